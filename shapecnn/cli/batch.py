@@ -1,0 +1,58 @@
+"""The common tail of the commands that work through a collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
+from shapecnn.cli.options import command_line
+
+if TYPE_CHECKING:
+    from shapecnn.prepare import Recipe
+
+SHOWN = 20  # failures listed on a terminal; the manifest has them all
+
+
+def run_prepare(
+    doing: str,
+    collection: Path,
+    out: Path,
+    recipe: Recipe,
+    workers: int | None,
+    timeout: float,
+    skip_errors: bool,
+    as_json: bool,
+) -> None:
+    """Make the artefacts, say what was done, and end with status 1 if a mesh failed."""
+    from shapecnn.prepare import prepare
+
+    with progress_bar(doing) as progress:
+        done = prepare(
+            collection, out, recipe, command=command_line(), workers=workers, timeout=timeout, progress=progress
+        )
+    answer = {
+        "schema_version": SCHEMA_VERSION,
+        "written": done.written,
+        "skipped": done.skipped,
+        "failed": done.failed,
+        "seconds": round(done.seconds, 3),
+        "failures": [{"path": path, "error": error} for path, error in done.failures],
+    }
+    text = f"{done.written} written, {done.skipped} unchanged, {done.failed} failed in {done.seconds:.1f} s: {out}"
+    emit(answer, as_json, text)
+    report_failures(done.failures, skip_errors)
+
+
+def report_failures(failures: list[tuple[str, str]], skip_errors: bool) -> None:
+    """Name the files that failed on stderr, and exit with status 1 unless told not to."""
+    for path, error in failures[:SHOWN]:
+        say(f"Failed: {path}: {error}")
+    if len(failures) > SHOWN:
+        say(f"… and {len(failures) - SHOWN} more.")
+    if failures:
+        say(f"{len(failures)} of the meshes could not be used.")
+        if not skip_errors:
+            click.get_current_context().exit(1)

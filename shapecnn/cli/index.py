@@ -1,0 +1,89 @@
+"""``shapecnn index``: a collection made searchable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.batch import report_failures
+from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar
+from shapecnn.cli.options import (
+    batch_options,
+    collection_argument,
+    command_line,
+    device_option,
+    seed_accepted,
+    set_option,
+)
+
+if TYPE_CHECKING:
+    from shapecnn.config import Up
+    from shapecnn.inference import Device
+
+
+@click.command("index")
+@collection_argument
+@click.argument("index", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--model", default="@imagenet", show_default=True, help="@imagenet: a network trained on pictures, none on shapes."
+)
+@set_option
+@batch_options
+@device_option
+@seed_accepted
+def command(
+    collection: Path,
+    index: Path,
+    model: str,
+    assignments: tuple[str, ...],
+    device: Device,
+    up: Up,
+    workers: int | None,
+    timeout: float,
+    skip_errors: bool,
+    as_json: bool,
+) -> None:
+    """Compute a feature of each mesh of COLLECTION and keep them in INDEX, to be searched with `shapecnn query`.
+
+    Running it again brings INDEX up to date: new and changed meshes are computed, meshes that are gone leave.
+
+    \b
+    Examples:
+      shapecnn index meshes/ my-index --up y
+      shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
+    """
+    from shapecnn.config import parse_assignments
+    from shapecnn.errors import UsageError
+    from shapecnn.index import update_index
+    from shapecnn.inference import ImagenetSettings
+
+    if model != "@imagenet":
+        raise UsageError(f"There is no model {model!r}; known without training: @imagenet.")
+    settings = ImagenetSettings.from_assignments(up, parse_assignments(assignments))
+    with progress_bar("Indexing") as progress:
+        done = update_index(
+            collection,
+            index,
+            settings,
+            command=command_line(),
+            device=device,
+            workers=workers,
+            timeout=timeout,
+            progress=progress,
+        )
+    answer = {
+        "schema_version": SCHEMA_VERSION,
+        "added": done.added,
+        "updated": done.updated,
+        "unchanged": done.unchanged,
+        "removed": done.removed,
+        "failed": len(done.failures),
+        "total": done.total,
+        "seconds": round(done.seconds, 3),
+        "failures": [{"path": path, "error": error} for path, error in done.failures],
+    }
+    counts = ", ".join(f"{answer[what]} {what}" for what in ("added", "updated", "unchanged", "removed", "failed"))
+    emit(answer, as_json, f"{counts} in {done.seconds:.1f} s: {index} holds {done.total} shapes")
+    report_failures(done.failures, skip_errors)

@@ -1,0 +1,101 @@
+"""The command line: a literal table of commands, each loaded only when it is called.
+
+Here, and only here, errors become exit statuses: 0 all done, 1 something failed, 2 a bad option, path or config key,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from shapecnn import __version__
+from shapecnn.cli.console import SCHEMA_VERSION, emit, say
+from shapecnn.errors import ShapecnnError, UsageError
+
+# name: (module with a click command called `command`, the line in --help)
+COMMANDS = {
+    "demo": ("shapecnn.cli.demo", "See everything work on generated shapes."),
+    "render": ("shapecnn.cli.render", "Draw 12, 20 or 80 views of each mesh."),
+    "voxelize": ("shapecnn.cli.voxelize", "Fill a 30³ grid for each mesh."),
+    "index": ("shapecnn.cli.index", "Make a collection searchable."),
+    "query": ("shapecnn.cli.query", "Find the shapes most like a mesh."),
+    "data": ("shapecnn.cli.data", "Download known collections."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names in the order of the table: the order in which a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The table of commands, from the literal above."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest name for an unknown one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise click.UsageError(error.message + hint, ctx) from None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="shapecnn")
+def cli() -> None:
+    """Recognise, search and measure 3D shapes, from mesh files.
+
+    \b
+    Example, on a folder of OFF, OBJ, STL, PLY or GLB files:
+      shapecnn index meshes/ my-index
+      shapecnn query my-index chair.obj --html answer.html
+    """
+
+
+def run() -> None:
+    """Entry point of the ``shapecnn`` command."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        cli.main(standalone_mode=False)
+        status = 0
+    except click.exceptions.Exit as request:
+        status = request.exit_code
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("Interrupted. What was finished is kept; run the same command again to go on.")
+        status = 130
+    except ShapecnnError as error:
+        say(f"Error: {error}")
+        if as_json:
+            emit({"schema_version": SCHEMA_VERSION, "error": {"kind": error.kind, "message": str(error)}}, True)
+        status = 2 if isinstance(error, UsageError) else 1
+    except BrokenPipeError:  # the reader of stdout has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"Error: {place}{error.strerror or error}. What was finished is kept; mend this and run the command again.")
+        status = 1
+    sys.exit(status)

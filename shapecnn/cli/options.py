@@ -1,0 +1,58 @@
+"""Options that several commands share, under one name and with one meaning."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout.")
+up_option = click.option(
+    "--up",
+    type=click.Choice(["x", "y", "z"]),
+    default="z",
+    show_default=True,
+    help="Which axis of the mesh files points up.",
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), help="Processes that work on meshes.  [default: one a core]"
+)
+timeout_option = click.option(
+    "--timeout", type=click.FloatRange(0.1), default=300.0, show_default=True, help="Seconds that one mesh may take."
+)
+skip_errors_option = click.option("--skip-errors", is_flag=True, help="Exit with 0 even if some meshes failed.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the network runs.",
+)
+set_option = click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated."
+)
+
+# Where an option has no effect it is accepted all the same, so that one set of options fits every command of a script.
+device_accepted = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), hidden=True, expose_value=False)
+seed_accepted = click.option("--seed", type=click.IntRange(0), hidden=True, expose_value=False)
+workers_accepted = click.option("--workers", type=click.IntRange(1), hidden=True, expose_value=False)
+
+collection_argument = click.argument("collection", type=click.Path(path_type=Path))
+
+
+def batch_options(command: Command) -> Command:
+    """What every command takes that reads a collection of meshes."""
+    for option in (json_option, skip_errors_option, timeout_option, workers_option, up_option):
+        command = option(command)
+    return command
+
+
+def command_line() -> str:
+    """What the person typed, to be shown in advice."""
+    return shlex.join(["shapecnn", *sys.argv[1:]])

@@ -1,0 +1,66 @@
+"""``shapecnn render``: a collection drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.batch import run_prepare
+from shapecnn.cli.options import batch_options, collection_argument, device_accepted, seed_accepted
+
+if TYPE_CHECKING:
+    from shapecnn.config import Up
+
+
+@click.command("render")
+@collection_argument
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--views", type=click.Choice(["12", "20", "80"]), default="12", show_default=True,
+              help="12 around the upright shape; 20 or 80 from a dodecahedron, where up is unknown.")  # fmt: skip
+@click.option("--size", type=int, default=224, show_default=True, help="Pixels along one side of a view.")
+@click.option(
+    "--samples", type=int, default=2, show_default=True, help="Samples along one side of a pixel (anti-aliasing)."
+)
+@click.option("--fit", type=click.Choice(["sphere", "view"]), default="sphere", show_default=True,
+              help="One camera for all views, or crop and scale each view to fill 90 % of its picture.")  # fmt: skip
+@click.option("--renderer", type=click.Choice(["raster", "pyrender", "open3d"]), default="raster", show_default=True,
+              help="Our own rasterizer, OpenGL, or Embree: the same cameras and shading.")  # fmt: skip
+@click.option("--layout", type=click.Choice(["sheet", "files"]), default="sheet", show_default=True,
+              help="One contact sheet for each mesh, or a file for each view.")  # fmt: skip
+@batch_options
+@device_accepted
+@seed_accepted
+def command(
+    collection: Path,
+    out: Path,
+    views: str,
+    size: int,
+    samples: int,
+    fit: str,
+    renderer: str,
+    layout: str,
+    up: Up,
+    workers: int | None,
+    timeout: float,
+    skip_errors: bool,
+    as_json: bool,
+) -> None:
+    """Draw each mesh of COLLECTION into OUT, as grey PNG pictures from 12 sides.
+
+    COLLECTION is a folder, a zip of one, or a CSV with the header path,label,split. Running the same command again
+    draws only what is new or changed, and goes on where an interrupted run stopped.
+
+    \b
+    Example:
+      shapecnn render meshes/ views/ --up y
+    """
+    from shapecnn.config import ViewSettings
+    from shapecnn.prepare import Recipe
+
+    settings = ViewSettings.from_options(
+        views=int(views), size=size, samples=samples, fit=fit, renderer=renderer, up=up
+    )
+    recipe = Recipe(settings, "files" if layout == "files" else "sheet")
+    run_prepare("Drawing", collection, out, recipe, workers, timeout, skip_errors, as_json)

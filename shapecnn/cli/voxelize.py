@@ -1,0 +1,57 @@
+"""``shapecnn voxelize``: a collection filled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.batch import run_prepare
+from shapecnn.cli.options import batch_options, collection_argument, device_accepted, seed_accepted
+
+if TYPE_CHECKING:
+    from shapecnn.config import Up
+
+
+@click.command("voxelize")
+@collection_argument
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--resolution", type=int, default=30, show_default=True, help="Cells along one side of the grid.")
+@click.option(
+    "--padding", type=int, default=3, show_default=True, help="Empty cells on each side of the longest extent."
+)
+@click.option("--fill", type=click.Choice(["solid", "surface"]), default="solid", show_default=True,
+              help="All that the outside cannot reach, or only cells the surface meets.")  # fmt: skip
+@click.option(
+    "--rotations", type=int, default=1, show_default=True, help="Grids for each mesh, turned about z by 360/N degrees."
+)
+@batch_options
+@device_accepted
+@seed_accepted
+def command(
+    collection: Path,
+    out: Path,
+    resolution: int,
+    padding: int,
+    fill: str,
+    rotations: int,
+    up: Up,
+    workers: int | None,
+    timeout: float,
+    skip_errors: bool,
+    as_json: bool,
+) -> None:
+    """Turn each mesh of COLLECTION into an occupancy grid in OUT, as a binvox file.
+
+    Running the same command again fills only what is new or changed, and goes on where an interrupted run stopped.
+
+    \b
+    Example:
+      shapecnn voxelize meshes/ grids/ --up y --rotations 12
+    """
+    from shapecnn.config import VoxelSettings
+    from shapecnn.prepare import Recipe
+
+    settings = VoxelSettings.from_options(resolution=resolution, padding=padding, fill=fill, rotations=rotations, up=up)
+    run_prepare("Filling", collection, out, Recipe(settings), workers, timeout, skip_errors, as_json)

@@ -1,0 +1,238 @@
+"""A collection of mesh files: a folder tree, a zip of one, or a CSV with the header ``path,label,split``.
+
+The first level of folders names the label; a second level called train, val or test is the split; deeper
+folders belong to the shape. A flat folder has neither. A single folder around everything is stripped. The id
+of a shape is its path inside the collection, with its extension; the order is by id everywhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from shapecnn.errors import ArchiveError, CollectionError, MeshError
+from shapecnn.mesh import EXTENSIONS, MAX_BYTES, Sibling, read_file, sibling_reader, too_large
+from shapecnn.storage import check_members, sha256
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One mesh of a collection: what it is called, what it is, and where its bytes are."""
+
+    id: str
+    label: str | None
+    split: str | None
+    file: Path  # the mesh file, or the zip it is in
+    member: str | None = None  # its name inside the zip
+
+    @property
+    def path(self) -> str:
+        """Where to find it, for people: a file, or a file inside a zip."""
+        return printable(str(self.file if self.member is None else self.file / self.member))
+
+    def read(self) -> bytes:
+        """The bytes of the mesh file.  Raises MeshError: missing, unreadable, too-large."""
+        if self.member is None:
+            return read_file(self.file)
+        return _read_member(self.file, self.member)
+
+    @property
+    def sibling(self) -> Sibling:
+        """Reads files that the mesh refers to, from its own folder and nowhere else."""
+        if self.member is None:
+            return sibling_reader(self.file.parent)
+        folder = PurePosixPath(self.member).parent
+        archive = self.file
+
+        def read(name: str) -> bytes:
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise MeshError("reference", f"it refers to {name!r}, outside its own folder")
+            return _read_member(archive, str(folder / name))
+
+        return read
+
+
+def list_shapes(collection: Path) -> list[Shape]:
+    """The shapes of a collection, sorted by id.
+
+    Raises CollectionError if there is no such collection, it holds no mesh, or it is not safe to read.
+    """
+    if collection.is_dir():
+        shapes = _from_folder(collection)
+    elif not collection.exists():
+        raise CollectionError(f"There is no collection at {collection}.")
+    elif collection.suffix.lower() == ".csv":
+        shapes = _from_csv(collection)
+    elif zipfile.is_zipfile(collection):
+        shapes = _from_zip(collection)
+    else:
+        raise CollectionError(
+            f"{collection} is no collection: give a folder, a zip of one, or a CSV with the header path,label,split."
+        )
+    if not shapes:
+        raise CollectionError(f"{collection} holds no mesh files ({', '.join(sorted(EXTENSIONS))}).")
+    return sorted(shapes, key=lambda shape: shape.id)
+
+
+def content_hash(shape: Shape, data: bytes) -> str:
+    """SHA-256 (hex) of a mesh file; for a glTF with buffers beside it, of the file and those buffers.
+
+    Raises MeshError if a buffer cannot be read.
+    """
+    if not shape.id.lower().endswith(".gltf"):
+        return sha256(data)
+    try:
+        uris = [buffer.get("uri", "data:") for buffer in json.loads(data).get("buffers", [])]
+    except (ValueError, AttributeError):
+        return sha256(data)  # reading it as a mesh will say what is wrong
+    beside = [shape.sibling(unquote(uri)) for uri in uris if not uri.startswith("data:")]
+    return sha256(b"".join([data, *beside]))
+
+
+def artefact_stems(ids: Sequence[str]) -> list[str]:
+    """For each id the path of its artefact without extension: the id without its own, kept where ids differ only in it.
+
+    Raises CollectionError if two of them would still write one output (``a.off.obj`` beside ``a.off`` and
+    ``a.ply``).
+    """
+    bare = [str(PurePosixPath(i).with_suffix("")) for i in ids]
+    shared = Counter(bare)
+    stems = [i if shared[stem] > 1 else stem for i, stem in zip(ids, bare, strict=True)]
+    owners: dict[str, str] = {}
+    for shape_id, stem in zip(ids, stems, strict=True):
+        other = owners.setdefault(stem, shape_id)
+        if other != shape_id:
+            raise CollectionError(f"{other} and {shape_id} would both be written to {stem}: rename one of them.")
+    return stems
+
+
+def printable(name: str) -> str:
+    """A file name as text that any file format can hold: bytes that are no UTF-8 become ``\\xNN``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _from_folder(folder: Path) -> list[Shape]:
+    names = list(_walk(folder))
+    return [
+        Shape(printable(shape_id), label, split, folder / name)
+        for name, (shape_id, label, split) in zip(names, _describe(names), strict=True)
+    ]
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Relative POSIX paths of the mesh files below ``folder``; links are followed unless they lead back up."""
+    pending = [(folder, "", frozenset({os.path.realpath(folder)}))]
+    while pending:
+        here, prefix, above = pending.pop()
+        try:
+            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+        except OSError as error:
+            raise CollectionError(f"The folder {here} cannot be listed: {error.strerror}.") from None
+        for entry in entries:
+            if _is_hidden(entry.name):
+                continue
+            if entry.is_dir():
+                real = os.path.realpath(entry.path)
+                if real not in above:
+                    pending.append((Path(entry.path), f"{prefix}{entry.name}/", above | {real}))
+            elif _is_mesh(entry.name):
+                yield prefix + entry.name
+
+
+def _from_zip(path: Path) -> list[Shape]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member.filename for member in check_members(archive)]
+    except ArchiveError as error:
+        raise CollectionError(str(error)) from None
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CollectionError(f"{path} cannot be read as a zip: {error}.") from None
+    names = [name for name in members if _is_mesh(name) and not any(map(_is_hidden, PurePosixPath(name).parts))]
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise CollectionError(f"{path} holds {twice!r} more than once: pack it anew.")
+    return [
+        Shape(shape_id, label, split, path, name)
+        for name, (shape_id, label, split) in zip(names, _describe(names), strict=True)
+    ]
+
+
+def _from_csv(path: Path) -> list[Shape]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if not {"path", "label", "split"} <= set(rows.fieldnames or ()):
+                raise CollectionError(f"{path} lacks the header path,label,split.")
+            shapes = [_from_row(path, rows.line_num, row) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CollectionError(f"{path} cannot be read as a CSV in UTF-8: {error}.") from None
+    twice = next((shape_id for shape_id, count in Counter(shape.id for shape in shapes).items() if count > 1), None)
+    if twice is not None:
+        raise CollectionError(f"{path} lists {twice!r} more than once.")
+    return shapes
+
+
+def _from_row(path: Path, line: int, row: dict[str, str | None]) -> Shape:
+    name = (row["path"] or "").strip()
+    relative = PurePosixPath(name)
+    if not name or relative.is_absolute() or ".." in relative.parts:
+        raise CollectionError(f"{path}, line {line}: {name!r} is not a path inside the folder of the CSV.")
+    split = (row["split"] or "").strip() or None
+    if split is not None and split not in SPLITS:
+        raise CollectionError(f"{path}, line {line}: the split {split!r} is none of {', '.join(SPLITS)}.")
+    return Shape(str(relative), (row["label"] or "").strip() or None, split, path.parent / name)
+
+
+def _describe(names: Iterable[str]) -> list[tuple[str, str | None, str | None]]:
+    """(id, label, split) of each relative path, once a folder around everything is stripped."""
+    paths = [PurePosixPath(name) for name in names]
+    roots = {path.parts[0] for path in paths if len(path.parts) > 1}
+    # A lone folder whose own folders are all splits is a class, not a wrapper: chair/train/a.off.
+    around_all = len(roots) == 1 and all(len(path.parts) > 1 for path in paths)
+    if around_all and not all(len(path.parts) > 2 and path.parts[1] in SPLITS for path in paths):
+        paths = [PurePosixPath(*path.parts[1:]) for path in paths]
+    described = []
+    for path in paths:
+        folders = path.parts[:-1]
+        label = folders[0] if folders else None
+        split = folders[1] if len(folders) > 1 and folders[1] in SPLITS else None
+        described.append((str(path), printable(label) if label else None, split))
+    return described
+
+
+def _is_mesh(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in EXTENSIONS
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+@functools.lru_cache(maxsize=2)
+def _archive(path: Path, _version: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)  # kept open: its directory is read once per process, not once per shape
+
+
+def _read_member(path: Path, name: str) -> bytes:
+    try:
+        archive = _archive(path, path.stat().st_mtime_ns)
+        size = archive.getinfo(name).file_size
+        if size > MAX_BYTES:
+            raise too_large(size)
+        return archive.read(name)
+    except KeyError:
+        raise MeshError("missing", f"there is no {name!r} in {path}") from None
+    except (OSError, RuntimeError, zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+        raise MeshError("unreadable", f"it cannot be read from {path.name}: {error}") from None
+    except Exception as error:  # zlib.error and its like: damaged data inside a sound directory
+        raise MeshError("unreadable", f"it cannot be unpacked from {path.name}: {error}") from None

@@ -1,0 +1,125 @@
+"""Settings as frozen, strict values: what changes a pixel, a cell or a feature, and nothing else.
+
+Every artefact carries the settings it was made with and their hash. Two sets of settings are the same exactly
+when their hashes are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shapecnn.errors import MismatchError, UsageError
+
+Up = Literal["x", "y", "z"]
+Fit = Literal["sphere", "view"]
+Fill = Literal["solid", "surface"]
+Renderer = Literal["raster", "pyrender", "open3d"]
+Layout = Literal["sheet", "files"]
+ViewCount = Literal[12, 20, 80]
+
+UPS: tuple[str, ...] = get_args(Up)
+RENDERERS: tuple[str, ...] = get_args(Renderer)
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the settings as canonical JSON."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as a JSON object, with their ``hash``."""
+        return {**self.model_dump(mode="json"), "hash": self.digest()}
+
+    @classmethod
+    def from_options(cls, **options: Any) -> Self:
+        """The settings given, or a UsageError that names each bad key or value in one sentence."""
+        try:
+            return cls(**options)
+        except ValidationError as error:
+            raise UsageError(_explain(error, list(cls.model_fields))) from None
+
+    def require_same(self, stored: dict[str, Any], where: str, rebuild: str) -> None:
+        """Raise MismatchError unless ``stored`` (from :meth:`to_json`) holds these settings.
+
+        The message names every differing key with both values, and ``rebuild``, the command that makes
+        ``where`` anew.
+        """
+        if stored.get("hash") == self.digest():
+            return
+        asked = self.model_dump(mode="json")
+        keys = [k for k in sorted({*asked, *stored} - {"hash"}) if asked.get(k) != stored.get(k)]
+        differences = ", ".join(f"{k} is {stored.get(k)!r} there and {asked.get(k)!r} here" for k in keys)
+        raise MismatchError(f"{where} was made with other settings ({differences or 'damaged hash'}). {rebuild}")
+
+
+class ViewSettings(Settings):
+    """How a mesh becomes grey pictures."""
+
+    kind: Literal["views"] = "views"
+    drawing: Literal[1] = 1  # raised whenever the same settings give other pixels
+    views: ViewCount = 12
+    size: int = Field(224, ge=8, le=4096)  # pixels along one side of a view
+    samples: int = Field(2, ge=1, le=8)  # samples along one side of a pixel
+    fit: Fit = "sphere"
+    renderer: Renderer = "raster"
+    up: Up = "z"
+
+
+class VoxelSettings(Settings):
+    """How a mesh becomes occupancy grids."""
+
+    kind: Literal["voxels"] = "voxels"
+    filling: Literal[1] = 1  # raised whenever the same settings give other cells
+    resolution: int = Field(30, ge=1, le=1024)  # cells along one side of the grid
+    padding: int = Field(3, ge=0)  # empty cells on each side of the longest extent
+    fill: Fill = "solid"
+    rotations: int = Field(1, ge=1, le=100)  # turns about z by 360/rotations degrees, each refitted
+    up: Up = "z"
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.resolution <= 2 * self.padding:
+            raise ValueError(
+                f"resolution {self.resolution} leaves no cell inside a padding of {self.padding} on both sides"
+            )
+        return self
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """``("views=20", "fit=view")`` → ``{"views": 20, "fit": "view"}``, values read as YAML."""
+    values: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {text!r} is not key=value.")
+        try:
+            values[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"--set {text!r}: the value is not valid YAML.") from None
+    return values
+
+
+def _explain(error: ValidationError, known: list[str]) -> str:
+    """One sentence for each thing that is wrong, with the nearest known key for an unknown one."""
+    sentences = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
+            sentences.append(f"Unknown key {key!r}; {hint}")
+        else:
+            reason = item["msg"].removeprefix("Value error, ")
+            sentences.append(f"{key} = {item['input']!r}: {reason}." if key else f"{reason}.")
+    return " ".join(sentences)

@@ -1,0 +1,105 @@
+"""Everything shapecnn raises on purpose, one sentence each: what, where, what to do.
+
+::
+
+    ShapecnnError               exit status 1, something failed
+    ├── UsageError              exit status 2, a bad option, path or config key
+    │   ├── CollectionError     the collection cannot be listed, or two of its shapes collide
+    │   └── MismatchError       stored artefacts were made with other settings
+    ├── MeshError               one file cannot be used as a mesh; batches record it and go on
+    ├── WorkerError             the process working on one shape died or ran out of time
+    ├── MissingLibraryError     a Python package or system library is absent or broken
+    ├── WeightsError            pretrained weights cannot be had
+    ├── DownloadError           a server did not deliver what was asked
+    ├── ArchiveError            a zip is unsafe or damaged
+    ├── StoredDataError         an artefact, run or index on disk is damaged or from another version
+    └── BusyError               another process is writing the same output
+
+Only ``shapecnn.cli`` turns these into exit statuses.
+"""
+
+from __future__ import annotations
+
+
+class ShapecnnError(Exception):
+    """Base of all errors meant for people; ``kind`` is the stable name programs read in JSON."""
+
+    kind = "error"
+
+
+class UsageError(ShapecnnError):
+    """The request itself is wrong; nothing was started."""
+
+    kind = "usage"
+
+
+class CollectionError(UsageError):
+    """The collection cannot be listed, or two of its shapes would write one output."""
+
+    kind = "collection"
+
+
+class MismatchError(UsageError):
+    """What is stored was made with other settings than the ones asked for."""
+
+    kind = "mismatch"
+
+
+class _KindedError(ShapecnnError):
+    """An error whose ``kind`` differs from case to case."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)  # both in args, so that the error survives a trip between processes
+        self.kind = kind
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class MeshError(_KindedError):
+    """One file cannot be used as a mesh.
+
+    ``kind`` is one of: missing, unreadable, empty, format, truncated, not-finite, no-faces, index,
+    degenerate, too-large, reference.
+    """
+
+
+class WorkerError(_KindedError):
+    """The process working on one shape died (``kind`` crashed) or ran out of time (``kind`` timeout)."""
+
+
+class MissingLibraryError(ShapecnnError):
+    """A Python package or system library is absent or does not load."""
+
+    kind = "missing-library"
+
+
+class WeightsError(ShapecnnError):
+    """Pretrained weights cannot be had."""
+
+    kind = "weights"
+
+
+class DownloadError(ShapecnnError):
+    """A server did not deliver what was asked."""
+
+    kind = "download"
+
+
+class ArchiveError(ShapecnnError):
+    """A zip is damaged, or holds paths that would leave the folder it is unpacked into."""
+
+    kind = "archive"
+
+
+class StoredDataError(ShapecnnError):
+    """An artefact, run or index on disk is damaged or from another version."""
+
+    kind = "stored-data"
+
+
+class BusyError(ShapecnnError):
+    """Another process is writing the same output."""
+
+    kind = "busy"

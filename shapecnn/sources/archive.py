@@ -1,0 +1,80 @@
+"""Unpacking a zip that may be damaged or hostile: nothing outside its folder, no links, no bombs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from shapecnn.errors import ArchiveError
+from shapecnn.storage import check_members
+
+MAX_RATIO = 200  # unpacked bytes for each byte of the zip; meshes as text have about 5
+MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes done and the bytes there are in all (None: not known)."""
+
+_CHUNK = 1 << 20  # bytes
+_REMEDY = "Remove it and run again with a sound copy."
+
+
+def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> None:
+    """Unpack the zip ``archive`` into the new folder ``folder``, leaving out what macOS adds.
+
+    Raises ArchiveError if it is no zip, is damaged, holds a link, a path that leads out of ``folder`` or a
+    path twice, or would take more than ``MAX_RATIO`` times its size or ``MAX_UNPACKED``. What was unpacked by
+    then is left for the caller to remove.
+    """
+    folder.mkdir(parents=True)
+    with archive.open("rb") as file:
+        try:
+            opened = zipfile.ZipFile(file)
+        except Exception as error:  # not only BadZipFile: a directory of random bytes finds many ways to fail
+            raise ArchiveError(f"{archive} is no zip, or a part of one ({error}). {_REMEDY}") from None
+        with opened:
+            members = [member for member in check_members(opened) if not _is_junk(_path(member))]
+            total = sum(member.file_size for member in members)
+            limit = min(MAX_RATIO * archive.stat().st_size, MAX_UNPACKED)
+            if total > limit:
+                raise ArchiveError(
+                    f"{archive} would unpack to {total / 1e6:,.1f} MB, which is no size for a collection"
+                    f" (here the limit is {limit / 1e6:,.1f} MB). Do not trust this file."
+                )
+            done = 0
+            for member in members:
+                target = folder / _path(member)
+                try:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    out = target.open("xb")
+                except (FileExistsError, NotADirectoryError):
+                    raise ArchiveError(f"{archive} holds {member.filename!r} twice. Pack it anew.") from None
+                with out:
+                    for chunk in _content(opened, member):
+                        out.write(chunk)
+                        done += len(chunk)
+                        if progress is not None:
+                            progress(done, total)
+
+
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The bytes of one member, never more than its header announces: the limits were checked with that."""
+    left = member.file_size
+    try:
+        with archive.open(member) as stream:  # compares the CRC when it comes to the end
+            while left >= 0 and (chunk := stream.read(_CHUNK)):
+                left -= len(chunk)
+                if left >= 0:
+                    yield chunk
+        if left != 0:
+            raise zipfile.BadZipFile("it does not have the size that its header announces")
+    except Exception as error:  # zlib.error, EOFError, RuntimeError: whatever random bytes make of the decoders
+        raise ArchiveError(f"{archive.filename} is damaged at {member.filename!r} ({error}). {_REMEDY}") from None
+
+
+def _path(member: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(member.filename.replace("\\", "/"))  # some packers on Windows write backslashes
+
+
+def _is_junk(path: PurePosixPath) -> bool:
+    return "__MACOSX" in path.parts or path.name == ".DS_Store"

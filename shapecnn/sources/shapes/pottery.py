@@ -1,0 +1,70 @@
+"""What vessels are made of: walls, sections and handles. The radius of a vessel is about 1."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from shapecnn.mesh import Mesh
+from shapecnn.sources.shapes.parts import Array, circle, revolve, spline, superellipse, tube
+
+
+def wall(rng: Generator, profile: Array, section: Array) -> Mesh:
+    """The bottom and side of a vessel that is open above: solid or, for one in five, a bare surface.
+
+    profile: (m, 2) radius and height of the outside, upwards.
+    """
+    floor, outside = profile[0, 1], np.concatenate([[(0, profile[0, 1])], profile])
+    if rng.random() < 0.2:
+        return revolve(outside, section)
+    thickness = rng.uniform(0.04, 0.12)
+    radius, height = profile[::-1].T
+    inside = np.column_stack([np.maximum(radius - thickness, 0.02), np.maximum(height, floor + thickness)])
+    return revolve(np.concatenate([outside, inside, [(0, floor + thickness)]]), section)
+
+
+def section(rng: Generator, square: float = 0, lobed: float = 0) -> Array:
+    """A horizontal section: with these probabilities a rounded square or a lobed circle, else a circle."""
+    kind = rng.random()
+    if kind < square:
+        return superellipse(rng.uniform(3.5, 8), 32)
+    if kind < square + lobed:
+        lobes = int(rng.integers(5, 13))
+        waves = np.cos(np.linspace(0, 2 * np.pi * lobes, 6 * lobes, endpoint=False))
+        return circle(6 * lobes) * (1 + rng.uniform(0.03, 0.09) * waves)[:, None]
+    return circle(int(rng.choice([8, 16, 24, 32])))
+
+
+def handle(rng: Generator, profile: Array, reach: float, span: tuple[float, float]) -> Mesh:
+    """A handle on the +x side of a vessel, ``reach`` wide, between two heights, shares of the vessel's."""
+    u = rng.uniform
+    low, high = np.array(span) * profile[-1, 1]
+    middle, half = (low + high) / 2, (high - low) / 2
+    start, end = np.interp([low, high], profile[:, 1], profile[:, 0]) - 0.06
+    out = max(start, end) + reach
+    match rng.choice(["ear", "angular", "ring", "hook"], p=[0.45, 0.25, 0.2, 0.1]):
+        case "ear":
+            bend = [(start, low), (out * 0.85, low + 0.2 * half), (out, middle + 0.4 * half), (end, high)]
+            path = spline(bend, 15)
+        case "angular":
+            lower, edge = low + u(-0.4, 0.4) * half, out - 0.08
+            path = np.array(
+                [
+                    (start, low),
+                    (edge, lower),
+                    (out, lower + 0.08),
+                    (out, high - 0.08),
+                    (edge, high),
+                    (end, high),
+                ]
+            )
+        case "ring":
+            angle = np.linspace(-np.pi / 2, np.pi / 2, 13)
+            foot = np.linspace(start, end, 13)
+            path = np.column_stack([foot + reach * np.cos(angle), middle + half * np.sin(angle)])
+        case _:  # joined to the wall at its upper end only
+            path = spline([(out * 0.9, low), (out, middle), (out * 0.9, high), (end, high)], 15)
+    thickness = u(0.07, 0.13)
+    width = thickness * u(0.9, 2.2)
+    shape = superellipse(rng.choice([2, 5]), 8)
+    return tube(np.insert(path, 1, 0, axis=1), (width, thickness), shape, across=(0, 1, 0))

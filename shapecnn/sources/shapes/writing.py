@@ -1,0 +1,61 @@
+"""The demo collection on disk: OFF files in ``<class>/<train|test>/``, the layout of ModelNet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from shapecnn.errors import UsageError
+from shapecnn.mesh import Mesh
+from shapecnn.sources.shapes.making import CLASSES, make_shape
+from shapecnn.storage import write_atomic
+
+Progress = Callable[[int, int], object]
+"""Told the number of shapes written and that of all of them."""
+
+
+def write_off(mesh: Mesh) -> bytes:
+    """The mesh as OFF text, coordinates with six significant digits."""
+    vertices, faces = len(mesh.vertices), len(mesh.faces)
+    coordinates = "%.6g %.6g %.6g\n" * vertices % tuple(mesh.vertices.ravel().tolist())
+    corners = "3 %d %d %d\n" * faces % tuple(mesh.faces.ravel().tolist())
+    return f"OFF\n{vertices} {faces} 0\n{coordinates}{corners}".encode()
+
+
+def write_collection(
+    folder: Path,
+    *,
+    per_class: int = 40,
+    seed: int = 0,
+    test_fraction: float = 0.25,
+    progress: Progress | None = None,
+) -> int:
+    """Write ``folder/<class>/<train|test>/<class>_NNN.off`` for every class; returns the number of shapes.
+
+    The last ⌈per_class · test_fraction⌉ of each class are for testing. The same arguments write the same
+    bytes, and a larger collection begins with the shapes of a smaller one. Raises UsageError for numbers out
+    of range, and if the folder holds shapes not of this collection: they could be the same in the other split.
+    """
+    if per_class < 1 or seed < 0:
+        raise UsageError(f"per_class = {per_class} has to be at least 1, seed = {seed} at least 0.")
+    if not 0 <= test_fraction <= 1:
+        raise UsageError(f"test_fraction = {test_fraction} has to be from 0 to 1.")
+    train = per_class - math.ceil(per_class * test_fraction)
+    plan = {
+        folder / label / ("train" if i < train else "test") / f"{label}_{i + 1:03d}.off": (
+            label,
+            seed * 1_000_000 + i,
+        )
+        for label in CLASSES
+        for i in range(per_class)
+    }
+    strange = next((file for file in folder.rglob("*.off") if file not in plan), None)
+    if strange is not None:
+        stranger = strange.relative_to(folder)
+        raise UsageError(f"{folder} holds {stranger}, which is not of this collection. Choose an empty folder.")
+    for done, (path, (label, number)) in enumerate(plan.items(), 1):
+        write_atomic(path, write_off(make_shape(label, number)))
+        if progress is not None:
+            progress(done, len(plan))
+    return len(plan)

@@ -1,0 +1,126 @@
+"""Writing so that a reader never sees half of anything, and reading archives that may be hostile.
+
+Local folders today. A set of files that belong together is published through a redo log: staged beside its
+destination, committed by one rename, then moved into place. A crash leaves the old set or the new one, and
+the next reader or writer finishes what was committed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from shapecnn.errors import ArchiveError, BusyError, StoredDataError
+
+WORK = ".partial"  # unfinished work inside an output folder; gone when the work is done
+_STAGED = ".publish"  # a committed set of files that still has to move into place
+_STAGING = ".publish.tmp"
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_atomic(path: Path, data: bytes, scratch: Path | None = None) -> None:
+    """Write ``data`` so that ``path`` holds all of it or what it held before.
+
+    ``scratch`` is a folder on the same file system for the temporary file (default: beside ``path``).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = (scratch or path.parent) / f".{os.getpid()}-{hashlib.md5(os.fsencode(path)).hexdigest()}.tmp"
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put ``files`` (name → content) into ``folder`` as one: after a crash all of them are new or all are old."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recover(folder)
+    staging = folder / _STAGING
+    staging.mkdir()
+    for name, data in files.items():
+        with (staging / name).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    staging.rename(folder / _STAGED)  # the commit
+    recover(folder)
+
+
+def recover(folder: Path) -> None:
+    """Finish a publication that was committed, throw away one that was not."""
+    shutil.rmtree(folder / _STAGING, ignore_errors=True)
+    staged = folder / _STAGED
+    if staged.is_dir():
+        for file in sorted(staged.iterdir()):
+            file.replace(folder / file.name)
+        staged.rmdir()
+
+
+def published(folder: Path, name: str) -> Path:
+    """Where the current version of a published file is, also between its commit and its move, without writing."""
+    staged = folder / _STAGED / name
+    return staged if staged.exists() else folder / name
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in ``path``; StoredDataError if it is damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StoredDataError(f"{path} cannot be read ({error}). Remove its folder and make it again.") from None
+
+
+def json_bytes(value: Any) -> bytes:
+    """``value`` as readable JSON with a final newline; the same value gives the same bytes."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for writing: a second writer gets a BusyError, a dead one leaves no lock behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise BusyError(f"Another shapecnn is writing {folder}. Wait for it, or choose another output.") from None
+    try:
+        yield
+    finally:
+        (folder / ".lock").unlink(missing_ok=True)
+        lock.release()
+
+
+def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The files of a zip, or an ArchiveError if any name would leave the folder it is unpacked into, or is a link."""
+    files = []
+    for member in archive.infolist():
+        name = member.filename.replace("\\", "/")
+        path = PurePosixPath(name)
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
+            raise ArchiveError(
+                f"{archive.filename} holds {name!r}, a path that leads out of it. Do not trust this file."
+            )
+        if kind == stat.S_IFLNK:
+            raise ArchiveError(
+                f"{archive.filename} holds the link {name!r}. Pack the files themselves, not links to them."
+            )
+        if not member.is_dir():
+            files.append(member)
+    return files

@@ -1,0 +1,90 @@
+"""Where the cameras stand, as pure functions.
+
+Every camera looks at the origin from distance 1/sin 22.5° with a vertical field of view of 45°, so that the unit sphere
+just fits the square picture. Twelve views circle the upright shape (Su et al. 2015, ICCV, "Multi-view Convolutional
+Neural Networks for 3D Shape Recognition", section 3.1); twenty look from the vertices of a dodecahedron, eighty add
+four rolls to each, for shapes without a known up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+FIELD_OF_VIEW = np.deg2rad(45.0)
+DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131
+FOCAL = float(1.0 / np.tan(FIELD_OF_VIEW / 2))  # of a picture plane that spans [-1, 1]
+ELEVATION = np.deg2rad(30.0)
+
+COLUMNS = {12: 4, 20: 5, 80: 10}
+"""Views per row of a contact sheet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cameras:
+    """V cameras.  eyes: (V, 3) float64 positions; axes: (V, 3, 3) float64, rows right, up and backward (unit, from
+    scene to eye)."""
+
+    eyes: NDArray[np.float64]
+    axes: NDArray[np.float64]
+
+
+@cache
+def cameras(views: int) -> Cameras:
+    """The 12, 20 or 80 cameras of a setting.
+
+    12: azimuth 30·i° at elevation 30°.  20: the vertices in the order of :func:`dodecahedron`. 80: view 4·v + r is
+    vertex v with the picture rolled by 90·r° (the camera turns counter-clockwise about its line of sight).
+    """
+    if views == 12:
+        azimuths = np.deg2rad(30.0 * np.arange(12))
+        directions = _directions(azimuths, ELEVATION)
+    else:
+        directions = dodecahedron()
+    axes = np.stack([_look_along(direction) for direction in directions])
+    if views == 80:
+        directions = np.repeat(directions, 4, axis=0)
+        axes = np.concatenate([[_roll(a, quarter) for quarter in range(4)] for a in axes])
+    return Cameras(DISTANCE * directions, axes)
+
+
+def dodecahedron() -> NDArray[np.float64]:
+    """The 20 unit vertices, (20, 3) float64, from top to bottom ring and by azimuth within a ring.
+
+    They are the cyclic permutations of (0, ±1/φ, ±φ) and the cube (±1, ±1, ±1), over √3; none lies on the z axis.
+    """
+    golden = (1 + np.sqrt(5)) / 2
+    signs = np.array([(a, b) for a in (1, -1) for b in (1, -1)])
+    pairs = signs * (1 / golden, golden)
+    rings = [np.insert(np.roll(pairs, shift, axis=1), axis, 0, axis=1) for axis, shift in ((0, 0), (1, 1), (2, 0))]
+    cube = np.array([(a, b, c) for a in (1, -1) for b in (1, -1) for c in (1, -1)])
+    vertices = np.concatenate([*rings, cube]) / np.sqrt(3)
+    azimuth = np.arctan2(vertices[:, 1], vertices[:, 0]) % (2 * np.pi)
+    order = np.lexsort((azimuth.round(9), -vertices[:, 2].round(9)))
+    result: NDArray[np.float64] = vertices[order]
+    return result
+
+
+def _directions(azimuth: NDArray[np.float64], elevation: float) -> NDArray[np.float64]:
+    level = np.cos(elevation)
+    height = np.full_like(azimuth, np.sin(elevation))
+    return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), height], axis=1)
+
+
+def _look_along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows right, up, backward of a camera at ``direction`` that looks at the origin with +z upward in the picture."""
+    right = np.cross([0.0, 0.0, 1.0], direction)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(direction, right), direction])
+
+
+def _roll(axes: NDArray[np.float64], quarters: int) -> NDArray[np.float64]:
+    """The camera turned counter-clockwise by ``quarters`` right angles, as seen from behind it (exact, no sine of
+    90°)."""
+    right, up, backward = axes
+    for _ in range(quarters):
+        right, up = up, -right
+    return np.stack([right, up, backward])

@@ -1,0 +1,97 @@
+"""The same pictures by OpenGL, through pyrender and EGL, on a GPU or in software. The only place that imports pyrender.
+
+pyrender 0.1.45 is from 2021: it needs the EGL platform chosen before its import, asks NumPy for names that NumPy 2
+dropped, does not shade back faces, and blends neighbours by multisampling. So the platform is set, the names are lent,
+the grey of each face is baked into its vertices and drawn unlit, and multisampling is switched off in favour of our own
+samples.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.errors import MissingLibraryError
+from shapecnn.views.cameras import FOCAL, Cameras
+from shapecnn.views.raster import BACKGROUND, shade_faces
+
+NEAR, FAR = 0.5, 6.0
+
+
+def _pyrender() -> Any:
+    os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+    if not hasattr(np, "infty"):
+        setattr(np, "infty", np.inf)  # noqa: B010
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pyrender
+    except Exception as error:  # PyOpenGL raises AttributeError and more where EGL is absent
+        raise _missing(error) from None
+    return pyrender
+
+
+def _missing(error: Exception) -> MissingLibraryError:
+    return MissingLibraryError(
+        f"pyrender cannot draw here ({type(error).__name__}: {error}). On Debian and Ubuntu: sudo apt-get install "
+        "libegl1 libgl1 libgl1-mesa-dri; or leave out --renderer pyrender."
+    )
+
+
+def draw(
+    vertices: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    cameras: Cameras,
+    windows: NDArray[np.float64],
+    size: int,
+    samples: int,
+) -> NDArray[np.uint8]:
+    """Grey pictures (V, size, size) uint8; the arguments are those of :func:`shapecnn.views.raster.draw`.
+
+    Raises MissingLibraryError where there is no EGL.
+    """
+    pyrender = _pyrender()
+    from OpenGL.GL import GL_MULTISAMPLE, glDisable
+
+    class WindowCamera(pyrender.Camera):  # type: ignore[misc, name-defined]
+        """A perspective camera that shows one window of its picture plane."""
+
+        def __init__(self, window: NDArray[np.float64]) -> None:
+            super().__init__(znear=NEAR, zfar=FAR)
+            self.window = window
+
+        def get_projection_matrix(self, width: int | None = None, height: int | None = None) -> NDArray[np.float64]:  # noqa: ARG002
+            glDisable(GL_MULTISAMPLE)  # pyrender has just enabled it, and offers no flag against it
+            x, y, scale = self.window
+            depth = (FAR + NEAR) / (NEAR - FAR), 2 * FAR * NEAR / (NEAR - FAR)
+            rows = [FOCAL * scale, 0, x * scale, 0], [0, FOCAL * scale, y * scale, 0], [0, 0, *depth], [0, 0, -1, 0]
+            return np.array(rows)
+
+    greys = shade_faces(vertices, faces, cameras)
+    corners = vertices[faces].reshape(-1, 3)  # each face its own vertices: flat shading
+    pictures = np.empty((len(cameras.eyes), size, size), np.uint8)
+    side = size * samples
+    flags = pyrender.RenderFlags.FLAT | pyrender.RenderFlags.SKIP_CULL_FACES
+    try:
+        renderer = pyrender.OffscreenRenderer(side, side)
+    except Exception as error:  # whatever EGL and the driver say
+        raise _missing(error) from None
+    try:
+        for view, (eye, axes, window) in enumerate(zip(cameras.eyes, cameras.axes, windows, strict=True)):
+            colours = np.repeat(greys[view].astype(np.float64) / 255, 3)[:, None] * [1.0, 1.0, 1.0]
+            primitive = pyrender.Primitive(positions=corners, color_0=np.column_stack([colours, np.ones(len(corners))]))
+            scene = pyrender.Scene(bg_color=[BACKGROUND / 255] * 3 + [1.0])
+            scene.add(pyrender.Mesh([primitive]))
+            pose = np.eye(4)
+            pose[:3, :3], pose[:3, 3] = axes.T, eye
+            scene.add(WindowCamera(window), pose=pose)
+            colour, _ = renderer.render(scene, flags=flags)
+            grey = colour[..., 0].reshape(size, samples, size, samples)
+            pictures[view] = grey.mean(axis=(1, 3)) + 0.5
+    finally:
+        renderer.delete()
+    return pictures

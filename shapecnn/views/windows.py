@@ -1,0 +1,44 @@
+"""Which part of the picture plane each view shows: all of it, or the shape enlarged until it fills the picture."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.config import Fit
+from shapecnn.views.cameras import FOCAL, Cameras
+
+FILL = 0.9  # of the picture, along the shape's longer side
+
+
+def windows(vertices: NDArray[np.float64], cameras: Cameras, fit: Fit) -> NDArray[np.float64]:
+    """(V, 3) float64: centre x, centre y and magnification of each view.
+
+    A point of the picture plane, which spans [-1, 1] with y up, is drawn at (point − centre)·magnification. ``sphere``
+    is the plain camera, in which every shape of radius 1 fits; ``view`` crops and scales each view to fill 90 % of the
+    picture.
+    """
+    result = np.tile([0.0, 0.0, 1.0], (len(cameras.eyes), 1))
+    if fit == "view":
+        _enlarge(vertices, cameras.eyes, cameras.axes, result)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def _enlarge(vertices, eyes, axes, result):  # type: ignore[no-untyped-def]
+    for v in range(eyes.shape[0]):
+        low_x = low_y = np.inf
+        high_x = high_y = -np.inf
+        for i in range(vertices.shape[0]):
+            px, py, pz = vertices[i, 0] - eyes[v, 0], vertices[i, 1] - eyes[v, 1], vertices[i, 2] - eyes[v, 2]
+            depth = -(axes[v, 2, 0] * px + axes[v, 2, 1] * py + axes[v, 2, 2] * pz)
+            x = FOCAL * (axes[v, 0, 0] * px + axes[v, 0, 1] * py + axes[v, 0, 2] * pz) / depth
+            y = FOCAL * (axes[v, 1, 0] * px + axes[v, 1, 1] * py + axes[v, 1, 2] * pz) / depth
+            low_x, high_x = min(low_x, x), max(high_x, x)
+            low_y, high_y = min(low_y, y), max(high_y, y)
+        extent = max(high_x - low_x, high_y - low_y)
+        if extent > 0.0:
+            result[v, 0] = 0.5 * (low_x + high_x)
+            result[v, 1] = 0.5 * (low_y + high_y)
+            result[v, 2] = 2.0 * FILL / extent

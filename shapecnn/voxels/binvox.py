@@ -1,0 +1,72 @@
+"""The binvox file format: a short text header, then runs of equal cells as pairs of bytes (value, count).
+
+In the file x varies slowest, then z, and y fastest; in memory a grid is [x, y, z].
+
+Format: https://www.patrickmin.com/binvox/binvox.html
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.errors import StoredDataError
+
+_MAX_SIDE = 1024
+_MAX_COUNT = 255
+_HEADER = re.compile(rb"#binvox 1[ \t\r]*\n((?:[^\n]{0,200}\n){0,100}?)data[ \t\r]*\n")
+_DIM = re.compile(rb"^dim[ \t]+(\d{1,4})[ \t]+(\d{1,4})[ \t]+(\d{1,4})[ \t\r]*$", re.MULTILINE)
+
+Vector = tuple[float, float, float]
+
+
+def write(grid: NDArray[np.bool_], translate: Vector = (0.0, 0.0, 0.0), scale: float = 1.0) -> bytes:
+    """The file that holds ``grid``, bool (R, R, R), indexed [x, y, z].
+
+    ``translate`` and ``scale`` say where it is: the unit cube, times ``scale``, plus ``translate``.
+    """
+    in_file_order = grid.transpose(0, 2, 1)
+    cells = in_file_order.ravel()
+    starts = np.concatenate(([0], np.flatnonzero(cells[1:] != cells[:-1]) + 1))
+    lengths = np.diff(starts, append=cells.size)
+    pieces = -(-lengths // _MAX_COUNT)  # a long run is written as several
+    pairs = np.full((pieces.sum(), 2), _MAX_COUNT, np.uint8)
+    pairs[:, 0] = np.repeat(cells[starts], pieces)
+    pairs[np.cumsum(pieces) - 1, 1] = lengths - (pieces - 1) * _MAX_COUNT
+    places = _line("dim", *in_file_order.shape) + _line("translate", *translate) + _line("scale", scale)
+    return f"#binvox 1\n{places}data\n".encode("ascii") + pairs.tobytes()
+
+
+def read(data: bytes) -> NDArray[np.bool_]:
+    """The grid in a binvox file: bool, indexed [x, y, z], up to 1024 cells along each side.
+
+    Raises StoredDataError if it is damaged; memory is taken only for cells that its runs account for.
+    """
+    header = _HEADER.match(data)
+    dim = _DIM.search(header[1]) if header else None
+    if header is None or dim is None:
+        raise _damaged("it does not begin with #binvox 1 and the size of the grid")
+    shape = int(dim[1]), int(dim[2]), int(dim[3])
+    if min(shape) < 1 or max(shape) > _MAX_SIDE:
+        raise _damaged(f"its sides of {shape} cells are not all between 1 and {_MAX_SIDE}")
+    runs = np.frombuffer(data, np.uint8, offset=header.end())
+    if runs.size % 2:
+        raise _damaged("it ends in the middle of a run")
+    values, counts = runs[0::2], runs[1::2]
+    if (values > 1).any():
+        raise _damaged(f"a cell is {values.max()}, which is neither 0 nor 1")
+    promised, held = shape[0] * shape[1] * shape[2], int(counts.sum(dtype=np.int64))
+    if held != promised:
+        raise _damaged(f"its runs hold {held} cells where its header promises {promised}")
+    in_file_order = np.repeat(values.astype(np.bool_), counts).reshape(shape)
+    return np.ascontiguousarray(in_file_order.transpose(0, 2, 1))
+
+
+def _line(key: str, *numbers: float) -> str:
+    return " ".join([key, *map(str, numbers)]) + "\n"
+
+
+def _damaged(what: str) -> StoredDataError:
+    return StoredDataError(f"The binvox grid is damaged: {what}. Voxelize the shape again.")
