@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import itertools
 import json
 import os
 import zipfile
@@ -65,7 +66,8 @@ class Shape:
 def list_shapes(collection: Path) -> list[Shape]:
     """The shapes of a collection, sorted by id.
 
-    Raises CollectionError if there is no such collection, it holds no mesh, or it is not safe to read.
+    Raises CollectionError if there is no such collection, it holds no mesh, two of its meshes have one id, or it is
+    not safe to read.
     """
     if collection.is_dir():
         shapes = _from_folder(collection)
@@ -73,7 +75,7 @@ def list_shapes(collection: Path) -> list[Shape]:
         raise CollectionError(f"There is no collection at {collection}.")
     elif collection.suffix.lower() == ".csv":
         shapes = _from_csv(collection)
-    elif zipfile.is_zipfile(collection):
+    elif collection.suffix.lower() == ".zip" or zipfile.is_zipfile(collection):
         shapes = _from_zip(collection)
     else:
         raise CollectionError(
@@ -81,7 +83,11 @@ def list_shapes(collection: Path) -> list[Shape]:
         )
     if not shapes:
         raise CollectionError(f"{collection} holds no mesh files ({', '.join(sorted(EXTENSIONS))}).")
-    return sorted(shapes, key=lambda shape: shape.id)
+    shapes.sort(key=lambda shape: shape.id)
+    for shape, following in itertools.pairwise(shapes):
+        if shape.id == following.id:
+            raise CollectionError(f"{collection} holds {shape.id!r} more than once: rename or remove one.")
+    return shapes
 
 
 def content_hash(shape: Shape, data: bytes) -> str:
@@ -93,10 +99,10 @@ def content_hash(shape: Shape, data: bytes) -> str:
         return sha256(data)
     try:
         uris = [buffer.get("uri", "data:") for buffer in json.loads(data).get("buffers", [])]
-    except (ValueError, AttributeError):
+        names = [unquote(uri) for uri in uris if not uri.startswith("data:")]
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return sha256(data)  # reading it as a mesh will say what is wrong
-    beside = [shape.sibling(unquote(uri)) for uri in uris if not uri.startswith("data:")]
-    return sha256(b"".join([data, *beside]))
+    return sha256(b"".join([data, *map(shape.sibling, names)]))
 
 
 def artefact_stems(ids: Sequence[str]) -> list[str]:
@@ -112,7 +118,8 @@ def artefact_stems(ids: Sequence[str]) -> list[str]:
     for shape_id, stem in zip(ids, stems, strict=True):
         other = owners.setdefault(stem, shape_id)
         if other != shape_id:
-            raise CollectionError(f"{other} and {shape_id} would both be written to {stem}: rename one of them.")
+            both = f"{other} and {shape_id}"
+            raise CollectionError(f"{both} would be written to one file, {stem}: rename one of them.")
     return stems
 
 
@@ -135,18 +142,24 @@ def _walk(folder: Path) -> Iterator[str]:
     while pending:
         here, prefix, above = pending.pop()
         try:
-            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+            with os.scandir(here) as entries:
+                visible = [(entry.name, _is_folder(entry)) for entry in entries if not _is_hidden(entry.name)]
         except OSError as error:
             raise CollectionError(f"The folder {here} cannot be listed: {error.strerror}.") from None
-        for entry in entries:
-            if _is_hidden(entry.name):
-                continue
-            if entry.is_dir():
-                real = os.path.realpath(entry.path)
+        for name, is_folder in visible:
+            if is_folder:
+                real = os.path.realpath(here / name)
                 if real not in above:
-                    pending.append((Path(entry.path), f"{prefix}{entry.name}/", above | {real}))
-            elif _is_mesh(entry.name):
-                yield prefix + entry.name
+                    pending.append((here / name, f"{prefix}{name}/", above | {real}))
+            elif _is_mesh(name):
+                yield prefix + name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or to where nobody may look: whoever reads it is told
+        return False
 
 
 def _from_zip(path: Path) -> list[Shape]:
@@ -155,15 +168,14 @@ def _from_zip(path: Path) -> list[Shape]:
             members = [member.filename for member in check_members(archive)]
     except ArchiveError as error:
         raise CollectionError(str(error)) from None
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise CollectionError(f"{path} cannot be read as a zip: {error}.") from None
-    names = [name for name in members if _is_mesh(name) and not any(map(_is_hidden, PurePosixPath(name).parts))]
-    if len(set(names)) < len(names):
-        twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise CollectionError(f"{path} holds {twice!r} more than once: pack it anew.")
+    names = {name: name.replace("\\", "/") for name in members}  # some packers on Windows write backslashes
+    meshes = [name for name in members if _is_mesh(name) and not any(map(_is_hidden, names[name].split("/")))]
+    described = _describe(names[name] for name in meshes)
     return [
         Shape(shape_id, label, split, path, name)
-        for name, (shape_id, label, split) in zip(names, _describe(names), strict=True)
+        for name, (shape_id, label, split) in zip(meshes, described, strict=True)
     ]
 
 
@@ -173,13 +185,9 @@ def _from_csv(path: Path) -> list[Shape]:
             rows = csv.DictReader(file)
             if not {"path", "label", "split"} <= set(rows.fieldnames or ()):
                 raise CollectionError(f"{path} lacks the header path,label,split.")
-            shapes = [_from_row(path, rows.line_num, row) for row in rows]
+            return [_from_row(path, rows.line_num, row) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CollectionError(f"{path} cannot be read as a CSV in UTF-8: {error}.") from None
-    twice = next((shape_id for shape_id, count in Counter(shape.id for shape in shapes).items() if count > 1), None)
-    if twice is not None:
-        raise CollectionError(f"{path} lists {twice!r} more than once.")
-    return shapes
 
 
 def _from_row(path: Path, line: int, row: dict[str, str | None]) -> Shape:
@@ -219,13 +227,17 @@ def _is_hidden(name: str) -> bool:
 
 
 @functools.lru_cache(maxsize=2)
-def _archive(path: Path, _version: int) -> zipfile.ZipFile:
-    return zipfile.ZipFile(path)  # kept open: its directory is read once per process, not once per shape
+def _archive(path: Path, _version: int, _process: int) -> zipfile.ZipFile:
+    """The zip, kept open: its directory is read once per process, not once per shape.
+
+    A child that inherits it opens its own: the two would move one file position under each other.
+    """
+    return zipfile.ZipFile(path)
 
 
 def _read_member(path: Path, name: str) -> bytes:
     try:
-        archive = _archive(path, path.stat().st_mtime_ns)
+        archive = _archive(path, path.stat().st_mtime_ns, os.getpid())
         size = archive.getinfo(name).file_size
         if size > MAX_BYTES:
             raise too_large(size)

@@ -42,7 +42,7 @@ class Settings(BaseModel):
         return {**self.model_dump(mode="json"), "hash": self.digest()}
 
     @classmethod
-    def from_options(cls, **options: Any) -> Self:
+    def from_options(cls, /, **options: Any) -> Self:
         """The settings given, or a UsageError that names each bad key or value in one sentence."""
         try:
             return cls(**options)
@@ -52,8 +52,8 @@ class Settings(BaseModel):
     def require_same(self, stored: dict[str, Any], where: str, rebuild: str) -> None:
         """Raise MismatchError unless ``stored`` (from :meth:`to_json`) holds these settings.
 
-        The message names every differing key with both values, and ``rebuild``, the command that makes
-        ``where`` anew.
+        The message names every differing key with both values and ends with ``rebuild``, the sentence that tells how
+        to make ``where`` anew.
         """
         if stored.get("hash") == self.digest():
             return
@@ -105,7 +105,7 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
             raise UsageError(f"--set {text!r} is not key=value.")
         try:
             values[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):  # ValueError: the 31st of June, a number of 5000 digits
             raise UsageError(f"--set {text!r}: the value is not valid YAML.") from None
     return values
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import shlex
 import shutil
 import time
@@ -36,7 +37,7 @@ HEADER, SHAPES, FEATURES = "index.json", "shapes.parquet", "features.safetensors
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One indexed shape.  path: where its mesh file was when it was indexed."""
+    """One indexed shape.  path: where its mesh file was when it was indexed, absolute."""
 
     id: str
     label: str | None
@@ -113,7 +114,7 @@ def update_index(
         }
         features |= computed.features
         kept = [shape for shape in shapes if shape.id in features]
-        items = [Item(s.id, s.label, s.split, computed.hashes[s.id], s.path) for s in kept]
+        items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
         engine = computed.engine or (old.engine if old is not None else {"engine": "unknown"})
         size = next((len(feature) for feature in features.values()), 0)
         matrix = np.array([features[shape.id] for shape in kept], np.float32).reshape(len(kept), size)

@@ -1,8 +1,8 @@
 """Writing so that a reader never sees half of anything, and reading archives that may be hostile.
 
 Local folders today. A set of files that belong together is published through a redo log: staged beside its
-destination, committed by one rename, then moved into place. A crash leaves the old set or the new one, and
-the next reader or writer finishes what was committed.
+destination, committed by one rename, then moved into place. A crash leaves the old set or the new one: readers
+look where :func:`published` says, and the next writer finishes what was committed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -38,7 +38,7 @@ def write_atomic(path: Path, data: bytes, scratch: Path | None = None) -> None:
     ``scratch`` is a folder on the same file system for the temporary file (default: beside ``path``).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = (scratch or path.parent) / f".{os.getpid()}-{hashlib.md5(os.fsencode(path)).hexdigest()}.tmp"
+    temporary = (scratch or path.parent) / f".{os.getpid()}-{sha256(os.fsencode(path))[:16]}.tmp"
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
@@ -62,7 +62,10 @@ def publish(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Finish a publication that was committed, throw away one that was not."""
+    """Finish a publication that was committed, throw away one that was not.
+
+    For writers that hold ``folder`` (:func:`exclusive`): another one may be staging right now.
+    """
     shutil.rmtree(folder / _STAGING, ignore_errors=True)
     staged = folder / _STAGED
     if staged.is_dir():
@@ -81,13 +84,16 @@ def read_json(path: Path) -> Any:
     """The JSON value in ``path``; StoredDataError if it is damaged."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoredDataError(f"{path} cannot be read ({error}). Remove its folder and make it again.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoredDataError(f"{path} cannot be read ({error}). Make it again.") from None
 
 
 def json_bytes(value: Any) -> bytes:
-    """``value`` as readable JSON with a final newline; the same value gives the same bytes."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    """``value`` as readable JSON with a final newline; the same value gives the same bytes.
+
+    NaN and infinity are no JSON: ValueError. What is undefined is null.
+    """
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 @contextlib.contextmanager
@@ -102,22 +108,20 @@ def exclusive(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        (folder / ".lock").unlink(missing_ok=True)
-        lock.release()
+        lock.release()  # the file stays: if it were removed, two writers could lock two files of one name
 
 
 def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files of a zip, or an ArchiveError if any name would leave the folder it is unpacked into, or is a link."""
     files = []
     for member in archive.infolist():
-        name = member.filename.replace("\\", "/")
-        path = PurePosixPath(name)
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
+        name = member.filename
+        path = PureWindowsPath(name)  # knows the separators and drives of every system
+        if path.anchor or ".." in path.parts:
             raise ArchiveError(
                 f"{archive.filename} holds {name!r}, a path that leads out of it. Do not trust this file."
             )
-        if kind == stat.S_IFLNK:
+        if stat.S_ISLNK(member.external_attr >> 16):
             raise ArchiveError(
                 f"{archive.filename} holds the link {name!r}. Pack the files themselves, not links to them."
             )

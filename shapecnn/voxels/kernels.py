@@ -1,11 +1,10 @@
 """Which cells of a grid triangles meet, and which cells the outside reaches.
 
-Cell (i, j, k) is the closed box [i, i+1] × [j, j+1] × [k, k+1]. Whether a triangle meets it is decided by
-the 13 axes of the separating axis theorem (Akenine-Möller, "Fast 3D Triangle-Box Overlap Testing", JGT
-2001). As in Schwarz & Seidel ("Fast Parallel Surface and Solid Voxelization on GPUs", SIGGRAPH Asia 2010),
-all that depends on the triangle alone is computed once; what is left of an axis is a linear function of
-(i, j, k) that must not be negative. So the cells met in a column along z are one run, and its ends are found
-by clipping.
+Cell (i, j, k) is the closed box [i, i+1] × [j, j+1] × [k, k+1]. Whether a triangle meets it is decided by the
+13 axes of the separating axis theorem (Akenine-Möller, "Fast 3D Triangle-Box Overlap Testing", JGT 2001). As
+in Schwarz & Seidel ("Fast Parallel Surface and Solid Voxelization on GPUs", SIGGRAPH Asia 2010), all that
+depends on the triangle alone is computed once: what is left of an axis is a linear function of (i, j, k) and
+the interval it must lie in. So the cells met in a column along z are one run, found by clipping.
 """
 
 from __future__ import annotations
@@ -22,10 +21,6 @@ EMPTY, SURFACE, OUTSIDE = 0, 1, 2  # what is known of a cell
 # (1e-13), so that two neighbours never both miss a triangle that touches the face between them.
 TOLERANCE = 1e-9
 
-# Times the cube of a triangle's size, how far the rounding of its normal n can move n·(p − corner). With this
-# allowed for, the plane of a sliver, whose normal is mostly rounding, rejects nothing: its edges decide.
-_NORMAL_ROUNDING = 1e-14
-
 
 @numba.njit(cache=True)
 def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells: NDArray[np.uint8]) -> None:
@@ -35,89 +30,78 @@ def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells:
     cells: (X, Y, Z) uint8, changed in place; what lies beyond it marks nothing.
     """
     corner = np.empty((3, 3))
-    low = np.empty(3, np.int64)
-    high = np.empty(3, np.int64)
-    rows = np.zeros((11, 4))
+    first = np.empty(3, np.int64)
+    last = np.empty(3, np.int64)
+    axes = np.zeros((10, 5))
     for f in range(faces.shape[0]):
-        size = 0.0
         wide = 0  # axes along which the bounding box spans several cells
         for a in range(3):
             for m in range(3):
                 corner[m, a] = vertices[faces[f, m], a]
             least = min(corner[0, a], corner[1, a], corner[2, a])
             most = max(corner[0, a], corner[1, a], corner[2, a])
-            lowest, highest = np.ceil(least - TOLERANCE) - 1.0, np.floor(most + TOLERANCE)
-            low[a] = int(min(max(lowest, 0.0), cells.shape[a]))
-            high[a] = int(max(min(highest, cells.shape[a] - 1.0), -1.0))
-            size = max(size, most - least)
-            wide += highest > lowest
-        clips = 0  # a triangle is connected: if the cells of its box are a single line, it meets them all
+            low, high = np.ceil(least - TOLERANCE) - 1.0, np.floor(most + TOLERANCE)
+            first[a] = int(min(max(low, 0.0), cells.shape[a]))
+            last[a] = int(max(min(high, cells.shape[a] - 1.0), -1.0))
+            wide += high > low
+        count = 0  # a triangle is connected: if the cells of its box are in line, it meets them all
         if wide > 1:
-            clips = len(rows)
-            _inequalities(corner, size, rows)
-        for i in range(low[0], high[0] + 1):
-            first_j, last_j = low[1], high[1]
-            for r in range(min(clips, 3)):
-                first_j, last_j = _clip(first_j, last_j, rows[r, 0] * i + rows[r, 3], rows[r, 1])
+            _project(corner, axes)
+            count = len(axes)
+        for i in range(first[0], last[0] + 1):
+            first_j, last_j = first[1], last[1]
+            for r in range(min(count, 3)):
+                at = axes[r, 0] * i
+                first_j, last_j = _clip(first_j, last_j, axes[r, 1], axes[r, 3] - at, axes[r, 4] - at)
             for j in range(first_j, last_j + 1):
-                first_k, last_k = low[2], high[2]
-                for r in range(3, clips):
-                    value = rows[r, 0] * i + rows[r, 1] * j + rows[r, 3]
-                    first_k, last_k = _clip(first_k, last_k, value, rows[r, 2])
+                first_k, last_k = first[2], last[2]
+                for r in range(3, count):
+                    at = axes[r, 0] * i + axes[r, 1] * j
+                    first_k, last_k = _clip(first_k, last_k, axes[r, 2], axes[r, 3] - at, axes[r, 4] - at)
                 for k in range(first_k, last_k + 1):
                     cells[i, j, k] = SURFACE
 
 
 @numba.njit(cache=True)
-def _inequalities(corner: NDArray[np.float64], size: float, rows: NDArray[np.float64]) -> None:
-    """Fill rows with (a, b, c, d): a triangle meets cell (i, j, k) only if a·i + b·j + c·k + d ≥ 0 for each.
+def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
+    """Fill axes with (a, b, c, low, high): unless low ≤ a·i + b·j + c·k ≤ high, (a, b, c) separates the cell.
 
-    In the triangle's bounding box that is also enough.  corner: (3, 3).  size: longest side of that box.
-    rows: (11, 4), zeros at first: the edges seen along z (c = 0), along x, along y, both sides of the plane.
+    corner: (3, 3).  axes: (10, 5), zeros at first. They are the normals of the edges seen along z (c = 0), along
+    x and along y, and that of the plane. An axis that rounding has tilted separates too, so nothing is lost.
     """
-    rows[9, 3] = rows[10, 3] = _NORMAL_ROUNDING * size * size * size
     for w in range(3):
         u, v = (w + 1) % 3, (w + 2) % 3
-        normal = (corner[1, u] - corner[0, u]) * (corner[2, v] - corner[0, v])
-        normal -= (corner[1, v] - corner[0, v]) * (corner[2, u] - corner[0, u])
-        side = 1.0 if normal >= 0.0 else -1.0  # the way round, seen along w
         for m in range(3):
             after = (m + 1) % 3
-            inward_u = side * (corner[m, v] - corner[after, v])
-            inward_v = side * (corner[after, u] - corner[m, u])
-            rows[3 * u + m, u] = inward_u
-            rows[3 * u + m, v] = inward_v
-            rows[3 * u + m, 3] = _most(inward_u, corner[m, u]) + _most(inward_v, corner[m, v])
-        rows[9, w] = normal
-        rows[10, w] = -normal
-        rows[9, 3] += _most(normal, corner[0, w])
-        rows[10, 3] += _most(-normal, corner[0, w])
+            axes[3 * u + m, u] = corner[m, v] - corner[after, v]
+            axes[3 * u + m, v] = corner[after, u] - corner[m, u]
+        axes[9, w] = axes[3 * u, u] * axes[3 * u + 1, v] - axes[3 * u, v] * axes[3 * u + 1, u]
+    for r in range(len(axes)):
+        a, b, c = axes[r, 0], axes[r, 1], axes[r, 2]
+        p = a * corner[0, 0] + b * corner[0, 1] + c * corner[0, 2]
+        q = a * corner[1, 0] + b * corner[1, 1] + c * corner[1, 2]
+        s = a * corner[2, 0] + b * corner[2, 1] + c * corner[2, 2]
+        upward = max(a, 0.0) + max(b, 0.0) + max(c, 0.0)
+        downward = min(a, 0.0) + min(b, 0.0) + min(c, 0.0)
+        slack = TOLERANCE * (upward - downward)
+        axes[r, 3] = min(p, q, s) - upward - slack
+        axes[r, 4] = max(p, q, s) - downward + slack
 
 
 @numba.njit(cache=True)
-def _most(slope: float, zero: float) -> float:
-    """The largest slope·(t − zero) for t within the first cell."""
-    return slope * (1.0 + TOLERANCE - zero) if slope > 0.0 else slope * (-TOLERANCE - zero)
-
-
-@numba.njit(cache=True)
-def _clip(first: int, last: int, value: float, slope: float) -> tuple[int, int]:
-    """The part of first..last where value + slope·t ≥ 0, never more; last < first if there is none."""
-    if slope > 0.0:
-        bound = -value / slope
-        if bound > last:
-            return first, first - 1
-        if bound > first:
-            first = math.ceil(bound)
-    elif slope < 0.0:
-        bound = -value / slope
-        if bound < first:
-            return first, first - 1
-        if bound < last:
-            last = math.floor(bound)
-    elif value < 0.0:
+def _clip(first: int, last: int, slope: float, low: float, high: float) -> tuple[int, int]:
+    """The part of first..last where low ≤ slope·t ≤ high, never more; last < first if there is none."""
+    if slope == 0.0:
+        return first, last if low <= 0.0 <= high else first - 1
+    begin, end = low / slope, high / slope
+    if slope < 0.0:
+        begin, end = end, begin
+    if begin > last or end < first:
         return first, first - 1
-    return first, last
+    return (
+        math.ceil(begin) if begin > first else first,
+        math.floor(end) if end < last else last,
+    )
 
 
 @numba.njit(cache=True)

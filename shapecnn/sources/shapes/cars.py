@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.mesh import Mesh
-from shapecnn.sources.shapes.parts import box, hull, joined, loft, moved, pair, revolve, superellipse, turned
+from shapecnn.sources.shapes.parts import box, circle, hull, joined, loft, moved, pair, revolve, superellipse, turned
 
 
 class _Body(NamedTuple):
@@ -51,7 +51,7 @@ def car(rng: Generator) -> Mesh:
     parts = [hull(x, plan, low, clearance + top, superellipse(u(4, 10), 24)), _cabin(body, width, belt)]
 
     rim = [(0, 0.25), (0.55, 0.25), (0.6, 0), (0.95, 0), (1, 0.15), (1, 0.85), (0.95, 1), (0, 1)]
-    tyre = turned(revolve(np.array(rim) * (wheel, 0.06)), 90, "x")
+    tyre = turned(revolve(np.array(rim) * (wheel, 0.06), circle(int(rng.choice([10, 16, 24])))), 90, "x")
     parts += [pair(moved(tyre, (axle, 0.05 - width, wheel)), "y") for axle in (u(0.27, 0.33), -u(0.26, 0.33))]
 
     if kind == "pickup":  # the walls of the bed

@@ -15,7 +15,7 @@ from shapecnn.sources.shapes.stands import legs, panels, pedestal, sled, spread_
 def table(rng: Generator) -> Mesh:
     """A top on legs, panels or a pedestal; some have an apron, a lower shelf, or drawers as a desk has."""
     u = rng.uniform
-    width, height, thickness = u(0.8, 1.8), u(0.35, 0.8), u(0.02, 0.045)
+    width, height, thickness = u(0.6, 1.8), u(0.35, 0.8), u(0.02, 0.045)
     depth = width * u(0.45, 1.0)
     slab = u(0.02, 0.06)
     outlines = [(SQUARE, 1), (superellipse(4, 32), 0.85), (circle(32), 0.7), (circle(6), 0.7)]

@@ -6,19 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.mesh import Mesh
-from shapecnn.sources.shapes.parts import (
-    Array,
-    box,
-    circle,
-    cylinder,
-    joined,
-    moved,
-    pair,
-    prism,
-    spline,
-    tube,
-    turned,
-)
+from shapecnn.sources.shapes.parts import Array, box, circle, cylinder, joined, moved, pair, prism, spline, tube, turned
 from shapecnn.sources.shapes.stands import hoop
 
 _FLYING_V = np.array([(0.2, 0.9), (-0.2, 0.9), (-1.1, -0.8), (-0.75, -1), (0, -0.35), (0.75, -1), (1.1, -0.8)])

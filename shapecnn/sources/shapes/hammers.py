@@ -53,10 +53,7 @@ def _head(rng: Generator, reach: float, face: float) -> Mesh:
             return joined([hull(np.array(x) * reach, r, -r, r, section), claw])
         case "sledge":
             section = SQUARE if rng.random() < 0.5 else circle(8)
-            x, r = (
-                [-1, -0.85, -0.3, 0.3, 0.85, 1],
-                np.array([0.8, 1, 0.85, 0.85, 1, 0.8]) * face * u(1.3, 2.0),
-            )
+            x, r = ([-1, -0.85, -0.3, 0.3, 0.85, 1], np.array([0.8, 1, 0.85, 0.85, 1, 0.8]) * face * u(1.3, 2.0))
         case "mallet":
             section = circle()
             x, r = [-1, -0.95, 0, 0.95, 1], np.array([0.9, 1, u(0.85, 1.1), 1, 0.9]) * face * u(1.8, 2.8)

@@ -47,13 +47,7 @@ def _step_ladder(rng: Generator, height: float, width: float, stile: float, lean
 
 
 def _flight(
-    rng: Generator,
-    height: float,
-    widths: tuple[float, float],
-    stile: float,
-    count: int,
-    lean: float,
-    flat: bool,
+    rng: Generator, height: float, widths: tuple[float, float], stile: float, count: int, lean: float, flat: bool
 ) -> Mesh:
     """Two upright stiles, ``widths`` apart below and above, and rungs or flat treads between them.
 

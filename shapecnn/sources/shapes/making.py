@@ -52,7 +52,7 @@ def make_shape(label: str, seed: int) -> Mesh:
         raise UsageError(f"There is no demo class {label!r}; choose one of {', '.join(CLASSES)}.")
     rng = np.random.default_rng([seed, *label.encode()])
     mesh = _BUILDERS[label](rng)
-    mesh = turned(scaled(mesh, np.exp(rng.uniform(-0.12, 0.12, 3))), rng.uniform(-20, 20))
+    mesh = turned(scaled(mesh, np.exp(rng.uniform(-0.16, 0.16, 3))), rng.uniform(-20, 20))
     fineness = rng.integers(150, 600)
     while len(mesh.faces) < fineness:
         mesh = refined(mesh)

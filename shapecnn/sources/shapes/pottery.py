@@ -49,14 +49,7 @@ def handle(rng: Generator, profile: Array, reach: float, span: tuple[float, floa
         case "angular":
             lower, edge = low + u(-0.4, 0.4) * half, out - 0.08
             path = np.array(
-                [
-                    (start, low),
-                    (edge, lower),
-                    (out, lower + 0.08),
-                    (out, high - 0.08),
-                    (edge, high),
-                    (end, high),
-                ]
+                [(start, low), (edge, lower), (out, lower + 0.08), (out, high - 0.08), (edge, high), (end, high)]
             )
         case "ring":
             angle = np.linspace(-np.pi / 2, np.pi / 2, 13)

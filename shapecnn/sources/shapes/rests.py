@@ -6,18 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.mesh import Mesh
-from shapecnn.sources.shapes.parts import (
-    box,
-    circle,
-    joined,
-    moved,
-    pair,
-    prism,
-    spline,
-    superellipse,
-    tube,
-    turned,
-)
+from shapecnn.sources.shapes.parts import box, circle, joined, moved, pair, prism, spline, superellipse, tube, turned
 
 
 def back(rng: Generator, width: float, height: float, thickness: float, at: tuple[float, float]) -> Mesh:

@@ -15,7 +15,7 @@ def chair(rng: Generator) -> Mesh:
     u = rng.uniform
     if rng.random() < 0.15:
         return _armchair(rng)
-    width, depth, height, thickness = u(0.38, 0.6), u(0.38, 0.56), u(0.38, 0.52), u(0.012, 0.03)
+    width, depth, height, thickness = u(0.38, 0.7), u(0.38, 0.56), u(0.32, 0.55), u(0.012, 0.03)
     is_round = rng.random() < 0.12
     outline = circle(24) if is_round else (SQUARE, superellipse(4, 24))[rng.integers(2)]
     inner = 0.72 if is_round else 1.0  # of width and depth: where there still is seat to fix things to
@@ -51,7 +51,7 @@ def _armchair(rng: Generator) -> Mesh:
 def stool(rng: Generator) -> Mesh:
     """A seat for one without a back, low or high; a few high ones have a low rail."""
     u = rng.uniform
-    width, height, thickness = u(0.28, 0.48), u(0.35, 0.85), u(0.012, 0.028)
+    width, height, thickness = u(0.28, 0.52), u(0.25, 0.85), u(0.012, 0.028)
     is_round = rng.random() < 0.55
     depth = width if is_round else width * u(0.65, 1.0)
     outline = circle(24) if is_round else superellipse(rng.choice([4, 8, 30]), 24)
@@ -79,7 +79,7 @@ def stool(rng: Generator) -> Mesh:
 def bench(rng: Generator) -> Mesh:
     """A long seat of boards or a slab, with or without back and arms."""
     u = rng.uniform
-    width, depth, height, thickness = u(1.0, 1.9), u(0.3, 0.5), u(0.36, 0.5), u(0.018, 0.035)
+    width, depth, height, thickness = u(0.85, 1.9), u(0.3, 0.55), u(0.36, 0.55), u(0.018, 0.035)
     boards = int(rng.choice([1, 1, 3, 4, 5]))
     board = box((width, depth / boards * (0.8 if boards > 1 else 1), u(0.02, 0.07)))
     parts = [moved(board, (0, (i + 0.5) / boards * depth - depth / 2, height)) for i in range(boards)]

@@ -116,10 +116,7 @@ def sled(rng: Generator, width: float, depth: float, height: float, thickness: f
     if rng.random() < 0.4:
         bend = bend[:4]
     bar = tube(
-        np.insert(np.array(bend), 0, width / 2 - thickness, axis=1),
-        thickness * 0.7,
-        circle(8),
-        across=(1, 0, 0),
+        np.insert(np.array(bend), 0, width / 2 - thickness, axis=1), thickness * 0.7, circle(8), across=(1, 0, 0)
     )
     return pair(bar, "x")
 

@@ -6,18 +6,7 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.mesh import Mesh
-from shapecnn.sources.shapes.parts import (
-    around,
-    ball,
-    circle,
-    cylinder,
-    joined,
-    moved,
-    revolve,
-    spline,
-    tube,
-    turned,
-)
+from shapecnn.sources.shapes.parts import around, ball, circle, cylinder, joined, moved, revolve, spline, tube, turned
 from shapecnn.sources.shapes.pottery import handle, section, wall
 
 
@@ -28,7 +17,7 @@ def mug(rng: Generator) -> Mesh:
     foot, belly, lip = u(0.7, 1.05), u(0.9, 1.15), u(0.9, 1.15)
     profile = spline([(foot, 0), (belly, height * u(0.3, 0.6)), (lip, height)], 9)
     parts = [wall(rng, profile, section(rng, square=0.1))]
-    ear = handle(rng, profile, u(0.45, 0.8), (u(0.1, 0.3), u(0.7, 0.92)))
+    ear = handle(rng, profile, u(0.25, 0.75), (u(0.1, 0.4), u(0.7, 0.92)))
     parts.append(ear if rng.random() < 0.88 else around(ear, 2))
     if rng.random() < 0.12:
         saucer = np.array([(1.0, 0), (u(1.6, 2.0), u(0.15, 0.35))])
@@ -39,7 +28,7 @@ def mug(rng: Generator) -> Mesh:
 def vase(rng: Generator) -> Mesh:
     """A tall open vessel of any profile; some have amphora handles, some hold flowers."""
     u = rng.uniform
-    height = u(2.4, 4.5)
+    height = u(1.9, 4.5)
     radii = np.array([u(0.4, 0.9), u(0.7, 1.3), u(0.5, 1.2), u(0.3, 0.8), u(0.4, 1.0)])
     if rng.random() < 0.3:  # a plain one, which lacks only the handle of a mug
         radii = np.linspace(u(0.6, 0.9), u(0.7, 1.2), 5)
@@ -66,7 +55,7 @@ def bottle(rng: Generator) -> Mesh:
     """A body that narrows over a shoulder to a neck, with or without a cap; some are jugs with a handle."""
     u = rng.uniform
     body, shoulder, neck = u(1.2, 3.2), u(0.25, 1.2), u(0.2, 1.4)
-    width, throat, height = u(0.85, 1.1), u(0.22, 0.42), body + shoulder + neck
+    width, throat, height = u(0.85, 1.1), u(0.22, 0.55), body + shoulder + neck
     waist = u(0.75, 0.95) if rng.random() < 0.3 else 1
     barrel = [(width * u(0.85, 1.0), 0), (width, 0.12), (width * waist, body / 2), (width, body)]
     bend = (width * u(0.7, 0.95), body + shoulder * 0.4)
@@ -83,7 +72,7 @@ def bottle(rng: Generator) -> Mesh:
 def bowl(rng: Generator) -> Mesh:
     """A wide open vessel; some have a foot, two ears, fruit or a spoon in them."""
     u = rng.uniform
-    height, foot, bulge = u(0.5, 1.3), u(0.3, 0.75), u(0.35, 0.9)
+    height, foot, bulge = u(0.5, 1.6), u(0.3, 0.75), u(0.35, 0.9)
     side = [(foot, 0), (foot + (1 - foot) * bulge, height * u(0.3, 0.5)), (1, height)]
     if rng.random() < 0.25:  # a turned-out rim
         side.append((u(1.1, 1.4), height * u(1.0, 1.08)))

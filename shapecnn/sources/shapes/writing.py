@@ -24,18 +24,13 @@ def write_off(mesh: Mesh) -> bytes:
 
 
 def write_collection(
-    folder: Path,
-    *,
-    per_class: int = 40,
-    seed: int = 0,
-    test_fraction: float = 0.25,
-    progress: Progress | None = None,
+    folder: Path, *, per_class: int = 40, seed: int = 0, test_fraction: float = 0.25, progress: Progress | None = None
 ) -> int:
     """Write ``folder/<class>/<train|test>/<class>_NNN.off`` for every class; returns the number of shapes.
 
     The last ⌈per_class · test_fraction⌉ of each class are for testing. The same arguments write the same
     bytes, and a larger collection begins with the shapes of a smaller one. Raises UsageError for numbers out
-    of range, and if the folder holds shapes not of this collection: they could be the same in the other split.
+    of range, and if the folder holds other shapes: they could be the same ones in the other split.
     """
     if per_class < 1 or seed < 0:
         raise UsageError(f"per_class = {per_class} has to be at least 1, seed = {seed} at least 0.")
@@ -43,19 +38,15 @@ def write_collection(
         raise UsageError(f"test_fraction = {test_fraction} has to be from 0 to 1.")
     train = per_class - math.ceil(per_class * test_fraction)
     plan = {
-        folder / label / ("train" if i < train else "test") / f"{label}_{i + 1:03d}.off": (
-            label,
-            seed * 1_000_000 + i,
-        )
+        folder / label / ("train" if i < train else "test") / f"{label}_{i + 1:03d}.off": (label, i)
         for label in CLASSES
         for i in range(per_class)
     }
     strange = next((file for file in folder.rglob("*.off") if file not in plan), None)
     if strange is not None:
-        stranger = strange.relative_to(folder)
-        raise UsageError(f"{folder} holds {stranger}, which is not of this collection. Choose an empty folder.")
-    for done, (path, (label, number)) in enumerate(plan.items(), 1):
-        write_atomic(path, write_off(make_shape(label, number)))
+        raise UsageError(f"{strange} is there and not of this collection. Choose an empty folder.")
+    for done, (path, (label, i)) in enumerate(plan.items(), 1):
+        write_atomic(path, write_off(make_shape(label, seed * 1_000_000 + i)))
         if progress is not None:
             progress(done, len(plan))
     return len(plan)

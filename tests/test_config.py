@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapecnn.config import Settings, ViewSettings, VoxelSettings, parse_assignments
+from shapecnn.errors import MismatchError, UsageError
+
+view_settings = st.builds(
+    ViewSettings,
+    views=st.sampled_from([12, 20, 80]),
+    size=st.integers(8, 4096),
+    samples=st.integers(1, 8),
+    fit=st.sampled_from(["sphere", "view"]),
+    renderer=st.sampled_from(["raster", "pyrender", "open3d"]),
+    up=st.sampled_from("xyz"),
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "canonical", "digest"),
+    [
+        (
+            ViewSettings(),
+            '{"drawing":1,"fit":"sphere","kind":"views","renderer":"raster","samples":2,"size":224,"up":"z","views":12}',
+            "877f82e8f053633a2a768662cdd648081573830199535d94a26fb081b3fdd181",
+        ),
+        (
+            VoxelSettings(),
+            '{"fill":"solid","filling":1,"kind":"voxels","padding":3,"resolution":30,"rotations":1,"up":"z"}',
+            "36c48f964f27f12dbacda516d3204322d5b136c96707c450ef933dbe4ba7b8aa",
+        ),
+    ],
+)
+def test_the_defaults_and_their_digest_do_not_change_unnoticed(settings: Settings, canonical: str, digest: str) -> None:
+    """Stored artefacts carry these: a red test means that every user's artefacts would have to be made anew."""
+    assert hashlib.sha256(canonical.encode()).hexdigest() == digest
+    assert settings.digest() == digest
+
+
+def test_the_digest_is_the_same_in_another_process() -> None:
+    code = "from shapecnn.config import ViewSettings; print(ViewSettings(size=64, up='y').digest())"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert shown == ViewSettings(up="y", size=64).digest()
+
+
+@given(view_settings, view_settings)
+def test_settings_are_the_same_exactly_when_their_hashes_are(one: ViewSettings, other: ViewSettings) -> None:
+    assert (one == other) == (one.digest() == other.digest())
+
+
+@given(view_settings)
+def test_settings_come_back_from_their_json(settings: ViewSettings) -> None:
+    stored = json.loads(json.dumps(settings.to_json()))
+    assert stored.pop("hash") == settings.digest()
+    assert ViewSettings.from_options(**stored) == settings
+    settings.require_same(settings.to_json(), "OUT", "")
+
+
+def test_views_and_voxels_never_share_a_digest() -> None:
+    assert ViewSettings().to_json()["kind"] == "views"
+    assert VoxelSettings().to_json()["kind"] == "voxels"
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        ViewSettings().size = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "sentence"),
+    [
+        (ViewSettings, {"sise": 224}, "Unknown key 'sise'; did you mean 'size'?"),
+        (
+            ViewSettings,
+            {"cls": 1},
+            "Unknown key 'cls'; known keys: kind, drawing, views, size, samples, fit, renderer, up.",
+        ),
+        (ViewSettings, {"views": 13}, "views = 13: Input should be 12, 20 or 80."),
+        (ViewSettings, {"size": 0}, "size = 0: Input should be greater than or equal to 8."),
+        (
+            ViewSettings,
+            {"size": "big"},
+            "size = 'big': Input should be a valid integer, unable to parse string as an integer.",
+        ),
+        (ViewSettings, {"size": None}, "size = None: Input should be a valid integer."),
+        (ViewSettings, {"up": "w"}, "up = 'w': Input should be 'x', 'y' or 'z'."),
+        (
+            ViewSettings,
+            {"samples": 9, "rendrer": "raster"},
+            "samples = 9: Input should be less than or equal to 8. Unknown key 'rendrer'; did you mean 'renderer'?",
+        ),
+        (VoxelSettings, {"padding": -1}, "padding = -1: Input should be greater than or equal to 0."),
+        (
+            VoxelSettings,
+            {"resolution": 6, "padding": 3},
+            "resolution 6 leaves no cell inside a padding of 3 on both sides.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_sentences(cls: type[Settings], options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        cls.from_options(**options)
+    assert str(caught.value) == sentence
+
+
+def test_one_cell_inside_the_padding_is_enough() -> None:
+    assert VoxelSettings.from_options(resolution=7, padding=3).resolution == 7
+
+
+def test_a_mismatch_names_both_values_and_the_way_out() -> None:
+    stored = ViewSettings(size=112, up="y").to_json()
+    with pytest.raises(MismatchError) as caught:
+        ViewSettings().require_same(stored, "OUT", "To make it anew: shapecnn render A OUT")
+    assert str(caught.value) == (
+        "OUT was made with other settings (size is 112 there and 224 here, up is 'y' there and 'z' here)."
+        " To make it anew: shapecnn render A OUT"
+    )
+
+
+def test_settings_of_another_kind_or_version_are_a_mismatch() -> None:
+    with pytest.raises(MismatchError, match="kind is 'voxels' there and 'views' here"):
+        ViewSettings().require_same(VoxelSettings().to_json(), "OUT", "")
+    stored = ViewSettings().to_json()
+    with pytest.raises(MismatchError, match="drawing is None there and 1 here"):
+        ViewSettings().require_same({k: v for k, v in stored.items() if k not in ("drawing", "hash")}, "OUT", "")
+    with pytest.raises(MismatchError, match="damaged hash"):
+        ViewSettings().require_same({**stored, "hash": "0"}, "OUT", "")
+
+
+def test_assignments_are_read_as_yaml() -> None:
+    assert parse_assignments(("views=20", " fit = view", "a=b=c", "rate=1.0e-3", "list=[1, 2]", "none=")) == {
+        "views": 20,
+        "fit": "view",
+        "a": "b=c",
+        "rate": 1e-3,
+        "list": [1, 2],
+        "none": None,
+    }
+    assert parse_assignments(("size=1", "size=2")) == {"size": 2}
+    assert parse_assignments(()) == {}
+
+
+@pytest.mark.parametrize("text", ["views", "=12", " = 12"])
+def test_an_assignment_needs_a_key_and_an_equals_sign(text: str) -> None:
+    with pytest.raises(UsageError, match=f"^--set '{text}' is not key=value.$"):
+        parse_assignments((text,))
+
+
+@pytest.mark.parametrize("value", ["[1", "a: b: c", "!!python/object/apply:os.getcwd []", "2020-02-31", "9" * 5000])
+def test_an_assignment_that_is_not_yaml_is_refused(value: str) -> None:
+    with pytest.raises(UsageError, match="the value is not valid YAML"):
+        parse_assignments((f"size={value}",))

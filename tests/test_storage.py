@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shapecnn.errors import ArchiveError, BusyError, StoredDataError
+from shapecnn.storage import (
+    check_members,
+    exclusive,
+    json_bytes,
+    publish,
+    published,
+    read_json,
+    recover,
+    sha256,
+    write_atomic,
+)
+
+OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
+NEW = {"a": b"new a", "b": b"new b", "c": b"new c"}
+
+
+class _Crash(BaseException):
+    """Stands for the end of the process: nothing catches it."""
+
+
+def _crash_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every call that changes the file system is a step and noted in the list; number ``step`` never happens."""
+    calls: list[str] = []
+
+    def counted(owner: Any, name: str) -> None:
+        function = getattr(owner, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls.append(name)
+            if len(calls) == step + 1:
+                raise _Crash
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, call)
+
+    for name in ("mkdir", "open", "rename", "replace", "rmdir"):
+        counted(Path, name)
+    counted(os, "fsync")
+    counted(shutil, "rmtree")
+    return calls
+
+
+def _read_all(folder: Path) -> dict[str, bytes]:
+    return {name: published(folder, name).read_bytes() for name in OLD}
+
+
+def _steps_of_a_publication(tmp_path: Path) -> int:
+    publish(tmp_path / "count", OLD)
+    with pytest.MonkeyPatch.context() as patch:
+        calls = _crash_at(-1, patch)
+        publish(tmp_path / "count", NEW)
+    return len(calls)
+
+
+def test_a_crash_at_any_step_leaves_all_old_or_all_new(tmp_path: Path) -> None:
+    outcomes = []
+    for step in range(_steps_of_a_publication(tmp_path)):
+        folder = tmp_path / str(step)
+        publish(folder, OLD)
+        with pytest.MonkeyPatch.context() as patch:
+            _crash_at(step, patch)
+            with pytest.raises(_Crash):
+                publish(folder, NEW)
+        before = _read_all(folder)
+        assert before in (OLD, NEW), f"a reader after a crash at step {step}"
+        recover(folder)
+        assert _read_all(folder) == before, f"recovery after a crash at step {step} changes what readers saw"
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+        outcomes.append(before)
+    assert outcomes[0] == OLD
+    assert outcomes[-1] == NEW
+    assert outcomes == sorted(outcomes, key=lambda files: files == NEW)  # one commit, no way back
+
+
+def test_a_crash_in_the_recovery_is_recovered_from(tmp_path: Path) -> None:
+    for step in range(20):
+        folder = tmp_path / str(step)
+        publish(folder, OLD)
+        (folder / ".publish").mkdir()
+        for name, data in NEW.items():
+            (folder / ".publish" / name).write_bytes(data)
+        with pytest.MonkeyPatch.context() as patch:
+            _crash_at(step, patch)
+            try:
+                recover(folder)
+            except _Crash:
+                assert _read_all(folder) == NEW
+            else:
+                break
+        publish(folder, OLD)  # the next writer finishes the recovery before its own work
+        assert {p.name: p.read_bytes() for p in folder.iterdir()} == OLD
+    else:
+        pytest.fail("the recovery has more steps than were tried")
+
+
+def test_a_publication_replaces_only_its_own_files(tmp_path: Path) -> None:
+    publish(tmp_path / "new" / "folder", {"a": b"1", "b": b"2"})
+    publish(tmp_path / "new" / "folder", {"b": b"3"})
+    assert {p.name: p.read_bytes() for p in (tmp_path / "new" / "folder").iterdir()} == {"a": b"1", "b": b"3"}
+
+
+def test_readers_see_the_new_files_from_the_commit_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path, OLD)
+    seen = []
+    real = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        seen.append(_read_all(tmp_path))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    publish(tmp_path, NEW)
+    assert seen == [NEW] * 3
+
+
+def test_published_writes_nothing(tmp_path: Path) -> None:
+    assert published(tmp_path / "nowhere", "a") == tmp_path / "nowhere" / "a"
+    recover(tmp_path / "nowhere")
+    assert not list(tmp_path.iterdir())
+
+
+def test_write_atomic_leaves_the_old_content_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "deep" / "file"
+    write_atomic(target, b"old")
+
+    def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(target, b"new")
+    assert {p.name: p.read_bytes() for p in target.parent.iterdir()} == {"file": b"old"}
+
+
+def test_write_atomic_keeps_its_temporary_file_in_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scratch").mkdir()
+    moved: list[Path] = []
+    real = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: moved.append(self) or real(self, target))
+    for name in ("a", "b"):
+        write_atomic(tmp_path / "out" / name, b"x", tmp_path / "scratch")
+    assert [path.parent for path in moved] == [tmp_path / "scratch"] * 2
+    assert moved[0].name != moved[1].name
+    assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_sha256_is_the_known_one() -> None:
+    assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_json_is_readable_and_the_same_for_the_same_value(tmp_path: Path) -> None:
+    value = {"name": "Stühle – ×", "list": [1, None, 0.1]}
+    data = json_bytes(value)
+    assert (
+        data
+        == b'{\n  "name": "St\xc3\xbchle \xe2\x80\x93 \xc3\x97",\n  "list": [\n    1,\n    null,\n    0.1\n  ]\n}\n'
+    )
+    (tmp_path / "x.json").write_bytes(data)
+    assert read_json(tmp_path / "x.json") == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_json_is_not_written(value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_bytes({"mAP": value})
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_json_is_a_stored_data_error(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StoredDataError, match=r"model\.json cannot be read \(.+\)\. Make it again\.$"):
+        read_json(path)
+
+
+HOLDER = """
+import pathlib, sys
+from shapecnn.storage import exclusive
+with exclusive(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds ``tmp_path`` until its standard input ends."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_writer_in_another_process_is_told_so(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    for _ in range(2):  # the failed attempt must not disturb the lock
+        with pytest.raises(BusyError) as caught, exclusive(tmp_path):
+            pytest.fail("two writers at once")
+        assert str(caught.value) == f"Another shapecnn is writing {tmp_path}. Wait for it, or choose another output."
+    holder.communicate("")  # the holder ends and lets go
+    with exclusive(tmp_path):
+        pass
+
+
+def test_a_killed_writer_leaves_no_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with exclusive(tmp_path):
+        pass
+
+
+def test_the_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="mine"), exclusive(tmp_path / "new"):
+        raise ValueError("mine")
+    with exclusive(tmp_path / "new"):
+        pass
+
+
+def test_a_writer_that_opened_the_lock_in_time_shares_it_with_those_who_come_later(tmp_path: Path) -> None:
+    """The race of a lock file that is removed on release: who has it open would lock a file that is no more."""
+    fcntl = pytest.importorskip("fcntl")
+    with exclusive(tmp_path):
+        early = os.open(tmp_path / ".lock", os.O_RDWR)
+    try:
+        fcntl.flock(early, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(BusyError), exclusive(tmp_path):
+            pytest.fail("two writers at once")
+    finally:
+        os.close(early)
+
+
+def _zip(*names: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipFile:
+    archive = zipfile.ZipFile(io.BytesIO(), "w")
+    for name in names:
+        member = zipfile.ZipInfo("x")
+        member.filename = name  # as a hostile packer would write it: ZipInfo() itself would mend some
+        member.create_system = 3
+        member.external_attr = mode << 16
+        archive.writestr(member, b"")
+    return archive
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../a.off",
+        "a/../../b.off",
+        "/etc/passwd",
+        "//host/share/a.off",
+        "C:/a.off",
+        "c:a.off",
+        "..\\a.off",
+        "a\\..\\b.off",
+        "\\a.off",
+        "a/..",
+        "a/../",
+    ],
+)
+def test_a_member_that_leads_out_of_the_archive_is_refused(name: str) -> None:
+    with pytest.raises(ArchiveError, match=r"a path that leads out of it\. Do not trust this file\.$"):
+        check_members(_zip("fine.off", name))
+
+
+def test_a_link_in_an_archive_is_refused() -> None:
+    with pytest.raises(ArchiveError, match=r"holds the link 'a\.off'"):
+        check_members(_zip("a.off", mode=stat.S_IFLNK | 0o777))
+
+
+def test_the_files_of_an_archive_without_its_folders() -> None:
+    names = ["a/", "a/b.off", "a/..b", "a...off", "shape:1.off", "sub/C:/x.off", "win\\dows.off"]
+    assert [member.filename for member in check_members(_zip(*names))] == names[1:]

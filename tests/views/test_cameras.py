@@ -1,0 +1,53 @@
+"""Cameras against the formulas of the contract."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shapecnn.views.cameras import COLUMNS, DISTANCE, cameras, dodecahedron
+
+
+def test_twelve_eyes_stand_where_the_contract_says() -> None:
+    assert pytest.approx(2.6131, abs=5e-5) == DISTANCE
+    for i, eye in enumerate(cameras(12).eyes):
+        a, e = np.deg2rad(30 * i), np.deg2rad(30)
+        expected = DISTANCE * np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
+        np.testing.assert_allclose(eye, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("views", sorted(COLUMNS))
+def test_every_camera_is_a_right_handed_frame_that_looks_at_the_origin(views: int) -> None:
+    seen_from = cameras(views)
+    assert len(seen_from.eyes) == views
+    for eye, axes in zip(seen_from.eyes, seen_from.axes, strict=True):
+        np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(axes) == pytest.approx(1)
+        np.testing.assert_allclose(axes @ eye, [0, 0, DISTANCE], atol=1e-12)  # straight behind the picture's centre
+
+
+@pytest.mark.parametrize("views", [12, 20])
+def test_up_in_the_picture_is_up_in_the_world(views: int) -> None:
+    right, up = cameras(views).axes[:, 0], cameras(views).axes[:, 1]
+    np.testing.assert_allclose(right[:, 2], 0, atol=1e-12)
+    assert (up[:, 2] > 0).all()
+
+
+def test_the_dodecahedron_is_regular_and_in_its_documented_order() -> None:
+    vertices = dodecahedron()
+    np.testing.assert_allclose(np.linalg.norm(vertices, axis=1), 1)
+    distances = np.sort(np.linalg.norm(vertices[:, None] - vertices[None], axis=2), axis=1)
+    edge = distances[0, 1]
+    np.testing.assert_allclose(distances[:, 1:4], edge)  # three neighbours each
+    assert (distances[:, 4] > edge + 0.1).all()
+    keys = [(-round(v[2], 9), round(float(np.arctan2(v[1], v[0]) % (2 * np.pi)), 9)) for v in vertices]
+    assert keys == sorted(keys)
+    np.testing.assert_allclose(cameras(20).eyes, DISTANCE * vertices)
+
+
+def test_eighty_views_are_four_rolls_of_each_vertex() -> None:
+    twenty, eighty = cameras(20), cameras(80)
+    np.testing.assert_allclose(eighty.eyes, np.repeat(twenty.eyes, 4, axis=0))
+    np.testing.assert_allclose(eighty.axes[::4], twenty.axes)
+    np.testing.assert_allclose(eighty.axes[1::4, 0], twenty.axes[:, 1])  # right has become up: counter-clockwise
+    np.testing.assert_allclose(eighty.axes[2::4, :2], -twenty.axes[:, :2])
