@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo check lint types layers test test-bounds bench clean
+.PHONY: setup demo check lint types layers documents test test-bounds bench clean
 
 setup: $(VENV)/.done
 
@@ -20,7 +20,7 @@ $(VENV)/.done: pyproject.toml constraints.txt scripts/system-libraries
 demo: setup
 	$(BIN)/shapecnn demo demo
 
-check: lint types layers test
+check: lint types layers documents test
 
 lint: setup
 	$(BIN)/ruff check .
@@ -32,6 +32,9 @@ types: setup
 layers: setup
 	$(BIN)/lint-imports
 
+documents: setup
+	$(BIN)/python scripts/documents.py --check
+
 test: setup
 	$(BIN)/pytest -n auto
 
@@ -39,8 +42,11 @@ test: setup
 test-bounds: setup
 	cache=$$(mktemp -d) && NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$cache $(BIN)/pytest -n auto; status=$$?; rm -rf $$cache; exit $$status
 
+# The figures of the README, measured anew on this machine.
 bench: setup
-	$(BIN)/python benchmarks/run.py
+	for name in readers engines rendering voxels untrained_search commands; do \
+		$(BIN)/python benchmarks/$$name.py --json results/$$name.json || exit 1; done
+	$(BIN)/python scripts/documents.py
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

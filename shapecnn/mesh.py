@@ -127,7 +127,9 @@ def _read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> 
 
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it would print; what is wrong is raised here
     if file_type == "obj":
-        data = _absolute(b"\n" + data.removeprefix(codecs.BOM_UTF8))
+        data = _plain_obj(b"\n" + data.removeprefix(codecs.BOM_UTF8))
+    elif file_type == "ply":
+        _require_lines(data)
     elif compression := _COMPRESSION.search(data):  # trimesh would put zeros in place of what it cannot decode
         raise MeshError("format", f"it needs {compression[1].decode()}, which cannot be read: export it without")
     try:
@@ -159,11 +161,23 @@ def _read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> 
     return vertices, faces
 
 
-def _absolute(obj: bytes) -> bytes:
-    """OBJ text, each line behind a line end, with its relative vertex numbers made absolute.
+def _require_lines(ply: bytes) -> None:
+    """Refuse a PLY text that holds fewer lines than it promises: trimesh would return the faces that are left."""
+    header, _, body = ply.partition(b"end_header")
+    if b"format ascii" in header:
+        promised = sum(map(int, re.findall(rb"^element\s+\S+\s+(\d{1,18})", header, re.MULTILINE)))
+        held = len(body.strip().splitlines())
+        if held < promised:
+            raise MeshError("truncated", f"the header promises {promised} lines, the file ends after {held}")
 
-    In the format -1 is the last vertex above the face, for trimesh the last of the file; there is no vertex 0.
+
+def _plain_obj(obj: bytes) -> bytes:
+    """OBJ text, each line behind a line end, without what trimesh reads wrong in silence.
+
+    It passes over vertices and faces whose letter has a blank before it or a tab behind it. It counts relative vertex
+    numbers from the end of the file, where -1 means the last vertex above the face, and takes 0 for 1.
     """
+    obj = re.sub(rb"\n(?:[ \t]+([vf])[ \t]|([vf])\t)", rb"\n\1\2 ", obj)
     vertices = [match.start() for match in re.finditer(rb"\nv ", obj)]
 
     def face(line: re.Match[bytes]) -> bytes:

@@ -32,8 +32,8 @@ _POWERS = np.array([float(f"1e{n}") for n in range(309)])  # exact up to 1e22, c
 def read_off(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Vertices (n, 3) float64 and triangles (m, 3) int32 of an OFF file.
 
-    Numbers of up to 15 digits with up to 22 decimal places are read exactly, others to within two units in
-    the last place. Raises MeshError: format, truncated, not-finite, index.
+    Numbers of up to 15 digits and 22 decimal places are read exactly, others to within a few units in the last place.
+    Raises MeshError: format, truncated, not-finite, index.
     """
     keyword = _KEYWORD.match(data)
     assert keyword is not None  # every part of it is optional

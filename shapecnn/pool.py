@@ -1,15 +1,21 @@
 """Work on many shapes in several processes; a worker that dies or hangs costs one shape, not the batch.
 
-pebble rather than concurrent.futures, whose pool breaks as a whole when one worker dies.
+Each worker has a pipe of its own and one task at a time, so that there is never a doubt on which it died. Workers that
+share a queue leave one: concurrent.futures gives up the whole pool, pebble now and then blames another task.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable
+from multiprocessing import connection
 from typing import Any, TypeVar
 
 from shapecnn.errors import ShapecnnError, WorkerError
@@ -20,8 +26,8 @@ Result = TypeVar("Result")
 TIMEOUT = 300.0
 """Seconds for one shape, by default: the largest mesh that is read at all takes well under a minute."""
 
-PRELOAD = ["shapecnn.prepare"]
-"""Loaded once by the server from which workers are forked, so that a replacement starts in milliseconds."""
+PRELOAD = ["shapecnn.preload"]
+"""Loaded once by the server from which workers are forked, so that each of them starts in milliseconds."""
 
 
 def available_cores() -> int:
@@ -35,62 +41,121 @@ def run(
     *,
     workers: int | None = None,
     timeout: float = TIMEOUT,
-) -> Iterator[tuple[Task, Result | ShapecnnError]]:
+) -> Generator[tuple[Task, Result | ShapecnnError], None, None]:
     """Each task with what ``function`` made of it, or the ShapecnnError that came of it, as they are finished.
 
-    Tasks are drawn and results held a few at a time, whatever their number. ``function`` is importable by name. An
-    error that is not a ShapecnnError is a bug and is raised here. Leaving the iterator early stops the workers.
+    Tasks are drawn as workers fall free and at most two results of each are held. ``function`` is importable by name.
+    An error that is not a ShapecnnError is a bug and is raised here. Closing the generator stops the workers.
     """
-    from pebble import ProcessPool
-
-    workers = workers or available_cores()
-    pool = ProcessPool(max_workers=workers, context=_context(), initializer=_ignore_interrupt)
-    running: dict[Any, Task] = {}
+    context = start_server()
+    size = workers or available_cores()
+    source = iter(tasks)
+    idle: list[_Worker] = []
+    busy: list[_Worker] = []
+    outcomes: list[tuple[Task, Any]] = []
     try:
-        source = iter(tasks)
-        exhausted = False
-        while running or not exhausted:
-            while not exhausted and len(running) < 3 * workers:
-                try:
-                    task = next(source)
-                except StopIteration:
-                    exhausted = True
-                    break
-                running[pool.schedule(function, args=(task,), timeout=timeout)] = task
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield running.pop(future), _outcome(future, timeout)
-        pool.close()
-    except BaseException:
-        pool.stop()
-        raise
+        while True:
+            for task in itertools.islice(source, size - len(busy)):
+                busy.append(idle.pop() if idle else _Worker(context, function))
+                busy[-1].give(task, timeout)
+            yield from outcomes  # while the workers are at the next tasks
+            if not busy:
+                break
+            patience = min(worker.deadline for worker in busy) - time.monotonic()
+            answered = connection.wait([worker.pipe for worker in busy], max(patience, 0.0))
+            now = time.monotonic()
+            finished = [worker for worker in busy if worker.pipe in answered or worker.deadline <= now]
+            busy = [worker for worker in busy if worker not in finished]
+            idle += finished
+            outcomes = [(worker.task, worker.outcome()) for worker in finished]
+            idle = [worker for worker in idle if worker.process.is_alive()]
     finally:
-        pool.join()
+        for worker in [*idle, *busy]:
+            worker.stop()
 
 
-def _outcome(future: Any, timeout: float) -> Any:
-    from pebble import ProcessExpired
+def start_server() -> multiprocessing.context.BaseContext:
+    """Start the process from which workers are forked, unless it runs, and have it load what they need.
 
-    try:
-        return future.result()
-    except ShapecnnError as error:
-        return error
-    except TimeoutError:
-        return WorkerError("timeout", f"it took longer than {timeout:g} s: simplify it, or raise --timeout")
-    except ProcessExpired as error:
-        code = error.exitcode
-        cause = signal.Signals(-code).name if code is not None and code < 0 else f"exit status {code}"
-        return WorkerError("crashed", f"the worker process died on it ({cause})")
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers in order
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Workers forked from a small server: no threads of torch or OpenVINO are copied, and no module is loaded twice."""
+    Workers forked from it copy no threads of torch or OpenVINO, and load no module themselves. Returns at once: called
+    early, the server loads while the caller does.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver, resource_tracker
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
+    resource_tracker.ensure_running()  # here, for it would unblock what is blocked below
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by the server and its workers
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
     return context
+
+
+class _Worker:
+    """A process that works on one task at a time."""
+
+    def __init__(self, context: Any, function: Callable[[Any], Any]) -> None:
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(function, theirs), daemon=True)
+        self.process.start()
+        theirs.close()  # so that the end of the process is the end of the pipe
+
+    def give(self, task: Any, timeout: float) -> None:
+        self.task, self.timeout = task, timeout
+        self.deadline = time.monotonic() + timeout
+        with contextlib.suppress(BrokenPipeError):  # it died while idle, as outcome() will find
+            self.pipe.send(task)
+
+    def outcome(self) -> Any:
+        """What came of the task; a worker that gave no answer is stopped."""
+        if not self.pipe.poll():
+            self.stop()
+            return WorkerError("timeout", f"it took longer than {self.timeout:g} s: simplify it, or raise --timeout")
+        try:
+            result, error = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join(1.0)  # to its own end, which says more than ours
+            self.stop()
+            code = self.process.exitcode
+            cause = f"exit status {code}" if code >= 0 else signal.strsignal(-code)
+            return WorkerError("crashed", f"the process that worked on it died ({cause})")
+        if error is not None and not isinstance(error, ShapecnnError):
+            raise error
+        return result if error is None else error
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _serve(function: Callable[[Any], Any], pipe: connection.Connection) -> None:
+    """The life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers in order
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, ConnectionError):  # the parent is gone
+        while True:
+            task = pipe.recv()
+            pipe.send(_attempt(function, task))
+
+
+def _attempt(function: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]:
+    try:
+        return function(task), None
+    except MemoryError:
+        return None, WorkerError("crashed", "there was not enough memory for it: simplify it, or use fewer --workers")
+    except Exception as error:
+        if not isinstance(error, ShapecnnError):
+            error.add_note(f"In a worker, on {task!r}:\n{traceback.format_exc()}")
+        return None, error
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

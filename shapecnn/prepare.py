@@ -1,17 +1,19 @@
 """From a collection to artefacts: contact sheets or grids, one for each mesh, with a manifest.
 
-Parallel, and resumable at any moment: each artefact appears whole, what became of each mesh is noted in a journal as it
+Parallel, and resumable at any moment: each artefact appears whole, what has been made is noted in a journal as it
 happens, and the manifest and the settings are published together once everything has been tried. A mesh that cannot be
-used is a row of the manifest, never the end of the run.
+used is a row of the manifest, never the end of the run. In the end ``out`` is what a first run would have made of it.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +21,7 @@ from typing import Any, Literal
 from shapecnn import pool
 from shapecnn.collection import Shape, artefact_stems, content_hash, list_shapes
 from shapecnn.config import Layout, ViewSettings, VoxelSettings
-from shapecnn.errors import MeshError, MismatchError, StoredDataError
+from shapecnn.errors import MeshError, MismatchError, ShapecnnError, StoredDataError, WorkerError
 from shapecnn.journal import open_journal, read_journal
 from shapecnn.mesh import Mesh, normalize, read_mesh, upright
 from shapecnn.storage import (
@@ -106,10 +108,11 @@ def prepare(
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
     """Make the artefacts of every mesh of ``collection`` in ``out``; what is there already and still true is left
-    alone.
+    alone, what an earlier run made of meshes that are gone or fail now is removed.
 
     ``command`` is what a person would type to make ``out`` anew, for the message when it holds artefacts of other
-    settings. Raises CollectionError, MismatchError and BusyError before any work.
+    settings. Raises CollectionError, MismatchError, StoredDataError and BusyError before any work, MissingLibraryError
+    if the renderer asked for does not load.
     """
     started = time.monotonic()
     shapes = list_shapes(collection)
@@ -118,28 +121,34 @@ def prepare(
         recover(out)
         _require_same_recipe(out, recipe, command)
         scratch = out / WORK
-        known = _known_entries(out)
         _sweep(scratch)
+        earlier = _made_earlier(out)
+        tasks = (
+            _Task(shape, stem, recipe, out, earlier.get(stem)) for shape, stem in zip(shapes, stems, strict=True)
+        )
         entries: dict[str, Entry] = {}
         failures: dict[str, tuple[str, str]] = {}
         written = 0
-        tasks = (
-            _Task(shape, stem, recipe, out, _sha_of(known.get(shape.id)))
-            for shape, stem in zip(shapes, stems, strict=True)
-        )
-        with open_journal(scratch, recipe.to_json()) as note:
+        current = set()
+        with (
+            open_journal(scratch, recipe.to_json()) as note,
+            closing(pool.run(_make, tasks, workers=workers, timeout=timeout)) as results,
+        ):
             progress(0, len(shapes))
-            for task, outcome in pool.run(_make, tasks, workers=workers, timeout=timeout):
-                shape = task.shape
-                made = outcome if isinstance(outcome, _Made) else _Made(None, False, str(outcome))
+            for task, outcome in results:
+                shape, made = task.shape, _made(outcome)
                 status: Literal["ok", "failed"] = "failed" if made.error else "ok"
-                entry = Entry(shape.id, shape.label, shape.split, made.sha256, status, made.error)
-                entries[shape.id] = entry
-                written += made.written
+                entries[shape.id] = Entry(shape.id, shape.label, shape.split, made.sha256, status, made.error)
                 if made.error:
                     failures[shape.id] = (shape.path, made.error)
-                note(_row(entry))
+                else:
+                    current.update(recipe.files(task.stem))
+                if made.written:
+                    written += 1
+                    note({"stem": task.stem, "id": shape.id, "sha256": made.sha256})
                 progress(len(entries), len(shapes))
+        for stale in {name for stem in earlier for name in recipe.files(stem)} - current:
+            (out / stale).unlink(missing_ok=True)
         publish(out, {
             MANIFEST: _manifest_bytes([entries[shape.id] for shape in shapes]),
             SETTINGS: json_bytes(recipe.to_json()),
@@ -182,13 +191,17 @@ def png(picture: Any) -> bytes:
     return buffer.getvalue()
 
 
+_Source = tuple[str, str]
+"""Id and SHA-256 of the mesh file that artefacts were made from."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     shape: Shape
     stem: str
     recipe: Recipe
     out: Path
-    known_sha: str | None
+    earlier: _Source | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,18 +218,27 @@ def _make(task: _Task) -> _Made:
         data = task.shape.read()
         sha = content_hash(task.shape, data)
         targets = [task.out / name for name in task.recipe.files(task.stem)]
-        if sha == task.known_sha and all(target.exists() for target in targets):
+        if (task.shape.id, sha) == task.earlier and all(target.exists() for target in targets):
             return _Made(sha, written=False)
         contents = task.recipe.make(load_shape(task.shape, data, task.recipe.settings))
         for target, content in zip(targets, contents, strict=True):
             write_atomic(target, content, task.out / WORK)
     except MeshError as error:
         return _Made(sha, written=False, error=str(error))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise  # a full disk is no matter of this mesh
+        return _Made(sha, written=False, error="its name is too long for that of an artefact: shorten it")
     return _Made(sha, written=True)
 
 
-def _sha_of(entry: Entry | None) -> str | None:
-    return entry.sha256 if entry is not None and entry.status == "ok" else None
+def _made(outcome: _Made | ShapecnnError) -> _Made:
+    """What became of one mesh; an error that is not its own, such as a missing library, is raised."""
+    if isinstance(outcome, WorkerError):
+        return _Made(None, written=False, error=str(outcome))
+    if isinstance(outcome, ShapecnnError):
+        raise outcome
+    return outcome
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -235,9 +257,11 @@ def _manifest_bytes(entries: list[Entry]) -> bytes:
 
 def _require_same_recipe(out: Path, recipe: Recipe, command: str) -> None:
     rebuild = f"To make it anew: rm -r {shlex.quote(str(out))} && {command}"
-    finished = read_json(out / SETTINGS) if (out / SETTINGS).exists() else None
+    finished = [read_json(out / SETTINGS)] if (out / SETTINGS).exists() else []
     unfinished, _ = read_journal(out / WORK)
-    for stored in filter(None, (finished, unfinished)):
+    for stored in [*finished, unfinished or recipe.to_json()]:
+        if not isinstance(stored, dict):
+            raise StoredDataError(f"{out / SETTINGS} is damaged. {rebuild}")
         made_with = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
         recipe.settings.require_same(made_with, str(out), rebuild)
         if stored.get("layout", recipe.layout) != recipe.layout:
@@ -246,11 +270,15 @@ def _require_same_recipe(out: Path, recipe: Recipe, command: str) -> None:
             )
 
 
-def _known_entries(out: Path) -> dict[str, Entry]:
-    """What earlier runs say of each shape, finished ones and then the unfinished one."""
-    finished = read_manifest(out) if (out / MANIFEST).exists() else []
+def _made_earlier(out: Path) -> dict[str, _Source]:
+    """From what the artefacts of each stem were made, by the last finished run and an unfinished one after it."""
+    made: dict[str, _Source] = {}
+    if (out / SETTINGS).exists():  # without it nobody knows how they were made
+        entries = read_manifest(out)
+        stems = artefact_stems([entry.id for entry in entries])
+        made = {s: (e.id, e.sha256) for s, e in zip(stems, entries, strict=True) if e.status == "ok" and e.sha256}
     _, records = read_journal(out / WORK)
-    return {entry.id: entry for entry in [*finished, *(Entry(**record) for record in records)]}
+    return made | {record["stem"]: (record["id"], record["sha256"]) for record in records}
 
 
 def _sweep(scratch: Path) -> None:

@@ -1,0 +1,1 @@
+"""What comes from elsewhere: downloads, and shapes generated for the demo."""

@@ -22,7 +22,7 @@ EMPTY, SURFACE, OUTSIDE = 0, 1, 2  # what is known of a cell
 TOLERANCE = 1e-9
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells: NDArray[np.uint8]) -> None:
     """Set every cell that a triangle meets to SURFACE; one of zero area is the segment or point it shrank to.
 
@@ -62,7 +62,7 @@ def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells:
                     cells[i, j, k] = SURFACE
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
     """Fill axes with (a, b, c, low, high): unless low ≤ a·i + b·j + c·k ≤ high, (a, b, c) separates the cell.
 
@@ -88,7 +88,7 @@ def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
         axes[r, 4] = max(p, q, s) - downward + slack
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _clip(first: int, last: int, slope: float, low: float, high: float) -> tuple[int, int]:
     """The part of first..last where low ≤ slope·t ≤ high, never more; last < first if there is none."""
     if slope == 0.0:
@@ -104,7 +104,7 @@ def _clip(first: int, last: int, slope: float, low: float, high: float) -> tuple
     )
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def mark_outside(cells: NDArray[np.uint8]) -> None:
     """Set cell (1, 1, 1), and every EMPTY cell reached from it across faces of EMPTY cells, to OUTSIDE.
 

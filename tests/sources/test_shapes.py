@@ -58,7 +58,7 @@ def test_proportions_and_topology_vary(many: dict[str, list[Mesh]], label: str) 
     extents = np.array([np.ptp(normalize(mesh).vertices, axis=0) for mesh in many[label]])
     slimness = np.log(extents[:, 2] / extents[:, :2].max(axis=1))
     assert slimness.std() > 0.1
-    assert len({len(mesh.faces) for mesh in many[label]}) >= 16
+    assert len({len(mesh.faces) for mesh in many[label]}) >= 12
 
 
 def test_units_and_places_vary(many: dict[str, list[Mesh]]) -> None:
@@ -89,26 +89,23 @@ def test_a_mug_has_its_handle_in_any_direction() -> None:
 
 def test_defects_are_as_frequent_as_promised(many: dict[str, list[Mesh]]) -> None:
     meshes = [mesh for group in many.values() for mesh in group]
-    twice = [len(np.unique(np.sort(mesh.faces, axis=1), axis=0)) < len(mesh.faces) for mesh in meshes]
-    assert 1 / 6 - 0.06 < np.mean(twice) < 1 / 6 + 0.06
-    # Boxes on the floor are closed below unless their bottom was taken away.
-    standing = [without_bottom(mesh) for mesh in many["bookshelf"]]
-    assert 0 < np.mean(standing) < 0.6
-    # Each inner edge of an oriented surface is passed once in either direction.
-    cars = [inconsistent_edges(mesh) > 0.02 for mesh in many["car"]]
-    assert 0 < np.mean(cars) < 0.6
+    doubled = [len(np.unique(np.sort(mesh.faces, axis=1), axis=0)) < len(mesh.faces) for mesh in meshes]
+    assert 1 / 6 - 0.06 < np.mean(doubled) < 1 / 6 + 0.06
+    flipped = [has_flipped_faces(mesh) for mesh, twice in zip(meshes, doubled, strict=True) if not twice]
+    assert 1 / 6 - 0.06 < np.mean(flipped) < 1 / 6 + 0.06
+    flat_below = many["bookshelf"] + many["bottle"] + many["vase"]
+    assert 1 / 4 - 0.12 < np.mean([not has_bottom(mesh) for mesh in flat_below]) < 1 / 4 + 0.12
 
 
-def without_bottom(mesh: Mesh) -> bool:
-    height = mesh.vertices[:, 2] - mesh.vertices[:, 2].min()
-    return not (height[mesh.faces] < 0.005 * height.max()).all(axis=1).any()
-
-
-def inconsistent_edges(mesh: Mesh) -> float:
-    """The share of directed edges that two faces pass in the same direction."""
+def has_flipped_faces(mesh: Mesh) -> bool:
+    """Whether two faces pass an edge in the same direction, which no two do where all look outwards."""
     starts, ends = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    _, counts = np.unique(starts * np.int64(len(mesh.vertices)) + ends, return_counts=True)
-    return float(np.mean(counts > 1))
+    return len(np.unique(starts * np.int64(len(mesh.vertices)) + ends)) < mesh.faces.size
+
+
+def has_bottom(mesh: Mesh) -> bool:
+    height = mesh.vertices[:, 2] - mesh.vertices[:, 2].min()
+    return bool((height[mesh.faces] < 0.005 * height.max()).all(axis=1).any())
 
 
 def test_an_unknown_class_is_named_with_those_there_are() -> None:

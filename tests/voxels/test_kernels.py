@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from shapecnn.voxels.kernels import EMPTY, OUTSIDE, SURFACE, mark_outside, mark_surface
 
 SIDE = 5
-quarters = st.integers(-4, 4 * SIDE + 4).map(lambda n: n / 4)  # on the cells' faces, inside, and beyond the grid
+quarters = st.integers(-4, 4 * SIDE + 4).map(lambda n: n / 4)  # on the faces of cells, inside, beyond the grid
 anywhere = st.floats(-1, SIDE + 1)
-close = st.sampled_from([0.0, 1e-15, 1e-12, 1e-7, 1e-3])
+nudges = st.sampled_from([0.0, 1e-100, 1e-15, 1e-12, 1e-7, 1e-3])
 
 
 def triangles_of(number: st.SearchStrategy[float]) -> st.SearchStrategy[NDArray[np.float64]]:
@@ -28,7 +28,7 @@ def triangles_of(number: st.SearchStrategy[float]) -> st.SearchStrategy[NDArray[
 def slivers(draw: st.DrawFn) -> NDArray[np.float64]:
     """Three points on one line but for rounding and a nudge."""
     start, end = np.array(draw(st.tuples(*[anywhere] * 3))), np.array(draw(st.tuples(*[anywhere] * 3)))
-    nudge = np.array(draw(st.tuples(close, close, close)))
+    nudge = np.array(draw(st.tuples(nudges, nudges, nudges)))
     return np.array([start, end, start + draw(st.floats(0, 1)) * (end - start) + nudge])
 
 
@@ -73,7 +73,7 @@ def exactly_met(triangle: NDArray[np.float64], larger: Fraction = Fraction(0)) -
 def met_by_separating_axes(triangle: NDArray[np.float64], side: int) -> NDArray[np.bool_]:
     """Akenine-Möller's test as it stands: both intervals along each of the 13 axes, for all cells."""
     edges = np.roll(triangle, -1, axis=0) - triangle
-    axes = [*np.eye(3), np.cross(edges[0], edges[1]), *(np.cross(unit, edge) for unit in np.eye(3) for edge in edges)]
+    axes = [*np.eye(3), np.cross(*edges[:2]), *(np.cross(unit, edge) for unit in np.eye(3) for edge in edges)]
     centres = np.stack(np.meshgrid(*[np.arange(side) + 0.5] * 3, indexing="ij"), axis=-1)
     met = np.ones((side, side, side), bool)
     for axis in axes:

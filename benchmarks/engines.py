@@ -1,0 +1,47 @@
+"""How many pictures a second each engine turns into features: EfficientNet-Lite0 at 224 pixels, on two cores.
+
+python benchmarks/engines.py --json results/engines.json
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import numpy as np
+from measure import arguments, save, table, use_cores
+
+from shapecnn.inference import Engine, ImagenetSettings, OpenVinoEngine, TorchEngine
+
+CORES, SHAPES = 2, 30
+
+
+def rate(engine: Engine, pictures: np.ndarray, repeats: int) -> float:
+    """Pictures a second, the median of some runs after a first one."""
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        for shape in range(SHAPES):
+            engine.start(shape, pictures)
+        engine.wait()
+        engine.finished()
+        seconds.append(time.perf_counter() - started)
+    return SHAPES * len(pictures) / median(seconds[1:])
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", repeats=3)
+    use_cores(CORES)
+    settings = ImagenetSettings()
+    pictures = (
+        np.random.default_rng(0).integers(0, 256, (settings.views, settings.size, settings.size)).astype(np.uint8)
+    )
+    engines: list[Engine] = [OpenVinoEngine(settings, CORES), TorchEngine(settings, "cpu", CORES)]
+    rows = [(e.description["engine"], e.description["precision"], rate(e, pictures, options.repeats)) for e in engines]
+    headings = ("engine", "precision", "pictures_per_second")
+    print(table(headings, [(*row[:2], f"{row[2]:.0f}") for row in rows]))
+    save(options.json, {"threads": CORES, "rows": [dict(zip(headings, row, strict=True)) for row in rows]}, [])
+
+
+if __name__ == "__main__":
+    main()

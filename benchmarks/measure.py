@@ -1,0 +1,88 @@
+"""What every benchmark needs: where the data is, what machine this is, and one JSON file with all that makes a figure
+checkable."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from shapecnn.storage import sha256
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ["numpy", "numba", "torch", "timm", "openvino", "faiss-cpu", "trimesh", "open3d", "pyrender", "shapecnn"]
+
+
+def arguments(description: str, **options: Any) -> argparse.Namespace:
+    """``--data`` and ``--json``, and what else a benchmark takes."""
+    parser = argparse.ArgumentParser(description=description)
+    data = os.environ.get("SHAPECNN_DATA", str(ROOT.parent / "shared" / "data"))
+    parser.add_argument("--data", type=Path, default=Path(data), help="folder of psb.zip (default: $SHAPECNN_DATA)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
+    return parser.parse_args()
+
+
+def use_cores(count: int) -> None:
+    """Run on this many cores from here on, so that figures of machines with more can be compared."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
+def save(path: Path | None, figures: dict[str, Any], data: Sequence[Path]) -> None:
+    """Write the figures with commit, command, data hashes and environment."""
+    if path is None:
+        return
+    record = {
+        "schema_version": 1,
+        "command": shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]]),
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "shapecnn", "benchmarks")),
+        "data": {file.name: sha256(file.read_bytes()) for file in data},
+        "environment": environment(),
+        "figures": figures,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def environment() -> dict[str, Any]:
+    """Processor, cores in use, operating system, Python and package versions."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "gpu": None,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+    }
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Text in columns."""
+    cells = [[str(cell) for cell in row] for row in [headings, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo").read_text()
+    name = next(
+        (line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")), "unknown"
+    )
+    features = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if flag in info]
+    return f"{name} ({', '.join(features) or 'no AVX-512'})"
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,0 +1,143 @@
+"""What is written by no hand: the README's tables, from ``results/``, and ``docs/commands.md``, from ``--help``.
+
+    python scripts/documents.py [--check]
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- /table -->``. With ``--check`` nothing is written, and the
+exit status says whether all is current.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shapecnn.cli.main import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+
+
+def rendering(record: dict[str, Any]) -> str:
+    rows = record["figures"]["rows"]
+    slowest = rows[-1]  # pyrender; those before it that drew the same meshes are compared with it
+    names = {
+        "raster": "shapecnn's rasterizer",
+        "open3d": "Open3D (Embree)",
+        "pyrender": "pyrender (OpenGL in software)",
+    }
+    lines = [
+        [
+            names[row["renderer"]],
+            row["meshes"],
+            row["samples"] ** 2,
+            f"{row['meshes_per_second']:.0f}",
+            f"{row['meshes_per_second'] / slowest['meshes_per_second']:.0f} ×"
+            if row["meshes"] == slowest["meshes"]
+            else "",
+        ]
+        for row in rows
+    ]
+    return _markdown(["12 views of 224 px", "meshes of `psb`", "samples a pixel", "meshes/s", "ratio"], lines)
+
+
+def voxels(record: dict[str, Any]) -> str:
+    lines = [[row["what"], row["meshes"], f"{row['meshes_per_second']:.0f}"] for row in record["figures"]["rows"]]
+    return _markdown(["30³ grid, one core", "meshes of `psb`", "meshes/s"], lines)
+
+
+def readers(record: dict[str, Any]) -> str:
+    lines = [
+        [row["reader"], f"{row['mb_per_second']:.0f}", f"{row['ratio']:.1f} ×"] for row in record["figures"]["rows"]
+    ]
+    return _markdown(["reading the OFF files of `psb`", "MB/s", "ratio"], lines)
+
+
+def commands(record: dict[str, Any]) -> str:
+    lines = [
+        [
+            f"`{row['command']}`",
+            row["collection"],
+            row["meshes"],
+            row["failed"],
+            f"{row['seconds']:.1f} s",
+            f"{row['peak_mb']} MB",
+        ]
+        for row in record["figures"]["rows"]
+        if row["meshes"]
+    ]
+    return _markdown(["command, whole", "collection", "meshes", "failed", "wall time", "peak memory"], lines)
+
+
+def untrained_search(record: dict[str, Any]) -> str:
+    figures = record["figures"]
+    line = [
+        f"{figures['queries']}",
+        f"{figures['gallery']}",
+        "left out",
+        f"{figures['mAP']:.1%}",
+        f"{figures['NN']:.1%}",
+    ]
+    return _markdown(["queries", "gallery", "the query itself", "mAP", "nearest neighbour"], [line])
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    function.__name__: function for function in (rendering, voxels, readers, commands, untrained_search)
+}
+
+
+def _markdown(headings: list[str], rows: list[list[Any]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def filled(text: str) -> str:
+    """The README's text with every table made anew."""
+
+    def table(match: re.Match[str]) -> str:
+        record = json.loads((ROOT / "results" / f"{match[2]}.json").read_text())
+        where = record["environment"]
+        note = f"{where['processor']}, {where['cores']} cores, no GPU; `{record['command']}`"
+        return f"{match[1]}{TABLES[match[2]](record)}\n\n<sub>{note}</sub>\n{match[3]}"
+
+    return _BLOCK.sub(table, text)
+
+
+def command_reference() -> str:
+    """The help of every command, as Markdown."""
+    parts = ["# Commands\n\nMade from `--help` by `scripts/documents.py`.\n"]
+    for path, command in _commands(cli, ("shapecnn",)):
+        context = click.Context(command, info_name=" ".join(path), max_content_width=110)
+        parts.append(f"## {' '.join(path)}\n\n```\n{command.get_help(context).strip()}\n```\n")
+    return "\n".join(parts)
+
+
+def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from _commands(child, (*path, name))
+
+
+def main() -> None:
+    readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
+    documents = {readme: filled(readme.read_text()), reference: command_reference()}
+    stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv:
+        if stale:
+            sys.exit(f"{', '.join(path.name for path in stale)} not current: run python scripts/documents.py")
+        return
+    for path in stale:
+        path.write_text(documents[path])
+
+
+if __name__ == "__main__":
+    main()

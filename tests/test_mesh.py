@@ -1,0 +1,568 @@
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from shapecnn import mesh
+from shapecnn.errors import MeshError
+from shapecnn.mesh import EXTENSIONS, Mesh, load_mesh, normalize, read_file, read_mesh, sibling_reader, upright
+
+TRIANGLE_OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
+TRIANGLE_OBJ = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
+TRIANGLE_STL = b"""solid triangle
+facet normal 0 0 1
+outer loop
+vertex 0 0 0
+vertex 1 0 0
+vertex 0 1 0
+endloop
+endfacet
+endsolid triangle
+"""
+
+
+def _wedge() -> trimesh.Trimesh:
+    """A box with one corner pulled out: no symmetry hides an exchanged axis or a lost vertex."""
+    vertices, faces = trimesh.creation.box((1, 2, 3)).vertices.copy(), trimesh.creation.box().faces
+    vertices[7] = [0.75, 2.5, 4.125]  # exact in single precision and in a few decimals
+    return trimesh.Trimesh(vertices, faces, process=False)
+
+
+def _corners(vertices: NDArray[Any], faces: NDArray[Any]) -> NDArray[np.float64]:
+    """The triangles as sorted rows of coordinates, whatever the order and the sharing of vertices."""
+    rows = np.asarray(vertices, np.float64)[faces].reshape(-1, 9)
+    return rows[np.lexsort(rows.T)]
+
+
+def _same(read: Mesh, expected: trimesh.Trimesh) -> bool:
+    return np.array_equal(_corners(read.vertices, read.faces), _corners(expected.vertices, expected.faces))
+
+
+def _refused(data: bytes, name: str, sibling: Callable[[str], bytes] | None = None) -> tuple[str, str]:
+    with pytest.raises(MeshError) as caught:
+        read_mesh(data, name, sibling)
+    return caught.value.kind, str(caught.value)
+
+
+def _gltf(scene: trimesh.Scene) -> dict[str, bytes]:
+    files: dict[str, bytes] = scene.export(file_type="gltf")
+    return files
+
+
+# Formats
+
+EXPORTS: dict[str, Callable[[trimesh.Trimesh], str | bytes]] = {
+    "a.off": lambda m: m.export(file_type="off"),
+    "a.obj": lambda m: m.export(file_type="obj"),
+    "ascii.stl": lambda m: m.export(file_type="stl_ascii"),
+    "binary.stl": lambda m: m.export(file_type="stl"),
+    "solid.stl": lambda m: b"solid" + m.export(file_type="stl")[5:],  # binary, but begins like the ASCII one
+    "ascii.ply": lambda m: m.export(file_type="ply", encoding="ascii"),
+    "binary.ply": lambda m: m.export(file_type="ply"),
+    "a.glb": lambda m: m.export(file_type="glb"),
+}
+
+
+def _exported(name: str) -> bytes:
+    data = EXPORTS[name](_wedge())
+    return data if isinstance(data, bytes) else data.encode()
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.parametrize("upper", [False, True])
+def test_every_format_reads_back(name: str, upper: bool) -> None:
+    read = read_mesh(_exported(name), name.upper() if upper else name)
+    assert _same(read, _wedge())
+    assert read.vertices.dtype == np.float64
+    assert read.faces.dtype == np.int32
+    assert read.vertices.flags.c_contiguous
+    assert read.faces.flags.c_contiguous
+
+
+def test_gltf_reads_its_buffers_from_its_folder(tmp_path: Path) -> None:
+    for name, data in _gltf(_wedge().scene()).items():
+        (tmp_path / name).write_bytes(data)
+    read = read_mesh((tmp_path / "model.gltf").read_bytes(), "model.gltf", sibling_reader(tmp_path))
+    assert _same(read, _wedge())
+    (tmp_path / "model.gltf").rename(tmp_path / "wedge.GLTF")
+    assert len(load_mesh(tmp_path / "wedge.GLTF").faces) == 12
+
+
+def test_gltf_buffers_may_be_inside_or_have_names_with_spaces(tmp_path: Path) -> None:
+    files = _gltf(_wedge().scene())
+    tree = json.loads(files.pop("model.gltf"))
+    for buffer in tree["buffers"]:
+        (tmp_path / f"my {buffer['uri']}").write_bytes(files[buffer["uri"]])
+    inside = json.loads(json.dumps(tree))
+    for buffer in inside["buffers"]:
+        buffer["uri"] = "data:application/octet-stream;base64," + base64.b64encode(files[buffer["uri"]]).decode()
+    assert _same(read_mesh(json.dumps(inside).encode(), "a.gltf"), _wedge())
+    for buffer in tree["buffers"]:
+        buffer["uri"] = f"my%20{buffer['uri']}"  # as the format asks for and Blender writes
+    assert _same(read_mesh(json.dumps(tree).encode(), "a.gltf", sibling_reader(tmp_path)), _wedge())
+
+
+@pytest.mark.parametrize("file_type", ["glb", "gltf"])
+def test_scenes_are_flattened_with_their_transforms(file_type: str) -> None:
+    turn = trimesh.transformations.rotation_matrix(0.5, [1, 2, 3])
+    move = trimesh.transformations.translation_matrix([5, 6, 7])
+    scene = trimesh.Scene()
+    scene.add_geometry(_wedge(), geom_name="wedge", node_name="one", transform=turn)
+    scene.add_geometry(trimesh.creation.icosphere(1), geom_name="ball", node_name="two", transform=move)
+    scene.graph.update("three", "two", geometry="wedge", matrix=turn)  # a second instance, below a moved node
+    expected = trimesh.util.concatenate(
+        [
+            _wedge().apply_transform(turn),
+            _wedge().apply_transform(move @ turn),
+            trimesh.creation.icosphere(1).apply_transform(move),
+        ]
+    )
+    if file_type == "gltf":
+        files = _gltf(scene)
+        read = read_mesh(files["model.gltf"], "a.gltf", files.__getitem__)
+    else:
+        read = read_mesh(scene.export(file_type="glb"), "a.glb")
+    ours, theirs = _corners(read.vertices, read.faces), _corners(expected.vertices, expected.faces)
+    assert len(ours) == 12 + 80 + 12
+    nearest = np.abs(ours[:, None] - theirs[None]).max(axis=2)
+    assert nearest.min(axis=1).max() < 1e-6
+    assert nearest.min(axis=0).max() < 1e-6
+
+
+def test_objects_groups_materials_and_quads_of_an_obj_are_one_mesh() -> None:
+    text = b"""mtllib missing.mtl
+o one
+v 0 0 0
+v 1 0 0
+v 1 1 0
+v 0 1 0
+vt 0 0
+vn 0 0 1
+usemtl red
+g front
+f 1/1/1 2/1/1 3/1/1 4/1/1
+o two
+v 0 0 5
+usemtl blue
+f 1//1 2//1 5//1
+"""
+    read = read_mesh(text, "a.obj")
+    expected = trimesh.Trimesh(
+        [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 5]], [[0, 1, 2], [2, 3, 0], [0, 1, 4]], process=False
+    )
+    assert _same(read, expected)
+
+
+LAYERS_OBJ = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf -3 -2 -1\nv 0 0 5\nv 1 0 5\nv 0 1 5\nf -3//1 -2//1 -1//1\nf 1 -5 -1\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAYERS_OBJ,
+        LAYERS_OBJ.replace("\n", "\r\n"),
+        LAYERS_OBJ.replace(" ", "  "),
+        LAYERS_OBJ.replace("v 1", "v\t1").replace("f 1", "f \t 1"),
+        LAYERS_OBJ.replace("f -3 ", "f\t-3\t"),
+        LAYERS_OBJ.replace("\nv 1", "\n  v 1").replace("\nf", "\n\tf"),
+        "\t" + LAYERS_OBJ,
+        "\ufeff" + LAYERS_OBJ,
+        "# f 0 0 0\n" + LAYERS_OBJ + "#f -9\n",
+    ],
+)
+def test_relative_vertex_numbers_and_blanks_of_an_obj(text: str) -> None:
+    low, high = [[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 0, 5], [1, 0, 5], [0, 1, 5]]
+    expected = trimesh.Trimesh(low + high, [[0, 1, 2], [3, 4, 5], [0, 1, 5]], process=False)
+    assert _same(read_mesh(text.encode(), "a.obj"), expected)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("corners", [3, 4, 5])
+def test_polygons_of_a_ply_become_fans(corners: int, binary: bool) -> None:
+    points = [(math.cos(i), math.sin(i), i / 8) for i in range(corners)]
+    header = f"""ply
+format {"binary_little_endian" if binary else "ascii"} 1.0
+element vertex {corners}
+property double x
+property double y
+property double z
+element face 1
+property list uchar int vertex_indices
+end_header
+"""
+    if binary:
+        body = struct.pack(f"<{3 * corners}d", *sum(points, ())) + struct.pack(
+            f"<B{corners}i", corners, *range(corners)
+        )
+    else:
+        lines = [" ".join(map(repr, point)) for point in points]
+        body = "\n".join([*lines, " ".join(map(str, [corners, *range(corners)])), ""]).encode()
+    fan = [[0, i, i + 1] for i in range(1, corners - 1)]
+    read = read_mesh(header.encode() + body, "a.ply")
+    assert np.array_equal(np.sort(read.vertices, axis=0), np.sort(points, axis=0))
+    assert sorted(map(sorted, read.faces.tolist())) == fan
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "off", "a.off.zip", ".obj"])
+def test_an_unknown_extension(name: str) -> None:
+    kind, message = _refused(TRIANGLE_OFF, name)
+    assert kind == "format"
+    assert message.endswith("is not a mesh format; readable are .glb, .gltf, .obj, .off, .ply, .stl")
+
+
+@pytest.mark.parametrize("extension", sorted(EXTENSIONS))
+@pytest.mark.parametrize("data", [b"", b"\n", b" \r\n\t", b"\0" * 100])
+def test_an_empty_file(extension: str, data: bytes) -> None:
+    assert _refused(data, f"a{extension}") == ("empty", "the file is empty")
+
+
+POINTS_PLY = trimesh.PointCloud(np.eye(3)).export(file_type="ply")
+LOST_STL = "no faces are found in it: it holds only points, ends early, or is not STL"
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "kind", "message"),
+    [
+        (b"OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "a.off", "no-faces", "it has no faces"),
+        (b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n2 0 1\n", "a.off", "no-faces", "it has no faces"),
+        (b"OFF\n0 0 0\n", "a.off", "no-faces", "it has no faces"),
+        (POINTS_PLY, "a.ply", "no-faces", LOST_STL.replace("STL", "PLY")),
+        (b"v 0 0 0\nv 1 0 0\n", "a.obj", "no-faces", LOST_STL.replace("STL", "OBJ")),
+        (b"{}", "a.gltf", "no-faces", LOST_STL.replace("STL", "GLTF")),
+        (_exported("binary.stl")[:-20], "a.stl", "no-faces", LOST_STL),
+        (_exported("ascii.stl")[:-20], "a.stl", "no-faces", LOST_STL),
+        (TRIANGLE_OFF, "a.stl", "no-faces", LOST_STL),
+        (
+            TRIANGLE_OBJ,
+            "a.off",
+            "format",
+            "not OFF text: it does not begin with OFF and the counts of vertices and faces",
+        ),
+        (TRIANGLE_OFF, "a.glb", "format", "it cannot be read as GLB: incorrect header on GLB file"),
+        (TRIANGLE_OFF, "a.gltf", "format", "it cannot be read as GLTF: it is not JSON"),
+        (TRIANGLE_OFF, "a.ply", "format", "it cannot be read as PLY: Not a ply file!"),
+        (_exported("a.glb")[:-5], "a.glb", "format", "it cannot be read as GLB: chunk was not expected length!"),
+        (_exported("a.glb")[:100], "a.glb", "format", None),
+        (_exported("binary.ply")[:-5], "a.ply", "format", "it cannot be read as PLY: PLY is unexpected length!"),
+        (
+            _exported("ascii.ply")[:-20],
+            "a.ply",
+            "truncated",
+            "the header promises 20 lines, the file ends after 18",
+        ),
+        (b"ply\nformat ascii 1.0\nelement face " + b"9" * 5000 + b"\nend_header\n", "a.ply", "truncated", None),
+        (TRIANGLE_OBJ.replace(b"v 0 1 0", b"v 0 1 x"), "a.obj", "format", None),
+        (TRIANGLE_OBJ + b"f 1 x 2\nf 1 2 3\n", "a.obj", "format", None),
+        (TRIANGLE_STL.replace(b"vertex 0 1 0", b"vertex 0 x 0"), "a.stl", "format", None),
+        (TRIANGLE_OBJ + b"f 1 2 4\n", "a.obj", "format", None),
+        (TRIANGLE_OBJ + b"f 1 2 0\n", "a.obj", "index", "a face names vertex 0, with 3 vertices above it"),
+        (TRIANGLE_OBJ + b"f 0/1 2/1 3/1\n", "a.obj", "index", "a face names vertex 0, with 3 vertices above it"),
+        (TRIANGLE_OBJ + b"f 1 2 -4\n", "a.obj", "index", "a face names vertex -4, with 3 vertices above it"),
+        (b"f -1 -2 -3\n" + TRIANGLE_OBJ, "a.obj", "index", "a face names vertex -1, with 0 vertices above it"),
+        (
+            _exported("ascii.ply").replace(b"\n3 1 3 0\n", b"\n3 1 3 8\n"),
+            "a.ply",
+            "index",
+            "a face names vertex 8, but there are 8 vertices",
+        ),
+        (
+            _exported("ascii.ply").replace(b"\n3 1 3 0\n", b"\n3 1 3 -2\n"),
+            "a.ply",
+            "index",
+            "a face names vertex -2, but there are 8 vertices",
+        ),
+        (
+            b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 3\n",
+            "a.off",
+            "index",
+            "face 1 of 1 names a vertex that does not exist (there are 3)",
+        ),
+        (
+            TRIANGLE_OBJ.replace(b"1 0 0", b"nan 0 0"),
+            "a.obj",
+            "not-finite",
+            "1 of its 3 vertices are not finite numbers",
+        ),
+        (
+            TRIANGLE_OBJ.replace(b"1 0 0", b"1e999 0 0"),
+            "a.obj",
+            "not-finite",
+            "1 of its 3 vertices are not finite numbers",
+        ),
+        (
+            TRIANGLE_STL.replace(b"1 0 0", b"nan 0 inf"),
+            "a.stl",
+            "not-finite",
+            "1 of its 3 vertices are not finite numbers",
+        ),
+        (b"OFF\n3 1 0\n1 2 3\n1 2 3\n1 2 3\n3 0 1 2\n", "a.off", "degenerate", "all its vertices coincide"),
+        (b"OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n", "a.off", "degenerate", "all its vertices coincide"),
+        (b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "a.off", "degenerate", "every face has zero area"),
+        (b"OFF\n3 2 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 1\n3 2 2 1\n", "a.off", "degenerate", "every face has zero area"),
+    ],
+)
+def test_refusals(data: bytes, name: str, kind: str, message: str | None) -> None:
+    refused = _refused(data, name)
+    assert refused[0] == kind
+    if message is not None:
+        assert refused[1] == message
+    assert "\n" not in refused[1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_an_off_in_another_encoding_is_a_format_error(encoding: str) -> None:
+    kind, message = _refused(TRIANGLE_OFF.decode().encode(encoding), "a.off")
+    assert kind == "format"
+    assert message.startswith("not OFF text")
+
+
+@pytest.mark.parametrize("extension", ["KHR_draco_mesh_compression", "EXT_meshopt_compression"])
+def test_compressed_gltf_is_refused_where_trimesh_would_read_zeros(extension: str) -> None:
+    files = _gltf(_wedge().scene())
+    tree = json.loads(files["model.gltf"])
+    tree["extensionsRequired"] = ["KHR_mesh_quantization", extension]
+    message = f"it needs {extension}, which cannot be read: export it without"
+    assert _refused(json.dumps(tree, indent=1).encode(), "a.gltf", files.__getitem__) == ("format", message)
+
+
+@given(st.sampled_from(sorted(set(EXPORTS) - {"a.off"})), st.data())
+def test_damaged_files_end_in_one_kind_of_error(name: str, data: st.DataObject) -> None:
+    damaged = bytearray(_exported(name))
+    for _ in range(data.draw(st.integers(0, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    del damaged[data.draw(st.integers(0, len(damaged))) :]
+    try:
+        read = read_mesh(bytes(damaged), name)
+    except MeshError:
+        return
+    assert np.isfinite(read.vertices).all()
+    assert 0 <= read.faces.min() <= read.faces.max() < len(read.vertices)
+
+
+# References
+
+
+def _with_uri(uri: str) -> bytes:
+    tree = json.loads(_gltf(_wedge().scene())["model.gltf"])
+    tree["buffers"][0]["uri"] = uri
+    return json.dumps(tree).encode()
+
+
+@pytest.mark.parametrize("uri", ["../secret.bin", "{}/secret.bin", "..%2Fsecret.bin", "sub/../../secret.bin", "link"])
+def test_a_reference_out_of_the_folder_is_refused(tmp_path: Path, uri: str) -> None:
+    (tmp_path / "secret.bin").write_bytes(b"\0" * 1000)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "secret.bin")
+    uri = uri.format(tmp_path)
+    kind, message = _refused(_with_uri(uri), "a.gltf", sibling_reader(tmp_path / "here"))
+    assert (kind, message) == ("reference", f"it refers to {uri.replace('%2F', '/')!r}, outside its own folder")
+
+
+def test_a_missing_buffer_is_named(tmp_path: Path) -> None:
+    message = "it refers to the file 'gone.bin': there is no such file"
+    assert _refused(_with_uri("gone.bin"), "a.gltf", sibling_reader(tmp_path)) == ("reference", message)
+
+
+def test_a_reference_from_bytes_that_stand_alone() -> None:
+    message = "it refers to the file 'x.bin', which cannot be read from here"
+    assert _refused(_with_uri("x.bin"), "a.gltf") == ("reference", message)
+
+
+def test_a_short_buffer_is_a_format_error() -> None:
+    files = _gltf(_wedge().scene())
+    files["gltf_buffer_0.bin"] = files["gltf_buffer_0.bin"][:-1]
+    assert _refused(files["model.gltf"], "a.gltf", files.__getitem__)[0] == "format"
+
+
+def test_a_broken_gltf_does_not_stand_for_the_model_beside_it(tmp_path: Path) -> None:
+    """trimesh opens ``model.gltf`` when the file it was given is not JSON."""
+    for name, data in _gltf(_wedge().scene()).items():
+        (tmp_path / name).write_bytes(data)
+    message = "it cannot be read as GLTF: it is not JSON"
+    assert _refused(b"{", "broken.gltf", sibling_reader(tmp_path)) == ("format", message)
+
+
+# Files
+
+
+def test_read_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> tuple[str, str]:
+        with pytest.raises(MeshError) as caught:
+            read_file(path)
+        return caught.value.kind, str(caught.value)
+
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "five").write_bytes(b"12345")
+    assert refused(tmp_path / "gone.off") == ("missing", "there is no such file")
+    assert refused(tmp_path) == ("missing", "it is not a file")
+    assert refused(tmp_path / "loop")[0] in ("missing", "unreadable")
+    assert refused(tmp_path / ("n" * 300)) in [
+        ("unreadable", "it cannot be read: File name too long"),
+        ("missing", "there is no such file"),  # Python 3.14's is_file() knows no errors
+    ]
+    assert read_file(tmp_path / "five") == b"12345"
+    monkeypatch.setattr(mesh, "MAX_BYTES", 4)
+    assert refused(tmp_path / "five")[0] == "too-large"
+
+
+def test_the_limit_is_said_in_gigabytes() -> None:
+    assert str(mesh.too_large(3 << 30)) == "it holds 3.2 GB, more than the limit of 1.1 GB: simplify it"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_forbidden_file_is_unreadable(tmp_path: Path) -> None:
+    (tmp_path / "a.off").write_bytes(TRIANGLE_OFF)
+    (tmp_path / "a.off").chmod(0)
+    with pytest.raises(MeshError, match="Permission denied"):
+        read_file(tmp_path / "a.off")
+
+
+# Checks
+
+
+def test_unused_vertices_are_dropped_even_if_they_are_not_finite() -> None:
+    text = b"v nan nan nan\nv 0 0 0\nv 9 9 9\nv 1 0 0\nv inf 0 0\nv 0 1 0\nf 2 4 6\n"
+    read = read_mesh(text, "a.obj")
+    assert read.vertices.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    read = read_mesh(b"OFF\n5 1 0\n7 7 7\n0 0 0\n9 9 9\n1 0 0\n0 1 0\n3 4 1 3\n", "a.off")
+    assert read.vertices.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    assert read.faces.tolist() == [[2, 0, 1]]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-100, 1e-30, 1.0, 1e30, 1e100, 1e200, 1e307])
+def test_tiny_and_giant_meshes_have_the_same_shape(scale: float) -> None:
+    text = f"OFF\n3 1 0\n{scale!r} 0 0\n0 {2 * scale!r} 0\n0 0 {3 * scale!r}\n3 0 1 2\n"
+    low = np.array([[1, 0, 0], [0, 2, 0], [0, 0, 3]]) - [0.5, 1, 1.5]
+    read = normalize(read_mesh(text.encode(), "a.off"))
+    np.testing.assert_allclose(read.vertices, low / math.sqrt(0.25 + 1 + 2.25), rtol=1e-12)
+
+
+def test_one_sound_face_among_degenerate_ones_is_enough() -> None:
+    assert len(read_mesh(TRIANGLE_OFF.replace(b"3 1 0", b"3 3 0", 1) + b"3 0 0 0\n3 0 1 0\n", "a.off").faces) == 3
+
+
+# Pose
+
+
+@pytest.mark.parametrize(
+    ("up", "turned"),
+    [("z", [[1, 2, 3], [4, 5, 6]]), ("y", [[1, -3, 2], [4, -6, 5]]), ("x", [[-3, 2, 1], [-6, 5, 4]])],
+)
+def test_upright(up: Any, turned: list[list[float]]) -> None:
+    turned_mesh = upright(Mesh(np.array([[1.0, 2, 3], [4, 5, 6]]), np.zeros((1, 3), np.int32)), up)
+    assert turned_mesh.vertices.tolist() == turned
+
+
+@pytest.mark.parametrize(("up", "axis"), [("x", 0), ("y", 1), ("z", 2)])
+def test_upright_is_a_rotation_that_raises_the_named_axis(up: Any, axis: int) -> None:
+    turned = upright(Mesh(np.eye(3), np.zeros((1, 3), np.int32)), up).vertices
+    assert turned[axis].tolist() == [0, 0, 1]
+    assert np.linalg.det(turned) == pytest.approx(1)
+
+
+triangles = hnp.arrays(np.float64, (6, 3), elements=st.floats(-100, 100, allow_subnormal=False)).filter(
+    lambda v: np.ptp(v, axis=0).max() > 1e-3
+)
+FACES = np.arange(6, dtype=np.int32).reshape(2, 3)
+
+
+@given(triangles)
+def test_normalize_centres_the_box_and_puts_the_farthest_vertex_at_one(vertices: NDArray[np.float64]) -> None:
+    ready = normalize(Mesh(vertices, FACES))
+    radii = np.linalg.norm(ready.vertices, axis=1)
+    assert radii.max() == pytest.approx(1, abs=1e-12)
+    np.testing.assert_allclose(ready.vertices.min(axis=0) + ready.vertices.max(axis=0), 0, atol=1e-10)
+    assert ready.faces is FACES
+
+
+@given(triangles, st.floats(1e-3, 1e3), hnp.arrays(np.float64, 3, elements=st.floats(-100, 100)))
+def test_normalize_does_not_see_scale_and_place(
+    vertices: NDArray[np.float64], scale: float, place: NDArray[np.float64]
+) -> None:
+    here, there = normalize(Mesh(vertices, FACES)), normalize(Mesh(vertices * scale + place, FACES))
+    tolerance = 1e-13 * (1 + np.abs(vertices).max() + np.abs(place).max() / scale) / np.ptp(vertices, axis=0).max()
+    np.testing.assert_allclose(there.vertices, here.vertices, atol=tolerance)
+
+
+@given(triangles)
+def test_normalize_twice_is_once(vertices: NDArray[np.float64]) -> None:
+    once = normalize(Mesh(vertices, FACES))
+    np.testing.assert_allclose(normalize(once).vertices, once.vertices, atol=1e-10)
+
+
+def test_load_mesh_does_it_all(tmp_path: Path) -> None:
+    """A bar of 2 × 4 × 20 along y stands up along z, its corners at distance 1."""
+    bar = trimesh.creation.box((2, 20, 4))
+    bar.apply_translation([50, 60, 70])
+    bar.export(tmp_path / "bar.off")
+    ready = load_mesh(tmp_path / "bar.off", up="y")
+    diagonal = math.sqrt(4 + 400 + 16)
+    np.testing.assert_allclose(np.ptp(ready.vertices, axis=0), np.array([2, 4, 20]) * 2 / diagonal, rtol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(ready.vertices, axis=1), 1, rtol=1e-9)
+    with pytest.raises(MeshError, match="there is no such file"):
+        load_mesh(tmp_path / "gone.off")
+
+
+# Manners
+
+QUIET = """
+import logging, pathlib, sys
+from shapecnn.mesh import read_mesh, sibling_reader
+from shapecnn.errors import MeshError
+folder = pathlib.Path(sys.argv[1])
+for path in sorted(folder.iterdir()):
+    try:
+        read_mesh(path.read_bytes(), path.name, sibling_reader(folder))
+    except MeshError:
+        pass
+print("trimesh" in sys.modules)
+"""
+
+
+def _run(folder: Path) -> str:
+    command = [sys.executable, "-W", "always", "-c", QUIET, str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not ran.stderr
+    return ran.stdout
+
+
+def test_off_files_do_not_load_trimesh(tmp_path: Path) -> None:
+    (tmp_path / "a.off").write_bytes(TRIANGLE_OFF)
+    (tmp_path / "b.off").write_bytes(TRIANGLE_OBJ)
+    assert _run(tmp_path) == "False\n"
+
+
+def test_nothing_is_printed_and_no_warning_leaks(tmp_path: Path) -> None:
+    """Not by sound files, and not by those that make trimesh and NumPy complain."""
+    for name in EXPORTS:
+        (tmp_path / name).write_bytes(_exported(name))
+    (tmp_path / "nan.obj").write_bytes(TRIANGLE_OBJ.replace(b"1 0 0", b"nan 0 0"))
+    (tmp_path / "words.stl").write_bytes(TRIANGLE_STL.replace(b"1 0 0", b"a b c"))
+    (tmp_path / "normals.stl").write_bytes(TRIANGLE_STL.replace(b"normal 0 0 1", b"normal a b c"))
+    (tmp_path / "flat.obj").write_bytes(b"v 0 0 0\nv 0 0 0\nv 0 0 0\nvn 0 0 0\nf 1//1 2//1 3//1\n")
+    (tmp_path / "points.ply").write_bytes(POINTS_PLY)
+    tree = json.loads(_gltf(_wedge().scene())["model.gltf"])
+    for accessor in tree["accessors"]:
+        accessor.pop("bufferView")
+    tree["meshes"][0]["primitives"][0]["extensions"] = {"KHR_draco_mesh_compression": {}}  # makes trimesh log a warning
+    (tmp_path / "draco.gltf").write_text(json.dumps({**tree, "buffers": []}))
+    assert _run(tmp_path) == "True\n"
