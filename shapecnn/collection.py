@@ -242,9 +242,9 @@ def _read_member(path: Path, name: str) -> bytes:
         if size > MAX_BYTES:
             raise too_large(size)
         return archive.read(name)
+    except MeshError:
+        raise
     except KeyError:
         raise MeshError("missing", f"there is no {name!r} in {path}") from None
-    except (OSError, RuntimeError, zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+    except Exception as error:  # zlib.error, RuntimeError, EOFError: damaged or encrypted data finds many ways to fail
         raise MeshError("unreadable", f"it cannot be read from {path.name}: {error}") from None
-    except Exception as error:  # zlib.error and its like: damaged data inside a sound directory
-        raise MeshError("unreadable", f"it cannot be unpacked from {path.name}: {error}") from None

@@ -7,8 +7,9 @@ cache folder; from then on neither torch nor timm is imported.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
+import sys
 from collections import deque
 from collections.abc import Hashable
 from importlib import metadata, util
@@ -24,7 +25,7 @@ from shapecnn import pool
 from shapecnn.config import Fit, Renderer, Settings, Up, ViewCount, ViewSettings
 from shapecnn.errors import UsageError
 from shapecnn.networks.weights import DEFAULT_BACKBONE, Weights, native_size, weights_version
-from shapecnn.storage import write_atomic
+from shapecnn.storage import sha256, write_atomic
 
 if TYPE_CHECKING:
     from shapecnn.networks.mvcnn import MVCNN
@@ -66,11 +67,30 @@ class ImagenetSettings(Settings):
         )
 
     def build(self) -> MVCNN:
-        """The network itself, in float32, ready to infer."""
+        """The network itself, in float32, ready to infer; without ImageNet weights the same random ones every time.
+
+        Raises UsageError if the backbone is unknown or takes no pictures of this size, WeightsError if its weights cannot
+        be had.
+        """
+        import torch
+
         from shapecnn.networks.backbones import build_backbone
         from shapecnn.networks.mvcnn import MVCNN
 
-        return MVCNN(build_backbone(self.backbone, self.weights), self.pooling).eval()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            backbone = build_backbone(self.backbone, self.weights)
+        network = MVCNN(backbone, self.pooling).eval()
+        try:
+            with torch.inference_mode():
+                network(torch.zeros((1, 1, self.size, self.size), dtype=torch.uint8))
+        except (RuntimeError, AssertionError, ValueError) as error:  # transformers of one size; pooling a small map away
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(
+                f"{self.backbone} takes no pictures of {self.size} pixels ({reason}). It was trained on {backbone.size}: "
+                f"--set size={backbone.size}"
+            ) from None
+        return network
 
 
 class Engine(Protocol):
@@ -89,16 +109,24 @@ class Engine(Protocol):
         """Return when all that was started is finished."""
 
 
-def open_engine(settings: ImagenetSettings, device: Device = "auto", threads: int | None = None) -> Engine:
+def require_device(device: Device) -> None:
+    """Raise UsageError if CUDA is asked for and absent: to be called before any work."""
+    if device == "cuda" and not _has_cuda():
+        raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu or auto.")
+
+
+def open_engine(settings: ImagenetSettings, device: Device = "auto") -> Engine:
     """The fastest engine for this model on this machine.
 
-    Raises UsageError if CUDA is asked for and absent, WeightsError if the weights cannot be had.
+    Raises UsageError if CUDA is asked for and absent or the model cannot be built, WeightsError if the weights cannot
+    be had.
     """
+    require_device(device)
     if device == "cuda" or (device == "auto" and _has_cuda()):
-        return TorchEngine(settings, "cuda", threads)
+        return TorchEngine(settings, "cuda")
     if util.find_spec("openvino") is not None:
-        return OpenVinoEngine(settings, threads)
-    return TorchEngine(settings, "cpu", threads)
+        return OpenVinoEngine(settings)
+    return TorchEngine(settings, "cpu")
 
 
 def encode(engine: Engine, pictures: Pictures) -> Feature:
@@ -113,8 +141,7 @@ class OpenVinoEngine:
     """OpenVINO on the CPU."""
 
     def __init__(self, settings: ImagenetSettings, threads: int | None = None) -> None:
-        import openvino
-
+        openvino = _openvino()
         core = openvino.Core()
         precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
         options = {
@@ -122,7 +149,8 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_NUM_THREADS": threads or pool.available_cores(),
         }
-        compiled = core.compile_model(str(_converted(settings)), "CPU", options)
+        graph, weights = _converted(settings)
+        compiled = core.compile_model(core.read_model(graph, weights), "CPU", options)
         self._done: deque[tuple[Hashable, Feature]] = deque()  # filled by OpenVINO's threads
         self._queue = openvino.AsyncInferQueue(compiled)
         self._queue.set_callback(self._collect)
@@ -154,8 +182,6 @@ class TorchEngine:
     def __init__(self, settings: ImagenetSettings, device: Literal["cpu", "cuda"], threads: int | None = None) -> None:
         import torch
 
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu or auto.")
         if threads:
             torch.set_num_threads(threads)
         self._torch = torch
@@ -209,35 +235,51 @@ def _cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _converted(settings: ImagenetSettings) -> Path:
-    """The network in OpenVINO's format, from the cache or converted now."""
+def _openvino() -> Any:
+    # Left alone it would report each import to Google Analytics, from a forked process that exit waits for.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _converted(settings: ImagenetSettings) -> tuple[bytes, bytes]:
+    """The network in OpenVINO's format, graph and weights, from the cache or converted now.
+
+    One file holds both behind their hash, so that nothing damaged, and no mixture of two conversions, is ever used.
+    """
     identity = [
-        settings.view_settings("z").digest(),
-        settings.pooling,
         weights_version(settings.backbone, settings.weights),
+        f"{settings.views} views of {settings.size} pixels, {settings.pooling}",
+        *(f"{package} {metadata.version(package)}" for package in ("shapecnn", "openvino")),
     ]
-    identity += ["openvino", metadata.version("openvino"), "shapecnn", metadata.version("shapecnn")]
-    name = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32]
-    cache = Path(platformdirs.user_cache_dir("shapecnn")) / "engines"
-    path = cache / f"{name}.xml"
-    if not path.exists():
-        _convert(settings, path)
-    return path
+    name = sha256("\n".join(identity).encode())[:32]
+    path = Path(platformdirs.user_cache_dir("shapecnn")) / "engines" / name
+    with contextlib.suppress(OSError):
+        digest, _, content = path.read_bytes().partition(b"\n")
+        if digest == sha256(content).encode():
+            graph, _, weights = content.partition(b"\0")
+            return graph, weights
+    graph, weights = _convert(settings)
+    content = graph + b"\0" + weights  # the graph is XML, which knows no NUL
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
+        write_atomic(path, sha256(content).encode() + b"\n" + content)
+    return graph, weights
 
 
-def _convert(settings: ImagenetSettings, path: Path) -> None:
+def _convert(settings: ImagenetSettings) -> tuple[bytes, bytes]:
     import tempfile
     import warnings
 
-    import openvino
     import torch
 
+    openvino = _openvino()
     views = torch.zeros((1, settings.views, settings.size, settings.size), dtype=torch.uint8)
+    network = settings.build()
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        model = openvino.convert_model(torch.export.export(settings.build(), (views,)))
+        model = openvino.convert_model(torch.export.export(network, (views,)))
     model.reshape(list(views.shape))
     with tempfile.TemporaryDirectory() as scratch:
         openvino.save_model(model, Path(scratch) / "model.xml", compress_to_fp16=False)
-        write_atomic(path.with_suffix(".bin"), (Path(scratch) / "model.bin").read_bytes())
-        write_atomic(path, (Path(scratch) / "model.xml").read_bytes())  # last: its presence says that both are whole
+        return (Path(scratch) / "model.xml").read_bytes(), (Path(scratch) / "model.bin").read_bytes()

@@ -1,7 +1,11 @@
 """Imported by the server that workers are forked from: what each of them would otherwise load for half a second."""
 
-from shapecnn import prepare  # noqa: F401
-from shapecnn.cli import main  # noqa: F401
-from shapecnn.mesh import read_mesh
+from shapecnn.cli import main  # noqa: F401  # a worker imports what the command was started from
+from shapecnn.config import ViewSettings, VoxelSettings
+from shapecnn.mesh import normalize, read_mesh
+from shapecnn.prepare import Recipe
 
-read_mesh(b"OFF 3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "first.off")  # at its first call numba sets itself up
+# Kernels are loaded, or at the very first run compiled, when they are called; numba sets itself up at the first of all.
+_mesh = normalize(read_mesh(b"OFF 3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "triangle.off"))
+for _settings in (ViewSettings(size=8), ViewSettings(size=8, fit="view"), VoxelSettings()):
+    list(Recipe(_settings).make(_mesh))

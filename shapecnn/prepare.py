@@ -81,7 +81,7 @@ class Entry:
     id: str
     label: str | None
     split: str | None
-    sha256: str | None  # of the mesh file; None where it could not be read
+    sha256: str | None  # of the mesh file; None where it was not read to the end
     status: Literal["ok", "failed"]
     error: str | None
 
@@ -148,7 +148,8 @@ def prepare(
                     note({"stem": task.stem, "id": shape.id, "sha256": made.sha256})
                 progress(len(entries), len(shapes))
         for stale in {name for stem in earlier for name in recipe.files(stem)} - current:
-            (out / stale).unlink(missing_ok=True)
+            if (out / stale).resolve().is_relative_to(out.resolve()):  # whatever a manifest may say
+                (out / stale).unlink(missing_ok=True)
         publish(out, {
             MANIFEST: _manifest_bytes([entries[shape.id] for shape in shapes]),
             SETTINGS: json_bytes(recipe.to_json()),
@@ -273,7 +274,7 @@ def _require_same_recipe(out: Path, recipe: Recipe, command: str) -> None:
 def _made_earlier(out: Path) -> dict[str, _Source]:
     """From what the artefacts of each stem were made, by the last finished run and an unfinished one after it."""
     made: dict[str, _Source] = {}
-    if (out / SETTINGS).exists():  # without it nobody knows how they were made
+    if (out / SETTINGS).exists() and (out / MANIFEST).exists():
         entries = read_manifest(out)
         stems = artefact_stems([entry.id for entry in entries])
         made = {s: (e.id, e.sha256) for s, e in zip(stems, entries, strict=True) if e.status == "ok" and e.sha256}

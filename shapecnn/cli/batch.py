@@ -11,7 +11,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
 from shapecnn.cli.options import command_line
 
 if TYPE_CHECKING:
-    from shapecnn.prepare import Recipe
+    from shapecnn.config import Layout, ViewSettings, VoxelSettings
 
 SHOWN = 20  # failures listed on a terminal; the manifest has them all
 
@@ -20,14 +20,20 @@ def run_prepare(
     doing: str,
     collection: Path,
     out: Path,
-    recipe: Recipe,
+    settings: ViewSettings | VoxelSettings,
+    layout: Layout,
     workers: int | None,
     timeout: float,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
     """Make the artefacts, say what was done, and end with status 1 if a mesh failed."""
-    from shapecnn.prepare import prepare
+    from shapecnn import pool
+
+    pool.start_server()  # it loads its modules while this process loads its own
+    from shapecnn.prepare import Recipe, prepare
+
+    recipe = Recipe(settings, layout)
 
     with progress_bar(doing) as progress:
         done = prepare(

@@ -11,7 +11,7 @@ from shapecnn.cli.batch import run_prepare
 from shapecnn.cli.options import batch_options, collection_argument, device_accepted, seed_accepted
 
 if TYPE_CHECKING:
-    from shapecnn.config import Up
+    from shapecnn.config import Layout, Up
 
 
 @click.command("render")
@@ -40,7 +40,7 @@ def command(
     samples: int,
     fit: str,
     renderer: str,
-    layout: str,
+    layout: Layout,
     up: Up,
     workers: int | None,
     timeout: float,
@@ -57,10 +57,8 @@ def command(
       shapecnn render meshes/ views/ --up y
     """
     from shapecnn.config import ViewSettings
-    from shapecnn.prepare import Recipe
 
     settings = ViewSettings.from_options(
         views=int(views), size=size, samples=samples, fit=fit, renderer=renderer, up=up
     )
-    recipe = Recipe(settings, "files" if layout == "files" else "sheet")
-    run_prepare("Drawing", collection, out, recipe, workers, timeout, skip_errors, as_json)
+    run_prepare("Drawing", collection, out, settings, layout, workers, timeout, skip_errors, as_json)

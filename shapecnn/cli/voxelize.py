@@ -51,7 +51,6 @@ def command(
       shapecnn voxelize meshes/ grids/ --up y --rotations 12
     """
     from shapecnn.config import VoxelSettings
-    from shapecnn.prepare import Recipe
 
     settings = VoxelSettings.from_options(resolution=resolution, padding=padding, fill=fill, rotations=rotations, up=up)
-    run_prepare("Filling", collection, out, Recipe(settings), workers, timeout, skip_errors, as_json)
+    run_prepare("Filling", collection, out, settings, "files", workers, timeout, skip_errors, as_json)

@@ -7,6 +7,8 @@ folder see tensors only.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -46,7 +48,7 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: Weights = "imagenet") 
 
     if name in torchvision.models.list_models(module=torchvision.models):
         return _from_torchvision(name, weights)
-    known = [*timm.list_models(), *torchvision.models.list_models(module=torchvision.models)]
+    known = {*timm.list_models(), *torchvision.models.list_models(module=torchvision.models)}
     close = difflib.get_close_matches(name, known, n=3)
     hint = (
         f"Did you mean {' or '.join(close)}?"
@@ -59,23 +61,43 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: Weights = "imagenet") 
 def _from_timm(name: str, weights: Weights) -> Backbone:
     import timm
 
-    try:
-        fetch = weights == "imagenet" and name not in OFFLINE
-        network = timm.create_model(name, pretrained=fetch)
-    except Exception as error:  # hubs, proxies and disks all fail in their own way
-        raise _no_weights(name, error) from None
-    if weights == "imagenet" and name in OFFLINE:
-        network.load_state_dict(_packaged_weights(name, network.state_dict()))
+    if weights == "imagenet" and name not in OFFLINE:
+        try:
+            with _cache_alone_if_the_hub_is_silent():
+                network = timm.create_model(name, pretrained=True)
+        except Exception as error:  # hubs, proxies and disks all fail in their own way
+            raise _no_weights(name, error) from None
+    else:
+        network = timm.create_model(name)
+        if weights == "imagenet":
+            network.load_state_dict(_packaged_weights(name, network.state_dict()))
     expects = network.pretrained_cfg
     network.reset_classifier(0)
     return Backbone(
         name,
         network.eval(),
-        network.num_features,
+        network.head_hidden_size,
         expects["input_size"][-1],
         tuple(expects["mean"]),
         tuple(expects["std"]),
     )
+
+
+@contextmanager
+def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
+    """One short try of the hub's server: its client would retry for the better part of a minute."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except Exception:  # of httpx or requests, whichever the client is built on
+        constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
 
 
 def _packaged_weights(name: str, own: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -105,7 +127,10 @@ def _from_torchvision(name: str, weights: Weights) -> Backbone:
         network: Any = torchvision.models.get_model(name, weights=chosen)
     except Exception as error:
         raise _no_weights(name, error) from None
-    last, layer = [(key, child) for key, child in network.named_modules() if isinstance(child, nn.Linear)][-1]
+    linear = [(key, child) for key, child in network.named_modules() if isinstance(child, nn.Linear)]
+    if not linear:
+        raise UsageError(f"{name} has no linear classifier in front of which to cut it: choose another backbone.")
+    last, layer = linear[-1]
     owner, _, attribute = last.rpartition(".")
     setattr(network.get_submodule(owner), attribute, nn.Identity())
     size = chosen.transforms().crop_size[0] if chosen is not None else 224

@@ -1,4 +1,4 @@
-"""The multi-view convolutional network: one picture network for all views, the views pooled, a head.
+"""The multi-view convolutional network: one picture network for all views, then the views pooled.
 
 Su, Maji, Kalogerakis, Learned-Miller: Multi-view Convolutional Neural Networks for 3D Shape Recognition. ICCV 2015.
 """

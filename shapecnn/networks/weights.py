@@ -38,10 +38,14 @@ def native_size(backbone: str) -> int:
 
 
 def weights_version(backbone: str, weights: Weights) -> str:
-    """What identifies the weights, for cache keys: the package that brings them and its version."""
-    package = OFFLINE[backbone].distribution if weights == "imagenet" and backbone in OFFLINE else "timm"
+    """What identifies the weights, for cache keys: their backbone, and the packages that bring them with their versions."""
+    offline = weights == "imagenet" and backbone in OFFLINE
+    packages = [OFFLINE[backbone].distribution] if offline else ["timm", "torchvision"]
+    return " ".join([backbone, weights, *map(_version, packages)])
+
+
+def _version(package: str) -> str:
     try:
-        version = metadata.version(package)
+        return f"{package} {metadata.version(package)}"
     except metadata.PackageNotFoundError:
-        version = "absent"
-    return f"{backbone} {weights} from {package} {version}"
+        return f"{package} absent"
