@@ -162,20 +162,20 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _from_zip(path: Path) -> list[Shape]:
+def _from_zip(zipped: Path) -> list[Shape]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(zipped) as archive:
             members = [member.filename for member in check_members(archive)]
     except ArchiveError as error:
         raise CollectionError(str(error)) from None
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise CollectionError(f"{path} cannot be read as a zip: {error}.") from None
-    names = {name: name.replace("\\", "/") for name in members}  # some packers on Windows write backslashes
-    meshes = [name for name in members if _is_mesh(name) and not any(map(_is_hidden, names[name].split("/")))]
-    described = _describe(names[name] for name in meshes)
+        raise CollectionError(f"{zipped} cannot be read as a zip: {error}.") from None
+    files = [(name, PurePosixPath(name.replace("\\", "/"))) for name in members]  # some packers write backslashes
+    meshes = [(name, path) for name, path in files if _is_mesh(path.name) and not any(map(_is_hidden, path.parts))]
+    described = _describe(str(path) for _, path in meshes)
     return [
-        Shape(shape_id, label, split, path, name)
-        for name, (shape_id, label, split) in zip(meshes, described, strict=True)
+        Shape(shape_id, label, split, zipped, name)
+        for (name, _), (shape_id, label, split) in zip(meshes, described, strict=True)
     ]
 
 

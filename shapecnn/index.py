@@ -1,6 +1,6 @@
 """The features of a collection, kept up to date and searched.
 
-An index is three files published as one: ``index.json`` (the model, how it was run, hashes of the other two),
+An index is three files published as one: ``index.json`` (the model, how it was run, hashes of all three),
 ``shapes.parquet`` and ``features.safetensors`` (N, D) float32 of unit length, rows in order of id. FAISS structures are
 built from the features when needed and never stored. Features computed by a run that was interrupted wait in a work
 folder for the next one.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import shlex
 import shutil
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +26,8 @@ from numpy.typing import NDArray
 from shapecnn import pool
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.errors import ShapecnnError, StoredDataError, UsageError
-from shapecnn.inference import Device, Engine, Feature, ImagenetSettings, Pictures, open_engine
-from shapecnn.journal import open_journal, read_journal
+from shapecnn.inference import Device, Engine, Feature, ImagenetSettings, Pictures, open_engine, require_device
+from shapecnn.journal import Record, open_journal, read_journal
 from shapecnn.prepare import load_shape
 from shapecnn.storage import WORK, exclusive, json_bytes, publish, published, read_json, recover, sha256
 
@@ -48,7 +50,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """items[i] has features[i].  features: (N, D) float32 of unit length.  engine: what computed them."""
+    """items[i] has features[i].  features: (N, D) float32 of unit length.  engine: what computed the latest of them,
+    empty if there never was any."""
 
     settings: ImagenetSettings
     engine: dict[str, str]
@@ -91,10 +94,11 @@ def update_index(
     """Make ``folder`` the index of ``collection``: new and changed meshes are computed, the rest is kept, what is gone
     leaves.
 
-    Raises CollectionError, MismatchError (other settings; ``command`` is what would build it anew) and BusyError before
-    any work.
+    Raises CollectionError, MismatchError (other settings; ``command`` is what would build it anew), UsageError (no such
+    device) and BusyError before any work.
     """
     started = time.monotonic()
+    require_device(device)
     shapes = list_shapes(collection)
     with exclusive(folder):
         recover(folder)
@@ -103,10 +107,10 @@ def update_index(
         if old is not None:
             settings.require_same(old.settings.to_json(), str(folder), rebuild)
         scratch = folder / WORK
-        header, _ = read_journal(scratch)
-        if header is not None:
+        header, records = read_journal(scratch)
+        if header is not None and records:
             settings.require_same(header, f"The unfinished index in {folder}", rebuild)
-        known = _known_features(old, scratch)
+        known = _known_features(old, records)
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
         computed = _compute(shapes, known, scratch, settings, device, workers, timeout, progress)
         features = {
@@ -115,7 +119,8 @@ def update_index(
         features |= computed.features
         kept = [shape for shape in shapes if shape.id in features]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
-        engine = computed.engine or (old.engine if old is not None else {"engine": "unknown"})
+        earlier = records[-1]["engine"] if records else old.engine if old is not None else {}
+        engine = computed.engine or earlier
         size = next((len(feature) for feature in features.values()), 0)
         matrix = np.array([features[shape.id] for shape in kept], np.float32).reshape(len(kept), size)
         _publish(folder, Index(settings, engine, items, matrix))
@@ -137,53 +142,62 @@ def open_index(folder: Path) -> Index:
 
     Raises UsageError if there is none, StoredDataError if it is damaged or from another version.
     """
-    import pyarrow
+    try:
+        return _open(folder)
+    except StoredDataError:
+        return _open(folder)  # a publication may have come between the reading of two files
+
+
+def _open(folder: Path) -> Index:
     import pyarrow.parquet
-    from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    if not published(folder, HEADER).exists():
+    if not any(published(folder, name).exists() for name in (HEADER, SHAPES, FEATURES)):
         raise UsageError(
             f"There is no index at {folder}. Make one: shapecnn index COLLECTION {shlex.quote(str(folder))}"
         )
-    header = read_json(published(folder, HEADER))
     remedy = f"Remove {folder} and index the collection again."
+    header = read_json(published(folder, HEADER))
     if not isinstance(header, dict) or header.get("schema_version") != FORMAT:
-        raise StoredDataError(f"{folder} is an index of another version. {remedy}")
+        raise StoredDataError(f"{folder / HEADER} is of another version. {remedy}")
+    if header.pop("hash", None) != _digest(header):
+        raise StoredDataError(f"{folder / HEADER} is not what was written there (its hash differs). {remedy}")
+    contents = {}
+    for name in (SHAPES, FEATURES):
+        try:
+            contents[name] = published(folder, name).read_bytes()
+        except OSError as error:
+            raise StoredDataError(f"{folder / name} cannot be read ({error.strerror}). {remedy}") from None
+        if sha256(contents[name]) != header["files"][name]:
+            raise StoredDataError(f"{folder / name} is not what was written there (its hash differs). {remedy}")
     try:
-        contents = {name: published(folder, name).read_bytes() for name in (SHAPES, FEATURES)}
-        for name, content in contents.items():
-            if sha256(content) != header["files"][name]:
-                raise StoredDataError(f"{folder / name} is not what was written there (its hash differs). {remedy}")
-        rows = pyarrow.parquet.read_table(io.BytesIO(contents[SHAPES])).to_pylist()
-        items = [Item(**row) for row in rows]
-        features = load(contents[FEATURES])["features"]
-        stored = {key: value for key, value in header["settings"].items() if key != "hash"}
-        settings = ImagenetSettings.from_options(**stored)
-    except (OSError, KeyError, TypeError, pyarrow.ArrowException, SafetensorError, UsageError) as error:
-        raise StoredDataError(f"{folder} cannot be read as an index ({error}). {remedy}") from None
-    if features.dtype != np.float32 or features.ndim != 2 or len(features) != len(items):
-        raise StoredDataError(f"{folder} holds {features.shape} features for {len(items)} shapes. {remedy}")
-    return Index(settings, header["engine"], items, features)
+        settings = ImagenetSettings.from_options(**{k: v for k, v in header["settings"].items() if k != "hash"})
+    except UsageError as error:
+        raise StoredDataError(f"{folder / HEADER} is of another version ({error}). {remedy}") from None
+    rows = pyarrow.parquet.read_table(io.BytesIO(contents[SHAPES])).to_pylist()
+    return Index(settings, header["engine"], [Item(**row) for row in rows], load(contents[FEATURES])["features"])
 
 
 def search(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
     """The k most similar shapes for each query (Q, D) of unit length, by cosine, equal scores by id.
 
-    Scores are rounded to 6 decimals, beyond which they are noise of the arithmetic, so that copies tie.
+    Scores are rounded to 6 decimals: what lies beyond is noise of float32.
     """
     import faiss
 
     if not index.items:
         return [[] for _ in queries]
+    queries = np.ascontiguousarray(queries)
     flat = faiss.IndexFlatIP(index.features.shape[1])
     flat.add(index.features)
-    # A few more than asked, so that a tie at the k-th place is decided by id and not by chance.
-    scores, rows = flat.search(np.ascontiguousarray(queries), min(2 * k + 16, len(index.items)))
+    worst = flat.search(queries, min(k, len(index.items)))[0][:, -1]
     answers = []
-    for found, similarity in zip(rows, scores.round(6), strict=True):
-        order = np.lexsort((found, -similarity))[:k]  # rows are in order of id
-        answers.append([Hit(index.items[found[i]], float(similarity[i])) for i in order])
+    for query, score in zip(queries, worst, strict=True):
+        # All that may tie with the k-th place, scored by one arithmetic: copies tie, and the id decides.
+        rows = np.sort(flat.range_search(query[None], float(score) - 1e-5)[2])
+        similarity = (index.features[rows].astype(np.float64) * query).sum(axis=1).round(6)
+        order = np.argsort(-similarity, kind="stable")[:k]  # rows are in order of id
+        answers.append([Hit(index.items[rows[i]], float(similarity[i])) for i in order])
     return answers
 
 
@@ -230,10 +244,10 @@ def _compute(
     engine: Engine | None = None
     with open_journal(scratch, settings.to_json()) as note:
 
-        def collect() -> None:
-            for shape_id, feature in engine.finished() if engine is not None else ():
+        def collect(engine: Engine) -> None:
+            for shape_id, feature in engine.finished():
                 result.features[shape_id] = feature
-                note(_record(shape_id, result.hashes[shape_id], feature))
+                note(_record(shape_id, result.hashes[shape_id], feature, engine))
 
         progress(0, len(shapes))
         for done, (task, outcome) in enumerate(pool.run(_draw, tasks, workers=workers, timeout=timeout), start=1):
@@ -243,23 +257,24 @@ def _compute(
             else:
                 result.hashes[shape.id], pictures = outcome
                 if pictures is not None:
-                    engine = engine or open_engine(settings, device)
+                    if engine is None:
+                        engine = open_engine(settings, device)
+                        result.engine = engine.description
                     engine.start(shape.id, pictures)
-            collect()
+            if engine is not None:
+                collect(engine)
             progress(done, len(shapes))
         if engine is not None:
             engine.wait()
-            collect()
-            result.engine = engine.description
+            collect(engine)
     return result
 
 
-def _known_features(old: Index | None, scratch: Path) -> dict[str, tuple[str, Feature]]:
+def _known_features(old: Index | None, records: list[Record]) -> dict[str, tuple[str, Feature]]:
     """id → (hash, feature) of the published index and of an unfinished run."""
     known: dict[str, tuple[str, Feature]] = {}
     if old is not None:
         known = {item.id: (item.sha256, feature) for item, feature in zip(old.items, old.features, strict=True)}
-    _, records = read_journal(scratch)
     known |= {
         record["id"]: (record["sha256"], np.frombuffer(base64.b64decode(record["feature"]), np.float32))
         for record in records
@@ -267,8 +282,9 @@ def _known_features(old: Index | None, scratch: Path) -> dict[str, tuple[str, Fe
     return known
 
 
-def _record(shape_id: str, sha: str, feature: Feature) -> dict[str, str]:
-    return {"id": shape_id, "sha256": sha, "feature": base64.b64encode(feature.tobytes()).decode()}
+def _record(shape_id: str, sha: str, feature: Feature, engine: Engine) -> Record:
+    encoded = base64.b64encode(feature.tobytes()).decode()
+    return {"id": shape_id, "sha256": sha, "feature": encoded, "engine": engine.description}
 
 
 def _publish(folder: Path, index: Index) -> None:
@@ -289,4 +305,8 @@ def _publish(folder: Path, index: Index) -> None:
         "feature_size": index.features.shape[1],
         "files": {name: sha256(content) for name, content in contents.items()},
     }
-    publish(folder, {**contents, HEADER: json_bytes(header)})
+    publish(folder, {**contents, HEADER: json_bytes({**header, "hash": _digest(header)})})
+
+
+def _digest(header: dict[str, Any]) -> str:
+    return sha256(json.dumps(header, sort_keys=True).encode())

@@ -69,8 +69,8 @@ class ImagenetSettings(Settings):
     def build(self) -> MVCNN:
         """The network itself, in float32, ready to infer; without ImageNet weights the same random ones every time.
 
-        Raises UsageError if the backbone is unknown or takes no pictures of this size, WeightsError if its weights cannot
-        be had.
+        Raises UsageError if the backbone is unknown or takes no pictures of this size, WeightsError if its weights
+        cannot be had.
         """
         import torch
 
@@ -84,11 +84,15 @@ class ImagenetSettings(Settings):
         try:
             with torch.inference_mode():
                 network(torch.zeros((1, 1, self.size, self.size), dtype=torch.uint8))
-        except (RuntimeError, AssertionError, ValueError) as error:  # transformers of one size; pooling a small map away
-            reason = str(error).strip().splitlines()[0]
+        except (
+            RuntimeError,
+            AssertionError,
+            ValueError,
+        ) as error:  # transformers of one size; pooling a small map away
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UsageError(
-                f"{self.backbone} takes no pictures of {self.size} pixels ({reason}). It was trained on {backbone.size}: "
-                f"--set size={backbone.size}"
+                f"{self.backbone} takes no pictures of {self.size} pixels ({reason}). "
+                f"It was trained on {backbone.size}: --set size={backbone.size}"
             ) from None
         return network
 
@@ -127,14 +131,6 @@ def open_engine(settings: ImagenetSettings, device: Device = "auto") -> Engine:
     if util.find_spec("openvino") is not None:
         return OpenVinoEngine(settings)
     return TorchEngine(settings, "cpu")
-
-
-def encode(engine: Engine, pictures: Pictures) -> Feature:
-    """The feature (D,) of one shape, from its pictures (V, S, S)."""
-    engine.start(None, pictures)
-    engine.wait()
-    (_, feature), = engine.finished()  # fmt: skip
-    return feature
 
 
 class OpenVinoEngine:
@@ -187,7 +183,9 @@ class TorchEngine:
         self._torch = torch
         self._network = settings.build().to(device).to(memory_format=torch.channels_last)
         self._device = device
-        self._reduced = torch.cuda.is_bf16_supported() if device == "cuda" else _cpu_has_bfloat16()
+        self._reduced = (
+            torch.cuda.is_bf16_supported(including_emulation=False) if device == "cuda" else _cpu_has_bfloat16()
+        )
         self._done: list[tuple[Hashable, Feature]] = []
         self.description = {
             "engine": f"torch {torch.__version__}",

@@ -48,4 +48,4 @@ def open_journal(folder: Path, header: Record) -> Iterator[Callable[[Record], No
 
 
 def _line(record: Record) -> bytes:
-    return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(record).encode() + b"\n"

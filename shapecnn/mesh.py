@@ -222,7 +222,7 @@ def _checked(vertices: NDArray[Any], faces: NDArray[Any]) -> Mesh:
     if not 1e-100 < largest < 1e100:  # keep squares and cubes of coordinates inside the range of a double
         vertices = vertices / largest if largest > 0 else vertices
     extent = float(np.ptp(vertices, axis=0).max())
-    if extent <= 1e-12 * float(np.abs(vertices).max()) or extent == 0:
+    if extent <= 1e-12 * float(np.abs(vertices).max()):
         raise MeshError("degenerate", "all its vertices coincide")
     corners = (vertices[faces] - vertices[0]) / extent
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

@@ -61,7 +61,9 @@ def run(
             yield from outcomes  # while the workers are at the next tasks
             if not busy:
                 break
-            patience = min(worker.deadline for worker in busy) - time.monotonic()
+            patience = min(
+                60.0, min(worker.deadline for worker in busy) - time.monotonic()
+            )  # inf is too long for select
             answered = connection.wait([worker.pipe for worker in busy], max(patience, 0.0))
             now = time.monotonic()
             finished = [worker for worker in busy if worker.pipe in answered or worker.deadline <= now]
@@ -118,7 +120,6 @@ class _Worker:
         try:
             result, error = self.pipe.recv()
         except (EOFError, OSError):
-            self.process.join(1.0)  # to its own end, which says more than ours
             self.stop()
             code = self.process.exitcode
             cause = f"exit status {code}" if code >= 0 else signal.strsignal(-code)

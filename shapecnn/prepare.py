@@ -121,11 +121,8 @@ def prepare(
         recover(out)
         _require_same_recipe(out, recipe, command)
         scratch = out / WORK
-        _sweep(scratch)
         earlier = _made_earlier(out)
-        tasks = (
-            _Task(shape, stem, recipe, out, earlier.get(stem)) for shape, stem in zip(shapes, stems, strict=True)
-        )
+        tasks = (_Task(shape, stem, recipe, out, earlier.get(stem)) for shape, stem in zip(shapes, stems, strict=True))
         entries: dict[str, Entry] = {}
         failures: dict[str, tuple[str, str]] = {}
         written = 0
@@ -172,7 +169,7 @@ def read_manifest(out: Path) -> list[Entry]:
 
     path = published(out, MANIFEST)
     try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
+        rows = pyarrow.parquet.read_table(io.BytesIO(path.read_bytes())).to_pylist()  # it would take a path as UTF-8
         return [Entry(**{name: row[name] for name in Entry.__slots__}) for row in rows]
     except (OSError, pyarrow.ArrowException, KeyError) as error:
         raise StoredDataError(f"{path} cannot be read ({error}). Remove {out} and make it again.") from None
@@ -192,7 +189,7 @@ def png(picture: Any) -> bytes:
     return buffer.getvalue()
 
 
-_Source = tuple[str, str]
+_Source = tuple[str, str | None]
 """Id and SHA-256 of the mesh file that artefacts were made from."""
 
 
@@ -228,7 +225,8 @@ def _make(task: _Task) -> _Made:
         return _Made(sha, written=False, error=str(error))
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
-            raise  # a full disk is no matter of this mesh
+            error.filename = error.filename or str(task.out)  # which writing to a full disk leaves out
+            raise
         return _Made(sha, written=False, error="its name is too long for that of an artefact: shorten it")
     return _Made(sha, written=True)
 
@@ -277,12 +275,6 @@ def _made_earlier(out: Path) -> dict[str, _Source]:
     if (out / SETTINGS).exists() and (out / MANIFEST).exists():
         entries = read_manifest(out)
         stems = artefact_stems([entry.id for entry in entries])
-        made = {s: (e.id, e.sha256) for s, e in zip(stems, entries, strict=True) if e.status == "ok" and e.sha256}
+        made = {s: (e.id, e.sha256) for s, e in zip(stems, entries, strict=True) if e.status == "ok"}
     _, records = read_journal(out / WORK)
     return made | {record["stem"]: (record["id"], record["sha256"]) for record in records}
-
-
-def _sweep(scratch: Path) -> None:
-    """Remove what killed workers left half-written."""
-    for leftover in scratch.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)

@@ -1,12 +1,20 @@
-"""What every test may use: the real data where it is, and small meshes with known geometry."""
+"""What every test may use: the real data where it is, an engine, and a small collection with its index."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
+
+from shapecnn.index import update_index
+from shapecnn.inference import Engine, ImagenetSettings, open_engine
+from tests.meshes import write_solids
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of xdist share the cores; torch is yet to be imported
 
 # Examples are drawn from a fixed seed so that a red run can be repeated; a first call may compile a kernel.
 settings.register_profile("shapecnn", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,4 +29,35 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("SHAPECNN_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "psb.zip").is_file():
         pytest.skip(f"no real data at {folder} (set SHAPECNN_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's cache folder of every test, also of the processes it starts: one for all workers of xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def engine(user_cache: Path) -> Engine:
+    """The engine of the default model on the CPU; its conversion, which takes seconds, happens once in a test run."""
+    with FileLock(user_cache.with_suffix(".lock")):
+        return open_engine(ImagenetSettings(), "cpu")
+
+
+@pytest.fixture(scope="session")
+def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of nine solids in three classes, not to be changed."""
+    return write_solids(tmp_path_factory.mktemp("solids"))
+
+
+@pytest.fixture(scope="session")
+def solids_index(solids: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of :func:`solids`, not to be changed."""
+    folder = tmp_path_factory.mktemp("index") / "solids"
+    update_index(solids, folder, ImagenetSettings(), command="shapecnn index", device="cpu", workers=1)
     return folder

@@ -47,7 +47,7 @@ def _wedge() -> trimesh.Trimesh:
 def _corners(vertices: NDArray[Any], faces: NDArray[Any]) -> NDArray[np.float64]:
     """The triangles as sorted rows of coordinates, whatever the order and the sharing of vertices."""
     rows = np.asarray(vertices, np.float64)[faces].reshape(-1, 9)
-    return rows[np.lexsort(rows.T)]
+    return np.take(rows, np.lexsort(rows.T), axis=0)
 
 
 def _same(read: Mesh, expected: trimesh.Trimesh) -> bool:

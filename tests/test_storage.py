@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,7 +156,12 @@ def test_write_atomic_keeps_its_temporary_file_in_scratch(tmp_path: Path, monkey
     (tmp_path / "scratch").mkdir()
     moved: list[Path] = []
     real = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda self, target: moved.append(self) or real(self, target))
+
+    def watched(self: Path, target: Path) -> Path:
+        moved.append(self)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
     for name in ("a", "b"):
         write_atomic(tmp_path / "out" / name, b"x", tmp_path / "scratch")
     assert [path.parent for path in moved] == [tmp_path / "scratch"] * 2
@@ -214,10 +220,12 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_writer_in_another_process_is_told_so(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    started = time.perf_counter()
     for _ in range(2):  # the failed attempt must not disturb the lock
         with pytest.raises(BusyError) as caught, exclusive(tmp_path):
             pytest.fail("two writers at once")
         assert str(caught.value) == f"Another shapecnn is writing {tmp_path}. Wait for it, or choose another output."
+    assert time.perf_counter() - started < 5  # told at once, not after a wait
     holder.communicate("")  # the holder ends and lets go
     with exclusive(tmp_path):
         pass

@@ -23,7 +23,7 @@ def say(message: str) -> None:
 def emit(value: object, as_json: bool, text: str | None = None) -> None:
     """The answer on stdout: one JSON value, or ``text`` for people."""
     if as_json:
-        click.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(value, allow_nan=False))  # in ASCII, which every locale can print
     elif text is not None:
         click.echo(text)
 

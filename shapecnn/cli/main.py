@@ -7,6 +7,7 @@ Here, and only here, errors become exit statuses: 0 all done, 1 something failed
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
@@ -74,28 +75,35 @@ def cli() -> None:
 
 def run() -> None:
     """Entry point of the ``shapecnn`` command."""
-    as_json = "--json" in sys.argv[1:]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal's encoding cannot
     try:
-        cli.main(standalone_mode=False)
-        status = 0
-    except click.exceptions.Exit as request:
-        status = request.exit_code
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        say("Interrupted. What was finished is kept; run the same command again to go on.")
-        status = 130
-    except ShapecnnError as error:
-        say(f"Error: {error}")
-        if as_json:
-            emit({"schema_version": SCHEMA_VERSION, "error": {"kind": error.kind, "message": str(error)}}, True)
-        status = 2 if isinstance(error, UsageError) else 1
-    except BrokenPipeError:  # the reader of stdout has had enough
+        status = _run()
+    except OSError:  # there is nobody to tell: the reader of stdout has left, or its disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run the command and say what went wrong, on stderr and with --json also on stdout; returns the exit status."""
+    try:
+        return cli.main(standalone_mode=False) or 0  # the status a command exited with; None if it just returned
+    except click.ClickException as error:
+        error.show()
+        status, kind, message = error.exit_code, UsageError.kind, error.format_message()
+    except (click.Abort, KeyboardInterrupt):
+        message = "Interrupted. What was finished is kept; run the same command again to go on."
+        say(message)
+        status, kind = 130, "interrupted"
+    except ShapecnnError as error:
+        say(f"Error: {error}")
+        status, kind, message = 2 if isinstance(error, UsageError) else 1, error.kind, str(error)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        say(f"Error: {place}{error.strerror or error}. What was finished is kept; mend this and run the command again.")
-        status = 1
-    sys.exit(status)
+        message = f"{place}{error.strerror or error}. What was finished is kept; mend this and run the command again."
+        say(f"Error: {message}")
+        status, kind = 1, "system"
+    if "--json" in sys.argv[1:]:
+        emit({"schema_version": SCHEMA_VERSION, "error": {"kind": kind, "message": message}}, True)
+    return status

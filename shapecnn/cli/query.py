@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, say
-from shapecnn.cli.options import device_option, json_option, seed_accepted, up_option, workers_accepted
+from shapecnn.cli.options import (
+    device_option,
+    json_option,
+    seed_accepted,
+    skip_errors_option,
+    up_option,
+    workers_accepted,
+)
 
 if TYPE_CHECKING:
     from shapecnn.config import Up
@@ -27,11 +35,19 @@ if TYPE_CHECKING:
 )
 @device_option
 @up_option
+@skip_errors_option
 @json_option
 @workers_accepted
 @seed_accepted
 def command(
-    index: Path, meshes: tuple[str, ...], k: int, html: Path | None, device: Device, up: Up, as_json: bool
+    index: Path,
+    meshes: tuple[str, ...],
+    k: int,
+    html: Path | None,
+    device: Device,
+    up: Up,
+    skip_errors: bool,
+    as_json: bool,
 ) -> None:
     """Find the shapes of INDEX most like each MESH, by the cosine similarity of their features.
 
@@ -52,15 +68,9 @@ def command(
 
         write_atomic(html, query_page(answers, opened, str(index)).encode())
         say(f"Wrote {html}")
-    if as_json:
-        emit([_json(answer) for answer in answers], True)
-    else:
-        emit(None, False, "\n\n".join(_text(answer) for answer in answers if answer.error is None))
-    failed = [answer for answer in answers if answer.error is not None]
-    for answer in failed:
-        say(f"Failed: {answer.path}: {answer.error}")
-    if failed:
-        click.get_current_context().exit(1)
+    text = "\n\n".join(_text(answer) for answer in answers if answer.error is None)
+    emit([_json(answer) for answer in answers], as_json, text or None)
+    report_failures([(answer.path, str(answer.error)) for answer in answers if answer.error is not None], skip_errors)
 
 
 def _json(answer: Answer) -> dict[str, object]:

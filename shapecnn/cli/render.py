@@ -50,7 +50,8 @@ def command(
     """Draw each mesh of COLLECTION into OUT, as grey PNG pictures from 12 sides.
 
     COLLECTION is a folder, a zip of one, or a CSV with the header path,label,split. Running the same command again
-    draws only what is new or changed, and goes on where an interrupted run stopped.
+    draws only what is new or changed, removes what was drawn of meshes that are gone, and goes on where an interrupted
+    run stopped.
 
     \b
     Example:

@@ -44,7 +44,8 @@ def command(
 ) -> None:
     """Turn each mesh of COLLECTION into an occupancy grid in OUT, as a binvox file.
 
-    Running the same command again fills only what is new or changed, and goes on where an interrupted run stopped.
+    Running the same command again fills only what is new or changed, removes the grids of meshes that are gone, and
+    goes on where an interrupted run stopped.
 
     \b
     Example:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -61,16 +61,14 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: Weights = "imagenet") 
 def _from_timm(name: str, weights: Weights) -> Backbone:
     import timm
 
-    if weights == "imagenet" and name not in OFFLINE:
-        try:
-            with _cache_alone_if_the_hub_is_silent():
-                network = timm.create_model(name, pretrained=True)
-        except Exception as error:  # hubs, proxies and disks all fail in their own way
-            raise _no_weights(name, error) from None
-    else:
-        network = timm.create_model(name)
-        if weights == "imagenet":
-            network.load_state_dict(_packaged_weights(name, network.state_dict()))
+    fetch = weights == "imagenet" and name not in OFFLINE
+    try:
+        with _cache_alone_if_the_hub_is_silent() if fetch else nullcontext():
+            network = timm.create_model(name, pretrained=fetch)
+    except Exception as error:  # hubs, proxies and disks all fail in their own way
+        raise _no_weights(name, error) from None
+    if weights == "imagenet" and name in OFFLINE:
+        network.load_state_dict(_packaged_weights(name, network.state_dict()))
     expects = network.pretrained_cfg
     network.reset_classifier(0)
     return Backbone(
@@ -86,8 +84,7 @@ def _from_timm(name: str, weights: Weights) -> Backbone:
 @contextmanager
 def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
     """One short try of the hub's server: its client would retry for the better part of a minute."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session
 
     before = constants.HF_HUB_OFFLINE
     try:
@@ -138,7 +135,7 @@ def _from_torchvision(name: str, weights: Weights) -> Backbone:
 
 
 def _no_weights(name: str, error: Exception) -> WeightsError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
     return WeightsError(
         f"The ImageNet weights of {name} could not be fetched ({reason}). Without a connection use "
         f"{', '.join(OFFLINE)}, whose weights are Python packages, or weights=none."

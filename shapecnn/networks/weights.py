@@ -38,7 +38,7 @@ def native_size(backbone: str) -> int:
 
 
 def weights_version(backbone: str, weights: Weights) -> str:
-    """What identifies the weights, for cache keys: their backbone, and the packages that bring them with their versions."""
+    """What identifies the weights, for cache keys: the backbone, and the packages that bring them, with versions."""
     offline = weights == "imagenet" and backbone in OFFLINE
     packages = [OFFLINE[backbone].distribution] if offline else ["timm", "torchvision"]
     return " ".join([backbone, weights, *map(_version, packages)])

@@ -9,18 +9,17 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shapecnn.collection import Shape
-from shapecnn.config import ViewSettings
+from shapecnn.collection import Shape, content_hash
+from shapecnn.config import Up, ViewSettings
 from shapecnn.errors import ShapecnnError
-from shapecnn.index import Hit, Index
+from shapecnn.index import Index, Item
 from shapecnn.prepare import load_shape, png
 from shapecnn.query import Answer
 from shapecnn.views import draw_views
 
-SHOWN_VIEWS = 6  # of those drawn, evenly spread
-PICTURE = 112  # pixels along one side of a picture on the page
+SHOWN_VIEWS = 4  # of those drawn, evenly spread
+PICTURE = 128  # pixels along one side of a picture on the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +40,24 @@ class _Section:
 def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
     """HTML: each query with its views, and below it each result with its views, label and similarity.
 
-    Results are drawn anew from their mesh files; one that is no longer there keeps its place without pictures.
+    All are drawn anew from their mesh files; one that is gone or has changed keeps its place without pictures.
     """
     import jinja2
 
-    settings = index.settings.view_settings().model_copy(update={"size": PICTURE})
     drawn: dict[str, str | None] = {}
     sections = []
     for answer in answers:
         if answer.error is not None:
             sections.append(_Section(_Card(None, answer.path, f"could not be used: {answer.error}"), []))
             continue
-        query = _Card(
-            _strip(_smaller(answer.pictures)) if answer.pictures is not None else None,
-            Path(answer.path).name,
-            answer.path,
-        )
+        path = Path(answer.path)
+        query = _Card(_draw(Shape(path.name, None, None, path), _settings(index, answer.up)), path.name, answer.path)
         cards = []
         for hit in answer.hits:
-            if hit.item.id not in drawn:
-                drawn[hit.item.id] = _draw(hit, settings)
-            cards.append(_Card(drawn[hit.item.id], hit.item.id, hit.item.path, f"{hit.score:.3f}", hit.item.label))
+            item = hit.item
+            if item.id not in drawn:
+                drawn[item.id] = _draw(_shape_of(item), _settings(index, index.settings.up), item.sha256)
+            cards.append(_Card(drawn[item.id], item.id, item.path, f"{hit.score:.3f}", item.label))
         sections.append(_Section(query, cards))
     template = resources.files("shapecnn.report").joinpath("query.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -70,30 +66,27 @@ def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
     )
 
 
-def _draw(hit: Hit, settings: ViewSettings) -> str | None:
+def _settings(index: Index, up: Up) -> ViewSettings:
+    return index.settings.view_settings(up).model_copy(update={"size": PICTURE})
+
+
+def _draw(shape: Shape, settings: ViewSettings, sha: str | None = None) -> str | None:
+    """Some of the views side by side, as the base64 text of a PNG; None if the file, with this hash, is gone."""
     try:
-        shape = _shape_of(hit)
-        return _strip(draw_views(load_shape(shape, shape.read(), settings), settings))
+        data = shape.read()
+        if sha is not None and content_hash(shape, data) != sha:
+            return None
+        pictures = draw_views(load_shape(shape, data, settings), settings)
     except ShapecnnError:
         return None
-
-
-def _shape_of(hit: Hit) -> Shape:
-    """The shape behind a result: its path is a file, or a file inside a zip."""
-    path = Path(hit.item.path)
-    for parent in path.parents:
-        if parent.is_file():
-            return Shape(hit.item.id, None, None, parent, path.relative_to(parent).as_posix())
-    return Shape(hit.item.id, None, None, path)
-
-
-def _smaller(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    return np.stack([np.asarray(Image.fromarray(p).resize((PICTURE, PICTURE), Image.Resampling.BOX)) for p in pictures])
-
-
-def _strip(pictures: NDArray[np.uint8]) -> str:
-    """Some of the views side by side, as the base64 text of a PNG."""
     chosen = pictures[:: max(1, len(pictures) // SHOWN_VIEWS)][:SHOWN_VIEWS]
     return base64.b64encode(png(np.concatenate(list(chosen), axis=1))).decode()
+
+
+def _shape_of(item: Item) -> Shape:
+    """The shape behind a result: its path is a file, or a file inside a zip."""
+    path = Path(item.path)
+    for parent in path.parents:
+        if parent.is_file():
+            return Shape(item.id, None, None, parent, path.relative_to(parent).as_posix())
+    return Shape(item.id, None, None, path)

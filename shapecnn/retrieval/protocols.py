@@ -30,16 +30,17 @@ class Retrieval:
 def mvcnn(features: NDArray[np.float32], labels: Sequence[str]) -> Retrieval:
     """Every shape queries all the others; AP over the full list (Su et al. 2015).
 
-    features: (N, D), of unit length.  labels: N. Equal similarities keep the order of rows. Shapes alone in their class
-    are skipped.
+    features: (N, D), of unit length.  labels: N. Similarities are compared to 6 decimals, and equal ones keep the order
+    of rows. Shapes alone in their class are skipped.
     """
     classes = np.unique(np.asarray(labels), return_inverse=True)[1]
     count = len(classes)
-    queries = np.flatnonzero(np.bincount(classes)[classes] > 1) if count else np.empty(0, int)
+    features = features.astype(np.float64)  # in float32 the noise of a product may straddle the rounding
+    queries = np.flatnonzero(np.bincount(classes)[classes] > 1)
     precisions, firsts = [], []
     for start in range(0, len(queries), step := max(1, _BLOCK // max(count, 1))):
         rows = queries[start : start + step]
-        similarity = features[rows] @ features.T
+        similarity = (features[rows] @ features.T).round(6)
         similarity[np.arange(len(rows)), rows] = np.inf  # the query itself comes first, and is then left out
         order = np.argsort(-similarity, axis=1, kind="stable")[:, 1:]
         relevant = classes[order] == classes[rows, None]
@@ -49,7 +50,7 @@ def mvcnn(features: NDArray[np.float32], labels: Sequence[str]) -> Retrieval:
         protocol="mvcnn",
         queries=len(queries),
         queries_skipped=count - len(queries),
-        gallery=count - 1,
+        gallery=max(count - 1, 0),
         self_included=False,
         ap_rule="mean of precision at each relevant rank, full list",
         mAP=float(np.concatenate(precisions).mean()) if precisions else None,

@@ -9,6 +9,7 @@ import re
 import resource
 import socket
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,19 +32,22 @@ from shapecnn.errors import (
     StoredDataError,
     UsageError,
 )
-from shapecnn.sources import download as module
-from shapecnn.sources.download import SOURCES, Origin, Source, download, fetch
+from shapecnn.sources import transfer as module
+from shapecnn.sources.download import SOURCES, Origin, Source, download
+from shapecnn.sources.transfer import fetch
 from shapecnn.storage import exclusive
 
 OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 MESHES = ["chair/train/chair_0001.off", "chair/test/chair_0002.off", "sofa/train/sofa_0001.off"]
 
 
-def modelnet_zip(root: str = "ModelNet10/", noise: int = 5000) -> bytes:
+def modelnet_zip(root: str = "ModelNet10/", noise: int = 5000, seed: int = 0) -> bytes:
     """A tiny zip in ModelNet's layout, with a README of ``noise`` bytes that do not compress."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{root}README.txt", b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(noise // 32)))
+        archive.writestr(
+            f"{root}README.txt", b"".join(hashlib.sha256(b"%d %d" % (seed, i)).digest() for i in range(noise // 32))
+        )
         for name in MESHES:
             archive.writestr(root + name, OFF)
         archive.writestr("__MACOSX/ModelNet10/._README.txt", b"junk")
@@ -64,6 +68,7 @@ class Server:
     last_modified: str | None = None
     ranges: bool = True
     if_range: bool = True  # False: gives the range of whatever version it has
+    shift: int = 0  # bytes by which ranges begin too early
     length: bool = True  # False: no Content-Length
     stall: threading.Event | None = None  # waited for in the middle of the body
     statuses: list[int] = field(default_factory=list)  # answers before anything else
@@ -84,7 +89,7 @@ def answer(server: Server, handler: BaseHTTPRequestHandler) -> None:
     asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
     current = handler.headers.get("If-Range") in (server.etag, server.last_modified)
     if asked and server.ranges and (current or not server.if_range):
-        start = int(asked[1])
+        start = int(asked[1]) - server.shift
         if start >= len(server.body):
             handler.send_error(416)
             return
@@ -314,17 +319,27 @@ def test_a_file_that_changed_is_fetched_anew(server: Server, tmp_path: Path, hee
     server.breaks = [1000, 0, 0, 0]
     with pytest.raises(DownloadError):
         fetch(server.url, tmp_path / "part")
-    server.body, server.etag = modelnet_zip(noise=6000), '"v2"'
+    server.body, server.etag = modelnet_zip(seed=1), '"v2"'
+    assert len(server.body) == len(ZIP)
     fetch(server.url, tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == server.body
 
 
-def test_another_size_gives_a_change_away(server: Server, tmp_path: Path) -> None:
+def test_a_range_that_begins_elsewhere_is_not_used(server: Server, tmp_path: Path) -> None:
+    server.shift = 10
+    server.breaks = [1000]
+    fetch(server.url, tmp_path / "part")
+    assert (tmp_path / "part").read_bytes() == ZIP
+    assert [request["Range"] for request in server.requests] == [None, "bytes=1000-", None]
+
+
+@pytest.mark.parametrize("noise", [4000, 6000])
+def test_another_size_gives_a_change_away(server: Server, tmp_path: Path, noise: int) -> None:
     server.if_range = False
     server.breaks = [1000, 0, 0, 0]
     with pytest.raises(DownloadError):
         fetch(server.url, tmp_path / "part")
-    server.body = modelnet_zip(noise=6000)
+    server.body = modelnet_zip(noise=noise, seed=1)
     fetch(server.url, tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == server.body
 
@@ -390,7 +405,7 @@ def test_whatever_happens_a_file_is_never_mixed_of_two(faults: list[tuple[str, i
             server.statuses = [503] if fault == "503" else []
             server.breaks = [size, 0, 0, 0]
             if fault == "change":
-                server.body, server.etag = modelnet_zip(noise=size), f'"{number}"'
+                server.body, server.etag = modelnet_zip(seed=number + 1), f'"{number}"'
                 versions.add(server.body)
             with suppress(DownloadError):
                 fetch(server.url, part)
@@ -436,8 +451,10 @@ def test_a_server_that_falls_silent_is_given_up(
     monkeypatch.setattr(module, "_TIMEOUT", (1, 0.1))
     server.body = modelnet_zip(noise=300_000)
     server.stall = threading.Event()
+    start = time.monotonic()
     with pytest.raises(DownloadError, match="again and again"):
         fetch(server.url, tmp_path / "part")
+    assert time.monotonic() - start < 8  # the server would wait for 10 seconds
     server.stall.set()
     assert len(server.body) / 3 < (tmp_path / "part").stat().st_size < len(server.body)
 

@@ -1,0 +1,53 @@
+"""The command line, run inside the test process: everything but the start of an interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import shapecnn
+from shapecnn.cli import main
+
+SCHEMAS = Path(shapecnn.__file__).parent / "schemas"
+
+
+@dataclass
+class Run:
+    """What a command did."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    def json(self, schema: str) -> dict[str, Any]:
+        """The one JSON value on stdout, checked against a shipped schema."""
+        value = json.loads(self.stdout)
+        jsonschema.validate(value, json.loads((SCHEMAS / f"{schema}.json").read_text()))
+        return value
+
+
+Command = Callable[..., Run]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """``command("render", collection, out, "--json")`` runs ``shapecnn render … --json``."""
+
+    def run(*arguments: object) -> Run:
+        typed = [os.fsdecode(a) if isinstance(a, bytes | os.PathLike) else str(a) for a in arguments]
+        monkeypatch.setattr(sys, "argv", ["shapecnn", *typed])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main.run()
+        assert isinstance(end.value.code, int)
+        return Run(end.value.code, *capfd.readouterr())
+
+    return run

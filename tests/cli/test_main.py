@@ -1,0 +1,193 @@
+"""What all commands have in common: help, exit statuses, JSON for errors, and nothing loaded that is not needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from jsonschema import Draft202012Validator
+
+import shapecnn
+from shapecnn import errors
+from shapecnn.cli.main import COMMANDS, cli
+from tests.cli.conftest import SCHEMAS, Command
+from tests.meshes import write_box
+
+SCRIPT = "from shapecnn.cli.main import run; run()"
+
+
+def subcommands(command: click.Command, *names: str) -> list[tuple[str, ...]]:
+    """The names that lead to each command below ``command``."""
+    if not isinstance(command, click.Group):
+        return [names]
+    found = []
+    with click.Context(command) as context:
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            found += subcommands(child, *names, name)
+    return found
+
+
+ALL = subcommands(cli)
+
+
+def test_help_names_every_command_and_shows_an_example(command: Command) -> None:
+    done = command("--help")
+    assert done.status == 0
+    assert "Example" in done.stdout
+    for name, (_, line) in COMMANDS.items():
+        assert f"  {name} " in done.stdout
+        assert line in done.stdout
+
+
+@pytest.mark.parametrize("names", ALL, ids=" ".join)
+def test_every_command_has_help_with_an_example_of_itself(names: tuple[str, ...], command: Command) -> None:
+    done = command(*names, "--help")
+    assert done.status == 0
+    assert done.stdout == command(*names, "-h").stdout
+    _, _, example = done.stdout.partition("Example")
+    assert f"  shapecnn {' '.join(names)}" in example
+    assert "--json" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["render", "--help"], ["voxelize", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = f"import sys; sys.argv[1:] = {arguments}\ntry:\n  {SCRIPT}\nfinally:\n  print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"numpy", "numba", "torch", "trimesh", "pydantic", "pyarrow", "PIL", "multiprocessing", "rich.progress"}
+    assert "shapecnn.cli.main" in done.stderr.split()
+    assert not heavy & set(done.stderr.split())
+
+
+def test_python_m_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "shapecnn", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"shapecnn, version {shapecnn.__version__}\n")
+    done = subprocess.run([sys.executable, "-m", "shapecnn", "nothing"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_the_installed_script_is_the_command() -> None:
+    script = Path(sys.executable).with_name("shapecnn")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"shapecnn, version {shapecnn.__version__}\n")
+
+
+def test_without_a_command_there_is_help_and_status_2(command: Command) -> None:
+    done = command()
+    assert (done.status, done.stdout) == (2, "")
+    assert "Commands:" in done.stderr
+
+
+def test_an_unknown_command_is_met_with_the_nearest(command: Command) -> None:
+    done = command("redner", "a", "b")
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr.count("No such command 'redner'. Did you mean 'render'?") == 1
+    assert "Did you mean" not in command("xyzzy").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["render"], "Missing argument 'COLLECTION'"),
+        (["render", "here"], "Missing argument 'OUT'"),
+        (["render", "here", "out", "more"], "Got unexpected extra argument (more)"),
+        (["render", "here", "out", "--colour", "red"], "No such option"),
+        (["render", "nowhere", "out"], "There is no collection at nowhere."),
+        (["render", "here", "here/a.off"], "is a file"),
+        (["render", "here/a.off", "out"], "here/a.off is no collection"),
+        (["render", "empty", "out"], "empty holds no mesh files"),
+        (["render", "here", "out", "--size", "4"], "size = 4"),
+        (["render", "here", "out", "--size", "big"], "'big' is not a valid integer"),
+        (["render", "here", "out", "--samples", "0"], "samples = 0"),
+        (["render", "here", "out", "--views", "13"], "'13' is not one of '12', '20', '80'"),
+        (["render", "here", "out", "--up", "w"], "'w' is not one of"),
+        (["render", "here", "out", "--workers", "0"], "--workers"),
+        (["render", "here", "out", "--timeout", "0"], "--timeout"),
+        (["voxelize", "here", "out", "--resolution", "6"], "resolution 6 leaves no cell inside a padding of 3"),
+        (["voxelize", "here", "out", "--resolution", "4096"], "resolution = 4096"),
+        (["voxelize", "here", "out", "--padding", "-1"], "padding = -1"),
+        (["voxelize", "here", "out", "--rotations", "0"], "rotations = 0"),
+        (["voxelize", "here", "out", "--fill", "half"], "'half' is not one of 'solid', 'surface'"),
+    ],
+)
+def test_a_bad_request_has_status_2_and_touches_nothing(
+    arguments: list[str], message: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_box(tmp_path / "here" / "a.off")
+    (tmp_path / "empty").mkdir()
+    done = command(*arguments)
+    assert (done.status, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "here"]
+
+    error = command(*arguments, "--json").json("error")["error"]
+    assert error["kind"] in ("usage", "collection")
+    assert message in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (errors.UsageError("no"), 2, "usage"),
+        (errors.CollectionError("no"), 2, "collection"),
+        (errors.MismatchError("no"), 2, "mismatch"),
+        (errors.MeshError("no-faces", "no"), 1, "no-faces"),
+        (errors.WorkerError("crashed", "no"), 1, "crashed"),
+        (errors.StoredDataError("no"), 1, "stored-data"),
+        (errors.BusyError("no"), 1, "busy"),
+        (click.UsageError("no"), 2, "usage"),
+        (OSError(28, "No space left on device", "/full"), 1, "system"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_errors_and_their_statuses(
+    error: BaseException, status: int, kind: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "invoke", fail)
+    done = command("render", "a", "b")
+    assert (done.status, done.stdout) == (status, "")
+    assert done.stderr.strip()
+    answer = command("render", "a", "b", "--json").json("error")
+    assert answer["error"]["kind"] == kind
+
+
+def test_a_bug_is_not_hidden(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli, "invoke", fail)
+    with pytest.raises(ZeroDivisionError):
+        command("render", "a", "b")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["render", "--json"]])
+def test_a_reader_who_leaves_is_no_error_to_speak_of(arguments: list[str], tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    os.close(writer)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda path: path.name)
+def test_schemas_are_schemas_and_strict(path: Path) -> None:
+    schema = json.loads(path.read_text())
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"].startswith(("shapecnn ", "any shapecnn "))

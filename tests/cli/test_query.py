@@ -1,0 +1,159 @@
+"""``shapecnn query`` as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from jsonschema import Draft202012Validator
+
+from tests.cli.conftest import SCHEMAS, Command
+from tests.meshes import contents, write
+
+
+@pytest.mark.parametrize("name", ["index", "query"])
+def test_the_schema_is_one(name: str) -> None:
+    Draft202012Validator.check_schema(json.loads((SCHEMAS / f"{name}.json").read_text()))
+
+
+def test_json_answers_in_the_order_of_the_questions(
+    solids: Path, solids_index: Path, tmp_path: Path, command: Command
+) -> None:
+    cone, cube, nowhere, text = (
+        solids / "round/cone.off",
+        solids / "box/cube.off",
+        tmp_path / "nowhere.off",
+        tmp_path / "é.off",
+    )
+    text.write_bytes(b"no mesh")
+    done = command("query", solids_index, cone, nowhere, cube, text, "-k", 3, "--json")
+    assert done.status == 1
+    first, missing, second, unreadable = done.json("query")
+    assert first["query"] == str(cone)
+    assert first["results"][0] == {"id": "round/cone.off", "path": str(cone), "label": "round", "score": 1.0}
+    assert second["results"][0]["id"] == "box/cube.off"
+    assert [len(answer["results"]) for answer in (first, second)] == [3, 3]
+    error = {"kind": "missing", "message": "there is no such file"}
+    assert missing == {"schema_version": 1, "path": str(nowhere), "error": error}
+    assert (unreadable["path"], unreadable["error"]["kind"]) == (str(text), "format")
+    assert f"Failed: {nowhere}: there is no such file\n" in done.stderr
+
+
+def test_failures_may_be_passed_over(solids: Path, solids_index: Path, command: Command) -> None:
+    done = command("query", solids_index, "nowhere.off", solids / "box/cube.off", "--json", "--skip-errors")
+    assert done.status == 0
+    assert [sorted(answer) for answer in done.json("query")] == [
+        ["error", "path", "schema_version"],
+        ["query", "results", "schema_version"],
+    ]
+
+
+def test_there_are_ten_results_or_k_or_all(solids: Path, solids_index: Path, command: Command) -> None:
+    cube = solids / "box/cube.off"
+    for options, count in (([], 9), (["-k", 1], 1), (["-k", 1000], 9)):
+        (answer,) = command("query", solids_index, cube, "--json", *options).json("query")
+        scores = [result["score"] for result in answer["results"]]
+        assert len(scores) == count
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_up_is_honoured(solids: Path, solids_index: Path, tmp_path: Path, command: Command) -> None:
+    mesh = trimesh.load(solids / "cylinder/tube.off", process=False)
+    x, y, z = mesh.vertices.T
+    mesh.vertices = np.stack([x, z, -y], axis=1)  # by hand: what was up is now y
+    lying = write(tmp_path / "lying.off", mesh)
+    done = command("query", solids_index, lying, "--up", "y", "--json")
+    (answer,) = done.json("query")
+    assert answer["results"][0]["id"] == "cylinder/tube.off"
+    assert answer["results"][0]["score"] == pytest.approx(1, abs=1e-4)
+    assert done.stderr == f"Note: {solids_index} was made with --up z; the queries are read with --up y.\n"
+    (answer,) = command("query", solids_index, lying, "--json").json("query")
+    assert answer["results"][0]["score"] < 0.99
+
+
+def test_people_get_a_table_for_each_mesh(solids: Path, solids_index: Path, command: Command) -> None:
+    cone, cube = solids / "round/cone.off", solids / "box/cube.off"
+    done = command("query", solids_index, cone, "nowhere.off", cube, "-k", 2)
+    assert done.status == 1
+    first, second = done.stdout.split("\n\n")
+    path, best, other = first.split("\n")
+    assert path == str(cone)
+    assert best.split() == ["1", "1.0000", "round", "round/cone.off"]
+    assert other.split()[0] == "2"
+    assert second.startswith(f"{cube}\n   1  1.0000  box ")
+    assert done.stderr.startswith("Failed: nowhere.off: there is no such file\n")
+    assert command("query", solids_index, "nowhere.off").stdout == ""
+
+
+def test_html_is_written_beside_the_answer(solids: Path, solids_index: Path, tmp_path: Path, command: Command) -> None:
+    page = tmp_path / "new folder" / "answer.html"
+    done = command("query", solids_index, solids / "box/cube.off", "--html", page, "--json")
+    assert done.status == 0
+    assert done.json("query")
+    assert done.stderr == f"Wrote {page}\n"
+    assert page.read_text("utf-8").count("<img ") == 10
+
+
+def test_a_query_changes_nothing(solids: Path, solids_index: Path, command: Command) -> None:
+    before = contents(solids_index)
+    command("query", solids_index, solids / "box/cube.off")
+    assert contents(solids_index) == before
+    assert sorted(path.name for path in solids_index.iterdir()) == [".lock", *sorted(before)]
+
+
+@pytest.mark.parametrize("place", ["nowhere", "folder", "file"])
+def test_what_is_no_index_is_status_2(tmp_path: Path, command: Command, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    done = command("query", tmp_path / place, "mesh.off", "--json")
+    assert done.status == 2
+    assert f"There is no index at {tmp_path / place}" in done.json("error")["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["index.json", "shapes.parquet", "features.safetensors"])
+def test_a_damaged_index_is_status_1(solids_index: Path, tmp_path: Path, command: Command, name: str) -> None:
+    index = shutil.copytree(solids_index, tmp_path / "index")
+    (index / name).write_bytes((index / name).read_bytes()[:-9])
+    done = command("query", index, "mesh.off", "--json")
+    assert done.status == 1
+    assert done.json("error")["error"]["kind"] == "stored-data"
+    assert name in done.stderr
+
+
+@pytest.mark.parametrize("options", [["-k", "0"], ["--up", "w"], ["--device", "tpu"], ["--html", "."], []])
+def test_a_bad_option_is_status_2(solids_index: Path, command: Command, options: list[str]) -> None:
+    meshes = ["mesh.off"] if options else []
+    assert command("query", solids_index, *meshes, *options).status == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_without_a_device_is_status_2(solids_index: Path, command: Command) -> None:
+    done = command("query", solids_index, "mesh.off", "--device", "cuda")
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr == "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto.\n"
+
+
+def test_neither_torch_nor_timm_is_loaded_and_nothing_is_sent(solids: Path, solids_index: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+asked = []
+sys.addaudithook(lambda event, args: asked.append(event) if event.startswith("socket.") else None)
+from shapecnn.cli.main import run
+try:
+    run()
+finally:
+    print(asked, sorted({"torch", "timm", "torchvision", "open3d", "pyrender"} & sys.modules.keys()), file=sys.stderr)
+"""
+    arguments = ["query", solids_index, solids / "box/cube.off", "--html", tmp_path / "answer.html", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)[0]["results"][0]["score"] == 1
+    assert done.stderr == f"Wrote {tmp_path / 'answer.html'}\n[] []\n"

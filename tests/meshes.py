@@ -1,0 +1,47 @@
+"""Small mesh files to make collections of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trimesh
+
+
+def write_box(path: Path, *extents: float) -> Path:
+    """A box without symmetry in a file of the format its extension names (by default 1 × 2 × 3)."""
+    return write(path, trimesh.creation.box(extents or (1.0, 2.0, 3.0)))
+
+
+def write_ball(path: Path, subdivisions: int = 1) -> Path:
+    return write(path, trimesh.creation.icosphere(subdivisions))
+
+
+def write_solids(folder: Path) -> Path:
+    """Boxes, cylinders and round shapes, three of each in formats of their own: a collection of nine unlike meshes."""
+    solids = {
+        "box/cube.off": trimesh.creation.box((1.0, 1.0, 1.0)),
+        "box/brick.stl": trimesh.creation.box((1.0, 2.0, 3.0)),
+        "box/plank.ply": trimesh.creation.box((3.0, 1.0, 0.2)),
+        "cylinder/disc.off": trimesh.creation.cylinder(1.0, 0.3, sections=24),
+        "cylinder/rod.obj": trimesh.creation.cylinder(0.2, 2.0, sections=24),
+        "cylinder/tube.off": trimesh.creation.annulus(0.5, 1.0, 1.0, sections=24),
+        "round/ball.glb": trimesh.creation.icosphere(2),
+        "round/capsule.off": trimesh.creation.capsule(2.0, 0.5, count=[12, 12]),
+        "round/cone.off": trimesh.creation.cone(1.0, 2.0, sections=24),
+    }
+    for name, mesh in solids.items():
+        write(folder / name, mesh)
+    return folder
+
+
+def write(path: Path, mesh: trimesh.Trimesh) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = mesh.export(file_type=path.suffix[1:])
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder`` but locks, by relative path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

@@ -1,0 +1,198 @@
+"""The page of answers: one whole file of HTML, everything inside it, and every name only ever text."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shapecnn.index import Index, open_index, update_index
+from shapecnn.inference import ImagenetSettings
+from shapecnn.query import Answer, answer_queries
+from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
+from tests.meshes import write_ball
+
+VOID = {"meta", "img", "link", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: balanced elements, their attributes, and the text of each section."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.sections: list[str] = []
+        self.text = ""
+        self.feed(source)
+        self.close()
+        assert self.open == []
+        self.sections = [" ".join(text.split()) for text in self.sections]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "section":
+            self.sections.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if "section" in self.open:
+            self.sections[-1] += f" {data}"
+
+    def pictures(self) -> list[np.ndarray]:
+        pictures = []
+        for tag, attributes in self.elements:
+            if tag == "img":
+                kind, _, data = attributes["src"].partition(",")
+                assert kind == "data:image/png;base64"
+                assert attributes["alt"]
+                with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as picture:
+                    assert picture.format == "PNG"
+                    pictures.append(np.asarray(picture))
+        return pictures
+
+
+Ask = Callable[..., list[Answer]]
+
+
+@pytest.fixture(scope="module")
+def index(solids_index: Path) -> Index:
+    return open_index(solids_index)
+
+
+@pytest.fixture
+def ask(index: Index) -> Ask:
+    return lambda *paths, k=3, up="z": answer_queries(index, [str(path) for path in paths], k, up=up, device="cpu")
+
+
+def test_one_section_for_each_query_and_a_card_for_each_result(index: Index, ask: Ask, solids: Path) -> None:
+    answers = ask(solids / "box/cube.off", solids / "round/cone.off")
+    page = Page(query_page(answers, index, "my index"))
+    assert len(page.sections) == 2
+    assert len(page.pictures()) == 2 * (1 + 3)
+    assert "9 shapes in my index" in page.text
+    assert "tf_efficientnet_lite0, 12 views pooled by max" in page.text
+    for answer, text in zip(answers, page.sections, strict=True):
+        assert text.startswith(Path(answer.path).name)
+        places = []
+        for rank, hit in enumerate(answer.hits, start=1):
+            card = f"{rank} {hit.item.label} {hit.score:.3f} {hit.item.id}"
+            places.append(text.index(card))
+        assert places == sorted(places)
+
+
+def test_it_needs_no_network_and_runs_nothing(index: Index, ask: Ask, solids: Path) -> None:
+    source = query_page(ask(solids / "box/cube.off"), index, "index")
+    page = Page(source)
+    tags = {tag for tag, _ in page.elements}
+    assert source.startswith("<!DOCTYPE html>")
+    assert {"html", "head", "title", "body", "h1", "section", "figure", "img"} <= tags
+    assert not {"script", "link", "iframe", "object", "base", "form"} & tags
+    assert "://" not in source
+    assert "url(" not in source
+    assert "@import" not in source
+    assert ("meta", {"charset": "utf-8"}) in page.elements
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+def test_pictures_are_the_views_of_the_meshes(index: Index, ask: Ask, solids: Path) -> None:
+    query, first, *_ = Page(query_page(ask(solids / "round/cone.off"), index, "index")).pictures()
+    assert query.shape == (PICTURE, SHOWN_VIEWS * PICTURE)
+    assert np.array_equal(query, first)  # its own nearest
+    for view in np.split(query, SHOWN_VIEWS, axis=1):
+        assert view[0, 0] == 255
+        assert 0.05 < (view < 255).mean() < 0.9
+
+
+def test_a_result_in_two_answers_is_drawn_alike(index: Index, ask: Ask, solids: Path) -> None:
+    pictures = Page(query_page(ask(solids / "box/cube.off", solids / "box/cube.off", k=9), index, "index")).pictures()
+    assert all(np.array_equal(one, other) for one, other in zip(pictures[:10], pictures[10:], strict=True))
+
+
+def test_the_query_is_drawn_upright_by_its_own_axis(index: Index, ask: Ask, solids: Path) -> None:
+    cone = solids / "round/cone.off"
+    standing, lying = (Page(query_page(ask(cone, up=up), index, "index")).pictures()[0] for up in "zy")
+    assert not np.array_equal(standing, lying)
+
+
+def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path, tmp_path: Path) -> None:
+    name = "<script>alert('1')</script> & \"q\" {{ 7*7 }}.off"
+    evil = tmp_path / name.replace("/", "\\")
+    shutil.copy(solids / "box/cube.off", evil)
+    items = [replace(item, id=name, label="<b>&amp;</b>", path=item.path) for item in index.items]
+    source = query_page(ask(evil, tmp_path / f"missing {evil.name}"), replace(index, items=items), '"><img src=x>')
+    hostile = [replace(a, hits=[replace(h, item=items[0]) for h in a.hits]) for a in ask(evil)]
+    source += query_page(hostile, replace(index, items=items), '"><img src=x>')
+    page = Page(source)
+    assert "script" not in {tag for tag, _ in page.elements}
+    assert "b" not in {tag for tag, _ in page.elements}
+    assert evil.name in page.sections[0]
+    assert evil.name in page.sections[1]
+    assert name in page.sections[2]
+    assert "<b>&amp;</b>" in page.sections[2]
+    assert '"><img src=x>' in page.text
+    assert len(page.pictures()) == sum(tag == "img" for tag, _ in page.elements)
+
+
+def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tmp_path: Path, index: Index) -> None:
+    meshes = shutil.copytree(solids, tmp_path / "meshes")
+    update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=1)
+    moved = open_index(tmp_path / "index")
+    (answer,) = answer_queries(moved, [str(solids / "box/cube.off")], 9, up="z", device="cpu")
+    (meshes / "round" / "cone.off").unlink()
+    write_ball(meshes / "box" / "cube.off")
+    page = Page(query_page([answer], moved, "index"))
+    assert len(page.pictures()) == 1 + 9 - 2
+    text = page.sections[0]
+    for gone in ("round/cone.off", "box/cube.off"):
+        assert f"its mesh file is gone or has changed since {gone}" in text
+    assert text.count("gone or has changed") == 2
+
+
+def test_a_result_inside_a_zip_is_drawn(solids: Path, tmp_path: Path) -> None:
+    packed = shutil.make_archive(str(tmp_path / "solids"), "zip", solids)
+    update_index(Path(packed), tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=1)
+    zipped = open_index(tmp_path / "index")
+    answers = answer_queries(zipped, [str(solids / "box/cube.off")], 9, up="z", device="cpu")
+    query, first, *others = Page(query_page(answers, zipped, "index")).pictures()
+    assert np.array_equal(query, first)
+    assert len(others) == 8
+    Path(packed).unlink()
+    assert len(Page(query_page(answers, zipped, "index")).pictures()) == 1
+
+
+def test_a_query_that_failed_says_why(index: Index, ask: Ask, solids: Path, tmp_path: Path) -> None:
+    page = Page(query_page(ask(tmp_path / "nowhere.off", solids / "box/cube.off"), index, "index"))
+    assert f"{tmp_path / 'nowhere.off'} could not be used: there is no such file" in page.sections[0]
+    assert len(page.sections) == 2
+    assert len(page.pictures()) == 4
+
+
+@pytest.mark.parametrize("views", [20, 80])
+def test_other_numbers_of_views_are_shown_by_as_many(index: Index, solids: Path, views: int) -> None:
+    answer = Answer(str(solids / "box/cube.off"), "z", [])
+    other = replace(index, settings=ImagenetSettings(views=views))
+    (query,) = Page(query_page([answer], other, "index")).pictures()
+    assert query.shape == (PICTURE, SHOWN_VIEWS * PICTURE)
+
+
+def test_a_shape_without_label_and_an_index_of_nothing(index: Index, ask: Ask, solids: Path) -> None:
+    bare = [replace(item, label=None) for item in index.items]
+    (answer,) = ask(solids / "box/cube.off", k=1)
+    hits = [replace(answer.hits[0], item=bare[1])]
+    assert "no label" in Page(query_page([replace(answer, hits=hits)], index, "index")).sections[0]
+    empty = Page(query_page([replace(answer, hits=[])], replace(index, items=[]), "index"))
+    assert "0 shapes in index" in empty.text

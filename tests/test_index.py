@@ -1,0 +1,472 @@
+"""An index kept up to date, killed, damaged, and searched against a loop over all shapes."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import trimesh
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from shapecnn import index as module
+from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
+from shapecnn.index import FEATURES, HEADER, SHAPES, Changes, Index, Item, open_index, search, update_index
+from shapecnn.inference import Engine, ImagenetSettings
+from shapecnn.storage import exclusive
+from tests.meshes import contents, write, write_ball, write_box, write_solids
+from tests.test_storage import _Crash, _crash_at
+
+IDS = [
+    "box/brick.stl",
+    "box/cube.off",
+    "box/plank.ply",
+    "cylinder/disc.off",
+    "cylinder/rod.obj",
+    "cylinder/tube.off",
+    "round/ball.glb",
+    "round/capsule.off",
+    "round/cone.off",
+]
+
+
+def update(collection: Path, folder: Path, **settings: Any) -> Changes:
+    return update_index(
+        collection, folder, ImagenetSettings(**settings), command="shapecnn index …", device="cpu", workers=1
+    )
+
+
+def counts(changes: Changes) -> tuple[int, int, int, int, int, int]:
+    failed = len(changes.failures)
+    return changes.added, changes.updated, changes.unchanged, changes.removed, failed, changes.total
+
+
+@pytest.fixture
+def collection(solids: Path, tmp_path: Path) -> Path:
+    """A collection to be changed."""
+    return shutil.copytree(solids, tmp_path / "collection")
+
+
+@pytest.fixture
+def folder(solids_index: Path, tmp_path: Path) -> Path:
+    """Its index, made elsewhere."""
+    return shutil.copytree(solids_index, tmp_path / "index")
+
+
+@pytest.fixture
+def computed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The ids of which a feature is computed, in order."""
+    ids: list[str] = []
+
+    class Counting:
+        description = engine.description
+
+        def start(self, key: str, pictures: NDArray[np.uint8]) -> None:
+            ids.append(key)
+            engine.start(key, pictures)
+
+        finished = staticmethod(engine.finished)
+        wait = staticmethod(engine.wait)
+
+    monkeypatch.setattr(module, "open_engine", lambda _settings, _device: Counting())
+    return ids
+
+
+def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) -> None:
+    header = json.loads((solids_index / HEADER).read_text())
+    table = pyarrow.parquet.read_table(solids_index / SHAPES)
+    features = load_file(solids_index / FEATURES)["features"]
+    assert sorted(path.name for path in solids_index.iterdir()) == [".lock", FEATURES, HEADER, SHAPES]
+    assert (header["model"], header["count"], header["feature_size"]) == ("@imagenet", 9, 1280)
+    assert header["settings"] == ImagenetSettings().to_json()
+    assert header["engine"].keys() == {"engine", "precision", "device"}
+    assert table.column_names == ["id", "label", "split", "sha256", "path"]
+    assert table["id"].to_pylist() == IDS
+    assert table["label"].to_pylist() == [i.partition("/")[0] for i in IDS]
+    assert table["split"].to_pylist() == [None] * 9
+    assert table["path"].to_pylist() == [str(solids / i) for i in IDS]
+    assert (features.dtype, features.shape) == (np.float32, (9, 1280))
+    assert np.linalg.norm(features, axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_an_unchanged_collection_is_not_computed_again(solids: Path, folder: Path, computed: list[str]) -> None:
+    before = contents(folder)
+    assert counts(update(solids, folder)) == (0, 0, 9, 0, 0, 9)
+    assert computed == []
+    assert contents(folder) == before
+
+
+def test_only_what_is_new_or_changed_is_computed(collection: Path, folder: Path, computed: list[str]) -> None:
+    before = open_index(folder)
+    write_ball(collection / "round" / "pebble.off")
+    write_box(collection / "box" / "cube.off")
+    (collection / "cylinder" / "rod.obj").unlink()
+    assert counts(update(collection, folder)) == (1, 1, 7, 1, 0, 9)
+    assert sorted(computed) == ["box/cube.off", "round/pebble.off"]
+    after = open_index(folder)
+    assert [item.id for item in after.items] == sorted({*IDS, "round/pebble.off"} - {"cylinder/rod.obj"})
+    for item, feature in zip(after.items, after.features, strict=True):
+        if item.id not in computed:
+            assert np.array_equal(feature, before.features[IDS.index(item.id)])
+    cube = after.features[IDS.index("box/cube.off")]
+    assert not np.array_equal(cube, before.features[IDS.index("box/cube.off")])
+    assert after.items[0].path == str(collection / IDS[0])  # it has moved, and is the same
+
+
+def test_a_mesh_that_cannot_be_used_is_a_failure_and_leaves(collection: Path, folder: Path) -> None:
+    (collection / "box" / "cube.off").write_bytes(b"no mesh")
+    (collection / "box" / "new.off").write_bytes(b"")
+    changes = update(collection, folder)
+    assert counts(changes) == (0, 0, 8, 1, 2, 8)
+    assert [path for path, _ in changes.failures] == [str(collection / "box" / n) for n in ("cube.off", "new.off")]
+    assert "the file is empty" in changes.failures[1][1]
+    write_box(collection / "box" / "cube.off")
+    (collection / "box" / "new.off").unlink()
+    assert counts(update(collection, folder)) == (1, 0, 8, 0, 0, 9)
+
+
+def test_a_collection_of_failures_is_an_index_of_nothing(tmp_path: Path, collection: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.off").write_bytes(b"no mesh")
+    assert counts(update(tmp_path / "bad", tmp_path / "out")) == (0, 0, 0, 0, 1, 0)
+    empty = open_index(tmp_path / "out")
+    assert (empty.items, empty.engine) == ([], {})
+    assert search(empty, np.ones((2, 5), np.float32), 3) == [[], []]
+    assert counts(update(collection, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
+    assert open_index(tmp_path / "out").features.shape == (9, 1280)
+
+
+def test_a_zip_gives_the_same_features(solids: Path, solids_index: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "solids.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for shape_id in IDS:
+            archive.write(solids / shape_id, f"solids/{shape_id}")
+    assert counts(update(packed, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
+    expected, found = open_index(solids_index), open_index(tmp_path / "out")
+    assert np.array_equal(found.features, expected.features)
+    assert found.items == [replace(i, path=f"{packed}/solids/{i.id}") for i in expected.items]
+
+
+def test_a_new_label_is_no_new_feature(collection: Path, folder: Path, tmp_path: Path, computed: list[str]) -> None:
+    table = collection / "labels.csv"
+    table.write_text("path,label,split\n" + "".join(f"{i},solid,test\n" for i in IDS))
+    assert counts(update(table, folder)) == (0, 0, 9, 0, 0, 9)
+    assert computed == []
+    assert {(item.label, item.split) for item in open_index(folder).items} == {("solid", "test")}
+
+
+def test_other_settings_are_refused_with_both_values(collection: Path, folder: Path) -> None:
+    before = contents(folder)
+    with pytest.raises(MismatchError) as raised:
+        update(collection, folder, views=20, fit="view")
+    message = str(raised.value)
+    assert "fit is 'sphere' there and 'view' here, views is 12 there and 20 here" in message
+    assert f"rm -r {folder} && shapecnn index …" in message
+    assert contents(folder) == before
+
+
+def test_nothing_is_begun_when_it_cannot_end(collection: Path, tmp_path: Path) -> None:
+    with pytest.raises(CollectionError):
+        update(tmp_path / "nowhere", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with exclusive(tmp_path / "out"), pytest.raises(BusyError):
+        update(collection, tmp_path / "out")
+
+
+def test_a_model_that_cannot_be_had_leaves_the_folder_free_for_another(solids: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no backbone 'alxnet'"):
+        update(solids, tmp_path / "out", backbone="alxnet")
+    with pytest.raises(UsageError, match="There is no index at"):
+        open_index(tmp_path / "out")
+    assert counts(update(solids, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
+
+
+# --- interrupted ------------------------------------------------------------------------------------------------------
+
+
+def test_a_crash_at_any_step_of_publishing_leaves_the_old_or_the_new(solids_index: Path, tmp_path: Path) -> None:
+    old = open_index(solids_index)
+    new = Index(old.settings, old.engine, old.items[::2], old.features[::2])
+    seen = []
+    for step in range(100):
+        folder = shutil.copytree(solids_index, tmp_path / str(step))
+        with pytest.MonkeyPatch.context() as patch:
+            _crash_at(step, patch)
+            try:
+                module._publish(folder, new)
+            except _Crash:
+                pass
+            else:
+                break
+        seen.append([item.id for item in open_index(folder).items])
+        assert seen[-1] in (IDS, IDS[::2])
+    assert seen[0] == IDS
+    assert seen[-1] == IDS[::2]
+    assert len(seen) > 10
+
+
+def test_a_reader_during_a_publication_gets_a_whole_index(
+    solids_index: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = open_index(folder)
+    new = Index(old.settings, old.engine, old.items[::2], old.features[::2])
+    read = module.read_json
+
+    def overtaken(path: Path) -> Any:
+        """Between the reading of two files all three are published anew."""
+        header = read(path)
+        monkeypatch.setattr(module, "read_json", read)
+        module._publish(folder, new)
+        return header
+
+    monkeypatch.setattr(module, "read_json", overtaken)
+    assert [item.id for item in open_index(folder).items] == IDS[::2]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "shapecnn", *map(str, arguments)]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough meshes to be interrupted at."""
+    folder = write_solids(tmp_path_factory.mktemp("many"))
+    for number in range(12):
+        write(folder / "stick" / f"{number:02d}.off", trimesh.creation.box((1.0, 1.0, 1.5 + number)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed(many: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an index whose run was killed (as by kill -9) with some of its features noted."""
+    folder = tmp_path_factory.mktemp("killed") / "index"
+    run = subprocess.Popen(
+        command("index", many, folder, "--workers", 1), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    journal = folder / ".partial" / "journal.jsonl"
+    give_up = time.monotonic() + 60
+    while not (journal.exists() and journal.read_bytes().count(b"\n") > 4) and time.monotonic() < give_up:
+        time.sleep(0.002)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert not (folder / HEADER).exists()
+    return folder
+
+
+def noted(folder: Path) -> list[dict[str, str]]:
+    """The records of an unfinished run that are whole."""
+    lines = (folder / ".partial" / "journal.jsonl").read_bytes().split(b"\n")[1:-1]
+    return [json.loads(line) for line in lines]
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
+    many: Path, killed: Path, tmp_path: Path, computed: list[str]
+) -> None:
+    with pytest.raises(UsageError, match="There is no index at"):
+        open_index(killed)
+    folder = shutil.copytree(killed, tmp_path / "index")
+    known = {record["id"] for record in noted(folder)}
+    assert 4 <= len(known) < 21
+    assert counts(update(many, folder)) == (21, 0, 0, 0, 0, 21)
+    assert known.isdisjoint(computed)
+    assert len(known) + len(computed) == 21
+    update(many, tmp_path / "uninterrupted")
+    assert contents(folder) == contents(tmp_path / "uninterrupted")
+
+
+def test_what_was_noted_is_not_computed_again(many: Path, killed: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(killed, tmp_path / "index")
+    journal = folder / ".partial" / "journal.jsonl"
+    header, *_ = journal.read_bytes().split(b"\n")
+    mark = np.zeros(1280, np.float32)
+    mark[7] = 1
+    record = {**noted(folder)[0], "feature": base64.b64encode(mark.tobytes()).decode()}
+    journal.write_bytes(header + b"\n" + json.dumps(record).encode() + b'\n{"id": "box/cub')  # the last is cut short
+    update(many, folder)
+    found = open_index(folder)
+    assert np.array_equal(found.features[[item.id for item in found.items].index(record["id"])], mark)
+
+
+def test_a_run_killed_before_its_last_step_ends_the_same(many: Path, tmp_path: Path) -> None:
+    """All is computed and noted, nothing published: the engine is known from the journal."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def crash(*_: object) -> None:
+            raise _Crash
+
+        patch.setattr(module, "_publish", crash)
+        with pytest.raises(_Crash):
+            update(many, tmp_path / "index")
+    assert len(noted(tmp_path / "index")) == 21
+    update(many, tmp_path / "index")
+    update(many, tmp_path / "uninterrupted")
+    assert contents(tmp_path / "index") == contents(tmp_path / "uninterrupted")
+
+
+def test_an_unfinished_run_with_other_settings_is_refused(many: Path, killed: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(killed, tmp_path / "index")
+    with pytest.raises(
+        MismatchError, match=r"The unfinished index in .*pooling is 'max' there and 'mean' here.* rm -r"
+    ):
+        update(many, folder, pooling="mean")
+
+
+# --- damaged ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [HEADER, SHAPES, FEATURES])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut short", "longer"])
+def test_a_damaged_file_is_named(folder: Path, name: str, damage: str) -> None:
+    whole = (folder / name).read_bytes()
+    if damage == "missing":
+        (folder / name).unlink()
+    else:
+        changed = {"empty": b"", "cut short": whole[:-3], "longer": whole + b"0"}
+        (folder / name).write_bytes(changed[damage])
+    with pytest.raises(StoredDataError, match=name):
+        open_index(folder)
+
+
+@pytest.mark.parametrize("name", [SHAPES, FEATURES])
+@pytest.mark.parametrize("place", [0, 1, 2, 3, 4])
+def test_a_flipped_bit_is_found(folder: Path, name: str, place: int) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[place * (len(content) - 1) // 4] ^= 1 << place
+    (folder / name).write_bytes(content)
+    with pytest.raises(StoredDataError, match=f"{name} is not what was written there"):
+        open_index(folder)
+
+
+def test_a_flipped_bit_anywhere_in_the_header_is_found_or_says_nothing_else(folder: Path) -> None:
+    whole = (folder / HEADER).read_bytes()
+    expected = open_index(folder)
+    for place in range(len(whole)):
+        content = bytearray(whole)
+        content[place] ^= 1 << (place % 7)
+        (folder / HEADER).write_bytes(content)
+        try:
+            same = json.loads(content) == json.loads(whole)  # another kind of white space
+        except ValueError:
+            same = False
+        if same:
+            found = open_index(folder)
+            assert (found.settings, found.engine, found.items) == (expected.settings, expected.engine, expected.items)
+        else:
+            with pytest.raises(StoredDataError, match=HEADER):
+                open_index(folder)
+
+
+@pytest.mark.parametrize("header", ["[]", "3", '{"schema_version": 2}', "{}"])
+def test_another_version_is_told_so(folder: Path, header: str) -> None:
+    (folder / HEADER).write_text(header)
+    with pytest.raises(StoredDataError, match=r"index.json is of another version"):
+        open_index(folder)
+
+
+def test_settings_of_a_later_version_are_told_so(folder: Path) -> None:
+    header = json.loads((folder / HEADER).read_text())
+    del header["hash"]
+    header["settings"]["colour"] = True
+    (folder / HEADER).write_text(json.dumps({**header, "hash": module._digest(header)}))
+    with pytest.raises(StoredDataError, match=r"of another version \(Unknown key 'colour'"):
+        open_index(folder)
+
+
+@pytest.mark.parametrize("place", ["nowhere", "", "file"])
+def test_where_there_is_no_index_the_command_that_makes_one_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"There is no index at .* shapecnn index COLLECTION"):
+        open_index(tmp_path / place)
+
+
+def test_a_missing_header_is_made_anew_by_the_next_run(solids: Path, folder: Path) -> None:
+    (folder / HEADER).unlink()
+    assert counts(update(solids, folder)) == (9, 0, 0, 0, 0, 9)
+    open_index(folder)
+
+
+# --- searched ---------------------------------------------------------------------------------------------------------
+
+
+def index_of(features: NDArray[np.float32]) -> Index:
+    items = [Item(f"{row:04d}.off", None, None, "", "") for row in range(len(features))]
+    return Index(ImagenetSettings(), {}, items, features)
+
+
+@st.composite
+def coarse(draw: st.DrawFn, least: int) -> NDArray[np.float32]:
+    """Unit vectors (N, 4) of few directions, so that many tie."""
+    rows = draw(st.lists(st.lists(st.integers(-1, 1), min_size=4, max_size=4).filter(any), min_size=least, max_size=40))
+    vectors = np.array(rows, np.float64).reshape(len(rows), 4)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@given(coarse(0), coarse(1), st.integers(1, 50))
+def test_search_is_the_loop_over_all(features: NDArray[np.float32], queries: NDArray[np.float32], k: int) -> None:
+    answers = search(index_of(features), queries, k)
+    assert len(answers) == len(queries)
+    for query, hits in zip(queries, answers, strict=True):
+        scored = [
+            (-round(sum(float(a) * float(b) for a, b in zip(query, row, strict=True)), 6), f"{number:04d}.off")
+            for number, row in enumerate(features)
+        ]
+        expected = sorted(scored)[:k]
+        assert [hit.item.id for hit in hits] == [shape_id for _, shape_id in expected]
+        assert [hit.score for hit in hits] == pytest.approx([-score for score, _ in expected], abs=2e-6)
+        assert all(-1 <= hit.score <= 1 for hit in hits)
+
+
+@pytest.mark.parametrize("queries", [1, 50])  # FAISS multiplies matrices from 20 on
+def test_any_number_of_copies_tie_exactly_and_come_by_id(queries: int) -> None:
+    generator = np.random.default_rng(0)
+    few = generator.normal(size=(7, 1280)).astype(np.float32)
+    few /= np.linalg.norm(few, axis=1, keepdims=True)
+    index = index_of(np.tile(few, (50, 1)))  # rows 0, 7, 14 … are copies
+    asked = generator.normal(size=(queries, 1280)).astype(np.float32)
+    asked[-1] = few[3]
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    for hits in search(index, asked, 60):
+        assert len({hit.score for hit in hits[:50]}) == 1
+        rows = [int(hit.item.id[:4]) for hit in hits]
+        assert rows[:50] == list(range(rows[0], 350, 7))
+        assert rows[50:] == list(range(rows[50], 350, 7))[:10]
+        assert rows[0] < 7
+    assert [hit.item.id for hit in search(index, asked[-1:], 1)[0]] == ["0003.off"]
+    assert search(index, asked[-1:], 1)[0][0].score == 1
+
+
+def test_copies_of_a_mesh_tie_in_a_real_index(solids: Path, tmp_path: Path) -> None:
+    for name in ("c", "a", "b", "d"):
+        (tmp_path / "copies").mkdir(exist_ok=True)
+        shutil.copy(solids / "round" / "cone.off", tmp_path / "copies" / f"{name}.off")
+    write_box(tmp_path / "copies" / "box.off")
+    update(tmp_path / "copies", tmp_path / "index")
+    index = open_index(tmp_path / "index")
+    for query in index.features[[0, 1, 4]]:  # row 2 is the box
+        (hits,) = search(index, query[None], 4)
+        assert [hit.item.id for hit in hits] == ["a.off", "b.off", "c.off", "d.off"]
+        assert [hit.score for hit in hits] == [1, 1, 1, 1]
+
+
+def test_every_shape_is_its_own_nearest(solids_index: Path) -> None:
+    index = open_index(solids_index)
+    for item, hits in zip(index.items, search(index, index.features, 100), strict=True):
+        assert (hits[0].item, hits[0].score) == (item, 1)
+        assert len(hits) == 9
+        assert all(one.score >= other.score for one, other in itertools.pairwise(hits))

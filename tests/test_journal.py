@@ -1,0 +1,72 @@
+"""The journal of an unfinished run: nothing noted is lost, nothing half-written is believed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapecnn.journal import Record, open_journal, read_journal
+
+HEADER: Record = {"kind": "views", "size": 224}
+RECORDS: list[Record] = [{"id": f"chair/größe \\xff {i}.off", "sha256": "0" * 64} for i in range(4)]
+
+
+def write(folder: Path, records: list[Record], header: Record = HEADER) -> Path:
+    with open_journal(folder, header) as note:
+        for record in records:
+            note(record)
+    (file,) = folder.iterdir()
+    return file
+
+
+def test_no_folder_no_journal(tmp_path: Path) -> None:
+    assert read_journal(tmp_path / "none") == (None, [])
+
+
+def test_what_is_noted_is_read_back_in_order(tmp_path: Path) -> None:
+    write(tmp_path / "deep" / "folder", RECORDS)
+    assert read_journal(tmp_path / "deep" / "folder") == (HEADER, RECORDS)
+
+
+def test_a_journal_without_records_says_what_the_run_is(tmp_path: Path) -> None:
+    write(tmp_path, [])
+    assert read_journal(tmp_path) == (HEADER, [])
+
+
+def test_a_record_is_on_disk_as_soon_as_it_is_noted(tmp_path: Path) -> None:
+    with open_journal(tmp_path, HEADER) as note:
+        for count, record in enumerate(RECORDS, 1):
+            note(record)
+            assert read_journal(tmp_path) == (HEADER, RECORDS[:count])
+
+
+def test_a_later_run_goes_on_behind_an_earlier_one(tmp_path: Path) -> None:
+    write(tmp_path, RECORDS[:2])
+    write(tmp_path, RECORDS[2:])
+    assert read_journal(tmp_path) == (HEADER, RECORDS)
+
+
+def test_one_line_each(tmp_path: Path) -> None:
+    text = write(tmp_path, [{"error": "two\nlines\r\u2028 and a lone \udcff"}]).read_text("ascii")
+    assert [type(json.loads(line)) for line in text.splitlines()] == [dict, dict]
+
+
+@given(cut=st.integers(0, 10_000), garbage=st.sampled_from([b"", b"\n\0\0\0\0"]))
+def test_a_journal_cut_anywhere_yields_what_was_before_the_cut(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, garbage: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    file = write(folder, RECORDS)
+    whole = file.read_bytes()
+    ends = [i for i, byte in enumerate(whole) if byte == ord("\n")]
+    cut %= len(whole) + 1
+    file.write_bytes(whole[:cut] + garbage)
+    held = [HEADER, *RECORDS][: sum(end <= cut for end in ends)]
+    assert read_journal(folder) == ((held[0], held[1:]) if held else (None, []))
+
+    write(folder, [{"id": "next"}])
+    assert read_journal(folder) == (HEADER, [*held[1:], {"id": "next"}])

@@ -1,0 +1,282 @@
+"""Workers that die, hang, run out of memory, are wrong or are left alone; and what they start from."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shapecnn import pool
+from shapecnn.errors import MeshError, ShapecnnError, WorkerError
+
+DEATHS: dict[str, tuple[Callable[[], object], str]] = {
+    "killed": (lambda: os.kill(os.getpid(), signal.SIGKILL), "Killed"),
+    "exit": (lambda: os._exit(3), "exit status 3"),
+    "exit as if all were well": (lambda: os._exit(0), "exit status 0"),
+    "sys.exit": (lambda: sys.exit(4), "exit status 4"),
+    "segfault": (lambda: ctypes.string_at(0), "Segmentation fault"),
+}
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def pid(_: object) -> int:
+    return os.getpid()
+
+
+def refuse(x: int) -> int:
+    if x % 2:
+        raise MeshError("no-faces", f"{x} has no faces")
+    return x
+
+
+def die(how: str) -> str:
+    if how in DEATHS:
+        DEATHS[how][0]()
+    return how
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def sleep_deaf(seconds: float) -> float:
+    """Holds the interpreter all the while, as a kernel does: no signal handler of Python would run."""
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+    return seconds
+
+
+def starve(x: int) -> int:
+    if x == 1:
+        raise MemoryError
+    return x
+
+
+def divide(x: int) -> float:
+    return 1 / x
+
+
+def interrupt(x: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return x
+
+
+def loaded(_: object) -> tuple[set[str], bool]:
+    from shapecnn.off import _read_vertices
+
+    return set(sys.modules), bool(_read_vertices.overloads)
+
+
+def exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()  # a zombie is no process any more
+
+
+def gone_within(seconds: float, process: int) -> bool:
+    end = time.monotonic() + seconds
+    while exists(process):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_every_task_comes_back_once_with_its_result(workers: int) -> None:
+    assert sorted(pool.run(double, range(50), workers=workers)) == [(x, 2 * x) for x in range(50)]
+
+
+def test_without_a_task_no_process_is_started() -> None:
+    assert list(pool.run(double, [], workers=2)) == []
+
+
+def test_an_error_for_people_is_a_result() -> None:
+    outcomes = dict(pool.run(refuse, range(4), workers=2))
+    assert (outcomes[0], outcomes[2]) == (0, 2)
+    for x in (1, 3):
+        error = outcomes[x]
+        assert isinstance(error, MeshError)
+        assert (error.kind, str(error)) == ("no-faces", f"{x} has no faces")
+
+
+@pytest.mark.parametrize("how", DEATHS)
+def test_a_worker_that_dies_costs_one_task_and_says_how(how: str) -> None:
+    outcomes = dict(pool.run(die, ["a", "b", how, "c", "d"], workers=2))
+    error = outcomes.pop(how)
+    assert outcomes == {x: x for x in "abcd"}
+    assert isinstance(error, WorkerError)
+    assert error.kind == "crashed"
+    assert str(error) == f"the process that worked on it died ({DEATHS[how][1]})"
+
+
+def exit_on_odd(x: int) -> int:
+    if x % 2:
+        os._exit(1)
+    return x
+
+
+def unsendable(_: int) -> Callable[[], None]:
+    return lambda: None
+
+
+def test_a_result_that_cannot_be_sent_kills_the_worker_and_not_the_batch() -> None:
+    ((_, outcome),) = pool.run(unsendable, [0], workers=1)
+    assert str(outcome) == "the process that worked on it died (exit status 1)"
+
+
+def test_never_a_neighbour_is_blamed() -> None:
+    for x, outcome in pool.run(exit_on_odd, range(60), workers=4):
+        assert isinstance(outcome, WorkerError) if x % 2 else outcome == x
+
+
+def test_a_worker_that_died_while_idle_costs_the_next_task() -> None:
+    def tasks() -> Iterator[int]:
+        yield 1
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
+        worker.join()
+        yield 2
+        yield 3
+
+    outcomes = dict(pool.run(double, tasks(), workers=1))
+    assert (outcomes[1], outcomes[3]) == (2, 6)
+    assert isinstance(outcomes[2], WorkerError)
+
+
+@pytest.mark.parametrize("function", [sleep, sleep_deaf])
+def test_a_task_over_its_time_costs_one_task(function: Callable[[float], float]) -> None:
+    started = time.monotonic()
+    outcomes = dict(pool.run(function, [0.0, 60.0, 0.01, 0.02], workers=2, timeout=0.5))
+    error = outcomes.pop(60.0)
+    assert outcomes == {x: x for x in (0.0, 0.01, 0.02)}
+    assert isinstance(error, WorkerError)
+    assert (error.kind, str(error)) == ("timeout", "it took longer than 0.5 s: simplify it, or raise --timeout")
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("timeout", [float("inf"), float("nan"), 1e300])
+def test_any_time_limit_may_be_given(timeout: float) -> None:
+    assert list(pool.run(double, [1], workers=1, timeout=timeout)) == [(1, 2)]
+
+
+def test_time_that_the_caller_takes_is_not_the_tasks() -> None:
+    for x, outcome in pool.run(double, range(4), workers=2, timeout=0.2):
+        assert outcome == 2 * x
+        time.sleep(0.3)
+
+
+def test_too_little_memory_costs_one_task() -> None:
+    outcomes = dict(pool.run(starve, range(3), workers=1))
+    error = outcomes.pop(1)
+    assert outcomes == {0: 0, 2: 2}
+    assert isinstance(error, WorkerError)
+    assert "not enough memory" in str(error)
+
+
+def test_a_bug_is_raised_with_where_it_happened_and_stops_the_workers() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(pool.run(divide, range(100), workers=2))
+    (note,) = caught.value.__notes__
+    assert note.startswith("In a worker, on 0:")
+    assert "in divide" in note
+    assert multiprocessing.active_children() == []
+
+
+def test_an_error_in_the_source_of_tasks_stops_the_workers() -> None:
+    def tasks() -> Iterator[int]:
+        yield 1
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        list(pool.run(double, tasks(), workers=2))
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_tasks_are_drawn_as_they_are_needed(workers: int) -> None:
+    drawn = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal drawn
+        while drawn < 100:
+            drawn += 1
+            yield drawn
+
+    for done, _ in enumerate(pool.run(double, tasks(), workers=workers)):
+        assert drawn - done <= 2 * workers
+
+
+def test_leaving_early_leaves_no_process() -> None:
+    running = pool.run(pid, range(1000), workers=2)
+    workers = {outcome for _, (_, outcome) in zip(range(20), running, strict=False)}
+    assert workers
+    running.close()
+    assert multiprocessing.active_children() == []
+    assert not any(isinstance(worker, int) and exists(worker) for worker in workers)
+
+
+def test_an_interrupt_is_not_for_the_workers() -> None:
+    assert sorted(pool.run(interrupt, range(4), workers=2)) == [(x, x) for x in range(4)]
+
+
+def test_interrupts_are_let_through_again() -> None:
+    list(pool.run(double, [1], workers=1))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_workers_start_with_everything_loaded_and_without_what_has_threads() -> None:
+    ((_, outcome),) = pool.run(loaded, [0], workers=1)
+    assert not isinstance(outcome, ShapecnnError)
+    modules, compiled = outcome
+    assert {"shapecnn.prepare", "shapecnn.views.raster", "shapecnn.voxels.kernels", "PIL.PngImagePlugin"} <= modules
+    assert compiled
+    assert not {"torch", "openvino", "faiss", "open3d", "pyrender", "trimesh"} & modules
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    code = (
+        "from shapecnn import pool; from tests.test_pool import note_and_sleep\n"
+        f"list(pool.run(note_and_sleep, [{str(tmp_path / 'a')!r}, {str(tmp_path / 'b')!r}], workers=2))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+    files = [tmp_path / "a", tmp_path / "b"]
+    end = time.monotonic() + 60
+    while not all(file.exists() and file.read_text() for file in files):
+        assert time.monotonic() < end
+        assert parent.poll() is None
+        time.sleep(0.05)
+    processes = [int(number) for file in files for number in file.read_text().split()]
+    parent.kill()
+    parent.wait()
+    assert all(gone_within(5, process) for process in processes)
+
+
+def note_and_sleep(path: str) -> None:
+    Path(path).write_text(f"{os.getpid()} {os.getppid()}")  # the worker and the server it was forked from
+    time.sleep(60)
+
+
+def test_available_cores_are_those_this_process_may_use() -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert pool.available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert pool.available_cores() == len(allowed)
