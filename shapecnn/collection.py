@@ -20,7 +20,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from shapecnn.errors import ArchiveError, CollectionError, MeshError
-from shapecnn.mesh import EXTENSIONS, MAX_BYTES, Sibling, read_file, sibling_reader, too_large
+from shapecnn.formats import Sibling
+from shapecnn.mesh import EXTENSIONS, MAX_BYTES, read_file, sibling_reader, too_large
 from shapecnn.storage import check_members, sha256
 
 SPLITS = ("train", "val", "test")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
+import warnings
 from collections import deque
 from collections.abc import Hashable
 from importlib import metadata, util
@@ -39,6 +41,7 @@ class ImagenetSettings(Settings):
     """``@imagenet``: a network trained on pictures, its view features pooled, nothing trained on shapes."""
 
     kind: Literal["imagenet"] = "imagenet"
+    drawing: Literal[1] = 1  # as in ViewSettings: other pixels are other features
     backbone: str = DEFAULT_BACKBONE
     weights: Weights = "imagenet"
     pooling: Literal["max", "mean"] = "max"
@@ -58,6 +61,7 @@ class ImagenetSettings(Settings):
     def view_settings(self, up: Up | None = None) -> ViewSettings:
         """How to draw what this model sees; ``up`` replaces that of the settings."""
         return ViewSettings(
+            drawing=self.drawing,
             views=self.views,
             size=self.size,
             samples=self.samples,
@@ -84,11 +88,7 @@ class ImagenetSettings(Settings):
         try:
             with torch.inference_mode():
                 network(torch.zeros((1, 1, self.size, self.size), dtype=torch.uint8))
-        except (
-            RuntimeError,
-            AssertionError,
-            ValueError,
-        ) as error:  # transformers of one size; pooling a small map away
+        except (RuntimeError, AssertionError, ValueError) as error:  # some take one size, some pool small maps away
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UsageError(
                 f"{self.backbone} takes no pictures of {self.size} pixels ({reason}). "
@@ -266,9 +266,6 @@ def _converted(settings: ImagenetSettings) -> tuple[bytes, bytes]:
 
 
 def _convert(settings: ImagenetSettings) -> tuple[bytes, bytes]:
-    import tempfile
-    import warnings
-
     import torch
 
     openvino = _openvino()

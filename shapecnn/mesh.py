@@ -1,19 +1,12 @@
 """From the bytes of a mesh file to a checked triangle mesh that stands upright, centred, with radius 1.
 
-OFF has a reader of its own (:mod:`shapecnn.off`); OBJ, STL, PLY, GLB and GLTF come through trimesh, scenes
-flattened with their transforms. Whatever is wrong with a file ends in one :class:`MeshError` that says what.
+OFF has a reader of its own (:mod:`shapecnn.off`); OBJ, STL, PLY, GLB and GLTF come through trimesh
+(:mod:`shapecnn.formats`), scenes flattened with their transforms. Whatever is wrong with a file ends in one
+:class:`MeshError` that says what.
 """
 
 from __future__ import annotations
 
-import bisect
-import codecs
-import io
-import logging
-import re
-import urllib.parse
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,13 +16,11 @@ from numpy.typing import NDArray
 
 from shapecnn.config import Up
 from shapecnn.errors import MeshError
+from shapecnn.formats import Sibling, read_with_trimesh
 from shapecnn.off import read_off
 
 EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
 MAX_BYTES = 1 << 30  # of one file: what a worker can hold and parse in its share of memory
-
-Sibling = Callable[[str], bytes]
-"""Reads a file named by a mesh file (a glTF's buffer), by its path relative to that mesh file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,113 +81,13 @@ def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
         raise MeshError("format", f"{extension or 'no extension'} is not a mesh format; readable are {readable}")
     if not data.strip(b"\0 \t\r\n"):
         raise MeshError("empty", "the file is empty")
+    vertices: NDArray[np.float64]
+    faces: NDArray[Any]
     if extension == ".off":
         vertices, faces = read_off(data)
     else:
-        vertices, faces = _read_with_trimesh(data, extension[1:], sibling)
+        vertices, faces = read_with_trimesh(data, extension[1:], sibling)
     return _checked(vertices, faces)
-
-
-class _Siblings:
-    """The files beside a mesh, as trimesh asks for them: a glTF's buffers, as materials are not read."""
-
-    def __init__(self, read: Sibling | None) -> None:
-        self._read = read
-
-    def __getitem__(self, uri: str) -> bytes:
-        if uri == "model.gltf":  # trimesh's guess at another file when this one is not JSON
-            raise MeshError("format", "it cannot be read as GLTF: it is not JSON")
-        name = urllib.parse.unquote(uri)
-        if self._read is None:
-            raise MeshError("reference", f"it refers to the file {name!r}, which cannot be read from here")
-        try:
-            return self._read(name)
-        except MeshError as error:
-            if error.kind == "reference":
-                raise
-            raise MeshError("reference", f"it refers to the file {name!r}: {error}") from None
-
-
-_COMPRESSION = re.compile(
-    rb'"extensionsRequired"\s*:\s*\[[^\]]{0,1000}"(KHR_draco_mesh_compression|EXT_meshopt_compression)"'
-)
-
-
-def _read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> tuple[NDArray[Any], NDArray[Any]]:
-    import trimesh
-
-    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it would print; what is wrong is raised here
-    if file_type == "obj":
-        data = _plain_obj(b"\n" + data.removeprefix(codecs.BOM_UTF8))
-    elif file_type == "ply":
-        _require_lines(data)
-    elif compression := _COMPRESSION.search(data):  # trimesh would put zeros in place of what it cannot decode
-        raise MeshError("format", f"it needs {compression[1].decode()}, which cannot be read: export it without")
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("error", "string or file could not be read")  # NumPy < 2.3 stops there, silently
-            scene = trimesh.load_scene(
-                io.BytesIO(data),
-                file_type=file_type,
-                resolver=_Siblings(sibling),
-                process=False,
-                skip_materials=True,
-            )
-            parts = [p for p in scene.dump() if isinstance(p, trimesh.Trimesh) and len(p.faces)]
-    except MeshError:
-        raise
-    except MemoryError:
-        raise MeshError("too-large", "there is not enough memory to read it: simplify it") from None
-    except Exception as error:  # a parser fed with anything raises anything
-        raise MeshError("format", f"it cannot be read as {file_type.upper()}: {_first_line(error)}") from None
-    if not parts:
-        hint = f"it holds only points, ends early, or is not {file_type.upper()}"
-        raise MeshError("no-faces", f"no faces are found in it: {hint}")
-    offsets = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
-    vertices = np.concatenate([np.asarray(part.vertices, np.float64) for part in parts])
-    faces = np.concatenate(
-        [np.asarray(part.faces, np.int64) + offset for part, offset in zip(parts, offsets, strict=True)]
-    )
-    return vertices, faces
-
-
-def _require_lines(ply: bytes) -> None:
-    """Refuse a PLY text that holds fewer lines than it promises: trimesh would return the faces that are left."""
-    header, _, body = ply.partition(b"end_header")
-    if b"format ascii" in header:
-        promised = sum(map(int, re.findall(rb"^element\s+\S+\s+(\d{1,18})", header, re.MULTILINE)))
-        held = len(body.strip().splitlines())
-        if held < promised:
-            raise MeshError("truncated", f"the header promises {promised} lines, the file ends after {held}")
-
-
-def _plain_obj(obj: bytes) -> bytes:
-    """OBJ text, each line behind a line end, without what trimesh reads wrong in silence.
-
-    It passes over vertices and faces whose letter has a blank before it or a tab behind it. It counts relative vertex
-    numbers from the end of the file, where -1 means the last vertex above the face, and takes 0 for 1.
-    """
-    obj = re.sub(rb"\n(?:[ \t]+([vf])[ \t]|([vf])\t)", rb"\n\1\2 ", obj)
-    vertices = [match.start() for match in re.finditer(rb"\nv ", obj)]
-
-    def face(line: re.Match[bytes]) -> bytes:
-        above = bisect.bisect(vertices, line.start())
-
-        def corner(reference: re.Match[bytes]) -> bytes:
-            number = int(reference[0])
-            if not -above <= number < 0:
-                raise MeshError("index", f"a face names vertex {number}, with {above} vertices above it")
-            return b"%d" % (above + 1 + number)
-
-        return re.sub(rb"(?<=[ \t])(?:-\d{1,18}|0+)(?![^/\s])", corner, line[0])
-
-    return re.sub(rb"\nf[^\n]*[ \t](?:-|0)[^\n]*", face, obj)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
 
 
 def _checked(vertices: NDArray[Any], faces: NDArray[Any]) -> Mesh:

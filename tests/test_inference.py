@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from shapecnn import inference
+from shapecnn.config import ViewSettings
 from shapecnn.errors import UsageError, WeightsError
 from shapecnn.inference import (
     Engine,
@@ -283,3 +284,6 @@ def test_what_it_sees_is_what_is_drawn() -> None:
     drawn = settings.view_settings()
     assert (drawn.views, drawn.size, drawn.samples, drawn.fit, drawn.up) == (20, 100, 3, "view", "x")
     assert settings.view_settings("y").up == "y"
+    assert (
+        ViewSettings.model_fields.keys() < ImagenetSettings.model_fields.keys()
+    )  # nothing that changes a pixel is lost

@@ -160,12 +160,12 @@ def test_a_worker_that_died_while_idle_costs_the_next_task() -> None:
 @pytest.mark.parametrize("function", [sleep, sleep_deaf])
 def test_a_task_over_its_time_costs_one_task(function: Callable[[float], float]) -> None:
     started = time.monotonic()
-    outcomes = dict(pool.run(function, [0.0, 60.0, 0.01, 0.02], workers=2, timeout=0.5))
+    outcomes = dict(pool.run(function, [0.0, 60.0, 0.01, 0.02], workers=2, timeout=2.0))
     error = outcomes.pop(60.0)
     assert outcomes == {x: x for x in (0.0, 0.01, 0.02)}
     assert isinstance(error, WorkerError)
-    assert (error.kind, str(error)) == ("timeout", "it took longer than 0.5 s: simplify it, or raise --timeout")
-    assert time.monotonic() - started < 10
+    assert (error.kind, str(error)) == ("timeout", "it took longer than 2 s: simplify it, or raise --timeout")
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("timeout", [float("inf"), float("nan"), 1e300])
@@ -174,9 +174,10 @@ def test_any_time_limit_may_be_given(timeout: float) -> None:
 
 
 def test_time_that_the_caller_takes_is_not_the_tasks() -> None:
-    for x, outcome in pool.run(double, range(4), workers=2, timeout=0.2):
+    for x, outcome in pool.run(double, range(4), workers=2, timeout=1.5):
         assert outcome == 2 * x
-        time.sleep(0.3)
+        if x == 0:
+            time.sleep(2.0)  # with the next result waiting
 
 
 def test_too_little_memory_costs_one_task() -> None:
@@ -264,7 +265,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     processes = [int(number) for file in files for number in file.read_text().split()]
     parent.kill()
     parent.wait()
-    assert all(gone_within(5, process) for process in processes)
+    assert all(gone_within(10, process) for process in processes)
 
 
 def note_and_sleep(path: str) -> None:

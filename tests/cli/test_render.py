@@ -508,7 +508,7 @@ def test_a_second_writer_is_refused(meshes: Path, tmp_path: Path, command: Comma
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("many")
     box = write_box(folder / "000.off").read_text()
-    for i in range(1, 120):
+    for i in range(1, 70):
         (folder / f"{i:03}.off").write_text(f"{box}# {i}\n")
     (folder / "bad.off").write_text("OFF")
     return folder
@@ -564,7 +564,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
         assert command("render", many, out, *SLOW).status == 1  # busy
         if how == "interrupt":
             os.killpg(process.pid, signal.SIGINT)
-            stdout, stderr = process.communicate(timeout=10)
+            stdout, stderr = process.communicate(timeout=30)
             assert process.returncode == 130
             assert (stdout, stderr.strip()) == (
                 "", "Interrupted. What was finished is kept; run the same command again to go on.",
@@ -572,7 +572,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
         else:
             process.kill()
             process.wait(10)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 10
         while group(process.pid):
             assert time.monotonic() < end, "processes outlive the run"
             time.sleep(0.05)
@@ -585,5 +585,5 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
 
     answer = command("render", many, out, *SLOW, "--json").json("render")
     assert answer["skipped"] >= 8  # all drawn ones but what two workers had not handed over
-    assert (answer["skipped"] + answer["written"], answer["failed"]) == (120, 1), answer["failures"]
+    assert (answer["skipped"] + answer["written"], answer["failed"]) == (70, 1), answer["failures"]
     assert contents(out) == whole
