@@ -196,6 +196,8 @@ def _from_row(path: Path, line: int, row: dict[str, str | None]) -> Shape:
     relative = PurePosixPath(name)
     if not name or relative.is_absolute() or ".." in relative.parts:
         raise CollectionError(f"{path}, line {line}: {name!r} is not a path inside the folder of the CSV.")
+    if any(map(_is_hidden, relative.parts)):  # an artefact of that name would land among an output's own hidden files
+        raise CollectionError(f"{path}, line {line}: {name!r} is hidden (a name that begins with a dot); rename it.")
     split = (row["split"] or "").strip() or None
     if split is not None and split not in SPLITS:
         raise CollectionError(f"{path}, line {line}: the split {split!r} is none of {', '.join(SPLITS)}.")

@@ -465,6 +465,10 @@ def test_csv_labels_may_hold_anything(tmp_path: Path) -> None:
         ("path,label,split\n", "holds no mesh files (.glb, .gltf, .obj, .off, .ply, .stl)."),
         ("path,label,split\n../a.off,chair,\n", ", line 2: '../a.off' is not a path inside the folder of the CSV."),
         ("path,label,split\n\nb/../a.off,,\n", ", line 3: 'b/../a.off' is not a path inside the folder of the CSV."),
+        (
+            "path,label,split\n.partial/a.off,,\n",
+            ", line 2: '.partial/a.off' is hidden (a name that begins with a dot)",
+        ),
         ("path,label,split\n/a.off,chair,\n", ", line 2: '/a.off' is not a path inside the folder of the CSV."),
         ("path,label,split\nb.off,,\n,chair,test\n", ", line 3: '' is not a path inside the folder of the CSV."),
         ("path,label,split\na.off,chair,Train\n", ", line 2: the split 'Train' is none of train, val, test."),
