@@ -451,6 +451,15 @@ def test_any_number_of_copies_tie_exactly_and_come_by_id(queries: int) -> None:
     assert search(index, asked[-1:], 1)[0][0].score == 1
 
 
+def test_what_ties_to_six_decimals_is_ordered_by_id_alone() -> None:
+    scores = np.full(50, np.nextafter(np.float32(0.5), np.float32(1)))
+    scores[7] = 0.5  # the least by a hair, and by far the last of FAISS
+    scores[:7] = 0.4
+    index = index_of(np.stack([scores, np.sqrt(1 - scores**2)], axis=1).astype(np.float32))
+    (hits,) = search(index, np.array([[1, 0]], np.float32), 2)
+    assert [(hit.item.id, hit.score) for hit in hits] == [("0007.off", 0.5), ("0008.off", 0.5)]
+
+
 def test_copies_of_a_mesh_tie_in_a_real_index(solids: Path, tmp_path: Path) -> None:
     for name in ("c", "a", "b", "d"):
         (tmp_path / "copies").mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ import trimesh
 from shapecnn import query as module
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.index import Index, open_index
-from shapecnn.inference import Engine
+from shapecnn.inference import Engine, Feature
 from shapecnn.query import answer_queries
 from tests.meshes import write
 
@@ -44,6 +44,20 @@ def test_answers_keep_the_order_of_questions(index: Index, tmp_path: Path) -> No
     for bad, kind in ((0, "missing"), (3, "format")):
         assert isinstance(answers[bad].error, MeshError)
         assert answers[bad].error.kind == kind
+
+
+def test_answers_are_not_mixed_up_when_an_engine_finishes_out_of_order(
+    index: Index, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Backward:
+        description, start, wait = engine.description, staticmethod(engine.start), staticmethod(engine.wait)
+
+        def finished(self) -> list[tuple[int, Feature]]:
+            return engine.finished()[::-1]
+
+    monkeypatch.setattr(module, "open_engine", lambda *_: Backward())
+    answers = answer_queries(index, [item.path for item in index.items], 1, up="z")
+    assert [answer.hits[0].item for answer in answers] == index.items
 
 
 def test_together_or_one_by_one_is_the_same(index: Index) -> None:

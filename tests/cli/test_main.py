@@ -180,7 +180,7 @@ def test_a_reader_who_leaves_is_no_error_to_speak_of(arguments: list[str], tmp_p
         [sys.executable, "-c", SCRIPT, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )
     os.close(writer)
-    assert done.returncode == 1
+    assert done.returncode in {1, 2}  # 2: the usage error, if its JSON was lost without a word
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
 
