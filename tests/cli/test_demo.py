@@ -1,0 +1,30 @@
+"""The demo, small: everything it names is there, and a second run makes nothing anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shapecnn.sources.shapes import CLASSES
+from tests.cli.conftest import Command
+
+
+def test_the_demo_makes_all_it_names_and_ends_with_a_page(tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "demo"
+    done = command("demo", out, "--per-class", "4", "--workers", "2", "--device", "cpu", "--json")
+    assert done.status == 0, done.stderr
+    answer = done.json("demo")
+    assert (answer["shapes"], answer["classes"], answer["failed"]) == (4 * len(CLASSES), len(CLASSES), 0)
+    assert answer["retrieval"]["queries"] == answer["shapes"]
+    paths = {name: Path(path) for name, path in answer["paths"].items()}
+    assert len(list(paths["meshes"].rglob("*.off"))) == answer["shapes"]
+    assert len(list(paths["views"].rglob("*.png"))) == answer["shapes"]
+    assert len(list(paths["grids"].rglob("*.binvox"))) == answer["shapes"]
+    assert "mug" in paths["page"].read_text()
+    assert answer["query"]["same_label"] >= 1  # the query itself is in the index
+    sheets = {path: path.stat().st_mtime_ns for path in paths["views"].rglob("*.png")}
+
+    again = command("demo", out, "--per-class", "4", "--workers", "2", "--device", "cpu")
+    assert again.status == 0, again.stderr
+    assert "Smoke test on generated shapes" in again.stdout
+    assert all(str(path) in again.stdout for path in paths.values())
+    assert {path: path.stat().st_mtime_ns for path in paths["views"].rglob("*.png")} == sheets

@@ -1,0 +1,53 @@
+"""The README's commands, run as they stand there, on a small collection of one's own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.meshes import write_solids
+
+TEXT = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = [line.partition(" # ")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+
+
+def test_the_blocks_hold_nothing_but_commands() -> None:
+    assert {command.split()[0] for command in COMMANDS} == {"make", "pip", "shapecnn"}
+
+
+def test_the_make_targets_exist() -> None:
+    targets = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {command.split()[1] for command in COMMANDS if command.startswith("make")} <= set(targets)
+
+
+def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Path, engine: object) -> None:
+    """ModelNet40 is not downloaded: its folder is given a few meshes in its layout instead."""
+    meshes = write_solids(tmp_path / "meshes")
+    (tmp_path / "chair.obj").write_bytes((meshes / "cylinder" / "rod.obj").read_bytes())
+    write_solids(tmp_path / "data" / "ModelNet40")
+    ran = 0
+    for command in COMMANDS:
+        words = shlex.split(command)
+        if words[0] != "shapecnn":
+            continue
+        if words[1] == "data":
+            words.append("--help")  # it would fetch gigabytes
+        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
+                              env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        ran += 1
+    assert ran >= 7
+    assert (tmp_path / "answer.html").exists()
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))
+def test_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
