@@ -16,6 +16,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from shapecnn import pool
 from shapecnn.collection import Shape, content_hash, list_shapes
-from shapecnn.errors import ShapecnnError, StoredDataError, UsageError
+from shapecnn.errors import MeshError, ShapecnnError, StoredDataError, UsageError, WorkerError
 from shapecnn.inference import Device, Engine, Feature, ImagenetSettings, Pictures, open_engine, require_device
 from shapecnn.journal import Record, open_journal, read_journal
 from shapecnn.prepare import load_shape
@@ -242,7 +243,10 @@ def _compute(
     result = _Computed({}, {}, {})
     tasks = (_Task(shape, settings, known[shape.id][0] if shape.id in known else None) for shape in shapes)
     engine: Engine | None = None
-    with open_journal(scratch, settings.to_json()) as note:
+    with (
+        open_journal(scratch, settings.to_json()) as note,
+        closing(pool.run(_draw, tasks, workers=workers, timeout=timeout)) as results,
+    ):
 
         def collect(engine: Engine) -> None:
             for shape_id, feature in engine.finished():
@@ -250,10 +254,12 @@ def _compute(
                 note(_record(shape_id, result.hashes[shape_id], feature, engine))
 
         progress(0, len(shapes))
-        for done, (task, outcome) in enumerate(pool.run(_draw, tasks, workers=workers, timeout=timeout), start=1):
+        for done, (task, outcome) in enumerate(results, start=1):
             shape = task.shape
-            if isinstance(outcome, ShapecnnError):
+            if isinstance(outcome, MeshError | WorkerError):
                 result.failures[shape.id] = (shape.path, str(outcome))
+            elif isinstance(outcome, ShapecnnError):  # not of this mesh, such as a missing library
+                raise outcome
             else:
                 result.hashes[shape.id], pictures = outcome
                 if pictures is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import torch
 from shapecnn.index import open_index
 from shapecnn.inference import Engine
 from tests.cli.conftest import Command
+from tests.conftest import ROOT
 from tests.meshes import contents, write_ball, write_box
 
 BARE = {"added": 0, "updated": 0, "unchanged": 0, "removed": 0, "failed": 0, "total": 0, "failures": []}
@@ -141,3 +145,23 @@ def test_a_damaged_index_is_status_1_and_says_what_to_do(
     assert done.status == 1
     assert "features.safetensors is not what was written there" in done.stderr
     assert f"Remove {index} and index the collection again." in done.stderr
+
+
+def test_a_missing_library_is_one_error_and_not_that_of_every_mesh(solids: Path, tmp_path: Path) -> None:
+    """Hidden from the workers too, as their server starts afresh."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'open3d':\n"
+        "            raise ImportError('libusb-1.0.so.0: cannot open shared object file')\n"
+        "sys.meta_path.insert(0, Absent())\n"
+    )
+    words = ["index", str(solids), str(tmp_path / "index"), "--set", "renderer=open3d", "--json"]
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "shapecnn", *words], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["kind"] == "missing-library"
+    assert "libusb-1.0-0" in done.stderr
