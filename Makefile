@@ -44,7 +44,7 @@ test-bounds: setup
 
 # The figures of the README, measured anew on this machine.
 bench: setup
-	for name in readers engines rendering voxels untrained_search commands; do \
+	for name in readers engines retrieval rendering voxels untrained_search commands; do \
 		$(BIN)/python benchmarks/$$name.py --json results/$$name.json || exit 1; done
 	$(BIN)/python scripts/documents.py
 

@@ -14,7 +14,7 @@ import json
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -43,7 +43,7 @@ class Shape:
         return printable(str(self.file if self.member is None else self.file / self.member))
 
     def read(self) -> bytes:
-        """The bytes of the mesh file.  Raises MeshError: missing, unreadable, too-large."""
+        """The bytes of the file.  Raises MeshError: missing, unreadable, too-large."""
         if self.member is None:
             return read_file(self.file)
         return _read_member(self.file, self.member)
@@ -64,31 +64,46 @@ class Shape:
         return read
 
 
-def list_shapes(collection: Path) -> list[Shape]:
-    """The shapes of a collection, sorted by id.
+def list_shapes(collection: Path, extensions: Set[str] = EXTENSIONS) -> list[Shape]:
+    """The shapes of a collection, sorted by id: its mesh files, or its files with other ``extensions``.
 
-    Raises CollectionError if there is no such collection, it holds no mesh, two of its meshes have one id, or it is
-    not safe to read.
+    Raises CollectionError if there is no such collection, it holds no such file, two of its shapes have one id, or it
+    is not safe to read.
     """
-    if collection.is_dir():
-        shapes = _from_folder(collection)
-    elif not collection.exists():
-        raise CollectionError(f"There is no collection at {collection}.")
-    elif collection.suffix.lower() == ".csv":
+    if collection.suffix.lower() == ".csv" and collection.is_file():
         shapes = _from_csv(collection)
-    elif collection.suffix.lower() == ".zip" or zipfile.is_zipfile(collection):
-        shapes = _from_zip(collection)
     else:
-        raise CollectionError(
-            f"{collection} is no collection: give a folder, a zip of one, or a CSV with the header path,label,split."
-        )
+        files = list_files(collection, extensions)
+        described = _describe([file.id for file in files])
+        shapes = [
+            Shape(printable(shape_id), label, split, file.file, file.member)
+            for file, (shape_id, label, split) in zip(files, described, strict=True)
+        ]
     if not shapes:
-        raise CollectionError(f"{collection} holds no mesh files ({', '.join(sorted(EXTENSIONS))}).")
+        kind = "mesh files" if extensions == EXTENSIONS else "files"
+        raise CollectionError(f"{collection} holds no {kind} ({', '.join(sorted(extensions))}).")
     shapes.sort(key=lambda shape: shape.id)
     for shape, following in itertools.pairwise(shapes):
         if shape.id == following.id:
             raise CollectionError(f"{collection} holds {shape.id!r} more than once: rename or remove one.")
     return shapes
+
+
+def list_files(collection: Path, extensions: Set[str]) -> list[Shape]:
+    """The visible files of a folder or a zip, whatever its folders mean: each as a shape without label and split whose
+    id is its whole relative path, in no order.
+
+    Raises CollectionError if there is no such folder or zip, or it is not safe to read.
+    """
+    if collection.is_dir():
+        return [Shape(name, None, None, collection / name) for name in _walk(collection, extensions)]
+    if not collection.exists():
+        raise CollectionError(f"There is no collection at {collection}.")
+    if collection.suffix.lower() == ".zip" or zipfile.is_zipfile(collection):
+        return _from_zip(collection, extensions)
+    raise CollectionError(
+        f"{collection} is no collection: give a folder, a zip of one, or a CSV with the header path,label,split."
+    )
 
 
 def content_hash(shape: Shape, data: bytes) -> str:
@@ -129,16 +144,8 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _from_folder(folder: Path) -> list[Shape]:
-    names = list(_walk(folder))
-    return [
-        Shape(printable(shape_id), label, split, folder / name)
-        for name, (shape_id, label, split) in zip(names, _describe(names), strict=True)
-    ]
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    """Relative POSIX paths of the mesh files below ``folder``; links are followed unless they lead back up."""
+def _walk(folder: Path, extensions: Set[str]) -> Iterator[str]:
+    """Relative POSIX paths of the files below ``folder``; links are followed unless they lead back up."""
     pending = [(folder, "", frozenset({os.path.realpath(folder)}))]
     while pending:
         here, prefix, above = pending.pop()
@@ -152,7 +159,7 @@ def _walk(folder: Path) -> Iterator[str]:
                 real = os.path.realpath(here / name)
                 if real not in above:
                     pending.append((here / name, f"{prefix}{name}/", above | {real}))
-            elif _is_mesh(name):
+            elif PurePosixPath(name).suffix.lower() in extensions:
                 yield prefix + name
 
 
@@ -163,7 +170,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _from_zip(zipped: Path) -> list[Shape]:
+def _from_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
     try:
         with zipfile.ZipFile(zipped) as archive:
             members = [member.filename for member in check_members(archive)]
@@ -172,11 +179,10 @@ def _from_zip(zipped: Path) -> list[Shape]:
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise CollectionError(f"{zipped} cannot be read as a zip: {error}.") from None
     files = [(name, PurePosixPath(name.replace("\\", "/"))) for name in members]  # some packers write backslashes
-    meshes = [(name, path) for name, path in files if _is_mesh(path.name) and not any(map(_is_hidden, path.parts))]
-    described = _describe(str(path) for _, path in meshes)
     return [
-        Shape(shape_id, label, split, zipped, name)
-        for (name, _), (shape_id, label, split) in zip(meshes, described, strict=True)
+        Shape(str(path), None, None, zipped, name)
+        for name, path in files
+        if path.suffix.lower() in extensions and not any(map(_is_hidden, path.parts))
     ]
 
 
@@ -219,10 +225,6 @@ def _describe(names: Iterable[str]) -> list[tuple[str, str | None, str | None]]:
         split = folders[1] if len(folders) > 1 and folders[1] in SPLITS else None
         described.append((str(path), printable(label) if label else None, split))
     return described
-
-
-def _is_mesh(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in EXTENSIONS
 
 
 def _is_hidden(name: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
 import yaml
@@ -34,8 +35,7 @@ class Settings(BaseModel):
 
     def digest(self) -> str:
         """SHA-256 (hex) of the settings as canonical JSON."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return settings_hash(self.model_dump(mode="json"))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a JSON object, with their ``hash``."""
@@ -94,6 +94,29 @@ class VoxelSettings(Settings):
                 f"resolution {self.resolution} leaves no cell inside a padding of {self.padding} on both sides"
             )
         return self
+
+
+class ImportedViewSettings(Settings):
+    """Grey pictures that others made of shapes."""
+
+    kind: Literal["views"] = "views"
+    origin: Literal["imported"] = "imported"
+    views: ViewCount
+    size: int = Field(ge=8, le=4096)  # pixels along one side of a view
+
+
+class ImportedVoxelSettings(Settings):
+    """Occupancy grids that others made of shapes."""
+
+    kind: Literal["voxels"] = "voxels"
+    origin: Literal["imported"] = "imported"
+    resolution: int = Field(ge=1, le=1024)  # cells along one side of the grid
+
+
+def settings_hash(values: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of settings, without their ``hash``, as canonical JSON: sorted keys, no blanks, ASCII."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:

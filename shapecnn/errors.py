@@ -6,7 +6,8 @@
     ├── UsageError              exit status 2, a bad option, path or config key
     │   ├── CollectionError     the collection cannot be listed, or two of its shapes collide
     │   └── MismatchError       stored artefacts were made with other settings
-    ├── MeshError               one file cannot be used as a mesh; batches record it and go on
+    ├── ItemError               one item of a batch cannot be used; batches record it and go on
+    │   └── MeshError           one file cannot be used as a mesh
     ├── WorkerError             the process working on one shape died or ran out of time
     ├── MissingLibraryError     a Python package or system library is absent or broken
     ├── WeightsError            pretrained weights cannot be had
@@ -57,7 +58,14 @@ class _KindedError(ShapecnnError):
         return self.message
 
 
-class MeshError(_KindedError):
+class ItemError(_KindedError):
+    """One item of a batch, such as the pictures or the grid of one shape, cannot be used; the others can.
+
+    ``kind`` is one of: count, format, size, empty.
+    """
+
+
+class MeshError(ItemError):
     """One file cannot be used as a mesh.
 
     ``kind`` is one of: missing, unreadable, empty, format, truncated, not-finite, no-faces, index,

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from shapecnn.artefacts import MANIFEST, SETTINGS, Entry, Progress, Summary, artefact_files, read_manifest
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError
-from shapecnn.prepare import MANIFEST, SETTINGS, Entry, Progress, Recipe, Summary, png, prepare, read_manifest
+from shapecnn.prepare import Recipe, png, prepare
 from tests.meshes import contents, write_ball, write_box
 
 GRIDS = Recipe(VoxelSettings(resolution=8, padding=1))
@@ -54,7 +55,7 @@ def meshes(tmp_path: Path) -> Path:
     ],
 )
 def test_names_of_artefacts(recipe: Recipe, files: list[str]) -> None:
-    assert recipe.files("x/a") == files
+    assert artefact_files(recipe.to_json(), "x/a") == files
 
 
 def test_a_png_holds_every_pixel() -> None:

@@ -11,6 +11,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
 from shapecnn.cli.options import command_line
 
 if TYPE_CHECKING:
+    from shapecnn.artefacts import Summary
     from shapecnn.config import Layout, ViewSettings, VoxelSettings
 
 SHOWN = 20  # failures listed on a terminal; the manifest has them all
@@ -39,6 +40,12 @@ def run_prepare(
         done = prepare(
             collection, out, recipe, command=command_line(), workers=workers, timeout=timeout, progress=progress
         )
+    emit_summary(done, out, as_json)
+    report_failures(done.failures, skip_errors)
+
+
+def emit_summary(done: Summary, out: Path, as_json: bool, **more: object) -> None:
+    """The answer of a command that makes artefacts; ``more`` are further keys of the JSON object."""
     answer = {
         "schema_version": SCHEMA_VERSION,
         "written": done.written,
@@ -46,19 +53,19 @@ def run_prepare(
         "failed": done.failed,
         "seconds": round(done.seconds, 3),
         "failures": [{"path": path, "error": error} for path, error in done.failures],
+        **more,
     }
     text = f"{done.written} written, {done.skipped} unchanged, {done.failed} failed in {done.seconds:.1f} s: {out}"
     emit(answer, as_json, text)
-    report_failures(done.failures, skip_errors)
 
 
-def report_failures(failures: list[tuple[str, str]], skip_errors: bool) -> None:
+def report_failures(failures: list[tuple[str, str]], skip_errors: bool, what: str = "meshes") -> None:
     """Name the files that failed on stderr, and exit with status 1 unless told not to."""
     for path, error in failures[:SHOWN]:
         say(f"Failed: {path}: {error}")
     if len(failures) > SHOWN:
         say(f"… and {len(failures) - SHOWN} more.")
     if failures:
-        say(f"{len(failures)} of the meshes could not be used.")
+        say(f"{len(failures)} of the {what} could not be used.")
         if not skip_errors:
             click.get_current_context().exit(1)

@@ -1,4 +1,4 @@
-"""``shapecnn data``: collections that others have published."""
+"""``shapecnn data``: collections, views and grids that others have published."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from pathlib import Path
 
 import click
 
+from shapecnn.cli.batch import SHOWN, emit_summary, report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
+from shapecnn.cli.options import (
+    command_line,
+    device_accepted,
+    json_option,
+    seed_accepted,
+    skip_errors_option,
+    timeout_option,
+    workers_option,
+)
 
 
 @click.group()
 def command() -> None:
-    """Download known collections."""
+    """Download known collections; import views and grids that others made."""
 
 
 @command.command()
@@ -57,3 +67,59 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json
         "seconds": round(time.perf_counter() - start, 3),
     }
     emit(report, as_json, text=str(result.path))
+
+
+@command.command("import")
+@click.argument("src", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--layout",
+    type=click.Choice(["views-by-shape", "views-by-name", "voxels-npz", "binvox"]),
+    required=True,
+    help="How SRC is laid out.",
+)
+@workers_option
+@timeout_option
+@skip_errors_option
+@json_option
+@device_accepted
+@seed_accepted
+def import_(
+    src: Path, out: Path, layout: str, workers: int | None, timeout: float, skip_errors: bool, as_json: bool
+) -> None:
+    """Turn views or grids that others made into artefacts in OUT, as if render or voxelize had made them.
+
+    \b
+    SRC is, by --layout,
+      views-by-shape  split/class/id/*.png, 12, 20 or 80 views, a folder or a zip of one
+      views-by-name   class/split/name_001.png, the same (mvcnn_pytorch)
+      voxels-npz      one file with voxels (packed bits), labels and classes; …-train.npz is the split train
+      binvox          class/split/name.binvox, a folder, a zip of one, or a CSV path,label,split
+
+    The last axis of a grid has to point up. Shapes that are the same and yet have different labels are named.
+    Running the same command again imports only what is new or changed.
+
+    \b
+    Example:
+      shapecnn data import modelnet40_images_new_12x/ views/ --layout views-by-name
+    """
+    from shapecnn import pool
+
+    pool.start_server()  # it loads its modules while this process loads its own
+    from shapecnn.artefacts import read_manifest
+    from shapecnn.imports import conflicts, import_artefacts
+
+    with progress_bar("Importing") as progress:
+        done = import_artefacts(
+            src, out, layout, command=command_line(), workers=workers, timeout=timeout, progress=progress
+        )
+    conflicting = conflicts(read_manifest(out))
+    emit_summary(done, out, as_json, conflicts=conflicting)
+    if conflicting:
+        count = sum(map(len, conflicting))
+        say(f"Note: {count} shapes are the same as one with another label, in {len(conflicting)} groups:")
+        for group in conflicting[:SHOWN]:
+            say(f"  {', '.join(group)}")
+        if len(conflicting) > SHOWN:
+            say(f"  … and {len(conflicting) - SHOWN} more; --json has them all.")
+    report_failures(done.failures, skip_errors, "shapes")

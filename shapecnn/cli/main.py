@@ -24,7 +24,7 @@ COMMANDS = {
     "voxelize": ("shapecnn.cli.voxelize", "Fill a 30³ grid for each mesh."),
     "index": ("shapecnn.cli.index", "Make a collection searchable."),
     "query": ("shapecnn.cli.query", "Find the shapes most like a mesh."),
-    "data": ("shapecnn.cli.data", "Download known collections."),
+    "data": ("shapecnn.cli.data", "Download known collections; import views and grids."),
 }
 
 

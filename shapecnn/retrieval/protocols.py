@@ -1,21 +1,46 @@
-"""Named ways to turn features and labels into retrieval figures, which are not comparable with each other."""
+"""Named ways to turn features and labels into retrieval figures, which are not comparable with each other.
+
+Features are brought to unit length and compared by cosine similarity, to 10 decimals; equal similarities keep the order
+of rows. Items are relevant if they bear the query's label; queries without any relevant item are left out and counted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.retrieval.metrics import average_precision, nearest_neighbour
+from shapecnn.retrieval import metrics
+from shapecnn.retrieval.ranks import Features, Ranks, relevant_ranks, unit_rows
+from shapecnn.retrieval.shrec16 import CUTOFF, Shrec16, average, cut, query_scores
 
-_BLOCK = 1 << 22  # similarities held at a time
+_BLOCK = 1 << 21  # similarities held at a time
+
+_METRICS: dict[str, Callable[[Ranks, metrics.Counts], metrics.Scores]] = {
+    "mAP": metrics.average_precision,
+    "AUC": metrics.interpolated_average_precision,
+    "NN": metrics.nearest_neighbour,
+    "FT": metrics.first_tier,
+    "ST": metrics.second_tier,
+    "E": metrics.e_measure,
+    "DCG": metrics.discounted_gain,
+    "NDCG": metrics.normalized_discounted_gain,
+    "pr11": metrics.eleven_point_precision,
+}
+_AT_RELEVANT_RANKS = "mean of precision at each relevant rank"
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Figures of one protocol.  mAP, NN: means over the queries, in [0, 1]; None where there is no query."""
+    """Figures of one protocol: means over the queries, in [0, 1]; None where there is no query.
+
+    queries: those measured.  queries_skipped: those without any relevant item.  gallery: the length of a query's list.
+    self_included: whether that holds the query.  ap_rule: what mAP is the mean of.  pr11: interpolated precision at
+    recall 0, 0.1 … 1.  shrec16: of that protocol only.  The others are explained in ``metrics``.
+    """
 
     protocol: str
     queries: int
@@ -24,35 +49,114 @@ class Retrieval:
     self_included: bool
     ap_rule: str
     mAP: float | None  # noqa: N815
+    AUC: float | None
     NN: float | None
+    FT: float | None
+    ST: float | None
+    E: float | None
+    DCG: float | None
+    NDCG: float | None
+    pr11: list[float] | None
+    shrec16: Shrec16 | None
 
 
-def mvcnn(features: NDArray[np.float32], labels: Sequence[str]) -> Retrieval:
+def mvcnn(features: NDArray[np.floating], labels: Sequence[str]) -> Retrieval:
     """Every shape queries all the others; AP over the full list (Su et al. 2015).
 
-    features: (N, D), of unit length.  labels: N. Similarities are compared to 6 decimals, and equal ones keep the order
-    of rows. Shapes alone in their class are skipped.
+    features: (N, D).  labels: N. Shapes alone in their class are skipped.
     """
-    classes = np.unique(np.asarray(labels), return_inverse=True)[1]
-    count = len(classes)
-    features = features.astype(np.float64)  # in float32 the noise of a product may straddle the rounding
-    queries = np.flatnonzero(np.bincount(classes)[classes] > 1)
-    precisions, firsts = [], []
-    for start in range(0, len(queries), step := max(1, _BLOCK // max(count, 1))):
-        rows = queries[start : start + step]
-        similarity = (features[rows] @ features.T).round(6)
-        similarity[np.arange(len(rows)), rows] = np.inf  # the query itself comes first, and is then left out
-        order = np.argsort(-similarity, axis=1, kind="stable")[:, 1:]
-        relevant = classes[order] == classes[rows, None]
-        precisions.append(average_precision(relevant))
-        firsts.append(nearest_neighbour(relevant))
+    items = _items(features, labels)
+    return _measure("mvcnn", items, items, leave_out=True, ap_rule=f"{_AT_RELEVANT_RANKS}, full list")
+
+
+def shapenets(features: NDArray[np.floating], labels: Sequence[str]) -> Retrieval:
+    """Every rotation of every shape queries all of them, itself included; interpolated AP (Wu et al. 2015).
+
+    features: (N, R, D), of R rotations of N shapes.  labels: N. Other rotations of the query count as relevant. mAP is
+    ``mean_ap_auc`` in ``retrieval_eval.m`` of the authors' code, and so the same as AUC; their other figure,
+    ``mean_ap_trec``, does not interpolate and is never higher.
+    """
+    shapes, rotations, size = features.shape
+    items = _items(features.reshape(shapes * rotations, size), [label for label in labels for _ in range(rotations)])
+    rule = "mean of interpolated precision at each relevant rank, full list"
+    figures = _measure("shapenets", items, items, self_included=True, ap_rule=rule)
+    return replace(figures, mAP=figures.AUC)
+
+
+def train_gallery(
+    features: NDArray[np.floating],
+    labels: Sequence[str],
+    train_features: NDArray[np.floating],
+    train_labels: Sequence[str],
+) -> Retrieval:
+    """Every shape queries the train split; AP over the full list.
+
+    features: (N, D), labels: N; train_features: (M, D), train_labels: M. Shapes of a class not in train are skipped.
+    """
+    queries, gallery = _items(features, labels), _items(train_features, train_labels)
+    return _measure("train-gallery", queries, gallery, ap_rule=f"{_AT_RELEVANT_RANKS}, full list")
+
+
+def shrec16(features: NDArray[np.floating], labels: Sequence[str]) -> Retrieval:
+    """Every shape queries all of them, itself included; lists are cut at 1000 (Savva et al. 2016).
+
+    features: (N, D).  labels: N. All figures are of the cut lists, of which no more than 1000 relevant items are asked;
+    the module ``shrec16`` says more.
+    """
+    items = _items(features, labels)
+    rule = f"{_AT_RELEVANT_RANKS}, list cut at {CUTOFF}"
+    return _measure("shrec16", items, items, self_included=True, ap_rule=rule, cut_lists=True)
+
+
+class _Items(NamedTuple):
+    """features: (N, D), rows of unit length.  labels: N."""
+
+    features: Features
+    labels: Sequence[str]
+
+
+def _items(features: NDArray[np.floating], labels: Sequence[str]) -> _Items:
+    if len(features) != len(labels):  # the sort indexes classes by rows of features
+        raise ValueError(f"{len(features)} features but {len(labels)} labels")
+    return _Items(unit_rows(features), labels)
+
+
+def _measure(
+    protocol: str,
+    queries: _Items,
+    gallery: _Items,
+    *,
+    ap_rule: str,
+    leave_out: bool = False,
+    self_included: bool = False,
+    cut_lists: bool = False,
+) -> Retrieval:
+    """leave_out: the gallery is the queries, and each is left out of its own list."""
+    codes = {label: code for code, label in enumerate(dict.fromkeys([*gallery.labels, *queries.labels]))}
+    query_classes, classes = (
+        np.array([codes[label] for label in labels], np.int64) for labels in (queries.labels, gallery.labels)
+    )
+    relevant = np.bincount(classes, minlength=len(codes))[query_classes] - leave_out
+    rows = np.flatnonzero(relevant > 0)
+    scores: dict[str, list[metrics.Scores]] = {name: [] for name in _METRICS}
+    cut_scores = [np.empty((0, 5))]
+    for start in range(0, len(rows), step := max(1, _BLOCK // max(len(classes), 1))):
+        block = rows[start : start + step]
+        own = block if leave_out else np.full_like(block, -1)
+        ranks = relevant_ranks(queries.features[block], gallery.features, query_classes[block], classes, own)
+        counts = relevant[block]
+        if cut_lists:
+            ranks, counts = cut(ranks, counts)
+            cut_scores.append(query_scores(ranks, counts, len(classes)))
+        for name, metric in _METRICS.items():
+            scores[name].append(metric(ranks, counts))
     return Retrieval(
-        protocol="mvcnn",
-        queries=len(queries),
-        queries_skipped=count - len(queries),
-        gallery=max(count - 1, 0),
-        self_included=False,
-        ap_rule="mean of precision at each relevant rank, full list",
-        mAP=float(np.concatenate(precisions).mean()) if precisions else None,
-        NN=float(np.concatenate(firsts).mean()) if firsts else None,
+        protocol=protocol,
+        queries=len(rows),
+        queries_skipped=len(query_classes) - len(rows),
+        gallery=max(len(classes) - leave_out, 0),
+        self_included=self_included,
+        ap_rule=ap_rule,
+        shrec16=average(np.concatenate(cut_scores), query_classes[rows]) if cut_lists else None,
+        **{name: np.concatenate(parts).mean(axis=0).tolist() if parts else None for name, parts in scores.items()},
     )

@@ -12,7 +12,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import StoredDataError
+from shapecnn.errors import ItemError
 
 _MAX_SIDE = 1024
 _MAX_COUNT = 255
@@ -42,7 +42,7 @@ def write(grid: NDArray[np.bool_], translate: Vector = (0.0, 0.0, 0.0), scale: f
 def read(data: bytes) -> NDArray[np.bool_]:
     """The grid in a binvox file: bool, indexed [x, y, z], up to 1024 cells along each side.
 
-    Raises StoredDataError if it is damaged; memory is taken only for cells that its runs account for.
+    Raises ItemError if it is damaged; memory is taken only for cells that its runs account for.
     """
     header = _HEADER.match(data)
     dim = _DIM.search(header[1]) if header else None
@@ -68,5 +68,5 @@ def _line(key: str, *numbers: float) -> str:
     return " ".join([key, *map(str, numbers)]) + "\n"
 
 
-def _damaged(what: str) -> StoredDataError:
-    return StoredDataError(f"The binvox grid is damaged: {what}. Voxelize the shape again.")
+def _damaged(what: str) -> ItemError:
+    return ItemError("format", f"the binvox grid is damaged: {what}")

@@ -1,23 +1,38 @@
-"""Protocols: an example worked out by hand, a loop that follows the definition, ties, and what has no answer."""
+"""Protocols: an example of each worked out by hand, loops that follow the definition, ties, and what has no answer."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from math import log2
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
+from shapecnn.errors import ShapecnnError
 from shapecnn.retrieval import protocols
-from shapecnn.retrieval.protocols import mvcnn
+from shapecnn.retrieval.protocols import Retrieval, mvcnn, shapenets, shrec16, train_gallery
+from tests.retrieval.cases import directions, hits, items, random
+from tests.retrieval.test_metrics import (
+    by_definition_auc,
+    by_definition_dcg,
+    by_definition_e,
+    by_definition_pr11,
+)
+
+Features = NDArray[np.float32]
 
 
-def directions(*degrees: float) -> NDArray[np.float32]:
-    """Unit vectors in the plane: the nearer two angles, the more similar."""
-    angles = np.deg2rad(degrees)
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+def values(figures: Retrieval, *names: str) -> list[float | None]:
+    return [getattr(figures, name) for name in names]
 
 
-def test_an_example_by_hand() -> None:
+def test_mvcnn_by_hand() -> None:
     features = directions(0, 10, 25, 60, 40)
     labels = ["a", "b", "a", "b", "c"]
     # query  0° (a): 10° b, 25° a, 40° c, 60° b → the only a at rank 2:  AP 1/2, first is not a
@@ -29,7 +44,143 @@ def test_an_example_by_hand() -> None:
     assert (figures.queries, figures.queries_skipped, figures.gallery) == (4, 1, 4)
     assert figures.mAP == pytest.approx((1 / 2 + 1 / 4 + 1 / 3 + 1 / 3) / 4)
     assert figures.NN == 0
-    assert (figures.protocol, figures.self_included) == ("mvcnn", False)
+    assert (figures.protocol, figures.self_included, figures.shrec16) == ("mvcnn", False, None)
+    assert figures.mAP == figures.AUC  # with one relevant item there is nothing to interpolate
+    assert figures.pr11 == pytest.approx([figures.mAP] * 11)
+    assert (figures.FT, figures.ST) == (0, 1 / 4)
+    e = 2 / 33  # one of the first 32, one to be found
+    dcg = (1 + 1 / log2(4) + 1 / log2(3) + 1 / log2(3)) / 4
+    ndcg = (1 / log2(3) + 1 / log2(5) + 1 / log2(4) + 1 / log2(4)) / 4
+    assert values(figures, "E", "DCG", "NDCG") == pytest.approx([e, dcg, ndcg])
+
+
+def test_shapenets_by_hand() -> None:
+    # Two shapes in two rotations each, at 0° and 30° (a), and at 40° and 50° (b).
+    #  0° (a):  0° a, 30° a, 40° b, 50° b → a at 1, 2
+    # 30° (a): 30° a, 40° b, 50° b,  0° a → a at 1, 4: precision 1, 1/2
+    # 40° (b): 40° b, then 30° a and 50° b tie at 10°, the row of a first: b at 1, 3: precision 1, 2/3
+    # 50° (b): 50° b, 40° b, 30° a, 0° a → b at 1, 2
+    figures = shapenets(directions(0, 30, 40, 50).reshape(2, 2, 2), ["a", "b"])
+    assert (figures.protocol, figures.self_included) == ("shapenets", True)
+    assert (figures.queries, figures.queries_skipped, figures.gallery) == (4, 0, 4)
+    assert figures.mAP == pytest.approx((1 + 3 / 4 + 5 / 6 + 1) / 4)
+    assert figures.pr11 == pytest.approx([1] * 6 + [(1 + 1 / 2 + 2 / 3 + 1) / 4] * 5)
+    assert (figures.NN, figures.FT) == (1, (1 + 1 / 2 + 1 / 2 + 1) / 4)  # of the first 2, for the query is included
+
+
+def test_shapenets_interpolates() -> None:
+    # From 0° the items are in order of rows: a b b a a, precision 1, 1/2, 3/5; interpolated 1, 3/5, 3/5.
+    features, labels = directions(0, 10, 20, 30, 40)[:, None], ["a", "b", "b", "a", "a"]
+    figures = shapenets(features, labels)
+    expected = [by_definition_auc(np.array(hits(features[q, 0], labels[q], features[:, 0], labels))) for q in range(5)]
+    assert expected[0] == pytest.approx((1 + 3 / 5 + 3 / 5) / 3)
+    assert figures.mAP == pytest.approx(np.mean(expected))
+    assert figures.mAP > shrec16(features[:, 0], labels).mAP  # whose lists are the same and not interpolated
+
+
+def test_train_gallery_by_hand() -> None:
+    # query  0° (a): 10° b, 20° a, 90° a → a at 2, 3: precision 1/2, 2/3
+    # query 90° (b): 90° a, 20° a, 10° b → b at 3:    precision 1/3
+    # query 45° (c): train has no c
+    figures = train_gallery(directions(0, 90, 45), ["a", "b", "c"], directions(10, 20, 90), ["b", "a", "a"])
+    assert (figures.protocol, figures.self_included) == ("train-gallery", False)
+    assert (figures.queries, figures.queries_skipped, figures.gallery) == (2, 1, 3)
+    assert figures.mAP == pytest.approx(((1 / 2 + 2 / 3) / 2 + 1 / 3) / 2)
+    interpolated = (2 / 3 + 1 / 3) / 2
+    assert values(figures, "AUC", "FT", "ST") == pytest.approx([interpolated, (1 / 2 + 0) / 2, (1 + 0) / 2])
+
+
+def test_shrec16_by_hand() -> None:
+    #  0° (a):  0° a, 10° b, 30° a → a at 1, 3: AP 5/6, P 2/3, R 1, F1 4/5, NDCG (1 + 1/log2 3) / 2
+    # 10° (b): 10° b,  0° a, 30° a → b at 1:    AP 1,   P 1/3, R 1, F1 1/2, NDCG 1
+    # 30° (a): 30° a, 10° b,  0° a → as from 0°
+    figures = shrec16(directions(0, 10, 30), ["a", "b", "a"])
+    assert (figures.protocol, figures.self_included) == ("shrec16", True)
+    assert (figures.queries, figures.queries_skipped, figures.gallery) == (3, 0, 3)
+    assert figures.shrec16 is not None
+    of_a = (2 / 3, 1, 4 / 5, 5 / 6, (1 + 1 / log2(3)) / 2)
+    of_b = (1 / 3, 1, 1 / 2, 1, 1)
+    micro = [(2 * a + b) / 3 for a, b in zip(of_a, of_b, strict=True)]
+    macro = [(a + b) / 2 for a, b in zip(of_a, of_b, strict=True)]
+    assert list(asdict(figures.shrec16.micro).values()) == pytest.approx(micro)
+    assert list(asdict(figures.shrec16.macro).values()) == pytest.approx(macro)
+    assert list(asdict(figures.shrec16.micro)) == ["precision", "recall", "F1", "mAP", "NDCG"]
+    assert figures.mAP == figures.shrec16.micro.mAP
+    assert figures.shrec16.micro.NDCG == figures.DCG
+
+
+def test_shrec16_lists_end_at_1000() -> None:
+    # 1000 items at 0°, by turns b and a; 1000 at 60°, all a. A query retrieves those of its own direction, in order.
+    features = np.concatenate([np.repeat(directions(0), 1000, axis=0), np.repeat(directions(60), 1000, axis=0)])
+    labels = ["b", "a"] * 500 + ["a"] * 1000
+    figures = shrec16(features, labels)
+    assert figures.shrec16 is not None
+    # There are 1500 a, of which 1000 can be retrieved: from 0° 500 are, at even ranks, from 60° 1000. All b are at 0°.
+    assert figures.shrec16.macro.recall == pytest.approx(((500 * 500 / 1000 + 1000 * 1) / 1500 + 1) / 2)
+    assert figures.shrec16.macro.precision == pytest.approx(((500 * 1 / 2 + 1000 * 1) / 1500 + 1 / 2) / 2)
+    assert figures.mAP == pytest.approx(
+        (500 * (1 / 2 * 500 / 1000) + 1000 + 500 * np.mean(np.arange(1, 501) / np.arange(1, 1000, 2))) / 2000
+    )
+
+
+def by_definition(lists: list[list[bool]]) -> dict[str, float | list[float]]:
+    """All that is measured of full lists, of which each holds something relevant."""
+    return {
+        "mAP": float(np.mean([average_precision_score(x, range(len(x), 0, -1)) for x in lists])),
+        "AUC": float(np.mean([by_definition_auc(np.array(x)) for x in lists])),
+        "NN": float(np.mean([x[0] for x in lists])),
+        "FT": float(np.mean([sum(x[: sum(x)]) / sum(x) for x in lists])),
+        "ST": float(np.mean([sum(x[: 2 * sum(x)]) / sum(x) for x in lists])),
+        "E": float(np.mean([by_definition_e(np.array(x)) for x in lists])),
+        "DCG": float(np.mean([by_definition_dcg(np.array(x)) for x in lists])),
+        "NDCG": float(np.mean([by_definition_ndcg(x) for x in lists])),
+        "pr11": np.mean([by_definition_pr11(np.array(x)) for x in lists], axis=0).tolist(),
+    }
+
+
+def by_definition_ndcg(list_: list[bool]) -> float:
+    best = sum(1 / log2(rank + 1) for rank in range(1, sum(list_) + 1))
+    return sum(hit / log2(rank + 1) for rank, hit in enumerate(list_, start=1)) / best
+
+
+def check(figures: Retrieval, lists: list[list[bool]]) -> None:
+    answered = [list_ for list_ in lists if any(list_)]
+    assert (figures.queries, figures.queries_skipped) == (len(answered), len(lists) - len(answered))
+    for name, expected in by_definition(answered).items() if answered else []:
+        assert getattr(figures, name) == pytest.approx(expected, abs=1e-9), name
+
+
+@settings(deadline=None, max_examples=50)
+@given(items())
+def test_mvcnn_is_its_definition(case: tuple[Features, list[str]]) -> None:
+    features, labels = case
+    lists = [hits(f, label, features, labels, without=q) for q, (f, label) in enumerate(zip(*case, strict=True))]
+    check(mvcnn(features, labels), lists)
+
+
+@settings(deadline=None, max_examples=50)
+@given(items(), items())
+def test_train_gallery_is_its_definition(
+    queries: tuple[Features, list[str]], train: tuple[Features, list[str]]
+) -> None:
+    check(train_gallery(*queries, *train), [hits(f, label, *train) for f, label in zip(*queries, strict=True)])
+
+
+@settings(deadline=None, max_examples=50)
+@given(items(), st.integers(1, 3))
+def test_shapenets_and_shrec16_are_their_definition(case: tuple[Features, list[str]], rotations: int) -> None:
+    features, labels = case[0], case[1][: len(case[0]) // rotations]
+    features = features[: len(labels) * rotations]
+    repeated = [label for label in labels for _ in range(rotations)]
+    lists = [hits(f, label, features, repeated) for f, label in zip(features, repeated, strict=True)]
+    check(shrec16(features, repeated), lists)
+    turned = shapenets(features.reshape(len(labels), rotations, 2), labels)
+    assert turned.mAP == turned.AUC
+    assert (turned.queries, turned.queries_skipped, turned.gallery) == (len(lists), 0, len(lists))
+    if lists:
+        expected = by_definition(lists)
+        for name in expected.keys() - {"mAP"}:
+            assert getattr(turned, name) == pytest.approx(expected[name], abs=1e-9), name
 
 
 def test_perfect_and_worst_order() -> None:
@@ -38,13 +189,6 @@ def test_perfect_and_worst_order() -> None:
     worst = mvcnn(directions(0, 1, 90, 91), ["a", "b", "a", "b"])
     assert worst.NN == 0
     assert worst.mAP == pytest.approx((1 / 2 + 1 / 3 + 1 / 3 + 1 / 2) / 4)  # from the middle the same class is farthest
-
-
-def random(count: int, classes: int, size: int = 16) -> tuple[NDArray[np.float32], list[str]]:
-    generator = np.random.default_rng(0)
-    features = generator.normal(size=(count, size)).astype(np.float32)
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
-    return features, [f"class {k}" for k in generator.integers(0, classes, count)]
 
 
 def test_it_is_the_loop_over_queries() -> None:
@@ -94,17 +238,94 @@ def test_copies_tie_wherever_they_stand(monkeypatch: pytest.MonkeyPatch, rows: i
     assert figures.queries == 183
 
 
+def together(features: Features, labels: list[str]) -> list[Retrieval]:
+    """Figures of all protocols; for train-gallery the second half is train."""
+    half = len(labels) // 2
+    return [
+        mvcnn(features, labels),
+        shapenets(features[:, None], labels),
+        train_gallery(features[:half], labels[:half], features[half:], labels[half:]),
+        shrec16(features, labels),
+    ]
+
+
 @pytest.mark.parametrize("rows", [1, 7, 59])
 def test_blocks_of_rows_do_not_show(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     features, labels = random(60, 5)
-    whole = mvcnn(features, labels)
+    whole = together(features, labels)
     monkeypatch.setattr(protocols, "_BLOCK", 60 * rows)
-    assert mvcnn(features, labels) == whole
+    assert together(features, labels) == whole
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.5, 1e3])
+def test_length_does_not_matter(scale: float) -> None:
+    features, labels = random(60, 5)
+    assert together(features * np.float32(scale), labels) == together(features, labels)
+
+
+@pytest.mark.parametrize("protocol", [mvcnn, shrec16])
+def test_order_of_rows_does_not_matter_without_ties(protocol: Callable[[Features, list[str]], Retrieval]) -> None:
+    features, labels = random(20, 4)
+    similarity = (features.astype(np.float64) @ features.T).round(10)
+    assert all(len(set(row)) == 20 for row in similarity)
+    order = np.random.default_rng(1).permutation(20)
+    moved, here = protocol(features[order], [labels[i] for i in order]), protocol(features, labels)
+    for name in ("mAP", "AUC", "NN", "FT", "ST", "E", "DCG", "NDCG", "pr11"):
+        assert getattr(moved, name) == pytest.approx(getattr(here, name), abs=1e-12)
+
+
+def test_a_perfect_order_scores_1_and_a_shape_without_a_peer_changes_nothing() -> None:
+    features = np.eye(10, dtype=np.float32)[[0, 0, 0, 1, 1, 2]]
+    figures = mvcnn(features, ["a", "a", "a", "b", "b", "alone"])
+    assert (figures.queries, figures.queries_skipped, figures.gallery) == (5, 1, 5)
+    assert values(figures, "mAP", "AUC", "NN", "FT", "ST", "DCG", "NDCG") == [1] * 7
+    assert figures.pr11 == [1] * 11
+    assert values(figures, "E") == pytest.approx([(3 * 2 * 2 / 34 + 2 * 2 * 1 / 33) / 5])
 
 
 @pytest.mark.parametrize("labels", [[], ["a"], ["a", "b", "c"]])
 def test_without_any_query_the_figures_are_undefined(labels: list[str]) -> None:
-    figures = mvcnn(np.ones((len(labels), 4), np.float32) / 2, labels)
-    assert (figures.mAP, figures.NN) == (None, None)
-    assert (figures.queries, figures.queries_skipped) == (0, len(labels))
-    assert figures.gallery == max(len(labels) - 1, 0)
+    features = np.ones((len(labels), 4), np.float32) / 2
+    alone = mvcnn(features, labels)
+    assert alone.gallery == max(len(labels) - 1, 0)
+    for figures in (alone, train_gallery(features, labels, features[:0], [])):
+        assert (figures.queries, figures.queries_skipped) == (0, len(labels))
+        assert values(figures, "mAP", "AUC", "NN", "FT", "ST", "E", "DCG", "NDCG", "pr11") == [None] * 9
+
+
+def test_without_any_item_all_protocols_are_undefined() -> None:
+    for figures in together(np.empty((0, 4), np.float32), []):
+        assert values(figures, "mAP", "pr11") == [None, None]
+        assert values(figures, "queries", "queries_skipped", "gallery") == [0, 0, 0]
+    nothing = shrec16(np.empty((0, 4), np.float32), []).shrec16
+    assert nothing is not None
+    assert set(asdict(nothing.micro).values()) | set(asdict(nothing.macro).values()) == {None}
+
+
+def test_one_item_that_finds_itself_is_perfect() -> None:
+    for figures in (shrec16(directions(0), ["a"]), shapenets(directions(0)[:, None], ["a"])):
+        assert (figures.queries, figures.gallery, figures.mAP, figures.NN, figures.pr11) == (1, 1, 1, 1, [1] * 11)
+
+
+def test_a_feature_of_zeros_is_as_similar_to_all() -> None:
+    features = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
+    figures = train_gallery(features[:1], ["a"], features[1:], ["b", "a"])
+    assert figures.mAP == 1 / 2  # ties keep the order of rows
+
+
+def test_figures_are_json() -> None:
+    for figures in together(*random(20, 3)):
+        record = json.loads(json.dumps(asdict(figures), allow_nan=False))
+        assert record == asdict(figures)
+        assert (record["shrec16"] is None) == (record["protocol"] != "shrec16")
+        assert len(record["pr11"]) == 11
+
+
+def test_features_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(ShapecnnError, match="row 2 is not finite"):
+        mvcnn(np.array([[1, 0], [0, 1], [np.nan, 0]], np.float32), ["a", "a", "a"])
+
+
+def test_labels_must_match() -> None:
+    with pytest.raises(ValueError, match="3 features but 2 labels"):
+        mvcnn(directions(0, 1, 2), ["a", "a"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from shapecnn.errors import StoredDataError
+from shapecnn.errors import ItemError
 from shapecnn.voxels import binvox
 
 HEADER = b"#binvox 1\ndim 2 2 2\ntranslate 0.0 0.0 0.0\nscale 1.0\ndata\n"
@@ -109,14 +109,14 @@ def test_headers_of_other_writers_are_read() -> None:
     ],
 )
 def test_damage_is_named(data: bytes, complaint: str) -> None:
-    with pytest.raises(StoredDataError, match=complaint):
+    with pytest.raises(ItemError, match=complaint):
         binvox.read(data)
 
 
 def test_a_file_cut_anywhere_is_refused() -> None:
     data = binvox.write(np.random.default_rng(0).random((5, 5, 5)) < 0.3)
     for length in range(len(data)):
-        with pytest.raises(StoredDataError):
+        with pytest.raises(ItemError):
             binvox.read(data[:length])
 
 
@@ -124,7 +124,7 @@ def test_a_file_cut_anywhere_is_refused() -> None:
 def test_anything_is_a_grid_or_refused(data: bytes, after_header: bool) -> None:
     try:
         grid = binvox.read(HEADER + data if after_header else data)
-    except StoredDataError:
+    except ItemError:
         return
     assert grid.shape == (2, 2, 2)
 
@@ -132,7 +132,7 @@ def test_anything_is_a_grid_or_refused(data: bytes, after_header: bool) -> None:
 def test_no_memory_is_taken_on_the_word_of_a_header() -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(StoredDataError):
+        with pytest.raises(ItemError):
             binvox.read(b"#binvox 1\ndim 1024 1024 1024\ndata\n" + b"\0\377" * 1000)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:

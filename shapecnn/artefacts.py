@@ -1,0 +1,275 @@
+"""A folder of artefacts: one or more files for each of many items, a manifest, and the settings they were made with.
+
+Made in parallel, and resumable at any moment: each artefact appears whole, what has been made is noted in a journal as
+it happens, and the manifest and the settings are published together once everything has been tried. An item that cannot
+be used is a row of the manifest, never the end of the run. In the end the folder is what a first run would have made
+of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from shapecnn import pool
+from shapecnn.collection import artefact_stems
+from shapecnn.config import Settings
+from shapecnn.errors import ItemError, MismatchError, ShapecnnError, StoredDataError, WorkerError
+from shapecnn.journal import open_journal, read_journal
+from shapecnn.storage import (
+    WORK,
+    exclusive,
+    json_bytes,
+    publish,
+    published,
+    read_json,
+    recover,
+    write_atomic,
+)
+
+Progress = Callable[[int, int], None]
+
+MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
+
+
+class Item(Protocol):
+    """What the artefacts of one row of the manifest are made from: a mesh, pictures, a grid."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def label(self) -> str | None: ...  # noqa: D102
+    @property
+    def split(self) -> str | None: ...  # noqa: D102
+    @property
+    def path(self) -> str:
+        """Where to find it, for people."""
+
+
+ItemT = TypeVar("ItemT", bound=Item, contravariant=True)
+
+
+class Maker(Protocol[ItemT]):
+    """How items become artefacts; it travels to the workers."""
+
+    @property
+    def settings(self) -> Settings:
+        """What changes a pixel or a cell."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``settings.json``: the settings, their hash, and the layout of pictures."""
+
+    def open(self, item: ItemT) -> tuple[str, Iterator[bytes]]:
+        """SHA-256 of what ``item`` is made from, and the contents of its artefacts, made as they are drawn.
+
+        Raises ItemError, at once or then.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a manifest: what became of one item."""
+
+    id: str
+    label: str | None
+    split: str | None
+    sha256: str | None  # of what it is made from; None where that was not read to the end
+    status: Literal["ok", "failed"]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did.  failures: (path of the item, one sentence), by id."""
+
+    written: int
+    skipped: int
+    failed: int
+    seconds: float
+    failures: list[tuple[str, str]]
+
+
+def artefact_files(settings: Mapping[str, Any], stem: str) -> list[str]:
+    """Relative paths of the artefacts of one item under these ``settings.json``, in the order of views or rotations."""
+    if settings["kind"] == "voxels":
+        count = settings.get("rotations", 1)
+        return [f"{stem}.binvox"] if count == 1 else [f"{stem}_r{k:02d}.binvox" for k in range(count)]
+    if settings["layout"] == "sheet":
+        return [f"{stem}.png"]
+    return [f"{stem}_{view:03d}.png" for view in range(1, settings["views"] + 1)]
+
+
+def make_artefacts(
+    items: Sequence[ItemT],
+    out: Path,
+    maker: Maker[ItemT],
+    *,
+    command: str,
+    workers: int | None = None,
+    timeout: float = pool.TIMEOUT,
+    progress: Progress = lambda _done, _total: None,
+) -> Summary:
+    """Make the artefacts of all ``items`` (in order of id) in ``out``; what is there already and still true is left
+    alone, what an earlier run made of items that are gone or fail now is removed.
+
+    ``command`` is what a person would type to make ``out`` anew, for the message when it holds artefacts of other
+    settings. Raises CollectionError, MismatchError, StoredDataError and BusyError before any work, and whatever
+    ``maker`` raises that is no ItemError.
+    """
+    started = time.monotonic()
+    settings = maker.to_json()
+    stems = artefact_stems([item.id for item in items])
+    with exclusive(out):
+        recover(out)
+        _require_same(out, maker, command)
+        scratch = out / WORK
+        earlier = _made_earlier(out)
+        tasks = (_Task(item, stem, maker, out, earlier.get(stem)) for item, stem in zip(items, stems, strict=True))
+        entries: dict[str, Entry] = {}
+        failures: dict[str, tuple[str, str]] = {}
+        written = 0
+        current = set()
+        with (
+            open_journal(scratch, settings) as note,
+            closing(pool.run(_make, tasks, workers=workers, timeout=timeout)) as results,
+        ):
+            progress(0, len(items))
+            for task, outcome in results:
+                item, made = task.item, _made(outcome)
+                status: Literal["ok", "failed"] = "failed" if made.error else "ok"
+                entries[item.id] = Entry(item.id, item.label, item.split, made.sha256, status, made.error)
+                if made.error:
+                    failures[item.id] = (item.path, made.error)
+                else:
+                    current.update(artefact_files(settings, task.stem))
+                if made.written:
+                    written += 1
+                    note({"stem": task.stem, "id": item.id, "sha256": made.sha256})
+                progress(len(entries), len(items))
+        for stale in {name for stem in earlier for name in artefact_files(settings, stem)} - current:
+            if (out / stale).resolve().is_relative_to(out.resolve()):  # whatever a manifest may say
+                (out / stale).unlink(missing_ok=True)
+        publish(out, {
+            MANIFEST: _manifest_bytes([entries[item.id] for item in items]),
+            SETTINGS: json_bytes(settings),
+        })  # fmt: skip
+        shutil.rmtree(scratch)
+    failed = len(failures)
+    return Summary(
+        written,
+        len(items) - written - failed,
+        failed,
+        time.monotonic() - started,
+        [failures[i] for i in sorted(failures)],
+    )
+
+
+def read_manifest(out: Path) -> list[Entry]:
+    """The rows of a finished manifest, by id.  Raises StoredDataError."""
+    import pyarrow
+    import pyarrow.parquet
+
+    path = published(out, MANIFEST)
+    try:
+        rows = pyarrow.parquet.read_table(io.BytesIO(path.read_bytes())).to_pylist()  # it would take a path as UTF-8
+        return [Entry(**{name: row[name] for name in Entry.__slots__}) for row in rows]
+    except (OSError, pyarrow.ArrowException, KeyError) as error:
+        raise StoredDataError(f"{path} cannot be read ({error}). Remove {out} and make it again.") from None
+
+
+_Source = tuple[str, str | None]
+"""Id and SHA-256 of what artefacts were made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    item: Item
+    stem: str
+    maker: Maker[Any]
+    out: Path
+    earlier: _Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    sha256: str | None
+    written: bool
+    error: str | None = None
+
+
+def _make(task: _Task) -> _Made:
+    """Runs in a worker: the artefacts of one item, unless they are there and made from the same bytes."""
+    sha = None
+    try:
+        sha, contents = task.maker.open(task.item)
+        targets = [task.out / name for name in artefact_files(task.maker.to_json(), task.stem)]
+        if (task.item.id, sha) == task.earlier and all(target.exists() for target in targets):
+            return _Made(sha, written=False)
+        for target, content in zip(targets, contents, strict=True):
+            write_atomic(target, content, task.out / WORK)
+    except ItemError as error:
+        return _Made(sha, written=False, error=str(error))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            error.filename = error.filename or str(task.out)  # which writing to a full disk leaves out
+            raise
+        return _Made(sha, written=False, error="its name is too long for that of an artefact: shorten it")
+    return _Made(sha, written=True)
+
+
+def _made(outcome: _Made | ShapecnnError) -> _Made:
+    """What became of one item; an error that is not its own, such as a missing library, is raised."""
+    if isinstance(outcome, WorkerError):
+        return _Made(None, written=False, error=str(outcome))
+    if isinstance(outcome, ShapecnnError):
+        raise outcome
+    return outcome
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in Entry.__slots__}
+
+
+def _manifest_bytes(entries: list[Entry]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.schema([(name, pyarrow.string()) for name in Entry.__slots__])
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([_row(entry) for entry in entries], schema), buffer)
+    return buffer.getvalue()
+
+
+def _require_same(out: Path, maker: Maker[Any], command: str) -> None:
+    asked = maker.to_json()
+    rebuild = f"To make it anew: rm -r {shlex.quote(str(out))} && {command}"
+    finished = [read_json(out / SETTINGS)] if (out / SETTINGS).exists() else []
+    unfinished, _ = read_journal(out / WORK)
+    for stored in [*finished, unfinished or asked]:
+        if not isinstance(stored, dict):
+            raise StoredDataError(f"{out / SETTINGS} is damaged. {rebuild}")
+        made_with = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
+        maker.settings.require_same(made_with, str(out), rebuild)
+        if stored.get("layout", asked.get("layout")) != asked.get("layout"):
+            raise MismatchError(
+                f"{out} was made with --layout {stored['layout']}, this run asks for {asked['layout']}. {rebuild}"
+            )
+
+
+def _made_earlier(out: Path) -> dict[str, _Source]:
+    """From what the artefacts of each stem were made, by the last finished run and an unfinished one after it."""
+    made: dict[str, _Source] = {}
+    if (out / SETTINGS).exists() and (out / MANIFEST).exists():
+        entries = read_manifest(out)
+        stems = artefact_stems([entry.id for entry in entries])
+        made = {s: (e.id, e.sha256) for s, e in zip(stems, entries, strict=True) if e.status == "ok"}
+    _, records = read_journal(out / WORK)
+    return made | {record["stem"]: (record["id"], record["sha256"]) for record in records}

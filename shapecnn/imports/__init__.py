@@ -1,0 +1,61 @@
+"""What others made of shapes, as artefacts of our own.
+
+::
+
+    folder or zip of PNG files ── pictures ──> contact sheets
+    npz, binvox files ─────────── grids ─────> binvox files
+
+A layout says where label, split, name and view stand in what is imported. It is listed and looked at first, which gives
+the settings (how many views, of what size); the items are then read by the workers, each once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from shapecnn import pool
+from shapecnn.artefacts import Entry, Maker, Progress, Summary, make_artefacts
+from shapecnn.errors import UsageError
+from shapecnn.imports.grids import open_binvox, open_npz
+from shapecnn.imports.pictures import open_views_by_name, open_views_by_shape
+
+LAYOUTS: dict[str, Callable[[Path], tuple[Sequence[Any], Maker[Any]]]] = {
+    "views-by-shape": open_views_by_shape,
+    "views-by-name": open_views_by_name,
+    "voxels-npz": open_npz,
+    "binvox": open_binvox,
+}
+"""For each layout: the items of a source, in order of id, and how they become artefacts."""
+
+
+def import_artefacts(
+    source: Path,
+    out: Path,
+    layout: str,
+    *,
+    command: str,
+    workers: int | None = None,
+    timeout: float = pool.TIMEOUT,
+    progress: Progress = lambda _done, _total: None,
+) -> Summary:
+    """Turn what ``source`` holds in this ``layout`` into artefacts in ``out``; see
+    :func:`shapecnn.artefacts.make_artefacts`.
+
+    Raises UsageError if ``source`` does not hold it, and what make_artefacts raises.
+    """
+    if out.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{out} lies in {source}, which is imported: choose a folder outside it.")
+    items, maker = LAYOUTS[layout](source)
+    return make_artefacts(items, out, maker, command=command, workers=workers, timeout=timeout, progress=progress)
+
+
+def conflicts(entries: Sequence[Entry]) -> list[list[str]]:
+    """Ids of items that are the same to the last byte and yet have different labels, one list for each content."""
+    same = defaultdict(list)
+    for entry in entries:
+        if entry.status == "ok":
+            same[entry.sha256].append(entry)
+    return [[entry.id for entry in group] for group in same.values() if len({entry.label for entry in group}) > 1]

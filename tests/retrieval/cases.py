@@ -1,0 +1,40 @@
+"""What the tests of retrieval share: random cases, and lists ranked by a loop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+
+def directions(*degrees: float) -> NDArray[np.float64]:
+    """Unit vectors in the plane: the nearer two angles, the more similar; exact enough for equal angles to tie."""
+    angles = np.deg2rad(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def random(count: int, classes: int, size: int = 16) -> tuple[NDArray[np.float32], list[str]]:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(count, size)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return features, [f"class {k}" for k in generator.integers(0, classes, count)]
+
+
+@st.composite
+def items(draw: st.DrawFn, least: int = 0, most: int = 12) -> tuple[NDArray[np.float32], list[str]]:
+    """Features on a circle, of which many coincide or lie in mirror image and so tie, and labels of few classes."""
+    degrees = draw(st.lists(st.integers(0, 8).map(lambda step: 20 * step), min_size=least, max_size=most))
+    labels = draw(st.lists(st.sampled_from("abc"), min_size=len(degrees), max_size=len(degrees)))
+    return directions(*degrees).reshape(-1, 2), labels
+
+
+def hits(
+    query: NDArray[np.float32], label: str, gallery: NDArray[np.float32], labels: list[str], without: int = -1
+) -> list[bool]:
+    """Whether each item of the ranked list is relevant: sorted by similarity to 10 decimals, then by row."""
+    similarity = [math.fsum(float(a) * float(b) for a, b in zip(query, row, strict=True)) for row in gallery]
+    rows = [row for row in range(len(gallery)) if row != without]
+    rows.sort(key=lambda row: (-round(similarity[row], 10), row))
+    return [labels[row] == label for row in rows]
