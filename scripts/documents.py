@@ -117,7 +117,7 @@ def filled(text: str) -> str:
     def table(match: re.Match[str]) -> str:
         record = json.loads((ROOT / "results" / f"{match[2]}.json").read_text())
         where = record["environment"]
-        note = f"{where['processor']}, {where['cores']} cores, no GPU; `{record['command']}`"
+        note = f"{where['processor']}, {where['cores']} core{'s' * (where['cores'] > 1)}, no GPU; `{record['command']}`"
         return f"{match[1]}{TABLES[match[2]](record)}\n\n<sub>{note}</sub>\n{match[3]}"
 
     return _BLOCK.sub(table, text)
