@@ -35,7 +35,7 @@ def command() -> None:
     metavar="HEX",
     help="What the zip must have.  [default: the official zip's, from the official server]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json: bool) -> None:
     """Put ModelNet10 (0.5 GB to fetch) or ModelNet40 (2 GB to fetch, 10 GB unpacked) into the folder DEST.
 
