@@ -32,6 +32,7 @@ from shapecnn.storage import (
     published,
     read_json,
     recover,
+    table_bytes,
     write_atomic,
 )
 
@@ -158,7 +159,7 @@ def make_artefacts(
             if (out / stale).resolve().is_relative_to(out.resolve()):  # whatever a manifest may say
                 (out / stale).unlink(missing_ok=True)
         publish(out, {
-            MANIFEST: _manifest_bytes([entries[item.id] for item in items]),
+            MANIFEST: table_bytes(Entry, [entries[item.id] for item in items]),
             SETTINGS: json_bytes(settings),
         })  # fmt: skip
         shutil.rmtree(scratch)
@@ -232,20 +233,6 @@ def _made(outcome: _Made | ShapecnnError) -> _Made:
     if isinstance(outcome, ShapecnnError):
         raise outcome
     return outcome
-
-
-def _row(entry: Entry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in Entry.__slots__}
-
-
-def _manifest_bytes(entries: list[Entry]) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
-    schema = pyarrow.schema([(name, pyarrow.string()) for name in Entry.__slots__])
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([_row(entry) for entry in entries], schema), buffer)
-    return buffer.getvalue()
 
 
 def _require_same(out: Path, maker: Maker[Any], command: str) -> None:

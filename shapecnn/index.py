@@ -17,7 +17,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from shapecnn.errors import MeshError, ShapecnnError, StoredDataError, UsageErro
 from shapecnn.inference import Device, Engine, Feature, ImagenetSettings, Pictures, open_engine, require_device
 from shapecnn.journal import Record, open_journal, read_journal
 from shapecnn.prepare import load_shape
-from shapecnn.storage import WORK, exclusive, json_bytes, publish, published, read_json, recover, sha256
+from shapecnn.storage import WORK, exclusive, json_bytes, publish, published, read_json, recover, sha256, table_bytes
 
 Progress = Callable[[int, int], None]
 
@@ -294,14 +294,9 @@ def _record(shape_id: str, sha: str, feature: Feature, engine: Engine) -> Record
 
 
 def _publish(folder: Path, index: Index) -> None:
-    import pyarrow
-    import pyarrow.parquet
     from safetensors.numpy import save
 
-    schema = pyarrow.schema([(name, pyarrow.string()) for name in Item.__slots__])
-    buffer = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([asdict(item) for item in index.items], schema), buffer)
-    contents = {SHAPES: buffer.getvalue(), FEATURES: save({"features": index.features})}
+    contents = {SHAPES: table_bytes(Item, index.items), FEATURES: save({"features": index.features})}
     header = {
         "schema_version": FORMAT,
         "model": "@imagenet",

@@ -8,13 +8,15 @@ look where :func:`published` says, and the next writer finishes what was committ
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
+import io
 import json
 import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -94,6 +96,19 @@ def json_bytes(value: Any) -> bytes:
     NaN and infinity are no JSON: ValueError. What is undefined is null.
     """
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
+    """Instances of the dataclass ``row``, all of strings or None, as a Parquet file with a column for each field; the
+    same rows give the same bytes.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.schema([(field.name, pyarrow.string()) for field in dataclasses.fields(row)])
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema), buffer)
+    return buffer.getvalue()
 
 
 @contextlib.contextmanager

@@ -10,9 +10,11 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from shapecnn.errors import ArchiveError, BusyError, StoredDataError
@@ -25,6 +27,7 @@ from shapecnn.storage import (
     read_json,
     recover,
     sha256,
+    table_bytes,
     write_atomic,
 )
 
@@ -298,3 +301,17 @@ def test_a_link_in_an_archive_is_refused() -> None:
 def test_the_files_of_an_archive_without_its_folders() -> None:
     names = ["a/", "a/b.off", "a/..b", "a...off", "shape:1.off", "sub/C:/x.off", "win\\dows.off"]
     assert [member.filename for member in check_members(_zip(*names))] == names[1:]
+
+
+def test_a_table_has_a_column_for_each_field_in_order_and_the_same_bytes_each_time() -> None:
+    @dataclass
+    class Row:
+        name: str
+        label: str | None
+
+    rows = [Row("b", None), Row("a", "chair")]
+    data = table_bytes(Row, rows)
+    table = pyarrow.parquet.read_table(io.BytesIO(data))
+    assert (table.column_names, table.to_pylist()) == (["name", "label"], [asdict(row) for row in rows])
+    assert table_bytes(Row, rows) == data
+    assert pyarrow.parquet.read_table(io.BytesIO(table_bytes(Row, []))).column_names == ["name", "label"]
