@@ -6,7 +6,6 @@ import re
 import stat
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
@@ -384,7 +383,9 @@ def test_a_zip_that_changes_or_goes_away(tmp_path: Path) -> None:
         first.read()
 
 
-def test_a_large_zip_is_listed_in_a_second_and_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_zip_is_opened_once_to_be_listed_and_once_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f"class{i % 40:02}/train/{i:05}.off" for i in range(12_000)]
     path = _zip(tmp_path / "a.zip", *names)
     opened = []
@@ -395,9 +396,7 @@ def test_a_large_zip_is_listed_in_a_second_and_opened_once(tmp_path: Path, monke
             super().__init__(file)
 
     monkeypatch.setattr(zipfile, "ZipFile", Counted)
-    started = time.process_time()
     shapes = list_shapes(path)
-    assert time.process_time() - started < 1
     assert [shape.id for shape in shapes] == sorted(names)
     assert all(shape.read() == shape.id.encode() for shape in shapes)
     assert len(opened) == 2  # once to list, once to read

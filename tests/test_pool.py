@@ -159,13 +159,11 @@ def test_a_worker_that_died_while_idle_costs_the_next_task() -> None:
 
 @pytest.mark.parametrize("function", [sleep, sleep_deaf])
 def test_a_task_over_its_time_costs_one_task(function: Callable[[float], float]) -> None:
-    started = time.monotonic()
     outcomes = dict(pool.run(function, [0.0, 60.0, 0.01, 0.02], workers=2, timeout=2.0))
     error = outcomes.pop(60.0)
     assert outcomes == {x: x for x in (0.0, 0.01, 0.02)}
     assert isinstance(error, WorkerError)
     assert (error.kind, str(error)) == ("timeout", "it took longer than 2 s: simplify it, or raise --timeout")
-    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("timeout", [float("inf"), float("nan"), 1e300])

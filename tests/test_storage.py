@@ -7,7 +7,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -223,13 +222,12 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_writer_in_another_process_is_told_so(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    started = time.perf_counter()
     for _ in range(2):  # the failed attempt must not disturb the lock
         with pytest.raises(BusyError) as caught, exclusive(tmp_path):
             pytest.fail("two writers at once")
         assert str(caught.value) == f"Another shapecnn is writing {tmp_path}. Wait for it, or choose another output."
-    assert time.perf_counter() - started < 5  # told at once, not after a wait
-    holder.communicate("")  # the holder ends and lets go
+    # a wait would never have ended: only now does the holder let go
+    holder.communicate("")
     with exclusive(tmp_path):
         pass
 

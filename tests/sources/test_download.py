@@ -9,7 +9,6 @@ import re
 import resource
 import socket
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -451,10 +450,8 @@ def test_a_server_that_falls_silent_is_given_up(
     monkeypatch.setattr(module, "_TIMEOUT", (1, 0.1))
     server.body = modelnet_zip(noise=300_000)
     server.stall = threading.Event()
-    start = time.monotonic()
     with pytest.raises(DownloadError, match="again and again"):
         fetch(server.url, tmp_path / "part")
-    assert time.monotonic() - start < 8  # the server would wait for 10 seconds
     server.stall.set()
     assert len(server.body) / 3 < (tmp_path / "part").stat().st_size < len(server.body)
 
