@@ -11,7 +11,8 @@ from statistics import median
 import numpy as np
 from measure import arguments, save, table, use_cores
 
-from shapecnn.inference import Engine, ImagenetSettings, OpenVinoEngine, TorchEngine
+from shapecnn.inference import Engine, OpenVinoEngine, TorchEngine
+from shapecnn.models import ImagenetSettings
 
 CORES, SHAPES = 2, 30
 

@@ -15,7 +15,7 @@ import numpy as np
 from measure import arguments, save, table, use_cores
 
 from shapecnn.index import open_index, update_index
-from shapecnn.inference import ImagenetSettings
+from shapecnn.models import ImagenetSettings
 from shapecnn.retrieval.protocols import mvcnn
 
 

@@ -31,7 +31,7 @@ RENDERERS: tuple[str, ...] = get_args(Renderer)
 class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the settings as canonical JSON."""
@@ -47,7 +47,7 @@ class Settings(BaseModel):
         try:
             return cls(**options)
         except ValidationError as error:
-            raise UsageError(_explain(error, list(cls.model_fields))) from None
+            raise UsageError(_explain(error, cls)) from None
 
     def require_same(self, stored: dict[str, Any], where: str, rebuild: str) -> None:
         """Raise MismatchError unless ``stored`` (from :meth:`to_json`) holds these settings.
@@ -55,12 +55,7 @@ class Settings(BaseModel):
         The message names every differing key with both values and ends with ``rebuild``, the sentence that tells how
         to make ``where`` anew.
         """
-        if stored.get("hash") == self.digest():
-            return
-        asked = self.model_dump(mode="json")
-        keys = [k for k in sorted({*asked, *stored} - {"hash"}) if asked.get(k) != stored.get(k)]
-        differences = ", ".join(f"{k} is {stored.get(k)!r} there and {asked.get(k)!r} here" for k in keys)
-        raise MismatchError(f"{where} was made with other settings ({differences or 'damaged hash'}). {rebuild}")
+        require_same(self.to_json(), stored, where, rebuild)
 
 
 class ViewSettings(Settings):
@@ -119,6 +114,15 @@ def settings_hash(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str, rebuild: str) -> None:
+    """As :meth:`Settings.require_same`, of two sets of settings with their ``hash``."""
+    if stored.get("hash") == asked["hash"]:
+        return
+    keys = [k for k in sorted({*asked, *stored} - {"hash"}) if asked.get(k) != stored.get(k)]
+    differences = ", ".join(f"{k} is {stored.get(k)!r} there and {asked.get(k)!r} here" for k in keys)
+    raise MismatchError(f"{where} was made with other settings ({differences or 'damaged hash'}). {rebuild}")
+
+
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
     """``("views=20", "fit=view")`` → ``{"views": 20, "fit": "view"}``, values read as YAML."""
     values: dict[str, Any] = {}
@@ -133,16 +137,48 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
     return values
 
 
-def _explain(error: ValidationError, known: list[str]) -> str:
+def _explain(error: ValidationError, settings: type[Settings]) -> str:
     """One sentence for each thing that is wrong, with the nearest known key for an unknown one."""
     sentences = []
+    places = [item["loc"] for item in error.errors()]
     for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
+        if any(item["loc"] == place[: len(item["loc"])] != place for place in places):
+            continue  # what is wrong inside says it better
+        key, known = _locate(item["loc"], settings)
+        reason = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(key, known, n=1)
+            close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
             sentences.append(f"Unknown key {key!r}; {hint}")
+        elif item["type"] == "missing":
+            sentences.append(f"{key} is missing.")
+        elif isinstance(item["input"], str | int | float | None):
+            sentences.append(f"{key} = {item['input']!r}: {reason}.")
         else:
-            reason = item["msg"].removeprefix("Value error, ")
-            sentences.append(f"{key} = {item['input']!r}: {reason}." if key else f"{reason}.")
+            sentences.append(f"{key}: {reason}." if key else f"{reason}.")
     return " ".join(sentences)
+
+
+def _locate(place: tuple[int | str, ...], settings: type[Settings]) -> tuple[str, list[str]]:
+    """A place of pydantic's, which names the ``kind`` it went by too, as dotted key; and the keys known beside it."""
+    keys: list[str] = []
+    known: list[str] = []
+    members = [settings]
+    for part in place:
+        if isinstance(part, int):
+            keys.append(str(part))
+        elif len(members) > 1:
+            members = [member for member in members if part in get_args(member.model_fields["kind"].annotation)]
+        else:
+            fields = members[0].model_fields if members else {}
+            keys.append(part)
+            known = list(fields)
+            members = _members(fields[part].annotation) if part in fields else []
+    return ".".join(keys), known
+
+
+def _members(annotation: Any) -> list[type[Settings]]:
+    """The settings that an annotation allows."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return [annotation]
+    return [member for argument in get_args(annotation) for member in _members(argument)]

@@ -11,6 +11,7 @@
     ├── WorkerError             the process working on one shape died or ran out of time
     ├── MissingLibraryError     a Python package or system library is absent or broken
     ├── WeightsError            pretrained weights cannot be had
+    ├── TrainingError           the loss became no number
     ├── DownloadError           a server did not deliver what was asked
     ├── ArchiveError            a zip is unsafe or damaged
     ├── StoredDataError         an artefact, run or index on disk is damaged or from another version
@@ -87,6 +88,12 @@ class WeightsError(ShapecnnError):
     """Pretrained weights cannot be had."""
 
     kind = "weights"
+
+
+class TrainingError(ShapecnnError):
+    """A training went astray: its loss or its weights are no numbers."""
+
+    kind = "training"
 
 
 class DownloadError(ShapecnnError):

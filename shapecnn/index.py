@@ -1,6 +1,6 @@
 """The features of a collection, kept up to date and searched.
 
-An index is three files published as one: ``index.json`` (the model, how it was run, hashes of all three),
+An index is three files published as one: ``index.json`` (what made it, how that was run, hashes of all three),
 ``shapes.parquet`` and ``features.safetensors`` (N, D) float32 of unit length, rows in order of id. FAISS structures are
 built from the features when needed and never stored. Features computed by a run that was interrupted wait in a work
 folder for the next one.
@@ -17,7 +17,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,13 @@ from numpy.typing import NDArray
 
 from shapecnn import pool
 from shapecnn.collection import Shape, content_hash, list_shapes
+from shapecnn.config import Up
 from shapecnn.errors import MeshError, ShapecnnError, StoredDataError, UsageError, WorkerError
-from shapecnn.inference import Device, Engine, Feature, ImagenetSettings, Pictures, open_engine, require_device
+from shapecnn.inference import Device, Engine, Feature, open_engine, require_device, unit_length
+from shapecnn.inputs import Input, Looks
 from shapecnn.journal import Record, open_journal, read_journal
+from shapecnn.models import Model
+from shapecnn.origin import Origin
 from shapecnn.prepare import load_shape
 from shapecnn.storage import WORK, exclusive, json_bytes, publish, published, read_json, recover, sha256, table_bytes
 
@@ -54,7 +58,7 @@ class Index:
     """items[i] has features[i].  features: (N, D) float32 of unit length.  engine: what computed the latest of them,
     empty if there never was any."""
 
-    settings: ImagenetSettings
+    origin: Origin
     engine: dict[str, str]
     items: list[Item]
     features: NDArray[np.float32]
@@ -84,9 +88,10 @@ class Hit:
 def update_index(
     collection: Path,
     folder: Path,
-    settings: ImagenetSettings,
+    model: Model,
     *,
     command: str,
+    up: Up = "z",
     device: Device = "auto",
     workers: int | None = None,
     timeout: float = pool.TIMEOUT,
@@ -95,25 +100,28 @@ def update_index(
     """Make ``folder`` the index of ``collection``: new and changed meshes are computed, the rest is kept, what is gone
     leaves.
 
-    Raises CollectionError, MismatchError (other settings; ``command`` is what would build it anew), UsageError (no such
-    device) and BusyError before any work.
+    up: which axis is up in the meshes; @imagenet has it in its settings.
+
+    Raises CollectionError, MismatchError (another model or other settings; ``command`` is what would build it anew),
+    UsageError (no such device) and BusyError before any work.
     """
     started = time.monotonic()
     require_device(device)
     shapes = list_shapes(collection)
+    origin = Origin.of(model, up)
     with exclusive(folder):
         recover(folder)
         rebuild = f"To make it anew: rm -r {shlex.quote(str(folder))} && {command}"
         old = open_index(folder) if (folder / HEADER).exists() else None
         if old is not None:
-            settings.require_same(old.settings.to_json(), str(folder), rebuild)
+            origin.require(old.origin, str(folder), rebuild)
         scratch = folder / WORK
         header, records = read_journal(scratch)
         if header is not None and records:
-            settings.require_same(header, f"The unfinished index in {folder}", rebuild)
+            origin.require(Origin(**header), f"The unfinished index in {folder}", rebuild)
         known = _known_features(old, records)
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
-        computed = _compute(shapes, known, scratch, settings, device, workers, timeout, progress)
+        computed = _compute(shapes, known, scratch, model, origin, device, workers, timeout, progress)
         features = {
             shape_id: feature for shape_id, (sha, feature) in known.items() if computed.hashes.get(shape_id) == sha
         }
@@ -124,7 +132,7 @@ def update_index(
         engine = computed.engine or earlier
         size = next((len(feature) for feature in features.values()), 0)
         matrix = np.array([features[shape.id] for shape in kept], np.float32).reshape(len(kept), size)
-        _publish(folder, Index(settings, engine, items, matrix))
+        _publish(folder, Index(origin, engine, items, matrix))
         shutil.rmtree(scratch, ignore_errors=True)
     now = {item.id: item.sha256 for item in items}
     return Changes(
@@ -171,12 +179,9 @@ def _open(folder: Path) -> Index:
             raise StoredDataError(f"{folder / name} cannot be read ({error.strerror}). {remedy}") from None
         if sha256(contents[name]) != header["files"][name]:
             raise StoredDataError(f"{folder / name} is not what was written there (its hash differs). {remedy}")
-    try:
-        settings = ImagenetSettings.from_options(**{k: v for k, v in header["settings"].items() if k != "hash"})
-    except UsageError as error:
-        raise StoredDataError(f"{folder / HEADER} is of another version ({error}). {remedy}") from None
     rows = pyarrow.parquet.read_table(io.BytesIO(contents[SHAPES])).to_pylist()
-    return Index(settings, header["engine"], [Item(**row) for row in rows], load(contents[FEATURES])["features"])
+    origin = Origin(header["model"], header["settings"])
+    return Index(origin, header["engine"], [Item(**row) for row in rows], load(contents[FEATURES])["features"])
 
 
 def search(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
@@ -213,27 +218,26 @@ class _Computed:
 @dataclass(frozen=True, slots=True)
 class _Task:
     shape: Shape
-    settings: ImagenetSettings
+    seen: Input
+    up: Up
     known_sha: str | None
 
 
-def _draw(task: _Task) -> tuple[str, Pictures | None]:
-    """Runs in a worker: the hash of the mesh file and, unless that is known, its pictures."""
-    from shapecnn.views import draw_views
-
+def _draw(task: _Task) -> tuple[str, Looks | None]:
+    """Runs in a worker: the hash of the mesh file and, unless that is known, its pictures or grids."""
     data = task.shape.read()
     sha = content_hash(task.shape, data)
     if sha == task.known_sha:
         return sha, None
-    view_settings = task.settings.view_settings()
-    return sha, draw_views(load_shape(task.shape, data, view_settings), view_settings)
+    return sha, task.seen.draw(load_shape(task.shape, data, task.seen.drawing(task.up)))
 
 
 def _compute(
     shapes: list[Shape],
     known: dict[str, tuple[str, Feature]],
     scratch: Path,
-    settings: ImagenetSettings,
+    model: Model,
+    origin: Origin,
     device: Device,
     workers: int | None,
     timeout: float,
@@ -241,15 +245,18 @@ def _compute(
 ) -> _Computed:
     """Hash every mesh and compute the features of those not known, noting each as it is done."""
     result = _Computed({}, {}, {})
-    tasks = (_Task(shape, settings, known[shape.id][0] if shape.id in known else None) for shape in shapes)
+    tasks = (
+        _Task(shape, model.input, origin.up, known[shape.id][0] if shape.id in known else None) for shape in shapes
+    )
     engine: Engine | None = None
     with (
-        open_journal(scratch, settings.to_json()) as note,
+        open_journal(scratch, asdict(origin)) as note,
         closing(pool.run(_draw, tasks, workers=workers, timeout=timeout)) as results,
     ):
 
         def collect(engine: Engine) -> None:
-            for shape_id, feature in engine.finished():
+            for shape_id, output in engine.finished():
+                feature = unit_length(output.feature)
                 result.features[shape_id] = feature
                 note(_record(shape_id, result.hashes[shape_id], feature, engine))
 
@@ -261,12 +268,12 @@ def _compute(
             elif isinstance(outcome, ShapecnnError):  # not of this mesh, such as a missing library
                 raise outcome
             else:
-                result.hashes[shape.id], pictures = outcome
-                if pictures is not None:
+                result.hashes[shape.id], looks = outcome
+                if looks is not None:
                     if engine is None:
-                        engine = open_engine(settings, device)
+                        engine = open_engine(model, device)
                         result.engine = engine.description
-                    engine.start(shape.id, pictures)
+                    engine.start(shape.id, looks)
             if engine is not None:
                 collect(engine)
             progress(done, len(shapes))
@@ -299,8 +306,7 @@ def _publish(folder: Path, index: Index) -> None:
     contents = {SHAPES: table_bytes(Item, index.items), FEATURES: save({"features": index.features})}
     header = {
         "schema_version": FORMAT,
-        "model": "@imagenet",
-        "settings": index.settings.to_json(),
+        **asdict(index.origin),
         "engine": index.engine,
         "count": len(index.items),
         "feature_size": index.features.shape[1],

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from shapecnn.config import Up
-from shapecnn.errors import ShapecnnError
+from shapecnn.errors import MeshError
 from shapecnn.index import Hit, Index, search
-from shapecnn.inference import Device, Engine, open_engine, require_device
-from shapecnn.mesh import load_mesh
-from shapecnn.views import draw_views
+from shapecnn.inference import Device, unit_length
+from shapecnn.mesh_outputs import mesh_outputs
+from shapecnn.models import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,30 +22,21 @@ class Answer:
     path: str
     up: Up
     hits: list[Hit]
-    error: ShapecnnError | None = None
+    error: MeshError | None = None
 
 
-def answer_queries(index: Index, paths: Sequence[str], k: int, *, up: Up, device: Device = "auto") -> list[Answer]:
+def answer_queries(
+    index: Index, model: Model, paths: Sequence[str], k: int, *, up: Up, device: Device = "auto"
+) -> list[Answer]:
     """The ``k`` most similar shapes to each mesh file, in the order given. A file that cannot be used is an answer with
     an error.
 
-    Raises UsageError if CUDA is asked for and absent.
+    model: what the index was made with, ``index.origin.open()``.  Raises as :func:`mesh_outputs` does.
     """
-    require_device(device)
-    settings = index.settings.view_settings(up)
-    engine: Engine | None = None
-    errors: dict[int, ShapecnnError] = {}
-    hits: dict[int, list[Hit]] = {}
-    for number, path in enumerate(paths):
-        try:
-            pictures = draw_views(load_mesh(Path(path), up), settings)
-        except ShapecnnError as error:
-            errors[number] = error
-            continue
-        engine = engine or open_engine(index.settings, device)
-        engine.start(number, pictures)
-    if engine is not None:
-        engine.wait()
-        numbers, features = zip(*engine.finished(), strict=True)
-        hits = dict(zip(numbers, search(index, np.stack(features), k), strict=True))
-    return [Answer(path, up, hits.get(number, []), errors.get(number)) for number, path in enumerate(paths)]
+    outputs = mesh_outputs(model, paths, up=up, device=device)
+    features = [unit_length(output.feature) for output in outputs if not isinstance(output, MeshError)]
+    hits = iter(search(index, np.stack(features), k) if features else [])
+    return [
+        Answer(path, up, [], output) if isinstance(output, MeshError) else Answer(path, up, next(hits))
+        for path, output in zip(paths, outputs, strict=True)
+    ]

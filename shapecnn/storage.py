@@ -99,13 +99,16 @@ def json_bytes(value: Any) -> bytes:
 
 
 def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
-    """Instances of the dataclass ``row``, all of strings or None, as a Parquet file with a column for each field; the
-    same rows give the same bytes.
+    """Instances of the dataclass ``row``, of floats and of strings or None, as a Parquet file with a column for each
+    field; the same rows give the same bytes.
     """
     import pyarrow
     import pyarrow.parquet
 
-    schema = pyarrow.schema([(field.name, pyarrow.string()) for field in dataclasses.fields(row)])
+    schema = pyarrow.schema([
+        (field.name, pyarrow.float64() if field.type in ("float", float) else pyarrow.string())
+        for field in dataclasses.fields(row)
+    ])  # fmt: skip
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema), buffer)
     return buffer.getvalue()

@@ -11,8 +11,10 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from shapecnn.index import update_index
-from shapecnn.inference import Engine, ImagenetSettings, open_engine
+from shapecnn.inference import Engine, open_engine
+from shapecnn.models import ImagenetSettings
 from tests.meshes import write_solids
+from tests.runs import VOXELS, VOXRESNET, write_run
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of xdist share the cores; torch is yet to be imported
 
@@ -61,3 +63,15 @@ def solids_index(solids: Path, engine: Engine, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("index") / "solids"
     update_index(solids, folder, ImagenetSettings(), command="shapecnn index", device="cpu", workers=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def views_run(solids: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a multi-view network that knows :func:`solids`, not to be changed."""
+    return write_run(tmp_path_factory.mktemp("views") / "run", solids)
+
+
+@pytest.fixture(scope="session")
+def voxels_run(solids: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a volumetric network that knows :func:`solids`, not to be changed."""
+    return write_run(tmp_path_factory.mktemp("voxels") / "run", solids, VOXRESNET, VOXELS)

@@ -28,7 +28,8 @@ from safetensors.numpy import load_file
 from shapecnn import index as module
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
 from shapecnn.index import FEATURES, HEADER, SHAPES, Changes, Index, Item, open_index, search, update_index
-from shapecnn.inference import Engine, ImagenetSettings
+from shapecnn.inference import Engine
+from shapecnn.models import ImagenetSettings
 from shapecnn.storage import exclusive
 from tests.meshes import contents, write, write_ball, write_box, write_solids
 from tests.test_storage import _Crash, _crash_at

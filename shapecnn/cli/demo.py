@@ -35,7 +35,7 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
     """
     from shapecnn.config import ViewSettings, VoxelSettings
     from shapecnn.index import open_index, update_index
-    from shapecnn.inference import ImagenetSettings
+    from shapecnn.models import ImagenetSettings
     from shapecnn.prepare import Recipe, prepare
     from shapecnn.query import answer_queries
     from shapecnn.report.pages import query_page
@@ -75,7 +75,7 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
 
     clock = time.monotonic()
     mug = next(item for item in opened.items if item.label == "mug" and item.split == "test")
-    answers = answer_queries(opened, [mug.path], 12, up="z", device=device)
+    answers = answer_queries(opened, opened.origin.open(index), [mug.path], 12, up="z", device=device)
     write_atomic(page, query_page(answers, opened, str(index)).encode())
     mugs = sum(hit.item.label == "mug" for hit in answers[0].hits)
     note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", clock, page)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.answers import note_drawing
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar
 from shapecnn.cli.options import (
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
 @collection_argument
 @click.argument("index", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
-    "--model", default="@imagenet", show_default=True, help="@imagenet: a network trained on pictures, none on shapes."
+    "--model",
+    "model_name",
+    metavar="RUN",
+    default="@imagenet",
+    show_default=True,
+    help="A trained run; @imagenet is a network trained on pictures and on no shapes.",
 )
 @set_option
 @batch_options
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
 def command(
     collection: Path,
     index: Path,
-    model: str,
+    model_name: str,
     assignments: tuple[str, ...],
     device: Device,
     up: Up,
@@ -52,25 +58,25 @@ def command(
     \b
     Examples:
       shapecnn index meshes/ my-index --up y
+      shapecnn index meshes/ my-index --model my-run
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
     """
     from shapecnn import pool
 
     pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.config import parse_assignments
-    from shapecnn.errors import UsageError
     from shapecnn.index import update_index
-    from shapecnn.inference import ImagenetSettings
+    from shapecnn.models import open_model
 
-    if model != "@imagenet":
-        raise UsageError(f"There is no model {model!r}; known without training: @imagenet.")
-    settings = ImagenetSettings.from_assignments(up, parse_assignments(assignments))
+    model = open_model(model_name, parse_assignments(assignments), up)
+    note_drawing(model)
     with progress_bar("Indexing") as progress:
         done = update_index(
             collection,
             index,
-            settings,
+            model,
             command=command_line(),
+            up=up,
             device=device,
             workers=workers,
             timeout=timeout,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.answers import failure_json, note_drawing
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, say
 from shapecnn.cli.options import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the answers with pictures to one HTML file.",
 )
+@click.option("--model", "run", metavar="RUN", help="Where the run is that INDEX was made with, if it has moved.")
 @device_option
 @up_option
 @skip_errors_option
@@ -44,6 +46,7 @@ def command(
     meshes: tuple[str, ...],
     k: int,
     html: Path | None,
+    run: str | None,
     device: Device,
     up: Up,
     skip_errors: bool,
@@ -59,9 +62,11 @@ def command(
     from shapecnn.query import answer_queries
 
     opened = open_index(index)
-    if up != opened.settings.up:
-        say(f"Note: {index} was made with --up {opened.settings.up}; the queries are read with --up {up}.")
-    answers = answer_queries(opened, meshes, k, up=up, device=device)
+    model = opened.origin.open(index, run)
+    note_drawing(model)
+    if up != opened.origin.up:
+        say(f"Note: {index} was made with --up {opened.origin.up}; the queries are read with --up {up}.")
+    answers = answer_queries(opened, model, meshes, k, up=up, device=device)
     if html is not None:
         from shapecnn.report.pages import query_page
         from shapecnn.storage import write_atomic
@@ -75,8 +80,7 @@ def command(
 
 def _json(answer: Answer) -> dict[str, object]:
     if answer.error is not None:
-        error = {"kind": answer.error.kind, "message": str(answer.error)}
-        return {"schema_version": SCHEMA_VERSION, "path": answer.path, "error": error}
+        return failure_json(answer.path, answer.error)
     results = [
         {"id": hit.item.id, "path": hit.item.path, "label": hit.item.label, "score": hit.score} for hit in answer.hits
     ]

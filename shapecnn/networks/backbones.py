@@ -11,34 +11,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from shapecnn.errors import UsageError, WeightsError
-from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE, Weights
+from shapecnn.networks.network import Part
+from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
     """A network from pictures to features, and what it expects of pictures.
 
-    network: (N, 3, S, S) float, normalized → (N, feature_size).  mean, std: of the three channels, for values in [0,
-    1]. size: the S it was trained on, in pixels.
+    parts: name and module, one after the other (N, 3, S, S) float, normalized → (N, feature_size); a network whose
+    insides are not known here is one part.  mean, std: of the three channels, for values in [0, 1].  size: the S it was
+    trained on, in pixels.
     """
 
     name: str
-    network: nn.Module
+    parts: tuple[Part, ...]
     feature_size: int
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
 
-def build_backbone(name: str = DEFAULT_BACKBONE, weights: Weights = "imagenet") -> Backbone:
-    """The backbone called ``name`` in timm or torchvision, with ImageNet weights or freshly initialized.
+def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> Backbone:
+    """The backbone called ``name`` in timm or torchvision, freshly initialized (``none``), with ImageNet weights
+    (``imagenet``), or with those in a file: a state dict as .safetensors, or as torch saves it (.pt, .pth).
 
-    Raises UsageError for an unknown name, WeightsError if the weights cannot be had.
+    Raises UsageError for an unknown name or file, WeightsError if the weights cannot be had.
     """
     import timm
 
@@ -58,7 +62,7 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: Weights = "imagenet") 
     raise UsageError(f"There is no backbone {name!r} in timm or torchvision. {hint}")
 
 
-def _from_timm(name: str, weights: Weights) -> Backbone:
+def _from_timm(name: str, weights: str) -> Backbone:
     import timm
 
     fetch = weights == "imagenet" and name not in OFFLINE
@@ -71,9 +75,10 @@ def _from_timm(name: str, weights: Weights) -> Backbone:
         network.load_state_dict(_packaged_weights(name, network.state_dict()))
     expects = network.pretrained_cfg
     network.reset_classifier(0)
+    _load_file(network, name, weights)
     return Backbone(
         name,
-        network.eval(),
+        _parts_of_timm(network.eval()),
         network.head_hidden_size,
         expects["input_size"][-1],
         tuple(expects["mean"]),
@@ -116,7 +121,7 @@ def _packaged_weights(name: str, own: dict[str, Tensor]) -> dict[str, Tensor]:
     return dict(zip(own, state.values(), strict=True))
 
 
-def _from_torchvision(name: str, weights: Weights) -> Backbone:
+def _from_torchvision(name: str, weights: str) -> Backbone:
     import torchvision
 
     try:
@@ -130,8 +135,75 @@ def _from_torchvision(name: str, weights: Weights) -> Backbone:
     last, layer = linear[-1]
     owner, _, attribute = last.rpartition(".")
     setattr(network.get_submodule(owner), attribute, nn.Identity())
+    _load_file(network, name, weights)
     size = chosen.transforms().crop_size[0] if chosen is not None else 224
-    return Backbone(name, network.eval(), layer.in_features, size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    parts = _parts_of_torchvision(network.eval())
+    return Backbone(name, parts, layer.in_features, size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def _parts_of_timm(network: Any) -> tuple[Part, ...]:
+    """Stages in order; the last one ends in the pooling of pixels, in VGG in the fully connected layers."""
+    from timm.models.efficientnet import EfficientNet
+    from timm.models.resnet import ResNet
+    from timm.models.vgg import VGG
+
+    if type(network) is EfficientNet:
+        blocks = [(f"block{i}", block) for i, block in enumerate(network.blocks)]
+        first = nn.Sequential(network.conv_stem, network.bn1)
+        last = nn.Sequential(network.conv_head, network.bn2, network.global_pool)
+        return ("first", first), *blocks, ("last", last)
+    if type(network) is ResNet:
+        first = nn.Sequential(network.conv1, network.bn1, network.act1, network.maxpool)
+        layers = [(f"layer{i}", getattr(network, f"layer{i}")) for i in range(1, 5)]
+        return ("first", first), *layers, ("last", network.global_pool)
+    if type(network) is VGG:
+        return *_stages(network.features), ("last", nn.Sequential(network.pre_logits, network.head))
+    return (("whole", network),)
+
+
+def _parts_of_torchvision(network: Any) -> tuple[Part, ...]:
+    from torchvision.models import AlexNet
+
+    if isinstance(network, AlexNet):
+        last = nn.Sequential(network.avgpool, nn.Flatten(), network.classifier)
+        return *_stages(network.features), ("last", last)
+    return (("whole", network),)
+
+
+def _stages(convolutions: nn.Sequential) -> list[Part]:
+    """Cut behind every pooling of pixels, which is what the last one ends in."""
+    ends = [i + 1 for i, layer in enumerate(convolutions) if isinstance(layer, nn.MaxPool2d)]
+    starts = [0, *ends[:-1]]
+    return [(f"stage{i}", convolutions[start:end]) for i, (start, end) in enumerate(zip(starts, ends, strict=True))]
+
+
+def _load_file(network: nn.Module, name: str, weights: str) -> None:
+    """Load weights from a file, if that is what they are, into a network without its classifier."""
+    import torch
+    from safetensors.torch import load_file
+
+    if weights in ("imagenet", "none"):
+        return
+    if not Path(weights).is_file():
+        raise UsageError(f"weights: {weights!r} is neither imagenet nor none, and no such file exists.")
+    try:
+        plain = weights.endswith(".safetensors")
+        state = load_file(weights) if plain else torch.load(weights, weights_only=True, map_location="cpu")
+        state = state.get("state_dict", state)
+        own = network.state_dict()
+        fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
+    except Exception as error:  # a file of anything fails in any way
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise WeightsError(
+            f"The weights in {weights} cannot be read ({reason}); give a state dict of {name}."
+        ) from None
+    missing = [key for key in own if key not in fitting]
+    if missing:
+        raise WeightsError(
+            f"{weights} does not hold the weights of {name}: {len(missing)} of {len(own)} tensors are missing or of "
+            f"another shape, such as {missing[0]}."
+        )
+    network.load_state_dict(fitting)
 
 
 def _no_weights(name: str, error: Exception) -> WeightsError:

@@ -10,39 +10,57 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from shapecnn.errors import UsageError
 from shapecnn.networks.backbones import Backbone
+from shapecnn.networks.network import Pooling, ShapeNetwork
 
-Pooling = Literal["max", "mean"]
 
+class Grey(nn.Module):
+    """Grey pictures (N, S, S) uint8 as the three normalized channels (N, 3, S, S) a backbone was trained on."""
 
-class MVCNN(nn.Module):
-    """Views (B, V, S, S) uint8, grey, to features (B, D): stem, then view pooling.
-
-    pooling: element-wise over views, ``max`` as in the paper or ``mean``. Any number of views, at any time.
-    """
-
-    def __init__(self, backbone: Backbone, pooling: Pooling = "max") -> None:
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
         super().__init__()
-        self.backbone = backbone.network
-        self.pooling = pooling
-        self.feature_size = backbone.feature_size
-        mean, std = torch.tensor(backbone.mean), torch.tensor(backbone.std)
-        self.register_buffer("scale", (1 / (255 * std)).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("shift", (-mean / std).view(1, 3, 1, 1), persistent=False)
+        means, stds = torch.tensor(mean), torch.tensor(std)
+        self.register_buffer("scale", (1 / (255 * stds)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", (-means / stds).view(1, 3, 1, 1), persistent=False)
         self.scale: Tensor
         self.shift: Tensor
 
-    def stem(self, views: Tensor) -> Tensor:
-        """(B, V, S, S) uint8 → the activations of each view, (B, V, D)."""
-        batch, count, height, width = views.shape
-        grey = views.reshape(batch * count, 1, height, width).to(self.scale.dtype)
-        activations: Tensor = self.backbone(grey * self.scale + self.shift)
-        return activations.reshape(batch, count, self.feature_size)
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(N, S, S) uint8 → (N, 3, S, S) float."""
+        return pictures[:, None].to(self.scale.dtype) * self.scale + self.shift
 
-    def pool(self, activations: Tensor) -> Tensor:
-        """(B, V, D) → (B, D)."""
-        return activations.amax(dim=1) if self.pooling == "max" else activations.mean(dim=1)
 
-    def forward(self, views: Tensor) -> Tensor:
-        """Views (B, V, S, S) uint8 → features (B, D)."""
-        return self.pool(self.stem(views))
+def mvcnn(
+    backbone: Backbone,
+    *,
+    classes: int = 0,
+    pooling: Pooling = "max",
+    pool_at: Literal["early", "late"] = "late",
+    dropout: float = 0.0,
+) -> ShapeNetwork:
+    """Views (B, V, S, S) uint8, grey, to logits and features.
+
+    pooling: element-wise over views, ``max`` as in the paper or ``mean``.  pool_at: ``late``, of features, or
+    ``early``, before the backbone's last part, where the paper has it in VGG-M: between the convolutions and the rest.
+
+    Raises UsageError if a backbone known only as a whole is to be pooled early.
+    """
+    parts, tail = list(backbone.parts), nn.Module()
+    if pool_at == "late":
+        tail = nn.Identity()
+    elif len(parts) > 1:
+        tail = parts.pop()[1]
+    else:
+        raise UsageError(
+            f"{backbone.name} is not known in parts, so that views cannot be pooled inside: pool_at: late."
+        )
+    return ShapeNetwork(
+        Grey(backbone.mean, backbone.std),
+        parts,
+        tail,
+        feature_size=backbone.feature_size,
+        classes=classes,
+        pooling=pooling,
+        dropout=dropout,
+    )

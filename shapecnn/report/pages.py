@@ -40,7 +40,8 @@ class _Section:
 def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
     """HTML: each query with its views, and below it each result with its views, label and similarity.
 
-    All are drawn anew from their mesh files; one that is gone or has changed keeps its place without pictures.
+    All are drawn anew from their mesh files, also where the model sees grids; one that is gone or has changed
+    keeps its place without pictures.
     """
     import jinja2
 
@@ -51,27 +52,24 @@ def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
             sections.append(_Section(_Card(None, answer.path, f"could not be used: {answer.error}"), []))
             continue
         path = Path(answer.path)
-        query = _Card(_draw(Shape(path.name, None, None, path), _settings(index, answer.up)), path.name, answer.path)
+        query = _Card(_draw(Shape(path.name, None, None, path), answer.up), path.name, answer.path)
         cards = []
         for hit in answer.hits:
             item = hit.item
             if item.id not in drawn:
-                drawn[item.id] = _draw(_shape_of(item), _settings(index, index.settings.up), item.sha256)
+                drawn[item.id] = _draw(_shape_of(item), index.origin.up, item.sha256)
             cards.append(_Card(drawn[item.id], item.id, item.path, f"{hit.score:.3f}", item.label))
         sections.append(_Section(query, cards))
     template = resources.files("shapecnn.report").joinpath("query.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(template).render(
-        sections=sections, index=name, settings=index.settings, count=len(index.items)
+        sections=sections, index=name, model=index.origin.description, count=len(index.items)
     )
 
 
-def _settings(index: Index, up: Up) -> ViewSettings:
-    return index.settings.view_settings(up).model_copy(update={"size": PICTURE})
-
-
-def _draw(shape: Shape, settings: ViewSettings, sha: str | None = None) -> str | None:
+def _draw(shape: Shape, up: Up, sha: str | None = None) -> str | None:
     """Some of the views side by side, as the base64 text of a PNG; None if the file, with this hash, is gone."""
+    settings = ViewSettings(size=PICTURE, up=up)
     try:
         data = shape.read()
         if sha is not None and content_hash(shape, data) != sha:
@@ -79,7 +77,7 @@ def _draw(shape: Shape, settings: ViewSettings, sha: str | None = None) -> str |
         pictures = draw_views(load_shape(shape, data, settings), settings)
     except ShapecnnError:
         return None
-    chosen = pictures[:: max(1, len(pictures) // SHOWN_VIEWS)][:SHOWN_VIEWS]
+    chosen = pictures[:: len(pictures) // SHOWN_VIEWS]
     return base64.b64encode(png(np.concatenate(list(chosen), axis=1))).decode()
 
 

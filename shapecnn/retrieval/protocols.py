@@ -6,9 +6,10 @@ of rows. Items are relevant if they bear the query's label; queries without any 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from shapecnn.retrieval.shrec16 import CUTOFF, Shrec16, average, cut, query_scor
 
 _BLOCK = 1 << 21  # similarities held at a time
 
-_METRICS: dict[str, Callable[[Ranks, metrics.Counts], metrics.Scores]] = {
-    "mAP": metrics.average_precision,
+Metric = Callable[[Ranks, metrics.Counts], metrics.Scores]
+
+_METRICS: dict[str, Metric] = {
     "AUC": metrics.interpolated_average_precision,
     "NN": metrics.nearest_neighbour,
     "FT": metrics.first_tier,
@@ -39,7 +41,8 @@ class Retrieval:
 
     queries: those measured.  queries_skipped: those without any relevant item.  gallery: the length of a query's list.
     self_included: whether that holds the query.  ap_rule: what mAP is the mean of.  pr11: interpolated precision at
-    recall 0, 0.1 … 1.  shrec16: of that protocol only.  The others are explained in ``metrics``.
+    recall 0, 0.1 … 1.  shrec16: of that protocol only.  average_precisions: what mAP is the mean of, for each query in
+    order of rows; None for those skipped.  The others are explained in ``metrics``.
     """
 
     protocol: str
@@ -58,6 +61,13 @@ class Retrieval:
     NDCG: float | None
     pr11: list[float] | None
     shrec16: Shrec16 | None
+    average_precisions: list[float | None]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, without those of each query."""
+        figures = asdict(self)
+        del figures["average_precisions"]
+        return figures
 
 
 def mvcnn(features: NDArray[np.floating], labels: Sequence[str]) -> Retrieval:
@@ -79,8 +89,8 @@ def shapenets(features: NDArray[np.floating], labels: Sequence[str]) -> Retrieva
     shapes, rotations, size = features.shape
     items = _items(features.reshape(shapes * rotations, size), [label for label in labels for _ in range(rotations)])
     rule = "mean of interpolated precision at each relevant rank, full list"
-    figures = _measure("shapenets", items, items, self_included=True, ap_rule=rule)
-    return replace(figures, mAP=figures.AUC)
+    average_precision = metrics.interpolated_average_precision
+    return _measure("shapenets", items, items, self_included=True, ap_rule=rule, average_precision=average_precision)
 
 
 def train_gallery(
@@ -127,6 +137,7 @@ def _measure(
     gallery: _Items,
     *,
     ap_rule: str,
+    average_precision: Metric = metrics.average_precision,
     leave_out: bool = False,
     self_included: bool = False,
     cut_lists: bool = False,
@@ -138,7 +149,8 @@ def _measure(
     )
     relevant = np.bincount(classes, minlength=len(codes))[query_classes] - leave_out
     rows = np.flatnonzero(relevant > 0)
-    scores: dict[str, list[metrics.Scores]] = {name: [] for name in _METRICS}
+    measured = {"mAP": average_precision, **_METRICS}
+    scores: dict[str, list[metrics.Scores]] = {name: [] for name in measured}
     cut_scores = [np.empty((0, 5))]
     for start in range(0, len(rows), step := max(1, _BLOCK // max(len(classes), 1))):
         block = rows[start : start + step]
@@ -148,8 +160,11 @@ def _measure(
         if cut_lists:
             ranks, counts = cut(ranks, counts)
             cut_scores.append(query_scores(ranks, counts, len(classes)))
-        for name, metric in _METRICS.items():
+        for name, metric in measured.items():
             scores[name].append(metric(ranks, counts))
+    average_precisions: list[float | None] = [None] * len(query_classes)
+    for row, value in zip(rows.tolist(), itertools.chain(*scores["mAP"]), strict=True):
+        average_precisions[row] = float(value)
     return Retrieval(
         protocol=protocol,
         queries=len(rows),
@@ -158,5 +173,6 @@ def _measure(
         self_included=self_included,
         ap_rule=ap_rule,
         shrec16=average(np.concatenate(cut_scores), query_classes[rows]) if cut_lists else None,
+        average_precisions=average_precisions,
         **{name: np.concatenate(parts).mean(axis=0).tolist() if parts else None for name, parts in scores.items()},
     )

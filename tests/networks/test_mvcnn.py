@@ -1,4 +1,4 @@
-"""The multi-view network: order and number of views, pooling against a loop, pictures normalized as by torchvision."""
+"""The multi-view network: pictures normalized as by torchvision, views pooled early or late."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.functional import normalize
 
-from shapecnn.networks.backbones import Backbone
-from shapecnn.networks.mvcnn import MVCNN, Pooling
+from shapecnn.errors import UsageError
+from shapecnn.networks.backbones import Backbone, build_backbone
+from shapecnn.networks.mvcnn import Grey, mvcnn
+from shapecnn.networks.network import Pooling
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SIDE, FEATURES = 6, 5
+SIDE = 32
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +26,9 @@ def no_gradients() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    """A small network of random weights that tells every pixel and channel from the others."""
+    """A small one of random weights, known in parts."""
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, FEATURES), nn.Tanh())
-    return Backbone("toy", network.eval(), FEATURES, SIDE, MEAN, STD)
+    return build_backbone("test_resnet", "none")
 
 
 @pytest.fixture
@@ -37,55 +38,68 @@ def views() -> Tensor:
     return torch.randint(0, 256, (2, 12, SIDE, SIDE), dtype=torch.uint8, generator=generator)
 
 
-@pytest.mark.parametrize("pooling", ["max", "mean"])
-def test_the_order_of_views_does_not_matter(backbone: Backbone, views: Tensor, pooling: Pooling) -> None:
-    network = MVCNN(backbone, pooling)
-    shuffled = views[:, torch.randperm(12, generator=torch.Generator().manual_seed(2))]
-    torch.testing.assert_close(network(shuffled), network(views))
-    assert not torch.allclose(network(views.flip(0)), network(views))  # that of shapes does
-
-
-@pytest.mark.parametrize("pooling", ["max", "mean"])
-@pytest.mark.parametrize("count", [1, 7, 80])
-def test_any_number_of_views_goes_through_one_network(backbone: Backbone, pooling: Pooling, count: int) -> None:
-    same = torch.full((1, count, SIDE, SIDE), 100, dtype=torch.uint8)
-    network = MVCNN(backbone, pooling)
-    assert network(same).shape == (1, FEATURES)
-    torch.testing.assert_close(network(same), network(same[:, :1]))
-
-
-@pytest.mark.parametrize("pooling", ["max", "mean"])
-def test_pooling_is_the_loop_over_views(backbone: Backbone, views: Tensor, pooling: Pooling) -> None:
-    network = MVCNN(backbone, pooling)
-    features = network(views)
-    activations = network.stem(views)
-    assert activations.shape == (2, 12, FEATURES)
-    for shape in range(2):
-        for feature in range(FEATURES):
-            column = [float(activations[shape, view, feature]) for view in range(12)]
-            expected = max(column) if pooling == "max" else sum(column) / 12
-            assert float(features[shape, feature]) == pytest.approx(expected, abs=1e-6)
-
-
-def test_forward_pools_after_the_stem(backbone: Backbone, views: Tensor) -> None:
-    network = MVCNN(backbone, "max")
-    assert torch.equal(network(views), network.pool(network.stem(views)))
-    for shape in range(2):
-        for view in range(12):
-            alone = network.stem(views[shape : shape + 1, view : view + 1])[0, 0]
-            torch.testing.assert_close(network.stem(views)[shape, view], alone)
+def features_of(backbone: Backbone, pictures: Tensor) -> Tensor:
+    """(N, S, S) uint8 through the whole backbone, normalized by torchvision."""
+    x = normalize((pictures[:, None].float() / 255).expand(-1, 3, -1, -1), list(MEAN), list(STD))
+    for _, part in backbone.parts:
+        x = part(x)
+    return x
 
 
 def test_pictures_are_normalized_as_torchvision_does(views: Tensor) -> None:
-    pixels = Backbone("pixels", nn.Flatten(), 3 * SIDE * SIDE, SIDE, MEAN, STD)
-    seen = MVCNN(pixels).stem(views).reshape(2, 12, 3, SIDE, SIDE)
-    for shape in range(2):
-        for view in range(12):
-            rgb = (views[shape, view].float() / 255).expand(3, SIDE, SIDE)
-            torch.testing.assert_close(seen[shape, view], normalize(rgb, list(MEAN), list(STD)), atol=1e-6, rtol=0)
+    for picture, seen in zip(views[0], Grey(MEAN, STD)(views[0]), strict=True):
+        rgb = (picture.float() / 255).expand(3, SIDE, SIDE)
+        torch.testing.assert_close(seen, normalize(rgb, list(MEAN), list(STD)), atol=1e-6, rtol=0)
 
 
-def test_the_state_is_that_of_the_backbone_alone(backbone: Backbone) -> None:
-    network = MVCNN(backbone)
-    assert list(network.state_dict()) == [f"backbone.{key}" for key in backbone.network.state_dict()]
-    assert network.feature_size == FEATURES
+@pytest.mark.parametrize("pooling", ["max", "mean"])
+def test_late_pooling_is_that_of_the_features_of_each_view(backbone: Backbone, views: Tensor, pooling: Pooling) -> None:
+    assert (backbone.mean, backbone.std) == (MEAN, STD)
+    each = features_of(backbone, views.flatten(0, 1)).unflatten(0, (2, 12))
+    expected = each.max(dim=1).values if pooling == "max" else each.mean(dim=1)
+    _, features = mvcnn(backbone, pooling=pooling).eval()(views)
+    assert features.shape == (2, backbone.feature_size)
+    torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean"])
+def test_early_pooling_is_before_the_last_part(backbone: Backbone, views: Tensor, pooling: Pooling) -> None:
+    front = Backbone("front", backbone.parts[:-1], 0, SIDE, MEAN, STD)
+    maps = features_of(front, views.flatten(0, 1)).unflatten(0, (2, 12))
+    pooled = maps.max(dim=1).values if pooling == "max" else maps.mean(dim=1)
+    expected = backbone.parts[-1][1](pooled)
+    network = mvcnn(backbone, pooling=pooling, pool_at="early").eval()
+    torch.testing.assert_close(network(views)[1], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_early_and_late_agree_on_one_view_and_differ_on_twelve(backbone: Backbone, views: Tensor) -> None:
+    early, late = (mvcnn(backbone, pool_at=where).eval() for where in ("early", "late"))
+    torch.testing.assert_close(early(views[:, :1])[1], late(views[:, :1])[1])
+    assert not torch.allclose(early(views)[1], late(views)[1], rtol=0.01)
+
+
+@pytest.mark.parametrize("name", ["vgg11", "alexnet"])
+def test_the_fully_connected_layers_follow_early_pooling(name: str) -> None:
+    """As the paper has it in VGG-M: the largest activation of the convolutions, then all the rest."""
+    backbone = build_backbone(name, "none")
+    network = mvcnn(backbone, classes=3, pool_at="early").eval()
+    assert list(network.parts) == [key for key, _ in backbone.parts[:-1]]
+    linear = [layer for layer in network.tail.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+    assert len(linear) == 2
+    assert not [layer for layer in network.parts.modules() if isinstance(layer, nn.Linear)]
+
+
+def test_a_backbone_known_as_a_whole_is_pooled_late_alone() -> None:
+    backbone = build_backbone("test_vit", "none")
+    assert len(backbone.parts) == 1
+    with pytest.raises(UsageError, match=r"test_vit is not known in parts.* pool_at: late"):
+        mvcnn(backbone, pool_at="early")
+    _, features = mvcnn(backbone).eval()(torch.zeros((1, 2, backbone.size, backbone.size), dtype=torch.uint8))
+    assert features.shape == (1, backbone.feature_size)
+
+
+def test_what_is_stored_is_parts_and_classifier(backbone: Backbone) -> None:
+    """Mean and deviation belong to the backbone's name and are not among the weights."""
+    keys = list(mvcnn(backbone, classes=3).state_dict())
+    own = [f"parts.{name}.{key}" for name, part in backbone.parts for key in part.state_dict()]
+    assert keys == [*own, "classifier.weight", "classifier.bias"]

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from shapecnn.index import Index, open_index, update_index
-from shapecnn.inference import ImagenetSettings
+from shapecnn.models import ImagenetSettings
 from shapecnn.query import Answer, answer_queries
 from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
 from tests.meshes import write_ball

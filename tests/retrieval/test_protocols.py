@@ -329,3 +329,21 @@ def test_features_that_are_not_finite_are_refused() -> None:
 def test_labels_must_match() -> None:
     with pytest.raises(ValueError, match="3 features but 2 labels"):
         mvcnn(directions(0, 1, 2), ["a", "a"])
+
+
+def test_average_precisions_are_those_of_the_queries() -> None:
+    features, labels = directions(0, 10, 50, 60, 90), ["a", "b", "a", "b", "alone"]
+    for figures in together(*random(20, 3)):
+        precisions = [value for value in figures.average_precisions if value is not None]
+        assert len(precisions) == figures.queries
+        assert len(figures.average_precisions) == figures.queries + figures.queries_skipped
+        assert np.mean(precisions) == pytest.approx(figures.mAP)
+        assert figures.to_json().keys() == asdict(figures).keys() - {"average_precisions"}
+    lists = [
+        hits(f, label, features, labels, without=q) for q, (f, label) in enumerate(zip(features, labels, strict=True))
+    ]
+    expected = [average_precision_score(x, range(4, 0, -1)) if any(x) else None for x in lists]
+    assert mvcnn(features, labels).average_precisions == pytest.approx(expected)
+    _, turned, _, plain = together(*random(20, 3))
+    assert np.mean(turned.average_precisions) == pytest.approx(turned.AUC)
+    assert np.mean(plain.average_precisions) < turned.AUC  # which interpolates

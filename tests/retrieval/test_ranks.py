@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shapecnn.errors import ShapecnnError
-from shapecnn.retrieval.ranks import relevant_ranks, unit_rows
+from shapecnn.retrieval.ranks import nearest, relevant_ranks, unit_rows
 from tests.retrieval.cases import directions, hits, items
 
 
@@ -69,3 +69,19 @@ def test_rows_become_unit_vectors_of_float64_and_zeros_stay() -> None:
 def test_features_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ShapecnnError, match="row 1 is not finite"):
         unit_rows(np.array([[1, 0], [value, 0]], np.float32))
+
+
+@settings(max_examples=50)
+@given(items(least=1), st.integers(1, 15), st.booleans())
+def test_the_nearest_are_the_head_of_the_list(
+    case: tuple[NDArray[np.float32], list[str]], count: int, leave_out: bool
+) -> None:
+    features, labels = case
+    unit = unit_rows(features)
+    rows = np.arange(len(features))
+    found, similarities = nearest(unit, unit, rows if leave_out else np.full_like(rows, -1), count)
+    for query, label in enumerate(labels):
+        expected = hits(features[query], label, features, labels, without=query if leave_out else -1)[:count]
+        assert [labels[row] == label for row in found[query]] == expected
+        assert (query in found[query]) <= (not leave_out)
+        assert similarities[query] == pytest.approx(unit[found[query]] @ unit[query], abs=1e-9)

@@ -1,0 +1,206 @@
+"""A run on disk: weights, classes and what the network sees. Nothing that runs code is loaded.
+
+``model.json`` and ``model.safetensors`` are published together, the former with hashes of both.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from shapecnn import __version__
+from shapecnn.artefacts import Entry
+from shapecnn.config import settings_hash
+from shapecnn.datasets import Artefacts
+from shapecnn.errors import StoredDataError, UsageError
+from shapecnn.experiment import Experiment, NetworkSettings
+from shapecnn.inputs import Input
+from shapecnn.storage import json_bytes, published, read_json, sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from shapecnn.networks.network import ShapeNetwork
+
+FORMAT = 1
+WEIGHTS, MODEL, CONFIG, SPLIT, METRICS = "model.safetensors", "model.json", "config.yaml", "split.json", "metrics.jsonl"
+RESUME = "resume"  # what an unfinished training needs to go on; only ``train --resume`` opens it
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trained network, opened but not yet loaded; a :class:`shapecnn.models.Model`.
+
+    held_out: ids of its train and val.  weights: SHA-256 of the weights' file.
+    """
+
+    folder: Path
+    network: NetworkSettings
+    classes: tuple[str, ...]
+    input: Input
+    held_out: Mapping[Literal["train", "val"], frozenset[str]]
+    weights: str
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """Its folder, as given."""
+        return str(self.folder)
+
+    @property
+    def identity(self) -> str:
+        """That of its weights, and of the network they are in."""
+        return f"{self.weights} {self.network.digest()} {len(self.classes)} {self.input.side}"
+
+    def to_json(self) -> dict[str, Any]:
+        """All that decides its features, with a ``hash`` of it."""
+        described = {
+            "kind": "run",
+            "weights": self.weights,
+            "network": self.network.model_dump(mode="json"),
+            "input": self.input.to_json(),
+        }
+        return {**described, "hash": settings_hash(described)}
+
+    def split(self, artefacts: Artefacts, name: Literal["train", "val", "test"]) -> list[Entry]:
+        """Train and val by the ids the run was trained and validated on, test as the data names it."""
+        if name == "test":
+            return artefacts.select("test")
+        entries = [entry for entry in artefacts.entries if entry.id in self.held_out[name]]
+        missing = len(self.held_out[name]) - len(entries)
+        if missing:
+            raise UsageError(
+                f"{artefacts.folder} lacks {missing} of the {len(self.held_out[name])} shapes of {name} that "
+                f"{self.folder} was trained with. Use the data it was trained on, or --split test."
+            )
+        return entries
+
+    def build(self) -> ShapeNetwork:
+        """The network with its weights, in float32, ready to infer.  Raises StoredDataError if they are damaged."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        from shapecnn.networks.build import build_network
+
+        content = _weights(self.folder, self.weights)
+        untrained = {"weights": "none"} if self.network.kind == "mvcnn" else {}
+        network = build_network(self.network.model_copy(update=untrained), self.input.side, len(self.classes))
+        try:
+            network.load_state_dict(load(content))
+        except (SafetensorError, RuntimeError) as error:
+            raise _altered(self.folder, f"{WEIGHTS} does not fit {MODEL}: {str(error).splitlines()[0]}") from None
+        return network.eval()
+
+
+def open_run(folder: Path) -> Run:
+    """The run in ``folder``, its files checked against their hashes.
+
+    Raises UsageError if there is none or it is unfinished, StoredDataError if it is damaged or of another version.
+    """
+    if not published(folder, MODEL).exists():
+        if (folder / RESUME).exists():
+            raise UsageError(
+                f"The training in {folder} is unfinished. To go on: shapecnn train {shlex.quote(str(folder / CONFIG))} "
+                f"--data DIR --out {shlex.quote(str(folder))} --resume"
+            )
+        out = shlex.quote(str(folder))
+        raise UsageError(f"There is no run at {folder}. To train one: shapecnn train CONFIG --data DIR --out {out}")
+    described = read_json(published(folder, MODEL))
+    if not isinstance(described, dict) or described.get("schema_version") != FORMAT:
+        version = described.get("schema_version") if isinstance(described, dict) else None
+        raise StoredDataError(
+            f"{folder / MODEL} is of version {version!r}, and this shapecnn reads {FORMAT}. Use the shapecnn that made "
+            f"it, or train the run again."
+        )
+    digest = described.pop("hash", None)
+    if digest != settings_hash(described):
+        raise _altered(folder, f"the hash of {MODEL} is another")
+    try:
+        split = published(folder, SPLIT).read_bytes()
+    except OSError as error:
+        raise StoredDataError(f"{folder / SPLIT} cannot be read ({error.strerror}). Train the run again.") from None
+    if sha256(split) != described["files"][SPLIT]:
+        raise _altered(folder, f"the hash of {SPLIT} is another")
+    _weights(folder, described["files"][WEIGHTS])  # an engine converted earlier would never look at them
+    ids = json.loads(split)
+    try:
+        network: NetworkSettings = TypeAdapter(NetworkSettings).validate_python(described["network"])
+    except ValidationError as error:
+        raise StoredDataError(
+            f"{folder / MODEL} names a network that this shapecnn does not know ({error.errors()[0]['msg']}). Use the "
+            f"shapecnn that made it: {described['versions']['shapecnn']}."
+        ) from None
+    return Run(
+        folder,
+        network,
+        tuple(described["classes"]),
+        Input.of(described["input"], getattr(network, "turns", 1)),
+        {"train": frozenset(ids["train"]), "val": frozenset(ids["val"])},
+        described["files"][WEIGHTS],
+        digest,
+    )
+
+
+def run_bytes(
+    experiment: Experiment,
+    network: ShapeNetwork,
+    classes: Sequence[str],
+    seen: Input,
+    ids: Mapping[str, Sequence[str]],
+    data: Mapping[str, Any],
+) -> dict[str, bytes]:
+    """The files of a finished run, to be published together.
+
+    ids: of train and val.  data: what it was trained on, for people and for reports.
+    """
+    from safetensors.torch import save
+
+    state: dict[str, Tensor] = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
+    files = {WEIGHTS: save(state), SPLIT: json_bytes({name: list(ids[name]) for name in ("train", "val")})}
+    described = {
+        "schema_version": FORMAT,
+        "network": experiment.network.model_dump(mode="json"),
+        "classes": list(classes),
+        "input": seen.to_json(),
+        "feature_size": network.feature_size,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "data": dict(data),
+        "config": experiment.digest(),
+        "versions": {"shapecnn": __version__, **{name: metadata.version(name) for name in ("torch", "timm")}},
+        "files": {name: sha256(content) for name, content in files.items()},
+    }
+    return {
+        **files,
+        CONFIG: config_bytes(experiment),
+        MODEL: json_bytes({**described, "hash": settings_hash(described)}),
+    }
+
+
+def config_bytes(experiment: Experiment) -> bytes:
+    """The experiment as YAML with every key, as it was resolved."""
+    text: str = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return text.encode()
+
+
+def _weights(folder: Path, digest: str) -> bytes:
+    try:
+        content = published(folder, WEIGHTS).read_bytes()
+    except OSError as error:
+        raise StoredDataError(f"{folder / WEIGHTS} cannot be read ({error.strerror}). Train the run again.") from None
+    if sha256(content) != digest:
+        raise _altered(folder, f"the hash of {WEIGHTS} is another")
+    return content
+
+
+def _altered(folder: Path, what: str) -> StoredDataError:
+    return StoredDataError(
+        f"The run in {folder} is not what was written there ({what}). Copy it anew from its source, or train it again."
+    )

@@ -1,0 +1,106 @@
+"""Classification figures: pure functions of labels and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.errors import ShapecnnError, UsageError
+
+_BINS = 15  # of confidence, as in Guo et al. (2017)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """One class. None where there is nothing to divide by.
+
+    count: its shapes.  accuracy: the share of them told right (recall).  precision: the share of right ones among those
+    told to be of it.  f1: the harmonic mean of both, 2 · right / (count + told).
+    """
+
+    count: int
+    accuracy: float | None
+    precision: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Figures in [0, 1].
+
+    mean_class_accuracy: the mean over the classes that have shapes.  confusion: counts, rows the true class, columns
+    the predicted one, both in the order of ``classes``.  ece: expected calibration error.
+    """
+
+    accuracy: float
+    mean_class_accuracy: float
+    per_class: dict[str, ClassFigures]
+    classes: list[str]
+    confusion: list[list[int]]
+    ece: float
+
+
+def require_known(labels: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise UsageError if there are labels that the model was not trained on."""
+    unknown = sorted({*labels} - {*classes})
+    if unknown:
+        raise UsageError(
+            f"The data has shapes labelled {_listed(unknown)}, which the model does not know; its classes are "
+            f"{_listed(classes)}. Rename or leave out those shapes, or measure --task retrieval."
+        )
+
+
+def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequence[str]) -> Classification:
+    """The figures of N ≥ 1 shapes.  scores: (N, C), probabilities of the C ``classes``; the highest is the prediction,
+    the first of equal ones.
+
+    Raises UsageError for a label that is no class, ShapecnnError for a score that is not finite.
+    """
+    require_known(labels, classes)
+    if not np.isfinite(scores).all():
+        raise ShapecnnError("The network's scores are not finite: its training has diverged, train it again.")
+    codes = {label: code for code, label in enumerate(classes)}
+    true = np.array([codes[label] for label in labels], np.int64)
+    predicted = scores.argmax(axis=1)
+    confusion = np.bincount(true * len(classes) + predicted, minlength=len(classes) ** 2).reshape(len(classes), -1)
+    counts, told, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
+    present = counts > 0
+    return Classification(
+        accuracy=float(right.sum() / len(labels)),
+        mean_class_accuracy=float((right[present] / counts[present]).mean()),
+        per_class={
+            label: ClassFigures(
+                int(counts[k]),
+                _ratio(right[k], counts[k]),
+                _ratio(right[k], told[k]),
+                _ratio(2 * right[k], counts[k] + told[k]),
+            )
+            for k, label in enumerate(classes)
+        },
+        classes=list(classes),
+        confusion=confusion.tolist(),
+        ece=calibration_error(true == predicted, scores.max(axis=1)),
+    )
+
+
+def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.floating]) -> float:
+    """Expected calibration error: how far accuracy and mean confidence are apart in each of 15 equally wide bins of
+    confidence, weighted by their sizes (Guo et al., "On calibration of modern neural networks", 2017).
+
+    right, confidence: (N,), confidence in [0, 1]; a bin holds its upper end.
+    """
+    bins = np.clip(np.ceil(confidence.astype(np.float64) * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
+    gaps = np.bincount(bins, right.astype(np.float64) - confidence, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(right))
+
+
+def _ratio(part: np.int64, whole: np.int64) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
+    return ", ".join(map(repr, labels[:10])) + more

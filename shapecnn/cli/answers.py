@@ -1,0 +1,30 @@
+"""What the commands have in common that answer about each mesh file they are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shapecnn.cli.console import SCHEMA_VERSION, say
+
+if TYPE_CHECKING:
+    from shapecnn.errors import MeshError
+    from shapecnn.models import Model
+
+
+def note_drawing(model: Model) -> None:
+    """Say so where meshes cannot be shown to the model as its training data was made."""
+    if model.input.imported:
+        ours = "drawn by shapecnn's own camera and shading" if model.input.kind == "views" else "filled by shapecnn"
+        say(
+            f"Note: {model.name} was trained on {model.input.kind} that others made. Meshes are {ours}, which may "
+            f"differ from how those were made."
+        )
+
+
+def failure_json(path: str, error: MeshError) -> dict[str, object]:
+    """What stands in the place of an answer."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "path": path,
+        "error": {"kind": error.kind, "message": str(error)},
+    }

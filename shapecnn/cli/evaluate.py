@@ -1,0 +1,127 @@
+"""``shapecnn eval``: how good is a model?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
+from shapecnn.cli.options import device_option, json_option, set_option, workers_accepted
+
+if TYPE_CHECKING:
+    from shapecnn.evaluation import Evaluation, Protocol, Task
+    from shapecnn.inference import Device
+    from shapecnn.models import Split
+    from shapecnn.outputs import FeatureName
+
+
+@click.command("eval")
+@click.argument("model", metavar="RUN|@imagenet")
+@click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
+              help="A folder made by render, voxelize or data import.")  # fmt: skip
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
+              help="Which shapes; train and val of a RUN are those it was trained with.")  # fmt: skip
+@click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True)
+@click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16"]), default="mvcnn",
+              show_default=True, help="Who queries what in retrieval; their figures cannot be compared.")  # fmt: skip
+@click.option("--feature", type=click.Choice(["penultimate", "scores"]), default="penultimate", show_default=True,
+              help="What retrieval compares: what the classifier sees, or its probabilities.")  # fmt: skip
+@click.option("--subset", "subset_text", metavar="TRAIN+TEST",
+              help="The first shapes of each class alone, such as 80+20.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Also write evaluation.json, predictions.parquet, the figures and report.html.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="That of the 95 % intervals.")
+@set_option
+@device_option
+@json_option
+@workers_accepted
+def command(
+    model: str,
+    data: Path,
+    split: Split,
+    task: Task,
+    protocol: Protocol,
+    feature: FeatureName,
+    subset_text: str | None,
+    out: Path | None,
+    seed: int,
+    assignments: tuple[str, ...],
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Measure a trained RUN, or @imagenet, on the shapes of DIR: classification and retrieval.
+
+    \b
+    Examples:
+      shapecnn eval my-run --data views/ --out report/
+      shapecnn eval @imagenet --data views/ --protocol train-gallery --json
+    """
+    from shapecnn.config import parse_assignments
+    from shapecnn.datasets import open_artefacts
+    from shapecnn.evaluation import evaluate
+    from shapecnn.models import open_model
+    from shapecnn.subset import Subset
+
+    subset = None if subset_text is None else Subset.parse(subset_text)
+    opened = open_model(model, parse_assignments(assignments))
+    artefacts = open_artefacts(data)
+    with progress_bar("Measuring") as progress:
+        evaluation = evaluate(
+            opened,
+            artefacts,
+            split,
+            task=task,
+            protocol=protocol,
+            feature=feature,
+            device=device,
+            seed=seed,
+            subset=subset,
+            progress=progress,
+        )
+    answer = {"schema_version": SCHEMA_VERSION, **evaluation.to_json()}
+    if out is not None:
+        from shapecnn.report.evaluation import evaluation_page, figures
+
+        page = evaluation_page(evaluation, lambda entry: opened.input.read(artefacts, entry))
+        _write(out, answer, evaluation, {**figures(evaluation), "report.html": page.encode()})
+        say(f"Wrote {out / 'report.html'}")
+    emit(answer, as_json, _text(evaluation))
+
+
+def _write(out: Path, answer: dict[str, Any], evaluation: Evaluation, report: dict[str, bytes]) -> None:
+    from shapecnn.evaluation import Prediction
+    from shapecnn.storage import exclusive, json_bytes, publish, table_bytes
+
+    files = {"evaluation.json": json_bytes(answer), **report}
+    if evaluation.classification is not None:
+        files["predictions.parquet"] = table_bytes(Prediction, evaluation.predictions())
+    with exclusive(out):
+        publish(out, files)
+
+
+def _text(evaluation: Evaluation) -> str:
+    """A short table for people."""
+    subset = f", subset {evaluation.subset}" if evaluation.subset else ""
+    lines = [f"{evaluation.model} on {evaluation.data}: {len(evaluation.entries)} shapes of {evaluation.split}{subset}"]
+    if (classification := evaluation.classification) is not None:
+        lines += [
+            _line("accuracy", classification.accuracy, evaluation.intervals["accuracy"]),
+            _line(
+                "mean class accuracy", classification.mean_class_accuracy, evaluation.intervals["mean_class_accuracy"]
+            ),
+            _line("calibration error", classification.ece),
+        ]
+    if (retrieval := evaluation.retrieval) is not None:
+        from shapecnn.report.figures import describe
+
+        lines += [*describe(retrieval), _line("mAP", retrieval.mAP, evaluation.intervals["mAP"])]
+        lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]
+    return "\n".join(lines)
+
+
+def _line(name: str, value: float | None, interval: tuple[float, float] | None = None) -> str:
+    figure = "undefined" if value is None else f"{100 * value:5.1f} %"
+    between = "" if interval is None else f"  (95 %: {100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+    return f"  {name:20}{figure}{between}"

@@ -1,0 +1,279 @@
+"""A model measured on one split of artefacts: classification, retrieval, and how sure the figures are."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.artefacts import Entry, Progress
+from shapecnn.classification import Classification, classify, require_known
+from shapecnn.datasets import Artefacts
+from shapecnn.errors import UsageError
+from shapecnn.inference import Device, open_engine
+from shapecnn.intervals import Interval, class_mean_interval, mean_interval
+from shapecnn.models import Model, Split
+from shapecnn.outputs import FeatureName, Outputs, compute_outputs
+from shapecnn.retrieval import protocols
+from shapecnn.retrieval.protocols import Retrieval
+from shapecnn.retrieval.ranks import nearest, unit_rows
+from shapecnn.subset import Subset
+
+Task = Literal["both", "classification", "retrieval"]
+Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """N shapes with the features, (N, R, D) float32, of R items each: its rotations, or the shape as one."""
+
+    entries: Sequence[Entry]
+    features: NDArray[np.float32]
+
+    @property
+    def labels(self) -> list[str]:
+        """N labels."""
+        return [str(entry.label) for entry in self.entries]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a shape was told to be, and with which probability."""
+
+    id: str
+    label: str
+    predicted: str
+    score: float
+
+
+class Hit(NamedTuple):
+    """One place in a query's list.  item: which rotation of the shape.  similarity: the cosine."""
+
+    entry: Entry
+    item: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Figures of one model on one split, and what they were computed from; None for a task not asked for.
+
+    scores: (N, C) float32 probabilities of the N ``entries``.  intervals: 95 % intervals of accuracy,
+    mean_class_accuracy and mAP, in which shapes are drawn anew.  engine: what computed it.
+    """
+
+    model: str
+    data: str
+    split: Split
+    subset: Subset | None
+    entries: Sequence[Entry]
+    classification: Classification | None
+    scores: NDArray[np.float32] | None
+    retrieval: Retrieval | None
+    feature: FeatureName
+    queries: Items | None
+    gallery: Items | None
+    intervals: dict[str, Interval | None]
+    seed: int
+    engine: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures."""
+        retrieval = self.retrieval and {**self.retrieval.to_json(), "feature": self.feature}
+        return {
+            "model": self.model,
+            "data": self.data,
+            "split": self.split,
+            "subset": self.subset and str(self.subset),
+            "count": len(self.entries),
+            "classification": self.classification and asdict(self.classification),
+            "retrieval": retrieval,
+            "intervals": {name: interval and list(interval) for name, interval in self.intervals.items()},
+            "seed": self.seed,
+            "engine": self.engine,
+        }
+
+    def predictions(self) -> list[Prediction]:
+        """What each shape was told to be, in order of id; nothing where classification was not asked for."""
+        if self.classification is None or self.scores is None:
+            return []
+        chosen = self.scores.argmax(axis=1).tolist()
+        return [
+            Prediction(entry.id, str(entry.label), self.classification.classes[k], float(scores[k]))
+            for entry, k, scores in zip(self.entries, chosen, self.scores, strict=True)
+        ]
+
+    def nearest(self, items: Sequence[int], count: int) -> list[list[Hit]]:
+        """The first ``count`` of the lists that retrieval measured, for some of the N·R query items."""
+        if self.retrieval is None or self.queries is None or self.gallery is None:
+            return []
+        rotations, size = self.gallery.features.shape[1:]
+        gallery = unit_rows(self.gallery.features.reshape(-1, size))
+        rows = np.array(items, np.int64)
+        left_out = self.gallery is self.queries and not self.retrieval.self_included
+        queries = unit_rows(self.queries.features.reshape(-1, size)[rows])
+        found, similarities = nearest(queries, gallery, rows if left_out else np.full_like(rows, -1), count)
+        return [
+            [
+                Hit(self.gallery.entries[row // rotations], row % rotations, value)
+                for row, value in zip(*line, strict=True)
+            ]
+            for line in zip(found.tolist(), similarities.tolist(), strict=True)
+        ]
+
+
+def evaluate(
+    model: Model,
+    artefacts: Artefacts,
+    split: Split = "test",
+    *,
+    task: Task = "both",
+    protocol: Protocol = "mvcnn",
+    feature: FeatureName = "penultimate",
+    device: Device = "auto",
+    seed: int = 0,
+    subset: Subset | None = None,
+    progress: Progress = lambda _done, _total: None,
+) -> Evaluation:
+    """Measure ``model`` on one split of ``artefacts``.
+
+    With ``shapenets`` each rotation of a shape that is seen as grids is an item; else the shape is. With
+    ``train-gallery`` what is searched is the model's train split. ``seed`` is that of the intervals.
+
+    Raises UsageError before any work if this cannot be measured: no such shapes, shapes without a label or of a class
+    the model does not know, a task or feature the model has not, artefacts of other settings.
+    """
+    _require_possible(model, split, task, protocol, feature)
+    model.input.require(artefacts, model.name)
+    entries = _select(model, artefacts, split, subset)
+    classifies, retrieves = task != "retrieval" and bool(model.classes), task != "classification"
+    if classifies:
+        require_known([str(entry.label) for entry in entries], model.classes)
+    searched = _select(model, artefacts, "train", subset) if retrieves and protocol == "train-gallery" else []
+    alone = retrieves and protocol == "shapenets" and model.input.kind == "voxels"
+
+    engine = open_engine(model, device)
+    passes = classifies + alone if alone else 1
+    advance = _counter(progress, passes * len(entries) + len(searched))
+
+    def outputs(shapes: Sequence[Entry], alone: bool = False) -> Outputs:
+        return compute_outputs(engine, model, artefacts, shapes, alone, advance)
+
+    # One pass after the other: engines are made ready for one number of grids at a time.
+    whole = outputs(entries) if classifies or not alone else None
+    classification = scores = None
+    intervals: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
+    if classifies and whole is not None:
+        scores = whole.get("scores")[:, 0]
+        classification = classify([str(entry.label) for entry in entries], scores, model.classes)
+        intervals |= _classification_intervals(classification, seed)
+
+    retrieval = queries = gallery = None
+    if retrieves:
+        items = whole if whole is not None and not alone else outputs(entries, alone)
+        queries = gallery = Items(entries, items.get(feature))
+        if searched:
+            gallery = Items(searched, outputs(searched).get(feature))
+        retrieval = _retrieve(protocol, queries, gallery)
+        intervals["mAP"] = _map_interval(retrieval, len(entries), seed)
+    return Evaluation(
+        model=model.name,
+        data=str(artefacts.folder),
+        split=split,
+        subset=subset,
+        entries=entries,
+        classification=classification,
+        scores=scores,
+        retrieval=retrieval,
+        feature=feature,
+        queries=queries,
+        gallery=gallery,
+        intervals=intervals,
+        seed=seed,
+        engine=engine.description,
+    )
+
+
+def _require_possible(model: Model, split: Split, task: Task, protocol: Protocol, feature: FeatureName) -> None:
+    if not model.classes:
+        for option, value in (("--task", task), ("--feature", feature)):
+            if value in ("classification", "scores"):
+                raise UsageError(
+                    f"{option} {value}: {model.name} has no classes; it can be measured by retrieval only."
+                )
+    if task != "classification" and protocol == "train-gallery" and split == "train":
+        raise UsageError(
+            "--protocol train-gallery --split train: every query would find itself; measure another split."
+        )
+
+
+def _select(model: Model, artefacts: Artefacts, split: Split, subset: Subset | None) -> list[Entry]:
+    entries = model.split(artefacts, split)
+    if subset is not None:
+        entries = subset.select(entries, split)
+    if not entries:
+        raise UsageError(f"{artefacts.folder} has no shapes in split {split}; there are {_splits(model, artefacts)}.")
+    unlabelled = [entry.id for entry in entries if entry.label is None]
+    if unlabelled:
+        raise UsageError(
+            f"{len(unlabelled)} of the {len(entries)} shapes in split {split} of {artefacts.folder} have no label, "
+            f"such as {unlabelled[0]}: put each mesh into a folder named after its class and make the artefacts again."
+        )
+    return entries
+
+
+def _splits(model: Model, artefacts: Artefacts) -> str:
+    """Which splits there are, with their counts."""
+    counts = {}
+    for name in get_args(Split):
+        with contextlib.suppress(UsageError):  # a run's own, of which this data has not all
+            counts[f"in {name}"] = len(model.split(artefacts, name))
+    counts["in none"] = len(artefacts.select(None))
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no shapes at all"
+
+
+def _counter(progress: Progress, total: int) -> Callable[[], None]:
+    done = 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        progress(done, total)
+
+    return advance
+
+
+def _retrieve(protocol: Protocol, queries: Items, gallery: Items) -> Retrieval:
+    match protocol:
+        case "mvcnn":
+            return protocols.mvcnn(queries.features[:, 0], queries.labels)
+        case "shapenets":
+            return protocols.shapenets(queries.features, queries.labels)
+        case "train-gallery":
+            return protocols.train_gallery(
+                queries.features[:, 0], queries.labels, gallery.features[:, 0], gallery.labels
+            )
+        case "shrec16":
+            return protocols.shrec16(queries.features[:, 0], queries.labels)
+
+
+def _classification_intervals(classification: Classification, seed: int) -> dict[str, Interval | None]:
+    confusion = np.array(classification.confusion, np.int64)
+    right, counts = confusion.diagonal(), confusion.sum(axis=1)
+    each = np.repeat([1.0, 0.0], [right.sum(), counts.sum() - right.sum()])
+    present = counts > 0
+    return {
+        "accuracy": mean_interval(each, seed),
+        "mean_class_accuracy": class_mean_interval(right[present], counts[present], seed),
+    }
+
+
+def _map_interval(retrieval: Retrieval, shapes: int, seed: int) -> Interval | None:
+    """Items of one shape are drawn together."""
+    values = np.array(retrieval.average_precisions, np.float64).reshape(shapes, -1)  # None becomes NaN
+    measured = values[~np.isnan(values).any(axis=1)].mean(axis=1)
+    return mean_interval(measured, seed) if len(measured) else None

@@ -1,0 +1,142 @@
+"""What a network sees of a shape: pictures or grids, from artefacts or straight from a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.artefacts import Entry
+from shapecnn.config import (
+    ImportedViewSettings,
+    ImportedVoxelSettings,
+    Settings,
+    Up,
+    ViewSettings,
+    VoxelSettings,
+    settings_hash,
+)
+from shapecnn.datasets import Artefacts
+from shapecnn.errors import MismatchError
+from shapecnn.mesh import Mesh
+
+InputSettings = ViewSettings | VoxelSettings | ImportedViewSettings | ImportedVoxelSettings
+Looks = NDArray[np.uint8]
+"""(V, S, S) grey pictures, or (R, N, N, N) grids of 0 and 1."""
+
+_KINDS: dict[tuple[str, str], type[InputSettings]] = {
+    ("views", "own"): ViewSettings,
+    ("voxels", "own"): VoxelSettings,
+    ("views", "imported"): ImportedViewSettings,
+    ("voxels", "imported"): ImportedVoxelSettings,
+}
+_COUNTS = {"views", "rotations"}  # networks pool over any number of them
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """settings: those of the artefacts; ``up`` says nothing here.  turns: quarter turns about z that a single grid is
+    shown in, to vote."""
+
+    settings: InputSettings
+    turns: int = 1
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:
+        """That of artefacts with this ``settings.json``, or as :meth:`to_json` gave it.  Raises UsageError."""
+        kind = _KINDS[stored["kind"], stored.get("origin", "own")]
+        values = {key: value for key, value in stored.items() if key not in ("schema_version", "hash", "layout", "up")}
+        return cls(kind.from_options(**values), turns)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings that a network was trained on, and their hash; which axis was up in the meshes is none."""
+        values = self.settings.model_dump(mode="json", exclude={"up"})
+        return {**values, "hash": settings_hash(values)}
+
+    @property
+    def kind(self) -> str:
+        """views or voxels."""
+        return self.settings.kind
+
+    @property
+    def side(self) -> int:
+        """Pixels or cells along one side."""
+        settings = self.settings
+        return settings.size if isinstance(settings, ViewSettings | ImportedViewSettings) else settings.resolution
+
+    @property
+    def imported(self) -> bool:
+        """Whether others made what the network was trained on."""
+        return isinstance(self.settings, ImportedViewSettings | ImportedVoxelSettings)
+
+    def require(self, artefacts: Artefacts, name: str = "the model") -> None:
+        """Raise MismatchError unless the artefacts were made like those the network was trained on.
+
+        The number of views or rotations may differ: networks pool over any number.
+        """
+        here, there = _compared(self.settings), _compared(Input.of(artefacts.settings).settings)
+        keys = [key for key in sorted({*here, *there}) if here.get(key) != there.get(key)]
+        if "kind" in keys:
+            keys = ["kind"]  # pictures and grids have nothing else in common
+        if keys:
+            differences = ", ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in keys)
+            raise MismatchError(
+                f"{artefacts.folder} was made with other settings than {name} was trained on ({differences}). "
+                f"{self.remedy()}"
+            )
+
+    def remedy(self) -> str:
+        """The sentence that tells how to make artefacts for this network."""
+        if self.imported:
+            return "Import what was made like its training data: shapecnn data import SRC OUT --layout LAYOUT"
+        plain = ViewSettings() if self.kind == "views" else VoxelSettings()
+        changed = [
+            f"--{key} {value}"
+            for key, value in self.settings.model_dump().items()
+            if key not in ("kind", "up") and value != getattr(plain, key)
+        ]
+        command = "render" if self.kind == "views" else "voxelize"
+        return f"To make such: {' '.join(['shapecnn', command, 'COLLECTION', 'OUT', *changed])}"
+
+    def read(self, artefacts: Artefacts, entry: Entry) -> Looks:
+        """Pictures or grids of one shape from its artefacts.  Raises StoredDataError, UsageError."""
+        if self.kind == "views":
+            return artefacts.pictures(entry)
+        return self._turned(artefacts.grids(entry))
+
+    def draw(self, mesh: Mesh) -> Looks:
+        """Pictures or grids of a normalized mesh.  Raises MeshError."""
+        settings = self.drawing()
+        if isinstance(settings, ViewSettings):
+            from shapecnn.views import draw_views
+
+            return draw_views(mesh, settings)
+        from shapecnn.voxels import voxelize
+
+        return self._turned(np.stack(list(voxelize(mesh, settings))))
+
+    def drawing(self, up: Up = "z") -> ViewSettings | VoxelSettings:
+        """How a mesh is drawn or filled for this network.
+
+        For a network trained on what others made that is our own way with their size, which is as near as we know.
+        """
+        match self.settings:
+            case ImportedViewSettings(views=views, size=size):
+                return ViewSettings(views=views, size=size, up=up)
+            case ImportedVoxelSettings(resolution=resolution):
+                return VoxelSettings(resolution=resolution, padding=min(3, (resolution - 1) // 2), up=up)
+            case settings:
+                return settings.model_copy(update={"up": up})
+
+    def _turned(self, grids: NDArray[np.bool_]) -> Looks:
+        if len(grids) == 1 and self.turns > 1:
+            step = 4 // self.turns
+            grids = np.concatenate([np.rot90(grids, step * turn, axes=(1, 2)) for turn in range(self.turns)])
+        return grids.view(np.uint8)
+
+
+def _compared(settings: Settings) -> dict[str, Any]:
+    return {key: value for key, value in settings.model_dump(mode="json").items() if key != "up" and key not in _COUNTS}

@@ -1,0 +1,87 @@
+"""What made the features of an index: a model, remembered well enough to be told from every other and found again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shapecnn.checkpoint import open_run
+from shapecnn.config import Up, require_same, settings_hash
+from shapecnn.errors import MismatchError, StoredDataError, UsageError
+from shapecnn.models import ImagenetSettings, Model, open_model
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """model: ``@imagenet``, or the absolute path of a run.  settings: all that decides the features, ``up`` of the
+    collection's meshes included, with a ``hash`` of it; where the run is decides nothing."""
+
+    model: str
+    settings: dict[str, Any]
+
+    @classmethod
+    def of(cls, model: Model, up: Up) -> Origin:
+        """That of features which ``model`` computes of meshes with this ``up``; @imagenet has it in its settings."""
+        described = {"up": up, **model.to_json()}
+        del described["hash"]
+        name = os.path.abspath(model.name) if described["kind"] == "run" else model.name
+        return cls(name, {**described, "hash": settings_hash(described)})
+
+    @property
+    def up(self) -> Up:
+        """Which axis is up in the meshes of the collection."""
+        up: Up = self.settings["up"]
+        return up
+
+    @property
+    def description(self) -> str:
+        """The model, for people."""
+        if self.settings["kind"] == "run":
+            return f"{self.settings['network']['kind']} trained in {self.model}"
+        return "{backbone}, {views} views pooled by {pooling}".format_map(self.settings)
+
+    def require(self, stored: Origin, where: str, remedy: str) -> None:
+        """Raise MismatchError, which ends with ``remedy``, unless ``stored``, that of ``where``, is the same."""
+        if stored._identity != self._identity:
+            raise MismatchError(f"{where} was made with {stored._named} and not with {self._named}. {remedy}")
+        require_same(self.settings, stored.settings, where, remedy)
+
+    def open(self, where: Path, run: str | None = None) -> Model:
+        """The model again, to ask the index at ``where``.  run: where it is now, if it has moved.
+
+        Raises MismatchError if another one is there, UsageError if none is, StoredDataError if it is damaged or the
+        settings are those of another version.
+        """
+        model = self._found(where) if run is None else open_model(run)
+        remedy = "Say where the run it was made with is: --model RUN. Or remove the index and make it anew."
+        Origin.of(model, self.up).require(self, str(where), remedy)
+        return model
+
+    def _found(self, where: Path) -> Model:
+        if self.settings["kind"] == "run":
+            try:
+                return open_run(Path(self.model))
+            except UsageError:
+                raise UsageError(
+                    f"{where} was made with the run {self.model}, and there is none now. If it has moved, say where "
+                    f"it is: --model RUN"
+                ) from None
+        try:
+            return ImagenetSettings.from_options(**{k: v for k, v in self.settings.items() if k != "hash"})
+        except UsageError as error:
+            raise StoredDataError(
+                f"{where} is of another version ({error}). Remove it and index the collection again."
+            ) from None
+
+    @property
+    def _identity(self) -> tuple[str, str]:
+        """The model but for its settings."""
+        kind = self.settings["kind"]
+        return kind, self.settings["weights"] if kind == "run" else ""
+
+    @property
+    def _named(self) -> str:
+        kind, weights = self._identity
+        return f"{self.model} (weights {weights[:8]})" if kind == "run" else self.model

@@ -1,0 +1,161 @@
+"""An evaluation as one HTML file that needs nothing else: figures, tables, mistakes and retrievals as pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+
+import numpy as np
+
+from shapecnn.artefacts import Entry
+from shapecnn.evaluation import Evaluation, Hit, Prediction
+from shapecnn.inputs import Looks
+from shapecnn.report.figures import confusion_matrix, describe, precision_recall
+from shapecnn.report.thumbnails import thumbnail
+
+MISTAKES = 48  # shown at most, the surest first
+EXAMPLES = 12  # queries shown at most
+RESULTS = 6  # of each
+
+Read = Callable[[Entry], Looks]
+
+_RATES = {
+    "mAP": "mean average precision",
+    "AUC": "area under the interpolated precision–recall curve",
+    "NN": "nearest neighbour",
+    "FT": "first tier",
+    "ST": "second tier",
+    "E": "E-measure of the first 32",
+    "DCG": "discounted cumulative gain",
+    "NDCG": "the same with discount log₂(k + 1)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    value: float | None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mistake:
+    picture: str
+    prediction: Prediction
+    own_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    picture: str
+    hit: Hit
+    right: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """A query and the head of its list.  item: which rotation of the shape."""
+
+    entry: Entry
+    item: int
+    picture: str
+    why: str
+    average_precision: float
+    results: list[_Result]
+
+
+def figures(evaluation: Evaluation) -> dict[str, bytes]:
+    """The SVG files of an evaluation by name; none for a task not asked for."""
+    title = f"{evaluation.model} on {evaluation.data}, split {evaluation.split}"
+    drawn = {}
+    if evaluation.retrieval is not None:
+        drawn["pr.svg"] = precision_recall(evaluation.retrieval, title)
+    if evaluation.classification is not None:
+        drawn["confusion.svg"] = confusion_matrix(evaluation.classification, title)
+    return drawn
+
+
+def evaluation_page(evaluation: Evaluation, read: Read) -> str:
+    """HTML. ``read`` gives what the network saw of a shape; it is asked only for the shapes shown."""
+    import jinja2
+
+    wrong = [p for p in evaluation.predictions() if p.predicted != p.label]
+    template = resources.files("shapecnn.report").joinpath("evaluation.html").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(template).render(
+        evaluation=evaluation,
+        notes=describe(evaluation.retrieval) if evaluation.retrieval else [],
+        figures={name: base64.b64encode(svg).decode() for name, svg in figures(evaluation).items()},
+        classification=_classification_rows(evaluation),
+        retrieval=_retrieval_rows(evaluation),
+        wrong=len(wrong),
+        mistakes=_mistakes(evaluation, wrong, read),
+        examples=_examples(evaluation, read),
+    )
+
+
+def _classification_rows(evaluation: Evaluation) -> list[_Row]:
+    figures = evaluation.classification
+    if figures is None:
+        return []
+    return [
+        _Row("accuracy", figures.accuracy, evaluation.intervals["accuracy"]),
+        _Row("mean class accuracy", figures.mean_class_accuracy, evaluation.intervals["mean_class_accuracy"]),
+        _Row("expected calibration error", figures.ece),
+    ]
+
+
+def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
+    figures = evaluation.retrieval
+    if figures is None:
+        return []
+    rows = [
+        _Row(f"{name}, {text}", getattr(figures, name), evaluation.intervals.get(name)) for name, text in _RATES.items()
+    ]
+    for kind in ("micro", "macro") if figures.shrec16 else ():
+        averages = getattr(figures.shrec16, kind)
+        rows += [_Row(f"{kind} {name}", getattr(averages, name)) for name in averages.__slots__]
+    return rows
+
+
+def _mistakes(evaluation: Evaluation, wrong: list[Prediction], read: Read) -> list[_Mistake]:
+    """The surest first, equally sure ones by id."""
+    if evaluation.classification is None or evaluation.scores is None:
+        return []
+    rows = {entry.id: row for row, entry in enumerate(evaluation.entries)}
+    codes = {label: code for code, label in enumerate(evaluation.classification.classes)}
+    return [
+        _Mistake(
+            thumbnail(read(evaluation.entries[rows[p.id]])), p, float(evaluation.scores[rows[p.id], codes[p.label]])
+        )
+        for p in sorted(wrong, key=lambda p: (-p.score, p.id))[:MISTAKES]
+    ]
+
+
+def _examples(evaluation: Evaluation, read: Read) -> list[_Example]:
+    """The worst and the best query, and those in the middle of their class, from classes spread over all."""
+    if evaluation.retrieval is None or evaluation.queries is None:
+        return []
+    labels = evaluation.queries.labels
+    precisions = evaluation.retrieval.average_precisions
+    rotations = len(precisions) // len(labels)
+    by_class: dict[str, list[int]] = {}
+    ranked = sorted(
+        (item for item, value in enumerate(precisions) if value is not None),
+        key=lambda item: (precisions[item], item),
+    )
+    for item in ranked:
+        by_class.setdefault(labels[item // rotations], []).append(item)
+    chosen = {ranked[0]: "the worst query", ranked[-1]: "the best query"} if ranked else {}
+    for k in np.linspace(0, len(by_class) - 1, min(EXAMPLES - len(chosen), len(by_class))).astype(int).tolist():
+        label = sorted(by_class)[k]
+        chosen.setdefault(by_class[label][len(by_class[label]) // 2], f"in the middle of {label}")
+    examples = []
+    for item, hits in zip(chosen, evaluation.nearest(list(chosen), RESULTS), strict=True):
+        entry = evaluation.queries.entries[item // rotations]
+        results = [_Result(thumbnail(read(h.entry), h.item), h, h.entry.label == entry.label) for h in hits]
+        turn, precision = item % rotations, float(precisions[item] or 0)
+        examples.append(_Example(entry, turn, thumbnail(read(entry), turn), chosen[item], precision, results))
+    return examples

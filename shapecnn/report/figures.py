@@ -1,0 +1,108 @@
+"""Curves and matrices as SVG, by matplotlib: the same figures give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shapecnn.classification import Classification
+from shapecnn.retrieval.protocols import Retrieval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_INK, _LINE, _MARK = "#1c2430", "#d9dde3", "#2a5db0"
+_CELL = 0.3  # inches: room for three digits
+_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # none: the version and the hour are no result
+
+
+def describe(retrieval: Retrieval) -> list[str]:
+    """What must be said with any retrieval figure: protocol, query and gallery counts, self flag, AP rule."""
+    skipped = f" ({retrieval.queries_skipped} without a relevant item left out)" if retrieval.queries_skipped else ""
+    itself = "included" if retrieval.self_included else "not included"
+    return [
+        f"Protocol {retrieval.protocol}: {retrieval.queries} queries{skipped}, gallery of {retrieval.gallery}, "
+        f"the query itself {itself}",
+        f"AP: {retrieval.ap_rule}",
+    ]
+
+
+def precision_recall(retrieval: Retrieval, title: str) -> bytes:
+    """SVG: interpolated precision at recall 0, 0.1 … 1, the mean over the queries; no curve where there are none.
+
+    title: what was measured, above the counts and rules that belong to the figure.
+    """
+    with _drawing() as (figure, svg):
+        figure.set_size_inches(7, 5)
+        axes = figure.add_subplot()
+        if retrieval.pr11 is not None:
+            recall = np.arange(11) / 10
+            axes.plot(recall, retrieval.pr11, "o-", color=_MARK, markersize=4, clip_on=False)
+        mean = "undefined" if retrieval.mAP is None else f"{retrieval.mAP:.3f}"
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="interpolated precision, mean over queries")
+        axes.set_xticks(np.arange(11) / 10)
+        axes.set_yticks(np.arange(11) / 10)
+        axes.grid(color=_LINE)
+        axes.set_axisbelow(True)
+        axes.set_title("\n".join([f"{title}: mAP {mean}", *describe(retrieval)]), fontsize=9, loc="left")
+    return svg.getvalue()
+
+
+def confusion_matrix(classification: Classification, title: str) -> bytes:
+    """SVG: a row for each true class and a column for each predicted one; counts, shaded by their share of the row.
+
+    Cells keep their size, so that 40 classes and more stay legible.
+    """
+    confusion = np.array(classification.confusion, np.int64)
+    classes = classification.classes
+    counts = confusion.sum(axis=1, keepdims=True)
+    shares = confusion / np.maximum(counts, 1)
+    side = max(len(classes) * _CELL, 2.5)
+    with _drawing() as (figure, svg):
+        figure.set_size_inches(side + 2, side + 2)
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+        for row, column in zip(*np.nonzero(confusion), strict=True):
+            ink = "white" if shares[row, column] > 0.6 else _INK
+            axes.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=8, color=ink)
+        axes.set_xticks(range(len(classes)), classes, rotation=90, fontsize=9)
+        axes.set_yticks(range(len(classes)), classes, fontsize=9)
+        axes.set_xticks(np.arange(len(classes) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(classes) + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color=_LINE, linewidth=0.5)
+        axes.tick_params(which="both", length=0)
+        axes.set(xlabel="predicted", ylabel="true")
+        lines = [title, f"{int(counts.sum())} shapes, accuracy {classification.accuracy:.3f}"]
+        axes.set_title("\n".join(lines), fontsize=9, loc="left")
+    return svg.getvalue()
+
+
+@contextmanager
+def _drawing() -> Iterator[tuple[Figure, io.BytesIO]]:
+    """A figure to be drawn on, and where its SVG is once that is done."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    svg = io.BytesIO()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()  # whatever a person has set for figures of their own
+        matplotlib.rcParams.update({
+            "svg.fonttype": "none",  # text stays text: to be read aloud, searched and copied
+            "svg.hashsalt": "shapecnn",
+            "text.parse_math": False,  # labels are names, dollars and all
+            "font.size": 10,
+            "text.color": _INK,
+            "axes.edgecolor": _LINE,
+            "axes.labelcolor": _INK,
+        })  # fmt: skip
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the reader's fonts have it
+        figure = Figure()
+        FigureCanvasSVG(figure)
+        yield figure, svg
+        figure.savefig(svg, format="svg", bbox_inches="tight", metadata=_METADATA)

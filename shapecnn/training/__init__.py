@@ -1,0 +1,1 @@
+"""From artefacts to a trained run."""

@@ -1,0 +1,450 @@
+"""From artefacts to a trained run: the stages of an experiment, one after the other.
+
+What a finished epoch leaves is kept in ``resume/``, so that an interrupted training goes on there and ends with the
+weights it would have had. Accelerate brings devices, precision and processes.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shapecnn import pool
+from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, run_bytes
+from shapecnn.classification import classify
+from shapecnn.config import settings_hash
+from shapecnn.datasets import Artefacts, open_artefacts
+from shapecnn.errors import MismatchError, MissingLibraryError, TrainingError, UsageError
+from shapecnn.experiment import Experiment, GradientStage, LdaStage
+from shapecnn.inference import Device, cpu_has_bfloat16, has_cuda, require_device
+from shapecnn.inputs import Input
+from shapecnn.networks.build import build_network, takes
+from shapecnn.networks.network import ShapeNetwork
+from shapecnn.retrieval.protocols import mvcnn
+from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover, sha256, write_atomic
+from shapecnn.subset import Subset
+from shapecnn.training.activations import Activations, open_activations
+from shapecnn.training.descent import Examples, descend, first_part, outputs
+from shapecnn.training.resume import State, load_state, save_state
+from shapecnn.training.schedules import stalled
+from shapecnn.training.splits import Division, divide
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int | None], None]]]
+"""(what is done, unit) → a context of progress(done, total)."""
+
+ORIGIN = "origin.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of the held-out shapes.  mAP: by scores, protocol mvcnn; None where no class has two of them."""
+
+    count: int
+    loss: float
+    accuracy: float
+    mean_class_accuracy: float
+    mAP: float | None  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training led to.
+
+    epochs: trained in all stages.  best_epoch: the one that was kept, counted from 1; None if none was trained by
+    epochs.  validation: of the run as it was saved; None if nothing was held out.  seconds: over all sittings.
+    """
+
+    run: Path
+    epochs: int
+    best_epoch: int | None
+    validation: Figures | None
+    seconds: float
+
+
+def train(
+    experiment: Experiment,
+    data: Path,
+    out: Path,
+    *,
+    command: str,
+    subset: Subset | None = None,
+    device: Device = "auto",
+    resume: bool = False,
+    tensorboard: bool = False,
+    bar: Bar,
+    say: Callable[[str], None] = lambda _: None,
+) -> Trained:
+    """Train on the artefacts in ``data`` and leave the run in ``out``.
+
+    ``command`` is what a person would type to train it anew. Raises, before anything is computed, UsageError for data
+    that cannot be trained on or a network that does not fit it, MismatchError for an ``out`` of another experiment,
+    WeightsError, BusyError; later TrainingError when the loss is no number.
+    """
+    require_device(device)
+    artefacts = open_artefacts(data)
+    seen = Input.of(artefacts.settings, getattr(experiment.network, "turns", 1))
+    _require_fit(experiment, seen, data)
+    entries = list(artefacts.entries)
+    if subset is not None:
+        untouched = [entry for entry in entries if entry.split in ("val", "test")]
+        entries = sorted([*subset.select(set(entries) - set(untouched), "train"), *untouched], key=lambda e: e.id)
+    division = divide(artefacts, entries, experiment.validation)
+    origin = _origin(experiment, division, seen)
+    with exclusive(out):
+        recover(out)
+        _require_place(out, origin, resume, command)
+        if (out / MODEL).exists():
+            return _told_by(out)
+        # An unknown backbone, part or library ends the run before anything is written.
+        network = build_network(experiment.network, seen.side, len(division.classes), seed=experiment.seed)
+        for stage in experiment.stages:
+            _require_part(network, stage)
+        accelerator = _accelerator(device, experiment.precision, out if tensorboard else None)
+        session = _Session(experiment, artefacts, division, seen, out, network, accelerator, bar, say)
+        if accelerator.is_main_process:
+            write_atomic(out / CONFIG, config_bytes(experiment))
+            write_atomic(out / SPLIT, json_bytes(_ids(division)))
+            write_atomic(out / RESUME / ORIGIN, json_bytes(origin))
+        return session.run(load_state(out / RESUME) or State(), origin)
+
+
+class _Session:
+    """One sitting of a training."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        artefacts: Artefacts,
+        division: Division,
+        seen: Input,
+        out: Path,
+        network: ShapeNetwork,
+        accelerator: Accelerator,
+        bar: Bar,
+        say: Callable[[str], None],
+    ) -> None:
+        self.experiment, self.artefacts, self.division, self.seen, self.out = experiment, artefacts, division, seen, out
+        self.accelerator, self.bar, self.say = accelerator, bar, say
+        layout = torch.channels_last if seen.kind == "views" else torch.channels_last_3d
+        self.network = network.to(accelerator.device).to(memory_format=layout)  # type: ignore[call-overload]
+        self.entries = [*division.train, *division.val]
+        codes = {label: code for code, label in enumerate(division.classes)}
+        self.labels = torch.tensor([codes[str(entry.label)] for entry in self.entries])
+        self.train_rows = np.arange(len(division.train))
+        self.val_rows = np.arange(len(division.train), len(self.entries))
+
+    def run(self, state: State, origin: dict[str, Any]) -> Trained:
+        """All stages from where ``state`` stands, then the run."""
+        clock, before = time.monotonic(), state.seconds
+        if state.network is not None:
+            self.network.load_state_dict(state.network)
+        self._write(state)
+        for number, stage in enumerate(self.experiment.stages):
+            if number < state.stage:
+                continue
+            activations = self._activations(stage)
+            if isinstance(stage, GradientStage):
+                self._descend(stage, activations, state, lambda: before + time.monotonic() - clock)
+            else:
+                self._discriminate(stage, activations)
+            state.stage, state.epoch, state.optimizer, state.kept, state.best = number + 1, 0, None, None, None
+            state.network = _copy(self.network)
+            if isinstance(stage, LdaStage):
+                state.records.append(self._record(stage.name, self._validate(stage, activations)))
+            state.seconds = before + time.monotonic() - clock
+            self._save(state)
+        last = self.experiment.stages[-1]
+        figures = self._validate(last, self._activations(last), vote=True) if len(self.val_rows) else None
+        done = Trained(
+            self.out,
+            sum("epoch" in record for record in state.records),
+            state.best_epoch,
+            figures,
+            before + time.monotonic() - clock,
+        )
+        self._publish(done, origin)
+        return done
+
+    def _descend(
+        self, stage: GradientStage, activations: Activations, state: State, seconds: Callable[[], float]
+    ) -> None:
+        """One stage by epochs; leaves the network with the weights that are kept."""
+        number = state.stage
+        earlier = sum("epoch" in record for record in state.records) - state.epoch
+        accuracies = [
+            record["validation"]["accuracy"]
+            for record in state.records[len(state.records) - state.epoch :]
+            if record["validation"]
+        ]
+        examples = Examples(activations, self.train_rows, self.labels)
+        with self.bar(stage.name, "steps") as progress:
+            epochs = descend(
+                stage,
+                self.network,
+                examples,
+                self.accelerator,
+                [self.experiment.seed, number],
+                first=state.epoch,
+                optimizer_state=state.optimizer,
+                accuracies=accuracies,
+                progress=progress,
+            )
+            while not (stage.early_stopping and stalled(accuracies) >= stage.early_stopping):
+                clock = time.monotonic()
+                epoch = next(epochs, None)
+                if epoch is None:
+                    break
+                figures = self._validate(stage, activations)
+                record = self._record(
+                    stage.name,
+                    figures,
+                    epoch=earlier + epoch.number + 1,
+                    loss=epoch.loss,
+                    learning_rate=epoch.learning_rate,
+                    seconds=round(time.monotonic() - clock, 3),
+                )
+                state.records.append(record)
+                if figures is not None:
+                    accuracies.append(figures.accuracy)
+                state.epoch, state.optimizer, state.network = epoch.number + 1, epoch.optimizer, _copy(self.network)
+                select = self.experiment.validation.select
+                if select == "last" or _better(record["validation"], state.best):
+                    state.best, state.best_epoch = record["validation"], record["epoch"]
+                    state.kept = state.network if select == "best" else None
+                state.seconds = seconds()
+                self._save(state)
+                self.accelerator.log(
+                    {"loss": epoch.loss, "learning rate": epoch.learning_rate, **(record["validation"] or {})},
+                    step=record["epoch"],
+                )
+                self.say(
+                    f"{stage.name}, epoch {epoch.number + 1} of {stage.epochs}: loss {epoch.loss:.3f}{_told(figures)} "
+                    f"({record['seconds']:.0f} s)"
+                )
+            epochs.close()
+        if state.kept is not None:
+            self.network.load_state_dict(state.kept)
+
+    def _discriminate(self, stage: LdaStage, activations: Activations) -> None:
+        """The classifier from the features of the train split."""
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+        _, features = outputs(
+            self.network, activations, self.train_rows, self.accelerator, self._start(stage), self.seen.turns
+        )
+        labels = self.labels.numpy()[self.train_rows]
+        analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(features.numpy(), labels)
+        weight, bias = (torch.from_numpy(a).float() / stage.temperature for a in (analysis.coef_, analysis.intercept_))
+        if len(weight) == 1:  # two classes, of which scikit-learn gives the difference
+            weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
+        classifier = self.network.classifier
+        assert classifier is not None
+        with torch.no_grad():
+            classifier.weight.copy_(weight)
+            classifier.bias.copy_(bias)
+
+    def _validate(
+        self, stage: GradientStage | LdaStage, activations: Activations, *, vote: bool = False
+    ) -> Figures | None:
+        """Of the held-out shapes; turned grids vote only in the end, as they cost as much as the rest of an epoch."""
+        if not len(self.val_rows):
+            return None
+        logits, _ = outputs(
+            self.network,
+            activations,
+            self.val_rows,
+            self.accelerator,
+            self._start(stage),
+            self.seen.turns if vote else 1,
+        )
+        labels = self.labels[self.val_rows]
+        if not torch.isfinite(logits).all():
+            raise TrainingError(
+                f"Stage {stage.name} left weights that are no numbers. Lower its learning rate, or clip its gradients: "
+                f"--set stages.{stage.name}.clip=1"
+            )
+        scores = logits.double().softmax(dim=1).float().numpy()
+        names = [self.division.classes[code] for code in labels.tolist()]
+        told = classify(names, scores, self.division.classes)
+        loss = torch.nn.functional.cross_entropy(logits, labels).item()
+        return Figures(len(names), loss, told.accuracy, told.mean_class_accuracy, mvcnn(scores, names).mAP)
+
+    def _start(self, stage: GradientStage | LdaStage) -> int:
+        train_from = stage.train_from if isinstance(stage, GradientStage) else self._before_head()
+        return first_part(self.network, train_from)
+
+    def _before_head(self) -> str | None:
+        """From where the last stage that trained by gradients computed: its activations are there already."""
+        trained = [stage.train_from for stage in self.experiment.stages if isinstance(stage, GradientStage)]
+        return trained[-1] if trained else "head"
+
+    def _activations(self, stage: GradientStage | LdaStage) -> Activations:
+        """What enters the part that ``stage`` trains, computed now unless the same was for another stage."""
+        start = self._start(stage)
+        flip = isinstance(stage, GradientStage) and stage.augment.flip and start > 0
+        network, accelerator = self.network, self.accelerator
+
+        def encode(looks: Tensor) -> Tensor:
+            network.eval()
+            with torch.inference_mode(), accelerator.autocast():
+                return network.stem(looks.to(accelerator.device), stop=start)
+
+        frozen = list(network.parts.values())[:start]
+        contents = [tensor.cpu().numpy().tobytes() for part in frozen for tensor in part.state_dict().values()]
+        identity = [f"{start} {flip} {accelerator.mixed_precision} {self.seen.to_json()['hash']}".encode(), *contents]
+        path = self.out / RESUME / f"activations-{sha256(b''.join(identity))[:16]}.npy"
+        with accelerator.main_process_first(), self.bar("activations" if start else "reading", "shapes") as progress:
+            return open_activations(
+                path, self.artefacts, self.entries, self.seen, encode if start else None, flip, progress
+            )
+
+    def _record(self, stage: str, figures: Figures | None, **more: Any) -> dict[str, Any]:
+        """One line of metrics.jsonl."""
+        return {"stage": stage, **more, "validation": asdict(figures) if figures else None}
+
+    def _save(self, state: State) -> None:
+        if self.accelerator.is_main_process:
+            save_state(self.out / RESUME, state)
+            self._write(state)
+        self.accelerator.wait_for_everyone()
+
+    def _write(self, state: State) -> None:
+        if self.accelerator.is_main_process:
+            lines = [json.dumps(record, allow_nan=False) + "\n" for record in state.records]
+            write_atomic(self.out / METRICS, "".join(lines).encode())
+
+    def _publish(self, done: Trained, origin: dict[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            summary = {**asdict(done), "run": None}
+            files = run_bytes(
+                self.experiment,
+                self.network,
+                self.division.classes,
+                self.seen,
+                _ids(self.division),
+                {"folder": str(self.artefacts.folder), **origin, "training": summary},
+            )
+            publish(self.out, files)
+            shutil.rmtree(self.out / RESUME)
+        self.accelerator.end_training()
+        self.accelerator.wait_for_everyone()
+
+
+def _require_fit(experiment: Experiment, seen: Input, data: Path) -> None:
+    if not takes(experiment.network, seen.kind):
+        command = "voxelize" if seen.kind == "views" else "render"
+        raise UsageError(
+            f"{data} holds {seen.kind}, which {experiment.network.kind} does not take. To make what it takes: "
+            f"shapecnn {command} COLLECTION OUT"
+        )
+
+
+def _require_part(network: ShapeNetwork, stage: GradientStage | LdaStage) -> None:
+    if isinstance(stage, GradientStage) and stage.train_from is not None:
+        names = [*network.parts, "head"]
+        if stage.train_from not in names:
+            raise UsageError(
+                f"stages.{stage.name}.train_from: the network has no part {stage.train_from!r}; in order they are "
+                f"{', '.join(names)}."
+            )
+
+
+def _require_place(out: Path, origin: dict[str, Any], resume: bool, command: str) -> None:
+    """Raise unless ``out`` is free, or holds a training of this experiment that may be gone on with."""
+    finished, unfinished = (out / MODEL).exists(), (out / RESUME / ORIGIN).exists()
+    if not finished and not unfinished:
+        return
+    anew = f"to start anew: rm -r {shlex.quote(str(out))} && {command}"
+    if not resume:
+        what = "a finished run" if finished else "an unfinished training"
+        go_on = "" if finished else f"To go on: {command} --resume; "
+        raise UsageError(f"{out} holds {what}. {go_on}{anew if go_on else anew.capitalize()}")
+    stored = read_json(out / MODEL)["data"] if finished else read_json(out / RESUME / ORIGIN)
+    for key, name in (("config_hash", "config"), ("data_hash", "data")):
+        if stored.get(key) != origin[key]:
+            raise MismatchError(
+                f"{out} holds a training with another {name} ({stored.get(key)} there, {origin[key]} here); "
+                f"{anew.removesuffix(' --resume')}"
+            )
+
+
+def _told_by(out: Path) -> Trained:
+    """What a finished run says of its training."""
+    summary = read_json(out / MODEL)["data"]["training"]
+    figures = Figures(**summary["validation"]) if summary["validation"] else None
+    return Trained(out, summary["epochs"], summary["best_epoch"], figures, summary["seconds"])
+
+
+def _origin(experiment: Experiment, division: Division, seen: Input) -> dict[str, Any]:
+    """What decides the weights."""
+    rows = [[[e.id, e.label, e.sha256] for e in entries] for entries in (division.train, division.val)]
+    return {
+        "config_hash": experiment.digest(),
+        "data_hash": settings_hash({"rows": rows, "input": seen.to_json()}),
+        "train": len(division.train),
+        "val": len(division.val),
+    }
+
+
+def _ids(division: Division) -> dict[str, list[str]]:
+    return {"train": [entry.id for entry in division.train], "val": [entry.id for entry in division.val]}
+
+
+def _accelerator(device: Device, precision: str, logs: Path | None) -> Accelerator:
+    """Raises MissingLibraryError if TensorBoard is asked for and absent."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import is_tensorboard_available
+
+    if logs is not None and not is_tensorboard_available():
+        raise MissingLibraryError("--tensorboard needs the package tensorboard: pip install 'shapecnn[tensorboard]'")
+    AcceleratorState._reset_state(reset_partial_state=True)  # another training in this process may have had another
+    cuda = device == "cuda" or (device == "auto" and has_cuda())
+    torch.set_num_threads(pool.available_cores())
+    reduced = "no"
+    if precision == "auto":
+        if cuda:
+            reduced = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        elif cpu_has_bfloat16():
+            reduced = "bf16"
+    accelerator = Accelerator(
+        cpu=not cuda,
+        mixed_precision=reduced,
+        log_with="tensorboard" if logs is not None else None,
+        project_dir=str(logs) if logs is not None else None,
+    )
+    if logs is not None:
+        accelerator.init_trackers("tensorboard")
+    return accelerator
+
+
+def _better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bool:
+    """Whether the accuracy is higher, or the same with a lower loss."""
+    if figures is None or best is None:
+        return best is None
+    return (figures["accuracy"], -figures["loss"]) > (best["accuracy"], -best["loss"])
+
+
+def _copy(network: ShapeNetwork) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def _told(figures: Figures | None) -> str:
+    if figures is None:
+        return ""
+    retrieved = f", mAP {figures.mAP:.1%}" if figures.mAP is not None else ""
+    return f", validation accuracy {figures.accuracy:.1%}{retrieved}"

@@ -1,0 +1,252 @@
+"""Evaluation of real runs, against each output asked for by itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shapecnn.artefacts import Entry
+from shapecnn.classification import classify
+from shapecnn.config import ViewSettings, VoxelSettings
+from shapecnn.datasets import Artefacts
+from shapecnn.errors import MismatchError, UsageError
+from shapecnn.evaluation import Evaluation, evaluate
+from shapecnn.experiment import MvcnnSettings, VoxresnetSettings
+from shapecnn.inference import Output, open_engine
+from shapecnn.models import ImagenetSettings, Model, open_model
+from shapecnn.retrieval import protocols
+from shapecnn.subset import Subset
+from tests.evaluations import write_artefacts, write_run, write_splits
+
+NETWORK = VoxresnetSettings(width=4)
+VAL = ["box/train/0.off", "cylinder/train/0.off", "round/train/0.off"]
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_splits(tmp_path_factory.mktemp("meshes"))
+
+
+@pytest.fixture(scope="module")
+def grids(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
+    """Three rotations of each shape."""
+    return write_artefacts(
+        collection, tmp_path_factory.mktemp("grids"), VoxelSettings(resolution=16, padding=1, rotations=3)
+    )
+
+
+@pytest.fixture(scope="module")
+def views(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
+    return write_artefacts(collection, tmp_path_factory.mktemp("views"), ViewSettings(size=64))
+
+
+@pytest.fixture(scope="module")
+def run(grids: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return open_model(str(write_run(tmp_path_factory.mktemp("run"), grids, NETWORK, val=VAL)))
+
+
+@pytest.fixture(scope="module")
+def untrained(views: Artefacts) -> Model:
+    return ImagenetSettings(size=64, weights="none")
+
+
+def one_by_one(model: Model, artefacts: Artefacts, entries: list[Entry], alone: bool = False) -> list[list[Output]]:
+    """The outputs of each item of each shape, each waited for before the next begins."""
+    engine = open_engine(model, "cpu")
+    outputs = []
+    for entry in entries:
+        looks = model.input.read(artefacts, entry)
+        outputs.append([])
+        for item in [looks[k : k + 1] for k in range(len(looks))] if alone else [looks]:
+            engine.start(None, item)
+            engine.wait()
+            ((_, output),) = engine.finished()
+            outputs[-1].append(output)
+    return outputs
+
+
+def features(outputs: list[list[Output]]) -> np.ndarray:
+    return np.array([[output.feature for output in items] for items in outputs])
+
+
+def labels(entries: list[Entry]) -> list[str]:
+    return [str(entry.label) for entry in entries]
+
+
+def same(evaluation: Evaluation, expected: protocols.Retrieval) -> None:
+    assert evaluation.retrieval is not None
+    assert evaluation.retrieval == expected
+
+
+def test_both_tasks_of_a_run(run: Model, grids: Artefacts) -> None:
+    entries = grids.select("test")
+    outputs = one_by_one(run, grids, entries)
+    evaluation = evaluate(run, grids, device="cpu")
+    scores = np.array([items[0].scores for items in outputs])
+    assert np.array_equal(evaluation.scores, scores)
+    assert evaluation.classification == classify(labels(entries), scores, run.classes)
+    same(evaluation, protocols.mvcnn(features(outputs)[:, 0], labels(entries)))
+    assert list(evaluation.entries) == entries
+    assert [p.id for p in evaluation.predictions()] == [entry.id for entry in entries]
+    for prediction, row in zip(evaluation.predictions(), scores, strict=True):
+        assert prediction.score == row.max()
+        assert prediction.predicted == run.classes[row.argmax()]
+
+
+def test_shapenets_takes_each_rotation_for_an_item(run: Model, grids: Artefacts) -> None:
+    entries = grids.select("test")
+    evaluation = evaluate(run, grids, protocol="shapenets", device="cpu")
+    alone = features(one_by_one(run, grids, entries, alone=True))
+    assert alone.shape[:2] == (9, 3)
+    same(evaluation, protocols.shapenets(alone, labels(entries)))
+    assert evaluation.retrieval is not None
+    assert (evaluation.retrieval.queries, evaluation.retrieval.gallery) == (27, 27)
+    # The rotations of a shape vote on its class all the same.
+    assert evaluation.classification == evaluate(run, grids, task="classification", device="cpu").classification
+    by_shape = np.reshape(evaluation.retrieval.average_precisions, (9, 3)).mean(axis=1)
+    low, high = evaluation.intervals["mAP"] or (0, 0)
+    assert by_shape.min() < low < evaluation.retrieval.mAP < high < by_shape.max()
+
+
+def test_shapenets_of_views_has_one_item_a_shape(untrained: Model, views: Artefacts) -> None:
+    figures = evaluate(untrained, views, protocol="shapenets", device="cpu").retrieval
+    assert figures is not None
+    assert (figures.queries, figures.NN) == (9, 1)
+
+
+def test_train_gallery_is_the_run_s_own_train_split(run: Model, grids: Artefacts) -> None:
+    train = [entry for entry in grids.select("train") if entry.id not in VAL]
+    entries = grids.select("test")
+    gallery, queries = (features(one_by_one(run, grids, some))[:, 0] for some in (train, entries))
+    evaluation = evaluate(run, grids, task="retrieval", protocol="train-gallery", device="cpu")
+    same(evaluation, protocols.train_gallery(queries, labels(entries), gallery, labels(train)))
+    assert evaluation.classification is None
+    assert evaluation.retrieval is not None
+    assert evaluation.retrieval.gallery == 6
+    assert {hit.entry.split for hit in evaluation.nearest([0], 9)[0]} == {"train"}
+
+
+def test_scores_can_be_compared_instead_of_features(run: Model, grids: Artefacts) -> None:
+    entries = grids.select("test")
+    evaluation = evaluate(run, grids, protocol="shrec16", feature="scores", device="cpu")
+    same(evaluation, protocols.shrec16(evaluation.scores, labels(entries)))
+    assert evaluation.to_json()["retrieval"]["feature"] == "scores"
+
+
+def test_val_and_train_are_those_of_the_run(run: Model, grids: Artefacts) -> None:
+    val = evaluate(run, grids, "val", device="cpu")
+    assert [entry.id for entry in val.entries] == VAL
+    assert val.retrieval is not None
+    assert (val.retrieval.queries_skipped, val.retrieval.mAP, val.intervals["mAP"]) == (3, None, None)
+    assert len(evaluate(run, grids, "train", task="classification", device="cpu").entries) == 6
+
+
+def test_a_subset_is_of_each_class_and_of_the_gallery_too(run: Model, grids: Artefacts) -> None:
+    evaluation = evaluate(run, grids, protocol="train-gallery", subset=Subset(1, 2), device="cpu")
+    assert [entry.id[-5] for entry in evaluation.entries] == ["3", "4"] * 3
+    assert evaluation.retrieval is not None
+    assert evaluation.retrieval.gallery == 3
+    assert evaluation.to_json()["subset"] == "1+2"
+
+
+def test_without_classes_there_is_retrieval_alone(untrained: Model, views: Artefacts) -> None:
+    evaluation = evaluate(untrained, views, device="cpu")
+    record = evaluation.to_json()
+    assert record["classification"] is None
+    assert record["retrieval"]["queries"] == 9
+    assert record["intervals"]["accuracy"] is None
+    assert evaluation.predictions() == []
+    for options, message in (
+        ({"task": "classification"}, "^--task classification: @imagenet has no classes"),
+        ({"feature": "scores"}, "^--feature scores: @imagenet has no classes"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            evaluate(untrained, views, **options)
+
+
+def test_the_lists_shown_are_those_that_were_measured(run: Model, grids: Artefacts) -> None:
+    for protocol, itself in (("mvcnn", False), ("shrec16", True), ("shapenets", True)):
+        evaluation = evaluate(run, grids, task="retrieval", protocol=protocol, device="cpu")
+        assert evaluation.retrieval is not None
+        items = len(evaluation.retrieval.average_precisions)
+        lists = evaluation.nearest(range(items), items)
+        rotations = items // 9
+        for query, hits in enumerate(lists):
+            entry = evaluation.entries[query // rotations]
+            assert ((entry, query % rotations) in [hit[:2] for hit in hits]) == itself
+            relevant = [hit.entry.label == entry.label for hit in hits]
+            places = np.flatnonzero(relevant) + 1
+            precision = np.arange(1, len(places) + 1) / places
+            if protocol == "shapenets":
+                precision = np.maximum.accumulate(precision[::-1])[::-1]
+            assert precision.mean() == pytest.approx(evaluation.retrieval.average_precisions[query])
+
+
+def test_the_seed_is_that_of_the_intervals(run: Model, grids: Artefacts) -> None:
+    first, again, other = (evaluate(run, grids, device="cpu", seed=seed).to_json() for seed in (0, 0, 1))
+    assert first == again
+    assert first["intervals"]["mAP"] != other["intervals"]["mAP"]
+    assert first["retrieval"] == other["retrieval"]
+    assert json.loads(json.dumps(first, allow_nan=False)) == first
+
+
+def test_progress_counts_every_shape_read(run: Model, grids: Artefacts) -> None:
+    for options, total in (
+        ({}, 9),
+        ({"protocol": "shapenets"}, 18),
+        ({"protocol": "shapenets", "task": "retrieval"}, 9),
+        ({"protocol": "train-gallery"}, 15),
+        ({"protocol": "train-gallery", "task": "classification"}, 9),
+    ):
+        seen: list[tuple[int, int]] = []
+        evaluate(run, grids, device="cpu", progress=lambda done, all_, seen=seen: seen.append((done, all_)), **options)
+        assert seen == [(k, total) for k in range(1, total + 1)]
+
+
+def test_what_cannot_be_measured_is_said_before_any_work(
+    run: Model, grids: Artefacts, views: Artefacts, untrained: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shapecnn.evaluation.open_engine", None)
+    with pytest.raises(UsageError, match=r"no shapes in split val; there are 9 in train, 9 in test\.$"):
+        evaluate(untrained, views, "val")
+    bare = replace(views, entries=tuple(replace(entry, split=None) for entry in views.entries))
+    with pytest.raises(UsageError, match=r"no shapes in split test; there are 18 in none\.$"):
+        evaluate(untrained, bare)
+    with pytest.raises(UsageError, match="no shapes at all"):
+        evaluate(untrained, replace(views, entries=()))
+    one, *rest = grids.entries
+    with pytest.raises(UsageError, match="1 of the 6 shapes in split train .* no label, such as box/train/1.off: put"):
+        unlabelled = [replace(e, label=None) if e.id == "box/train/1.off" else e for e in grids.entries]
+        evaluate(run, replace(grids, entries=tuple(unlabelled)), protocol="train-gallery")
+    strange = tuple(replace(entry, label="yak") for entry in grids.entries)
+    with pytest.raises(UsageError, match="labelled 'yak', which the model does not know"):
+        evaluate(run, replace(grids, entries=strange))
+    with pytest.raises(UsageError, match="every query would find itself"):
+        evaluate(run, grids, "train", protocol="train-gallery")
+    with pytest.raises(MismatchError, match="made with other settings"):
+        evaluate(run, views)
+
+
+def test_labels_the_run_does_not_know_can_still_be_searched(run: Model, grids: Artefacts) -> None:
+    strange = replace(grids, entries=tuple(replace(entry, label="yak") for entry in grids.entries))
+    figures = evaluate(run, strange, task="retrieval", device="cpu").retrieval
+    assert figures is not None
+    assert figures.mAP == 1
+    known = tuple(replace(e, label="yak") if e.split == "test" else e for e in grids.entries)
+    found = evaluate(
+        run, replace(grids, entries=known), task="retrieval", protocol="train-gallery", device="cpu"
+    ).retrieval
+    assert found is not None
+    assert (found.queries, found.queries_skipped) == (0, 9)
+
+
+def test_views_of_a_run(views: Artefacts, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", views, MvcnnSettings(weights="none"))
+    evaluation = evaluate(open_model(str(folder)), views, device="cpu")
+    assert evaluation.classification is not None
+    assert evaluation.model == str(folder)
+    assert sum(map(sum, evaluation.classification.confusion)) == 9
