@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import pickle
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet
 import pytest
+import torch
 import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,12 +28,16 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from shapecnn import index as module
+from shapecnn.collection import list_shapes
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
 from shapecnn.index import FEATURES, HEADER, SHAPES, Changes, Index, Item, open_index, search, update_index
 from shapecnn.inference import Engine
-from shapecnn.models import ImagenetSettings
+from shapecnn.mesh import load_mesh
+from shapecnn.models import ImagenetSettings, open_model
+from shapecnn.origin import Origin
 from shapecnn.storage import exclusive
 from tests.meshes import contents, write, write_ball, write_box, write_solids
+from tests.runs import write_run
 from tests.test_storage import _Crash, _crash_at
 
 IDS = [
@@ -198,12 +204,135 @@ def test_a_model_that_cannot_be_had_leaves_the_folder_free_for_another(solids: P
     assert counts(update(solids, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
 
 
+# --- with a trained run -----------------------------------------------------------------------------------------------
+
+
+def update_with(run: Path, collection: Path, folder: Path, **options: Any) -> Changes:
+    model = open_model(str(run))
+    return update_index(collection, folder, model, command="shapecnn index …", device="cpu", workers=1, **options)
+
+
+@pytest.fixture(scope="module")
+def run_index(solids: Path, views_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of the solids by a run, not to be changed."""
+    folder = tmp_path_factory.mktemp("by a run") / "index"
+    update_with(views_run, solids, folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["views_run", "voxels_run"])
+def test_a_run_is_stored_by_its_place_and_weights(
+    solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: Path = request.getfixturevalue(name)
+    monkeypatch.chdir(run.parent)
+    assert counts(update_with(Path(run.name), solids, tmp_path / "index", up="y")) == (9, 0, 0, 0, 0, 9)
+    header = json.loads((tmp_path / "index" / HEADER).read_text())
+    described = json.loads((run / "model.json").read_text())
+    assert header["model"] == str(run)
+    assert header["settings"]["weights"] == described["files"]["model.safetensors"]
+    assert header["settings"]["up"] == "y"
+    assert header["feature_size"] == described["feature_size"]
+    index = open_index(tmp_path / "index")
+    assert np.linalg.norm(index.features, axis=1) == pytest.approx(1, abs=1e-6)
+    for item, hits in zip(index.items, search(index, index.features, 2), strict=True):
+        assert (hits[0].item, hits[0].score) == (item, 1)
+        assert hits[1].score < 0.99999
+
+
+@pytest.mark.parametrize("name", ["views_run", "voxels_run"])
+def test_a_run_sees_each_mesh_as_it_was_trained(
+    solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The features are those of the network in torch's float32, of meshes that are turned upright here."""
+    model = open_model(str(request.getfixturevalue(name)))
+    update_with(Path(model.name), solids, tmp_path / "index", up="y")
+    network = model.build()
+    index = open_index(tmp_path / "index")
+    for item, feature in zip(index.items, index.features, strict=True):
+        looks = model.input.draw(load_mesh(Path(item.path), "y"))
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(looks[None]))[1][0].numpy()
+        assert feature @ expected / np.linalg.norm(expected) > 0.9999
+
+
+def test_another_up_is_refused(solids: Path, run_index: Path, views_run: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(run_index, tmp_path / "index")
+    with pytest.raises(MismatchError, match=r"up is 'z' there and 'y' here\).*rm -r"):
+        update_with(views_run, solids, folder, up="y")
+
+
+def test_another_run_is_refused_and_both_are_named(
+    solids: Path, run_index: Path, views_run: Path, voxels_run: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(run_index, tmp_path / "index")
+    before = contents(folder)
+    retrained = write_run(tmp_path / "retrained", solids, seed=1)
+    for other in (retrained, voxels_run):
+        with pytest.raises(MismatchError) as raised:
+            update_with(other, solids, folder)
+        message = str(raised.value)
+        assert f"{folder} was made with {views_run} (weights " in message
+        assert f"and not with {other} (weights " in message
+        assert f"rm -r {folder} && shapecnn index …" in message
+    with pytest.raises(MismatchError, match=r"was made with .*/run \(weights [0-9a-f]{8}\) and not with @imagenet\."):
+        update(solids, folder)
+    assert contents(folder) == before
+
+
+def test_a_run_that_moved_is_the_same_run(
+    collection: Path, run_index: Path, views_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(run_index, tmp_path / "index")
+    moved = shutil.copytree(views_run, tmp_path / "moved")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "open_engine", None)  # nothing is computed again
+        assert counts(update_with(moved, collection, folder)) == (0, 0, 9, 0, 0, 9)
+    assert open_index(folder).origin.model == str(moved)
+
+
+def test_the_unfinished_index_of_another_run_is_refused(solids: Path, views_run: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+
+        def crash(*_: object) -> None:
+            raise _Crash
+
+        patch.setattr(module, "_publish", crash)
+        with pytest.raises(_Crash):
+            update_with(views_run, solids, tmp_path / "index")
+    with pytest.raises(MismatchError, match=r"The unfinished index in .* was made with .*/run \(weights .*@imagenet"):
+        update(solids, tmp_path / "index")
+    assert counts(update_with(views_run, solids, tmp_path / "index")) == (9, 0, 0, 0, 0, 9)
+
+
+@pytest.mark.parametrize("name", ["views_run", "voxels_run"])
+def test_a_worker_draws_for_a_run_without_torch(
+    solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model = open_model(str(request.getfixturevalue(name)))
+    shape = list_shapes(solids)[0]
+    task = module._Task(shape, model.input, "z", None)
+    (tmp_path / "task").write_bytes(pickle.dumps(task))
+    code = (
+        "import pickle, sys\n"
+        "from shapecnn import index\n"
+        "task = pickle.loads(open(sys.argv[1], 'rb').read())\n"
+        "looks = index._draw(task)[1]\n"
+        "print(looks.shape, looks.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "task")], capture_output=True, text=True, check=True
+    )
+    expected = model.input.draw(load_mesh(Path(shape.path)))
+    assert done.stdout == f"{expected.shape} uint8 []\n"
+
+
 # --- interrupted ------------------------------------------------------------------------------------------------------
 
 
 def test_a_crash_at_any_step_of_publishing_leaves_the_old_or_the_new(solids_index: Path, tmp_path: Path) -> None:
     old = open_index(solids_index)
-    new = Index(old.settings, old.engine, old.items[::2], old.features[::2])
+    new = Index(old.origin, old.engine, old.items[::2], old.features[::2])
     seen = []
     for step in range(100):
         folder = shutil.copytree(solids_index, tmp_path / str(step))
@@ -226,7 +355,7 @@ def test_a_reader_during_a_publication_gets_a_whole_index(
     solids_index: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = open_index(folder)
-    new = Index(old.settings, old.engine, old.items[::2], old.features[::2])
+    new = Index(old.origin, old.engine, old.items[::2], old.features[::2])
     read = module.read_json
 
     def overtaken(path: Path) -> Any:
@@ -367,7 +496,7 @@ def test_a_flipped_bit_anywhere_in_the_header_is_found_or_says_nothing_else(fold
             same = False
         if same:
             found = open_index(folder)
-            assert (found.settings, found.engine, found.items) == (expected.settings, expected.engine, expected.items)
+            assert (found.origin, found.engine, found.items) == (expected.origin, expected.engine, expected.items)
         else:
             with pytest.raises(StoredDataError, match=HEADER):
                 open_index(folder)
@@ -377,15 +506,6 @@ def test_a_flipped_bit_anywhere_in_the_header_is_found_or_says_nothing_else(fold
 def test_another_version_is_told_so(folder: Path, header: str) -> None:
     (folder / HEADER).write_text(header)
     with pytest.raises(StoredDataError, match=r"index.json is of another version"):
-        open_index(folder)
-
-
-def test_settings_of_a_later_version_are_told_so(folder: Path) -> None:
-    header = json.loads((folder / HEADER).read_text())
-    del header["hash"]
-    header["settings"]["colour"] = True
-    (folder / HEADER).write_text(json.dumps({**header, "hash": module._digest(header)}))
-    with pytest.raises(StoredDataError, match=r"of another version \(Unknown key 'colour'"):
         open_index(folder)
 
 
@@ -407,7 +527,7 @@ def test_a_missing_header_is_made_anew_by_the_next_run(solids: Path, folder: Pat
 
 def index_of(features: NDArray[np.float32]) -> Index:
     items = [Item(f"{row:04d}.off", None, None, "", "") for row in range(len(features))]
-    return Index(ImagenetSettings(), {}, items, features)
+    return Index(Origin.of(ImagenetSettings(), "z"), {}, items, features)
 
 
 @st.composite

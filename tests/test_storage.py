@@ -313,3 +313,16 @@ def test_a_table_has_a_column_for_each_field_in_order_and_the_same_bytes_each_ti
     assert (table.column_names, table.to_pylist()) == (["name", "label"], [asdict(row) for row in rows])
     assert table_bytes(Row, rows) == data
     assert pyarrow.parquet.read_table(io.BytesIO(table_bytes(Row, []))).column_names == ["name", "label"]
+
+
+@dataclass
+class _Row:
+    name: str | None
+    score: float
+
+
+def test_a_table_holds_floats_and_strings() -> None:
+    data = table_bytes(_Row, [_Row("é", 0.1), _Row(None, 1.0)])
+    table = pyarrow.parquet.read_table(io.BytesIO(data))
+    assert table.schema.types == [pyarrow.string(), pyarrow.float64()]
+    assert table.to_pylist() == [{"name": "é", "score": 0.1}, {"name": None, "score": 1.0}]

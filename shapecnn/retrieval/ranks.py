@@ -25,7 +25,7 @@ def unit_rows(features: NDArray[np.floating]) -> Features:
     Raises ShapecnnError where a value is not finite.
     """
     rows: Features = features.astype(np.float64)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]  # np.linalg.norm would square a copy
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise ShapecnnError(

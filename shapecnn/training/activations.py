@@ -120,7 +120,7 @@ def _decoded(artefacts: Artefacts, entries: Sequence[Entry], seen: Input) -> Ite
 
 
 def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Callable[[int, int], None]) -> None:
-    values: NDArray[Any] | None = None
+    values: np.memmap[Any, Any] | None = None
     for done, row in enumerate(rows):
         if values is None:
             shape = (row.shape[0], count, *row.shape[1:])

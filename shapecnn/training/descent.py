@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ def descend(
     optimizer_state: dict[str, Any] | None = None,
     accuracies: Sequence[float] = (),
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Iterator[Epoch]:
+) -> Generator[Epoch]:
     """Train ``network`` in place, from epoch ``first`` on.
 
     accuracies: validation accuracy after each epoch so far, to be extended by the caller between two epochs. Raises

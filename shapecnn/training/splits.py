@@ -38,8 +38,8 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     unlabelled = [entry.id for entry in [*pool, *own_val] if entry.label is None]
     if unlabelled:
         raise UsageError(
-            f"{len(unlabelled)} shapes in {folder} have no label, such as {unlabelled[0]}. Put the meshes of each class "
-            f"in a folder of its name, or list them in a CSV path,label,split, and make the artefacts again."
+            f"{len(unlabelled)} shapes in {folder} have no label, such as {unlabelled[0]}. Put the meshes of each "
+            f"class in a folder of its name, or list them in a CSV path,label,split, and make the artefacts again."
         )
     labels = np.array([entry.label for entry in pool])
     classes = tuple(np.unique(labels).tolist())
@@ -57,8 +57,8 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     for name in classes:
         if len(np.unique(groups[labels == name])) < 2:
             raise UsageError(
-                f"Class {name!r} in {folder} has one shape (or copies of one), which cannot be trained on and held out. "
-                f"Add shapes, leave the class out, or hold nothing out: --set validation.folds=0 "
+                f"Class {name!r} in {folder} has one shape (or copies of one), which cannot be trained on and held out."
+                f" Add shapes, leave the class out, or hold nothing out: --set validation.folds=0 "
                 f"--set validation.select=last"
             )
     held_out = _fold(labels, groups, validation)
@@ -66,8 +66,8 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     for name in classes:
         if name not in trained:
             raise UsageError(
-                f"All shapes of class {name!r} in {folder} fell into fold {validation.fold}, which leaves none to train "
-                f"on. Choose another division: --set validation.seed={validation.seed + 1}"
+                f"All shapes of class {name!r} in {folder} fell into fold {validation.fold}, which leaves none to "
+                f"train on. Choose another division: --set validation.seed={validation.seed + 1}"
             )
     train = [entry for entry, held in zip(pool, held_out, strict=True) if not held]
     return Division(train, [entry for entry, held in zip(pool, held_out, strict=True) if held], classes)

@@ -47,6 +47,7 @@ Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int | None], No
 """(what is done, unit) → a context of progress(done, total)."""
 
 ORIGIN = "origin.json"
+AnyStage = GradientStage | LdaStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class _Session:
         self.experiment, self.artefacts, self.division, self.seen, self.out = experiment, artefacts, division, seen, out
         self.accelerator, self.bar, self.say = accelerator, bar, say
         layout = torch.channels_last if seen.kind == "views" else torch.channels_last_3d
-        self.network = network.to(accelerator.device).to(memory_format=layout)  # type: ignore[call-overload]
+        self.network = network.to(accelerator.device).to(memory_format=layout)
         self.entries = [*division.train, *division.val]
         codes = {label: code for code, label in enumerate(division.classes)}
         self.labels = torch.tensor([codes[str(entry.label)] for entry in self.entries])
@@ -257,9 +258,7 @@ class _Session:
             classifier.weight.copy_(weight)
             classifier.bias.copy_(bias)
 
-    def _validate(
-        self, stage: GradientStage | LdaStage, activations: Activations, *, vote: bool = False
-    ) -> Figures | None:
+    def _validate(self, stage: AnyStage, activations: Activations, *, vote: bool = False) -> Figures | None:
         """Of the held-out shapes; turned grids vote only in the end, as they cost as much as the rest of an epoch."""
         if not len(self.val_rows):
             return None
@@ -283,7 +282,7 @@ class _Session:
         loss = torch.nn.functional.cross_entropy(logits, labels).item()
         return Figures(len(names), loss, told.accuracy, told.mean_class_accuracy, mvcnn(scores, names).mAP)
 
-    def _start(self, stage: GradientStage | LdaStage) -> int:
+    def _start(self, stage: AnyStage) -> int:
         train_from = stage.train_from if isinstance(stage, GradientStage) else self._before_head()
         return first_part(self.network, train_from)
 
@@ -292,7 +291,7 @@ class _Session:
         trained = [stage.train_from for stage in self.experiment.stages if isinstance(stage, GradientStage)]
         return trained[-1] if trained else "head"
 
-    def _activations(self, stage: GradientStage | LdaStage) -> Activations:
+    def _activations(self, stage: AnyStage) -> Activations:
         """What enters the part that ``stage`` trains, computed now unless the same was for another stage."""
         start = self._start(stage)
         flip = isinstance(stage, GradientStage) and stage.augment.flip and start > 0
@@ -353,7 +352,7 @@ def _require_fit(experiment: Experiment, seen: Input, data: Path) -> None:
         )
 
 
-def _require_part(network: ShapeNetwork, stage: GradientStage | LdaStage) -> None:
+def _require_part(network: ShapeNetwork, stage: AnyStage) -> None:
     if isinstance(stage, GradientStage) and stage.train_from is not None:
         names = [*network.parts, "head"]
         if stage.train_from not in names:

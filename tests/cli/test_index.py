@@ -19,6 +19,7 @@ from shapecnn.inference import Engine
 from tests.cli.conftest import Command
 from tests.conftest import ROOT
 from tests.meshes import contents, write_ball, write_box
+from tests.runs import IMPORTED, write_run
 
 BARE = {"added": 0, "updated": 0, "unchanged": 0, "removed": 0, "failed": 0, "total": 0, "failures": []}
 
@@ -71,10 +72,43 @@ def test_the_settings_of_a_model_can_be_set(meshes: Path, tmp_path: Path, comman
     done = command("index", meshes, tmp_path / "index", "--up", "y", "--workers", 1, *chosen)
     assert (done.status, done.stderr) == (0, "")
     index = open_index(tmp_path / "index")
-    settings = index.settings
-    assert (settings.backbone, settings.weights, settings.views) == ("test_efficientnet", "none", 20)
-    assert (settings.fit, settings.size, settings.pooling, settings.up) == ("view", 32, "mean", "y")
+    expected = {"backbone": "test_efficientnet", "weights": "none", "views": 20, "fit": "view", "size": 32}
+    assert {**index.origin.settings, **expected, "pooling": "mean", "up": "y"} == index.origin.settings
     assert index.features.shape == (2, 256)
+
+
+@pytest.mark.parametrize("name", ["views_run", "voxels_run"])
+def test_a_trained_run_makes_an_index(
+    meshes: Path, tmp_path: Path, command: Command, name: str, request: pytest.FixtureRequest
+) -> None:
+    run = request.getfixturevalue(name)
+    words = ["index", meshes, tmp_path / "index", "--model", run, "--up", "y", "--workers", 1, "--json"]
+    done = command(*words)
+    assert (done.status, done.stderr) == (0, "")
+    assert counted(done.json("index"), added=2, total=2)
+    origin = open_index(tmp_path / "index").origin
+    assert (origin.model, origin.up) == (str(run), "y")
+    assert counted(command(*words).json("index"), unchanged=2, total=2)
+    done = command(*words[:5])
+    assert done.status == 2
+    assert "up is 'y' there and 'z' here" in done.stderr
+    done = command(*words[:3])
+    assert done.status == 2
+    assert f"was made with {run} (weights " in done.stderr
+    assert "and not with @imagenet." in done.stderr
+
+
+def test_a_run_on_what_others_made_is_noted(meshes: Path, solids: Path, tmp_path: Path, command: Command) -> None:
+    imported = write_run(tmp_path / "run", solids, settings=IMPORTED)
+    done = command("index", meshes, tmp_path / "index", "--model", imported, "--workers", 1)
+    assert done.status == 0
+    assert done.stderr.startswith(f"Note: {imported} was trained on views that others made.")
+
+
+def test_a_run_takes_no_settings(meshes: Path, views_run: Path, tmp_path: Path, command: Command) -> None:
+    done = command("index", meshes, tmp_path / "index", "--model", views_run, "--set", "views=20")
+    assert done.status == 2
+    assert "--set views: a trained run keeps the settings it was trained with." in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -85,6 +119,7 @@ def test_the_settings_of_a_model_can_be_set(meshes: Path, tmp_path: Path, comman
         (["--set", "fit"], "--set 'fit' is not key=value."),
         (["--set", "backbone=tf_efficientnet_lit0"], "Did you mean tf_efficientnet_lite0"),
         (["--model", "@imagnet"], "There is no model '@imagnet'; known without training: @imagenet."),
+        (["--model", "nowhere"], "There is no run at nowhere"),
         (["--up", "w"], "'w' is not one of"),
         (["--workers", "0"], "--workers"),
     ],

@@ -14,6 +14,8 @@ import torch
 import trimesh
 from jsonschema import Draft202012Validator
 
+from shapecnn.index import update_index
+from shapecnn.models import open_model
 from tests.cli.conftest import SCHEMAS, Command
 from tests.meshes import contents, write
 
@@ -108,6 +110,48 @@ def test_a_query_changes_nothing(solids: Path, solids_index: Path, command: Comm
     assert sorted(path.name for path in solids_index.iterdir()) == [".lock", *sorted(before)]
 
 
+@pytest.fixture(scope="module")
+def run_index(solids: Path, voxels_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index by a volumetric run, beside a copy of that; not to be changed."""
+    folder = tmp_path_factory.mktemp("by a run")
+    model = open_model(str(shutil.copytree(voxels_run, folder / "run")))
+    update_index(solids, folder / "index", model, command="", device="cpu", workers=1)
+    return folder / "index"
+
+
+def test_a_trained_run_answers_and_the_page_shows_views(
+    solids: Path, run_index: Path, tmp_path: Path, command: Command
+) -> None:
+    cone = solids / "round/cone.off"
+    done = command("query", run_index, cone, "-k", 2, "--html", tmp_path / "answer.html", "--json")
+    assert done.status == 0
+    results = done.json("query")[0]["results"]
+    assert (results[0]["id"], results[0]["score"]) == ("round/cone.off", 1)
+    assert (tmp_path / "answer.html").read_text("utf-8").count("<img ") == 3
+
+
+def test_a_run_that_moved_is_named(
+    solids: Path, run_index: Path, voxels_run: Path, views_run: Path, tmp_path: Path, command: Command
+) -> None:
+    shutil.copytree(run_index.parent, tmp_path / "copy")
+    folder, moved = tmp_path / "copy" / "index", tmp_path / "copy" / "moved"
+    model = open_model(str(tmp_path / "copy" / "run"))
+    update_index(solids, folder, model, command="", device="cpu", workers=1)
+    (tmp_path / "copy" / "run").rename(moved)
+    cube = solids / "box/cube.off"
+    done = command("query", folder, cube)
+    assert (done.status, done.stdout) == (2, "")
+    assert f"made with the run {tmp_path / 'copy' / 'run'}, and there is none now" in done.stderr
+    assert "--model RUN" in done.stderr
+    done = command("query", folder, cube, "--model", moved, "--json")
+    assert (done.status, done.json("query")[0]["results"][0]["id"]) == (0, "box/cube.off")
+    done = command("query", folder, cube, "--model", views_run, "--json")
+    error = done.json("error")["error"]
+    assert (done.status, error["kind"]) == (2, "mismatch")
+    assert str(views_run) in error["message"]
+    assert str(tmp_path / "copy" / "run") in error["message"]
+
+
 @pytest.mark.parametrize("place", ["nowhere", "folder", "file"])
 def test_what_is_no_index_is_status_2(tmp_path: Path, command: Command, place: str) -> None:
     (tmp_path / "folder").mkdir()
@@ -140,7 +184,10 @@ def test_cuda_without_a_device_is_status_2(solids_index: Path, command: Command)
     assert done.stderr == "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto.\n"
 
 
-def test_neither_torch_nor_timm_is_loaded_and_nothing_is_sent(solids: Path, solids_index: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["solids_index", "run_index"])
+def test_neither_torch_nor_timm_is_loaded_and_nothing_is_sent(
+    solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     code = """
 import sys
 asked = []
@@ -151,7 +198,14 @@ try:
 finally:
     print(asked, sorted({"torch", "timm", "torchvision", "open3d", "pyrender"} & sys.modules.keys()), file=sys.stderr)
 """
-    arguments = ["query", solids_index, solids / "box/cube.off", "--html", tmp_path / "answer.html", "--json"]
+    arguments = [
+        "query",
+        request.getfixturevalue(name),
+        solids / "box/cube.off",
+        "--html",
+        tmp_path / "answer.html",
+        "--json",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
     )

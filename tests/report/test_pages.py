@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from shapecnn.index import Index, open_index, update_index
-from shapecnn.models import ImagenetSettings
+from shapecnn.models import ImagenetSettings, open_model
 from shapecnn.query import Answer, answer_queries
 from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
 from tests.meshes import write_ball
@@ -75,7 +75,8 @@ def index(solids_index: Path) -> Index:
 
 @pytest.fixture
 def ask(index: Index) -> Ask:
-    return lambda *paths, k=3, up="z": answer_queries(index, [str(path) for path in paths], k, up=up, device="cpu")
+    model = ImagenetSettings()
+    return lambda *paths, k=3, up="z": answer_queries(index, model, [str(p) for p in paths], k, up=up, device="cpu")
 
 
 def test_one_section_for_each_query_and_a_card_for_each_result(index: Index, ask: Ask, solids: Path) -> None:
@@ -151,7 +152,7 @@ def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tm
     meshes = shutil.copytree(solids, tmp_path / "meshes")
     update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=1)
     moved = open_index(tmp_path / "index")
-    (answer,) = answer_queries(moved, [str(solids / "box/cube.off")], 9, up="z", device="cpu")
+    (answer,) = answer_queries(moved, ImagenetSettings(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
     (meshes / "round" / "cone.off").unlink()
     write_ball(meshes / "box" / "cube.off")
     page = Page(query_page([answer], moved, "index"))
@@ -166,7 +167,7 @@ def test_a_result_inside_a_zip_is_drawn(solids: Path, tmp_path: Path) -> None:
     packed = shutil.make_archive(str(tmp_path / "solids"), "zip", solids)
     update_index(Path(packed), tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=1)
     zipped = open_index(tmp_path / "index")
-    answers = answer_queries(zipped, [str(solids / "box/cube.off")], 9, up="z", device="cpu")
+    answers = answer_queries(zipped, ImagenetSettings(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
     query, first, *others = Page(query_page(answers, zipped, "index")).pictures()
     assert np.array_equal(query, first)
     assert len(others) == 8
@@ -181,12 +182,16 @@ def test_a_query_that_failed_says_why(index: Index, ask: Ask, solids: Path, tmp_
     assert len(page.pictures()) == 4
 
 
-@pytest.mark.parametrize("views", [20, 80])
-def test_other_numbers_of_views_are_shown_by_as_many(index: Index, solids: Path, views: int) -> None:
-    answer = Answer(str(solids / "box/cube.off"), "z", [])
-    other = replace(index, settings=ImagenetSettings(views=views))
-    (query,) = Page(query_page([answer], other, "index")).pictures()
+def test_an_index_of_grids_is_shown_in_views(solids: Path, voxels_run: Path, tmp_path: Path) -> None:
+    model = open_model(str(voxels_run))
+    update_index(solids, tmp_path / "index", model, command="", up="y", device="cpu", workers=1)
+    lying = open_index(tmp_path / "index")
+    answers = answer_queries(lying, model, [str(solids / "round/cone.off")], 1, up="y", device="cpu")
+    page = Page(query_page(answers, lying, "index"))
+    query, result = page.pictures()
     assert query.shape == (PICTURE, SHOWN_VIEWS * PICTURE)
+    assert np.array_equal(query, result)  # the collection is drawn with its own up
+    assert f"9 shapes in index · voxresnet trained in {voxels_run} ·" in page.text
 
 
 def test_a_shape_without_label_and_an_index_of_nothing(index: Index, ask: Ask, solids: Path) -> None:

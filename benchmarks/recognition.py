@@ -1,0 +1,123 @@
+"""How well a shipped config recognises and retrieves: from files to figures by the commands alone, on two cores.
+
+    python benchmarks/recognition.py --config mvcnn-psb --json results/mvcnn-psb.json
+
+Views are cross-validated over five folds of the train split; grids are measured on one fold by three seeds of training.
+Where the data has a test split of its own, one more training on the whole of train is evaluated there, once. Retrieval
+is by class scores and by the penultimate feature, protocol mvcnn on the held-out shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import arguments, save, table, use_cores
+
+from shapecnn.experiment import load_experiment
+
+
+@dataclass(frozen=True)
+class Plan:
+    """source: file of the shared data.  prepare: the command that makes artefacts of it.  repeat: what differs between
+    trainings.  test: whether the data has a test split."""
+
+    source: str
+    prepare: tuple[str, ...]
+    repeat: tuple[dict[str, int], ...]
+    test: bool = False
+
+
+FOLDS = tuple({"validation.fold": fold} for fold in range(5))
+SEEDS = tuple({"seed": seed} for seed in range(3))
+GRIDS = ("data", "import", "{source}", "{out}", "--layout", "voxels-npz", "--skip-errors")
+PLANS = {
+    "mvcnn-psb": Plan("psb.zip", ("render", "{source}", "{out}", "--up", "y"), FOLDS, test=True),
+    "mvcnn-modelnet10": Plan(
+        "modelnet10-views-train.zip", ("data", "import", "{source}", "{out}", "--layout", "views-by-shape"), FOLDS
+    ),
+    "voxresnet-modelnet10": Plan("modelnet10-voxels-train.npz", GRIDS, SEEDS),
+    "shapenets-modelnet10": Plan("modelnet10-voxels-train.npz", GRIDS, SEEDS),
+}
+EVERYTHING = {"validation.folds": 0, "validation.select": "last"}
+MEANT = ("accuracy", "mean_class_accuracy", "mAP_scores", "mAP_penultimate", "train_seconds")
+
+
+def shapecnn(*words: str) -> Any:
+    """The answer of one command; its messages go to stderr."""
+    done = subprocess.run([sys.executable, "-m", "shapecnn", *words, "--json"], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def measure(config: str, data: Path, run: Path, changes: dict[str, Any], split: str) -> dict[str, Any]:
+    """Train once, evaluate on one split."""
+    assignments = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
+    started = time.perf_counter()
+    trained = shapecnn("train", config, "--data", str(data), "--out", str(run), *assignments)
+    seconds = time.perf_counter() - started
+    by_scores = shapecnn("eval", str(run), "--data", str(data), "--split", split, "--feature", "scores")
+    by_feature = shapecnn(
+        "eval", str(run), "--data", str(data), "--split", split, "--task", "retrieval", "--feature", "penultimate"
+    )
+    return {
+        "changes": changes,
+        "split": split,
+        "shapes": by_scores["count"],
+        "accuracy": by_scores["classification"]["accuracy"],
+        "mean_class_accuracy": by_scores["classification"]["mean_class_accuracy"],
+        "mAP_scores": by_scores["retrieval"]["mAP"],
+        "mAP_penultimate": by_feature["retrieval"]["mAP"],
+        "intervals": by_scores["intervals"],
+        "epochs": trained["epochs"],
+        "train_seconds": seconds,
+    }
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", config="mvcnn-psb", work="", set="", repeats=0)
+    use_cores(2)
+    config, plan = options.config, PLANS[options.config]
+    tried = dict(pair.split("=") for pair in options.set.split())  # choices under trial, none for reported figures
+    source = options.data / plan.source
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(options.work or scratch)
+        data = work / plan.source.partition(".")[0]
+        shapecnn(*(word.format(source=source, out=data) for word in plan.prepare))
+        repeat = plan.repeat[: options.repeats or None]
+        with tempfile.TemporaryDirectory(dir=work) as runs:
+            rows = [
+                measure(config, data, Path(runs) / str(i), {**tried, **change}, "val")
+                for i, change in enumerate(repeat)
+            ]
+            final = None
+            if plan.test and not options.repeats and not tried:
+                final = measure(config, data, Path(runs) / "final", EVERYTHING, "test")
+    headings = ("changes", "shapes", "accuracy", "mAP_scores", "mAP_penultimate", "epochs", "train_seconds")
+    shown = [[row[key] for key in headings] for row in [*rows, *([final] if final else [])]]
+    print(table(headings, shown))
+    summary = {
+        key: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+        for key in MEANT
+        for values in [[row[key] for row in rows]]
+    }
+    print(json.dumps(summary, indent=2))
+    figures = {
+        "config": config,
+        "config_hash": load_experiment(config).digest(),
+        "seeds": {"training": load_experiment(config).seed, "division": load_experiment(config).validation.seed},
+        "rows": rows,
+        "summary": summary,
+        "test": final,
+    }
+    save(options.json, figures, [source])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""What is said of a run whose training data others made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shapecnn.cli.answers import failure_json, note_drawing
+from shapecnn.config import ImportedVoxelSettings
+from shapecnn.errors import MeshError
+from shapecnn.experiment import NetworkSettings
+from shapecnn.inputs import InputSettings
+from shapecnn.models import ImagenetSettings, open_model
+from tests.runs import IMPORTED, MVCNN, VOXRESNET, write_run
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "words"),
+    [
+        (
+            MVCNN,
+            IMPORTED,
+            "on views that others made. Meshes are drawn by shapecnn's own camera and shading, which may",
+        ),
+        (
+            VOXRESNET,
+            ImportedVoxelSettings(resolution=16),
+            "on voxels that others made. Meshes are filled by shapecnn, ",
+        ),
+    ],
+)
+def test_a_run_on_what_others_made_says_so_in_one_line(
+    solids: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    network: NetworkSettings,
+    settings: InputSettings,
+    words: str,
+) -> None:
+    note_drawing(open_model(str(write_run(tmp_path / "run", solids, network, settings))))
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"Note: {tmp_path / 'run'} was trained {words}")
+    assert said.err.count("\n") == 1
+
+
+def test_of_our_own_artefacts_nothing_is_said(views_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note_drawing(open_model(str(views_run)))
+    note_drawing(ImagenetSettings())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_failure_has_its_kind() -> None:
+    error = {"kind": "missing", "message": "there is no such file"}
+    assert failure_json("a.off", MeshError("missing", "there is no such file")) == {
+        "schema_version": 1,
+        "path": "a.off",
+        "error": error,
+    }

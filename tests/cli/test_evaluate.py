@@ -1,0 +1,155 @@
+"""``shapecnn eval`` as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from shapecnn.config import ViewSettings, VoxelSettings
+from shapecnn.experiment import VoxresnetSettings
+from tests.cli.conftest import Command
+from tests.evaluations import CLASSES, write_artefacts, write_run, write_splits
+from tests.meshes import contents
+
+UNTRAINED = ("@imagenet", "--set", "backbone=test_efficientnet", "--set", "weights=none", "--set", "size=64")
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_splits(tmp_path_factory.mktemp("meshes"))
+
+
+@pytest.fixture(scope="module")
+def views(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_artefacts(collection, tmp_path_factory.mktemp("views"), ViewSettings(size=64)).folder
+
+
+@pytest.fixture(scope="module")
+def grids(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = VoxelSettings(resolution=16, padding=1)
+    return write_artefacts(collection, tmp_path_factory.mktemp("grids"), settings).folder
+
+
+@pytest.fixture(scope="module")
+def run(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("same")
+    artefacts = write_artefacts(collection, folder / "grids", VoxelSettings(resolution=16, padding=1))
+    return write_run(folder / "run", artefacts, VoxresnetSettings(width=4), val=["box/train/0.off"])
+
+
+def test_json_of_a_run(run: Path, grids: Path, command: Command) -> None:
+    done = command("eval", run, "--data", grids, "--json")
+    assert (done.status, done.stderr) == (0, "")
+    answer = done.json("eval")
+    assert (answer["model"], answer["data"], answer["split"]) == (str(run), str(grids), "test")
+    assert (answer["count"], answer["subset"]) == (9, None)
+    assert answer["classification"]["classes"] == list(CLASSES)
+    assert sum(map(sum, answer["classification"]["confusion"])) == 9
+    assert answer["retrieval"]["protocol"] == "mvcnn"
+    low, high = answer["intervals"]["mAP"]
+    assert low <= answer["retrieval"]["mAP"] <= high
+
+
+@pytest.mark.parametrize("protocol", ["mvcnn", "shapenets", "train-gallery", "shrec16"])
+def test_every_protocol_and_feature(run: Path, grids: Path, command: Command, protocol: str) -> None:
+    options = ("--protocol", protocol, "--feature", "scores", "--task", "retrieval", "--subset", "1+2", "--seed", "3")
+    answer = command("eval", run, "--data", grids, "--json", *options).json("eval")
+    assert (answer["retrieval"]["protocol"], answer["retrieval"]["feature"]) == (protocol, "scores")
+    assert (answer["classification"], answer["count"], answer["subset"], answer["seed"]) == (None, 6, "1+2", 3)
+    gallery = {"mvcnn": 5, "shapenets": 24, "train-gallery": 3, "shrec16": 6}  # a single grid is shown in four turns
+    assert answer["retrieval"]["gallery"] == gallery[protocol]
+
+
+def test_without_training(views: Path, command: Command) -> None:
+    answer = command("eval", *UNTRAINED, "--data", views, "--json").json("eval")
+    assert (answer["model"], answer["classification"]) == ("@imagenet", None)
+    assert answer["retrieval"]["queries"] == 9
+    done = command("eval", *UNTRAINED, "--data", views, "--task", "classification", "--json")
+    assert done.status == 2
+    assert "@imagenet has no classes" in done.json("error")["error"]["message"]
+
+
+def test_people_get_a_short_table(run: Path, grids: Path, command: Command) -> None:
+    lines = command("eval", run, "--data", grids, "--task", "classification").stdout.splitlines()
+    assert lines[0] == f"{run} on {grids}: 9 shapes of test"
+    assert [line[:22].strip() for line in lines[1:]] == ["accuracy", "mean class accuracy", "calibration error"]
+    assert "(95 %: " in lines[1]
+    lines = command("eval", run, "--data", grids, "--split", "val", "--subset", "2+1").stdout.splitlines()
+    assert lines[0].endswith(": 1 shapes of val, subset 2+1")
+    assert "Protocol mvcnn: 0 queries (1 without a relevant item left out), gallery of 0" in lines[4]
+    assert lines[6].split() == ["mAP", "undefined"]
+
+
+def test_out_holds_the_figures_and_the_page(run: Path, grids: Path, tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "a report"
+    done = command("eval", run, "--data", grids, "--out", out, "--json")
+    assert (done.status, done.stderr) == (0, f"Wrote {out / 'report.html'}\n")
+    files = contents(out)
+    assert list(files) == ["confusion.svg", "evaluation.json", "pr.svg", "predictions.parquet", "report.html"]
+    answer = done.json("eval")
+    assert json.loads(files["evaluation.json"]) == answer
+    table = pyarrow.parquet.read_table(out / "predictions.parquet").to_pylist()
+    assert [list(row) for row in table] == [["id", "label", "predicted", "score"]] * 9
+    right = sum(row["label"] == row["predicted"] for row in table)
+    assert right / 9 == answer["classification"]["accuracy"]
+    assert all(1 / 3 <= row["score"] <= 1 for row in table)
+    assert files["report.html"].startswith(b"<!DOCTYPE html>")
+    command("eval", run, "--data", grids, "--out", out)
+    assert contents(out) == files
+
+
+def test_retrieval_alone_has_no_predictions(run: Path, grids: Path, tmp_path: Path, command: Command) -> None:
+    command("eval", run, "--data", grids, "--task", "retrieval", "--out", tmp_path / "out")
+    assert list(contents(tmp_path / "out")) == ["evaluation.json", "pr.svg", "report.html"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--split", "none"], "'none' is not one of"),
+        (["--task", "search"], "'search' is not one of"),
+        (["--protocol", "psb"], "'psb' is not one of"),
+        (["--feature", "metric"], "'metric' is not one of"),
+        (["--subset", "80"], "--subset '80' is not TRAIN+TEST"),
+        (["--seed", "-1"], "--seed"),
+        (["--set", "views=20"], "keeps the settings it was trained with"),
+        (["--protocol", "train-gallery", "--split", "train"], "every query would find itself"),
+    ],
+)
+def test_a_bad_option_is_status_2(run: Path, grids: Path, command: Command, options: list[str], message: str) -> None:
+    done = command("eval", run, "--data", grids, *options)
+    assert (done.status, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert command("eval", run, "--data", grids, *options, "--json").json("error")["error"]["kind"] == "usage"
+
+
+def test_what_does_not_fit_is_status_2(run: Path, views: Path, grids: Path, tmp_path: Path, command: Command) -> None:
+    assert "Missing option '--data'" in command("eval", run).stderr
+    assert "is no folder of artefacts" in command("eval", run, "--data", tmp_path).stderr
+    assert "There is no run at" in command("eval", tmp_path, "--data", grids).stderr
+    assert "There is no model '@sphere'" in command("eval", "@sphere", "--data", grids).stderr
+    done = command("eval", run, "--data", views, "--json")
+    assert (done.status, done.json("error")["error"]["kind"]) == (2, "mismatch")
+
+
+def test_a_run_is_measured_without_torch_once_it_is_converted(run: Path, grids: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+from shapecnn.cli.main import run
+try:
+    run()
+finally:
+    heavy = {"torch", "timm", "torchvision", "open3d", "pyrender", "trimesh", "sklearn", "pickle5"}
+    print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
+"""
+    arguments = ["eval", run, "--data", grids, "--out", tmp_path / "out", "--json", "--device", "cpu"]
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
+        )
+    assert done.stderr == f"Wrote {tmp_path / 'out' / 'report.html'}\n[]\n"

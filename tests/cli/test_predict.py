@@ -1,0 +1,208 @@
+"""``shapecnn predict`` as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from shapecnn.config import settings_hash
+from shapecnn.storage import sha256
+from tests.cli.conftest import Command
+from tests.meshes import contents, write
+from tests.runs import IMPORTED, write_run
+
+
+@pytest.fixture(params=["views_run", "voxels_run"])
+def run(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.getfixturevalue(request.param)
+    return path
+
+
+def test_json_answers_in_the_order_of_the_questions(run: Path, solids: Path, tmp_path: Path, command: Command) -> None:
+    cone, cube, nowhere, text = (
+        solids / "round/cone.off",
+        solids / "box/cube.off",
+        tmp_path / "no.off",
+        tmp_path / "é.off",
+    )
+    text.write_bytes(b"no mesh")
+    done = command("predict", run, cone, nowhere, cube, text, "--json")
+    assert done.status == 1
+    first, missing, second, unreadable = done.json("predict")
+    assert (first["path"], first["label"]) == (str(cone), "round")
+    assert (second["path"], second["label"]) == (str(cube), "box")
+    for answer in (first, second):
+        assert answer["top"][0] == {"label": answer["label"], "score": answer["score"]}
+        assert len(answer["top"]) == 3
+        assert sum(candidate["score"] for candidate in answer["top"]) == pytest.approx(1, abs=1e-5)
+    error = {"kind": "missing", "message": "there is no such file"}
+    assert missing == {"schema_version": 1, "path": str(nowhere), "error": error}
+    assert (unreadable["path"], unreadable["error"]["kind"]) == (str(text), "format")
+    assert done.stderr.startswith(f"Failed: {nowhere}: there is no such file\nFailed: {text}: not OFF text")
+
+
+def test_failures_may_be_passed_over(views_run: Path, solids: Path, command: Command) -> None:
+    done = command("predict", views_run, "nowhere.off", solids / "box/cube.off", "--json", "--skip-errors")
+    assert done.status == 0
+    assert ["error" in answer for answer in done.json("predict")] == [True, False]
+
+
+def test_people_get_an_aligned_line_for_each_mesh(views_run: Path, solids: Path, command: Command) -> None:
+    rod, cube = solids / "cylinder/rod.obj", solids / "box/cube.off"
+    done = command("predict", views_run, rod, "nowhere.off", cube)
+    assert done.status == 1
+    first, second = done.stdout.splitlines()
+    assert first.split()[:2] == [str(rod), "cylinder"]
+    assert second.split()[:2] == [str(cube), "box"]
+    assert [word for word in second.split()[3::2] if word not in ("cylinder", "round")] == []
+    assert first.index("%") == second.index("%")
+    assert done.stderr.startswith("Failed: nowhere.off: there is no such file\n")
+    assert command("predict", views_run, "nowhere.off").stdout == ""
+
+
+def test_up_is_honoured(run: Path, solids: Path, tmp_path: Path, command: Command) -> None:
+    mesh = trimesh.load(solids / "round/cone.off", process=False)
+    x, y, z = mesh.vertices.T
+    mesh.vertices = np.stack([x, z, -y], axis=1)  # by hand: what was up is now y
+    lying = write(tmp_path / "lying.off", mesh)
+    (upright,) = command("predict", run, solids / "round/cone.off", "--json").json("predict")
+    (turned,) = command("predict", run, lying, "--up", "y", "--json").json("predict")
+    (wrong,) = command("predict", run, lying, "--json").json("predict")
+    assert turned["top"] == upright["top"]
+    assert wrong["top"] != upright["top"]
+
+
+def test_a_run_on_what_others_made_is_noted(solids: Path, tmp_path: Path, command: Command) -> None:
+    imported = write_run(tmp_path / "imported", solids, settings=IMPORTED)
+    done = command("predict", imported, solids / "box/cube.off", "--json")
+    assert (done.status, done.json("predict")[0]["label"]) == (0, "box")
+    assert done.stderr.startswith(f"Note: {imported} was trained on views that others made.")
+
+
+def test_a_prediction_changes_nothing(run: Path, solids: Path, command: Command) -> None:
+    before = contents(run)
+    command("predict", run, solids / "box/cube.off")
+    assert contents(run) == before
+
+
+def test_a_model_without_classes_is_status_2(command: Command) -> None:
+    done = command("predict", "@imagenet", "mesh.off", "--json")
+    assert done.status == 2
+    assert "shapecnn train CONFIG" in done.json("error")["error"]["message"]
+
+
+@pytest.mark.parametrize("place", ["nowhere", "folder", "file"])
+def test_what_is_no_run_is_status_2(tmp_path: Path, command: Command, place: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    done = command("predict", tmp_path / place, "mesh.off", "--json")
+    assert done.status == 2
+    assert f"There is no run at {tmp_path / place}" in done.json("error")["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "split.json"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut short", "altered"])
+def test_a_damaged_run_is_refused_in_a_sentence(
+    views_run: Path, solids: Path, tmp_path: Path, command: Command, name: str, damage: str
+) -> None:
+    """Also where the engine of the sound run is kept, in which the weights would be found."""
+    assert command("predict", views_run, solids / "box/cube.off").status == 0
+    run = shutil.copytree(views_run, tmp_path / "run")
+    whole = (run / name).read_bytes()
+    if damage == "missing":
+        (run / name).unlink()
+    else:
+        altered = bytearray(whole)
+        altered[len(whole) // 2] ^= 1
+        (run / name).write_bytes({"empty": b"", "cut short": whole[:-9], "altered": bytes(altered)}[damage])
+    done = command("predict", run, solids / "box/cube.off", "--json")
+    error = done.json("error")["error"]
+    if (name, damage) == ("model.json", "missing"):
+        assert (done.status, error["kind"]) == (2, "usage")
+    else:
+        assert (done.status, error["kind"]) == (1, "stored-data")
+    assert str(run) in error["message"]
+    assert done.stderr.count("\n") == 1
+
+
+def test_another_version_is_told_so(views_run: Path, tmp_path: Path, command: Command) -> None:
+    run = shutil.copytree(views_run, tmp_path / "run")
+    described = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps({**described, "schema_version": 99}))
+    done = command("predict", run, "mesh.off")
+    assert done.status == 1
+    assert "is of version 99, and this shapecnn reads 1" in done.stderr
+
+
+class Payload:
+    """Unpickled, it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.write_text, (self.path, "run")
+
+
+def test_no_pickle_is_loaded(views_run: Path, solids: Path, tmp_path: Path, command: Command) -> None:
+    """Not even if all hashes agree with it."""
+    run = shutil.copytree(views_run, tmp_path / "run")
+    mark = tmp_path / "executed"
+    evil = pickle.dumps(Payload(mark))
+    (run / "model.safetensors").write_bytes(evil)
+    (run / "resume").mkdir()
+    (run / "resume" / "state.pkl").write_bytes(evil)
+    described = json.loads((run / "model.json").read_text())
+    del described["hash"]
+    described["files"]["model.safetensors"] = sha256(evil)
+    (run / "model.json").write_text(json.dumps({**described, "hash": settings_hash(described)}))
+    done = command("predict", run, solids / "box/cube.off", "--json")
+    assert (done.status, done.json("error")["error"]["kind"]) == (1, "stored-data")
+    assert not mark.exists()
+    pickle.loads(evil)
+    assert mark.exists()  # it would have
+
+
+@pytest.mark.parametrize("options", [["--up", "w"], ["--device", "tpu"], ["--set", "a=b"], []])
+def test_a_bad_option_is_status_2(views_run: Path, command: Command, options: list[str]) -> None:
+    meshes = ["mesh.off"] if options else []
+    assert command("predict", views_run, *meshes, *options).status == 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_cuda_without_a_device_is_status_2(views_run: Path, command: Command) -> None:
+    done = command("predict", views_run, "mesh.off", "--device", "cuda")
+    assert (done.status, done.stdout) == (2, "")
+    assert done.stderr == "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto.\n"
+
+
+def test_options_of_other_commands_are_accepted(views_run: Path, solids: Path, command: Command) -> None:
+    words = ["--workers", "2", "--seed", "1", "--device", "cpu"]
+    assert command("predict", views_run, solids / "box/cube.off", *words).status == 0
+
+
+def test_neither_torch_nor_timm_is_loaded_once_an_engine_is_kept(run: Path, solids: Path, command: Command) -> None:
+    code = """
+import sys
+asked = []
+sys.addaudithook(lambda event, args: asked.append(event) if event.startswith("socket.") else None)
+from shapecnn.cli.main import run
+try:
+    run()
+finally:
+    print(asked, sorted({"torch", "timm", "torchvision", "open3d", "pyrender"} & sys.modules.keys()), file=sys.stderr)
+"""
+    words = ["predict", str(run), str(solids / "box/cube.off"), "--json"]
+    assert command(*words).status == 0
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)[0]["label"] == "box"
+    assert done.stderr == "[] []\n"

@@ -1,0 +1,194 @@
+"""The page of an evaluation: one whole file, everything inside it, mistakes and lists as they were measured."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from shapecnn.artefacts import Entry
+from shapecnn.classification import classify
+from shapecnn.evaluation import Evaluation, Items
+from shapecnn.report import evaluation as module
+from shapecnn.report.evaluation import evaluation_page, figures
+from shapecnn.report.thumbnails import thumbnail
+from shapecnn.retrieval.protocols import mvcnn, shapenets, shrec16
+from tests.report.test_pages import Page
+
+CLASSES = ["bed", "chair", "desk"]
+VIEWS = np.random.default_rng(3).integers(0, 255, (24, 12, 100, 100), np.uint8)
+
+
+def made(rotations: int = 1, names: list[str] | None = None) -> Evaluation:
+    """24 shapes with random scores and features, in which classes lean to their own."""
+    generator = np.random.default_rng(0)
+    classes = names or CLASSES
+    labels = [classes[k % 3] for k in range(24)]
+    entries = [Entry(f"{label}/{k:02}.off", label, "test", None, "ok", None) for k, label in enumerate(labels)]
+    own = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
+    scores = generator.random((24, 3)).astype(np.float32) + own / 6
+    scores /= scores.sum(axis=1, keepdims=True)
+    features = generator.normal(size=(24, rotations, 3)).astype(np.float32) + own[:, None]
+    items = Items(entries, features)
+    return Evaluation(
+        model="my run",
+        data="views",
+        split="test",
+        subset=None,
+        entries=entries,
+        classification=classify(labels, scores, classes),
+        scores=scores,
+        retrieval=shapenets(features, labels) if rotations > 1 else mvcnn(features[:, 0], labels),
+        feature="penultimate",
+        queries=items,
+        gallery=items,
+        intervals={"accuracy": (0.4, 0.6), "mean_class_accuracy": (0.3, 0.7), "mAP": (0.2, 0.8)},
+        seed=0,
+        engine={"engine": "openvino", "precision": "float32", "device": "cpu"},
+    )
+
+
+def read(entry: Entry) -> NDArray[np.uint8]:
+    return VIEWS[int(entry.id[-6:-4])]
+
+
+def test_it_is_one_file_and_runs_nothing() -> None:
+    source = evaluation_page(made(), read)
+    page = Page(source)
+    tags = {tag for tag, _ in page.elements}
+    assert source.startswith("<!DOCTYPE html>")
+    assert not {"script", "link", "iframe", "object", "base", "form"} & tags
+    assert "://" not in source
+    assert "url(" not in source
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert all(attributes["alt"] for tag, attributes in page.elements if tag == "img")
+
+
+def test_figures_are_inside_with_their_counts_and_rules() -> None:
+    evaluation = made()
+    source = evaluation_page(evaluation, read)
+    drawn = figures(evaluation)
+    assert sorted(drawn) == ["confusion.svg", "pr.svg"]
+    for svg in drawn.values():
+        assert base64.b64encode(svg).decode() in source
+        assert b"my run on views, split test" in svg
+    text = " ".join(Page(source).text.split())
+    for figure in ("Retrieval", "Queries and their results"):
+        assert (
+            f"{figure} Protocol mvcnn: 24 queries, gallery of 23, the query itself not included · AP: mean of" in text
+        )
+
+
+def test_tables_hold_the_figures() -> None:
+    evaluation = made()
+    assert evaluation.classification is not None
+    assert evaluation.retrieval is not None
+    text = " ".join(Page(evaluation_page(evaluation, read)).sections)
+    assert f"accuracy {100 * evaluation.classification.accuracy:.1f} % 40.0 % to 60.0 %" in text
+    assert f"mean average precision {100 * evaluation.retrieval.mAP:.1f} % 20.0 % to 80.0 %" in text
+    assert f"nearest neighbour {100 * evaluation.retrieval.NN:.1f} %" in text
+    for label, one in evaluation.classification.per_class.items():
+        assert (
+            f"{label} {one.count} {100 * one.accuracy:.1f} % {100 * one.precision:.1f} % {100 * one.f1:.1f} %" in text
+        )
+
+
+def test_the_surest_mistakes_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation = made()
+    wrong = [p for p in evaluation.predictions() if p.predicted != p.label]
+    wrong.sort(key=lambda p: -p.score)
+    assert len(wrong) > 5
+    mistakes = Page(evaluation_page(evaluation, read)).sections[1]
+    assert mistakes.startswith(f"Mistakes {len(wrong)} of 24 shapes; the surest first {wrong[0].label} told")
+    places = [mistakes.index(p.id) for p in wrong]
+    assert places == sorted(places)
+    monkeypatch.setattr(module, "MISTAKES", 5)
+    source = evaluation_page(evaluation, read)
+    mistakes = Page(source).sections[1]
+    assert f"the 5 surest shown; the surest first {wrong[0].label} told {wrong[0].predicted}" in mistakes
+    assert [p.id in mistakes for p in wrong] == [True] * 5 + [False] * (len(wrong) - 5)
+    entry = next(e for e in evaluation.entries if e.id == wrong[0].id)
+    assert f'<img alt="{entry.id}" src="data:image/png;base64,{thumbnail(read(entry))}">' in source
+
+
+def test_examples_are_the_worst_the_best_and_the_middle_of_each_class() -> None:
+    evaluation = made()
+    assert evaluation.retrieval is not None
+    precisions = evaluation.retrieval.average_precisions
+    text = Page(evaluation_page(evaluation, read)).sections[3]
+    for why, value in (("worst", min(precisions)), ("best", max(precisions))):
+        entry = evaluation.entries[precisions.index(value)]
+        assert f"{entry.label}, the {why} query: AP {100 * value:.1f} % {entry.label} query {entry.id} 1 " in text
+        (hits,) = evaluation.nearest([precisions.index(value)], 6)
+        for rank, hit in enumerate(hits, start=1):
+            mark = "✓" if hit.entry.label == entry.label else "✗"
+            assert f" {rank} {hit.entry.label} {mark} {hit.similarity:.3f} {hit.entry.id}" in text
+    for label in CLASSES:
+        assert f"in the middle of {label}" in text
+    assert text.count(" query: AP ") == 2
+    assert text.count(": AP ") == 2 + len(CLASSES)
+
+
+def test_many_classes_are_spread_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EXAMPLES", 4)
+    text = Page(evaluation_page(made(), read)).sections[3]
+    assert ["in the middle of bed" in text, "in the middle of desk" in text, "middle of chair" in text] == [1, 1, 0]
+
+
+def test_rotations_are_told_apart() -> None:
+    grids = np.zeros((24, 2, 10, 10, 10), np.uint8)
+    grids[:, 0, :5], grids[:, 1, :, :5] = 1, 1
+    evaluation = made(rotations=2)
+    source = evaluation_page(evaluation, lambda entry: grids[int(entry.id[-6:-4])])
+    text = Page(source).sections[3]
+    assert "Protocol shapenets: 48 queries, gallery of 48, the query itself included" in text
+    assert ", rotation 0" in text
+    assert ", rotation 1" in text
+    assert thumbnail(grids[0], 1) in source
+
+
+def test_shrec16_shows_both_averages() -> None:
+    evaluation = made()
+    assert evaluation.queries is not None
+    figures = shrec16(evaluation.queries.features[:, 0], evaluation.queries.labels)
+    text = Page(evaluation_page(replace(evaluation, retrieval=figures), read)).sections[2]
+    assert figures.shrec16 is not None
+    assert f"macro NDCG {100 * figures.shrec16.macro.NDCG:.1f} %" in text
+    assert f"micro F1 {100 * figures.shrec16.micro.F1:.1f} %" in text
+
+
+def test_a_task_not_asked_for_has_no_section() -> None:
+    evaluation = made()
+    alone = replace(evaluation, retrieval=None, queries=None, gallery=None)
+    assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Classification", "Mistakes"]
+    assert list(figures(alone)) == ["confusion.svg"]
+    alone = replace(evaluation, classification=None, scores=None)
+    assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Retrieval", "Queries"]
+    assert list(figures(alone)) == ["pr.svg"]
+
+
+def test_without_mistakes_and_without_queries() -> None:
+    evaluation = made()
+    own = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
+    perfect = replace(
+        evaluation, scores=own, classification=classify([str(e.label) for e in evaluation.entries], own, CLASSES)
+    )
+    assert "Mistakes 0 of 24 shapes" in Page(evaluation_page(perfect, read)).sections[1]
+    few = Items(evaluation.entries[:3], evaluation.gallery.features[:3])  # type: ignore[union-attr]
+    none = replace(evaluation, queries=few, gallery=few, retrieval=mvcnn(few.features[:, 0], few.labels))
+    text = Page(evaluation_page(none, read)).sections[2]
+    assert "0 queries (3 without a relevant item left out)" in text
+    assert "mean average precision –" in text
+
+
+def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
+    evaluation = made(names=["<b>bed</b>", "{{ 7*7 }}", '"><img src=x>'])
+    page = Page(evaluation_page(replace(evaluation, model="<script>alert(1)</script>"), read))
+    assert not {"script", "b"} & {tag for tag, _ in page.elements}
+    assert "<script>alert(1)</script> on views" in page.text
+    assert "{{ 7*7 }}" in page.text
+    assert all(a["src"].startswith("data:image/") for tag, a in page.elements if tag == "img")
