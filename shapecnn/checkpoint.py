@@ -13,7 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from shapecnn import __version__
@@ -82,6 +84,17 @@ class Run:
                 f"{self.folder} was trained with. Use the data it was trained on, or --split test."
             )
         return entries
+
+    def classifier(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Weight (C, D) and bias (C,) of what turns features into logits.  Raises StoredDataError if damaged."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            state = load(_weights(self.folder, self.weights))
+            return state["classifier.weight"], state["classifier.bias"]
+        except (SafetensorError, KeyError) as error:
+            raise _altered(self.folder, f"{WEIGHTS} holds no classifier ({error})") from None
 
     def build(self) -> ShapeNetwork:
         """The network with its weights, in float32, ready to infer.  Raises StoredDataError if they are damaged."""

@@ -92,6 +92,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": threads or pool.available_cores(),
         }
         self._model = model
+        self._classifier = model.classifier()
         self._looks: tuple[int, ...] = ()
         self._done: deque[tuple[Hashable, Output]] = deque()  # filled by OpenVINO's threads
         self._compile(_shape_of(model))
@@ -110,8 +111,12 @@ class OpenVinoEngine:
         self._queue.set_callback(self._collect)
 
     def _collect(self, request: Any, key: Hashable) -> None:
-        feature, *logits = (request.get_output_tensor(i).data[0] for i in range(len(request.output_tensors)))
-        self._done.append((key, _output(feature, logits[0] if logits else None)))
+        feature = np.array(request.get_output_tensor(0).data[0], np.float32)
+        logits = None
+        if self._classifier is not None:
+            weight, bias = self._classifier
+            logits = weight @ feature + bias
+        self._done.append((key, _output(feature, logits)))
 
     def start(self, key: Hashable, looks: Looks) -> None:
         """Begin on one shape; waits while all places are taken."""
@@ -245,11 +250,11 @@ def _converted(model: Model, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
 def _convert(model: Model, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
     import torch
 
-    from shapecnn.networks.network import FeaturesFirst
+    from shapecnn.networks.network import FeaturesAlone
 
     openvino = _openvino()
     example = torch.zeros((1, *looks), dtype=torch.uint8)
-    network = FeaturesFirst(model.build()).eval()
+    network = FeaturesAlone(model.build()).eval()
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         converted = openvino.convert_model(torch.export.export(network, (example,)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from shapecnn.artefacts import Entry
@@ -46,6 +48,9 @@ class Model(Protocol):
 
     def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
         """The shapes of one split, in order of id.  Raises UsageError if there is no such split for it."""
+
+    def classifier(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Weight (C, D) and bias (C,) of what turns features into logits; None without classes."""
 
     def build(self) -> ShapeNetwork:
         """The network in float32, ready to infer.  Raises UsageError, WeightsError, StoredDataError."""
@@ -105,6 +110,9 @@ class ImagenetSettings(Settings):
     def identity(self) -> str:
         """Backbone, weights with the packages they come from, pooling."""
         return f"{weights_version(self.backbone, self.weights)} {self.size} {self.pooling}"
+
+    def classifier(self) -> None:
+        """None: it has no classes."""
 
     def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
         """Those the data itself names."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +13,21 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
 from shapecnn.cli.options import command_line, device_option, json_option, workers_option
 
 if TYPE_CHECKING:
+    from shapecnn.evaluation import Evaluation
     from shapecnn.inference import Device
+
+
+@dataclass
+class _Steps:
+    """What was done, what came of it, how long it took and where it is; told as it happens."""
+
+    rows: list[str] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+    def note(self, what: str, result: str, path: Path) -> None:
+        took, self.since = time.monotonic() - self.since, time.monotonic()
+        self.rows.append(f"{what:16} {took:6.1f} s  {result:52} {path}")
+        say(f"{what}: {result} ({took:.1f} s)")
 
 
 @click.command("demo")
@@ -25,7 +40,7 @@ if TYPE_CHECKING:
 @workers_option
 @json_option
 def command(out: Path, per_class: int, seed: int, device: Device, workers: int | None, as_json: bool) -> None:
-    """Generate a labelled collection of meshes in OUT; draw, fill, index and search it.
+    """Generate a labelled collection of meshes in OUT; draw and fill it, train both networks, measure and search.
 
     Nothing is downloaded. The figures at the end are a smoke test on generated shapes, not a measure of the method.
 
@@ -35,52 +50,49 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
     """
     from shapecnn.config import ViewSettings, VoxelSettings
     from shapecnn.index import open_index, update_index
-    from shapecnn.models import ImagenetSettings
+    from shapecnn.models import open_model
     from shapecnn.prepare import Recipe, prepare
     from shapecnn.query import answer_queries
     from shapecnn.report.pages import query_page
-    from shapecnn.retrieval.protocols import mvcnn
     from shapecnn.sources.shapes import write_collection
     from shapecnn.storage import write_atomic
 
     started = time.monotonic()
     meshes, views, grids, index, page = (out / name for name in ("meshes", "views", "grids", "index", "answer.html"))
-    steps: list[tuple[str, str, float, Path]] = []
+    steps = _Steps()
 
-    def note(what: str, result: str, since: float, path: Path) -> None:
-        steps.append((what, result, time.monotonic() - since, path))
-        say(f"{what}: {result} ({steps[-1][2]:.1f} s)")
-
-    clock = time.monotonic()
     with progress_bar("Generating") as progress:
         count = write_collection(meshes, per_class=per_class, seed=seed, progress=progress)
-    note("generate", f"{count} meshes", clock, meshes)
+    steps.note("generate", f"{count} meshes", meshes)
 
     for what, target, recipe in (
         ("render", views, Recipe(ViewSettings())),
         ("voxelize", grids, Recipe(VoxelSettings())),
     ):
-        clock = time.monotonic()
         with progress_bar(what.capitalize()) as progress:
             done = prepare(meshes, target, recipe, command=command_line(), workers=workers, progress=progress)
-        note(what, f"{done.written} written, {done.skipped} unchanged, {done.failed} failed", clock, target)
+        steps.note(what, f"{done.written} written, {done.skipped} unchanged, {done.failed} failed", target)
 
-    clock = time.monotonic()
-    with progress_bar("Index") as progress:
+    measured = {}
+    for config, data in (("demo-mvcnn", views), ("demo-shapenets", grids)):
+        name = config.removeprefix("demo-")
+        run, report = out / f"{name}-run", out / f"{name}-report"
+        measured[name] = _train_and_measure(config, data, run, report, device, steps)
+
+    model = open_model(str(out / "mvcnn-run"))
+    with progress_bar("Indexing") as progress:
         changes = update_index(
-            meshes, index, ImagenetSettings(), command=command_line(), device=device, workers=workers, progress=progress
-        )  # fmt: skip
+            meshes, index, model, command=command_line(), device=device, workers=workers, progress=progress
+        )
     opened = open_index(index)
-    note("index", f"{changes.total} shapes, {opened.features.shape[1]} numbers each", clock, index)
+    steps.note("index", f"{changes.total} shapes, {opened.features.shape[1]} numbers each", index)
 
-    clock = time.monotonic()
     mug = next(item for item in opened.items if item.label == "mug" and item.split == "test")
-    answers = answer_queries(opened, opened.origin.open(index), [mug.path], 12, up="z", device=device)
+    answers = answer_queries(opened, model, [mug.path], 12, up="z", device=device)
     write_atomic(page, query_page(answers, opened, str(index)).encode())
     mugs = sum(hit.item.label == "mug" for hit in answers[0].hits)
-    note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", clock, page)
+    steps.note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
 
-    figures = mvcnn(opened.features, [item.label or "" for item in opened.items])
     seconds = time.monotonic() - started
     answer = {
         "schema_version": SCHEMA_VERSION,
@@ -88,23 +100,63 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
         "classes": len({item.label for item in opened.items}),
         "shapes": count,
         "failed": len(changes.failures),
-        "retrieval": {"protocol": figures.protocol, "queries": figures.queries, "mAP": figures.mAP, "NN": figures.NN},
+        "networks": {name: _figures(evaluation) for name, evaluation in measured.items()},
         "query": {"path": mug.path, "label": "mug", "results": len(answers[0].hits), "same_label": mugs},
         "paths": {
             "meshes": str(meshes),
             "views": str(views),
             "grids": str(grids),
+            **{f"{name}_run": str(out / f"{name}-run") for name in measured},
+            **{f"{name}_report": str(out / f"{name}-report" / "report.html") for name in measured},
             "index": str(index),
             "page": str(page),
         },
         "seconds": round(seconds, 3),
     }
-    rows = [f"{what:10} {took:6.1f} s  {result:45} {path}" for what, result, took, path in steps]
     text = [
-        *rows,
+        *steps.rows,
         "",
-        f"Smoke test on generated shapes, untrained features, protocol {figures.protocol}: "
-        f"mAP {figures.mAP:.1%}, nearest neighbour {figures.NN:.1%} of {figures.queries} queries.",
-        f"All in {seconds:.0f} s. Open {page}, look into {views}, or search: shapecnn query {index} {mug.path}",
+        "Smoke test on generated shapes, their test split, protocol mvcnn by the penultimate feature:",
+        *(
+            f"  {name:10} accuracy {figures['accuracy']:.1%}, mAP {figures['mAP']:.1%} of {figures['count']} shapes"
+            for name, figures in answer["networks"].items()
+        ),
+        f"All in {seconds:.0f} s. Open {page} and {out / 'mvcnn-report' / 'report.html'}, or try",
+        f"  shapecnn predict {out / 'mvcnn-run'} {mug.path}",
+        f"  shapecnn query {index} {mug.path}",
     ]
     emit(answer, as_json, "\n".join(text))
+
+
+def _train_and_measure(config: str, data: Path, run: Path, report: Path, device: Device, steps: _Steps) -> Evaluation:
+    """Train a network unless it has been, measure it on the test split, and write the report."""
+    from shapecnn.datasets import open_artefacts
+    from shapecnn.evaluation import evaluate
+    from shapecnn.experiment import load_experiment
+    from shapecnn.models import open_model
+    from shapecnn.report.evaluation import write_report
+    from shapecnn.training.trainer import train
+
+    name = config.removeprefix("demo-")
+    experiment = load_experiment(config)
+    trained = train(
+        experiment, data, run, command=command_line(), device=device, resume=True, bar=progress_bar, say=say
+    )
+    steps.note(f"train {name}", f"{trained.epochs} epochs", run)
+    model, artefacts = open_model(str(run)), open_artefacts(data)
+    with progress_bar("Measuring") as progress:
+        evaluation = evaluate(model, artefacts, "test", device=device, progress=progress)
+    write_report(report, evaluation, lambda entry: model.input.read(artefacts, entry))
+    figures = _figures(evaluation)
+    steps.note(f"eval {name}", f"accuracy {figures['accuracy']:.1%}, mAP {figures['mAP']:.1%}", report / "report.html")
+    return evaluation
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    classification, retrieval = evaluation.classification, evaluation.retrieval
+    return {
+        "count": len(evaluation.entries),
+        "accuracy": classification.accuracy if classification else None,
+        "mAP": retrieval.mAP if retrieval else None,
+        "NN": retrieval.NN if retrieval else None,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 Pooling = Literal["max", "mean"]
@@ -60,25 +61,30 @@ class ShapeNetwork(nn.Module):
         return activations.amax(dim=1) if self.pooling == "max" else activations.mean(dim=1)
 
     def head(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """What pooling leaves → logits (B, C), features (B, D)."""
+        """What pooling leaves → logits (B, C), features (B, D).
+
+        The classifier computes in float32 whatever the rest does: differences of large sums decide, and 8 bits of
+        bfloat16 would make ties of neighbours in a ranking by scores.
+        """
         features: Tensor = self.tail(pooled)
         if self.classifier is None:
             return features[:, :0], features
-        return self.classifier(self.dropout(features)), features
+        with torch.autocast(features.device.type, enabled=False):
+            return self.classifier(self.dropout(features.float())), features
 
     def forward(self, looks: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
         """Looks (B, V, ...) → logits (B, C), features (B, D)."""
         return self.head(self.pool(self.stem(looks, start)))
 
 
-class FeaturesFirst(nn.Module):
-    """The same network as it is exported: features, and logits only where there are classes."""
+class FeaturesAlone(nn.Module):
+    """The same network as it is exported, without its classifier: engines that compute in few bits would spoil that."""
 
     def __init__(self, network: ShapeNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, looks: Tensor) -> tuple[Tensor, ...]:
-        """Looks (B, V, ...) → features (B, D), logits (B, C) if any."""
-        logits, features = self.network(looks)
-        return (features,) if self.network.classifier is None else (features, logits)
+    def forward(self, looks: Tensor) -> Tensor:
+        """Looks (B, V, ...) → features (B, D)."""
+        features: Tensor = self.network.tail(self.network.pool(self.network.stem(looks)))
+        return features

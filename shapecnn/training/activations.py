@@ -85,6 +85,7 @@ def open_activations(
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
+        partial.unlink(missing_ok=True)  # of an interrupted sitting: its room is needed
         _write(partial, _computed(artefacts, entries, seen, encode, flip), len(entries), progress)
         partial.replace(path)
     values = np.load(path, mmap_mode="r")

@@ -80,11 +80,12 @@ def descend(
     if optimizer_state is not None:
         optimizer.load_state_dict(optimizer_state)
     rates = [stage.learning_rate, stage.learning_rate * stage.head_rate]
+    accelerator.free_memory()  # it holds, and unscales the gradients of, the optimizers of earlier stages
     module = accelerator.prepare_model(learner)
     stepper = accelerator.prepare_optimizer(optimizer)
     loss_of = nn.CrossEntropyLoss(label_smoothing=stage.label_smoothing)
     pairs = _pairs(stage, examples)
-    steps = math.ceil(len(pairs) / stage.batch)
+    steps = len(_starts(len(pairs), stage.batch))
     for number in range(first, stage.epochs):
         random = np.random.default_rng([*seed, number])
         torch.manual_seed(int(random.integers(1 << 62)))
@@ -98,11 +99,7 @@ def descend(
             loss = loss_of(module(looks).float(), labels)
             value = loss.item()
             if not math.isfinite(value):
-                raise TrainingError(
-                    f"The loss became {value} in epoch {number + 1} of stage {stage.name}. Lower its learning rate, "
-                    f"--set stages.{stage.name}.learning_rate={stage.learning_rate / 10:g}, or clip its gradients, "
-                    f"--set stages.{stage.name}.clip=1."
-                )
+                raise _astray(stage, number, f"The loss became {value}")
             stepper.zero_grad()
             accelerator.backward(loss)
             if stage.clip is not None:
@@ -110,6 +107,8 @@ def descend(
             stepper.step()
             total += value
             progress(step + 1, stage.epochs * steps)
+        if not all(parameter.isfinite().all() for parameter in learner.learned):
+            raise _astray(stage, number, "Weights became infinite or no numbers")
         yield Epoch(number, total / steps, optimizer.param_groups[0]["lr"], optimizer.state_dict())
 
 
@@ -181,6 +180,20 @@ def _optimizer(stage: GradientStage, learner: _Learner) -> torch.optim.Optimizer
     return kind(groups, stage.learning_rate, weight_decay=stage.weight_decay)
 
 
+def _astray(stage: GradientStage, number: int, what: str) -> TrainingError:
+    return TrainingError(
+        f"{what} in epoch {number + 1} of stage {stage.name}. Lower its learning rate, "
+        f"--set stages.{stage.name}.learning_rate={stage.learning_rate / 10:g}, or clip its gradients, "
+        f"--set stages.{stage.name}.clip=1."
+    )
+
+
+def _starts(count: int, batch: int) -> range:
+    """Where batches start. The last one holds one example more rather than leave a batch of one, in which there is no
+    variance to normalize by."""
+    return range(0, max(1, count - 1), batch)
+
+
 def _pairs(stage: GradientStage, examples: Examples) -> NDArray[np.int64]:
     """(M, 2): row and view of each example of an epoch; view −1 where all are pooled."""
     rows = examples.rows
@@ -201,19 +214,20 @@ def _batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Looks and labels of one step after the other, a few put together ahead; of each, this process has its share."""
     changes = {row: draw_change(stage.augment, examples.activations.axes, random) for row in np.unique(pairs[:, 0])}
+    starts = _starts(len(pairs), stage.batch)
     processes, rank = accelerator.num_processes, accelerator.process_index
 
     def assemble(at: int) -> tuple[Tensor, Tensor]:
-        chosen = pairs[at : at + stage.batch]
+        chosen = pairs[at : None if at == starts[-1] else at + stage.batch]
         share = chosen[rank::processes] if len(chosen) >= processes else chosen
         rows = share[:, 0]
         looks = examples.activations.batch(rows, [changes[row] for row in rows], None if stage.pooled else share[:, 1])
         return looks, examples.labels[rows]
 
     with ThreadPoolExecutor(1) as assembler:
-        starts = iter(range(0, len(pairs), stage.batch))
-        waiting = [assembler.submit(assemble, at) for at in itertools.islice(starts, _AHEAD)]
+        coming = iter(starts)
+        waiting = [assembler.submit(assemble, at) for at in itertools.islice(coming, _AHEAD)]
         while waiting:
             looks, labels = waiting.pop(0).result()
-            waiting += [assembler.submit(assemble, at) for at in itertools.islice(starts, 1)]
+            waiting += [assembler.submit(assemble, at) for at in itertools.islice(coming, 1)]
             yield looks.to(accelerator.device, non_blocking=True), labels.to(accelerator.device, non_blocking=True)

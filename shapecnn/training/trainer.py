@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,11 +109,13 @@ def train(
         recover(out)
         _require_place(out, origin, resume, command)
         if (out / MODEL).exists():
+            shutil.rmtree(out / RESUME, ignore_errors=True)  # of a sitting that ended between the two
             return _told_by(out)
         # An unknown backbone, part or library ends the run before anything is written.
         network = build_network(experiment.network, seen.side, len(division.classes), seed=experiment.seed)
         for stage in experiment.stages:
             _require_part(network, stage)
+            _require_shapes(division, stage)
         accelerator = _accelerator(device, experiment.precision, out if tensorboard else None)
         session = _Session(experiment, artefacts, division, seen, out, network, accelerator, bar, say)
         if accelerator.is_main_process:
@@ -283,18 +285,23 @@ class _Session:
         return Figures(len(names), loss, told.accuracy, told.mean_class_accuracy, mvcnn(scores, names).mAP)
 
     def _start(self, stage: AnyStage) -> int:
-        train_from = stage.train_from if isinstance(stage, GradientStage) else self._before_head()
-        return first_part(self.network, train_from)
+        trained = stage if isinstance(stage, GradientStage) else self._last_trained()
+        return first_part(self.network, trained.train_from if trained else "head")
 
-    def _before_head(self) -> str | None:
-        """From where the last stage that trained by gradients computed: its activations are there already."""
-        trained = [stage.train_from for stage in self.experiment.stages if isinstance(stage, GradientStage)]
-        return trained[-1] if trained else "head"
+    def _last_trained(self) -> GradientStage | None:
+        """The last stage that trains by gradients, whose activations a closed form takes too."""
+        trained = [stage for stage in self.experiment.stages if isinstance(stage, GradientStage)]
+        return trained[-1] if trained else None
 
     def _activations(self, stage: AnyStage) -> Activations:
-        """What enters the part that ``stage`` trains, computed now unless the same was for another stage."""
+        """What enters the part that ``stage`` trains, computed now unless the same was for another stage.
+
+        Where everything is trained each grid is there once, not in the quarter turns that vote.
+        """
         start = self._start(stage)
-        flip = isinstance(stage, GradientStage) and stage.augment.flip and start > 0
+        trained = stage if isinstance(stage, GradientStage) else self._last_trained()
+        flip = trained is not None and trained.augment.flip and start > 0
+        seen = self.seen if start else replace(self.seen, turns=1)
         network, accelerator = self.network, self.accelerator
 
         def encode(looks: Tensor) -> Tensor:
@@ -308,7 +315,7 @@ class _Session:
         path = self.out / RESUME / f"activations-{sha256(b''.join(identity))[:16]}.npy"
         with accelerator.main_process_first(), self.bar("activations" if start else "reading", "shapes") as progress:
             return open_activations(
-                path, self.artefacts, self.entries, self.seen, encode if start else None, flip, progress
+                path, self.artefacts, self.entries, seen, encode if start else None, flip, progress
             )
 
     def _record(self, stage: str, figures: Figures | None, **more: Any) -> dict[str, Any]:
@@ -360,6 +367,15 @@ def _require_part(network: ShapeNetwork, stage: AnyStage) -> None:
                 f"stages.{stage.name}.train_from: the network has no part {stage.train_from!r}; in order they are "
                 f"{', '.join(names)}."
             )
+
+
+def _require_shapes(division: Division, stage: AnyStage) -> None:
+    shapes, classes = len(division.train), len(division.classes)
+    if isinstance(stage, LdaStage) and shapes <= classes:
+        raise UsageError(
+            f"stages.{stage.name}: discriminant analysis needs more shapes than classes, and {shapes} of {classes} "
+            f"classes are there to train on. Add shapes, or leave the stage out."
+        )
 
 
 def _require_place(out: Path, origin: dict[str, Any], resume: bool, command: str) -> None:

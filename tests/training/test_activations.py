@@ -1,0 +1,195 @@
+"""What frozen parts leave, once and for all: what it is of, mirrored copies, bounded memory, a disk that is too small."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from shapecnn.artefacts import Entry
+from shapecnn.datasets import Artefacts, open_artefacts
+from shapecnn.errors import UsageError
+from shapecnn.inputs import Input, Looks
+from shapecnn.networks.build import build_network
+from shapecnn.networks.network import ShapeNetwork
+from shapecnn.training.activations import Activations, open_activations
+from shapecnn.training.augmentation import Change
+from tests.training.data import MVCNN
+
+
+@pytest.fixture
+def artefacts(views: Path) -> Artefacts:
+    return open_artefacts(views)
+
+
+@pytest.fixture
+def seen(artefacts: Artefacts) -> Input:
+    return Input.of(artefacts.settings)
+
+
+@pytest.fixture(scope="module")
+def network() -> ShapeNetwork:
+    return build_network(MVCNN, 32, 3).eval()
+
+
+@pytest.fixture
+def opened(artefacts: Artefacts, seen: Input, tmp_path: Path) -> Callable[..., Activations]:
+    """``opened(encode, flip)``: of all shapes."""
+
+    def compute(encode: Callable[[Tensor], Tensor] | None = None, flip: bool = False) -> Activations:
+        path = tmp_path / "resume" / "a.npy"
+        return open_activations(path, artefacts, artefacts.entries, seen, encode, flip, lambda _done, _total: None)
+
+    return compute
+
+
+def stem(network: ShapeNetwork, stop: int) -> Callable[[Tensor], Tensor]:
+    def encode(looks: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return network.stem(looks, stop=stop)
+
+    return encode
+
+
+def test_without_frozen_parts_they_are_the_pictures(
+    opened: Callable[..., Activations], artefacts: Artefacts, seen: Input
+) -> None:
+    activations = opened()
+    assert (activations.looks, activations.axes, activations.bfloat16) == (12, 2, False)
+    rows = np.array([7, 0, 20])
+    batch = activations.batch(rows)
+    assert (batch.dtype, batch.shape) == (torch.uint8, (3, 12, 32, 32))
+    for i, row in enumerate(rows):
+        np.testing.assert_array_equal(batch[i], seen.read(artefacts, artefacts.entries[row]))
+
+
+def test_they_are_what_the_frozen_parts_leave(
+    opened: Callable[..., Activations], artefacts: Artefacts, seen: Input, network: ShapeNetwork
+) -> None:
+    activations = opened(stem(network, 3))
+    for row, entry in enumerate(artefacts.entries):
+        expected = stem(network, 3)(torch.from_numpy(seen.read(artefacts, entry).copy())[None])
+        assert torch.equal(activations.batch(np.array([row])), expected)
+    assert len(activations.values) == 1
+
+
+def test_mirrored_copies_are_of_mirrored_pictures(
+    opened: Callable[..., Activations], artefacts: Artefacts, seen: Input, network: ShapeNetwork
+) -> None:
+    activations = opened(stem(network, 2), flip=True)
+    assert len(activations.values) == 2
+    rows = np.array([4, 4])
+    plain, mirrored = activations.batch(rows, [Change(), Change(flip=True)])
+    picture = seen.read(artefacts, artefacts.entries[4])
+    assert torch.equal(plain, stem(network, 2)(torch.from_numpy(picture.copy())[None])[0])
+    assert torch.equal(mirrored, stem(network, 2)(torch.from_numpy(picture[:, :, ::-1].copy())[None])[0])
+    assert not torch.equal(plain, mirrored)
+
+
+def test_one_look_of_each_row_where_views_are_examples(opened: Callable[..., Activations]) -> None:
+    activations = opened()
+    rows, looks = np.array([3, 3, 5]), np.array([11, 0, 4])
+    batch = activations.batch(rows, [Change(flip=True), Change(), Change(shift=(1, 2))], looks)
+    assert batch.shape == (3, 1, 32, 32)
+    whole = activations.batch(rows)
+    assert torch.equal(batch[0, 0], whole[0, 11].flip(1))
+    assert torch.equal(batch[1, 0], whole[1, 0])
+    assert torch.equal(batch[2, 0, 1:, 2:], whole[2, 4, :-1, :-2])
+
+
+def test_bfloat16_is_kept_to_the_bit(opened: Callable[..., Activations]) -> None:
+    activations = opened(lambda looks: (looks.float() / 7).bfloat16().mean((3, 4)))
+    assert (activations.bfloat16, activations.values.dtype) == (True, np.uint16)
+    batch = activations.batch(np.arange(3))
+    assert batch.dtype == torch.bfloat16
+    assert 0 < batch.float().mean() < 255 / 7
+
+
+def test_they_are_mapped_not_read(opened: Callable[..., Activations]) -> None:
+    assert isinstance(opened().values, np.memmap)
+    batch = opened().batch(np.arange(2))
+    batch += 1  # a copy: what is mapped cannot be written to
+    assert not opened().values.flags.writeable
+
+
+def test_what_is_there_is_not_computed_again(opened: Callable[..., Activations], network: ShapeNetwork) -> None:
+    first = opened(stem(network, 2)).values.copy()
+
+    def never(looks: Tensor) -> Tensor:
+        raise AssertionError
+
+    np.testing.assert_array_equal(opened(never).values, first)
+
+
+def test_an_interrupted_computation_begins_anew(opened: Callable[..., Activations], tmp_path: Path) -> None:
+    calls = 0
+
+    def interrupted(looks: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise KeyboardInterrupt
+        return looks.float()
+
+    with pytest.raises(KeyboardInterrupt):
+        opened(interrupted)
+    assert not (tmp_path / "resume/a.npy").exists()
+    activations = opened(lambda looks: looks.float())
+    assert all((activations.values[0, row] > 0).any() for row in range(21))
+    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["a.npy"]
+
+
+def test_a_disk_too_small_is_told_before_it_is_full(
+    opened: Callable[..., Activations], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = 21 * 12 * 32 * 32
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=room - 1))
+    with pytest.raises(UsageError) as caught:
+        opened()
+    assert str(caught.value) == (
+        f"Training needs 0.0 GB beside {tmp_path}, where 0.0 GB are free: choose another --out, or make room."
+    )
+    assert not any((tmp_path / "resume").glob("*.npy"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=room))
+    opened()
+
+
+def test_room_that_an_interrupted_sitting_took_counts_as_free(
+    opened: Callable[..., Activations], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = tmp_path / "resume/a.partial.npy"
+    left.parent.mkdir()
+    left.write_bytes(bytes(1000))
+    room = 21 * 12 * 32 * 32
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0 if left.exists() else room))
+    opened()
+
+
+def test_only_a_few_shapes_are_decoded_ahead(
+    artefacts: Artefacts, seen: Input, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+    original = Input.read
+
+    def counted(self: Input, artefacts: Artefacts, entry: Entry) -> Looks:
+        nonlocal read
+        read += 1
+        return original(self, artefacts, entry)
+
+    monkeypatch.setattr(Input, "read", counted)
+    ahead = []
+
+    def encode(looks: Tensor) -> Tensor:
+        ahead.append(read - len(ahead))
+        return looks.float().mean((3, 4))
+
+    many = artefacts.entries * 5
+    open_activations(tmp_path / "a.npy", artefacts, many, seen, encode, False, lambda _done, _total: None)
+    assert (len(ahead), read) == (105, 105)
+    assert max(ahead) <= 10

@@ -1,0 +1,107 @@
+"""Random changes: the same for all views of a shape, undone by their opposites, empty where they let something in."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from shapecnn.experiment import Augmentation
+from shapecnn.training.augmentation import Change, apply_change, draw_change
+
+VIEWS = np.arange(3 * 5 * 5, dtype=np.uint8).reshape(3, 5, 5)
+GRIDS = np.random.default_rng(0).integers(0, 2, (2, 5, 5, 5), np.uint8)
+LOOKS = [VIEWS, GRIDS]
+changes = st.builds(
+    Change, flip=st.booleans(), turns=st.integers(0, 3), shift=st.lists(st.integers(-3, 3), min_size=3, max_size=3).map(tuple)
+)  # fmt: skip
+
+
+def test_nothing_is_changed_unless_asked() -> None:
+    random = np.random.default_rng(0)
+    assert {draw_change(Augmentation(), 2, random) for _ in range(50)} == {Change()}
+    np.testing.assert_array_equal(apply_change(VIEWS, Change()), VIEWS)
+
+
+def test_every_change_comes_up_about_as_often() -> None:
+    random = np.random.default_rng(0)
+    settings = Augmentation(flip=True, turn=True, shift=1)
+    drawn = [draw_change(settings, 3, random) for _ in range(6000)]
+    for counts in (
+        Counter(change.flip for change in drawn),
+        Counter(change.turns for change in drawn),
+        *(Counter(change.shift[axis] for change in drawn) for axis in range(3)),
+    ):
+        share = np.array(list(counts.values())) / len(drawn) * len(counts)
+        assert abs(share - 1).max() < 0.1
+    assert [len({getattr(c, name) for c in drawn}) for name in ("flip", "turns")] == [2, 4]
+    assert len({change.shift for change in drawn}) == 27
+
+
+@pytest.mark.parametrize(("axes", "most"), [(2, 3), (3, 2)])
+def test_shifts_reach_as_far_as_asked_and_no_farther(axes: int, most: int) -> None:
+    random = np.random.default_rng(0)
+    drawn = np.array([draw_change(Augmentation(shift=most), axes, random).shift for _ in range(500)])
+    assert drawn.shape == (500, axes)
+    assert (drawn.min(), drawn.max()) == (-most, most)
+
+
+def test_pictures_are_mirrored_left_and_right() -> None:
+    np.testing.assert_array_equal(apply_change(VIEWS, Change(flip=True)), VIEWS[:, :, ::-1])
+
+
+def test_grids_are_mirrored_upright() -> None:
+    flipped = apply_change(GRIDS, Change(flip=True))
+    np.testing.assert_array_equal(flipped, GRIDS[:, ::-1])
+    np.testing.assert_array_equal(flipped.sum((1, 2)), GRIDS.sum((1, 2)))  # as much on each level of z
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_turns_are_about_z(turns: int) -> None:
+    grid = np.zeros((1, 5, 5, 5), np.uint8)
+    grid[0, 4, 2, 1] = 1  # on the x axis
+    x, y = [(4, 2), (2, 4), (0, 2), (2, 0)][turns]  # counterclockwise from above
+    assert np.argwhere(apply_change(grid, Change(turns=turns))).tolist() == [[0, x, y, 1]]
+
+
+@pytest.mark.parametrize(("looks", "empty"), [(VIEWS, 255), (GRIDS + 1, 0)])
+def test_empty_space_is_shifted_in(looks: NDArray[np.uint8], empty: int) -> None:
+    axes = looks.ndim - 1
+    moved = apply_change(looks, Change(shift=(2, -1, 0)[:axes]))
+    assert (moved[:, :2] == empty).all()
+    assert (moved[:, :, 4:] == empty).all()
+    np.testing.assert_array_equal(moved[:, 2:, :4], looks[:, :3, 1:])
+
+
+@given(change=changes, which=st.sampled_from([0, 1]))
+def test_all_views_are_changed_alike(change: Change, which: int) -> None:
+    looks = LOOKS[which]
+    change = change._replace(shift=change.shift[: looks.ndim - 1], turns=change.turns * which)
+    changed = apply_change(looks, change)
+    assert (changed.shape, changed.dtype) == (looks.shape, looks.dtype)
+    for look, alone in zip(changed, looks, strict=True):
+        np.testing.assert_array_equal(look, apply_change(alone[None], change)[0])
+
+
+@given(change=changes, which=st.sampled_from([0, 1]))
+def test_what_is_changed_stays_as_it_was(change: Change, which: int) -> None:
+    looks = LOOKS[which].copy()
+    apply_change(looks, change._replace(shift=change.shift[: looks.ndim - 1], turns=change.turns * which))
+    np.testing.assert_array_equal(looks, LOOKS[which])
+
+
+@given(turns=st.integers(0, 3), shift=st.lists(st.integers(-9, 9), min_size=3, max_size=3).map(tuple))
+def test_a_grid_loses_only_what_leaves_it(turns: int, shift: tuple[int, ...]) -> None:
+    inner = np.zeros((1, 9, 9, 9), np.uint8)
+    inner[0, 3:6, 4, 3:5] = 1
+    np.testing.assert_array_equal(
+        apply_change(apply_change(inner, Change(turns=turns)), Change(turns=(4 - turns) % 4)), inner
+    )
+    moved = apply_change(inner, Change(shift=shift))
+    places = np.argwhere(inner) + [0, *shift]
+    kept = places[((places >= 0) & (places < 9)).all(axis=1)]
+    assert np.argwhere(moved).tolist() == kept.tolist()

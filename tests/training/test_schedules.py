@@ -1,0 +1,81 @@
+"""Learning rates against values computed by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapecnn.experiment import GradientStage
+from shapecnn.training.schedules import learning_rate_factor, stalled
+from tests.training.data import stage
+
+
+def factor(epoch: int, done: float, accuracies: list[float] | None = None, **values: Any) -> float:
+    return learning_rate_factor(GradientStage.model_validate(stage(**values)), epoch, done, accuracies or [])
+
+
+def test_a_constant_rate() -> None:
+    assert [factor(epoch, epoch / 10, schedule="constant") for epoch in range(10)] == [1.0] * 10
+
+
+@pytest.mark.parametrize(("done", "expected"), [(0, 1), (0.25, 0.853553), (0.5, 0.5), (0.75, 0.146447), (0.999, 2.5e-6)])
+def test_cosine_falls_from_one_to_nothing(done: float, expected: float) -> None:
+    assert factor(0, done, schedule="cosine") == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize(("done", "expected"), [(0.2, 1), (0.4, 0.853553), (0.6, 0.5), (0.8, 0.146447)])
+def test_cosine_begins_where_warming_up_ends(done: float, expected: float) -> None:
+    assert factor(0, done, schedule="cosine", warmup=0.2) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "step", "plateau", "cosine"])
+@pytest.mark.parametrize(("done", "expected"), [(0, 0.001 / 0.201), (0.1, 0.101 / 0.201), (0.1999, 0.2009 / 0.201)])
+def test_warming_up_rises_from_nearly_nothing(schedule: str, done: float, expected: float) -> None:
+    assert factor(0, done, schedule=schedule, warmup=0.2) == pytest.approx(expected)
+
+
+def test_steps_drop_after_so_many_epochs() -> None:
+    factors = [factor(epoch, epoch / 7, schedule="step", step_epochs=3, factor=0.1) for epoch in range(7)]
+    assert factors == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "drops"),
+    [
+        ([], 0),
+        ([0.5], 0),
+        ([0.5, 0.5], 0),
+        ([0.5, 0.5, 0.4], 1),
+        ([0.5, 0.5, 0.6], 0),
+        ([0.5, 0.5, 0.6, 0.6], 0),
+        ([0.5, 0.4, 0.4, 0.4], 1),  # counting begins anew after a drop
+        ([0.5, 0.4, 0.4, 0.4, 0.4], 2),
+        ([0.0, 0.0, 0.0], 1),
+    ],
+)
+def test_a_plateau_drops_after_patience_has_run_out(accuracies: list[float], drops: int) -> None:
+    rate = factor(len(accuracies), 0.5, accuracies, schedule="plateau", patience=2, factor=0.5)
+    assert rate == 0.5**drops
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "epochs"), [([], 0), ([0.5], 0), ([0.5, 0.5], 1), ([0.5, 0.6], 0), ([0.2, 0.9, 0.9, 0.1], 2)]
+)
+def test_stalled_counts_from_the_first_of_the_best(accuracies: list[float], epochs: int) -> None:
+    assert stalled(accuracies) == epochs
+
+
+@given(
+    schedule=st.sampled_from(["constant", "step", "plateau", "cosine"]),
+    warmup=st.floats(0, 1),
+    epochs=st.integers(1, 30),
+    accuracies=st.lists(st.floats(0, 1), max_size=30),
+)
+def test_a_rate_is_never_negative_and_never_above_the_stages_own(
+    schedule: str, warmup: float, epochs: int, accuracies: list[float]
+) -> None:
+    for epoch in range(epochs):
+        assert 0 <= factor(epoch, epoch / epochs, accuracies[:epoch], schedule=schedule, warmup=warmup) <= 1
