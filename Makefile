@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo check lint types layers documents test test-bounds bench clean
+.PHONY: setup demo check lint types layers documents test test-gpu test-bounds bench clean
 
 setup: $(VENV)/.done
 
@@ -38,6 +38,10 @@ documents: setup
 test: setup
 	$(BIN)/pytest -n auto
 
+# What needs a CUDA device: parity with the CPU, mixed precision, resume. Says why where it skips.
+test-gpu: setup
+	$(BIN)/pytest -m gpu -rs
+
 # The numba kernels with every index checked: an empty cache, because cached code stays unchecked.
 test-bounds: setup
 	cache=$$(mktemp -d) && NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$cache $(BIN)/pytest -n auto; status=$$?; rm -rf $$cache; exit $$status
@@ -46,6 +50,8 @@ test-bounds: setup
 bench: setup
 	for name in readers engines retrieval rendering voxels untrained_search commands; do \
 		$(BIN)/python benchmarks/$$name.py --json results/$$name.json || exit 1; done
+	for name in mvcnn-psb mvcnn-modelnet10 voxresnet-modelnet10 shapenets-modelnet10; do \
+		$(BIN)/python benchmarks/recognition.py --config $$name --json results/$$name.json || exit 1; done
 	$(BIN)/python scripts/documents.py
 
 clean:

@@ -82,9 +82,10 @@ class Evaluation:
     engine: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """All figures."""
+        """All figures, as ``shapecnn eval --json`` prints them."""
         retrieval = self.retrieval and {**self.retrieval.to_json(), "feature": self.feature}
         return {
+            "schema_version": 1,
             "model": self.model,
             "data": self.data,
             "split": self.split,

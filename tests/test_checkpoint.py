@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -109,6 +110,10 @@ def test_the_network_comes_back_to_the_bit(network: NetworkSettings, settings: I
     assert not built.training
     assert built.state_dict().keys() == expected.state_dict().keys()
     assert all(torch.equal(value, expected.state_dict()[key]) for key, value in built.state_dict().items())
+    assert expected.classifier is not None
+    weight, bias = run.classifier()
+    np.testing.assert_array_equal(weight, expected.classifier.weight.detach())
+    np.testing.assert_array_equal(bias, expected.classifier.bias.detach())
     side = run.input.side
     torch.manual_seed(3)
     looks = torch.randint(0, 2, (2, 3, *[side] * (2 if run.input.kind == "views" else 3)), dtype=torch.uint8)
@@ -169,7 +174,7 @@ def test_weights_altered_in_one_bit_are_refused(folder: Path, where: float) -> N
     opened = open_run(folder)
     content[int(where * len(content))] ^= 1
     (folder / WEIGHTS).write_bytes(content)
-    for attempt in (opened.build, lambda: open_run(folder)):
+    for attempt in (opened.build, opened.classifier, lambda: open_run(folder)):
         with pytest.raises(StoredDataError, match=f"hash of {WEIGHTS} is another.*train it again") as error:
             attempt()
         said(error.value)
@@ -274,6 +279,8 @@ def test_weights_that_would_run_code_run_none(folder: Path, save: Callable[..., 
         save({"parts.conv1.weight": Trap(tmp_path / "sprung")}, file)
     resign(folder)
     assert "does not fit" in str(outcome(folder))
+    with pytest.raises(StoredDataError, match="holds no classifier"):
+        open_run(folder).classifier()
     assert not (tmp_path / "sprung").exists()
 
 

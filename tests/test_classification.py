@@ -74,6 +74,8 @@ def test_calibration_by_hand() -> None:
     right = np.array([True] * 4 + [True, True, False, False])
     assert calibration_error(right, confidence) == pytest.approx(1 / 8)
     assert calibration_error(np.array([False]), np.array([0.0])) == 0
+    # In bins of their own, the last two, gaps of either sign do not make up for each other.
+    assert calibration_error(np.array([True, False]), np.array([0.9, 0.95])) == pytest.approx((0.1 + 0.95) / 2)
 
 
 def test_undefined_is_none_and_json() -> None:

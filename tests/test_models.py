@@ -99,6 +99,7 @@ def test_the_network_is_ready_to_infer_and_has_no_classifier() -> None:
     network = SMALL.build()
     assert not network.training
     assert network.classifier is None
+    assert SMALL.classifier() is None
     assert network.pooling == "max"
     assert SMALL.model_copy(update={"pooling": "mean"}).build().pooling == "mean"
 

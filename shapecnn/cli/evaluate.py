@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
+from shapecnn.cli.console import emit, progress_bar, say
 from shapecnn.cli.options import device_option, json_option, set_option, workers_accepted
 
 if TYPE_CHECKING:
@@ -80,25 +80,12 @@ def command(
             subset=subset,
             progress=progress,
         )
-    answer = {"schema_version": SCHEMA_VERSION, **evaluation.to_json()}
     if out is not None:
-        from shapecnn.report.evaluation import evaluation_page, figures
+        from shapecnn.report.evaluation import write_report
 
-        page = evaluation_page(evaluation, lambda entry: opened.input.read(artefacts, entry))
-        _write(out, answer, evaluation, {**figures(evaluation), "report.html": page.encode()})
+        write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry))
         say(f"Wrote {out / 'report.html'}")
-    emit(answer, as_json, _text(evaluation))
-
-
-def _write(out: Path, answer: dict[str, Any], evaluation: Evaluation, report: dict[str, bytes]) -> None:
-    from shapecnn.evaluation import Prediction
-    from shapecnn.storage import exclusive, json_bytes, publish, table_bytes
-
-    files = {"evaluation.json": json_bytes(answer), **report}
-    if evaluation.classification is not None:
-        files["predictions.parquet"] = table_bytes(Prediction, evaluation.predictions())
-    with exclusive(out):
-        publish(out, files)
+    emit(evaluation.to_json(), as_json, _text(evaluation))
 
 
 def _text(evaluation: Evaluation) -> str:

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from shapecnn.evaluation import Evaluation, Hit, Prediction
 from shapecnn.inputs import Looks
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
 from shapecnn.report.thumbnails import thumbnail
+from shapecnn.storage import exclusive, json_bytes, publish, table_bytes
 
 MISTAKES = 48  # shown at most, the surest first
 EXAMPLES = 12  # queries shown at most
@@ -75,6 +77,20 @@ def figures(evaluation: Evaluation) -> dict[str, bytes]:
     if evaluation.classification is not None:
         drawn["confusion.svg"] = confusion_matrix(evaluation.classification, title)
     return drawn
+
+
+def write_report(folder: Path, evaluation: Evaluation, read: Read) -> None:
+    """Put everything into ``folder``: evaluation.json, predictions.parquet, the figures and report.html, which shows
+    shapes as ``read`` gives them.
+
+    Raises BusyError if another process is writing there.
+    """
+    page = evaluation_page(evaluation, read)
+    files = {"evaluation.json": json_bytes(evaluation.to_json()), **figures(evaluation), "report.html": page.encode()}
+    if evaluation.classification is not None:
+        files["predictions.parquet"] = table_bytes(Prediction, evaluation.predictions())
+    with exclusive(folder):
+        publish(folder, files)
 
 
 def evaluation_page(evaluation: Evaluation, read: Read) -> str:

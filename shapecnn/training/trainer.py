@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shapecnn import pool
 from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, run_bytes
 from shapecnn.classification import classify
 from shapecnn.config import settings_hash
@@ -429,7 +428,6 @@ def _accelerator(device: Device, precision: str, logs: Path | None) -> Accelerat
         raise MissingLibraryError("--tensorboard needs the package tensorboard: pip install 'shapecnn[tensorboard]'")
     AcceleratorState._reset_state(reset_partial_state=True)  # another training in this process may have had another
     cuda = device == "cuda" or (device == "auto" and has_cuda())
-    torch.set_num_threads(pool.available_cores())
     reduced = "no"
     if precision == "auto":
         if cuda:

@@ -97,7 +97,7 @@ def test_features_are_the_last_before_the_classifier(name: str, size: int) -> No
 
 
 def original(library: str, name: str) -> nn.Module:
-    """The network as the library has it, with random statistics of batch normalization, without its classifier."""
+    """The network as the library has it, with random batch normalization, without its classifier."""
     torch.manual_seed(0)
     network: nn.Module
     if library == "timm":
@@ -111,6 +111,7 @@ def original(library: str, name: str) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.1, 0.1)
             nn.init.uniform_(module.running_var, 0.8, 1.2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)  # some are zero, which would hide what a block does
     return network.eval()
 
 

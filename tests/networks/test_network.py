@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from shapecnn.networks.network import FeaturesFirst, Pooling, ShapeNetwork
+from shapecnn.networks.network import FeaturesAlone, Pooling, ShapeNetwork
 
 SIDE, FEATURES, CLASSES = 4, 5, 3
 
@@ -133,12 +133,19 @@ def test_dropout_stands_before_the_classifier_and_spares_the_feature() -> None:
     assert torch.equal(made(seen)[0], made(seen)[0])
 
 
-def test_what_is_exported_has_the_feature_first_and_logits_only_with_classes() -> None:
-    seen = looks(3)
-    logits, features = network()(seen)
-    assert all(map(torch.equal, FeaturesFirst(network())(seen), (features, logits)))
-    (alone,) = FeaturesFirst(network(classes=0))(seen)
-    assert torch.equal(alone, features)
+@pytest.mark.parametrize("classes", [0, CLASSES])
+def test_what_is_exported_is_the_feature(classes: int) -> None:
+    made, seen = network(classes=classes), looks(3)
+    assert torch.equal(FeaturesAlone(made)(seen), made(seen)[1])
+
+
+def test_the_classifier_computes_in_float32_whatever_the_rest_does() -> None:
+    made, seen = network(), looks(3)
+    assert made.classifier is not None
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, features = made(seen)
+    assert (logits.dtype, features.dtype) == (torch.float32, torch.bfloat16)
+    assert torch.equal(logits, made.classifier(features.float()))
 
 
 def test_an_untrained_classifier_is_nearly_undecided() -> None:

@@ -1,0 +1,491 @@
+"""From artefacts to runs: interrupted anywhere, refused early, and better than chance."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from shapecnn.checkpoint import open_run
+from shapecnn.datasets import open_artefacts
+from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingError, UsageError
+from shapecnn.experiment import Experiment, ShapenetsSettings
+from shapecnn.storage import exclusive, sha256
+from shapecnn.subset import Subset
+from shapecnn.training import trainer
+from shapecnn.training.activations import Activations
+from tests.meshes import contents
+from tests.training.data import (
+    MVCNN,
+    VIEWS,
+    VOXELS,
+    VOXRESNET,
+    Interrupted,
+    Witness,
+    collection,
+    experiment,
+    grid,
+    pictures,
+    run,
+    stage,
+    write_artefacts,
+)
+
+LDA = {"kind": "lda", "name": "closed", "temperature": 10.0}
+NONE_HELD_OUT = {"folds": 0, "select": "last"}
+ONCE = experiment(stage(epochs=1, train_from="head"))
+CHECKED = {
+    "views, best": experiment(
+        stage("head", pooled=False, train_from="last", epochs=2, batch=32, optimizer="sgd", augment={"flip": True}),
+        stage(
+            "pooled", epochs=4, schedule="plateau", patience=1, balance=True, clip=1.0, label_smoothing=0.1,
+            augment={"flip": True, "shift": 2}, early_stopping=2, weight_decay=0.05, head_rate=3,
+        ),
+        LDA,
+        network=MVCNN.model_copy(update={"dropout": 0.3}),
+    ),
+    "views, last": experiment(
+        stage("frozen", epochs=2, train_from="block3", batch_norm="frozen", augment={"flip": True}, warmup=0.3),
+        LDA,
+        network=MVCNN.model_copy(update={"dropout": 0.3}),
+        validation={"select": "last"},
+        precision="auto",
+    ),
+    "grids": experiment(
+        stage("grids", epochs=3, optimizer="sgd", augment={"flip": True, "turn": True, "shift": 1}, learning_rate=0.01),
+        network=VOXRESNET.model_copy(update={"dropout": 0.3}),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(views: Path, grids: Path) -> dict[str, Path]:
+    return {name: grids if name == "grids" else views for name in CHECKED}
+
+
+@pytest.fixture(scope="module")
+def whole(data: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, list[str]]]:
+    """Runs that nothing interrupted, and the moments of their training."""
+    runs = {}
+    for name, checked in CHECKED.items():
+        witness = Witness()
+        out = tmp_path_factory.mktemp("whole") / "run"
+        run(checked, data[name], out, witness)
+        runs[name] = out, witness.moments
+    return runs
+
+
+def left(out: Path) -> dict[str, Any]:
+    """All that a training leaves, but for how long it took."""
+    files: dict[str, Any] = dict(contents(out))
+    files["metrics.jsonl"] = [{**json.loads(line), "seconds": 0} for line in files["metrics.jsonl"].splitlines()]
+    model = json.loads(files["model.json"])
+    del model["data"]["training"]["seconds"], model["data"]["folder"], model["hash"]
+    return {**files, "model.json": model}
+
+
+# Interrupted, and gone on with
+
+
+@pytest.mark.parametrize("name", [*CHECKED])
+def test_the_same_seed_trains_the_same_and_another_does_not(
+    name: str, whole: dict[str, tuple[Path, list[str]]], data: dict[str, Path], tmp_path: Path
+) -> None:
+    run(CHECKED[name], data[name], tmp_path / "again")
+    again = left(tmp_path / "again")
+    assert again == left(whole[name][0])
+    assert set(again) == {"config.yaml", "metrics.jsonl", "model.json", "model.safetensors", "split.json"}
+    run(CHECKED[name].model_copy(update={"seed": 1}), data[name], tmp_path / "other")
+    assert left(tmp_path / "other")["model.safetensors"] != again["model.safetensors"]
+
+
+def moments_to_die_at(moments: list[str]) -> list[int]:
+    """After every epoch, in the middle of one, between stages, while activations are computed."""
+    epochs = [i for i, moment in enumerate(moments, 1) if ", epoch " in moment]
+    begins = [i for i, moment in enumerate(moments, 1) if moment.endswith("begins")]
+    return sorted({*epochs, *begins, *(i - 2 for i in epochs), 7})
+
+
+@pytest.mark.parametrize("name", [*CHECKED])
+def test_an_interrupted_training_ends_like_one_that_was_not(
+    name: str, whole: dict[str, tuple[Path, list[str]]], data: dict[str, Path], tmp_path: Path
+) -> None:
+    """Each sitting dies at a moment of its own, and again a little later in the next."""
+    out, moments = whole[name]
+    points = moments_to_die_at(moments)
+    random.Random(name).shuffle(points)
+    for number, point in enumerate(points[:9]):
+        place = tmp_path / str(number)
+        sittings = 0
+        for until in (point, 5 + point // 2, None):
+            try:
+                run(CHECKED[name], data[name], place, Witness(until), resume=sittings > 0)
+            except Interrupted:
+                sittings += 1
+        assert sittings
+        assert left(place) == left(out)
+
+
+def test_a_killed_training_ends_like_one_that_was_not(grids: Path, tmp_path: Path) -> None:
+    checked = experiment(stage("grids", epochs=40, augment={"turn": True}), network=VOXRESNET)
+    config, out = tmp_path / "mine.yaml", tmp_path / "killed"
+    config.write_text(yaml.safe_dump(checked.model_dump(mode="json")))
+    command = [sys.executable, "-m", "shapecnn", "train", str(config), "--data", str(grids), "--out", str(out)]
+    process = subprocess.Popen([*command, "--device", "cpu"], stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (out.is_dir() and _lines(out) >= 2):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (out / "model.json").exists()
+    run(checked, grids, out, resume=True)
+    run(checked, grids, tmp_path / "whole")
+    assert left(out) == left(tmp_path / "whole")
+
+
+def _lines(out: Path) -> int:
+    with contextlib.suppress(OSError):
+        return (out / "metrics.jsonl").read_text().count("\n")
+    return 0
+
+
+def test_a_finished_run_is_told_again_and_left_alone(
+    whole: dict[str, tuple[Path, list[str]]], views: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(whole["views, last"][0], tmp_path / "run")
+    before = contents(out)
+    (out / "resume").mkdir()  # of a sitting that was killed right after it published
+    (out / "resume/origin.json").write_text("{}")
+    done = run(CHECKED["views, last"], views, out, resume=True)
+    assert contents(out) == before
+    training = json.loads(before["model.json"])["data"]["training"]
+    assert (done.epochs, done.best_epoch, done.seconds) == (2, 2, training["seconds"])
+    assert done.validation is not None
+    assert done.validation.accuracy == training["validation"]["accuracy"]
+
+
+# What a place holds already
+
+
+def test_a_place_that_is_taken_is_refused_with_both_ways_on(views: Path, tmp_path: Path) -> None:
+    out = tmp_path / "my run"
+    command = f"shapecnn train mine.yaml --data {views} --out '{out}'"
+    with pytest.raises(Interrupted):
+        run(ONCE, views, out, Witness(20), command=command)
+    anew = f"start anew: rm -r '{out}' && {command}"
+    with pytest.raises(UsageError) as caught:
+        run(ONCE, views, out, command=command)
+    assert str(caught.value) == f"{out} holds an unfinished training. To go on: {command} --resume; to {anew}"
+    with pytest.raises(UsageError, match=r"is unfinished. To go on: shapecnn train .*config\.yaml.* --resume"):
+        open_run(out)
+    run(ONCE, views, out, resume=True)
+    with pytest.raises(UsageError) as caught:
+        run(ONCE, views, out, command=command)
+    assert str(caught.value) == f"{out} holds a finished run. To {anew}"
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_another_config_or_other_data_is_a_mismatch(
+    finished: bool, views: Path, grids: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with contextlib.suppress(Interrupted):
+        run(ONCE, views, out, Witness(None if finished else 20))
+    before = contents(out)
+    command = f"shapecnn train --out {out} --resume"
+    for other in (experiment(stage(epochs=2, train_from="head")), ONCE.model_copy(update={"seed": 7})):
+        with pytest.raises(MismatchError, match="holds a training with another config") as caught:
+            run(other, views, out, resume=True, command=command)
+        assert str(caught.value).endswith(f"to start anew: rm -r {out} && shapecnn train --out {out}")
+    more = write_artefacts(tmp_path / "more", VIEWS, collection(pictures, train=6))
+    for values in ({"data": more}, {"data": views, "subset": Subset(4, 1)}):
+        with pytest.raises(MismatchError, match="holds a training with another data"):
+            run(ONCE, out=out, resume=True, **values)  # type: ignore[arg-type]
+    assert contents(out) == before
+
+
+def test_a_damaged_state_is_told(views: Path, tmp_path: Path) -> None:
+    witness = Witness(0)
+    run(ONCE, views, tmp_path / "run", witness)
+    until = next(i for i, moment in enumerate(witness.moments, 1) if ", epoch 1" in moment)
+    with pytest.raises(Interrupted):
+        run(ONCE, views, tmp_path / "killed", Witness(until))
+    state = tmp_path / "killed/resume/state.pt"
+    state.write_bytes(state.read_bytes()[:-1000])
+    with pytest.raises(StoredDataError, match=r"state\.pt cannot be read .* Remove .*killed and train the run again"):
+        run(ONCE, views, tmp_path / "killed", resume=True)
+
+
+def test_two_trainings_do_not_share_a_place(views: Path, tmp_path: Path) -> None:
+    with exclusive(tmp_path / "run"), pytest.raises(BusyError):
+        run(ONCE, views, tmp_path / "run")
+
+
+# Refused before anything is computed
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"network": VOXRESNET}, "views holds views, which voxresnet does not take. To make what it takes: shapecnn voxelize"),
+        ({"network": MVCNN.model_copy(update={"backbone": "test_eficientnet"})}, "no backbone 'test_eficientnet' .*Did you mean test_efficientnet"),
+        ({"network": MVCNN.model_copy(update={"backbone": "alexnet"})}, "alexnet takes no pictures of 32 pixels"),
+        ({"stages": [stage(train_from="blok3")]}, "stages.all.train_from: the network has no part 'blok3'; in order they are first, block0, .*, last, head"),
+        ({"validation": {"folds": 50, "fold": 0}}, "validation.folds is 50, but no class has more than 5 shapes"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told_before_anything_is_written(
+    values: dict[str, Any], sentence: str, views: Path, tmp_path: Path
+) -> None:
+    checked = Experiment.model_validate({**ONCE.model_dump(), **values})
+    with pytest.raises(UsageError, match=sentence) as caught:
+        run(checked, views, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert contents(tmp_path / "run") == {}
+
+
+def test_networks_of_grids_take_no_pictures_and_the_other_way_round(grids: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"holds voxels, which mvcnn does not take\. .*: shapecnn render"):
+        run(ONCE, grids, tmp_path / "run")
+    with pytest.raises(UsageError, match=r"shapenets takes no grids of 22³ cells, at least 26³"):
+        run(experiment(stage(), network=ShapenetsSettings()), grids, tmp_path / "run")
+
+
+def test_discriminant_analysis_needs_more_shapes_than_classes(tmp_path: Path) -> None:
+    few = write_artefacts(tmp_path / "few", VIEWS, collection(pictures, train=1, test=0))
+    checked = experiment(LDA, validation=NONE_HELD_OUT)
+    with pytest.raises(UsageError, match="stages.closed: .* more shapes than classes, and 3 of 3 classes"):
+        run(checked, few, tmp_path / "run")
+
+
+def test_a_disk_too_small_is_told(views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(UsageError, match="Training needs .* GB beside .*run, where 0.0 GB are free"):
+        run(ONCE, views, tmp_path / "run")
+
+
+# Going astray
+
+
+def test_a_training_that_goes_astray_keeps_what_was_good(views: Path, tmp_path: Path) -> None:
+    good = stage("good", epochs=2, train_from="head")
+    bad = stage("bad", epochs=5, optimizer="sgd", learning_rate=1e30)
+    out = tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"in epoch 1 of stage bad\. .*--set stages\.bad\.learning_rate=1e\+29"):
+        run(experiment(good, bad), views, out)
+    assert [json.loads(line)["stage"] for line in (out / "metrics.jsonl").read_text().splitlines()] == ["good"] * 2
+    assert not (out / "model.json").exists()
+    state = torch.load(out / "resume/state.pt", weights_only=True)
+    assert (state["stage"], state["epoch"]) == (1, 0)
+    assert all(tensor.isfinite().all() for tensor in state["network"].values())
+    with pytest.raises(TrainingError, match="in epoch 1 of stage bad"):  # and so it does when it goes on
+        run(experiment(good, bad), views, out, resume=True)
+
+
+def test_statistics_of_batches_that_overflow_are_told(views: Path, tmp_path: Path) -> None:
+    checked = experiment(stage("only", epochs=1, batch=100, optimizer="sgd", learning_rate=1e30))
+    with pytest.raises(TrainingError, match=r"Stage only left weights that are no numbers"):
+        run(checked, views, tmp_path / "run")
+    assert (tmp_path / "run/metrics.jsonl").read_text() == ""
+
+
+# What is trained on, and what is kept
+
+
+def test_the_test_split_is_never_read(views: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(views, tmp_path / "data")
+    for path in data.rglob("test/*.png"):
+        path.unlink()
+    run(ONCE, data, tmp_path / "run")
+    split = json.loads((tmp_path / "run/split.json").read_text())
+    assert sorted(split["train"] + split["val"]) == [e.id for e in open_artefacts(views).select("train")]
+    assert (len(split["train"]), len(split["val"])) == (12, 3)
+
+
+def test_a_subset_leaves_the_rest_of_train_out(views: Path, tmp_path: Path) -> None:
+    run(ONCE, views, tmp_path / "run", subset=Subset(4, 1))
+    split = json.loads((tmp_path / "run/split.json").read_text())
+    assert sorted(split["train"] + split["val"]) == sorted(
+        f"{c}/train/{k:02d}.off" for c in ("bar", "block", "slab") for k in range(4)
+    )
+
+
+def test_nothing_held_out_leaves_no_figures(views: Path, tmp_path: Path) -> None:
+    done = run(experiment(stage(epochs=3, train_from="head"), validation=NONE_HELD_OUT), views, tmp_path / "run")
+    assert (done.epochs, done.best_epoch, done.validation) == (3, 3, None)
+    records = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [record["validation"] for record in records] == [None] * 3
+
+
+def test_metrics_have_a_line_for_each_epoch_and_each_closed_form(whole: dict[str, tuple[Path, list[str]]]) -> None:
+    out, moments = whole["views, last"]
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["stage"] for line in lines] == ["frozen", "frozen", "closed"]
+    for number, line in enumerate(lines[:2], 1):
+        assert set(line) == {"stage", "epoch", "loss", "learning_rate", "seconds", "validation"}
+        assert line["epoch"] == number
+        assert set(line["validation"]) == {"count", "loss", "accuracy", "mean_class_accuracy", "mAP"}
+        assert line["validation"]["count"] == 3
+    assert set(lines[2]) == {"stage", "validation"}
+    assert sum(moment.startswith("frozen, epoch ") for moment in moments) == 2
+
+
+def test_activations_are_computed_once_for_the_stages_that_share_them(
+    whole: dict[str, tuple[Path, list[str]]],
+) -> None:
+    computed = [moment for moment in whole["views, last"][1] if moment == "activations 15/15"]
+    assert len(computed) == 1  # of the frozen parts, plain and mirrored; the closed form takes them too
+
+
+def test_the_best_epoch_is_kept(views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By accuracy, among equals by loss, and stopping early when nothing better comes."""
+    told = iter([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.7, 0.85), (0.6, 0.1), (0.9, 0.1)])
+    weights = []
+
+    def figures(session: Any, *_: object, vote: bool = False) -> trainer.Figures:
+        if vote:
+            weights.append(session.network.classifier.weight.detach().clone())
+            return trainer.Figures(3, 0.8, 0.7, 0.7, None)
+        weights.append(session.network.classifier.weight.detach().clone())
+        accuracy, loss = next(told)
+        return trainer.Figures(3, loss, accuracy, accuracy, None)
+
+    monkeypatch.setattr(trainer._Session, "_validate", figures)
+    done = run(experiment(stage(epochs=9, train_from="head", early_stopping=3)), views, tmp_path / "run")
+    assert (done.epochs, done.best_epoch) == (5, 3)  # three epochs after the second, the first of 0.7
+    assert torch.equal(weights[-1], weights[2])
+    assert not torch.equal(weights[-1], weights[4])
+
+
+def test_validation_is_never_augmented(views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: set[int] = set()
+    validated: set[int] = set()
+    batch = Activations.batch
+
+    def noted(self: Activations, rows: Any, changes: Any = None, looks: Any = None) -> Any:
+        assert changes is None or any(change.flip or any(change.shift) for change in changes) or len(changes) < 6
+        (validated if changes is None else trained).update(rows.tolist())
+        return batch(self, rows, changes, looks)
+
+    monkeypatch.setattr(Activations, "batch", noted)
+    run(experiment(stage(augment={"flip": True, "shift": 3}, batch=12)), views, tmp_path / "run")
+    assert (trained, validated) == ({*range(12)}, {12, 13, 14})
+
+
+def test_grids_are_trained_on_once_and_vote_in_the_end(
+    grids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    open_activations = trainer.open_activations
+
+    def noted(*arguments: Any) -> Activations:
+        opened.append(open_activations(*arguments))
+        return opened[-1]
+
+    monkeypatch.setattr(trainer, "open_activations", noted)
+    run(experiment(stage(epochs=1), network=VOXRESNET), grids, tmp_path / "run")
+    assert {activations.looks for activations in opened} == {1}
+    assert open_run(tmp_path / "run").input.turns == 4
+
+
+def test_the_figures_are_those_of_the_run_as_it_was_saved(grids: Path, tmp_path: Path) -> None:
+    done = run(experiment(stage(epochs=2), network=VOXRESNET), grids, tmp_path / "run")
+    saved, artefacts = open_run(tmp_path / "run"), open_artefacts(grids)
+    entries = saved.split(artefacts, "val")
+    network = saved.build()
+    with torch.inference_mode():
+        looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
+        logits, _ = network(torch.from_numpy(looks))
+    labels = torch.tensor([saved.classes.index(str(entry.label)) for entry in entries])
+    assert done.validation is not None
+    assert done.validation.accuracy == (logits.argmax(1) == labels).double().mean().item()
+    assert done.validation.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-4)
+
+
+def test_discriminant_analysis_is_that_of_scikit_learn(views: Path, tmp_path: Path) -> None:
+    """Also of two classes, of which it gives but the difference."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    shapes = {name: looks for name, looks in collection(pictures).items() if not name.startswith("slab")}
+    for number, folder in enumerate([views, write_artefacts(tmp_path / "two", VIEWS, shapes)]):
+        out = tmp_path / str(number)
+        run(experiment({**LDA, "temperature": 3.0}), folder, out)
+        saved, artefacts = open_run(out), open_artefacts(folder)
+        network = saved.build()
+        entries = [*saved.split(artefacts, "train"), *artefacts.select("test")]
+        with torch.inference_mode():
+            looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
+            logits, features = network(torch.from_numpy(looks))
+        count = len(saved.held_out["train"])
+        analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        analysis.fit(features[:count].numpy(), [str(entry.label) for entry in entries[:count]])
+        decided = analysis.decision_function(features.numpy()) / 3
+        if decided.ndim == 1:
+            np.testing.assert_allclose(logits[:, 1] - logits[:, 0], decided, rtol=1e-2, atol=1e-2)
+        else:
+            np.testing.assert_allclose(logits, decided, rtol=1e-2, atol=1e-2)
+
+
+def test_tensorboard_gets_its_events(views: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(experiment(stage(epochs=3, train_from="head")), views, tmp_path / "run", tensorboard=True)
+    (events,) = (tmp_path / "run").rglob("*tfevents*")
+    board = EventAccumulator(str(events.parent))
+    board.Reload()
+    records = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    for tag, values in {
+        "loss": [record["validation"]["loss"] for record in records],
+        "accuracy": [record["validation"]["accuracy"] for record in records],
+        "learning rate": [record["learning_rate"] for record in records],
+    }.items():
+        assert [event.step for event in board.Scalars(tag)] == [1, 2, 3]
+        assert [event.value for event in board.Scalars(tag)] == pytest.approx(values, rel=1e-5)
+
+
+# It learns
+
+
+@pytest.mark.parametrize("kind", ["mvcnn", "voxresnet"])
+def test_networks_learn_what_is_easily_told(kind: str, tmp_path: Path) -> None:
+    if kind == "mvcnn":
+        folder = write_artefacts(tmp_path / "data", VIEWS, collection(pictures, train=10, test=4))
+        stages = [stage("pooled", epochs=12, batch=8, learning_rate=0.01, augment={"flip": True, "shift": 1})]
+        network: Any = MVCNN
+    else:
+        folder = write_artefacts(tmp_path / "data", VOXELS, collection(grid, train=10, test=4))
+        stages = [stage("grids", epochs=12, batch=8, learning_rate=0.02, augment={"flip": True, "turn": True})]
+        network = VOXRESNET
+    done = run(experiment(*stages, network=network), folder, tmp_path / "run")
+    assert done.validation is not None
+    assert done.validation.accuracy >= 2 / 3
+    saved, artefacts = open_run(tmp_path / "run"), open_artefacts(folder)
+    entries = saved.split(artefacts, "test")
+    with torch.inference_mode():
+        looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
+        predicted = saved.build()(torch.from_numpy(looks))[0].argmax(1)
+    right = [saved.classes[code] == entry.label for code, entry in zip(predicted.tolist(), entries, strict=True)]
+    assert sum(right) / len(right) >= 2 / 3
+
+
+def test_a_run_says_where_it_comes_from(whole: dict[str, tuple[Path, list[str]]], views: Path) -> None:
+    out, _ = whole["views, best"]
+    described = json.loads((out / "model.json").read_text())
+    assert described["data"]["folder"] == str(views)
+    assert (described["data"]["train"], described["data"]["val"]) == (12, 3)
+    assert described["data"]["config_hash"] == CHECKED["views, best"].digest()
+    assert described["files"]["model.safetensors"] == sha256((out / "model.safetensors").read_bytes())
+    assert not os.path.lexists(out / "resume")
