@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
-import tempfile
-import warnings
-from collections import deque
 from collections.abc import Hashable
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -22,7 +18,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from shapecnn import pool
+from shapecnn import conversion
 from shapecnn.config import VoxelSettings
 from shapecnn.errors import UsageError
 from shapecnn.inputs import Looks
@@ -74,7 +70,7 @@ def open_engine(model: Model, device: Device = "auto") -> Engine:
     require_device(device)
     if device == "cuda" or (device == "auto" and has_cuda()):
         return TorchEngine(model, "cuda")
-    if util.find_spec("openvino") is not None:
+    if conversion.available():
         return OpenVinoEngine(model)
     return TorchEngine(model, "cpu")
 
@@ -83,55 +79,38 @@ class OpenVinoEngine:
     """OpenVINO on the CPU."""
 
     def __init__(self, model: Model, threads: int | None = None) -> None:
-        openvino = _openvino()
-        self._core = openvino.Core()
-        precision = "bf16" if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
-        self._options = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_NUM_THREADS": threads or pool.available_cores(),
-        }
-        self._model = model
+        self._model, self._threads = model, threads
         self._classifier = model.classifier()
-        self._looks: tuple[int, ...] = ()
-        self._done: deque[tuple[Hashable, Output]] = deque()  # filled by OpenVINO's threads
-        self._compile(_shape_of(model))
-        self.description = {
-            "engine": f"openvino {metadata.version('openvino')}",
-            "precision": {"bf16": "bfloat16", "f32": "float32"}[precision],
-            "device": "cpu",
-        }
+        self._earlier: list[tuple[Any, Output]] = []
+        self._open(_shape_of(model))
+        self.description = self._queue.description
 
-    def _compile(self, looks: tuple[int, ...]) -> None:
+    def _open(self, looks: tuple[int, ...]) -> None:
         """Make ready for shapes seen in so many pictures or grids."""
-        graph, weights = _converted(self._model, looks)
-        compiled = self._core.compile_model(self._core.read_model(graph, weights), "CPU", self._options)
-        self._looks = looks
-        self._queue = _openvino().AsyncInferQueue(compiled)
-        self._queue.set_callback(self._collect)
+        self._looks, self._queue = looks, conversion.Queue(*_converted(self._model, looks), threads=self._threads)
 
-    def _collect(self, request: Any, key: Hashable) -> None:
-        feature = np.array(request.get_output_tensor(0).data[0], np.float32)
-        logits = None
-        if self._classifier is not None:
-            weight, bias = self._classifier
-            logits = weight @ feature + bias
-        self._done.append((key, _output(feature, logits)))
+    def _output(self, feature: Feature) -> Output:
+        if self._classifier is None:
+            return Output(feature, None)
+        weight, bias = self._classifier
+        return Output(feature, _softmax(weight @ feature + bias))
 
     def start(self, key: Hashable, looks: Looks) -> None:
         """Begin on one shape; waits while all places are taken."""
         if looks.shape != self._looks:
             self.wait()
-            self._compile(looks.shape)
-        self._queue.start_async({0: looks[None]}, key)
+            self._earlier += self.finished()
+            self._open(looks.shape)
+        self._queue.start(key, looks)
 
     def finished(self) -> list[tuple[Any, Output]]:
         """What was finished since this was last asked."""
-        return [self._done.popleft() for _ in range(len(self._done))]
+        earlier, self._earlier = self._earlier, []
+        return earlier + [(key, self._output(feature)) for key, feature in self._queue.finished()]
 
     def wait(self) -> None:
         """Return when all that was started is finished."""
-        self._queue.wait_all()
+        self._queue.wait()
 
 
 class TorchEngine:
@@ -162,7 +141,7 @@ class TorchEngine:
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._reduced):
             logits, feature = self._network(torch.from_numpy(np.ascontiguousarray(looks[None])).to(self._device))
         numbers = [tensor[0].float().cpu().numpy() for tensor in (feature, logits)]
-        self._done.append((key, _output(numbers[0], numbers[1] if numbers[1].size else None)))
+        self._done.append((key, Output(numbers[0], _softmax(numbers[1]) if numbers[1].size else None)))
 
     def finished(self) -> list[tuple[Any, Output]]:
         """What was finished since this was last asked."""
@@ -179,12 +158,9 @@ def unit_length(feature: Feature) -> Feature:
     return np.array(feature / length if length > 0 else feature, np.float32)
 
 
-def _output(feature: NDArray[Any], logits: NDArray[Any] | None) -> Output:
-    scores = None
-    if logits is not None:
-        powers = np.exp(logits.astype(np.float64) - logits.max())
-        scores = (powers / powers.sum()).astype(np.float32)
-    return Output(np.array(feature, np.float32), scores)
+def _softmax(logits: Feature) -> Feature:
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    return np.asarray(powers / powers.sum(), np.float32)
 
 
 def _shape_of(model: Model) -> tuple[int, ...]:
@@ -215,14 +191,6 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _openvino() -> Any:
-    # Left alone it would report each import to Google Analytics, from a forked process that exit waits for.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino
-
-
 def _converted(model: Model, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
     """The network in OpenVINO's format, graph and weights, from the cache or converted now.
 
@@ -248,17 +216,6 @@ def _converted(model: Model, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
 
 
 def _convert(model: Model, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
-    import torch
-
     from shapecnn.networks.network import FeaturesAlone
 
-    openvino = _openvino()
-    example = torch.zeros((1, *looks), dtype=torch.uint8)
-    network = FeaturesAlone(model.build()).eval()
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")
-        converted = openvino.convert_model(torch.export.export(network, (example,)))
-    converted.reshape(list(example.shape))
-    with tempfile.TemporaryDirectory() as scratch:
-        openvino.save_model(converted, Path(scratch) / "model.xml", compress_to_fp16=False)
-        return (Path(scratch) / "model.xml").read_bytes(), (Path(scratch) / "model.bin").read_bytes()
+    return conversion.convert(FeaturesAlone(model.build()).eval(), looks)

@@ -95,13 +95,14 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
     steps.note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
 
     seconds = time.monotonic() - started
+    networks = {name: _figures(evaluation) for name, evaluation in measured.items()}
     answer = {
         "schema_version": SCHEMA_VERSION,
         "out": str(out),
         "classes": len({item.label for item in opened.items}),
         "shapes": count,
         "failed": len(changes.failures),
-        "networks": {name: _figures(evaluation) for name, evaluation in measured.items()},
+        "networks": networks,
         "query": {"path": mug.path, "label": "mug", "results": len(answers[0].hits), "same_label": mugs},
         "paths": {
             "meshes": str(meshes),
@@ -120,7 +121,7 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
         "Smoke test on generated shapes, their test split, protocol mvcnn by the penultimate feature:",
         *(
             f"  {name:10} accuracy {figures['accuracy']:.1%}, mAP {figures['mAP']:.1%} of {figures['count']} shapes"
-            for name, figures in answer["networks"].items()
+            for name, figures in networks.items()
         ),
         f"All in {seconds:.0f} s. Open {page} and {out / 'mvcnn-report' / 'report.html'}, or try",
         f"  shapecnn predict {out / 'mvcnn-run'} {mug.path}",

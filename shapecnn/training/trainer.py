@@ -33,7 +33,7 @@ from shapecnn.networks.network import ShapeNetwork
 from shapecnn.retrieval.protocols import mvcnn
 from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover, sha256, write_atomic
 from shapecnn.subset import Subset
-from shapecnn.training.activations import Activations, open_activations
+from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.descent import Examples, descend, first_part, outputs
 from shapecnn.training.resume import State, load_state, save_state
 from shapecnn.training.schedules import stalled
@@ -301,21 +301,14 @@ class _Session:
         trained = stage if isinstance(stage, GradientStage) else self._last_trained()
         flip = trained is not None and trained.augment.flip and start > 0
         seen = self.seen if start else replace(self.seen, turns=1)
-        network, accelerator = self.network, self.accelerator
-
-        def encode(looks: Tensor) -> Tensor:
-            network.eval()
-            with torch.inference_mode(), accelerator.autocast():
-                return network.stem(looks.to(accelerator.device), stop=start)
-
-        frozen = list(network.parts.values())[:start]
+        accelerator = self.accelerator
+        encode = encoder(self.network, start, accelerator) if start else None
+        frozen = list(self.network.parts.values())[:start]
         contents = [tensor.cpu().numpy().tobytes() for part in frozen for tensor in part.state_dict().values()]
         identity = [f"{start} {flip} {accelerator.mixed_precision} {self.seen.to_json()['hash']}".encode(), *contents]
         path = self.out / RESUME / f"activations-{sha256(b''.join(identity))[:16]}.npy"
         with accelerator.main_process_first(), self.bar("activations" if start else "reading", "shapes") as progress:
-            return open_activations(
-                path, self.artefacts, self.entries, seen, encode if start else None, flip, progress
-            )
+            return open_activations(path, self.artefacts, self.entries, seen, encode, flip, progress)
 
     def _record(self, stage: str, figures: Figures | None, **more: Any) -> dict[str, Any]:
         """One line of metrics.jsonl."""

@@ -89,19 +89,19 @@ class Interrupted(BaseException):
 
 
 class Witness:
-    """Sees every moment at which a training tells how it goes on, and interrupts it at one of them."""
+    """Sees every moment at which a training tells how it goes on, and interrupts it when ``until`` says so of them."""
 
-    def __init__(self, until: int | None = None) -> None:
+    def __init__(self, until: Callable[[list[str]], bool] = lambda _: False) -> None:
         self.moments: list[str] = []
         self.until = until
 
     def _moment(self, what: str) -> None:
         self.moments.append(what)
-        if len(self.moments) == self.until:
+        if self.until(self.moments):
             raise Interrupted
 
     @contextmanager
-    def bar(self, what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    def bar(self, what: str, _unit: str) -> Iterator[Callable[[int, int | None], None]]:
         self._moment(f"{what} begins")
         yield lambda done, total: self._moment(f"{what} {done}/{total}")
 

@@ -1,24 +1,26 @@
-"""What frozen parts leave, once and for all: what it is of, mirrored copies, bounded memory, a disk that is too small."""
+"""What frozen parts leave, computed once: mirrored copies, bounded memory, a disk that is too small."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from accelerate import Accelerator
+from numpy.typing import NDArray
 
+from shapecnn import conversion
 from shapecnn.artefacts import Entry
 from shapecnn.datasets import Artefacts, open_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.inputs import Input, Looks
 from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.training.activations import Activations, open_activations
+from shapecnn.training.activations import Activations, Encode, encoder, open_activations
 from shapecnn.training.augmentation import Change
 from tests.training.data import MVCNN
 
@@ -42,17 +44,17 @@ def network() -> ShapeNetwork:
 def opened(artefacts: Artefacts, seen: Input, tmp_path: Path) -> Callable[..., Activations]:
     """``opened(encode, flip)``: of all shapes."""
 
-    def compute(encode: Callable[[Tensor], Tensor] | None = None, flip: bool = False) -> Activations:
+    def compute(encode: Encode | None = None, flip: bool = False) -> Activations:
         path = tmp_path / "resume" / "a.npy"
         return open_activations(path, artefacts, artefacts.entries, seen, encode, flip, lambda _done, _total: None)
 
     return compute
 
 
-def stem(network: ShapeNetwork, stop: int) -> Callable[[Tensor], Tensor]:
-    def encode(looks: Tensor) -> Tensor:
+def stem(network: ShapeNetwork, stop: int) -> Encode:
+    def encode(inputs: Iterable[Looks]) -> Iterator[NDArray[np.float32]]:
         with torch.inference_mode():
-            return network.stem(looks, stop=stop)
+            yield from (network.stem(torch.from_numpy(looks)[None], stop=stop)[0].numpy() for looks in inputs)
 
     return encode
 
@@ -149,14 +151,14 @@ def test_a_disk_too_small_is_told_before_it_is_full(
     opened: Callable[..., Activations], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = 21 * 12 * 32 * 32
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=room - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=room - 1))
     with pytest.raises(UsageError) as caught:
         opened()
     assert str(caught.value) == (
         f"Training needs 0.0 GB beside {tmp_path}, where 0.0 GB are free: choose another --out, or make room."
     )
     assert not any((tmp_path / "resume").glob("*.npy"))
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=room))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=room))
     opened()
 
 
@@ -167,7 +169,7 @@ def test_room_that_an_interrupted_sitting_took_counts_as_free(
     left.parent.mkdir()
     left.write_bytes(bytes(1000))
     room = 21 * 12 * 32 * 32
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0 if left.exists() else room))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0 if left.exists() else room))
     opened()
 
 
@@ -185,11 +187,27 @@ def test_only_a_few_shapes_are_decoded_ahead(
     monkeypatch.setattr(Input, "read", counted)
     ahead = []
 
-    def encode(looks: Tensor) -> Tensor:
-        ahead.append(read - len(ahead))
-        return looks.float().mean((2, 3))
+    def encode(inputs: Iterable[Looks]) -> Iterator[NDArray[np.float32]]:
+        for looks in inputs:
+            ahead.append(read - len(ahead))
+            yield looks.mean(axis=(1, 2), dtype=np.float32)
 
     many = artefacts.entries * 5
     open_activations(tmp_path / "a.npy", artefacts, many, seen, encode, False, lambda _done, _total: None)
     assert (len(ahead), read) == (105, 105)
     assert max(ahead) <= 10
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+def test_the_encoder_is_the_stem_in_order(
+    network: ShapeNetwork, stop: int, engine: str, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "available", lambda: engine == "openvino")
+    looks = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), np.uint8)
+    encoded = np.stack(list(encoder(network, stop, accelerator)(iter(looks))))
+    with torch.inference_mode():
+        expected = network.stem(torch.from_numpy(looks), stop=stop).numpy()
+    assert encoded.dtype == np.float32
+    np.testing.assert_allclose(encoded, expected, atol=1e-3)
+    assert list(encoder(network, stop, accelerator)(iter([]))) == []

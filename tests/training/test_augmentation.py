@@ -17,8 +17,11 @@ VIEWS = np.arange(3 * 5 * 5, dtype=np.uint8).reshape(3, 5, 5)
 GRIDS = np.random.default_rng(0).integers(0, 2, (2, 5, 5, 5), np.uint8)
 LOOKS = [VIEWS, GRIDS]
 changes = st.builds(
-    Change, flip=st.booleans(), turns=st.integers(0, 3), shift=st.lists(st.integers(-3, 3), min_size=3, max_size=3).map(tuple)
-)  # fmt: skip
+    Change,
+    flip=st.booleans(),
+    turns=st.integers(0, 3),
+    shift=st.tuples(*[st.integers(-3, 3)] * 3),
+)
 
 
 def test_nothing_is_changed_unless_asked() -> None:
@@ -94,7 +97,7 @@ def test_what_is_changed_stays_as_it_was(change: Change, which: int) -> None:
     np.testing.assert_array_equal(looks, LOOKS[which])
 
 
-@given(turns=st.integers(0, 3), shift=st.lists(st.integers(-9, 9), min_size=3, max_size=3).map(tuple))
+@given(turns=st.integers(0, 3), shift=st.tuples(*[st.integers(-9, 9)] * 3))
 def test_a_grid_loses_only_what_leaves_it(turns: int, shift: tuple[int, ...]) -> None:
     inner = np.zeros((1, 9, 9, 9), np.uint8)
     inner[0, 3:6, 4, 3:5] = 1
@@ -102,6 +105,6 @@ def test_a_grid_loses_only_what_leaves_it(turns: int, shift: tuple[int, ...]) ->
         apply_change(apply_change(inner, Change(turns=turns)), Change(turns=(4 - turns) % 4)), inner
     )
     moved = apply_change(inner, Change(shift=shift))
-    places = np.argwhere(inner) + [0, *shift]
+    places = np.argwhere(inner) + np.array([0, *shift])
     kept = places[((places >= 0) & (places < 9)).all(axis=1)]
     assert np.argwhere(moved).tolist() == kept.tolist()

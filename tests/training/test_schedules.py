@@ -21,7 +21,9 @@ def test_a_constant_rate() -> None:
     assert [factor(epoch, epoch / 10, schedule="constant") for epoch in range(10)] == [1.0] * 10
 
 
-@pytest.mark.parametrize(("done", "expected"), [(0, 1), (0.25, 0.853553), (0.5, 0.5), (0.75, 0.146447), (0.999, 2.5e-6)])
+@pytest.mark.parametrize(
+    ("done", "expected"), [(0, 1), (0.25, 0.853553), (0.5, 0.5), (0.75, 0.146447), (0.999, 2.5e-6)]
+)
 def test_cosine_falls_from_one_to_nothing(done: float, expected: float) -> None:
     assert factor(0, done, schedule="cosine") == pytest.approx(expected, rel=0.02)
 

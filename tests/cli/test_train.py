@@ -1,0 +1,187 @@
+"""``shapecnn train`` as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from shapecnn.cli import console
+from tests.cli.conftest import SCHEMAS, Command
+from tests.evaluations import write_splits
+from tests.meshes import contents
+from tests.training.data import VIEWS, collection, pictures, stage, write_artefacts
+
+CONFIG = {
+    "network": {"kind": "mvcnn", "backbone": "test_efficientnet", "weights": "none"},
+    "validation": {"folds": 3},
+    "stages": [stage("head", train_from="head"), {"kind": "lda", "name": "closed"}],
+}
+STEEP = ["--set", "stages.head.learning_rate=1e30", "--set", "stages.head.optimizer=sgd"]
+KEYS = {"schema_version", "run", "epochs", "best_epoch", "validation", "seconds"}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+@pytest.fixture(scope="module")
+def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_artefacts(tmp_path_factory.mktemp("artefacts") / "views", VIEWS, collection(pictures))
+
+
+def test_from_meshes_to_predictions(config: Path, tmp_path: Path, command: Command) -> None:
+    """By the commands alone."""
+    meshes, data, out = write_splits(tmp_path / "meshes", train=3, test=1), tmp_path / "views", tmp_path / "run"
+    assert command("render", meshes, data, "--size", 32, "--workers", 1).status == 0
+    done = command("train", config, "--data", data, "--out", out, "--workers", 1, "--json")
+    assert done.status == 0
+    answer = done.json("train")
+    assert (answer["run"], answer["epochs"], answer["validation"]["count"]) == (str(out), 2, 3)
+    measured = command("eval", out, "--data", data, "--split", "val", "--json").json("eval")
+    assert measured["count"] == 3
+    mesh = meshes / "box/test/3.off"
+    (predicted,) = command("predict", out, mesh, "--json").json("predict")
+    assert predicted["label"] in {"box", "cylinder", "round"}
+
+
+def test_json_is_one_value_and_the_rest_goes_to_stderr(
+    config: Path, views: Path, tmp_path: Path, command: Command
+) -> None:
+    done = command("train", config, "--data", views, "--out", tmp_path / "run", "--json")
+    assert done.status == 0
+    answer = done.json("train")
+    assert set(answer) == KEYS
+    assert (answer["epochs"], answer["validation"]["count"]) == (2, 5)
+    assert answer["best_epoch"] in {1, 2}
+    assert "head, epoch 1 of 2: loss " in done.stderr
+    again = command("train", config, "--data", views, "--out", tmp_path / "run", "--resume", "--json").json("train")
+    assert again == answer
+
+
+def test_people_get_a_line(config: Path, views: Path, tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "run"
+    done = command("train", config, "--data", views, "--out", out)
+    assert done.status == 0
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("2 epochs in ")
+    assert line.endswith(f" of 5 shapes: {out}")
+
+
+def test_options_reach_the_training(config: Path, views: Path, tmp_path: Path, command: Command) -> None:
+    answers = {}
+    for name, options in {
+        "plain": [],
+        "seed": ["--seed", 3],
+        "set": ["--set", "stages.head.epochs=3", "--set", "validation.folds=2"],
+        "subset": ["--subset", "3+1"],
+        "none held out": ["--set", "validation={folds: 0, select: last}"],
+    }.items():
+        done = command(
+            "train", config, "--data", views, "--out", tmp_path / name, "--device", "cpu", "--json", *options
+        )
+        answers[name] = done.json("train")
+    held_out = {name: (a["validation"] or {"count": None})["count"] for name, a in answers.items()}
+    assert held_out == {"plain": 5, "seed": 5, "set": 8, "subset": 3, "none held out": None}
+    assert [answer["epochs"] for answer in answers.values()] == [2, 2, 3, 2, 2]
+    configs = {name: yaml.safe_load((tmp_path / name / "config.yaml").read_text()) for name in answers}
+    assert (configs["seed"]["seed"], configs["plain"]["seed"]) == (3, 0)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("plain", "seed")]
+    assert weights[0] != weights[1]
+
+
+def test_a_training_that_was_interrupted_says_how_to_go_on(
+    config: Path, views: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(message: str) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "my run"
+    typed = ["train", config, "--data", views, "--out", out]
+    with monkeypatch.context() as patch:
+        patch.setattr(console, "say", interrupt)
+        patch.setattr("shapecnn.cli.train.say", interrupt)
+        assert command(*typed, "--json").status == 130
+    refused = command(*typed)
+    assert refused.status == 2
+    advice = shlex.join(["shapecnn", *map(str, typed)])
+    assert f"{out} holds an unfinished training. To go on: {advice} --resume; " in refused.stderr
+    assert command("predict", out, "x.off").status == 2
+    assert command(*typed, "--resume").status == 0
+    whole = tmp_path / "whole"
+    assert command("train", config, "--data", views, "--out", whole).status == 0
+    assert (out / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "kind", "sentence"),
+    [
+        (["--set", "stages.head.epoch=1"], 2, "usage", "Unknown key 'stages.0.epoch'; did you mean 'epochs'?"),
+        (["--set", "stages.head.train_from=bloc"], 2, "usage", "the network has no part 'bloc'"),
+        (["--set", "network.backbone=nothing-like-it"], 2, "usage", "There is no backbone 'nothing-like-it'"),
+        (["--set", "network={kind: voxresnet}"], 2, "usage", "which voxresnet does not take"),
+        (["--subset", "80"], 2, "usage", "--subset '80' is not TRAIN+TEST"),
+        (["--set", "stages.head.train_from=null", *STEEP], 1, "training", "--set stages.head.learning_rate=1e+29"),
+    ],
+)
+def test_what_goes_wrong_has_a_sentence_and_a_status(
+    options: list[str],
+    status: int,
+    kind: str,
+    sentence: str,
+    config: Path,
+    views: Path,
+    tmp_path: Path,
+    command: Command,
+) -> None:
+    done = command("train", config, "--data", views, "--out", tmp_path / "run", "--json", *options)
+    assert done.status == status
+    error = done.json("error")["error"]
+    assert error["kind"] == kind
+    assert sentence in error["message"]
+    assert done.stderr.splitlines()[-1] == f"Error: {error['message']}"
+
+
+@pytest.mark.parametrize("missing", ["config", "data"])
+def test_what_is_not_there_is_told(missing: str, config: Path, views: Path, tmp_path: Path, command: Command) -> None:
+    paths = {"config": config, "data": views, missing: tmp_path / "nowhere"}
+    done = command("train", paths["config"], "--data", paths["data"], "--out", tmp_path / "run")
+    assert done.status == 2
+    assert "nowhere" in done.stderr
+    assert contents(tmp_path / "run") == {}
+
+
+ANSWER: dict[str, Any] = {
+    "schema_version": 1,
+    "run": "run",
+    "epochs": 2,
+    "best_epoch": None,
+    "validation": {"count": 1, "loss": 0.5, "accuracy": 1, "mean_class_accuracy": 1.0, "mAP": None},
+    "seconds": 0.1,
+}
+
+
+def test_the_schema_takes_answers_and_nothing_else() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads((SCHEMAS / "train.json").read_text()))
+    for good in (ANSWER, {**ANSWER, "validation": None, "best_epoch": 3}):
+        validator.validate(good)
+    figures = ANSWER["validation"]
+    for bad in (
+        *({key: value for key, value in ANSWER.items() if key != gone} for gone in ANSWER),
+        {**ANSWER, "more": 1},
+        {**ANSWER, "best_epoch": 0},
+        {**ANSWER, "seconds": None},
+        *({**ANSWER, "validation": {k: v for k, v in figures.items() if k != gone}} for gone in figures),
+        {**ANSWER, "validation": {**figures, "accuracy": 1.1}},
+        {**ANSWER, "validation": {**figures, "mAP": float("-1")}},
+        {**ANSWER, "validation": {**figures, "count": 0}},
+    ):
+        assert not validator.is_valid(bad), bad
