@@ -1,6 +1,6 @@
 """How well a shipped config recognises and retrieves: from files to figures by the commands alone, on two cores.
 
-    python benchmarks/recognition.py --config mvcnn-psb --json results/mvcnn-psb.json
+    python benchmarks/recognition.py --config mvcnn-psb --json results/recognition/mvcnn-psb.json
 
 Views are cross-validated over five folds of the train split; grids are measured on one fold by three seeds of training.
 Where the data has a test split of its own, one more training on the whole of train is evaluated there, once. Retrieval

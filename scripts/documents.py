@@ -101,8 +101,45 @@ def untrained_search(record: dict[str, Any]) -> str:
     return _markdown(["queries", "gallery", "the query itself", "mAP", "nearest neighbour"], [line])
 
 
-TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
-    function.__name__: function for function in (rendering, voxels, readers, commands, untrained_search)
+def recognition(records: list[dict[str, Any]]) -> str:
+    data = {
+        "mvcnn-psb": "`psb`, 12 views",
+        "mvcnn-modelnet10": "ModelNet10, 12 views of others",
+        "voxresnet-modelnet10": "ModelNet10, 30³ grids",
+        "shapenets-modelnet10": "ModelNet10, 30³ grids",
+    }
+    lines = []
+    by_config = {record["figures"]["config"]: record["figures"] for record in records}
+    for figures in (by_config[config] for config in data if config in by_config):
+        rows, summary, test = figures["rows"], figures["summary"], figures["test"]
+        repeated = "folds" if "validation.fold" in rows[0]["changes"] else "seeds, one fold"
+        shapes = sum(row["shapes"] for row in rows) if repeated == "folds" else rows[0]["shapes"]
+        means = [f"{_spread(summary[name])}" for name in ("accuracy", "mAP_scores", "mAP_penultimate")]
+        minutes = f"{summary['train_seconds']['mean'] / 60:.0f} min"
+        held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}"
+        lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
+        if test is not None:
+            means = [
+                _between(test["accuracy"], test["intervals"]["accuracy"]),
+                _between(test["mAP_scores"], test["intervals"]["mAP"]),
+                f"{test['mAP_penultimate']:.1%}",
+            ]
+            minutes = f"{test['train_seconds'] / 60:.0f} min"
+            lines.append(["", "", f"test: {test['shapes']} shapes, once", *means, minutes])
+    headings = ["config", "data", "measured on", "accuracy", "mAP by scores", "mAP by feature", "one training"]
+    return _markdown(headings, lines)
+
+
+def _spread(figure: dict[str, float]) -> str:
+    return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}%"
+
+
+def _between(figure: float, interval: list[float]) -> str:
+    return f"{figure:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
+
+
+TABLES: dict[str, Callable[[Any], str]] = {
+    function.__name__: function for function in (rendering, voxels, readers, commands, untrained_search, recognition)
 }
 
 
@@ -115,10 +152,14 @@ def filled(text: str) -> str:
     """The README's text with every table made anew."""
 
     def table(match: re.Match[str]) -> str:
-        record = json.loads((ROOT / "results" / f"{match[2]}.json").read_text())
-        where = record["environment"]
-        note = f"{where['processor']}, {where['cores']} core{'s' * (where['cores'] > 1)}, no GPU; `{record['command']}`"
-        return f"{match[1]}{TABLES[match[2]](record)}\n\n<sub>{note}</sub>\n{match[3]}"
+        folder = ROOT / "results" / match[2]  # of several records for one table
+        files = sorted(folder.glob("*.json")) if folder.is_dir() else [folder.with_suffix(".json")]
+        records = [json.loads(file.read_text()) for file in files]
+        content = TABLES[match[2]](records if folder.is_dir() else records[0])
+        where = records[0]["environment"]
+        said = "; ".join(f"`{record['command']}`" for record in records)
+        note = f"{where['processor']}, {where['cores']} core{'s' * (where['cores'] > 1)}, no GPU; {said}"
+        return f"{match[1]}{content}\n\n<sub>{note}</sub>\n{match[3]}"
 
     return _BLOCK.sub(table, text)
 

@@ -80,13 +80,13 @@ class GradientStage(Settings):
     kind: Literal["gradient"] = "gradient"
     name: str = Field(pattern=r"^[A-Za-z][\w-]*$")
     pooled: bool = True  # false: each view is an example of its own
-    train_from: str | None = None  # the first part that is trained; null: all of them, head: the classifier alone
+    train_from: str | None = None  # the first part that is trained; null: all, head: what follows pooling
     batch_norm: Literal["train", "frozen"] = "train"  # frozen: with the statistics it came with
     epochs: int = Field(ge=1)
     batch: int = Field(32, ge=2)  # shapes, or views where they are not pooled
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    learning_rate: float = Field(gt=0)
-    head_rate: float = Field(1.0, gt=0)  # the classifier's learning rate, as a multiple
+    learning_rate: float = Field(gt=0, le=100)
+    head_rate: float = Field(1.0, gt=0, le=1000)  # the classifier's learning rate, as a multiple
     momentum: float = Field(0.9, ge=0, lt=1)  # of sgd
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "step", "plateau", "cosine"] = "cosine"

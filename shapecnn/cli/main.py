@@ -96,7 +96,8 @@ def _run() -> int:
         error.show()
         status, kind, message = error.exit_code, UsageError.kind, error.format_message()
     except (click.Abort, KeyboardInterrupt):
-        message = "Interrupted. What was finished is kept; run the same command again to go on."
+        again = "the same command with --resume" if sys.argv[1:2] == ["train"] else "the same command again"
+        message = f"Interrupted. What was finished is kept; run {again} to go on."
         say(message)
         status, kind = 130, "interrupted"
     except ShapecnnError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,8 @@ def command(
         bar=progress_bar,
         say=say,
     )
+    if os.environ.get("RANK", "0") != "0":
+        return  # of several processes that torchrun started, one tells
     answer = {
         "schema_version": SCHEMA_VERSION,
         "run": str(done.run),

@@ -56,6 +56,7 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
             f"{settings.backbone} takes no pictures of {size} pixels ({reason}). "
-            f"It was trained on {backbone.size}: --set size={backbone.size}"
+            f"It was trained on {backbone.size}: --set size={backbone.size} with "
+            f"@imagenet, shapecnn render --size {backbone.size} to train."
         ) from None
     return network

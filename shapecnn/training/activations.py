@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -175,6 +176,9 @@ def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Calla
                     f"free: choose another --out, or make room."
                 )
             values = np.lib.format.open_memmap(path, mode="w+", dtype=row.dtype, shape=shape)
+            if hasattr(os, "posix_fallocate"):  # a disk that fills up later would kill the process that writes to a map
+                with path.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         values[:, done] = row
         progress(done + 1, count)
     if values is not None:

@@ -153,10 +153,8 @@ class _Learner(nn.Module):
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
     def train_mode(self, *, frozen_norms: bool) -> None:
-        """Dropout and batch statistics as training has them; frozen parts as they are."""
+        """Dropout and batch statistics as training has them; frozen parts are not even run."""
         self.network.train()
-        for part in list(self.network.parts.values())[: self.start]:
-            part.eval()
         if frozen_norms:
             for module in self.network.modules():
                 if isinstance(module, _NORMS):

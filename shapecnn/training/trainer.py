@@ -11,10 +11,10 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -104,18 +104,25 @@ def train(
         entries = sorted([*subset.select(set(entries) - set(untouched), "train"), *untouched], key=lambda e: e.id)
     division = divide(artefacts, entries, experiment.validation)
     origin = _origin(experiment, division, seen)
-    with exclusive(out):
-        recover(out)
+    if out.resolve() == data.resolve():
+        raise UsageError(f"--out and --data are both {out}. Give the run a folder of its own.")
+    accelerator = _accelerator(device, experiment.precision, out if tensorboard else None)
+    say = say if accelerator.is_main_process else lambda _: None  # what all do, one tells
+    with exclusive(out) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            recover(out)
+        accelerator.wait_for_everyone()
         _require_place(out, origin, resume, command)
         if (out / MODEL).exists():
-            shutil.rmtree(out / RESUME, ignore_errors=True)  # of a sitting that ended between the two
+            if accelerator.is_main_process:
+                shutil.rmtree(out / RESUME, ignore_errors=True)  # of a sitting that ended between the two
             return _told_by(out)
         # An unknown backbone, part or library ends the run before anything is written.
         network = build_network(experiment.network, seen.side, len(division.classes), seed=experiment.seed)
         for stage in experiment.stages:
             _require_part(network, stage)
             _require_shapes(division, stage)
-        accelerator = _accelerator(device, experiment.precision, out if tensorboard else None)
+        accelerator.wait_for_everyone()  # all have looked at what is there
         session = _Session(experiment, artefacts, division, seen, out, network, accelerator, bar, say)
         if accelerator.is_main_process:
             write_atomic(out / CONFIG, config_bytes(experiment))
@@ -260,9 +267,18 @@ class _Session:
             classifier.bias.copy_(bias)
 
     def _validate(self, stage: AnyStage, activations: Activations, *, vote: bool = False) -> Figures | None:
-        """Of the held-out shapes; turned grids vote only in the end, as they cost as much as the rest of an epoch."""
+        """Of the held-out shapes; turned grids vote only in the end, as they cost as much as the rest of an epoch.
+
+        One process computes and tells the others: their batch statistics differ, and all have to stop together.
+        """
+        from accelerate.utils import broadcast_object_list
+
         if not len(self.val_rows):
             return None
+        told = [self._figures(stage, activations, vote) if self.accelerator.is_main_process else None]
+        return cast("Figures", broadcast_object_list(told)[0])
+
+    def _figures(self, stage: AnyStage, activations: Activations, vote: bool) -> Figures:
         logits, _ = outputs(
             self.network,
             activations,
@@ -274,8 +290,8 @@ class _Session:
         labels = self.labels[self.val_rows]
         if not torch.isfinite(logits).all():
             raise TrainingError(
-                f"Stage {stage.name} left weights that are no numbers. Lower its learning rate, or clip its gradients: "
-                f"--set stages.{stage.name}.clip=1"
+                f"Stage {stage.name} left weights that are no numbers. Lower the learning rate of the last stage that "
+                f"has one, or clip its gradients (clip: 1)."
             )
         scores = logits.double().softmax(dim=1).float().numpy()
         names = [self.division.classes[code] for code in labels.tolist()]
@@ -338,8 +354,8 @@ class _Session:
             )
             publish(self.out, files)
             shutil.rmtree(self.out / RESUME)
-        self.accelerator.end_training()
         self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()
 
 
 def _require_fit(experiment: Experiment, seen: Input, data: Path) -> None:

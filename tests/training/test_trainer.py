@@ -22,6 +22,7 @@ import torch
 import yaml
 
 from shapecnn.checkpoint import open_run
+from shapecnn.config import VoxelSettings
 from shapecnn.datasets import open_artefacts
 from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingError, UsageError
 from shapecnn.experiment import Experiment, ShapenetsSettings, Validation
@@ -485,6 +486,17 @@ def test_networks_learn_what_is_easily_told(kind: str, tmp_path: Path) -> None:
         predicted = saved.build()(torch.from_numpy(looks))[0].argmax(1)
     right = [saved.classes[code] == entry.label for code, entry in zip(predicted.tolist(), entries, strict=True)]
     assert sum(right) / len(right) >= 2 / 3
+
+
+def test_shapenets_trains_on_the_smallest_grids_it_takes(tmp_path: Path) -> None:
+    """On which its last convolution leaves one cell: eleven and one make a batch of twelve."""
+    shapes = {name: np.pad(grids, [(0, 0), (2, 2), (2, 2), (2, 2)]) for name, grids in collection(grid, test=0).items()}
+    data = write_artefacts(tmp_path / "data", VoxelSettings(resolution=26, padding=1), shapes)
+    checked = experiment(stage(epochs=3, batch=11), network=ShapenetsSettings(turns=1), validation={"select": "last"})
+    run(checked, data, tmp_path / "run")
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert losses[-1] < losses[0]
+    assert open_run(tmp_path / "run").build().feature_size == 1200
 
 
 def test_a_run_says_where_it_comes_from(whole: dict[str, tuple[Path, list[str]]], views: Path) -> None:
