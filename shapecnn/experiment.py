@@ -21,6 +21,7 @@ class MvcnnSettings(Settings):
     kind: Literal["mvcnn"] = "mvcnn"
     backbone: str = "tf_efficientnet_lite0"  # any name of timm or torchvision
     weights: str = "imagenet"  # imagenet, none, or a file: .safetensors, .pt, .pth
+    resize: int | None = Field(None, ge=32, le=1024)  # pictures are scaled to so many pixels a side; null: as they are
     pooling: Literal["max", "mean"] = "max"
     pool_at: Literal["early", "late"] = "late"  # before or after the backbone's last part
     dropout: float = Field(0.0, ge=0, lt=1)  # in front of the classifier

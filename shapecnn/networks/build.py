@@ -45,6 +45,7 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
     network = mvcnn(
         backbone,
         classes=classes,
+        resize=settings.resize,
         pooling=settings.pooling,
         pool_at=settings.pool_at,
         dropout=settings.dropout,

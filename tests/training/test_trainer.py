@@ -21,7 +21,7 @@ import pytest
 import torch
 import yaml
 
-from shapecnn.checkpoint import open_run
+from shapecnn.checkpoint import config_bytes, open_run
 from shapecnn.config import VoxelSettings
 from shapecnn.datasets import open_artefacts
 from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingError, UsageError
@@ -507,3 +507,16 @@ def test_a_run_says_where_it_comes_from(whole: dict[str, tuple[Path, list[str]]]
     assert described["data"]["config_hash"] == CHECKED["views, best"].digest()
     assert described["files"]["model.safetensors"] == sha256((out / "model.safetensors").read_bytes())
     assert not os.path.lexists(out / "resume")
+
+
+def test_two_processes_train_one_run(grids: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_bytes(config_bytes(experiment(stage(epochs=2), network=VOXRESNET)))
+    words = ["train", config, "--data", grids, "--out", tmp_path / "run", "--device", "cpu", "--json"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "shapecnn"]
+    done = subprocess.run([*launch, *map(str, words)], capture_output=True, text=True, check=False,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["epochs"] == 2  # one value: one of them tells
+    assert open_run(tmp_path / "run").build() is not None
+    assert not (tmp_path / "run" / "resume").exists()
