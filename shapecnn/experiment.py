@@ -86,8 +86,8 @@ class GradientStage(Settings):
     epochs: int = Field(ge=1)
     batch: int = Field(32, ge=2)  # shapes, or views where they are not pooled
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    learning_rate: float = Field(gt=0, le=100)
-    head_rate: float = Field(1.0, gt=0, le=1000)  # the classifier's learning rate, as a multiple
+    learning_rate: float = Field(gt=0)
+    head_rate: float = Field(1.0, gt=0)  # the classifier's learning rate, as a multiple
     momentum: float = Field(0.9, ge=0, lt=1)  # of sgd
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "step", "plateau", "cosine"] = "cosine"

@@ -77,10 +77,11 @@ class Input:
 
         The number of views or rotations may differ: networks pool over any number.
         """
-        here, there = _compared(self.settings), _compared(Input.of(artefacts.settings).settings)
+        here, there = ({"origin": "own"} | _compared(i.settings) for i in (self, Input.of(artefacts.settings)))
         keys = [key for key in sorted({*here, *there}) if here.get(key) != there.get(key)]
-        if "kind" in keys:
-            keys = ["kind"]  # pictures and grids have nothing else in common
+        for key in ("origin", "kind"):
+            if key in keys:
+                keys = [key]  # pictures and grids, others' and ours, have little else to compare
         if keys:
             differences = ", ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in keys)
             raise MismatchError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import trimesh
 
 
@@ -45,3 +46,19 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file below ``folder`` but locks, by relative path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def write_boxes(folder: Path, classes: int) -> Path:
+    """A class is the height of its boxes, on which something small stands; five of each to train on, one to test."""
+    random = np.random.default_rng(0)
+    for number in range(classes):
+        for shape in range(6):
+            split = "test" if shape == 5 else "train"
+            path = folder / f"class{number:02}" / split / f"box{shape}.off"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            height = 0.1 + number / 20
+            box = trimesh.creation.box((1, 1, height))
+            small = trimesh.creation.box(random.uniform(0.1, 0.5, 3))
+            small.apply_translation([*random.uniform(-0.5, 0.5, 2), height / 2])
+            path.write_text(trimesh.util.concatenate([box, small]).export(file_type="off"))
+    return folder

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import trimesh
 from accelerate import Accelerator
 
 from shapecnn.experiment import GradientStage, load_experiment, shipped
@@ -18,6 +17,7 @@ from shapecnn.networks.build import build_network
 from shapecnn.training.activations import Activations
 from shapecnn.training.descent import Examples, descend
 from tests.cli.conftest import Command, command  # noqa: F401  # the fixture
+from tests.meshes import write_boxes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,23 +35,11 @@ CHANGES: dict[str, list[str]] = {
 }
 
 
-def boxes(folder: Path, classes: int) -> Path:
-    """A class is the height of its boxes; five of each to train on, which differ in breadth, and one to test."""
-    for number in range(classes):
-        for shape in range(6):
-            split = "test" if shape == 5 else "train"
-            path = folder / f"class{number:02}" / split / f"box{shape}.off"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            box = trimesh.creation.box((1, 1.1 + 0.1 * shape, 0.1 + number / 20))
-            path.write_text(box.export(file_type="off"))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def collections(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Boxes of 4 and of 40 classes."""
     folder = tmp_path_factory.mktemp("boxes")
-    return {classes: boxes(folder / str(classes), classes) for classes in (4, 40)}
+    return {classes: write_boxes(folder / str(classes), classes) for classes in (4, 40)}
 
 
 def test_every_shipped_config_is_tested() -> None:

@@ -123,8 +123,8 @@ def test_all_stages_may_be_replaced(config: str) -> None:
         ("stages.1.augment.filp=1", "Unknown key 'stages.1.augment.filp'; did you mean 'flip'?"),
         ("stages.closed.temprature=1", "Unknown key 'stages.2.temprature'; did you mean 'temperature'?"),
         ("stages.closed.epochs=1", "Unknown key 'stages.2.epochs'; known keys: kind, name, temperature."),
-        ("network.turns=4", "Unknown key 'network.turns'; known keys: kind, backbone, weights, pooling, pool_at, "
-                            "dropout."),
+        ("network.turns=4", "Unknown key 'network.turns'; known keys: kind, backbone, weights, resize, pooling, "
+                            "pool_at, dropout."),
     ],
 )  # fmt: skip
 def test_an_unknown_key_comes_with_a_near_one(refused: Callable[..., str], assignment: str, sentence: str) -> None:
@@ -254,7 +254,7 @@ def test_a_file_of_that_name_goes_first(config: str, monkeypatch: pytest.MonkeyP
 
 def test_an_unknown_name_comes_with_a_near_one_or_with_all(tmp_path: Path) -> None:
     name = sorted(shipped())[0]
-    for near in (name[:-1], f"{name}.yaml", f"configs/{name}.yaml"):
+    for near in (name[:-1], f"{name}.yaml", f"elsewhere/{name}.yaml"):
         with pytest.raises(UsageError, match=f"There is no config '{near}'. Did you mean {name}"):
             load_experiment(near)
     with pytest.raises(UsageError, match=f"There is no config '§§§'. Shipped ones: .*{name}"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.meshes import write_solids
+from tests.meshes import write_boxes, write_solids
 
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -29,10 +29,10 @@ def test_the_make_targets_exist() -> None:
 
 
 def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Path, engine: object) -> None:
-    """ModelNet40 is not downloaded: its folder is given a few meshes in its layout instead."""
-    meshes = write_solids(tmp_path / "meshes")
-    (tmp_path / "chair.obj").write_bytes((meshes / "cylinder" / "rod.obj").read_bytes())
-    write_solids(tmp_path / "data" / "ModelNet40")
+    """ModelNet40 is not downloaded: its folder is given a few meshes in its layout instead. Training ends early."""
+    write_boxes(tmp_path / "meshes", 4)
+    solids = write_solids(tmp_path / "data" / "ModelNet40")
+    (tmp_path / "chair.obj").write_bytes((solids / "cylinder" / "rod.obj").read_bytes())
     ran = 0
     for command in COMMANDS:
         words = shlex.split(command)
@@ -40,6 +40,8 @@ def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Pa
             continue
         if words[1] == "data":
             words.append("--help")  # it would fetch gigabytes
+        if words[1] == "train":
+            words += ["--set", "stages.pooled.epochs=1"]
         done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
                               env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
         assert done.returncode == 0, f"{command}: {done.stderr}"

@@ -119,10 +119,7 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
         *steps.rows,
         "",
         "Smoke test on generated shapes, their test split, protocol mvcnn by the penultimate feature:",
-        *(
-            f"  {name:10} accuracy {figures['accuracy']:.1%}, mAP {figures['mAP']:.1%} of {figures['count']} shapes"
-            for name, figures in networks.items()
-        ),
+        *(f"  {name:10} {_told(figures)} of {figures['count']} shapes" for name, figures in networks.items()),
         f"All in {seconds:.0f} s. Open {page} and {out / 'mvcnn-report' / 'report.html'}, or try",
         f"  shapecnn predict {out / 'mvcnn-run'} {mug.path}",
         f"  shapecnn query {index} {mug.path}",
@@ -152,7 +149,7 @@ def _train_and_measure(
         evaluation = evaluate(model, artefacts, "test", device=device, progress=progress)
     write_report(report, evaluation, lambda entry: model.input.read(artefacts, entry))
     figures = _figures(evaluation)
-    steps.note(f"eval {name}", f"accuracy {figures['accuracy']:.1%}, mAP {figures['mAP']:.1%}", report / "report.html")
+    steps.note(f"eval {name}", _told(figures), report / "report.html")
     return evaluation
 
 
@@ -164,3 +161,11 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
         "mAP": retrieval.mAP if retrieval else None,
         "NN": retrieval.NN if retrieval else None,
     }
+
+
+def _told(figures: dict[str, Any]) -> str:
+    """mAP is undefined where each class has one shape."""
+    return ", ".join(
+        f"{name} {'undefined' if figures[name] is None else format(figures[name], '.1%')}"
+        for name in ("accuracy", "mAP")
+    )

@@ -14,17 +14,22 @@ def test_the_demo_makes_all_it_names_and_ends_with_a_page(tmp_path: Path, comman
     assert done.status == 0, done.stderr
     answer = done.json("demo")
     assert (answer["shapes"], answer["classes"], answer["failed"]) == (4 * len(CLASSES), len(CLASSES), 0)
-    assert answer["retrieval"]["queries"] == answer["shapes"]
+    assert {name: figures["count"] for name, figures in answer["networks"].items()} == dict.fromkeys(
+        ("mvcnn", "shapenets"), len(CLASSES)
+    )
     paths = {name: Path(path) for name, path in answer["paths"].items()}
     assert len(list(paths["meshes"].rglob("*.off"))) == answer["shapes"]
     assert len(list(paths["views"].rglob("*.png"))) == answer["shapes"]
     assert len(list(paths["grids"].rglob("*.binvox"))) == answer["shapes"]
     assert "mug" in paths["page"].read_text()
     assert answer["query"]["same_label"] >= 1  # the query itself is in the index
+    assert all((paths[f"{name}_run"] / "model.safetensors").exists() for name in answer["networks"])
+    assert "Mistakes" in paths["mvcnn_report"].read_text()
     sheets = {path: path.stat().st_mtime_ns for path in paths["views"].rglob("*.png")}
 
     again = command("demo", out, "--per-class", "4", "--workers", "2", "--device", "cpu")
     assert again.status == 0, again.stderr
     assert "Smoke test on generated shapes" in again.stdout
     assert all(str(path) in again.stdout for path in paths.values())
+    assert "epoch 1 of" not in again.stderr  # what was trained stays trained
     assert {path: path.stat().st_mtime_ns for path in paths["views"].rglob("*.png")} == sheets

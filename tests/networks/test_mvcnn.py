@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.functional import normalize
+from torchvision.transforms.functional import normalize, resize
 
 from shapecnn.errors import UsageError
 from shapecnn.networks.backbones import Backbone, build_backbone
@@ -51,6 +51,13 @@ def test_pictures_are_normalized_as_torchvision_does(views: Tensor) -> None:
     for picture, seen in zip(views[0], Grey(MEAN, STD)(views[0]), strict=True):
         rgb = (picture.float() / 255).expand(3, SIDE, SIDE)
         torch.testing.assert_close(seen, normalize(rgb, list(MEAN), list(STD)), atol=1e-6, rtol=0)
+
+
+def test_pictures_are_scaled_as_torchvision_does(views: Tensor) -> None:
+    scaled = Grey(MEAN, STD, 2 * SIDE + 1)(views[0])
+    assert scaled.shape == (12, 3, 2 * SIDE + 1, 2 * SIDE + 1)
+    expected = resize(views[0][:, None].float() / 255, [2 * SIDE + 1] * 2, antialias=False).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(scaled, normalize(expected, list(MEAN), list(STD)), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean"])
