@@ -150,6 +150,11 @@ def _explain(error: ValidationError, settings: type[Settings]) -> str:
             close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
             sentences.append(f"Unknown key {key!r}; {hint}")
+        elif item["type"] == "union_tag_invalid":
+            kinds = item["ctx"]["expected_tags"].replace("'", "")
+            sentences.append(f"{key}.kind = {item['ctx']['tag']!r} is none of {kinds}.")
+        elif item["type"] == "union_tag_not_found":
+            sentences.append(f"{key}.kind is missing.")
         elif item["type"] == "missing":
             sentences.append(f"{key} is missing.")
         elif isinstance(item["input"], str | int | float | None):
