@@ -1,6 +1,6 @@
 """``python -m shapecnn`` is the ``shapecnn`` command."""
 
-from shapecnn.cli.main import run
+from shapecnn.cli.main import main
 
 if __name__ == "__main__":
-    run()
+    main()

@@ -32,6 +32,7 @@ from shapecnn.storage import (
     published,
     read_json,
     recover,
+    require_room_for,
     table_bytes,
     write_atomic,
 )
@@ -128,6 +129,7 @@ def make_artefacts(
     started = time.monotonic()
     settings = maker.to_json()
     stems = artefact_stems([item.id for item in items])
+    require_room_for(SETTINGS, out)
     with exclusive(out):
         recover(out)
         _require_same(out, maker, command)

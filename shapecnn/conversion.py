@@ -85,13 +85,15 @@ class Queue:
         """The output of each input, in their order, a few at a time."""
         early: dict[int, Outputs] = {}
         told = 0
-        for number, looks in enumerate(inputs):
-            self.start(number, looks)
-            early.update(self.finished())
-            while told in early:
-                yield early.pop(told)
-                told += 1
-        self.wait()
+        try:
+            for number, looks in enumerate(inputs):
+                self.start(number, looks)
+                early.update(self.finished())
+                while told in early:
+                    yield early.pop(told)
+                    told += 1
+        finally:
+            self.wait()
         early.update(self.finished())
         yield from (early[number] for number in sorted(early))
 

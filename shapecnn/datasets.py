@@ -96,10 +96,9 @@ def open_artefacts(folder: Path) -> Artefacts:
     if not published(folder, SETTINGS).exists() or not published(folder, MANIFEST).exists():
         if (folder / WORK).exists():
             raise UsageError(f"The artefacts in {folder} are unfinished. Run the command that makes them once more.")
-        out = shlex.quote(str(folder))
         raise UsageError(
-            f"{folder} is no folder of artefacts. To make one: shapecnn render COLLECTION {out},"
-            f" shapecnn voxelize COLLECTION {out} or shapecnn data import SRC {out}"
+            f"{folder} is no folder of artefacts. To make one, in a folder of its own: shapecnn render COLLECTION OUT,"
+            f" shapecnn voxelize COLLECTION OUT or shapecnn data import SRC OUT"
         )
     settings = _read_settings(folder)
     entries = read_manifest(folder)

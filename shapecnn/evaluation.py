@@ -217,7 +217,10 @@ def _select(model: Model, artefacts: Artefacts, split: Split, subset: Subset | N
     if subset is not None:
         entries = subset.select(entries, split)
     if not entries:
-        raise UsageError(f"{artefacts.folder} has no shapes in split {split}; there are {_splits(model, artefacts)}.")
+        raise UsageError(
+            f"{artefacts.folder} has no shapes in split {split}; there are {_splits(model, artefacts)}."
+            " Name one of these with --split; splits are the second level of folders, or a column of a CSV."
+        )
     unlabelled = [entry.id for entry in entries if entry.label is None]
     if unlabelled:
         raise UsageError(

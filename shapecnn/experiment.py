@@ -151,10 +151,12 @@ def load_experiment(config: str, assignments: dict[str, Any] | None = None) -> E
     """
     path = _find(config)
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = yaml.load(path.read_text("utf-8"), _UniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UsageError(f"{config} cannot be read as YAML: {error.problem}{line}.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
-        reason = (str(error).splitlines() or ["?"])[0]
-        raise UsageError(f"{config} cannot be read as YAML ({reason}).") from None
+        raise UsageError(f"{config} cannot be read as YAML ({str(error).splitlines()[0]}).") from None
     if not isinstance(values, dict):
         raise UsageError(f"{config} is no config: it holds no keys. See configs/ for examples.")
     for key, value in (assignments or {}).items():
@@ -163,6 +165,21 @@ def load_experiment(config: str, assignments: dict[str, Any] | None = None) -> E
         return Experiment.from_options(**{str(key): value for key, value in values.items()})
     except UsageError as error:
         raise UsageError(f"{config}: {error}") from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """As YAML has it: no key twice in one mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is there twice", key_node.start_mark
+                )
+            seen.add(key if isinstance(key, str) else id(key_node))
+        return super().construct_mapping(node, deep)
 
 
 def shipped() -> dict[str, Traversable]:

@@ -34,7 +34,18 @@ from shapecnn.journal import Record, open_journal, read_journal
 from shapecnn.models import Model
 from shapecnn.origin import Origin
 from shapecnn.prepare import load_shape
-from shapecnn.storage import WORK, exclusive, json_bytes, publish, published, read_json, recover, sha256, table_bytes
+from shapecnn.storage import (
+    WORK,
+    exclusive,
+    json_bytes,
+    publish,
+    published,
+    read_json,
+    recover,
+    require_room_for,
+    sha256,
+    table_bytes,
+)
 
 Progress = Callable[[int, int], None]
 
@@ -109,6 +120,7 @@ def update_index(
     require_device(device)
     shapes = list_shapes(collection)
     origin = Origin.of(model, up)
+    require_room_for(HEADER, folder)
     with exclusive(folder):
         recover(folder)
         rebuild = f"To make it anew: rm -r {shlex.quote(str(folder))} && {command}"

@@ -84,6 +84,12 @@ class Input:
                 keys = [key]  # pictures and grids, others' and ours, have little else to compare
         if keys:
             differences = ", ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in keys)
+            if name.startswith("@"):
+                alike = " ".join(f"--set {key}={there.get(key)}" for key in keys)
+                raise MismatchError(
+                    f"{artefacts.folder} was made with other settings than {name} sees ({differences}). To see what is "
+                    f"there: {alike}"
+                )
             raise MismatchError(
                 f"{artefacts.folder} was made with other settings than {name} was trained on ({differences}). "
                 f"{self.remedy()}"

@@ -115,8 +115,9 @@ class ImagenetSettings(Settings):
         """None: it has no classes."""
 
     def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
-        """Those the data itself names."""
-        return artefacts.select(name)
+        """Those the data itself names; all shapes, where it names no splits."""
+        unsplit = all(entry.split is None for entry in artefacts.entries)
+        return artefacts.select(None if unsplit else name)
 
     def view_settings(self, up: Up | None = None) -> ViewSettings:
         """How to draw what this model sees; ``up`` replaces that of the settings."""

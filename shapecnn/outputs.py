@@ -59,13 +59,15 @@ def compute_outputs(
         for (shape, item), output in engine.finished():
             outputs.put(shape, item, items, output)
 
-    for shape, entry in enumerate(entries):
-        looks = model.input.read(artefacts, entry)
-        items = len(looks) if alone else 1
-        for item in range(items):
-            engine.start((shape, item), looks[item : item + 1] if alone else looks)
-        collect()
-        advance()
-    engine.wait()
+    try:
+        for shape, entry in enumerate(entries):
+            looks = model.input.read(artefacts, entry)
+            items = len(looks) if alone else 1
+            for item in range(items):
+                engine.start((shape, item), looks[item : item + 1] if alone else looks)
+            collect()
+            advance()
+    finally:
+        engine.wait()
     collect()
     return outputs

@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from shapecnn.errors import ArchiveError, BusyError, StoredDataError
+from shapecnn.errors import ArchiveError, BusyError, StoredDataError, UsageError
 
 WORK = ".partial"  # unfinished work inside an output folder; gone when the work is done
 _STAGED = ".publish"  # a committed set of files that still has to move into place
@@ -112,6 +112,21 @@ def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema), buffer)
     return buffer.getvalue()
+
+
+_HOLDS = {
+    "settings.json": "artefacts",
+    "model.json": "a run",
+    "index.json": "an index",
+    "evaluation.json": "a report",
+}
+
+
+def require_room_for(own: str, folder: Path) -> None:
+    """Raise UsageError if ``folder`` holds what another command made than the one whose file is called ``own``."""
+    for name, what in _HOLDS.items():
+        if name != own and (folder / name).exists():
+            raise UsageError(f"{folder} holds {what}, which this would be mixed with. Choose a folder of its own.")
 
 
 @contextlib.contextmanager

@@ -211,7 +211,9 @@ def test_what_cannot_be_measured_is_said_before_any_work(
     run: Model, grids: Artefacts, views: Artefacts, untrained: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shapecnn.evaluation.open_engine", None)
-    with pytest.raises(UsageError, match=r"no shapes in split val; there are 9 in train, 9 in test\.$"):
+    with pytest.raises(
+        UsageError, match=r"no shapes in split val; there are 9 in train, 9 in test\. Name one of these with --split"
+    ):
         evaluate(untrained, views, "val")
     bare = replace(views, entries=tuple(replace(entry, split=None) for entry in views.entries))
     with pytest.raises(UsageError, match=r"no shapes in split test; there are 18 in none\.$"):

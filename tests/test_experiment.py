@@ -271,3 +271,14 @@ def test_the_settings_of_one_experiment_are_told_from_another(config: str) -> No
         )
     }
     assert len(digests) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("seed: 1\nseed: 2\n", "the key 'seed' is there twice in line 2"), ("seed: 1\n\tb: 2\n", "in line 2")],
+)
+def test_what_is_no_yaml_is_told_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=f"mine.yaml cannot be read as YAML: .*{sentence}"):
+        load_experiment(str(path))

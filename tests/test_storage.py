@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from shapecnn.errors import ArchiveError, BusyError, StoredDataError
+from shapecnn.errors import ArchiveError, BusyError, StoredDataError, UsageError
 from shapecnn.storage import (
     check_members,
     exclusive,
@@ -25,6 +25,7 @@ from shapecnn.storage import (
     published,
     read_json,
     recover,
+    require_room_for,
     sha256,
     table_bytes,
     write_atomic,
@@ -326,3 +327,13 @@ def test_a_table_holds_floats_and_strings() -> None:
     table = pyarrow.parquet.read_table(io.BytesIO(data))
     assert table.schema.types == [pyarrow.string(), pyarrow.float64()]
     assert table.to_pylist() == [{"name": "é", "score": 0.1}, {"name": None, "score": 1.0}]
+
+
+def test_a_folder_holds_one_kind_of_thing(tmp_path: Path) -> None:
+    require_room_for("model.json", tmp_path / "new")
+    (tmp_path / "settings.json").write_bytes(b"{}")
+    require_room_for("settings.json", tmp_path)
+    with pytest.raises(
+        UsageError, match=r"holds artefacts, which this would be mixed with\. Choose a folder of its own"
+    ):
+        require_room_for("model.json", tmp_path)

@@ -62,8 +62,11 @@ def command(
     from shapecnn.datasets import open_artefacts
     from shapecnn.evaluation import evaluate
     from shapecnn.models import open_model
+    from shapecnn.storage import require_room_for
     from shapecnn.subset import Subset
 
+    if out is not None:
+        require_room_for("evaluation.json", out)
     subset = None if subset_text is None else Subset.parse(subset_text)
     opened = open_model(model, parse_assignments(assignments))
     artefacts = open_artefacts(data)

@@ -6,10 +6,12 @@ Here, and only here, errors become exit statuses: 0 all done, 1 something failed
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -76,8 +78,25 @@ def cli() -> None:
     """
 
 
+def main() -> NoReturn:
+    """Entry point of the ``shapecnn`` command.
+
+    The process ends at once: native libraries whose threads are still at work when an error ends a command (OpenVINO,
+    pyarrow) would abort it while Python takes itself apart, and turn the exit status into 134.
+    """
+    status = 1
+    try:
+        run()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
 def run() -> None:
-    """Entry point of the ``shapecnn`` command."""
+    """Run the command that was typed; ends in SystemExit."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal's encoding cannot
     try:

@@ -7,6 +7,8 @@ folder see tensors only.
 from __future__ import annotations
 
 import difflib
+import pickle
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -187,13 +189,18 @@ def _load_file(network: nn.Module, name: str, weights: str) -> None:
     if not Path(weights).is_file():
         raise UsageError(f"weights: {weights!r} is neither imagenet nor none, and no such file exists.")
     try:
-        plain = weights.endswith(".safetensors")
-        state = load_file(weights) if plain else torch.load(weights, weights_only=True, map_location="cpu")
+        if weights.endswith(".safetensors"):
+            state = load_file(weights)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                state = torch.load(weights, weights_only=True, map_location="cpu")
         state = state.get("state_dict", state)
         own = network.state_dict()
         fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
     except Exception as error:  # a file of anything fails in any way
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        unsafe = isinstance(error, pickle.UnpicklingError)  # torch would advise to trust it
+        reason = "it holds more than tensors, or is none" if unsafe else type(error).__name__
         raise WeightsError(
             f"The weights in {weights} cannot be read ({reason}); give a state dict of {name}."
         ) from None

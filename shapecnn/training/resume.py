@@ -52,7 +52,6 @@ def load_state(folder: Path) -> State | None:
     try:
         return State(**torch.load(path, weights_only=True, map_location="cpu"))
     except Exception as error:  # damaged archives fail in many ways
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise StoredDataError(
-            f"{path} cannot be read ({reason}). Remove {folder.parent} and train the run again."
+            f"{path} is damaged ({type(error).__name__}). Remove {folder.parent} and train the run again."
         ) from None

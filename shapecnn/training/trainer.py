@@ -10,7 +10,7 @@ import json
 import shlex
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, run_bytes
@@ -31,7 +32,7 @@ from shapecnn.inputs import Input
 from shapecnn.networks.build import build_network, takes
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.retrieval.protocols import mvcnn
-from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover, sha256, write_atomic
+from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover, require_room_for, sha256, write_atomic
 from shapecnn.subset import Subset
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.descent import Examples, descend, first_part, outputs
@@ -104,15 +105,14 @@ def train(
         entries = sorted([*subset.select(set(entries) - set(untouched), "train"), *untouched], key=lambda e: e.id)
     division = divide(artefacts, entries, experiment.validation)
     origin = _origin(experiment, division, seen)
-    if out.resolve() == data.resolve():
-        raise UsageError(f"--out and --data are both {out}. Give the run a folder of its own.")
+    require_room_for(MODEL, out)
     accelerator = _accelerator(device, experiment.precision, out if tensorboard else None)
     say = say if accelerator.is_main_process else lambda _: None  # what all do, one tells
     with exclusive(out) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
             recover(out)
         accelerator.wait_for_everyone()
-        _require_place(out, origin, resume, command)
+        _require_place(out, experiment, origin, resume, command)
         if (out / MODEL).exists():
             if accelerator.is_main_process:
                 shutil.rmtree(out / RESUME, ignore_errors=True)  # of a sitting that ended between the two
@@ -128,7 +128,13 @@ def train(
             write_atomic(out / CONFIG, config_bytes(experiment))
             write_atomic(out / SPLIT, json_bytes(_ids(division)))
             write_atomic(out / RESUME / ORIGIN, json_bytes(origin))
-        return session.run(load_state(out / RESUME) or State(), origin)
+        state = load_state(out / RESUME)
+        if resume and state is None:
+            say(f"There is no finished epoch in {out} to go on from: the training starts anew.")
+        try:
+            return session.run(state or State(), origin)
+        except TrainingError as error:
+            raise TrainingError(f"{error} Remove {out} first.") from None
 
 
 class _Session:
@@ -386,7 +392,7 @@ def _require_shapes(division: Division, stage: AnyStage) -> None:
         )
 
 
-def _require_place(out: Path, origin: dict[str, Any], resume: bool, command: str) -> None:
+def _require_place(out: Path, experiment: Experiment, origin: dict[str, Any], resume: bool, command: str) -> None:
     """Raise unless ``out`` is free, or holds a training of this experiment that may be gone on with."""
     finished, unfinished = (out / MODEL).exists(), (out / RESUME / ORIGIN).exists()
     if not finished and not unfinished:
@@ -397,12 +403,35 @@ def _require_place(out: Path, origin: dict[str, Any], resume: bool, command: str
         go_on = "" if finished else f"To go on: {command} --resume; "
         raise UsageError(f"{out} holds {what}. {go_on}{anew if go_on else anew.capitalize()}")
     stored = read_json(out / MODEL)["data"] if finished else read_json(out / RESUME / ORIGIN)
-    for key, name in (("config_hash", "config"), ("data_hash", "data")):
-        if stored.get(key) != origin[key]:
-            raise MismatchError(
-                f"{out} holds a training with another {name} ({stored.get(key)} there, {origin[key]} here); "
-                f"{anew.removesuffix(' --resume')}"
-            )
+    anew = anew.replace(" --resume", "")
+    if stored.get("config_hash") != origin["config_hash"]:
+        raise MismatchError(f"{out} holds the training of another config ({_changes(out, experiment)}); {anew}")
+    if stored.get("data_hash") != origin["data_hash"]:
+        raise MismatchError(
+            f"{out} holds a training on other data: {stored.get('train')} + {stored.get('val')} shapes there, "
+            f"{origin['train']} + {origin['val']} here, or the same with other content; {anew}"
+        )
+
+
+def _changes(out: Path, experiment: Experiment) -> str:
+    """Which keys differ from those of the config in ``out``, a few of them."""
+    try:
+        there = dict(_leaves(yaml.safe_load((out / CONFIG).read_text("utf-8"))))
+    except (OSError, ValueError, yaml.YAMLError):
+        return "its own cannot be read"
+    here = dict(_leaves(experiment.model_dump(mode="json")))
+    keys = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
+    told = [f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in keys[:3]]
+    return ", ".join(told) + (f", and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of all that is no mapping and no list."""
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
 
 
 def _told_by(out: Path) -> Trained:

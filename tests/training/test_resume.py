@@ -83,5 +83,5 @@ def test_nothing_in_it_is_run(tmp_path: Path) -> None:
 
 def test_a_state_of_other_fields_is_refused(tmp_path: Path) -> None:
     torch.save({"stage": 1, "phase": 2}, tmp_path / STATE)
-    with pytest.raises(StoredDataError, match="cannot be read"):
+    with pytest.raises(StoredDataError, match="is damaged"):
         load_state(tmp_path)

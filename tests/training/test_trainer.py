@@ -217,12 +217,12 @@ def test_another_config_or_other_data_is_a_mismatch(finished: bool, views: Path,
     before = contents(out)
     command = f"shapecnn train --out {out} --resume"
     for other in (ONCE, once.model_copy(update={"seed": 7})):
-        with pytest.raises(MismatchError, match="holds a training with another config") as caught:
+        with pytest.raises(MismatchError, match="holds the training of another config") as caught:
             run(other, views, out, resume=True, command=command)
         assert str(caught.value).endswith(f"to start anew: rm -r {out} && shapecnn train --out {out}")
     more = write_artefacts(tmp_path / "more", VIEWS, collection(pictures, train=6))
     for values in ({"data": more}, {"data": views, "subset": Subset(4, 1)}):
-        with pytest.raises(MismatchError, match="holds a training with another data"):
+        with pytest.raises(MismatchError, match="holds a training on other data"):
             run(once, out=out, resume=True, **values)  # type: ignore[arg-type]
     assert contents(out) == before
 
@@ -232,7 +232,7 @@ def test_a_damaged_state_is_told(views: Path, tmp_path: Path) -> None:
         run(ONCE, views, tmp_path / "killed", Witness(lambda moments: ", epoch 1" in moments[-1]))
     state = tmp_path / "killed/resume/state.pt"
     state.write_bytes(state.read_bytes()[:-1000])
-    with pytest.raises(StoredDataError, match=r"state\.pt cannot be read .* Remove .*killed and train the run again"):
+    with pytest.raises(StoredDataError, match=r"state\.pt is damaged .* Remove .*killed and train the run again"):
         run(ONCE, views, tmp_path / "killed", resume=True)
 
 
