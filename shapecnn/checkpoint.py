@@ -126,7 +126,10 @@ def open_run(folder: Path) -> Run:
             )
         out = shlex.quote(str(folder))
         raise UsageError(f"There is no run at {folder}. To train one: shapecnn train CONFIG --data DIR --out {out}")
-    described = read_json(published(folder, MODEL))
+    try:
+        described = read_json(published(folder, MODEL))
+    except StoredDataError:
+        raise _altered(folder, f"{MODEL} cannot be read") from None
     if not isinstance(described, dict) or described.get("schema_version") != FORMAT:
         version = described.get("schema_version") if isinstance(described, dict) else None
         raise StoredDataError(
