@@ -50,7 +50,6 @@ class Run:
     input: Input
     held_out: Mapping[Literal["train", "val"], frozenset[str]]
     weights: str
-    digest: str
 
     @property
     def name(self) -> str:
@@ -136,8 +135,7 @@ def open_run(folder: Path) -> Run:
             f"{folder / MODEL} is of version {version!r}, and this shapecnn reads {FORMAT}. Use the shapecnn that made "
             f"it, or train the run again."
         )
-    digest = described.pop("hash", None)
-    if digest != settings_hash(described):
+    if described.pop("hash", None) != settings_hash(described):
         raise _altered(folder, f"the hash of {MODEL} is another")
     try:
         split = published(folder, SPLIT).read_bytes()
@@ -161,7 +159,6 @@ def open_run(folder: Path) -> Run:
         Input.of(described["input"], getattr(network, "turns", 1)),
         {"train": frozenset(ids["train"]), "val": frozenset(ids["val"])},
         described["files"][WEIGHTS],
-        digest,
     )
 
 

@@ -118,9 +118,18 @@ def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str
     """As :meth:`Settings.require_same`, of two sets of settings with their ``hash``."""
     if stored.get("hash") == asked["hash"]:
         return
-    keys = [k for k in sorted({*asked, *stored} - {"hash"}) if asked.get(k) != stored.get(k)]
-    differences = ", ".join(f"{k} is {stored.get(k)!r} there and {asked.get(k)!r} here" for k in keys)
-    raise MismatchError(f"{where} was made with other settings ({differences or 'damaged hash'}). {rebuild}")
+    told = ", ".join(differences(asked, stored).values()) or "damaged hash"
+    raise MismatchError(f"{where} was made with other settings ({told}). {rebuild}")
+
+
+def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, str]:
+    """Each key, but for ``hash``, whose values differ, in order, with both values told."""
+    keys = sorted({*here, *there} - {"hash"})
+    return {
+        key: f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
+        for key in keys
+        if here.get(key) != there.get(key)
+    }
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def open_engine(model: Model, device: Device = "auto") -> Engine:
     be had, StoredDataError if those of a run are damaged.
     """
     require_device(device)
-    if device == "cuda" or (device == "auto" and has_cuda()):
+    if runs_on_cuda(device):
         return TorchEngine(model, "cuda")
     if conversion.available():
         return OpenVinoEngine(model)
@@ -169,6 +169,11 @@ def _shape_of(model: Model) -> tuple[int, ...]:
     if isinstance(settings, VoxelSettings):
         return (settings.rotations if settings.rotations > 1 else model.input.turns, side, side, side)
     return settings.views, side, side
+
+
+def runs_on_cuda(device: Device) -> bool:
+    """Whether that device, or the one chosen by ``auto``, is a GPU."""
+    return device == "cuda" or (device == "auto" and has_cuda())
 
 
 def has_cuda() -> bool:

@@ -17,6 +17,7 @@ from shapecnn.config import (
     Up,
     ViewSettings,
     VoxelSettings,
+    differences,
     settings_hash,
 )
 from shapecnn.datasets import Artefacts
@@ -78,22 +79,22 @@ class Input:
         The number of views or rotations may differ: networks pool over any number.
         """
         here, there = ({"origin": "own"} | _compared(i.settings) for i in (self, Input.of(artefacts.settings)))
-        keys = [key for key in sorted({*here, *there}) if here.get(key) != there.get(key)]
+        found = differences(here, there)
         for key in ("origin", "kind"):
-            if key in keys:
-                keys = [key]  # pictures and grids, others' and ours, have little else to compare
-        if keys:
-            differences = ", ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in keys)
-            if name.startswith("@"):
-                alike = " ".join(f"--set {key}={there.get(key)}" for key in keys)
-                raise MismatchError(
-                    f"{artefacts.folder} was made with other settings than {name} sees ({differences}). To see what is "
-                    f"there: {alike}"
-                )
+            if key in found:
+                found = {key: found[key]}  # pictures and grids, others' and ours, have little else to compare
+        if not found:
+            return
+        told = ", ".join(found.values())
+        if name.startswith("@"):
+            alike = " ".join(f"--set {key}={there.get(key)}" for key in found)
             raise MismatchError(
-                f"{artefacts.folder} was made with other settings than {name} was trained on ({differences}). "
-                f"{self.remedy()}"
+                f"{artefacts.folder} was made with other settings than {name} sees ({told}). To see what is there: "
+                f"{alike}"
             )
+        raise MismatchError(
+            f"{artefacts.folder} was made with other settings than {name} was trained on ({told}). {self.remedy()}"
+        )
 
     def remedy(self) -> str:
         """The sentence that tells how to make artefacts for this network."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from shapecnn.config import Settings
 from shapecnn.errors import UsageError
 from shapecnn.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings
 from shapecnn.networks.backbones import build_backbone
@@ -32,12 +31,6 @@ def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: i
 def takes(settings: NetworkSettings, kind: str) -> bool:
     """Whether the network takes artefacts of this kind: views or voxels."""
     return (kind == "views") == isinstance(settings, MvcnnSettings)
-
-
-def side_of(settings: Settings | dict[str, object]) -> int:
-    """Pixels or cells along one side of what was made with these settings."""
-    values = settings.model_dump() if isinstance(settings, Settings) else settings
-    return int(str(values["size"] if values["kind"] == "views" else values["resolution"]))
 
 
 def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:

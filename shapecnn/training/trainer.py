@@ -7,10 +7,9 @@ weights it would have had. Accelerate brings devices, precision and processes.
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,24 +17,24 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, run_bytes
 from shapecnn.classification import classify
-from shapecnn.config import settings_hash
 from shapecnn.datasets import Artefacts, open_artefacts
-from shapecnn.errors import MismatchError, MissingLibraryError, TrainingError, UsageError
+from shapecnn.errors import TrainingError, UsageError
 from shapecnn.experiment import Experiment, GradientStage, LdaStage
-from shapecnn.inference import Device, cpu_has_bfloat16, has_cuda, require_device
+from shapecnn.inference import Device, require_device
 from shapecnn.inputs import Input
 from shapecnn.networks.build import build_network, takes
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.retrieval.protocols import mvcnn
 from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover, require_room_for, sha256, write_atomic
 from shapecnn.subset import Subset
+from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.descent import Examples, descend, first_part, outputs
+from shapecnn.training.place import ORIGIN, describe_origin, require_place
 from shapecnn.training.resume import State, load_state, save_state
 from shapecnn.training.schedules import stalled
 from shapecnn.training.splits import Division, divide
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int | None], None]]]
 """(what is done, unit) → a context of progress(done, total)."""
 
-ORIGIN = "origin.json"
 AnyStage = GradientStage | LdaStage
 
 
@@ -104,15 +102,15 @@ def train(
         untouched = [entry for entry in entries if entry.split in ("val", "test")]
         entries = sorted([*subset.select(set(entries) - set(untouched), "train"), *untouched], key=lambda e: e.id)
     division = divide(artefacts, entries, experiment.validation)
-    origin = _origin(experiment, division, seen)
+    origin = describe_origin(experiment, division, seen)
     require_room_for(MODEL, out)
-    accelerator = _accelerator(device, experiment.precision, out if tensorboard else None)
+    accelerator = open_accelerator(device, experiment.precision, out if tensorboard else None)
     say = say if accelerator.is_main_process else lambda _: None  # what all do, one tells
     with exclusive(out) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
             recover(out)
         accelerator.wait_for_everyone()
-        _require_place(out, experiment, origin, resume, command)
+        require_place(out, experiment, origin, resume, command)
         if (out / MODEL).exists():
             if accelerator.is_main_process:
                 shutil.rmtree(out / RESUME, ignore_errors=True)  # of a sitting that ended between the two
@@ -392,48 +390,6 @@ def _require_shapes(division: Division, stage: AnyStage) -> None:
         )
 
 
-def _require_place(out: Path, experiment: Experiment, origin: dict[str, Any], resume: bool, command: str) -> None:
-    """Raise unless ``out`` is free, or holds a training of this experiment that may be gone on with."""
-    finished, unfinished = (out / MODEL).exists(), (out / RESUME / ORIGIN).exists()
-    if not finished and not unfinished:
-        return
-    anew = f"to start anew: rm -r {shlex.quote(str(out))} && {command}"
-    if not resume:
-        what = "a finished run" if finished else "an unfinished training"
-        go_on = "" if finished else f"To go on: {command} --resume; "
-        raise UsageError(f"{out} holds {what}. {go_on}{anew if go_on else anew.capitalize()}")
-    stored = read_json(out / MODEL)["data"] if finished else read_json(out / RESUME / ORIGIN)
-    anew = anew.replace(" --resume", "")
-    if stored.get("config_hash") != origin["config_hash"]:
-        raise MismatchError(f"{out} holds the training of another config ({_changes(out, experiment)}); {anew}")
-    if stored.get("data_hash") != origin["data_hash"]:
-        raise MismatchError(
-            f"{out} holds a training on other data: {stored.get('train')} + {stored.get('val')} shapes there, "
-            f"{origin['train']} + {origin['val']} here, or the same with other content; {anew}"
-        )
-
-
-def _changes(out: Path, experiment: Experiment) -> str:
-    """Which keys differ from those of the config in ``out``, a few of them."""
-    try:
-        there = dict(_leaves(yaml.safe_load((out / CONFIG).read_text("utf-8"))))
-    except (OSError, ValueError, yaml.YAMLError):
-        return "its own cannot be read"
-    here = dict(_leaves(experiment.model_dump(mode="json")))
-    keys = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
-    told = [f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in keys[:3]]
-    return ", ".join(told) + (f", and {len(keys) - 3} more" if len(keys) > 3 else "")
-
-
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of all that is no mapping and no list."""
-    if isinstance(value, dict | list):
-        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value
-
-
 def _told_by(out: Path) -> Trained:
     """What a finished run says of its training."""
     summary = read_json(out / MODEL)["data"]["training"]
@@ -441,46 +397,8 @@ def _told_by(out: Path) -> Trained:
     return Trained(out, summary["epochs"], summary["best_epoch"], figures, summary["seconds"])
 
 
-def _origin(experiment: Experiment, division: Division, seen: Input) -> dict[str, Any]:
-    """What decides the weights."""
-    rows = [[[e.id, e.label, e.sha256] for e in entries] for entries in (division.train, division.val)]
-    return {
-        "config_hash": experiment.digest(),
-        "data_hash": settings_hash({"rows": rows, "input": seen.to_json()}),
-        "train": len(division.train),
-        "val": len(division.val),
-    }
-
-
 def _ids(division: Division) -> dict[str, list[str]]:
     return {"train": [entry.id for entry in division.train], "val": [entry.id for entry in division.val]}
-
-
-def _accelerator(device: Device, precision: str, logs: Path | None) -> Accelerator:
-    """Raises MissingLibraryError if TensorBoard is asked for and absent."""
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-    from accelerate.utils import is_tensorboard_available
-
-    if logs is not None and not is_tensorboard_available():
-        raise MissingLibraryError("--tensorboard needs the package tensorboard: pip install 'shapecnn[tensorboard]'")
-    AcceleratorState._reset_state(reset_partial_state=True)  # another training in this process may have had another
-    cuda = device == "cuda" or (device == "auto" and has_cuda())
-    reduced = "no"
-    if precision == "auto":
-        if cuda:
-            reduced = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        elif cpu_has_bfloat16():
-            reduced = "bf16"
-    accelerator = Accelerator(
-        cpu=not cuda,
-        mixed_precision=reduced,
-        log_with="tensorboard" if logs is not None else None,
-        project_dir=str(logs) if logs is not None else None,
-    )
-    if logs is not None:
-        accelerator.init_trackers("tensorboard")
-    return accelerator
 
 
 def _better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bool:
