@@ -1,4 +1,5 @@
-"""What is written by no hand: the README's tables, from ``results/``, and ``docs/commands.md``, from ``--help``.
+"""What is written by no hand: the tables of README and ``docs/search.md``, from ``results/``, and
+``docs/commands.md``, from ``--help``.
 
     python scripts/documents.py [--check]
 
@@ -90,15 +91,22 @@ def commands(record: dict[str, Any]) -> str:
 
 
 def untrained_search(record: dict[str, Any]) -> str:
-    figures = record["figures"]
-    line = [
-        f"{figures['queries']}",
-        f"{figures['gallery']}",
-        "left out",
-        f"{figures['mAP']:.1%}",
-        f"{figures['NN']:.1%}",
+    lines = [
+        [
+            name,
+            f"{method['train']['mAP']:.1%}",
+            f"{method['train']['NN']:.1%}",
+            f"{method['held_out']['mAP']:.1%}",
+            f"{method['test']['mAP']:.1%}",
+            f"{method['unaligned']['mAP']:.1%}",
+            f"{1000 * method['cpu_seconds_a_shape']:.0f} ms",
+            f"{1000 * method['query_seconds']:.1f} ms",
+            f"{sum(method['bytes'].values()) / method['indexed'] / 1000:.0f} kB",
+        ]
+        for name, method in record["figures"]["methods"].items()
     ]
-    return _markdown(["queries", "gallery", "the query itself", "mAP", "nearest neighbour"], [line])
+    headings = ["`@imagenet`", "`psb` train", "nearest neighbour", "held out", "`psb` test", "`psb-unaligned`"]
+    return _markdown([*headings, "indexing a shape, CPU time", "a query", "index, a shape"], lines)
 
 
 def recognition(records: list[dict[str, Any]]) -> str:
@@ -149,7 +157,7 @@ def _markdown(headings: list[str], rows: list[list[Any]]) -> str:
 
 
 def filled(text: str) -> str:
-    """The README's text with every table made anew."""
+    """The text with every table made anew."""
 
     def table(match: re.Match[str]) -> str:
         folder = ROOT / "results" / match[2]  # of several records for one table
@@ -185,7 +193,8 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[t
 
 def main() -> None:
     readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
-    documents = {readme: filled(readme.read_text()), reference: command_reference()}
+    search = ROOT / "docs" / "search.md"
+    documents = {path: filled(path.read_text()) for path in (readme, search)} | {reference: command_reference()}
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         if stale:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,11 +20,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from shapecnn import __version__
 from shapecnn.artefacts import Entry
+from shapecnn.calibration import Calibration
+from shapecnn.classifiers import Classifier
 from shapecnn.config import settings_hash
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.experiment import Experiment, NetworkSettings
+from shapecnn.features import Feature, Output, unit_length
+from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
+from shapecnn.projection import Projection, learn_command, read_metric
+from shapecnn.retrieval.space import FeatureSpace
 from shapecnn.storage import json_bytes, published, read_json, sha256
 
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 WEIGHTS, MODEL, CONFIG, SPLIT, METRICS = "model.safetensors", "model.json", "config.yaml", "split.json", "metrics.jsonl"
+GALLERY = "gallery.safetensors"  # absent from runs made before it was kept
 RESUME = "resume"  # what an unfinished training needs to go on; only ``train --resume`` opens it
 
 
@@ -41,7 +48,9 @@ RESUME = "resume"  # what an unfinished training needs to go on; only ``train --
 class Run:
     """A trained network, opened but not yet loaded; a :class:`shapecnn.models.Model`.
 
-    held_out: ids of its train and val.  weights: SHA-256 of the weights' file.
+    held_out: ids of its train and val.  weights: SHA-256 of the weights' file.  projection: what its features are
+    compared by; None: they are compared as they are.  shapes: SHA-256 of the gallery's file, None for a run made before
+    there was one; calibration likewise, and where too few shapes were held out.
     """
 
     folder: Path
@@ -50,6 +59,9 @@ class Run:
     input: Input
     held_out: Mapping[Literal["train", "val"], frozenset[str]]
     weights: str
+    projection: Projection | None = None
+    calibration: Calibration | None = None
+    shapes: str | None = None
 
     @property
     def name(self) -> str:
@@ -69,7 +81,42 @@ class Run:
             "network": self.network.model_dump(mode="json"),
             "input": self.input.to_json(),
         }
+        if self.projection is not None:
+            described["metric"] = self.projection.digest
         return {**described, "hash": settings_hash(described)}
+
+    @property
+    def compared(self) -> str:
+        """The feature by which its shapes are compared: ``penultimate`` or ``metric``."""
+        return "penultimate" if self.projection is None else "metric"
+
+    def represent(self, output: Output) -> Feature:
+        """The feature of unit length by which one shape is compared with others."""
+        return unit_length(output.feature) if self.projection is None else self.projection(output.feature)
+
+    def space(self, features: NDArray[np.float32]) -> FeatureSpace:
+        """That of the features: what makes them comparable was learned."""
+        return FeatureSpace(features)
+
+    def comparing(self, feature: str) -> Run:
+        """The same run with its shapes compared by ``penultimate`` or ``metric``.
+
+        Raises UsageError if it has no metric, MismatchError or StoredDataError if that cannot be used.
+        """
+        if feature == "penultimate":
+            return replace(self, projection=None)
+        projection = self.metric()
+        if projection is None:
+            raise UsageError(f"{self.folder} has no learned metric. To learn it: {learn_command(self.folder)}")
+        return replace(self, projection=projection)
+
+    def metric(self) -> Projection | None:
+        """The learned metric kept in the run; None if none was learned.
+
+        Raises StoredDataError if it is damaged, MismatchError if it was learned for other weights.
+        """
+        found = read_metric(self.folder, self.weights)
+        return found and found[0]
 
     def split(self, artefacts: Artefacts, name: Literal["train", "val", "test"]) -> list[Entry]:
         """Train and val by the ids the run was trained and validated on, test as the data names it."""
@@ -84,16 +131,27 @@ class Run:
             )
         return entries
 
-    def classifier(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Weight (C, D) and bias (C,) of what turns features into logits.  Raises StoredDataError if damaged."""
+    def classifier(self) -> Classifier:
+        """What turns features into logits.  Raises StoredDataError if damaged."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
         try:
-            state = load(_weights(self.folder, self.weights))
-            return state["classifier.weight"], state["classifier.bias"]
+            state = load(_checked(self.folder, WEIGHTS, self.weights))
+            return Classifier(state["classifier.weight"], state["classifier.bias"])
         except (SafetensorError, KeyError) as error:
             raise _altered(self.folder, f"{WEIGHTS} holds no classifier ({error})") from None
+
+    def gallery(self) -> Gallery | None:
+        """The shapes it was trained on, as it sees them.  Raises StoredDataError if damaged."""
+        from safetensors import SafetensorError
+
+        if self.shapes is None:
+            return None
+        try:
+            return Gallery.read(_checked(self.folder, GALLERY, self.shapes))
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise _altered(self.folder, f"{GALLERY} holds no gallery ({error})") from None
 
     def build(self) -> ShapeNetwork:
         """The network with its weights, in float32, ready to infer.  Raises StoredDataError if they are damaged."""
@@ -102,12 +160,12 @@ class Run:
 
         from shapecnn.networks.build import build_network
 
-        content = _weights(self.folder, self.weights)
+        content = _checked(self.folder, WEIGHTS, self.weights)
         untrained = {"weights": "none"} if self.network.kind == "mvcnn" else {}
         network = build_network(self.network.model_copy(update=untrained), self.input.side, len(self.classes))
         try:
-            network.load_state_dict(load(content))
-        except (SafetensorError, RuntimeError) as error:
+            network.load(load(content))
+        except (SafetensorError, RuntimeError, KeyError) as error:
             raise _altered(self.folder, f"{WEIGHTS} does not fit {MODEL}: {str(error).splitlines()[0]}") from None
         return network.eval()
 
@@ -137,13 +195,8 @@ def open_run(folder: Path) -> Run:
         )
     if described.pop("hash", None) != settings_hash(described):
         raise _altered(folder, f"the hash of {MODEL} is another")
-    try:
-        split = published(folder, SPLIT).read_bytes()
-    except OSError as error:
-        raise StoredDataError(f"{folder / SPLIT} cannot be read ({error.strerror}). Train the run again.") from None
-    if sha256(split) != described["files"][SPLIT]:
-        raise _altered(folder, f"the hash of {SPLIT} is another")
-    _weights(folder, described["files"][WEIGHTS])  # an engine converted earlier would never look at them
+    split = _checked(folder, SPLIT, described["files"][SPLIT])
+    _checked(folder, WEIGHTS, described["files"][WEIGHTS])  # an engine converted earlier would never look at them
     ids = json.loads(split)
     try:
         network: NetworkSettings = TypeAdapter(NetworkSettings).validate_python(described["network"])
@@ -159,6 +212,8 @@ def open_run(folder: Path) -> Run:
         Input.of(described["input"], getattr(network, "turns", 1)),
         {"train": frozenset(ids["train"]), "val": frozenset(ids["val"])},
         described["files"][WEIGHTS],
+        calibration=Calibration(**described["calibration"]) if described.get("calibration") else None,
+        shapes=described["files"].get(GALLERY),
     )
 
 
@@ -169,6 +224,8 @@ def run_bytes(
     seen: Input,
     ids: Mapping[str, Sequence[str]],
     data: Mapping[str, Any],
+    gallery: Gallery | None = None,
+    calibration: Calibration | None = None,
 ) -> dict[str, bytes]:
     """The files of a finished run, to be published together.
 
@@ -178,6 +235,8 @@ def run_bytes(
 
     state: dict[str, Tensor] = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
     files = {WEIGHTS: save(state), SPLIT: json_bytes({name: list(ids[name]) for name in ("train", "val")})}
+    if gallery is not None:
+        files[GALLERY] = gallery.to_bytes()
     described = {
         "schema_version": FORMAT,
         "network": experiment.network.model_dump(mode="json"),
@@ -186,6 +245,7 @@ def run_bytes(
         "feature_size": network.feature_size,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "data": dict(data),
+        "calibration": asdict(calibration) if calibration else None,
         "config": experiment.digest(),
         "versions": {"shapecnn": __version__, **{name: metadata.version(name) for name in ("torch", "timm")}},
         "files": {name: sha256(content) for name, content in files.items()},
@@ -203,13 +263,13 @@ def config_bytes(experiment: Experiment) -> bytes:
     return text.encode()
 
 
-def _weights(folder: Path, digest: str) -> bytes:
+def _checked(folder: Path, name: str, digest: str) -> bytes:
     try:
-        content = published(folder, WEIGHTS).read_bytes()
+        content = published(folder, name).read_bytes()
     except OSError as error:
-        raise StoredDataError(f"{folder / WEIGHTS} cannot be read ({error.strerror}). Train the run again.") from None
+        raise StoredDataError(f"{folder / name} cannot be read ({error.strerror}). Train the run again.") from None
     if sha256(content) != digest:
-        raise _altered(folder, f"the hash of {WEIGHTS} is another")
+        raise _altered(folder, f"the hash of {name} is another")
     return content
 
 

@@ -86,15 +86,31 @@ def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequen
     )
 
 
-def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.floating]) -> float:
-    """Expected calibration error: how far accuracy and mean confidence are apart in each of 15 equally wide bins of
-    confidence, weighted by their sizes (Guo et al., "On calibration of modern neural networks", 2017).
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Shapes whose confidence is nearly the same.  confidence, accuracy: their means, 0 of no shapes."""
 
-    right, confidence: (N,), confidence in [0, 1]; a bin holds its upper end.
+    count: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(right: NDArray[np.bool_], confidence: NDArray[np.floating]) -> list[Bin]:
+    """The 15 equally wide bins of confidence from 0 to 1; each holds its upper end, and the first also 0.
+
+    right, confidence: (N,), confidence in [0, 1].
     """
     bins = np.clip(np.ceil(confidence.astype(np.float64) * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
-    gaps = np.bincount(bins, right.astype(np.float64) - confidence, minlength=_BINS)
-    return float(np.abs(gaps).sum() / len(right))
+    counts = np.bincount(bins, minlength=_BINS)
+    sums = (np.bincount(bins, values.astype(np.float64), minlength=_BINS) for values in (confidence, right))
+    means = (total / np.maximum(counts, 1) for total in sums)
+    return [Bin(*row) for row in zip(counts.tolist(), *(mean.tolist() for mean in means), strict=True)]
+
+
+def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.floating]) -> float:
+    """Expected calibration error: how far accuracy and mean confidence are apart in each of the bins of
+    :func:`reliability`, weighted by their sizes (Guo et al., "On calibration of modern neural networks", 2017)."""
+    return sum(b.count * abs(b.accuracy - b.confidence) for b in reliability(right, confidence)) / len(right)
 
 
 def _ratio(part: np.int64, whole: np.int64) -> float | None:

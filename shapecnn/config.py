@@ -22,7 +22,8 @@ Fit = Literal["sphere", "view"]
 Fill = Literal["solid", "surface"]
 Renderer = Literal["raster", "pyrender", "open3d"]
 Layout = Literal["sheet", "files"]
-ViewCount = Literal[12, 20, 80]
+ViewCount = Literal[12, 20, 24, 80]
+Orientation = Literal["upright", "auto"]
 
 UPS: tuple[str, ...] = get_args(Up)
 RENDERERS: tuple[str, ...] = get_args(Renderer)
@@ -58,12 +59,31 @@ class Settings(BaseModel):
         require_same(self.to_json(), stored, where, rebuild)
 
 
-class ViewSettings(Settings):
+class Viewpoints(Settings):
+    """From where a mesh is seen: from around its up, or, where none is known, from all sides of its own axes."""
+
+    orientation: Orientation = "upright"
+    views: ViewCount = 12  # with orientation auto: 24
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_sides(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("orientation") == "auto":
+            return {"views": 24, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _no_up_to_circle(self) -> Self:
+        if self.orientation == "auto" and self.views == 12:
+            raise ValueError("12 views circle a shape that stands upright; with orientation auto use 24, 20 or 80")
+        return self
+
+
+class ViewSettings(Viewpoints):
     """How a mesh becomes grey pictures."""
 
     kind: Literal["views"] = "views"
     drawing: Literal[1] = 1  # raised whenever the same settings give other pixels
-    views: ViewCount = 12
     size: int = Field(224, ge=8, le=4096)  # pixels along one side of a view
     samples: int = Field(2, ge=1, le=8)  # samples along one side of a pixel
     fit: Fit = "sphere"
@@ -80,6 +100,7 @@ class VoxelSettings(Settings):
     padding: int = Field(3, ge=0)  # empty cells on each side of the longest extent
     fill: Fill = "solid"
     rotations: int = Field(1, ge=1, le=100)  # turns about z by 360/rotations degrees, each refitted
+    orientation: Orientation = "upright"
     up: Up = "z"
 
     @model_validator(mode="after")

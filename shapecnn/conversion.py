@@ -19,7 +19,8 @@ from shapecnn import pool
 if TYPE_CHECKING:
     from torch import nn
 
-Outputs = NDArray[np.float32]
+Outputs = tuple[NDArray[np.float32], ...]
+"""What a network says of one input: an array for each tensor it ends in, the first axis (of one) left out."""
 
 
 def available() -> bool:
@@ -28,7 +29,7 @@ def available() -> bool:
 
 
 def convert(network: nn.Module, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
-    """Graph and weights of a network from (1, \\*looks) uint8 to one tensor."""
+    """Graph and weights of a network from (1, \\*looks) uint8 to one tensor or several, of one row each."""
     import torch
 
     openvino = _openvino()
@@ -67,14 +68,14 @@ class Queue:
         }
 
     def _collect(self, request: Any, key: Hashable) -> None:
-        self._done.append((key, np.array(request.get_output_tensor(0).data[0], np.float32)))
+        self._done.append((key, tuple(np.array(tensor.data[0], np.float32) for tensor in request.output_tensors)))
 
     def start(self, key: Hashable, looks: NDArray[np.uint8]) -> None:
         """Begin on one input; waits while all places are taken."""
         self._queue.start_async({0: looks[None]}, key)
 
     def finished(self) -> list[tuple[Any, Outputs]]:
-        """Key and output of what was finished since this was last asked, in any order."""
+        """Key and outputs of what was finished since this was last asked, in any order."""
         return [self._done.popleft() for _ in range(len(self._done))]
 
     def wait(self) -> None:
@@ -82,7 +83,7 @@ class Queue:
         self._queue.wait_all()
 
     def map(self, inputs: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
-        """The output of each input, in their order, a few at a time."""
+        """The outputs of each input, in their order, a few at a time."""
         early: dict[int, Outputs] = {}
         told = 0
         try:

@@ -7,7 +7,8 @@
     │   ├── CollectionError     the collection cannot be listed, or two of its shapes collide
     │   └── MismatchError       stored artefacts were made with other settings
     ├── ItemError               one item of a batch cannot be used; batches record it and go on
-    │   └── MeshError           one file cannot be used as a mesh
+    │   ├── MeshError           one file cannot be used as a mesh
+    │   └── PictureError        one file cannot be used as a picture
     ├── WorkerError             the process working on one shape died or ran out of time
     ├── MissingLibraryError     a Python package or system library is absent or broken
     ├── WeightsError            pretrained weights cannot be had
@@ -71,6 +72,13 @@ class MeshError(ItemError):
 
     ``kind`` is one of: missing, unreadable, empty, format, truncated, not-finite, no-faces, index,
     degenerate, too-large, reference.
+    """
+
+
+class PictureError(ItemError):
+    """One file cannot be used as a picture.
+
+    ``kind`` is one of: missing, unreadable, empty, format, too-large, blank.
     """
 
 

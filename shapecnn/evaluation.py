@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import Entry, Progress
 from shapecnn.classification import Classification, classify, require_known
+from shapecnn.copies import same_geometry
 from shapecnn.datasets import Artefacts
+from shapecnn.duplicates import firsts
 from shapecnn.errors import UsageError
 from shapecnn.inference import Device, open_engine
 from shapecnn.intervals import Interval, class_mean_interval, mean_interval
@@ -26,6 +28,8 @@ from shapecnn.subset import Subset
 Task = Literal["both", "classification", "retrieval"]
 Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16"]
 
+_NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
+
 
 @dataclass(frozen=True, slots=True)
 class Items:
@@ -38,6 +42,10 @@ class Items:
     def labels(self) -> list[str]:
         """N labels."""
         return [str(entry.label) for entry in self.entries]
+
+    def select(self, rows: Sequence[int] | NDArray[np.int64]) -> Items:
+        """Some of them."""
+        return Items([self.entries[row] for row in rows], self.features[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,32 @@ class Hit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Distinct:
+    """The same once each shape counts once, and none of which the model was trained on a copy.
+
+    excluded: shapes left out, each with the one it copies: of the train split, or earlier in its own.  evaluation: of
+    the others; None if there are none. What is searched holds each shape once, too. Copies are those of one geometry,
+    see ``copies``.
+    """
+
+    excluded: Sequence[tuple[Entry, Entry]]
+    evaluation: Evaluation | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As under ``without_duplicates``."""
+        excluded = [{"id": entry.id, "copy_of": original.id} for entry, original in self.excluded]
+        nothing = {"count": 0, "classification": None, "retrieval": None, "intervals": _NO_INTERVALS}
+        left = nothing if self.evaluation is None else self.evaluation.figures_json()
+        return {"excluded": excluded, **left}
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Figures of one model on one split, and what they were computed from; None for a task not asked for.
 
     scores: (N, C) float32 probabilities of the N ``entries``.  intervals: 95 % intervals of accuracy,
-    mean_class_accuracy and mAP, in which shapes are drawn anew.  engine: what computed it.
+    mean_class_accuracy and mAP, in which shapes are drawn anew.  engine: what computed it.  distinct: the same without
+    copies, where that was asked for.
     """
 
     model: str
@@ -80,22 +109,29 @@ class Evaluation:
     intervals: dict[str, Interval | None]
     seed: int
     engine: dict[str, str]
+    distinct: Distinct | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All figures, as ``shapecnn eval --json`` prints them."""
-        retrieval = self.retrieval and {**self.retrieval.to_json(), "feature": self.feature}
         return {
             "schema_version": 1,
             "model": self.model,
             "data": self.data,
             "split": self.split,
             "subset": self.subset and str(self.subset),
-            "count": len(self.entries),
-            "classification": self.classification and asdict(self.classification),
-            "retrieval": retrieval,
-            "intervals": {name: interval and list(interval) for name, interval in self.intervals.items()},
+            **self.figures_json(),
+            "without_duplicates": self.distinct and self.distinct.to_json(),
             "seed": self.seed,
             "engine": self.engine,
+        }
+
+    def figures_json(self) -> dict[str, Any]:
+        """The part of it that tells how good the model is."""
+        return {
+            "count": len(self.entries),
+            "classification": self.classification and asdict(self.classification),
+            "retrieval": self.retrieval and {**self.retrieval.to_json(), "feature": self.feature},
+            "intervals": {name: interval and list(interval) for name, interval in self.intervals.items()},
         }
 
     def predictions(self) -> list[Prediction]:
@@ -138,17 +174,21 @@ def evaluate(
     device: Device = "auto",
     seed: int = 0,
     subset: Subset | None = None,
+    exclude_duplicates: bool = False,
     progress: Progress = lambda _done, _total: None,
 ) -> Evaluation:
     """Measure ``model`` on one split of ``artefacts``.
 
     With ``shapenets`` each rotation of a shape that is seen as grids is an item; else the shape is. With
     ``train-gallery`` what is searched is the model's train split. ``seed`` is that of the intervals.
+    ``exclude_duplicates`` adds the figures without copies.
 
     Raises UsageError before any work if this cannot be measured: no such shapes, shapes without a label or of a class
     the model does not know, a task or feature the model has not, artefacts of other settings.
     """
     _require_possible(model, split, task, protocol, feature)
+    if feature != "scores":
+        model = model.comparing(feature)
     model.input.require(artefacts, model.name)
     entries = _select(model, artefacts, split, subset)
     classifies, retrieves = task != "retrieval" and bool(model.classes), task != "classification"
@@ -156,47 +196,81 @@ def evaluate(
         require_known([str(entry.label) for entry in entries], model.classes)
     searched = _select(model, artefacts, "train", subset) if retrieves and protocol == "train-gallery" else []
     alone = retrieves and protocol == "shapenets" and model.input.kind == "voxels"
+    known = _known(model, artefacts, split, searched) if exclude_duplicates else []
 
     engine = open_engine(model, device)
     passes = classifies + alone if alone else 1
-    advance = _counter(progress, passes * len(entries) + len(searched))
+    compared = [*known, *entries] if exclude_duplicates else []
+    advance = _counter(progress, passes * len(entries) + len(searched) + len(compared))
 
     def outputs(shapes: Sequence[Entry], alone: bool = False) -> Outputs:
         return compute_outputs(engine, model, artefacts, shapes, alone, advance)
 
     # One pass after the other: engines are made ready for one number of grids at a time.
     whole = outputs(entries) if classifies or not alone else None
-    classification = scores = None
-    intervals: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
-    if classifies and whole is not None:
-        scores = whole.get("scores")[:, 0]
-        classification = classify([str(entry.label) for entry in entries], scores, model.classes)
-        intervals |= _classification_intervals(classification, seed)
-
-    retrieval = queries = gallery = None
+    scores = whole.get("scores")[:, 0] if classifies and whole is not None else None
+    queries = gallery = None
     if retrieves:
         items = whole if whole is not None and not alone else outputs(entries, alone)
         queries = gallery = Items(entries, items.get(feature))
         if searched:
             gallery = Items(searched, outputs(searched).get(feature))
-        retrieval = _retrieve(protocol, queries, gallery)
-        intervals["mAP"] = _map_interval(retrieval, len(entries), seed)
-    return Evaluation(
-        model=model.name,
-        data=str(artefacts.folder),
-        split=split,
-        subset=subset,
-        entries=entries,
-        classification=classification,
-        scores=scores,
-        retrieval=retrieval,
-        feature=feature,
-        queries=queries,
-        gallery=gallery,
-        intervals=intervals,
-        seed=seed,
-        engine=engine.description,
-    )
+
+    def measure(
+        entries: Sequence[Entry], scores: NDArray[np.float32] | None, queries: Items | None, gallery: Items | None
+    ) -> Evaluation:
+        classification = retrieval = None
+        intervals = dict(_NO_INTERVALS)
+        if scores is not None:
+            classification = classify([str(entry.label) for entry in entries], scores, model.classes)
+            intervals |= _classification_intervals(classification, seed)
+        if queries is not None and gallery is not None:
+            if feature != "scores":
+                queries, gallery = _placed(model, queries, gallery)
+            retrieval = _retrieve(protocol, queries, gallery)
+            intervals["mAP"] = _map_interval(retrieval, len(entries), seed)
+        return Evaluation(
+            model=model.name,
+            data=str(artefacts.folder),
+            split=split,
+            subset=subset,
+            entries=entries,
+            classification=classification,
+            scores=scores,
+            retrieval=retrieval,
+            feature=feature,
+            queries=queries,
+            gallery=gallery,
+            intervals=intervals,
+            seed=seed,
+            engine=engine.description,
+        )
+
+    evaluation = measure(entries, scores, queries, gallery)
+    if not exclude_duplicates:
+        return evaluation
+    originals = firsts(same_geometry(artefacts, compared, lambda _done, _total: advance()))
+    first = originals == np.arange(len(compared))
+    own, kept = originals[len(known) :], np.flatnonzero(first[len(known) :])
+    excluded = [(entry, compared[k]) for entry, k in zip(entries, own, strict=True) if compared[k] is not entry]
+    if not len(kept):
+        return replace(evaluation, distinct=Distinct(excluded, None))
+    left = None if queries is None else queries.select(kept)
+    among = left
+    if searched and gallery is not None:
+        among = gallery.select(np.flatnonzero(first[: len(searched)]))
+    distinct = measure([entries[k] for k in kept], None if scores is None else scores[kept], left, among)
+    return replace(evaluation, distinct=Distinct(excluded, distinct))
+
+
+def _known(model: Model, artefacts: Artefacts, split: Split, searched: Sequence[Entry]) -> list[Entry]:
+    """The shapes of which copies are not to be measured: those searched, first, and those the model was trained on."""
+    if not model.classes:
+        return [*searched]
+    if split == "train":
+        raise UsageError("--exclude-duplicates --split train: all of it was trained on; measure another split.")
+    ids = {entry.id for entry in searched}
+    return [*searched, *(entry for entry in model.split(artefacts, "train") if entry.id not in ids)]
 
 
 def _require_possible(model: Model, split: Split, task: Task, protocol: Protocol, feature: FeatureName) -> None:
@@ -249,6 +323,20 @@ def _counter(progress: Progress, total: int) -> Callable[[], None]:
         progress(done, total)
 
     return advance
+
+
+def _placed(model: Model, queries: Items, gallery: Items) -> tuple[Items, Items]:
+    """Both where the model compares them; as they were given, one for both where the gallery asks itself."""
+
+    def as_one(items: Items, features: NDArray[np.float32]) -> Items:
+        return Items(items.entries, features.reshape(items.features.shape))
+
+    size = gallery.features.shape[-1]
+    space = model.space(gallery.features.reshape(-1, size))
+    placed = as_one(gallery, space.gallery)
+    if queries is gallery:
+        return placed, placed
+    return as_one(queries, space.place(queries.features.reshape(-1, size))), placed
 
 
 def _retrieve(protocol: Protocol, queries: Items, gallery: Items) -> Retrieval:

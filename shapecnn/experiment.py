@@ -19,12 +19,26 @@ class MvcnnSettings(Settings):
     """A picture network shared by all views, and view pooling (Su et al. 2015)."""
 
     kind: Literal["mvcnn"] = "mvcnn"
-    backbone: str = "tf_efficientnet_lite0"  # any name of timm or torchvision
+    backbone: str | Annotated[tuple[str, ...], Field(min_length=2)] = "tf_efficientnet_lite0"  # of timm or torchvision
     weights: str = "imagenet"  # imagenet, none, or a file: .safetensors, .pt, .pth
-    resize: int | None = Field(None, ge=32, le=1024)  # pictures are scaled to so many pixels a side; null: as they are
-    pooling: Literal["max", "mean"] = "max"
+    resize: Annotated[int, Field(ge=32, le=1024)] | Literal["native"] | None = None  # pixels a side; null: as they are
+    maps: str | None = None  # a part of the backbone: the maps that enter it are features too, each pixel by itself
+    pooling: Literal["max", "mean", "max+mean"] = "max"
     pool_at: Literal["early", "late"] = "late"  # before or after the backbone's last part
     dropout: float = Field(0.0, ge=0, lt=1)  # in front of the classifier
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Their names, side by side."""
+        return (self.backbone,) if isinstance(self.backbone, str) else self.backbone
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.pool_at == "early" and (len(self.backbones) > 1 or self.pooling == "max+mean" or self.maps):
+            raise ValueError("pool_at early is for one backbone, one way of pooling, and no maps")
+        if len(self.backbones) > 1 and self.weights not in ("imagenet", "none"):
+            raise ValueError("weights in a file are those of one backbone")
+        return self
 
 
 class ShapenetsSettings(Settings):
@@ -103,12 +117,12 @@ class GradientStage(Settings):
 
 
 class LdaStage(Settings):
-    """The classifier in closed form: linear discriminant analysis of the features, covariance shrunk after Ledoit and
-    Wolf (2004)."""
+    """The classifier in closed form: linear discriminant analysis of the features, and cosines to the class means."""
 
     kind: Literal["lda"]
     name: str = Field(pattern=r"^[A-Za-z][\w-]*$")
-    temperature: float = Field(1.0, gt=0)  # divides the logits, which are far too sure where features outnumber shapes
+    shrinkage: float = Field(0.3, gt=0, le=1)  # of the covariance, towards the same in all directions
+    scale: float = Field(12.0, gt=0)  # of the cosines, as logits
 
 
 Stage = GradientStage | LdaStage
@@ -128,6 +142,8 @@ class Experiment(Settings):
         names = [stage.name for stage in self.stages]
         if len({*names}) < len(names):
             raise ValueError(f"two stages have one name: {', '.join(names)}")
+        if any(isinstance(stage, LdaStage) for stage in self.stages[:-1]):
+            raise ValueError("a stage of kind lda is the last: nothing trains on in its space")
         for stage in self.stages:
             if isinstance(stage, LdaStage):
                 continue

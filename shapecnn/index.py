@@ -1,9 +1,9 @@
-"""The features of a collection, kept up to date and searched.
+"""The features of a collection, kept up to date.
 
 An index is three files published as one: ``index.json`` (what made it, how that was run, hashes of all three),
-``shapes.parquet`` and ``features.safetensors`` (N, D) float32 of unit length, rows in order of id. FAISS structures are
-built from the features when needed and never stored. Features computed by a run that was interrupted wait in a work
-folder for the next one.
+``shapes.parquet`` and ``features.safetensors``, rows in order of id: ``features`` (N, D) float32 and, where the model
+sees pictures, ``views`` (N, V, D) float16, each of unit length. Features computed by a run that was interrupted wait in
+a work folder for the next one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,8 @@ from shapecnn import pool
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.config import Up
 from shapecnn.errors import MeshError, ShapecnnError, StoredDataError, UsageError, WorkerError
-from shapecnn.inference import Device, Engine, Feature, open_engine, require_device, unit_length
+from shapecnn.features import Feature, Output
+from shapecnn.inference import Device, Engine, open_engine, require_device
 from shapecnn.inputs import Input, Looks
 from shapecnn.journal import Record, open_journal, read_journal
 from shapecnn.models import Model
@@ -66,13 +67,18 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """items[i] has features[i].  features: (N, D) float32 of unit length.  engine: what computed the latest of them,
-    empty if there never was any."""
+    """items[i] has features[i] and views[i].
+
+    features: (N, D) float32 of unit length.  views: (N, V, D) float16 of unit length, what each view alone would give;
+    None where the model sees grids or nothing was indexed, and in an index of a version that did not keep them.
+    engine: what computed the latest of them, empty if there never was any.
+    """
 
     origin: Origin
     engine: dict[str, str]
     items: list[Item]
     features: NDArray[np.float32]
+    views: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +92,6 @@ class Changes:
     total: int
     seconds: float
     failures: list[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One answer to a query.  score: cosine similarity in [-1, 1]."""
-
-    item: Item
-    score: float
 
 
 def update_index(
@@ -131,20 +129,20 @@ def update_index(
         header, records = read_journal(scratch)
         if header is not None and records:
             origin.require(Origin(**header), f"The unfinished index in {folder}", rebuild)
-        known = _known_features(old, records)
+        known = _known(old, records, model.input.kind == "views")
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
         computed = _compute(shapes, known, scratch, model, origin, device, workers, timeout, progress)
-        features = {
-            shape_id: feature for shape_id, (sha, feature) in known.items() if computed.hashes.get(shape_id) == sha
-        }
-        features |= computed.features
-        kept = [shape for shape in shapes if shape.id in features]
+        rows = {shape_id: row for shape_id, row in known.items() if computed.hashes.get(shape_id) == row.sha256}
+        rows |= computed.rows
+        kept = [shape for shape in shapes if shape.id in rows]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
         earlier = records[-1]["engine"] if records else old.engine if old is not None else {}
         engine = computed.engine or earlier
-        size = next((len(feature) for feature in features.values()), 0)
-        matrix = np.array([features[shape.id] for shape in kept], np.float32).reshape(len(kept), size)
-        _publish(folder, Index(origin, engine, items, matrix))
+        features = np.array([rows[shape.id].feature for shape in kept], np.float32).reshape(
+            len(kept), -1 if kept else 0
+        )
+        views = [row.views for shape in kept if (row := rows[shape.id]).views is not None]
+        _publish(folder, Index(origin, engine, items, features, np.stack(views) if views else None))
         shutil.rmtree(scratch, ignore_errors=True)
     now = {item.id: item.sha256 for item in items}
     return Changes(
@@ -193,36 +191,22 @@ def _open(folder: Path) -> Index:
             raise StoredDataError(f"{folder / name} is not what was written there (its hash differs). {remedy}")
     rows = pyarrow.parquet.read_table(io.BytesIO(contents[SHAPES])).to_pylist()
     origin = Origin(header["model"], header["settings"])
-    return Index(origin, header["engine"], [Item(**row) for row in rows], load(contents[FEATURES])["features"])
+    tensors = load(contents[FEATURES])
+    return Index(origin, header["engine"], [Item(**row) for row in rows], tensors["features"], tensors.get("views"))
 
 
-def search(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-    """The k most similar shapes for each query (Q, D) of unit length, by cosine, equal scores by id.
+class _Row(NamedTuple):
+    """What is kept of a shape.  views: (V, D), None for a network that sees grids."""
 
-    Scores are rounded to 6 decimals: what lies beyond is noise of float32.
-    """
-    import faiss
-
-    if not index.items:
-        return [[] for _ in queries]
-    queries = np.ascontiguousarray(queries)
-    flat = faiss.IndexFlatIP(index.features.shape[1])
-    flat.add(index.features)
-    worst = flat.search(queries, min(k, len(index.items)))[0][:, -1]
-    answers = []
-    for query, score in zip(queries, worst, strict=True):
-        # All that may tie with the k-th place, scored by one arithmetic: copies tie, and the id decides.
-        rows = np.sort(flat.range_search(query[None], float(score) - 1e-5)[2])
-        similarity = (index.features[rows].astype(np.float64) * query).sum(axis=1).round(6)
-        order = np.argsort(-similarity, kind="stable")[:k]  # rows are in order of id
-        answers.append([Hit(index.items[rows[i]], float(similarity[i])) for i in order])
-    return answers
+    sha256: str
+    feature: Feature
+    views: NDArray[np.float16] | None
 
 
 @dataclass(slots=True)
 class _Computed:
     hashes: dict[str, str]
-    features: dict[str, Feature]
+    rows: dict[str, _Row]
     failures: dict[str, tuple[str, str]]
     engine: dict[str, str] | None = None
 
@@ -246,7 +230,7 @@ def _draw(task: _Task) -> tuple[str, Looks | None]:
 
 def _compute(
     shapes: list[Shape],
-    known: dict[str, tuple[str, Feature]],
+    known: dict[str, _Row],
     scratch: Path,
     model: Model,
     origin: Origin,
@@ -258,7 +242,7 @@ def _compute(
     """Hash every mesh and compute the features of those not known, noting each as it is done."""
     result = _Computed({}, {}, {})
     tasks = (
-        _Task(shape, model.input, origin.up, known[shape.id][0] if shape.id in known else None) for shape in shapes
+        _Task(shape, model.input, origin.up, known[shape.id].sha256 if shape.id in known else None) for shape in shapes
     )
     engine: Engine | None = None
     with (
@@ -268,9 +252,8 @@ def _compute(
 
         def collect(engine: Engine) -> None:
             for shape_id, output in engine.finished():
-                feature = unit_length(output.feature)
-                result.features[shape_id] = feature
-                note(_record(shape_id, result.hashes[shape_id], feature, engine))
+                row = result.rows[shape_id] = _row(result.hashes[shape_id], output, model)
+                note(_record(shape_id, row, engine))
 
         progress(0, len(shapes))
         for done, (task, outcome) in enumerate(results, start=1):
@@ -283,7 +266,7 @@ def _compute(
                 result.hashes[shape.id], looks = outcome
                 if looks is not None:
                     if engine is None:
-                        engine = open_engine(model, device)
+                        engine = open_engine(model, device, views=model.input.kind == "views")
                         result.engine = engine.description
                     engine.start(shape.id, looks)
             if engine is not None:
@@ -295,33 +278,62 @@ def _compute(
     return result
 
 
-def _known_features(old: Index | None, records: list[Record]) -> dict[str, tuple[str, Feature]]:
-    """id → (hash, feature) of the published index and of an unfinished run."""
-    known: dict[str, tuple[str, Feature]] = {}
+def _row(sha: str, output: Output, model: Model) -> _Row:
+    if output.views is None:
+        return _Row(sha, model.represent(output), None)
+    alone = [model.represent(Output(view, None)) for view in output.views]
+    return _Row(sha, model.represent(output), np.array(alone, np.float16))
+
+
+def _known(old: Index | None, records: list[Record], views: bool) -> dict[str, _Row]:
+    """Rows of the published index and of an unfinished run by id; with ``views`` only those that have them."""
+    known: dict[str, _Row] = {}
     if old is not None:
-        known = {item.id: (item.sha256, feature) for item, feature in zip(old.items, old.features, strict=True)}
+        alone = old.views if old.views is not None else [None] * len(old.items)
+        rows = zip(old.items, old.features, alone, strict=True)
+        known = {item.id: _Row(item.sha256, feature, each) for item, feature, each in rows}
     known |= {
-        record["id"]: (record["sha256"], np.frombuffer(base64.b64decode(record["feature"]), np.float32))
+        record["id"]: _Row(record["sha256"], _decoded(record["feature"], np.float32), _decoded_views(record))
         for record in records
     }
-    return known
+    return {shape_id: row for shape_id, row in known.items() if not views or row.views is not None}
 
 
-def _record(shape_id: str, sha: str, feature: Feature, engine: Engine) -> Record:
-    encoded = base64.b64encode(feature.tobytes()).decode()
-    return {"id": shape_id, "sha256": sha, "feature": encoded, "engine": engine.description}
+def _record(shape_id: str, row: _Row, engine: Engine) -> Record:
+    return {
+        "id": shape_id,
+        "sha256": row.sha256,
+        "feature": _encoded(row.feature),
+        "views": None if row.views is None else [_encoded(view) for view in row.views],
+        "engine": engine.description,
+    }
+
+
+def _encoded(feature: NDArray[Any]) -> str:
+    return base64.b64encode(feature.tobytes()).decode()
+
+
+def _decoded(text: str, kind: type[np.generic]) -> NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text), kind)
+
+
+def _decoded_views(record: Record) -> NDArray[np.float16] | None:
+    views = record.get("views")  # a run of a version that kept none
+    return None if views is None else np.stack([_decoded(view, np.float16) for view in views])
 
 
 def _publish(folder: Path, index: Index) -> None:
     from safetensors.numpy import save
 
-    contents = {SHAPES: table_bytes(Item, index.items), FEATURES: save({"features": index.features})}
+    tensors = {"features": index.features} | ({} if index.views is None else {"views": index.views})
+    contents = {SHAPES: table_bytes(Item, index.items), FEATURES: save(tensors)}
     header = {
         "schema_version": FORMAT,
         **asdict(index.origin),
         "engine": index.engine,
         "count": len(index.items),
         "feature_size": index.features.shape[1],
+        "views": 0 if index.views is None else index.views.shape[1],
         "files": {name: sha256(content) for name, content in contents.items()},
     }
     publish(folder, {**contents, HEADER: json_bytes({**header, "hash": _digest(header)})})

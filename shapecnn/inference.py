@@ -12,31 +12,21 @@ import os
 from collections.abc import Hashable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import platformdirs
-from numpy.typing import NDArray
 
 from shapecnn import conversion
+from shapecnn.calibration import probabilities
 from shapecnn.config import VoxelSettings
 from shapecnn.errors import UsageError
+from shapecnn.features import Feature, Output
 from shapecnn.inputs import Looks
 from shapecnn.models import Model
 from shapecnn.storage import sha256, write_atomic
 
 Device = Literal["auto", "cpu", "cuda"]
-Feature = NDArray[np.float32]
-
-
-class Output(NamedTuple):
-    """What a network says of a shape.
-
-    feature: (D,), what its classifier sees, as it is.  scores: (C,) probabilities, summing to 1; None without classes.
-    """
-
-    feature: Feature
-    scores: Feature | None
 
 
 class Engine(Protocol):
@@ -61,25 +51,27 @@ def require_device(device: Device) -> None:
         raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu or auto.")
 
 
-def open_engine(model: Model, device: Device = "auto") -> Engine:
+def open_engine(model: Model, device: Device = "auto", *, views: bool = False) -> Engine:
     """The fastest engine for this model on this machine.
+
+    views: whether its outputs have ``views``.
 
     Raises UsageError if CUDA is asked for and absent or the model cannot be built, WeightsError if the weights cannot
     be had, StoredDataError if those of a run are damaged.
     """
     require_device(device)
     if runs_on_cuda(device):
-        return TorchEngine(model, "cuda")
+        return TorchEngine(model, "cuda", views=views)
     if conversion.available():
-        return OpenVinoEngine(model)
-    return TorchEngine(model, "cpu")
+        return OpenVinoEngine(model, views=views)
+    return TorchEngine(model, "cpu", views=views)
 
 
 class OpenVinoEngine:
     """OpenVINO on the CPU."""
 
-    def __init__(self, model: Model, threads: int | None = None) -> None:
-        self._model, self._threads = model, threads
+    def __init__(self, model: Model, threads: int | None = None, *, views: bool = False) -> None:
+        self._model, self._threads, self._views = model, threads, views
         self._classifier = model.classifier()
         self._earlier: list[tuple[Any, Output]] = []
         self._open(_shape_of(model))
@@ -87,13 +79,13 @@ class OpenVinoEngine:
 
     def _open(self, looks: tuple[int, ...]) -> None:
         """Make ready for shapes seen in so many pictures or grids."""
-        self._looks, self._queue = looks, conversion.Queue(*_converted(self._model, looks), threads=self._threads)
+        converted = _converted(self._model, looks, self._views)
+        self._looks, self._queue = looks, conversion.Queue(*converted, threads=self._threads)
 
-    def _output(self, feature: Feature) -> Output:
+    def _output(self, feature: Feature, views: Feature | None = None) -> Output:
         if self._classifier is None:
-            return Output(feature, None)
-        weight, bias = self._classifier
-        return Output(feature, _softmax(weight @ feature + bias))
+            return Output(feature, None, views)
+        return Output(feature, _scores(self._model, self._classifier.logits(feature)), views)
 
     def start(self, key: Hashable, looks: Looks) -> None:
         """Begin on one shape; waits while all places are taken."""
@@ -106,7 +98,7 @@ class OpenVinoEngine:
     def finished(self) -> list[tuple[Any, Output]]:
         """What was finished since this was last asked."""
         earlier, self._earlier = self._earlier, []
-        return earlier + [(key, self._output(feature)) for key, feature in self._queue.finished()]
+        return earlier + [(key, self._output(*tensors)) for key, tensors in self._queue.finished()]
 
     def wait(self) -> None:
         """Return when all that was started is finished."""
@@ -116,7 +108,9 @@ class OpenVinoEngine:
 class TorchEngine:
     """torch, on a GPU or where OpenVINO is not installed."""
 
-    def __init__(self, model: Model, device: Literal["cpu", "cuda"], threads: int | None = None) -> None:
+    def __init__(
+        self, model: Model, device: Literal["cpu", "cuda"], threads: int | None = None, *, views: bool = False
+    ) -> None:
         import torch
 
         if threads:
@@ -124,7 +118,7 @@ class TorchEngine:
         self._torch = torch
         channels_last = torch.channels_last if model.input.kind == "views" else torch.channels_last_3d
         self._network = model.build().to(device).to(memory_format=channels_last)
-        self._device = device
+        self._model, self._device, self._views = model, device, views
         self._reduced = (
             torch.cuda.is_bf16_supported(including_emulation=False) if device == "cuda" else cpu_has_bfloat16()
         )
@@ -139,9 +133,12 @@ class TorchEngine:
         """Compute the output of one shape."""
         torch = self._torch
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._reduced):
-            logits, feature = self._network(torch.from_numpy(np.ascontiguousarray(looks[None])).to(self._device))
-        numbers = [tensor[0].float().cpu().numpy() for tensor in (feature, logits)]
-        self._done.append((key, Output(numbers[0], _softmax(numbers[1]) if numbers[1].size else None)))
+            activations = self._network.stem(torch.from_numpy(np.ascontiguousarray(looks[None])).to(self._device))
+            logits, feature = self._network.head(self._network.pool(activations))
+            tensors = (feature, logits, *([self._network.alone(activations)] if self._views else []))
+        numbers, decisions, *views = (tensor[0].float().cpu().numpy() for tensor in tensors)
+        scores = _scores(self._model, decisions) if decisions.size else None
+        self._done.append((key, Output(numbers, scores, views[0] if views else None)))
 
     def finished(self) -> list[tuple[Any, Output]]:
         """What was finished since this was last asked."""
@@ -152,15 +149,10 @@ class TorchEngine:
         """Nothing is ever under way."""
 
 
-def unit_length(feature: Feature) -> Feature:
-    """(D,) divided by its length; zeros stay zeros."""
-    length = float(np.linalg.norm(feature))
-    return np.array(feature / length if length > 0 else feature, np.float32)
-
-
-def _softmax(logits: Feature) -> Feature:
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(powers / powers.sum(), np.float32)
+def _scores(model: Model, logits: Feature) -> Feature:
+    """(C,) probabilities, by the model's calibration if it has one."""
+    temperature = model.calibration.temperature if model.calibration else 1.0
+    return probabilities(logits, temperature).astype(np.float32)
 
 
 def _shape_of(model: Model) -> tuple[int, ...]:
@@ -196,14 +188,14 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _converted(model: Model, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
+def _converted(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
     """The network in OpenVINO's format, graph and weights, from the cache or converted now.
 
     One file holds both behind their hash, so that nothing damaged, and no mixture of two conversions, is ever used.
     """
     identity = [
         model.identity,
-        " × ".join(map(str, looks)),
+        " × ".join(map(str, looks)) + " and each alone" * views,
         *(f"{package} {metadata.version(package)}" for package in ("shapecnn", "openvino")),
     ]
     name = sha256("\n".join(identity).encode())[:32]
@@ -213,14 +205,14 @@ def _converted(model: Model, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
         if digest == sha256(content).encode():
             graph, _, weights = content.partition(b"\0")
             return graph, weights
-    graph, weights = _convert(model, looks)
+    graph, weights = _convert(model, looks, views)
     content = graph + b"\0" + weights  # the graph is XML, which knows no NUL
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
         write_atomic(path, sha256(content).encode() + b"\n" + content)
     return graph, weights
 
 
-def _convert(model: Model, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
+def _convert(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
     from shapecnn.networks.network import FeaturesAlone
 
-    return conversion.convert(FeaturesAlone(model.build()).eval(), looks)
+    return conversion.convert(FeaturesAlone(model.build(), views).eval(), looks)

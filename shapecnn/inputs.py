@@ -13,6 +13,7 @@ from shapecnn.artefacts import Entry
 from shapecnn.config import (
     ImportedViewSettings,
     ImportedVoxelSettings,
+    Orientation,
     Settings,
     Up,
     ViewSettings,
@@ -108,6 +109,16 @@ class Input:
         ]
         command = "render" if self.kind == "views" else "voxelize"
         return f"To make such: {' '.join(['shapecnn', command, 'COLLECTION', 'OUT', *changed])}"
+
+    def require_orientation(self, asked: Orientation | None, name: str) -> None:
+        """Raise MismatchError if ``asked`` is another orientation than the model ``name`` sees meshes in."""
+        own = self.drawing().orientation
+        if asked not in (None, own):
+            raise MismatchError(
+                f"{name} sees meshes with --orientation {own}, and not {asked}: leave the option out, or train or "
+                f"index anew with what `shapecnn {'render' if self.kind == 'views' else 'voxelize'} --orientation "
+                f"{asked}` makes."
+            )
 
     def read(self, artefacts: Artefacts, entry: Entry) -> Looks:
         """Pictures or grids of one shape from its artefacts.  Raises StoredDataError, UsageError."""

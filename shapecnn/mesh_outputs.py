@@ -7,12 +7,15 @@ from pathlib import Path
 
 from shapecnn.config import Up
 from shapecnn.errors import MeshError
-from shapecnn.inference import Device, Engine, Output, open_engine, require_device
+from shapecnn.features import Output
+from shapecnn.inference import Device, Engine, open_engine, require_device
 from shapecnn.mesh import load_mesh
 from shapecnn.models import Model
 
 
-def mesh_outputs(model: Model, paths: Sequence[str], *, up: Up, device: Device = "auto") -> list[Output | MeshError]:
+def mesh_outputs(
+    model: Model, paths: Sequence[str], *, up: Up, device: Device = "auto", views: bool = False
+) -> list[Output | MeshError]:
     """An output for each mesh file, read with ``up``, in the order given; of one that cannot be used, the error.
 
     One file after the other is seen while the engine computes; pictures and grids are held only until then. Raises
@@ -28,7 +31,7 @@ def mesh_outputs(model: Model, paths: Sequence[str], *, up: Up, device: Device =
         except MeshError as error:
             found[number] = error
             continue
-        engine = engine or open_engine(model, device)
+        engine = engine or open_engine(model, device, views=views)
         engine.start(number, looks)
         found.update(engine.finished())
     if engine is not None:

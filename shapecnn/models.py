@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shapecnn.artefacts import Entry
+from shapecnn.calibration import Calibration
 from shapecnn.checkpoint import open_run
-from shapecnn.config import Fit, Renderer, Settings, Up, ViewCount, ViewSettings
+from shapecnn.classifiers import Classifier
+from shapecnn.config import Fit, Renderer, Up, Viewpoints, ViewSettings
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.experiment import MvcnnSettings
+from shapecnn.features import Feature, Output, unit_length
+from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
-from shapecnn.networks.weights import DEFAULT_BACKBONE, Weights, native_size, weights_version
+from shapecnn.networks.weights import Weights, weights_version
+from shapecnn.retrieval.space import AdaptedSpace, FeatureSpace, Space
 
 if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork
@@ -43,14 +48,34 @@ class Model(Protocol):
     def identity(self) -> str:
         """Tells the network from every other one, weights included."""
 
+    @property
+    def compared(self) -> str:
+        """The feature by which its shapes are compared: ``penultimate``, ``metric``."""
+
+    def represent(self, output: Output) -> Feature:
+        """The feature of unit length by which one shape is compared with others, by its dot product."""
+
+    def space(self, features: NDArray[np.float32]) -> Space:
+        """Where a collection, (N, D) of what :meth:`represent` gives, and queries are compared."""
+
+    def comparing(self, feature: str) -> Model:
+        """The same model with its shapes compared by another feature.  Raises UsageError if it has none such."""
+
     def to_json(self) -> dict[str, Any]:
         """All that decides its features, with a ``hash`` of it."""
 
     def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
         """The shapes of one split, in order of id.  Raises UsageError if there is no such split for it."""
 
-    def classifier(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Weight (C, D) and bias (C,) of what turns features into logits; None without classes."""
+    def classifier(self) -> Classifier | None:
+        """What turns features into logits; None without classes."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """How far its scores can be trusted; None if that is not known."""
+
+    def gallery(self) -> Gallery | None:
+        """The shapes it was trained on; None if it has not kept them.  Raises StoredDataError if they are damaged."""
 
     def build(self) -> ShapeNetwork:
         """The network in float32, ready to infer.  Raises UsageError, WeightsError, StoredDataError."""
@@ -62,7 +87,7 @@ def open_model(name: str, assignments: dict[str, Any] | None = None, up: Up = "z
     Raises UsageError if there is none or the settings are not its own, StoredDataError if a run is damaged.
     """
     if name == "@imagenet":
-        return ImagenetSettings.from_assignments(up, assignments or {})
+        return ImagenetSettings.from_options(**{"up": up, **(assignments or {})})
     if name.startswith("@"):
         raise UsageError(f"There is no model {name!r}; known without training: @imagenet.")
     if assignments:
@@ -70,26 +95,24 @@ def open_model(name: str, assignments: dict[str, Any] | None = None, up: Up = "z
     return open_run(Path(name))
 
 
-class ImagenetSettings(Settings):
-    """``@imagenet``: a network trained on pictures, its view features pooled, nothing trained on shapes."""
+class ImagenetSettings(Viewpoints):
+    """``@imagenet``: a network trained on pictures, its view features pooled, nothing trained on shapes.
+
+    The defaults are what finds best at little cost: ``docs/search.md``.
+    """
 
     kind: Literal["imagenet"] = "imagenet"
     drawing: Literal[1] = 1  # as in ViewSettings: other pixels are other features
-    backbone: str = DEFAULT_BACKBONE
+    backbone: str = "tf_efficientnet_lite1"
     weights: Weights = "imagenet"
-    pooling: Literal["max", "mean"] = "max"
-    views: ViewCount = 12
+    pooling: Literal["max", "mean"] = "mean"
+    adapt: bool = True  # features are made comparable by what the collection shows: see retrieval/space.py
+    neighbours: int = Field(5, ge=0, le=100)  # that each shape is moved towards, where features are adapted
     size: int = Field(224, ge=32, le=1024)
     samples: int = Field(2, ge=1, le=8)
     fit: Fit = "sphere"
     renderer: Renderer = "raster"
     up: Up = "z"
-
-    @classmethod
-    def from_assignments(cls, up: str, assignments: dict[str, Any]) -> ImagenetSettings:
-        """The settings with ``--set`` values; the picture size is the backbone's own unless set."""
-        size = native_size(str(assignments.get("backbone", DEFAULT_BACKBONE)))
-        return cls.from_options(**{"up": up, "size": size, **assignments})
 
     @property
     def name(self) -> str:
@@ -114,6 +137,33 @@ class ImagenetSettings(Settings):
     def classifier(self) -> None:
         """None: it has no classes."""
 
+    @property
+    def calibration(self) -> None:
+        """None: it has no scores."""
+
+    def gallery(self) -> None:
+        """None: it was not trained on shapes."""
+
+    @property
+    def compared(self) -> str:
+        """What its last layer says, pooled over the views."""
+        return "penultimate"
+
+    def represent(self, output: Output) -> Feature:
+        """(D,) of unit length."""
+        return unit_length(output.feature)
+
+    def space(self, features: NDArray[np.float32]) -> Space:
+        """That of the features, adapted to the collection unless set otherwise."""
+        adapted = self.adapt and len(features) > 0
+        return AdaptedSpace(features, self.neighbours) if adapted else FeatureSpace(features)
+
+    def comparing(self, feature: str) -> ImagenetSettings:
+        """Itself, if ``feature`` is that of its last layer; else a UsageError."""
+        if feature != self.compared:
+            raise UsageError(f"--feature {feature}: @imagenet has none; a metric is learned for a run.")
+        return self
+
     def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
         """Those the data itself names; all shapes, where it names no splits."""
         unsplit = all(entry.split is None for entry in artefacts.entries)
@@ -123,6 +173,7 @@ class ImagenetSettings(Settings):
         """How to draw what this model sees; ``up`` replaces that of the settings."""
         return ViewSettings(
             drawing=self.drawing,
+            orientation=self.orientation,
             views=self.views,
             size=self.size,
             samples=self.samples,

@@ -39,8 +39,10 @@ class Origin:
     def description(self) -> str:
         """The model, for people."""
         if self.settings["kind"] == "run":
-            return f"{self.settings['network']['kind']} trained in {self.model}"
-        return "{backbone}, {views} views pooled by {pooling}".format_map(self.settings)
+            compared = ", compared by its metric" if "metric" in self.settings else ""
+            return f"{self.settings['network']['kind']} trained in {self.model}{compared}"
+        adapted = ", adapted to the collection" if self.settings.get("adapt") else ""
+        return "{backbone}, {views} views pooled by {pooling}".format_map(self.settings) + adapted
 
     def require(self, stored: Origin, where: str, remedy: str) -> None:
         """Raise MismatchError, which ends with ``remedy``, unless ``stored``, that of ``where``, is the same."""
@@ -55,6 +57,8 @@ class Origin:
         settings are those of another version.
         """
         model = self._found(where) if run is None else open_model(run)
+        if "metric" in self.settings and Origin.of(model, self.up)._identity == self._identity:
+            model = model.comparing("metric")
         remedy = "Say where the run it was made with is: --model RUN. Or remove the index and make it anew."
         Origin.of(model, self.up).require(self, str(where), remedy)
         return model

@@ -10,22 +10,24 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import Entry
 from shapecnn.datasets import Artefacts
-from shapecnn.inference import Engine, Output
+from shapecnn.features import Output
+from shapecnn.inference import Engine
 from shapecnn.models import Model
 
-FeatureName = Literal["penultimate", "scores"]
+FeatureName = Literal["penultimate", "scores", "metric"]
 
 
 class Outputs:
     """Of N shapes with R items each, filled in as they come."""
 
-    def __init__(self, shapes: int) -> None:
-        self._shapes = shapes
-        self._arrays: dict[FeatureName, NDArray[np.float32]] = {}
+    def __init__(self, model: Model, shapes: int) -> None:
+        self._model, self._shapes = model, shapes
+        self._arrays: dict[str, NDArray[np.float32]] = {}
 
     def put(self, shape: int, item: int, items: int, output: Output) -> None:
         """items: R, the same for all shapes."""
-        named: dict[FeatureName, NDArray[np.float32] | None] = {
+        named: dict[str, NDArray[np.float32] | None] = {
+            self._model.compared: self._model.represent(output),
             "penultimate": output.feature,
             "scores": output.scores,
         }
@@ -36,7 +38,8 @@ class Outputs:
                 self._arrays[name][shape, item] = values
 
     def get(self, name: FeatureName) -> NDArray[np.float32]:
-        """(N, R, D) float32: features of the penultimate layer, not normalized, or probabilities of the classes."""
+        """(N, R, D) float32: features of the penultimate layer, not normalized, probabilities of the classes, or, of
+        a model that compares by its metric, that."""
         return self._arrays[name]
 
 
@@ -52,7 +55,7 @@ def compute_outputs(
 
     ``advance`` is called after each shape. Raises StoredDataError if artefacts are damaged.
     """
-    outputs = Outputs(len(entries))
+    outputs = Outputs(model, len(entries))
     items = 1
 
     def collect() -> None:

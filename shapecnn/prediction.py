@@ -1,4 +1,4 @@
-"""From mesh files to what they are."""
+"""From mesh files to what they are, how far that can be trusted, and what speaks for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from shapecnn.config import Up
 from shapecnn.errors import MeshError, UsageError
-from shapecnn.inference import Device, Feature
+from shapecnn.evidence import Evidence, Neighbour
+from shapecnn.features import Feature
+from shapecnn.inference import Device
 from shapecnn.mesh_outputs import mesh_outputs
 from shapecnn.models import Model
 
@@ -27,30 +29,55 @@ class Candidate(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What became of one mesh file: its most probable classes, at most :data:`TOP`, best first, or the error that
-    stopped it."""
+    stopped it.
+
+    familiarity: similarity of the most similar shape that was trained on.  unknown: whether that is less than
+    ``threshold``.  evidence: the most similar ones.  Each is None where the run cannot tell.
+    """
 
     path: str
     top: list[Candidate]
+    familiarity: float | None = None
+    threshold: float | None = None
+    evidence: list[Neighbour] | None = None
     error: MeshError | None = None
 
+    @property
+    def unknown(self) -> bool | None:
+        """Whether it is of no class that was trained; None where that cannot be told."""
+        if self.familiarity is None or self.threshold is None:
+            return None
+        return self.familiarity < self.threshold
 
-def predict(model: Model, paths: Sequence[str], *, up: Up, device: Device = "auto") -> list[Prediction]:
+
+def predict(
+    model: Model, paths: Sequence[str], *, up: Up, device: Device = "auto", evidence: int = 3
+) -> list[Prediction]:
     """What each mesh file is, in the order given. A file that cannot be used is a prediction with an error.
 
-    Raises UsageError if the model has no classes, and as :func:`mesh_outputs` does.
+    Raises UsageError if the model has no classes, StoredDataError if its gallery is damaged, and as
+    :func:`mesh_outputs` does.
     """
     if not model.classes:
         raise UsageError(
             f"{model.name} has no classes, as it was not trained on shapes. To train a run that has: "
             f"shapecnn train CONFIG --data DIR --out RUN"
         )
+    gallery, classifier = model.gallery(), model.classifier()
+    known = Evidence(gallery, classifier) if gallery and classifier else None
     predictions = []
     for path, output in zip(paths, mesh_outputs(model, paths, up=up, device=device), strict=True):
         if isinstance(output, MeshError):
-            predictions.append(Prediction(path, [], output))
-        else:
-            assert output.scores is not None  # the model has classes
-            predictions.append(Prediction(path, _top(model.classes, output.scores)))
+            predictions.append(Prediction(path, [], error=output))
+            continue
+        assert output.scores is not None  # the model has classes
+        top = _top(model.classes, output.scores)
+        if known is None:
+            predictions.append(Prediction(path, top))
+            continue
+        near = known.nearest(output.feature, max(evidence, 1))
+        threshold = model.calibration.threshold if model.calibration else None
+        predictions.append(Prediction(path, top, near[0].similarity, threshold, near[:evidence]))
     return predictions
 
 

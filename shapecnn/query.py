@@ -1,28 +1,42 @@
-"""From mesh files to the most similar shapes of an index."""
+"""From mesh files, photographs and drawings to the most similar shapes of an index."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shapecnn.config import Up
-from shapecnn.errors import MeshError
-from shapecnn.index import Hit, Index, search
-from shapecnn.inference import Device, unit_length
+from shapecnn.config import Up, ViewSettings
+from shapecnn.errors import ItemError, MeshError, PictureError, UsageError
+from shapecnn.features import Output
+from shapecnn.index import Index
+from shapecnn.inference import Device, open_engine, require_device
 from shapecnn.mesh_outputs import mesh_outputs
 from shapecnn.models import Model
+from shapecnn.pictures import read_picture
+from shapecnn.search import Hit, search, search_views
+
+FILL = {"sphere": 0.83, "view": 0.9}
+"""How much of a view the longer side of a shape takes: the median over the train split of psb, and by definition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one query, read with ``up``: its hits, best first, or the error that stopped it."""
+    """What became of one query: its hits, best first, or the error that stopped it.
+
+    up: with which a mesh was read.  picture: (S, S) uint8, a photograph or drawing as the network saw it; None of a
+    mesh.
+    """
 
     path: str
     up: Up
     hits: list[Hit]
-    error: MeshError | None = None
+    error: ItemError | None = None
+    picture: NDArray[np.uint8] | None = None
 
 
 def answer_queries(
@@ -33,10 +47,68 @@ def answer_queries(
 
     model: what the index was made with, ``index.origin.open()``.  Raises as :func:`mesh_outputs` does.
     """
-    outputs = mesh_outputs(model, paths, up=up, device=device)
-    features = [unit_length(output.feature) for output in outputs if not isinstance(output, MeshError)]
-    hits = iter(search(index, np.stack(features), k) if features else [])
+    outputs = mesh_outputs(model, paths, up=up, device=device, views=index.views is not None)
+    features = [model.represent(output) for output in outputs if not isinstance(output, MeshError)]
+    space = model.space(index.features)
+    placed = replace(index, features=space.gallery)
+    hits = iter(search(placed, space.place(np.stack(features)), k) if features else [])
     return [
         Answer(path, up, [], output) if isinstance(output, MeshError) else Answer(path, up, next(hits))
         for path, output in zip(paths, outputs, strict=True)
     ]
+
+
+def require_views(index: Index, model: Model, where: str) -> None:
+    """Raise UsageError, which says what to do, unless the index at ``where`` can be asked by a picture."""
+    if model.input.kind != "views":
+        raise UsageError(
+            f"{where} was made with {model.name}, which sees grids and no pictures: --image needs an index made with "
+            f"@imagenet or a run on views."
+        )
+    if index.views is None and index.items:
+        raise UsageError(
+            f"{where} keeps no features of single views, as it was made by an earlier version. To add them: "
+            f"shapecnn index COLLECTION {where}, with the options it was made with."
+        )
+
+
+def answer_pictures(
+    index: Index, model: Model, paths: Sequence[str], k: int, *, device: Device = "auto"
+) -> list[Answer]:
+    """The ``k`` shapes with the most similar view to each picture file, in the order given. A file that cannot be used
+    is an answer with an error.
+
+    index: one that passes :func:`require_views`.  model: what it was made with.  Raises as :func:`mesh_outputs` does.
+    """
+    require_device(device)
+    settings = model.input.drawing()
+    assert isinstance(settings, ViewSettings)
+    seen: list[NDArray[np.uint8] | PictureError] = []
+    for path in paths:
+        try:
+            seen.append(read_picture(Path(path), settings.size, FILL[settings.fit]))
+        except PictureError as error:
+            seen.append(error)
+    pictures = [picture for picture in seen if not isinstance(picture, PictureError)]
+    features = _features(model, pictures, settings.views, device) if pictures else None
+    hits = iter(search_views(index, features, k) if features is not None else [])
+    return [
+        Answer(path, index.origin.up, [], picture)
+        if isinstance(picture, PictureError)
+        else Answer(path, index.origin.up, next(hits), picture=picture)
+        for path, picture in zip(paths, seen, strict=True)
+    ]
+
+
+def _features(model: Model, pictures: Sequence[NDArray[np.uint8]], views: int, device: Device) -> NDArray[np.float32]:
+    """(Q, D) of unit length.  The pictures are shown as if they were the views of shapes, so that the engine is the one
+    that made the index and no other has to be converted."""
+    blank = np.full_like(pictures[0], 255)
+    padded = np.stack([*pictures, *[blank] * (-len(pictures) % views)])
+    engine = open_engine(model, device, views=True)
+    for start in range(0, len(padded), views):
+        engine.start(start, padded[start : start + views])
+    engine.wait()
+    outputs = [output for _, output in sorted(engine.finished(), key=itemgetter(0))]
+    alone = [view for output in outputs if output.views is not None for view in output.views]
+    return np.stack([model.represent(Output(view, None)) for view in alone[: len(pictures)]])

@@ -119,6 +119,7 @@ _HOLDS = {
     "model.json": "a run",
     "index.json": "an index",
     "evaluation.json": "a report",
+    "audit.json": "an audit",
 }
 
 

@@ -46,9 +46,9 @@ def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def engine(user_cache: Path) -> Engine:
-    """The engine of the default model on the CPU; its conversion, which takes seconds, happens once in a test run."""
+    """The engine of an index by the default model; its conversion, which takes seconds, happens once in a test run."""
     with FileLock(user_cache.with_suffix(".lock")):
-        return open_engine(ImagenetSettings(), "cpu")
+        return open_engine(ImagenetSettings(), "cpu", views=True)
 
 
 @pytest.fixture(scope="session")

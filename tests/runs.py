@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from shapecnn.calibration import Calibration
 from shapecnn.checkpoint import run_bytes
 from shapecnn.collection import list_shapes
 from shapecnn.config import ImportedViewSettings, ViewSettings, VoxelSettings
 from shapecnn.experiment import Experiment, LdaStage, MvcnnSettings, NetworkSettings, VoxresnetSettings
+from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input, InputSettings
 from shapecnn.networks.build import build_network
 from shapecnn.prepare import load_shape
@@ -29,10 +31,12 @@ def write_run(
     network: NetworkSettings = MVCNN,
     settings: InputSettings = VIEWS,
     seed: int = 0,
+    calibration: Calibration | None = None,
+    gallery: bool = False,
 ) -> Path:
     """A run that tells the shapes of ``collection`` right: ridge regression of the labels on its features.
 
-    Another seed draws another network.
+    Another seed draws another network. It is as runs were before there was a gallery, unless that is asked for.
     """
     seen = Input(settings, getattr(network, "turns", 1))
     shapes = list_shapes(collection)
@@ -53,5 +57,7 @@ def write_run(
         built.classifier.bias.copy_(torch.from_numpy(-weights @ centre))
     experiment = Experiment(network=network, seed=seed, stages=(LdaStage(kind="lda", name="head"),))
     ids = {"train": [shape.id for shape in shapes], "val": []}
-    publish(folder, run_bytes(experiment, built, classes, seen, ids, {"shapes": len(shapes)}))
+    kept = Gallery.of(ids["train"], [str(shape.label) for shape in shapes], features.astype(np.float32))
+    made_of = {"shapes": len(shapes)}
+    publish(folder, run_bytes(experiment, built, classes, seen, ids, made_of, kept if gallery else None, calibration))
     return folder

@@ -111,9 +111,9 @@ def test_the_network_comes_back_to_the_bit(network: NetworkSettings, settings: I
     assert built.state_dict().keys() == expected.state_dict().keys()
     assert all(torch.equal(value, expected.state_dict()[key]) for key, value in built.state_dict().items())
     assert expected.classifier is not None
-    weight, bias = run.classifier()
-    np.testing.assert_array_equal(weight, expected.classifier.weight.detach())
-    np.testing.assert_array_equal(bias, expected.classifier.bias.detach())
+    classifier = run.classifier()
+    np.testing.assert_array_equal(classifier.weight, expected.classifier.weight.detach())
+    np.testing.assert_array_equal(classifier.bias, expected.classifier.bias.detach())
     side = run.input.side
     torch.manual_seed(3)
     looks = torch.randint(0, 2, (2, 3, *[side] * (2 if run.input.kind == "views" else 3)), dtype=torch.uint8)

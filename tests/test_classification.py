@@ -32,7 +32,7 @@ def cases(draw: st.DrawFn) -> tuple[list[str], NDArray[np.float32]]:
 def same(ours: float | None, theirs: float) -> None:
     assert (ours is None) == math.isnan(theirs)
     if ours is not None:
-        assert ours == pytest.approx(theirs)
+        assert ours == pytest.approx(theirs, abs=1e-9)
 
 
 @given(cases())
@@ -41,7 +41,7 @@ def test_it_is_what_scikit_learn_says(case: tuple[list[str], NDArray[np.float32]
     told = [CLASSES[k] for k in scores.argmax(axis=1)]
     figures = classify(labels, scores, CLASSES)
     assert figures.classes == list(CLASSES)
-    assert figures.accuracy == pytest.approx(metrics.accuracy_score(labels, told))
+    assert figures.accuracy == pytest.approx(metrics.accuracy_score(labels, told), abs=1e-9)
     assert figures.confusion == metrics.confusion_matrix(labels, told, labels=CLASSES).tolist()
     precision, recall, f1, count = metrics.precision_recall_fscore_support(
         labels, told, labels=CLASSES, zero_division=np.nan
@@ -52,7 +52,7 @@ def test_it_is_what_scikit_learn_says(case: tuple[list[str], NDArray[np.float32]
         same(one.precision, precision[k])
         same(one.accuracy, recall[k])
         same(one.f1, f1[k])
-    assert figures.mean_class_accuracy == pytest.approx(np.nanmean(recall))
+    assert figures.mean_class_accuracy == pytest.approx(np.nanmean(recall), abs=1e-9)
 
 
 @given(cases())
@@ -65,7 +65,7 @@ def test_calibration_is_the_loop_over_bins(case: tuple[list[str], NDArray[np.flo
         inside = (top > k / 15) & (top <= (k + 1) / 15)
         if inside.any():
             expected += inside.mean() * abs(right[inside].mean() - top[inside].mean())
-    assert classify(labels, scores, CLASSES).ece == pytest.approx(expected, abs=1e-6)
+    assert classify(labels, scores, CLASSES).ece == pytest.approx(expected, abs=1e-9)
 
 
 def test_calibration_by_hand() -> None:

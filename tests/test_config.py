@@ -29,13 +29,15 @@ view_settings = st.builds(
     [
         (
             ViewSettings(),
-            '{"drawing":1,"fit":"sphere","kind":"views","renderer":"raster","samples":2,"size":224,"up":"z","views":12}',
-            "877f82e8f053633a2a768662cdd648081573830199535d94a26fb081b3fdd181",
+            '{"drawing":1,"fit":"sphere","kind":"views","orientation":"upright","renderer":"raster","samples":2,'
+            '"size":224,"up":"z","views":12}',
+            "eb0e4ad3437f68ad1dd71f6def728ba55e7fc1058ba832ebc811cb43c064aab4",
         ),
         (
             VoxelSettings(),
-            '{"fill":"solid","filling":1,"kind":"voxels","padding":3,"resolution":30,"rotations":1,"up":"z"}',
-            "36c48f964f27f12dbacda516d3204322d5b136c96707c450ef933dbe4ba7b8aa",
+            '{"fill":"solid","filling":1,"kind":"voxels","orientation":"upright","padding":3,"resolution":30,'
+            '"rotations":1,"up":"z"}',
+            "be962b679e5ed4d7b7c68376d01d0dade596a459efc7b8296348819e60b51ae6",
         ),
     ],
 )
@@ -81,9 +83,9 @@ def test_settings_cannot_be_changed() -> None:
         (
             ViewSettings,
             {"cls": 1},
-            "Unknown key 'cls'; known keys: kind, drawing, views, size, samples, fit, renderer, up.",
+            "Unknown key 'cls'; known keys: orientation, views, kind, drawing, size, samples, fit, renderer, up.",
         ),
-        (ViewSettings, {"views": 13}, "views = 13: Input should be 12, 20 or 80."),
+        (ViewSettings, {"views": 13}, "views = 13: Input should be 12, 20, 24 or 80."),
         (ViewSettings, {"size": 0}, "size = 0: Input should be greater than or equal to 8."),
         (
             ViewSettings,
@@ -158,3 +160,12 @@ def test_an_assignment_needs_a_key_and_an_equals_sign(text: str) -> None:
 def test_an_assignment_that_is_not_yaml_is_refused(value: str) -> None:
     with pytest.raises(UsageError, match="the value is not valid YAML"):
         parse_assignments((f"size={value}",))
+
+
+def test_without_an_up_24_views_are_the_default_and_12_have_nothing_to_circle() -> None:
+    assert ViewSettings(orientation="auto").views == 24
+    assert ViewSettings(orientation="auto", views=20).views == 20
+    with pytest.raises(UsageError, match="12 views circle a shape that stands upright"):
+        ViewSettings.from_options(orientation="auto", views=12)
+    assert ViewSettings(orientation="auto").digest() != ViewSettings(views=24).digest()
+    assert VoxelSettings(orientation="auto").digest() != VoxelSettings().digest()

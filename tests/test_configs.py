@@ -26,8 +26,9 @@ SMALL = ["network.backbone=resnet18", "network.weights=none"]  # VGG-11 has 133 
 CHANGES: dict[str, list[str]] = {
     "demo-mvcnn": ["stages.last.epochs=1"],
     "demo-shapenets": [ONE_EPOCH["grids"]],
-    "mvcnn-psb": [ONE_EPOCH["pooled"]],
-    "mvcnn-modelnet10": [ONE_EPOCH["pooled"]],
+    "mvcnn-psb": [],
+    "mvcnn-modelnet10": [],
+    "mvcnn-finetuned": [ONE_EPOCH["pooled"]],
     "mvcnn-modelnet40": [ONE_EPOCH["views"], ONE_EPOCH["pooled"], "validation.folds=2", *SMALL],
     "shapenets-modelnet10": [ONE_EPOCH["grids"]],
     "shapenets-modelnet40": [ONE_EPOCH["grids"], "validation.folds=2"],

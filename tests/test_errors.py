@@ -10,7 +10,7 @@ import pytest
 
 import shapecnn
 from shapecnn import errors
-from shapecnn.errors import ItemError, MeshError, ShapecnnError, UsageError, WorkerError
+from shapecnn.errors import ItemError, MeshError, PictureError, ShapecnnError, UsageError, WorkerError
 
 CLASSES = [
     value
@@ -44,7 +44,7 @@ def test_an_error_survives_the_trip_between_processes(cls: type[ShapecnnError]) 
 
 
 def test_kinds_are_stable_names_and_tell_errors_apart() -> None:
-    kinds = [cls.kind for cls in CLASSES if cls not in (ItemError, MeshError, WorkerError)]
+    kinds = [cls.kind for cls in CLASSES if cls not in (ItemError, MeshError, PictureError, WorkerError)]
     assert len(set(kinds)) == len(kinds)
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", kind) for kind in kinds)
 
@@ -54,7 +54,7 @@ def test_usage_errors_are_exactly_those_that_stop_before_any_work() -> None:
     assert below == {"UsageError", "CollectionError", "MismatchError"}
 
 
-@pytest.mark.parametrize("cls", [ItemError, MeshError, WorkerError])
+@pytest.mark.parametrize("cls", [ItemError, MeshError, PictureError, WorkerError])
 def test_every_kind_raised_anywhere_is_documented_and_every_documented_one_is_raised(cls: type[ShapecnnError]) -> None:
     raised = {
         call.args[0].value

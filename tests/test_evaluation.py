@@ -5,23 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import trimesh
 
+import shapecnn.evaluation as evaluation_module
 from shapecnn.artefacts import Entry
 from shapecnn.classification import classify
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.evaluation import Evaluation, evaluate
+from shapecnn.evaluation import Evaluation, Protocol, evaluate
 from shapecnn.experiment import MvcnnSettings, VoxresnetSettings
-from shapecnn.inference import Output, open_engine
+from shapecnn.inference import Engine, Output, open_engine
 from shapecnn.intervals import mean_interval
 from shapecnn.models import ImagenetSettings, Model, open_model
+from shapecnn.outputs import Outputs
 from shapecnn.retrieval import protocols
 from shapecnn.subset import Subset
 from tests.evaluations import write_artefacts, write_run, write_splits
+from tests.meshes import write
 
 NETWORK = VoxresnetSettings(width=4)
 VAL = ["box/train/0.off", "cylinder/train/0.off", "round/train/0.off"]
@@ -253,3 +258,79 @@ def test_views_of_a_run(views: Artefacts, tmp_path: Path) -> None:
     assert evaluation.classification is not None
     assert evaluation.model == str(folder)
     assert sum(map(sum, evaluation.classification.confusion)) == 9
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
+    """Two test shapes are copies of a train shape, one in another size; two more are copies of each other."""
+    folder = write_splits(tmp_path_factory.mktemp("copies"))
+    read = trimesh.load_mesh(folder / "box/train/0.off")
+    write(folder / "cylinder/test/0.off", read)
+    write(folder / "box/test/9.off", read.apply_scale(4))
+    write(folder / "round/test/9.off", trimesh.load_mesh(folder / "round/test/3.off"))
+    write(folder / "round/train/9.off", trimesh.load_mesh(folder / "round/train/1.off"))
+    return write_artefacts(folder, tmp_path_factory.mktemp("grids"), VoxelSettings(resolution=16, padding=1))
+
+
+EXCLUDED = [
+    ("box/test/9.off", "box/train/0.off"),
+    ("cylinder/test/0.off", "box/train/0.off"),
+    ("round/test/9.off", "round/test/3.off"),
+]
+
+
+@pytest.mark.parametrize("protocol", ["mvcnn", "shapenets", "train-gallery", "shrec16"])
+def test_without_copies_it_is_as_if_they_were_not_there(
+    protocol: Protocol, copies: Artefacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = open_model(str(write_run(tmp_path / "run", copies, NETWORK)))
+    computed: list[str] = []
+    whole = evaluation_module.compute_outputs
+
+    def counted(engine: Engine, model: Model, artefacts: Artefacts, entries: list[Entry], *rest: Any) -> Outputs:
+        computed.extend(entry.id for entry in entries)
+        return whole(engine, model, artefacts, entries, *rest)
+
+    monkeypatch.setattr(evaluation_module, "compute_outputs", counted)
+    plain = evaluate(model, copies, protocol=protocol, device="cpu")
+    once = len(computed)
+    seen: list[tuple[int, int]] = []
+    both = evaluate(
+        model, copies, protocol=protocol, device="cpu", exclude_duplicates=True, progress=lambda *at: seen.append(at)
+    )
+    assert len(computed) == 2 * once  # the network ran no more than without
+    assert seen == [(k + 1, len(seen)) for k in range(len(seen))]
+    assert plain.distinct is None
+    assert {**both.to_json(), "without_duplicates": None} == plain.to_json()
+    assert both.distinct is not None
+    assert [(entry.id, original.id) for entry, original in both.distinct.excluded] == EXCLUDED
+
+    gone = {name for name, _ in EXCLUDED} | ({"round/train/9.off"} if protocol == "train-gallery" else set())
+    bare = replace(copies, entries=tuple(entry for entry in copies.entries if entry.id not in gone))
+    if protocol == "train-gallery":
+        (tmp_path / "bare").mkdir()
+        model = open_model(str(write_run(tmp_path / "bare/run", bare, NETWORK)))
+    expected = evaluate(model, bare, protocol=protocol, device="cpu")
+    assert both.distinct.evaluation is not None
+    assert both.distinct.evaluation.figures_json() == expected.figures_json()
+
+
+def test_a_split_of_copies_alone_leaves_nothing(copies: Artefacts, tmp_path: Path) -> None:
+    model = open_model(str(write_run(tmp_path / "run", copies, NETWORK)))
+    alone = {"cylinder/test/0.off", "box/test/9.off"}
+    few = replace(copies, entries=tuple(e for e in copies.entries if e.split == "train" or e.id in alone))
+    record = evaluate(model, few, device="cpu", exclude_duplicates=True).to_json()["without_duplicates"]
+    assert len(record["excluded"]) == 2
+    assert (record["count"], record["classification"], record["retrieval"]) == (0, None, None)
+    assert record["intervals"] == {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
+
+
+def test_nothing_was_trained_on_by_a_model_that_needs_no_training(untrained: Model, views: Artefacts) -> None:
+    evaluation = evaluate(untrained, views, "train", device="cpu", exclude_duplicates=True)
+    assert evaluation.distinct is not None
+    assert evaluation.distinct.excluded == []
+
+
+def test_what_was_trained_on_cannot_be_measured_without_copies(run: Model, grids: Artefacts) -> None:
+    with pytest.raises(UsageError, match="--exclude-duplicates --split train"):
+        evaluate(run, grids, "train", exclude_duplicates=True)

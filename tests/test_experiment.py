@@ -67,6 +67,17 @@ def test_a_config_is_read_with_its_defaults(config: str) -> None:
     assert closed == LdaStage(kind="lda", name="closed")
 
 
+def test_several_backbones_stand_side_by_side(config: str, refused: Callable[..., str]) -> None:
+    read = load_experiment(config, parse_assignments(("network.backbone=[resnet18, alexnet]", "network.resize=native")))
+    assert read.network == MvcnnSettings(backbone=("resnet18", "alexnet"), weights="none", resize="native")
+    assert read.network.backbones == ("resnet18", "alexnet")
+    early = "network.pool_at=early"
+    for both in ("network.backbone=[resnet18, alexnet]", "network.pooling=max+mean", "network.maps=layer4"):
+        assert "pool_at early is for one backbone, one way of pooling, and no maps" in refused(early, both)
+    files = refused("network.backbone=[resnet18, alexnet]", "network.weights=some.pt")
+    assert "weights in a file are those of one backbone" in files
+
+
 @pytest.mark.parametrize("kind", ["shapenets", "voxresnet"])
 def test_the_kind_decides_which_network_it_is(config: str, kind: str) -> None:
     read = load_experiment(config, {"network": {"kind": kind}})
@@ -121,10 +132,10 @@ def test_all_stages_may_be_replaced(config: str) -> None:
         ("validation.flods=3", "Unknown key 'validation.flods'; did you mean 'folds'?"),
         ("stages.head.epoch=3", "Unknown key 'stages.0.epoch'; did you mean 'epochs'?"),
         ("stages.1.augment.filp=1", "Unknown key 'stages.1.augment.filp'; did you mean 'flip'?"),
-        ("stages.closed.temprature=1", "Unknown key 'stages.2.temprature'; did you mean 'temperature'?"),
-        ("stages.closed.epochs=1", "Unknown key 'stages.2.epochs'; known keys: kind, name, temperature."),
-        ("network.turns=4", "Unknown key 'network.turns'; known keys: kind, backbone, weights, resize, pooling, "
-                            "pool_at, dropout."),
+        ("stages.closed.shrinkag=1", "Unknown key 'stages.2.shrinkag'; did you mean 'shrinkage'?"),
+        ("stages.closed.epochs=1", "Unknown key 'stages.2.epochs'; known keys: kind, name, shrinkage, scale."),
+        ("network.turns=4", "Unknown key 'network.turns'; known keys: kind, backbone, weights, resize, maps, "
+                            "pooling, pool_at, dropout."),
     ],
 )  # fmt: skip
 def test_an_unknown_key_comes_with_a_near_one(refused: Callable[..., str], assignment: str, sentence: str) -> None:

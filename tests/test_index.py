@@ -30,11 +30,12 @@ from safetensors.numpy import load_file
 from shapecnn import index as module
 from shapecnn.collection import list_shapes
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
-from shapecnn.index import FEATURES, HEADER, SHAPES, Changes, Index, Item, open_index, search, update_index
+from shapecnn.index import FEATURES, HEADER, SHAPES, Changes, Index, Item, open_index, update_index
 from shapecnn.inference import Engine
 from shapecnn.mesh import load_mesh
 from shapecnn.models import ImagenetSettings, open_model
 from shapecnn.origin import Origin
+from shapecnn.search import search
 from shapecnn.storage import exclusive
 from tests.meshes import contents, write, write_ball, write_box, write_solids
 from tests.runs import write_run
@@ -91,14 +92,14 @@ def computed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[s
         finished = staticmethod(engine.finished)
         wait = staticmethod(engine.wait)
 
-    monkeypatch.setattr(module, "open_engine", lambda _settings, _device: Counting())
+    monkeypatch.setattr(module, "open_engine", lambda *_, **__: Counting())
     return ids
 
 
 def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) -> None:
     header = json.loads((solids_index / HEADER).read_text())
     table = pyarrow.parquet.read_table(solids_index / SHAPES)
-    features = load_file(solids_index / FEATURES)["features"]
+    features, views = (load_file(solids_index / FEATURES)[name] for name in ("features", "views"))
     assert sorted(path.name for path in solids_index.iterdir()) == [".lock", FEATURES, HEADER, SHAPES]
     assert (header["model"], header["count"], header["feature_size"]) == ("@imagenet", 9, 1280)
     assert header["settings"] == ImagenetSettings().to_json()
@@ -110,6 +111,23 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
     assert table["path"].to_pylist() == [str(solids / i) for i in IDS]
     assert (features.dtype, features.shape) == (np.float32, (9, 1280))
     assert np.linalg.norm(features, axis=1) == pytest.approx(1, abs=1e-6)
+    assert (views.dtype, views.shape, header["views"]) == (np.float16, (9, 12, 1280), 12)
+    assert np.linalg.norm(views.astype(np.float32), axis=2) == pytest.approx(1, abs=1e-3)
+
+
+def without_views(folder: Path) -> None:
+    """Make an index what an earlier version would have written."""
+    module._publish(folder, replace(open_index(folder), views=None))
+
+
+def test_an_index_of_an_earlier_version_gets_its_views(
+    solids: Path, solids_index: Path, folder: Path, computed: list[str]
+) -> None:
+    without_views(folder)
+    assert open_index(folder).views is None
+    assert counts(update(solids, folder)) == (0, 0, 9, 0, 0, 9)
+    assert sorted(computed) == IDS
+    assert contents(folder) == contents(solids_index)
 
 
 def test_an_unchanged_collection_is_not_computed_again(solids: Path, folder: Path, computed: list[str]) -> None:
@@ -127,10 +145,13 @@ def test_only_what_is_new_or_changed_is_computed(collection: Path, folder: Path,
     assert counts(update(collection, folder)) == (1, 1, 7, 1, 0, 9)
     assert sorted(computed) == ["box/cube.off", "round/pebble.off"]
     after = open_index(folder)
+    assert after.views is not None
     assert [item.id for item in after.items] == sorted({*IDS, "round/pebble.off"} - {"cylinder/rod.obj"})
     for item, feature in zip(after.items, after.features, strict=True):
         if item.id not in computed:
             assert np.array_equal(feature, before.features[IDS.index(item.id)])
+            assert before.views is not None
+            assert np.array_equal(after.views[after.items.index(item)], before.views[IDS.index(item.id)])
     cube = after.features[IDS.index("box/cube.off")]
     assert not np.array_equal(cube, before.features[IDS.index("box/cube.off")])
     assert after.items[0].path == str(collection / IDS[0])  # it has moved, and is the same
@@ -153,7 +174,7 @@ def test_a_collection_of_failures_is_an_index_of_nothing(tmp_path: Path, collect
     (tmp_path / "bad" / "a.off").write_bytes(b"no mesh")
     assert counts(update(tmp_path / "bad", tmp_path / "out")) == (0, 0, 0, 0, 1, 0)
     empty = open_index(tmp_path / "out")
-    assert (empty.items, empty.engine) == ([], {})
+    assert (empty.items, empty.engine, empty.views) == ([], {}, None)
     assert search(empty, np.ones((2, 5), np.float32), 3) == [[], []]
     assert counts(update(collection, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
     assert open_index(tmp_path / "out").features.shape == (9, 1280)
@@ -235,6 +256,7 @@ def test_a_run_is_stored_by_its_place_and_weights(
     assert header["feature_size"] == described["feature_size"]
     index = open_index(tmp_path / "index")
     assert np.linalg.norm(index.features, axis=1) == pytest.approx(1, abs=1e-6)
+    assert (index.views is None) == (name == "voxels_run")
     for item, hits in zip(index.items, search(index, index.features, 2), strict=True):
         assert (hits[0].item, hits[0].score) == (item, 1)
         assert hits[1].score < 0.99999
@@ -452,9 +474,9 @@ def test_a_run_killed_before_its_last_step_ends_the_same(many: Path, tmp_path: P
 def test_an_unfinished_run_with_other_settings_is_refused(many: Path, killed: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(killed, tmp_path / "index")
     with pytest.raises(
-        MismatchError, match=r"The unfinished index in .*pooling is 'max' there and 'mean' here.* rm -r"
+        MismatchError, match=r"The unfinished index in .*pooling is 'mean' there and 'max' here.* rm -r"
     ):
-        update(many, folder, pooling="mean")
+        update(many, folder, pooling="max")
 
 
 # --- damaged ----------------------------------------------------------------------------------------------------------

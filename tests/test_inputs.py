@@ -274,3 +274,26 @@ def test_artefacts_that_are_gone_are_told(made: Callable[..., Artefacts]) -> Non
     (artefacts.folder / "box/train/a.binvox").unlink()
     with pytest.raises(StoredDataError, match="cannot be read"):
         Input(VOXELS).read(artefacts, entry)
+
+
+def test_another_orientation_than_the_model_was_made_for_is_refused(made: Callable[..., Artefacts]) -> None:
+    upright, free = Input(VIEWS), Input(ViewSettings(size=16, orientation="auto"))
+    upright.require_orientation(None, "run")
+    free.require_orientation("auto", "run")
+    with pytest.raises(MismatchError, match="run sees meshes with --orientation upright, and not auto"):
+        upright.require_orientation("auto", "run")
+    with pytest.raises(MismatchError, match="orientation is 'auto' there and 'upright' here"):
+        upright.require(made(ViewSettings(size=16, orientation="auto")))
+    with pytest.raises(MismatchError, match="--orientation auto"):
+        free.require(made(VIEWS))
+    free.require(made(ViewSettings(size=16, orientation="auto", views=20)))
+    assert Input.of(free.to_json()) == free
+
+
+def test_with_orientation_auto_drawing_and_artefacts_agree(meshes: Path, made: Callable[..., Artefacts]) -> None:
+    voxels = VoxelSettings(resolution=12, padding=1, orientation="auto")
+    for settings in (ViewSettings(size=16, orientation="auto"), voxels):
+        artefacts = made(settings)
+        seen = Input.of(artefacts.settings)
+        for entry in artefacts.entries:
+            np.testing.assert_array_equal(seen.read(artefacts, entry), seen.draw(load_mesh(meshes / entry.id)))

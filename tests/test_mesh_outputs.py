@@ -54,7 +54,7 @@ def model(views_run: Path) -> Model:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     engine = Recorder()
-    monkeypatch.setattr(module, "open_engine", lambda *_: engine)
+    monkeypatch.setattr(module, "open_engine", lambda *_, **__: engine)
     return engine
 
 
@@ -94,7 +94,7 @@ def test_an_engine_is_opened_once_and_only_when_there_is_something_to_see(
     model: Model, solids: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[int] = []
-    monkeypatch.setattr(module, "open_engine", lambda *_: opened.append(1) or recorder)
+    monkeypatch.setattr(module, "open_engine", lambda *_, **__: opened.append(1) or recorder)
     assert [type(output) for output in mesh_outputs(model, ["nowhere.off"] * 2, up="z")] == [MeshError] * 2
     assert opened == []
     mesh_outputs(model, [str(solids / shape_id) for shape_id in IDS], up="z")

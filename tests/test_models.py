@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from shapecnn.experiment import Experiment, GradientStage, VoxresnetSettings
 from shapecnn.inputs import Input
 from shapecnn.models import ImagenetSettings, Model, open_model
 from shapecnn.networks.build import build_network
+from shapecnn.retrieval.space import AdaptedSpace
 from shapecnn.storage import publish
 
 SMALL = ImagenetSettings(backbone="test_efficientnet", weights="none", size=32)
@@ -78,9 +80,10 @@ def test_splits_of_a_model_without_training_are_those_of_the_data() -> None:
 
 
 def test_the_identity_is_of_the_network_and_not_of_how_it_is_shown() -> None:
-    others = [{"pooling": "mean"}, {"size": 48}, {"backbone": "test_vit"}, {"weights": "imagenet"}]
+    others = [{"pooling": "max"}, {"size": 48}, {"backbone": "test_vit"}, {"weights": "imagenet"}]
     assert len({SMALL.identity, *(SMALL.model_copy(update=change).identity for change in others)}) == 5
-    for change in ({"up": "y"}, {"fit": "view"}, {"samples": 4}, {"renderer": "open3d"}, {"views": 20}):
+    shown = [{"up": "y"}, {"fit": "view"}, {"samples": 4}, {"renderer": "open3d"}, {"views": 20}]
+    for change in [*shown, {"adapt": False}, {"neighbours": 3}]:
         assert SMALL.model_copy(update=change).identity == SMALL.identity
         assert SMALL.model_copy(update=change).to_json()["hash"] != SMALL.to_json()["hash"]
 
@@ -100,8 +103,8 @@ def test_the_network_is_ready_to_infer_and_has_no_classifier() -> None:
     assert not network.training
     assert network.classifier is None
     assert SMALL.classifier() is None
-    assert network.pooling == "max"
-    assert SMALL.model_copy(update={"pooling": "mean"}).build().pooling == "mean"
+    assert network.pooling == "mean"
+    assert SMALL.model_copy(update={"pooling": "max"}).build().pooling == "max"
 
 
 @pytest.mark.parametrize(
@@ -118,10 +121,20 @@ def test_weights_that_cannot_be_had_are_told(monkeypatch: pytest.MonkeyPatch) ->
         ImagenetSettings(backbone="tf_efficientnet_lite2", size=260).build()
 
 
-def test_the_size_is_that_of_the_backbone_unless_set() -> None:
-    assert ImagenetSettings.from_assignments("y", {}) == ImagenetSettings(up="y")
-    assert ImagenetSettings.from_assignments("z", {"backbone": "tf_efficientnet_lite1"}).size == 240
-    assert ImagenetSettings.from_assignments("z", {"backbone": "tf_efficientnet_lite1", "size": 64}).size == 64
+def test_it_sees_what_render_draws_unless_set() -> None:
+    assert open_model("@imagenet", {}, "y").input == Input(ViewSettings(up="y"))
+    assert open_model("@imagenet", {"backbone": "tf_efficientnet_lite2"}).input == Input(ViewSettings())
+
+
+def test_what_it_compares_in_is_as_set() -> None:
+    features = np.random.default_rng(0).gamma(0.5, size=(40, 8)).astype(np.float32)
+    adapted = SMALL.space(features)
+    assert isinstance(adapted, AdaptedSpace)
+    np.testing.assert_array_equal(adapted.gallery, AdaptedSpace(features, 5).gallery)
+    fewer = SMALL.model_copy(update={"neighbours": 2}).space(features)
+    np.testing.assert_array_equal(fewer.gallery, AdaptedSpace(features, 2).gallery)
+    assert SMALL.model_copy(update={"adapt": False}).space(features).gallery is features
+    assert len(SMALL.space(np.empty((0, 0), np.float32)).place(features)) == 40  # an index of nothing can be asked
 
 
 @pytest.mark.parametrize(
@@ -132,6 +145,7 @@ def test_the_size_is_that_of_the_backbone_unless_set() -> None:
         ({"pooling": "sum"}, "pooling = 'sum'"),
         ({"backbone": 7}, "backbone = 7"),
         ({"size": 8}, "size = 8"),
+        ({"neighbours": -1}, "neighbours = -1"),
         ({"weights": "mine.pth"}, "weights = 'mine.pth'"),
     ],
 )

@@ -23,7 +23,9 @@ def test_imagenet_has_up_in_its_settings() -> None:
     origin = Origin.of(settings, "z")
     assert (origin.model, origin.settings, origin.up) == ("@imagenet", settings.to_json(), "x")
     assert origin.open(INDEX) == settings
-    assert origin.description == "tf_efficientnet_lite0, 20 views pooled by max"
+    assert origin.description == "tf_efficientnet_lite1, 20 views pooled by mean, adapted to the collection"
+    plain = Origin.of(ImagenetSettings(adapt=False), "z")
+    assert plain.description == "tf_efficientnet_lite1, 12 views pooled by mean"
 
 
 def test_a_run_is_kept_by_its_absolute_path(views_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

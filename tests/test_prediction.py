@@ -9,12 +9,16 @@ import pytest
 import trimesh
 
 from shapecnn import prediction as module
+from shapecnn.calibration import Calibration
 from shapecnn.collection import list_shapes
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.inference import Output
 from shapecnn.models import ImagenetSettings, Model, open_model
 from shapecnn.prediction import TOP, Candidate, predict
 from tests.meshes import write
+from tests.runs import write_run
+
+CALIBRATION = Calibration(20, 4.0, 1.0, 0.5, 0.2, 0.1, threshold=0.9999, rejected=0.05)
 
 
 @pytest.fixture(params=["views_run", "voxels_run"])
@@ -67,6 +71,11 @@ def test_there_are_five_candidates_or_all_and_ties_keep_the_order_of_classes(
 
     class Many:
         name = "many"
+        calibration = None
+
+        def gallery(self) -> None: ...
+
+        def classifier(self) -> None: ...
 
     Many.classes = names  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "mesh_outputs", lambda *_, **__: [Output(scores, scores)])
@@ -80,3 +89,40 @@ def test_there_are_five_candidates_or_all_and_ties_keep_the_order_of_classes(
 def test_what_has_no_classes_predicts_nothing() -> None:
     with pytest.raises(UsageError, match=r"@imagenet has no classes.* shapecnn train CONFIG"):
         predict(ImagenetSettings(), ["nowhere.off"], up="z")
+
+
+def test_a_run_made_before_there_was_a_gallery_has_no_evidence(model: Model, solids: Path) -> None:
+    (told,) = predict(model, [str(solids / "box/cube.off")], up="z", device="cpu")
+    assert (told.familiarity, told.threshold, told.unknown, told.evidence) == (None, None, None, None)
+
+
+def test_a_shape_is_like_those_of_its_class_and_another_is_unknown(solids: Path, tmp_path: Path) -> None:
+    run = open_model(str(write_run(tmp_path / "run", solids, calibration=CALIBRATION, gallery=True)))
+    torus = str(write(tmp_path / "torus.off", trimesh.creation.torus(0.9, 0.05)))
+    known, other = predict(run, [str(solids / "box/cube.off"), torus], up="z", device="cpu", evidence=2)
+    assert known.evidence is not None
+    assert other.evidence is not None
+    assert (known.evidence[0].id.split("/")[0], known.evidence[0].label) == ("box", "box")
+    assert known.evidence[0].similarity == known.familiarity == pytest.approx(1, abs=1e-4)
+    assert (known.unknown, other.unknown) == (False, True)
+    assert other.familiarity == other.evidence[0].similarity >= other.evidence[1].similarity
+    assert len(other.top) == 3  # what it is most like is told all the same
+    (bare,) = predict(run, [torus], up="z", device="cpu", evidence=0)
+    assert (bare.evidence, bare.familiarity, bare.unknown) == ([], other.familiarity, True)
+
+
+def test_without_a_calibration_nothing_is_unknown(solids: Path, tmp_path: Path) -> None:
+    run = open_model(str(write_run(tmp_path / "run", solids, gallery=True)))
+    (told,) = predict(run, [str(solids / "box/cube.off")], up="z", device="cpu")
+    assert (told.threshold, told.unknown) == (None, None)
+    assert told.familiarity is not None
+
+
+def test_scores_are_those_at_the_temperature_of_the_run(views_run: Path, solids: Path, tmp_path: Path) -> None:
+    warm = open_model(str(write_run(tmp_path / "run", solids, calibration=CALIBRATION)))
+    cube = str(solids / "box/cube.off")
+    (plain,), (warmed,) = (predict(run, [cube], up="z", device="cpu") for run in (open_model(str(views_run)), warm))
+    powers = {candidate.label: candidate.score ** (1 / 4) for candidate in plain.top}
+    expected = {label: power / sum(powers.values()) for label, power in powers.items()}
+    assert {candidate.label: candidate.score for candidate in warmed.top} == pytest.approx(expected, abs=1e-4)
+    assert warmed.top[0].score < plain.top[0].score

@@ -1,4 +1,4 @@
-"""What the commands have in common that answer about each mesh file they are given."""
+"""What the commands have in common that answer about each file they are given."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shapecnn.cli.console import SCHEMA_VERSION, say
 
 if TYPE_CHECKING:
-    from shapecnn.errors import MeshError
+    from shapecnn.errors import ItemError
     from shapecnn.models import Model
 
 
@@ -21,7 +21,7 @@ def note_drawing(model: Model) -> None:
         )
 
 
-def failure_json(path: str, error: MeshError) -> dict[str, object]:
+def failure_json(path: str, error: ItemError) -> dict[str, object]:
     """What stands in the place of an answer."""
     return {
         "schema_version": SCHEMA_VERSION,

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 @click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True)
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16"]), default="mvcnn",
               show_default=True, help="Who queries what in retrieval; their figures cannot be compared.")  # fmt: skip
-@click.option("--feature", type=click.Choice(["penultimate", "scores"]), default="penultimate", show_default=True,
-              help="What retrieval compares: what the classifier sees, or its probabilities.")  # fmt: skip
+@click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
+              show_default=True, help="What retrieval compares: what the classifier sees, its probabilities, or what "
+              "`shapecnn metric` learned.")  # fmt: skip
 @click.option("--subset", "subset_text", metavar="TRAIN+TEST",
               help="The first shapes of each class alone, such as 80+20.")  # fmt: skip
+@click.option("--exclude-duplicates", is_flag=True,
+              help="Also report without shapes that copy one of the train split, or each other.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Also write evaluation.json, predictions.parquet, the figures and report.html.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="That of the 95 % intervals.")
@@ -45,6 +48,7 @@ def command(
     protocol: Protocol,
     feature: FeatureName,
     subset_text: str | None,
+    exclude_duplicates: bool,
     out: Path | None,
     seed: int,
     assignments: tuple[str, ...],
@@ -81,6 +85,7 @@ def command(
             device=device,
             seed=seed,
             subset=subset,
+            exclude_duplicates=exclude_duplicates,
             progress=progress,
         )
     if out is not None:
@@ -95,6 +100,16 @@ def _text(evaluation: Evaluation) -> str:
     """A short table for people."""
     subset = f", subset {evaluation.subset}" if evaluation.subset else ""
     lines = [f"{evaluation.model} on {evaluation.data}: {len(evaluation.entries)} shapes of {evaluation.split}{subset}"]
+    lines += _figures(evaluation)
+    if (distinct := evaluation.distinct) is not None:
+        left = len(evaluation.entries) - len(distinct.excluded)
+        lines.append(f"Without {len(distinct.excluded)} copies: {left} shapes of {evaluation.split}")
+        lines += [] if distinct.evaluation is None else _figures(distinct.evaluation)
+    return "\n".join(lines)
+
+
+def _figures(evaluation: Evaluation) -> list[str]:
+    lines = []
     if (classification := evaluation.classification) is not None:
         lines += [
             _line("accuracy", classification.accuracy, evaluation.intervals["accuracy"]),
@@ -108,7 +123,7 @@ def _text(evaluation: Evaluation) -> str:
 
         lines += [*describe(retrieval), _line("mAP", retrieval.mAP, evaluation.intervals["mAP"])]
         lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]
-    return "\n".join(lines)
+    return lines
 
 
 def _line(name: str, value: float | None, interval: tuple[float, float] | None = None) -> str:

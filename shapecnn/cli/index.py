@@ -17,10 +17,11 @@ from shapecnn.cli.options import (
     device_option,
     seed_accepted,
     set_option,
+    trained_orientation_option,
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import Up
+    from shapecnn.config import Orientation, Up
     from shapecnn.inference import Device
 
 
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="A trained run; @imagenet is a network trained on pictures and on no shapes.",
 )
+@click.option("--feature", type=click.Choice(["penultimate", "metric"]), default="penultimate", show_default=True,
+              help="What is compared: what the classifier sees, or what `shapecnn metric` learned.")  # fmt: skip
 @set_option
+@trained_orientation_option
 @batch_options
 @device_option
 @seed_accepted
@@ -43,7 +47,9 @@ def command(
     collection: Path,
     index: Path,
     model_name: str,
+    feature: str,
     assignments: tuple[str, ...],
+    orientation: Orientation | None,
     device: Device,
     up: Up,
     workers: int | None,
@@ -59,6 +65,7 @@ def command(
     Examples:
       shapecnn index meshes/ my-index --up y
       shapecnn index meshes/ my-index --model my-run
+      shapecnn index meshes/ my-index --orientation auto
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
     """
     from shapecnn import pool
@@ -68,7 +75,11 @@ def command(
     from shapecnn.index import update_index
     from shapecnn.models import open_model
 
-    model = open_model(model_name, parse_assignments(assignments), up)
+    settings = parse_assignments(assignments)
+    if orientation is not None and model_name == "@imagenet":
+        settings = {"orientation": orientation, **settings}
+    model = open_model(model_name, settings, up).comparing(feature)
+    model.input.require_orientation(orientation, model_name)
     note_drawing(model)
     with progress_bar("Indexing") as progress:
         done = update_index(

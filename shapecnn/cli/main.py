@@ -22,11 +22,15 @@ from shapecnn.errors import ShapecnnError, UsageError
 # name: (module with a click command called `command`, the line in --help)
 COMMANDS = {
     "demo": ("shapecnn.cli.demo", "See everything work on generated shapes."),
-    "render": ("shapecnn.cli.render", "Draw 12, 20 or 80 views of each mesh."),
+    "render": ("shapecnn.cli.render", "Draw 12, 20, 24 or 80 views of each mesh."),
     "voxelize": ("shapecnn.cli.voxelize", "Fill a 30³ grid for each mesh."),
     "eval": ("shapecnn.cli.evaluate", "Measure a trained or an untrained model."),
+    "compare": ("shapecnn.cli.compare", "Say which of several models is better."),
+    "audit": ("shapecnn.cli.audit", "Find copies, across splits or with different labels."),
     "train": ("shapecnn.cli.train", "Train a multi-view or a volumetric network."),
+    "metric": ("shapecnn.cli.metric", "Learn what makes shapes of a class alike."),
     "predict": ("shapecnn.cli.predict", "Say what meshes are."),
+    "explain": ("shapecnn.cli.explain", "Show which views and which pixels spoke for a class."),
     "index": ("shapecnn.cli.index", "Make a collection searchable."),
     "query": ("shapecnn.cli.query", "Find the shapes most like a mesh."),
     "data": ("shapecnn.cli.data", "Download known collections; import views and grids."),

@@ -20,6 +20,18 @@ up_option = click.option(
     show_default=True,
     help="Which axis of the mesh files points up.",
 )
+orientation_option = click.option(
+    "--orientation",
+    type=click.Choice(["upright", "auto"]),
+    default="upright",
+    show_default=True,
+    help="As --up says, or each mesh turned to axes found in it, where up is not known.",
+)
+trained_orientation_option = click.option(
+    "--orientation",
+    type=click.Choice(["upright", "auto"]),
+    help="How the meshes are turned; a trained run knows, and refuses another.  [default: as the model has it]",
+)
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Processes that work on meshes.  [default: one a core]"
 )

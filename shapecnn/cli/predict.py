@@ -14,12 +14,13 @@ from shapecnn.cli.options import (
     json_option,
     seed_accepted,
     skip_errors_option,
+    trained_orientation_option,
     up_option,
     workers_accepted,
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import Up
+    from shapecnn.config import Orientation, Up
     from shapecnn.inference import Device
     from shapecnn.prediction import Prediction
 
@@ -27,14 +28,34 @@ if TYPE_CHECKING:
 @click.command("predict")
 @click.argument("run")
 @click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
+@click.option(
+    "--evidence",
+    type=click.IntRange(0, 100),
+    default=3,
+    show_default=True,
+    help="How many of the most similar training shapes to name.",
+)
 @device_option
 @up_option
+@trained_orientation_option
 @skip_errors_option
 @json_option
 @workers_accepted
 @seed_accepted
-def command(run: str, meshes: tuple[str, ...], device: Device, up: Up, skip_errors: bool, as_json: bool) -> None:
+def command(
+    run: str,
+    meshes: tuple[str, ...],
+    evidence: int,
+    device: Device,
+    up: Up,
+    orientation: Orientation | None,
+    skip_errors: bool,
+    as_json: bool,
+) -> None:
     """Say what each MESH is, and how probable that is, by the network trained in RUN.
+
+    A mesh that resembles nothing RUN was trained on is told to be unknown; of the shapes held out of its training 1 in
+    20 or fewer are. In JSON it keeps the label of the most probable class and has unknown: true.
 
     Meshes are drawn or filled as RUN was trained; --up may be another than in training.
 
@@ -46,8 +67,9 @@ def command(run: str, meshes: tuple[str, ...], device: Device, up: Up, skip_erro
     from shapecnn.prediction import predict
 
     model = open_model(run)
+    model.input.require_orientation(orientation, run)
     note_drawing(model)
-    predictions = predict(model, meshes, up=up, device=device)
+    predictions = predict(model, meshes, up=up, device=device, evidence=evidence)
     emit([_json(prediction) for prediction in predictions], as_json, _table(predictions))
     report_failures([(done.path, str(done.error)) for done in predictions if done.error is not None], skip_errors)
 
@@ -56,17 +78,36 @@ def _json(prediction: Prediction) -> dict[str, object]:
     if prediction.error is not None:
         return failure_json(prediction.path, prediction.error)
     top = [candidate._asdict() for candidate in prediction.top]
-    return {"schema_version": SCHEMA_VERSION, "path": prediction.path, **top[0], "top": top}
+    near = prediction.evidence
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "path": prediction.path,
+        **top[0],
+        "top": top,
+        "unknown": prediction.unknown,
+        "familiarity": prediction.familiarity,
+        "threshold": prediction.threshold,
+        "evidence": None if near is None else [neighbour._asdict() for neighbour in near],
+    }
 
 
 def _table(predictions: list[Prediction]) -> str | None:
-    """A line for each mesh that could be used: path, label, probability, and the classes that come next."""
+    """A line for each mesh that could be used: path, label, probability, and the classes that come next; below it the
+    training shapes that are most similar. What is unknown has no label: all classes come next."""
     usable = [done for done in predictions if done.error is None]
     path_width = max((len(done.path) for done in usable), default=0)
-    label_width = max((len(done.top[0].label) for done in usable), default=0)
+    label_width = max((len(_label(done)) for done in usable), default=0)
     lines = []
     for done in usable:
-        first, *others = done.top
-        following = ", ".join(f"{other.label} {other.score:.1%}" for other in others)
-        lines.append(f"{done.path:{path_width}}  {first.label:{label_width}}  {first.score:6.1%}  {following}".rstrip())
+        shown = [f"{candidate.label} {candidate.score:.1%}" for candidate in done.top]
+        first = " " * 6 if done.unknown else f"{done.top[0].score:6.1%}"
+        following = ", ".join(shown if done.unknown else shown[1:])
+        lines.append(f"{done.path:{path_width}}  {_label(done):{label_width}}  {first}  {following}".rstrip())
+        if done.evidence:
+            near = ", ".join(f"{shape.id} ({shape.label}, {shape.similarity:.2f})" for shape in done.evidence)
+            lines.append(f"{'':{path_width}}  like {near}")
     return "\n".join(lines) or None
+
+
+def _label(done: Prediction) -> str:
+    return "unknown" if done.unknown else done.top[0].label

@@ -1,4 +1,4 @@
-"""``shapecnn query``: what is most like this mesh?"""
+"""``shapecnn query``: what is most like this mesh or this picture?"""
 
 from __future__ import annotations
 
@@ -15,20 +15,29 @@ from shapecnn.cli.options import (
     json_option,
     seed_accepted,
     skip_errors_option,
+    trained_orientation_option,
     up_option,
     workers_accepted,
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import Up
+    from shapecnn.config import Orientation, Up
     from shapecnn.inference import Device
     from shapecnn.query import Answer
 
 
 @click.command("query")
 @click.argument("index", type=click.Path(path_type=Path))
-@click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
-@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="How many results for each mesh.")
+@click.argument("meshes", metavar="[MESH]...", nargs=-1)
+@click.option(
+    "--image",
+    "images",
+    metavar="FILE",
+    multiple=True,
+    help="A photograph or drawing of one object on a plain background; removing another one is left to you. "
+    "May be given several times.",
+)
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="How many results for each query.")
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -37,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--model", "run", metavar="RUN", help="Where the run is that INDEX was made with, if it has moved.")
 @device_option
 @up_option
+@trained_orientation_option
 @skip_errors_option
 @json_option
 @workers_accepted
@@ -44,29 +54,42 @@ if TYPE_CHECKING:
 def command(
     index: Path,
     meshes: tuple[str, ...],
+    images: tuple[str, ...],
     k: int,
     html: Path | None,
     run: str | None,
     device: Device,
     up: Up,
+    orientation: Orientation | None,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
     """Find the shapes of INDEX most like each MESH, by the cosine similarity of their features.
 
+    With --image those that have the view most like a picture: of any size, format and colours; what is drawn on it is
+    cut out along the colour of its border and shown as a view is. Answers come in the order of the meshes, then in that
+    of the pictures.
+
     \b
-    Example:
+    Examples:
       shapecnn query my-index chair.obj --html answer.html
+      shapecnn query my-index --image photo.jpg --image sketch.png
     """
+    if not meshes and not images:
+        raise click.UsageError("Say what to look for: MESH, or --image FILE.")
     from shapecnn.index import open_index
-    from shapecnn.query import answer_queries
+    from shapecnn.query import answer_pictures, answer_queries, require_views
 
     opened = open_index(index)
     model = opened.origin.open(index, run)
+    model.input.require_orientation(orientation, str(index))
+    if images:
+        require_views(opened, model, str(index))
     note_drawing(model)
-    if up != opened.origin.up:
+    if meshes and up != opened.origin.up:
         say(f"Note: {index} was made with --up {opened.origin.up}; the queries are read with --up {up}.")
     answers = answer_queries(opened, model, meshes, k, up=up, device=device)
+    answers += answer_pictures(opened, model, images, k, device=device) if images else []
     if html is not None:
         from shapecnn.report.pages import query_page
         from shapecnn.storage import write_atomic
@@ -75,14 +98,17 @@ def command(
         say(f"Wrote {html}")
     text = "\n\n".join(_text(answer) for answer in answers if answer.error is None)
     emit([_json(answer) for answer in answers], as_json, text or None)
-    report_failures([(answer.path, str(answer.error)) for answer in answers if answer.error is not None], skip_errors)
+    failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
+    report_failures(failures, skip_errors, "files" if images else "meshes")
 
 
 def _json(answer: Answer) -> dict[str, object]:
     if answer.error is not None:
         return failure_json(answer.path, answer.error)
     results = [
-        {"id": hit.item.id, "path": hit.item.path, "label": hit.item.label, "score": hit.score} for hit in answer.hits
+        {"id": hit.item.id, "path": hit.item.path, "label": hit.item.label, "score": hit.score}
+        | ({} if hit.view is None else {"view": hit.view})
+        for hit in answer.hits
     ]
     return {"schema_version": SCHEMA_VERSION, "query": answer.path, "results": results}
 
@@ -91,6 +117,7 @@ def _text(answer: Answer) -> str:
     lines = [answer.path]
     lines += [
         f"{rank:4}  {hit.score:.4f}  {hit.item.label or '-':20}  {hit.item.id}"
+        + ("" if hit.view is None else f"  view {hit.view}")
         for rank, hit in enumerate(answer.hits, 1)
     ]
     return "\n".join(lines)

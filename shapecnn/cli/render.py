@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.batch import run_prepare
-from shapecnn.cli.options import batch_options, collection_argument, device_accepted, seed_accepted
+from shapecnn.cli.options import (
+    batch_options,
+    collection_argument,
+    device_accepted,
+    orientation_option,
+    seed_accepted,
+)
 
 if TYPE_CHECKING:
     from shapecnn.config import Layout, Up
@@ -17,8 +23,9 @@ if TYPE_CHECKING:
 @click.command("render")
 @collection_argument
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--views", type=click.Choice(["12", "20", "80"]), default="12", show_default=True,
-              help="12 around the upright shape; 20 or 80 from a dodecahedron, where up is unknown.")  # fmt: skip
+@click.option("--views", type=click.Choice(["12", "20", "24", "80"]),
+              help="12 around the upright shape; 24 along all directions of its axes; 20 or 80 from a dodecahedron.  "
+              "[default: 12; 24 with --orientation auto]")  # fmt: skip
 @click.option("--size", type=int, default=224, show_default=True, help="Pixels along one side of a view.")
 @click.option(
     "--samples", type=int, default=2, show_default=True, help="Samples along one side of a pixel (anti-aliasing)."
@@ -29,18 +36,20 @@ if TYPE_CHECKING:
               help="Our own rasterizer, OpenGL, or Embree: the same cameras and shading.")  # fmt: skip
 @click.option("--layout", type=click.Choice(["sheet", "files"]), default="sheet", show_default=True,
               help="One contact sheet for each mesh, or a file for each view.")  # fmt: skip
+@orientation_option
 @batch_options
 @device_accepted
 @seed_accepted
 def command(
     collection: Path,
     out: Path,
-    views: str,
+    views: str | None,
     size: int,
     samples: int,
     fit: str,
     renderer: str,
     layout: Layout,
+    orientation: str,
     up: Up,
     workers: int | None,
     timeout: float,
@@ -60,6 +69,12 @@ def command(
     from shapecnn.config import ViewSettings
 
     settings = ViewSettings.from_options(
-        views=int(views), size=size, samples=samples, fit=fit, renderer=renderer, up=up
+        **({"views": int(views)} if views else {}),
+        size=size,
+        samples=samples,
+        fit=fit,
+        renderer=renderer,
+        orientation=orientation,
+        up=up,
     )
     run_prepare("Drawing", collection, out, settings, layout, workers, timeout, skip_errors, as_json)

@@ -78,8 +78,13 @@ def command(
         "epochs": done.epochs,
         "best_epoch": done.best_epoch,
         "validation": asdict(done.validation) if done.validation else None,
+        "calibration": asdict(done.calibration) if done.calibration else None,
         "seconds": round(done.seconds, 3),
     }
     figures = done.validation
     told = f", validation accuracy {figures.accuracy:.1%} of {figures.count} shapes" if figures else ""
+    if done.calibration is None:
+        say("The scores are not calibrated, and predict will call nothing unknown: that takes 20 shapes held out.")
+    else:
+        told += f", calibration error {done.calibration.ece:.1%} ({done.calibration.ece_before:.1%} before)"
     emit(answer, as_json, f"{done.epochs} epochs in {done.seconds:.0f} s{told}: {out}")

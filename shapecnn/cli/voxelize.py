@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.batch import run_prepare
-from shapecnn.cli.options import batch_options, collection_argument, device_accepted, seed_accepted
+from shapecnn.cli.options import (
+    batch_options,
+    collection_argument,
+    device_accepted,
+    orientation_option,
+    seed_accepted,
+)
 
 if TYPE_CHECKING:
     from shapecnn.config import Up
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rotations", type=int, default=1, show_default=True, help="Grids for each mesh, turned about z by 360/N degrees."
 )
+@orientation_option
 @batch_options
 @device_accepted
 @seed_accepted
@@ -36,6 +43,7 @@ def command(
     padding: int,
     fill: str,
     rotations: int,
+    orientation: str,
     up: Up,
     workers: int | None,
     timeout: float,
@@ -53,5 +61,7 @@ def command(
     """
     from shapecnn.config import VoxelSettings
 
-    settings = VoxelSettings.from_options(resolution=resolution, padding=padding, fill=fill, rotations=rotations, up=up)
+    settings = VoxelSettings.from_options(
+        resolution=resolution, padding=padding, fill=fill, rotations=rotations, orientation=orientation, up=up
+    )
     run_prepare("Filling", collection, out, settings, "files", workers, timeout, skip_errors, as_json)

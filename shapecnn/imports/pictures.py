@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shapecnn.collection import SPLITS, Shape, list_files, printable
 from shapecnn.config import ImportedViewSettings
 from shapecnn.errors import CollectionError, ItemError, UsageError
+from shapecnn.pictures import to_grey
 from shapecnn.prepare import png
 from shapecnn.storage import sha256
 from shapecnn.views import contact_sheet
@@ -94,19 +95,12 @@ def grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
 
     Raises ItemError if it is damaged or has another size.
     """
-    from PIL import Image
-
     with _opened(data, name) as image:
         if image.size != (size, size):
             raise ItemError(
                 "size", f"{name} has {image.width} × {image.height} pixels where most shapes have {size} × {size}"
             )
-        if image.mode.startswith("I"):  # grey in 16 bits
-            return np.asarray((np.asarray(image).astype(np.uint32) + 128) // 257, np.uint8)
-        if "A" in image.getbands() or "transparency" in image.info:
-            white = Image.new("RGBA", image.size, "white")
-            return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("L"))
-        return np.asarray(image.convert("L"))
+        return to_grey(image)
 
 
 def _open(

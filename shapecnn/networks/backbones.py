@@ -9,14 +9,16 @@ from __future__ import annotations
 import difflib
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from shapecnn.errors import UsageError, WeightsError
 from shapecnn.networks.network import Part
@@ -27,17 +29,22 @@ from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE
 class Backbone:
     """A network from pictures to features, and what it expects of pictures.
 
-    parts: name and module, one after the other (N, 3, S, S) float, normalized → (N, feature_size); a network whose
-    insides are not known here is one part.  mean, std: of the three channels, for values in [0, 1].  size: the S it was
-    trained on, in pixels.
+    parts: name and module, one after the other (N, 3, S, S) float, normalized → (N, D); a network whose insides are not
+    known here is one part.  blocks: sizes, of sum D, of the features that are joined there.  mean, std: of the three
+    channels, for values in [0, 1].  size: the S it was trained on, in pixels.
     """
 
     name: str
     parts: tuple[Part, ...]
-    feature_size: int
+    blocks: tuple[int, ...]
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @property
+    def feature_size(self) -> int:
+        """D."""
+        return sum(self.blocks)
 
 
 def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> Backbone:
@@ -64,6 +71,75 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> B
     raise UsageError(f"There is no backbone {name!r} in timm or torchvision. {hint}")
 
 
+class Fork(nn.Module):
+    """Maps (N, C, H, W) to what ``rest`` makes of them, beside the maps themselves, flattened."""
+
+    def __init__(self, rest: nn.Module) -> None:
+        super().__init__()
+        self.rest = rest
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, D + C H W)."""
+        return torch.cat([self.rest(maps), maps.flatten(1)], dim=1)
+
+
+def fork(backbone: Backbone, part: str, size: int) -> Backbone:
+    """The backbone with the maps that enter ``part`` joined to its features, for pictures of ``size`` pixels a side.
+
+    Raises UsageError if it has no such part behind others.
+    """
+    names = [name for name, _ in backbone.parts]
+    if part not in names[1:]:
+        known = f"its parts are {', '.join(names[1:])}" if len(names) > 1 else "it is not known in parts"
+        raise UsageError(f"{backbone.name} has no maps that enter {part!r}: {known}.")
+    at = names.index(part)
+    with torch.inference_mode():
+        maps = torch.zeros(1, 3, size, size)
+        for _, module in backbone.parts[:at]:
+            maps = module(maps)
+    rest = nn.Sequential(*(module for _, module in backbone.parts[at:]))
+    return replace(
+        backbone,
+        parts=(*backbone.parts[:at], (f"from_{part}", Fork(rest))),
+        blocks=(*backbone.blocks, maps.numel()),
+    )
+
+
+class Joined(nn.Module):
+    """Pictures (N, 3, S, S) in [0, 1] through several backbones, each at its own size: features side by side."""
+
+    def __init__(self, backbones: Sequence[Backbone], sizes: Sequence[int | None]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(nn.Sequential(*(part for _, part in each.parts)) for each in backbones)
+        self.sizes = tuple(sizes)
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor([getattr(each, name) for each in backbones]), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(N, 3, S, S) → (N, ΣD)."""
+        features = []
+        for network, size, mean, std in zip(self.networks, self.sizes, self.mean, self.std, strict=True):
+            scaled = pictures
+            if size not in (None, pictures.shape[-1]):
+                scaled = functional.interpolate(pictures, (size, size), mode="bilinear", align_corners=False)
+            features.append(network((scaled - mean[:, None, None]) / std[:, None, None]))
+        return torch.cat(features, dim=1)
+
+
+def join(backbones: Sequence[Backbone], sizes: Sequence[int | None]) -> Backbone:
+    """Several backbones side by side, as one.  sizes: pixels that each has pictures scaled to; None: as they are."""
+    return Backbone(
+        " + ".join(each.name for each in backbones),
+        (("joined", Joined(backbones, sizes)),),
+        tuple(size for each in backbones for size in each.blocks),
+        max(each.size for each in backbones),
+        (0.0, 0.0, 0.0),
+        (1.0, 1.0, 1.0),
+    )
+
+
 def _from_timm(name: str, weights: str) -> Backbone:
     import timm
 
@@ -81,7 +157,7 @@ def _from_timm(name: str, weights: str) -> Backbone:
     return Backbone(
         name,
         _parts_of_timm(network.eval()),
-        network.head_hidden_size,
+        (network.head_hidden_size,),
         expects["input_size"][-1],
         tuple(expects["mean"]),
         tuple(expects["std"]),
@@ -106,8 +182,6 @@ def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
 
 def _packaged_weights(name: str, own: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state of the offline package under timm's names: the same tensors in the same order."""
-    import torch
-
     package = OFFLINE[name]
     try:
         module = import_module(package.module)
@@ -140,7 +214,7 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
     _load_file(network, name, weights)
     size = chosen.transforms().crop_size[0] if chosen is not None else 224
     parts = _parts_of_torchvision(network.eval())
-    return Backbone(name, parts, layer.in_features, size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    return Backbone(name, parts, (layer.in_features,), size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def _parts_of_timm(network: Any) -> tuple[Part, ...]:
@@ -181,7 +255,6 @@ def _stages(convolutions: nn.Sequential) -> list[Part]:
 
 def _load_file(network: nn.Module, name: str, weights: str) -> None:
     """Load weights from a file, if that is what they are, into a network without its classifier."""
-    import torch
     from safetensors.torch import load_file
 
     if weights in ("imagenet", "none"):

@@ -6,7 +6,7 @@ import torch
 
 from shapecnn.errors import UsageError
 from shapecnn.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings
-from shapecnn.networks.backbones import build_backbone
+from shapecnn.networks.backbones import build_backbone, fork, join
 from shapecnn.networks.mvcnn import mvcnn
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.volumetric import shapenets, voxresnet
@@ -34,11 +34,15 @@ def takes(settings: NetworkSettings, kind: str) -> bool:
 
 
 def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
-    backbone = build_backbone(settings.backbone, settings.weights)
+    backbones = [build_backbone(name, settings.weights) for name in settings.backbones]
+    sizes = [backbone.size if settings.resize == "native" else settings.resize for backbone in backbones]
+    if settings.maps is not None:
+        backbones = [fork(each, settings.maps, scaled or size) for each, scaled in zip(backbones, sizes, strict=True)]
+    (backbone, resize) = (backbones[0], sizes[0]) if len(backbones) == 1 else (join(backbones, sizes), None)
     network = mvcnn(
         backbone,
         classes=classes,
-        resize=settings.resize,
+        resize=resize,
         pooling=settings.pooling,
         pool_at=settings.pool_at,
         dropout=settings.dropout,
@@ -49,7 +53,7 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
     except (RuntimeError, AssertionError, ValueError) as error:  # some take one size, some pool small maps away
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
-            f"{settings.backbone} takes no pictures of {size} pixels ({reason}). "
+            f"{backbone.name} takes no pictures of {size} pixels ({reason}). "
             f"It was trained on {backbone.size}: --set size={backbone.size} with "
             f"@imagenet, shapecnn render --size {backbone.size} to train."
         ) from None

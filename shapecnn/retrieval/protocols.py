@@ -6,7 +6,6 @@ of rows. Items are relevant if they bear the query's label; queries without any 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -41,8 +40,8 @@ class Retrieval:
 
     queries: those measured.  queries_skipped: those without any relevant item.  gallery: the length of a query's list.
     self_included: whether that holds the query.  ap_rule: what mAP is the mean of.  pr11: interpolated precision at
-    recall 0, 0.1 … 1.  shrec16: of that protocol only.  average_precisions: what mAP is the mean of, for each query in
-    order of rows; None for those skipped.  The others are explained in ``metrics``.
+    recall 0, 0.1 … 1.  shrec16: of that protocol only.  of_queries: what mAP and each other figure but pr11 is the mean
+    of, for each query in order of rows; None for those skipped.  The others are explained in ``metrics``.
     """
 
     protocol: str
@@ -61,12 +60,17 @@ class Retrieval:
     NDCG: float | None
     pr11: list[float] | None
     shrec16: Shrec16 | None
-    average_precisions: list[float | None]
+    of_queries: dict[str, list[float | None]]
+
+    @property
+    def average_precisions(self) -> list[float | None]:
+        """What mAP is the mean of, for each query in order of rows; None for those skipped."""
+        return self.of_queries["mAP"]
 
     def to_json(self) -> dict[str, Any]:
         """The figures, without those of each query."""
         figures = asdict(self)
-        del figures["average_precisions"]
+        del figures["of_queries"]
         return figures
 
 
@@ -162,9 +166,7 @@ def _measure(
             cut_scores.append(query_scores(ranks, counts, len(classes)))
         for name, metric in measured.items():
             scores[name].append(metric(ranks, counts))
-    average_precisions: list[float | None] = [None] * len(query_classes)
-    for row, value in zip(rows.tolist(), itertools.chain(*scores["mAP"]), strict=True):
-        average_precisions[row] = float(value)
+    values = {name: np.concatenate(parts) for name, parts in scores.items() if parts}
     return Retrieval(
         protocol=protocol,
         queries=len(rows),
@@ -173,6 +175,18 @@ def _measure(
         self_included=self_included,
         ap_rule=ap_rule,
         shrec16=average(np.concatenate(cut_scores), query_classes[rows]) if cut_lists else None,
-        average_precisions=average_precisions,
-        **{name: np.concatenate(parts).mean(axis=0).tolist() if parts else None for name, parts in scores.items()},
+        of_queries={
+            name: _spread(values.get(name, np.empty(0)), rows, len(query_classes))
+            for name in measured
+            if name != "pr11"
+        },
+        **{name: values[name].mean(axis=0).tolist() if name in values else None for name in measured},
     )
+
+
+def _spread(values: metrics.Scores, rows: NDArray[np.int64], count: int) -> list[float | None]:
+    """(Q,) values of some rows → a list of ``count``, None for the others."""
+    each = np.full(count, None, object)
+    each[rows] = values
+    spread: list[float | None] = each.tolist()
+    return spread

@@ -114,7 +114,7 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
             # A copy on the CPU, as it is stored: the network itself goes on in the layout it trains in.
             frozen = _Frozen(copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format), stop).eval()
             queue = conversion.Queue(*conversion.convert(frozen, first.shape), exact=not bits)
-            yield from (stored(torch.from_numpy(out)) for out in queue.map(itertools.chain([first], stream)))
+            yield from (stored(torch.from_numpy(out)) for (out,) in queue.map(itertools.chain([first], stream)))
 
     def by_torch(inputs: Iterable[Looks]) -> Iterator[NDArray[Any]]:
         network.eval()

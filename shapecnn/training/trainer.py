@@ -17,22 +17,29 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from shapecnn.calibration import Calibration
 from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, run_bytes
 from shapecnn.classification import classify
+from shapecnn.classifiers import Classifier
 from shapecnn.datasets import Artefacts, open_artefacts
 from shapecnn.errors import TrainingError, UsageError
+from shapecnn.evidence import Evidence
 from shapecnn.experiment import Experiment, GradientStage, LdaStage
+from shapecnn.gallery import Gallery
 from shapecnn.inference import Device, require_device
 from shapecnn.inputs import Input
 from shapecnn.networks.build import build_network, takes
+from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.retrieval.protocols import mvcnn
 from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover, require_room_for, sha256, write_atomic
 from shapecnn.subset import Subset
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations
+from shapecnn.training.calibration import calibrate
 from shapecnn.training.descent import Examples, descend, first_part, outputs
 from shapecnn.training.place import ORIGIN, describe_origin, require_place
 from shapecnn.training.resume import State, load_state, save_state
@@ -64,13 +71,15 @@ class Trained:
     """What a training led to.
 
     epochs: trained in all stages.  best_epoch: the one that was kept, counted from 1; None if none was trained by
-    epochs.  validation: of the run as it was saved; None if nothing was held out.  seconds: over all sittings.
+    epochs.  validation: of the run as it was saved; None if nothing was held out.  calibration: None if too little was.
+    seconds: over all sittings.
     """
 
     run: Path
     epochs: int
     best_epoch: int | None
     validation: Figures | None
+    calibration: Calibration | None
     seconds: float
 
 
@@ -164,7 +173,7 @@ class _Session:
         """All stages from where ``state`` stands, then the run."""
         clock, before = time.monotonic(), state.seconds
         if state.network is not None:
-            self.network.load_state_dict(state.network)
+            self.network.load(state.network)
         self._write(state)
         for number, stage in enumerate(self.experiment.stages):
             if number < state.stage:
@@ -181,15 +190,19 @@ class _Session:
             state.seconds = before + time.monotonic() - clock
             self._save(state)
         last = self.experiment.stages[-1]
-        figures = self._validate(last, self._activations(last), vote=True) if len(self.val_rows) else None
+        activations = self._activations(last)
+        gallery, calibration = self._trust(last, activations) if self.accelerator.is_main_process else (None, None)
+        temperature = calibration.temperature if calibration else 1.0
+        figures = self._validate(last, activations, vote=True, temperature=temperature)
         done = Trained(
             self.out,
             sum("epoch" in record for record in state.records),
             state.best_epoch,
             figures,
+            calibration,
             before + time.monotonic() - clock,
         )
-        self._publish(done, origin)
+        self._publish(done, origin, gallery)
         return done
 
     def _descend(
@@ -250,27 +263,18 @@ class _Session:
                 )
             epochs.close()
         if state.kept is not None:
-            self.network.load_state_dict(state.kept)
+            self.network.load(state.kept)
 
     def _discriminate(self, stage: LdaStage, activations: Activations) -> None:
-        """The classifier from the features of the train split."""
-        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+        """The space and its classifier from the features of the train split."""
+        _, features = self._outputs(stage, activations, self.train_rows, vote=True)
+        labels = self.labels[self.train_rows]
+        space, directions = analyse(features, labels, self.network.blocks, shrinkage=stage.shrinkage)
+        self.network.discriminate(space, stage.scale * directions)
 
-        _, features = outputs(
-            self.network, activations, self.train_rows, self.accelerator, self._start(stage), self.seen.turns
-        )
-        labels = self.labels.numpy()[self.train_rows]
-        analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(features.numpy(), labels)
-        weight, bias = (torch.from_numpy(a).float() / stage.temperature for a in (analysis.coef_, analysis.intercept_))
-        if len(weight) == 1:  # two classes, of which scikit-learn gives the difference
-            weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])
-        classifier = self.network.classifier
-        assert classifier is not None
-        with torch.no_grad():
-            classifier.weight.copy_(weight)
-            classifier.bias.copy_(bias)
-
-    def _validate(self, stage: AnyStage, activations: Activations, *, vote: bool = False) -> Figures | None:
+    def _validate(
+        self, stage: AnyStage, activations: Activations, *, vote: bool = False, temperature: float = 1.0
+    ) -> Figures | None:
         """Of the held-out shapes; turned grids vote only in the end, as they cost as much as the rest of an epoch.
 
         One process computes and tells the others: their batch statistics differ, and all have to stop together.
@@ -279,29 +283,43 @@ class _Session:
 
         if not len(self.val_rows):
             return None
-        told = [self._figures(stage, activations, vote) if self.accelerator.is_main_process else None]
+        told = [self._figures(stage, activations, vote, temperature) if self.accelerator.is_main_process else None]
         return cast("Figures", broadcast_object_list(told)[0])
 
-    def _figures(self, stage: AnyStage, activations: Activations, vote: bool) -> Figures:
-        logits, _ = outputs(
-            self.network,
-            activations,
-            self.val_rows,
-            self.accelerator,
-            self._start(stage),
-            self.seen.turns if vote else 1,
-        )
-        labels = self.labels[self.val_rows]
-        if not torch.isfinite(logits).all():
-            raise TrainingError(
-                f"Stage {stage.name} left weights that are no numbers. Lower the learning rate of the last stage that "
-                f"has one, or clip its gradients (clip: 1)."
-            )
+    def _figures(self, stage: AnyStage, activations: Activations, vote: bool, temperature: float) -> Figures:
+        logits, _ = self._outputs(stage, activations, self.val_rows, vote)
+        labels, logits = self.labels[self.val_rows], logits / temperature
         scores = logits.double().softmax(dim=1).float().numpy()
         names = [self.division.classes[code] for code in labels.tolist()]
         told = classify(names, scores, self.division.classes)
         loss = torch.nn.functional.cross_entropy(logits, labels).item()
         return Figures(len(names), loss, told.accuracy, told.mean_class_accuracy, mvcnn(scores, names).mAP)
+
+    def _trust(self, stage: AnyStage, activations: Activations) -> tuple[Gallery, Calibration | None]:
+        """What was trained on, and what the held-out shapes, of which none is there, tell of the scores."""
+        _, features = self._outputs(stage, activations, self.train_rows, vote=True)
+        train = self.division.train
+        gallery = Gallery.of([entry.id for entry in train], [str(entry.label) for entry in train], features.numpy())
+        if not len(self.val_rows):
+            return gallery, None
+        logits, features = self._outputs(stage, activations, self.val_rows, vote=True)
+        state = _copy(self.network)
+        known = Evidence(gallery, Classifier(state["classifier.weight"].numpy(), state["classifier.bias"].numpy()))
+        labels = self.labels[self.val_rows].numpy()
+        return gallery, calibrate(logits.double().numpy(), labels, known.familiarity(features.numpy()))
+
+    def _outputs(
+        self, stage: AnyStage, activations: Activations, rows: NDArray[np.int64], vote: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (N, C) and features (N, D) of some rows, after the parts that ``stage`` trains."""
+        turns = self.seen.turns if vote else 1
+        logits, features = outputs(self.network, activations, rows, self.accelerator, self._start(stage), turns)
+        if not torch.isfinite(logits).all():
+            raise TrainingError(
+                f"Stage {stage.name} left weights that are no numbers. Lower the learning rate of the last stage that "
+                f"has one, or clip its gradients (clip: 1)."
+            )
+        return logits, features
 
     def _start(self, stage: AnyStage) -> int:
         trained = stage if isinstance(stage, GradientStage) else self._last_trained()
@@ -345,9 +363,10 @@ class _Session:
             lines = [json.dumps(record, allow_nan=False) + "\n" for record in state.records]
             write_atomic(self.out / METRICS, "".join(lines).encode())
 
-    def _publish(self, done: Trained, origin: dict[str, Any]) -> None:
+    def _publish(self, done: Trained, origin: dict[str, Any], gallery: Gallery | None) -> None:
         if self.accelerator.is_main_process:
             summary = {**asdict(done), "run": None}
+            del summary["calibration"]  # kept by itself
             files = run_bytes(
                 self.experiment,
                 self.network,
@@ -355,6 +374,8 @@ class _Session:
                 self.seen,
                 _ids(self.division),
                 {"folder": str(self.artefacts.folder), **origin, "training": summary},
+                gallery,
+                done.calibration,
             )
             publish(self.out, files)
             shutil.rmtree(self.out / RESUME)
@@ -392,9 +413,11 @@ def _require_shapes(division: Division, stage: AnyStage) -> None:
 
 def _told_by(out: Path) -> Trained:
     """What a finished run says of its training."""
-    summary = read_json(out / MODEL)["data"]["training"]
+    described = read_json(out / MODEL)
+    summary, calibrated = described["data"]["training"], described.get("calibration")
     figures = Figures(**summary["validation"]) if summary["validation"] else None
-    return Trained(out, summary["epochs"], summary["best_epoch"], figures, summary["seconds"])
+    calibration = Calibration(**calibrated) if calibrated else None
+    return Trained(out, summary["epochs"], summary["best_epoch"], figures, calibration, summary["seconds"])
 
 
 def _ids(division: Division) -> dict[str, list[str]]:

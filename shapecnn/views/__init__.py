@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 
 from shapecnn.config import ViewSettings
 from shapecnn.mesh import Mesh
+from shapecnn.orientation import posed
 from shapecnn.views.cameras import COLUMNS, cameras
 from shapecnn.views.windows import windows
 
 
 def draw_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
-    """Pictures (views, size, size) uint8 of an upright, normalized mesh; see :func:`shapecnn.mesh.load_mesh`.
+    """Pictures (views, size, size) uint8 of a normalized mesh; see :func:`shapecnn.mesh.load_mesh`.
 
+    It is upright, or with orientation ``auto`` first turned to its own axes.
     Raises MissingLibraryError if the renderer asked for does not load.
     """
+    mesh = posed(mesh, settings.orientation)
     seen_from = cameras(settings.views)
     shown = windows(mesh.vertices, seen_from, settings.fit)
     if settings.renderer == "pyrender":
@@ -32,7 +35,7 @@ def draw_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
 
 
 def contact_sheet(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The views (V, S, S) side by side, row-major and without gaps: 4 columns × 3 rows, 5 × 4 or 10 × 8."""
+    """The views (V, S, S) side by side, row-major and without gaps: 4 columns × 3 rows, 5 × 4, 6 × 4 or 10 × 8."""
     columns = COLUMNS[len(pictures)]
     size = pictures.shape[1]
     grid = pictures.reshape(-1, columns, size, size)

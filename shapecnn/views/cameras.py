@@ -3,11 +3,13 @@
 Every camera looks at the origin from distance 1/sin 22.5° with a vertical field of view of 45°, so that the unit sphere
 just fits the square picture. Twelve views circle the upright shape (Su et al. 2015, ICCV, "Multi-view Convolutional
 Neural Networks for 3D Shape Recognition", section 3.1); twenty look from the vertices of a dodecahedron, eighty add
-four rolls to each, for shapes without a known up.
+four rolls to each, for shapes without a known up. Twenty-four are one camera under all rotations of the cube: whichever
+of a shape's three axes is taken for up, they give the same pictures, in another order.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,7 +21,7 @@ DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131
 FOCAL = float(1.0 / np.tan(FIELD_OF_VIEW / 2))  # of a picture plane that spans [-1, 1]
 ELEVATION = np.deg2rad(30.0)
 
-COLUMNS = {12: 4, 20: 5, 80: 10}
+COLUMNS = {12: 4, 20: 5, 24: 6, 80: 10}
 """Views per row of a contact sheet."""
 
 
@@ -34,11 +36,15 @@ class Cameras:
 
 @cache
 def cameras(views: int) -> Cameras:
-    """The 12, 20 or 80 cameras of a setting.
+    """The 12, 20, 24 or 80 cameras of a setting.
 
-    12: azimuth 30·i° at elevation 30°.  20: the vertices in the order of :func:`dodecahedron`. 80: view 4·v + r is
+    12: azimuth 30·i° at elevation 30°.  20: the vertices in the order of :func:`dodecahedron`.  24: the
+    first of the 12 turned by :func:`cube_rotations`.  80: view 4·v + r is
     vertex v with the picture rolled by 90·r° (the camera turns counter-clockwise about its line of sight).
     """
+    if views == 24:
+        first = cameras(12)
+        return Cameras(cube_rotations() @ first.eyes[0], first.axes[0] @ cube_rotations().swapaxes(1, 2))
     if views == 12:
         azimuths = np.deg2rad(30.0 * np.arange(12))
         directions = _directions(azimuths, ELEVATION)
@@ -65,6 +71,19 @@ def dodecahedron() -> NDArray[np.float64]:
     azimuth = np.arctan2(vertices[:, 1], vertices[:, 0]) % (2 * np.pi)
     order = np.lexsort((azimuth.round(9), -vertices[:, 2].round(9)))
     result: NDArray[np.float64] = vertices[order]
+    return result
+
+
+def cube_rotations() -> NDArray[np.float64]:
+    """The 24 rotations that turn a cube into itself, (24, 3, 3) float64: signed permutations, the identity first."""
+    signed = np.array(
+        [
+            np.diag(signs)[list(order)]
+            for order in itertools.permutations(range(3))
+            for signs in itertools.product((1.0, -1.0), repeat=3)
+        ]
+    )
+    result: NDArray[np.float64] = signed[np.linalg.det(signed) > 0]
     return result
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shapecnn.config import VoxelSettings
 from shapecnn.mesh import Mesh
+from shapecnn.orientation import posed
 from shapecnn.voxels.kernels import OUTSIDE, SURFACE, mark_outside, mark_surface
 
 # The mesh is fitted smaller than its cells by this fraction. To the kernel a face on the boundary of two
@@ -22,13 +23,14 @@ _CONTRACTION = 1e-6
 def voxelize(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
     """The mesh in ``rotations`` grids: bool (rotations, R, R, R), indexed [rotation, x, y, z] with z up.
 
-    In grid k the mesh is turned about z by 360°·k / rotations, counter-clockwise seen from +z, and fitted
+    With orientation ``auto`` the mesh is first turned to its own axes. In grid k it is turned about z by 360°·k / rotations, counter-clockwise seen from +z, and fitted
     anew: the centre of its bounding box is the centre of the grid, its longest extent is R − 2·padding
     cells. With fill ``surface`` the cells that the surface meets are set. With ``solid`` so are all that
     cannot be reached from outside across faces of cells that it does not meet: cavities are filled, also
     behind a hole narrower than a cell, but through one wider than two cells the outside reaches in.
     """
     R = settings.resolution
+    mesh = posed(mesh, settings.orientation)
     points = _centred(np.ascontiguousarray(mesh.vertices.T))  # turning far from the origin would cost digits
     grids = np.empty((settings.rotations, R, R, R), np.bool_)
     for k, grid in enumerate(grids):

@@ -153,3 +153,13 @@ finally:
             [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=True
         )
     assert done.stderr == f"Wrote {tmp_path / 'out' / 'report.html'}\n[]\n"
+
+
+def test_the_figures_without_copies_stand_beside_the_others(run: Path, grids: Path, command: Command) -> None:
+    answer = command("eval", run, "--data", grids, "--exclude-duplicates", "--json").json("eval")
+    without = answer["without_duplicates"]
+    assert (without["excluded"], without["count"]) == ([], 9)
+    assert all(without[task] == answer[task] for task in ("classification", "retrieval", "intervals"))
+    assert command("eval", run, "--data", grids, "--json").json("eval")["without_duplicates"] is None
+    done = command("eval", run, "--data", grids, "--exclude-duplicates")
+    assert "Without 0 copies: 9 shapes of test\n  accuracy" in done.stdout

@@ -67,13 +67,13 @@ def test_people_get_a_line_and_the_failures(meshes: Path, tmp_path: Path, comman
 
 def test_the_settings_of_a_model_can_be_set(meshes: Path, tmp_path: Path, command: Command) -> None:
     """A small network, so that its conversion takes a second."""
-    options = ["backbone=test_efficientnet", "weights=none", "views=20", "fit=view", "size=32", "pooling=mean"]
+    options = ["backbone=test_efficientnet", "weights=none", "views=20", "fit=view", "size=32", "pooling=max"]
     chosen = [word for option in options for word in ("--set", option)]
     done = command("index", meshes, tmp_path / "index", "--up", "y", "--workers", 1, *chosen)
     assert (done.status, done.stderr) == (0, "")
     index = open_index(tmp_path / "index")
     expected = {"backbone": "test_efficientnet", "weights": "none", "views": 20, "fit": "view", "size": 32}
-    assert {**index.origin.settings, **expected, "pooling": "mean", "up": "y"} == index.origin.settings
+    assert {**index.origin.settings, **expected, "pooling": "max", "up": "y"} == index.origin.settings
     assert index.features.shape == (2, 256)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import torch
 import trimesh
 
+from shapecnn.calibration import Calibration
 from shapecnn.config import settings_hash
 from shapecnn.storage import sha256
 from tests.cli.conftest import Command
@@ -109,14 +111,51 @@ def test_what_is_no_run_is_status_2(tmp_path: Path, command: Command, place: str
     assert f"There is no run at {tmp_path / place}" in done.json("error")["error"]["message"]
 
 
-@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "split.json"])
+@pytest.fixture(scope="module")
+def trusted_run(solids: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that has kept what it was trained on and calls most of what is new unknown, not to be changed."""
+    calibration = Calibration(20, 1.0, 1.0, 1.0, 0.1, 0.1, threshold=0.9999, rejected=0.05)
+    return write_run(tmp_path_factory.mktemp("trusted") / "run", solids, calibration=calibration, gallery=True)
+
+
+def test_evidence_and_what_is_unknown_in_json(
+    trusted_run: Path, views_run: Path, solids: Path, tmp_path: Path, command: Command
+) -> None:
+    torus = write(tmp_path / "torus.off", trimesh.creation.torus(0.9, 0.05))
+    words = [solids / "box/cube.off", torus, "--json"]
+    known, other = command("predict", trusted_run, *words, "--evidence", 2).json("predict")
+    assert (known["unknown"], other["unknown"]) == (False, True)
+    assert known["evidence"][0]["id"].startswith("box/")
+    assert known["evidence"][0]["label"] == "box"
+    assert [len(answer["evidence"]) for answer in (known, other)] == [2, 2]
+    assert known["familiarity"] >= known["threshold"] == other["threshold"] > other["familiarity"]
+    assert (other["label"], other["score"]) == tuple(other["top"][0].values())
+    assert len(command("predict", trusted_run, *words).json("predict")[0]["evidence"]) == 3
+    for answer in command("predict", views_run, *words).json("predict"):
+        assert {answer[key] for key in ("unknown", "familiarity", "threshold", "evidence")} == {None}
+
+
+def test_people_are_told_what_is_unknown_and_what_it_is_like(
+    trusted_run: Path, solids: Path, tmp_path: Path, command: Command
+) -> None:
+    cube, torus = solids / "box/cube.off", write(tmp_path / "torus.off", trimesh.creation.torus(0.9, 0.05))
+    known, like, other, also = command("predict", trusted_run, cube, torus, "--evidence", 1).stdout.splitlines()
+    assert known.split()[:2] == [str(cube), "box"]
+    assert re.fullmatch(r" +like box/\S+ \(box, 1\.00\)", like)
+    assert other.split()[:2] == [str(torus), "unknown"]
+    assert other.count("%") == 3  # of all classes, none of which stands for it
+    assert also.split()[0] == "like"
+    assert len(command("predict", trusted_run, cube, torus, "--evidence", 0).stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "split.json", "gallery.safetensors"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut short", "altered"])
 def test_a_damaged_run_is_refused_in_a_sentence(
-    views_run: Path, solids: Path, tmp_path: Path, command: Command, name: str, damage: str
+    trusted_run: Path, solids: Path, tmp_path: Path, command: Command, name: str, damage: str
 ) -> None:
     """Also where the engine of the sound run is kept, in which the weights would be found."""
-    assert command("predict", views_run, solids / "box/cube.off").status == 0
-    run = shutil.copytree(views_run, tmp_path / "run")
+    assert command("predict", trusted_run, solids / "box/cube.off").status == 0
+    run = shutil.copytree(trusted_run, tmp_path / "run")
     whole = (run / name).read_bytes()
     if damage == "missing":
         (run / name).unlink()
@@ -206,3 +245,10 @@ finally:
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)[0]["label"] == "box"
     assert done.stderr == "[] []\n"
+
+
+def test_an_orientation_the_run_was_not_trained_in_is_refused(views_run: Path, solids: Path, command: Command) -> None:
+    mesh = solids / "box" / "cube.off"
+    told = command("predict", views_run, mesh, "--orientation", "auto", "--device", "cpu")
+    assert told.status != 0
+    assert "--orientation upright, and not auto" in told.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,13 @@ import pytest
 import torch
 import trimesh
 from jsonschema import Draft202012Validator
+from PIL import Image
 
+from shapecnn.config import ViewSettings
 from shapecnn.index import update_index
+from shapecnn.mesh import load_mesh
 from shapecnn.models import open_model
+from shapecnn.views import draw_views
 from tests.cli.conftest import SCHEMAS, Command
 from tests.meshes import contents, write
 
@@ -169,6 +174,50 @@ def test_a_damaged_index_is_status_1(solids_index: Path, tmp_path: Path, command
     assert done.status == 1
     assert done.json("error")["error"]["kind"] == "stored-data"
     assert name in done.stderr
+
+
+@pytest.fixture
+def photograph(solids: Path, tmp_path: Path) -> Path:
+    """View 2 of a cone."""
+    picture = draw_views(load_mesh(solids / "round/cone.off"), ViewSettings())[2]
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_pictures_are_answered_behind_the_meshes(
+    solids: Path, solids_index: Path, photograph: Path, tmp_path: Path, command: Command
+) -> None:
+    page, cube = tmp_path / "answer.html", solids / "box/cube.off"
+    images = ["--image", photograph, "--image", tmp_path / "nowhere.png"]
+    done = command("query", solids_index, *images, cube, "-k", 2, "--json", "--html", page)
+    assert done.status == 1
+    mesh, picture, missing = done.json("query")
+    assert (mesh["query"], picture["query"], missing["path"]) == (
+        str(cube),
+        str(photograph),
+        str(tmp_path / "nowhere.png"),
+    )
+    assert missing["error"] == {"kind": "missing", "message": "there is no such file"}
+    assert mesh["results"][0].keys() == {"id", "path", "label", "score"}
+    assert picture["results"][0].keys() == {"id", "path", "label", "score", "view"}
+    assert picture["results"][0]["id"] == "round/cone.off"
+    source = page.read_text("utf-8")
+    assert source.count("<img ") == 1 + 2 + 1 + 2
+    assert f"view {picture['results'][0]['view']} of round/cone.off" in source
+
+
+def test_people_are_told_which_view_a_picture_matched(solids_index: Path, photograph: Path, command: Command) -> None:
+    done = command("query", solids_index, "--image", photograph, "-k", 1)
+    assert (done.status, done.stderr) == (0, "")
+    path, best = done.stdout.splitlines()
+    assert path == str(photograph)
+    assert re.fullmatch(r"   1  0\.\d{4}  round +round/cone.off  view \d+", best)
+
+
+def test_an_index_of_grids_takes_no_picture(run_index: Path, photograph: Path, command: Command) -> None:
+    done = command("query", run_index, "--image", photograph)
+    assert (done.status, done.stdout) == (2, "")
+    assert "sees grids and no pictures: --image needs an index made with @imagenet or a run on views." in done.stderr
 
 
 @pytest.mark.parametrize("options", [["-k", "0"], ["--up", "w"], ["--device", "tpu"], ["--html", "."], []])

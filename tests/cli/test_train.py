@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
+from shapecnn.calibration import Calibration
 from shapecnn.cli import console
 from tests.cli.conftest import SCHEMAS, Command
 from tests.evaluations import write_splits
@@ -23,7 +25,7 @@ CONFIG = {
     "stages": [stage("head", train_from="head"), {"kind": "lda", "name": "closed"}],
 }
 STEEP = ["--set", "stages.head.learning_rate=1e30", "--set", "stages.head.optimizer=sgd"]
-KEYS = {"schema_version", "run", "epochs", "best_epoch", "validation", "seconds"}
+KEYS = {"schema_version", "run", "epochs", "best_epoch", "validation", "calibration", "seconds"}
 
 
 @pytest.fixture
@@ -74,6 +76,17 @@ def test_people_get_a_line(config: Path, views: Path, tmp_path: Path, command: C
     (line,) = done.stdout.splitlines()
     assert line.startswith("2 epochs in ")
     assert line.endswith(f" of 5 shapes: {out}")
+    assert "The scores are not calibrated, and predict will call nothing unknown: that takes 20 shapes" in done.stderr
+
+
+def test_enough_shapes_held_out_calibrate_the_scores(config: Path, tmp_path: Path, command: Command) -> None:
+    data = write_artefacts(tmp_path / "views", VIEWS, collection(pictures, train=14, test=0))
+    words = ["train", config, "--data", data, "--set", "validation.folds=2"]
+    done = command(*words, "--out", tmp_path / "run")
+    assert "calibration error " in done.stdout
+    assert "not calibrated" not in done.stderr
+    answer = command(*words, "--out", tmp_path / "run", "--resume", "--json").json("train")
+    assert answer["calibration"]["shapes"] == answer["validation"]["count"] >= 20
 
 
 def test_options_reach_the_training(config: Path, views: Path, tmp_path: Path, command: Command) -> None:
@@ -165,15 +178,16 @@ ANSWER: dict[str, Any] = {
     "epochs": 2,
     "best_epoch": None,
     "validation": {"count": 1, "loss": 0.5, "accuracy": 1, "mean_class_accuracy": 1.0, "mAP": None},
+    "calibration": asdict(Calibration(20, 2.0, 1.0, 0.5, 0.2, 0.1, threshold=-0.5, rejected=0.05)),
     "seconds": 0.1,
 }
 
 
 def test_the_schema_takes_answers_and_nothing_else() -> None:
     validator = jsonschema.Draft202012Validator(json.loads((SCHEMAS / "train.json").read_text()))
-    for good in (ANSWER, {**ANSWER, "validation": None, "best_epoch": 3}):
+    for good in (ANSWER, {**ANSWER, "validation": None, "calibration": None, "best_epoch": 3}):
         validator.validate(good)
-    figures = ANSWER["validation"]
+    figures, calibrated = ANSWER["validation"], ANSWER["calibration"]
     for bad in (
         *({key: value for key, value in ANSWER.items() if key != gone} for gone in ANSWER),
         {**ANSWER, "more": 1},
@@ -183,5 +197,7 @@ def test_the_schema_takes_answers_and_nothing_else() -> None:
         {**ANSWER, "validation": {**figures, "accuracy": 1.1}},
         {**ANSWER, "validation": {**figures, "mAP": float("-1")}},
         {**ANSWER, "validation": {**figures, "count": 0}},
+        *({**ANSWER, "calibration": {k: v for k, v in calibrated.items() if k != gone}} for gone in calibrated),
+        {**ANSWER, "calibration": {**calibrated, "rejected": 0.06}},
     ):
         assert not validator.is_valid(bad), bad

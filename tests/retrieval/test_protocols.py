@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import log2
 
 import numpy as np
@@ -12,18 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from shapecnn.errors import ShapecnnError
 from shapecnn.retrieval import protocols
+from shapecnn.retrieval import shrec16 as shrec16_module
 from shapecnn.retrieval.protocols import Retrieval, mvcnn, shapenets, shrec16, train_gallery
-from tests.retrieval.cases import directions, hits, items, random
+from tests.retrieval.cases import directions, extremes, hits, items, random
 from tests.retrieval.test_metrics import (
     by_definition_auc,
     by_definition_dcg,
     by_definition_e,
     by_definition_pr11,
 )
+from tests.retrieval.test_shrec16 import evaluator
 
 Features = NDArray[np.float32]
 
@@ -183,6 +185,56 @@ def test_shapenets_and_shrec16_are_their_definition(case: tuple[Features, list[s
             assert getattr(turned, name) == pytest.approx(expected[name], abs=1e-9), name
 
 
+@settings(deadline=None, max_examples=50)
+@given(extremes(), items())
+def test_with_one_none_or_all_relevant_too(
+    case: tuple[Features, list[str]], others: tuple[Features, list[str]]
+) -> None:
+    features, labels = case
+    own = [hits(f, label, features, labels) for f, label in zip(*case, strict=True)]
+    left_out = [hits(f, label, features, labels, without=q) for q, (f, label) in enumerate(zip(*case, strict=True))]
+    check(mvcnn(features, labels), left_out)
+    check(train_gallery(*others, *case), [hits(f, label, *case) for f, label in zip(*others, strict=True)])
+    check(train_gallery(*case, *case), own)
+    check(shrec16(features, labels), own)
+    interpolated = shapenets(features[:, None], labels)
+    assert interpolated.mAP == pytest.approx(by_definition(own)["AUC"], abs=1e-9)
+    check(replace(interpolated, mAP=by_definition(own)["mAP"]), own)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.one_of(items(least=1), extremes()), st.integers(1, 12))
+def test_shrec16_averages_are_those_of_scikit_learn_and_the_evaluator(
+    case: tuple[Features, list[str]], cutoff: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shrec16_module, "CUTOFF", cutoff)
+        figures = shrec16(*case)
+    by_class: dict[str, list[list[float]]] = {}
+    for feature, label in zip(*case, strict=True):
+        list_ = hits(feature, label, *case)
+        scores = evaluator([int(hit) for hit in list_[:cutoff]], min(sum(list_), cutoff))
+        if sum(list_) <= cutoff:  # else what cannot be retrieved is not asked for, which scikit-learn does not know
+            retrieved = [rank < cutoff for rank in range(len(list_))]
+            known = precision_recall_fscore_support(list_, retrieved, average="binary", zero_division=0)[:3]
+            assert scores[:3] == pytest.approx(known, abs=1e-9)
+        by_class.setdefault(label, []).append(scores)
+    assert figures.shrec16 is not None
+    micro, macro = (list(asdict(averages).values()) for averages in (figures.shrec16.micro, figures.shrec16.macro))
+    assert micro == pytest.approx(np.concatenate(list(by_class.values())).mean(axis=0), abs=1e-9)
+    assert macro == pytest.approx(np.mean([np.mean(scores, axis=0) for scores in by_class.values()], axis=0), abs=1e-9)
+
+
+def test_figures_are_the_means_of_those_of_the_queries() -> None:
+    for figures in together(*random(20, 15)):
+        assert list(figures.of_queries) == ["mAP", "AUC", "NN", "FT", "ST", "E", "DCG", "NDCG"]
+        for name, each in figures.of_queries.items():
+            measured = [value for value in each if value is not None]
+            assert (len(measured), len(each)) == (figures.queries, figures.queries + figures.queries_skipped)
+            assert getattr(figures, name) == pytest.approx(np.mean(measured), abs=1e-12)
+            assert [value is None for value in each] == [value is None for value in figures.average_precisions]
+
+
 def test_perfect_and_worst_order() -> None:
     perfect = mvcnn(directions(0, 1, 90, 91), ["a", "a", "b", "b"])
     assert (perfect.mAP, perfect.NN) == (1, 1)
@@ -332,13 +384,13 @@ def test_labels_must_match() -> None:
 
 
 def test_average_precisions_are_those_of_the_queries() -> None:
-    features, labels = directions(0, 10, 50, 60, 90), ["a", "b", "a", "b", "alone"]
+    features, labels = directions(0, 90, 10, 50, 60), ["a", "alone", "b", "a", "b"]
     for figures in together(*random(20, 3)):
         precisions = [value for value in figures.average_precisions if value is not None]
         assert len(precisions) == figures.queries
         assert len(figures.average_precisions) == figures.queries + figures.queries_skipped
         assert np.mean(precisions) == pytest.approx(figures.mAP)
-        assert figures.to_json().keys() == asdict(figures).keys() - {"average_precisions"}
+        assert figures.to_json().keys() == asdict(figures).keys() - {"of_queries"}
     lists = [
         hits(f, label, features, labels, without=q) for q, (f, label) in enumerate(zip(features, labels, strict=True))
     ]

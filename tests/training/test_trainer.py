@@ -25,11 +25,14 @@ from shapecnn.checkpoint import config_bytes, open_run
 from shapecnn.config import VoxelSettings
 from shapecnn.datasets import open_artefacts
 from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingError, UsageError
+from shapecnn.evidence import Evidence
 from shapecnn.experiment import Experiment, ShapenetsSettings, Validation
+from shapecnn.networks.discriminant import analyse
 from shapecnn.storage import exclusive, sha256
 from shapecnn.subset import Subset
 from shapecnn.training import trainer
 from shapecnn.training.activations import Activations
+from shapecnn.training.calibration import fit_temperature
 from tests.meshes import contents
 from tests.training.data import (
     MVCNN,
@@ -47,7 +50,7 @@ from tests.training.data import (
     write_artefacts,
 )
 
-LDA = {"kind": "lda", "name": "closed", "temperature": 10.0}
+LDA = {"kind": "lda", "name": "closed"}
 NONE_HELD_OUT = {"folds": 0, "select": "last"}
 ONCE = experiment(stage(epochs=1, train_from="head"))
 CHECKED = {
@@ -110,7 +113,8 @@ def test_the_same_seed_trains_the_same_and_another_does_not(
     run(CHECKED[name], data[name], tmp_path / "again")
     again = left(tmp_path / "again")
     assert again == left(whole[name][0])
-    assert set(again) == {"config.yaml", "metrics.jsonl", "model.json", "model.safetensors", "split.json"}
+    files = {"config.yaml", "metrics.jsonl", "model.json", "model.safetensors", "split.json", "gallery.safetensors"}
+    assert set(again) == files
     run(CHECKED[name].model_copy(update={"seed": 1}), data[name], tmp_path / "other")
     assert left(tmp_path / "other")["model.safetensors"] != again["model.safetensors"]
 
@@ -312,6 +316,45 @@ def test_statistics_of_batches_that_overflow_are_told(views: Path, tmp_path: Pat
 # What is trained on, and what is kept
 
 
+def test_what_was_held_out_calibrates_and_what_was_trained_on_is_kept(tmp_path: Path) -> None:
+    data = write_artefacts(tmp_path / "views", VIEWS, collection(pictures, train=14, test=0))
+    checked = experiment(stage(epochs=2, train_from="block3"), LDA, validation={"folds": 2, "select": "last"})
+    done = run(checked, data, tmp_path / "run")
+    trained = open_run(tmp_path / "run")
+    gallery, calibration = trained.gallery(), trained.calibration
+    assert gallery is not None
+    assert calibration is not None
+    assert done.calibration == calibration
+    assert done.validation is not None
+    assert calibration.shapes == done.validation.count
+    assert set(gallery.ids) == trained.held_out["train"]
+    assert [f"{label}/train" for label in gallery.labels] == [str(Path(id).parent) for id in gallery.ids]
+    # As the run is when it is opened again.
+    artefacts = open_artefacts(data)
+    classifier = trained.classifier()
+    found = {}
+    with torch.inference_mode():
+        for name in ("train", "val"):
+            looks = [trained.input.read(artefacts, entry) for entry in trained.split(artefacts, name)]  # type: ignore[arg-type]
+            found[name] = trained.build()(torch.from_numpy(np.stack(looks)))[1].numpy()
+    assert gallery.features == pytest.approx(found["train"], abs=0.02 * float(np.abs(found["train"]).max()))
+    logits = classifier.logits(found["val"]).astype(np.float64)
+    codes = np.array([trained.classes.index(str(entry.label)) for entry in trained.split(artefacts, "val")])
+    assert calibration.temperature == pytest.approx(fit_temperature(logits, codes), rel=0.05)
+    familiarity = Evidence(gallery, classifier).familiarity(found["val"])
+    assert (familiarity < calibration.threshold - 0.01).mean() <= calibration.rejected <= 0.05
+    assert run(checked, data, tmp_path / "run", resume=True) == done
+
+
+def test_with_nothing_held_out_nothing_is_calibrated(views: Path, tmp_path: Path) -> None:
+    done = run(experiment(LDA, validation=NONE_HELD_OUT), views, tmp_path / "run")
+    trained = open_run(tmp_path / "run")
+    gallery = trained.gallery()
+    assert (done.calibration, trained.calibration) == (None, None)
+    assert gallery is not None
+    assert len(gallery.ids) == 15
+
+
 def test_the_test_split_is_never_read(views: Path, tmp_path: Path) -> None:
     data = shutil.copytree(views, tmp_path / "data")
     for path in data.rglob("test/*.png"):
@@ -362,7 +405,7 @@ def test_the_best_epoch_is_kept(views: Path, tmp_path: Path, monkeypatch: pytest
     told = iter([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.7, 0.85), (0.6, 0.1), (0.9, 0.1)])
     weights = []
 
-    def figures(session: Any, *_: object, vote: bool = False) -> trainer.Figures:
+    def figures(session: Any, *_: object, vote: bool = False, **__: object) -> trainer.Figures:
         if vote:
             weights.append(session.network.classifier.weight.detach().clone())
             return trainer.Figures(3, 0.8, 0.7, 0.7, None)
@@ -379,17 +422,17 @@ def test_the_best_epoch_is_kept(views: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_validation_is_never_augmented(views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: set[int] = set()
-    validated: set[int] = set()
+    plain: set[int] = set()
     batch = Activations.batch
 
     def noted(self: Activations, rows: Any, changes: Any = None, looks: Any = None) -> Any:
         assert changes is None or any(change.flip or any(change.shift) for change in changes) or len(changes) < 6
-        (validated if changes is None else trained).update(rows.tolist())
+        (plain if changes is None else trained).update(rows.tolist())
         return batch(self, rows, changes, looks)
 
     monkeypatch.setattr(Activations, "batch", noted)
     run(experiment(stage(augment={"flip": True, "shift": 3}, batch=12)), views, tmp_path / "run")
-    assert (trained, validated) == ({*range(12)}, {12, 13, 14})
+    assert (trained, plain) == ({*range(12)}, {*range(15)})  # in the end what was trained on is seen as it is, too
 
 
 def test_grids_are_trained_on_once_and_vote_in_the_end(
@@ -422,28 +465,24 @@ def test_the_figures_are_those_of_the_run_as_it_was_saved(grids: Path, tmp_path:
     assert done.validation.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-4)
 
 
-def test_discriminant_analysis_is_that_of_scikit_learn(views: Path, tmp_path: Path) -> None:
-    """Also of two classes, of which it gives but the difference."""
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
+def test_the_closed_form_is_that_of_the_features_of_train(views: Path, tmp_path: Path) -> None:
+    """Also of two classes, whose space has one axis."""
     shapes = {name: looks for name, looks in collection(pictures).items() if not name.startswith("slab")}
     for number, folder in enumerate([views, write_artefacts(tmp_path / "two", VIEWS, shapes)]):
         out = tmp_path / str(number)
-        run(experiment({**LDA, "temperature": 3.0}), folder, out)
+        run(experiment({**LDA, "shrinkage": 0.5, "scale": 7.0}), folder, out)
         saved, artefacts = open_run(out), open_artefacts(folder)
         network = saved.build()
         entries = [*saved.split(artefacts, "train"), *artefacts.select("test")]
         with torch.inference_mode():
             looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
-            logits, features = network(torch.from_numpy(looks))
+            logits, _ = network(torch.from_numpy(looks))
+            network.discriminant = None
+            raw = network.embed(network.pool(network.stem(torch.from_numpy(looks))))
         count = len(saved.held_out["train"])
-        analysis = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        analysis.fit(features[:count].numpy(), [str(entry.label) for entry in entries[:count]])
-        decided = analysis.decision_function(features.numpy()) / 3
-        if decided.ndim == 1:
-            np.testing.assert_allclose(logits[:, 1] - logits[:, 0], decided, rtol=1e-2, atol=1e-2)
-        else:
-            np.testing.assert_allclose(logits, decided, rtol=1e-2, atol=1e-2)
+        labels = torch.tensor([saved.classes.index(str(entry.label)) for entry in entries[:count]])
+        space, directions = analyse(raw[:count], labels, network.blocks, shrinkage=0.5)
+        np.testing.assert_allclose(logits, 7 * space(raw) @ directions.T, atol=0.15)  # trained on features of 8 bits
 
 
 def test_tensorboard_gets_its_events(views: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shapecnn.views.cameras import COLUMNS, DISTANCE, cameras, dodecahedron
+from shapecnn.views.cameras import COLUMNS, DISTANCE, cameras, cube_rotations, dodecahedron
 
 
 def test_twelve_eyes_stand_where_the_contract_says() -> None:
@@ -51,3 +51,16 @@ def test_eighty_views_are_four_rolls_of_each_vertex() -> None:
     np.testing.assert_allclose(eighty.axes[::4], twenty.axes)
     np.testing.assert_allclose(eighty.axes[1::4, 0], twenty.axes[:, 1])  # right has become up: counter-clockwise
     np.testing.assert_allclose(eighty.axes[2::4, :2], -twenty.axes[:, :2])
+
+
+def test_24_views_are_one_camera_under_all_rotations_of_the_cube() -> None:
+    rotations = cube_rotations()
+    assert len({tuple(each.ravel()) for each in rotations}) == 24
+    np.testing.assert_allclose(np.linalg.det(rotations), 1)
+    one, all_sides = cameras(12), cameras(24)
+    np.testing.assert_array_equal(all_sides.eyes[0], one.eyes[0])
+    for rotation in rotations:  # turned cameras are the same ones, rolls included
+        turned = np.concatenate([(all_sides.eyes @ rotation.T)[:, None], all_sides.axes @ rotation.T], axis=1)
+        seen = np.concatenate([all_sides.eyes[:, None], all_sides.axes], axis=1)
+        apart = np.abs(turned[:, None] - seen[None]).max(axis=(2, 3))
+        assert apart.min(axis=1).max() < 1e-12

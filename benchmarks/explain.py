@@ -1,0 +1,138 @@
+"""Whether explanations are faithful: what is said to have spoken for the class is taken away, and the score must fall.
+
+    shapecnn render psb.zip views/ --up y && shapecnn train mvcnn-psb --data views/ --out run/
+    python benchmarks/explain.py --run run/ --data views/ --json results/explain.json
+
+Pixels are blanked, or cells emptied, in blocks, the same for all orders: by ``explain``'s heat, by the plain gradient
+(the saliency of the MVCNN paper), by chance. Views are left out by ``explain``'s shares, by the norm of their gradient
+(as the paper ranks them), by chance. Shapes: held out of the training, evenly spread over the classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from measure import arguments, save, table, use_cores
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shapecnn.calibration import probabilities
+from shapecnn.datasets import open_artefacts
+from shapecnn.explain import evidence
+from shapecnn.inference import open_engine
+from shapecnn.models import open_model
+from shapecnn.networks.network import ShapeNetwork
+
+FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the blocks that are not empty
+LEFT_OUT = (1, 2, 3, 4, 6, 8)
+CHANCE = 3  # random orders of each shape
+BLOCK = {"views": 16, "voxels": 3}
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", run="run", shapes=40)
+    use_cores(2)
+    model, artefacts = open_model(options.run), open_artefacts(options.data)
+    network, engine = model.build().requires_grad_(False), open_engine(model, "cpu")
+    blank, block = (255, BLOCK["views"]) if model.input.kind == "views" else (0, BLOCK["voxels"])
+    entries = model.split(artefacts, "val")
+    entries = entries[:: max(1, len(entries) // options.shapes)][: options.shapes]
+    random = np.random.default_rng(0)
+    pixels: dict[str, list[list[float]]] = {}
+    views: dict[str, list[list[float]]] = {}
+    incomplete = 0.0
+    for entry in entries:
+        looks = model.input.read(artefacts, entry)
+        seen = torch.from_numpy(np.ascontiguousarray(looks))
+        activations = network.stem(seen[None])
+        logits = network.head(network.pool(activations))[0][0]
+        best = int(logits.argmax())
+        direction = torch.eye(len(model.classes))[best] - 1 / len(model.classes)
+        found = evidence(network, seen, torch.full_like(seen[:1], blank), direction)
+        incomplete = max(incomplete, abs(float(found.contributions.sum()) + found.rest - found.logit))
+        size, norms = gradient(network, seen, direction)
+        filled = blocks((looks != blank).astype(np.float32), block) > 0
+        orders = {"explain": blocks(found.heat, block), "gradient": blocks(size, block)}
+        orders |= {f"chance{i}": random.random(filled.shape) for i in range(CHANCE)}
+        for name, order in orders.items():
+            ranking = np.argsort(-np.where(filled, order, -np.inf), axis=None, kind="stable")
+            for fraction in FRACTIONS:
+                taken = ranking[: round(fraction * int(filled.sum()))]
+                engine.start((name, fraction), without(looks, filled.shape, taken, block, blank))
+        engine.start("whole", looks)
+        engine.wait()
+        scores = {key: float(output.scores[best]) for key, output in engine.finished() if output.scores is not None}
+        for name in orders:
+            pixels.setdefault(name, []).append([scores[name, f] / scores["whole"] for f in FRACTIONS])
+
+        score = partial(share_of_class, network, activations, best)
+        rankings = {"explain": found.contributions, "gradient": norms}
+        rankings |= {f"chance{i}": random.random(len(looks)) for i in range(CHANCE)}
+        for name, order in rankings.items():
+            ranking = np.argsort(-order, kind="stable")
+            kept = [score(ranking[count:]) for count in LEFT_OUT if count < len(looks)]
+            views.setdefault(name, []).append([value / score(np.arange(len(looks))) for value in kept])
+    figures: dict[str, Any] = {
+        "run": model.to_json(),
+        "shapes": len(entries),
+        "block": block,
+        "largest_gap_of_contributions": incomplete,
+        "score_left_when_blocks_are_blanked": {"fractions": FRACTIONS, **summary(pixels)},
+        "score_left_when_views_are_left_out": {"views": [c for c in LEFT_OUT if c < len(looks)], **summary(views)},
+    }
+    for title, of, curves in (("blocks", FRACTIONS, summary(pixels)), ("views", LEFT_OUT, summary(views))):
+        rows = [[name, *(f"{v:.3f}" for v in c["curve"]), f"{c['mean']:.3f}"] for name, c in curves.items()]
+        print(table([title, *of[: len(rows[0]) - 2], "mean"], rows))
+    print(f"largest gap of contributions: {incomplete:.1e} logits; {len(entries)} shapes")
+    save(options.json, figures, [options.data / "settings.json", options.data / "manifest.parquet"])
+
+
+def gradient(network: ShapeNetwork, looks: Tensor, direction: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Size of the gradient at every pixel or cell, like the looks, and its norm in each look (V,)."""
+    encoded = network.encode(looks).requires_grad_()
+    x = encoded
+    for part in network.parts.values():
+        x = part(x)
+    (network.head(network.pool(x[None]))[0][0] @ direction).backward()
+    assert encoded.grad is not None
+    size = encoded.grad.norm(dim=1).numpy()
+    return size, encoded.grad.flatten(1).norm(dim=1).numpy()
+
+
+def blocks(values: NDArray[Any], side: int) -> NDArray[Any]:
+    """(V, S, ...) → (V, S / side, ...): the sum in each block."""
+    split = [n for size in values.shape[1:] for n in (size // side, side)]
+    return values.reshape(len(values), *split).sum(axis=tuple(range(2, 2 * values.ndim - 1, 2)))
+
+
+def without(looks: NDArray[Any], shape: tuple[int, ...], taken: NDArray[Any], side: int, blank: int) -> NDArray[Any]:
+    """The looks with some blocks blanked, given by their flat indices."""
+    mask = np.zeros(int(np.prod(shape)), bool)
+    mask[taken] = True
+    mask = mask.reshape(shape)
+    for axis in range(1, mask.ndim):
+        mask = mask.repeat(side, axis)
+    return np.where(mask, np.uint8(blank), looks)
+
+
+def share_of_class(network: ShapeNetwork, activations: Tensor, label: int, kept: NDArray[Any]) -> float:
+    """Probability of a class by some of the looks alone."""
+    logits = network.head(network.pool(activations[:, torch.from_numpy(kept)]))[0][0]
+    return float(probabilities(logits.numpy())[label])
+
+
+def summary(curves: dict[str, list[list[float]]]) -> dict[str, Any]:
+    """Mean over the shapes, and over the random orders; the score of the whole shape is 1."""
+    merged: dict[str, list[list[float]]] = {}
+    for name, rows in curves.items():
+        merged.setdefault(name.rstrip("0123456789"), []).extend(rows)
+    mean: Callable[[Any], NDArray[Any]] = partial(np.mean, axis=0)
+    return {name: {"curve": mean(rows).tolist(), "mean": float(np.mean(rows))} for name, rows in merged.items()}
+
+
+if __name__ == "__main__":
+    main()

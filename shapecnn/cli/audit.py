@@ -1,0 +1,145 @@
+"""``shapecnn audit``: what is there twice?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.console import emit, progress_bar, say
+from shapecnn.cli.options import batch_options, device_option, seed_accepted, set_option
+
+if TYPE_CHECKING:
+    from shapecnn.artefacts import Entry
+    from shapecnn.audit import Audit
+    from shapecnn.config import Up
+    from shapecnn.inference import Device
+    from shapecnn.inputs import Looks
+
+_SHOWN = 10  # groups listed for people
+_PICTURE = 96  # pixels of a view of a mesh
+
+
+@click.command("audit")
+@click.argument("data", type=click.Path(exists=True, path_type=Path))
+@click.option("--model", "model_name", metavar="RUN|@imagenet",
+              help="Also compare what this model says of artefacts.")  # fmt: skip
+@click.option("--threshold", type=float, default=0.98, show_default=True,
+              help="The cosine from which on two features are taken for the same shape.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Also write audit.json, audit.csv, and audit.html with pictures.")  # fmt: skip
+@set_option
+@device_option
+@batch_options
+@seed_accepted
+def command(
+    data: Path,
+    model_name: str | None,
+    threshold: float,
+    out: Path | None,
+    assignments: tuple[str, ...],
+    device: Device,
+    up: Up,
+    workers: int | None,
+    timeout: float,
+    skip_errors: bool,
+    as_json: bool,
+) -> None:
+    """Find copies in DATA, artefacts or a collection of meshes: across splits, with different labels, or just twice.
+
+    Copies are told by content (the same bytes), by geometry (the same shape, renumbered, moved, scaled, turned or
+    mirrored) and, with --model, by what a network sees in them.
+
+    \b
+    Examples:
+      shapecnn audit views/ --out report/
+      shapecnn audit views/ --model my-run --json
+      shapecnn audit meshes/ --up y
+    """
+    from shapecnn.artefacts import MANIFEST, SETTINGS
+    from shapecnn.audit import audit_artefacts, audit_collection, require_threshold
+    from shapecnn.storage import published, require_room_for
+
+    require_threshold(threshold)
+    if out is not None:
+        require_room_for("audit.json", out)
+    if any(published(data, name).exists() for name in (SETTINGS, MANIFEST)):
+        from shapecnn.config import parse_assignments
+        from shapecnn.datasets import open_artefacts
+        from shapecnn.inputs import Input
+        from shapecnn.models import open_model
+
+        model = None if model_name is None else open_model(model_name, parse_assignments(assignments))
+        artefacts = open_artefacts(data)
+        audit = audit_artefacts(
+            artefacts, bar=progress_bar, model=model, threshold=threshold, device=device, workers=workers
+        )
+        read: Callable[[Entry], Looks | None] = partial(Input.of(artefacts.settings).read, artefacts)
+        failed = 0  # that was told when they were made
+    else:
+        if model_name is not None:
+            raise click.UsageError("--model compares artefacts: make those first, with shapecnn render or voxelize.")
+        audit = audit_collection(data, bar=progress_bar, up=up, workers=workers, timeout=timeout)
+        read = _reader(data, up)
+        failed = len(audit.failed)
+    if out is not None:
+        from shapecnn.report.audit import write_audit
+
+        write_audit(out, audit, read)
+        say(f"Wrote {out / 'audit.html'}")
+    emit(audit.to_json(), as_json, _text(audit))
+    if failed and not skip_errors:
+        click.get_current_context().exit(1)
+
+
+def _reader(collection: Path, up: Up) -> Callable[[Entry], Looks | None]:
+    """Draws the meshes of a collection, small, one by one; None for one that is no longer as it was."""
+    from shapecnn.collection import content_hash, list_shapes
+    from shapecnn.config import ViewSettings
+    from shapecnn.errors import ShapecnnError
+    from shapecnn.prepare import load_shape
+    from shapecnn.views import draw_views
+
+    settings = ViewSettings(size=_PICTURE, up=up)
+    shapes = {shape.id: shape for shape in list_shapes(collection)}
+
+    def read(entry: Entry) -> Looks | None:
+        try:
+            shape = shapes[entry.id]
+            data = shape.read()
+            if content_hash(shape, data) != entry.sha256:
+                return None
+            return draw_views(load_shape(shape, data, settings), settings)
+        except (KeyError, ShapecnnError):
+            return None
+
+    return read
+
+
+def _text(audit: Audit) -> str:
+    """A short summary for people."""
+    lines = [f"{audit.data}: {len(audit.entries)} shapes, seen as {audit.kind}"]
+    lines.append("  copies by    groups  shapes  redundant  across splits  with different labels")
+    for kind, level in audit.levels.items():
+        lines.append(
+            f"  {kind:10}{level.groups:9}{level.shapes:8}{level.redundant:11}{level.leaks:15}{level.conflicts:23}"
+        )
+    if audit.features is not None:
+        near = ", ".join(f"{count} at {mark}" for mark, count in audit.features.near)
+        lines.append(f"  by {audit.features.feature} of {audit.features.model}, shapes with another as near: {near}")
+    if audit.failed:
+        lines.append(f"  {len(audit.failed)} could not be used, such as {audit.failed[0].id}: {audit.failed[0].error}")
+    if audit.empty:
+        lines.append(f"  {len(audit.empty)} with blank pictures or empty grids, such as {audit.empty[0].entry.id}")
+    flagged = [group for group in audit.groups if group.leak or group.conflict]
+    for group in flagged[:_SHOWN]:
+        flags = [name for name, flag in (("across splits", group.leak), ("different labels", group.conflict)) if flag]
+        ids = [member.entry.id for member in group.members]
+        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+        lines.append(f"  {' and '.join(flags)} ({group.kind}): {', '.join(ids[:3])}{more}")
+    if len(flagged) > _SHOWN:
+        lines.append(f"  … and {len(flagged) - _SHOWN} more groups across splits or with different labels")
+    return "\n".join(lines)

@@ -1,0 +1,86 @@
+"""``shapecnn compare``: which model is better?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.console import emit, progress_bar, say
+from shapecnn.cli.options import device_option, json_option, set_option, workers_accepted
+
+if TYPE_CHECKING:
+    from shapecnn.evaluation import Protocol
+    from shapecnn.inference import Device
+    from shapecnn.models import Split
+    from shapecnn.outputs import FeatureName
+
+
+@click.command("compare")
+@click.argument("models", metavar="RUN|@imagenet[:FEATURE]...", nargs=-1, required=True)
+@click.option("--data", required=True, multiple=True, type=click.Path(path_type=Path), metavar="DIR",
+              help="A folder made by render, voxelize or data import; several for models that see different things: "
+              "each takes the first made with its settings.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Where comparison.json, .csv and .md, pr.svg, pr.png and report.html go.")  # fmt: skip
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
+              help="Which shapes; train and val are what the RUNs were trained with, the same for all.")  # fmt: skip
+@click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16"]), default="mvcnn",
+              show_default=True, help="Who queries what in retrieval.")  # fmt: skip
+@click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
+              show_default=True, help="What retrieval compares, of models that name none themselves.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="That of the 95 % intervals and of the tests.")  # fmt: skip
+@set_option
+@device_option
+@json_option
+@workers_accepted
+def command(
+    models: tuple[str, ...],
+    data: tuple[Path, ...],
+    out: Path,
+    split: Split,
+    protocol: Protocol,
+    feature: FeatureName,
+    seed: int,
+    assignments: tuple[str, ...],
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Measure models on the shapes that all of them have, and say which is better beyond chance.
+
+    A model may stand there more than once, by different features: RUN RUN:scores RUN:metric.
+
+    \b
+    Examples:
+      shapecnn compare my-run @imagenet --data views/ --out comparison/
+      shapecnn compare views-run voxels-run voxels-run:scores --data views/ --data grids/ --out comparison/
+    """
+    from shapecnn.compare import compare
+    from shapecnn.config import parse_assignments
+    from shapecnn.contenders import choose
+    from shapecnn.datasets import open_artefacts
+    from shapecnn.report.comparison import text, write_comparison
+    from shapecnn.storage import require_room_for
+
+    require_room_for("comparison.json", out)
+    contenders = choose(
+        models,
+        [open_artefacts(folder) for folder in data],
+        split,
+        protocol=protocol,
+        feature=feature,
+        assignments=parse_assignments(assignments),
+    )
+    comparison = compare(
+        contenders,
+        split,
+        protocol=protocol,
+        device=device,
+        seed=seed,
+        bar=lambda name: progress_bar(f"Measuring {name}"),
+    )
+    write_comparison(out, comparison)
+    say(f"Wrote {out / 'report.html'}")
+    emit(comparison.to_json(), as_json, text(comparison))

@@ -1,0 +1,114 @@
+"""``shapecnn explain``: why is this mesh what it is told to be?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from shapecnn.cli.answers import failure_json, note_drawing
+from shapecnn.cli.batch import report_failures
+from shapecnn.cli.console import SCHEMA_VERSION, emit, say
+from shapecnn.cli.options import (
+    device_option,
+    json_option,
+    seed_accepted,
+    skip_errors_option,
+    up_option,
+    workers_accepted,
+)
+from shapecnn.errors import MeshError
+
+if TYPE_CHECKING:
+    from shapecnn.config import Up
+    from shapecnn.explain import Explanation
+    from shapecnn.inference import Device
+
+SHOWN = 3  # views told of on a terminal
+
+
+@click.command("explain")
+@click.argument("run")
+@click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write pictures and bars to one HTML file."
+)
+@click.option("--class", "asked", metavar="LABEL", help="Compare the most probable class with this one: why not LABEL?")
+@device_option
+@up_option
+@skip_errors_option
+@json_option
+@workers_accepted
+@seed_accepted
+def command(
+    run: str,
+    meshes: tuple[str, ...],
+    out: Path | None,
+    asked: str | None,
+    device: Device,
+    up: Up,
+    skip_errors: bool,
+    as_json: bool,
+) -> None:
+    """Say which views of each MESH, and which pixels or cells, spoke for the class that the network in RUN gives it.
+
+    \b
+    Example:
+      shapecnn explain my-run chair.obj --class table --out why.html
+    """
+    from shapecnn.explain import explain
+    from shapecnn.models import open_model
+
+    model = open_model(run)
+    note_drawing(model)
+    explanations = explain(model, meshes, asked=asked, up=up, device=device)
+    if out is not None:
+        from shapecnn.report.explanation import explanation_page
+        from shapecnn.storage import write_atomic
+
+        write_atomic(out, explanation_page(meshes, explanations, model.name).encode())
+        say(f"Wrote {out}")
+    pairs = list(zip(meshes, explanations, strict=True))
+    text = "\n".join(_line(explained) for explained in explanations if not isinstance(explained, MeshError))
+    emit([_json(path, explained, out) for path, explained in pairs], as_json, text or None)
+    report_failures([(path, str(error)) for path, error in pairs if isinstance(error, MeshError)], skip_errors)
+
+
+def _json(path: str, explained: Explanation | MeshError, page: Path | None) -> dict[str, object]:
+    if isinstance(explained, MeshError):
+        return failure_json(path, explained)
+    label, score = explained.ranked[0]
+    evidence = explained.why_not or explained.evidence
+    elevations = explained.elevations
+    views = [
+        {
+            "view": number,
+            "azimuth": float(azimuth),
+            "elevation": None if elevations is None else float(elevations[number]),
+            "share": round(float(evidence.shares[number]), 6),
+            "contribution": round(float(evidence.contributions[number]), 6),
+        }
+        for number, azimuth in enumerate(explained.azimuths)
+    ]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "path": path,
+        "label": label,
+        "score": round(score, 6),
+        "class": explained.asked or label,
+        "views": views,
+        "page": None if page is None else str(page),
+    }
+
+
+def _line(explained: Explanation) -> str:
+    """Path, class, probability, and the views that gave most to it."""
+    label, score = explained.ranked[0]
+    evidence = explained.why_not or explained.evidence
+    most = np.argsort(-evidence.shares, kind="stable")[:SHOWN]
+    told = ", ".join(f"{number} ({evidence.shares[number]:.0%})" for number in most if evidence.shares[number] > 0)
+    looks = "rotations" if explained.elevations is None else "views"
+    against = f" and not {explained.asked}" if explained.asked else ""
+    return f"{explained.path}  {label} {score:.1%}{against}  {looks} that spoke for it: {told or 'none'}"

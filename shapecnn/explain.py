@@ -1,0 +1,235 @@
+"""Which looks at a shape, and which of their pixels or cells, spoke for a class.
+
+Su, Maji, Kalogerakis, Learned-Miller (ICCV 2015), section 4.4, follow the gradient of a class score back through view
+pooling to all views. So does this, with Captum, at two seams that every network has: where looks are pooled, and
+between its parts. What is followed is a difference of logits, which is what classes are told apart by: a constant
+added to all of them changes no probability.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.calibration import probabilities
+from shapecnn.config import Up
+from shapecnn.errors import MeshError, UsageError
+from shapecnn.inference import Device, require_device, runs_on_cuda
+from shapecnn.inputs import Looks
+from shapecnn.mesh import load_mesh
+from shapecnn.models import Model
+from shapecnn.views.cameras import cameras
+from shapecnn.views.raster import BACKGROUND
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from shapecnn.networks.network import ShapeNetwork
+
+Floats = NDArray[np.float32]
+
+STEPS = 8  # of the integral, from the activations of nothing to those of the shape
+HEAD_STEPS = 64  # of that over what comes after pooling, which costs little
+FINE = 12  # cells along one side of a map that still tells one part of a shape from another
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the V looks at a shape say for a class.
+
+    contributions: (V,), logits.  rest: logits of a look at nothing.  logit: their sum, by which the class is ahead.
+    heat: (V, ...) like the looks, from −1 to 1: positive where pixels or cells spoke for the class, negative where they
+    spoke against it; the largest size is 1.
+    """
+
+    contributions: Floats
+    rest: float
+    logit: float
+    heat: Floats
+
+    @property
+    def shares(self) -> Floats:
+        """(V,), from 0 to 1: of what the looks that speak for the class give. They sum to 1, or to 0 if none does."""
+        gain = np.maximum(self.contributions, 0)
+        return np.asarray(gain / max(float(gain.sum()), np.finfo(np.float32).tiny), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a mesh file was told to be of a class, or not of another.
+
+    looks: what the network saw, (V, ...) uint8.  azimuths: (V,) degrees, of the cameras, or by which a grid is turned.
+    elevations: (V,) degrees; None for grids.  scores: (C,) probabilities.  evidence: for the most probable class,
+    rather than the mean of all.  asked: another class.  why_not: the evidence for the most probable rather than that.
+    """
+
+    path: str
+    looks: Looks
+    azimuths: NDArray[np.float64]
+    elevations: NDArray[np.float64] | None
+    classes: tuple[str, ...]
+    scores: Floats
+    evidence: Evidence
+    asked: str | None
+    why_not: Evidence | None
+
+    @property
+    def ranked(self) -> list[tuple[str, float]]:
+        """All classes with their probabilities, the most probable first."""
+        return [(self.classes[place], float(self.scores[place])) for place in np.argsort(-self.scores, kind="stable")]
+
+
+def explain(
+    model: Model, paths: Sequence[str], *, asked: str | None = None, up: Up = "z", device: Device = "auto"
+) -> list[Explanation | MeshError]:
+    """An explanation of each mesh file, in the order given; of one that cannot be used, the error.
+
+    asked: a class that the most probable one is compared with.  Raises UsageError if the model does not have it, has no
+    classes, or CUDA is asked for and absent; StoredDataError if the model is damaged.
+    """
+    if not model.classes:
+        raise UsageError(f"{model.name} has no classes to explain. To train a run that has: shapecnn train CONFIG")
+    if asked is not None and asked not in model.classes:
+        close = difflib.get_close_matches(asked, model.classes, n=3) or model.classes
+        raise UsageError(f"--class {asked}: {model.name} does not know this class, but {', '.join(close)}.")
+    require_device(device)
+    network: ShapeNetwork | None = None
+    found: list[Explanation | MeshError] = []
+    for path in paths:
+        try:
+            looks = model.input.draw(load_mesh(Path(path), up))
+        except MeshError as error:
+            found.append(error)
+            continue
+        network = network or model.build().requires_grad_(False).to("cuda" if runs_on_cuda(device) else "cpu")
+        found.append(_explain(network, model, path, looks, asked))
+    return found
+
+
+def _explain(network: ShapeNetwork, model: Model, path: str, looks: Looks, asked: str | None) -> Explanation:
+    import torch
+
+    device = next(network.parameters()).device
+    seen = torch.from_numpy(np.ascontiguousarray(looks)).to(device)
+    nothing = torch.full_like(seen[:1], BACKGROUND if model.input.kind == "views" else 0)
+    with torch.no_grad():
+        logits = network(seen[None])[0][0].cpu().numpy()
+    temperature = model.calibration.temperature if model.calibration else 1.0
+    best = int(logits.argmax())
+    count = len(model.classes)
+    one_hot = torch.eye(count, device=device)
+    other = None if asked is None or asked == model.classes[best] else model.classes.index(asked)
+    return Explanation(
+        path,
+        looks,
+        *_places(model, len(looks)),
+        model.classes,
+        probabilities(logits, temperature).astype(np.float32),
+        evidence(network, seen, nothing, one_hot[best] - 1 / count),
+        None if other is None else asked,
+        None if other is None else evidence(network, seen, nothing, one_hot[best] - one_hot[other]),
+    )
+
+
+def evidence(network: ShapeNetwork, looks: Tensor, nothing: Tensor, direction: Tensor) -> Evidence:
+    """What speaks for the classes that are positive in ``direction``.
+
+    looks: (V, ...) uint8.  nothing: (1, ...) uint8, a look at no shape.  direction: (C,), summing to 0.
+    """
+    import torch
+
+    contributions, rest, logit = _contributions(network, looks, nothing, direction)
+    heat = _heat(network, looks, nothing, direction)
+    largest = heat.abs().max().clamp(min=torch.finfo(heat.dtype).tiny)
+    return Evidence(contributions.cpu().numpy(), rest, logit, (heat / largest).cpu().numpy())
+
+
+def _contributions(
+    network: ShapeNetwork, looks: Tensor, nothing: Tensor, direction: Tensor
+) -> tuple[Tensor, float, float]:
+    """What each look gives to the logits along ``direction``, (V,); the logits of nothing; and those of the looks.
+
+    Gradients are integrated (Sundararajan, Taly, Yan, ICML 2017) over what comes after pooling, from what is pooled of
+    nothing, and go to the looks as pooling chose them. Where a linear classifier alone comes after it, this is exact:
+    with pooling by maximum, look v gives Σ w_d (f_vd − e_d) over the features d of which it has the largest, e being
+    those of nothing. Looks that tie share alike.
+    """
+    import torch
+    from captum.attr import IntegratedGradients, Saliency
+
+    def score(pooled: Tensor) -> Tensor:
+        logits: Tensor = network.head(pooled)[0]
+        return logits @ direction
+
+    with torch.no_grad():
+        activations, empty = (network.stem(seen[None]) for seen in (looks, nothing))
+        pooled, baseline = network.pool(activations), network.pool(empty)
+        logit, rest = float(score(pooled)), float(score(baseline))
+    mean_gradient = IntegratedGradients(score, multiply_by_inputs=False)
+    weights = mean_gradient.attribute(pooled, baseline, n_steps=HEAD_STEPS).detach()
+    chosen = Saliency(lambda x: (network.pool(x) * weights).flatten(1).sum(dim=1))
+    weights_of_looks = chosen.attribute(activations.requires_grad_(), abs=False).detach()
+    gains = weights_of_looks * (activations.detach() - empty)
+    return gains.flatten(2).sum(dim=(0, 2)), rest, logit
+
+
+def _heat(network: ShapeNetwork, looks: Tensor, nothing: Tensor, direction: Tensor) -> Tensor:
+    """What each pixel or filled cell gives, like the looks, float, in no unit.
+
+    Gradients integrated from the activations of nothing, summed over channels. Of pictures those of the last maps that
+    are still fine enough, spread over the pixels between their places, as gradients at single pixels are mostly noise;
+    grids are so coarse that it is the other way round (docs/explain.md has what was measured).
+    """
+    import torch
+    from captum.attr import IntegratedGradients
+    from torch.nn import functional
+
+    with torch.no_grad():
+        part = _last_fine_part(network, nothing) if looks.ndim == 3 else 0
+        maps, empty = (network.stem(seen[None], 0, part) for seen in (looks, nothing))
+    gains = IntegratedGradients(_score(network, direction, part)).attribute(
+        maps, empty.expand_as(maps), n_steps=STEPS, internal_batch_size=1
+    )
+    summed: Tensor = gains.detach()[0].sum(dim=1)
+    if looks.ndim == 4:
+        return summed
+    return functional.interpolate(summed[:, None], looks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+
+
+def _last_fine_part(network: ShapeNetwork, nothing: Tensor) -> int:
+    """How many parts a look has passed when its maps are last at least ``FINE`` cells a side; 0: the encoding."""
+    x = network.encode(nothing)
+    dimensions, last = x.ndim, 0
+    for number, part in enumerate(network.parts.values(), 1):
+        x = part(x)
+        if x.ndim == dimensions and min(x.shape[2:]) >= FINE:
+            last = number
+    return last
+
+
+def _score(network: ShapeNetwork, direction: Tensor, start: int) -> Callable[[Tensor], Tensor]:
+    """From what enters part ``start``, (B, V, ...) float, 0 being the encoding, to logits along ``direction``, (B,)."""
+    parts = list(network.parts.values())[start:]
+
+    def score(activations: Tensor) -> Tensor:
+        x = activations.flatten(0, 1)
+        for part in parts:
+            x = part(x)
+        logits, _ = network.head(network.pool(x.reshape(*activations.shape[:2], *x.shape[1:])))
+        return logits @ direction
+
+    return score
+
+
+def _places(model: Model, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Azimuths and elevations, in degrees, (V,)."""
+    if model.input.kind == "voxels":
+        return np.arange(count) * 360 / count, None
+    x, y, z = cameras(count).eyes.T
+    return np.rad2deg(np.arctan2(y, x)).round(6) % 360, np.rad2deg(np.arctan2(z, np.hypot(x, y))).round(6)

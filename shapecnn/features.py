@@ -1,0 +1,28 @@
+"""What a network says of a shape."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Feature = NDArray[np.float32]
+
+
+class Output(NamedTuple):
+    """What a network says of a shape.
+
+    feature: (D,), what its classifier sees, as it is.  scores: (C,) probabilities, summing to 1; None without classes.
+    views: (V, D), the feature each view or rotation would give if it were the only one; None unless asked for.
+    """
+
+    feature: Feature
+    scores: Feature | None
+    views: Feature | None = None
+
+
+def unit_length(feature: Feature) -> Feature:
+    """(D,) divided by its length; zeros stay zeros."""
+    length = float(np.linalg.norm(feature))
+    return np.array(feature / length if length > 0 else feature, np.float32)

@@ -1,0 +1,117 @@
+"""The learned metric as it is kept: a low-rank linear projection of a run's features, beside the run's weights.
+
+It belongs to these weights, and to no others: ``metric.json`` names them by their hash.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.config import settings_hash
+from shapecnn.errors import MismatchError, StoredDataError
+from shapecnn.features import Feature, unit_length
+from shapecnn.storage import json_bytes, published, read_json, sha256
+
+FORMAT = 1
+PROJECTION, METRIC = "metric.safetensors", "metric.json"
+
+SHARPNESS = 8.0  # of the softmax over the anchors
+SHARE = 0.5  # weight of the projection itself beside the anchors
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A feature f, its numbers square-rooted (their signs kept) and of unit length, to z = matrix (f − centre).
+
+    What is compared is z beside its soft assignment to the anchors, softmax(SHARPNESS · cosines of z and anchors): the
+    assignment decides between classes, z between what they have in common.
+
+    matrix: (d, D) float32.  centre: (D,) float32.  anchors: (C, d) float32, one for each class, of unit length.
+    digest: SHA-256 of the file that holds them.
+    """
+
+    matrix: NDArray[np.float32]
+    centre: NDArray[np.float32]
+    anchors: NDArray[np.float32]
+    digest: str
+
+    @classmethod
+    def of(cls, matrix: NDArray[np.float32], centre: NDArray[np.float32], anchors: NDArray[np.float32]) -> Projection:
+        """That of these arrays, whatever file they will be kept in."""
+        return cls(matrix, centre, anchors, sha256(_content(matrix, centre, anchors)))
+
+    def __call__(self, feature: Feature) -> Feature:
+        """(D,), of any length, → (C + d,) of unit length."""
+        z = self.project(feature)
+        powers = np.exp(SHARPNESS * (self.anchors @ z - 1))
+        return unit_length(np.concatenate([unit_length(powers), SHARE * z]))
+
+    def project(self, feature: Feature) -> Feature:
+        """(D,), of any length, → z (d,) of unit length."""
+        return unit_length(self.matrix @ (rooted(feature) - self.centre))
+
+
+def rooted(feature: Feature) -> Feature:
+    """The square root of each number, its sign kept, so that a few strong ones do not decide; of unit length."""
+    return unit_length(np.sign(feature) * np.sqrt(np.abs(feature)))
+
+
+def metric_bytes(projection: Projection, weights: str, described: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of a metric, to be published together.
+
+    weights: SHA-256 of the run's weights.  described: how it was learned and what it achieves, for people.
+    """
+    header = {"schema_version": FORMAT, "weights": weights, **described, "file": projection.digest}
+    return {
+        PROJECTION: _content(projection.matrix, projection.centre, projection.anchors),
+        METRIC: json_bytes({**header, "hash": settings_hash(header)}),
+    }
+
+
+def read_metric(folder: Path, weights: str) -> tuple[Projection, dict[str, Any]] | None:
+    """The metric of the run in ``folder`` and how it is described; None if none was learned.
+
+    weights: SHA-256 of the run's weights.  Raises StoredDataError if it is damaged or of another version,
+    MismatchError if it belongs to other weights.
+    """
+    from safetensors.numpy import load
+
+    path = published(folder, METRIC)
+    if not path.exists():
+        return None
+    remedy = f"To learn it anew: {learn_command(folder)}"
+    try:
+        header = read_json(path)
+        content = published(folder, PROJECTION).read_bytes()
+    except (StoredDataError, OSError):
+        raise StoredDataError(f"The metric in {folder} cannot be read. {remedy}") from None
+    if not isinstance(header, dict) or header.get("schema_version") != FORMAT:
+        raise StoredDataError(f"{folder / METRIC} is of another version. {remedy}")
+    if header.pop("hash", None) != settings_hash(header) or sha256(content) != header["file"]:
+        raise StoredDataError(f"The metric in {folder} is not what was written there (its hash differs). {remedy}")
+    if header["weights"] != weights:
+        raise MismatchError(
+            f"The metric in {folder} was learned for the weights {header['weights'][:8]}, and the run has "
+            f"{weights[:8]}. {remedy}"
+        )
+    arrays = load(content)
+    return Projection(arrays["matrix"], arrays["centre"], arrays["anchors"], header["file"]), header
+
+
+def learn_command(folder: Path) -> str:
+    """What learns the metric of the run in ``folder``."""
+    return f"shapecnn metric {shlex.quote(str(folder))} --data DIR"
+
+
+def _content(*arrays: NDArray[np.float32]) -> bytes:
+    from safetensors.numpy import save
+
+    named = zip(("matrix", "centre", "anchors"), arrays, strict=True)
+    return bytes(save({name: np.ascontiguousarray(array, np.float32) for name, array in named}))

@@ -1,0 +1,215 @@
+"""A comparison as files: curves in one figure, one table, and what may be said of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from shapecnn.compare import (
+    ALPHA,
+    CLASSIFICATION_FIGURES,
+    RETRIEVAL_FIGURES,
+    Comparison,
+    Figure,
+    Measured,
+    Pair,
+)
+from shapecnn.report import published
+from shapecnn.report.figures import Form, describe, drawing, recall_axes
+from shapecnn.storage import exclusive, json_bytes, publish
+
+FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
+HEADINGS = (
+    "model", "feature", "accuracy", "mean class accuracy", *RETRIEVAL_FIGURES, "feature size", "parameters",
+    "ms a shape", "ms a search",
+)  # fmt: skip
+
+# Told apart also without colours (Okabe and Ito, 2008) or in grey.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = "osD^vPXp"
+_GREY = "#8a929e"
+
+
+def write_comparison(folder: Path, comparison: Comparison) -> None:
+    """Put everything into ``folder``: comparison.json, .csv and .md, pr.svg, pr.png and report.html.
+
+    Raises BusyError if another process is writing there.
+    """
+    svg = curves(comparison)
+    files = {
+        "comparison.json": json_bytes(comparison.to_json()),
+        "comparison.csv": csv_table(comparison).encode(),
+        "comparison.md": markdown(comparison).encode(),
+        "pr.svg": svg,
+        "pr.png": curves(comparison, "png"),
+        "report.html": page(comparison, svg).encode(),
+    }
+    with exclusive(folder):
+        publish(folder, files)
+
+
+def curves(comparison: Comparison, form: Form = "svg") -> bytes:
+    """Interpolated precision at recall 0, 0.1 … 1, the mean over the queries, of each contender; dashed and in grey
+    those that were published of another data set."""
+    recall = np.arange(11) / 10
+    with drawing(form) as (figure, file):
+        figure.set_size_inches(9, 5.5)
+        axes = figure.add_subplot()
+        axes.plot([], [], " ", label="measured here:")
+        for k, one in enumerate(comparison.measured):
+            retrieval = one.evaluation.retrieval
+            if retrieval is not None and retrieval.pr11 is not None:
+                label = f"{one.name}: mAP {retrieval.mAP:.3f}"
+                colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
+                axes.plot(
+                    recall, retrieval.pr11, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label
+                )
+        axes.plot([], [], " ", label=f"\nanother data set, not to be compared:\n{published.DATA_SET}, as published")
+        for marker, (name, curve) in zip("123", published.CURVES.items(), strict=True):
+            axes.plot(recall, curve, "--", color=_GREY, marker=marker, markersize=7, label=name)
+        recall_axes(axes)
+        axes.set_title("\n".join([_title(comparison), *_rules(comparison)]), fontsize=9, loc="left")
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
+    return file.getvalue()
+
+
+def statements(comparison: Comparison) -> list[str]:
+    """A sentence for each pair of which one is better beyond chance."""
+    found = [_sentence(pair) for pair in comparison.pairs if pair.better]
+    if found or not comparison.pairs:
+        return found
+    return [f"No model is better than another beyond chance (p > {ALPHA} for every pair)."]
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What must be said with the figures."""
+    left_out = [
+        f"{one.name} has {one.contender.left_out} more, which were left out"
+        for one in comparison.measured
+        if one.contender.left_out
+    ]
+    return [
+        f"{_title(comparison)}, the same for all models" + "".join(f"; {text}" for text in left_out),
+        *_rules(comparison),
+        "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy: within each class), "
+        f"seed {comparison.seed}",
+        "Better: accuracy by McNemar's exact test, mAP by a permutation test of each query's average precision, both "
+        f"paired and two-sided, p corrected for the number of pairs (Holm) and at most {ALPHA}",
+        "ms a shape: from its pictures or grids in memory to its feature, one shape at a time, median of 16; "
+        "ms a search: from a feature to the whole gallery in order, median of 100",
+    ]
+
+
+def rows(comparison: Comparison) -> list[list[str]]:
+    """The table for people, in the order of ``HEADINGS``."""
+    return [
+        [
+            one.name,
+            one.evaluation.feature,
+            *(_rate(one.figures[name]) for name in FIGURES),
+            f"{one.feature_size}",
+            f"{one.parameters / 1e6:.2f} M",
+            f"{1e3 * one.seconds_per_shape:.1f}",
+            f"{1e3 * one.seconds_per_search:.2f}",
+        ]
+        for one in comparison.measured
+    ]
+
+
+def markdown(comparison: Comparison) -> str:
+    """The table, what may be said of it, and what must be said with it."""
+    lines = [
+        _row(HEADINGS),
+        _row(["---", "---", *["---:"] * (len(HEADINGS) - 2)]),
+        *(_row([text.replace("|", "\\|") for text in cells]) for cells in rows(comparison)),
+        "",
+        *(f"- {text}" for text in statements(comparison)),
+        "",
+        *(f"- {text}." for text in notes(comparison)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def text(comparison: Comparison) -> str:
+    """For a terminal: the columns that matter most, what may be said of them, and by which rules."""
+    columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
+    cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([*lines, *statements(comparison), _title(comparison), *_rules(comparison)])
+
+
+def csv_table(comparison: Comparison) -> str:
+    """A line for each contender, rates as fractions with the ends of their intervals; empty where undefined."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([
+        "name", "model", "data", "feature", *(f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")),
+        "feature_size", "parameters", "seconds_per_shape", "seconds_per_search",
+    ])  # fmt: skip
+    for one in comparison.measured:
+        writer.writerow([
+            one.name, one.evaluation.model, one.evaluation.data, one.evaluation.feature,
+            *(value for name in FIGURES for value in _ends(one, name)),
+            one.feature_size, one.parameters, one.seconds_per_shape, one.seconds_per_search,
+        ])  # fmt: skip
+    return text.getvalue()
+
+
+def page(comparison: Comparison, svg: bytes) -> str:
+    """HTML that needs nothing else.  svg: the curves."""
+    import base64
+
+    import jinja2
+
+    template = resources.files("shapecnn.report").joinpath("comparison.html").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(template).render(
+        title=_title(comparison),
+        headings=HEADINGS,
+        rows=rows(comparison),
+        statements=statements(comparison),
+        notes=notes(comparison),
+        curves=base64.b64encode(svg).decode(),
+    )
+
+
+def _title(comparison: Comparison) -> str:
+    return f"{len(comparison.measured[0].evaluation.entries)} shapes of split {comparison.split}"
+
+
+def _rules(comparison: Comparison) -> list[str]:
+    retrieval = comparison.measured[0].evaluation.retrieval
+    return describe(retrieval) if retrieval else []
+
+
+def _sentence(pair: Pair) -> str:
+    worse = pair.second if pair.better == pair.first else pair.first
+    towards = 1 if pair.better == pair.first else -1
+    low, high = sorted(100 * towards * end for end in pair.interval)
+    p = f"p = {pair.p_holm:.3f}" if pair.p_holm >= 0.001 else "p < 0.001"
+    return (
+        f"{pair.better} is better than {worse} in {pair.figure}, by {100 * abs(pair.difference):.1f} points "
+        f"(95 %: {low:.1f} to {high:.1f}; {p})."
+    )
+
+
+def _rate(figure: Figure) -> str:
+    if figure.value is None:
+        return "–"
+    between = f" ({100 * figure.interval[0]:.1f}–{100 * figure.interval[1]:.1f})" if figure.interval else ""
+    return f"{100 * figure.value:.1f} %{between}"
+
+
+def _ends(one: Measured, name: str) -> Sequence[float | None]:
+    value, interval = one.figures[name]
+    return [value, *(interval or (None, None))]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

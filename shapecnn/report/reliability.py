@@ -1,0 +1,38 @@
+"""Whether shapes are told right as often as the scores promise: a reliability diagram as SVG."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.classification import calibration_error, reliability
+from shapecnn.report.figures import drawing
+
+_BAR, _LINE = "#2a5db0", "#8a93a0"
+
+
+def reliability_diagram(right: NDArray[np.bool_], confidence: NDArray[np.floating], title: str) -> bytes:
+    """SVG: accuracy over mean confidence of each bin that has shapes, its area the number of them; on the diagonal both
+    are the same (Niculescu-Mizil and Caruana, ICML 2005).
+
+    right, confidence: (N,), as :func:`shapecnn.classification.reliability` takes them.
+    """
+    bins = [each for each in reliability(right, confidence) if each.count]
+    with drawing() as (figure, svg):
+        figure.set_size_inches(5, 5)
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], color=_LINE, linewidth=1)
+        axes.scatter(
+            [each.confidence for each in bins],
+            [each.accuracy for each in bins],
+            [2000 * each.count / len(right) for each in bins],
+            color=_BAR,
+            alpha=0.6,
+            clip_on=False,
+        )
+        for each in bins:
+            axes.annotate(str(each.count), (each.confidence, each.accuracy), ha="center", va="center", fontsize=8)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score, mean of the bin", ylabel="share told right", aspect="equal")
+        error = calibration_error(right, confidence)
+        axes.set_title(f"{title}\n{len(right)} shapes, expected calibration error {error:.3f}", fontsize=9, loc="left")
+    return svg.getvalue()

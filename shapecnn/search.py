@@ -1,0 +1,85 @@
+"""The shapes of an index most similar to a feature: pooled features against pooled ones, or a picture against views.
+
+Structures to search with are built when needed and never stored. What ties, ties exactly and comes by id: scores are
+cosines rounded to 6 decimals, beyond which lies the noise of float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.index import Index, Item
+
+BLOCK = 256  # shapes whose views are compared at a time: 16 MB of float32 at 12 views of 1280 numbers
+
+_NOISE = 1e-5  # by which a fast score may be off
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer to a query.  score: cosine similarity in [-1, 1].  view: which view it is that of, from 0; None if
+    views were pooled."""
+
+    item: Item
+    score: float
+    view: int | None = None
+
+
+def search(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
+    """The k most similar shapes for each query (Q, D) of unit length, by cosine, equal scores by id."""
+    import faiss
+
+    if not index.items:
+        return [[] for _ in queries]
+    queries = np.ascontiguousarray(queries)
+    flat = faiss.IndexFlatIP(index.features.shape[1])
+    flat.add(index.features)
+    worst = flat.search(queries, min(k, len(index.items)))[0][:, -1]
+    answers = []
+    for query, score in zip(queries, worst, strict=True):
+        rows = np.sort(flat.range_search(query[None], float(score) - _NOISE)[2])
+        similarity = (index.features[rows].astype(np.float64) * query).sum(axis=1)
+        answers.append([Hit(index.items[rows[i]], score) for i, score in _best(similarity, k)])
+    return answers
+
+
+def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
+    """The k shapes that have the most similar single view, for each picture's feature (Q, D) of unit length.
+
+    Needs ``index.views``; they are read block by block. Equal scores by id, of equal views the first.
+    """
+    if index.views is None:
+        return [[] for _ in queries]
+    blocks = (_unit(index.views[start : start + BLOCK], np.float32) for start in range(0, len(index.views), BLOCK))
+    count, size = index.views.shape[1:]
+    compared = ((block.reshape(-1, size) @ queries.T).reshape(-1, count, len(queries)) for block in blocks)
+    scores = np.concatenate([each.max(axis=1) for each in compared])  # (N, Q)
+    k = min(k, len(scores))
+    worst = np.partition(scores, len(scores) - k, axis=0)[len(scores) - k]
+    answers = []
+    for query, rough, least in zip(queries, scores.T, worst, strict=True):
+        rows = np.flatnonzero(rough >= least - _NOISE)
+        similarity = (_unit(index.views[rows], np.float64) * query).sum(axis=2).round(6)  # (rows, V)
+        seen = similarity.argmax(axis=1)
+        answers.append([
+            Hit(index.items[rows[i]], score, int(seen[i])) for i, score in _best(similarity.max(axis=1), k)
+        ])  # fmt: skip
+    return answers
+
+
+def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
+    """Places and scores of the k largest, scored by one arithmetic, so that copies tie and the first goes first."""
+    rounded = similarity.round(6)
+    return [(int(i), float(rounded[i])) for i in np.argsort(-rounded, kind="stable")[:k]]
+
+
+def _unit(views: NDArray[np.float16], kind: type[np.floating[Any]]) -> NDArray[Any]:
+    """(n, V, D) of unit length, from which float16 strays by a little; zeros stay zeros."""
+    values: NDArray[Any] = views.astype(kind)
+    lengths = np.linalg.norm(values, axis=2, keepdims=True)
+    np.divide(values, lengths, out=values, where=lengths > 0)
+    return values

@@ -1,0 +1,70 @@
+"""``shapecnn explain`` as a person and as a program meet it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.meshes import contents
+
+
+@pytest.fixture(params=["views_run", "voxels_run"])
+def run(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.getfixturevalue(request.param)
+    return path
+
+
+def test_json_answers_in_the_order_of_the_questions(run: Path, solids: Path, tmp_path: Path, command: Command) -> None:
+    before = contents(run)
+    cone, nowhere, page = solids / "round/cone.off", tmp_path / "no.off", tmp_path / "pages" / "why.html"
+    page.parent.mkdir()
+    done = command("explain", run, cone, nowhere, "--json", "--out", page, "--device", "cpu")
+    assert done.status == 1
+    answer, missing = done.json("explain")
+    assert (answer["path"], answer["label"], answer["class"]) == (str(cone), "round", "round")
+    assert [view["view"] for view in answer["views"]] == list(range(len(answer["views"])))
+    gains = [max(view["contribution"], 0) for view in answer["views"]]
+    assert [view["share"] * sum(gains) for view in answer["views"]] == pytest.approx(gains, abs=1e-4)
+    assert answer["page"] == str(page)
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    error = {"kind": "missing", "message": "there is no such file"}
+    assert missing == {"schema_version": 1, "path": str(nowhere), "error": error}
+    assert done.stderr == (
+        f"Wrote {page}\nFailed: {nowhere}: there is no such file\n1 of the meshes could not be used.\n"
+    )
+    assert contents(run) == before
+
+
+def test_views_and_grids_have_their_places(views_run: Path, voxels_run: Path, solids: Path, command: Command) -> None:
+    for run, azimuths, elevation in ((views_run, range(0, 360, 30), 30), (voxels_run, range(0, 360, 90), None)):
+        (answer,) = command("explain", run, solids / "box/cube.off", "--json", "--class", "round").json("explain")
+        assert (answer["label"], answer["class"], answer["page"]) == ("box", "round", None)
+        assert [view["azimuth"] for view in answer["views"]] == list(azimuths)
+        assert {view["elevation"] for view in answer["views"]} == {elevation}
+
+
+def test_people_are_told_which_views_gave_most(views_run: Path, solids: Path, command: Command) -> None:
+    cube = solids / "box/cube.off"
+    done = command("explain", views_run, cube, "nowhere.off", "--class", "round", "--skip-errors")
+    (answer,) = command("explain", views_run, cube, "--class", "round", "--json").json("explain")
+    assert done.status == 0
+    first = max(answer["views"], key=lambda view: (view["share"], -view["view"]))
+    told = f"{first['view']} (" if first["share"] else "none"
+    assert done.stdout.startswith(f"{cube}  box {answer['score']:.1%} and not round  views that spoke for it: {told}")
+    assert done.stdout.count("\n") == 1
+
+
+def test_up_is_honoured(views_run: Path, solids: Path, command: Command) -> None:
+    answers = [
+        command("explain", views_run, solids / "round/cone.off", "--json", "--up", up).json("explain") for up in "zy"
+    ]
+    assert answers[0][0]["views"] != answers[1][0]["views"]
+
+
+def test_what_cannot_be_asked_is_status_2(views_run: Path, command: Command) -> None:
+    for typed, told in ((["@imagenet"], "has no classes"), ([views_run, "--class", "boks"], "but box")):
+        done = command("explain", *typed, "mesh.off", "--json")
+        assert done.status == 2
+        assert told in done.json("error")["error"]["message"]

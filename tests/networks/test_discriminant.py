@@ -1,0 +1,123 @@
+"""The discriminant space: that of generalized eigenvectors, with directions by naive loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import eigh
+from sklearn.covariance import empirical_covariance, shrunk_covariance
+from torch import Tensor, nn
+
+from shapecnn.networks.discriminant import analyse, prepare
+from shapecnn.networks.network import ShapeNetwork
+
+BLOCKS = (5, 7)
+
+
+def shapes(count: int, classes: int, size: int = 12, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """``count`` shapes of each class, some features negative."""
+    random = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(classes), count)
+    features = random.normal(size=(classes, size))[labels] + random.normal(size=(len(labels), size))
+    return torch.from_numpy(features).float(), torch.from_numpy(labels)
+
+
+def test_preparing_is_the_loop_over_blocks() -> None:
+    features, _ = shapes(2, 2)
+    prepared = prepare(features, BLOCKS)
+    for row, found in zip(features.tolist(), prepared.tolist(), strict=True):
+        roots = [math.copysign(math.sqrt(abs(value)), value) for value in row]
+        lengths = [math.sqrt(sum(r * r for r in part)) for part in (roots[:5], roots[5:])]
+        expected = [r / lengths[0] for r in roots[:5]] + [r / lengths[1] for r in roots[5:]]
+        assert found == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [3, 40], ids=["fewer shapes than features", "more"])
+@pytest.mark.parametrize("classes", [2, 3, 4])
+@pytest.mark.parametrize("shrinkage", [0.1, 0.6, 1.0])
+def test_the_space_is_that_of_generalized_eigenvectors(count: int, classes: int, shrinkage: float) -> None:
+    """Up to turns and mirrors of the axes: inner products of coordinates are the same."""
+    features, labels = shapes(count, classes)
+    found, _ = analyse(features, labels, BLOCKS, shrinkage=shrinkage)
+    x, codes = prepare(features.double(), BLOCKS).numpy(), labels.numpy()
+    means = np.stack([x[codes == k].mean(axis=0) for k in range(classes)])
+    within = shrunk_covariance(empirical_covariance(x - means[codes], assume_centered=True), shrinkage)
+    between = means - means.mean(axis=0)
+    _, axes = eigh(between.T @ between, within)
+    expected = (x - means.mean(axis=0)) @ axes[:, 1 - classes :]
+    coordinates = (x - found.centre.numpy()) @ found.projection.numpy().T
+    assert coordinates.shape == expected.shape
+    largest = np.abs(expected @ expected.T).max()
+    assert coordinates @ coordinates.T == pytest.approx(expected @ expected.T, abs=1e-4 * largest)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_coordinates_are_damped_directions_and_weights_those_of_the_class_means(classes: int) -> None:
+    features, labels = shapes(6, classes)
+    found, directions = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    raw = ((prepare(features, BLOCKS) - found.centre) @ found.projection.T).tolist()
+    means = [
+        np.mean([row for row, k in zip(raw, labels.tolist(), strict=True) if k == each], axis=0)
+        for each in range(classes)
+    ]
+    lengths = [math.sqrt(sum(v * v for v in mean)) for mean in means]
+    for direction, mean, length in zip(directions.tolist(), means, lengths, strict=True):
+        assert direction == pytest.approx(mean / length, abs=1e-3)
+    radius = sum(lengths) / classes / 2
+    for row, coordinates in zip(raw, found(features).tolist(), strict=True):
+        damped = math.sqrt(sum(v * v for v in row) + radius**2)
+        assert coordinates == pytest.approx([v / damped for v in row], abs=1e-3)
+
+
+def test_classes_that_lie_apart_are_told_apart() -> None:
+    features, labels = shapes(20, 3)
+    unseen, _ = shapes(20, 3, seed=1)
+    for each in (features, unseen):
+        each[torch.arange(60), labels] += 20
+    found, directions = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    assert torch.equal((found(unseen) @ directions.T).argmax(dim=1), labels)
+
+
+def test_shapes_without_any_scatter_give_numbers() -> None:
+    labels = torch.tensor([0, 0, 1, 1])
+    features = torch.eye(12)[labels]
+    found, directions = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    logits = found(torch.cat([features, torch.zeros(1, 12)])) @ directions.T
+    assert logits.isfinite().all()
+    assert torch.equal(logits[:4].argmax(dim=1), labels)
+
+
+def test_gradients_are_finite_also_at_features_of_zero() -> None:
+    features, labels = shapes(5, 3)
+    found, _ = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    features[0] = 0
+    features.requires_grad_(True)
+    found(features).square().sum().backward()
+    assert features.grad is not None
+    assert features.grad.isfinite().all()
+
+
+def test_a_network_takes_the_space_that_was_saved() -> None:
+    def network() -> ShapeNetwork:
+        torch.manual_seed(0)
+        return ShapeNetwork(nn.Flatten(), [("only", nn.Linear(4, 12))], nn.Identity(), blocks=BLOCKS, classes=3).eval()
+
+    features, labels = shapes(6, 3)
+    saved = network()
+    assert saved.feature_size == 12
+    space, directions = analyse(features, labels, saved.blocks, shrinkage=0.3)
+    saved.discriminate(space, 12 * directions)
+    assert saved.feature_size == 2
+    loaded = network()
+    loaded.load(saved.state_dict())
+    looks = torch.rand(2, 3, 4)
+    logits, coordinates = loaded(looks)
+    assert torch.equal(logits, saved(looks)[0])
+    raw = network()(looks)[1]
+    torch.testing.assert_close(coordinates, space(raw))
+    torch.testing.assert_close(logits, 12 * coordinates @ directions.T)
+    with pytest.raises(RuntimeError):
+        loaded.load({"parts.only.weight": torch.zeros(12, 4)})

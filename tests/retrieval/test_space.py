@@ -1,0 +1,162 @@
+"""Features adapted to their collection, held against the definition in plain loops."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from shapecnn.retrieval import space
+from shapecnn.retrieval.protocols import mvcnn
+from shapecnn.retrieval.space import PRIOR, SHARE, AdaptedSpace, FeatureSpace
+
+
+def features(count: int, size: int = 24, seed: int = 0) -> NDArray[np.float32]:
+    """As of a network: most numbers small, a few large, none negative; rows of many lengths."""
+    random = np.random.default_rng(seed)
+    return (random.gamma(0.5, size=(count, size)) * random.uniform(0.1, 9, (count, 1))).astype(np.float32)
+
+
+def clusters(seed: int) -> tuple[NDArray[np.float32], list[str]]:
+    """Ten classes of twelve that a few channels tell apart, under two loud ones that all shapes share."""
+    random = np.random.default_rng(seed)
+    classes = np.repeat(np.arange(10), 12)
+    quiet = random.gamma(2.0, size=(10, 30))[classes] + random.gamma(0.7, size=(120, 30))
+    loud = random.gamma(2.0, 40, size=(120, 2))
+    return np.hstack([quiet, loud]).astype(np.float32), [str(label) for label in classes]
+
+
+def unit(row: list[float]) -> list[float]:
+    length = math.sqrt(sum(number**2 for number in row))
+    return [number / length for number in row] if length else row
+
+
+def naive(gallery: NDArray[np.float32], queries: NDArray[np.float32], neighbours: int) -> NDArray[np.float64]:
+    """The definition, number by number."""
+
+    def rooted(row: NDArray[np.float32]) -> list[float]:
+        return [math.copysign(math.sqrt(abs(number)), number) for number in unit([float(x) for x in row])]
+
+    rows, count = [rooted(row) for row in gallery], len(gallery)
+    means = [sum(column) / (count + PRIOR) for column in zip(*rows, strict=True)]
+    columns = list(zip(*rows, strict=True))
+    variances = [sum((x - mean) ** 2 for x in column) / count for column, mean in zip(columns, means, strict=True)]
+    typical = sum(variances) / len(variances)
+    scales = [math.sqrt((count * variance + PRIOR * typical) / (count + PRIOR)) for variance in variances]
+
+    def standardized(row: list[float]) -> list[float]:
+        return unit([(x - mean) / (scale or 1) for x, mean, scale in zip(row, means, scales, strict=True)])
+
+    known = [standardized(row) for row in rows]
+    answer = []
+    for query in queries:
+        mine = standardized(rooted(query))
+        cosines = sorted(
+            ((sum(a * b for a, b in zip(mine, other, strict=True)), other) for other in known), reverse=True
+        )
+        others = [(cosine, other) for cosine, other in cosines if cosine < 1 - 1e-5]
+        moved = list(mine)
+        for cosine, other in others[: min(neighbours, count // SHARE)]:
+            moved = [a + max(cosine, 0) ** 2 * b for a, b in zip(moved, other, strict=True)]
+        answer.append(unit(moved))
+    return np.array(answer)
+
+
+@pytest.mark.parametrize(("count", "neighbours"), [(1, 5), (9, 5), (35, 5), (60, 1), (60, 4), (60, 0)])
+def test_it_is_the_definition(count: int, neighbours: int) -> None:
+    known = features(count)
+    others = np.concatenate([features(7, seed=1) - 0.2, -known[:3]])  # the last are unlike all: cosines below 0
+    adapted = AdaptedSpace(known, neighbours)
+    np.testing.assert_allclose(adapted.gallery, naive(known, known, neighbours), atol=2e-6)
+    np.testing.assert_allclose(adapted.place(others), naive(known, others, neighbours), atol=2e-6)
+
+
+def test_a_query_that_is_in_the_collection_lies_where_it_is_there() -> None:
+    known = np.repeat(features(30), 2, axis=0)  # each shape twice: a copy is no neighbour
+    adapted = AdaptedSpace(known, 3)
+    np.testing.assert_allclose(adapted.place(known[8:9] * 7), adapted.gallery[8:9], atol=2e-6)
+    np.testing.assert_array_equal(adapted.gallery[::2], adapted.gallery[1::2])
+
+
+def test_copies_are_no_neighbours_even_where_nothing_else_is_left() -> None:
+    alike = features(1) * np.random.default_rng(0).uniform(0.8, 1.2, (3, 24)).astype(np.float32)
+    known = np.concatenate([features(1).repeat(60, axis=0), alike])
+    np.testing.assert_allclose(AdaptedSpace(known, 6).gallery, naive(known, known, 6), atol=2e-6)
+    assert AdaptedSpace(known, 6).gallery[0] @ AdaptedSpace(known, 0).gallery[0] < 0.999  # the three do count
+
+
+@given(st.integers(1, 80), st.integers(0, 8))
+def test_the_order_of_shapes_does_not_matter(count: int, neighbours: int) -> None:
+    known = features(count, seed=count)
+    order = np.random.default_rng(count).permutation(count)
+    straight, mixed = AdaptedSpace(known, neighbours), AdaptedSpace(known[order], neighbours)
+    np.testing.assert_allclose(mixed.gallery, straight.gallery[order], atol=1e-5)
+
+
+def test_what_is_given_is_not_changed() -> None:
+    known, queries = features(40), features(3, seed=1)
+    before = known.copy(), queries.copy()
+    AdaptedSpace(known, 5).place(queries)
+    np.testing.assert_array_equal(known, before[0])
+    np.testing.assert_array_equal(queries, before[1])
+
+
+@pytest.mark.parametrize("count", [1, 2, 40])
+def test_channels_and_shapes_that_say_nothing_stay_finite(count: int) -> None:
+    known = features(count)
+    known[:, 3] = 0.0
+    known[0] = 0.0
+    adapted = AdaptedSpace(known, 5)
+    for rows in (adapted.gallery, adapted.place(known), adapted.place(np.zeros((1, 24), np.float32))):
+        assert rows.dtype == np.float32
+        assert np.isfinite(rows).all()
+        lengths = np.linalg.norm(rows, axis=1)
+        np.testing.assert_allclose(lengths[lengths > 0], 1, rtol=1e-5)
+    assert np.isfinite(AdaptedSpace(np.zeros((count, 4), np.float32), 5).gallery).all()
+
+
+def test_a_few_shapes_keep_apart() -> None:
+    known = features(9)
+    cosines = AdaptedSpace(known, 5).gallery @ AdaptedSpace(known, 5).gallery.T
+    assert cosines[~np.eye(9, dtype=bool)].max() < 0.95
+
+
+def test_each_step_finds_more_without_a_label() -> None:
+    gains = []
+    for seed in range(5):
+        known, labels = clusters(seed)
+        spaces = (FeatureSpace(known), AdaptedSpace(known, 0), AdaptedSpace(known, 5))
+        gains.append([mvcnn(each.gallery, labels).mAP or 0.0 for each in spaces])
+    plain, standardized, moved = np.mean(gains, axis=0)
+    assert plain + 0.1 < standardized < moved - 0.01
+
+
+def test_it_is_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, queries = features(70), features(11, seed=1)
+    whole = AdaptedSpace(known, 4)
+    monkeypatch.setattr(space, "_BLOCK", 200)
+    blocks = AdaptedSpace(known, 4)
+    np.testing.assert_allclose(blocks.gallery, whole.gallery, atol=1e-6)
+    np.testing.assert_allclose(blocks.place(queries), whole.place(queries), atol=1e-6)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(space, "_BLOCK", 1 << 18)
+    known = features(3000, 8)
+    tracemalloc.start()
+    AdaptedSpace(known, 5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3000 * 3000 * 4 / 4
+
+
+def test_features_are_compared_as_they_are_where_nothing_is_adapted() -> None:
+    known, queries = features(4), features(2, seed=1)
+    plain = FeatureSpace(known)
+    assert plain.gallery is known
+    assert plain.place(queries) is queries

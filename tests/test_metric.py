@@ -1,0 +1,195 @@
+"""The learned metric: what it finds, what it is, and that it stays with the weights it was learned for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapecnn.checkpoint import Run, open_run
+from shapecnn.config import VoxelSettings
+from shapecnn.datasets import Artefacts
+from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingError, UsageError
+from shapecnn.evaluation import evaluate
+from shapecnn.experiment import VoxresnetSettings
+from shapecnn.inference import open_engine
+from shapecnn.metric import Figures, learn_metric, learn_projection
+from shapecnn.outputs import compute_outputs
+from shapecnn.projection import METRIC, PROJECTION, Projection, rooted
+from shapecnn.retrieval import protocols
+from shapecnn.storage import exclusive
+from tests.evaluations import write_artefacts, write_run, write_splits
+from tests.meshes import contents
+
+VAL = [f"{label}/train/{k}.off" for label in ("box", "cylinder", "round") for k in (0, 1)]
+
+
+def noisy(seed: int, *, shapes: int = 60, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
+    """Features (N, 40) and labels (N,) of three classes, told apart by the first two numbers alone."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(shapes) % 3
+    angles = 2 * np.pi / 3 * labels
+    features = noise * random.normal(size=(shapes, 40))
+    features[:, :2] = 5 * np.stack([np.cos(angles), np.sin(angles)], axis=1) + 0.3 * random.normal(size=(shapes, 2))
+    return features.astype(np.float32), labels
+
+
+@pytest.fixture(scope="module")
+def learned() -> Projection:
+    return learn_projection(*noisy(0))
+
+
+def test_two_informative_numbers_among_noise_are_found(learned: Projection) -> None:
+    features, labels = noisy(1)
+    before = protocols.mvcnn(features, labels.astype(str)).mAP
+    after = protocols.mvcnn(np.array([learned(f) for f in features]), labels.astype(str)).mAP
+    assert before is not None
+    assert after is not None
+    assert before < 0.6 < 0.95 < after
+    nearest = np.array([learned.anchors @ learned.project(f) for f in features]).argmax(axis=1)
+    assert nearest.tolist() == labels.tolist()
+
+
+def test_it_is_a_projection_of_low_rank() -> None:
+    features, labels = noisy(0)
+    narrow = learn_projection(features, labels, size=5)
+    assert (narrow.matrix.shape, narrow.centre.shape, narrow.anchors.shape) == ((5, 40), (40,), (3, 5))
+    assert np.linalg.matrix_rank(narrow.matrix) == 5
+    assert learn_projection(features[:9], labels[:9]).matrix.shape == (8, 40)  # nine points span no more
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_compared_is_as_it_is_said(learned: Projection, seed: int) -> None:
+    feature = np.random.default_rng(seed).normal(size=40).astype(np.float32)
+    z = learned.matrix.astype(np.float64) @ (rooted(feature) - learned.centre)
+    z /= np.linalg.norm(z)
+    soft = np.exp(8 * learned.anchors @ z)
+    soft /= np.linalg.norm(soft)
+    expected = np.concatenate([soft, z / 2]) / np.sqrt(1.25)
+    np.testing.assert_allclose(learned(feature), expected, atol=1e-5)
+    np.testing.assert_allclose(learned(7 * feature), expected, atol=1e-5)  # the length of a feature says nothing
+
+
+def test_zeros_are_compared_too(learned: Projection) -> None:
+    assert np.linalg.norm(learned(np.zeros(40, np.float32))) == pytest.approx(1)
+
+
+def test_the_same_seed_learns_the_same(learned: Projection) -> None:
+    assert learn_projection(*noisy(0)).digest == learned.digest
+    assert learn_projection(*noisy(0), seed=1).digest != learned.digest
+
+
+def test_classes_of_one_point_each_can_be_learned() -> None:
+    features = np.repeat(np.eye(3, 6, dtype=np.float32), 2, axis=0)
+    points = np.array([learn_projection(features, np.repeat(["a", "b", "c"], 2))(f) for f in features])
+    assert (points @ points.T > 0.99).tolist() == np.kron(np.eye(3), np.ones((2, 2))).astype(bool).tolist()
+
+
+def test_features_that_tell_nothing_apart_are_an_error() -> None:
+    with pytest.raises(TrainingError, match="The features of all shapes are the same"):
+        learn_projection(np.ones((4, 8), np.float32), np.array(["a", "a", "b", "b"]))
+
+
+@pytest.fixture(scope="module")
+def grids(tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
+    collection = write_splits(tmp_path_factory.mktemp("meshes"), train=5)
+    return write_artefacts(collection, tmp_path_factory.mktemp("grids"), VoxelSettings(resolution=16, padding=1))
+
+
+@pytest.fixture(scope="module")
+def run(grids: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With its metric of rank 4, not to be changed."""
+    folder = write_run(tmp_path_factory.mktemp("run"), grids, VoxresnetSettings(width=4), val=VAL)
+    assert learn_metric(open_run(folder), grids, size=4, device="cpu").anew
+    return folder
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def opened(folder: Path) -> Run:
+    return open_run(folder).comparing("metric")
+
+
+def test_it_is_learned_on_the_train_split_alone_and_measured_on_val(run: Path, grids: Artefacts) -> None:
+    model = open_run(run)
+    train, val = (model.split(grids, name) for name in ("train", "val"))
+    outputs = compute_outputs(open_engine(model, "cpu"), model, grids, [*train, *val], alone=False)
+    features = outputs.get("penultimate")[:, 0]
+    by_hand = learn_projection(features[:9], np.array([entry.label for entry in train]), size=4)
+    metric = model.metric()
+    assert metric is not None
+    np.testing.assert_allclose(metric.matrix, by_hand.matrix, rtol=1e-3, atol=1e-4)
+    told = json.loads((run / METRIC).read_text())
+    assert told["weights"] == model.weights
+    after = protocols.mvcnn(np.array([metric(f) for f in features[9:]]), [str(entry.label) for entry in val])
+    assert told["learned"]["after"] == {"count": 6, "mAP": after.mAP, "NN": after.NN}
+    assert evaluate(opened(run), grids, "val", feature="metric", device="cpu").retrieval.mAP == after.mAP
+
+
+def test_learning_it_again_changes_nothing_and_other_settings_replace_it(copy: Path, grids: Artefacts) -> None:
+    before = contents(copy)
+    again = learn_metric(open_run(copy), grids, size=4, device="cpu")
+    assert (again.anew, again.size) == (False, 4)
+    assert isinstance(again.after, Figures)
+    assert contents(copy) == before
+    other = learn_metric(open_run(copy), grids, size=3, device="cpu")
+    assert (other.anew, other.size) == (True, 3)
+    assert opened(copy).to_json()["metric"] != opened(Path(str(copy))).comparing("penultimate").to_json().get("metric")
+    assert len(opened(copy).projection.matrix) == 3
+
+
+def test_a_metric_of_other_weights_is_refused_and_learned_anew(copy: Path, grids: Artefacts) -> None:
+    write_run(copy, grids, VoxresnetSettings(width=5), val=VAL)  # trained again in its place
+    with pytest.raises(MismatchError, match=r"learned for the weights [0-9a-f]{8}, and the run has .* shapecnn metric"):
+        opened(copy)
+    assert learn_metric(open_run(copy), grids, size=4, device="cpu").anew
+    assert opened(copy).compared == "metric"
+
+
+@pytest.mark.parametrize("name", [METRIC, PROJECTION])
+def test_an_altered_metric_is_refused_and_learned_anew(copy: Path, grids: Artefacts, name: str) -> None:
+    whole = (copy / name).read_bytes()
+    for content, told in ((whole.replace(b"4", b"5"), "is not what was written"), (whole[:20], "")):
+        (copy / name).write_bytes(content)
+        with pytest.raises(StoredDataError, match=f"{told}.*To learn it anew: shapecnn metric"):
+            opened(copy)
+    (copy / name).unlink()
+    if name == PROJECTION:
+        with pytest.raises(StoredDataError, match="cannot be read"):
+            opened(copy)
+    assert learn_metric(open_run(copy), grids, size=4, device="cpu").anew
+    assert (copy / name).read_bytes()[:64] == whole[:64]
+
+
+def test_a_run_without_one_says_how_to_learn_it(copy: Path) -> None:
+    (copy / METRIC).unlink()
+    assert open_run(copy).metric() is None
+    with pytest.raises(UsageError, match=r"has no learned metric\. To learn it: shapecnn metric .*run --data DIR"):
+        opened(copy)
+
+
+def test_a_run_of_one_class_is_refused_before_any_work(run: Path, grids: Artefacts) -> None:
+    one = {"train": frozenset(["box/train/2.off", "box/train/3.off"]), "val": frozenset[str]()}
+    with pytest.raises(UsageError, match="was not trained on two classes"):
+        learn_metric(replace(open_run(run), held_out=one), grids, size=4, device="cpu")
+
+
+def test_a_run_that_is_being_written_is_left_alone(copy: Path, grids: Artefacts) -> None:
+    with exclusive(copy), pytest.raises(BusyError):
+        learn_metric(open_run(copy), grids, size=3, device="cpu")
+
+
+def test_nothing_held_out_is_nothing_measured(grids: Artefacts, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", grids, VoxresnetSettings(width=4))
+    done = learn_metric(open_run(folder), grids, size=4, device="cpu")
+    assert (done.before, done.after) == (None, None)
+    assert learn_metric(open_run(folder), grids, size=4, device="cpu") == replace(done, anew=False)
