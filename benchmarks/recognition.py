@@ -4,7 +4,7 @@
 
 Views are cross-validated over five folds of the train split; grids are measured on one fold by three seeds of training.
 Where the data has a test split of its own, one more training on the whole of train is evaluated there, once. Retrieval
-is by class scores and by the penultimate feature, protocol mvcnn on the held-out shapes.
+is by class scores, by the penultimate feature and by the learned metric, protocol mvcnn on the held-out shapes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PLANS = {
     "shapenets-modelnet10": Plan("modelnet10-voxels-train.npz", GRIDS, SEEDS),
 }
 EVERYTHING = {"validation.folds": 0, "validation.select": "last"}
-MEANT = ("accuracy", "mean_class_accuracy", "mAP_scores", "mAP_penultimate", "train_seconds")
+MEANT = ("accuracy", "mean_class_accuracy", "mAP_scores", "mAP_penultimate", "mAP_metric", "train_seconds")
 
 
 def shapecnn(*words: str) -> Any:
@@ -63,9 +63,13 @@ def measure(config: str, data: Path, run: Path, changes: dict[str, Any], split: 
     trained = shapecnn("train", config, "--data", str(data), "--out", str(run), *assignments)
     seconds = time.perf_counter() - started
     by_scores = shapecnn("eval", str(run), "--data", str(data), "--split", split, "--feature", "scores")
-    by_feature = shapecnn(
-        "eval", str(run), "--data", str(data), "--split", split, "--task", "retrieval", "--feature", "penultimate"
-    )
+    shapecnn("metric", str(run), "--data", str(data))
+    retrieval = {
+        feature: shapecnn(
+            "eval", str(run), "--data", str(data), "--split", split, "--task", "retrieval", "--feature", feature
+        )
+        for feature in ("penultimate", "metric")
+    }
     return {
         "changes": changes,
         "split": split,
@@ -73,8 +77,11 @@ def measure(config: str, data: Path, run: Path, changes: dict[str, Any], split: 
         "accuracy": by_scores["classification"]["accuracy"],
         "mean_class_accuracy": by_scores["classification"]["mean_class_accuracy"],
         "mAP_scores": by_scores["retrieval"]["mAP"],
-        "mAP_penultimate": by_feature["retrieval"]["mAP"],
-        "intervals": by_scores["intervals"],
+        "mAP_penultimate": retrieval["penultimate"]["retrieval"]["mAP"],
+        "mAP_metric": retrieval["metric"]["retrieval"]["mAP"],
+        "ece": by_scores["classification"]["ece"],
+        "intervals": {**by_scores["intervals"], "mAP_metric": retrieval["metric"]["intervals"]["mAP"]},
+        "calibration": trained["calibration"],
         "epochs": trained["epochs"],
         "train_seconds": seconds,
     }
@@ -99,7 +106,7 @@ def main() -> None:
             final = None
             if plan.test and not options.repeats and not tried:
                 final = measure(config, data, Path(runs) / "final", EVERYTHING, "test")
-    headings = ("changes", "shapes", "accuracy", "mAP_scores", "mAP_penultimate", "epochs", "train_seconds")
+    headings = ("changes", "shapes", "accuracy", "mAP_scores", "mAP_penultimate", "mAP_metric", "train_seconds")
     shown = [[row[key] for key in headings] for row in [*rows, *([final] if final else [])]]
     print(table(headings, shown))
     summary = {

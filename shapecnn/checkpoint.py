@@ -50,7 +50,8 @@ class Run:
 
     held_out: ids of its train and val.  weights: SHA-256 of the weights' file.  projection: what its features are
     compared by; None: they are compared as they are.  shapes: SHA-256 of the gallery's file, None for a run made before
-    there was one; calibration likewise, and where too few shapes were held out.
+    there was one; calibration likewise, and where too few shapes were held out.  discriminant: whether its features are
+    coordinates in a discriminant space.
     """
 
     folder: Path
@@ -62,6 +63,7 @@ class Run:
     projection: Projection | None = None
     calibration: Calibration | None = None
     shapes: str | None = None
+    discriminant: bool = False
 
     @property
     def name(self) -> str:
@@ -214,6 +216,7 @@ def open_run(folder: Path) -> Run:
         described["files"][WEIGHTS],
         calibration=Calibration(**described["calibration"]) if described.get("calibration") else None,
         shapes=described["files"].get(GALLERY),
+        discriminant=described.get("discriminant", False),
     )
 
 
@@ -243,6 +246,7 @@ def run_bytes(
         "classes": list(classes),
         "input": seen.to_json(),
         "feature_size": network.feature_size,
+        "discriminant": network.discriminant is not None,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "data": dict(data),
         "calibration": asdict(calibration) if calibration else None,

@@ -22,13 +22,14 @@ from shapecnn.datasets import Artefacts
 from shapecnn.errors import MismatchError, StoredDataError, TrainingError, UsageError
 from shapecnn.inference import Device, open_engine, require_device
 from shapecnn.outputs import compute_outputs
-from shapecnn.projection import SHARE, SHARPNESS, Projection, metric_bytes, read_metric, rooted
+from shapecnn.projection import SHARE, SHARPNESS, Projection, metric_bytes, raised, read_metric
 from shapecnn.retrieval import protocols
 from shapecnn.storage import exclusive, publish
 
 SIZE = 128
 
 # Chosen on the five folds of psb together (docs/training.md).
+_POWER = 0.5  # of each number of a feature
 _SHRINKAGE = 0.5  # of the scatter within classes: features of shapes that were trained on are too close
 _REST = 0.3  # weight of the directions that tell no classes apart, beside those that do
 _SAME, _OTHER = 0.8, 0.4  # margins: the least cosine wanted of a pair of one class, the largest of any other
@@ -92,8 +93,10 @@ def learn_metric(
         if (kept := _kept(run, settings)) is not None:
             return kept
         started = time.monotonic()
-        engine = open_engine(run, device)
-        entries: list[Entry] = [*train, *val]
+        gallery = run.gallery()
+        known = gallery is not None and [*gallery.ids] == [entry.id for entry in train]  # it may hold but some of them
+        parts = [gallery.features] if gallery is not None and known else []
+        entries: list[Entry] = [*([] if known else train), *val]
         done = 0
 
         def advance() -> None:
@@ -101,9 +104,12 @@ def learn_metric(
             done += 1
             progress(done, len(entries))
 
-        outputs = compute_outputs(engine, run, artefacts, entries, alone=False, advance=advance)
-        features = outputs.get("penultimate")[:, 0]
-        projection = learn_projection(features[: len(train)], labels, size=size, seed=seed)
+        if entries:
+            engine = open_engine(run, device)
+            outputs = compute_outputs(engine, run, artefacts, entries, alone=False, advance=advance)
+            parts.append(outputs.get("penultimate")[:, 0])
+        features = np.concatenate(parts)
+        projection = learn_projection(features[: len(train)], labels, size=size, seed=seed, spread=run.discriminant)
         held_out, val_labels = features[len(train) :], [str(entry.label) for entry in val]
         before = _figures(held_out, val_labels)
         after = _figures(np.array([projection(feature) for feature in held_out]), val_labels)
@@ -114,7 +120,7 @@ def learn_metric(
 
 
 def learn_projection(
-    features: NDArray[np.float32], labels: NDArray[Any], *, size: int = SIZE, seed: int = 0
+    features: NDArray[np.float32], labels: NDArray[Any], *, size: int = SIZE, seed: int = 0, spread: bool = False
 ) -> Projection:
     """The metric for features (N, D) and labels (N,) of at least two classes; rank ``size``, or N − 1 or D if less.
 
@@ -122,23 +128,29 @@ def learn_projection(
     classes worth the same, and the strongest of the other directions beside it. Contrastive loss on all pairs of a
     batch, by what will be compared, then moves projection and anchors.
 
+    spread: whether the features are coordinates of a discriminant space already, fitted to these very shapes: their
+    axes are worth the same, and how the shapes scatter there says nothing.
+
     Raises TrainingError if the features tell nothing apart.
     """
-    x = np.array([rooted(feature) for feature in features], np.float64)
+    power, shrinkage = (1.0, 1.0) if spread else (_POWER, _SHRINKAGE)
+    x = np.array([raised(feature, power) for feature in features], np.float64)
     classes = np.searchsorted(np.unique(labels), labels)
-    centre, whitening = _whitening(x, classes)
+    centre, whitening = _whitening(x, classes, shrinkage)
     white = (x - centre) @ whitening
     means = _class_means(white, classes)
     discriminants = _directions(means)
     rest = white - white @ discriminants @ discriminants.T
-    weights = np.concatenate([discriminants, _REST * _directions(rest)], axis=1)[:, :size]
+    weights = np.concatenate([discriminants, _REST * _directions(rest)], axis=1)[:, : min(size, white.shape[1])]
     weights, anchors = _draw_together(white, classes, weights, _unit(means @ weights), seed)
     return Projection.of(
-        (whitening @ weights).T.astype(np.float32), centre.astype(np.float32), _unit(anchors).astype(np.float32)
+        (whitening @ weights).T.astype(np.float32), centre.astype(np.float32), _unit(anchors).astype(np.float32), power
     )
 
 
-def _whitening(x: NDArray[np.float64], classes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _whitening(
+    x: NDArray[np.float64], classes: NDArray[np.int64], shrinkage: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean of the class means (D,), and (D, r) that makes the shrunk scatter within classes a sphere of radius 1."""
     means = _class_means(x, classes)
     centre = means.mean(axis=0)
@@ -150,7 +162,7 @@ def _whitening(x: NDArray[np.float64], classes: NDArray[np.int64]) -> tuple[NDAr
     variances, turned = np.linalg.eigh(scatter)
     sphere = scatter.trace() / x.shape[1]
     least = 1e-6 * np.square(x - centre).sum() / x.size  # where each class is one point
-    shrunk = (1 - _SHRINKAGE) * np.maximum(variances, 0) + _SHRINKAGE * sphere + least
+    shrunk = (1 - shrinkage) * np.maximum(variances, 0) + shrinkage * sphere + least
     return centre, axes @ (turned / np.sqrt(shrunk))
 
 

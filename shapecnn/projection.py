@@ -28,24 +28,27 @@ SHARE = 0.5  # weight of the projection itself beside the anchors
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A feature f, its numbers square-rooted (their signs kept) and of unit length, to z = matrix (f − centre).
+    """A feature f, its numbers raised to a power (their signs kept) and of unit length, to z = matrix (f − centre).
 
     What is compared is z beside its soft assignment to the anchors, softmax(SHARPNESS · cosines of z and anchors): the
     assignment decides between classes, z between what they have in common.
 
     matrix: (d, D) float32.  centre: (D,) float32.  anchors: (C, d) float32, one for each class, of unit length.
-    digest: SHA-256 of the file that holds them.
+    power: ½, so that a few strong numbers do not decide, or 1.  digest: SHA-256 of the file that holds them.
     """
 
     matrix: NDArray[np.float32]
     centre: NDArray[np.float32]
     anchors: NDArray[np.float32]
+    power: float
     digest: str
 
     @classmethod
-    def of(cls, matrix: NDArray[np.float32], centre: NDArray[np.float32], anchors: NDArray[np.float32]) -> Projection:
+    def of(
+        cls, matrix: NDArray[np.float32], centre: NDArray[np.float32], anchors: NDArray[np.float32], power: float
+    ) -> Projection:
         """That of these arrays, whatever file they will be kept in."""
-        return cls(matrix, centre, anchors, sha256(_content(matrix, centre, anchors)))
+        return cls(matrix, centre, anchors, power, sha256(_content(matrix, centre, anchors, power)))
 
     def __call__(self, feature: Feature) -> Feature:
         """(D,), of any length, → (C + d,) of unit length."""
@@ -55,12 +58,12 @@ class Projection:
 
     def project(self, feature: Feature) -> Feature:
         """(D,), of any length, → z (d,) of unit length."""
-        return unit_length(self.matrix @ (rooted(feature) - self.centre))
+        return unit_length(self.matrix @ (raised(feature, self.power) - self.centre))
 
 
-def rooted(feature: Feature) -> Feature:
-    """The square root of each number, its sign kept, so that a few strong ones do not decide; of unit length."""
-    return unit_length(np.sign(feature) * np.sqrt(np.abs(feature)))
+def raised(feature: Feature, power: float) -> Feature:
+    """Each number raised to ``power``, its sign kept; of unit length."""
+    return unit_length((np.sign(feature) * np.abs(feature) ** np.float32(power)).astype(np.float32))
 
 
 def metric_bytes(projection: Projection, weights: str, described: Mapping[str, Any]) -> dict[str, bytes]:
@@ -70,7 +73,7 @@ def metric_bytes(projection: Projection, weights: str, described: Mapping[str, A
     """
     header = {"schema_version": FORMAT, "weights": weights, **described, "file": projection.digest}
     return {
-        PROJECTION: _content(projection.matrix, projection.centre, projection.anchors),
+        PROJECTION: _content(projection.matrix, projection.centre, projection.anchors, projection.power),
         METRIC: json_bytes({**header, "hash": settings_hash(header)}),
     }
 
@@ -102,7 +105,8 @@ def read_metric(folder: Path, weights: str) -> tuple[Projection, dict[str, Any]]
             f"{weights[:8]}. {remedy}"
         )
     arrays = load(content)
-    return Projection(arrays["matrix"], arrays["centre"], arrays["anchors"], header["file"]), header
+    power = float(arrays["power"][0])
+    return Projection(arrays["matrix"], arrays["centre"], arrays["anchors"], power, header["file"]), header
 
 
 def learn_command(folder: Path) -> str:
@@ -110,8 +114,10 @@ def learn_command(folder: Path) -> str:
     return f"shapecnn metric {shlex.quote(str(folder))} --data DIR"
 
 
-def _content(*arrays: NDArray[np.float32]) -> bytes:
+def _content(
+    matrix: NDArray[np.float32], centre: NDArray[np.float32], anchors: NDArray[np.float32], power: float
+) -> bytes:
     from safetensors.numpy import save
 
-    named = zip(("matrix", "centre", "anchors"), arrays, strict=True)
-    return bytes(save({name: np.ascontiguousarray(array, np.float32) for name, array in named}))
+    named = {"matrix": matrix, "centre": centre, "anchors": anchors, "power": np.array([power])}
+    return bytes(save({name: np.ascontiguousarray(array, np.float32) for name, array in named.items()}))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from shapecnn import evidence as module
-from shapecnn.classifiers import Linear
+from shapecnn.classifiers import Classifier
 from shapecnn.evidence import Evidence
 from shapecnn.gallery import Gallery
 
@@ -29,7 +29,7 @@ def fitted() -> tuple[Evidence, Gallery, LinearDiscriminantAnalysis]:
     gallery = Gallery.of([f"{k}.off" for k in range(len(labels))], [f"class {k}" for k in labels], features)
     analysis = LinearDiscriminantAnalysis(solver="eigen").fit(features, labels)
     weight, bias = analysis.coef_.astype(np.float32), analysis.intercept_.astype(np.float32)
-    return Evidence(gallery, Linear(weight, bias)), gallery, analysis
+    return Evidence(gallery, Classifier(weight, bias)), gallery, analysis
 
 
 def test_they_are_the_cosines_of_linear_discriminant_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_what_was_trained_on_is_most_like_itself_and_what_lies_between_classes_l
 def test_equal_ones_keep_their_order_and_there_are_no_more_than_all() -> None:
     features = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
     gallery = Gallery.of(["c", "a", "b"], ["x", "y", "x"], features)
-    evidence = Evidence(gallery, Linear(np.eye(2, dtype=np.float32), np.zeros(2, np.float32)))
+    evidence = Evidence(gallery, Classifier(np.eye(2, dtype=np.float32), np.zeros(2, np.float32)))
     assert [near.id for near in evidence.nearest(np.array([2, 0], np.float32), 9)] == ["c", "b", "a"]
     assert evidence.nearest(features[0], 0) == []
 
@@ -76,7 +76,7 @@ def test_classes_without_scatter_still_compare(rows: list[list[float]]) -> None:
     """All shapes the same, or one to a class."""
     features = np.array(rows, np.float32)
     gallery = Gallery.of(["a", "b", "c", "d"], ["w", "x", "y", "z"], features)
-    evidence = Evidence(gallery, Linear(np.ones((4, 3), np.float32), np.zeros(4, np.float32)))
+    evidence = Evidence(gallery, Classifier(np.ones((4, 3), np.float32), np.zeros(4, np.float32)))
     similarities = evidence.similarities(features)
     assert np.isfinite(similarities).all()
     assert (np.abs(similarities) <= 1).all()

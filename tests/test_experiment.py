@@ -205,7 +205,7 @@ def test_what_is_allowed_next_to_what_is_refused(config: str) -> None:
 def test_each_wrong_thing_has_its_sentence(refused: Callable[..., str]) -> None:
     message = refused("seed=-1", "network.pooling=sum", "stages.0.epoch=1")
     assert message == (
-        "network.pooling = 'sum': Input should be 'max' or 'mean'. "
+        "network.pooling = 'sum': Input should be 'max', 'mean' or 'max+mean'. "
         "seed = -1: Input should be greater than or equal to 0. "
         "Unknown key 'stages.0.epoch'; did you mean 'epochs'?"
     )
@@ -278,7 +278,7 @@ def test_the_settings_of_one_experiment_are_told_from_another(config: str) -> No
     digests = {
         load_experiment(config, parse_assignments(change)).digest()
         for change in (
-            [(), ("seed=1",), ("stages.0.epochs=4",), ("stages.2.temperature=2",), ("network.pool_at=early",)]
+            [(), ("seed=1",), ("stages.0.epochs=4",), ("stages.2.shrinkage=0.2",), ("network.pool_at=early",)]
         )
     }
     assert len(digests) == 5

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.explain import Evidence, Explanation, evidence, explain
 from shapecnn.models import ImagenetSettings, open_model
-from shapecnn.networks.discriminant import CosineDiscriminant
+from shapecnn.networks.discriminant import Discriminant
 from shapecnn.networks.network import Part, Pooling, ShapeNetwork
 from shapecnn.prediction import predict
 from tests.meshes import write_box
@@ -138,11 +138,12 @@ def test_what_comes_after_early_pooling_is_complete_too() -> None:
     assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=1e-3)
 
 
-def test_of_a_classifier_that_compares_directions_it_is_complete_too() -> None:
+def test_of_a_space_in_which_directions_are_compared_it_is_complete_too() -> None:
     """Its features are rooted and divided by their length: there is no way to them from zero."""
     made = network([("linear", nn.Sequential(*linear()[1], nn.ReLU()))])
     means = nn.functional.normalize(torch.randn(CLASSES, 3))
-    made.classifier = CosineDiscriminant(torch.randn(3, FEATURES), torch.randn(3) / 9, means, 10.0, 0.5, [FEATURES])
+    space = Discriminant(torch.randn(3, FEATURES), torch.randn(FEATURES) / 9, torch.tensor(0.5), [FEATURES])
+    made.discriminate(space, 10 * means)
     found = explained(made, looks(12))
     assert abs(found.contributions).max() > 0.1
     assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=0.05)

@@ -21,7 +21,7 @@ from shapecnn.experiment import VoxresnetSettings
 from shapecnn.inference import open_engine
 from shapecnn.metric import Figures, learn_metric, learn_projection
 from shapecnn.outputs import compute_outputs
-from shapecnn.projection import METRIC, PROJECTION, Projection, rooted
+from shapecnn.projection import METRIC, PROJECTION, Projection, raised
 from shapecnn.retrieval import protocols
 from shapecnn.storage import exclusive
 from tests.evaluations import write_artefacts, write_run, write_splits
@@ -67,7 +67,7 @@ def test_it_is_a_projection_of_low_rank() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_compared_is_as_it_is_said(learned: Projection, seed: int) -> None:
     feature = np.random.default_rng(seed).normal(size=40).astype(np.float32)
-    z = learned.matrix.astype(np.float64) @ (rooted(feature) - learned.centre)
+    z = learned.matrix.astype(np.float64) @ (raised(feature, 0.5) - learned.centre)
     z /= np.linalg.norm(z)
     soft = np.exp(8 * learned.anchors @ z)
     soft /= np.linalg.norm(soft)
