@@ -10,7 +10,8 @@ the pictures themselves are changed are measured on Lite0 alone, and compared wi
 
 from __future__ import annotations
 
-import subprocess
+import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -23,24 +24,35 @@ import numpy as np
 import torch
 from measure import arguments, save, table
 from PIL import Image
-from recognition import PLANS
+from recognition import PLANS, shapecnn
 from scipy import ndimage
 from torch import Tensor
 
-from shapecnn.artefacts import Entry
+from shapecnn.artefacts import MANIFEST, Entry, read_manifest
 from shapecnn.datasets import Artefacts, open_artefacts
 from shapecnn.experiment import LdaStage, load_experiment
+from shapecnn.inference import open_engine
 from shapecnn.inputs import Input, Looks
 from shapecnn.intervals import mean_interval
+from shapecnn.models import open_model
 from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
 from shapecnn.retrieval.protocols import mvcnn
 from shapecnn.significance import sign_flips
+from shapecnn.storage import table_bytes, write_atomic
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import encoder, open_activations
 from shapecnn.training.splits import divide
 
 DIVISIONS = 5
+VOLUMETRIC = 2  # folds on which voxresnet is trained: minutes each
+VOXRESNET = ("--set", "validation.select=last", "--set", "stages.grids.epochs=15")
+POOLINGS = {
+    ("max",): "views by their maximum alone",
+    ("mean",): "views by their mean alone",
+    ("max", "mean"): "views by maximum and mean",
+}
+MAP_PIXELS = (7 * 7, 8 * 8, 9 * 9)  # of the maps that enter block6 of Lite0, 1, 2 at their sizes
 WIDTH = 1 << 13  # features whose products are summed at a time
 Scores = dict[tuple[int, int], Tensor]
 """(division, fold) → (N, C) probabilities of the held-out shapes."""
@@ -76,7 +88,8 @@ def joined(kernels: Iterable[Kernel]) -> Kernel:
 
 @dataclass(frozen=True)
 class Data:
-    """labels: (N,).  folds: (division, fold) → rows to train on, rows held out.  lda: the shipped stage."""
+    """labels: (N,).  folds: (division, fold) → rows to train on, rows held out.  lda, ways: the shipped stage, and how
+    views are pooled."""
 
     artefacts: Artefacts
     entries: list[Entry]
@@ -84,6 +97,7 @@ class Data:
     labels: Tensor
     folds: dict[tuple[int, int], tuple[Tensor, Tensor]]
     lda: LdaStage
+    ways: tuple[str, ...]
 
     @property
     def names(self) -> list[str]:
@@ -104,7 +118,8 @@ def opened(config: str, folder: Path) -> Data:
             folds[seed, fold] = (torch.tensor([at[e.id] for e in train]), torch.tensor([at[e.id] for e in val]))
     labels = torch.tensor([classes.index(str(entry.label)) for entry in entries])
     (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
-    return Data(artefacts, entries, classes, labels, folds, lda)
+    ways = tuple(experiment.network.pooling.split("+"))  # type: ignore[union-attr]
+    return Data(artefacts, entries, classes, labels, folds, lda, ways)
 
 
 def scored(
@@ -267,7 +282,7 @@ def views(data: Data, config: str, work: Path, change: Callable[..., Looks] = pl
         Changed(seen, change),  # type: ignore[arg-type]
         encoder(network, len(network.parts), accelerator),
         False,
-        lambda done, total: None,
+        lambda *_: None,
     )
     sizes = network.blocks[: 2 * len(names)]
     ends = np.cumsum([0, *sizes]).tolist()
@@ -276,10 +291,246 @@ def views(data: Data, config: str, work: Path, change: Callable[..., Looks] = pl
     return Views(activations.values, activations.bfloat16, blocks)
 
 
+CHANGES = {"mvcnn-psb": (mirrored, erased), "mvcnn-modelnet10": (mirrored, fitted)}
+
+
 def pooled(x: Tensor, how: str) -> Tensor:
     """(N, V, D) → (N, D), or side by side (N, V D)."""
     return {"max": lambda: x.amax(dim=1), "mean": lambda: x.mean(dim=1), "placed": lambda: x.flatten(1)}[how]()
 
 
+def kernels(each: Views, ways: Sequence[str], *, roots: bool = True) -> dict[str, Kernel]:
+    """Of every block, pooled each way over the views: ``last0 max`` and so on."""
+    parts = ((block, each.part(block)) for block in each.blocks)
+    return {f"{block} {how}": Kernel.of(pooled(part, how), roots) for block, part in parts for how in ways}
+
+
+def together(first: Views, second: Views, ways: Sequence[str]) -> Kernel:
+    """That of the shapes and their changed copies, joined as shipped."""
+    return joined(
+        Kernel.of(torch.cat([pooled(each.part(block), how) for each in (first, second)])).unit()
+        for block in second.blocks
+        for how in ways
+    )
+
+
+def half_seen(each: Views, ways: Sequence[str]) -> Kernel:
+    """That of the shapes, and of each seen in a random half of its views."""
+    generator = np.random.default_rng(0)
+    count, looks = each.bits.shape[1:3]
+    chosen = torch.from_numpy(generator.permuted(np.tile(np.arange(looks), (count, 1)), axis=1)[:, : looks // 2])
+    members = []
+    for block in each.blocks:
+        part = each.part(block)
+        half = part[torch.arange(count)[:, None], chosen]
+        members += [Kernel.of(torch.cat([pooled(part, how), pooled(half, how)])).unit() for how in ways]
+    return joined(members)
+
+
+def second_order(maps: Tensor, channels: int) -> Tensor:
+    """(N, V, C P) → (N, C (C + 1) / 2): mean products of channels over all pixels of all views (Lin et al. 2015)."""
+    upper = torch.triu_indices(channels, channels)
+    rows = []
+    for shape in maps:
+        pixels = shape.reshape(len(shape), channels, -1).transpose(0, 1).flatten(1)
+        rows.append((pixels @ pixels.T / pixels.shape[1])[upper[0], upper[1]])
+    return torch.stack(rows)
+
+
+def channel_means(maps: Tensor, channels: int) -> Tensor:
+    """(N, V, C P) → (N, V, C)."""
+    return maps.reshape(*maps.shape[:2], channels, -1).mean(dim=3)
+
+
+def gaussian(data: Data, x: Tensor, keys: Iterable[tuple[int, int]]) -> Scores:
+    """scikit-learn's discriminant analysis with its posterior, shrunk by Ledoit and Wolf, logits divided by 10."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    scores = {}
+    for key in keys:
+        train, val = data.folds[key]
+        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x[train], data.labels[train])
+        scores[key] = torch.from_numpy(model.decision_function(x[val]) / 10).double().softmax(dim=1)
+    return scores
+
+
+class Volumes(NamedTuple):
+    """grids: (N, 30, 30, 30).  features, scores: of a voxresnet trained on the same rows, for some folds."""
+
+    grids: np.ndarray
+    features: dict[tuple[int, int], Tensor]
+    scores: dict[tuple[int, int], Tensor]
+
+
+def volumes(data: Data, work: Path, source: Path) -> Volumes:
+    """The same meshes as grids.  The networks are trained now, unless they are in ``work``."""
+    if not (work / "grids").exists():
+        shapecnn("voxelize", str(source), str(work / "grids"), "--up", "y")
+    artefacts = open_artefacts(work / "grids")
+    by_id = {entry.id: entry for entry in artefacts.entries}
+    entries = [by_id[entry.id] for entry in data.entries]
+    features, scores = {}, {}
+    for key in [(0, fold) for fold in range(VOLUMETRIC)]:
+        run, folder = work / f"voxresnet-{key[1]}", work / f"grids-{key[1]}"
+        if not (run / "model.json").exists():
+            shutil.copytree(work / "grids", folder, copy_function=os.link, dirs_exist_ok=True)
+            held_out = {data.entries[row].id for row in data.folds[key][1]}
+            marked = [replace(e, split="val") if e.id in held_out else e for e in read_manifest(folder)]
+            write_atomic(folder / MANIFEST, table_bytes(Entry, marked))
+            shapecnn("train", "voxresnet-modelnet10", "--data", str(folder), "--out", str(run), *VOXRESNET)
+        model = open_model(str(run))
+        engine, found = open_engine(model, "cpu"), {}
+        for row, entry in enumerate(entries):
+            engine.start(row, model.input.read(artefacts, entry))
+            found.update(engine.finished())
+        engine.wait()
+        found.update(engine.finished())
+        outputs = [found[row] for row in range(len(entries))]
+        features[key] = torch.from_numpy(np.stack([output.feature for output in outputs]))
+        told = torch.from_numpy(np.stack([output.scores for output in outputs])).double()
+        scores[key] = told[data.folds[key][1]]
+    return Volumes(np.stack([artefacts.grids(entry)[0] for entry in entries]), features, scores)
+
+
+class Table:
+    """Rows as they are measured."""
+
+    def __init__(self, data: Data) -> None:
+        self.data, self.scores, self.rows = data, dict[str, Scores](), list[dict[str, Any]]()
+
+    def add(self, name: str, scores: Scores, against: str = "shipped") -> None:
+        """One more; the first is what others are compared with."""
+        self.scores[name] = scores
+        self.rows.append(compared(self.data, name, scores, against, self.scores[against] if self.rows else None))
+
+
+def measure_joined(rows: Table, each: Views) -> dict[str, Kernel]:
+    """What the shipped network is made of."""
+    data = rows.data
+    raw = kernels(each, ("max", "mean"))
+    every = {key: kernel.unit() for key, kernel in raw.items()}
+    blocks = {key: kernel for key, kernel in every.items() if key.endswith(data.ways)}
+
+    def of(*words: str) -> Scores:
+        return scored(data, joined(kernel for key, kernel in blocks.items() if any(word in key for word in words)))
+
+    rows.add("shipped", scored(data, joined(blocks.values())))
+    for i in range(3):
+        rows.add(f"Lite{i} alone", of(str(i)))
+    rows.add("Lite0 and Lite1", of("0", "1"))
+    apart = [rows.scores[f"Lite{i} alone"] for i in range(3)]
+    rows.add("the three apart, scores averaged (an ensemble)", averaged(apart))
+    rows.add("without maps", of("last"))
+    rows.add("maps alone", of("maps"))
+    for ways, name in POOLINGS.items():
+        if ways != data.ways:
+            rows.add(name, scored(data, joined(kernel for key, kernel in every.items() if key.endswith(ways))))
+    rows.add("one block, not each to unit length", scored(data, joined(raw[key] for key in blocks).unit()))
+    rootless = kernels(each, data.ways, roots=False).values()
+    rows.add("no square roots", scored(data, joined(kernel.unit() for kernel in rootless)))
+    for shrinkage in (0.1, 0.3, 0.6, 0.8, 0.95):
+        if shrinkage != data.lda.shrinkage:
+            rows.add(f"shrinkage {shrinkage}", scored(data, joined(blocks.values()), shrinkage=shrinkage))
+    for scale in (6.0, 24.0):
+        rows.add(f"scale {scale:.0f}", scored(data, joined(blocks.values()), scale=scale))
+    return blocks
+
+
+def measure_added(rows: Table, each: Views, blocks: dict[str, Kernel], cells: dict[str, int]) -> None:
+    """What was tried beside it.  cells: pixels of each block of maps."""
+    data, shipped = rows.data, list(blocks.values())
+    pooled_last = [kernel for key, kernel in blocks.items() if "last" in key]
+    maps = [kernel for key, kernel in blocks.items() if "maps" in key]
+    placed = [Kernel.of(pooled(each.part(block), "placed")).unit() for block in each.blocks if block not in cells]
+    rows.add("each view at its place, not pooled (but the maps)", scored(data, joined([*placed, *maps])))
+    rows.add("each view at its place too", scored(data, joined([*shipped, *placed])))
+    means, products = [], []
+    for block, count in cells.items():
+        part = each.part(block)
+        channels = part.shape[2] // count
+        averages = channel_means(part, channels)
+        means += [Kernel.of(pooled(averages, how)).unit() for how in data.ways]
+        products.append(Kernel.of(second_order(part, channels)).unit())
+    rows.add("maps averaged over their pixels", scored(data, joined([*pooled_last, *means])))
+    rows.add("second-order pooling in place of maps", scored(data, joined([*pooled_last, *products])))
+    rows.add("second-order pooling too", scored(data, joined([*shipped, *products])))
+    rows.add("trained also on a random half of the views", scored(data, half_seen(each, data.ways), copies=2))
+
+
+def measure_pictures(rows: Table, each: Views, changed: dict[str, Views]) -> None:
+    """Other pictures, other classifiers: on Lite0 alone."""
+    data, alone = rows.data, "Lite0 alone"
+    if "mirrored" in changed:
+        both = together(each, changed["mirrored"], data.ways)
+        rows.add("Lite0: trained also on mirrored pictures", scored(data, both, copies=2), alone)
+        rows.add("Lite0: the same, and both vote", scored(data, both, copies=2, voting=2), alone)
+    if "erased" in changed:
+        both = together(each, changed["erased"], data.ways)
+        rows.add("Lite0: trained also on erased pictures", scored(data, both, copies=2), alone)
+    if "fitted" in changed:
+        fit = joined(kernel.unit() for kernel in kernels(changed["fitted"], data.ways).values())
+        rows.add("Lite0: shapes fill their pictures, bicubic", scored(data, fit), alone)
+    maximum = pooled(each.part("last0"), "max")
+    rows.add("Lite0: maximum alone, no maps", scored(data, Kernel.of(maximum).unit()), alone)
+    rows.add(
+        "the same, Gaussian posterior of scikit-learn, no square roots",
+        gaussian(data, maximum, [key for key in data.folds if key[0] == 0]),
+        "Lite0: maximum alone, no maps",
+    )
+
+
+def measure_fusion(rows: Table, shipped: list[Kernel], volume: Volumes) -> None:
+    """Views and grids of the same meshes; the weight is that of the grid's block, beside 1 for each of the views'."""
+    data = rows.data
+    grids = volume.grids.astype(np.float32)
+    blurred = torch.from_numpy(ndimage.gaussian_filter(grids, (0, 2, 2, 2)).reshape(len(grids), -1))
+    for name, x in (("grid", torch.from_numpy(grids.reshape(len(grids), -1))), ("blurred grid", blurred)):
+        kernel = Kernel.of(x)
+        rows.add(f"{name} alone", scored(data, kernel.unit()))
+        for weight in (0.5, 1.0, 2.0):
+            rows.add(f"{name} too, weight {weight:g}", scored(data, joined([*shipped, kernel.unit(weight)])))
+    rows.add("voxresnet alone", volume.scores)
+    for weight in (0.5, 1.0, 2.0):
+        scores = {}
+        for key, features in volume.features.items():
+            both = joined([*shipped, Kernel.of(features).unit(weight)])
+            scores |= scored(replace(data, folds={key: data.folds[key]}), both)
+        rows.add(f"voxresnet's feature too, weight {weight:g}", scores)
+    late = {key: 0.8 * rows.scores["shipped"][key] + 0.2 * scores for key, scores in volume.scores.items()}
+    rows.add("scores, and a fifth of voxresnet's", late)
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", config="mvcnn-psb", work="")
+    config, plan = options.config, PLANS[options.config]
+    source = options.data / plan.source
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(options.work or scratch)
+        folder = work / plan.source.partition(".")[0]
+        if not folder.exists():
+            shapecnn(*(word.format(source=source, out=folder) for word in plan.prepare))
+        data = opened(config, folder)
+        each = views(data, config, work)
+        rows = Table(data)
+        blocks = measure_joined(rows, each)
+        cells = {f"maps{i}": pixels for i, pixels in enumerate(MAP_PIXELS)}
+        measure_added(rows, each, blocks, cells)
+        changed = {change.__name__: views(data, config, work, change, 1) for change in CHANGES[config]}
+        measure_pictures(rows, each, changed)
+        if config == "mvcnn-psb":
+            measure_fusion(rows, list(blocks.values()), volumes(data, work, source))
+    shown = [[row["name"], *(f"{row[key]['mean']:.3f}" for key in ("accuracy", "mAP"))] for row in rows.rows]
+    print(table(["what", "accuracy", "mAP"], shown))
+    experiment = load_experiment(config)
+    measured = {
+        "config": config,
+        "config_hash": experiment.digest(),
+        "shapes": len(data.entries),
+        "divisions": DIVISIONS,
+        "rows": rows.rows,
+    }
+    save(options.json, measured, [source])
+
+
 if __name__ == "__main__":
-    pass
+    main()

@@ -1,5 +1,5 @@
-"""What is written by no hand: the tables of README and ``docs/search.md``, from ``results/``, and
-``docs/commands.md``, from ``--help``.
+"""What is written by no hand: the tables of README, ``docs/search.md`` and ``docs/training.md``, from
+``results/``, and ``docs/commands.md``, from ``--help``.
 
     python scripts/documents.py [--check]
 
@@ -122,7 +122,8 @@ def recognition(records: list[dict[str, Any]]) -> str:
         rows, summary, test = figures["rows"], figures["summary"], figures["test"]
         repeated = "folds" if "validation.fold" in rows[0]["changes"] else "seeds, one fold"
         shapes = sum(row["shapes"] for row in rows) if repeated == "folds" else rows[0]["shapes"]
-        means = [f"{_spread(summary[name])}" for name in ("accuracy", "mAP_scores", "mAP_penultimate")]
+        means = [f"{_spread(summary[name])}" for name in ("accuracy", "mAP_scores", "mAP_metric") if name in summary]
+        means += [""] * (3 - len(means))  # grids were measured before there was a metric
         minutes = f"{summary['train_seconds']['mean'] / 60:.0f} min"
         held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}"
         lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
@@ -130,12 +131,34 @@ def recognition(records: list[dict[str, Any]]) -> str:
             means = [
                 _between(test["accuracy"], test["intervals"]["accuracy"]),
                 _between(test["mAP_scores"], test["intervals"]["mAP"]),
-                f"{test['mAP_penultimate']:.1%}",
+                _between(test["mAP_metric"], test["intervals"]["mAP_metric"]),
             ]
             minutes = f"{test['train_seconds'] / 60:.0f} min"
             lines.append(["", "", f"test: {test['shapes']} shapes, once", *means, minutes])
-    headings = ["config", "data", "measured on", "accuracy", "mAP by scores", "mAP by feature", "one training"]
+    headings = ["config", "data", "measured on", "accuracy", "mAP by scores", "mAP by the metric", "one training"]
     return _markdown(headings, lines)
+
+
+def ablation(records: list[dict[str, Any]]) -> str:
+    data = {"mvcnn-psb": "`psb`", "mvcnn-modelnet10": "ModelNet10"}
+    by_config = {record["figures"]["config"]: record["figures"] for record in records}
+    columns = [{row["name"]: row for row in by_config[config]["rows"]} for config in data]
+    against = {name: row["against"] for column in columns for name, row in column.items()}
+    lines = []
+    for name, baseline in against.items():
+        cells = [
+            _gained(column[name][key]) if name in column else "" for column in columns for key in ("accuracy", "mAP")
+        ]
+        lines.append([name, "" if baseline == "shipped" else baseline, *cells])
+    headings = [f"{name}, {figure}" for name in data.values() for figure in ("accuracy", "mAP")]
+    return _markdown(["what", "in place of shipped, compared with", *headings], lines)
+
+
+def _gained(figure: dict[str, Any]) -> str:
+    if "gain" not in figure:
+        return _spread(figure)
+    low, high = figure["interval"]
+    return f"{100 * figure['gain']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
 
 
 def _spread(figure: dict[str, float]) -> str:
@@ -147,7 +170,8 @@ def _between(figure: float, interval: list[float]) -> str:
 
 
 TABLES: dict[str, Callable[[Any], str]] = {
-    function.__name__: function for function in (rendering, voxels, readers, commands, untrained_search, recognition)
+    function.__name__: function
+    for function in (rendering, voxels, readers, commands, untrained_search, recognition, ablation)
 }
 
 
@@ -193,8 +217,10 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[t
 
 def main() -> None:
     readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
-    search = ROOT / "docs" / "search.md"
-    documents = {path: filled(path.read_text()) for path in (readme, search)} | {reference: command_reference()}
+    search, training = ROOT / "docs" / "search.md", ROOT / "docs" / "training.md"
+    documents = {path: filled(path.read_text()) for path in (readme, search, training)} | {
+        reference: command_reference()
+    }
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         if stale:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from shapecnn import pool
 from shapecnn.artefacts import Entry, Progress, read_manifest
+from shapecnn.checkpoint import Run
 from shapecnn.collection import list_shapes
 from shapecnn.config import Up
 from shapecnn.copies import Copies, Fingerprint, artefact_fingerprints, find_copies, mesh_fingerprints
@@ -36,8 +37,8 @@ Bar = Callable[[str], AbstractContextManager[Progress]]
 """A progress bar of that name."""
 
 THRESHOLD = 0.98
-"""Cosine: on psb, with a network trained on it, the five pairs above are copies and variants of one model, and the
-next one lies at 0.97; docs/audit.md."""
+"""Cosine: on psb, with a network trained on it by gradients, five pairs lie above, copies and variants of one model;
+the next one lies at 0.97 (docs/audit.md)."""
 
 _MARKS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 
@@ -174,10 +175,12 @@ def audit_artefacts(
 ) -> Audit:
     """Look through a folder of artefacts, failed rows of its manifest included; features only with a ``model``.
 
-    Raises MismatchError before any work if the model sees other settings, StoredDataError if artefacts are damaged.
+    Raises before any work UsageError if the model's features cannot tell copies, MismatchError if it sees other
+    settings; StoredDataError if artefacts are damaged.
     """
     started = time.monotonic()
     if model is not None:
+        _require_telling(model)
         model.input.require(artefacts, model.name)
     entries = sorted(read_manifest(artefacts.folder), key=lambda entry: entry.id)
     with bar("Reading") as progress:
@@ -217,11 +220,22 @@ def require_threshold(threshold: float) -> None:
         raise UsageError(f"--threshold {threshold:g} is no similarity above 0 and up to 1, such as {THRESHOLD}.")
 
 
+def _require_telling(model: Model) -> None:
+    """In a discriminant space of more features than shapes, all of a class that were trained on are one point."""
+    if isinstance(model, Run) and model.discriminant:
+        raise UsageError(
+            f"--model {model.name}: its last stage is lda, in whose space the shapes of a class that it was trained on "
+            f"are all the same. Compare by --model @imagenet --threshold 0.995, or by a run without such a stage."
+        )
+
+
 def _features(
     model: Model, artefacts: Artefacts, entries: Sequence[Entry], device: Device, bar: Bar
 ) -> tuple[NDArray[np.float32], list[int]]:
     """Features of unit length, (M, D), of the usable ones among ``entries``, and their rows."""
     rows = [row for row, entry in enumerate(entries) if entry.status == "ok"]
+    if not rows:
+        return np.empty((0, 1), np.float32), rows
     done = 0
     with bar("Computing features") as progress:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What the ``shapes`` held out of a training tell of its scores.
+
+    by: ``cross-validation`` where a run in closed form was trained on all of them: each was told by a run of the other
+    folds.
 
     temperature: divides the logits (Guo et al., "On calibration of modern neural networks", 2017).  loss_before, loss:
     mean cross-entropy in nats, without and with a temperature.  ece_before, ece: expected calibration error likewise.
@@ -28,6 +32,7 @@ class Calibration:
     ece: float
     threshold: float
     rejected: float
+    by: Literal["held out", "cross-validation"] = "held out"
 
 
 def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:

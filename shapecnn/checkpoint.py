@@ -129,7 +129,8 @@ class Run:
         if missing:
             raise UsageError(
                 f"{artefacts.folder} lacks {missing} of the {len(self.held_out[name])} shapes of {name} that "
-                f"{self.folder} was trained with. Use the data it was trained on, or --split test."
+                f"{self.folder} was trained with. Use the data it was trained on, or measure what does not need them: "
+                f"--split test by another protocol than train-gallery, without --exclude-duplicates."
             )
         return entries
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import Progress
 from shapecnn.contenders import Contender
-from shapecnn.evaluation import Evaluation, Protocol, evaluate
+from shapecnn.evaluation import Protocol, evaluate
 from shapecnn.inference import Device, open_engine
 from shapecnn.intervals import Interval, mean_interval
 from shapecnn.models import Split
+from shapecnn.results import Evaluation
 from shapecnn.retrieval.ranks import nearest, unit_rows
 from shapecnn.significance import holm, mcnemar, sign_flips
 

@@ -25,9 +25,6 @@ Layout = Literal["sheet", "files"]
 ViewCount = Literal[12, 20, 24, 80]
 Orientation = Literal["upright", "auto"]
 
-UPS: tuple[str, ...] = get_args(Up)
-RENDERERS: tuple[str, ...] = get_args(Renderer)
-
 
 class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys are errors."""

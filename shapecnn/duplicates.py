@@ -59,7 +59,7 @@ def close(
 def spread(grouping: Grouping, rows: Sequence[int], count: int) -> Grouping:
     """A grouping of some ``rows`` of ``count`` things as one of all; the others are alone."""
     whole = np.arange(count, dtype=np.int64)
-    whole[rows] = np.array(rows)[firsts(grouping)]
+    whole[rows] = np.array(rows, np.int64)[firsts(grouping)]
     return whole
 
 
@@ -90,6 +90,6 @@ def _linked(grouping: Grouping, rows: NDArray[np.int64], columns: NDArray[np.int
     from scipy.sparse.csgraph import connected_components
 
     ends = grouping[rows], grouping[columns]
-    size = int(grouping.max()) + 1
+    size = int(grouping.max(initial=-1)) + 1
     _, parts = connected_components(coo_array((np.ones(len(rows), bool), ends), (size, size)), directed=False)
     return np.asarray(parts[grouping], np.int64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shapecnn.classifiers import Classifier
 from shapecnn.gallery import Gallery
 
-_RIDGE = 1e-4  # of the mean variance: directions without any scatter stay finite
+_NEGLIGIBLE = 1e-6  # of the longest axis: rounding
 _DECIMALS = 6
 
 
@@ -23,28 +23,26 @@ class Neighbour(NamedTuple):
 
 
 class Evidence:
-    """Compares shapes by a classifier's discriminants, as the classes see them.
+    """Compares shapes by what of their features a classifier tells classes by.
 
-    These are its log-odds (what is common to all logits says nothing), taken from their mean over the N shapes of the
-    gallery and scaled so that the shapes of a class scatter alike in all directions: the axes of linear discriminant
-    analysis, where the classifier is that. Similarity is their cosine, from −1 to 1.
+    That is the part in the span of the differences of its weights, all of it where the features are coordinates in a
+    discriminant space, taken from the centre of the classes' means. Similarity is the cosine, from −1 to 1: what lies
+    between the classes, as shapes of another class do, points to none of them.
     """
 
     def __init__(self, gallery: Gallery, classifier: Classifier) -> None:
-        self._gallery, self._classifier = gallery, classifier
-        log_odds = self._log_odds(gallery.features)
+        self._gallery = gallery
+        weight = classifier.weight.astype(np.float64)
+        _, lengths, axes = np.linalg.svd(weight - weight.mean(axis=0), full_matrices=False)
+        self._axes = axes[lengths > lengths[0] * _NEGLIGIBLE].T
+        rows = gallery.features @ self._axes
         labels, codes = np.unique(np.array(gallery.labels), return_inverse=True)
-        means = np.stack([log_odds[codes == code].mean(axis=0) for code in range(len(labels))])
-        self._mean = log_odds.mean(axis=0)
-        scatter = log_odds - means[codes]
-        variances, axes = np.linalg.eigh(scatter.T @ scatter / len(log_odds))
-        ridge = _RIDGE * log_odds.var(axis=0).mean() + np.finfo(np.float64).tiny
-        self._scaled_axes = axes / np.sqrt(np.maximum(variances, 0) + ridge)
-        self._rows = self._discriminants(log_odds)
+        self._centre = np.mean([rows[codes == code].mean(axis=0) for code in range(len(labels))], axis=0)
+        self._rows = self._directions(gallery.features)
 
     def similarities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(Q, D) → (Q, N), to 6 decimals."""
-        return np.asarray((self._discriminants(self._log_odds(features)) @ self._rows.T).round(_DECIMALS))
+        return np.asarray((self._directions(features) @ self._rows.T).round(_DECIMALS))
 
     def familiarity(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(Q, D) → (Q,), the similarity of the most similar shape each."""
@@ -57,12 +55,8 @@ class Evidence:
         ids, labels = self._gallery.ids, self._gallery.labels
         return [Neighbour(ids[row], labels[row], float(similarities[row])) for row in rows]
 
-    def _log_odds(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        logits = self._classifier.logits(features).astype(np.float64)
-        return np.asarray(logits - logits.mean(axis=1, keepdims=True))
-
-    def _discriminants(self, log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _directions(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Of unit length; zeros stay zeros."""
-        rows = (log_odds - self._mean) @ self._scaled_axes
+        rows = features @ self._axes - self._centre
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return np.asarray(rows / np.where(lengths > 0, lengths, 1))

@@ -87,14 +87,15 @@ class Input:
         if not found:
             return
         told = ", ".join(found.values())
-        if name.startswith("@"):
+        if name.startswith("@") and not found.keys() & {"origin", "kind"}:
             alike = " ".join(f"--set {key}={there.get(key)}" for key in found)
             raise MismatchError(
                 f"{artefacts.folder} was made with other settings than {name} sees ({told}). To see what is there: "
                 f"{alike}"
             )
+        knows = "sees" if name.startswith("@") else "was trained on"
         raise MismatchError(
-            f"{artefacts.folder} was made with other settings than {name} was trained on ({told}). {self.remedy()}"
+            f"{artefacts.folder} was made with other settings than {name} {knows} ({told}). {self.remedy()}"
         )
 
     def remedy(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.checkpoint import open_run
-from shapecnn.config import Up, require_same, settings_hash
+from shapecnn.config import Orientation, Up, require_same, settings_hash
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models import ImagenetSettings, Model, open_model
 
@@ -34,6 +34,13 @@ class Origin:
         """Which axis is up in the meshes of the collection."""
         up: Up = self.settings["up"]
         return up
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the meshes of the collection were turned."""
+        seen = self.settings["input"] if self.settings["kind"] == "run" else self.settings
+        orientation: Orientation = seen.get("orientation", "upright")  # others' pictures and grids have none
+        return orientation
 
     @property
     def description(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -49,9 +50,10 @@ def answer_queries(
     """
     outputs = mesh_outputs(model, paths, up=up, device=device, views=index.views is not None)
     features = [model.represent(output) for output in outputs if not isinstance(output, MeshError)]
-    space = model.space(index.features)
-    placed = replace(index, features=space.gallery)
-    hits = iter(search(placed, space.place(np.stack(features)), k) if features else [])
+    hits: Iterator[list[Hit]] = iter([])
+    if features:
+        space = model.space(index.features)
+        hits = iter(search(replace(index, features=space.gallery), space.place(np.stack(features)), k))
     return [
         Answer(path, up, [], output) if isinstance(output, MeshError) else Answer(path, up, next(hits))
         for path, output in zip(paths, outputs, strict=True)
@@ -68,7 +70,7 @@ def require_views(index: Index, model: Model, where: str) -> None:
     if index.views is None and index.items:
         raise UsageError(
             f"{where} keeps no features of single views, as it was made by an earlier version. To add them: "
-            f"shapecnn index COLLECTION {where}, with the options it was made with."
+            f"shapecnn index COLLECTION {shlex.quote(where)}, with the options it was made with."
         )
 
 

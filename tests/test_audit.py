@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ import trimesh
 
 from shapecnn.artefacts import Progress
 from shapecnn.audit import Audit, Level, audit_artefacts, audit_collection, require_threshold
+from shapecnn.checkpoint import open_run
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.datasets import open_artefacts
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
+from shapecnn.experiment import VoxresnetSettings
 from shapecnn.imports import import_artefacts
 from shapecnn.models import ImagenetSettings
 from shapecnn.voxels import binvox
-from tests.evaluations import write_artefacts
+from tests.evaluations import write_artefacts, write_run
 from tests.meshes import write
 
 COLUMN = trimesh.creation.cylinder(0.3, 2, sections=7)
@@ -148,6 +151,26 @@ def test_features_join_what_is_near(seen: Path) -> None:
 def test_a_model_that_sees_other_settings_is_refused_before_any_work(seen: Path) -> None:
     with pytest.raises(MismatchError, match="size"):
         audit_artefacts(open_artefacts(seen), bar=None, model=untrained(32))  # type: ignore[arg-type]
+
+
+def test_a_run_to_which_shapes_of_a_class_are_one_point_is_refused_before_any_work(
+    planted: Path, tmp_path: Path
+) -> None:
+    artefacts = write_artefacts(planted, tmp_path / "out", VoxelSettings(resolution=8, padding=1))
+    run = open_run(write_run(tmp_path / "run", artefacts, VoxresnetSettings(width=4), classes=("bench", "table")))
+    with pytest.raises(UsageError, match=r"its last stage is lda.* --model @imagenet"):
+        audit_artefacts(artefacts, bar=None, model=replace(run, discriminant=True))  # type: ignore[arg-type]
+
+
+def test_meshes_that_all_failed_are_compared_by_their_bytes(tmp_path: Path) -> None:
+    (tmp_path / "meshes").mkdir()
+    for name in ("a.off", "b.off"):
+        (tmp_path / "meshes" / name).write_text("OFF\n3 1 0\n0 0 0\n")
+    artefacts = write_artefacts(tmp_path / "meshes", tmp_path / "out", ViewSettings(size=64))
+    audit = audit_artefacts(artefacts, bar=bar, model=untrained(), device="cpu", workers=1)
+    assert groups(audit) == [("content", ["a.off", "b.off"])]
+    assert audit.features is not None
+    assert {count for _, count in audit.features.near} == {0}
 
 
 def test_missing_artefacts_are_told(planted: Path, tmp_path: Path) -> None:

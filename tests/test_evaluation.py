@@ -17,12 +17,13 @@ from shapecnn.classification import classify
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.evaluation import Evaluation, Protocol, evaluate
+from shapecnn.evaluation import Protocol, evaluate
 from shapecnn.experiment import MvcnnSettings, VoxresnetSettings
 from shapecnn.inference import Engine, Output, open_engine
 from shapecnn.intervals import mean_interval
 from shapecnn.models import ImagenetSettings, Model, open_model
 from shapecnn.outputs import Outputs
+from shapecnn.results import Evaluation
 from shapecnn.retrieval import protocols
 from shapecnn.subset import Subset
 from tests.evaluations import write_artefacts, write_run, write_splits

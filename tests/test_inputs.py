@@ -172,6 +172,19 @@ def test_what_was_made_otherwise_is_refused_with_the_way_out(
 
 
 @pytest.mark.parametrize(
+    ("given", "way_out"),
+    [
+        (ViewSettings(fit="view"), "To see what is there: --set fit=view"),
+        (VOXELS, "To make such: shapecnn render COLLECTION OUT"),
+        (ImportedViewSettings(views=12, size=224), "To make such: shapecnn render COLLECTION OUT"),
+    ],
+)
+def test_a_model_without_training_is_set_to_what_is_there_if_it_can_be(given: Settings, way_out: str) -> None:
+    with pytest.raises(MismatchError, match=rf"than @imagenet sees \(.*\)\. {way_out}$"):
+        Input(ViewSettings()).require(described(given), "@imagenet")
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         ViewSettings(size=100, samples=3, fit="view", renderer="open3d", views=80),

@@ -56,7 +56,7 @@ def command(
     \b
     Examples:
       shapecnn audit views/ --out report/
-      shapecnn audit views/ --model my-run --json
+      shapecnn audit views/ --model @imagenet --threshold 0.995 --json
       shapecnn audit meshes/ --up y
     """
     from shapecnn.artefacts import MANIFEST, SETTINGS
@@ -64,6 +64,8 @@ def command(
     from shapecnn.storage import published, require_room_for
 
     require_threshold(threshold)
+    if assignments and model_name is None:
+        raise click.UsageError("--set changes a setting of a model: name it, with --model @imagenet.")
     if out is not None:
         require_room_for("audit.json", out)
     if any(published(data, name).exists() for name in (SETTINGS, MANIFEST)):

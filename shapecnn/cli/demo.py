@@ -13,8 +13,8 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
 from shapecnn.cli.options import command_line, device_option, json_option, workers_option
 
 if TYPE_CHECKING:
-    from shapecnn.evaluation import Evaluation
     from shapecnn.inference import Device
+    from shapecnn.results import Evaluation
 
 
 @dataclass

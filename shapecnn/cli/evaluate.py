@@ -11,10 +11,11 @@ from shapecnn.cli.console import emit, progress_bar, say
 from shapecnn.cli.options import device_option, json_option, set_option, workers_accepted
 
 if TYPE_CHECKING:
-    from shapecnn.evaluation import Evaluation, Protocol, Task
+    from shapecnn.evaluation import Protocol, Task
     from shapecnn.inference import Device
     from shapecnn.models import Split
     from shapecnn.outputs import FeatureName
+    from shapecnn.results import Evaluation
 
 
 @click.command("eval")

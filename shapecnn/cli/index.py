@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     "model_name",
-    metavar="RUN",
+    metavar="RUN|@imagenet",
     default="@imagenet",
     show_default=True,
     help="A trained run; @imagenet is a network trained on pictures and on no shapes.",

@@ -57,33 +57,38 @@ def analyse(
     """The space of N shapes of C classes, all of which occur, and the directions of the class means in it, (C, K).
 
     features: (N, D).  labels: (N,), of 0 to C − 1.  shrinkage: s of (1 − s) S + s tr(S)/D I, in place of the covariance
-    S within classes. Takes the smaller of N and D squared times the larger: where shapes are few, the inverse is
-    Woodbury's.
+    S within classes. Holds one copy of the features and the square of the smaller of N and D.
     """
-    x = prepare(features.double(), blocks)
+    x = prepare(features.float(), blocks)
     classes, size = int(labels.max()) + 1, x.shape[1]
     counts = torch.bincount(labels, minlength=classes)
-    means = torch.zeros((classes, size), dtype=x.dtype).index_add_(0, labels, x) / counts[:, None]
-    scatter = (x - means[labels]) / len(x) ** 0.5  # rows R with RᵀR = S
-    ridge = shrinkage * float(scatter.square().sum()) / size or torch.finfo(x.dtype).eps
-    centre = means.mean(dim=0)
-    between = means - centre
-    solved = _solve(scatter * (1 - shrinkage) ** 0.5, ridge, between)
-    variances, axes = torch.linalg.eigh(between @ solved.T)
-    kept = variances > variances.max() * 1e-9
+    means = torch.zeros((classes, size)).index_add_(0, labels, x) / counts[:, None]
+    for each in range(classes):
+        x[labels == each] -= means[each]
+    ridge = shrinkage * float(torch.linalg.vector_norm(x)) ** 2 / x.numel()
+    centre = means.double().mean(dim=0)
+    between = means.double() - centre
+    solved = _solve(x, (1 - shrinkage) / len(x), max(ridge, torch.finfo(x.dtype).eps), between)
+    variances, axes = torch.linalg.eigh(between @ solved.T)  # ascending; the first is 0 but for rounding, of the centre
+    kept = variances > variances.max() * 1e-6
+    kept[0] = False
     projection = (axes[:, kept] / variances[kept].sqrt()).T @ solved
     projected = between @ projection.T
-    lengths = torch.linalg.norm(projected, dim=1).clamp(min=torch.finfo(x.dtype).tiny)
+    lengths = torch.linalg.norm(projected, dim=1).clamp(min=torch.finfo(between.dtype).tiny)
     return Discriminant(projection, centre, lengths.mean() / 2, blocks), (projected / lengths[:, None]).float()
 
 
-def _solve(rows: Tensor, ridge: float, right: Tensor) -> Tensor:
-    """(RᵀR + ridge I)⁻¹ applied to each row of ``right``.  rows: R, (N, D).  right: (M, D)."""
+def _solve(rows: Tensor, share: float, ridge: float, right: Tensor) -> Tensor:
+    """(share RᵀR + ridge I)⁻¹ applied to each row of ``right``, float64.  rows: R, (N, D) float32.  right: (M, D).
+
+    Where rows are fewer than columns the inverse is Woodbury's.
+    """
     count, size = rows.shape
     if count >= size:
-        square = rows.T @ rows + ridge * torch.eye(size, dtype=rows.dtype)
+        square = share * (rows.T @ rows).double() + ridge * torch.eye(size, dtype=right.dtype)
         solved: Tensor = torch.linalg.solve(square, right, left=False)
         return solved
-    square = rows @ rows.T + ridge * torch.eye(count, dtype=rows.dtype)
-    correction: Tensor = torch.linalg.solve(square, right @ rows.T, left=False) @ rows
+    square = share * (rows @ rows.T).double() + ridge * torch.eye(count, dtype=right.dtype)
+    known = torch.linalg.solve(square, (right.float() @ rows.T).double(), left=False)
+    correction: Tensor = share * (known.float() @ rows).double()
     return (right - correction) / ridge

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 
 from shapecnn.artefacts import Entry
 from shapecnn.audit import Audit, Group, Member
 from shapecnn.inputs import Looks
+from shapecnn.report.html import fill
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.storage import exclusive, json_bytes, publish
 
@@ -37,12 +37,8 @@ def write_audit(folder: Path, audit: Audit, read: Read) -> None:
 
 def audit_page(audit: Audit, read: Read) -> str:
     """HTML. ``read`` is asked only for the shapes shown."""
-    import jinja2
-
-    template = resources.files("shapecnn.report").joinpath("audit.html").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     shown = [(group, _cards(group, read)) for group in audit.groups[:SHOWN_GROUPS]]
-    return environment.from_string(template).render(audit=audit, groups=shown, listed=LISTED)
+    return fill("audit.html", audit=audit, groups=shown, listed=LISTED)
 
 
 def _cards(group: Group, read: Read) -> list[tuple[Member, str | None]]:

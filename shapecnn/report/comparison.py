@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from shapecnn.compare import (
 )
 from shapecnn.report import published
 from shapecnn.report.figures import Form, describe, drawing, recall_axes
+from shapecnn.report.html import fill
 from shapecnn.storage import exclusive, json_bytes, publish
 
 FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
@@ -163,13 +164,8 @@ def csv_table(comparison: Comparison) -> str:
 
 def page(comparison: Comparison, svg: bytes) -> str:
     """HTML that needs nothing else.  svg: the curves."""
-    import base64
-
-    import jinja2
-
-    template = resources.files("shapecnn.report").joinpath("comparison.html").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(template).render(
+    return fill(
+        "comparison.html",
         title=_title(comparison),
         headings=HEADINGS,
         rows=rows(comparison),

@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from shapecnn.artefacts import Entry
-from shapecnn.evaluation import Evaluation, Hit, Prediction
 from shapecnn.inputs import Looks
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
+from shapecnn.report.html import fill
 from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
+from shapecnn.results import Evaluation, Hit, Prediction
 from shapecnn.storage import exclusive, json_bytes, publish, table_bytes
 
 MISTAKES = 48  # shown at most, the surest first
@@ -99,13 +99,10 @@ def write_report(folder: Path, evaluation: Evaluation, read: Read) -> None:
 
 def evaluation_page(evaluation: Evaluation, read: Read) -> str:
     """HTML. ``read`` gives what the network saw of a shape; it is asked only for the shapes shown."""
-    import jinja2
-
     distinct = evaluation.distinct and evaluation.distinct.evaluation
     wrong = [p for p in evaluation.predictions() if p.predicted != p.label]
-    template = resources.files("shapecnn.report").joinpath("evaluation.html").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(template).render(
+    return fill(
+        "evaluation.html",
         evaluation=evaluation,
         notes=describe(evaluation.retrieval) if evaluation.retrieval else [],
         figures={name: base64.b64encode(svg).decode() for name, svg in figures(evaluation).items()},

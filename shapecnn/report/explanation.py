@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 from shapecnn.explain import Evidence, Explanation, Floats
-from shapecnn.prepare import png
 from shapecnn.report.grids import see
+from shapecnn.report.html import embedded, fill
 
 SIDE = 192  # pixels along one side of a picture on the page
 SHOWN_CLASSES = 5
@@ -52,12 +50,8 @@ def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | 
 
     name: of the model.
     """
-    import jinja2
-
     shapes = [_shape(path, explained) for path, explained in zip(paths, explanations, strict=True)]
-    template = resources.files("shapecnn.report").joinpath("explanation.html").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(template).render(shapes=shapes, model=name)
+    return fill("explanation.html", shapes=shapes, model=name)
 
 
 def _shape(path: str, explained: Explanation | MeshError) -> _Shape:
@@ -77,7 +71,7 @@ def _section(title: str, explained: Explanation, evidence: Evidence) -> _Section
     largest = float(np.abs(evidence.contributions).max()) or 1.0
     cards = [
         _Card(
-            base64.b64encode(png(overlay(look, heat))).decode(),
+            embedded(overlay(look, heat)),
             place(explained, number),
             float(contribution),
             float(share),

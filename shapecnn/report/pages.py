@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shapecnn.collection import Shape, content_hash
-from shapecnn.config import Up, ViewSettings
+from shapecnn.config import ViewSettings
 from shapecnn.errors import ShapecnnError
 from shapecnn.index import Index, Item
-from shapecnn.prepare import load_shape, png
+from shapecnn.prepare import load_shape
 from shapecnn.query import Answer
+from shapecnn.report.html import embedded, fill
 from shapecnn.views import draw_views
 
 SHOWN_VIEWS = 4  # of those drawn, evenly spread
@@ -44,13 +42,13 @@ def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
     """HTML: each query with its views, and below it each result with its views, label and similarity; a query that is a
     picture as the network saw it, and of its results the view that it was matched with.
 
-    Meshes are drawn anew from their mesh files, also where the model sees grids; one that is gone or has changed
-    keeps its place without pictures.
+    Meshes are drawn anew from their mesh files, turned as the index has them, also where the model sees grids; one that
+    is gone or has changed keeps its place without pictures.
     """
-    import jinja2
-
     drawn: dict[tuple[str, int | None], str | None] = {}
-    views = 12 if index.views is None else index.views.shape[1]
+    up, orientation = index.origin.up, index.origin.orientation
+    plain = ViewSettings.from_options(size=PICTURE, orientation=orientation)
+    views = plain.views if index.views is None else index.views.shape[1]
     sections = []
     for answer in answers:
         if answer.error is not None:
@@ -58,27 +56,26 @@ def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
             continue
         path = Path(answer.path)
         shown = answer.picture
-        picture = _encoded(shown) if shown is not None else _draw(Shape(path.name, None, None, path), answer.up)
+        picture = (
+            embedded(shown)
+            if shown is not None
+            else _draw(Shape(path.name, None, None, path), plain.model_copy(update={"up": answer.up}))
+        )
         query = _Card(picture, path.name, answer.path)
         cards = []
         for hit in answer.hits:
             item = hit.item
             if (item.id, hit.view) not in drawn:
-                seen = None if hit.view is None else (hit.view, views)
-                drawn[item.id, hit.view] = _draw(_shape_of(item), index.origin.up, item.sha256, seen)
+                settings = plain.model_copy(update={"up": up} if hit.view is None else {"up": up, "views": views})
+                drawn[item.id, hit.view] = _draw(_shape_of(item), settings, item.sha256, hit.view)
             cards.append(_Card(drawn[item.id, hit.view], item.id, item.path, f"{hit.score:.3f}", item.label, hit.view))
         sections.append(_Section(query, cards, shown is not None))
-    template = resources.files("shapecnn.report").joinpath("query.html").read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(template).render(
-        sections=sections, index=name, model=index.origin.description, count=len(index.items)
-    )
+    return fill("query.html", sections=sections, index=name, model=index.origin.description, count=len(index.items))
 
 
-def _draw(shape: Shape, up: Up, sha: str | None = None, seen: tuple[int, int] | None = None) -> str | None:
-    """Some of the views side by side, or with ``seen`` that one of so many, as the base64 text of a PNG; None if the
-    file, with this hash, is gone."""
-    settings = ViewSettings.from_options(size=PICTURE, up=up, views=12 if seen is None else seen[1])
+def _draw(shape: Shape, settings: ViewSettings, sha: str | None = None, view: int | None = None) -> str | None:
+    """Some of the views side by side, or that one, as the base64 text of a PNG; None if the file, with this hash, is
+    gone."""
     try:
         data = shape.read()
         if sha is not None and content_hash(shape, data) != sha:
@@ -86,13 +83,9 @@ def _draw(shape: Shape, up: Up, sha: str | None = None, seen: tuple[int, int] | 
         pictures = draw_views(load_shape(shape, data, settings), settings)
     except ShapecnnError:
         return None
-    if seen is not None:
-        return _encoded(pictures[seen[0]])
-    return _encoded(np.concatenate(list(pictures[:: len(pictures) // SHOWN_VIEWS]), axis=1))
-
-
-def _encoded(picture: NDArray[np.uint8]) -> str:
-    return base64.b64encode(png(picture)).decode()
+    if view is not None:
+        return embedded(pictures[view])
+    return embedded(np.concatenate(list(pictures[:: len(pictures) // SHOWN_VIEWS]), axis=1))
 
 
 def _shape_of(item: Item) -> Shape:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.inputs import Looks
-from shapecnn.prepare import png
+from shapecnn.report.html import embedded
 
 SIDE = 96  # pixels of one view
 SHOWN_VIEWS = 3  # evenly spread
@@ -21,7 +19,7 @@ def thumbnail(looks: Looks, rotation: int = 0) -> str:
         pictures = projections(looks[rotation])
     else:
         pictures = looks[:: max(1, len(looks) // SHOWN_VIEWS)][:SHOWN_VIEWS]
-    return base64.b64encode(png(np.concatenate([_scaled(picture) for picture in pictures], axis=1))).decode()
+    return embedded(np.concatenate([_scaled(picture) for picture in pictures], axis=1))
 
 
 def projections(grid: NDArray[np.uint8]) -> NDArray[np.uint8]:

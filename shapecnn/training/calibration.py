@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from shapecnn.classification import calibration_error
 
 FEWEST = 20  # shapes held out, of which REJECTED is at least one
 REJECTED = 0.05  # share of known shapes that may be called unknown
-_FOLDS = 5  # of the cross-fitted figures
+FOLDS = 5  # of the cross-fitted figures, and of cross-validation
 _COLDEST, _HOTTEST = 1e-3, 1e3
 _HALVINGS = 60  # of the logarithm's range: to the last bit
 
@@ -20,7 +21,12 @@ Logits = NDArray[np.floating]
 Labels = NDArray[np.int64]
 
 
-def calibrate(logits: Logits, labels: Labels, familiarity: NDArray[np.floating]) -> Calibration | None:
+def calibrate(
+    logits: Logits,
+    labels: Labels,
+    familiarity: NDArray[np.floating],
+    by: Literal["held out", "cross-validation"] = "held out",
+) -> Calibration | None:
     """From N held-out shapes; None from fewer than 20, which tell too little.
 
     logits: (N, C).  labels: (N,), of 0 to C − 1.  familiarity: (N,).
@@ -28,8 +34,8 @@ def calibrate(logits: Logits, labels: Labels, familiarity: NDArray[np.floating])
     if len(labels) < FEWEST:
         return None
     crossfitted = np.empty_like(logits)
-    fold = np.arange(len(labels)) % _FOLDS  # shapes come by id, and so by class
-    for each in range(_FOLDS):
+    fold = np.arange(len(labels)) % FOLDS  # shapes come by id, and so by class
+    for each in range(FOLDS):
         others = fold != each
         crossfitted[~others] = logits[~others] / fit_temperature(logits[others], labels[others])
     threshold = rejection_threshold(familiarity)
@@ -42,6 +48,7 @@ def calibrate(logits: Logits, labels: Labels, familiarity: NDArray[np.floating])
         ece=_error(crossfitted, labels),
         threshold=threshold,
         rejected=float((familiarity < threshold).mean()),
+        by=by,
     )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shapecnn.artefacts import Entry
 from shapecnn.datasets import Artefacts
@@ -52,8 +53,7 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     if validation.folds == 0:
         return Division(pool, [], classes)
 
-    digests = [artefacts.digest(entry) for entry in pool]
-    groups = np.unique(digests, return_inverse=True)[1]
+    groups = _copies(artefacts, pool)
     for name in classes:
         if len(np.unique(groups[labels == name])) < 2:
             raise UsageError(
@@ -73,22 +73,46 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     return Division(train, [entry for entry, held in zip(pool, held_out, strict=True) if held], classes)
 
 
-def _fold(labels: np.ndarray, groups: np.ndarray, validation: Validation) -> np.ndarray:
-    """(N,) bool: held out."""
+def folds_of(artefacts: Artefacts, entries: list[Entry], folds: int, seed: int) -> NDArray[np.int64] | None:
+    """(N,) the fold each is in, as :func:`divide` has them; None where one holds all of a class."""
+    labels = np.array([entry.label for entry in entries])
+    try:
+        numbers = _folds(labels, _copies(artefacts, entries), folds, seed)
+    except ValueError:
+        return None
+    alone = any(len({*numbers[labels == label].tolist()}) < 2 for label in np.unique(labels))
+    return None if alone else numbers
+
+
+def _copies(artefacts: Artefacts, entries: list[Entry]) -> NDArray[np.int64]:
+    """(N,) the same number for shapes that look the same to the last bit."""
+    digests = [artefacts.digest(entry) for entry in entries]
+    return np.unique(digests, return_inverse=True)[1]
+
+
+def _folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> NDArray[np.int64]:
+    """(N,) the fold each is in.  Raises ValueError where no class has as many shapes as there are folds."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    folds = StratifiedGroupKFold(validation.folds, shuffle=True, random_state=validation.seed)
-    held_out = np.zeros(len(labels), bool)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    numbers = np.zeros(len(labels), np.int64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a class has fewer shapes than there are folds
-        try:
-            divisions = list(folds.split(labels, labels, groups))
-        except ValueError:
-            largest = max(Counter(labels.tolist()).values())
-            raise UsageError(
-                f"validation.folds is {validation.folds}, but no class has more than {largest} shapes: use fewer folds."
-            ) from None
-    held_out[divisions[validation.fold][1]] = True
+        for number, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
+            numbers[rows] = number
+    return numbers
+
+
+def _fold(labels: np.ndarray, groups: np.ndarray, validation: Validation) -> NDArray[np.bool_]:
+    """(N,): held out."""
+    try:
+        numbers = _folds(labels, groups, validation.folds, validation.seed)
+    except ValueError:
+        largest = max(Counter(labels.tolist()).values())
+        raise UsageError(
+            f"validation.folds is {validation.folds}, but no class has more than {largest} shapes: use fewer folds."
+        ) from None
+    held_out: NDArray[np.bool_] = numbers == validation.fold
     if not held_out.any():
         raise UsageError(f"Fold {validation.fold} of {validation.folds} is empty: use fewer, --set validation.folds=2")
     return held_out

@@ -6,6 +6,7 @@ weights it would have had. Accelerate brings devices, precision and processes.
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import time
@@ -39,12 +40,13 @@ from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover,
 from shapecnn.subset import Subset
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations
-from shapecnn.training.calibration import calibrate
+from shapecnn.training.calibration import FOLDS, calibrate
+from shapecnn.training.crossfit import crossfit
 from shapecnn.training.descent import Examples, descend, first_part, outputs
 from shapecnn.training.place import ORIGIN, describe_origin, require_place
 from shapecnn.training.resume import State, load_state, save_state
 from shapecnn.training.schedules import stalled
-from shapecnn.training.splits import Division, divide
+from shapecnn.training.splits import Division, divide, folds_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -301,12 +303,27 @@ class _Session:
         train = self.division.train
         gallery = Gallery.of([entry.id for entry in train], [str(entry.label) for entry in train], features.numpy())
         if not len(self.val_rows):
-            return gallery, None
+            return gallery, self._crossfitted(stage, activations)
         logits, features = self._outputs(stage, activations, self.val_rows, vote=True)
         state = _copy(self.network)
         known = Evidence(gallery, Classifier(state["classifier.weight"].numpy(), state["classifier.bias"].numpy()))
         labels = self.labels[self.val_rows].numpy()
         return gallery, calibrate(logits.double().numpy(), labels, known.familiarity(features.numpy()))
+
+    def _crossfitted(self, stage: AnyStage, activations: Activations) -> Calibration | None:
+        """By cross-validation of the closed form, if that is all there is: what gradients made of the features knows
+        the shapes they came from."""
+        if not isinstance(stage, LdaStage) or self._last_trained() is not None:
+            return None
+        folds = folds_of(self.artefacts, self.division.train, FOLDS, self.experiment.validation.seed)
+        if folds is None:
+            return None
+        bare = copy.deepcopy(self.network)
+        bare.discriminant = bare.classifier = None
+        _, features = outputs(bare, activations, self.train_rows, self.accelerator, self._start(stage), self.seen.turns)
+        labels = self.labels[self.train_rows]
+        logits, familiarity = crossfit(features, labels, folds, bare.blocks, stage)
+        return calibrate(logits, labels.numpy(), familiarity, by="cross-validation")
 
     def _outputs(
         self, stage: AnyStage, activations: Activations, rows: NDArray[np.int64], vote: bool

@@ -23,11 +23,12 @@ _CONTRACTION = 1e-6
 def voxelize(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
     """The mesh in ``rotations`` grids: bool (rotations, R, R, R), indexed [rotation, x, y, z] with z up.
 
-    With orientation ``auto`` the mesh is first turned to its own axes. In grid k it is turned about z by 360°·k / rotations, counter-clockwise seen from +z, and fitted
-    anew: the centre of its bounding box is the centre of the grid, its longest extent is R − 2·padding
-    cells. With fill ``surface`` the cells that the surface meets are set. With ``solid`` so are all that
-    cannot be reached from outside across faces of cells that it does not meet: cavities are filled, also
-    behind a hole narrower than a cell, but through one wider than two cells the outside reaches in.
+    With orientation ``auto`` the mesh is first turned to its own axes. In grid k it is turned about z by
+    360°·k / rotations, counter-clockwise seen from +z, and fitted anew: the centre of its bounding box is
+    the centre of the grid, its longest extent is R − 2·padding cells. With fill ``surface`` the cells that
+    the surface meets are set. With ``solid`` so are all that cannot be reached from outside across faces of
+    cells that it does not meet: cavities are filled, also behind a hole narrower than a cell, but through one
+    wider than two cells the outside reaches in.
     """
     R = settings.resolution
     mesh = posed(mesh, settings.orientation)

@@ -89,6 +89,7 @@ def test_a_mesh_that_cannot_be_used(meshes: Path, tmp_path: Path, command: Comma
 def test_what_cannot_be_asked(views: Path, meshes: Path, tmp_path: Path, command: Command) -> None:
     for arguments, message in (
         ((meshes, "--model", "@imagenet"), "make those first"),
+        ((views, "--set", "views=20"), "name it, with --model @imagenet"),
         ((views, "--threshold", "2"), "--threshold 2 is no similarity"),
         ((views, "--out", views), "holds artefacts"),
         ((tmp_path,), "holds no mesh files"),

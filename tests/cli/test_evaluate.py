@@ -90,7 +90,8 @@ def test_out_holds_the_figures_and_the_page(run: Path, grids: Path, tmp_path: Pa
     done = command("eval", run, "--data", grids, "--out", out, "--json")
     assert (done.status, done.stderr) == (0, f"Wrote {out / 'report.html'}\n")
     files = contents(out)
-    assert list(files) == ["confusion.svg", "evaluation.json", "pr.svg", "predictions.parquet", "report.html"]
+    figures = ["confusion.svg", "evaluation.json", "pr.svg", "predictions.parquet", "reliability.svg"]
+    assert list(files) == [*figures, "report.html"]
     answer = done.json("eval")
     assert json.loads(files["evaluation.json"]) == answer
     table = pyarrow.parquet.read_table(out / "predictions.parquet").to_pylist()
@@ -114,7 +115,8 @@ def test_retrieval_alone_has_no_predictions(run: Path, grids: Path, tmp_path: Pa
         (["--split", "none"], "'none' is not one of"),
         (["--task", "search"], "'search' is not one of"),
         (["--protocol", "psb"], "'psb' is not one of"),
-        (["--feature", "metric"], "'metric' is not one of"),
+        (["--feature", "logits"], "'logits' is not one of"),
+        (["--feature", "metric"], "has no learned metric"),
         (["--subset", "80"], "--subset '80' is not TRAIN+TEST"),
         (["--seed", "-1"], "--seed"),
         (["--set", "views=20"], "keeps the settings it was trained with"),

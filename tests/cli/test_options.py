@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 from shapecnn import pool
 from shapecnn.cli import options, render, voxelize
-from shapecnn.config import UPS
+from shapecnn.config import Up
 from tests.cli.conftest import Command
 from tests.meshes import write_box
 
@@ -40,7 +41,7 @@ def test_defaults_are_those_of_the_stages() -> None:
     parameters = by_name(render.command)
     assert parameters["timeout"].default == pool.TIMEOUT
     assert parameters["up"].default == "z"
-    assert tuple(parameters["up"].type.choices) == UPS  # type: ignore[attr-defined]
+    assert tuple(parameters["up"].type.choices) == get_args(Up)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["render", "voxelize"])

@@ -106,7 +106,7 @@ def test_a_source_without_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize("views", [1, 6, 13])
 def test_other_numbers_of_views_are_refused(views: int, tmp_path: Path) -> None:
     shape(tmp_path, "train/chair/7/{}.png", views)
-    with pytest.raises(UsageError, match=f"have {views} pictures; what can be imported is one of 12, 20, 80"):
+    with pytest.raises(UsageError, match=f"have {views} pictures; what can be imported is one of 12, 20, 24, 80"):
         open_views_by_shape(tmp_path)
 
 

@@ -11,8 +11,8 @@ from shapecnn.classification import classify
 from shapecnn.compare import Comparison, Measured, _figures, pairs
 from shapecnn.contenders import Contender
 from shapecnn.datasets import Artefacts
-from shapecnn.evaluation import Evaluation, Items
 from shapecnn.models import ImagenetSettings
+from shapecnn.results import Evaluation, Items
 from shapecnn.retrieval.protocols import mvcnn
 
 CLASSES = ["bed", "chair", "desk", "sofa"]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import Entry
 from shapecnn.classification import classify
-from shapecnn.evaluation import Evaluation, Items
 from shapecnn.report import evaluation as module
 from shapecnn.report.evaluation import evaluation_page, figures
 from shapecnn.report.thumbnails import thumbnail
+from shapecnn.results import Evaluation, Items
 from shapecnn.retrieval.protocols import mvcnn, shapenets, shrec16
 from tests.report.test_pages import Page
 

@@ -14,10 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shapecnn.config import ViewSettings
 from shapecnn.index import Index, open_index, update_index
+from shapecnn.mesh import load_mesh
 from shapecnn.models import ImagenetSettings, open_model
 from shapecnn.query import Answer, answer_queries
 from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
+from shapecnn.search import Hit
+from shapecnn.views import draw_views
 from tests.meshes import write_ball
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -192,6 +196,24 @@ def test_an_index_of_grids_is_shown_in_views(solids: Path, voxels_run: Path, tmp
     assert query.shape == (PICTURE, SHOWN_VIEWS * PICTURE)
     assert np.array_equal(query, result)  # the collection is drawn with its own up
     assert f"9 shapes in index · voxresnet trained in {voxels_run} ·" in page.text
+
+
+def test_meshes_without_a_known_up_are_shown_as_the_index_sees_them(solids: Path, tmp_path: Path) -> None:
+    model = ImagenetSettings(
+        backbone="test_efficientnet", weights="none", size=32, neighbours=0, orientation="auto", fit="view"
+    )
+    update_index(solids, tmp_path / "index", model, command="", device="cpu", workers=1)
+    free = open_index(tmp_path / "index")
+    cone = solids / "round/cone.off"
+    answers = [
+        *answer_queries(free, model, [str(cone)], 1, up="z", device="cpu"),
+        Answer("drawing.png", "z", [Hit(item, 1.0, 7) for item in free.items if item.id == "round/cone.off"],
+               picture=np.full((32, 32), 255, np.uint8)),
+    ]  # fmt: skip
+    *_, view = pictures = Page(query_page(answers, free, "index")).pictures()
+    drawn = draw_views(load_mesh(cone), ViewSettings(size=PICTURE, orientation="auto"))
+    assert np.array_equal(pictures[0], np.concatenate(list(drawn[::6]), axis=1))
+    assert np.array_equal(view, drawn[7])
 
 
 def test_a_shape_without_label_and_an_index_of_nothing(index: Index, ask: Ask, solids: Path) -> None:

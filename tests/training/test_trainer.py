@@ -355,6 +355,21 @@ def test_with_nothing_held_out_nothing_is_calibrated(views: Path, tmp_path: Path
     assert len(gallery.ids) == 15
 
 
+def test_a_closed_form_fitted_to_everything_is_calibrated_by_cross_validation(tmp_path: Path) -> None:
+    data = write_artefacts(tmp_path / "views", VIEWS, collection(pictures, train=14, test=0))
+    done = run(experiment(LDA, validation=NONE_HELD_OUT), data, tmp_path / "run")
+    assert done.validation is None
+    assert done.calibration is not None
+    assert (done.calibration.shapes, done.calibration.by) == (42, "cross-validation")
+    assert open_run(tmp_path / "run").calibration == done.calibration
+    trained = open_run(tmp_path / "run")
+    gallery = trained.gallery()
+    assert gallery is not None
+    assert Evidence(gallery, trained.classifier()).familiarity(gallery.features).min() > done.calibration.threshold
+    before = experiment(stage(epochs=1, train_from="head"), LDA, validation=NONE_HELD_OUT)
+    assert run(before, data, tmp_path / "trained").calibration is None
+
+
 def test_the_test_split_is_never_read(views: Path, tmp_path: Path) -> None:
     data = shutil.copytree(views, tmp_path / "data")
     for path in data.rglob("test/*.png"):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
-from shapecnn.config import UPS, Up, ViewSettings
+from shapecnn.config import Up, ViewSettings
 from shapecnn.mesh import Mesh, load_mesh, normalize, upright
 from shapecnn.views import contact_sheet, draw_views
 from tests.views.shapes import letter_f
@@ -43,7 +44,7 @@ def write(folder: Path, file_format: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("up", UPS)
+@pytest.mark.parametrize("up", get_args(Up))
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_every_format_and_up_gives_the_golden_picture(tmp_path: Path, file_format: str, up: Up) -> None:
     difference = np.abs(sheet(load_mesh(write(tmp_path, file_format), up)) - golden(up))
@@ -75,5 +76,5 @@ def test_up_turns_the_mesh_as_the_contract_says() -> None:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for axis in UPS:
+    for axis in get_args(Up):
         Image.fromarray(sheet(normalize(upright(letter_f(), axis)))).save(FOLDER / f"letter-f-up-{axis}.png")  # type: ignore[arg-type]
