@@ -248,7 +248,7 @@ def run_bytes(
         "input": seen.to_json(),
         "feature_size": network.feature_size,
         "discriminant": network.discriminant is not None,
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "parameters": network.parameter_count,
         "data": dict(data),
         "calibration": asdict(calibration) if calibration else None,
         "config": experiment.digest(),

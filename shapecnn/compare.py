@@ -268,7 +268,7 @@ def _measure_network(contender: Contender, evaluation: Evaluation, device: Devic
         engine.start(key, look)
         engine.wait()
         seconds.append(time.perf_counter() - started)
-    parameters = sum(parameter.numel() for parameter in model.build().parameters())
+    parameters = model.build().parameter_count
     return _Network(parameters, float(np.median(seconds[1:])))
 
 

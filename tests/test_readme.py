@@ -30,7 +30,8 @@ def test_the_make_targets_exist() -> None:
 
 
 def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Path, engine: object) -> None:
-    """ModelNet40 is not downloaded: its folder is given a few meshes in its layout instead. Training takes a smaller network."""
+    """ModelNet40 is not downloaded: its folder is given a few meshes in its layout instead. Training takes one of three
+    backbones."""
     write_boxes(tmp_path / "meshes", 4)
     solids = write_solids(tmp_path / "data" / "ModelNet40")
     (tmp_path / "chair.obj").write_bytes((solids / "cylinder" / "rod.obj").read_bytes())

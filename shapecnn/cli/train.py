@@ -84,7 +84,8 @@ def command(
     figures = done.validation
     told = f", validation accuracy {figures.accuracy:.1%} of {figures.count} shapes" if figures else ""
     if done.calibration is None:
-        say("The scores are not calibrated, and predict will call nothing unknown: that takes 20 shapes held out.")
+        say("The scores are not calibrated, and predict will call nothing unknown: fewer than 20 shapes were held out.")
     else:
         told += f", calibration error {done.calibration.ece:.1%} ({done.calibration.ece_before:.1%} before)"
-    emit(answer, as_json, f"{done.epochs} epochs in {done.seconds:.0f} s{told}: {out}")
+    lasted = f"{done.epochs} epochs" if done.epochs else "Trained"
+    emit(answer, as_json, f"{lasted} in {done.seconds:.0f} s{told}: {out}")

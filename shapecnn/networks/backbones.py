@@ -201,8 +201,8 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
     import torchvision
 
     try:
-        chosen = torchvision.models.get_model_weights(name).DEFAULT if weights == "imagenet" else None
-        network: Any = torchvision.models.get_model(name, weights=chosen)
+        trained = torchvision.models.get_model_weights(name).DEFAULT
+        network: Any = torchvision.models.get_model(name, weights=trained if weights == "imagenet" else None)
     except Exception as error:
         raise _no_weights(name, error) from None
     linear = [(key, child) for key, child in network.named_modules() if isinstance(child, nn.Linear)]
@@ -212,7 +212,7 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
     owner, _, attribute = last.rpartition(".")
     setattr(network.get_submodule(owner), attribute, nn.Identity())
     _load_file(network, name, weights)
-    size = chosen.transforms().crop_size[0] if chosen is not None else 224
+    size = trained.transforms().crop_size[0]  # also of a run, which is built without weights and then given its own
     parts = _parts_of_torchvision(network.eval())
     return Backbone(name, parts, (layer.in_features,), size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

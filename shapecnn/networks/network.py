@@ -52,6 +52,12 @@ class ShapeNetwork(nn.Module):
         """D of the features."""
         return sum(self.blocks) if self.discriminant is None else len(self.discriminant.projection)
 
+    @property
+    def parameter_count(self) -> int:
+        """Numbers that were learned: by gradients, or of the discriminant space, which no gradient changes."""
+        space = [] if self.discriminant is None else [self.discriminant.projection, self.discriminant.centre]
+        return sum(tensor.numel() for tensor in (*self.parameters(), *space))
+
     def discriminate(self, discriminant: Discriminant, weight: Tensor) -> None:
         """Take coordinates in a discriminant space as features, and a classifier of these.  weight: (C, K)."""
         device = next(self.parameters()).device

@@ -127,6 +127,11 @@ def test_a_fork_gives_the_maps_beside_the_features() -> None:
         fork(build_backbone("test_vit", "none"), "layer4", 64)
 
 
+def test_the_size_is_that_of_the_weights_also_before_they_are_there() -> None:
+    """A run is built without weights; what it resizes to must not depend on that."""
+    assert build_backbone("efficientnet_v2_s", "none").size == 384
+
+
 def original(library: str, name: str) -> nn.Module:
     """The network as the library has it, with random batch normalization, without its classifier."""
     torch.manual_seed(0)

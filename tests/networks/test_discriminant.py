@@ -109,8 +109,11 @@ def test_a_network_takes_the_space_that_was_saved() -> None:
     saved = network()
     assert saved.feature_size == 12
     space, directions = analyse(features, labels, saved.blocks, shrinkage=0.3)
+    before = saved.parameter_count
     saved.discriminate(space, 12 * directions)
     assert saved.feature_size == 2
+    assert before == 4 * 12 + 12 + 12 * 3 + 3
+    assert saved.parameter_count == 4 * 12 + 12 + 2 * 3 + 3 + 2 * 12 + 12  # its classifier is smaller, its space counts
     loaded = network()
     loaded.load(saved.state_dict())
     looks = torch.rand(2, 3, 4)
