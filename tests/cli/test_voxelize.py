@@ -102,7 +102,8 @@ def test_manifest_and_settings(meshes: Path, tmp_path: Path, command: Command) -
     settings = json.loads((out / "settings.json").read_text())
     made_with = {key: value for key, value in settings.items() if key not in ("hash", "schema_version")}
     assert made_with == {
-        "kind": "voxels", "filling": 1, "resolution": 30, "padding": 3, "fill": "solid", "rotations": 2, "up": "y",
+        "kind": "voxels", "filling": 1, "resolution": 30, "padding": 3, "fill": "solid", "rotations": 2,
+        "orientation": "upright", "up": "y",
     }  # fmt: skip
     canonical = json.dumps(made_with, sort_keys=True, separators=(",", ":"))
     assert settings["hash"] == hashlib.sha256(canonical.encode()).hexdigest()
