@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from shapecnn.errors import TrainingError
+
 _FLOOR = 1e-6  # keeps the slope of the square root finite at zero
 
 
@@ -58,6 +60,8 @@ def analyse(
 
     features: (N, D).  labels: (N,), of 0 to C − 1.  shrinkage: s of (1 − s) S + s tr(S)/D I, in place of the covariance
     S within classes. Holds one copy of the features and the square of the smaller of N and D.
+
+    Raises TrainingError if all class means are the same.
     """
     x = prepare(features.float(), blocks)
     classes, size = int(labels.max()) + 1, x.shape[1]
@@ -72,6 +76,8 @@ def analyse(
     variances, axes = torch.linalg.eigh(between @ solved.T)  # ascending; the first is 0 but for rounding, of the centre
     kept = variances > variances.max() * 1e-6
     kept[0] = False
+    if not kept.any():
+        raise TrainingError("The mean feature of every class is the same: nothing tells the classes apart.")
     projection = (axes[:, kept] / variances[kept].sqrt()).T @ solved
     projected = between @ projection.T
     lengths = torch.linalg.norm(projected, dim=1).clamp(min=torch.finfo(between.dtype).tiny)

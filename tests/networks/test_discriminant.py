@@ -11,6 +11,7 @@ from scipy.linalg import eigh
 from sklearn.covariance import empirical_covariance, shrunk_covariance
 from torch import Tensor, nn
 
+from shapecnn.errors import TrainingError
 from shapecnn.networks.discriminant import analyse, prepare
 from shapecnn.networks.network import ShapeNetwork
 
@@ -88,6 +89,11 @@ def test_shapes_without_any_scatter_give_numbers() -> None:
     logits = found(torch.cat([features, torch.zeros(1, 12)])) @ directions.T
     assert logits.isfinite().all()
     assert torch.equal(logits[:4].argmax(dim=1), labels)
+
+
+def test_classes_that_are_the_same_are_told() -> None:
+    with pytest.raises(TrainingError, match="nothing tells the classes apart"):
+        analyse(torch.ones(6, 12), torch.arange(6) % 3, BLOCKS, shrinkage=0.3)
 
 
 def test_gradients_are_finite_also_at_features_of_zero() -> None:
