@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from shapecnn.storage import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +75,15 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     )
+
+
+def summarize(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    """Mean and standard deviation of each key over the rows; None of a single one."""
+    return {
+        key: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+        for key in keys
+        for values in [[row[key] for row in rows]]
+    }
 
 
 def _processor() -> str:

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from measure import arguments, save, table, use_cores
+from measure import arguments, save, summarize, table, use_cores
 
 from shapecnn.experiment import load_experiment
 
@@ -109,11 +108,7 @@ def main() -> None:
     headings = ("changes", "shapes", "accuracy", "mAP_scores", "mAP_penultimate", "mAP_metric", "train_seconds")
     shown = [[row[key] for key in headings] for row in [*rows, *([final] if final else [])]]
     print(table(headings, shown))
-    summary = {
-        key: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
-        for key in MEANT
-        for values in [[row[key] for row in rows]]
-    }
+    summary = summarize(rows, MEANT)
     print(json.dumps(summary, indent=2))
     figures = {
         "config": config,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import arguments, save, table, use_cores
+from measure import arguments, save, summarize, table, use_cores
 from recognition import shapecnn
 from sklearn.metrics import roc_auc_score
 
@@ -39,11 +39,7 @@ def main() -> None:
         tried = dict(pair.split("=") for pair in options.set.split())  # none for reported figures
         rows = [measure(draw, meshes, shapes, Path(scratch) / str(draw), tried) for draw in range(options.draws)]
     print(table(("draw", *MEANT), [[row["draw"], *(round(row[key], 3) for key in MEANT)] for row in rows]))
-    summary = {
-        key: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
-        for key in MEANT
-        for values in [[row[key] for row in rows]]
-    }
+    summary = summarize(rows, MEANT)
     print(json.dumps(summary, indent=2))
     figures = {
         "config": CONFIG,

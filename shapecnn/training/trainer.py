@@ -23,19 +23,17 @@ from torch import Tensor
 
 from shapecnn.calibration import Calibration
 from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, run_bytes
-from shapecnn.classification import classify
 from shapecnn.classifiers import Classifier
 from shapecnn.datasets import Artefacts, open_artefacts
-from shapecnn.errors import TrainingError, UsageError
+from shapecnn.errors import TrainingError
 from shapecnn.evidence import Evidence
 from shapecnn.experiment import Experiment, GradientStage, LdaStage
 from shapecnn.gallery import Gallery
 from shapecnn.inference import Device, require_device
 from shapecnn.inputs import Input
-from shapecnn.networks.build import build_network, takes
+from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.retrieval.protocols import mvcnn
 from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover, require_room_for, sha256, write_atomic
 from shapecnn.subset import Subset
 from shapecnn.training.acceleration import open_accelerator
@@ -44,28 +42,17 @@ from shapecnn.training.calibration import FOLDS, calibrate
 from shapecnn.training.crossfit import crossfit
 from shapecnn.training.descent import Examples, descend, first_part, outputs
 from shapecnn.training.place import ORIGIN, describe_origin, require_place
+from shapecnn.training.requirements import AnyStage, require_fit, require_part, require_shapes
 from shapecnn.training.resume import State, load_state, save_state
 from shapecnn.training.schedules import stalled
 from shapecnn.training.splits import Division, divide, folds_of
+from shapecnn.training.validation import Figures, better, figures_of, told
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int | None], None]]]
 """(what is done, unit) → a context of progress(done, total)."""
-
-AnyStage = GradientStage | LdaStage
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Of the held-out shapes.  mAP: by scores, protocol mvcnn; None where no class has two of them."""
-
-    count: int
-    loss: float
-    accuracy: float
-    mean_class_accuracy: float
-    mAP: float | None  # noqa: N815
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +94,7 @@ def train(
     require_device(device)
     artefacts = open_artefacts(data)
     seen = Input.of(artefacts.settings, getattr(experiment.network, "turns", 1))
-    _require_fit(experiment, seen, data)
+    require_fit(experiment, seen, data)
     entries = list(artefacts.entries)
     if subset is not None:
         untouched = [entry for entry in entries if entry.split in ("val", "test")]
@@ -129,8 +116,8 @@ def train(
         # An unknown backbone, part or library ends the run before anything is written.
         network = build_network(experiment.network, seen.side, len(division.classes), seed=experiment.seed)
         for stage in experiment.stages:
-            _require_part(network, stage)
-            _require_shapes(division, stage)
+            require_part(network, stage)
+            require_shapes(division, stage)
         accelerator.wait_for_everyone()  # all have looked at what is there
         session = _Session(experiment, artefacts, division, seen, out, network, accelerator, bar, say)
         if accelerator.is_main_process:
@@ -250,7 +237,7 @@ class _Session:
                     accuracies.append(figures.accuracy)
                 state.epoch, state.optimizer, state.network = epoch.number + 1, epoch.optimizer, _copy(self.network)
                 select = self.experiment.validation.select
-                if select == "last" or _better(record["validation"], state.best):
+                if select == "last" or better(record["validation"], state.best):
                     state.best, state.best_epoch = record["validation"], record["epoch"]
                     state.kept = state.network if select == "best" else None
                 state.seconds = seconds()
@@ -260,7 +247,7 @@ class _Session:
                     step=record["epoch"],
                 )
                 self.say(
-                    f"{stage.name}, epoch {epoch.number + 1} of {stage.epochs}: loss {epoch.loss:.3f}{_told(figures)} "
+                    f"{stage.name}, epoch {epoch.number + 1} of {stage.epochs}: loss {epoch.loss:.3f}{told(figures)} "
                     f"({record['seconds']:.0f} s)"
                 )
             epochs.close()
@@ -290,12 +277,7 @@ class _Session:
 
     def _figures(self, stage: AnyStage, activations: Activations, vote: bool, temperature: float) -> Figures:
         logits, _ = self._outputs(stage, activations, self.val_rows, vote)
-        labels, logits = self.labels[self.val_rows], logits / temperature
-        scores = logits.double().softmax(dim=1).float().numpy()
-        names = [self.division.classes[code] for code in labels.tolist()]
-        told = classify(names, scores, self.division.classes)
-        loss = torch.nn.functional.cross_entropy(logits, labels).item()
-        return Figures(len(names), loss, told.accuracy, told.mean_class_accuracy, mvcnn(scores, names).mAP)
+        return figures_of(logits / temperature, self.labels[self.val_rows], self.division.classes)
 
     def _trust(self, stage: AnyStage, activations: Activations) -> tuple[Gallery, Calibration | None]:
         """What was trained on, and what the held-out shapes, of which none is there, tell of the scores."""
@@ -400,34 +382,6 @@ class _Session:
         self.accelerator.end_training()
 
 
-def _require_fit(experiment: Experiment, seen: Input, data: Path) -> None:
-    if not takes(experiment.network, seen.kind):
-        command = "voxelize" if seen.kind == "views" else "render"
-        raise UsageError(
-            f"{data} holds {seen.kind}, which {experiment.network.kind} does not take. To make what it takes: "
-            f"shapecnn {command} COLLECTION OUT"
-        )
-
-
-def _require_part(network: ShapeNetwork, stage: AnyStage) -> None:
-    if isinstance(stage, GradientStage) and stage.train_from is not None:
-        names = [*network.parts, "head"]
-        if stage.train_from not in names:
-            raise UsageError(
-                f"stages.{stage.name}.train_from: the network has no part {stage.train_from!r}; in order they are "
-                f"{', '.join(names)}."
-            )
-
-
-def _require_shapes(division: Division, stage: AnyStage) -> None:
-    shapes, classes = len(division.train), len(division.classes)
-    if isinstance(stage, LdaStage) and shapes <= classes:
-        raise UsageError(
-            f"stages.{stage.name}: discriminant analysis needs more shapes than classes, and {shapes} of {classes} "
-            f"classes are there to train on. Add shapes, or leave the stage out."
-        )
-
-
 def _told_by(out: Path) -> Trained:
     """What a finished run says of its training."""
     described = read_json(out / MODEL)
@@ -441,19 +395,5 @@ def _ids(division: Division) -> dict[str, list[str]]:
     return {"train": [entry.id for entry in division.train], "val": [entry.id for entry in division.val]}
 
 
-def _better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bool:
-    """Whether the accuracy is higher, or the same with a lower loss."""
-    if figures is None or best is None:
-        return best is None
-    return (figures["accuracy"], -figures["loss"]) > (best["accuracy"], -best["loss"])
-
-
 def _copy(network: ShapeNetwork) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-
-
-def _told(figures: Figures | None) -> str:
-    if figures is None:
-        return ""
-    retrieved = f", mAP {figures.mAP:.1%}" if figures.mAP is not None else ""
-    return f", validation accuracy {figures.accuracy:.1%}{retrieved}"

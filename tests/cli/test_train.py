@@ -120,8 +120,8 @@ def test_a_training_that_was_interrupted_says_how_to_go_on(
     out = tmp_path / "my run"
     typed = ["train", config, "--data", views, "--out", out]
     with monkeypatch.context() as patch:
+        patch.setattr("shapecnn.cli.train.say", interrupt)  # first: its module would import the other one for good
         patch.setattr(console, "say", interrupt)
-        patch.setattr("shapecnn.cli.train.say", interrupt)
         assert command(*typed, "--json").status == 130
     refused = command(*typed)
     assert refused.status == 2
