@@ -14,24 +14,33 @@ from torch import Tensor, nn
 
 from shapecnn.errors import TrainingError
 
+SIZE = 128
+"""Coordinates, unless fewer shapes or more classes want others."""
+
 _FLOOR = 1e-6  # keeps the slope of the square root finite at zero
+_WITHIN = 0.2  # length of the coordinates within classes, beside 1 of those between
 
 
 class Discriminant(nn.Module):
-    """Features (B, D) → coordinates (B, K), K at most one less than the classes.
+    """Features (B, D) → coordinates (B, K + L): K between classes, one less than these, and L within them.
 
-    x = projection · (p − centre), divided by √(|x|² + radius²): nearly a direction, but what lies near the centre is of
-    no class, also where K is 1.  p: the signed square roots of the features, which tames the few large ones
-    (Perronnin, Sánchez, Mensink, ECCV 2010), each block divided by its length.  blocks: sizes, of sum D, of what was
-    joined to make the features.
+    Between: x = between · (p − centre), divided by √(|x|² + radius²): nearly a direction, but what lies near the centre
+    is of no class, also where K is 1.  Within: the strongest directions in which shapes of one class differ, as a short
+    vector of one length.  Shapes that the space was fitted to lie on their class mean wherever there are more features
+    than shapes; these coordinates tell which of them are alike.
+
+    p: the signed square roots of the features, which tames the few large ones (Perronnin, Sánchez, Mensink, ECCV 2010),
+    each block divided by its length.  blocks: sizes, of sum D, of what was joined to make the features.
     """
 
-    def __init__(self, projection: Tensor, centre: Tensor, radius: Tensor, blocks: Sequence[int]) -> None:
+    def __init__(self, between: Tensor, within: Tensor, centre: Tensor, radius: Tensor, blocks: Sequence[int]) -> None:
         super().__init__()
-        self.register_buffer("projection", projection.float())
+        self.register_buffer("between", between.float())
+        self.register_buffer("within", within.float())
         self.register_buffer("centre", centre.float())
         self.register_buffer("radius", radius.float())
-        self.projection: Tensor
+        self.between: Tensor
+        self.within: Tensor
         self.centre: Tensor
         self.radius: Tensor
         self.blocks = tuple(blocks)
@@ -39,12 +48,19 @@ class Discriminant(nn.Module):
     @classmethod
     def of(cls, state: Mapping[str, Tensor], blocks: Sequence[int]) -> Discriminant:
         """That with these tensors.  Raises KeyError if one is missing."""
-        return cls(state["projection"], state["centre"], state["radius"], blocks)
+        return cls(state["between"], state["within"], state["centre"], state["radius"], blocks)
+
+    @property
+    def size(self) -> int:
+        """K + L."""
+        return len(self.between) + len(self.within)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, D) → coordinates (B, K)."""
-        x = (prepare(features, self.blocks) - self.centre) @ self.projection.T
-        return x / (x.square().sum(dim=1, keepdim=True) + self.radius.square()).sqrt()
+        """Features (B, D) → coordinates (B, K + L)."""
+        p = prepare(features, self.blocks) - self.centre
+        x = p @ self.between.T
+        damped = x / (x.square().sum(dim=1, keepdim=True) + self.radius.square()).sqrt()
+        return torch.cat([damped, _WITHIN * nn.functional.normalize(p @ self.within.T, dim=1)], dim=1)
 
 
 def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
@@ -56,7 +72,8 @@ def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
 def analyse(
     features: Tensor, labels: Tensor, blocks: Sequence[int], *, shrinkage: float
 ) -> tuple[Discriminant, Tensor]:
-    """The space of N shapes of C classes, all of which occur, and the directions of the class means in it, (C, K).
+    """The space of N shapes of C classes, all of which occur, and the directions of the class means in it, (C, K + L),
+    which are zero within classes.
 
     features: (N, D).  labels: (N,), of 0 to C − 1.  shrinkage: s of (1 − s) S + s tr(S)/D I, in place of the covariance
     S within classes. Holds one copy of the features and the square of the smaller of N and D.
@@ -81,7 +98,25 @@ def analyse(
     projection = (axes[:, kept] / variances[kept].sqrt()).T @ solved
     projected = between @ projection.T
     lengths = torch.linalg.norm(projected, dim=1).clamp(min=torch.finfo(between.dtype).tiny)
-    return Discriminant(projection, centre, lengths.mean() / 2, blocks), (projected / lengths[:, None]).float()
+    within = _strongest(x, SIZE - len(projection))
+    space = Discriminant(projection, within, centre, lengths.mean() / 2, blocks)
+    directions = nn.functional.pad((projected / lengths[:, None]).float(), (0, len(within)))
+    return space, directions
+
+
+def _strongest(rows: Tensor, count: int) -> Tensor:
+    """(at most ``count``, D) orthonormal: the directions in which rows (N, D) of mean zero are longest.
+
+    Randomized (Halko, Martinsson, Tropp 2011), always from the same numbers.
+    """
+    count = max(0, min(count, *rows.shape))
+    if not count:
+        return rows[:0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        _, strengths, axes = torch.svd_lowrank(rows, min(count + 8, *rows.shape), niter=4)
+    real = strengths[:count] > 1e-5 * strengths[0]
+    return axes[:, :count][:, real].T.contiguous()
 
 
 def _solve(rows: Tensor, share: float, ridge: float, right: Tensor) -> Tensor:

@@ -50,16 +50,16 @@ class ShapeNetwork(nn.Module):
     @property
     def feature_size(self) -> int:
         """D of the features."""
-        return sum(self.blocks) if self.discriminant is None else len(self.discriminant.projection)
+        return sum(self.blocks) if self.discriminant is None else self.discriminant.size
 
     @property
     def parameter_count(self) -> int:
         """Numbers that were learned: by gradients, or of the discriminant space, which no gradient changes."""
-        space = [] if self.discriminant is None else [self.discriminant.projection, self.discriminant.centre]
+        space = [] if self.discriminant is None else self.discriminant.buffers()
         return sum(tensor.numel() for tensor in (*self.parameters(), *space))
 
     def discriminate(self, discriminant: Discriminant, weight: Tensor) -> None:
-        """Take coordinates in a discriminant space as features, and a classifier of these.  weight: (C, K)."""
+        """Take coordinates in a discriminant space as features, and a classifier of these.  weight: (C, K + L)."""
         device = next(self.parameters()).device
         self.discriminant = discriminant.to(device)
         self.classifier = linear = nn.Linear(weight.shape[1], len(weight)).to(device)

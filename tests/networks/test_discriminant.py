@@ -12,7 +12,7 @@ from sklearn.covariance import empirical_covariance, shrunk_covariance
 from torch import Tensor, nn
 
 from shapecnn.errors import TrainingError
-from shapecnn.networks.discriminant import analyse, prepare
+from shapecnn.networks.discriminant import SIZE, analyse, prepare
 from shapecnn.networks.network import ShapeNetwork
 
 BLOCKS = (5, 7)
@@ -49,7 +49,7 @@ def test_the_space_is_that_of_generalized_eigenvectors(count: int, classes: int,
     between = means - means.mean(axis=0)
     _, axes = eigh(between.T @ between, within)
     expected = (x - means.mean(axis=0)) @ axes[:, 1 - classes :]
-    coordinates = (x - found.centre.numpy()) @ found.projection.numpy().T
+    coordinates = (x - found.centre.numpy()) @ found.between.numpy().T
     assert coordinates.shape == expected.shape
     largest = np.abs(expected @ expected.T).max()
     assert coordinates @ coordinates.T == pytest.approx(expected @ expected.T, abs=1e-4 * largest)
@@ -59,18 +59,53 @@ def test_the_space_is_that_of_generalized_eigenvectors(count: int, classes: int,
 def test_coordinates_are_damped_directions_and_weights_those_of_the_class_means(classes: int) -> None:
     features, labels = shapes(6, classes)
     found, directions = analyse(features, labels, BLOCKS, shrinkage=0.3)
-    raw = ((prepare(features, BLOCKS) - found.centre) @ found.projection.T).tolist()
+    raw = ((prepare(features, BLOCKS) - found.centre) @ found.between.T).tolist()
     means = [
         np.mean([row for row, k in zip(raw, labels.tolist(), strict=True) if k == each], axis=0)
         for each in range(classes)
     ]
     lengths = [math.sqrt(sum(v * v for v in mean)) for mean in means]
     for direction, mean, length in zip(directions.tolist(), means, lengths, strict=True):
-        assert direction == pytest.approx(mean / length, abs=1e-3)
+        assert direction[: classes - 1] == pytest.approx(mean / length, abs=1e-3)
     radius = sum(lengths) / classes / 2
     for row, coordinates in zip(raw, found(features).tolist(), strict=True):
         damped = math.sqrt(sum(v * v for v in row) + radius**2)
-        assert coordinates == pytest.approx([v / damped for v in row], abs=1e-3)
+        assert coordinates[: classes - 1] == pytest.approx([v / damped for v in row], abs=1e-3)
+
+
+def test_further_coordinates_are_the_principal_ones_within_classes_and_tell_no_class() -> None:
+    random = np.random.default_rng(0)
+    labels = torch.arange(150) % 3
+    features = torch.from_numpy(random.normal(size=(150, 200))).float()
+    features[torch.arange(150), labels] += 9
+    found, directions = analyse(features, labels, (200,), shrinkage=0.5)
+    assert found.size == SIZE
+    assert not directions[:, 2:].any()
+    x, codes = prepare(features.double(), (200,)).numpy(), labels.numpy()
+    means = np.stack([x[codes == k].mean(axis=0) for k in range(3)])
+    _, strengths, _ = np.linalg.svd(x - means[codes], full_matrices=False)
+    kept = np.linalg.norm((x - means[codes]) @ found.within.numpy().T, axis=0)
+    assert kept[:60] == pytest.approx(strengths[:60], rel=0.02)
+    assert np.square(kept).sum() == pytest.approx(np.square(strengths[: SIZE - 2]).sum(), rel=0.01)
+    assert found.within.numpy() @ found.within.numpy().T == pytest.approx(np.eye(SIZE - 2), abs=1e-4)
+    lengths = torch.linalg.norm(found(features)[:, 2:], dim=1).tolist()
+    assert lengths == pytest.approx([0.2] * 150, abs=1e-4)
+
+
+def test_the_space_is_the_same_whatever_was_drawn_before() -> None:
+    features, labels = shapes(20, 3)
+    first, _ = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    torch.rand(7)
+    second, _ = analyse(features, labels, BLOCKS, shrinkage=0.3)
+    assert torch.equal(first.within, second.within)
+
+
+def test_of_more_classes_than_coordinates_none_is_left_for_the_rest() -> None:
+    features, labels = shapes(2, SIZE + 2, size=200)
+    found, directions = analyse(features, labels, (200,), shrinkage=0.5)
+    assert found.size == SIZE + 1
+    assert not len(found.within)
+    assert directions.shape == (SIZE + 2, SIZE + 1)
 
 
 def test_classes_that_lie_apart_are_told_apart() -> None:
@@ -117,9 +152,12 @@ def test_a_network_takes_the_space_that_was_saved() -> None:
     space, directions = analyse(features, labels, saved.blocks, shrinkage=0.3)
     before = saved.parameter_count
     saved.discriminate(space, 12 * directions)
-    assert saved.feature_size == 2
+    within = len(space.within)
+    assert 0 < within <= 12
+    assert saved.feature_size == 2 + within
     assert before == 4 * 12 + 12 + 12 * 3 + 3
-    assert saved.parameter_count == 4 * 12 + 12 + 2 * 3 + 3 + 2 * 12 + 12  # its classifier is smaller, its space counts
+    learned = (2 + within) * 12 + 12 + 1  # of the space, with its centre and radius
+    assert saved.parameter_count == 4 * 12 + 12 + (2 + within) * 3 + 3 + learned
     loaded = network()
     loaded.load(saved.state_dict())
     looks = torch.rand(2, 3, 4)
