@@ -4,8 +4,7 @@
 
 Looks go through the networks once. Every row is then the package's discriminant analysis over the five folds of five
 divisions of the train split, and is compared with the shipped config shape by shape: accuracy and average precision
-(protocol mvcnn, by class scores), means over the divisions; intervals are by the bootstrap over shapes. Rows in which
-the pictures themselves are changed are measured on Lite0 alone, and compared with Lite0 alone.
+(protocol mvcnn, by class scores), means over the divisions; intervals are by the bootstrap over shapes.
 """
 
 from __future__ import annotations
@@ -47,12 +46,9 @@ from shapecnn.training.splits import divide
 DIVISIONS = 5
 VOLUMETRIC = 2  # folds on which voxresnet is trained: minutes each
 VOXRESNET = ("--set", "validation.select=last", "--set", "stages.grids.epochs=15")
-POOLINGS = {
-    ("max",): "views by their maximum alone",
-    ("mean",): "views by their mean alone",
-    ("max", "mean"): "views by maximum and mean",
-}
-MAP_PIXELS = (7 * 7, 8 * 8, 9 * 9)  # of the maps that enter block6 of Lite0, 1, 2 at their sizes
+SIZES = (0, 1, 2)  # of the backbones: Lite0, 1, 2
+SHIPPED = 1
+MAP_PIXELS = 8 * 8  # of the maps that enter block6 of the shipped one at its size
 WIDTH = 1 << 13  # features whose products are summed at a time
 Scores = dict[tuple[int, int], Tensor]
 """(division, fold) → (N, C) probabilities of the held-out shapes."""
@@ -88,7 +84,7 @@ def joined(kernels: Iterable[Kernel]) -> Kernel:
 
 @dataclass(frozen=True)
 class Data:
-    """labels: (N,).  folds: (division, fold) → rows to train on, rows held out.  lda, ways: the shipped stage, and how
+    """labels: (N,).  folds: (division, fold) → rows to train on, rows held out.  lda, way: the shipped stage, and how
     views are pooled."""
 
     artefacts: Artefacts
@@ -97,7 +93,7 @@ class Data:
     labels: Tensor
     folds: dict[tuple[int, int], tuple[Tensor, Tensor]]
     lda: LdaStage
-    ways: tuple[str, ...]
+    way: str
 
     @property
     def names(self) -> list[str]:
@@ -118,8 +114,7 @@ def opened(config: str, folder: Path) -> Data:
             folds[seed, fold] = (torch.tensor([at[e.id] for e in train]), torch.tensor([at[e.id] for e in val]))
     labels = torch.tensor([classes.index(str(entry.label)) for entry in entries])
     (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
-    ways = tuple(experiment.network.pooling.split("+"))  # type: ignore[union-attr]
-    return Data(artefacts, entries, classes, labels, folds, lda, ways)
+    return Data(artefacts, entries, classes, labels, folds, lda, experiment.network.pooling)  # type: ignore[union-attr]
 
 
 def scored(
@@ -255,28 +250,28 @@ def fitted(looks: Looks, _: np.random.Generator) -> Looks:
 
 
 class Views(NamedTuple):
-    """What leaves each backbone for each view, mapped from disk; ``part`` gives (N, V, D) float32 of one block."""
+    """What leaves a backbone for each view, mapped from disk: its last features, and the maps after them."""
 
     bits: np.ndarray
     bfloat16: bool
-    blocks: dict[str, slice]
+    width: int
 
     def part(self, block: str) -> Tensor:
-        values = torch.from_numpy(np.ascontiguousarray(self.bits[0, :, :, self.blocks[block]]))
+        """(N, V, D) float32 of ``last`` or ``maps``."""
+        columns = slice(self.width) if block == "last" else slice(self.width, None)
+        values = torch.from_numpy(np.ascontiguousarray(self.bits[0, :, :, columns]))
         return (values.view(torch.bfloat16) if self.bfloat16 else values).float()
 
 
-def views(data: Data, config: str, work: Path, change: Callable[..., Looks] = plain, backbones: int = 3) -> Views:
+def views(data: Data, config: str, work: Path, change: Callable[..., Looks] = plain, size: int = SHIPPED) -> Views:
     """Computed now, unless they are in ``work``."""
     experiment = load_experiment(config)
-    names = experiment.network.backbones[:backbones]  # type: ignore[union-attr]
-    settings = experiment.network.model_copy(update={"backbone": names if len(names) > 1 else names[0]})
+    settings = experiment.network.model_copy(update={"backbone": f"tf_efficientnet_lite{size}"})
     seen = Input.of(data.artefacts.settings)
-    size = 224 if change is fitted else seen.side
-    network = build_network(settings, size, 0)
+    network = build_network(settings, 224 if change is fitted else seen.side, 0)
     accelerator = open_accelerator("cpu", experiment.precision, None)
     activations = open_activations(
-        work / f"{config}-{change.__name__}-{backbones}.npy",
+        work / f"{config}-{change.__name__}-lite{size}.npy",
         data.artefacts,
         data.entries,
         Changed(seen, change),  # type: ignore[arg-type]
@@ -284,11 +279,7 @@ def views(data: Data, config: str, work: Path, change: Callable[..., Looks] = pl
         False,
         lambda *_: None,
     )
-    sizes = network.blocks[: 2 * len(names)]
-    ends = np.cumsum([0, *sizes]).tolist()
-    labels = [f"{kind}{i}" for i in range(len(names)) for kind in ("last", "maps")]
-    blocks = {label: slice(ends[i], ends[i + 1]) for i, label in enumerate(labels)}
-    return Views(activations.values, activations.bfloat16, blocks)
+    return Views(activations.values, activations.bfloat16, network.blocks[0])
 
 
 CHANGES = {"mvcnn-psb": (mirrored, erased), "mvcnn-modelnet10": (mirrored, fitted)}
@@ -299,31 +290,31 @@ def pooled(x: Tensor, how: str) -> Tensor:
     return {"max": lambda: x.amax(dim=1), "mean": lambda: x.mean(dim=1), "placed": lambda: x.flatten(1)}[how]()
 
 
-def kernels(each: Views, ways: Sequence[str], *, roots: bool = True) -> dict[str, Kernel]:
-    """Of every block, pooled each way over the views: ``last0 max`` and so on."""
-    parts = ((block, each.part(block)) for block in each.blocks)
-    return {f"{block} {how}": Kernel.of(pooled(part, how), roots) for block, part in parts for how in ways}
+BLOCKS = ("last", "maps")
 
 
-def together(first: Views, second: Views, ways: Sequence[str]) -> Kernel:
+def kernels(each: Views, way: str, *, roots: bool = True) -> dict[str, Kernel]:
+    """Of both blocks, pooled over the views."""
+    return {block: Kernel.of(pooled(each.part(block), way), roots) for block in BLOCKS}
+
+
+def together(first: Views, second: Views, way: str) -> Kernel:
     """That of the shapes and their changed copies, joined as shipped."""
     return joined(
-        Kernel.of(torch.cat([pooled(each.part(block), how) for each in (first, second)])).unit()
-        for block in second.blocks
-        for how in ways
+        Kernel.of(torch.cat([pooled(each.part(block), way) for each in (first, second)])).unit() for block in BLOCKS
     )
 
 
-def half_seen(each: Views, ways: Sequence[str]) -> Kernel:
+def half_seen(each: Views, way: str) -> Kernel:
     """That of the shapes, and of each seen in a random half of its views."""
     generator = np.random.default_rng(0)
     count, looks = each.bits.shape[1:3]
     chosen = torch.from_numpy(generator.permuted(np.tile(np.arange(looks), (count, 1)), axis=1)[:, : looks // 2])
     members = []
-    for block in each.blocks:
+    for block in BLOCKS:
         part = each.part(block)
         half = part[torch.arange(count)[:, None], chosen]
-        members += [Kernel.of(torch.cat([pooled(part, how), pooled(half, how)])).unit() for how in ways]
+        members.append(Kernel.of(torch.cat([pooled(part, way), pooled(half, way)])).unit())
     return joined(members)
 
 
@@ -398,85 +389,78 @@ class Table:
     def __init__(self, data: Data) -> None:
         self.data, self.scores, self.rows = data, dict[str, Scores](), list[dict[str, Any]]()
 
-    def add(self, name: str, scores: Scores, against: str = "shipped") -> None:
-        """One more; the first is what others are compared with."""
+    def add(self, name: str, scores: Scores) -> None:
+        """One more; the first, ``shipped``, is what others are compared with."""
         self.scores[name] = scores
-        self.rows.append(compared(self.data, name, scores, against, self.scores[against] if self.rows else None))
+        self.rows.append(compared(self.data, name, scores, "shipped", self.scores["shipped"] if self.rows else None))
 
 
-def measure_joined(rows: Table, each: Views) -> dict[str, Kernel]:
-    """What the shipped network is made of."""
+def measure_parts(rows: Table, seen: dict[int, Views]) -> dict[str, Kernel]:
+    """What the shipped network is made of, and other backbones.  Returns the shipped blocks."""
     data = rows.data
-    raw = kernels(each, ("max", "mean"))
-    every = {key: kernel.unit() for key, kernel in raw.items()}
-    blocks = {key: kernel for key, kernel in every.items() if key.endswith(data.ways)}
+    raw = {(size, how): kernels(each, how) for size, each in seen.items() for how in ("max", "mean")}
+    every = {key: {block: kernel.unit() for block, kernel in blocks.items()} for key, blocks in raw.items()}
+    shipped = every[SHIPPED, data.way]
 
-    def of(*words: str) -> Scores:
-        return scored(data, joined(kernel for key, kernel in blocks.items() if any(word in key for word in words)))
+    def of(*chosen: tuple[int, str]) -> Scores:
+        return scored(data, joined(kernel for key in chosen for kernel in every[key].values()))
 
-    rows.add("shipped", scored(data, joined(blocks.values())))
-    for i in range(3):
-        rows.add(f"Lite{i} alone", of(str(i)))
-    rows.add("Lite0 and Lite1", of("0", "1"))
-    apart = [rows.scores[f"Lite{i} alone"] for i in range(3)]
+    rows.add("shipped", of((SHIPPED, data.way)))
+    for size in SIZES:
+        if size != SHIPPED:
+            rows.add(f"Lite{size} in its place", of((size, data.way)))
+    for several in ((0, 1), (1, 2), SIZES):
+        rows.add(f"{' and '.join(f'Lite{size}' for size in several)}", of(*((size, data.way) for size in several)))
+    apart = [rows.scores["shipped"], *(rows.scores[f"Lite{size} in its place"] for size in SIZES if size != SHIPPED)]
     rows.add("the three apart, scores averaged (an ensemble)", averaged(apart))
-    rows.add("without maps", of("last"))
-    rows.add("maps alone", of("maps"))
-    for ways, name in POOLINGS.items():
-        if ways != data.ways:
-            rows.add(name, scored(data, joined(kernel for key, kernel in every.items() if key.endswith(ways))))
-    rows.add("one block, not each to unit length", scored(data, joined(raw[key] for key in blocks).unit()))
-    rootless = kernels(each, data.ways, roots=False).values()
+    rows.add("without maps", scored(data, shipped["last"]))
+    rows.add("maps alone", scored(data, shipped["maps"]))
+    rows.add("views by their mean", of((SHIPPED, "mean")))
+    rows.add("views by maximum and mean", of((SHIPPED, "max"), (SHIPPED, "mean")))
+    rows.add("one block, not each to unit length", scored(data, joined(raw[SHIPPED, data.way].values()).unit()))
+    rootless = kernels(seen[SHIPPED], data.way, roots=False).values()
     rows.add("no square roots", scored(data, joined(kernel.unit() for kernel in rootless)))
-    for shrinkage in (0.1, 0.3, 0.6, 0.8, 0.95):
-        if shrinkage != data.lda.shrinkage:
-            rows.add(f"shrinkage {shrinkage}", scored(data, joined(blocks.values()), shrinkage=shrinkage))
+    for shrinkage in (0.1, 0.3, 0.8, 0.95):
+        rows.add(f"shrinkage {shrinkage}", scored(data, joined(shipped.values()), shrinkage=shrinkage))
     for scale in (6.0, 24.0):
-        rows.add(f"scale {scale:.0f}", scored(data, joined(blocks.values()), scale=scale))
-    return blocks
+        rows.add(f"scale {scale:.0f}", scored(data, joined(shipped.values()), scale=scale))
+    return shipped
 
 
-def measure_added(rows: Table, each: Views, blocks: dict[str, Kernel], cells: dict[str, int]) -> None:
-    """What was tried beside it.  cells: pixels of each block of maps."""
-    data, shipped = rows.data, list(blocks.values())
-    pooled_last = [kernel for key, kernel in blocks.items() if "last" in key]
-    maps = [kernel for key, kernel in blocks.items() if "maps" in key]
-    placed = [Kernel.of(pooled(each.part(block), "placed")).unit() for block in each.blocks if block not in cells]
-    rows.add("each view at its place, not pooled (but the maps)", scored(data, joined([*placed, *maps])))
-    rows.add("each view at its place too", scored(data, joined([*shipped, *placed])))
-    means, products = [], []
-    for block, count in cells.items():
-        part = each.part(block)
-        channels = part.shape[2] // count
-        averages = channel_means(part, channels)
-        means += [Kernel.of(pooled(averages, how)).unit() for how in data.ways]
-        products.append(Kernel.of(second_order(part, channels)).unit())
-    rows.add("maps averaged over their pixels", scored(data, joined([*pooled_last, *means])))
-    rows.add("second-order pooling in place of maps", scored(data, joined([*pooled_last, *products])))
-    rows.add("second-order pooling too", scored(data, joined([*shipped, *products])))
-    rows.add("trained also on a random half of the views", scored(data, half_seen(each, data.ways), copies=2))
+def measure_added(rows: Table, each: Views, shipped: dict[str, Kernel]) -> None:
+    """What was tried beside it."""
+    data = rows.data
+    last, maps = each.part("last"), each.part("maps")
+    placed = Kernel.of(pooled(last, "placed")).unit()
+    rows.add("each view at its place, not pooled (but the maps)", scored(data, joined([placed, shipped["maps"]])))
+    rows.add("each view at its place too", scored(data, joined([*shipped.values(), placed])))
+    channels = maps.shape[2] // MAP_PIXELS
+    means = Kernel.of(pooled(channel_means(maps, channels), data.way)).unit()
+    products = Kernel.of(second_order(maps, channels)).unit()
+    rows.add("maps averaged over their pixels", scored(data, joined([shipped["last"], means])))
+    rows.add("second-order pooling in place of maps", scored(data, joined([shipped["last"], products])))
+    rows.add("second-order pooling too", scored(data, joined([*shipped.values(), products])))
+    rows.add("trained also on a random half of the views", scored(data, half_seen(each, data.way), copies=2))
+    maximum = pooled(last, "max")
+    rows.add(
+        "without maps and square roots, Gaussian posterior of scikit-learn",
+        gaussian(data, maximum, [key for key in data.folds if key[0] == 0]),
+    )
 
 
 def measure_pictures(rows: Table, each: Views, changed: dict[str, Views]) -> None:
-    """Other pictures, other classifiers: on Lite0 alone."""
-    data, alone = rows.data, "Lite0 alone"
+    """Other pictures of the same shapes."""
+    data = rows.data
     if "mirrored" in changed:
-        both = together(each, changed["mirrored"], data.ways)
-        rows.add("Lite0: trained also on mirrored pictures", scored(data, both, copies=2), alone)
-        rows.add("Lite0: the same, and both vote", scored(data, both, copies=2, voting=2), alone)
+        both = together(each, changed["mirrored"], data.way)
+        rows.add("trained also on mirrored pictures", scored(data, both, copies=2))
+        rows.add("the same, and both vote", scored(data, both, copies=2, voting=2))
     if "erased" in changed:
-        both = together(each, changed["erased"], data.ways)
-        rows.add("Lite0: trained also on erased pictures", scored(data, both, copies=2), alone)
+        both = together(each, changed["erased"], data.way)
+        rows.add("trained also on pictures with a random rectangle erased", scored(data, both, copies=2))
     if "fitted" in changed:
-        fit = joined(kernel.unit() for kernel in kernels(changed["fitted"], data.ways).values())
-        rows.add("Lite0: shapes fill their pictures, bicubic", scored(data, fit), alone)
-    maximum = pooled(each.part("last0"), "max")
-    rows.add("Lite0: maximum alone, no maps", scored(data, Kernel.of(maximum).unit()), alone)
-    rows.add(
-        "the same, Gaussian posterior of scikit-learn, no square roots",
-        gaussian(data, maximum, [key for key in data.folds if key[0] == 0]),
-        "Lite0: maximum alone, no maps",
-    )
+        fit = joined(kernel.unit() for kernel in kernels(changed["fitted"], data.way).values())
+        rows.add("shapes fill their pictures, bicubic", scored(data, fit))
 
 
 def measure_fusion(rows: Table, shipped: list[Kernel], volume: Volumes) -> None:
@@ -510,15 +494,14 @@ def main() -> None:
         if not folder.exists():
             shapecnn(*(word.format(source=source, out=folder) for word in plan.prepare))
         data = opened(config, folder)
-        each = views(data, config, work)
+        seen = {size: views(data, config, work, size=size) for size in SIZES}
         rows = Table(data)
-        blocks = measure_joined(rows, each)
-        cells = {f"maps{i}": pixels for i, pixels in enumerate(MAP_PIXELS)}
-        measure_added(rows, each, blocks, cells)
-        changed = {change.__name__: views(data, config, work, change, 1) for change in CHANGES[config]}
-        measure_pictures(rows, each, changed)
+        shipped = measure_parts(rows, seen)
+        measure_added(rows, seen[SHIPPED], shipped)
+        changed = {change.__name__: views(data, config, work, change) for change in CHANGES[config]}
+        measure_pictures(rows, seen[SHIPPED], changed)
         if config == "mvcnn-psb":
-            measure_fusion(rows, list(blocks.values()), volumes(data, work, source))
+            measure_fusion(rows, list(shipped.values()), volumes(data, work, source))
     shown = [[row["name"], *(f"{row[key]['mean']:.3f}" for key in ("accuracy", "mAP"))] for row in rows.rows]
     print(table(["what", "accuracy", "mAP"], shown))
     experiment = load_experiment(config)
