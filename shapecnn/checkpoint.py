@@ -26,12 +26,13 @@ from shapecnn.config import settings_hash
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.experiment import Experiment, NetworkSettings
-from shapecnn.features import Feature, Output, unit_length
+from shapecnn.features import Feature, Output
 from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
 from shapecnn.projection import Projection, learn_command, read_metric
 from shapecnn.retrieval.space import FeatureSpace
 from shapecnn.storage import json_bytes, published, read_json, sha256
+from shapecnn.vectors import unit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +95,7 @@ class Run:
 
     def represent(self, output: Output) -> Feature:
         """The feature of unit length by which one shape is compared with others."""
-        return unit_length(output.feature) if self.projection is None else self.projection(output.feature)
+        return unit(output.feature) if self.projection is None else self.projection(output.feature)
 
     def space(self, features: NDArray[np.float32]) -> FeatureSpace:
         """That of the features: what makes them comparable was learned."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shapecnn.classifiers import Classifier
 from shapecnn.gallery import Gallery
+from shapecnn.vectors import unit
 
 _NEGLIGIBLE = 1e-6  # of the longest axis: rounding
 _DECIMALS = 6
@@ -56,7 +57,4 @@ class Evidence:
         return [Neighbour(ids[row], labels[row], float(similarities[row])) for row in rows]
 
     def _directions(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Of unit length; zeros stay zeros."""
-        rows = features @ self._axes - self._centre
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.asarray(rows / np.where(lengths > 0, lengths, 1))
+        return unit(features @ self._axes - self._centre)

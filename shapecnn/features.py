@@ -20,9 +20,3 @@ class Output(NamedTuple):
     feature: Feature
     scores: Feature | None
     views: Feature | None = None
-
-
-def unit_length(feature: Feature) -> Feature:
-    """(D,) divided by its length; zeros stay zeros."""
-    length = float(np.linalg.norm(feature))
-    return np.array(feature / length if length > 0 else feature, np.float32)

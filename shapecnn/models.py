@@ -17,11 +17,12 @@ from shapecnn.config import Fit, Renderer, Up, Viewpoints, ViewSettings
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.experiment import MvcnnSettings
-from shapecnn.features import Feature, Output, unit_length
+from shapecnn.features import Feature, Output
 from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
 from shapecnn.networks.weights import Weights, weights_version
 from shapecnn.retrieval.space import AdaptedSpace, FeatureSpace, Space
+from shapecnn.vectors import unit
 
 if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork
@@ -151,7 +152,7 @@ class ImagenetSettings(Viewpoints):
 
     def represent(self, output: Output) -> Feature:
         """(D,) of unit length."""
-        return unit_length(output.feature)
+        return unit(output.feature)
 
     def space(self, features: NDArray[np.float32]) -> Space:
         """That of the features, adapted to the collection unless set otherwise."""
@@ -180,6 +181,7 @@ class ImagenetSettings(Viewpoints):
             fit=self.fit,
             renderer=self.renderer,
             up=up or self.up,
+            simplify=self.simplify,
         )
 
     def build(self) -> ShapeNetwork:

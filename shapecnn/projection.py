@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from shapecnn.config import settings_hash
 from shapecnn.errors import MismatchError, StoredDataError
-from shapecnn.features import Feature, unit_length
+from shapecnn.features import Feature
 from shapecnn.storage import json_bytes, published, read_json, sha256
+from shapecnn.vectors import unit
 
 FORMAT = 1
 PROJECTION, METRIC = "metric.safetensors", "metric.json"
@@ -54,16 +55,16 @@ class Projection:
         """(D,), of any length, → (C + d,) of unit length."""
         z = self.project(feature)
         powers = np.exp(SHARPNESS * (self.anchors @ z - 1))
-        return unit_length(np.concatenate([unit_length(powers), SHARE * z]))
+        return unit(np.concatenate([unit(powers), SHARE * z]))
 
     def project(self, feature: Feature) -> Feature:
         """(D,), of any length, → z (d,) of unit length."""
-        return unit_length(self.matrix @ (raised(feature, self.power) - self.centre))
+        return unit(self.matrix @ (raised(feature, self.power) - self.centre))
 
 
 def raised(feature: Feature, power: float) -> Feature:
     """Each number raised to ``power``, its sign kept; of unit length."""
-    return unit_length((np.sign(feature) * np.abs(feature) ** np.float32(power)).astype(np.float32))
+    return unit((np.sign(feature) * np.abs(feature) ** np.float32(power)).astype(np.float32))
 
 
 def metric_bytes(projection: Projection, weights: str, described: Mapping[str, Any]) -> dict[str, bytes]:

@@ -7,12 +7,12 @@ cosines rounded to 6 decimals, beyond which lies the noise of float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.index import Index, Item
+from shapecnn.vectors import unit
 
 BLOCK = 256  # shapes whose views are compared at a time: 16 MB of float32 at 12 views of 1280 numbers
 
@@ -54,7 +54,8 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
     """
     if index.views is None:
         return [[] for _ in queries]
-    blocks = (_unit(index.views[start : start + BLOCK], np.float32) for start in range(0, len(index.views), BLOCK))
+    # Of unit length again, from which float16 strays by a little.
+    blocks = (unit(index.views[i : i + BLOCK].astype(np.float32)) for i in range(0, len(index.views), BLOCK))
     count, size = index.views.shape[1:]
     compared = ((block.reshape(-1, size) @ queries.T).reshape(-1, count, len(queries)) for block in blocks)
     scores = np.concatenate([each.max(axis=1) for each in compared])  # (N, Q)
@@ -63,7 +64,7 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
     answers = []
     for query, rough, least in zip(queries, scores.T, worst, strict=True):
         rows = np.flatnonzero(rough >= least - _NOISE)
-        similarity = (_unit(index.views[rows], np.float64) * query).sum(axis=2).round(6)  # (rows, V)
+        similarity = (unit(index.views[rows].astype(np.float64)) * query).sum(axis=2).round(6)  # (rows, V)
         seen = similarity.argmax(axis=1)
         answers.append([
             Hit(index.items[rows[i]], score, int(seen[i])) for i, score in _best(similarity.max(axis=1), k)
@@ -75,11 +76,3 @@ def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
     """Places and scores of the k largest, scored by one arithmetic, so that copies tie and the first goes first."""
     rounded = similarity.round(6)
     return [(int(i), float(rounded[i])) for i in np.argsort(-rounded, kind="stable")[:k]]
-
-
-def _unit(views: NDArray[np.float16], kind: type[np.floating[Any]]) -> NDArray[Any]:
-    """(n, V, D) of unit length, from which float16 strays by a little; zeros stay zeros."""
-    values: NDArray[Any] = views.astype(kind)
-    lengths = np.linalg.norm(values, axis=2, keepdims=True)
-    np.divide(values, lengths, out=values, where=lengths > 0)
-    return values

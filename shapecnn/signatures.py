@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.mesh import Mesh
+from shapecnn.vectors import unit
 
 Signature = NDArray[np.float32]
 
@@ -44,11 +45,11 @@ def looks_signature(looks: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
         for axis in (1, 2, 3):
             cells = np.moveaxis(np.moveaxis(cells, axis, -1) @ _averages(looks.shape[axis], _CELLS).T, -1, axis)
         ring = cells if len(cells) > 1 else np.concatenate([np.rot90(cells, k, axes=(1, 2)) for k in range(4)])
-        return _unit(_ring_signature(np.moveaxis(ring, 2, -1)))
+        return unit(_ring_signature(np.moveaxis(ring, 2, -1)))
     ordered = len(looks) == _RING
     rows = _averages(looks.shape[-1], _PIXELS if ordered else _PIXELS_UNORDERED)
     ink = rows @ (255 - looks).astype(np.float32) @ rows.T
-    return _unit(_ring_signature(ink) if ordered else ink.ravel())
+    return unit(_ring_signature(ink) if ordered else ink.ravel())
 
 
 def mesh_signature(mesh: Mesh) -> Signature:
@@ -73,7 +74,7 @@ def mesh_signature(mesh: Mesh) -> Signature:
         else:
             products = (kept[:, None] * kept.conj()).real
             parts += [np.sqrt(products.diagonal()), products[np.triu_indices(len(kept), 1)]]
-    return _unit(np.concatenate(parts))
+    return unit(np.concatenate(parts)).astype(np.float32)
 
 
 def _ring_signature(ring: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,11 +92,6 @@ def _averages(size: int, cells: int) -> NDArray[np.float32]:
     starts = np.arange(size)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
     return np.asarray(overlap.clip(0) * n / size, np.float32)
-
-
-def _unit(vector: NDArray[np.floating]) -> Signature:
-    length = np.linalg.norm(vector)
-    return np.asarray(vector / length if length > 0 else vector, np.float32)
 
 
 def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

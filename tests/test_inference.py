@@ -27,13 +27,13 @@ from shapecnn.experiment import (
     ShapenetsSettings,
     VoxresnetSettings,
 )
-from shapecnn.features import unit_length
 from shapecnn.inference import Engine, OpenVinoEngine, Output, TorchEngine, open_engine, require_device
 from shapecnn.inputs import Input, InputSettings, Looks
 from shapecnn.mesh import load_mesh
 from shapecnn.models import ImagenetSettings, Model
 from shapecnn.networks.build import build_network
 from shapecnn.storage import publish
+from shapecnn.vectors import unit
 from shapecnn.views import draw_views
 
 SMALL = ImagenetSettings(backbone="test_efficientnet", weights="none", size=32)  # converted in a second
@@ -242,9 +242,9 @@ def test_features_are_as_they_are_and_tell_shapes_apart(engine: Engine, pictures
     assert found.dtype == np.float32
     assert found.shape == (len(pictures), 1280)
     assert (np.abs(np.linalg.norm(found, axis=1) - 1) > 0.1).all()
-    unit = np.stack([unit_length(feature) for feature in found])
-    assert np.linalg.norm(unit, axis=1) == pytest.approx(1, abs=1e-6)
-    assert (unit @ unit.T)[~np.eye(len(found), dtype=bool)].max() < 0.99
+    units = unit(found)
+    assert np.linalg.norm(units, axis=1) == pytest.approx(1, abs=1e-6)
+    assert (units @ units.T)[~np.eye(len(found), dtype=bool)].max() < 0.99
 
 
 def test_many_at_once_are_as_one_by_one(engine: Engine, pictures: list[Looks]) -> None:
@@ -269,10 +269,6 @@ def test_pictures_may_be_overwritten_while_they_are_under_way(engine: Engine, pi
     ((key, found),) = engine.finished()
     assert key == "first"
     assert np.array_equal(found.feature, features(engine, pictures[:1])[0])
-
-
-def test_a_shape_that_makes_no_activation_has_the_feature_zero() -> None:
-    assert unit_length(np.zeros(3, np.float32)).tolist() == [0, 0, 0]
 
 
 def test_the_second_opening_loads_no_torch_and_nothing_is_sent(engine: Engine, tmp_path: Path) -> None:

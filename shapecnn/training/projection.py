@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import TrainingError
 from shapecnn.projection import SHARE, SHARPNESS, Projection, raised
+from shapecnn.vectors import unit
 
 SIZE = 128
 
@@ -48,9 +49,9 @@ def learn_projection(
     discriminants = _directions(means)
     rest = white - white @ discriminants @ discriminants.T
     weights = np.concatenate([discriminants, _REST * _directions(rest)], axis=1)[:, : min(size, white.shape[1])]
-    weights, anchors = _draw_together(white, classes, weights, _unit(means @ weights), seed)
+    weights, anchors = _draw_together(white, classes, weights, unit(means @ weights), seed)
     return Projection.of(
-        (whitening @ weights).T.astype(np.float32), centre.astype(np.float32), _unit(anchors).astype(np.float32), power
+        (whitening @ weights).T.astype(np.float32), centre.astype(np.float32), unit(anchors).astype(np.float32), power
     )
 
 
@@ -116,8 +117,3 @@ def _directions(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, D) → (D, rank): orthonormal, what the rows span, the strongest first."""
     _, strengths, axes = np.linalg.svd(rows, full_matrices=False)
     return np.asarray(axes[strengths > 1e-6 * max(strengths[0], 1e-6)].T)
-
-
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
