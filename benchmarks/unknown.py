@@ -1,6 +1,6 @@
 """How well `predict` tells shapes of classes that it was not trained on: some of psb left out, by the commands alone.
 
-    python benchmarks/unknown.py --json results/recognition/unknown-psb.json
+    python benchmarks/unknown.py --json results/unknown.json
 
 Each draw leaves out 8 of the 40 classes and trains on the train split of the others, of which one fold is held out.
 Known are the shapes of that fold, unknown the train split of the 8; the test split is not read. AUROC is the chance

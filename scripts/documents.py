@@ -1,5 +1,5 @@
-"""What is written by no hand: the tables of README, ``docs/search.md`` and ``docs/training.md``, from
-``results/``, and ``docs/commands.md``, from ``--help``.
+"""What is written by no hand: the tables of README and of ``docs/``, from ``results/``, and ``docs/commands.md``, from
+``--help``.
 
     python scripts/documents.py [--check]
 
@@ -143,15 +143,14 @@ def ablation(records: list[dict[str, Any]]) -> str:
     data = {"mvcnn-psb": "`psb`", "mvcnn-modelnet10": "ModelNet10"}
     by_config = {record["figures"]["config"]: record["figures"] for record in records}
     columns = [{row["name"]: row for row in by_config[config]["rows"]} for config in data]
-    against = {name: row["against"] for column in columns for name, row in column.items()}
-    lines = []
-    for name, baseline in against.items():
-        cells = [
-            _gained(column[name][key]) if name in column else "" for column in columns for key in ("accuracy", "mAP")
-        ]
-        lines.append([name, "" if baseline == "shipped" else baseline, *cells])
-    headings = [f"{name}, {figure}" for name in data.values() for figure in ("accuracy", "mAP")]
-    return _markdown(["what", "in place of shipped, compared with", *headings], lines)
+    lines = [
+        [name, *(_gained(column[name][key]) if name in column else "" for column in columns for key in _GAINS)]
+        for name in dict.fromkeys(name for column in columns for name in column)
+    ]
+    return _markdown(["what", *(f"{name}, {figure}" for name in data.values() for figure in _GAINS)], lines)
+
+
+_GAINS = ("accuracy", "mAP")
 
 
 def _gained(figure: dict[str, Any]) -> str:
@@ -159,6 +158,24 @@ def _gained(figure: dict[str, Any]) -> str:
         return _spread(figure)
     low, high = figure["interval"]
     return f"{100 * figure['gain']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
+
+
+def orientation(record: dict[str, Any]) -> str:
+    figures = record["figures"]
+    lines = []
+    for collection in ("psb upright", "psb turned", "psb-unaligned"):
+        for row in figures[collection]:
+            seconds = f"{row['draw_seconds_a_shape']:.2f} + {row['search_seconds_a_shape']:.2f}"
+            mean = _between(row["retrieval"]["mAP"], row["intervals"]["mAP"])
+            lines.append([collection, row["method"], "@imagenet", mean, f"{row['retrieval']['NN']:.1%}", "", seconds])
+    for name, rows in figures["trained"].items():
+        views, stands = name.split(", ", 1)[0], name.rsplit(", ", 1)[1]
+        mean, accuracy = (sum(row[key] for row in rows) / len(rows) for key in ("mAP_scores", "accuracy"))
+        seconds = f"{sum(row['train_seconds'] for row in rows) / len(rows):.0f} s of training"
+        what = f"`mvcnn-psb`, {len(rows)} folds"
+        lines.append([f"psb {stands}", views, what, f"{mean:.1%}", "", f"{accuracy:.1%}", seconds])
+    headings = ["collection", "views", "by", "mAP", "nearest neighbour", "accuracy", "drawing + search, s a shape"]
+    return _markdown(headings, lines)
 
 
 def _spread(figure: dict[str, float]) -> str:
@@ -171,7 +188,7 @@ def _between(figure: float, interval: list[float]) -> str:
 
 TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
-    for function in (rendering, voxels, readers, commands, untrained_search, recognition, ablation)
+    for function in (rendering, voxels, readers, commands, untrained_search, recognition, ablation, orientation)
 }
 
 
@@ -217,10 +234,8 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[t
 
 def main() -> None:
     readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
-    search, training = ROOT / "docs" / "search.md", ROOT / "docs" / "training.md"
-    documents = {path: filled(path.read_text()) for path in (readme, search, training)} | {
-        reference: command_reference()
-    }
+    tables = [readme, *(ROOT / "docs" / f"{name}.md" for name in ("orientation", "search", "training"))]
+    documents = {path: filled(path.read_text()) for path in tables} | {reference: command_reference()}
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         if stale:

@@ -92,6 +92,19 @@ def test_further_coordinates_are_the_principal_ones_within_classes_and_tell_no_c
     assert lengths == pytest.approx([0.2] * 150, abs=1e-4)
 
 
+def test_of_the_shapes_it_was_fitted_to_twins_are_nearest() -> None:
+    random = np.random.default_rng(0)
+    labels = torch.arange(80) % 4
+    features = torch.from_numpy(random.normal(size=(80, 300))).float()
+    features[torch.arange(80), labels] += 30
+    twins = features + 0.05 * torch.from_numpy(random.normal(size=(80, 300))).float()
+    both = torch.cat([features, twins])
+    found, _ = analyse(both, labels.repeat(2), (300,), shrinkage=0.5)
+    coordinates = nn.functional.normalize(found(both), dim=1)
+    similarity = (coordinates @ coordinates.T).fill_diagonal_(-1)
+    assert torch.equal(similarity.argmax(dim=1), (torch.arange(160) + 80) % 160)
+
+
 def test_the_space_is_the_same_whatever_was_drawn_before() -> None:
     features, labels = shapes(20, 3)
     first, _ = analyse(features, labels, BLOCKS, shrinkage=0.3)
