@@ -19,25 +19,18 @@ class MvcnnSettings(Settings):
     """A picture network shared by all views, and view pooling (Su et al. 2015)."""
 
     kind: Literal["mvcnn"] = "mvcnn"
-    backbone: str | Annotated[tuple[str, ...], Field(min_length=2)] = "tf_efficientnet_lite0"  # of timm or torchvision
+    backbone: str = "tf_efficientnet_lite0"  # of timm or torchvision
     weights: str = "imagenet"  # imagenet, none, or a file: .safetensors, .pt, .pth
     resize: Annotated[int, Field(ge=32, le=1024)] | Literal["native"] | None = None  # pixels a side; null: as they are
     maps: str | None = None  # a part of the backbone: the maps that enter it are features too, each pixel by itself
-    pooling: Literal["max", "mean", "max+mean"] = "max"
+    pooling: Literal["max", "mean"] = "max"
     pool_at: Literal["early", "late"] = "late"  # before or after the backbone's last part
     dropout: float = Field(0.0, ge=0, lt=1)  # in front of the classifier
 
-    @property
-    def backbones(self) -> tuple[str, ...]:
-        """Their names, side by side."""
-        return (self.backbone,) if isinstance(self.backbone, str) else self.backbone
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.pool_at == "early" and (len(self.backbones) > 1 or self.pooling == "max+mean" or self.maps):
-            raise ValueError("pool_at early is for one backbone, one way of pooling, and no maps")
-        if len(self.backbones) > 1 and self.weights not in ("imagenet", "none"):
-            raise ValueError("weights in a file are those of one backbone")
+        if self.pool_at == "early" and self.maps:
+            raise ValueError("pool_at early is for features without maps")
         return self
 
 
@@ -171,7 +164,7 @@ def load_experiment(config: str, assignments: dict[str, Any] | None = None) -> E
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UsageError(f"{config} cannot be read as YAML: {error.problem}{line}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(f"{config} cannot be read as YAML ({str(error).splitlines()[0]}).") from None
     if not isinstance(values, dict):
         raise UsageError(f"{config} is no config: it holds no keys. See configs/ for examples.")

@@ -9,7 +9,7 @@ added to all of them changes no probability.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,24 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.calibration import probabilities
-from shapecnn.config import Up
+from shapecnn.config import NO_LIMIT, FaceLimit, Up
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.inference import Device, require_device, runs_on_cuda
 from shapecnn.inputs import Looks
-from shapecnn.mesh import load_mesh
 from shapecnn.models import Model
 from shapecnn.views.cameras import cameras
 from shapecnn.views.raster import BACKGROUND
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Sequential
 
     from shapecnn.networks.network import ShapeNetwork
 
 Floats = NDArray[np.float32]
 
 STEPS = 8  # of the integral, from the activations of nothing to those of the shape
-HEAD_STEPS = 64  # of that over what comes after pooling, which costs little
+HEAD_STEPS = 256  # of that over what comes after pooling, which costs little
 FINE = 12  # cells along one side of a map that still tells one part of a shape from another
 
 
@@ -65,14 +65,16 @@ class Explanation:
     """Why a mesh file was told to be of a class, or not of another.
 
     looks: what the network saw, (V, ...) uint8.  azimuths: (V,) degrees, of the cameras, or by which a grid is turned.
-    elevations: (V,) degrees; None for grids.  scores: (C,) probabilities.  evidence: for the most probable class,
-    rather than the mean of all.  asked: another class.  why_not: the evidence for the most probable rather than that.
+    elevations: (V,) degrees; None for grids.  found_axes: whether all these are about axes found in the mesh.
+    scores: (C,) probabilities.  evidence: for the most probable class, rather than the mean of all.  asked: another
+    class.  why_not: the evidence for the most probable rather than that.
     """
 
     path: str
     looks: Looks
     azimuths: NDArray[np.float64]
     elevations: NDArray[np.float64] | None
+    found_axes: bool
     classes: tuple[str, ...]
     scores: Floats
     evidence: Evidence
@@ -86,7 +88,13 @@ class Explanation:
 
 
 def explain(
-    model: Model, paths: Sequence[str], *, asked: str | None = None, up: Up = "z", device: Device = "auto"
+    model: Model,
+    paths: Sequence[str],
+    *,
+    asked: str | None = None,
+    up: Up = "z",
+    device: Device = "auto",
+    limit: FaceLimit = NO_LIMIT,
 ) -> list[Explanation | MeshError]:
     """An explanation of each mesh file, in the order given; of one that cannot be used, the error.
 
@@ -103,7 +111,7 @@ def explain(
     found: list[Explanation | MeshError] = []
     for path in paths:
         try:
-            looks = model.input.draw(load_mesh(Path(path), up))
+            looks = model.input.load(Path(path), up, limit)
         except MeshError as error:
             found.append(error)
             continue
@@ -117,114 +125,120 @@ def _explain(network: ShapeNetwork, model: Model, path: str, looks: Looks, asked
 
     device = next(network.parameters()).device
     seen = torch.from_numpy(np.ascontiguousarray(looks)).to(device)
-    nothing = torch.full_like(seen[:1], BACKGROUND if model.input.kind == "views" else 0)
-    with torch.no_grad():
-        logits = network(seen[None])[0][0].cpu().numpy()
+    inquiry = Inquiry(network, seen, BACKGROUND if model.input.kind == "views" else 0)
     temperature = model.calibration.temperature if model.calibration else 1.0
-    best = int(logits.argmax())
-    count = len(model.classes)
-    one_hot = torch.eye(count, device=device)
+    best = int(inquiry.logits.argmax())
+    one_hot = torch.eye(len(model.classes), device=device)
     other = None if asked is None or asked == model.classes[best] else model.classes.index(asked)
     return Explanation(
         path,
         looks,
         *_places(model, len(looks)),
+        model.input.drawing().orientation == "auto",
         model.classes,
-        probabilities(logits, temperature).astype(np.float32),
-        evidence(network, seen, nothing, one_hot[best] - 1 / count),
+        probabilities(inquiry.logits.cpu().numpy(), temperature).astype(np.float32),
+        inquiry.evidence(one_hot[best] - one_hot.mean(dim=0)),
         None if other is None else asked,
-        None if other is None else evidence(network, seen, nothing, one_hot[best] - one_hot[other]),
+        None if other is None else inquiry.evidence(one_hot[best] - one_hot[other]),
     )
 
 
-def evidence(network: ShapeNetwork, looks: Tensor, nothing: Tensor, direction: Tensor) -> Evidence:
-    """What speaks for the classes that are positive in ``direction``.
+class Inquiry:
+    """The looks at one shape, which pass the network once for any number of questions about it.
 
-    looks: (V, ...) uint8.  nothing: (1, ...) uint8, a look at no shape.  direction: (C,), summing to 0.
+    looks: (V, ...) uint8.  blank: the value of every pixel or cell in a look at nothing.  activations: (1, V, ...) of
+    the looks, which are pooled.  logits: (C,).
     """
-    import torch
 
-    contributions, rest, logit = _contributions(network, looks, nothing, direction)
-    heat = _heat(network, looks, nothing, direction)
-    largest = heat.abs().max().clamp(min=torch.finfo(heat.dtype).tiny)
-    return Evidence(contributions.cpu().numpy(), rest, logit, (heat / largest).cpu().numpy())
+    def __init__(self, network: ShapeNetwork, looks: Tensor, blank: int) -> None:
+        import torch
+
+        nothing = torch.full_like(looks[:1], blank)
+        parts = torch.nn.Sequential(*network.parts.values())
+        self._network, self._looks = network, looks
+        with torch.no_grad():
+            place = _last_fine(parts, network.encode(nothing)) if looks.ndim == 3 else 0
+            front, self._back = parts[:place], parts[place:]
+            self._maps, self._empty_maps = (front(network.encode(seen))[None] for seen in (looks, nothing))
+            self.activations, self._empty = (self._activations(maps) for maps in (self._maps, self._empty_maps))
+            self.logits = self._logits(self.activations)[0]
+
+    def _activations(self, maps: Tensor) -> Tensor:
+        """(B, V, C, ...) → (B, V, ...)."""
+        x: Tensor = self._back(maps.flatten(0, 1))
+        return x.reshape(*maps.shape[:2], *x.shape[1:])
+
+    def _logits(self, activations: Tensor) -> Tensor:
+        """(B, V, ...) → (B, C)."""
+        logits, _ = self._network.head(self._network.pool(activations))
+        return logits
+
+    def evidence(self, direction: Tensor) -> Evidence:
+        """What speaks for the classes that are positive in ``direction``, (C,), summing to 0."""
+        import torch
+
+        contributions, rest = self._contributions(direction)
+        heat = self._heat(direction)
+        largest = heat.abs().max().clamp(min=torch.finfo(heat.dtype).tiny)
+        logit = float(self.logits @ direction)
+        return Evidence(contributions.cpu().numpy(), rest, logit, (heat / largest).cpu().numpy())
+
+    def _contributions(self, direction: Tensor) -> tuple[Tensor, float]:
+        """What each look gives to the logits along ``direction``, (V,); and the logits of nothing.
+
+        Gradients are integrated (Sundararajan, Taly, Yan, ICML 2017) over what comes after pooling, from what is pooled
+        of nothing, and go to the looks as pooling chose them. Where a linear classifier alone comes after it, this is
+        exact: with pooling by maximum, look v gives Σ w_d (f_vd − e_d) over the features d of which it has the largest,
+        e being those of nothing. Looks that tie share alike.
+        """
+        from captum.attr import IntegratedGradients, Saliency
+
+        network = self._network
+
+        def score(pooled: Tensor) -> Tensor:
+            logits, _ = network.head(pooled)
+            return logits @ direction
+
+        pooled, baseline = network.pool(self.activations), network.pool(self._empty)
+        mean_gradient = IntegratedGradients(score, multiply_by_inputs=False)
+        weights = mean_gradient.attribute(pooled, baseline, n_steps=HEAD_STEPS).detach()
+        chosen = Saliency(lambda x: (network.pool(x) * weights).flatten(1).sum(dim=1))
+        weights_of_looks = chosen.attribute(self.activations.clone().requires_grad_(), abs=False).detach()
+        gains = weights_of_looks * (self.activations - self._empty)
+        return gains.flatten(2).sum(dim=(0, 2)), float(score(baseline).detach())
+
+    def _heat(self, direction: Tensor) -> Tensor:
+        """What each pixel or filled cell gives, like the looks, float, in no unit.
+
+        Gradients integrated from the maps of nothing, summed over channels. Of pictures those of the last maps that are
+        still fine enough, spread over the pixels between their places, as gradients at single pixels are mostly noise;
+        grids are so coarse that it is the other way round (docs/explain.md has what was measured).
+        """
+        from captum.attr import IntegratedGradients
+        from torch.nn import functional
+
+        def score(maps: Tensor) -> Tensor:
+            return self._logits(self._activations(maps)) @ direction
+
+        gains = IntegratedGradients(score).attribute(
+            self._maps, self._empty_maps.expand_as(self._maps), n_steps=STEPS, internal_batch_size=1
+        )
+        summed: Tensor = gains.detach()[0].sum(dim=1)
+        if self._looks.ndim == 4:
+            return summed
+        return functional.interpolate(summed[:, None], self._looks.shape[1:], mode="bilinear", align_corners=False)[
+            :, 0
+        ]
 
 
-def _contributions(
-    network: ShapeNetwork, looks: Tensor, nothing: Tensor, direction: Tensor
-) -> tuple[Tensor, float, float]:
-    """What each look gives to the logits along ``direction``, (V,); the logits of nothing; and those of the looks.
-
-    Gradients are integrated (Sundararajan, Taly, Yan, ICML 2017) over what comes after pooling, from what is pooled of
-    nothing, and go to the looks as pooling chose them. Where a linear classifier alone comes after it, this is exact:
-    with pooling by maximum, look v gives Σ w_d (f_vd − e_d) over the features d of which it has the largest, e being
-    those of nothing. Looks that tie share alike.
-    """
-    import torch
-    from captum.attr import IntegratedGradients, Saliency
-
-    def score(pooled: Tensor) -> Tensor:
-        logits: Tensor = network.head(pooled)[0]
-        return logits @ direction
-
-    with torch.no_grad():
-        activations, empty = (network.stem(seen[None]) for seen in (looks, nothing))
-        pooled, baseline = network.pool(activations), network.pool(empty)
-        logit, rest = float(score(pooled)), float(score(baseline))
-    mean_gradient = IntegratedGradients(score, multiply_by_inputs=False)
-    weights = mean_gradient.attribute(pooled, baseline, n_steps=HEAD_STEPS).detach()
-    chosen = Saliency(lambda x: (network.pool(x) * weights).flatten(1).sum(dim=1))
-    weights_of_looks = chosen.attribute(activations.requires_grad_(), abs=False).detach()
-    gains = weights_of_looks * (activations.detach() - empty)
-    return gains.flatten(2).sum(dim=(0, 2)), rest, logit
-
-
-def _heat(network: ShapeNetwork, looks: Tensor, nothing: Tensor, direction: Tensor) -> Tensor:
-    """What each pixel or filled cell gives, like the looks, float, in no unit.
-
-    Gradients integrated from the activations of nothing, summed over channels. Of pictures those of the last maps that
-    are still fine enough, spread over the pixels between their places, as gradients at single pixels are mostly noise;
-    grids are so coarse that it is the other way round (docs/explain.md has what was measured).
-    """
-    import torch
-    from captum.attr import IntegratedGradients
-    from torch.nn import functional
-
-    with torch.no_grad():
-        part = _last_fine_part(network, nothing) if looks.ndim == 3 else 0
-        maps, empty = (network.stem(seen[None], 0, part) for seen in (looks, nothing))
-    gains = IntegratedGradients(_score(network, direction, part)).attribute(
-        maps, empty.expand_as(maps), n_steps=STEPS, internal_batch_size=1
-    )
-    summed: Tensor = gains.detach()[0].sum(dim=1)
-    if looks.ndim == 4:
-        return summed
-    return functional.interpolate(summed[:, None], looks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
-
-
-def _last_fine_part(network: ShapeNetwork, nothing: Tensor) -> int:
-    """How many parts a look has passed when its maps are last at least ``FINE`` cells a side; 0: the encoding."""
-    x = network.encode(nothing)
-    dimensions, last = x.ndim, 0
-    for number, part in enumerate(network.parts.values(), 1):
-        x = part(x)
-        if x.ndim == dimensions and min(x.shape[2:]) >= FINE:
-            last = number
-    return last
-
-
-def _score(network: ShapeNetwork, direction: Tensor, start: int) -> Callable[[Tensor], Tensor]:
-    """From what enters part ``start``, (B, V, ...) float, 0 being the encoding, to logits along ``direction``, (B,)."""
-    parts = list(network.parts.values())[start:]
-
-    def score(activations: Tensor) -> Tensor:
-        x = activations.flatten(0, 1)
-        for part in parts:
-            x = part(x)
-        logits, _ = network.head(network.pool(x.reshape(*activations.shape[:2], *x.shape[1:])))
-        return logits @ direction
-
-    return score
+def _last_fine(parts: Sequential, x: Tensor) -> int:
+    """How many parts ``x`` can pass and be a map of at least ``FINE`` cells a side; 0: none."""
+    for number, part in enumerate(parts):
+        y = part(x)
+        if y.ndim != x.ndim or min(y.shape[2:]) < FINE:
+            return number
+        x = y
+    return len(parts)
 
 
 def _places(model: Model, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:

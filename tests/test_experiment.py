@@ -67,15 +67,9 @@ def test_a_config_is_read_with_its_defaults(config: str) -> None:
     assert closed == LdaStage(kind="lda", name="closed")
 
 
-def test_several_backbones_stand_side_by_side(config: str, refused: Callable[..., str]) -> None:
-    read = load_experiment(config, parse_assignments(("network.backbone=[resnet18, alexnet]", "network.resize=native")))
-    assert read.network == MvcnnSettings(backbone=("resnet18", "alexnet"), weights="none", resize="native")
-    assert read.network.backbones == ("resnet18", "alexnet")
-    early = "network.pool_at=early"
-    for both in ("network.backbone=[resnet18, alexnet]", "network.pooling=max+mean", "network.maps=layer4"):
-        assert "pool_at early is for one backbone, one way of pooling, and no maps" in refused(early, both)
-    files = refused("network.backbone=[resnet18, alexnet]", "network.weights=some.pt")
-    assert "weights in a file are those of one backbone" in files
+def test_views_that_are_pooled_early_have_no_maps(refused: Callable[..., str]) -> None:
+    told = refused("network.pool_at=early", "network.maps=layer4")
+    assert "pool_at early is for features without maps" in told
 
 
 @pytest.mark.parametrize("kind", ["shapenets", "voxresnet"])
@@ -205,7 +199,7 @@ def test_what_is_allowed_next_to_what_is_refused(config: str) -> None:
 def test_each_wrong_thing_has_its_sentence(refused: Callable[..., str]) -> None:
     message = refused("seed=-1", "network.pooling=sum", "stages.0.epoch=1")
     assert message == (
-        "network.pooling = 'sum': Input should be 'max', 'mean' or 'max+mean'. "
+        "network.pooling = 'sum': Input should be 'max' or 'mean'. "
         "seed = -1: Input should be greater than or equal to 0. "
         "Unknown key 'stages.0.epoch'; did you mean 'epochs'?"
     )

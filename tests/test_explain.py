@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from shapecnn.errors import MeshError, UsageError
-from shapecnn.explain import Evidence, Explanation, evidence, explain
+from shapecnn.experiment import MvcnnSettings
+from shapecnn.explain import Evidence, Explanation, Inquiry, explain
 from shapecnn.models import ImagenetSettings, open_model
 from shapecnn.networks.discriminant import Discriminant
 from shapecnn.networks.network import Part, Pooling, ShapeNetwork
 from shapecnn.prediction import predict
 from tests.meshes import write_box
+from tests.runs import write_run
 
 SIDE, FEATURES, CLASSES = 16, 6, 4
 
@@ -61,8 +63,8 @@ def direction(label: int = 1) -> Tensor:
 WHITE = torch.full((1, SIDE, SIDE), 255, dtype=torch.uint8)
 
 
-def explained(made: ShapeNetwork, seen: Tensor, along: Tensor | None = None) -> Evidence:
-    return evidence(made, seen, WHITE, direction() if along is None else along)
+def explained(made: ShapeNetwork, seen: Tensor, along: Tensor | None = None, blank: int = 255) -> Evidence:
+    return Inquiry(made, seen, blank).evidence(direction() if along is None else along)
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +180,7 @@ def test_heat_is_taken_where_maps_are_last_fine_and_lies_where_the_reason_is() -
     made = network([*halves, ("reads", nn.Sequential(nn.Flatten(), reads))], "mean")
     made.classifier.weight[1] = 10.0  # type: ignore
     seen = torch.zeros((12, 64, 64), dtype=torch.uint8)
-    heat = evidence(made, seen, torch.full((1, 64, 64), 255, dtype=torch.uint8), direction()).heat
+    heat = explained(made, seen).heat
     assert (heat[:, :8, -8:] > 0.35).all()
     assert (heat[:, 9, -4:] > 0.1).all()  # spread between places that are 4 pixels apart
     assert np.abs(heat[:, 10:]).max() == 0
@@ -194,10 +196,10 @@ def test_of_a_grid_only_filled_cells_are_hot() -> None:
     made.classifier.weight[1] = 10.0  # type: ignore
     grid = torch.zeros((2, SIDE, SIDE, SIDE), dtype=torch.uint8)
     grid[:, 2:6, 4:7, 8:12] = 1
-    heat = evidence(made, grid, torch.zeros_like(grid[:1]), direction()).heat
+    heat = explained(made, grid, blank=0).heat
     assert np.argwhere(heat > 1e-6).tolist() == [[0, 3, 5, 9], [1, 3, 5, 9]]
     blurred = network([("blur", nn.Conv3d(1, 1, 5, padding=2)), linear(SIDE**3)], "mean")
-    heat = evidence(blurred, grid, torch.zeros_like(grid[:1]), direction()).heat
+    heat = explained(blurred, grid, blank=0).heat
     assert np.array_equal(heat != 0, grid.numpy() > 0)
 
 
@@ -227,6 +229,7 @@ def test_a_run_explains_what_it_predicts(run: Path, solids: Path, tmp_path: Path
         assert found.evidence.heat.shape == found.looks.shape
         assert found.evidence.contributions.sum() + found.evidence.rest == pytest.approx(found.evidence.logit, abs=1e-4)
         assert np.abs(found.evidence.heat).max() == 1
+        assert not found.found_axes
         assert np.array_equal(found.azimuths, np.arange(count) * 360 / count)
         assert found.why_not is not None
         assert found.why_not.logit > 0
@@ -236,6 +239,16 @@ def test_a_run_explains_what_it_predicts(run: Path, solids: Path, tmp_path: Path
     assert isinstance(again, Explanation)
     assert isinstance(first, Explanation)
     assert np.array_equal(again.evidence.heat, first.evidence.heat)
+
+
+def test_a_run_with_maps_explains_the_right_class(solids: Path, tmp_path: Path) -> None:
+    settings = MvcnnSettings(backbone="test_efficientnet", weights="none", resize=48, maps="block4")
+    model = open_model(str(write_run(tmp_path / "run", solids, settings)))
+    (found,) = explain(model, [str(solids / "round/cone.off")], device="cpu")
+    assert isinstance(found, Explanation)
+    assert found.ranked[0][0] == "round"
+    assert found.evidence.heat.shape == (12, 32, 32)
+    assert found.evidence.contributions.sum() + found.evidence.rest == pytest.approx(found.evidence.logit, abs=1e-4)
 
 
 def test_the_class_itself_is_no_other_class(views_run: Path, solids: Path) -> None:

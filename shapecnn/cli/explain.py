@@ -13,16 +13,18 @@ from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, say
 from shapecnn.cli.options import (
     device_option,
+    faces_options,
     json_option,
     seed_accepted,
     skip_errors_option,
+    trained_orientation_option,
     up_option,
     workers_accepted,
 )
 from shapecnn.errors import MeshError
 
 if TYPE_CHECKING:
-    from shapecnn.config import Up
+    from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.explain import Explanation
     from shapecnn.inference import Device
 
@@ -33,11 +35,13 @@ SHOWN = 3  # views told of on a terminal
 @click.argument("run")
 @click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write pictures and bars to one HTML file."
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write pictures and bars to one HTML file."
 )
 @click.option("--class", "asked", metavar="LABEL", help="Compare the most probable class with this one: why not LABEL?")
 @device_option
 @up_option
+@trained_orientation_option
+@faces_options
 @skip_errors_option
 @json_option
 @workers_accepted
@@ -45,10 +49,12 @@ SHOWN = 3  # views told of on a terminal
 def command(
     run: str,
     meshes: tuple[str, ...],
-    out: Path | None,
+    html: Path | None,
     asked: str | None,
     device: Device,
     up: Up,
+    orientation: Orientation | None,
+    limit: FaceLimit,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -56,23 +62,24 @@ def command(
 
     \b
     Example:
-      shapecnn explain my-run chair.obj --class table --out why.html
+      shapecnn explain my-run chair.obj --class table --html why.html
     """
     from shapecnn.explain import explain
     from shapecnn.models import open_model
 
     model = open_model(run)
+    model.input.require_orientation(orientation, run)
     note_drawing(model)
-    explanations = explain(model, meshes, asked=asked, up=up, device=device)
-    if out is not None:
+    explanations = explain(model, meshes, asked=asked, up=up, device=device, limit=limit)
+    if html is not None:
         from shapecnn.report.explanation import explanation_page
         from shapecnn.storage import write_atomic
 
-        write_atomic(out, explanation_page(meshes, explanations, model.name).encode())
-        say(f"Wrote {out}")
+        write_atomic(html, explanation_page(meshes, explanations, model.name).encode())
+        say(f"Wrote {html}")
     pairs = list(zip(meshes, explanations, strict=True))
     text = "\n".join(_line(explained) for explained in explanations if not isinstance(explained, MeshError))
-    emit([_json(path, explained, out) for path, explained in pairs], as_json, text or None)
+    emit([_json(path, explained, html) for path, explained in pairs], as_json, text or None)
     report_failures([(path, str(error)) for path, error in pairs if isinstance(error, MeshError)], skip_errors)
 
 

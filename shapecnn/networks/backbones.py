@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from shapecnn.errors import UsageError, WeightsError
 from shapecnn.networks.network import Part
@@ -102,41 +101,6 @@ def fork(backbone: Backbone, part: str, size: int) -> Backbone:
         backbone,
         parts=(*backbone.parts[:at], (f"from_{part}", Fork(rest))),
         blocks=(*backbone.blocks, maps.numel()),
-    )
-
-
-class Joined(nn.Module):
-    """Pictures (N, 3, S, S) in [0, 1] through several backbones, each at its own size: features side by side."""
-
-    def __init__(self, backbones: Sequence[Backbone], sizes: Sequence[int | None]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(nn.Sequential(*(part for _, part in each.parts)) for each in backbones)
-        self.sizes = tuple(sizes)
-        for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor([getattr(each, name) for each in backbones]), persistent=False)
-        self.mean: Tensor
-        self.std: Tensor
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """(N, 3, S, S) → (N, ΣD)."""
-        features = []
-        for network, size, mean, std in zip(self.networks, self.sizes, self.mean, self.std, strict=True):
-            scaled = pictures
-            if size not in (None, pictures.shape[-1]):
-                scaled = functional.interpolate(pictures, (size, size), mode="bilinear", align_corners=False)
-            features.append(network((scaled - mean[:, None, None]) / std[:, None, None]))
-        return torch.cat(features, dim=1)
-
-
-def join(backbones: Sequence[Backbone], sizes: Sequence[int | None]) -> Backbone:
-    """Several backbones side by side, as one.  sizes: pixels that each has pictures scaled to; None: as they are."""
-    return Backbone(
-        " + ".join(each.name for each in backbones),
-        (("joined", Joined(backbones, sizes)),),
-        tuple(size for each in backbones for size in each.blocks),
-        max(each.size for each in backbones),
-        (0.0, 0.0, 0.0),
-        (1.0, 1.0, 1.0),
     )
 
 

@@ -52,8 +52,8 @@ def mvcnn(
 ) -> ShapeNetwork:
     """Views (B, V, S, S) uint8, grey, to logits and features.
 
-    resize: pictures are scaled to so many pixels a side.  pooling: element-wise over views, ``max`` as in the paper,
-    ``mean``, or both side by side.  pool_at: ``late``, of features, or ``early``, before the backbone's last part,
+    resize: pictures are scaled to so many pixels a side.  pooling: element-wise over views, ``max`` as in the paper
+    or ``mean``.  pool_at: ``late``, of features, or ``early``, before the backbone's last part,
     where the paper has it in VGG-M: between the convolutions and the rest.
 
     Raises UsageError if a backbone known only as a whole is to be pooled early.
@@ -71,7 +71,7 @@ def mvcnn(
         Grey(backbone.mean, backbone.std, resize),
         parts,
         tail,
-        blocks=backbone.blocks * (2 if pooling == "max+mean" else 1),
+        blocks=backbone.blocks,
         classes=classes,
         pooling=pooling,
         dropout=dropout,

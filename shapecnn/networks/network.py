@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from shapecnn.networks.discriminant import Discriminant
 
-Pooling = Literal["max", "mean", "max+mean"]
+Pooling = Literal["max", "mean"]
 Part = tuple[str, nn.Module]
 
 
@@ -92,11 +92,8 @@ class ShapeNetwork(nn.Module):
         return x.reshape(batch, count, *x.shape[1:])
 
     def pool(self, activations: Tensor) -> Tensor:
-        """(B, V, C, ...) → (B, C, ...): element-wise over the looks; ``max+mean`` gives both, (B, 2 C, ...)."""
-        pooled = [activations.amax(dim=1)] if self.pooling.startswith("max") else []
-        if self.pooling.endswith("mean"):
-            pooled.append(activations.mean(dim=1))
-        return torch.cat(pooled, dim=1)
+        """(B, V, C, ...) → (B, C, ...): element-wise over the looks."""
+        return activations.amax(dim=1) if self.pooling == "max" else activations.mean(dim=1)
 
     def embed(self, pooled: Tensor) -> Tensor:
         """What pooling leaves → features (B, D): coordinates in the discriminant space where there is one.

@@ -43,6 +43,7 @@ class _Shape:
     marked: Sequence[str | None] = ()
     sections: Sequence[_Section] = ()
     looks: str = "views"
+    found_axes: bool = False
 
 
 def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | MeshError], name: str) -> str:
@@ -64,7 +65,7 @@ def _shape(path: str, explained: Explanation | MeshError) -> _Shape:
     scores = explained.ranked[:SHOWN_CLASSES]
     scores += [score for score in explained.ranked[SHOWN_CLASSES:] if score[0] == explained.asked]
     looks = "views" if explained.elevations is not None else "rotations"
-    return _Shape(path, None, scores, (label, explained.asked), sections, looks)
+    return _Shape(path, None, scores, (label, explained.asked), sections, looks, explained.found_axes)
 
 
 def _section(title: str, explained: Explanation, evidence: Evidence) -> _Section:

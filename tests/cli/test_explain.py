@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from shapecnn.config import ViewSettings
 from tests.cli.conftest import Command
-from tests.meshes import contents
+from tests.meshes import contents, write_box
+from tests.runs import write_run
 
 
 @pytest.fixture(params=["views_run", "voxels_run"])
@@ -20,7 +22,7 @@ def test_json_answers_in_the_order_of_the_questions(run: Path, solids: Path, tmp
     before = contents(run)
     cone, nowhere, page = solids / "round/cone.off", tmp_path / "no.off", tmp_path / "pages" / "why.html"
     page.parent.mkdir()
-    done = command("explain", run, cone, nowhere, "--json", "--out", page, "--device", "cpu")
+    done = command("explain", run, cone, nowhere, "--json", "--html", page, "--device", "cpu")
     assert done.status == 1
     answer, missing = done.json("explain")
     assert (answer["path"], answer["label"], answer["class"]) == (str(cone), "round", "round")
@@ -61,6 +63,20 @@ def test_up_is_honoured(views_run: Path, solids: Path, command: Command) -> None
         command("explain", views_run, solids / "round/cone.off", "--json", "--up", up).json("explain") for up in "zy"
     ]
     assert answers[0][0]["views"] != answers[1][0]["views"]
+
+
+def test_what_was_trained_with_found_axes_is_explained_in_them(solids: Path, tmp_path: Path, command: Command) -> None:
+    run = write_run(tmp_path / "run", solids, settings=ViewSettings(size=32, orientation="auto"))
+    box = write_box(tmp_path / "box.off")
+    asked = ([], ["--orientation", "auto"], ["--up", "y"], ["--up", "x"])
+    page = tmp_path / "why.html"
+    answers = [command("explain", run, box, "--json", "--html", page, *more).json("explain")[0] for more in asked]
+    assert "axes found in it" in page.read_text()
+    assert all(answer == answers[0] for answer in answers)
+    assert len(answers[0]["views"]) == 24
+    refused = command("explain", run, box, "--orientation", "upright")
+    assert refused.status == 2
+    assert "--orientation auto, and not upright" in refused.stderr
 
 
 def test_what_cannot_be_asked_is_status_2(views_run: Path, command: Command) -> None:

@@ -22,8 +22,7 @@ from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
 from shapecnn.errors import UsageError, WeightsError
-from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone, fork, join
-from shapecnn.networks.mvcnn import mvcnn
+from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone, fork
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers
 
@@ -95,20 +94,6 @@ def test_features_are_the_last_before_the_classifier(name: str, size: int) -> No
     assert features.shape == (2, size)
     assert backbone.feature_size == size
     assert len(backbone.mean) == len(backbone.std) == 3
-
-
-@pytest.mark.parametrize("sizes", [(None, None), (64, 48)])
-def test_joined_backbones_are_each_by_itself_side_by_side(sizes: tuple[int | None, ...]) -> None:
-    each = [build_backbone(name, "none") for name in ("test_efficientnet", "resnet18")]
-    joined = join(each, sizes)
-    assert (joined.name, joined.blocks) == ("test_efficientnet + resnet18", (256, 512))
-    assert (joined.feature_size, joined.mean, joined.std) == (768, (0, 0, 0), (1, 1, 1))
-    generator = torch.Generator().manual_seed(0)
-    looks = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=generator)
-    with torch.inference_mode():
-        found = mvcnn(joined).eval()(looks)[1]
-        expected = [mvcnn(b, resize=size).eval()(looks)[1] for b, size in zip(each, sizes, strict=True)]
-    torch.testing.assert_close(found, torch.cat(expected, dim=1), atol=1e-4, rtol=1e-4)
 
 
 def test_a_fork_gives_the_maps_beside_the_features() -> None:

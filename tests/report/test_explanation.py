@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,14 @@ def test_rotations_of_a_grid_are_drawn_as_grids(voxels_run: Path, paths: list[st
     assert len(page.pictures()) == 4
     assert "the rotations give" in page.sections[0]
     assert "3 270° " in page.sections[0]
+
+
+def test_angles_about_found_axes_are_told_to_be_such(views: Explained, paths: list[str]) -> None:
+    (explained, _) = views
+    assert isinstance(explained, Explanation)
+    for found_axes in (True, False):
+        page = Page(explanation_page(paths[:1], [replace(explained, found_axes=found_axes)], "run"))
+        assert ("the angles at the views are about these" in page.text) == found_axes
 
 
 def test_red_is_for_and_blue_against() -> None:
