@@ -226,9 +226,8 @@ class Inquiry:
         summed: Tensor = gains.detach()[0].sum(dim=1)
         if self._looks.ndim == 4:
             return summed
-        return functional.interpolate(summed[:, None], self._looks.shape[1:], mode="bilinear", align_corners=False)[
-            :, 0
-        ]
+        side = self._looks.shape[1:]
+        return functional.interpolate(summed[:, None], side, mode="bilinear", align_corners=False)[:, 0]
 
 
 def _last_fine(parts: Sequential, x: Tensor) -> int:
