@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo check lint types layers documents test test-gpu test-bounds bench clean
+.PHONY: setup demo check lint types layers documents test test-gpu test-bounds fuzz faults faults-full soak audit bench clean
 
 setup: $(VENV)/.done
 
@@ -45,6 +45,26 @@ test-gpu: setup
 # The numba kernels with every index checked: an empty cache, because cached code stays unchecked.
 test-bounds: setup
 	cache=$$(mktemp -d) && NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$cache $(BIN)/pytest -n auto; status=$$?; rm -rf $$cache; exit $$status
+
+# Kills, full disks, lost and damaged files, dead workers: docs/reliability.md. 5 kills of each command, then 100.
+faults: setup
+	$(BIN)/python scripts/faults --kills 5 --json results/faults.json
+
+faults-full: setup
+	$(BIN)/python scripts/faults --kills 100 --json results/faults-full.json
+
+# 50,000 meshes drawn and filled, 20,000 indexed: neither memory nor open files may grow. About an hour on two cores.
+soak: setup
+	$(BIN)/python benchmarks/soak.py --json results/soak.json
+
+# Known vulnerabilities of all that is pinned; 3 where the database cannot be reached.
+audit: setup
+	$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install -qq --disable-pip-version-check pip-audit==2.10.1
+	$(BIN)/python scripts/audit.py $(VENV)/audit/bin/pip-audit
+
+# 100,000 generated inputs for the readers, the rasteriser and the voxelizer; what breaks one is kept in fuzz-findings/.
+fuzz: setup
+	$(BIN)/python scripts/fuzz.py --inputs 100000 --json results/fuzz.json
 
 # The figures of the README, measured anew on this machine.
 bench: setup

@@ -37,8 +37,9 @@ from shapecnn.models import open_model
 from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
 from shapecnn.retrieval.protocols import mvcnn
+from shapecnn.sealed import publish_beside
 from shapecnn.significance import sign_flips
-from shapecnn.storage import table_bytes, write_atomic
+from shapecnn.tables import table_bytes
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import encoder, open_activations
 from shapecnn.training.splits import divide
@@ -367,7 +368,7 @@ def volumes(data: Data, work: Path, source: Path) -> Volumes:
             shutil.copytree(work / "grids", folder, copy_function=os.link, dirs_exist_ok=True)
             held_out = {data.entries[row].id for row in data.folds[key][1]}
             marked = [replace(e, split="val") if e.id in held_out else e for e in read_manifest(folder)]
-            write_atomic(folder / MANIFEST, table_bytes(Entry, marked))
+            publish_beside(folder, {MANIFEST: table_bytes(Entry, marked)}, "")
             shapecnn("train", "voxresnet-modelnet10", "--data", str(folder), "--out", str(run), *VOXRESNET)
         model = open_model(str(run))
         engine, found = open_engine(model, "cpu"), {}

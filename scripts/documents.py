@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import click
 from shapecnn.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
 
 def rendering(record: dict[str, Any]) -> str:
@@ -178,6 +179,50 @@ def orientation(record: dict[str, Any]) -> str:
     return _markdown(headings, lines)
 
 
+def faults(record: dict[str, Any]) -> str:
+    """A line for each fault, the commands that meet it together."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in record["figures"]["rows"]:
+        alike.setdefault((row["fault"], row["how"], row["expected"]), []).append(row)
+    lines = []
+    for (fault, how, expected), rows in alike.items():
+        tries, passed = (sum(row[key] for row in rows) for key in ("tries", "passed"))
+        met = sum((Counter(row["met"]) for row in rows), Counter[str]())
+        outcome = f"{'all' if passed == tries else f'{passed} of {tries}'}: {expected}"
+        if len(met) > 1:
+            outcome += f" ({', '.join(f'{what} {count}' for what, count in met.items())})"
+        if impossible := next((row["impossible"] for row in rows if row["impossible"]), None):
+            outcome += f"; not everywhere tried: {impossible}"
+        lines.append([fault, how, ", ".join(dict.fromkeys(row["command"] for row in rows)), tries, outcome])
+    return _markdown(["fault", "how it is provoked", "in", "tries", "outcome"], lines)
+
+
+def fuzz(record: dict[str, Any]) -> str:
+    lines = []
+    for row in record["figures"]["rows"]:
+        refused = sum(row["refused"].values())
+        broken = row["crashes"] + row["hangs"] + row["findings"]
+        lines.append([row["target"], f"{row['inputs']:,}", f"{row['distinct']:,}", f"{row['read']:,}", f"{refused:,}",
+                      broken or "none", f"{row['slowest_seconds']:.1f} s", f"{row['peak_mb']:.0f} MB"])  # fmt: skip
+    headings = ["what is given to", "inputs", "distinct", "read", "refused in a sentence", "crashes, hangs, others"]
+    return _markdown([*headings, "slowest", "most memory"], lines)
+
+
+def soak(record: dict[str, Any]) -> str:
+    lines = [
+        [
+            f"`{name}`" if "," not in name else f"`index`, of {name.split(', ')[1]}",
+            f"{row['meshes']:,}",
+            f"{row['seconds'] / 60:.0f} min",
+            f"{row['peak_mb']:.0f} MB",
+            f"{row['growth_mb']:+.1f} of {row['allowed_mb']:.1f} MB allowed".replace("-", "−"),
+            "all" if all(row["passed"].values()) else ", ".join(k for k, passed in row["passed"].items() if not passed),
+        ]
+        for name, row in record["figures"]["rows"].items()
+    ]
+    return _markdown(["command", "meshes", "time", "peak memory", "growth", "passed"], lines)
+
+
 def _spread(figure: dict[str, float]) -> str:
     return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}%"
 
@@ -188,8 +233,12 @@ def _between(figure: float, interval: list[float]) -> str:
 
 TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
-    for function in (rendering, voxels, readers, commands, untrained_search, recognition, ablation, orientation)
+    for function in (
+        *(rendering, voxels, readers, commands, untrained_search, recognition, ablation, orientation),
+        *(faults, fuzz, soak),
+    )
 }
+TABLES["faults-full"] = faults
 
 
 def _markdown(headings: list[str], rows: list[list[Any]]) -> str:

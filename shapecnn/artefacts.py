@@ -9,7 +9,6 @@ of it.
 from __future__ import annotations
 
 import errno
-import io
 import shlex
 import shutil
 import time
@@ -22,20 +21,21 @@ from typing import Any, Literal, Protocol, TypeVar
 from shapecnn import pool
 from shapecnn.collection import artefact_stems
 from shapecnn.config import Settings
-from shapecnn.errors import ItemError, MismatchError, ShapecnnError, StoredDataError, WorkerError
+from shapecnn.errors import ItemError, MismatchError, ShapecnnError, StoredDataError, UsageError, WorkerError
 from shapecnn.journal import open_journal, read_journal
+from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
     WORK,
     exclusive,
     json_bytes,
     publish,
-    published,
-    read_json,
     recover,
     require_room_for,
-    table_bytes,
+    sha256,
+    sha256_of,
     write_atomic,
 )
+from shapecnn.tables import read_table, table_bytes
 
 Progress = Callable[[int, int], None]
 
@@ -117,6 +117,7 @@ def make_artefacts(
     command: str,
     workers: int | None = None,
     timeout: float = pool.TIMEOUT,
+    memory: float = pool.MEMORY,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
     """Make the artefacts of all ``items`` (in order of id) in ``out``; what is there already and still true is left
@@ -134,15 +135,15 @@ def make_artefacts(
         recover(out)
         _require_same(out, maker, command)
         scratch = out / WORK
-        earlier = _made_earlier(out)
+        earlier = _made_earlier(out, settings)
         tasks = (_Task(item, stem, maker, out, earlier.get(stem)) for item, stem in zip(items, stems, strict=True))
         entries: dict[str, Entry] = {}
         failures: dict[str, tuple[str, str]] = {}
         written = 0
-        current = set()
+        current: dict[str, str] = {}
         with (
             open_journal(scratch, settings) as note,
-            closing(pool.run(_make, tasks, workers=workers, timeout=timeout)) as results,
+            closing(pool.run(_make, tasks, workers=workers, timeout=timeout, memory=memory)) as results,
         ):
             progress(0, len(items))
             for task, outcome in results:
@@ -152,18 +153,16 @@ def make_artefacts(
                 if made.error:
                     failures[item.id] = (item.path, made.error)
                 else:
-                    current.update(artefact_files(settings, task.stem))
+                    current.update(zip(artefact_files(settings, task.stem), made.artefacts, strict=True))
                 if made.written:
                     written += 1
-                    note({"stem": task.stem, "id": item.id, "sha256": made.sha256})
+                    note({"stem": task.stem, "id": item.id, "sha256": made.sha256, "artefacts": made.artefacts})
                 progress(len(entries), len(items))
-        for stale in {name for stem in earlier for name in artefact_files(settings, stem)} - current:
+        for stale in {name for stem in earlier for name in artefact_files(settings, stem)} - {*current}:
             if (out / stale).resolve().is_relative_to(out.resolve()):  # whatever a manifest may say
                 (out / stale).unlink(missing_ok=True)
-        publish(out, {
-            MANIFEST: table_bytes(Entry, [entries[item.id] for item in items]),
-            SETTINGS: json_bytes(settings),
-        })  # fmt: skip
+        manifest = table_bytes(Entry, [entries[item.id] for item in items])
+        publish(out, {MANIFEST: manifest, SETTINGS: json_bytes(settings)}, current)
         shutil.rmtree(scratch)
     failed = len(failures)
     return Summary(
@@ -177,19 +176,19 @@ def make_artefacts(
 
 def read_manifest(out: Path) -> list[Entry]:
     """The rows of a finished manifest, by id.  Raises StoredDataError."""
-    import pyarrow
-    import pyarrow.parquet
-
-    path = published(out, MANIFEST)
-    try:
-        rows = pyarrow.parquet.read_table(io.BytesIO(path.read_bytes())).to_pylist()  # it would take a path as UTF-8
-        return [Entry(**{name: row[name] for name in Entry.__slots__}) for row in rows]
-    except (OSError, pyarrow.ArrowException, KeyError) as error:
-        raise StoredDataError(f"{path} cannot be read ({error}). Remove {out} and make it again.") from None
+    sealed = open_sealed(out, f"Remove {out} and make it again.")
+    content = sealed.read(MANIFEST)
+    with sealed.expecting(MANIFEST):
+        return read_table(Entry, content)
 
 
-_Source = tuple[str, str | None]
-"""Id and SHA-256 of what artefacts were made from."""
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What artefacts were made from, and their SHA-256."""
+
+    id: str
+    sha256: str | None
+    artefacts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,26 +197,34 @@ class _Task:
     stem: str
     maker: Maker[Any]
     out: Path
-    earlier: _Source | None
+    earlier: _Earlier | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
+    """artefacts: their SHA-256, in the order of views or rotations."""
+
     sha256: str | None
     written: bool
+    artefacts: tuple[str, ...] = ()
     error: str | None = None
 
 
 def _make(task: _Task) -> _Made:
-    """Runs in a worker: the artefacts of one item, unless they are there and made from the same bytes."""
+    """Runs in a worker: the artefacts of one item, unless they are there as they were made from the same bytes."""
     sha = None
     try:
         sha, contents = task.maker.open(task.item)
         targets = [task.out / name for name in artefact_files(task.maker.to_json(), task.stem)]
-        if (task.item.id, sha) == task.earlier and all(target.exists() for target in targets):
-            return _Made(sha, written=False)
+        known = task.earlier
+        if known and (known.id, known.sha256) == (task.item.id, sha) and _holds(targets, known.artefacts):
+            return _Made(sha, written=False, artefacts=known.artefacts)
+        digests = []
         for target, content in zip(targets, contents, strict=True):
+            if not target.parent.resolve().is_relative_to(task.out.resolve()):
+                raise UsageError(f"{target.parent} leads out of {task.out} by a link. Remove the link and run again.")
             write_atomic(target, content, task.out / WORK)
+            digests.append(sha256(content))
     except ItemError as error:
         return _Made(sha, written=False, error=str(error))
     except OSError as error:
@@ -225,7 +232,15 @@ def _make(task: _Task) -> _Made:
             error.filename = error.filename or str(task.out)  # which writing to a full disk leaves out
             raise
         return _Made(sha, written=False, error="its name is too long for that of an artefact: shorten it")
-    return _Made(sha, written=True)
+    return _Made(sha, written=True, artefacts=tuple(digests))
+
+
+def _holds(targets: Sequence[Path], digests: Sequence[str]) -> bool:
+    """Whether the files are there, as they were written."""
+    try:
+        return [sha256_of(target) for target in targets] == [*digests]
+    except OSError:
+        return False
 
 
 def _made(outcome: _Made | ShapecnnError) -> _Made:
@@ -240,11 +255,9 @@ def _made(outcome: _Made | ShapecnnError) -> _Made:
 def _require_same(out: Path, maker: Maker[Any], command: str) -> None:
     asked = maker.to_json()
     rebuild = f"To make it anew: rm -r {shlex.quote(str(out))} && {command}"
-    finished = [read_json(out / SETTINGS)] if (out / SETTINGS).exists() else []
+    finished = [open_sealed(out, rebuild).json(SETTINGS)] if (out / SETTINGS).exists() else []
     unfinished, _ = read_journal(out / WORK)
     for stored in [*finished, unfinished or asked]:
-        if not isinstance(stored, dict):
-            raise StoredDataError(f"{out / SETTINGS} is damaged. {rebuild}")
         made_with = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
         maker.settings.require_same(made_with, str(out), rebuild)
         if stored.get("layout", asked.get("layout")) != asked.get("layout"):
@@ -253,12 +266,20 @@ def _require_same(out: Path, maker: Maker[Any], command: str) -> None:
             )
 
 
-def _made_earlier(out: Path) -> dict[str, _Source]:
+def _made_earlier(out: Path, settings: Mapping[str, Any]) -> dict[str, _Earlier]:
     """From what the artefacts of each stem were made, by the last finished run and an unfinished one after it."""
-    made: dict[str, _Source] = {}
+    made: dict[str, _Earlier] = {}
     if (out / SETTINGS).exists() and (out / MANIFEST).exists():
         entries = read_manifest(out)
-        stems = artefact_stems([entry.id for entry in entries])
-        made = {s: (e.id, e.sha256) for s, e in zip(stems, entries, strict=True) if e.status == "ok"}
+        sums = open_sealed(out, "").sums
+        for stem, entry in zip(artefact_stems([entry.id for entry in entries]), entries, strict=True):
+            if entry.status == "ok":
+                digests = tuple(sums.get(name, "") for name in artefact_files(settings, stem))
+                made[stem] = _Earlier(entry.id, entry.sha256, digests)
     _, records = read_journal(out / WORK)
-    return made | {record["stem"]: (record["id"], record["sha256"]) for record in records}
+    try:
+        return made | {r["stem"]: _Earlier(r["id"], r["sha256"], tuple(r["artefacts"])) for r in records}
+    except (KeyError, TypeError):
+        raise StoredDataError(
+            f"{out / WORK} was made by another version of shapecnn. Remove it and run again."
+        ) from None

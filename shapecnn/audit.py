@@ -202,13 +202,19 @@ def audit_artefacts(
 
 
 def audit_collection(
-    collection: Path, *, bar: Bar, up: Up = "z", workers: int | None = None, timeout: float = pool.TIMEOUT
+    collection: Path,
+    *,
+    bar: Bar,
+    up: Up = "z",
+    workers: int | None = None,
+    timeout: float = pool.TIMEOUT,
+    memory: float = pool.MEMORY,
 ) -> Audit:
     """Look through a collection of meshes, by content and by geometry.  Raises CollectionError."""
     started = time.monotonic()
     shapes = list_shapes(collection)
     with bar("Reading") as progress:
-        entries, fingerprints = mesh_fingerprints(shapes, up, progress, workers, timeout)
+        entries, fingerprints = mesh_fingerprints(shapes, up, progress, workers, timeout, memory)
     with bar("Comparing") as progress:
         copies = find_copies(fingerprints, MESH_TOLERANCE, progress)
     return _audit(str(collection), "meshes", entries, fingerprints, copies, None, None, None, started)

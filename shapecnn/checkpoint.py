@@ -1,37 +1,39 @@
 """A run on disk: weights, classes and what the network sees. Nothing that runs code is loaded.
 
-``model.json`` and ``model.safetensors`` are published together, the former with hashes of both.
+Its files are published together, with their hashes, and each is held against its own before it is used.
 """
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
 from shapecnn import __version__
+from shapecnn.arrays import array_of, read_arrays
 from shapecnn.artefacts import Entry
 from shapecnn.calibration import Calibration
+from shapecnn.checksums import SUMS
 from shapecnn.classifiers import Classifier
-from shapecnn.config import settings_hash
+from shapecnn.config import Settings, settings_hash
 from shapecnn.datasets import Artefacts
-from shapecnn.errors import StoredDataError, UsageError
+from shapecnn.errors import UsageError
 from shapecnn.experiment import Experiment, NetworkSettings
 from shapecnn.features import Feature, Output
 from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
 from shapecnn.projection import Projection, learn_command, read_metric
 from shapecnn.retrieval.space import FeatureSpace
-from shapecnn.storage import json_bytes, published, read_json, sha256
+from shapecnn.sealed import Sealed, open_sealed
+from shapecnn.storage import json_bytes, published
 from shapecnn.vectors import unit
 
 if TYPE_CHECKING:
@@ -41,35 +43,63 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 WEIGHTS, MODEL, CONFIG, SPLIT, METRICS = "model.safetensors", "model.json", "config.yaml", "split.json", "metrics.jsonl"
-GALLERY = "gallery.safetensors"  # absent from runs made before it was kept
+GALLERY = "gallery.safetensors"
 RESUME = "resume"  # what an unfinished training needs to go on; only ``train --resume`` opens it
+
+
+class _Description(Settings):
+    """What is used of ``model.json``; the rest is for people."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    network: Annotated[NetworkSettings, Field(discriminator="kind")]
+    classes: tuple[str, ...] = Field(min_length=1)
+    input: dict[str, Any]
+    feature_size: int = Field(ge=1)
+    discriminant: bool
+    calibration: Calibration | None
+
+
+class _Ids(Settings):
+    """``split.json``."""
+
+    train: frozenset[str]
+    val: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A trained network, opened but not yet loaded; a :class:`shapecnn.models.Model`.
 
-    held_out: ids of its train and val.  weights: SHA-256 of the weights' file.  projection: what its features are
-    compared by; None: they are compared as they are.  shapes: SHA-256 of the gallery's file, None for a run made before
-    there was one; calibration likewise, and where too few shapes were held out.  discriminant: whether its features are
-    coordinates in a discriminant space.
+    held_out: ids of its train and val.  feature_size: D.  discriminant: whether its features are coordinates in a
+    discriminant space.  calibration: None where too few shapes were held out.  projection: what its features are
+    compared by; None: they are compared as they are.
     """
 
-    folder: Path
     network: NetworkSettings
     classes: tuple[str, ...]
     input: Input
     held_out: Mapping[Literal["train", "val"], frozenset[str]]
-    weights: str
+    feature_size: int
+    discriminant: bool
+    calibration: Calibration | None
+    _sealed: Sealed
     projection: Projection | None = None
-    calibration: Calibration | None = None
-    shapes: str | None = None
-    discriminant: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self._sealed.folder
 
     @property
     def name(self) -> str:
         """Its folder, as given."""
         return str(self.folder)
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 of the file that holds them."""
+        return self._sealed.sums[WEIGHTS]
 
     @property
     def identity(self) -> str:
@@ -118,7 +148,7 @@ class Run:
 
         Raises StoredDataError if it is damaged, MismatchError if it was learned for other weights.
         """
-        found = read_metric(self.folder, self.weights)
+        found = read_metric(self.folder, self.weights, self.feature_size)
         return found and found[0]
 
     def split(self, artefacts: Artefacts, name: Literal["train", "val", "test"]) -> list[Entry]:
@@ -137,40 +167,39 @@ class Run:
 
     def classifier(self) -> Classifier:
         """What turns features into logits.  Raises StoredDataError if damaged."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
-        try:
-            state = load(_checked(self.folder, WEIGHTS, self.weights))
-            return Classifier(state["classifier.weight"], state["classifier.bias"])
-        except (SafetensorError, KeyError) as error:
-            raise _altered(self.folder, f"{WEIGHTS} holds no classifier ({error})") from None
+        content = self._sealed.read(WEIGHTS)
+        with self._sealed.expecting(WEIGHTS):
+            state, count = read_arrays(content), len(self.classes)
+            return Classifier(
+                array_of(state, "classifier.weight", np.float32, (count, self.feature_size)),
+                array_of(state, "classifier.bias", np.float32, (count,)),
+            )
 
     def gallery(self) -> Gallery | None:
         """The shapes it was trained on, as it sees them.  Raises StoredDataError if damaged."""
-        from safetensors import SafetensorError
-
-        if self.shapes is None:
+        if GALLERY not in self._sealed.sums:
             return None
-        try:
-            return Gallery.read(_checked(self.folder, GALLERY, self.shapes))
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise _altered(self.folder, f"{GALLERY} holds no gallery ({error})") from None
+        content = self._sealed.read(GALLERY)
+        with self._sealed.expecting(GALLERY):
+            return Gallery.read(content, self.feature_size)
 
     def build(self) -> ShapeNetwork:
         """The network with its weights, in float32, ready to infer.  Raises StoredDataError if they are damaged."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        from shapecnn.networks.build import build_network
+        from shapecnn.networks.build import build_network, require_shapes
 
-        content = _checked(self.folder, WEIGHTS, self.weights)
+        content = self._sealed.read(WEIGHTS)
         untrained = {"weights": "none"} if self.network.kind == "mvcnn" else {}
-        network = build_network(self.network.model_copy(update=untrained), self.input.side, len(self.classes))
+        settings = self.network.model_copy(update=untrained)
         try:
-            network.load(load(content))
+            state = load(content)
+            require_shapes(state, settings, self.input.side)  # before memory is taken for any
+            network = build_network(settings, self.input.side, len(self.classes))
+            network.load(state)
         except (SafetensorError, RuntimeError, KeyError) as error:
-            raise _altered(self.folder, f"{WEIGHTS} does not fit {MODEL}: {str(error).splitlines()[0]}") from None
+            raise self._sealed.unfit(WEIGHTS, f"it does not fit {MODEL}: {error}") from None
         return network.eval()
 
 
@@ -179,7 +208,32 @@ def open_run(folder: Path) -> Run:
 
     Raises UsageError if there is none or it is unfinished, StoredDataError if it is damaged or of another version.
     """
-    if not published(folder, MODEL).exists():
+    sealed, described = describe_run(folder)
+    sealed.check(WEIGHTS)  # an engine converted earlier would never look at them
+    with sealed.expecting(MODEL):
+        model = _Description.from_options(**described)
+        seen = Input.of(model.input, getattr(model.network, "turns", 1))
+        if len({*model.classes}) < len(model.classes):
+            raise ValueError("a class is there twice")
+        if model.calibration is not None and model.calibration.temperature <= 0:
+            raise ValueError("its temperature is not positive")
+    with sealed.expecting(SPLIT):
+        ids = _Ids.from_options(**sealed.json(SPLIT))
+    return Run(
+        model.network,
+        model.classes,
+        seen,
+        {"train": ids.train, "val": ids.val},
+        model.feature_size,
+        model.discriminant,
+        model.calibration,
+        sealed,
+    )
+
+
+def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
+    """The files of the run in ``folder``, and what its ``model.json`` holds.  Raises as :func:`open_run` does."""
+    if not any(published(folder, name).exists() for name in (MODEL, SUMS)):
         if (folder / RESUME).exists():
             raise UsageError(
                 f"The training in {folder} is unfinished. To go on: shapecnn train {shlex.quote(str(folder / CONFIG))} "
@@ -187,39 +241,8 @@ def open_run(folder: Path) -> Run:
             )
         out = shlex.quote(str(folder))
         raise UsageError(f"There is no run at {folder}. To train one: shapecnn train CONFIG --data DIR --out {out}")
-    try:
-        described = read_json(published(folder, MODEL))
-    except StoredDataError:
-        raise _altered(folder, f"{MODEL} cannot be read") from None
-    if not isinstance(described, dict) or described.get("schema_version") != FORMAT:
-        version = described.get("schema_version") if isinstance(described, dict) else None
-        raise StoredDataError(
-            f"{folder / MODEL} is of version {version!r}, and this shapecnn reads {FORMAT}. Use the shapecnn that made "
-            f"it, or train the run again."
-        )
-    if described.pop("hash", None) != settings_hash(described):
-        raise _altered(folder, f"the hash of {MODEL} is another")
-    split = _checked(folder, SPLIT, described["files"][SPLIT])
-    _checked(folder, WEIGHTS, described["files"][WEIGHTS])  # an engine converted earlier would never look at them
-    ids = json.loads(split)
-    try:
-        network: NetworkSettings = TypeAdapter(NetworkSettings).validate_python(described["network"])
-    except ValidationError as error:
-        raise StoredDataError(
-            f"{folder / MODEL} names a network that this shapecnn does not know ({error.errors()[0]['msg']}). Use the "
-            f"shapecnn that made it: {described['versions']['shapecnn']}."
-        ) from None
-    return Run(
-        folder,
-        network,
-        tuple(described["classes"]),
-        Input.of(described["input"], getattr(network, "turns", 1)),
-        {"train": frozenset(ids["train"]), "val": frozenset(ids["val"])},
-        described["files"][WEIGHTS],
-        calibration=Calibration(**described["calibration"]) if described.get("calibration") else None,
-        shapes=described["files"].get(GALLERY),
-        discriminant=described.get("discriminant", False),
-    )
+    sealed = open_sealed(folder, "Copy it anew from its source, or train the run again.")
+    return sealed, sealed.json(MODEL, FORMAT)
 
 
 def run_bytes(
@@ -254,32 +277,11 @@ def run_bytes(
         "calibration": asdict(calibration) if calibration else None,
         "config": experiment.digest(),
         "versions": {"shapecnn": __version__, **{name: metadata.version(name) for name in ("torch", "timm")}},
-        "files": {name: sha256(content) for name, content in files.items()},
     }
-    return {
-        **files,
-        CONFIG: config_bytes(experiment),
-        MODEL: json_bytes({**described, "hash": settings_hash(described)}),
-    }
+    return {**files, CONFIG: config_bytes(experiment), MODEL: json_bytes(described)}
 
 
 def config_bytes(experiment: Experiment) -> bytes:
     """The experiment as YAML with every key, as it was resolved."""
     text: str = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     return text.encode()
-
-
-def _checked(folder: Path, name: str, digest: str) -> bytes:
-    try:
-        content = published(folder, name).read_bytes()
-    except OSError as error:
-        raise StoredDataError(f"{folder / name} cannot be read ({error.strerror}). Train the run again.") from None
-    if sha256(content) != digest:
-        raise _altered(folder, f"the hash of {name} is another")
-    return content
-
-
-def _altered(folder: Path, what: str) -> StoredDataError:
-    return StoredDataError(
-        f"The run in {folder} is not what was written there ({what}). Copy it anew from its source, or train it again."
-    )

@@ -10,18 +10,16 @@ from __future__ import annotations
 import csv
 import functools
 import itertools
-import json
 import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
 
-from shapecnn.errors import ArchiveError, CollectionError, MeshError
-from shapecnn.formats import Sibling
-from shapecnn.mesh import EXTENSIONS, MAX_BYTES, read_file, sibling_reader, too_large
+from shapecnn.errors import ArchiveError, CollectionError, MeshError, quoted, reason, visible
+from shapecnn.gltf import Sibling, outer_buffers
+from shapecnn.mesh import EXTENSIONS, MAX_BYTES, read_file, require_beside, sibling_reader, too_large
 from shapecnn.storage import check_members, sha256
 
 SPLITS = ("train", "val", "test")
@@ -39,8 +37,8 @@ class Shape:
 
     @property
     def path(self) -> str:
-        """Where to find it, for people: a file, or a file inside a zip."""
-        return printable(str(self.file if self.member is None else self.file / self.member))
+        """Where to find it, for people, on one line: a file, or a file inside a zip."""
+        return visible(printable(str(self.file if self.member is None else self.file / self.member)))
 
     def read(self) -> bytes:
         """The bytes of the file.  Raises MeshError: missing, unreadable, too-large."""
@@ -57,8 +55,7 @@ class Shape:
         archive = self.file
 
         def read(name: str) -> bytes:
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise MeshError("reference", f"it refers to {name!r}, outside its own folder")
+            require_beside(name)
             return _read_member(archive, str(folder / name))
 
         return read
@@ -85,7 +82,7 @@ def list_shapes(collection: Path, extensions: Set[str] = EXTENSIONS) -> list[Sha
     shapes.sort(key=lambda shape: shape.id)
     for shape, following in itertools.pairwise(shapes):
         if shape.id == following.id:
-            raise CollectionError(f"{collection} holds {shape.id!r} more than once: rename or remove one.")
+            raise CollectionError(f"{collection} holds {quoted(shape.id)} more than once: rename or remove one.")
     return shapes
 
 
@@ -107,18 +104,13 @@ def list_files(collection: Path, extensions: Set[str]) -> list[Shape]:
 
 
 def content_hash(shape: Shape, data: bytes) -> str:
-    """SHA-256 (hex) of a mesh file; for a glTF with buffers beside it, of the file and those buffers.
+    """SHA-256 (hex) of a mesh file; for a GLB or GLTF with buffers beside it, of the file and those buffers.
 
     Raises MeshError if a buffer cannot be read.
     """
-    if not shape.id.lower().endswith(".gltf"):
+    if not shape.id.lower().endswith((".gltf", ".glb")):
         return sha256(data)
-    try:
-        uris = [buffer.get("uri", "data:") for buffer in json.loads(data).get("buffers", [])]
-        names = [unquote(uri) for uri in uris if not uri.startswith("data:")]
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return sha256(data)  # reading it as a mesh will say what is wrong
-    return sha256(b"".join([data, *map(shape.sibling, names)]))
+    return sha256(b"".join([data, *outer_buffers(data, shape.sibling)]))
 
 
 def artefact_stems(ids: Sequence[str]) -> list[str]:
@@ -135,7 +127,7 @@ def artefact_stems(ids: Sequence[str]) -> list[str]:
         other = owners.setdefault(stem, shape_id)
         if other != shape_id:
             both = f"{other} and {shape_id}"
-            raise CollectionError(f"{both} would be written to one file, {stem}: rename one of them.")
+            raise CollectionError(visible(f"{both} would be written to one file, {stem}: rename one of them."))
     return stems
 
 
@@ -177,7 +169,7 @@ def _from_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
     except ArchiveError as error:
         raise CollectionError(str(error)) from None
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise CollectionError(f"{zipped} cannot be read as a zip: {error}.") from None
+        raise CollectionError(f"{zipped} cannot be read as a zip: {reason(error)}.") from None
     files = [(name, PurePosixPath(name.replace("\\", "/"))) for name in members]  # some packers write backslashes
     return [
         Shape(str(path), None, None, zipped, name)
@@ -201,12 +193,13 @@ def _from_row(path: Path, line: int, row: dict[str, str | None]) -> Shape:
     name = (row["path"] or "").strip()
     relative = PurePosixPath(name)
     if not name or relative.is_absolute() or ".." in relative.parts:
-        raise CollectionError(f"{path}, line {line}: {name!r} is not a path inside the folder of the CSV.")
+        raise CollectionError(f"{path}, line {line}: {quoted(name)} is not a path inside the folder of the CSV.")
     if any(map(_is_hidden, relative.parts)):  # an artefact of that name would land among an output's own hidden files
-        raise CollectionError(f"{path}, line {line}: {name!r} is hidden (a name that begins with a dot); rename it.")
+        hidden = "is hidden (a name that begins with a dot); rename it"
+        raise CollectionError(f"{path}, line {line}: {quoted(name)} {hidden}.")
     split = (row["split"] or "").strip() or None
     if split is not None and split not in SPLITS:
-        raise CollectionError(f"{path}, line {line}: the split {split!r} is none of {', '.join(SPLITS)}.")
+        raise CollectionError(f"{path}, line {line}: the split {quoted(split)} is none of {', '.join(SPLITS)}.")
     return Shape(str(relative), (row["label"] or "").strip() or None, split, path.parent / name)
 
 
@@ -250,6 +243,6 @@ def _read_member(path: Path, name: str) -> bytes:
     except MeshError:
         raise
     except KeyError:
-        raise MeshError("missing", f"there is no {name!r} in {path}") from None
+        raise MeshError("missing", f"there is no {quoted(name)} in {path}") from None
     except Exception as error:  # zlib.error, RuntimeError, EOFError: damaged or encrypted data finds many ways to fail
-        raise MeshError("unreadable", f"it cannot be read from {path.name}: {error}") from None
+        raise MeshError("unreadable", f"it cannot be read from {path.name}: {reason(error)}") from None

@@ -10,10 +10,19 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from shapecnn.errors import MismatchError, UsageError
 
@@ -24,6 +33,24 @@ Renderer = Literal["raster", "pyrender", "open3d"]
 Layout = Literal["sheet", "files"]
 ViewCount = Literal[12, 20, 24, 80]
 Orientation = Literal["upright", "auto"]
+FEWEST = 4  # faces that a mesh may be simplified to: those of a tetrahedron
+
+
+@dataclass(frozen=True, slots=True)
+class FaceLimit:
+    """most: how many faces a mesh may have; None: as many as memory holds.  simplify: whether one that has more is
+    brought down to them, or refused."""
+
+    most: int | None = None
+    simplify: bool = False
+
+    @property
+    def target(self) -> int | None:
+        """The faces to which meshes are simplified, if they are."""
+        return self.most if self.simplify else None
+
+
+NO_LIMIT = FaceLimit()
 
 
 class Settings(BaseModel):
@@ -56,7 +83,19 @@ class Settings(BaseModel):
         require_same(self.to_json(), stored, where, rebuild)
 
 
-class Viewpoints(Settings):
+class ReadingSettings(Settings):
+    """What is done to a mesh before it is seen.  simplify: the faces that one with more is brought down to; where that
+    is not asked for it is left out, so that such settings are those of versions that could not."""
+
+    simplify: int | None = Field(None, ge=FEWEST)
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if key != "simplify" or value is not None}
+
+
+class Viewpoints(ReadingSettings):
     """From where a mesh is seen: from around its up, or, where none is known, from all sides of its own axes."""
 
     orientation: Orientation = "upright"
@@ -88,7 +127,7 @@ class ViewSettings(Viewpoints):
     up: Up = "z"
 
 
-class VoxelSettings(Settings):
+class VoxelSettings(ReadingSettings):
     """How a mesh becomes occupancy grids."""
 
     kind: Literal["voxels"] = "voxels"
@@ -124,6 +163,24 @@ class ImportedVoxelSettings(Settings):
     kind: Literal["voxels"] = "voxels"
     origin: Literal["imported"] = "imported"
     resolution: int = Field(ge=1, le=1024)  # cells along one side of the grid
+
+
+InputSettings = ViewSettings | VoxelSettings | ImportedViewSettings | ImportedVoxelSettings
+
+_KINDS: dict[tuple[str, str], type[InputSettings]] = {
+    ("views", "own"): ViewSettings,
+    ("voxels", "own"): VoxelSettings,
+    ("views", "imported"): ImportedViewSettings,
+    ("voxels", "imported"): ImportedVoxelSettings,
+}
+
+
+def input_settings(stored: Mapping[str, Any]) -> InputSettings:
+    """The settings of pictures or grids that ``settings.json`` or :meth:`Settings.to_json` has.  Raises UsageError."""
+    kind = str(stored.get("kind")), str(stored.get("origin", "own"))
+    if kind not in _KINDS:
+        raise UsageError(f"{' '.join(kind)} are neither views nor voxels, own or imported")
+    return _KINDS[kind].from_options(**{key: stored[key] for key in {*stored} - {"schema_version", "hash", "layout"}})
 
 
 def settings_hash(values: Mapping[str, Any]) -> str:

@@ -94,12 +94,17 @@ def artefact_fingerprints(
 
 
 def mesh_fingerprints(
-    shapes: Sequence[Shape], up: Up, progress: Progress, workers: int | None = None, timeout: float = pool.TIMEOUT
+    shapes: Sequence[Shape],
+    up: Up,
+    progress: Progress,
+    workers: int | None = None,
+    timeout: float = pool.TIMEOUT,
+    memory: float = pool.MEMORY,
 ) -> tuple[list[Entry], list[Fingerprint]]:
     """Of a collection; each shape with what is known of it, those that cannot be used as failed."""
     tasks = (_Task(shape, up) for shape in shapes)
     found: dict[str, tuple[Entry, Fingerprint]] = {}
-    with closing(pool.run(_mesh_fingerprint, tasks, workers=workers, timeout=timeout)) as results:
+    with closing(pool.run(_mesh_fingerprint, tasks, workers=workers, timeout=timeout, memory=memory)) as results:
         for (shape, _), outcome in results:
             if isinstance(outcome, WorkerError):
                 outcome = Fingerprint(None, None, None), str(outcome)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import MANIFEST, SETTINGS, Entry, artefact_files, read_manifest
 from shapecnn.collection import artefact_stems
-from shapecnn.config import settings_hash
-from shapecnn.errors import ItemError, StoredDataError, UsageError
-from shapecnn.storage import WORK, published, read_json, sha256
+from shapecnn.config import input_settings
+from shapecnn.errors import ItemError, UsageError
+from shapecnn.sealed import Sealed, open_sealed
+from shapecnn.storage import WORK, published, sha256
 from shapecnn.views import split_sheet
 from shapecnn.views.cameras import COLUMNS
 from shapecnn.voxels import binvox
@@ -33,6 +34,7 @@ class Artefacts:
     settings: Mapping[str, Any]
     entries: tuple[Entry, ...]
     _stems: Mapping[str, str]
+    _sealed: Sealed
 
     def select(self, split: str | None) -> list[Entry]:
         """The entries of one split, in order of id."""
@@ -45,11 +47,11 @@ class Artefacts:
         """
         self._require("views", "shapecnn render COLLECTION OUT")
         views, size = self.settings["views"], self.settings["size"]
-        paths = self._paths(entry)
+        names = self._names(entry)
         if self.settings["layout"] == "files":
-            return np.stack([_grey(path, self._bytes(path), size, size) for path in paths])
+            return np.stack([self._decoded(name, _grey, size, size) for name in names])
         columns = COLUMNS[views]
-        sheet = _grey(paths[0], self._bytes(paths[0]), columns * size, views // columns * size)
+        sheet = self._decoded(names[0], _grey, columns * size, views // columns * size)
         return split_sheet(sheet, views)
 
     def grids(self, entry: Entry) -> NDArray[np.bool_]:
@@ -58,26 +60,27 @@ class Artefacts:
         Raises StoredDataError if they are missing, damaged or of another size, UsageError if these are pictures.
         """
         self._require("voxels", "shapecnn voxelize COLLECTION OUT")
-        return np.stack([_grid(path, self._bytes(path), self.settings["resolution"]) for path in self._paths(entry)])
+        side = self.settings["resolution"]
+        return np.stack([self._decoded(name, _grid, side) for name in self._names(entry)])
 
     def digest(self, entry: Entry) -> str:
         """SHA-256 (hex) of the artefacts of one shape, the same for shapes that look the same to a network.
 
         Raises StoredDataError if they are missing.
         """
-        return sha256(b"".join(map(self._bytes, self._paths(entry))))
+        return sha256(b"".join(map(self._sealed.read, self._names(entry))))
 
-    def _paths(self, entry: Entry) -> list[Path]:
-        return [self.folder / name for name in artefact_files(self.settings, self._stems[entry.id])]
+    def unlisted(self) -> list[str]:
+        """Artefacts that should be there and have no hash: they will not be read."""
+        return [name for entry in self.entries for name in self._names(entry) if name not in self._sealed.sums]
 
-    def _bytes(self, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise StoredDataError(
-                f"{path} cannot be read ({error.strerror}). Run the command that made it once more, which makes only"
-                f" what is missing: {_command(self.folder, self.settings)} (with the same options)."
-            ) from None
+    def _names(self, entry: Entry) -> list[str]:
+        return artefact_files(self.settings, self._stems[entry.id])
+
+    def _decoded(self, name: str, decode: Callable[..., NDArray[Any]], *size: int) -> NDArray[Any]:
+        content = self._sealed.read(name)
+        with self._sealed.expecting(name):
+            return decode(content, *size)
 
     def _require(self, kind: str, command: str) -> None:
         if self.settings["kind"] != kind:
@@ -93,31 +96,42 @@ def open_artefacts(folder: Path) -> Artefacts:
     Raises UsageError if it is not a finished folder of artefacts, StoredDataError if its settings or its manifest are
     damaged.
     """
-    if not published(folder, SETTINGS).exists() or not published(folder, MANIFEST).exists():
+    if not any(published(folder, name).exists() for name in (SETTINGS, MANIFEST)):
         if (folder / WORK).exists():
             raise UsageError(f"The artefacts in {folder} are unfinished. Run the command that makes them once more.")
         raise UsageError(
             f"{folder} is no folder of artefacts. To make one, in a folder of its own: shapecnn render COLLECTION OUT,"
             f" shapecnn voxelize COLLECTION OUT or shapecnn data import SRC OUT"
         )
-    settings = _read_settings(folder)
     entries = read_manifest(folder)
-    stems = artefact_stems([entry.id for entry in entries])  # of all: failed ones too decide which keep their extension
+    sealed = open_sealed(folder, f"Remove {folder} and make it again.")
+    settings = _settings(sealed)
+    with sealed.expecting(MANIFEST):
+        stems = artefact_stems([entry.id for entry in entries])  # failed ones too decide which keep their extension
     made = sorted((entry for entry in entries if entry.status == "ok"), key=lambda entry: entry.id)
+    again = (
+        f"Run the command that made it once more, which makes only what is missing or damaged: "
+        f"{_command(folder, settings)} (with the same options)."
+    )
     return Artefacts(
-        folder, settings, tuple(made), {entry.id: stem for entry, stem in zip(entries, stems, strict=True)}
+        folder,
+        settings,
+        tuple(made),
+        {entry.id: stem for entry, stem in zip(entries, stems, strict=True)},
+        replace(sealed, remedy=again),
     )
 
 
-def _read_settings(folder: Path) -> dict[str, Any]:
-    path = published(folder, SETTINGS)
-    settings = read_json(path)
-    if not isinstance(settings, dict) or settings.get("schema_version") != 1:
-        raise StoredDataError(f"{path} is damaged or of another version. Remove {folder} and make it again.")
-    hashed = {key: value for key, value in settings.items() if key not in ("schema_version", "hash", "layout")}
-    pictures = settings.get("kind") == "views"
-    if settings.get("hash") != settings_hash(hashed) or (pictures and settings.get("layout") not in ("sheet", "files")):
-        raise StoredDataError(f"{path} has been altered: its hash is another. Remove {folder} and make it again.")
+def _settings(sealed: Sealed) -> dict[str, Any]:
+    settings = sealed.json(SETTINGS)
+    with sealed.expecting(SETTINGS):
+        if settings.get("schema_version") != 1:
+            raise ValueError("it is of another version")
+        known = input_settings(settings)
+        if settings.get("hash") != known.digest():
+            raise ValueError("its own hash is another")
+        if known.kind == "views" and settings.get("layout") not in ("sheet", "files"):
+            raise ValueError("its layout is none")
     return settings
 
 
@@ -129,7 +143,8 @@ def _command(folder: Path, settings: Mapping[str, Any]) -> str:
     return f"shapecnn {'render' if settings['kind'] == 'views' else 'voxelize'} COLLECTION {out}"
 
 
-def _grey(path: Path, data: bytes, width: int, height: int) -> NDArray[np.uint8]:
+def _grey(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width) of a PNG file; ValueError for any other."""
     from PIL import Image
 
     try:
@@ -139,18 +154,15 @@ def _grey(path: Path, data: bytes, width: int, height: int) -> NDArray[np.uint8]
             found = f"it is {image.mode} with {image.width} × {image.height} pixels, not L with {width} × {height}"
     except Exception as error:  # a decoder fed with anything raises anything
         found = f"it cannot be read as PNG: {error}"
-    raise _damaged(path, found)
+    raise ValueError(found)
 
 
-def _grid(path: Path, data: bytes, side: int) -> NDArray[np.bool_]:
+def _grid(data: bytes, side: int) -> NDArray[np.bool_]:
+    """(side, side, side) of a binvox file; ValueError for any other."""
     try:
         grid = binvox.read(data)
     except ItemError as error:
-        raise _damaged(path, str(error)) from None
+        raise ValueError(str(error)) from None
     if grid.shape != (side, side, side):
-        raise _damaged(path, f"it has {' × '.join(map(str, grid.shape))} cells, not {side} × {side} × {side}")
+        raise ValueError(f"it has {' × '.join(map(str, grid.shape))} cells, not {side} × {side} × {side}")
     return grid
-
-
-def _damaged(path: Path, found: str) -> StoredDataError:
-    return StoredDataError(f"{path} is damaged: {found}. Remove it and run the command that made it once more.")

@@ -9,7 +9,7 @@
     ├── ItemError               one item of a batch cannot be used; batches record it and go on
     │   ├── MeshError           one file cannot be used as a mesh
     │   └── PictureError        one file cannot be used as a picture
-    ├── WorkerError             the process working on one shape died or ran out of time
+    ├── WorkerError             the process working on one shape died, or ran out of time or memory
     ├── MissingLibraryError     a Python package or system library is absent or broken
     ├── WeightsError            pretrained weights cannot be had
     ├── TrainingError           the loss became no number
@@ -22,6 +22,8 @@ Only ``shapecnn.cli`` turns these into exit statuses.
 """
 
 from __future__ import annotations
+
+import re
 
 
 class ShapecnnError(Exception):
@@ -52,6 +54,7 @@ class _KindedError(ShapecnnError):
     """An error whose ``kind`` differs from case to case."""
 
     def __init__(self, kind: str, message: str) -> None:
+        message = visible(message)
         super().__init__(kind, message)  # both in args, so that the error survives a trip between processes
         self.kind = kind
         self.message = message
@@ -83,7 +86,9 @@ class PictureError(ItemError):
 
 
 class WorkerError(_KindedError):
-    """The process working on one shape died (``kind`` crashed) or ran out of time (``kind`` timeout)."""
+    """The process working on one shape died or met a bug (``kind`` crashed), or ran out of time (``kind`` timeout) or of
+    memory (``kind`` memory).
+    """
 
 
 class MissingLibraryError(ShapecnnError):
@@ -126,3 +131,23 @@ class BusyError(ShapecnnError):
     """Another process is writing the same output."""
 
     kind = "busy"
+
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Text that stays on its line and moves no cursor: control characters, line ends, directional marks and what is no
+    character as ``\\x1b``."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def quoted(name: str) -> str:
+    """A name out of a file as a message may hold it: in quotes, on one line, and not endless."""
+    return repr(name if len(name) <= 80 else f"{name[:79]}…")
+
+
+def reason(error: Exception) -> str:
+    """What a library says of a file, as a message may hold it: on one line, and not all of the file."""
+    text = str(error) or type(error).__name__
+    return visible(text if len(text) <= 160 else f"{text[:159]}…")

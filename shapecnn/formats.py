@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import bisect
-import codecs
+import gc
 import io
+import json
 import logging
-import re
-import urllib.parse
 import warnings
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
+from shapecnn.gltf import Sibling, open_scene
+from shapecnn.plain import plain_obj, plain_stl, require_plain_ply
 
-Sibling = Callable[[str], bytes]
-"""Reads a file named by a mesh file (a glTF's buffer), by its path relative to that mesh file."""
+Part = tuple[NDArray[Any], NDArray[Any]]
+"""Vertices (n, 3) and faces (m, 3)."""
 
-
-class _Siblings:
-    """The files beside a mesh, as trimesh asks for them: a glTF's buffers, as materials are not read."""
-
-    def __init__(self, read: Sibling | None) -> None:
-        self._read = read
-
-    def __getitem__(self, uri: str) -> bytes:
-        if uri == "model.gltf":  # trimesh's guess at another file when this one is not JSON
-            raise MeshError("format", "it cannot be read as GLTF: it is not JSON")
-        name = urllib.parse.unquote(uri)
-        if self._read is None:
-            raise MeshError("reference", f"it refers to the file {name!r}, which cannot be read from here")
-        try:
-            return self._read(name)
-        except MeshError as error:
-            if error.kind == "reference":
-                raise
-            raise MeshError("reference", f"it refers to the file {name!r}: {error}") from None
-
-
-_COMPRESSION = re.compile(
-    rb'"extensionsRequired"\s*:\s*\[[^\]]{0,1000}"(KHR_draco_mesh_compression|EXT_meshopt_compression)"'
-)
+_LARGE = 1 << 24  # bytes of a file from which on memory is worth a tenth of a second
 
 
 def read_with_trimesh(
@@ -53,77 +31,71 @@ def read_with_trimesh(
     ``sibling`` reads further files it refers to. Indices and coordinates are as they stand in the file, unchecked.
     Raises MeshError: format, truncated, no-faces, index, reference, too-large.
     """
+    if file_type in ("glb", "gltf"):
+        scene = open_scene(data, sibling)
+        found = _load(json.dumps(scene.tree).encode(), "gltf", scene.buffers)
+        parts = scene.flattened([found[str(number)] for number in range(len(scene.units))])
+    else:
+        if file_type == "obj":
+            data = plain_obj(data)
+        elif file_type == "stl":
+            data = plain_stl(data)
+        else:
+            require_plain_ply(data)
+        parts = [part for part in _load(data, file_type, {}).values() if len(part[1])]
+    if not parts:
+        hint = f"it holds only points, ends early, or is not {file_type.upper()}"
+        raise MeshError("no-faces", f"no faces are found in it: {hint}")
+    vertices, faces = _joined(parts)
+    if len(data) > _LARGE:  # the scene, which refers to itself, would stay for long and hold two copies
+        del parts
+        gc.collect()
+    return vertices, faces
+
+
+def _load(data: bytes, file_type: str, buffers: dict[str, bytes]) -> dict[str, Part]:
+    """Vertices and faces of each mesh by its name.  buffers: all files that are there for trimesh to open."""
     import trimesh
 
     logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it would print; what is wrong is raised here
-    if file_type == "obj":
-        data = _plain_obj(b"\n" + data.removeprefix(codecs.BOM_UTF8))
-    elif file_type == "ply":
-        _require_lines(data)
-    elif compression := _COMPRESSION.search(data):  # trimesh would put zeros in place of what it cannot decode
-        raise MeshError("format", f"it needs {compression[1].decode()}, which cannot be read: export it without")
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", "string or file could not be read")  # NumPy < 2.3 stops there, silently
             scene = trimesh.load_scene(
-                io.BytesIO(data),
-                file_type=file_type,
-                resolver=_Siblings(sibling),
-                process=False,
-                skip_materials=True,
+                io.BytesIO(data), file_type=file_type, resolver=buffers, process=False, skip_materials=True
             )
-            parts = [p for p in scene.dump() if isinstance(p, trimesh.Trimesh) and len(p.faces)]
-    except MeshError:
+            meshes = {name: part for name, part in scene.geometry.items() if isinstance(part, trimesh.Trimesh)}
+            for part in meshes.values():
+                _require_equal_lists(part.metadata.get("_ply_raw", {}))
+            parts = {name: (np.asarray(part.vertices), np.asarray(part.faces)) for name, part in meshes.items()}
+    except (MeshError, MemoryError):
         raise
-    except MemoryError:
-        raise MeshError("too-large", "there is not enough memory to read it: simplify it") from None
     except Exception as error:  # a parser fed with anything raises anything
-        raise MeshError("format", f"it cannot be read as {file_type.upper()}: {_first_line(error)}") from None
-    if not parts:
-        hint = f"it holds only points, ends early, or is not {file_type.upper()}"
-        raise MeshError("no-faces", f"no faces are found in it: {hint}")
-    offsets = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]])
-    vertices = np.concatenate([np.asarray(part.vertices, np.float64) for part in parts])
-    faces = np.concatenate(
-        [np.asarray(part.faces, np.int64) + offset for part, offset in zip(parts, offsets, strict=True)]
-    )
-    return vertices, faces
+        if file_type == "obj" and isinstance(error, IndexError):
+            raise MeshError("index", f"a face names a vertex beyond the {data.count(b'v ')} that there are") from None
+        wrong = "it is damaged, or not made as the format asks for"
+        if file_type == "ply":
+            wrong += ", or a binary one of polygons of different sizes"
+        raise MeshError("format", f"it cannot be read as {file_type.upper()}: {wrong}") from None
+    if any(v.ndim != 2 or v.shape[1] != 3 or f.ndim != 2 or f.shape[1:] != (3,) for v, f in parts.values() if len(f)):
+        raise MeshError("format", f"it cannot be read as {file_type.upper()}: its vertices are not in three dimensions")
+    return parts
 
 
-def _require_lines(ply: bytes) -> None:
-    """Refuse a PLY text that holds fewer lines than it promises: trimesh would return the faces that are left."""
-    header, _, body = ply.partition(b"end_header")
-    if b"format ascii" in header:
-        promised = sum(map(int, re.findall(rb"^element\s+\S+\s+(\d{1,18})", header, re.MULTILINE)))
-        held = len(body.strip().splitlines())
-        if held < promised:
-            raise MeshError("truncated", f"the header promises {promised} lines, the file ends after {held}")
+def _require_equal_lists(elements: Mapping[str, Any]) -> None:
+    """Refuse a binary PLY of polygons of many sizes, all of which trimesh reads as if they had that of the first."""
+    rows = elements.get("face", {}).get("data")
+    if isinstance(rows, np.ndarray):
+        for name in rows.dtype.names or ():
+            if rows.dtype[name].names and (rows[name]["f0"] != rows[name]["f0"][:1]).any():
+                raise MeshError("format", "its polygons are of different sizes, which cannot be read from a binary PLY")
 
 
-def _plain_obj(obj: bytes) -> bytes:
-    """OBJ text, each line behind a line end, without what trimesh reads wrong in silence.
-
-    It passes over vertices and faces whose letter has a blank before it or a tab behind it. It counts relative vertex
-    numbers from the end of the file, where -1 means the last vertex above the face, and takes 0 for 1.
-    """
-    obj = re.sub(rb"\n(?:[ \t]+([vf])[ \t]|([vf])\t)", rb"\n\1\2 ", obj)
-    vertices = [match.start() for match in re.finditer(rb"\nv ", obj)]
-
-    def face(line: re.Match[bytes]) -> bytes:
-        above = bisect.bisect(vertices, line.start())
-
-        def corner(reference: re.Match[bytes]) -> bytes:
-            number = int(reference[0])
-            if not -above <= number < 0:
-                raise MeshError("index", f"a face names vertex {number}, with {above} vertices above it")
-            return b"%d" % (above + 1 + number)
-
-        return re.sub(rb"(?<=[ \t])(?:-\d{1,18}|0+)(?![^/\s])", corner, line[0])
-
-    return re.sub(rb"\nf[^\n]*[ \t](?:-|0)[^\n]*", face, obj)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+def _joined(parts: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Vertices and faces of several parts as those of one."""
+    if len(parts) == 1:  # without a copy, for it may fill the memory
+        return np.asarray(parts[0][0], np.float64), np.asarray(parts[0][1], np.int64)
+    offsets = np.cumsum([0] + [len(vertices) for vertices, _ in parts[:-1]])
+    faces = [np.asarray(faces, np.int64) + offset for (_, faces), offset in zip(parts, offsets, strict=True)]
+    return np.concatenate([np.asarray(vertices, np.float64) for vertices, _ in parts]), np.concatenate(faces)

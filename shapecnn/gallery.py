@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.arrays import array_of, read_arrays
+from shapecnn.storage import parse_json
+
 LARGEST = 20_000  # shapes: 51 MB of 1280 numbers each; of more, as many evenly spaced by id
 
 
@@ -40,13 +43,18 @@ class Gallery:
         return self.units.astype(np.float32) * self.lengths[:, None]
 
     @classmethod
-    def read(cls, content: bytes) -> Gallery:
-        """What :meth:`to_bytes` wrote.  Raises ValueError, KeyError or SafetensorError for anything else."""
-        from safetensors.numpy import load
-
-        state = load(content)
-        shapes = json.loads(state["shapes"].tobytes())
-        return cls(shapes["ids"], shapes["labels"], state["units"], state["lengths"])
+    def read(cls, content: bytes, size: int) -> Gallery:
+        """What :meth:`to_bytes` wrote.  size: D.  Raises ValueError for anything else."""
+        tensors = read_arrays(content)
+        units = array_of(tensors, "units", np.float16, (None, size))
+        lengths = array_of(tensors, "lengths", np.float32, (len(units),))
+        shapes = parse_json(array_of(tensors, "shapes", np.uint8, (None,)).tobytes())
+        if not isinstance(shapes, dict):
+            raise ValueError("its shapes have no names")
+        ids, labels = (_texts(shapes.get(name), len(units)) for name in ("ids", "labels"))
+        if not len(units):
+            raise ValueError("it is empty")
+        return cls(ids, labels, units, lengths)
 
     def to_bytes(self) -> bytes:
         """As safetensors, which know no text: ids and labels are JSON in an array of bytes."""
@@ -56,3 +64,10 @@ class Gallery:
         tensors = {"units": self.units, "lengths": self.lengths, "shapes": np.frombuffer(shapes, np.uint8)}
         content: bytes = save(tensors)
         return content
+
+
+def _texts(value: object, count: int) -> list[str]:
+    """``value``, if it is so many texts; else ValueError."""
+    if not isinstance(value, list) or len(value) != count or not all(isinstance(text, str) for text in value):
+        raise ValueError("its ids and labels are not those of its shapes")
+    return value

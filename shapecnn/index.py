@@ -1,6 +1,6 @@
 """The features of a collection, kept up to date.
 
-An index is three files published as one: ``index.json`` (what made it, how that was run, hashes of all three),
+An index is three files published as one, with their hashes: ``index.json`` (what made it, how that was run),
 ``shapes.parquet`` and ``features.safetensors``, rows in order of id: ``features`` (N, D) float32 and, where the model
 sees pictures, ``views`` (N, V, D) float16, each of unit length. Features computed by a run that was interrupted wait in
 a work folder for the next one.
@@ -8,9 +8,7 @@ a work folder for the next one.
 
 from __future__ import annotations
 
-import base64
-import io
-import json
+import itertools
 import os
 import shlex
 import shutil
@@ -18,35 +16,39 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from shapecnn import pool
+from shapecnn.arrays import array_of, read_arrays
+from shapecnn.checksums import SUMS
 from shapecnn.collection import Shape, content_hash, list_shapes
-from shapecnn.config import Up
+from shapecnn.config import Settings, Up, ViewSettings, VoxelSettings
 from shapecnn.errors import MeshError, ShapecnnError, StoredDataError, UsageError, WorkerError
-from shapecnn.features import Feature, Output
+from shapecnn.features import Output
 from shapecnn.inference import Device, Engine, open_engine, require_device
 from shapecnn.inputs import Input, Looks
-from shapecnn.journal import Record, open_journal, read_journal
+from shapecnn.journal import Record, open_journal, scan_journal
 from shapecnn.models import Model
 from shapecnn.origin import Origin
 from shapecnn.prepare import load_shape
+from shapecnn.rows import Kept, Row, foreign, note_row, noted_rows, write_rows
+from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
     WORK,
     exclusive,
     json_bytes,
     publish,
     published,
-    read_json,
     recover,
     require_room_for,
-    sha256,
-    table_bytes,
 )
+from shapecnn.tables import read_table, table_bytes
 
 Progress = Callable[[int, int], None]
 
@@ -63,6 +65,15 @@ class Item:
     split: str | None
     sha256: str
     path: str
+
+    @property
+    def shape(self) -> Shape:
+        """What was indexed: its path is a file, or a file inside a zip."""
+        path = Path(self.path)
+        for parent in path.parents:
+            if parent.is_file():
+                return Shape(self.id, self.label, self.split, parent, path.relative_to(parent).as_posix())
+        return Shape(self.id, self.label, self.split, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +112,19 @@ def update_index(
     *,
     command: str,
     up: Up = "z",
+    simplify: int | None = None,
+    max_faces: int | None = None,
     device: Device = "auto",
     workers: int | None = None,
     timeout: float = pool.TIMEOUT,
+    memory: float = pool.MEMORY,
     progress: Progress = lambda _done, _total: None,
 ) -> Changes:
     """Make ``folder`` the index of ``collection``: new and changed meshes are computed, the rest is kept, what is gone
     leaves.
 
-    up: which axis is up in the meshes; @imagenet has it in its settings.
+    up: which axis is up in the meshes, simplify: to how many faces those are brought that have more; @imagenet has
+    both in its settings.  max_faces: how many faces a mesh may have where none is simplified.
 
     Raises CollectionError, MismatchError (another model or other settings; ``command`` is what would build it anew),
     UsageError (no such device) and BusyError before any work.
@@ -117,7 +132,7 @@ def update_index(
     started = time.monotonic()
     require_device(device)
     shapes = list_shapes(collection)
-    origin = Origin.of(model, up)
+    origin = Origin.of(model, up, simplify)
     require_room_for(HEADER, folder)
     with exclusive(folder):
         recover(folder)
@@ -126,23 +141,24 @@ def update_index(
         if old is not None:
             origin.require(old.origin, str(folder), rebuild)
         scratch = folder / WORK
-        header, records = read_journal(scratch)
-        if header is not None and records:
-            origin.require(Origin(**header), f"The unfinished index in {folder}", rebuild)
-        known = _known(old, records, model.input.kind == "views")
+        begun = [record for _, record in itertools.islice(scan_journal(scratch), 2)]  # its header and a first row
+        if len(begun) == 2:
+            try:
+                unfinished = Origin.read(begun[0].get("model"), begun[0].get("settings"))
+            except ValueError:
+                raise foreign(scratch) from None
+            origin.require(unfinished, f"The unfinished index in {folder}", rebuild)
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
-        computed = _compute(shapes, known, scratch, model, origin, device, workers, timeout, progress)
+        with open_journal(scratch, asdict(origin)) as note:
+            known, engine = _known(old, scratch, model.input.kind == "views")
+            computed = _compute(
+                shapes, known, scratch, note, model, origin, max_faces, device, workers, timeout, memory, progress
+            )
         rows = {shape_id: row for shape_id, row in known.items() if computed.hashes.get(shape_id) == row.sha256}
         rows |= computed.rows
         kept = [shape for shape in shapes if shape.id in rows]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
-        earlier = records[-1]["engine"] if records else old.engine if old is not None else {}
-        engine = computed.engine or earlier
-        features = np.array([rows[shape.id].feature for shape in kept], np.float32).reshape(
-            len(kept), -1 if kept else 0
-        )
-        views = [row.views for shape in kept if (row := rows[shape.id]).views is not None]
-        _publish(folder, Index(origin, engine, items, features, np.stack(views) if views else None))
+        _publish(folder, origin, computed.engine or engine, items, [rows[shape.id] for shape in kept])
         shutil.rmtree(scratch, ignore_errors=True)
     now = {item.id: item.sha256 for item in items}
     return Changes(
@@ -168,45 +184,48 @@ def open_index(folder: Path) -> Index:
 
 
 def _open(folder: Path) -> Index:
-    import pyarrow.parquet
-    from safetensors.numpy import load
-
-    if not any(published(folder, name).exists() for name in (HEADER, SHAPES, FEATURES)):
+    if not any(published(folder, name).exists() for name in (HEADER, SUMS)):
         raise UsageError(
             f"There is no index at {folder}. Make one: shapecnn index COLLECTION {shlex.quote(str(folder))}"
         )
-    remedy = f"Remove {folder} and index the collection again."
-    header = read_json(published(folder, HEADER))
-    if not isinstance(header, dict) or header.get("schema_version") != FORMAT:
-        raise StoredDataError(f"{folder / HEADER} is of another version. {remedy}")
-    if header.pop("hash", None) != _digest(header):
-        raise StoredDataError(f"{folder / HEADER} is not what was written there (its hash differs). {remedy}")
-    contents = {}
-    for name in (SHAPES, FEATURES):
-        try:
-            contents[name] = published(folder, name).read_bytes()
-        except OSError as error:
-            raise StoredDataError(f"{folder / name} cannot be read ({error.strerror}). {remedy}") from None
-        if sha256(contents[name]) != header["files"][name]:
-            raise StoredDataError(f"{folder / name} is not what was written there (its hash differs). {remedy}")
-    rows = pyarrow.parquet.read_table(io.BytesIO(contents[SHAPES])).to_pylist()
-    origin = Origin(header["model"], header["settings"])
-    tensors = load(contents[FEATURES])
-    return Index(origin, header["engine"], [Item(**row) for row in rows], tensors["features"], tensors.get("views"))
+    sealed = open_sealed(folder, f"Remove {folder} and index the collection again.")
+    described = sealed.json(HEADER, FORMAT)
+    with sealed.expecting(HEADER):
+        header = _Header.from_options(**described)
+        origin = Origin.read(header.model, header.settings)
+    content = sealed.read(FEATURES)
+    with sealed.expecting(FEATURES):
+        tensors = read_arrays(content)
+        shape = (header.count, header.feature_size)
+        features = array_of(tensors, "features", np.float32, shape)
+        if (np.abs(features).max(initial=0) > 1.01) or (header.count and not header.feature_size):
+            raise ValueError("features are not of unit length")
+        views = None
+        if header.views:
+            views = array_of(tensors, "views", np.float16, (header.count, header.views, header.feature_size))
+    table = sealed.read(SHAPES)
+    with sealed.expecting(SHAPES):
+        items = read_table(Item, table, most=header.count)
+        if len(items) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(items)):
+            raise ValueError("it does not have the shapes of the index in order of id")
+    return Index(origin, header.engine, items, features, views)
 
 
-class _Row(NamedTuple):
-    """What is kept of a shape.  views: (V, D), None for a network that sees grids."""
+class _Header(Settings):
+    """``index.json``."""
 
-    sha256: str
-    feature: Feature
-    views: NDArray[np.float16] | None
+    model: str
+    settings: dict[str, Any]
+    engine: dict[str, str]
+    count: int = Field(ge=0)
+    feature_size: int = Field(ge=0)
+    views: int = Field(ge=0)  # of each shape; 0: none are kept
 
 
 @dataclass(slots=True)
 class _Computed:
     hashes: dict[str, str]
-    rows: dict[str, _Row]
+    rows: dict[str, Kept]
     failures: dict[str, tuple[str, str]]
     engine: dict[str, str] | None = None
 
@@ -215,7 +234,8 @@ class _Computed:
 class _Task:
     shape: Shape
     seen: Input
-    up: Up
+    settings: ViewSettings | VoxelSettings
+    max_faces: int | None
     known_sha: str | None
 
 
@@ -225,35 +245,37 @@ def _draw(task: _Task) -> tuple[str, Looks | None]:
     sha = content_hash(task.shape, data)
     if sha == task.known_sha:
         return sha, None
-    return sha, task.seen.draw(load_shape(task.shape, data, task.seen.drawing(task.up)))
+    return sha, task.seen.draw(load_shape(task.shape, data, task.settings, task.max_faces))
 
 
 def _compute(
     shapes: list[Shape],
-    known: dict[str, _Row],
+    known: dict[str, Kept],
     scratch: Path,
+    note: Callable[[Record], int],
     model: Model,
     origin: Origin,
+    max_faces: int | None,
     device: Device,
     workers: int | None,
     timeout: float,
+    memory: float,
     progress: Progress,
 ) -> _Computed:
     """Hash every mesh and compute the features of those not known, noting each as it is done."""
     result = _Computed({}, {}, {})
+    settings = model.input.drawing(origin.up, origin.simplify)
     tasks = (
-        _Task(shape, model.input, origin.up, known[shape.id].sha256 if shape.id in known else None) for shape in shapes
+        _Task(shape, model.input, settings, max_faces, known[shape.id].sha256 if shape.id in known else None)
+        for shape in shapes
     )
     engine: Engine | None = None
-    with (
-        open_journal(scratch, asdict(origin)) as note,
-        closing(pool.run(_draw, tasks, workers=workers, timeout=timeout)) as results,
-    ):
+    with closing(pool.run(_draw, tasks, workers=workers, timeout=timeout, memory=memory)) as results:
 
         def collect(engine: Engine) -> None:
             for shape_id, output in engine.finished():
-                row = result.rows[shape_id] = _row(result.hashes[shape_id], output, model)
-                note(_record(shape_id, row, engine))
+                row, sha = _row(output, model), result.hashes[shape_id]
+                result.rows[shape_id] = note_row(note, scratch, shape_id, sha, row, engine.description)
 
         progress(0, len(shapes))
         for done, (task, outcome) in enumerate(results, start=1):
@@ -278,66 +300,38 @@ def _compute(
     return result
 
 
-def _row(sha: str, output: Output, model: Model) -> _Row:
+def _row(output: Output, model: Model) -> Row:
     if output.views is None:
-        return _Row(sha, model.represent(output), None)
+        return Row(model.represent(output), None)
     alone = [model.represent(Output(view, None)) for view in output.views]
-    return _Row(sha, model.represent(output), np.array(alone, np.float16))
+    return Row(model.represent(output), np.array(alone, np.float16))
 
 
-def _known(old: Index | None, records: list[Record], views: bool) -> dict[str, _Row]:
-    """Rows of the published index and of an unfinished run by id; with ``views`` only those that have them."""
-    known: dict[str, _Row] = {}
-    if old is not None:
-        alone = old.views if old.views is not None else [None] * len(old.items)
-        rows = zip(old.items, old.features, alone, strict=True)
-        known = {item.id: _Row(item.sha256, feature, each) for item, feature, each in rows}
-    known |= {
-        record["id"]: _Row(record["sha256"], _decoded(record["feature"], np.float32), _decoded_views(record))
-        for record in records
-    }
-    return {shape_id: row for shape_id, row in known.items() if not views or row.views is not None}
+def _known(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, Kept], dict[str, str]]:
+    """Rows of the published index and of an unfinished run by id, and what computed the latest of them; with ``views``
+    only those that have them."""
+    noted, engine = noted_rows(scratch, views)
+    if old is None:
+        return noted, engine or {}
+    alone = old.views if old.views is not None else [None] * len(old.items)
+    rows = zip(old.items, map(Row, old.features, alone), strict=True)
+    known = {i.id: Kept(i.sha256, partial(Row, *row)) for i, row in rows if not views or row.views is not None}
+    return known | noted, engine or old.engine
 
 
-def _record(shape_id: str, row: _Row, engine: Engine) -> Record:
-    return {
-        "id": shape_id,
-        "sha256": row.sha256,
-        "feature": _encoded(row.feature),
-        "views": None if row.views is None else [_encoded(view) for view in row.views],
-        "engine": engine.description,
-    }
-
-
-def _encoded(feature: NDArray[Any]) -> str:
-    return base64.b64encode(feature.tobytes()).decode()
-
-
-def _decoded(text: str, kind: type[np.generic]) -> NDArray[Any]:
-    return np.frombuffer(base64.b64decode(text), kind)
-
-
-def _decoded_views(record: Record) -> NDArray[np.float16] | None:
-    views = record.get("views")  # a run of a version that kept none
-    return None if views is None else np.stack([_decoded(view, np.float16) for view in views])
-
-
-def _publish(folder: Path, index: Index) -> None:
-    from safetensors.numpy import save
-
-    tensors = {"features": index.features} | ({} if index.views is None else {"views": index.views})
-    contents = {SHAPES: table_bytes(Item, index.items), FEATURES: save(tensors)}
+def _publish(folder: Path, origin: Origin, engine: dict[str, str], items: list[Item], rows: list[Kept]) -> None:
+    """Publish the index of ``items``, of which rows[i] is kept of items[i]."""
+    shapes, features = table_bytes(Item, items), folder / WORK / FEATURES
+    try:
+        digest, size, views = write_rows(features, rows)
+    except ValueError:  # rows of unlike shapes
+        raise foreign(folder / WORK) from None
     header = {
         "schema_version": FORMAT,
-        **asdict(index.origin),
-        "engine": index.engine,
-        "count": len(index.items),
-        "feature_size": index.features.shape[1],
-        "views": 0 if index.views is None else index.views.shape[1],
-        "files": {name: sha256(content) for name, content in contents.items()},
+        **asdict(origin),
+        "engine": engine,
+        "count": len(items),
+        "feature_size": size,
+        "views": views,
     }
-    publish(folder, {**contents, HEADER: json_bytes({**header, "hash": _digest(header)})})
-
-
-def _digest(header: dict[str, Any]) -> str:
-    return sha256(json.dumps(header, sort_keys=True).encode())
+    publish(folder, {SHAPES: shapes, FEATURES: features, HEADER: json_bytes(header)}, {FEATURES: digest})

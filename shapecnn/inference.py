@@ -20,7 +20,7 @@ import platformdirs
 from shapecnn import conversion
 from shapecnn.calibration import probabilities
 from shapecnn.config import VoxelSettings
-from shapecnn.errors import UsageError
+from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.features import Feature, Output
 from shapecnn.inputs import Looks
 from shapecnn.models import Model
@@ -83,6 +83,7 @@ class OpenVinoEngine:
         self._looks, self._queue = looks, conversion.Queue(*converted, threads=self._threads)
 
     def _output(self, feature: Feature, views: Feature | None = None) -> Output:
+        _require_numbers(self._model, feature)
         if self._classifier is None:
             return Output(feature, None, views)
         return Output(feature, _scores(self._model, self._classifier.logits(feature)), views)
@@ -137,6 +138,7 @@ class TorchEngine:
             logits, feature = self._network.head(self._network.pool(activations))
             tensors = (feature, logits, *([self._network.alone(activations)] if self._views else []))
         numbers, decisions, *views = (tensor[0].float().cpu().numpy() for tensor in tensors)
+        _require_numbers(self._model, numbers)
         scores = _scores(self._model, decisions) if decisions.size else None
         self._done.append((key, Output(numbers, scores, views[0] if views else None)))
 
@@ -151,8 +153,15 @@ class TorchEngine:
 
 def _scores(model: Model, logits: Feature) -> Feature:
     """(C,) probabilities, by the model's calibration if it has one."""
+    _require_numbers(model, logits)
     temperature = model.calibration.temperature if model.calibration else 1.0
     return probabilities(logits, temperature).astype(np.float32)
+
+
+def _require_numbers(model: Model, computed: Feature) -> None:
+    """Raise StoredDataError if the weights, which may be anybody's, lead to infinity or no numbers."""
+    if not np.isfinite(computed).all():
+        raise StoredDataError(f"The network of {model.name} gives what is no number. Train it again, or copy it anew.")
 
 
 def _shape_of(model: Model) -> tuple[int, ...]:

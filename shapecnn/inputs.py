@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,30 +12,26 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import Entry
 from shapecnn.config import (
+    FaceLimit,
     ImportedViewSettings,
     ImportedVoxelSettings,
+    InputSettings,
     Orientation,
     Settings,
     Up,
     ViewSettings,
     VoxelSettings,
     differences,
+    input_settings,
     settings_hash,
 )
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import MismatchError
-from shapecnn.mesh import Mesh
+from shapecnn.mesh import Mesh, load_mesh
 
-InputSettings = ViewSettings | VoxelSettings | ImportedViewSettings | ImportedVoxelSettings
 Looks = NDArray[np.uint8]
 """(V, S, S) grey pictures, or (R, N, N, N) grids of 0 and 1."""
 
-_KINDS: dict[tuple[str, str], type[InputSettings]] = {
-    ("views", "own"): ViewSettings,
-    ("voxels", "own"): VoxelSettings,
-    ("views", "imported"): ImportedViewSettings,
-    ("voxels", "imported"): ImportedVoxelSettings,
-}
 _COUNTS = {"views", "rotations"}  # networks pool over any number of them
 
 
@@ -49,9 +46,7 @@ class Input:
     @classmethod
     def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:
         """That of artefacts with this ``settings.json``, or as :meth:`to_json` gave it.  Raises UsageError."""
-        kind = _KINDS[stored["kind"], stored.get("origin", "own")]
-        values = {key: value for key, value in stored.items() if key not in ("schema_version", "hash", "layout", "up")}
-        return cls(kind.from_options(**values), turns)
+        return cls(input_settings({key: value for key, value in stored.items() if key != "up"}), turns)
 
     def to_json(self) -> dict[str, Any]:
         """The settings that a network was trained on, and their hash; which axis was up in the meshes is none."""
@@ -104,7 +99,7 @@ class Input:
             return "Import what was made like its training data: shapecnn data import SRC OUT --layout LAYOUT"
         plain = ViewSettings() if self.kind == "views" else VoxelSettings()
         changed = [
-            f"--{key} {value}"
+            f"--max-faces {value} --simplify" if key == "simplify" else f"--{key} {value}"
             for key, value in self.settings.model_dump().items()
             if key not in ("kind", "up") and value != getattr(plain, key)
         ]
@@ -127,6 +122,14 @@ class Input:
             return artefacts.pictures(entry)
         return self._turned(artefacts.grids(entry))
 
+    def load(self, path: Path, up: Up, limit: FaceLimit) -> Looks:
+        """Pictures or grids of the mesh file at ``path``, simplified as the meshes it was trained on were unless
+        ``limit`` says how.  Raises MeshError."""
+        trained = self.drawing().simplify
+        if trained is not None and not limit.simplify:
+            limit = FaceLimit(trained, simplify=True)
+        return self.draw(load_mesh(path, up, limit))
+
     def draw(self, mesh: Mesh) -> Looks:
         """Pictures or grids of a normalized mesh.  Raises MeshError."""
         settings = self.drawing()
@@ -138,18 +141,19 @@ class Input:
 
         return self._turned(np.stack(list(voxelize(mesh, settings))))
 
-    def drawing(self, up: Up = "z") -> ViewSettings | VoxelSettings:
-        """How a mesh is drawn or filled for this network.
+    def drawing(self, up: Up = "z", simplify: int | None = None) -> ViewSettings | VoxelSettings:
+        """How a mesh is drawn or filled for this network; ``simplify`` replaces that of what it was trained on.
 
         For a network trained on what others made that is our own way with their size, which is as near as we know.
         """
         match self.settings:
             case ImportedViewSettings(views=views, size=size):
-                return ViewSettings(views=views, size=size, up=up)
+                return ViewSettings(views=views, size=size, up=up, simplify=simplify)
             case ImportedVoxelSettings(resolution=resolution):
-                return VoxelSettings(resolution=resolution, padding=min(3, (resolution - 1) // 2), up=up)
+                padding = min(3, (resolution - 1) // 2)
+                return VoxelSettings(resolution=resolution, padding=padding, up=up, simplify=simplify)
             case settings:
-                return settings.model_copy(update={"up": up})
+                return settings.model_copy(update={"up": up, "simplify": simplify or settings.simplify})
 
     def _turned(self, grids: NDArray[np.bool_]) -> Looks:
         if len(grids) == 1 and self.turns > 1:

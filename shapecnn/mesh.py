@@ -7,6 +7,8 @@ OFF has a reader of its own (:mod:`shapecnn.off`); OBJ, STL, PLY, GLB and GLTF c
 
 from __future__ import annotations
 
+import codecs
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,12 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.config import Up
-from shapecnn.errors import MeshError
-from shapecnn.formats import Sibling, read_with_trimesh
+from shapecnn.config import NO_LIMIT, FaceLimit, Up
+from shapecnn.errors import MeshError, quoted
+from shapecnn.formats import read_with_trimesh
+from shapecnn.gltf import Sibling
 from shapecnn.off import read_off
+from shapecnn.simplification import simplify
 
 EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
+_BLOCK = 1 << 16  # faces looked at together: for most meshes all, and for the largest a hundredth of their memory
 MAX_BYTES = 1 << 30  # of one file: what a worker can hold and parse in its share of memory
 
 
@@ -34,9 +39,22 @@ class Mesh:
     faces: NDArray[np.int32]
 
 
-def load_mesh(path: Path, up: Up = "z") -> Mesh:
-    """Read, check, turn upright, centre and scale the mesh file at ``path``.  Raises MeshError."""
-    return normalize(upright(read_mesh(read_file(path), path.name, sibling_reader(path.parent)), up))
+def load_mesh(path: Path, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
+    """Read and check the mesh file at ``path`` and make it :func:`ready`.  Raises MeshError."""
+    try:
+        return ready(read_mesh(read_file(path), path.name, sibling_reader(path.parent)), up, limit)
+    except MemoryError:
+        raise MeshError("too-large", "there is not enough memory for it: simplify it") from None
+
+
+def ready(mesh: Mesh, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
+    """The mesh within its limit, upright, centred and scaled.  Raises MeshError: too-large, degenerate."""
+    if limit.most is not None and len(mesh.faces) > limit.most:
+        if not limit.simplify:
+            told = f"it has {len(mesh.faces)} faces, more than the {limit.most} of --max-faces"
+            raise MeshError("too-large", f"{told}: raise that, or add --simplify")
+        mesh = _checked(*simplify(mesh.vertices, mesh.faces, limit.most))
+    return normalize(upright(mesh, up))
 
 
 def read_file(path: Path) -> bytes:
@@ -61,12 +79,25 @@ def sibling_reader(folder: Path) -> Sibling:
     """A reader of files beside a mesh file that never leaves ``folder``."""
 
     def read(name: str) -> bytes:
-        target = (folder / name).resolve()
-        if not target.is_relative_to(folder.resolve()):
-            raise MeshError("reference", f"it refers to {name!r}, outside its own folder")
+        require_beside(name)
+        try:
+            target, root = (folder / name).resolve(), folder.resolve()
+        except (OSError, RuntimeError):  # RuntimeError: before Python 3.13 a link that leads to itself
+            raise MeshError("reference", f"it refers to {quoted(name)}, which cannot be read") from None
+        if not target.is_relative_to(root):
+            raise MeshError("reference", f"it refers to {quoted(name)}, outside its own folder")
         return read_file(target)
 
     return read
+
+
+def require_beside(name: str) -> None:
+    """Raise MeshError unless ``name`` may be the relative path of a file in the folder of a mesh, or below."""
+    path = PurePosixPath(name)
+    if re.search("[\0\ud800-\udfff]", name):
+        raise MeshError("reference", f"it refers to {quoted(name)}, which no file is called")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", name) or path.is_absolute() or ".." in path.parts:
+        raise MeshError("reference", f"it refers to {quoted(name)}, outside its own folder")
 
 
 def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
@@ -78,9 +109,11 @@ def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
     extension = PurePosixPath(name).suffix.lower()
     if extension not in EXTENSIONS:
         readable = ", ".join(sorted(EXTENSIONS))
-        raise MeshError("format", f"{extension or 'no extension'} is not a mesh format; readable are {readable}")
-    if not data.strip(b"\0 \t\r\n"):
+        raise MeshError("format", f"{extension[:80] or 'no extension'} is not a mesh format; readable are {readable}")
+    if not re.search(rb"[^\0 \t\r\n]", data):
         raise MeshError("empty", "the file is empty")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise MeshError("format", "it is text in UTF-16 or UTF-32: save it as UTF-8")
     vertices: NDArray[np.float64]
     faces: NDArray[Any]
     if extension == ".off":
@@ -109,17 +142,23 @@ def _checked(vertices: NDArray[Any], faces: NDArray[Any]) -> Mesh:
     if not finite.all():
         count = np.count_nonzero(~finite)
         raise MeshError("not-finite", f"{count} of its {len(vertices)} vertices are not finite numbers")
-    largest = float(np.abs(vertices).max())
+    largest = float(max(vertices.max(), -vertices.min()))
     if not 1e-100 < largest < 1e100:  # keep squares and cubes of coordinates inside the range of a double
         vertices = vertices / largest if largest > 0 else vertices
+        largest = 1.0
     extent = float(np.ptp(vertices, axis=0).max())
-    if extent <= 1e-12 * float(np.abs(vertices).max()):
+    if extent <= 1e-12 * largest:
         raise MeshError("degenerate", "all its vertices coincide")
-    corners = (vertices[faces] - vertices[0]) / extent
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    if np.linalg.norm(normals, axis=1).max() <= 1e-12:
+    if not any(_have_area(vertices, part, extent) for part in np.array_split(faces, -(-len(faces) // _BLOCK))):
         raise MeshError("degenerate", "every face has zero area")
     return Mesh(vertices, faces)
+
+
+def _have_area(vertices: NDArray[np.float64], faces: NDArray[np.int32], extent: float) -> bool:
+    """Whether any of some faces has an area, measured by the extent of the mesh."""
+    corners = (vertices[faces] - vertices[0]) / extent
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return bool(np.linalg.norm(normals, axis=1).max() > 1e-12)
 
 
 def upright(mesh: Mesh, up: Up) -> Mesh:

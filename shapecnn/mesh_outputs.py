@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from shapecnn.config import Up
+from shapecnn.config import NO_LIMIT, FaceLimit, Up
 from shapecnn.errors import MeshError
 from shapecnn.features import Output
 from shapecnn.inference import Device, Engine, open_engine, require_device
-from shapecnn.mesh import load_mesh
 from shapecnn.models import Model
 
 
 def mesh_outputs(
-    model: Model, paths: Sequence[str], *, up: Up, device: Device = "auto", views: bool = False
+    model: Model,
+    paths: Sequence[str],
+    *,
+    up: Up,
+    device: Device = "auto",
+    views: bool = False,
+    limit: FaceLimit = NO_LIMIT,
 ) -> list[Output | MeshError]:
     """An output for each mesh file, read with ``up``, in the order given; of one that cannot be used, the error.
 
@@ -27,7 +32,7 @@ def mesh_outputs(
     found: dict[int, Output | MeshError] = {}
     for number, path in enumerate(paths):
         try:
-            looks = model.input.draw(load_mesh(Path(path), up))
+            looks = model.input.load(Path(path), up, limit)
         except MeshError as error:
             found[number] = error
             continue

@@ -19,7 +19,8 @@ from shapecnn.inference import Device, open_engine, require_device
 from shapecnn.outputs import compute_outputs
 from shapecnn.projection import metric_bytes, read_metric
 from shapecnn.retrieval import protocols
-from shapecnn.storage import exclusive, publish
+from shapecnn.sealed import publish_beside
+from shapecnn.storage import exclusive, recover
 from shapecnn.training.projection import SIZE, learn_projection
 
 
@@ -77,6 +78,7 @@ def learn_metric(
         "versions": {name: metadata.version(name) for name in ("shapecnn", "torch", "pytorch-metric-learning")},
     }
     with exclusive(run.folder):
+        recover(run.folder)
         if (kept := _kept(run, settings)) is not None:
             return kept
         started = time.monotonic()
@@ -102,7 +104,8 @@ def learn_metric(
         after = _figures(np.array([projection(feature) for feature in held_out]), val_labels)
         learned = Learned(len(projection.matrix), round(time.monotonic() - started, 3), True, before, after)
         told = {name: value for name, value in asdict(learned).items() if name != "anew"}
-        publish(run.folder, metric_bytes(projection, run.weights, {"settings": settings, "learned": told}))
+        files = metric_bytes(projection, run.weights, {"settings": settings, "learned": told})
+        publish_beside(run.folder, files, f"Train {run.folder} again.")
     return learned
 
 
@@ -116,11 +119,11 @@ def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> Figures | 
 def _kept(run: Run, settings: dict[str, Any]) -> Learned | None:
     """What is there already, if it was learned in the same way."""
     try:
-        found = read_metric(run.folder, run.weights)
-    except (StoredDataError, MismatchError):
+        found = read_metric(run.folder, run.weights, run.feature_size)
+        if found is None or found[1]["settings"] != settings:
+            return None
+        told = found[1]["learned"]
+        before, after = (told[name] and Figures(**told[name]) for name in ("before", "after"))
+        return Learned(told["size"], told["seconds"], False, before, after)
+    except (StoredDataError, MismatchError, KeyError, TypeError):
         return None
-    if found is None or found[1]["settings"] != settings:
-        return None
-    told = found[1]["learned"]
-    before, after = (told[name] and Figures(**told[name]) for name in ("before", "after"))
-    return Learned(told["size"], told["seconds"], False, before, after)

@@ -16,24 +16,46 @@ from shapecnn.models import ImagenetSettings, Model, open_model
 @dataclass(frozen=True, slots=True)
 class Origin:
     """model: ``@imagenet``, or the absolute path of a run.  settings: all that decides the features, ``up`` of the
-    collection's meshes included, with a ``hash`` of it; where the run is decides nothing."""
+    collection's meshes and the faces they were simplified to included, with a ``hash`` of it; where the run is decides
+    nothing."""
 
     model: str
     settings: dict[str, Any]
 
     @classmethod
-    def of(cls, model: Model, up: Up) -> Origin:
-        """That of features which ``model`` computes of meshes with this ``up``; @imagenet has it in its settings."""
-        described = {"up": up, **model.to_json()}
+    def of(cls, model: Model, up: Up, simplify: int | None = None) -> Origin:
+        """That of features which ``model`` computes of meshes with this ``up``, simplified to so many faces; @imagenet
+        has both in its settings."""
+        described = {"up": up} | ({"simplify": simplify} if simplify else {}) | model.to_json()
         del described["hash"]
         name = os.path.abspath(model.name) if described["kind"] == "run" else model.name
         return cls(name, {**described, "hash": settings_hash(described)})
+
+    @classmethod
+    def read(cls, model: Any, settings: Any) -> Origin:
+        """One as it was stored.  Raises ValueError for what cannot be one."""
+        if not isinstance(model, str) or not model.isprintable() or len(model) > 4096 or not isinstance(settings, dict):
+            raise ValueError("it does not say what made it")
+        described = {key: value for key, value in settings.items() if key != "hash"}
+        kinds = {"imagenet": {}, "run": {"weights": str, "network": dict, "input": dict}}
+        wanted = {"kind": str, "up": str, **kinds.get(str(settings.get("kind")), {"known": str})}
+        if settings.get("hash") != settings_hash(described) or any(
+            not isinstance(settings.get(key), kind) for key, kind in wanted.items()
+        ):
+            raise ValueError("its settings are no model's")
+        return cls(model, settings)
 
     @property
     def up(self) -> Up:
         """Which axis is up in the meshes of the collection."""
         up: Up = self.settings["up"]
         return up
+
+    @property
+    def simplify(self) -> int | None:
+        """To how many faces meshes of the collection that had more were simplified; None: as the model does."""
+        simplify: int | None = self.settings.get("simplify")
+        return simplify
 
     @property
     def orientation(self) -> Orientation:
@@ -64,10 +86,10 @@ class Origin:
         settings are those of another version.
         """
         model = self._found(where) if run is None else open_model(run)
-        if "metric" in self.settings and Origin.of(model, self.up)._identity == self._identity:
+        if "metric" in self.settings and Origin.of(model, self.up, self.simplify)._identity == self._identity:
             model = model.comparing("metric")
         remedy = "Say where the run it was made with is: --model RUN. Or remove the index and make it anew."
-        Origin.of(model, self.up).require(self, str(where), remedy)
+        Origin.of(model, self.up, self.simplify).require(self, str(where), remedy)
         return model
 
     def _found(self, where: Path) -> Model:

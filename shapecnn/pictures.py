@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import PictureError
+from shapecnn.errors import PictureError, reason
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -121,6 +121,6 @@ def _read(path: Path, most: int) -> NDArray[np.uint8]:
             "format", "it is no picture: give a PNG, a JPEG or another format that Pillow reads"
         ) from None
     except Exception as error:  # a decoder fed with anything raises anything
-        raise PictureError("format", f"it cannot be read as a picture: {error}") from None
+        raise PictureError("format", f"it cannot be read as a picture: {reason(error)}") from None
     grey.thumbnail((most, most), Image.Resampling.BOX)
     return np.asarray(grey)

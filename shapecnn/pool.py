@@ -1,4 +1,4 @@
-"""Work on many shapes in several processes; a worker that dies or hangs costs one shape, not the batch.
+"""Work on many shapes in several processes; a worker that dies, hangs or grows costs one shape, not the batch.
 
 Each worker has a pipe of its own and one task at a time, so that there is never a doubt on which it died. Workers that
 share a queue leave one: concurrent.futures gives up the whole pool, pebble now and then blames another task.
@@ -7,15 +7,18 @@ share a queue leave one: concurrent.futures gives up the whole pool, pebble now 
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any, TypeVar
 
 from shapecnn.errors import ShapecnnError, WorkerError
@@ -25,6 +28,9 @@ Result = TypeVar("Result")
 
 TIMEOUT = 300.0
 """Seconds for one shape, by default: the largest mesh that is read at all takes well under a minute."""
+
+MEMORY = 2.0
+"""GiB that a worker may take, by default."""
 
 PRELOAD = ["shapecnn.preload"]
 """Loaded once by the server from which workers are forked, so that each of them starts in milliseconds."""
@@ -41,11 +47,15 @@ def run(
     *,
     workers: int | None = None,
     timeout: float = TIMEOUT,
+    memory: float = MEMORY,
 ) -> Generator[tuple[Task, Result | ShapecnnError], None, None]:
     """Each task with what ``function`` made of it, or the ShapecnnError that came of it, as they are finished.
 
     Tasks are drawn as workers fall free and at most two results of each are held. ``function`` is importable by name.
-    An error that is not a ShapecnnError is a bug and is raised here. Closing the generator stops the workers.
+    timeout: seconds for one task.  memory: GiB that each worker may take, where the system can limit it (Linux).
+
+    An OSError, such as of a full disk, is raised here; any other error that is not a ShapecnnError is a bug, which
+    costs its task, as a crash does. Closing the generator stops the workers.
     """
     context = start_server()
     size = workers or available_cores()
@@ -56,7 +66,7 @@ def run(
     try:
         while True:
             for task in itertools.islice(source, size - len(busy)):
-                busy.append(idle.pop() if idle else _Worker(context, function))
+                busy.append(idle.pop() if idle else _Worker(context, function, memory))
                 busy[-1].give(task, timeout)
             yield from outcomes  # while the workers are at the next tasks
             if not busy:
@@ -100,9 +110,9 @@ def start_server() -> multiprocessing.context.BaseContext:
 class _Worker:
     """A process that works on one task at a time."""
 
-    def __init__(self, context: Any, function: Callable[[Any], Any]) -> None:
+    def __init__(self, context: Any, function: Callable[[Any], Any], memory: float) -> None:
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(function, theirs), daemon=True)
+        self.process = context.Process(target=_serve, args=(function, theirs, memory), daemon=True)
         self.process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
 
@@ -123,8 +133,11 @@ class _Worker:
             self.stop()
             code = self.process.exitcode
             cause = f"exit status {code}" if code >= 0 else signal.strsignal(-code)
-            return WorkerError("crashed", f"the process that worked on it died ({cause})")
-        if error is not None and not isinstance(error, ShapecnnError):
+            hint = ", perhaps as the machine had no memory left: use fewer --workers" if code == -signal.SIGKILL else ""
+            return WorkerError("crashed", f"the process that worked on it died ({cause}){hint}")
+        if isinstance(error, WorkerError):
+            self.stop()  # who knows what is left in it: the next task starts in a new one
+        if isinstance(error, OSError):
             raise error
         return result if error is None else error
 
@@ -134,29 +147,59 @@ class _Worker:
         self.pipe.close()
 
 
-def _serve(function: Callable[[Any], Any], pipe: connection.Connection) -> None:
+def _serve(function: Callable[[Any], Any], pipe: connection.Connection, memory: float) -> None:
     """The life of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers in order
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _restrain(memory)
     with contextlib.suppress(EOFError, ConnectionError):  # the parent is gone
         while True:
             task = pipe.recv()
-            pipe.send(_attempt(function, task))
+            pipe.send(_attempt(function, task, memory))
 
 
-def _attempt(function: Callable[[Any], Any], task: Any) -> tuple[Any, Exception | None]:
+def _restrain(memory: float) -> None:
+    """On Linux: no more than so many GiB; first to go when the machine has none left; and gone with the parent also in
+    native code that never lets the thread run that waits for it."""
+    if sys.platform != "linux":
+        return
+    import fcntl
+    import resource
+
+    limit = int(memory * 2**30)
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    end_of_parent = _parent().sentinel  # a pipe: the kernel tells of its end by a signal
+    fcntl.fcntl(end_of_parent, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(end_of_parent, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(end_of_parent, fcntl.F_SETFL, fcntl.fcntl(end_of_parent, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _attempt(function: Callable[[Any], Any], task: Any, memory: float) -> tuple[Any, Exception | None]:
     try:
         return function(task), None
-    except MemoryError:
-        return None, WorkerError("crashed", "there was not enough memory for it: simplify it, or use fewer --workers")
-    except Exception as error:
-        if not isinstance(error, ShapecnnError):
-            error.add_note(f"In a worker, on {task!r}:\n{traceback.format_exc()}")
+    except ShapecnnError as error:
         return None, error
+    except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            told = f"{memory:g} GB of memory are not enough for it: raise --memory, or simplify it"
+            return None, WorkerError("memory", told)
+        if isinstance(error, OSError):
+            return None, error
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        place = f"{Path(where.filename).name}, line {where.lineno}"
+        return None, WorkerError("crashed", f"it met a bug of shapecnn ({what}; {place}): please report it")
 
 
 def _end_with_parent() -> None:
+    _parent().join()
+    os._exit(1)
+
+
+def _parent() -> multiprocessing.process.BaseProcess:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    parent.join()
-    os._exit(1)
+    return parent

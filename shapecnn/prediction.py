@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shapecnn.config import Up
+from shapecnn.config import NO_LIMIT, FaceLimit, Up
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.evidence import Evidence, Neighbour
 from shapecnn.features import Feature
@@ -51,7 +51,13 @@ class Prediction:
 
 
 def predict(
-    model: Model, paths: Sequence[str], *, up: Up, device: Device = "auto", evidence: int = 3
+    model: Model,
+    paths: Sequence[str],
+    *,
+    up: Up,
+    device: Device = "auto",
+    evidence: int = 3,
+    limit: FaceLimit = NO_LIMIT,
 ) -> list[Prediction]:
     """What each mesh file is, in the order given. A file that cannot be used is a prediction with an error.
 
@@ -66,7 +72,8 @@ def predict(
     gallery, classifier = model.gallery(), model.classifier()
     known = Evidence(gallery, classifier) if gallery and classifier else None
     predictions = []
-    for path, output in zip(paths, mesh_outputs(model, paths, up=up, device=device), strict=True):
+    outputs = mesh_outputs(model, paths, up=up, device=device, limit=limit)
+    for path, output in zip(paths, outputs, strict=True):
         if isinstance(output, MeshError):
             predictions.append(Prediction(path, [], error=output))
             continue

@@ -11,16 +11,18 @@ from typing import Any
 from shapecnn import pool
 from shapecnn.artefacts import Progress, Summary, make_artefacts
 from shapecnn.collection import Shape, content_hash, list_shapes
-from shapecnn.config import Layout, ViewSettings, VoxelSettings
-from shapecnn.mesh import Mesh, normalize, read_mesh, upright
+from shapecnn.config import FaceLimit, Layout, ViewSettings, VoxelSettings
+from shapecnn.mesh import Mesh, read_mesh, ready
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is made of each mesh.  layout: one sheet of all views, or a file for each (grids are always files)."""
+    """What is made of each mesh.  layout: one sheet of all views, or a file for each (grids are always files).
+    max_faces: how many faces a mesh may have that is not simplified; like the time it may take, no setting."""
 
     settings: ViewSettings | VoxelSettings
     layout: Layout = "sheet"
+    max_faces: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``settings.json``."""
@@ -45,7 +47,7 @@ class Recipe:
         yield from map(png, [contact_sheet(pictures)] if self.layout == "sheet" else pictures)
 
     def _make(self, shape: Shape, data: bytes) -> Iterator[bytes]:
-        yield from self.make(load_shape(shape, data, self.settings))
+        yield from self.make(load_shape(shape, data, self.settings, self.max_faces))
 
 
 def prepare(
@@ -56,6 +58,7 @@ def prepare(
     command: str,
     workers: int | None = None,
     timeout: float = pool.TIMEOUT,
+    memory: float = pool.MEMORY,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
     """Make the artefacts of every mesh of ``collection`` in ``out``; see :func:`shapecnn.artefacts.make_artefacts`.
@@ -64,12 +67,18 @@ def prepare(
     renderer asked for does not load.
     """
     shapes = list_shapes(collection)
-    return make_artefacts(shapes, out, recipe, command=command, workers=workers, timeout=timeout, progress=progress)
+    return make_artefacts(
+        shapes, out, recipe, command=command, workers=workers, timeout=timeout, memory=memory, progress=progress
+    )
 
 
-def load_shape(shape: Shape, data: bytes, settings: ViewSettings | VoxelSettings) -> Mesh:
-    """The mesh in ``data``, ready to be drawn or filled.  Raises MeshError."""
-    return normalize(upright(read_mesh(data, shape.id, shape.sibling), settings.up))
+def load_shape(shape: Shape, data: bytes, settings: ViewSettings | VoxelSettings, max_faces: int | None = None) -> Mesh:
+    """The mesh in ``data``, ready to be drawn or filled.
+
+    max_faces: how many faces it may have where the settings do not say that it is simplified.  Raises MeshError.
+    """
+    limit = FaceLimit(settings.simplify, simplify=True) if settings.simplify else FaceLimit(max_faces)
+    return ready(read_mesh(data, shape.id, shape.sibling), settings.up, limit)
 
 
 def png(picture: Any) -> bytes:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.config import settings_hash
-from shapecnn.errors import MismatchError, StoredDataError
+from shapecnn.arrays import array_of, read_arrays
+from shapecnn.errors import MismatchError
 from shapecnn.features import Feature
-from shapecnn.storage import json_bytes, published, read_json, sha256
+from shapecnn.sealed import open_sealed
+from shapecnn.storage import json_bytes, sha256
 from shapecnn.vectors import unit
 
 FORMAT = 1
@@ -72,42 +73,38 @@ def metric_bytes(projection: Projection, weights: str, described: Mapping[str, A
 
     weights: SHA-256 of the run's weights.  described: how it was learned and what it achieves, for people.
     """
-    header = {"schema_version": FORMAT, "weights": weights, **described, "file": projection.digest}
     return {
         PROJECTION: _content(projection.matrix, projection.centre, projection.anchors, projection.power),
-        METRIC: json_bytes({**header, "hash": settings_hash(header)}),
+        METRIC: json_bytes({"schema_version": FORMAT, "weights": weights, **described}),
     }
 
 
-def read_metric(folder: Path, weights: str) -> tuple[Projection, dict[str, Any]] | None:
+def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict[str, Any]] | None:
     """The metric of the run in ``folder`` and how it is described; None if none was learned.
 
-    weights: SHA-256 of the run's weights.  Raises StoredDataError if it is damaged or of another version,
-    MismatchError if it belongs to other weights.
+    weights: SHA-256 of the run's weights.  size: D of its features.  Raises StoredDataError if it is damaged or of
+    another version, MismatchError if it belongs to other weights.
     """
-    from safetensors.numpy import load
-
-    path = published(folder, METRIC)
-    if not path.exists():
-        return None
     remedy = f"To learn it anew: {learn_command(folder)}"
-    try:
-        header = read_json(path)
-        content = published(folder, PROJECTION).read_bytes()
-    except (StoredDataError, OSError):
-        raise StoredDataError(f"The metric in {folder} cannot be read. {remedy}") from None
-    if not isinstance(header, dict) or header.get("schema_version") != FORMAT:
-        raise StoredDataError(f"{folder / METRIC} is of another version. {remedy}")
-    if header.pop("hash", None) != settings_hash(header) or sha256(content) != header["file"]:
-        raise StoredDataError(f"The metric in {folder} is not what was written there (its hash differs). {remedy}")
-    if header["weights"] != weights:
+    sealed = open_sealed(folder, remedy)
+    if METRIC not in sealed.sums:
+        return None
+    header = sealed.json(METRIC, FORMAT)
+    if header.get("weights") != weights:
         raise MismatchError(
-            f"The metric in {folder} was learned for the weights {header['weights'][:8]}, and the run has "
+            f"The metric in {folder} was learned for the weights {str(header.get('weights'))[:8]}, and the run has "
             f"{weights[:8]}. {remedy}"
         )
-    arrays = load(content)
-    power = float(arrays["power"][0])
-    return Projection(arrays["matrix"], arrays["centre"], arrays["anchors"], power, header["file"]), header
+    content = sealed.read(PROJECTION)
+    with sealed.expecting(PROJECTION):
+        arrays = read_arrays(content)
+        matrix = array_of(arrays, "matrix", np.float32, (None, size))
+        centre = array_of(arrays, "centre", np.float32, (size,))
+        anchors = array_of(arrays, "anchors", np.float32, (None, len(matrix)))
+        (power,) = array_of(arrays, "power", np.float32, (1,))
+        if not 0 < power <= 1:
+            raise ValueError(f"its power is {power}")
+    return Projection(matrix, centre, anchors, float(power), sealed.sums[PROJECTION]), header
 
 
 def learn_command(folder: Path) -> str:

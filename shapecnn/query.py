@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.config import Up, ViewSettings
-from shapecnn.errors import ItemError, MeshError, PictureError, UsageError
-from shapecnn.features import Output
+from shapecnn.config import NO_LIMIT, FaceLimit, Up, ViewSettings
+from shapecnn.errors import ItemError, MeshError, PictureError, StoredDataError, UsageError
+from shapecnn.features import Feature, Output
 from shapecnn.index import Index
 from shapecnn.inference import Device, open_engine, require_device
 from shapecnn.mesh_outputs import mesh_outputs
@@ -41,17 +41,28 @@ class Answer:
 
 
 def answer_queries(
-    index: Index, model: Model, paths: Sequence[str], k: int, *, up: Up, device: Device = "auto"
+    index: Index,
+    model: Model,
+    paths: Sequence[str],
+    k: int,
+    *,
+    up: Up,
+    device: Device = "auto",
+    limit: FaceLimit = NO_LIMIT,
 ) -> list[Answer]:
     """The ``k`` most similar shapes to each mesh file, in the order given. A file that cannot be used is an answer with
     an error.
 
-    model: what the index was made with, ``index.origin.open()``.  Raises as :func:`mesh_outputs` does.
+    model: what the index was made with, ``index.origin.open()``.  limit: meshes are simplified as those of the index
+    were, unless it says how.  Raises as :func:`mesh_outputs` does.
     """
-    outputs = mesh_outputs(model, paths, up=up, device=device, views=index.views is not None)
+    if index.origin.simplify is not None and not limit.simplify:
+        limit = FaceLimit(index.origin.simplify, simplify=True)
+    outputs = mesh_outputs(model, paths, up=up, device=device, views=index.views is not None, limit=limit)
     features = [model.represent(output) for output in outputs if not isinstance(output, MeshError)]
     hits: Iterator[list[Hit]] = iter([])
     if features:
+        _require_size(index, features[0])
         space = model.space(index.features)
         hits = iter(search(replace(index, features=space.gallery), space.place(np.stack(features)), k))
     return [
@@ -93,6 +104,8 @@ def answer_pictures(
             seen.append(error)
     pictures = [picture for picture in seen if not isinstance(picture, PictureError)]
     features = _features(model, pictures, settings.views, device) if pictures else None
+    if features is not None:
+        _require_size(index, features[0])
     hits = iter(search_views(index, features, k) if features is not None else [])
     return [
         Answer(path, index.origin.up, [], picture)
@@ -100,6 +113,14 @@ def answer_pictures(
         else Answer(path, index.origin.up, next(hits), picture=picture)
         for path, picture in zip(paths, seen, strict=True)
     ]
+
+
+def _require_size(index: Index, feature: Feature) -> None:
+    if index.items and len(feature) != index.features.shape[1]:
+        raise StoredDataError(
+            f"The features of the index have {index.features.shape[1]} numbers and those of its model {len(feature)}. "
+            f"Remove the index and make it anew."
+        )
 
 
 def _features(model: Model, pictures: Sequence[NDArray[np.uint8]], views: int, device: Device) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from shapecnn.models import ImagenetSettings
 from shapecnn.voxels import binvox
 from tests.evaluations import write_artefacts, write_run
 from tests.meshes import write
+from tests.sealing import reseal
 
 COLUMN = trimesh.creation.cylinder(0.3, 2, sections=7)
 
@@ -181,9 +182,10 @@ def test_missing_artefacts_are_told(planted: Path, tmp_path: Path) -> None:
 
 
 def test_what_shows_nothing(planted: Path, tmp_path: Path) -> None:
-    artefacts = write_artefacts(planted, tmp_path / "out", VoxelSettings(resolution=8, padding=1, rotations=2))
-    (tmp_path / "out/table/test/column_r01.binvox").write_bytes(binvox.write(np.zeros((8, 8, 8), bool)))
-    audit = audit_artefacts(artefacts, bar=bar, workers=1)
+    out = tmp_path / "out"
+    write_artefacts(planted, out, VoxelSettings(resolution=8, padding=1, rotations=2))
+    (out / "table/test/column_r01.binvox").write_bytes(binvox.write(np.zeros((8, 8, 8), bool)))
+    audit = audit_artefacts(open_artefacts(reseal(out)), bar=bar, workers=1)
     assert [(empty.entry.id, empty.blank, empty.looks) for empty in audit.empty] == [("table/test/column.off", 1, 2)]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import stat
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 
 from shapecnn.collection import Shape, artefact_stems, content_hash, list_shapes, printable
 from shapecnn.errors import CollectionError, MeshError
-from shapecnn.mesh import MAX_BYTES, read_mesh
+from shapecnn.mesh import read_mesh
 from shapecnn.storage import sha256
+from tests.fuzz.seeds import glb
 
 Row = tuple[str, str | None, str | None]
 
@@ -248,6 +250,14 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     (shape.id + shape.path).encode()
 
 
+def test_a_path_is_one_line_whatever_a_name_holds(tmp_path: Path) -> None:
+    (tmp_path / "a\n\x1b[31mb\u202e.off").write_bytes(b"content")
+    (shape,) = list_shapes(tmp_path)
+    assert shape.id == "a\n\x1b[31mb\u202e.off"
+    assert shape.path == f"{tmp_path}/a\\n\\x1b[31mb\\u202e.off"
+    assert shape.read() == b"content"
+
+
 def test_names_that_are_printed_alike_are_told_apart(tmp_path: Path) -> None:
     try:
         (tmp_path / os.fsdecode(b"\xff.off")).write_bytes(b"")
@@ -359,12 +369,23 @@ def test_a_zip_with_a_broken_directory_is_refused(tmp_path: Path, offset: int, v
     assert _refused(path).startswith(f"{path} cannot be read as a zip: ")
 
 
-def test_a_member_that_claims_to_be_huge_is_not_unpacked(tmp_path: Path) -> None:
-    path = _patched(_zip(tmp_path / "a.zip", "a.off"), CENTRAL, 24, (MAX_BYTES + 1).to_bytes(4, "little"))
-    (shape,) = list_shapes(path)
+def test_a_member_that_is_huge_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shapecnn.collection.MAX_BYTES", 4)
+    (shape,) = list_shapes(_zip(tmp_path / "a.zip", "a.off"))
     with pytest.raises(MeshError) as caught:
         shape.read()
     assert caught.value.kind == "too-large"
+
+
+def test_a_zip_that_unpacks_to_hundreds_of_times_its_size_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.off", b"\n" * (17 << 20))
+    assert "would unpack to 17.8 MB, which is no size for a collection" in _refused(tmp_path / "a.zip")
+
+
+def test_a_file_without_a_name_in_a_zip_is_passed_over(tmp_path: Path) -> None:
+    path = _patched(_patched(_zip(tmp_path / "a.zip", "a.off", "b.off"), LOCAL, 30, b"\0"), CENTRAL, 46, b"\0")
+    assert "holds no mesh files" in _refused(path)
 
 
 def test_a_zip_that_changes_or_goes_away(tmp_path: Path) -> None:
@@ -539,6 +560,27 @@ def test_a_gltf_is_read_with_its_buffer_and_hashed_with_it(tmp_path: Path, packe
     other, same_data = made(b"another buffer")
     assert same_data == data
     assert content_hash(other, same_data) != first
+
+
+def test_a_glb_is_hashed_with_the_buffers_beside_it(tmp_path: Path) -> None:
+    data = glb({"buffers": [{"byteLength": 4}, {"uri": "b%20c.bin"}, {"uri": "data:,"}]}, b"abcd")
+    shape = Shape("a.glb", None, None, tmp_path / "a.glb")
+    with pytest.raises(MeshError, match=r"it refers to the file 'b c\.bin': there is no such file"):
+        content_hash(shape, data)
+    (tmp_path / "b c.bin").write_bytes(b"efg")
+    assert content_hash(shape, data) == sha256(data + b"efg")
+
+
+@pytest.mark.parametrize("uri", ["a%00b", "\ud800", "loop/x", "x" * 5000])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_gltf_may_refer_to_anything_and_only_that_mesh_fails(tmp_path: Path, uri: str, packed: bool) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    file = _zip(tmp_path / "a.zip", "x.off") if packed else tmp_path / "a.gltf"
+    shape = Shape("a.gltf", None, None, file, "a.gltf" if packed else None)
+    with pytest.raises(MeshError) as caught:
+        content_hash(shape, json.dumps({"buffers": [{"uri": uri}]}).encode())
+    assert caught.value.kind == "reference"
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"buffers": null}', b'{"buffers": [{"uri": 5}]}', b"[" * 100_000])

@@ -83,7 +83,8 @@ def test_settings_cannot_be_changed() -> None:
         (
             ViewSettings,
             {"cls": 1},
-            "Unknown key 'cls'; known keys: orientation, views, kind, drawing, size, samples, fit, renderer, up.",
+            "Unknown key 'cls'; known keys: simplify, orientation, views, kind, drawing, size, samples, fit, renderer, "
+            "up.",
         ),
         (ViewSettings, {"views": 13}, "views = 13: Input should be 12, 20, 24 or 80."),
         (ViewSettings, {"size": 0}, "size = 0: Input should be greater than or equal to 8."),

@@ -21,6 +21,7 @@ from shapecnn.storage import json_bytes
 from shapecnn.views import draw_views
 from shapecnn.voxels import binvox, voxelize
 from tests.meshes import write_ball, write_box
+from tests.sealing import reseal
 
 VIEWS = ViewSettings(size=8)
 VOXELS = VoxelSettings(resolution=10, rotations=3)
@@ -89,7 +90,7 @@ def test_nothing_is_read_before_it_is_asked_for(meshes: Path, tmp_path: Path) ->
         artefacts.pictures(artefacts.entries[2])
     assert str(caught.value) == (
         f"{out}/box/train/b.off.png cannot be read (No such file or directory). Run the command that made it once"
-        f" more, which makes only what is missing: shapecnn render COLLECTION {out} (with the same options)."
+        f" more, which makes only what is missing or damaged: shapecnn render COLLECTION {out} (with the same options)."
     )
 
 
@@ -109,6 +110,7 @@ def test_the_command_that_makes_what_is_missing(
     if "origin" in settings:
         imported = {"schema_version": 1, **ImportedVoxelSettings(resolution=10).to_json()}
         (out / "settings.json").write_bytes(json_bytes(imported))
+        reseal(out)
     artefacts = open_artefacts(out)
     assert artefacts.grids(artefacts.entries[0]).any()
     (out / "ball" / "c.binvox").unlink()
@@ -146,14 +148,16 @@ def test_a_damaged_artefact_is_named(
 ) -> None:
     artefacts = open_artefacts(made(meshes, tmp_path / "views", Recipe(VIEWS)))
     damage(tmp_path / "views/ball/c.png")
-    with pytest.raises(StoredDataError, match=rf"c\.png is damaged: .*({picture}).* Remove it and run"):
+    with pytest.raises(StoredDataError, match=r"c\.png is not what was written there \(its hash differs\)\. Run the"):
         artefacts.pictures(artefacts.entries[0])
+    with pytest.raises(StoredDataError, match=rf"c\.png does not hold what it should .*({picture})"):
+        open_artefacts(reseal(tmp_path / "views")).pictures(artefacts.entries[0])
     assert artefacts.pictures(artefacts.entries[1]).shape == (12, 8, 8)
     if grid:
         artefacts = open_artefacts(made(meshes, tmp_path / "grids", Recipe(VOXELS)))
         damage(tmp_path / "grids/ball/c_r01.binvox")
-        with pytest.raises(StoredDataError, match=rf"c_r01\.binvox is damaged: .*({grid})"):
-            artefacts.grids(artefacts.entries[0])
+        with pytest.raises(StoredDataError, match=rf"c_r01\.binvox does not hold what it should .*({grid})"):
+            open_artefacts(reseal(tmp_path / "grids")).grids(artefacts.entries[0])
 
 
 def test_pictures_are_no_grids(meshes: Path, tmp_path: Path) -> None:
@@ -191,8 +195,10 @@ def test_an_unfinished_folder_is_told_apart(meshes: Path, tmp_path: Path) -> Non
 def test_altered_settings_are_refused(change: dict[str, object], meshes: Path, tmp_path: Path) -> None:
     path = made(meshes, tmp_path / "out", Recipe(VIEWS)) / "settings.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(StoredDataError, match=r"settings\.json (has been altered|is damaged or of another version)"):
+    with pytest.raises(StoredDataError, match=r"settings\.json is not what was written there"):
         open_artefacts(tmp_path / "out")
+    with pytest.raises(StoredDataError, match=r"settings\.json does not hold what it should"):
+        open_artefacts(reseal(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"null", b"{}", b"{"])
@@ -204,8 +210,10 @@ def test_damaged_settings_are_refused(damage: bytes, meshes: Path, tmp_path: Pat
 
 def test_a_damaged_manifest_is_refused(meshes: Path, tmp_path: Path) -> None:
     (made(meshes, tmp_path / "out", Recipe(VIEWS)) / "manifest.parquet").write_bytes(b"PAR1")
-    with pytest.raises(StoredDataError, match=r"manifest\.parquet cannot be read"):
+    with pytest.raises(StoredDataError, match=r"manifest\.parquet is not what was written there"):
         open_artefacts(tmp_path / "out")
+    with pytest.raises(StoredDataError, match=r"manifest\.parquet does not hold what it should"):
+        open_artefacts(reseal(tmp_path / "out"))
 
 
 def test_torch_is_not_loaded() -> None:

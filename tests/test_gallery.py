@@ -15,7 +15,7 @@ def test_it_comes_back_from_its_bytes() -> None:
     features = np.random.default_rng(0).normal(size=(3, 50)).astype(np.float32) * [[1e-6], [1], [1e9]]
     features = features.astype(np.float32)
     gallery = Gallery.of(IDS, LABELS, features)
-    again = Gallery.read(gallery.to_bytes())
+    again = Gallery.read(gallery.to_bytes(), 50)
     assert (again.ids, again.labels, again.units.dtype) == (IDS, LABELS, np.float16)
     assert np.array_equal(again.features, gallery.features)
     for kept, given in zip(again.features, features, strict=True):  # of any size: to 11 bits of the largest

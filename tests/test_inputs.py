@@ -28,6 +28,7 @@ from shapecnn.imports import import_artefacts
 from shapecnn.inputs import Input
 from shapecnn.mesh import Mesh, load_mesh
 from shapecnn.prepare import Recipe, prepare
+from shapecnn.sealed import Sealed
 from shapecnn.views import draw_views
 from shapecnn.voxels import voxelize
 from tests.meshes import write_box
@@ -64,7 +65,8 @@ def made(meshes: Path, tmp_path: Path) -> Callable[..., Artefacts]:
 def described(settings: Settings, folder: str = "there") -> Artefacts:
     """Artefacts of which only the settings matter."""
     layout = {"layout": "sheet"} if settings.model_dump()["kind"] == "views" else {}
-    return Artefacts(Path(folder), {"schema_version": 1, **settings.to_json(), **layout}, (), {})
+    stored = {"schema_version": 1, **settings.to_json(), **layout}
+    return Artefacts(Path(folder), stored, (), {}, Sealed(Path(folder), {}, ""))
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,7 @@ def test_the_way_out_is_a_command_that_makes_such(settings: ViewSettings | Voxel
     command = {"render": render.command, "voxelize": voxelize_command.command}[words[1]]
     options = command.make_context(words[1], words[2:]).params
     values = {key: options[key] for key in type(settings).model_fields if key in options}
+    values["simplify"] = options["max_faces"] if options["simplify"] else None
     if "views" in values:
         values["views"] = int(values["views"])
     assert type(settings).from_options(**values) == settings

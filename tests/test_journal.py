@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.journal import Record, open_journal, read_journal
+from shapecnn.journal import Record, open_journal, read_journal, read_record
+from shapecnn.storage import sha256
 
 HEADER: Record = {"kind": "views", "size": 224}
 RECORDS: list[Record] = [{"id": f"chair/größe \\xff {i}.off", "sha256": "0" * 64} for i in range(4)]
@@ -50,9 +51,31 @@ def test_a_later_run_goes_on_behind_an_earlier_one(tmp_path: Path) -> None:
     assert read_journal(tmp_path) == (HEADER, RECORDS)
 
 
+def test_each_record_is_read_back_from_its_place(tmp_path: Path) -> None:
+    write(tmp_path, RECORDS[:2])
+    with open_journal(tmp_path, HEADER) as note:
+        places = [note(record) for record in RECORDS[2:]]
+        assert [read_record(tmp_path, place) for place in places] == RECORDS[2:]
+
+
 def test_one_line_each(tmp_path: Path) -> None:
     text = write(tmp_path, [{"error": "two\nlines\r\u2028 and a lone \udcff"}]).read_text("ascii")
-    assert [type(json.loads(line)) for line in text.splitlines()] == [dict, dict]
+    for line in text.splitlines(keepends=True):
+        digest, _, record = line.partition(" ")
+        assert digest == sha256(record.encode())
+        assert isinstance(json.loads(record), dict)
+
+
+def test_a_flipped_bit_ends_the_journal_before_it(tmp_path: Path) -> None:
+    file = write(tmp_path, RECORDS)
+    whole = file.read_bytes()
+    ends = [i for i, byte in enumerate(whole) if byte == ord("\n")]
+    for place in range(len(whole)):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << place % 8
+        file.write_bytes(altered)
+        held = [HEADER, *RECORDS][: sum(end < place for end in ends)]
+        assert read_journal(tmp_path) == ((held[0], held[1:]) if held else (None, []))
 
 
 @given(cut=st.integers(0, 10_000), garbage=st.sampled_from([b"", b"\n\0\0\0\0"]))

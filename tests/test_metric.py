@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from shapecnn.checkpoint import Run, open_run
+from shapecnn.checksums import SUMS
 from shapecnn.config import VoxelSettings
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import BusyError, MismatchError, StoredDataError, UsageError
@@ -25,6 +26,7 @@ from shapecnn.storage import exclusive
 from shapecnn.training.projection import learn_projection
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.meshes import contents
+from tests.sealing import reseal
 
 VAL = [f"{label}/train/{k}.off" for label in ("box", "cylinder", "round") for k in (0, 1)]
 
@@ -80,8 +82,19 @@ def test_learning_it_again_changes_nothing_and_other_settings_replace_it(copy: P
     assert len(opened(copy).projection.matrix) == 3
 
 
+def test_the_publication_of_a_killed_run_is_finished(copy: Path, grids: Artefacts) -> None:
+    before = contents(copy)
+    (copy / ".publish").mkdir()
+    for name in (METRIC, PROJECTION, SUMS):
+        (copy / name).rename(copy / ".publish" / name)
+    assert not learn_metric(open_run(copy), grids, size=4, device="cpu").anew
+    assert contents(copy) == before
+
+
 def test_a_metric_of_other_weights_is_refused_and_learned_anew(copy: Path, grids: Artefacts) -> None:
     write_run(copy, grids, VoxresnetSettings(width=5), val=VAL)  # trained again in its place
+    assert open_run(copy).metric() is None
+    reseal(copy)  # as if it had been kept
     with pytest.raises(MismatchError, match=r"learned for the weights [0-9a-f]{8}, and the run has .* shapecnn metric"):
         opened(copy)
     assert learn_metric(open_run(copy), grids, size=4, device="cpu").anew
@@ -96,15 +109,16 @@ def test_an_altered_metric_is_refused_and_learned_anew(copy: Path, grids: Artefa
         with pytest.raises(StoredDataError, match=f"{told}.*To learn it anew: shapecnn metric"):
             opened(copy)
     (copy / name).unlink()
-    if name == PROJECTION:
-        with pytest.raises(StoredDataError, match="cannot be read"):
-            opened(copy)
+    with pytest.raises(StoredDataError, match="cannot be read"):
+        opened(copy)
     assert learn_metric(open_run(copy), grids, size=4, device="cpu").anew
     assert (copy / name).read_bytes()[:64] == whole[:64]
 
 
 def test_a_run_without_one_says_how_to_learn_it(copy: Path) -> None:
-    (copy / METRIC).unlink()
+    for name in (METRIC, PROJECTION):
+        (copy / name).unlink()
+    reseal(copy)
     assert open_run(copy).metric() is None
     with pytest.raises(UsageError, match=r"has no learned metric\. To learn it: shapecnn metric .*run --data DIR"):
         opened(copy)

@@ -19,6 +19,7 @@ from shapecnn.inputs import Input
 from shapecnn.models import ImagenetSettings, Model, open_model
 from shapecnn.networks.build import build_network
 from shapecnn.retrieval.space import AdaptedSpace
+from shapecnn.sealed import Sealed
 from shapecnn.storage import publish
 
 SMALL = ImagenetSettings(backbone="test_efficientnet", weights="none", size=32)
@@ -66,14 +67,14 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"There is no run at .*gone. To train one"):
         open_model(str(tmp_path / "gone"))
     (tmp_path / "model.json").write_bytes(b"{")
-    with pytest.raises(StoredDataError, match=r"model.json cannot be read"):
+    with pytest.raises(StoredDataError, match=r"lacks SHA256SUMS, or was made by an earlier version"):
         open_model(str(tmp_path))
 
 
 def test_splits_of_a_model_without_training_are_those_of_the_data() -> None:
     rows = [("a", "train"), ("b", "test"), ("c", "train"), ("d", None)]
     entries = tuple(Entry(id, "x", split, None, "ok", None) for id, split in rows)
-    artefacts = Artefacts(Path("data"), {}, entries, {})
+    artefacts = Artefacts(Path("data"), {}, entries, {}, Sealed(Path("data"), {}, ""))
     assert [entry.id for entry in SMALL.split(artefacts, "train")] == ["a", "c"]
     assert [entry.id for entry in SMALL.split(artefacts, "test")] == ["b"]
     assert SMALL.split(artefacts, "val") == []

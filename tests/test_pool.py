@@ -1,10 +1,14 @@
-"""Workers that die, hang, run out of memory, are wrong or are left alone; and what they start from."""
+"""Workers that die, hang, grow, are wrong or are left alone; and what they start from."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import itertools
+import mmap
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numba
+import numpy as np
 import pytest
 
 from shapecnn import pool
@@ -57,14 +63,44 @@ def sleep_deaf(seconds: float) -> float:
     return seconds
 
 
-def starve(x: int) -> int:
-    if x == 1:
-        raise MemoryError
-    return x
+@numba.njit
+def _large(count):  # type: ignore[no-untyped-def]
+    return np.ones(count).sum()
+
+
+def grow_in_python(_: str) -> object:
+    grown = [b""]
+    while True:
+        grown.append(grown[-1] + bytes(1 << 20))
+
+
+GROWTHS: dict[str, Callable[[str], object]] = {
+    "at once": lambda _: np.ones(1 << 27),
+    "bit by bit": grow_in_python,
+    "in small objects": lambda _: [bytes(400) for _ in itertools.count()],
+    "in a kernel": lambda _: _large(1 << 27),
+    "in a file mapped to memory": lambda _: mmap.mmap(-1, 1 << 30, mmap.MAP_PRIVATE),
+    "told by another library": lambda _: (_ for _ in ()).throw(OSError(errno.ENOMEM, "Cannot allocate memory")),
+}
+
+
+def grow(how: str) -> tuple[str, int]:
+    if how in GROWTHS:
+        GROWTHS[how](how)
+    return how, os.getpid()
+
+
+def restraints(_: object) -> tuple[int, int, str]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    return soft, hard, Path("/proc/self/oom_score_adj").read_text().strip()
 
 
 def divide(x: int) -> float:
     return 1 / x
+
+
+def fill_disk(x: int) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device", "/out/a.png")
 
 
 def interrupt(x: int) -> int:
@@ -120,7 +156,8 @@ def test_a_worker_that_dies_costs_one_task_and_says_how(how: str) -> None:
     assert outcomes == {x: x for x in "abcd"}
     assert isinstance(error, WorkerError)
     assert error.kind == "crashed"
-    assert str(error) == f"the process that worked on it died ({DEATHS[how][1]})"
+    hint = ", perhaps as the machine had no memory left: use fewer --workers" if how == "killed" else ""
+    assert str(error) == f"the process that worked on it died ({DEATHS[how][1]}){hint}"
 
 
 def exit_on_odd(x: int) -> int:
@@ -178,20 +215,46 @@ def test_time_that_the_caller_takes_is_not_the_tasks() -> None:
             time.sleep(2.0)  # with the next result waiting
 
 
-def test_too_little_memory_costs_one_task() -> None:
-    outcomes = dict(pool.run(starve, range(3), workers=1))
-    error = outcomes.pop(1)
-    assert outcomes == {0: 0, 2: 2}
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+@pytest.mark.parametrize("how", GROWTHS)
+def test_a_worker_over_its_memory_costs_one_task_and_is_replaced(how: str) -> None:
+    outcomes = dict(pool.run(grow, ["a", how, "b"], workers=1, memory=0.75))
+    error = outcomes.pop(how)
     assert isinstance(error, WorkerError)
-    assert "not enough memory" in str(error)
+    assert (error.kind, str(error)) == (
+        "memory", "0.75 GB of memory are not enough for it: raise --memory, or simplify it",
+    )  # fmt: skip
+    processes = dict(outcome for outcome in outcomes.values() if not isinstance(outcome, ShapecnnError))
+    assert set(processes) == {"a", "b"}
+    assert processes["a"] != processes["b"]
 
 
-def test_a_bug_is_raised_with_where_it_happened_and_stops_the_workers() -> None:
-    with pytest.raises(ZeroDivisionError) as caught:
-        list(pool.run(divide, range(100), workers=2))
-    (note,) = caught.value.__notes__
-    assert note.startswith("In a worker, on 0:")
-    assert "in divide" in note
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_workers_are_restrained_and_whoever_starts_them_is_not() -> None:
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    ((_, outcome),) = pool.run(restraints, [0], workers=1, memory=0.75)
+    assert outcome == (3 << 28, before[1], "1000")
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert Path("/proc/self/oom_score_adj").read_text().strip() != "1000"
+    ((_, outcome),) = pool.run(restraints, [0], workers=1)
+    assert not isinstance(outcome, ShapecnnError)
+    assert outcome[0] == 2 << 30
+
+
+def test_a_bug_costs_one_task_and_says_where_it_is() -> None:
+    outcomes = dict(pool.run(divide, range(4), workers=2))
+    error = outcomes.pop(0)
+    assert outcomes == {1: 1.0, 2: 0.5, 3: 1 / 3}
+    assert isinstance(error, WorkerError)
+    line = divide.__code__.co_firstlineno + 1
+    what = f"ZeroDivisionError: division by zero; test_pool.py, line {line}"
+    assert (error.kind, str(error)) == ("crashed", f"it met a bug of shapecnn ({what}): please report it")
+
+
+def test_what_stops_every_task_is_raised_and_stops_the_workers() -> None:
+    with pytest.raises(OSError, match="No space left") as caught:
+        list(pool.run(fill_disk, range(100), workers=2))
+    assert caught.value.filename == "/out/a.png"
     assert multiprocessing.active_children() == []
 
 
@@ -248,10 +311,11 @@ def test_workers_start_with_everything_loaded_and_without_what_has_threads() -> 
     assert not {"torch", "openvino", "faiss", "open3d", "pyrender", "trimesh"} & modules
 
 
-def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("function", ["note_and_sleep", "note_and_sleep_deaf"])
+def test_workers_do_not_outlive_a_killed_parent(function: str, tmp_path: Path) -> None:
     code = (
-        "from shapecnn import pool; from tests.test_pool import note_and_sleep\n"
-        f"list(pool.run(note_and_sleep, [{str(tmp_path / 'a')!r}, {str(tmp_path / 'b')!r}], workers=2))"
+        f"from shapecnn import pool; from tests.test_pool import {function}\n"
+        f"list(pool.run({function}, [{str(tmp_path / 'a')!r}, {str(tmp_path / 'b')!r}], workers=2))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
     files = [tmp_path / "a", tmp_path / "b"]
@@ -269,6 +333,11 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
 def note_and_sleep(path: str) -> None:
     Path(path).write_text(f"{os.getpid()} {os.getppid()}")  # the worker and the server it was forked from
     time.sleep(60)
+
+
+def note_and_sleep_deaf(path: str) -> None:
+    Path(path).write_text(f"{os.getpid()} {os.getppid()}")
+    sleep_deaf(60)
 
 
 def test_available_cores_are_those_this_process_may_use() -> None:

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shapecnn.artefacts import MANIFEST, SETTINGS, Entry, Progress, Summary, artefact_files, read_manifest
+from shapecnn.checksums import SUMS
 from shapecnn.config import ViewSettings, VoxelSettings
-from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError
+from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.prepare import Recipe, png, prepare
 from tests.meshes import contents, write_ball, write_box
+from tests.sealing import reseal
 
 GRIDS = Recipe(VoxelSettings(resolution=8, padding=1))
 PICTURES = Recipe(ViewSettings(size=8), "files")
@@ -87,7 +89,7 @@ def test_manifest_and_settings_are_published_last_and_nothing_is_left_over(meshe
 
     run(meshes, out, progress=unpublished)
     assert sorted(path.name for path in out.iterdir()) == [
-        ".lock", "a.binvox", "b.binvox", "c.binvox", "d.binvox", MANIFEST, SETTINGS,
+        ".lock", SUMS, "a.binvox", "b.binvox", "c.binvox", "d.binvox", MANIFEST, SETTINGS,
     ]  # fmt: skip
     old = (out / MANIFEST).read_bytes()
     write_box(meshes / "e.off")
@@ -226,12 +228,14 @@ def test_a_damaged_manifest_is_an_error_that_says_what_to_do(
         parquet.write_table(pyarrow.table({"id": ["a"]}), out / MANIFEST)  # of another version
     else:
         (out / MANIFEST).write_bytes(damage)
-    with pytest.raises(StoredDataError, match=r"manifest\.parquet cannot be read .* Remove .*/out and make it again"):
+    with pytest.raises(StoredDataError, match=r"manifest\.parquet is not what .* Remove .*/out and make it again"):
         run(meshes, out)
+    with pytest.raises(StoredDataError, match=r"manifest\.parquet does not hold .* Remove .*/out and make it again"):
+        run(meshes, reseal(out))
 
 
 def test_no_manifest_no_entries(tmp_path: Path) -> None:
-    with pytest.raises(StoredDataError, match="No such file"):
+    with pytest.raises(StoredDataError, match="lacks SHA256SUMS, or was made by an earlier version"):
         read_manifest(tmp_path)
 
 
@@ -244,8 +248,32 @@ def test_a_manifest_cannot_make_a_run_remove_other_files(meshes: Path, tmp_path:
         rows = [dict.fromkeys(Entry.__slots__) | {"id": f"{stem}.off", "status": "ok", "sha256": "0" * 64}]
         schema = pyarrow.schema([(name, pyarrow.string()) for name in Entry.__slots__])
         parquet.write_table(pyarrow.Table.from_pylist(rows, schema), out / MANIFEST)
+        reseal(out)
         run(meshes, out)
         assert precious.exists()
+
+
+def test_what_was_damaged_is_made_again_and_nothing_else(meshes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(meshes, out)
+    before = contents(out)
+    damaged = bytearray(before["b.binvox"])
+    damaged[-1] ^= 1
+    (out / "b.binvox").write_bytes(damaged)
+    (out / "c.binvox").unlink()
+    assert (run(meshes, out).written, contents(out)) == (2, before)
+
+
+def test_nothing_is_written_through_a_link(meshes: Path, tmp_path: Path) -> None:
+    (meshes / "box").mkdir()
+    (meshes / "a.off").rename(meshes / "box" / "a.off")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "box").symlink_to(elsewhere)
+    with pytest.raises(UsageError, match=r"leads out of .* by a link"):
+        run(meshes, tmp_path / "out")
+    assert not any(elsewhere.iterdir())
 
 
 def test_an_output_that_is_in_the_way_ends_the_run(meshes: Path, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow.parquet
 import pytest
 
+from shapecnn.checksums import SUMS, sums_bytes
 from shapecnn.errors import ArchiveError, BusyError, StoredDataError, UsageError
 from shapecnn.storage import (
     check_members,
@@ -27,9 +28,9 @@ from shapecnn.storage import (
     recover,
     require_room_for,
     sha256,
-    table_bytes,
     write_atomic,
 )
+from shapecnn.tables import table_bytes
 
 OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
 NEW = {"a": b"new a", "b": b"new b", "c": b"new c"}
@@ -65,6 +66,17 @@ def _read_all(folder: Path) -> dict[str, bytes]:
     return {name: published(folder, name).read_bytes() for name in OLD}
 
 
+def sums_of(files: dict[str, bytes]) -> bytes:
+    return sums_bytes({name: sha256(data) for name, data in files.items()})
+
+
+def stored(folder: Path) -> dict[str, bytes]:
+    """The files of a folder, which are those whose hashes are there, and nothing else."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert files.pop(SUMS) == sums_of(files)
+    return files
+
+
 def _steps_of_a_publication(tmp_path: Path) -> int:
     publish(tmp_path / "count", OLD)
     with pytest.MonkeyPatch.context() as patch:
@@ -86,7 +98,7 @@ def test_a_crash_at_any_step_leaves_all_old_or_all_new(tmp_path: Path) -> None:
         assert before in (OLD, NEW), f"a reader after a crash at step {step}"
         recover(folder)
         assert _read_all(folder) == before, f"recovery after a crash at step {step} changes what readers saw"
-        assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+        assert stored(folder) == before
         outcomes.append(before)
     assert outcomes[0] == OLD
     assert outcomes[-1] == NEW
@@ -98,7 +110,7 @@ def test_a_crash_in_the_recovery_is_recovered_from(tmp_path: Path) -> None:
         folder = tmp_path / str(step)
         publish(folder, OLD)
         (folder / ".publish").mkdir()
-        for name, data in NEW.items():
+        for name, data in {**NEW, SUMS: sums_of(NEW)}.items():
             (folder / ".publish" / name).write_bytes(data)
         with pytest.MonkeyPatch.context() as patch:
             _crash_at(step, patch)
@@ -109,15 +121,15 @@ def test_a_crash_in_the_recovery_is_recovered_from(tmp_path: Path) -> None:
             else:
                 break
         publish(folder, OLD)  # the next writer finishes the recovery before its own work
-        assert {p.name: p.read_bytes() for p in folder.iterdir()} == OLD
+        assert stored(folder) == OLD
     else:
         pytest.fail("the recovery has more steps than were tried")
 
 
 def test_a_publication_replaces_only_its_own_files(tmp_path: Path) -> None:
     publish(tmp_path / "new" / "folder", {"a": b"1", "b": b"2"})
-    publish(tmp_path / "new" / "folder", {"b": b"3"})
-    assert {p.name: p.read_bytes() for p in (tmp_path / "new" / "folder").iterdir()} == {"a": b"1", "b": b"3"}
+    publish(tmp_path / "new" / "folder", {"b": b"3"}, {"a": sha256(b"1")})
+    assert stored(tmp_path / "new" / "folder") == {"a": b"1", "b": b"3"}
 
 
 def test_readers_see_the_new_files_from_the_commit_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +143,7 @@ def test_readers_see_the_new_files_from_the_commit_on(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Path, "replace", watched)
     publish(tmp_path, NEW)
-    assert seen == [NEW] * 3
+    assert seen == [NEW] * 4  # and their hashes
 
 
 def test_published_writes_nothing(tmp_path: Path) -> None:
@@ -144,14 +156,15 @@ def test_write_atomic_leaves_the_old_content_when_it_fails(tmp_path: Path, monke
     target = tmp_path / "deep" / "file"
     write_atomic(target, b"old")
 
-    def full(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:1])
+    def full(self: Path, mode: str) -> BinaryIO:
+        with open(self, mode) as file:
+            file.write(b"n")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomic(target, b"new")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(OSError, match="No space"):
+            write_atomic(target, b"new")
     assert {p.name: p.read_bytes() for p in target.parent.iterdir()} == {"file": b"old"}
 
 

@@ -45,6 +45,7 @@ def command(
     up: Up,
     workers: int | None,
     timeout: float,
+    memory: float,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -84,7 +85,7 @@ def command(
     else:
         if model_name is not None:
             raise click.UsageError("--model compares artefacts: make those first, with shapecnn render or voxelize.")
-        audit = audit_collection(data, bar=progress_bar, up=up, workers=workers, timeout=timeout)
+        audit = audit_collection(data, bar=progress_bar, up=up, workers=workers, timeout=timeout, memory=memory)
         read = _reader(data, up)
         failed = len(audit.failed)
     if out is not None:

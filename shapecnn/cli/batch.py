@@ -23,8 +23,10 @@ def run_prepare(
     out: Path,
     settings: ViewSettings | VoxelSettings,
     layout: Layout,
+    max_faces: int | None,
     workers: int | None,
     timeout: float,
+    memory: float,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -34,11 +36,18 @@ def run_prepare(
     pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.prepare import Recipe, prepare
 
-    recipe = Recipe(settings, layout)
+    recipe = Recipe(settings, layout, max_faces)
 
     with progress_bar(doing) as progress:
         done = prepare(
-            collection, out, recipe, command=command_line(), workers=workers, timeout=timeout, progress=progress
+            collection,
+            out,
+            recipe,
+            command=command_line(),
+            workers=workers,
+            timeout=timeout,
+            memory=memory,
+            progress=progress,
         )
     emit_summary(done, out, as_json)
     report_failures(done.failures, skip_errors)

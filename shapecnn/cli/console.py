@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
+from shapecnn.errors import visible
+
 SCHEMA_VERSION = 1
+_HALVES = re.compile("[\ud800-\udfff]")
 
 Progress = Callable[[int, int | None], None]
 """Called with what is done and what there is to do in all (None: not known yet)."""
@@ -17,15 +22,32 @@ Progress = Callable[[int, int | None], None]
 
 def say(message: str) -> None:
     """A message for the person, on stderr."""
-    click.echo(message, err=True)
+    click.echo(_harmless(message), err=True)
 
 
 def emit(value: object, as_json: bool, text: str | None = None) -> None:
     """The answer on stdout: one JSON value, or ``text`` for people."""
     if as_json:
-        click.echo(json.dumps(value, allow_nan=False))  # in ASCII, which every locale can print
+        click.echo(json.dumps(_whole(value), allow_nan=False))  # in ASCII, which every locale can print
     elif text is not None:
-        click.echo(text)
+        click.echo(_harmless(text))
+
+
+def _whole(value: Any) -> Any:
+    """``value`` with what is half a character, a byte of a file name that is no UTF-8, written as ``\\xe9``.
+
+    JSON cannot hold it: what Python would write most other readers refuse.
+    """
+    if isinstance(value, str):
+        return _HALVES.sub(lambda half: f"\\x{ord(half[0]) & 0xFF:02x}", value)
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _harmless(text: str) -> str:
+    """What a terminal would obey, as a file name may hold it, made visible."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from shapecnn.cli.options import (
     command_line,
     device_accepted,
     json_option,
+    memory_option,
     seed_accepted,
     skip_errors_option,
     timeout_option,
@@ -80,12 +81,20 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json
 )
 @workers_option
 @timeout_option
+@memory_option
 @skip_errors_option
 @json_option
 @device_accepted
 @seed_accepted
 def import_(
-    src: Path, out: Path, layout: str, workers: int | None, timeout: float, skip_errors: bool, as_json: bool
+    src: Path,
+    out: Path,
+    layout: str,
+    workers: int | None,
+    timeout: float,
+    memory: float,
+    skip_errors: bool,
+    as_json: bool,
 ) -> None:
     """Turn views or grids that others made into artefacts in OUT, as if render or voxelize had made them.
 
@@ -111,7 +120,14 @@ def import_(
 
     with progress_bar("Importing") as progress:
         done = import_artefacts(
-            src, out, layout, command=command_line(), workers=workers, timeout=timeout, progress=progress
+            src,
+            out,
+            layout,
+            command=command_line(),
+            workers=workers,
+            timeout=timeout,
+            memory=memory,
+            progress=progress,
         )
     conflicting = conflicts(read_manifest(out))
     emit_summary(done, out, as_json, conflicts=conflicting)

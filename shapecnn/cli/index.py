@@ -15,13 +15,14 @@ from shapecnn.cli.options import (
     collection_argument,
     command_line,
     device_option,
+    faces_options,
     seed_accepted,
     set_option,
     trained_orientation_option,
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import Orientation, Up
+    from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.inference import Device
 
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
               help="What is compared: what the classifier sees, or what `shapecnn metric` learned.")  # fmt: skip
 @set_option
 @trained_orientation_option
+@faces_options
 @batch_options
 @device_option
 @seed_accepted
@@ -51,9 +53,11 @@ def command(
     assignments: tuple[str, ...],
     orientation: Orientation | None,
     device: Device,
+    limit: FaceLimit,
     up: Up,
     workers: int | None,
     timeout: float,
+    memory: float,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -78,6 +82,8 @@ def command(
     settings = parse_assignments(assignments)
     if orientation is not None and model_name == "@imagenet":
         settings = {"orientation": orientation, **settings}
+    if limit.target is not None and model_name == "@imagenet":
+        settings = {"simplify": limit.target, **settings}
     model = open_model(model_name, settings, up).comparing(feature)
     model.input.require_orientation(orientation, model_name)
     note_drawing(model)
@@ -88,9 +94,12 @@ def command(
             model,
             command=command_line(),
             up=up,
+            simplify=limit.target,
+            max_faces=limit.most,
             device=device,
             workers=workers,
             timeout=timeout,
+            memory=memory,
             progress=progress,
         )
     answer = {

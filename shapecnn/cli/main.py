@@ -33,6 +33,7 @@ COMMANDS = {
     "explain": ("shapecnn.cli.explain", "Show which views and which pixels spoke for a class."),
     "index": ("shapecnn.cli.index", "Make a collection searchable."),
     "query": ("shapecnn.cli.query", "Find the shapes most like a mesh."),
+    "verify": ("shapecnn.cli.verify", "Say what is stale, missing or corrupt."),
     "data": ("shapecnn.cli.data", "Download known collections; import views and grids."),
 }
 

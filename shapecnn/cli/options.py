@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import sys
 from collections.abc import Callable
@@ -38,6 +39,17 @@ workers_option = click.option(
 timeout_option = click.option(
     "--timeout", type=click.FloatRange(0.1), default=300.0, show_default=True, help="Seconds that one mesh may take."
 )
+memory_option = click.option(
+    "--memory", type=click.FloatRange(0.5), default=2.0, show_default=True,
+    help="GB that each process may take; a mesh that needs more fails.",
+)  # fmt: skip
+max_faces_option = click.option(
+    "--max-faces", type=click.IntRange(4),
+    help="Faces that a mesh may have; one with more fails.  [default: as many as memory holds]",
+)  # fmt: skip
+simplify_option = click.option(
+    "--simplify", is_flag=True, help="Bring a mesh with more than --max-faces down to them instead."
+)
 skip_errors_option = click.option("--skip-errors", is_flag=True, help="Exit with 0 even if some meshes failed.")
 device_option = click.option(
     "--device",
@@ -60,9 +72,23 @@ collection_argument = click.argument("collection", type=click.Path(path_type=Pat
 
 def batch_options(command: Command) -> Command:
     """What every command takes that reads a collection of meshes."""
-    for option in (json_option, skip_errors_option, timeout_option, workers_option, up_option):
+    for option in (json_option, skip_errors_option, memory_option, timeout_option, workers_option, up_option):
         command = option(command)
     return command
+
+
+def faces_options(command: Command) -> Command:
+    """What every command takes that shows meshes to something; ``limit``, a FaceLimit, is what it is given."""
+
+    @functools.wraps(command)
+    def limited(*args: Any, max_faces: int | None, simplify: bool, **options: Any) -> Any:
+        from shapecnn.config import FaceLimit
+
+        if simplify and max_faces is None:
+            raise click.UsageError("--simplify: to how many faces? Say so with --max-faces.")
+        return command(*args, limit=FaceLimit(max_faces, simplify), **options)
+
+    return max_faces_option(simplify_option(limited))
 
 
 def command_line() -> str:

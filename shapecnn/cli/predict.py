@@ -11,6 +11,7 @@ from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import (
     device_option,
+    faces_options,
     json_option,
     seed_accepted,
     skip_errors_option,
@@ -20,7 +21,7 @@ from shapecnn.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import Orientation, Up
+    from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.inference import Device
     from shapecnn.prediction import Prediction
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 )
 @device_option
 @up_option
+@faces_options
 @trained_orientation_option
 @skip_errors_option
 @json_option
@@ -48,6 +50,7 @@ def command(
     evidence: int,
     device: Device,
     up: Up,
+    limit: FaceLimit,
     orientation: Orientation | None,
     skip_errors: bool,
     as_json: bool,
@@ -69,7 +72,7 @@ def command(
     model = open_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
-    predictions = predict(model, meshes, up=up, device=device, evidence=evidence)
+    predictions = predict(model, meshes, up=up, device=device, limit=limit, evidence=evidence)
     emit([_json(prediction) for prediction in predictions], as_json, _table(predictions))
     report_failures([(done.path, str(done.error)) for done in predictions if done.error is not None], skip_errors)
 

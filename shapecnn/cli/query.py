@@ -12,6 +12,7 @@ from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, say
 from shapecnn.cli.options import (
     device_option,
+    faces_options,
     json_option,
     seed_accepted,
     skip_errors_option,
@@ -21,7 +22,7 @@ from shapecnn.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import Orientation, Up
+    from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.inference import Device
     from shapecnn.query import Answer
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--model", "run", metavar="RUN", help="Where the run is that INDEX was made with, if it has moved.")
 @device_option
 @up_option
+@faces_options
 @trained_orientation_option
 @skip_errors_option
 @json_option
@@ -60,6 +62,7 @@ def command(
     run: str | None,
     device: Device,
     up: Up,
+    limit: FaceLimit,
     orientation: Orientation | None,
     skip_errors: bool,
     as_json: bool,
@@ -88,7 +91,7 @@ def command(
     note_drawing(model)
     if meshes and up != opened.origin.up:
         say(f"Note: {index} was made with --up {opened.origin.up}; the queries are read with --up {up}.")
-    answers = answer_queries(opened, model, meshes, k, up=up, device=device)
+    answers = answer_queries(opened, model, meshes, k, up=up, device=device, limit=limit)
     answers += answer_pictures(opened, model, images, k, device=device) if images else []
     if html is not None:
         from shapecnn.report.pages import query_page

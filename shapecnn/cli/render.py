@@ -12,12 +12,13 @@ from shapecnn.cli.options import (
     batch_options,
     collection_argument,
     device_accepted,
+    faces_options,
     orientation_option,
     seed_accepted,
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import Layout, Up
+    from shapecnn.config import FaceLimit, Layout, Up
 
 
 @click.command("render")
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option("--layout", type=click.Choice(["sheet", "files"]), default="sheet", show_default=True,
               help="One contact sheet for each mesh, or a file for each view.")  # fmt: skip
 @orientation_option
+@faces_options
 @batch_options
 @device_accepted
 @seed_accepted
@@ -50,9 +52,11 @@ def command(
     renderer: str,
     layout: Layout,
     orientation: str,
+    limit: FaceLimit,
     up: Up,
     workers: int | None,
     timeout: float,
+    memory: float,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -76,5 +80,8 @@ def command(
         renderer=renderer,
         orientation=orientation,
         up=up,
+        simplify=limit.target,
     )
-    run_prepare("Drawing", collection, out, settings, layout, workers, timeout, skip_errors, as_json)
+    run_prepare(
+        "Drawing", collection, out, settings, layout, limit.most, workers, timeout, memory, skip_errors, as_json
+    )

@@ -12,12 +12,13 @@ from shapecnn.cli.options import (
     batch_options,
     collection_argument,
     device_accepted,
+    faces_options,
     orientation_option,
     seed_accepted,
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import Up
+    from shapecnn.config import FaceLimit, Up
 
 
 @click.command("voxelize")
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     "--rotations", type=int, default=1, show_default=True, help="Grids for each mesh, turned about z by 360/N degrees."
 )
 @orientation_option
+@faces_options
 @batch_options
 @device_accepted
 @seed_accepted
@@ -44,9 +46,11 @@ def command(
     fill: str,
     rotations: int,
     orientation: str,
+    limit: FaceLimit,
     up: Up,
     workers: int | None,
     timeout: float,
+    memory: float,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -62,6 +66,14 @@ def command(
     from shapecnn.config import VoxelSettings
 
     settings = VoxelSettings.from_options(
-        resolution=resolution, padding=padding, fill=fill, rotations=rotations, orientation=orientation, up=up
+        resolution=resolution,
+        padding=padding,
+        fill=fill,
+        rotations=rotations,
+        orientation=orientation,
+        up=up,
+        simplify=limit.target,
     )
-    run_prepare("Filling", collection, out, settings, "files", workers, timeout, skip_errors, as_json)
+    run_prepare(
+        "Filling", collection, out, settings, "files", limit.most, workers, timeout, memory, skip_errors, as_json
+    )

@@ -39,6 +39,7 @@ def import_artefacts(
     command: str,
     workers: int | None = None,
     timeout: float = pool.TIMEOUT,
+    memory: float = pool.MEMORY,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
     """Turn what ``source`` holds in this ``layout`` into artefacts in ``out``; see
@@ -49,7 +50,9 @@ def import_artefacts(
     if out.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{out} lies in {source}, which is imported: choose a folder outside it.")
     items, maker = LAYOUTS[layout](source)
-    return make_artefacts(items, out, maker, command=command, workers=workers, timeout=timeout, progress=progress)
+    return make_artefacts(
+        items, out, maker, command=command, workers=workers, timeout=timeout, memory=memory, progress=progress
+    )
 
 
 def conflicts(entries: Sequence[Entry]) -> list[list[str]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shapecnn.collection import SPLITS, Shape, list_shapes
 from shapecnn.config import ImportedVoxelSettings
-from shapecnn.errors import ItemError, UsageError
+from shapecnn.errors import ItemError, UsageError, quoted, reason
 from shapecnn.mesh import MAX_BYTES
 from shapecnn.storage import sha256
 from shapecnn.voxels import binvox
@@ -121,13 +121,13 @@ def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], 
             size = sum(member.file_size for member in file.zip.infolist())
             if size > MAX_BYTES:
                 raise UsageError(f"{source} would unpack to {size / 1e9:.1f} GB: import it in parts.")
-            voxels, labels, classes = file["voxels"], file["labels"], file["classes"]
+            voxels, labels, classes = (_array(file, name) for name in ("voxels", "labels", "classes"))
     except UsageError:
         raise
     except KeyError as error:
         raise UsageError(f"{source} lacks an array: {error.args[0]} It needs voxels, labels and classes.") from None
     except Exception as error:  # a zip of anything finds many ways to fail; a lone .npy array is no context manager
-        raise UsageError(f"{source} cannot be read as npz: {error}.") from None
+        raise UsageError(f"{source} cannot be read as npz: {reason(error)}.") from None
     if voxels.dtype != np.uint8 or voxels.ndim != 2 or not voxels.size:
         raise _unlike(source, "voxels", voxels, "uint8 (N, ⌈R³/8⌉), N ≥ 1")
     R = round(math.cbrt(8 * voxels.shape[1]))
@@ -140,11 +140,24 @@ def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], 
     names = classes.tolist()
     bad = [name for name in names if not re.fullmatch(r"[^./\\\0][^/\\\0]*", name)]
     if bad or len(set(names)) < len(names):
-        raise UsageError(f"{source}: classes {bad or names} cannot name folders, each its own.")
+        raise UsageError(f"{source}: classes {quoted(str(bad or names))} cannot name folders, each its own.")
     if labels.min() < 0 or labels.max() >= len(names):
         raise UsageError(f"{source}: labels go from {labels.min()} to {labels.max()}, for {len(names)} classes.")
     return voxels, labels, names
 
 
+def _array(file: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
+    """One array, once its header is known to promise what is there: numpy would take the memory first."""
+    assert file.zip is not None  # it is open
+    with file.zip.open(f"{name}.npy") as stream:
+        major, _ = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(stream)
+        promised = math.prod(shape) * kind.itemsize
+        if not kind.hasobject and promised != file.zip.getinfo(f"{name}.npy").file_size - stream.tell():
+            raise ValueError(f"{name} does not have the {promised} bytes that its header promises")
+    return np.asarray(file[name])
+
+
 def _unlike(source: Path, name: str, array: NDArray[Any], expected: str) -> UsageError:
-    return UsageError(f"{source}: {name} is {array.dtype} {array.shape}, not {expected}.")
+    return UsageError(f"{source}: {name} is {str(array.dtype)[:40]} {array.shape}, not {expected}.")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from shapecnn.collection import SPLITS, Shape, list_files, printable
 from shapecnn.config import ImportedViewSettings
-from shapecnn.errors import CollectionError, ItemError, UsageError
+from shapecnn.errors import CollectionError, ItemError, UsageError, reason
 from shapecnn.pictures import to_grey
 from shapecnn.prepare import png
 from shapecnn.storage import sha256
@@ -166,7 +166,7 @@ def _opened(data: bytes, name: str) -> Iterator[Image]:
     except ItemError:
         raise
     except Exception as error:  # a decoder fed with anything raises anything
-        raise ItemError("format", f"{name} cannot be read as PNG: {error}") from None
+        raise ItemError("format", f"{name} cannot be read as PNG: {reason(error)}") from None
 
 
 def _read(file: Shape) -> bytes:

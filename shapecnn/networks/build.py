@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor
 
 from shapecnn.errors import UsageError
 from shapecnn.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings
-from shapecnn.networks.backbones import build_backbone, fork, join
+from shapecnn.networks.backbones import build_backbone, fork
 from shapecnn.networks.mvcnn import mvcnn
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.volumetric import shapenets, voxresnet
@@ -28,17 +31,26 @@ def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: i
         return voxresnet(classes, width=settings.width, dropout=settings.dropout)
 
 
+def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side: int) -> None:
+    """Raise RuntimeError unless ``state`` holds the tensors of this network but for its classifier, whose sizes are
+    known before memory is taken for any."""
+    with torch.device("meta"):
+        own = build_network(settings, side, classes=0).state_dict()
+    for name, tensor in own.items():
+        if name not in state or state[name].shape != tensor.shape:
+            raise RuntimeError(f"{name} is missing or of another size")
+
+
 def takes(settings: NetworkSettings, kind: str) -> bool:
     """Whether the network takes artefacts of this kind: views or voxels."""
     return (kind == "views") == isinstance(settings, MvcnnSettings)
 
 
 def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
-    backbones = [build_backbone(name, settings.weights) for name in settings.backbones]
-    sizes = [backbone.size if settings.resize == "native" else settings.resize for backbone in backbones]
+    backbone = build_backbone(settings.backbone, settings.weights)
+    resize = backbone.size if settings.resize == "native" else settings.resize
     if settings.maps is not None:
-        backbones = [fork(each, settings.maps, scaled or size) for each, scaled in zip(backbones, sizes, strict=True)]
-    (backbone, resize) = (backbones[0], sizes[0]) if len(backbones) == 1 else (join(backbones, sizes), None)
+        backbone = fork(backbone, settings.maps, resize or size)
     network = mvcnn(
         backbone,
         classes=classes,
@@ -48,8 +60,10 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
         dropout=settings.dropout,
     ).eval()
     try:
-        with torch.inference_mode():
-            network(torch.zeros((1, 1, size, size), dtype=torch.uint8))
+        pictures = torch.zeros((1, 1, size, size), dtype=torch.uint8)
+        if not pictures.is_meta:  # sizes alone, nothing to compute with
+            with torch.inference_mode():
+                network(pictures)
     except (RuntimeError, AssertionError, ValueError) as error:  # some take one size, some pool small maps away
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(

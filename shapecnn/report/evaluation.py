@@ -16,7 +16,8 @@ from shapecnn.report.html import fill
 from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.results import Evaluation, Hit, Prediction
-from shapecnn.storage import exclusive, json_bytes, publish, table_bytes
+from shapecnn.storage import exclusive, json_bytes, publish
+from shapecnn.tables import table_bytes
 
 MISTAKES = 48  # shown at most, the surest first
 EXAMPLES = 12  # queries shown at most

@@ -11,7 +11,7 @@ import numpy as np
 from shapecnn.collection import Shape, content_hash
 from shapecnn.config import ViewSettings
 from shapecnn.errors import ShapecnnError
-from shapecnn.index import Index, Item
+from shapecnn.index import Index
 from shapecnn.prepare import load_shape
 from shapecnn.query import Answer
 from shapecnn.report.html import embedded, fill
@@ -67,7 +67,7 @@ def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
             item = hit.item
             if (item.id, hit.view) not in drawn:
                 settings = plain.model_copy(update={"up": up} if hit.view is None else {"up": up, "views": views})
-                drawn[item.id, hit.view] = _draw(_shape_of(item), settings, item.sha256, hit.view)
+                drawn[item.id, hit.view] = _draw(item.shape, settings, item.sha256, hit.view)
             cards.append(_Card(drawn[item.id, hit.view], item.id, item.path, f"{hit.score:.3f}", item.label, hit.view))
         sections.append(_Section(query, cards, shown is not None))
     return fill("query.html", sections=sections, index=name, model=index.origin.description, count=len(index.items))
@@ -86,12 +86,3 @@ def _draw(shape: Shape, settings: ViewSettings, sha: str | None = None, view: in
     if view is not None:
         return embedded(pictures[view])
     return embedded(np.concatenate(list(pictures[:: len(pictures) // SHOWN_VIEWS]), axis=1))
-
-
-def _shape_of(item: Item) -> Shape:
-    """The shape behind a result: its path is a file, or a file inside a zip."""
-    path = Path(item.path)
-    for parent in path.parents:
-        if parent.is_file():
-            return Shape(item.id, None, None, parent, path.relative_to(parent).as_posix())
-    return Shape(item.id, None, None, path)

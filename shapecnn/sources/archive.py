@@ -6,11 +6,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from shapecnn.errors import ArchiveError
+from shapecnn.errors import ArchiveError, quoted, reason
 from shapecnn.storage import check_members
-
-MAX_RATIO = 200  # unpacked bytes for each byte of the zip; meshes as text have about 5
-MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the bytes there are in all (None: not known)."""
@@ -22,25 +19,18 @@ _REMEDY = "Remove it and run again with a sound copy."
 def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> None:
     """Unpack the zip ``archive`` into the new folder ``folder``, leaving out what macOS adds.
 
-    Raises ArchiveError if it is no zip, is damaged, holds a link, a path that leads out of ``folder`` or a
-    path twice, or would take more than ``MAX_RATIO`` times its size or ``MAX_UNPACKED``. What was unpacked by
-    then is left for the caller to remove.
+    Raises ArchiveError if it is no zip, is damaged, holds a path twice, or what :func:`check_members` refuses. What was
+    unpacked by then is left for the caller to remove.
     """
     folder.mkdir(parents=True)
     with archive.open("rb") as file:
         try:
             opened = zipfile.ZipFile(file)
         except Exception as error:  # not only BadZipFile: a directory of random bytes finds many ways to fail
-            raise ArchiveError(f"{archive} is no zip, or a part of one ({error}). {_REMEDY}") from None
+            raise ArchiveError(f"{archive} is no zip, or a part of one ({reason(error)}). {_REMEDY}") from None
         with opened:
             members = [member for member in check_members(opened) if not _is_junk(_path(member))]
             total = sum(member.file_size for member in members)
-            limit = min(MAX_RATIO * archive.stat().st_size, MAX_UNPACKED)
-            if total > limit:
-                raise ArchiveError(
-                    f"{archive} would unpack to {total / 1e6:,.1f} MB, which is no size for a collection"
-                    f" (here the limit is {limit / 1e6:,.1f} MB). Do not trust this file."
-                )
             done = 0
             for member in members:
                 target = folder / _path(member)
@@ -48,7 +38,7 @@ def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> Non
                     target.parent.mkdir(parents=True, exist_ok=True)
                     out = target.open("xb")
                 except (FileExistsError, NotADirectoryError):
-                    raise ArchiveError(f"{archive} holds {member.filename!r} twice. Pack it anew.") from None
+                    raise ArchiveError(f"{archive} holds {quoted(member.filename)} twice. Pack it anew.") from None
                 with out:
                     for chunk in _content(opened, member):
                         out.write(chunk)
@@ -69,7 +59,8 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[byte
         if left != 0:
             raise zipfile.BadZipFile("it does not have the size that its header announces")
     except Exception as error:  # zlib.error, EOFError, RuntimeError: whatever random bytes make of the decoders
-        raise ArchiveError(f"{archive.filename} is damaged at {member.filename!r} ({error}). {_REMEDY}") from None
+        place = f"{archive.filename} is damaged at {quoted(member.filename)}"
+        raise ArchiveError(f"{place} ({reason(error)}). {_REMEDY}") from None
 
 
 def _path(member: zipfile.ZipInfo) -> PurePosixPath:

@@ -24,9 +24,11 @@ from torch import Tensor, nn
 from shapecnn import conversion
 from shapecnn.artefacts import Entry
 from shapecnn.datasets import Artefacts
-from shapecnn.errors import UsageError
+from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.inputs import Input, Looks
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.sealed import open_sealed, publish_beside
+from shapecnn.storage import sha256_of
 from shapecnn.training.augmentation import Change, apply_change
 
 if TYPE_CHECKING:
@@ -86,18 +88,29 @@ def open_activations(
     flip: bool,
     progress: Callable[[int, int], None],
 ) -> Activations:
-    """Those in ``path``, computed now unless they are there.
+    """Those in ``path``, computed now unless they are there as they were written.
 
     encode: the frozen parts; None where there are none.  Raises UsageError if the disk is too full for them.
     """
-    if not path.exists():
+    if not _kept(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
         partial.unlink(missing_ok=True)  # of an interrupted sitting: its room is needed
         _write(partial, _computed(artefacts, entries, seen, encode, flip), len(entries), progress)
+        digest = sha256_of(partial)
         partial.replace(path)
+        publish_beside(path.parent, {}, f"Remove {path.parent.parent} and train the run again.", {path.name: digest})
     values = np.load(path, mmap_mode="r")
     return Activations(values, bfloat16=values.dtype == np.uint16)
+
+
+def _kept(path: Path) -> bool:
+    """Whether the file is there and its hash, which takes a reading of all of it, is right."""
+    try:
+        open_sealed(path.parent, "").check(path.name)
+    except StoredDataError:
+        return False
+    return True
 
 
 def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encode:

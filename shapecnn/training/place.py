@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from shapecnn.checkpoint import CONFIG, MODEL, RESUME
+from shapecnn.checkpoint import CONFIG, MODEL, RESUME, describe_run
 from shapecnn.config import differences, settings_hash
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.experiment import Experiment
 from shapecnn.inputs import Input
-from shapecnn.storage import read_json
+from shapecnn.sealed import open_sealed
 from shapecnn.training.splits import Division
 
 ORIGIN = "origin.json"
@@ -41,7 +41,11 @@ def require_place(out: Path, experiment: Experiment, origin: dict[str, Any], res
         what = "a finished run" if finished else "an unfinished training"
         go_on = "" if finished else f"To go on: {command} --resume; "
         raise UsageError(f"{out} holds {what}. {go_on}{anew if go_on else anew.capitalize()}")
-    stored = read_json(out / MODEL)["data"] if finished else read_json(out / RESUME / ORIGIN)
+    if finished:
+        stored = describe_run(out)[1].get("data")
+    else:
+        stored = open_sealed(out / RESUME, f"Remove {out} and train the run again.").json(ORIGIN)
+    stored = stored if isinstance(stored, dict) else {}
     anew = anew.replace(" --resume", "")
     if stored.get("config_hash") != origin["config_hash"]:
         raise MismatchError(f"{out} holds the training of another config ({_changes(out, experiment)}); {anew}")
@@ -56,7 +60,7 @@ def _changes(out: Path, experiment: Experiment) -> str:
     """Which keys differ from those of the config in ``out``, a few of them."""
     try:
         there = dict(_leaves(yaml.safe_load((out / CONFIG).read_text("utf-8"))))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return "its own cannot be read"
     told = [*differences(dict(_leaves(experiment.model_dump(mode="json"))), there).values()]
     return ", ".join(told[:3]) + (f", and {len(told) - 3} more" if len(told) > 3 else "")

@@ -1,4 +1,7 @@
-"""How far a training has come, on disk after every epoch. Opened by ``train --resume`` alone."""
+"""How far a training has come, on disk after every epoch. Opened by ``train --resume`` alone.
+
+The file is torch's own, and is read only once its hash is right, with an unpickler that knows tensors and plain values.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapecnn.errors import StoredDataError
-from shapecnn.storage import write_atomic
+from shapecnn.checksums import SUMS
+from shapecnn.sealed import open_sealed, publish_beside
+from shapecnn.storage import published
 
 STATE = "state.pt"
 
@@ -41,17 +45,23 @@ def save_state(folder: Path, state: State) -> None:
     """Replace what ``folder`` holds."""
     buffer = io.BytesIO()
     torch.save({name: getattr(state, name) for name in State.__slots__}, buffer)
-    write_atomic(folder / STATE, buffer.getvalue())
+    publish_beside(folder, {STATE: buffer.getvalue()}, _remedy(folder))
 
 
 def load_state(folder: Path) -> State | None:
     """What was saved; None if nothing was.  Raises StoredDataError if it is damaged."""
-    path = folder / STATE
-    if not path.exists():
+    if not published(folder, SUMS).exists():
         return None
-    try:
-        return State(**torch.load(path, weights_only=True, map_location="cpu"))
-    except Exception as error:  # damaged archives fail in many ways
-        raise StoredDataError(
-            f"{path} is damaged ({type(error).__name__}). Remove {folder.parent} and train the run again."
-        ) from None
+    sealed = open_sealed(folder, _remedy(folder))
+    if STATE not in sealed.sums:
+        return None
+    content = sealed.read(STATE)
+    with sealed.expecting(STATE):
+        try:
+            return State(**torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
+        except Exception as error:  # what is no such archive fails in many ways
+            raise ValueError(type(error).__name__) from None
+
+
+def _remedy(folder: Path) -> str:
+    return f"Remove {folder.parent} and train the run again."

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapecnn.calibration import Calibration
-from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, run_bytes
+from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, describe_run, run_bytes
 from shapecnn.classifiers import Classifier
 from shapecnn.datasets import Artefacts, open_artefacts
 from shapecnn.errors import TrainingError
@@ -34,7 +34,8 @@ from shapecnn.inputs import Input
 from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.storage import exclusive, json_bytes, publish, read_json, recover, require_room_for, sha256, write_atomic
+from shapecnn.sealed import publish_beside
+from shapecnn.storage import exclusive, json_bytes, publish, recover, require_room_for, sha256, write_atomic
 from shapecnn.subset import Subset
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations
@@ -107,6 +108,7 @@ def train(
     with exclusive(out) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
             recover(out)
+            recover(out / RESUME)
         accelerator.wait_for_everyone()
         require_place(out, experiment, origin, resume, command)
         if (out / MODEL).exists():
@@ -123,7 +125,8 @@ def train(
         if accelerator.is_main_process:
             write_atomic(out / CONFIG, config_bytes(experiment))
             write_atomic(out / SPLIT, json_bytes(_ids(division)))
-            write_atomic(out / RESUME / ORIGIN, json_bytes(origin))
+            publish_beside(out / RESUME, {ORIGIN: json_bytes(origin)}, f"Remove {out} and train the run again.")
+        accelerator.wait_for_everyone()
         state = load_state(out / RESUME)
         if resume and state is None:
             say(f"There is no finished epoch in {out} to go on from: the training starts anew.")
@@ -157,6 +160,7 @@ class _Session:
         self.labels = torch.tensor([codes[str(entry.label)] for entry in self.entries])
         self.train_rows = np.arange(len(division.train))
         self.val_rows = np.arange(len(division.train), len(self.entries))
+        self.opened: dict[Path, Activations] = {}
 
     def run(self, state: State, origin: dict[str, Any]) -> Trained:
         """All stages from where ``state`` stands, then the run."""
@@ -191,7 +195,7 @@ class _Session:
             calibration,
             before + time.monotonic() - clock,
         )
-        self._publish(done, origin, gallery)
+        self._publish(done, origin, gallery, state)
         return done
 
     def _descend(
@@ -345,7 +349,9 @@ class _Session:
         identity = [f"{start} {flip} {accelerator.mixed_precision} {self.seen.to_json()['hash']}".encode(), *contents]
         path = self.out / RESUME / f"activations-{sha256(b''.join(identity))[:16]}.npy"
         with accelerator.main_process_first(), self.bar("activations" if start else "reading", "shapes") as progress:
-            return open_activations(path, self.artefacts, self.entries, seen, encode, flip, progress)
+            if path not in self.opened:  # else their hash was right in this sitting
+                self.opened[path] = open_activations(path, self.artefacts, self.entries, seen, encode, flip, progress)
+            return self.opened[path]
 
     def _record(self, stage: str, figures: Figures | None, **more: Any) -> dict[str, Any]:
         """One line of metrics.jsonl."""
@@ -359,10 +365,9 @@ class _Session:
 
     def _write(self, state: State) -> None:
         if self.accelerator.is_main_process:
-            lines = [json.dumps(record, allow_nan=False) + "\n" for record in state.records]
-            write_atomic(self.out / METRICS, "".join(lines).encode())
+            write_atomic(self.out / METRICS, _lines(state))
 
-    def _publish(self, done: Trained, origin: dict[str, Any], gallery: Gallery | None) -> None:
+    def _publish(self, done: Trained, origin: dict[str, Any], gallery: Gallery | None, state: State) -> None:
         if self.accelerator.is_main_process:
             summary = {**asdict(done), "run": None}
             del summary["calibration"]  # kept by itself
@@ -376,7 +381,7 @@ class _Session:
                 gallery,
                 done.calibration,
             )
-            publish(self.out, files)
+            publish(self.out, {**files, METRICS: _lines(state)})
             shutil.rmtree(self.out / RESUME)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
@@ -384,11 +389,20 @@ class _Session:
 
 def _told_by(out: Path) -> Trained:
     """What a finished run says of its training."""
-    described = read_json(out / MODEL)
-    summary, calibrated = described["data"]["training"], described.get("calibration")
-    figures = Figures(**summary["validation"]) if summary["validation"] else None
-    calibration = Calibration(**calibrated) if calibrated else None
-    return Trained(out, summary["epochs"], summary["best_epoch"], figures, calibration, summary["seconds"])
+    sealed, described = describe_run(out)
+    with sealed.expecting(MODEL):
+        try:
+            summary, calibrated = described["data"]["training"], described["calibration"]
+            figures = Figures(**summary["validation"]) if summary["validation"] else None
+            calibration = Calibration(**calibrated) if calibrated else None
+            return Trained(out, summary["epochs"], summary["best_epoch"], figures, calibration, summary["seconds"])
+        except (KeyError, TypeError):
+            raise ValueError("it does not say how it was trained") from None
+
+
+def _lines(state: State) -> bytes:
+    """The content of metrics.jsonl."""
+    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in state.records).encode()
 
 
 def _ids(division: Division) -> dict[str, list[str]]:

@@ -1,9 +1,9 @@
 """The same pictures by OpenGL, through pyrender and EGL, on a GPU or in software. The only place that imports pyrender.
 
-pyrender 0.1.45 is from 2021: it needs the EGL platform chosen before its import, asks NumPy for names that NumPy 2
-dropped, does not shade back faces, and blends neighbours by multisampling. So the platform is set, the names are lent,
-the grey of each face is baked into its vertices and drawn unlit, and multisampling is switched off in favour of our own
-samples.
+pyrender 0.1.45 is from 2021: it needs the EGL platform chosen before its import, does not shade back faces, and blends
+neighbours by multisampling. So the platform is set, the grey of each face is baked into its vertices and drawn unlit,
+and multisampling is switched off in favour of our own samples. It asks NumPy 2 for a name that is gone, np.infty, but
+only for the bounds of its meshes, which nothing here needs.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ NEAR, FAR = 0.5, 6.0
 
 def _pyrender() -> Any:
     os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-    if not hasattr(np, "infty"):
-        setattr(np, "infty", np.inf)  # noqa: B010
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -53,7 +53,7 @@ def test_the_whole_contract(pictures: Path, tmp_path: Path, command: Command) ->
     assert failure["error"].startswith("desk_1_007.png cannot be read as PNG: ")
     assert "1 of the shapes could not be used." in done.stderr
     assert sorted(contents(out)) == [
-        "chair/test/chair_2.png", "chair/train/chair_1.png", "manifest.parquet", "settings.json",
+        "SHA256SUMS", "chair/test/chair_2.png", "chair/train/chair_1.png", "manifest.parquet", "settings.json",
     ]  # fmt: skip
     with Image.open(out / "chair/test/chair_2.png") as sheet:
         assert (sheet.mode, sheet.size) == ("L", (4 * 8, 3 * 8))

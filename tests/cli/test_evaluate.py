@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from shapecnn.checksums import SUMS
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.experiment import VoxresnetSettings
 from tests.cli.conftest import Command
@@ -91,7 +92,7 @@ def test_out_holds_the_figures_and_the_page(run: Path, grids: Path, tmp_path: Pa
     assert (done.status, done.stderr) == (0, f"Wrote {out / 'report.html'}\n")
     files = contents(out)
     figures = ["confusion.svg", "evaluation.json", "pr.svg", "predictions.parquet", "reliability.svg"]
-    assert list(files) == [*figures, "report.html"]
+    assert list(files) == [SUMS, *figures, "report.html"]
     answer = done.json("eval")
     assert json.loads(files["evaluation.json"]) == answer
     table = pyarrow.parquet.read_table(out / "predictions.parquet").to_pylist()
@@ -106,7 +107,7 @@ def test_out_holds_the_figures_and_the_page(run: Path, grids: Path, tmp_path: Pa
 
 def test_retrieval_alone_has_no_predictions(run: Path, grids: Path, tmp_path: Path, command: Command) -> None:
     command("eval", run, "--data", grids, "--task", "retrieval", "--out", tmp_path / "out")
-    assert list(contents(tmp_path / "out")) == ["evaluation.json", "pr.svg", "report.html"]
+    assert list(contents(tmp_path / "out")) == [SUMS, "evaluation.json", "pr.svg", "report.html"]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import click
 import pytest
 
 from shapecnn import pool
-from shapecnn.cli import options, render, voxelize
+from shapecnn.cli import explain, index, options, predict, query, render, voxelize
 from shapecnn.config import Up
+from shapecnn.storage import read_json
 from tests.cli.conftest import Command
-from tests.meshes import write_box
+from tests.meshes import write_ball, write_box
 
-BATCH = ["up", "workers", "timeout", "skip_errors", "as_json"]
+BATCH = ["up", "workers", "timeout", "memory", "skip_errors", "as_json"]
 
 
 def by_name(command: click.Command) -> dict[str, click.Parameter]:
@@ -32,6 +33,7 @@ def test_commands_on_collections_take_the_same_options(module: object) -> None:
         "up": ["--up"],
         "workers": ["--workers"],
         "timeout": ["--timeout"],
+        "memory": ["--memory"],
         "skip_errors": ["--skip-errors"],
         "as_json": ["--json"],
     }
@@ -40,8 +42,45 @@ def test_commands_on_collections_take_the_same_options(module: object) -> None:
 def test_defaults_are_those_of_the_stages() -> None:
     parameters = by_name(render.command)
     assert parameters["timeout"].default == pool.TIMEOUT
+    assert parameters["memory"].default == pool.MEMORY
     assert parameters["up"].default == "z"
     assert tuple(parameters["up"].type.choices) == get_args(Up)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("module", [render, voxelize, index, predict, query, explain])
+def test_a_limit_of_faces_is_asked_for_in_the_same_way_wherever_meshes_are_seen(module: object) -> None:
+    parameters = by_name(module.command)  # type: ignore[attr-defined]
+    assert [parameters[name].opts for name in ("max_faces", "simplify")] == [["--max-faces"], ["--simplify"]]
+    assert not any(parameters[name].required for name in ("max_faces", "simplify"))
+
+
+def test_to_simplify_a_number_of_faces_is_needed(tmp_path: Path, command: Command) -> None:
+    done = command("render", tmp_path, tmp_path / "out", "--simplify")
+    assert done.status == 2
+    assert "--simplify: to how many faces? Say so with --max-faces." in done.stderr
+    assert command("render", tmp_path, tmp_path / "out", "--simplify", "--max-faces", "3").status == 2
+
+
+@pytest.mark.parametrize("name", ["render", "voxelize"])
+def test_a_mesh_over_the_limit_is_refused_or_simplified_as_asked(name: str, tmp_path: Path, command: Command) -> None:
+    write_box(tmp_path / "meshes" / "box.off")
+    write_ball(tmp_path / "meshes" / "ball.off", 3)
+    small = [tmp_path / "meshes", tmp_path / "out", "--workers", "1", "--json"]
+    refused = command(name, *small, "--max-faces", "100")
+    assert refused.status == 1
+    (failure,) = refused.json(name)["failures"]
+    assert failure["error"] == "it has 1280 faces, more than the 100 of --max-faces: raise that, or add --simplify"
+    assert "simplify" not in read_json(tmp_path / "out" / "settings.json")
+
+    mixed = command(name, *small, "--max-faces", "100", "--simplify")
+    assert mixed.status == 2
+    assert "simplify is None there and 100 here" in mixed.stderr
+    small[1] = tmp_path / "simplified"
+    done = command(name, *small, "--max-faces", "100", "--simplify").json(name)
+    assert (done["written"], done["failed"]) == (2, 0)
+    assert read_json(tmp_path / "simplified" / "settings.json")["simplify"] == 100
+    artefact = "box.png" if name == "render" else "box.binvox"  # of fewer faces, so that nothing is done to it
+    assert (tmp_path / "simplified" / artefact).read_bytes() == (tmp_path / "out" / artefact).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["render", "voxelize"])

@@ -25,6 +25,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from shapecnn.checksums import SUMS
 from shapecnn.config import ViewSettings
 from shapecnn.mesh import load_mesh
 from shapecnn.prepare import Recipe, prepare
@@ -84,7 +85,7 @@ def test_a_folder(meshes: Path, tmp_path: Path, command: Command) -> None:
     assert done.stdout.endswith(f" s: {out}\n")
     assert done.stderr == ""
     assert labels(out) == LABELS
-    assert list(contents(out)) == [*SHEETS, "manifest.parquet", "settings.json"]
+    assert list(contents(out)) == [SUMS, *SHEETS, "manifest.parquet", "settings.json"]
 
 
 def test_a_zip_gives_the_same_artefacts_as_the_folder(meshes: Path, tmp_path: Path, command: Command) -> None:

@@ -13,6 +13,7 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
+from shapecnn.checksums import SUMS
 from shapecnn.config import VoxelSettings
 from shapecnn.mesh import load_mesh
 from shapecnn.voxels import binvox, voxelize
@@ -39,7 +40,7 @@ def test_a_grid_for_each_mesh_and_the_answer(meshes: Path, tmp_path: Path, comma
     answer = done.json("voxelize")
     assert (answer["written"], answer["skipped"], answer["failed"], answer["failures"]) == (3, 0, 0, [])
     assert sorted(contents(out)) == [
-        "ball/c.binvox", "box/a.binvox", "box/b.binvox", "manifest.parquet", "settings.json",
+        SUMS, "ball/c.binvox", "box/a.binvox", "box/b.binvox", "manifest.parquet", "settings.json",
     ]  # fmt: skip
     for name, mesh in {"ball/c": "ball/c.obj", "box/a": "box/a.off", "box/b": "box/b.stl"}.items():
         expected = voxelize(load_mesh(meshes / mesh), VoxelSettings())[0]

@@ -14,6 +14,7 @@ from shapecnn.datasets import Artefacts
 from shapecnn.models import ImagenetSettings
 from shapecnn.results import Evaluation, Items
 from shapecnn.retrieval.protocols import mvcnn
+from shapecnn.sealed import Sealed
 
 CLASSES = ["bed", "chair", "desk", "sofa"]
 
@@ -46,7 +47,7 @@ def measured(name: str, *, lean: float = 1.0, seed: int = 0, classes: bool = Tru
         seed=seed,
         engine={"engine": "openvino", "precision": "float32", "device": "cpu"},
     )
-    nothing = Artefacts(Path("views"), {}, (), {})
+    nothing = Artefacts(Path("views"), {}, (), {}, Sealed(Path("views"), {}, ""))
     contender = Contender(name, ImagenetSettings(), "penultimate", nothing, left_out)
     return Measured(contender, evaluation, _figures(evaluation, seed), 3_400_000, 0.0123, 0.00045)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from shapecnn.checksums import SUMS
 from shapecnn.compare import Pair
 from shapecnn.report import published
 from shapecnn.report.comparison import (
@@ -187,7 +188,8 @@ def test_the_files_agree(tmp_path: Path) -> None:
     made = comparison(STRONG, WEAK)
     write_comparison(tmp_path / "out", made)
     files = contents(tmp_path / "out")
-    assert sorted(files) == ["comparison.csv", "comparison.json", "comparison.md", "pr.png", "pr.svg", "report.html"]
+    made_of = ["comparison.csv", "comparison.json", "comparison.md", "pr.png", "pr.svg", "report.html"]
+    assert sorted(files) == [SUMS, *made_of]
     assert json.loads(files["comparison.json"]) == made.to_json()
     assert files["pr.svg"] == curves(made)
     write_comparison(tmp_path / "out", made)

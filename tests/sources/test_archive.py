@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shapecnn import storage
 from shapecnn.errors import ArchiveError
 from shapecnn.sources import archive as module
 from shapecnn.sources.archive import unpack
@@ -132,9 +133,9 @@ def test_two_hundred_to_one_is_the_limit(tmp_path: Path) -> None:
 
 def test_the_sum_over_all_files_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pack(tmp_path / "a.zip", {"a": NOISE, "b": NOISE}, zipfile.ZIP_STORED)
-    monkeypatch.setattr(module, "MAX_UNPACKED", 2 * len(NOISE))
+    monkeypatch.setattr(storage, "MAX_UNPACKED", 2 * len(NOISE))
     unpack(path, tmp_path / "fits")
-    monkeypatch.setattr(module, "MAX_UNPACKED", 2 * len(NOISE) - 1)
+    monkeypatch.setattr(storage, "MAX_UNPACKED", 2 * len(NOISE) - 1)
     with pytest.raises(ArchiveError, match="limit"):
         unpack(path, tmp_path / "out")
     assert tree(tmp_path / "out") == {}

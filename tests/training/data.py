@@ -15,7 +15,8 @@ from shapecnn.artefacts import MANIFEST, SETTINGS, Entry
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.experiment import Experiment, MvcnnSettings, VoxresnetSettings
 from shapecnn.prepare import Recipe, png
-from shapecnn.storage import json_bytes, publish, sha256, table_bytes, write_atomic
+from shapecnn.storage import json_bytes, publish, sha256, write_atomic
+from shapecnn.tables import table_bytes
 from shapecnn.training.trainer import Trained, train
 from shapecnn.views import contact_sheet
 from shapecnn.voxels import binvox
@@ -51,17 +52,18 @@ def pictures(label: str, k: int) -> NDArray[np.uint8]:
 def write_artefacts(out: Path, settings: ViewSettings | VoxelSettings, shapes: Mapping[str, NDArray[Any]]) -> Path:
     """The artefacts of ``shapes``: what is seen of each, by id ``label/split/name.off``, ``label/name.off`` or
     ``name.off``."""
-    entries = []
+    entries, made = [], {}
     for shape, looks in shapes.items():
         label, split = ([*shape.split("/")[:-1], None, None])[:2]
         stem = out / shape.removesuffix(".off")
-        if isinstance(settings, ViewSettings):
-            write_atomic(stem.with_suffix(".png"), png(contact_sheet(looks)))
-        else:
-            write_atomic(stem.with_suffix(".binvox"), binvox.write(looks[0]))
+        views = isinstance(settings, ViewSettings)
+        path = stem.with_suffix(".png" if views else ".binvox")
+        content = png(contact_sheet(looks)) if views else binvox.write(looks[0])
+        write_atomic(path, content)
+        made[str(path.relative_to(out))] = sha256(content)
         entries.append(Entry(shape, label, split, sha256(shape.encode()), "ok", None))
     table = table_bytes(Entry, sorted(entries, key=lambda entry: entry.id))
-    publish(out, {MANIFEST: table, SETTINGS: json_bytes(Recipe(settings).to_json())})
+    publish(out, {MANIFEST: table, SETTINGS: json_bytes(Recipe(settings).to_json())}, made)
     return out
 
 

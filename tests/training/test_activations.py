@@ -150,7 +150,21 @@ def test_an_interrupted_computation_begins_anew(opened: Callable[..., Activation
     assert not (tmp_path / "resume/a.npy").exists()
     activations = opened(as_floats)
     assert all((activations.values[0, row] > 0).any() for row in range(21))
-    assert [path.name for path in (tmp_path / "resume").iterdir()] == ["a.npy"]
+    assert sorted(path.name for path in (tmp_path / "resume").iterdir()) == ["SHA256SUMS", "a.npy"]
+
+
+def test_a_flipped_bit_is_never_trained_on(
+    opened: Callable[..., Activations], artefacts: Artefacts, seen: Input, tmp_path: Path
+) -> None:
+    opened()
+    path = tmp_path / "resume" / "a.npy"
+    whole = path.read_bytes()
+    for place in (0, 100, len(whole) // 2, len(whole) - 1):
+        altered = bytearray(whole)
+        altered[place] ^= 1
+        path.write_bytes(altered)
+        np.testing.assert_array_equal(opened().batch(np.array([7]))[0], seen.read(artefacts, artefacts.entries[7]))
+        assert path.read_bytes() == whole
 
 
 def test_a_disk_too_small_is_told_before_it_is_full(

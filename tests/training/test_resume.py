@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from shapecnn.checksums import SUMS
 from shapecnn.errors import StoredDataError
 from shapecnn.training.resume import STATE, State, load_state, save_state
+from tests.sealing import reseal
 
 
 def state() -> State:
@@ -50,7 +52,7 @@ def test_the_latest_replaces_what_was_there(tmp_path: Path) -> None:
     save_state(tmp_path, state())
     save_state(tmp_path, State(stage=3))
     assert load_state(tmp_path) == State(stage=3)
-    assert [path.name for path in tmp_path.iterdir()] == [STATE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([STATE, SUMS])
 
 
 @pytest.mark.parametrize("damage", [b"", b"nothing", b"PK\x03\x04"])
@@ -75,13 +77,24 @@ class Harmful:
 def test_nothing_in_it_is_run(tmp_path: Path) -> None:
     torch.save({"stage": Harmful()}, tmp_path / STATE)
     with pytest.raises(StoredDataError):
-        load_state(tmp_path)
+        load_state(reseal(tmp_path))
     (tmp_path / STATE).write_bytes(pickle.dumps(Harmful()))
     with pytest.raises(StoredDataError):
-        load_state(tmp_path)
+        load_state(reseal(tmp_path))
 
 
 def test_a_state_of_other_fields_is_refused(tmp_path: Path) -> None:
     torch.save({"stage": 1, "phase": 2}, tmp_path / STATE)
-    with pytest.raises(StoredDataError, match="is damaged"):
-        load_state(tmp_path)
+    with pytest.raises(StoredDataError, match="does not hold what it should"):
+        load_state(reseal(tmp_path))
+
+
+def test_a_flipped_bit_is_never_trained_on(tmp_path: Path) -> None:
+    save_state(tmp_path, state())
+    whole = (tmp_path / STATE).read_bytes()
+    for place in range(0, len(whole), len(whole) // 50):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << place % 8
+        (tmp_path / STATE).write_bytes(altered)
+        with pytest.raises(StoredDataError, match="is not what was written there"):
+            load_state(tmp_path)

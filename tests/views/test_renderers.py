@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import functools
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from numpy.typing import NDArray
 
 from shapecnn.collection import list_shapes
@@ -102,6 +104,43 @@ def test_every_renderer_averages_its_samples(renderer: str) -> None:
     assert (
         np.unique(theirs).size > np.unique(draw_views(mesh, ViewSettings(size=64, samples=1, renderer=renderer))).size
     )
+
+
+# --- what we work around in pyrender, which is not maintained: docs/dependencies.md -----------------------------------
+
+
+@pytest.mark.skipif(ctypes.util.find_library("EGL") is None, reason="no EGL here: apt-get install libegl1")
+def test_pyrender_loads_wherever_egl_does() -> None:
+    """Without a display, and unasked; where it does not, the tests below are only skipped."""
+    code = """
+        from shapecnn.views.pyrender_renderer import _pyrender
+        _pyrender()
+        from OpenGL import platform
+        print(type(platform.PLATFORM).__name__)
+    """
+    chosen = ("DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM")
+    environment = {name: value for name, value in os.environ.items() if name not in chosen}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout == "EGLPlatform\n", done.stderr
+
+
+@needs_pyrender
+def test_pyrender_draws_both_sides_of_a_face() -> None:
+    mesh = normalize(letter_f())
+    turned = Mesh(mesh.vertices, np.ascontiguousarray(mesh.faces[:, ::-1]))
+    front, back = (draw_views(m, ViewSettings(size=64, renderer="pyrender")).astype(int) for m in (mesh, turned))
+    assert (np.abs(front - back) > 1).mean() < 0.001  # which of two faces has a pixel on their edge
+    assert front.min() > 20  # black is what it makes of back faces
+
+
+@needs_pyrender
+def test_pyrender_blends_no_pixels() -> None:
+    """Each pixel of one sample is the background or the grey of one of few faces."""
+    box = trimesh.creation.box((1.0, 2.0, 3.0))
+    box = normalize(Mesh(np.array(box.vertices), box.faces.astype(np.int32)))
+    for view in draw_views(box, ViewSettings(size=128, samples=1, renderer="pyrender")):
+        assert np.unique(view).size <= 1 + 6  # at most three sides of a box are seen, of two faces each
 
 
 # Each name fails to import as it does where its system libraries are absent.

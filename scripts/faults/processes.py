@@ -1,0 +1,167 @@
+"""The command line as a process group of its own, to be watched, killed and waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PATIENCE = 300.0  # seconds after which a command hangs
+LAST_WORDS = 10.0  # seconds in which workers end that have lost their parent
+
+_numbers = itertools.count()
+
+
+class Fault(Exception):  # noqa: N818  # not an error of this program: what the table is about
+    """Something did not hold; the sentence says what."""
+
+
+def require(condition: object, sentence: str) -> None:
+    """Raise a Fault unless ``condition`` holds."""
+    if not condition:
+        raise Fault(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a command left.  log: the changes of files in the folder that was watched, one a line."""
+
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+    log: Path
+
+    def answer(self, *statuses: int) -> Any:
+        """What --json said; a Fault unless it ended with one of these, by default with 0: all was done."""
+        allowed = statuses or (0,)
+        require(self.status in allowed and self.stdout, f"it ended with {self.status}: {self.stderr[-300:]!r}")
+        return json.loads(self.stdout)
+
+    def sentence(self, *statuses: int) -> str:
+        """The one sentence of a command that failed; a Fault if it said less or more."""
+        require(self.status in statuses, f"it ended with {self.status}, not {statuses}: {self.stderr[-300:]!r}")
+        told = [line for line in self.stderr.splitlines() if line.startswith("Error: ")]
+        traced = "Traceback" in self.stderr
+        require(len(told) == 1 and not traced and len(told[0]) < 600, f"no clear sentence: {self.stderr[-600:]!r}")
+        return told[0]
+
+
+class Command:
+    """A running ``shapecnn``.  folder: what is watched.  since, at, number: at which change of a file there signal
+    ``number`` comes, see ``watched``; 0: at none."""
+
+    def __init__(
+        self, words: Sequence[str], folder: Path, scratch: Path, *, since: str = "", at: int = 0, number: int = 0
+    ) -> None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        name = scratch / f"{next(_numbers):05d}"
+        self.log, self._said = name.with_suffix(".log"), (name.with_suffix(".out"), name.with_suffix(".err"))
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "TMPDIR": str(scratch),
+            "FAULTS_FOLDER": str(folder),
+            "FAULTS_LOG": str(self.log),
+            "FAULTS_SINCE": since,
+            "FAULTS_AT": str(at),
+            "FAULTS_SIGNAL": str(number),
+        }
+        self.started = time.monotonic()
+        with self._said[0].open("wb") as stdout, self._said[1].open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("watched.py")), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env=environment,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def group(self) -> list[int]:
+        """Its processes that live."""
+        return [pid for pid, process in _processes().items() if process.group == self.pid]
+
+    def workers(self) -> list[int]:
+        """Its processes that work on meshes: children of the server that a pool forks them from."""
+        group = {pid: process.parent for pid, process in _processes().items() if process.group == self.pid}
+        return sorted(pid for pid, parent in group.items() if parent != self.pid and parent in group)
+
+    def stopped(self) -> bool:
+        """Whether one of its processes is."""
+        return any(process.state == "T" for process in _processes().values() if process.group == self.pid)
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Return as soon as ``condition`` holds; a Fault if the command ends before."""
+        while not condition():
+            require(self.running(), f"it ended before {what}: {self._said[1].read_text()[-300:]!r}")
+            time.sleep(0.002)
+
+    def send(self, number: int, *, group: bool = True) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(self.pid, number)
+
+    def while_stopped(self, act: Callable[[], object]) -> Ended:
+        """Wait until it is stopped, do something, let it go on, and return what it left."""
+        self.until(self.stopped, "it was stopped")
+        try:
+            act()
+        finally:
+            self.send(signal.SIGCONT)
+        return self.wait()
+
+    def wait(self) -> Ended:
+        """What it left; a Fault if it hangs, or if one of its processes outlives it."""
+        try:
+            status = self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.send(signal.SIGKILL)
+            raise Fault(f"it hangs: not done after {PATIENCE:g} s") from None
+        seconds = time.monotonic() - self.started
+        while left := self.group():
+            if time.monotonic() - self.started > seconds + LAST_WORDS:
+                self.send(signal.SIGKILL)
+                raise Fault(f"{len(left)} of its processes outlive it")
+            time.sleep(0.01)
+        stdout, stderr = (file.read_text(errors="backslashreplace") for file in self._said)
+        return Ended(status, stdout, stderr, seconds, self.log)
+
+
+class _Process(NamedTuple):
+    state: str
+    parent: int
+    group: int
+
+
+def _processes() -> dict[int, _Process]:
+    """All that are more than zombies."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                state, parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if state != "Z":
+                    found[int(entry.name)] = _Process(state, int(parent), int(group))
+    return found
+
+
+def end_all(folder: Path) -> None:
+    """Kill every process that a command left which watched something in ``folder``."""
+    mark = f"FAULTS_FOLDER={folder}".encode()
+    for pid in _processes():
+        with contextlib.suppress(OSError):
+            if mark in Path(f"/proc/{pid}/environ").read_bytes():
+                os.kill(pid, signal.SIGKILL)

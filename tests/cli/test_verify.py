@@ -1,0 +1,213 @@
+"""Every bit of every file: one that flips is told by verify, and by the command that would have used it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shapecnn.config import VoxelSettings
+from shapecnn.evaluation import evaluate
+from shapecnn.models import open_model
+from shapecnn.report.evaluation import write_report
+from tests.cli.conftest import Command, Run
+from tests.evaluations import write_artefacts, write_splits
+from tests.runs import VOXRESNET, write_run
+from tests.sealing import forge, reseal
+
+FLIPS = 12  # of each file: the first and the last byte, and others anywhere
+GRIDS = VoxelSettings(resolution=16, padding=1)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """meshes, grids, run (with a metric), index and report, each made of those before; not to be changed."""
+    from shapecnn.index import update_index
+    from shapecnn.metric import learn_metric
+
+    here = tmp_path_factory.mktemp("world")
+    meshes = write_splits(here / "meshes", train=2, test=1)
+    artefacts = write_artefacts(meshes, here / "grids", GRIDS)
+    write_run(here / "run", meshes, VOXRESNET, GRIDS, gallery=True)
+    model = open_model(str(here / "run"))
+    learn_metric(model, artefacts, device="cpu")
+    update_index(meshes, here / "index", model, command="", device="cpu", workers=1)
+    write_report(here / "report", evaluate(model, artefacts, device="cpu"), lambda _: None)
+    return here
+
+
+@pytest.fixture
+def copy(world: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of one of them, to be changed."""
+    return lambda name: Path(shutil.copytree(world / name, tmp_path / name))
+
+
+def stored(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+
+
+def flipped(content: bytes, seed: str) -> list[bytes]:
+    """The content with one bit changed, several times."""
+    chance = random.Random(seed)
+    places = [0, len(content) - 1, *(chance.randrange(len(content)) for _ in range(FLIPS - 2))]
+    changed = []
+    for place in places:
+        altered = bytearray(content)
+        altered[place] ^= 1 << chance.randrange(8)
+        changed.append(bytes(altered))
+    return changed
+
+
+def told(done: Run) -> str:
+    """The one sentence with which a command ended in 1."""
+    assert done.status == 1, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def test_what_is_as_it_was_written_is_good(world: Path, command: Command) -> None:
+    folders = [world / name for name in ("grids", "run", "index", "report")]
+    done = command("verify", *folders, "--json")
+    answer = done.json("verify")
+    assert (done.status, answer["good"]) == (0, True)
+    assert [(each["kind"], each["findings"]) for each in answer["folders"]] == [
+        ("artefacts", []), ("run", []), ("index", []), ("report", [])
+    ]  # fmt: skip
+    for folder, each in zip(folders, answer["folders"], strict=True):
+        assert each["files"] == len(stored(folder)) - 1  # all but SHA256SUMS
+    shown = command("verify", *folders)
+    assert shown.stdout.splitlines()[1] == f"{world / 'run'}: run, {answer['folders'][1]['files']} files, good"
+    assert command("verify", world / "grids", "--collection", world / "meshes").status == 0
+
+
+@pytest.mark.parametrize("name", ["grids", "run", "index", "report"])
+def test_a_flipped_bit_in_any_file_is_found(name: str, copy: Callable[[str], Path], command: Command) -> None:
+    folder = copy(name)
+    for path in stored(folder):
+        content = path.read_bytes()
+        for altered in flipped(content, path.name):
+            path.write_bytes(altered)
+            done = command("verify", folder, "--json")
+            assert done.status == 1
+            (finding,) = done.json("verify")["folders"][0]["findings"]
+            assert (finding["fault"], finding["path"]) == ("corrupt", str(path))
+        path.write_bytes(content)
+    assert command("verify", folder).status == 0
+
+
+USED = {
+    "grids": ["manifest.parquet", "settings.json", "box/test/2.binvox"],
+    "run": ["model.json", "model.safetensors", "split.json", "gallery.safetensors"],
+    "index": ["index.json", "shapes.parquet", "features.safetensors"],
+}
+
+
+@pytest.mark.parametrize("name", ["grids", "run", "index"])
+def test_a_flipped_bit_is_found_before_it_is_used(
+    name: str, world: Path, copy: Callable[[str], Path], command: Command
+) -> None:
+    folder = copy(name)
+    mesh = world / "meshes/box/test/2.off"
+    use = {
+        "grids": ["eval", world / "run", "--data", folder, "--task", "classification"],
+        "run": ["predict", folder, mesh],
+        "index": ["query", folder, mesh],
+    }[name]
+    for file in [*USED[name], "SHA256SUMS"]:
+        content = (folder / file).read_bytes()
+        for altered in flipped(content, file)[:4]:
+            (folder / file).write_bytes(altered)
+            assert str(folder) in told(command(*use, "--device", "cpu"))
+        (folder / file).write_bytes(content)
+    assert command(*use, "--device", "cpu").status == 0
+
+
+def test_a_damaged_metric_is_not_compared_by(world: Path, copy: Callable[[str], Path], command: Command) -> None:
+    run = copy("run")
+    use = ["eval", run, "--data", world / "grids", "--feature", "metric", "--device", "cpu", "--task", "retrieval"]
+    for file in ("metric.json", "metric.safetensors"):
+        content = (run / file).read_bytes()
+        for altered in flipped(content, file)[:4]:
+            (run / file).write_bytes(altered)
+            assert "To learn it anew: shapecnn metric" in told(command(*use))
+        (run / file).write_bytes(content)
+    assert command(*use).status == 0
+
+
+def test_what_is_missing_is_named(copy: Callable[[str], Path], command: Command) -> None:
+    for name in ("grids", "run", "index"):
+        folder = copy(name)
+        for path in stored(folder):
+            content = path.read_bytes()
+            path.unlink()
+            (finding,) = command("verify", folder, "--json").json("verify")["folders"][0]["findings"]
+            assert (finding["fault"], finding["path"]) == ("missing", str(path))
+            path.write_bytes(content)
+
+
+def test_a_mesh_that_changed_since_is_stale_one_that_is_gone_missing(
+    world: Path, copy: Callable[[str], Path], command: Command
+) -> None:
+    meshes = copy("meshes")
+    (meshes / "box/train/0.off").write_bytes((meshes / "round/train/0.off").read_bytes())
+    (meshes / "box/train/1.off").unlink()
+    (meshes / "box/train/9.off").write_bytes((meshes / "round/train/0.off").read_bytes())
+    expected = [("stale", "box/train/0.off"), ("missing", "box/train/1.off"), ("stale", "box/train/9.off")]
+    for name in ("grids", "index"):
+        done = command("verify", world / name, "--collection", meshes, "--json")
+        findings = done.json("verify")["folders"][0]["findings"]
+        assert (done.status, [(f["fault"], f["path"]) for f in findings]) == (1, expected)
+
+
+def test_an_index_knows_where_its_meshes_were(tmp_path: Path, world: Path, command: Command) -> None:
+    meshes = Path(shutil.copytree(world / "meshes", tmp_path / "mine"))
+    command("index", meshes, tmp_path / "index", "--model", world / "run", "--device", "cpu", "--workers", "1")
+    assert command("verify", tmp_path / "index").status == 0
+    (meshes / "box/test/2.off").write_bytes(b"OFF")
+    (finding,) = command("verify", tmp_path / "index", "--json").json("verify")["folders"][0]["findings"]
+    assert (finding["fault"], finding["path"]) == ("stale", "box/test/2.off")
+    assert "mine/box/test/2.off has changed since." in finding["message"]
+
+
+def test_an_index_of_a_run_whose_weights_changed_is_stale(
+    tmp_path: Path, world: Path, copy: Callable[[str], Path], command: Command
+) -> None:
+    run = copy("run")
+    command("index", world / "meshes", tmp_path / "index", "--model", run, "--device", "cpu", "--workers", "1")
+    shutil.rmtree(run)
+    write_run(run, world / "meshes", VOXRESNET, GRIDS, seed=1)
+    (finding,) = command("verify", tmp_path / "index", "--json").json("verify")["folders"][0]["findings"]
+    assert (finding["fault"], finding["path"]) == ("stale", str(run))
+    shutil.rmtree(run)
+    (finding,) = command("verify", tmp_path / "index", "--json").json("verify")["folders"][0]["findings"]
+    assert (finding["fault"], finding["path"]) == ("missing", str(run))
+
+
+def test_a_metric_of_other_weights_and_a_config_of_another_training_are_stale(
+    world: Path, copy: Callable[[str], Path], command: Command
+) -> None:
+    run = copy("run")
+    forge(run, "metric.json", lambda described: {**described, "weights": "0" * 64})
+    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("seed: 0", "seed: 1"))
+    reseal(run)
+    findings = command("verify", run, "--json").json("verify")["folders"][0]["findings"]
+    assert [(f["fault"], f["path"]) for f in findings] == [("stale", "config.yaml"), ("stale", "metric.json")]
+
+
+def test_what_was_interrupted_is_stale(copy: Callable[[str], Path], command: Command) -> None:
+    folder = copy("grids")
+    (folder / ".partial").mkdir()
+    (finding,) = command("verify", folder, "--json").json("verify")["folders"][0]["findings"]
+    assert finding["fault"] == "stale"
+    assert "run its command once more" in finding["message"]
+
+
+def test_what_shapecnn_never_made_is_a_bad_path(tmp_path: Path, world: Path, command: Command) -> None:
+    for path in (tmp_path, tmp_path / "nowhere", world / "meshes", world / "run/model.json"):
+        assert command("verify", path).status == 2
+    assert command("verify").status == 2
+    assert command("verify", world / "run", "--collection", world / "meshes").status == 2

@@ -1,0 +1,209 @@
+"""Small sound files of every format that is read: what damaged ones are made from."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import functools
+import io
+import json
+import struct
+import zipfile
+
+import numpy as np
+import trimesh
+from PIL import Image
+
+from shapecnn.voxels import binvox
+
+PYRAMID = b"OFF\n5 3 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n0.5 0.5 2.5e-1\n4 0 1 2 3\n3 0 1 4\n3 1 2 4\n"
+OBJ = b"""mtllib room.mtl
+o caf\xe9
+v 0 0 0
+v 1 0 0 0.5 0.5 0.5
+v 1 1 0
+v 0 1 0
+vt 0 0
+vn 0 0 1
+usemtl red
+g front
+f 1/1/1 2/1/1 3/1/1 4/1/1
+s off
+usemtl blue
+v 0 0 5.5e-1
+f -1//1 -2//1 \\
+  -3//1
+f 1 2 3 4 5
+l 1 2
+"""
+STL = b"""solid one
+facet normal 0 0 1
+ outer loop
+  vertex 0 0 0
+  vertex 1e0 0 0
+  vertex 0 1 0
+ endloop
+endfacet
+endsolid one
+solid two
+facet normal 0 0 1
+ outer loop
+  vertex 0 0 1
+  vertex 1 0 1
+  vertex 0 1.5 1
+ endloop
+endfacet
+endsolid two
+"""
+PLY = b"""ply
+format ascii 1.0
+comment TextureFile ../secret.png
+element vertex 5
+property float x
+property float y
+property double z
+property uchar red
+element face 3
+property list uchar int vertex_indices
+property uchar flag
+end_header
+0 0 0 255
+1 0 0 255
+1 1 0 255
+0 1 0 255
+0.5 0.5 1 0
+4 0 1 2 3 1
+3 0 1 4 2
+3 1 2 4 3
+"""
+
+
+def _wedge() -> trimesh.Trimesh:
+    box = trimesh.creation.box((1, 2, 3))
+    return trimesh.Trimesh(box.vertices * [1, 1, 1.5], box.faces, process=False)
+
+
+def _scene() -> trimesh.Scene:
+    turn = trimesh.transformations.rotation_matrix(0.5, [1, 2, 3], [1, 0, 0])
+    scene = trimesh.Scene()
+    scene.add_geometry(_wedge(), geom_name="wedge", node_name="one", transform=turn)
+    scene.graph.update("two", "one", geometry="wedge", matrix=turn)  # a second instance, below the first
+    return scene
+
+
+def big_endian_ply() -> bytes:
+    header = PLY[: PLY.index(b"end_header\n") + 11].replace(b"ascii", b"binary_big_endian")
+    rows = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0.5, 0.5, 1)]
+    vertices = b"".join(struct.pack(">ffdB", *row, 255) for row in rows)
+    return header + vertices + b"".join(struct.pack(">B3iB", 3, *face, 1) for face in [(0, 1, 2), (0, 2, 3), (0, 1, 4)])
+
+
+def mixed_binary_ply() -> bytes:
+    """A quadrilateral and two triangles, as Blender writes them."""
+    header = PLY[: PLY.index(b"end_header\n") + 11].replace(b"ascii", b"binary_little_endian")
+    rows = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0.5, 0.5, 1)]
+    vertices = b"".join(struct.pack("<ffdB", *row, 255) for row in rows)
+    faces = [(0, 1, 2, 3), (0, 1, 4), (1, 2, 4)]
+    return header + vertices + b"".join(struct.pack(f"<B{len(f)}iB", len(f), *f, 1) for f in faces)
+
+
+def gltf(scene: trimesh.Scene | None = None) -> dict[str, bytes]:
+    """``model.gltf`` and its buffers."""
+    files: dict[str, bytes] = (scene or _scene()).export(file_type="gltf")
+    return files
+
+
+def embedded(files: dict[str, bytes]) -> bytes:
+    """The same as one file, its buffers as base64."""
+    tree = json.loads(files["model.gltf"])
+    for buffer in tree["buffers"]:
+        buffer["uri"] = "data:application/octet-stream;base64," + base64.b64encode(files[buffer["uri"]]).decode()
+    return json.dumps(tree).encode()
+
+
+def glb(tree: object, binary: bytes) -> bytes:
+    """A GLB of its two chunks."""
+    text = json.dumps(tree).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
+    return struct.pack("<III", 0x46546C67, 2, 12 + len(chunks)) + chunks
+
+
+def glb_chunks(data: bytes) -> tuple[dict[str, object], bytes]:
+    length = struct.unpack_from("<I", data, 12)[0]
+    return json.loads(data[20 : 20 + length]), data[28 + length :]
+
+
+def _pictures() -> list[bytes]:
+    grey = Image.fromarray((np.add.outer(np.arange(12), np.arange(16)) * 9).astype(np.uint8))
+    grey.paste(255, (0, 0, 16, 3))
+    files = []
+    for image, kind in [
+        *((grey.convert(mode), "PNG") for mode in ("L", "RGB", "RGBA", "P", "1", "I;16")),
+        *((grey, kind) for kind in ("JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "PCX", "ICO", "SGI", "DDS")),
+        (grey.convert("RGB"), "JPEG2000"), (grey.convert("F"), "TIFF"), (grey.convert("RGB"), "AVIF"),
+    ]:  # fmt: skip
+        buffer = io.BytesIO()
+        try:
+            image.save(buffer, kind)
+        except (KeyError, OSError, ValueError):  # a Pillow without that codec
+            continue
+        files.append(buffer.getvalue())
+    return files
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("chair/train/a.off", PYRAMID)
+        archive.writestr("bed/b.obj", OBJ, zipfile.ZIP_STORED)
+        for name, data in gltf().items():
+            archive.writestr(f"lamp/x/{name}", data)
+    return buffer.getvalue()
+
+
+def _csv() -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([
+        ["path", "label", "split"], ["a.off", "chair", "train"], ['b "x", y.obj', "Stühle", ""], ["c/d.stl", "", "val"],
+    ])  # fmt: skip
+    return text.getvalue().encode()
+
+
+def _npz() -> bytes:
+    buffer = io.BytesIO()
+    cells = np.random.default_rng(0).integers(0, 255, (3, 8), np.uint8)
+    np.savez(buffer, voxels=cells, labels=np.array([0, 1, 1]), classes=np.array(["bed", "chair"]))
+    return buffer.getvalue()
+
+
+@functools.cache
+def seeds(kind: str) -> list[bytes]:
+    """Sound files of one kind: an extension of meshes, binvox, npz, picture, zip or csv."""
+    wedge = _wedge()
+    match kind:
+        case "off":
+            return [PYRAMID, b"COFF" + PYRAMID[4:], wedge.export(file_type="off").encode()]
+        case "obj":
+            return [OBJ, wedge.export(file_type="obj").encode()]
+        case "stl":
+            return [STL, wedge.export(file_type="stl"), b"solid" + wedge.export(file_type="stl")[5:]]
+        case "ply":
+            return [PLY, big_endian_ply(), mixed_binary_ply(), wedge.export(file_type="ply")]
+        case "glb":
+            return [_scene().export(file_type="glb")]
+        case "gltf":
+            return [embedded(gltf()), gltf()["model.gltf"]]
+        case "binvox":
+            grid = np.random.default_rng(0).integers(0, 2, (5, 5, 5)).astype(bool)
+            return [binvox.write(grid), binvox.write(np.zeros((8, 8, 8), bool))]
+        case "npz":
+            return [_npz()]
+        case "zip":
+            return [_zip()]
+        case "csv":
+            return [_csv()]
+        case "picture":
+            return _pictures()
+        case _:
+            raise ValueError(kind)

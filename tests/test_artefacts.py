@@ -1,0 +1,71 @@
+"""Items on which a worker dies, hangs or grows are rows of the manifest that say why; the others are made."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shapecnn.artefacts import make_artefacts, read_manifest
+from shapecnn.config import VoxelSettings
+
+FAULTS: dict[str, tuple[Callable[[], object], str]] = {
+    "segfault": (lambda: ctypes.string_at(0), "the process that worked on it died (Segmentation fault)"),
+    "killed": (
+        lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "the process that worked on it died (Killed), perhaps as the machine had no memory left: use fewer --workers",
+    ),
+    "hang": (lambda: time.sleep(60), "it took longer than 4 s: simplify it, or raise --timeout"),
+    "hang in native code": (
+        lambda: ctypes.PyDLL(None).usleep(60_000_000),
+        "it took longer than 4 s: simplify it, or raise --timeout",
+    ),
+    "grow": (lambda: np.ones(1 << 28), "1 GB of memory are not enough for it: raise --memory, or simplify it"),
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    id: str
+    label: str | None = None
+    split: str | None = None
+
+    @property
+    def path(self) -> str:
+        return f"/meshes/{self.id}"
+
+
+@dataclass(frozen=True)
+class Maker:
+    settings: VoxelSettings
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema_version": 1, **self.settings.to_json()}
+
+    def open(self, item: Item) -> tuple[str, Iterator[bytes]]:
+        return "0" * 64, self._made(item)
+
+    def _made(self, item: Item) -> Iterator[bytes]:
+        fault = item.id.removesuffix(".off")
+        if fault in FAULTS:
+            FAULTS[fault][0]()
+        yield item.id.encode()
+
+
+def test_what_no_worker_survives_is_named_in_the_manifest_with_its_reason(tmp_path: Path) -> None:
+    names = sorted([*FAULTS, "a", "j", "m", "z"], key="{}.off".format)
+    items = [Item(f"{name}.off") for name in names]
+    done = make_artefacts(items, tmp_path, Maker(VoxelSettings()), command="again", workers=2, timeout=4, memory=1)
+    assert (done.written, done.failed) == (4, len(FAULTS))
+    assert done.failures == [(f"/meshes/{name}.off", FAULTS[name][1]) for name in names if name in FAULTS]
+    assert [(entry.id, entry.status, entry.error) for entry in read_manifest(tmp_path)] == [
+        (f"{name}.off", *(("failed", FAULTS[name][1]) if name in FAULTS else ("ok", None))) for name in names
+    ]
+    assert sorted(path.name for path in tmp_path.glob("*.binvox")) == [f"{name}.binvox" for name in "ajmz"]
