@@ -86,8 +86,8 @@ class PictureError(ItemError):
 
 
 class WorkerError(_KindedError):
-    """The process working on one shape died or met a bug (``kind`` crashed), or ran out of time (``kind`` timeout) or of
-    memory (``kind`` memory).
+    """The process working on one shape died or met a bug (``kind`` crashed), or ran out of time (``kind`` timeout) or
+    of memory (``kind`` memory).
     """
 
 
