@@ -93,7 +93,7 @@ def trained(data: Path, run: Path, fold: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", folds=3, work="")
+    options = arguments(__doc__ or "", folds=5, work="")
     os.environ["OMP_NUM_THREADS"] = "2"
     use_cores(2)
     psb, unaligned = options.data / "psb.zip", options.data / "psb-unaligned.zip"

@@ -110,6 +110,20 @@ def untrained_search(record: dict[str, Any]) -> str:
     return _markdown([*headings, "indexing a shape, CPU time", "a query", "index, a shape"], lines)
 
 
+def image_query(record: dict[str, Any]) -> str:
+    figures = record["figures"]
+    models = {"@imagenet": "`@imagenet`", "mvcnn": "`mvcnn-psb`, not trained on what is asked"}
+    pictures = {"view": "shaded", "lines": "lines"}
+    lines = []
+    for model, name in models.items():
+        for kind, drawn in pictures.items():
+            own, others = (figures[model][kind][key] for key in ("own", "class"))
+            shares = (own["top1"], own["top5"], others["NN"], others["top5"], others["mAP"])
+            lines.append([name, drawn, *(f"{share:.1%}" for share in shares)])
+    found = ["first", "among five", "class of the first", "among five", "mAP"]
+    return _markdown(["index by", "picture", *(f"itself {f}" for f in found[:2]), *found[2:]], lines)
+
+
 def recognition(records: list[dict[str, Any]]) -> str:
     data = {
         "mvcnn-psb": "`psb`, 12 views",
@@ -234,7 +248,7 @@ def _between(figure: float, interval: list[float]) -> str:
 TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
-        *(rendering, voxels, readers, commands, untrained_search, recognition, ablation, orientation),
+        *(rendering, voxels, readers, commands, untrained_search, image_query, recognition, ablation, orientation),
         *(faults, fuzz, soak),
     )
 }

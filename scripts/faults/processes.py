@@ -76,6 +76,7 @@ class Command:
             "FAULTS_AT": str(at),
             "FAULTS_SIGNAL": str(number),
         }
+        self.log.touch()
         self.started = time.monotonic()
         with self._said[0].open("wb") as stdout, self._said[1].open("wb") as stderr:
             self._process = subprocess.Popen(

@@ -62,9 +62,9 @@ def _death(subject: Subject, number: signal.Signals, reason: str, random: np.ran
     failure = answer["failures"][0]
     require(reason in failure["error"] and failure["path"] in ended.stderr, f"not named: {failure}")
     found = contents(out)
-    made = [name for name in subject.whole if name.endswith((".png", ".binvox"))]  # none by index
+    made = [name for name in subject.whole if name.endswith((".png", ".binvox"))]
     lost = [name for name in made if found.get(name) != subject.whole[name]]
-    require(len(lost) == bool(made), f"it cost these artefacts: {lost}")
+    require(len(lost) < 2, f"it cost these artefacts: {lost}")  # none if it was written, and not yet told
     subject.go_on(out, folder / "scratch")
     return "named"
 
