@@ -1,6 +1,6 @@
 """What each choice of gradient training is worth: mvcnn-finetuned with one thing changed, on psb.
 
-    python benchmarks/finetuning.py --json results/ablation/mvcnn-finetuned.json
+    python benchmarks/finetuning.py --json results/finetuning.json
 
 Fine-tuned rows train the config anew, by the package's own gradient descent, on the first three folds of its division,
 and are told twice: by the softmax classifier that was trained, and by the discriminant analysis that ends the config.

@@ -168,6 +168,19 @@ def ablation(records: list[dict[str, Any]]) -> str:
 _GAINS = ("accuracy", "mAP")
 
 
+def finetuning(record: dict[str, Any]) -> str:
+    lines = [
+        [
+            row["name"],
+            "" if "gain" not in row["mAP"] else row["against"],
+            row["folds"],
+            *(_gained(row[g]) for g in _GAINS),
+        ]
+        for row in record["figures"]["rows"]
+    ]
+    return _markdown(["what", "compared with", "folds", *_GAINS], lines)
+
+
 def _gained(figure: dict[str, Any]) -> str:
     if "gain" not in figure:
         return _spread(figure)
@@ -248,7 +261,8 @@ def _between(figure: float, interval: list[float]) -> str:
 TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
-        *(rendering, voxels, readers, commands, untrained_search, image_query, recognition, ablation, orientation),
+        *(rendering, voxels, readers, commands, untrained_search, image_query, orientation),
+        *(recognition, ablation, finetuning),
         *(faults, fuzz, soak),
     )
 }
