@@ -112,5 +112,6 @@ def _work(subject: Subject, random: np.random.Generator, folder: Path) -> str:
             break
     if ended.status != 0:
         ended.sentence(1)
-    subject.go_on(out, scratch)
+    Command([*subject.words(out), *subject.again], out, scratch).wait().answer()  # may make anew what was noted there
+    subject.require_whole(out)
     return "told" if ended.status else "went on"
