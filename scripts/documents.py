@@ -311,7 +311,7 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[t
 
 def main() -> None:
     readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
-    tables = [readme, *(ROOT / "docs" / f"{name}.md" for name in ("orientation", "search", "training"))]
+    tables = [readme, *(ROOT / "docs" / f"{name}.md" for name in ("orientation", "reliability", "search", "training"))]
     documents = {path: filled(path.read_text()) for path in tables} | {reference: command_reference()}
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
