@@ -211,8 +211,8 @@ def tuned(bench: Bench) -> list[Choice]:
         choice("mvcnn-finetuned"),
         choice("rates alike: the classifier's too 3·10⁻⁴, not ten times that", head_rate=1),
         choice("half the epochs of the late stage: 4", TUNED[:2], epochs=4),
-        choice("twice the epochs of the late stage: 16", TUNED[:2], epochs=16),
-        choice("a longer late stage: from block 5 on", TUNED[:2], train_from="block5"),
+        choice("twice the epochs of the late stage: 16", TUNED[:1], epochs=16),
+        choice("a longer late stage: from block 5 on", TUNED[:1], train_from="block5"),
     ]
 
 
