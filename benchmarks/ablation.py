@@ -177,7 +177,8 @@ def compared(data: Data, name: str, scores: Scores, against: str, baseline: Scor
     own = figures(data, scores, scores)
     row: dict[str, Any] = {"name": name, "against": against, "folds": len(scores)}
     for key, values in (("accuracy", own.accuracy), ("mAP", own.mean_ap)):
-        row[key] = {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)), "folds": values}
+        std = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        row[key] = {"mean": float(np.mean(values)), "std": std, "folds": values}
     if baseline is not None:
         other = figures(data, baseline, scores)
         for key, first, second in (
