@@ -212,7 +212,6 @@ def tuned(bench: Bench) -> list[Choice]:
         choice("rates alike: the classifier's too 3·10⁻⁴, not ten times that", head_rate=1),
         choice("half the epochs of the late stage: 4", TUNED[:2], epochs=4),
         choice("twice the epochs of the late stage: 16", TUNED[:1], epochs=16),
-        choice("a longer late stage: from block 5 on", TUNED[:1], train_from="block5"),
     ]
 
 
