@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from measure import arguments, save, table
+from measure import arguments, save, shapecnn, table
 from PIL import Image
-from recognition import PLANS, shapecnn
+from recognition import PLANS
 from scipy import ndimage
 from torch import Tensor
 

@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from ablation import Changed, Data, Scores, compared, erased, opened, plain
-from measure import arguments, save, table
-from recognition import shapecnn
+from measure import arguments, save, shapecnn, table
 from torch import Tensor, nn
 
 from shapecnn.experiment import Experiment, GradientStage, load_experiment

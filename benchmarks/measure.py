@@ -39,6 +39,12 @@ def use_cores(count: int) -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
 
+def shapecnn(*words: str | Path) -> Any:
+    """The answer of one command; its messages go to stderr."""
+    command = [sys.executable, "-m", "shapecnn", *map(str, words), "--json"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
 def save(path: Path | None, figures: dict[str, Any], data: Sequence[Path]) -> None:
     """Write the figures with commit, command, data hashes and environment."""
     if path is None:

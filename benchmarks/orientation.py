@@ -10,10 +10,7 @@ of 24 views of turned meshes, each measured on its held-out fifth. psb-unaligned
 from __future__ import annotations
 
 import io
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 import zipfile
@@ -21,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import arguments, save, table, use_cores
+from measure import arguments, save, shapecnn, table, use_cores
 
 from shapecnn.collection import list_shapes
 from shapecnn.mesh import read_mesh, upright
@@ -34,12 +31,6 @@ METHODS: dict[str, tuple[str, ...]] = {
     "24 views, own axes": ("--orientation", "auto"),
 }
 AUTO = "24 views, own axes"
-
-
-def shapecnn(*words: str | Path) -> Any:
-    """The answer of one command; its messages go to stderr."""
-    command = [sys.executable, "-m", "shapecnn", *map(str, words), "--json"]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def turn_all(collection: Path, out: Path) -> None:

@@ -10,15 +10,13 @@ is by class scores, by the penultimate feature and by the learned metric, protoc
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from measure import arguments, save, summarize, table, use_cores
+from measure import arguments, save, shapecnn, summarize, table, use_cores
 
 from shapecnn.experiment import load_experiment
 
@@ -47,12 +45,6 @@ PLANS = {
 }
 EVERYTHING = {"validation.folds": 0, "validation.select": "last"}
 MEANT = ("accuracy", "mean_class_accuracy", "mAP_scores", "mAP_penultimate", "mAP_metric", "train_seconds")
-
-
-def shapecnn(*words: str) -> Any:
-    """The answer of one command; its messages go to stderr."""
-    done = subprocess.run([sys.executable, "-m", "shapecnn", *words, "--json"], stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout)
 
 
 def measure(config: str, data: Path, run: Path, changes: dict[str, Any], split: str) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import arguments, save, summarize, table, use_cores
-from recognition import shapecnn
+from measure import arguments, save, shapecnn, summarize, table, use_cores
 from sklearn.metrics import roc_auc_score
 
 from shapecnn.experiment import load_experiment

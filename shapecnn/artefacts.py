@@ -29,7 +29,6 @@ from shapecnn.storage import (
     exclusive,
     json_bytes,
     publish,
-    recover,
     require_room_for,
     sha256,
     sha256_of,
@@ -132,7 +131,6 @@ def make_artefacts(
     stems = artefact_stems([item.id for item in items])
     require_room_for(SETTINGS, out)
     with exclusive(out):
-        recover(out)
         _require_same(out, maker, command)
         scratch = out / WORK
         earlier = _made_earlier(out, settings)

@@ -45,7 +45,6 @@ from shapecnn.storage import (
     json_bytes,
     publish,
     published,
-    recover,
     require_room_for,
 )
 from shapecnn.tables import read_table, table_bytes
@@ -135,7 +134,6 @@ def update_index(
     origin = Origin.of(model, up, simplify)
     require_room_for(HEADER, folder)
     with exclusive(folder):
-        recover(folder)
         rebuild = f"To make it anew: rm -r {shlex.quote(str(folder))} && {command}"
         old = open_index(folder) if (folder / HEADER).exists() else None
         if old is not None:

@@ -20,7 +20,7 @@ from shapecnn.outputs import compute_outputs
 from shapecnn.projection import metric_bytes, read_metric
 from shapecnn.retrieval import protocols
 from shapecnn.sealed import publish_beside
-from shapecnn.storage import exclusive, recover
+from shapecnn.storage import exclusive
 from shapecnn.training.projection import SIZE, learn_projection
 
 
@@ -78,7 +78,6 @@ def learn_metric(
         "versions": {name: metadata.version(name) for name in ("shapecnn", "torch", "pytorch-metric-learning")},
     }
     with exclusive(run.folder):
-        recover(run.folder)
         if (kept := _kept(run, settings)) is not None:
             return kept
         started = time.monotonic()

@@ -175,7 +175,8 @@ def require_room_for(own: str, folder: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for writing: a second writer gets a BusyError, a dead one leaves no lock behind.
+    """Hold ``folder`` for writing: a second writer gets a BusyError, a dead one leaves no lock behind, and what it had
+    committed is finished (:func:`recover`).
 
     Raises UsageError if what is kept there while it is written is a link: somebody else's files would be changed.
     """
@@ -189,6 +190,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     except Timeout:
         raise BusyError(f"Another shapecnn is writing {folder}. Wait for it, or choose another output.") from None
     try:
+        recover(folder)
         yield
     finally:
         lock.release()  # the file stays: if it were removed, two writers could lock two files of one name

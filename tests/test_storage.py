@@ -105,6 +105,17 @@ def test_a_crash_at_any_step_leaves_all_old_or_all_new(tmp_path: Path) -> None:
     assert outcomes == sorted(outcomes, key=lambda files: files == NEW)  # one commit, no way back
 
 
+def test_who_holds_a_folder_finds_what_was_committed_in_place(tmp_path: Path) -> None:
+    publish(tmp_path, OLD)
+    (tmp_path / ".publish").mkdir()
+    for name in OLD:
+        (tmp_path / name).rename(tmp_path / ".publish" / name)
+    with exclusive(tmp_path):
+        assert not (tmp_path / ".publish").exists()
+        assert _read_all(tmp_path) == OLD
+        assert all((tmp_path / name).exists() for name in OLD)
+
+
 def test_a_crash_in_the_recovery_is_recovered_from(tmp_path: Path) -> None:
     for step in range(20):
         folder = tmp_path / str(step)

@@ -107,7 +107,6 @@ def train(
     say = say if accelerator.is_main_process else lambda _: None  # what all do, one tells
     with exclusive(out) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
-            recover(out)
             recover(out / RESUME)
         accelerator.wait_for_everyone()
         require_place(out, experiment, origin, resume, command)

@@ -135,7 +135,7 @@ def glb_chunks(data: bytes) -> tuple[dict[str, object], bytes]:
 
 
 def _pictures() -> list[bytes]:
-    grey = Image.fromarray((np.add.outer(np.arange(12), np.arange(16)) * 9).astype(np.uint8))
+    grey = Image.fromarray((np.add.outer(np.arange(16), np.arange(16)) * 8).astype(np.uint8))
     grey.paste(255, (0, 0, 16, 3))
     files = []
     for image, kind in [

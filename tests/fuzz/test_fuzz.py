@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from shapecnn.errors import MeshError
 from tests.fuzz import targets
 from tests.fuzz.batches import Task, run
+from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS, Target, attempt
 
+KINDS = ("off", "obj", "stl", "ply", "glb", "gltf", "binvox", "npz", "picture", "zip", "csv")
 REGRESSIONS = sorted(path for path in (Path(__file__).parent / "regressions").rglob("*") if path.is_file())
 
 
@@ -22,6 +24,15 @@ REGRESSIONS = sorted(path for path in (Path(__file__).parent / "regressions").rg
 def test_what_once_broke_something(path: Path, tmp_path: Path) -> None:
     """Each lies in a folder named by its target. It is read or refused in one sentence now."""
     assert attempt(path.parent.name, path.read_bytes(), tmp_path / "input") != ""
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [*((kind, kind) for kind in TARGETS if kind in KINDS), ("imported png", "picture")],
+)
+def test_sound_files_are_read(target: str, kind: str, tmp_path: Path) -> None:
+    """Else nothing behind the first check would ever be reached."""
+    assert "read" in {attempt(target, data, tmp_path / "input") for data in seeds(kind)}
 
 
 @pytest.mark.parametrize("target", TARGETS)
