@@ -29,6 +29,7 @@ from shapecnn.collection import Shape, list_shapes
 from shapecnn.config import ViewSettings
 from shapecnn.index import Index, open_index, update_index
 from shapecnn.models import Model, open_model
+from shapecnn.pool import Workers
 from shapecnn.prepare import load_shape
 from shapecnn.query import answer_pictures
 from shapecnn.search import search_views
@@ -158,7 +159,9 @@ def main() -> None:
             model = open_model(name, {}, "y")
             told = "@imagenet" if name.startswith("@") else "mvcnn"
             folder = meshes / told.strip("@")
-            update_index(meshes / "meshes", folder, model, command="shapecnn index", up="y", device="cpu", workers=1)
+            update_index(
+                meshes / "meshes", folder, model, command="shapecnn index", up="y", device="cpu", workers=Workers(1)
+            )
             index = open_index(folder)
             started = time.perf_counter()
             answer_pictures(index, model, shaded[:1], 10, device="cpu")

@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # for the workers too
 from measure import arguments, save, table  # noqa: E402
 
 from shapecnn import pool  # noqa: E402
-from shapecnn.errors import ShapecnnError  # noqa: E402
+from shapecnn.errors import ItemError  # noqa: E402
 from tests.fuzz.batches import GROWTH, SECONDS, Batch, Task, run  # noqa: E402
 from tests.fuzz.targets import TARGETS  # noqa: E402
 
@@ -80,14 +80,14 @@ def fuzz(inputs: int, seed: int, workers: int, folder: Path) -> tuple[list[dict[
     again = []
     work = tasks(inputs, seed, folder)
     for done, (task, batch) in enumerate(_run(work, workers), start=1):
-        if isinstance(batch, ShapecnnError):
+        if isinstance(batch, ItemError):
             again.append(task)  # another process may have eaten the machine's memory: only what happens twice counts
         else:
             note(task, batch)
         if done % 25 == 0:
             print(f"{sum(b.outcomes.total() for b in sums.values())} inputs, {len(found)} findings", flush=True)
     for task, batch in _run(again, 1):
-        if isinstance(batch, ShapecnnError):
+        if isinstance(batch, ItemError):
             lost[task.target]["hangs" if batch.kind == "timeout" else "crashes"] += 1
             found.append((task.target, str(batch), task.note.read_bytes() if task.note.exists() else b""))
         else:
@@ -104,8 +104,8 @@ def fuzz(inputs: int, seed: int, workers: int, folder: Path) -> tuple[list[dict[
     return rows, found
 
 
-def _run(work: list[Task], workers: int) -> Iterator[tuple[Task, Batch | ShapecnnError]]:
-    return pool.run(run, work, workers=workers, timeout=TIMEOUT, memory=MEMORY)
+def _run(work: list[Task], workers: int) -> Iterator[tuple[Task, Batch | ItemError]]:
+    return pool.run(run, work, pool.Workers(workers, TIMEOUT, MEMORY))
 
 
 def main() -> None:

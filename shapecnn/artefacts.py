@@ -21,8 +21,9 @@ from typing import Any, Literal, Protocol, TypeVar
 from shapecnn import pool
 from shapecnn.collection import artefact_stems
 from shapecnn.config import Settings
-from shapecnn.errors import ItemError, MismatchError, ShapecnnError, StoredDataError, UsageError, WorkerError
+from shapecnn.errors import ItemError, MismatchError, StoredDataError, UsageError
 from shapecnn.journal import open_journal, read_journal
+from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
     WORK,
@@ -114,9 +115,7 @@ def make_artefacts(
     maker: Maker[ItemT],
     *,
     command: str,
-    workers: int | None = None,
-    timeout: float = pool.TIMEOUT,
-    memory: float = pool.MEMORY,
+    workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
     """Make the artefacts of all ``items`` (in order of id) in ``out``; what is there already and still true is left
@@ -141,11 +140,12 @@ def make_artefacts(
         current: dict[str, str] = {}
         with (
             open_journal(scratch, settings) as note,
-            closing(pool.run(_make, tasks, workers=workers, timeout=timeout, memory=memory)) as results,
+            closing(pool.run(_make, tasks, workers)) as results,
         ):
             progress(0, len(items))
             for task, outcome in results:
-                item, made = task.item, _made(outcome)
+                item = task.item
+                made = _Made(None, written=False, error=str(outcome)) if isinstance(outcome, ItemError) else outcome
                 status: Literal["ok", "failed"] = "failed" if made.error else "ok"
                 entries[item.id] = Entry(item.id, item.label, item.split, made.sha256, status, made.error)
                 if made.error:
@@ -239,15 +239,6 @@ def _holds(targets: Sequence[Path], digests: Sequence[str]) -> bool:
         return [sha256_of(target) for target in targets] == [*digests]
     except OSError:
         return False
-
-
-def _made(outcome: _Made | ShapecnnError) -> _Made:
-    """What became of one item; an error that is not its own, such as a missing library, is raised."""
-    if isinstance(outcome, WorkerError):
-        return _Made(None, written=False, error=str(outcome))
-    if isinstance(outcome, ShapecnnError):
-        raise outcome
-    return outcome
 
 
 def _require_same(out: Path, maker: Maker[Any], command: str) -> None:

@@ -17,7 +17,6 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn import pool
 from shapecnn.artefacts import Entry, Progress, read_manifest
 from shapecnn.checkpoint import Run
 from shapecnn.collection import list_shapes
@@ -29,6 +28,7 @@ from shapecnn.errors import UsageError
 from shapecnn.inference import Device, open_engine
 from shapecnn.models import Model
 from shapecnn.outputs import FeatureName, compute_outputs
+from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.retrieval.ranks import unit_rows
 from shapecnn.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE
 
@@ -171,7 +171,7 @@ def audit_artefacts(
     model: Model | None = None,
     threshold: float = THRESHOLD,
     device: Device = "auto",
-    workers: int | None = None,
+    workers: Workers = ONE_A_CORE,
 ) -> Audit:
     """Look through a folder of artefacts, failed rows of its manifest included; features only with a ``model``.
 
@@ -201,20 +201,12 @@ def audit_artefacts(
     return _audit(str(artefacts.folder), kind, entries, fingerprints, copies, grouping, nearest, features, started)
 
 
-def audit_collection(
-    collection: Path,
-    *,
-    bar: Bar,
-    up: Up = "z",
-    workers: int | None = None,
-    timeout: float = pool.TIMEOUT,
-    memory: float = pool.MEMORY,
-) -> Audit:
+def audit_collection(collection: Path, *, bar: Bar, up: Up = "z", workers: Workers = ONE_A_CORE) -> Audit:
     """Look through a collection of meshes, by content and by geometry.  Raises CollectionError."""
     started = time.monotonic()
     shapes = list_shapes(collection)
     with bar("Reading") as progress:
-        entries, fingerprints = mesh_fingerprints(shapes, up, progress, workers, timeout, memory)
+        entries, fingerprints = mesh_fingerprints(shapes, up, progress, workers)
     with bar("Comparing") as progress:
         copies = find_copies(fingerprints, MESH_TOLERANCE, progress)
     return _audit(str(collection), "meshes", entries, fingerprints, copies, None, None, None, started)

@@ -127,8 +127,17 @@ class Run:
         """The feature of unit length by which one shape is compared with others."""
         return unit(output.feature) if self.projection is None else self.projection(output.feature)
 
-    def space(self, features: NDArray[np.float32]) -> FeatureSpace:
-        """That of the features: what makes them comparable was learned."""
+    @property
+    def adapt(self) -> bool:
+        """False: what makes features comparable was learned."""
+        return False
+
+    def space(
+        self,
+        features: NDArray[np.float32],
+        gallery: NDArray[np.float32] | None = None,  # noqa: ARG002  # there is none, nor would it save any time
+    ) -> FeatureSpace:
+        """That of the features."""
         return FeatureSpace(features)
 
     def comparing(self, feature: str) -> Run:
@@ -215,8 +224,8 @@ def open_run(folder: Path) -> Run:
         seen = Input.of(model.input, getattr(model.network, "turns", 1))
         if len({*model.classes}) < len(model.classes):
             raise ValueError("a class is there twice")
-        if model.calibration is not None and model.calibration.temperature <= 0:
-            raise ValueError("its temperature is not positive")
+        if model.calibration is not None and not 1e-6 < model.calibration.temperature < 1e6:
+            raise ValueError("its temperature is none that a training finds")
     with sealed.expecting(SPLIT):
         ids = _Ids.from_options(**sealed.json(SPLIT))
     return Run(

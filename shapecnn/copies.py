@@ -20,8 +20,9 @@ from shapecnn.collection import Shape, content_hash
 from shapecnn.config import Up
 from shapecnn.datasets import Artefacts
 from shapecnn.duplicates import Grouping, alike, close, joined, spread
-from shapecnn.errors import MeshError, ShapecnnError, WorkerError
+from shapecnn.errors import ItemError, MeshError
 from shapecnn.mesh import read_mesh, upright
+from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.signatures import LOOKS_TOLERANCE, Signature, looks_signature, mesh_signature
 
 
@@ -61,7 +62,7 @@ def find_copies(
 
 
 def artefact_fingerprints(
-    artefacts: Artefacts, entries: Sequence[Entry], progress: Progress, workers: int | None = None
+    artefacts: Artefacts, entries: Sequence[Entry], progress: Progress, workers: Workers = ONE_A_CORE
 ) -> list[Fingerprint]:
     """Of rows of the manifest, in their order; of failed ones only what they were made from is known.
 
@@ -83,7 +84,7 @@ def artefact_fingerprints(
 
     found: list[Fingerprint] = []
     # Threads, for decoding and products run outside the interpreter's lock.
-    threads = ThreadPoolExecutor(workers or pool.available_cores())
+    threads = ThreadPoolExecutor(workers.count or pool.available_cores())
     try:
         for one in threads.map(fingerprint, entries):
             found.append(one)
@@ -94,22 +95,15 @@ def artefact_fingerprints(
 
 
 def mesh_fingerprints(
-    shapes: Sequence[Shape],
-    up: Up,
-    progress: Progress,
-    workers: int | None = None,
-    timeout: float = pool.TIMEOUT,
-    memory: float = pool.MEMORY,
+    shapes: Sequence[Shape], up: Up, progress: Progress, workers: Workers = ONE_A_CORE
 ) -> tuple[list[Entry], list[Fingerprint]]:
     """Of a collection; each shape with what is known of it, those that cannot be used as failed."""
     tasks = (_Task(shape, up) for shape in shapes)
     found: dict[str, tuple[Entry, Fingerprint]] = {}
-    with closing(pool.run(_mesh_fingerprint, tasks, workers=workers, timeout=timeout, memory=memory)) as results:
+    with closing(pool.run(_mesh_fingerprint, tasks, workers)) as results:
         for (shape, _), outcome in results:
-            if isinstance(outcome, WorkerError):
+            if isinstance(outcome, ItemError):
                 outcome = Fingerprint(None, None, None), str(outcome)
-            elif isinstance(outcome, ShapecnnError):
-                raise outcome
             fingerprint, error = outcome
             status: Literal["ok", "failed"] = "ok" if error is None else "failed"
             found[shape.id] = Entry(shape.id, shape.label, shape.split, fingerprint.sha256, status, error), fingerprint

@@ -8,8 +8,8 @@
     │   └── MismatchError       stored artefacts were made with other settings
     ├── ItemError               one item of a batch cannot be used; batches record it and go on
     │   ├── MeshError           one file cannot be used as a mesh
-    │   └── PictureError        one file cannot be used as a picture
-    ├── WorkerError             the process working on one shape died, or ran out of time or memory
+    │   ├── PictureError        one file cannot be used as a picture
+    │   └── WorkerError         the process working on it died, or ran out of time or memory
     ├── MissingLibraryError     a Python package or system library is absent or broken
     ├── WeightsError            pretrained weights cannot be had
     ├── TrainingError           the loss became no number
@@ -50,8 +50,11 @@ class MismatchError(UsageError):
     kind = "mismatch"
 
 
-class _KindedError(ShapecnnError):
-    """An error whose ``kind`` differs from case to case."""
+class ItemError(ShapecnnError):
+    """One item of a batch, such as the pictures or the grid of one shape, cannot be used; the others can.
+
+    ``kind`` is one of: count, format, size, empty.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         message = visible(message)
@@ -61,13 +64,6 @@ class _KindedError(ShapecnnError):
 
     def __str__(self) -> str:
         return self.message
-
-
-class ItemError(_KindedError):
-    """One item of a batch, such as the pictures or the grid of one shape, cannot be used; the others can.
-
-    ``kind`` is one of: count, format, size, empty.
-    """
 
 
 class MeshError(ItemError):
@@ -85,9 +81,10 @@ class PictureError(ItemError):
     """
 
 
-class WorkerError(_KindedError):
-    """The process working on one shape died or met a bug (``kind`` crashed), or ran out of time (``kind`` timeout) or
-    of memory (``kind`` memory).
+class WorkerError(ItemError):
+    """The process working on it died or met a bug, or ran out of time or memory.
+
+    ``kind`` is one of: crashed, timeout, memory.
     """
 
 

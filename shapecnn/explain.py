@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,10 +18,12 @@ from numpy.typing import NDArray
 
 from shapecnn.calibration import probabilities
 from shapecnn.config import NO_LIMIT, FaceLimit, Up
-from shapecnn.errors import MeshError, UsageError
+from shapecnn.errors import ItemError, UsageError
 from shapecnn.inference import Device, require_device, runs_on_cuda
 from shapecnn.inputs import Looks
+from shapecnn.mesh_looks import mesh_looks
 from shapecnn.models import Model
+from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.views.cameras import cameras
 from shapecnn.views.raster import BACKGROUND
 
@@ -95,7 +96,8 @@ def explain(
     up: Up = "z",
     device: Device = "auto",
     limit: FaceLimit = NO_LIMIT,
-) -> list[Explanation | MeshError]:
+    workers: Workers = ONE_A_CORE,
+) -> list[Explanation | ItemError]:
     """An explanation of each mesh file, in the order given; of one that cannot be used, the error.
 
     asked: a class that the most probable one is compared with.  Raises UsageError if the model does not have it, has no
@@ -108,16 +110,14 @@ def explain(
         raise UsageError(f"--class {asked}: {model.name} does not know this class, but {', '.join(close)}.")
     require_device(device)
     network: ShapeNetwork | None = None
-    found: list[Explanation | MeshError] = []
-    for path in paths:
-        try:
-            looks = model.input.load(Path(path), up, limit)
-        except MeshError as error:
-            found.append(error)
+    found: dict[int, Explanation | ItemError] = {}
+    for number, looks in mesh_looks(model.input, paths, up=up, limit=limit, workers=workers):
+        if isinstance(looks, ItemError):
+            found[number] = looks
             continue
         network = network or model.build().requires_grad_(False).to("cuda" if runs_on_cuda(device) else "cpu")
-        found.append(_explain(network, model, path, looks, asked))
-    return found
+        found[number] = _explain(network, model, paths[number], looks, asked)
+    return [found[number] for number in range(len(paths))]
 
 
 def _explain(network: ShapeNetwork, model: Model, path: str, looks: Looks, asked: str | None) -> Explanation:

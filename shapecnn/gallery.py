@@ -54,6 +54,8 @@ class Gallery:
         ids, labels = (_texts(shapes.get(name), len(units)) for name in ("ids", "labels"))
         if not len(units):
             raise ValueError("it is empty")
+        if np.abs(units).max() > 1.01:
+            raise ValueError("its features are not of unit length")
         return cls(ids, labels, units, lengths)
 
     def to_bytes(self) -> bytes:

@@ -1,8 +1,9 @@
 """The features of a collection, kept up to date.
 
 An index is three files published as one, with their hashes: ``index.json`` (what made it, how that was run),
-``shapes.parquet`` and ``features.safetensors``, rows in order of id: ``features`` (N, D) float32 and, where the model
-sees pictures, ``views`` (N, V, D) float16, each of unit length. Features computed by a run that was interrupted wait in
+``shapes.parquet`` and ``features.safetensors``, rows in order of id: ``features`` (N, D) float32; where they are
+compared in a space made of all of them, ``gallery`` (N, D) float32, their places in it; and where the model sees
+pictures, ``views`` (N, V, D) float16; each of unit length. Features computed by a run that was interrupted wait in
 a work folder for the next one.
 """
 
@@ -25,17 +26,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shapecnn import pool
-from shapecnn.arrays import array_of, read_arrays
+from shapecnn.arrays import array_of
 from shapecnn.checksums import SUMS
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.config import Settings, Up, ViewSettings, VoxelSettings
-from shapecnn.errors import MeshError, ShapecnnError, StoredDataError, UsageError, WorkerError
+from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.features import Output
 from shapecnn.inference import Device, Engine, open_engine, require_device
 from shapecnn.inputs import Input, Looks
 from shapecnn.journal import Record, open_journal, scan_journal
 from shapecnn.models import Model
 from shapecnn.origin import Origin
+from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.prepare import load_shape
 from shapecnn.rows import Kept, Row, foreign, note_row, noted_rows, write_rows
 from shapecnn.sealed import open_sealed
@@ -48,6 +50,7 @@ from shapecnn.storage import (
     require_room_for,
 )
 from shapecnn.tables import read_table, table_bytes
+from shapecnn.tensors import Kind, view_tensors
 
 Progress = Callable[[int, int], None]
 
@@ -77,10 +80,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """items[i] has features[i] and views[i].
+    """items[i] has features[i], gallery[i] and views[i].
 
     features: (N, D) float32 of unit length.  views: (N, V, D) float16 of unit length, what each view alone would give;
     None where the model sees grids or nothing was indexed, and in an index of a version that did not keep them.
+    gallery: (N, D) float32 of unit length, the places of the features in the model's space; None where those are the
+    features, and in an index of a version that did not keep them. All lie in a file that is mapped: what is not looked
+    at takes no memory.
     engine: what computed the latest of them, empty if there never was any.
     """
 
@@ -89,6 +95,7 @@ class Index:
     items: list[Item]
     features: NDArray[np.float32]
     views: NDArray[np.float16] | None = None
+    gallery: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +121,7 @@ def update_index(
     simplify: int | None = None,
     max_faces: int | None = None,
     device: Device = "auto",
-    workers: int | None = None,
-    timeout: float = pool.TIMEOUT,
-    memory: float = pool.MEMORY,
+    workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
 ) -> Changes:
     """Make ``folder`` the index of ``collection``: new and changed meshes are computed, the rest is kept, what is gone
@@ -149,14 +154,14 @@ def update_index(
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
         with open_journal(scratch, asdict(origin)) as note:
             known, engine = _known(old, scratch, model.input.kind == "views")
-            computed = _compute(
-                shapes, known, scratch, note, model, origin, max_faces, device, workers, timeout, memory, progress
-            )
+            computed = _compute(shapes, known, scratch, note, model, origin, max_faces, device, workers, progress)
         rows = {shape_id: row for shape_id, row in known.items() if computed.hashes.get(shape_id) == row.sha256}
         rows |= computed.rows
         kept = [shape for shape in shapes if shape.id in rows]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
-        _publish(folder, origin, computed.engine or engine, items, [rows[shape.id] for shape in kept])
+        listed = [rows[shape.id] for shape in kept]
+        gallery = _gallery(model, listed, old)
+        _publish(folder, origin, computed.engine or engine, items, listed, gallery)
         shutil.rmtree(scratch, ignore_errors=True)
     now = {item.id: item.sha256 for item in items}
     return Changes(
@@ -191,22 +196,29 @@ def _open(folder: Path) -> Index:
     with sealed.expecting(HEADER):
         header = _Header.from_options(**described)
         origin = Origin.read(header.model, header.settings)
-    content = sealed.read(FEATURES)
+    content = sealed.map(FEATURES)
     with sealed.expecting(FEATURES):
-        tensors = read_arrays(content)
-        shape = (header.count, header.feature_size)
-        features = array_of(tensors, "features", np.float32, shape)
-        if (np.abs(features).max(initial=0) > 1.01) or (header.count and not header.feature_size):
-            raise ValueError("features are not of unit length")
-        views = None
+        pooled, alone = (header.count, header.feature_size), (header.count, header.views, header.feature_size)
+        held: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", pooled)}
+        if header.gallery:
+            held["gallery"] = "F32", pooled
         if header.views:
-            views = array_of(tensors, "views", np.float16, (header.count, header.views, header.feature_size))
+            held["views"] = "F16", alone
+        tensors = view_tensors(content, held)
+        features = array_of(tensors, "features", np.float32, pooled)
+        gallery = array_of(tensors, "gallery", np.float32, pooled) if header.gallery else None
+        views = array_of(tensors, "views", np.float16, alone) if header.views else None
+        if header.count and not header.feature_size:
+            raise ValueError("features are of no numbers")
+        for rows in (features, gallery):  # views are scaled when they are searched
+            if rows is not None and max(rows.max(initial=0), -rows.min(initial=0)) > 1.01:
+                raise ValueError("features are not of unit length")
     table = sealed.read(SHAPES)
     with sealed.expecting(SHAPES):
         items = read_table(Item, table, most=header.count)
         if len(items) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(items)):
             raise ValueError("it does not have the shapes of the index in order of id")
-    return Index(origin, header.engine, items, features, views)
+    return Index(origin, header.engine, items, features, views, gallery)
 
 
 class _Header(Settings):
@@ -218,6 +230,7 @@ class _Header(Settings):
     count: int = Field(ge=0)
     feature_size: int = Field(ge=0)
     views: int = Field(ge=0)  # of each shape; 0: none are kept
+    gallery: bool = False  # in an index of a version that did not keep it
 
 
 @dataclass(slots=True)
@@ -255,9 +268,7 @@ def _compute(
     origin: Origin,
     max_faces: int | None,
     device: Device,
-    workers: int | None,
-    timeout: float,
-    memory: float,
+    workers: Workers,
     progress: Progress,
 ) -> _Computed:
     """Hash every mesh and compute the features of those not known, noting each as it is done."""
@@ -268,7 +279,7 @@ def _compute(
         for shape in shapes
     )
     engine: Engine | None = None
-    with closing(pool.run(_draw, tasks, workers=workers, timeout=timeout, memory=memory)) as results:
+    with closing(pool.run(_draw, tasks, workers)) as results:
 
         def collect(engine: Engine) -> None:
             for shape_id, output in engine.finished():
@@ -278,10 +289,8 @@ def _compute(
         progress(0, len(shapes))
         for done, (task, outcome) in enumerate(results, start=1):
             shape = task.shape
-            if isinstance(outcome, MeshError | WorkerError):
+            if isinstance(outcome, ItemError):
                 result.failures[shape.id] = (shape.path, str(outcome))
-            elif isinstance(outcome, ShapecnnError):  # not of this mesh, such as a missing library
-                raise outcome
             else:
                 result.hashes[shape.id], looks = outcome
                 if looks is not None:
@@ -317,11 +326,27 @@ def _known(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, Kep
     return known | noted, engine or old.engine
 
 
-def _publish(folder: Path, origin: Origin, engine: dict[str, str], items: list[Item], rows: list[Kept]) -> None:
+def _gallery(model: Model, rows: list[Kept], old: Index | None) -> NDArray[np.float32] | None:
+    """Where the model's space is made of all ``rows``: their places in it, which are the old ones if the rows are."""
+    if not (model.adapt and rows):
+        return None
+    features = np.stack([row.read().feature for row in rows])
+    known = old.gallery if old is not None and np.array_equal(features, old.features) else None
+    return model.space(features, known).gallery
+
+
+def _publish(
+    folder: Path,
+    origin: Origin,
+    engine: dict[str, str],
+    items: list[Item],
+    rows: list[Kept],
+    gallery: NDArray[np.float32] | None,
+) -> None:
     """Publish the index of ``items``, of which rows[i] is kept of items[i]."""
     shapes, features = table_bytes(Item, items), folder / WORK / FEATURES
     try:
-        digest, size, views = write_rows(features, rows)
+        digest, size, views = write_rows(features, rows, gallery)
     except ValueError:  # rows of unlike shapes
         raise foreign(folder / WORK) from None
     header = {
@@ -331,5 +356,6 @@ def _publish(folder: Path, origin: Origin, engine: dict[str, str], items: list[I
         "count": len(items),
         "feature_size": size,
         "views": views,
+        "gallery": gallery is not None,
     }
     publish(folder, {SHAPES: shapes, FEATURES: features, HEADER: json_bytes(header)}, {FEATURES: digest})

@@ -1,15 +1,16 @@
-"""What a model says of mesh files, each drawn or filled here and now."""
+"""What a model says of mesh files, each drawn or filled for it here and now."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from shapecnn.config import NO_LIMIT, FaceLimit, Up
-from shapecnn.errors import MeshError
+from shapecnn.errors import ItemError
 from shapecnn.features import Output
 from shapecnn.inference import Device, Engine, open_engine, require_device
+from shapecnn.mesh_looks import mesh_looks
 from shapecnn.models import Model
+from shapecnn.pool import ONE_A_CORE, Workers
 
 
 def mesh_outputs(
@@ -20,21 +21,20 @@ def mesh_outputs(
     device: Device = "auto",
     views: bool = False,
     limit: FaceLimit = NO_LIMIT,
-) -> list[Output | MeshError]:
+    workers: Workers = ONE_A_CORE,
+) -> list[Output | ItemError]:
     """An output for each mesh file, read with ``up``, in the order given; of one that cannot be used, the error.
 
-    One file after the other is seen while the engine computes; pictures and grids are held only until then. Raises
+    Workers draw or fill the next ones while the engine computes; pictures and grids are held only until then. Raises
     UsageError if CUDA is asked for and absent, StoredDataError if the model is damaged, WeightsError if its weights
     cannot be had.
     """
     require_device(device)
     engine: Engine | None = None
-    found: dict[int, Output | MeshError] = {}
-    for number, path in enumerate(paths):
-        try:
-            looks = model.input.load(Path(path), up, limit)
-        except MeshError as error:
-            found[number] = error
+    found: dict[int, Output | ItemError] = {}
+    for number, looks in mesh_looks(model.input, paths, up=up, limit=limit, workers=workers):
+        if isinstance(looks, ItemError):
+            found[number] = looks
             continue
         engine = engine or open_engine(model, device, views=views)
         engine.start(number, looks)

@@ -56,8 +56,15 @@ class Model(Protocol):
     def represent(self, output: Output) -> Feature:
         """The feature of unit length by which one shape is compared with others, by its dot product."""
 
-    def space(self, features: NDArray[np.float32]) -> Space:
-        """Where a collection, (N, D) of what :meth:`represent` gives, and queries are compared."""
+    @property
+    def adapt(self) -> bool:
+        """Whether the space in which shapes are compared is made of all of the collection."""
+
+    def space(self, features: NDArray[np.float32], gallery: NDArray[np.float32] | None = None) -> Space:
+        """Where a collection, (N, D) of what :meth:`represent` gives, and queries are compared.
+
+        gallery: that of this very space, if it was kept.
+        """
 
     def comparing(self, feature: str) -> Model:
         """The same model with its shapes compared by another feature.  Raises UsageError if it has none such."""
@@ -154,10 +161,10 @@ class ImagenetSettings(Viewpoints):
         """(D,) of unit length."""
         return unit(output.feature)
 
-    def space(self, features: NDArray[np.float32]) -> Space:
+    def space(self, features: NDArray[np.float32], gallery: NDArray[np.float32] | None = None) -> Space:
         """That of the features, adapted to the collection unless set otherwise."""
         adapted = self.adapt and len(features) > 0
-        return AdaptedSpace(features, self.neighbours) if adapted else FeatureSpace(features)
+        return AdaptedSpace(features, self.neighbours, gallery) if adapted else FeatureSpace(features)
 
     def comparing(self, feature: str) -> ImagenetSettings:
         """Itself, if ``feature`` is that of its last layer; else a UsageError."""

@@ -17,23 +17,34 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shapecnn.errors import ShapecnnError, WorkerError
+from shapecnn.errors import ItemError, ShapecnnError, WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-TIMEOUT = 300.0
-"""Seconds for one shape, by default: the largest mesh that is read at all takes well under a minute."""
-
-MEMORY = 2.0
-"""GiB that a worker may take, by default."""
-
 PRELOAD = ["shapecnn.preload"]
 """Loaded once by the server from which workers are forked, so that each of them starts in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Processes that work on shapes, and what each of them may take.
+
+    count: None for one a core.  timeout: seconds for one shape; the largest mesh that is read at all takes well under a
+    minute.  memory: GiB, where the system can limit it (Linux).
+    """
+
+    count: int | None = None
+    timeout: float = 300.0
+    memory: float = 2.0
+
+
+ONE_A_CORE = Workers()
 
 
 def available_cores() -> int:
@@ -42,23 +53,18 @@ def available_cores() -> int:
 
 
 def run(
-    function: Callable[[Task], Result],
-    tasks: Iterable[Task],
-    *,
-    workers: int | None = None,
-    timeout: float = TIMEOUT,
-    memory: float = MEMORY,
-) -> Generator[tuple[Task, Result | ShapecnnError], None, None]:
-    """Each task with what ``function`` made of it, or the ShapecnnError that came of it, as they are finished.
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers = ONE_A_CORE
+) -> Generator[tuple[Task, Result | ItemError], None, None]:
+    """Each task with what ``function`` made of it, or the ItemError that came of it, as they are finished.
 
     Tasks are drawn as workers fall free and at most two results of each are held. ``function`` is importable by name.
-    timeout: seconds for one task.  memory: GiB that each worker may take, where the system can limit it (Linux).
 
-    An OSError, such as of a full disk, is raised here; any other error that is not a ShapecnnError is a bug, which
-    costs its task, as a crash does. Closing the generator stops the workers.
+    What is no task's own is raised here: any other ShapecnnError, such as of a missing library, and an OSError, such as
+    of a full disk. Other errors are bugs, which cost their task, as a crash does. Closing the generator stops the
+    workers.
     """
     context = start_server()
-    size = workers or available_cores()
+    size = workers.count or available_cores()
     source = iter(tasks)
     idle: list[_Worker] = []
     busy: list[_Worker] = []
@@ -66,8 +72,8 @@ def run(
     try:
         while True:
             for task in itertools.islice(source, size - len(busy)):
-                busy.append(idle.pop() if idle else _Worker(context, function, memory))
-                busy[-1].give(task, timeout)
+                busy.append(idle.pop() if idle else _Worker(context, function, workers.memory))
+                busy[-1].give(task, workers.timeout)
             yield from outcomes  # while the workers are at the next tasks
             if not busy:
                 break
@@ -137,7 +143,7 @@ class _Worker:
             return WorkerError("crashed", f"the process that worked on it died ({cause}){hint}")
         if isinstance(error, WorkerError):
             self.stop()  # who knows what is left in it: the next task starts in a new one
-        if isinstance(error, OSError):
+        if error is not None and not isinstance(error, ItemError):
             raise error
         return result if error is None else error
 

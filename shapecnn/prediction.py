@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from shapecnn.config import NO_LIMIT, FaceLimit, Up
-from shapecnn.errors import MeshError, UsageError
+from shapecnn.errors import ItemError, UsageError
 from shapecnn.evidence import Evidence, Neighbour
 from shapecnn.features import Feature
 from shapecnn.inference import Device
 from shapecnn.mesh_outputs import mesh_outputs
 from shapecnn.models import Model
+from shapecnn.pool import ONE_A_CORE, Workers
 
 TOP = 5
 
@@ -40,7 +41,7 @@ class Prediction:
     familiarity: float | None = None
     threshold: float | None = None
     evidence: list[Neighbour] | None = None
-    error: MeshError | None = None
+    error: ItemError | None = None
 
     @property
     def unknown(self) -> bool | None:
@@ -58,6 +59,7 @@ def predict(
     device: Device = "auto",
     evidence: int = 3,
     limit: FaceLimit = NO_LIMIT,
+    workers: Workers = ONE_A_CORE,
 ) -> list[Prediction]:
     """What each mesh file is, in the order given. A file that cannot be used is a prediction with an error.
 
@@ -72,9 +74,9 @@ def predict(
     gallery, classifier = model.gallery(), model.classifier()
     known = Evidence(gallery, classifier) if gallery and classifier else None
     predictions = []
-    outputs = mesh_outputs(model, paths, up=up, device=device, limit=limit)
+    outputs = mesh_outputs(model, paths, up=up, device=device, limit=limit, workers=workers)
     for path, output in zip(paths, outputs, strict=True):
-        if isinstance(output, MeshError):
+        if isinstance(output, ItemError):
             predictions.append(Prediction(path, [], error=output))
             continue
         assert output.scores is not None  # the model has classes

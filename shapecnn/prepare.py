@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapecnn import pool
 from shapecnn.artefacts import Progress, Summary, make_artefacts
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.config import FaceLimit, Layout, ViewSettings, VoxelSettings
 from shapecnn.mesh import Mesh, read_mesh, ready
+from shapecnn.pool import ONE_A_CORE, Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,7 @@ def prepare(
     recipe: Recipe,
     *,
     command: str,
-    workers: int | None = None,
-    timeout: float = pool.TIMEOUT,
-    memory: float = pool.MEMORY,
+    workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
     """Make the artefacts of every mesh of ``collection`` in ``out``; see :func:`shapecnn.artefacts.make_artefacts`.
@@ -67,9 +65,7 @@ def prepare(
     renderer asked for does not load.
     """
     shapes = list_shapes(collection)
-    return make_artefacts(
-        shapes, out, recipe, command=command, workers=workers, timeout=timeout, memory=memory, progress=progress
-    )
+    return make_artefacts(shapes, out, recipe, command=command, workers=workers, progress=progress)
 
 
 def load_shape(shape: Shape, data: bytes, settings: ViewSettings | VoxelSettings, max_faces: int | None = None) -> Mesh:

@@ -25,6 +25,7 @@ FORMAT = 1
 PROJECTION, METRIC = "metric.safetensors", "metric.json"
 
 SHARPNESS = 8.0  # of the softmax over the anchors
+_LONGEST = 1e18  # z of a feature of unit length, whose square float32 still holds
 SHARE = 0.5  # weight of the projection itself beside the anchors
 
 
@@ -104,7 +105,15 @@ def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict
         (power,) = array_of(arrays, "power", np.float32, (1,))
         if not 0 < power <= 1:
             raise ValueError(f"its power is {power}")
+        if np.linalg.norm(anchors.astype(np.float64), axis=1).max(initial=0) > 1.01:
+            raise ValueError("its anchors are not of unit length")
+        if _norm(matrix) * (1 + _norm(centre)) > _LONGEST:
+            raise ValueError("its numbers are too large")
     return Projection(matrix, centre, anchors, float(power), sealed.sums[PROJECTION]), header
+
+
+def _norm(array: NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(array.astype(np.float64)))
 
 
 def learn_command(folder: Path) -> str:

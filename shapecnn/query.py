@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.config import NO_LIMIT, FaceLimit, Up, ViewSettings
-from shapecnn.errors import ItemError, MeshError, PictureError, StoredDataError, UsageError
+from shapecnn.errors import ItemError, PictureError, StoredDataError, UsageError
 from shapecnn.features import Feature, Output
 from shapecnn.index import Index
 from shapecnn.inference import Device, open_engine, require_device
 from shapecnn.mesh_outputs import mesh_outputs
 from shapecnn.models import Model
 from shapecnn.pictures import read_picture
+from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.search import Hit, search, search_views
 
 FILL = {"sphere": 0.83, "view": 0.9}
@@ -49,6 +50,7 @@ def answer_queries(
     up: Up,
     device: Device = "auto",
     limit: FaceLimit = NO_LIMIT,
+    workers: Workers = ONE_A_CORE,
 ) -> list[Answer]:
     """The ``k`` most similar shapes to each mesh file, in the order given. A file that cannot be used is an answer with
     an error.
@@ -58,15 +60,16 @@ def answer_queries(
     """
     if index.origin.simplify is not None and not limit.simplify:
         limit = FaceLimit(index.origin.simplify, simplify=True)
-    outputs = mesh_outputs(model, paths, up=up, device=device, views=index.views is not None, limit=limit)
-    features = [model.represent(output) for output in outputs if not isinstance(output, MeshError)]
+    views = index.views is not None
+    outputs = mesh_outputs(model, paths, up=up, device=device, views=views, limit=limit, workers=workers)
+    features = [model.represent(output) for output in outputs if not isinstance(output, ItemError)]
     hits: Iterator[list[Hit]] = iter([])
     if features:
         _require_size(index, features[0])
-        space = model.space(index.features)
+        space = model.space(index.features, index.gallery)
         hits = iter(search(replace(index, features=space.gallery), space.place(np.stack(features)), k))
     return [
-        Answer(path, up, [], output) if isinstance(output, MeshError) else Answer(path, up, next(hits))
+        Answer(path, up, [], output) if isinstance(output, ItemError) else Answer(path, up, next(hits))
         for path, output in zip(paths, outputs, strict=True)
     ]
 

@@ -69,13 +69,15 @@ def foreign(scratch: Path) -> StoredDataError:
     return StoredDataError(f"{scratch} is of another version. Remove it and index the collection again.")
 
 
-def write_rows(path: Path, rows: Sequence[Kept]) -> tuple[str, int, int]:
-    """Write ``features`` (N, D) float32 and, where there are any, ``views`` (N, V, D) float16 as safetensors; returns
-    the SHA-256 of the file, D and V."""
+def write_rows(path: Path, rows: Sequence[Kept], gallery: NDArray[np.float32] | None = None) -> tuple[str, int, int]:
+    """Write ``features`` (N, D) float32, and, where there are any, ``gallery`` of the same shape and ``views``
+    (N, V, D) float16 as safetensors; returns the SHA-256 of the file, D and V."""
     if not rows:
         return write_tensors(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
     feature, views = rows[0].read()
     tensors = {"features": Rows("F32", (len(rows), *feature.shape), (row.read().feature for row in rows))}
+    if gallery is not None:
+        tensors["gallery"] = Rows("F32", gallery.shape, gallery)
     if views is not None:
         tensors["views"] = Rows("F16", (len(rows), *views.shape), _views(rows))
     return write_tensors(path, tensors), len(feature), 0 if views is None else len(views)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
 from shapecnn.checksums import SUMS, parse_sums
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.storage import parse_json, publish, published, read_stored, sha256, sha256_of
+from shapecnn.storage import map_stored, parse_json, publish, published, read_stored, sha256, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,17 @@ class Sealed:
         self._require_listed(name)
         try:
             content = read_stored(published(self.folder, name))
+        except OSError as error:
+            raise self._unreadable(name, error) from None
+        if sha256(content) != self.sums[name]:
+            raise self._altered(name)
+        return content
+
+    def map(self, name: str) -> bytes | mmap:
+        """As :meth:`read`, of a file of any size, which is not held in memory."""
+        self._require_listed(name)
+        try:
+            content = map_stored(published(self.folder, name))
         except OSError as error:
             raise self._unreadable(name, error) from None
         if sha256(content) != self.sums[name]:

@@ -13,6 +13,7 @@ import errno
 import hashlib
 import json
 import math
+import mmap
 import os
 import shutil
 import stat
@@ -38,7 +39,7 @@ MAX_MEMBERS = 1_000_000
 LARGEST = 8 << 30  # bytes of a file that is read whole
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | mmap.mmap) -> str:
     """SHA-256 as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
@@ -115,6 +116,15 @@ def read_stored(path: Path) -> bytes:
     if _file_size(path) > LARGEST:
         raise OSError(errno.EFBIG, f"it has more than {LARGEST / 1e9:.0f} GB")
     return path.read_bytes()
+
+
+def map_stored(path: Path) -> bytes | mmap.mmap:
+    """The content of a file of any size, to be looked at and not held: what is looked at comes from the disk and memory
+    may forget it. It stays what it is when ``path`` becomes another file. OSError also for what is no file."""
+    if not _file_size(path):
+        return b""  # which cannot be mapped
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _file_size(path: Path) -> int:

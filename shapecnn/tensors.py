@@ -1,4 +1,6 @@
-"""A safetensors file written row by row, for tensors that memory should not have to hold."""
+"""A safetensors file written row by row, and looked at without being read: for tensors that memory should not have to
+hold.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +8,22 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
+from mmap import mmap
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
-_BYTES = {"F32": 4, "F16": 2}
+Kind = Literal["F32", "F16"]
+
+_BYTES: dict[Kind, int] = {"F32": 4, "F16": 2}
 
 
 class Rows(NamedTuple):
     """A tensor of this ``shape``, as its rows along the first axis, drawn once."""
 
-    kind: Literal["F32", "F16"]
+    kind: Kind
     shape: tuple[int, ...]
     each: Iterable[NDArray[Any]]
 
@@ -27,12 +33,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Rows]) -> str:
 
     Raises ValueError if rows are not what the shape says.
     """
-    header, end = {}, 0
-    for name, rows in tensors.items():
-        start, end = end, end + math.prod(rows.shape) * _BYTES[rows.kind]
-        header[name] = {"dtype": rows.kind, "shape": rows.shape, "data_offsets": [start, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
+    header, _ = _layout({name: (rows.kind, rows.shape) for name, rows in tensors.items()})
     digest = hashlib.sha256()
     with path.open("wb") as file:
 
@@ -40,7 +41,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Rows]) -> str:
             digest.update(data)
             file.write(data)
 
-        write(len(text).to_bytes(8, "little") + text)
+        write(header)
         for name, rows in tensors.items():
             count = 0
             for row in rows.each:
@@ -51,3 +52,34 @@ def write_tensors(path: Path, tensors: Mapping[str, Rows]) -> str:
             if count != rows.shape[0]:
                 raise ValueError(f"{name} has {count} rows, not {rows.shape[0]}")
     return digest.hexdigest()
+
+
+def view_tensors(
+    content: bytes | mmap, tensors: Mapping[str, tuple[Kind, tuple[int, ...]]]
+) -> dict[str, NDArray[np.floating]]:
+    """Read-only views of the tensors, of these kinds and shapes, in what :func:`write_tensors` wrote.
+
+    What the file says of itself is not interpreted: that it holds just these leaves one way to say so. Raises
+    ValueError for any other content.
+    """
+    header, places = _layout(tensors)
+    if content[: len(header)] != header or len(content) != places[-1]:
+        told = ", ".join(f"{name} {kind} {shape}" for name, (kind, shape) in tensors.items())
+        raise ValueError(f"it is not of {told}")
+    return {
+        name: np.frombuffer(content, f"<f{_BYTES[kind]}", math.prod(shape), place).reshape(shape)
+        for (name, (kind, shape)), place in zip(tensors.items(), places, strict=False)
+    }
+
+
+def _layout(tensors: Mapping[str, tuple[Kind, tuple[int, ...]]]) -> tuple[bytes, list[int]]:
+    """What stands before the tensors, and the places in the file where each begins and the last ends."""
+    ends = [0]
+    described = {}
+    for name, (kind, shape) in tensors.items():
+        ends.append(ends[-1] + math.prod(shape) * _BYTES[kind])
+        described[name] = {"dtype": kind, "shape": shape, "data_offsets": ends[-2:]}
+    text = json.dumps(described, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    header = len(text).to_bytes(8, "little") + text
+    return header, [len(header) + end for end in ends]

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from shapecnn.index import update_index
 from shapecnn.inference import Engine, open_engine
 from shapecnn.models import ImagenetSettings
+from shapecnn.pool import Workers
 from tests.meshes import write_solids
 from tests.runs import VOXELS, VOXRESNET, write_run
 
@@ -61,7 +62,7 @@ def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def solids_index(solids: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The index of :func:`solids`, not to be changed."""
     folder = tmp_path_factory.mktemp("index") / "solids"
-    update_index(solids, folder, ImagenetSettings(), command="shapecnn index", device="cpu", workers=1)
+    update_index(solids, folder, ImagenetSettings(), command="shapecnn index", device="cpu", workers=Workers(1))
     return folder
 
 

@@ -13,6 +13,7 @@ from shapecnn.datasets import Artefacts, open_artefacts
 from shapecnn.experiment import Experiment, GradientStage, MvcnnSettings, NetworkSettings
 from shapecnn.inputs import Input
 from shapecnn.networks.build import build_network
+from shapecnn.pool import Workers
 from shapecnn.prepare import Recipe, prepare
 from shapecnn.storage import publish
 from tests.meshes import write
@@ -37,7 +38,7 @@ def write_splits(folder: Path, *, train: int = 3, test: int = 3) -> Path:
 
 
 def write_artefacts(collection: Path, out: Path, settings: ViewSettings | VoxelSettings) -> Artefacts:
-    prepare(collection, out, Recipe(settings), command="shapecnn", workers=1)
+    prepare(collection, out, Recipe(settings), command="shapecnn", workers=Workers(1))
     return open_artefacts(out)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from shapecnn.artefacts import make_artefacts, read_manifest
 from shapecnn.config import VoxelSettings
+from shapecnn.pool import Workers
 
 FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "segfault": (lambda: ctypes.string_at(0), "the process that worked on it died (Segmentation fault)"),
@@ -62,7 +63,8 @@ class Maker:
 def test_what_no_worker_survives_is_named_in_the_manifest_with_its_reason(tmp_path: Path) -> None:
     names = sorted([*FAULTS, "a", "j", "m", "z"], key="{}.off".format)
     items = [Item(f"{name}.off") for name in names]
-    done = make_artefacts(items, tmp_path, Maker(VoxelSettings()), command="again", workers=2, timeout=4, memory=1)
+    few = Workers(2, timeout=4, memory=1)
+    done = make_artefacts(items, tmp_path, Maker(VoxelSettings()), command="again", workers=few)
     assert (done.written, done.failed) == (4, len(FAULTS))
     assert done.failures == [(f"/meshes/{name}.off", FAULTS[name][1]) for name in names if name in FAULTS]
     assert [(entry.id, entry.status, entry.error) for entry in read_manifest(tmp_path)] == [

@@ -16,6 +16,7 @@ from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.datasets import open_artefacts
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.mesh import load_mesh
+from shapecnn.pool import Workers
 from shapecnn.prepare import Recipe, prepare
 from shapecnn.storage import json_bytes
 from shapecnn.views import draw_views
@@ -38,7 +39,7 @@ def meshes(tmp_path: Path) -> Path:
 
 
 def made(meshes: Path, out: Path, recipe: Recipe) -> Path:
-    prepare(meshes, out, recipe, command="", workers=1)
+    prepare(meshes, out, recipe, command="", workers=Workers(1))
     return out
 
 
@@ -184,7 +185,7 @@ def test_an_unfinished_folder_is_told_apart(meshes: Path, tmp_path: Path) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(meshes, tmp_path / "out", Recipe(VIEWS), command="", workers=1, progress=stop)
+        prepare(meshes, tmp_path / "out", Recipe(VIEWS), command="", workers=Workers(1), progress=stop)
     with pytest.raises(UsageError, match="are unfinished"):
         open_artefacts(tmp_path / "out")
 

@@ -37,6 +37,9 @@ from shapecnn.journal import open_journal, read_journal
 from shapecnn.mesh import load_mesh
 from shapecnn.models import ImagenetSettings, open_model
 from shapecnn.origin import Origin
+from shapecnn.pool import Workers
+from shapecnn.query import answer_queries
+from shapecnn.retrieval.space import AdaptedSpace
 from shapecnn.sealed import Sealed
 from shapecnn.search import search
 from shapecnn.storage import exclusive, sha256_of
@@ -60,7 +63,7 @@ IDS = [
 
 def update(collection: Path, folder: Path, **settings: Any) -> Changes:
     return update_index(
-        collection, folder, ImagenetSettings(**settings), command="shapecnn index …", device="cpu", workers=1
+        collection, folder, ImagenetSettings(**settings), command="shapecnn index …", device="cpu", workers=Workers(1)
     )
 
 
@@ -117,13 +120,15 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
     assert np.linalg.norm(features, axis=1) == pytest.approx(1, abs=1e-6)
     assert (views.dtype, views.shape, header["views"]) == (np.float16, (9, 12, 1280), 12)
     assert np.linalg.norm(views.astype(np.float32), axis=2) == pytest.approx(1, abs=1e-3)
+    gallery = load_file(solids_index / FEATURES)["gallery"]
+    np.testing.assert_array_equal(gallery, ImagenetSettings().space(features).gallery)
 
 
 def republish(folder: Path, index: Index) -> None:
     """Publish an index that is in memory."""
     (folder / ".partial").mkdir(exist_ok=True)
     rows, engine = module._known(index, folder / ".partial", views=False)
-    module._publish(folder, index.origin, engine, index.items, [rows[item.id] for item in index.items])
+    module._publish(folder, index.origin, engine, index.items, [rows[item.id] for item in index.items], index.gallery)
 
 
 def without_views(folder: Path) -> None:
@@ -139,6 +144,31 @@ def test_an_index_of_an_earlier_version_gets_its_views(
     assert counts(update(solids, folder)) == (0, 0, 9, 0, 0, 9)
     assert sorted(computed) == IDS
     assert contents(folder) == contents(solids_index)
+
+
+def test_places_in_the_space_of_the_collection_are_made_once(
+    solids: Path, collection: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(folder)
+    republish(folder, replace(open_index(folder), gallery=None))  # as an earlier version would have written it
+    assert open_index(folder).gallery is None
+    update(solids, folder)
+    assert contents(folder) == before
+    moved: list[int] = []
+    move = AdaptedSpace._moved
+
+    def count(self: AdaptedSpace, items: NDArray[np.float32]) -> NDArray[np.float32]:
+        moved.append(len(items))
+        return move(self, items)
+
+    monkeypatch.setattr(AdaptedSpace, "_moved", count)
+    update(solids, folder)
+    model = ImagenetSettings()
+    answer_queries(open_index(folder), model, [str(solids / "box/cube.off")], 3, up="z", device="cpu")
+    assert moved == [1]
+    (collection / "box/cube.off").unlink()
+    update(collection, folder)
+    assert moved == [1, 8]
 
 
 def test_an_unchanged_collection_is_not_computed_again(solids: Path, folder: Path, computed: list[str]) -> None:
@@ -241,7 +271,9 @@ def test_a_model_that_cannot_be_had_leaves_the_folder_free_for_another(solids: P
 
 def update_with(run: Path, collection: Path, folder: Path, **options: Any) -> Changes:
     model = open_model(str(run))
-    return update_index(collection, folder, model, command="shapecnn index …", device="cpu", workers=1, **options)
+    return update_index(
+        collection, folder, model, command="shapecnn index …", device="cpu", workers=Workers(1), **options
+    )
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.imports import import_artefacts
 from shapecnn.inputs import Input
 from shapecnn.mesh import Mesh, load_mesh
+from shapecnn.pool import Workers
 from shapecnn.prepare import Recipe, prepare
 from shapecnn.sealed import Sealed
 from shapecnn.views import draw_views
@@ -56,7 +57,7 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(meshes: Path, tmp_path: Path) -> Callable[..., Artefacts]:
     def make(settings: ViewSettings | VoxelSettings, layout: str = "sheet") -> Artefacts:
         out = tmp_path / settings.digest() / layout
-        prepare(meshes, out, Recipe(settings, layout), command="", workers=1)  # type: ignore[arg-type]
+        prepare(meshes, out, Recipe(settings, layout), command="", workers=Workers(1))  # type: ignore[arg-type]
         return open_artefacts(out)
 
     return make
@@ -261,7 +262,7 @@ def test_imported_grids_are_turned_and_imported_pictures_are_read(tmp_path: Path
     cells = voxelize(corner(), VOXELS)[0]
     packed = np.packbits(cells.reshape(1, -1), axis=1)
     np.savez(tmp_path / "v-train.npz", voxels=packed, labels=[0], classes=["corner"])
-    import_artefacts(tmp_path / "v-train.npz", tmp_path / "grids", "voxels-npz", command="", workers=1)
+    import_artefacts(tmp_path / "v-train.npz", tmp_path / "grids", "voxels-npz", command="", workers=Workers(1))
     artefacts = open_artefacts(tmp_path / "grids")
     (entry,) = artefacts.entries
     looks = Input.of(artefacts.settings, 4).read(artefacts, entry)
@@ -271,7 +272,7 @@ def test_imported_grids_are_turned_and_imported_pictures_are_read(tmp_path: Path
         path = tmp_path / f"pictures/corner/train/a_{view:03d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (8, 8), 10 * view).save(path)
-    import_artefacts(tmp_path / "pictures", tmp_path / "views", "views-by-name", command="", workers=1)
+    import_artefacts(tmp_path / "pictures", tmp_path / "views", "views-by-name", command="", workers=Workers(1))
     artefacts = open_artefacts(tmp_path / "views")
     (entry,) = artefacts.entries
     looks = Input.of(artefacts.settings).read(artefacts, entry)

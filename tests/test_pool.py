@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 
 from shapecnn import pool
-from shapecnn.errors import MeshError, ShapecnnError, WorkerError
+from shapecnn.errors import MeshError, MissingLibraryError, ShapecnnError, WorkerError
+from shapecnn.pool import Workers
 
 DEATHS: dict[str, tuple[Callable[[], object], str]] = {
     "killed": (lambda: os.kill(os.getpid(), signal.SIGKILL), "Killed"),
@@ -38,6 +39,10 @@ def double(x: int) -> int:
 
 def pid(_: object) -> int:
     return os.getpid()
+
+
+def lack(_: int) -> None:
+    raise MissingLibraryError("there is no open3d")
 
 
 def refuse(x: int) -> int:
@@ -133,15 +138,20 @@ def gone_within(seconds: float, process: int) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_every_task_comes_back_once_with_its_result(workers: int) -> None:
-    assert sorted(pool.run(double, range(50), workers=workers)) == [(x, 2 * x) for x in range(50)]
+    assert sorted(pool.run(double, range(50), Workers(workers))) == [(x, 2 * x) for x in range(50)]
 
 
 def test_without_a_task_no_process_is_started() -> None:
-    assert list(pool.run(double, [], workers=2)) == []
+    assert list(pool.run(double, [], Workers(2))) == []
+
+
+def test_an_error_that_is_of_no_task_is_raised() -> None:
+    with pytest.raises(MissingLibraryError, match="no open3d"):
+        list(pool.run(lack, range(4), Workers(2)))
 
 
 def test_an_error_for_people_is_a_result() -> None:
-    outcomes = dict(pool.run(refuse, range(4), workers=2))
+    outcomes = dict(pool.run(refuse, range(4), Workers(2)))
     assert (outcomes[0], outcomes[2]) == (0, 2)
     for x in (1, 3):
         error = outcomes[x]
@@ -151,7 +161,7 @@ def test_an_error_for_people_is_a_result() -> None:
 
 @pytest.mark.parametrize("how", DEATHS)
 def test_a_worker_that_dies_costs_one_task_and_says_how(how: str) -> None:
-    outcomes = dict(pool.run(die, ["a", "b", how, "c", "d"], workers=2))
+    outcomes = dict(pool.run(die, ["a", "b", how, "c", "d"], Workers(2)))
     error = outcomes.pop(how)
     assert outcomes == {x: x for x in "abcd"}
     assert isinstance(error, WorkerError)
@@ -171,12 +181,12 @@ def unsendable(_: int) -> Callable[[], None]:
 
 
 def test_a_result_that_cannot_be_sent_kills_the_worker_and_not_the_batch() -> None:
-    ((_, outcome),) = pool.run(unsendable, [0], workers=1)
+    ((_, outcome),) = pool.run(unsendable, [0], Workers(1))
     assert str(outcome) == "the process that worked on it died (exit status 1)"
 
 
 def test_never_a_neighbour_is_blamed() -> None:
-    for x, outcome in pool.run(exit_on_odd, range(60), workers=4):
+    for x, outcome in pool.run(exit_on_odd, range(60), Workers(4)):
         assert isinstance(outcome, WorkerError) if x % 2 else outcome == x
 
 
@@ -189,14 +199,14 @@ def test_a_worker_that_died_while_idle_costs_the_next_task() -> None:
         yield 2
         yield 3
 
-    outcomes = dict(pool.run(double, tasks(), workers=1))
+    outcomes = dict(pool.run(double, tasks(), Workers(1)))
     assert (outcomes[1], outcomes[3]) == (2, 6)
     assert isinstance(outcomes[2], WorkerError)
 
 
 @pytest.mark.parametrize("function", [sleep, sleep_deaf])
 def test_a_task_over_its_time_costs_one_task(function: Callable[[float], float]) -> None:
-    outcomes = dict(pool.run(function, [0.0, 60.0, 0.01, 0.02], workers=2, timeout=2.0))
+    outcomes = dict(pool.run(function, [0.0, 60.0, 0.01, 0.02], Workers(2, timeout=2.0)))
     error = outcomes.pop(60.0)
     assert outcomes == {x: x for x in (0.0, 0.01, 0.02)}
     assert isinstance(error, WorkerError)
@@ -205,11 +215,11 @@ def test_a_task_over_its_time_costs_one_task(function: Callable[[float], float])
 
 @pytest.mark.parametrize("timeout", [float("inf"), float("nan"), 1e300])
 def test_any_time_limit_may_be_given(timeout: float) -> None:
-    assert list(pool.run(double, [1], workers=1, timeout=timeout)) == [(1, 2)]
+    assert list(pool.run(double, [1], Workers(1, timeout=timeout))) == [(1, 2)]
 
 
 def test_time_that_the_caller_takes_is_not_the_tasks() -> None:
-    for x, outcome in pool.run(double, range(4), workers=2, timeout=1.5):
+    for x, outcome in pool.run(double, range(4), Workers(2, timeout=1.5)):
         assert outcome == 2 * x
         if x == 0:
             time.sleep(2.0)  # with the next result waiting
@@ -218,7 +228,7 @@ def test_time_that_the_caller_takes_is_not_the_tasks() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 @pytest.mark.parametrize("how", GROWTHS)
 def test_a_worker_over_its_memory_costs_one_task_and_is_replaced(how: str) -> None:
-    outcomes = dict(pool.run(grow, ["a", how, "b"], workers=1, memory=0.75))
+    outcomes = dict(pool.run(grow, ["a", how, "b"], Workers(1, memory=0.75)))
     error = outcomes.pop(how)
     assert isinstance(error, WorkerError)
     assert (error.kind, str(error)) == (
@@ -232,17 +242,17 @@ def test_a_worker_over_its_memory_costs_one_task_and_is_replaced(how: str) -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_workers_are_restrained_and_whoever_starts_them_is_not() -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    ((_, outcome),) = pool.run(restraints, [0], workers=1, memory=0.75)
+    ((_, outcome),) = pool.run(restraints, [0], Workers(1, memory=0.75))
     assert outcome == (3 << 28, before[1], "1000")
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
     assert Path("/proc/self/oom_score_adj").read_text().strip() != "1000"
-    ((_, outcome),) = pool.run(restraints, [0], workers=1)
+    ((_, outcome),) = pool.run(restraints, [0], Workers(1))
     assert not isinstance(outcome, ShapecnnError)
     assert outcome[0] == 2 << 30
 
 
 def test_a_bug_costs_one_task_and_says_where_it_is() -> None:
-    outcomes = dict(pool.run(divide, range(4), workers=2))
+    outcomes = dict(pool.run(divide, range(4), Workers(2)))
     error = outcomes.pop(0)
     assert outcomes == {1: 1.0, 2: 0.5, 3: 1 / 3}
     assert isinstance(error, WorkerError)
@@ -253,7 +263,7 @@ def test_a_bug_costs_one_task_and_says_where_it_is() -> None:
 
 def test_what_stops_every_task_is_raised_and_stops_the_workers() -> None:
     with pytest.raises(OSError, match="No space left") as caught:
-        list(pool.run(fill_disk, range(100), workers=2))
+        list(pool.run(fill_disk, range(100), Workers(2)))
     assert caught.value.filename == "/out/a.png"
     assert multiprocessing.active_children() == []
 
@@ -264,7 +274,7 @@ def test_an_error_in_the_source_of_tasks_stops_the_workers() -> None:
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        list(pool.run(double, tasks(), workers=2))
+        list(pool.run(double, tasks(), Workers(2)))
     assert multiprocessing.active_children() == []
 
 
@@ -278,12 +288,12 @@ def test_tasks_are_drawn_as_they_are_needed(workers: int) -> None:
             drawn += 1
             yield drawn
 
-    for done, _ in enumerate(pool.run(double, tasks(), workers=workers)):
+    for done, _ in enumerate(pool.run(double, tasks(), Workers(workers))):
         assert drawn - done <= 2 * workers
 
 
 def test_leaving_early_leaves_no_process() -> None:
-    running = pool.run(pid, range(1000), workers=2)
+    running = pool.run(pid, range(1000), Workers(2))
     workers = {outcome for _, (_, outcome) in zip(range(20), running, strict=False)}
     assert workers
     running.close()
@@ -292,18 +302,18 @@ def test_leaving_early_leaves_no_process() -> None:
 
 
 def test_an_interrupt_is_not_for_the_workers() -> None:
-    assert sorted(pool.run(interrupt, range(4), workers=2)) == [(x, x) for x in range(4)]
+    assert sorted(pool.run(interrupt, range(4), Workers(2))) == [(x, x) for x in range(4)]
 
 
 def test_interrupts_are_let_through_again() -> None:
-    list(pool.run(double, [1], workers=1))
+    list(pool.run(double, [1], Workers(1)))
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
 def test_workers_start_with_everything_loaded_and_without_what_has_threads() -> None:
-    ((_, outcome),) = pool.run(loaded, [0], workers=1)
+    ((_, outcome),) = pool.run(loaded, [0], Workers(1))
     assert not isinstance(outcome, ShapecnnError)
     modules, compiled = outcome
     assert {"shapecnn.prepare", "shapecnn.views.raster", "shapecnn.voxels.kernels", "PIL.PngImagePlugin"} <= modules
@@ -314,8 +324,8 @@ def test_workers_start_with_everything_loaded_and_without_what_has_threads() -> 
 @pytest.mark.parametrize("function", ["note_and_sleep", "note_and_sleep_deaf"])
 def test_workers_do_not_outlive_a_killed_parent(function: str, tmp_path: Path) -> None:
     code = (
-        f"from shapecnn import pool; from tests.test_pool import {function}\n"
-        f"list(pool.run({function}, [{str(tmp_path / 'a')!r}, {str(tmp_path / 'b')!r}], workers=2))"
+        f"from shapecnn import pool; from shapecnn.pool import Workers; from tests.test_pool import {function}\n"
+        f"list(pool.run({function}, [{str(tmp_path / 'a')!r}, {str(tmp_path / 'b')!r}], Workers(2)))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
     files = [tmp_path / "a", tmp_path / "b"]

@@ -18,6 +18,7 @@ from shapecnn.artefacts import MANIFEST, SETTINGS, Entry, Progress, Summary, art
 from shapecnn.checksums import SUMS
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError, UsageError
+from shapecnn.pool import Workers
 from shapecnn.prepare import Recipe, png, prepare
 from tests.meshes import contents, write_ball, write_box
 from tests.sealing import reseal
@@ -27,7 +28,7 @@ PICTURES = Recipe(ViewSettings(size=8), "files")
 
 
 def run(meshes: Path, out: Path, recipe: Recipe = GRIDS, progress: Progress = lambda _done, _total: None) -> Summary:
-    return prepare(meshes, out, recipe, command="shapecnn again", workers=1, progress=progress)
+    return prepare(meshes, out, recipe, command="shapecnn again", workers=Workers(1), progress=progress)
 
 
 def stop_after(count: int) -> Progress:

@@ -17,6 +17,7 @@ from shapecnn.evaluation import evaluate
 from shapecnn.index import Index, open_index, update_index
 from shapecnn.mesh import load_mesh
 from shapecnn.models import ImagenetSettings, Model, open_model
+from shapecnn.pool import Workers
 from shapecnn.query import Answer, answer_pictures, answer_queries, require_views
 from shapecnn.views import draw_views
 from tests.evaluations import write_artefacts, write_splits
@@ -88,7 +89,7 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     """@imagenet compares in a space that the collection shapes: the same one wherever it is asked."""
     model = ImagenetSettings(backbone="test_efficientnet", weights="none", size=32, neighbours=neighbours)
     collection = write_splits(tmp_path / "meshes", train=8, test=0)
-    update_index(collection, tmp_path / "index", model, command="", device="cpu", workers=1)
+    update_index(collection, tmp_path / "index", model, command="", device="cpu", workers=Workers(1))
     index = open_index(tmp_path / "index")
     artefacts = write_artefacts(collection, tmp_path / "views", model.view_settings())
     measured = evaluate(model, artefacts, "train", task="retrieval", device="cpu").nearest(range(24), 23)
@@ -119,7 +120,7 @@ def test_every_mesh_finds_itself_by_a_trained_run(
     solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     trained = open_model(str(request.getfixturevalue(name)))
-    update_index(solids, tmp_path / "index", trained, command="", device="cpu", workers=1)
+    update_index(solids, tmp_path / "index", trained, command="", device="cpu", workers=Workers(1))
     index = open_index(tmp_path / "index")
     paths = [item.path for item in index.items]
     answers = answer_queries(index, index.origin.open(tmp_path / "index"), paths, 1, up="z", device="cpu")

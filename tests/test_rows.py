@@ -57,6 +57,12 @@ def test_the_file_holds_the_rows_in_the_order_asked_for(tmp_path: Path) -> None:
     found = load_file(tmp_path / "file")
     assert np.array_equal(found["features"], [row(n, True).feature for n in (5, 3, 1)])
     assert np.array_equal(found["views"], [row(n, True).views for n in (5, 3, 1)])
+    assert "gallery" not in found
+    gallery = np.eye(3, 256, dtype=np.float32)
+    write_rows(tmp_path / "file", rows, gallery)
+    both = load_file(tmp_path / "file")
+    assert np.array_equal(both.pop("gallery"), gallery)
+    assert {*both} == {*found}
 
 
 MEMORY = """

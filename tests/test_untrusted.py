@@ -32,6 +32,7 @@ from shapecnn.index import open_index, update_index
 from shapecnn.inference import TorchEngine
 from shapecnn.inputs import Input
 from shapecnn.models import open_model
+from shapecnn.pool import Workers
 from shapecnn.prediction import predict
 from shapecnn.query import answer_queries
 from shapecnn.storage import check_members, exclusive
@@ -88,7 +89,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     meshes = write_splits(here / "meshes", train=2, test=1)
     write_artefacts(meshes, here / "grids", GRIDS)
     run = write_run(here / "run", meshes, VOXRESNET, GRIDS, gallery=True)
-    update_index(meshes, here / "index", open_model(str(run)), command="", device="cpu", workers=1)
+    update_index(meshes, here / "index", open_model(str(run)), command="", device="cpu", workers=Workers(1))
     return here
 
 
@@ -312,6 +313,20 @@ def test_a_network_larger_than_its_weights_is_never_built(
     assert {device.type for device in made} == {"meta"}
 
 
+@pytest.mark.parametrize("name", ["features", "gallery"])
+def test_rows_of_any_length_are_not_compared(name: str, world: Path, copy: Callable[[str], Path]) -> None:
+    folder = copy("index")
+    features = load_file(folder / "features.safetensors")["features"]
+    tensors = {"features": features, "gallery": features.copy(), "views": features[:, None].astype(np.float16)}
+    save_file(tensors, folder / "features.safetensors")
+    forge(folder, "index.json", lambda header: {**header, "gallery": True, "views": 1})
+    assert use(folder, world)
+    tensors[name].flat[0] = 9
+    save_file(tensors, folder / "features.safetensors")
+    reseal(folder)
+    assert "features are not of unit length" in refused(folder, world)
+
+
 def test_a_table_that_grows_out_of_nothing_is_not_read(world: Path, copy: Callable[[str], Path]) -> None:
     folder = copy("index")
     same = pyarrow.DictionaryArray.from_arrays(np.zeros(3000, np.int32), ["x" * 100_000])
@@ -321,7 +336,7 @@ def test_a_table_that_grows_out_of_nothing_is_not_read(world: Path, copy: Callab
     reseal(folder)
     assert "3000 rows, more than 9" in refused(folder, world)
     forge(folder, "index.json", lambda header: {**header, "count": 3000})
-    (folder / "features.safetensors").write_bytes(header_of([3000, 4], size=48000))
+    save_file({"features": np.zeros((3000, 4), np.float32)}, folder / "features.safetensors")
     forge(folder, "index.json", lambda header: {**header, "feature_size": 4})
     tracemalloc.start()
     assert "in order of id" in refused(folder, world)

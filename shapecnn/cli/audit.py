@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shapecnn.config import Up
     from shapecnn.inference import Device
     from shapecnn.inputs import Looks
+    from shapecnn.pool import Workers
+    from shapecnn.report.audit import Read
 
 _SHOWN = 10  # groups listed for people
 _PICTURE = 96  # pixels of a view of a mesh
@@ -43,9 +45,7 @@ def command(
     assignments: tuple[str, ...],
     device: Device,
     up: Up,
-    workers: int | None,
-    timeout: float,
-    memory: float,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -80,13 +80,14 @@ def command(
         audit = audit_artefacts(
             artefacts, bar=progress_bar, model=model, threshold=threshold, device=device, workers=workers
         )
-        read: Callable[[Entry], Looks | None] = partial(Input.of(artefacts.settings).read, artefacts)
+        seen = Input.of(artefacts.settings)
+        read: Read = partial(map, lambda entry: (entry, seen.read(artefacts, entry)))
         failed = 0  # that was told when they were made
     else:
         if model_name is not None:
             raise click.UsageError("--model compares artefacts: make those first, with shapecnn render or voxelize.")
-        audit = audit_collection(data, bar=progress_bar, up=up, workers=workers, timeout=timeout, memory=memory)
-        read = _reader(data, up)
+        audit = audit_collection(data, bar=progress_bar, up=up, workers=workers)
+        read = partial(_drawn, collection=data, up=up, workers=workers)
         failed = len(audit.failed)
     if out is not None:
         from shapecnn.report.audit import write_audit
@@ -98,28 +99,17 @@ def command(
         click.get_current_context().exit(1)
 
 
-def _reader(collection: Path, up: Up) -> Callable[[Entry], Looks | None]:
-    """Draws the meshes of a collection, small, one by one; None for one that is no longer as it was."""
-    from shapecnn.collection import content_hash, list_shapes
+def _drawn(entries: Iterable[Entry], collection: Path, up: Up, workers: Workers) -> Iterator[tuple[Entry, Looks]]:
+    """Shapes of a collection, small, if they are still as they were."""
+    from shapecnn.collection import list_shapes
     from shapecnn.config import ViewSettings
-    from shapecnn.errors import ShapecnnError
-    from shapecnn.prepare import load_shape
-    from shapecnn.views import draw_views
+    from shapecnn.report.drawings import Drawing, draw_meshes
 
     settings = ViewSettings(size=_PICTURE, up=up)
-    shapes = {shape.id: shape for shape in list_shapes(collection)}
-
-    def read(entry: Entry) -> Looks | None:
-        try:
-            shape = shapes[entry.id]
-            data = shape.read()
-            if content_hash(shape, data) != entry.sha256:
-                return None
-            return draw_views(load_shape(shape, data, settings), settings)
-        except (KeyError, ShapecnnError):
-            return None
-
-    return read
+    asked = {entry.id: entry for entry in entries}
+    shapes = [shape for shape in list_shapes(collection) if shape.id in asked]
+    drawings = (Drawing(shape, settings, asked[shape.id].sha256) for shape in shapes)
+    return ((asked[drawing.shape.id], looks) for drawing, looks in draw_meshes(drawings, workers))
 
 
 def _text(audit: Audit) -> str:

@@ -13,6 +13,7 @@ from shapecnn.cli.options import command_line
 if TYPE_CHECKING:
     from shapecnn.artefacts import Summary
     from shapecnn.config import Layout, ViewSettings, VoxelSettings
+    from shapecnn.pool import Workers
 
 SHOWN = 20  # failures listed on a terminal; the manifest has them all
 
@@ -24,31 +25,16 @@ def run_prepare(
     settings: ViewSettings | VoxelSettings,
     layout: Layout,
     max_faces: int | None,
-    workers: int | None,
-    timeout: float,
-    memory: float,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
     """Make the artefacts, say what was done, and end with status 1 if a mesh failed."""
-    from shapecnn import pool
-
-    pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.prepare import Recipe, prepare
 
     recipe = Recipe(settings, layout, max_faces)
-
     with progress_bar(doing) as progress:
-        done = prepare(
-            collection,
-            out,
-            recipe,
-            command=command_line(),
-            workers=workers,
-            timeout=timeout,
-            memory=memory,
-            progress=progress,
-        )
+        done = prepare(collection, out, recipe, command=command_line(), workers=workers, progress=progress)
     emit_summary(done, out, as_json)
     report_failures(done.failures, skip_errors)
 

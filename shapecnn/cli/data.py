@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +15,13 @@ from shapecnn.cli.options import (
     command_line,
     device_accepted,
     json_option,
-    memory_option,
     seed_accepted,
     skip_errors_option,
-    timeout_option,
-    workers_option,
+    workers_options,
 )
+
+if TYPE_CHECKING:
+    from shapecnn.pool import Workers
 
 
 @click.group()
@@ -79,9 +81,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json
     required=True,
     help="How SRC is laid out.",
 )
-@workers_option
-@timeout_option
-@memory_option
+@workers_options
 @skip_errors_option
 @json_option
 @device_accepted
@@ -90,9 +90,7 @@ def import_(
     src: Path,
     out: Path,
     layout: str,
-    workers: int | None,
-    timeout: float,
-    memory: float,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -112,23 +110,11 @@ def import_(
     Example:
       shapecnn data import modelnet40_images_new_12x/ views/ --layout views-by-name
     """
-    from shapecnn import pool
-
-    pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.artefacts import read_manifest
     from shapecnn.imports import conflicts, import_artefacts
 
     with progress_bar("Importing") as progress:
-        done = import_artefacts(
-            src,
-            out,
-            layout,
-            command=command_line(),
-            workers=workers,
-            timeout=timeout,
-            memory=memory,
-            progress=progress,
-        )
+        done = import_artefacts(src, out, layout, command=command_line(), workers=workers, progress=progress)
     conflicting = conflicts(read_manifest(out))
     emit_summary(done, out, as_json, conflicts=conflicting)
     if conflicting:

@@ -51,13 +51,14 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
     from shapecnn.config import ViewSettings, VoxelSettings
     from shapecnn.index import open_index, update_index
     from shapecnn.models import open_model
+    from shapecnn.pool import Workers
     from shapecnn.prepare import Recipe, prepare
     from shapecnn.query import answer_queries
     from shapecnn.report.pages import query_page
     from shapecnn.sources.shapes import write_collection
     from shapecnn.storage import write_atomic
 
-    started = time.monotonic()
+    started, crew = time.monotonic(), Workers(workers)
     meshes, views, grids, index, page = (out / name for name in ("meshes", "views", "grids", "index", "answer.html"))
     steps = _Steps()
 
@@ -70,7 +71,7 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
         ("voxelize", grids, Recipe(VoxelSettings())),
     ):
         with progress_bar(what.capitalize()) as progress:
-            done = prepare(meshes, target, recipe, command=command_line(), workers=workers, progress=progress)
+            done = prepare(meshes, target, recipe, command=command_line(), workers=crew, progress=progress)
         steps.note(what, f"{done.written} written, {done.skipped} unchanged, {done.failed} failed", target)
 
     measured = {}
@@ -83,14 +84,14 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
     model = open_model(str(out / "mvcnn-run"))
     with progress_bar("Indexing") as progress:
         changes = update_index(
-            meshes, index, model, command=command_line(), device=device, workers=workers, progress=progress
+            meshes, index, model, command=command_line(), device=device, workers=crew, progress=progress
         )
     opened = open_index(index)
     steps.note("index", f"{changes.total} shapes, {opened.features.shape[1]} numbers each", index)
 
     mug = next(item for item in opened.items if item.label == "mug" and item.split == "test")
-    answers = answer_queries(opened, model, [mug.path], 12, up="z", device=device)
-    write_atomic(page, query_page(answers, opened, str(index)).encode())
+    answers = answer_queries(opened, model, [mug.path], 12, up="z", device=device, workers=crew)
+    write_atomic(page, query_page(answers, opened, str(index), crew).encode())
     mugs = sum(hit.item.label == "mug" for hit in answers[0].hits)
     steps.note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
 

@@ -19,14 +19,15 @@ from shapecnn.cli.options import (
     skip_errors_option,
     trained_orientation_option,
     up_option,
-    workers_accepted,
+    workers_options,
 )
-from shapecnn.errors import MeshError
+from shapecnn.errors import ItemError
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.explain import Explanation
     from shapecnn.inference import Device
+    from shapecnn.pool import Workers
 
 SHOWN = 3  # views told of on a terminal
 
@@ -42,9 +43,9 @@ SHOWN = 3  # views told of on a terminal
 @up_option
 @trained_orientation_option
 @faces_options
+@workers_options
 @skip_errors_option
 @json_option
-@workers_accepted
 @seed_accepted
 def command(
     run: str,
@@ -55,6 +56,7 @@ def command(
     up: Up,
     orientation: Orientation | None,
     limit: FaceLimit,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -70,7 +72,7 @@ def command(
     model = open_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
-    explanations = explain(model, meshes, asked=asked, up=up, device=device, limit=limit)
+    explanations = explain(model, meshes, asked=asked, up=up, device=device, limit=limit, workers=workers)
     if html is not None:
         from shapecnn.report.explanation import explanation_page
         from shapecnn.storage import write_atomic
@@ -78,13 +80,13 @@ def command(
         write_atomic(html, explanation_page(meshes, explanations, model.name).encode())
         say(f"Wrote {html}")
     pairs = list(zip(meshes, explanations, strict=True))
-    text = "\n".join(_line(explained) for explained in explanations if not isinstance(explained, MeshError))
+    text = "\n".join(_line(explained) for explained in explanations if not isinstance(explained, ItemError))
     emit([_json(path, explained, html) for path, explained in pairs], as_json, text or None)
-    report_failures([(path, str(error)) for path, error in pairs if isinstance(error, MeshError)], skip_errors)
+    report_failures([(path, str(error)) for path, error in pairs if isinstance(error, ItemError)], skip_errors)
 
 
-def _json(path: str, explained: Explanation | MeshError, page: Path | None) -> dict[str, object]:
-    if isinstance(explained, MeshError):
+def _json(path: str, explained: Explanation | ItemError, page: Path | None) -> dict[str, object]:
+    if isinstance(explained, ItemError):
         return failure_json(path, explained)
     label, score = explained.ranked[0]
     evidence = explained.why_not or explained.evidence

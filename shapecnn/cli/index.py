@@ -24,6 +24,7 @@ from shapecnn.cli.options import (
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.inference import Device
+    from shapecnn.pool import Workers
 
 
 @click.command("index")
@@ -55,9 +56,7 @@ def command(
     device: Device,
     limit: FaceLimit,
     up: Up,
-    workers: int | None,
-    timeout: float,
-    memory: float,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -72,9 +71,6 @@ def command(
       shapecnn index meshes/ my-index --orientation auto
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
     """
-    from shapecnn import pool
-
-    pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.config import parse_assignments
     from shapecnn.index import update_index
     from shapecnn.models import open_model
@@ -98,8 +94,6 @@ def command(
             max_faces=limit.most,
             device=device,
             workers=workers,
-            timeout=timeout,
-            memory=memory,
             progress=progress,
         )
     answer = {

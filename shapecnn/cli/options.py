@@ -72,9 +72,20 @@ collection_argument = click.argument("collection", type=click.Path(path_type=Pat
 
 def batch_options(command: Command) -> Command:
     """What every command takes that reads a collection of meshes."""
-    for option in (json_option, skip_errors_option, memory_option, timeout_option, workers_option, up_option):
-        command = option(command)
-    return command
+    return up_option(workers_options(skip_errors_option(json_option(command))))
+
+
+def workers_options(command: Command) -> Command:
+    """What every command takes that has processes read meshes; ``workers``, a Workers, is what it is given."""
+
+    @functools.wraps(command)
+    def staffed(*args: Any, workers: int | None, timeout: float, memory: float, **options: Any) -> Any:
+        from shapecnn.pool import Workers, start_server
+
+        start_server()  # it loads its modules while this process loads its own
+        return command(*args, workers=Workers(workers, timeout, memory), **options)
+
+    return workers_option(timeout_option(memory_option(staffed)))
 
 
 def faces_options(command: Command) -> Command:

@@ -17,12 +17,13 @@ from shapecnn.cli.options import (
     skip_errors_option,
     trained_orientation_option,
     up_option,
-    workers_accepted,
+    workers_options,
 )
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.inference import Device
+    from shapecnn.pool import Workers
     from shapecnn.prediction import Prediction
 
 
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 @up_option
 @faces_options
 @trained_orientation_option
+@workers_options
 @skip_errors_option
 @json_option
-@workers_accepted
 @seed_accepted
 def command(
     run: str,
@@ -52,6 +53,7 @@ def command(
     up: Up,
     limit: FaceLimit,
     orientation: Orientation | None,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -72,7 +74,7 @@ def command(
     model = open_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
-    predictions = predict(model, meshes, up=up, device=device, limit=limit, evidence=evidence)
+    predictions = predict(model, meshes, up=up, device=device, limit=limit, workers=workers, evidence=evidence)
     emit([_json(prediction) for prediction in predictions], as_json, _table(predictions))
     report_failures([(done.path, str(done.error)) for done in predictions if done.error is not None], skip_errors)
 

@@ -18,12 +18,13 @@ from shapecnn.cli.options import (
     skip_errors_option,
     trained_orientation_option,
     up_option,
-    workers_accepted,
+    workers_options,
 )
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.inference import Device
+    from shapecnn.pool import Workers
     from shapecnn.query import Answer
 
 
@@ -49,9 +50,9 @@ if TYPE_CHECKING:
 @up_option
 @faces_options
 @trained_orientation_option
+@workers_options
 @skip_errors_option
 @json_option
-@workers_accepted
 @seed_accepted
 def command(
     index: Path,
@@ -64,6 +65,7 @@ def command(
     up: Up,
     limit: FaceLimit,
     orientation: Orientation | None,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -91,13 +93,13 @@ def command(
     note_drawing(model)
     if meshes and up != opened.origin.up:
         say(f"Note: {index} was made with --up {opened.origin.up}; the queries are read with --up {up}.")
-    answers = answer_queries(opened, model, meshes, k, up=up, device=device, limit=limit)
+    answers = answer_queries(opened, model, meshes, k, up=up, device=device, limit=limit, workers=workers)
     answers += answer_pictures(opened, model, images, k, device=device) if images else []
     if html is not None:
         from shapecnn.report.pages import query_page
         from shapecnn.storage import write_atomic
 
-        write_atomic(html, query_page(answers, opened, str(index)).encode())
+        write_atomic(html, query_page(answers, opened, str(index), workers).encode())
         say(f"Wrote {html}")
     text = "\n\n".join(_text(answer) for answer in answers if answer.error is None)
     emit([_json(answer) for answer in answers], as_json, text or None)

@@ -19,6 +19,7 @@ from shapecnn.cli.options import (
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Layout, Up
+    from shapecnn.pool import Workers
 
 
 @click.command("render")
@@ -54,9 +55,7 @@ def command(
     orientation: str,
     limit: FaceLimit,
     up: Up,
-    workers: int | None,
-    timeout: float,
-    memory: float,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -82,6 +81,4 @@ def command(
         up=up,
         simplify=limit.target,
     )
-    run_prepare(
-        "Drawing", collection, out, settings, layout, limit.most, workers, timeout, memory, skip_errors, as_json
-    )
+    run_prepare("Drawing", collection, out, settings, layout, limit.most, workers, skip_errors, as_json)

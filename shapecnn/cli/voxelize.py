@@ -19,6 +19,7 @@ from shapecnn.cli.options import (
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Up
+    from shapecnn.pool import Workers
 
 
 @click.command("voxelize")
@@ -48,9 +49,7 @@ def command(
     orientation: str,
     limit: FaceLimit,
     up: Up,
-    workers: int | None,
-    timeout: float,
-    memory: float,
+    workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -74,6 +73,4 @@ def command(
         up=up,
         simplify=limit.target,
     )
-    run_prepare(
-        "Filling", collection, out, settings, "files", limit.most, workers, timeout, memory, skip_errors, as_json
-    )
+    run_prepare("Filling", collection, out, settings, "files", limit.most, workers, skip_errors, as_json)

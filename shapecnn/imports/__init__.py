@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from shapecnn import pool
 from shapecnn.artefacts import Entry, Maker, Progress, Summary, make_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.imports.grids import open_binvox, open_npz
 from shapecnn.imports.pictures import open_views_by_name, open_views_by_shape
+from shapecnn.pool import ONE_A_CORE, Workers
 
 LAYOUTS: dict[str, Callable[[Path], tuple[Sequence[Any], Maker[Any]]]] = {
     "views-by-shape": open_views_by_shape,
@@ -37,9 +37,7 @@ def import_artefacts(
     layout: str,
     *,
     command: str,
-    workers: int | None = None,
-    timeout: float = pool.TIMEOUT,
-    memory: float = pool.MEMORY,
+    workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
     """Turn what ``source`` holds in this ``layout`` into artefacts in ``out``; see
@@ -50,9 +48,7 @@ def import_artefacts(
     if out.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{out} lies in {source}, which is imported: choose a folder outside it.")
     items, maker = LAYOUTS[layout](source)
-    return make_artefacts(
-        items, out, maker, command=command, workers=workers, timeout=timeout, memory=memory, progress=progress
-    )
+    return make_artefacts(items, out, maker, command=command, workers=workers, progress=progress)
 
 
 def conflicts(entries: Sequence[Entry]) -> list[list[str]]:

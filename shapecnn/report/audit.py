@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 
 from shapecnn.artefacts import Entry
@@ -18,12 +19,12 @@ SHOWN_GROUPS = 150  # of the page; some 10 kB a picture
 SHOWN_MEMBERS = 6
 LISTED = 50  # of those that show nothing
 
-Read = Callable[[Entry], Looks | None]
+Read = Callable[[Iterable[Entry]], Iterable[tuple[Entry, Looks]]]
 
 
 def write_audit(folder: Path, audit: Audit, read: Read) -> None:
     """Put everything into ``folder``: audit.json, audit.csv with a line for each member of a group, and audit.html,
-    which shows shapes as ``read`` gives them, None for one that cannot be shown.
+    which shows those shapes that ``read`` has something of.
 
     Raises BusyError if another process is writing there.
     """
@@ -37,12 +38,16 @@ def write_audit(folder: Path, audit: Audit, read: Read) -> None:
 
 def audit_page(audit: Audit, read: Read) -> str:
     """HTML. ``read`` is asked only for the shapes shown."""
-    shown = [(group, _cards(group, read)) for group in audit.groups[:SHOWN_GROUPS]]
-    return fill("audit.html", audit=audit, groups=shown, listed=LISTED)
+    shown = [(group, _shown(group)) for group in audit.groups[:SHOWN_GROUPS]]
+    members = chain.from_iterable(some for _, some in shown)
+    usable = {member.entry.id: member.entry for member in members if member.entry.status == "ok"}
+    pictures = {entry.id: thumbnail(looks) for entry, looks in read(usable.values())}
+    groups = [(group, [(member, pictures.get(member.entry.id)) for member in some]) for group, some in shown]
+    return fill("audit.html", audit=audit, groups=groups, listed=LISTED)
 
 
-def _cards(group: Group, read: Read) -> list[tuple[Member, str | None]]:
-    """The members shown, with their pictures: one of each label and split before another of any."""
+def _shown(group: Group) -> list[Member]:
+    """One of each label and split before another of any."""
     seen: set[tuple[str | None, str | None]] = set()
     first: list[Member] = []
     others: list[Member] = []
@@ -50,11 +55,7 @@ def _cards(group: Group, read: Read) -> list[tuple[Member, str | None]]:
         kind = member.entry.label, member.entry.split
         (others if kind in seen else first).append(member)
         seen.add(kind)
-    cards = []
-    for member in [*first, *others][:SHOWN_MEMBERS]:
-        looks = read(member.entry) if member.entry.status == "ok" else None
-        cards.append((member, None if looks is None else thumbnail(looks)))
-    return cards
+    return [*first, *others][:SHOWN_MEMBERS]
 
 
 def _table(audit: Audit) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import MeshError
+from shapecnn.errors import ItemError
 from shapecnn.explain import Evidence, Explanation, Floats
 from shapecnn.report.grids import see
 from shapecnn.report.html import embedded, fill
@@ -46,7 +46,7 @@ class _Shape:
     found_axes: bool = False
 
 
-def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | MeshError], name: str) -> str:
+def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | ItemError], name: str) -> str:
     """HTML: each shape with its classes, and its looks in order with what spoke for the class, and how much each gave.
 
     name: of the model.
@@ -55,8 +55,8 @@ def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | 
     return fill("explanation.html", shapes=shapes, model=name)
 
 
-def _shape(path: str, explained: Explanation | MeshError) -> _Shape:
-    if isinstance(explained, MeshError):
+def _shape(path: str, explained: Explanation | ItemError) -> _Shape:
+    if isinstance(explained, ItemError):
         return _Shape(path, error=str(explained))
     label = explained.ranked[0][0]
     sections = [_section(f"Why {label}", explained, explained.evidence)]

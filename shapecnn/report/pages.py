@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from shapecnn.collection import Shape, content_hash
+from shapecnn.collection import Shape
 from shapecnn.config import ViewSettings
-from shapecnn.errors import ShapecnnError
 from shapecnn.index import Index
-from shapecnn.prepare import load_shape
+from shapecnn.inputs import Looks
+from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.query import Answer
+from shapecnn.report.drawings import Drawing, draw_meshes
 from shapecnn.report.html import embedded, fill
-from shapecnn.views import draw_views
+from shapecnn.search import Hit
 
 SHOWN_VIEWS = 4  # of those drawn, evenly spread
 PICTURE = 128  # pixels along one side of a picture on the page
@@ -38,51 +40,58 @@ class _Section:
     single: bool = False  # the query is one picture
 
 
-def query_page(answers: Sequence[Answer], index: Index, name: str) -> str:
+def query_page(answers: Sequence[Answer], index: Index, name: str, workers: Workers = ONE_A_CORE) -> str:
     """HTML: each query with its views, and below it each result with its views, label and similarity; a query that is a
     picture as the network saw it, and of its results the view that it was matched with.
 
     Meshes are drawn anew from their mesh files, turned as the index has them, also where the model sees grids; one that
     is gone or has changed keeps its place without pictures.
     """
-    drawn: dict[tuple[str, int | None], str | None] = {}
-    up, orientation = index.origin.up, index.origin.orientation
-    plain = ViewSettings.from_options(size=PICTURE, orientation=orientation)
+    plain = ViewSettings.from_options(size=PICTURE, orientation=index.origin.orientation)
     views = plain.views if index.views is None else index.views.shape[1]
+
+    def of_query(answer: Answer) -> Drawing:
+        path = Path(answer.path)
+        return Drawing(Shape(path.name, None, None, path), plain.model_copy(update={"up": answer.up}))
+
+    def of_hit(hit: Hit) -> Drawing:
+        changed = {"up": index.origin.up} | ({} if hit.view is None else {"views": views})
+        return Drawing(hit.item.shape, plain.model_copy(update=changed), hit.item.sha256)
+
+    shown: dict[Drawing, set[int | None]] = {
+        of_query(answer): {None} for answer in answers if answer.error is None and answer.picture is None
+    }
+    for hit in chain.from_iterable(answer.hits for answer in answers):
+        shown.setdefault(of_hit(hit), set()).add(hit.view)
+    pictures = {
+        (drawing, view): _embedded(looks, view)
+        for drawing, looks in draw_meshes(shown, workers)
+        for view in shown[drawing]
+    }
     sections = []
     for answer in answers:
         if answer.error is not None:
             sections.append(_Section(_Card(None, answer.path, f"could not be used: {answer.error}"), []))
             continue
-        path = Path(answer.path)
-        shown = answer.picture
-        picture = (
-            embedded(shown)
-            if shown is not None
-            else _draw(Shape(path.name, None, None, path), plain.model_copy(update={"up": answer.up}))
-        )
-        query = _Card(picture, path.name, answer.path)
-        cards = []
-        for hit in answer.hits:
-            item = hit.item
-            if (item.id, hit.view) not in drawn:
-                settings = plain.model_copy(update={"up": up} if hit.view is None else {"up": up, "views": views})
-                drawn[item.id, hit.view] = _draw(item.shape, settings, item.sha256, hit.view)
-            cards.append(_Card(drawn[item.id, hit.view], item.id, item.path, f"{hit.score:.3f}", item.label, hit.view))
-        sections.append(_Section(query, cards, shown is not None))
+        seen = answer.picture
+        picture = pictures.get((of_query(answer), None)) if seen is None else embedded(seen)
+        cards = [
+            _Card(
+                pictures.get((of_hit(hit), hit.view)),
+                hit.item.id,
+                hit.item.path,
+                f"{hit.score:.3f}",
+                hit.item.label,
+                hit.view,
+            )
+            for hit in answer.hits
+        ]
+        sections.append(_Section(_Card(picture, Path(answer.path).name, answer.path), cards, seen is not None))
     return fill("query.html", sections=sections, index=name, model=index.origin.description, count=len(index.items))
 
 
-def _draw(shape: Shape, settings: ViewSettings, sha: str | None = None, view: int | None = None) -> str | None:
-    """Some of the views side by side, or that one, as the base64 text of a PNG; None if the file, with this hash, is
-    gone."""
-    try:
-        data = shape.read()
-        if sha is not None and content_hash(shape, data) != sha:
-            return None
-        pictures = draw_views(load_shape(shape, data, settings), settings)
-    except ShapecnnError:
-        return None
+def _embedded(looks: Looks, view: int | None) -> str:
+    """That view, or some of them side by side, as the base64 text of a PNG."""
     if view is not None:
-        return embedded(pictures[view])
-    return embedded(np.concatenate(list(pictures[:: len(pictures) // SHOWN_VIEWS]), axis=1))
+        return embedded(looks[view])
+    return embedded(np.concatenate(list(looks[:: len(looks) // SHOWN_VIEWS]), axis=1))

@@ -52,8 +52,8 @@ class AdaptedSpace:
     Everything is a function of the features: the same whenever, and in whichever order of updates, they came.
     """
 
-    def __init__(self, features: Features, neighbours: int) -> None:
-        """features: (N, D) of any length."""
+    def __init__(self, features: Features, neighbours: int, gallery: Features | None = None) -> None:
+        """features: (N, D) of any length.  gallery: what came of them before, as it takes time with the square of N."""
         rooted = _rooted(features)
         count = len(rooted)
         self._mean = (rooted.sum(axis=0, dtype=np.float64) / (count + PRIOR)).astype(np.float32)
@@ -64,7 +64,7 @@ class AdaptedSpace:
         rooted *= self._scale
         self._neighbours = min(neighbours, count // SHARE)
         self._known = _unit(rooted)
-        self.gallery = self._moved(self._known)
+        self.gallery = self._moved(self._known) if gallery is None else gallery
 
     def place(self, queries: Features) -> Features:
         """(Q, D) of any length → (Q, D) of unit length."""

@@ -41,8 +41,8 @@ def test_commands_on_collections_take_the_same_options(module: object) -> None:
 
 def test_defaults_are_those_of_the_stages() -> None:
     parameters = by_name(render.command)
-    assert parameters["timeout"].default == pool.TIMEOUT
-    assert parameters["memory"].default == pool.MEMORY
+    assert parameters["timeout"].default == pool.Workers().timeout
+    assert parameters["memory"].default == pool.Workers().memory
     assert parameters["up"].default == "z"
     assert tuple(parameters["up"].type.choices) == get_args(Up)  # type: ignore[attr-defined]
 

@@ -20,6 +20,7 @@ from shapecnn.config import ViewSettings
 from shapecnn.index import update_index
 from shapecnn.mesh import load_mesh
 from shapecnn.models import open_model
+from shapecnn.pool import Workers
 from shapecnn.views import draw_views
 from tests.cli.conftest import SCHEMAS, Command
 from tests.meshes import contents, write
@@ -120,7 +121,7 @@ def run_index(solids: Path, voxels_run: Path, tmp_path_factory: pytest.TempPathF
     """An index by a volumetric run, beside a copy of that; not to be changed."""
     folder = tmp_path_factory.mktemp("by a run")
     model = open_model(str(shutil.copytree(voxels_run, folder / "run")))
-    update_index(solids, folder / "index", model, command="", device="cpu", workers=1)
+    update_index(solids, folder / "index", model, command="", device="cpu", workers=Workers(1))
     return folder / "index"
 
 
@@ -141,7 +142,7 @@ def test_a_run_that_moved_is_named(
     shutil.copytree(run_index.parent, tmp_path / "copy")
     folder, moved = tmp_path / "copy" / "index", tmp_path / "copy" / "moved"
     model = open_model(str(tmp_path / "copy" / "run"))
-    update_index(solids, folder, model, command="", device="cpu", workers=1)
+    update_index(solids, folder, model, command="", device="cpu", workers=Workers(1))
     (tmp_path / "copy" / "run").rename(moved)
     cube = solids / "box/cube.off"
     done = command("query", folder, cube)
@@ -238,9 +239,12 @@ def test_neither_torch_nor_timm_is_loaded_and_nothing_is_sent(
     solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     code = """
-import sys
+import socket, sys
 asked = []
-sys.addaudithook(lambda event, args: asked.append(event) if event.startswith("socket.") else None)
+def hook(event, args):
+    if event == "socket.getaddrinfo" or (event == "socket.__new__" and args[1] != socket.AF_UNIX):  # of workers
+        asked.append(event)
+sys.addaudithook(hook)
 from shapecnn.cli.main import run
 try:
     run()

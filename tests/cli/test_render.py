@@ -28,6 +28,7 @@ from PIL import Image
 from shapecnn.checksums import SUMS
 from shapecnn.config import ViewSettings
 from shapecnn.mesh import load_mesh
+from shapecnn.pool import Workers
 from shapecnn.prepare import Recipe, prepare
 from shapecnn.storage import exclusive
 from shapecnn.views import draw_views
@@ -522,7 +523,7 @@ SLOW = ["--size", "256", "--samples", "4", "--workers", "2"]
 def whole(many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run that nobody interrupts makes of them."""
     out = tmp_path_factory.mktemp("whole")
-    prepare(many, out, Recipe(ViewSettings(size=256, samples=4)), command="", workers=2)
+    prepare(many, out, Recipe(ViewSettings(size=256, samples=4)), command="", workers=Workers(2))
     return contents(out)
 
 

@@ -12,6 +12,7 @@ import pytest
 from shapecnn.config import VoxelSettings
 from shapecnn.evaluation import evaluate
 from shapecnn.models import open_model
+from shapecnn.pool import Workers
 from shapecnn.report.evaluation import write_report
 from tests.cli.conftest import Command, Run
 from tests.evaluations import write_artefacts, write_splits
@@ -34,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(here / "run", meshes, VOXRESNET, GRIDS, gallery=True)
     model = open_model(str(here / "run"))
     learn_metric(model, artefacts, device="cpu")
-    update_index(meshes, here / "index", model, command="", device="cpu", workers=1)
+    update_index(meshes, here / "index", model, command="", device="cpu", workers=Workers(1))
     write_report(here / "report", evaluate(model, artefacts, device="cpu"), lambda _: None)
     return here
 

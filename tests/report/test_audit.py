@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,9 +29,10 @@ def test_thousands_of_large_groups_make_a_bounded_page() -> None:
     groups = [Group("feature", [Member(entry(k), 0.99) for k in range(10 * n, 10 * n + 10)]) for n in range(3000)]
     asked = []
 
-    def read(shown: Entry) -> NDArray[np.uint8]:
-        asked.append(shown)
-        return np.full((12, 8, 8), 99, np.uint8)
+    def read(shown: Iterable[Entry]) -> Iterator[tuple[Entry, NDArray[np.uint8]]]:
+        for each in shown:
+            asked.append(each)
+            yield each, np.full((12, 8, 8), 99, np.uint8)
 
     page = Page(audit_page(made(groups, failed=200), read))
     assert len(asked) == SHOWN_GROUPS * SHOWN_MEMBERS == sum(tag == "img" for tag, _ in page.elements)
@@ -43,7 +46,7 @@ def test_thousands_of_large_groups_make_a_bounded_page() -> None:
 def test_each_split_is_shown_before_another_of_the_same() -> None:
     many = [Member(entry(k)) for k in range(20)]
     group = Group("content", [*many, Member(entry(20, "test")), Member(entry(21, "train", "it is empty"))])
-    page = Page(audit_page(made([group]), lambda _: None))
+    page = Page(audit_page(made([group]), lambda _: ()))
     assert "across splits test, train" in page.text
     assert "00020.off" in page.text
     assert "00010.off" not in page.text

@@ -18,6 +18,7 @@ from shapecnn.config import ViewSettings
 from shapecnn.index import Index, open_index, update_index
 from shapecnn.mesh import load_mesh
 from shapecnn.models import ImagenetSettings, open_model
+from shapecnn.pool import Workers
 from shapecnn.query import Answer, answer_queries
 from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
 from shapecnn.search import Hit
@@ -154,7 +155,7 @@ def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path,
 
 def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tmp_path: Path, index: Index) -> None:
     meshes = shutil.copytree(solids, tmp_path / "meshes")
-    update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=1)
+    update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=Workers(1))
     moved = open_index(tmp_path / "index")
     (answer,) = answer_queries(moved, ImagenetSettings(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
     (meshes / "round" / "cone.off").unlink()
@@ -169,7 +170,7 @@ def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tm
 
 def test_a_result_inside_a_zip_is_drawn(solids: Path, tmp_path: Path) -> None:
     packed = shutil.make_archive(str(tmp_path / "solids"), "zip", solids)
-    update_index(Path(packed), tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=1)
+    update_index(Path(packed), tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=Workers(1))
     zipped = open_index(tmp_path / "index")
     answers = answer_queries(zipped, ImagenetSettings(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
     query, first, *others = Page(query_page(answers, zipped, "index")).pictures()
@@ -188,7 +189,7 @@ def test_a_query_that_failed_says_why(index: Index, ask: Ask, solids: Path, tmp_
 
 def test_an_index_of_grids_is_shown_in_views(solids: Path, voxels_run: Path, tmp_path: Path) -> None:
     model = open_model(str(voxels_run))
-    update_index(solids, tmp_path / "index", model, command="", up="y", device="cpu", workers=1)
+    update_index(solids, tmp_path / "index", model, command="", up="y", device="cpu", workers=Workers(1))
     lying = open_index(tmp_path / "index")
     answers = answer_queries(lying, model, [str(solids / "round/cone.off")], 1, up="y", device="cpu")
     page = Page(query_page(answers, lying, "index"))
@@ -202,7 +203,7 @@ def test_meshes_without_a_known_up_are_shown_as_the_index_sees_them(solids: Path
     model = ImagenetSettings(
         backbone="test_efficientnet", weights="none", size=32, neighbours=0, orientation="auto", fit="view"
     )
-    update_index(solids, tmp_path / "index", model, command="", device="cpu", workers=1)
+    update_index(solids, tmp_path / "index", model, command="", device="cpu", workers=Workers(1))
     free = open_index(tmp_path / "index")
     cone = solids / "round/cone.off"
     answers = [

@@ -1,0 +1,41 @@
+"""Mesh files drawn anew for a page, by workers: they may have changed since they were last read, and be broken now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+from shapecnn import pool
+from shapecnn.collection import Shape, content_hash
+from shapecnn.config import ViewSettings
+from shapecnn.errors import ItemError
+from shapecnn.inputs import Looks
+from shapecnn.pool import ONE_A_CORE, Workers
+from shapecnn.prepare import load_shape
+from shapecnn.views import draw_views
+
+
+class Drawing(NamedTuple):
+    """sha256: of the mesh file, if it is to be drawn only as it was."""
+
+    shape: Shape
+    settings: ViewSettings
+    sha256: str | None = None
+
+
+def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> Iterator[tuple[Drawing, Looks]]:
+    """Each drawing with its pictures, as they are finished; not those of files that are gone, changed or unusable."""
+    with closing(pool.run(_draw, drawings, workers)) as results:
+        for drawing, pictures in results:
+            if not isinstance(pictures, ItemError | None):
+                yield drawing, pictures
+
+
+def _draw(drawing: Drawing) -> Looks | None:
+    """Runs in a worker."""
+    shape, settings, sha256 = drawing
+    data = shape.read()
+    if sha256 is not None and content_hash(shape, data) != sha256:
+        return None
+    return draw_views(load_shape(shape, data, settings), settings)
