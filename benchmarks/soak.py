@@ -11,12 +11,14 @@ tree is looked at every second: memory (proportional set size), open files, proc
   read back);
 - open files and processes: the fewest of the last fifth are more than the fewest of the second fifth;
 - processes: one that was seen in the tree is alive five seconds after the command ended;
+- files: any are left where temporary ones are made (TMPDIR);
 - meshes: one of them failed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -95,7 +97,10 @@ def watch(words: list[str], out: Path, interval: float = 1.0) -> dict[str, Any]:
     peak = 0
     command = [sys.executable, "-m", "shapecnn", *words, "--json"]
     # Not a pipe, whose end would not come before that of whatever is left behind.
-    with tempfile.TemporaryFile() as stdout, subprocess.Popen(command, stdout=stdout) as process:
+    temporary = out.parent / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with tempfile.TemporaryFile() as stdout, subprocess.Popen(command, stdout=stdout, env=environment) as process:
         root = psutil.Process(process.pid)
         done = _lines(out / WORK / "journal.jsonl")
         while process.poll() is None:
@@ -110,6 +115,8 @@ def watch(words: list[str], out: Path, interval: float = 1.0) -> dict[str, Any]:
         stdout.seek(0)
         answer = json.loads(stdout.read() or b"{}")
     _, left = psutil.wait_procs(seen, timeout=5)
+    files = [path.name for path in temporary.iterdir()]
+    shutil.rmtree(temporary)
     return {
         "samples": samples,
         "peak": peak,
@@ -117,6 +124,7 @@ def watch(words: list[str], out: Path, interval: float = 1.0) -> dict[str, Any]:
         "status": process.returncode,
         "answer": answer,
         "left_behind": len(left),
+        "files": files,
     }
 
 
@@ -158,6 +166,7 @@ def judge(watched: dict[str, Any], meshes: int, held: int) -> dict[str, Any]:
         "memory": growth <= allowed,
         "handles": handles[1] <= handles[0],
         "processes": processes[1] <= processes[0] and not watched["left_behind"],
+        "files": not watched["files"],
         "meshes": answer["failed"] == 0 and answer.get("written", answer.get("added")) == meshes,
     }
     kept = [samples[i] for i in np.linspace(0, len(samples) - 1, min(POINTS, len(samples))).astype(int)]
@@ -173,6 +182,7 @@ def judge(watched: dict[str, Any], meshes: int, held: int) -> dict[str, Any]:
         "handles": handles,
         "processes": processes,
         "left_behind": watched["left_behind"],
+        "files_left": watched["files"],
         "passed": {name: bool(value) for name, value in passed.items()},
         "samples": len(samples),
         "curve": [

@@ -250,6 +250,27 @@ def soak(record: dict[str, Any]) -> str:
     return _markdown(["command", "meshes", "time", "peak memory", "growth", "passed"], lines)
 
 
+def limits(record: dict[str, Any]) -> str:
+    """A line for each format, a column for each run; the sentences of what was refused below."""
+    alike: dict[str, list[dict[str, Any]]] = {}
+    for row in record["figures"]["rows"]:
+        alike.setdefault(row["format"], []).append(row)
+    runs = dict.fromkeys((row["command"], row["options"]) for rows in alike.values() for row in rows)
+    refused = list(dict.fromkeys(r["outcome"] for rows in alike.values() for r in rows if r["outcome"] != "made"))
+    lines = []
+    for name, rows in alike.items():
+        cells = dict.fromkeys(runs, "")
+        for row in rows:
+            taken = f"{row['seconds']:.0f} s, {row['peak_mb'] / 1e3:.1f} GB"
+            why = "" if row["outcome"] == "made" else f"refused ({refused.index(row['outcome']) + 1}): "
+            broken = [what for what, passed in row["passed"].items() if not passed]
+            cells[row["command"], row["options"]] = "; ".join([f"{why}{taken}", *(f"not passed: {b}" for b in broken)])
+        lines.append([name, f"{rows[0]['bytes'] / 1e6:,.0f} MB", *cells.values()])
+    headings = ["format", "file", *(f"`{' '.join(filter(None, run))}`" for run in runs)]
+    said = "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(refused, 1))
+    return f"{_markdown(headings, lines)}\n\n{said}"
+
+
 def _spread(figure: dict[str, float]) -> str:
     return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}%"
 
@@ -263,7 +284,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, orientation),
         *(recognition, ablation, finetuning),
-        *(faults, fuzz, soak),
+        *(faults, fuzz, soak, limits),
     )
 }
 TABLES["faults-full"] = faults

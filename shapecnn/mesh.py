@@ -1,8 +1,8 @@
 """From the bytes of a mesh file to a checked triangle mesh that stands upright, centred, with radius 1.
 
-OFF has a reader of its own (:mod:`shapecnn.off`); OBJ, STL, PLY, GLB and GLTF come through trimesh
-(:mod:`shapecnn.formats`), scenes flattened with their transforms. Whatever is wrong with a file ends in one
-:class:`MeshError` that says what.
+OFF and binary STL have readers of their own (:mod:`shapecnn.off`, :mod:`shapecnn.stl`); OBJ, other STL, PLY, GLB and
+GLTF come through trimesh (:mod:`shapecnn.formats`), scenes flattened with their transforms. Whatever is wrong with a
+file ends in one :class:`MeshError` that says what.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from shapecnn.formats import read_with_trimesh
 from shapecnn.gltf import Sibling
 from shapecnn.off import read_off
 from shapecnn.simplification import simplify
+from shapecnn.stl import is_binary_stl, read_binary_stl
 
 EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
 _BLOCK = 1 << 16  # faces looked at together: for most meshes all, and for the largest a hundredth of their memory
@@ -118,6 +119,8 @@ def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
     faces: NDArray[Any]
     if extension == ".off":
         vertices, faces = read_off(data)
+    elif extension == ".stl" and is_binary_stl(data):
+        vertices, faces = read_binary_stl(data)
     else:
         vertices, faces = read_with_trimesh(data, extension[1:], sibling)
     return _checked(vertices, faces)

@@ -52,14 +52,9 @@ def plain_obj(obj: bytes) -> bytes:
 
 
 def plain_stl(stl: bytes) -> bytes:
-    """A binary STL as it is; of a text one the facets of all its solids as one solid.  Raises MeshError.
-
-    It is binary where its length is that which its count of faces calls for: many a binary one begins with ``solid``.
-    """
+    """The facets of all solids of a text STL as one solid.  Raises MeshError: format, truncated, no-faces."""
     promised = int.from_bytes(stl[_STL_HEADER - 4 : _STL_HEADER], "little") if len(stl) >= _STL_HEADER else 0
     held = (len(stl) - _STL_HEADER) / _STL_FACE
-    if held == promised:
-        return stl
     if stl.removeprefix(codecs.BOM_UTF8).lstrip()[:5].lower() != b"solid":
         if len(stl) < _STL_HEADER or not promised:
             raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")

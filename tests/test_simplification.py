@@ -9,6 +9,7 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
+from shapecnn import simplification
 from shapecnn.config import FaceLimit, ViewSettings, VoxelSettings
 from shapecnn.errors import MeshError
 from shapecnn.inputs import Input
@@ -125,3 +126,21 @@ def test_a_network_sees_meshes_simplified_as_it_was_trained_on_them(tmp_path: Pa
     np.testing.assert_array_equal(plain.load(ball, "z", FaceLimit(60, simplify=True)), plain.draw(fewer))
     assert Input.of(trained.to_json()) == trained
     assert "--max-faces 60 --simplify" in trained.remedy()
+
+
+def test_a_mesh_too_large_to_be_collapsed_is_thinned_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    ball = trimesh.creation.icosphere(6)  # 81920 faces
+    monkeypatch.setattr(simplification, "_COLLAPSED", 20_000)
+    vertices, faces = simplify(*parts(ball), 5000)
+    assert 2500 <= len(faces) <= 5000
+    assert area(vertices, faces) == pytest.approx(ball.area, rel=0.02)
+    left = trimesh.Trimesh(vertices, faces, process=False)
+    assert np.unique(left.edges_sorted, axis=0, return_counts=True)[1].min() == 2  # nothing is torn open
+    assert 10_000 <= len(simplification._thinned(*parts(ball), 20_000)[1]) <= 20_000
+
+
+def test_loose_triangles_across_the_shape_are_not_thinned_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simplification, "_COLLAPSED", 1000)
+    corners = np.random.default_rng(0).uniform(-1, 1, (6000, 3))
+    with pytest.raises(MeshError, match="its 2000 faces cannot be simplified"):
+        simplify(corners, np.arange(6000, dtype=np.int32).reshape(-1, 3), 100)

@@ -6,6 +6,7 @@ Here, and only here, errors become exit statuses: 0 all done, 1 something failed
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import io
@@ -87,13 +88,15 @@ def main() -> NoReturn:
     """Entry point of the ``shapecnn`` command.
 
     The process ends at once: native libraries whose threads are still at work when an error ends a command (OpenVINO,
-    pyarrow) would abort it while Python takes itself apart, and turn the exit status into 134.
+    pyarrow) would abort it while Python takes itself apart, and turn the exit status into 134. What was registered to
+    be done at the end is done before, such as the removal of the folder that the workers' server was reached in.
     """
     status = 1
     try:
         run()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -72,6 +72,16 @@ def test_python_m_is_the_command() -> None:
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_nothing_stays_where_temporary_files_are_made(tmp_path: Path) -> None:
+    """Such as the folder with the socket by which the server of workers is reached."""
+    write_box(tmp_path / "meshes" / "box.off")
+    (tmp_path / "temporary").mkdir()
+    for command in ("render", "voxelize"):
+        words = [sys.executable, "-m", "shapecnn", command, tmp_path / "meshes", tmp_path / command, "--workers", "1"]
+        subprocess.run(words, env={**os.environ, "TMPDIR": str(tmp_path / "temporary")}, check=True)
+        assert [*(tmp_path / "temporary").iterdir()] == []
+
+
 def test_the_installed_script_is_the_command() -> None:
     script = Path(sys.executable).with_name("shapecnn")
     done = subprocess.run([script, "--version"], capture_output=True, text=True, check=False)
