@@ -28,6 +28,7 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+	MYPYPATH=scripts/faults:benchmarks $(BIN)/mypy scripts/*.py scripts/faults/*.py
 
 layers: setup
 	$(BIN)/lint-imports

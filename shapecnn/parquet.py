@@ -95,9 +95,11 @@ def _integer(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Seven bits a byte, the last first; the eighth tells that there are more."""
+    """Seven bits a byte, the last first; the eighth tells that there are more, up to 64 bits."""
     value = shift = 0
     while data[at] & 128:
+        if shift > 63:  # of four million bytes a number would take hours
+            raise ValueError("its footer is damaged")
         value |= (data[at] & 127) << shift
         shift, at = shift + 7, at + 1
     return value | data[at] << shift, at + 1

@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 import yaml
 
 from shapecnn.artefacts import Entry
+from shapecnn.calibration import Calibration
 from shapecnn.checkpoint import CONFIG, MODEL, RESUME, SPLIT, WEIGHTS, Run, open_run, run_bytes
 from shapecnn.checksums import SUMS
 from shapecnn.config import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings, settings_hash
@@ -210,6 +212,7 @@ def test_a_missing_file_is_named(folder: Path, name: str, message: str, instead:
 
 
 def test_what_is_not_needed_may_be_missing(folder: Path) -> None:
+    assert open_run(folder).gallery() is None
     (folder / CONFIG).unlink()
     assert isinstance(outcome(folder), Run)
 
@@ -251,12 +254,47 @@ def test_weights_of_another_network_are_refused(folder: Path, changes: dict[str,
     assert f"it does not fit {MODEL}" in str(outcome(folder))
 
 
+@pytest.mark.parametrize("changes", [{"classes": ["one", "two"]}, {"feature_size": 8}])
+def test_a_classifier_of_another_size_is_refused(folder: Path, changes: dict[str, Any]) -> None:
+    resign(folder, **changes)
+    with pytest.raises(StoredDataError, match=r"classifier\.weight is float32 \(3, 16\), not float32") as error:
+        open_run(folder).classifier()
+    said(error.value)
+
+
 def test_a_backbone_that_is_no_longer_known_is_told(tmp_path: Path) -> None:
     network = MvcnnSettings(backbone="test_efficientnet", weights="none")
     write(tmp_path / "run", network, ViewSettings(size=32))
     resign(tmp_path / "run", network={**network.model_dump(), "backbone": "test_efficientnett"})
     with pytest.raises(UsageError, match=r"no backbone 'test_efficientnett' .* Did you mean test_efficientnet"):
         open_run(tmp_path / "run").build()
+
+
+CALIBRATION = asdict(Calibration(10, 1.5, 0.3, 0.2, 0.1, 0.05, 0.5, 0.05))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": ["cup", "hat", "cup"]}, "a class is there twice"),
+        ({"classes": []}, "classes"),
+        ({"feature_size": 0}, "feature_size"),
+        ({"discriminant": None}, "discriminant"),
+        *(
+            ({"calibration": {**CALIBRATION, "temperature": t}}, "its temperature is none")
+            for t in (0, -1, 5e-324, 1e300)
+        ),
+        ({"calibration": {**CALIBRATION, "by": "eye"}}, "calibration.by"),
+        ({"calibration": {}}, "calibration"),
+    ],
+)
+def test_a_description_that_cannot_be_is_refused(folder: Path, changes: dict[str, Any], message: str) -> None:
+    resign(folder, calibration=CALIBRATION)
+    assert open_run(folder).calibration == Calibration(**CALIBRATION)
+    resign(folder, **changes)
+    with pytest.raises(StoredDataError, match=f"model.json does not hold what it should .*{message}") as error:
+        open_run(folder)
+    said(error.value)
 
 
 class Trap:

@@ -280,6 +280,13 @@ def test_a_folder_that_may_not_be_listed(tmp_path: Path) -> None:
 # Zips
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look everywhere")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    for path in (_zip(tmp_path / "a.zip", "chair/a.off"), _csv(tmp_path / "a.csv", "path,label,split\n")):
+        path.chmod(0)
+        assert "Permission denied" in _refused(path)
+
+
 @pytest.mark.parametrize("name", ["../a.off", "c/../../a.off", "/a.off", "C:/a.off", "..\\a.off", "\\\\host\\a.off"])
 def test_a_zip_whose_names_lead_out_of_it_is_refused(tmp_path: Path, name: str) -> None:
     path = _zip(tmp_path / "a.zip", "chair/a.off", name)

@@ -91,3 +91,21 @@ def test_settings_of_a_later_version_are_told_so() -> None:
     del later["hash"]
     with pytest.raises(StoredDataError, match=r"INDEX is of another version \(Unknown key 'colour'"):
         replace(origin, settings={**later, "hash": settings_hash(later)}).open(INDEX)
+
+
+def sealed(**settings: object) -> dict[str, object]:
+    """Settings whose hash is right."""
+    return {**settings, "hash": settings_hash(settings)}
+
+
+def test_what_cannot_be_one_is_not_read() -> None:
+    run = {"kind": "run", "up": "z", "weights": "0" * 64, "network": {}, "input": {}}
+    assert Origin.read("/run", sealed(**run)).up == "z"
+    for model in (None, 3, "a\nb", "x" * 4097):
+        with pytest.raises(ValueError, match="does not say what made it"):
+            Origin.read(model, sealed(**run))
+    with pytest.raises(ValueError, match="does not say what made it"):
+        Origin.read("/run", [run])
+    for settings in (run, {**sealed(**run), "up": "x"}, *(sealed(**{**run, key: None}) for key in run)):
+        with pytest.raises(ValueError, match="its settings are no model's"):
+            Origin.read("/run", settings)

@@ -9,11 +9,9 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow.parquet
 import pytest
 
 from shapecnn.checksums import SUMS, sums_bytes
@@ -30,7 +28,6 @@ from shapecnn.storage import (
     sha256,
     write_atomic,
 )
-from shapecnn.tables import table_bytes
 
 OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
 NEW = {"a": b"new a", "b": b"new b", "c": b"new c"}
@@ -196,6 +193,21 @@ def test_write_atomic_keeps_its_temporary_file_in_scratch(tmp_path: Path, monkey
     assert not list((tmp_path / "scratch").iterdir())
 
 
+def test_write_atomic_never_writes_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, precious = tmp_path / "out" / "file", tmp_path / "precious"
+    precious.write_bytes(b"dear")
+    target.parent.mkdir()
+    link = target.parent / f".{os.getpid()}-{sha256(os.fsencode(target))[:16]}.tmp"
+    link.symlink_to(precious)
+    write_atomic(target, b"new")
+    assert (target.read_bytes(), precious.read_bytes(), link.exists()) == (b"new", b"dear", False)
+    link.symlink_to(precious)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # somebody puts it there again at once
+    with pytest.raises(FileExistsError):
+        write_atomic(target, b"newer")
+    assert precious.read_bytes() == b"dear"
+
+
 def test_sha256_is_the_known_one() -> None:
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
@@ -324,33 +336,6 @@ def test_a_link_in_an_archive_is_refused() -> None:
 def test_the_files_of_an_archive_without_its_folders() -> None:
     names = ["a/", "a/b.off", "a/..b", "a...off", "shape:1.off", "sub/C:/x.off", "win\\dows.off"]
     assert [member.filename for member in check_members(_zip(*names))] == names[1:]
-
-
-def test_a_table_has_a_column_for_each_field_in_order_and_the_same_bytes_each_time() -> None:
-    @dataclass
-    class Row:
-        name: str
-        label: str | None
-
-    rows = [Row("b", None), Row("a", "chair")]
-    data = table_bytes(Row, rows)
-    table = pyarrow.parquet.read_table(io.BytesIO(data))
-    assert (table.column_names, table.to_pylist()) == (["name", "label"], [asdict(row) for row in rows])
-    assert table_bytes(Row, rows) == data
-    assert pyarrow.parquet.read_table(io.BytesIO(table_bytes(Row, []))).column_names == ["name", "label"]
-
-
-@dataclass
-class _Row:
-    name: str | None
-    score: float
-
-
-def test_a_table_holds_floats_and_strings() -> None:
-    data = table_bytes(_Row, [_Row("é", 0.1), _Row(None, 1.0)])
-    table = pyarrow.parquet.read_table(io.BytesIO(data))
-    assert table.schema.types == [pyarrow.string(), pyarrow.float64()]
-    assert table.to_pylist() == [{"name": "é", "score": 0.1}, {"name": None, "score": 1.0}]
 
 
 def test_a_folder_holds_one_kind_of_thing(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def _work(subject: Subject, random: np.random.Generator, folder: Path) -> str:
         remove(out)
         at = int(random.integers(3, subject.changes))
         command = Command(subject.words(out), out, scratch, at=at, number=signal.SIGSTOP)
-        command.until(lambda command=command: command.stopped() or not command.running(), "a process was stopped")
+        command.until(partial(_halted, command), "a process was stopped")
         command.send(signal.SIGSTOP)
         there = work.is_dir()
         if there:
@@ -115,3 +115,7 @@ def _work(subject: Subject, random: np.random.Generator, folder: Path) -> str:
     Command([*subject.words(out), *subject.again], out, scratch).wait().answer()  # may make anew what was noted there
     subject.require_whole(out)
     return "told" if ended.status else "went on"
+
+
+def _halted(command: Command) -> bool:
+    return command.stopped() or not command.running()

@@ -73,7 +73,7 @@ def run_rows(rows: Sequence[Row], folder: Path, seed: int, cores: Sequence[int])
         for row, futures in running:
             results = [future.result() for future in futures]
             counts = Counter(status for status, _ in results)
-            figures = {
+            figures: dict[str, Any] = {
                 "fault": row.fault,
                 "how": row.how,
                 "command": row.command,

@@ -226,8 +226,8 @@ def open_workshop(folder: Path) -> Workshop:
         target = folder / "half" / "meshes" / source.relative_to(meshes)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
-    for name, config in _NETWORKS.items():
-        text = yaml.safe_dump({**config, "validation": {"folds": 3}, "precision": "float32"})
+    for name, network in _NETWORKS.items():
+        text = yaml.safe_dump({**network, "validation": {"folds": 3}, "precision": "float32"})
         (folder / f"{name}.yaml").write_text(text)
 
     scratch = folder / "scratch"

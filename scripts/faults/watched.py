@@ -32,7 +32,8 @@ def _changed(event: str, arguments: tuple[Any, ...]) -> str | None:
         return None if flags & os.O_EXCL and os.path.exists(place) else place
     if event not in _PLACE:
         return None
-    path, base = (arguments[k] if k < len(arguments) else -1 for k in _PLACE[event])
+    first, second = _PLACE[event]
+    path, base = arguments[first], arguments[second] if second < len(arguments) else -1
     above = "" if base is None or base < 0 else os.readlink(f"/proc/self/fd/{base}")
     place = os.path.abspath(os.path.join(above, os.fsdecode(path)))
     return place if event == "os.rename" or os.path.lexists(place) != (event == "os.mkdir") else None

@@ -49,7 +49,7 @@ def _death(subject: Subject, number: signal.Signals, reason: str, random: np.ran
     while True:
         remove(out)
         command = Command([*subject.words(out), "--timeout", _TIMEOUT], out, folder / "scratch")
-        command.until(lambda command=command: len(command.workers()) == 2, "there were two workers")
+        command.until(partial(_working, command), "there were two workers")
         time.sleep(wait)
         if workers := command.workers():
             os.kill(int(random.choice(workers)), number)
@@ -67,6 +67,10 @@ def _death(subject: Subject, number: signal.Signals, reason: str, random: np.ran
     require(len(lost) < 2, f"it cost these artefacts: {lost}")  # none if it was written, and not yet told
     subject.go_on(out, folder / "scratch")
     return "named"
+
+
+def _working(command: Command) -> bool:
+    return len(command.workers()) == 2
 
 
 def _second(subject: Subject, random: np.random.Generator, folder: Path) -> str:

@@ -8,7 +8,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
@@ -19,7 +19,8 @@ SECONDS = 10.0  # of one input
 GROWTH = 512.0  # MB of resident memory, by one input of at most 60 kB
 
 
-class Task(NamedTuple):
+@dataclass(frozen=True)
+class Task:
     """``count`` inputs for a target.  folder: for what they write, and for a note of the input that is at work."""
 
     target: str

@@ -101,7 +101,9 @@ def test_links_are_refused(tmp_path: Path) -> None:
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
-@pytest.mark.parametrize("names", [("a.off", "a.off"), ("a", "a/b.off"), ("a/b.off", "a"), ("a.off", "./a.off")])
+@pytest.mark.parametrize(
+    "names", [("a.off", "a.off"), ("a", "a/b.off"), ("a", "a/b/c.off"), ("a/b.off", "a"), ("a.off", "./a.off")]
+)
 @pytest.mark.filterwarnings("ignore:Duplicate name")  # zipfile, when the test makes the first of them
 def test_one_path_twice_is_refused(tmp_path: Path, names: tuple[str, str]) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -109,6 +111,14 @@ def test_one_path_twice_is_refused(tmp_path: Path, names: tuple[str, str]) -> No
             archive.writestr(name, "OFF")
     with pytest.raises(ArchiveError, match="twice"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_nothing_is_unpacked_into_a_folder_that_is_there(tmp_path: Path) -> None:
+    """It might hold links."""
+    (tmp_path / "out").mkdir()
+    with pytest.raises(FileExistsError):
+        unpack(pack(tmp_path / "a.zip", {"a.off": b"OFF"}), tmp_path / "out")
+    assert tree(tmp_path / "out") == {}
 
 
 # --- bombs and liars ---

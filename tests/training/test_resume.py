@@ -10,6 +10,7 @@ import torch
 
 from shapecnn.checksums import SUMS
 from shapecnn.errors import StoredDataError
+from shapecnn.storage import publish
 from shapecnn.training.resume import STATE, State, load_state, save_state
 from tests.sealing import reseal
 
@@ -28,6 +29,8 @@ def state() -> State:
 def test_nothing_saved_is_nothing_to_go_on_with(tmp_path: Path) -> None:
     assert load_state(tmp_path) is None
     assert load_state(tmp_path / "nowhere") is None
+    publish(tmp_path, {"other.json": b"{}"})  # which a training keeps there from its start
+    assert load_state(tmp_path) is None
 
 
 def test_what_was_saved_comes_back_to_the_last_bit(tmp_path: Path) -> None:
