@@ -19,7 +19,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from shapecnn import pool
 from shapecnn.arrays import array_of
 from shapecnn.checksums import SUMS
 from shapecnn.collection import Shape, content_hash, list_shapes
-from shapecnn.config import Settings, Up, ViewSettings, VoxelSettings
+from shapecnn.config import Settings, Up, ViewCount, ViewSettings, VoxelSettings
 from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.features import Output
 from shapecnn.inference import Device, Engine, open_engine, require_device
@@ -39,6 +39,7 @@ from shapecnn.models import Model
 from shapecnn.origin import Origin
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.prepare import load_shape
+from shapecnn.retrieval.space import VERSION
 from shapecnn.rows import Kept, Row, foreign, note_row, noted_rows, write_rows
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
@@ -160,7 +161,9 @@ def update_index(
         kept = [shape for shape in shapes if shape.id in rows]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
         listed = [rows[shape.id] for shape in kept]
-        gallery = _gallery(model, listed, old)
+        gallery = _gallery(model, listed, old, scratch)
+        if old is not None:  # whose rows are in a file that was open all the time
+            open_sealed(folder, rebuild).check(FEATURES)
         _publish(folder, origin, computed.engine or engine, items, listed, gallery)
         shutil.rmtree(scratch, ignore_errors=True)
     now = {item.id: item.sha256 for item in items}
@@ -206,7 +209,7 @@ def _open(folder: Path) -> Index:
             held["views"] = "F16", alone
         tensors = view_tensors(content, held)
         features = array_of(tensors, "features", np.float32, pooled)
-        gallery = array_of(tensors, "gallery", np.float32, pooled) if header.gallery else None
+        gallery = array_of(tensors, "gallery", np.float32, pooled) if header.gallery == VERSION else None
         views = array_of(tensors, "views", np.float16, alone) if header.views else None
         if header.count and not header.feature_size:
             raise ValueError("features are of no numbers")
@@ -229,8 +232,8 @@ class _Header(Settings):
     engine: dict[str, str]
     count: int = Field(ge=0)
     feature_size: int = Field(ge=0)
-    views: int = Field(ge=0)  # of each shape; 0: none are kept
-    gallery: bool = False  # in an index of a version that did not keep it
+    views: ViewCount | Literal[0]  # of each shape; 0: none are kept
+    gallery: int = 0  # the version of the space that its places are in; 0: none are kept
 
 
 @dataclass(slots=True)
@@ -326,11 +329,14 @@ def _known(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, Kep
     return known | noted, engine or old.engine
 
 
-def _gallery(model: Model, rows: list[Kept], old: Index | None) -> NDArray[np.float32] | None:
+def _gallery(model: Model, rows: list[Kept], old: Index | None, scratch: Path) -> NDArray[np.float32] | None:
     """Where the model's space is made of all ``rows``: their places in it, which are the old ones if the rows are."""
     if not (model.adapt and rows):
         return None
-    features = np.stack([row.read().feature for row in rows])
+    try:
+        features = np.stack([row.read().feature for row in rows])
+    except ValueError:  # rows of unlike lengths
+        raise foreign(scratch) from None
     known = old.gallery if old is not None and np.array_equal(features, old.features) else None
     return model.space(features, known).gallery
 
@@ -356,6 +362,6 @@ def _publish(
         "count": len(items),
         "feature_size": size,
         "views": views,
-        "gallery": gallery is not None,
+        "gallery": 0 if gallery is None else VERSION,
     }
     publish(folder, {SHAPES: shapes, FEATURES: features, HEADER: json_bytes(header)}, {FEATURES: digest})

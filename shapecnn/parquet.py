@@ -51,6 +51,8 @@ def _struct(data: bytes, at: int) -> tuple[dict[int, Any], int]:
             number, at = number + (head >> 4), at + 1
         else:
             number, at = _integer(data, at + 1)
+        if not 0 < number < 1 << 15:  # what others would cut to the number of another field
+            raise ValueError("its footer is damaged")
         if number in fields:  # which of the two counts is for every reader to say
             raise ValueError("its footer says one thing twice")
         fields[number], at = _value(data, at, head & 15)
@@ -64,10 +66,10 @@ def _value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
         return data[at], at + 1
     if kind in (4, 5, 6):
         return _integer(data, at)
-    if kind == 7:
-        return data[at : at + 8], at + 8
-    if kind == 8:
-        size, at = _varint(data, at)
+    if kind in (7, 8):
+        size, at = (8, at) if kind == 7 else _varint(data, at)
+        if size > len(data) - at:
+            raise ValueError("its footer is damaged")
         return data[at : at + size], at + size
     if kind == 9:
         return _list(data, at)
@@ -81,6 +83,8 @@ def _list(data: bytes, at: int) -> tuple[list[Any], int]:
     at += 1
     if count == 15:
         count, at = _varint(data, at)
+    if count > len(data) - at:  # each takes a byte or more
+        raise ValueError("its footer is damaged")
     items = []
     for _ in range(count):
         item, at = _value(data, at, 3 if kind in (1, 2) else kind)  # a truth in a list takes a byte

@@ -13,16 +13,17 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shapecnn.errors import ItemError, ShapecnnError, WorkerError
+from shapecnn.errors import ItemError, ShapecnnError, UsageError, WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -30,18 +31,29 @@ Result = TypeVar("Result")
 PRELOAD = ["shapecnn.preload"]
 """Loaded once by the server from which workers are forked, so that each of them starts in milliseconds."""
 
+_LONGEST = 60  # bytes of the folder in which multiprocessing makes one with a socket: of 104, with what it adds
+
 
 @dataclass(frozen=True, slots=True)
 class Workers:
     """Processes that work on shapes, and what each of them may take.
 
     count: None for one a core.  timeout: seconds for one shape; the largest mesh that is read at all takes well under a
-    minute.  memory: GiB, where the system can limit it (Linux).
+    minute.  memory: GiB, where the system can limit it (Linux).  Either may be infinite; UsageError for one that is no
+    number above 0.
+
+    They are processes that import the program's main module, which therefore keeps what it does under
+    ``if __name__ == "__main__":``, as multiprocessing asks.
     """
 
     count: int | None = None
     timeout: float = 300.0
     memory: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("timeout", "memory"):
+            if not getattr(self, name) > 0:  # nan, too
+                raise UsageError(f"--{name} {getattr(self, name)} is no number above 0.")
 
 
 ONE_A_CORE = Workers()
@@ -107,10 +119,23 @@ def start_server() -> multiprocessing.context.BaseContext:
     resource_tracker.ensure_running()  # here, for it would unblock what is blocked below
     former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited by the server and its workers
     try:
-        forkserver.ensure_running()
+        with _short_tempdir():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
     return context
+
+
+@contextlib.contextmanager
+def _short_tempdir() -> Iterator[None]:
+    """Where the path of TMPDIR leaves too little of the hundred bytes that the name of a socket may have: another."""
+    former = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > _LONGEST and os.access("/tmp", os.W_OK):
+        tempfile.tempdir = "/tmp"
+    try:
+        yield
+    finally:
+        tempfile.tempdir = former
 
 
 class _Worker:
@@ -172,7 +197,7 @@ def _restrain(memory: float) -> None:
     import fcntl
     import resource
 
-    limit = int(memory * 2**30)
+    limit = int(min(memory * 2**30, 2**62))
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
     with contextlib.suppress(OSError):

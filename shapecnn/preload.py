@@ -4,8 +4,10 @@ from shapecnn.cli import main  # noqa: F401  # a worker imports what the command
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.mesh import normalize, read_mesh
 from shapecnn.prepare import Recipe
+from shapecnn.stl import read_binary_stl
 
 # Kernels are loaded, or at the very first run compiled, when they are called; numba sets itself up at the first of all.
 _mesh = normalize(read_mesh(b"OFF 3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "triangle.off"))
+read_binary_stl(bytes(84))
 for _settings in (ViewSettings(size=8), ViewSettings(size=8, fit="view"), VoxelSettings()):
     list(Recipe(_settings).make(_mesh))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.checksums import SUMS, parse_sums
-from shapecnn.errors import StoredDataError, UsageError
+from shapecnn.errors import StoredDataError, UsageError, visible
 from shapecnn.storage import map_stored, parse_json, publish, published, read_stored, sha256, sha256_of
 
 
@@ -74,7 +74,7 @@ class Sealed:
 
     def unfit(self, name: str, reason: str) -> StoredDataError:
         """The complaint about a file that is as it was written and yet does not hold what it should."""
-        first = (reason.splitlines() or ["it is damaged"])[0].rstrip(".")
+        first = visible((reason.splitlines() or ["it is damaged"])[0].rstrip("."))
         first = first if len(first) <= 200 else f"{first[:199]}…"  # it may quote the file
         return StoredDataError(f"{told(self.folder / name)} does not hold what it should ({first}). {self.remedy}")
 

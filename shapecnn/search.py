@@ -52,7 +52,7 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
 
     Needs ``index.views``; they are read block by block. Equal scores by id, of equal views the first.
     """
-    if index.views is None:
+    if index.views is None or not index.items:
         return [[] for _ in queries]
     # Of unit length again, from which float16 strays by a little.
     blocks = (unit(index.views[i : i + BLOCK].astype(np.float32)) for i in range(0, len(index.views), BLOCK))

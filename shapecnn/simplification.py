@@ -27,8 +27,9 @@ def simplify(
     """
     import fast_simplification
 
-    scale = float(np.abs(vertices).max())  # its quadrics are in absolute units
-    points, faces = _welded(vertices / scale, faces)
+    centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    scale = float(np.abs(vertices - centre).max())  # its quadrics are in absolute units
+    points, faces = _welded((vertices - centre) / scale, faces)
     area = _area(points, faces)
     count = len(faces)
     points, faces = _thinned(points, faces, max(most, _COLLAPSED))
@@ -38,7 +39,7 @@ def simplify(
         raise _stays(count, f"only to {len(faces)}")
     if _area(points, faces) < _KEPT * area:
         raise _stays(count, "without losing half its surface")
-    return points * scale, faces
+    return points * scale + centre, faces
 
 
 def _stays(count: int, why: str) -> MeshError:

@@ -54,7 +54,8 @@ def sha256_of(path: Path) -> str:
 def write_atomic(path: Path, data: bytes, scratch: Path | None = None) -> None:
     """Write ``data`` so that ``path`` holds all of it or what it held before.
 
-    ``scratch`` is a folder on the same file system for the temporary file (default: beside ``path``).
+    ``scratch`` is a folder on the same file system for the temporary file (default: beside ``path``), which stays there
+    if the process is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = (scratch or path.parent) / f".{os.getpid()}-{sha256(os.fsencode(path))[:16]}.tmp"
@@ -120,7 +121,8 @@ def read_stored(path: Path) -> bytes:
 
 def map_stored(path: Path) -> bytes | mmap.mmap:
     """The content of a file of any size, to be looked at and not held: what is looked at comes from the disk and memory
-    may forget it. It stays what it is when ``path`` becomes another file. OSError also for what is no file."""
+    may forget it. It stays what it is when ``path`` becomes another file, and changes with what is written into this
+    one. OSError also for what is no file."""
     if not _file_size(path):
         return b""  # which cannot be mapped
     with path.open("rb") as file:

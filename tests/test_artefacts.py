@@ -1,4 +1,6 @@
-"""Items on which a worker dies, hangs or grows are rows of the manifest that say why; the others are made."""
+"""Items on which a worker dies, hangs or grows are rows of the manifest that say why; the others are made. Nothing
+outside the folder is touched, whatever lies in it.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from shapecnn.artefacts import make_artefacts, read_manifest
+from shapecnn.artefacts import MANIFEST, Entry, make_artefacts, read_manifest
 from shapecnn.config import VoxelSettings
+from shapecnn.errors import UsageError
 from shapecnn.pool import Workers
+from shapecnn.tables import table_bytes
+from tests.sealing import reseal
 
 FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "segfault": (lambda: ctypes.string_at(0), "the process that worked on it died (Segmentation fault)"),
@@ -71,3 +77,30 @@ def test_what_no_worker_survives_is_named_in_the_manifest_with_its_reason(tmp_pa
         (f"{name}.off", *(("failed", FAULTS[name][1]) if name in FAULTS else ("ok", None))) for name in names
     ]
     assert sorted(path.name for path in tmp_path.glob("*.binvox")) == [f"{name}.binvox" for name in "ajmz"]
+
+
+def make(out: Path, *names: str) -> None:
+    items = [Item(name) for name in names]
+    make_artefacts(items, out, Maker(VoxelSettings()), command="again", workers=Workers(1))
+
+
+def test_nothing_outside_is_removed_whatever_a_manifest_says(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    make(out, "a.off", "b.off")
+    (tmp_path / "precious.binvox").write_bytes(b"dear")
+    forged = [*read_manifest(out), Entry("../precious.off", None, None, "0" * 64, "ok", None)]
+    (out / MANIFEST).write_bytes(table_bytes(Entry, forged))
+    reseal(out)
+    make(out, "a.off")
+    assert [path.name for path in out.glob("*.binvox")] == ["a.binvox"]
+    assert (tmp_path / "precious.binvox").read_bytes() == b"dear"
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.mkdir()
+    out.mkdir()
+    (out / "chair").symlink_to(elsewhere)
+    with pytest.raises(UsageError, match=r"/out/chair leads out of .*/out by a link\. Remove the link and run again"):
+        make(out, "a.off", "chair/b.off")
+    assert list(elsewhere.iterdir()) == []

@@ -262,6 +262,20 @@ def test_a_classifier_of_another_size_is_refused(folder: Path, changes: dict[str
     said(error.value)
 
 
+def test_numbers_of_a_type_that_torch_does_not_know_are_refused(folder: Path) -> None:
+    text = json.dumps({"parts.conv1.weight": {"dtype": "F4", "shape": [16], "data_offsets": [0, 8]}}).encode()
+    (folder / WEIGHTS).write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    resign(folder)
+    assert f"it does not fit {MODEL}: 'F4'" in str(outcome(folder))
+
+
+def test_ids_that_are_none_are_told_of_their_file(folder: Path) -> None:
+    forge(folder, SPLIT, lambda ids: {**ids, "val": 3})
+    with pytest.raises(StoredDataError, match=r"split.json does not hold what it should \(.*val") as error:
+        open_run(folder)
+    said(error.value)
+
+
 def test_a_backbone_that_is_no_longer_known_is_told(tmp_path: Path) -> None:
     network = MvcnnSettings(backbone="test_efficientnet", weights="none")
     write(tmp_path / "run", network, ViewSettings(size=32))

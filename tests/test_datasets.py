@@ -136,12 +136,17 @@ def colour(path: Path) -> None:
     Image.new("RGB", (32, 24)).save(path)
 
 
+def other_format(path: Path) -> None:
+    Image.new("L", (32, 24)).save(path, "BMP")
+
+
 @pytest.mark.parametrize(
     ("damage", "picture", "grid"),
     [
         (truncate, "cannot be read as PNG", "its runs hold|middle of a run"),
         (enlarge, "L with 36 × 27 pixels, not L with 32 × 24", "11 × 11 × 11 cells, not 10 × 10 × 10"),
         (colour, "it is RGB with 32 × 24", None),
+        (other_format, "it cannot be read as PNG", None),
     ],
 )
 def test_a_damaged_artefact_is_named(

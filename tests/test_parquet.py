@@ -53,6 +53,8 @@ def test_any_bytes_are_a_footer_or_a_value_error(content: bytes) -> None:
         (b"\x1c" * 100_000, "is damaged"),  # nested
         (b"\x19\xf3" + b"\xff" * 9 + b"\x01", "is damaged"),  # a list without end
         (b"\x19\xf1" + b"\xff" * 9 + b"\x01", "is damaged"),  # one of truths, which in a struct take no bytes
+        (b"\x19\xf7" + b"\xff" * 5 + b"\x01", "is damaged"),  # one of doubles
+        (b"\x06\x88\x80\x08\x02\x00", "is damaged"),  # a field of number 65540, which is 4 to others
         (b"\x16" + b"\xff" * 4_000_000, "is damaged"),  # a number without end
         (b"\x18\xff\xff\xff\xff\x0f", "is damaged"),  # a text without end
         (b"\x15\x02\x05\x02\x04\x00", "says one thing twice"),

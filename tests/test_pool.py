@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from shapecnn import pool
-from shapecnn.errors import MeshError, MissingLibraryError, ShapecnnError, WorkerError
+from shapecnn.errors import MeshError, MissingLibraryError, ShapecnnError, UsageError, WorkerError
 from shapecnn.pool import Workers
 
 DEATHS: dict[str, tuple[Callable[[], object], str]] = {
@@ -145,6 +145,16 @@ def test_without_a_task_no_process_is_started() -> None:
     assert list(pool.run(double, [], Workers(2))) == []
 
 
+@pytest.mark.parametrize("limits", [{"timeout": float("nan")}, {"memory": float("nan")}, {"timeout": 0.0}])
+def test_a_limit_that_would_limit_nothing_or_all_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=f"--{next(iter(limits))} .* is no number above 0"):
+        Workers(**limits)
+
+
+def test_memory_may_be_unlimited() -> None:
+    assert list(pool.run(double, [1], Workers(1, memory=float("inf")))) == [(1, 2)]
+
+
 def test_an_error_that_is_of_no_task_is_raised() -> None:
     with pytest.raises(MissingLibraryError, match="no open3d"):
         list(pool.run(lack, range(4), Workers(2)))
@@ -213,7 +223,7 @@ def test_a_task_over_its_time_costs_one_task(function: Callable[[float], float])
     assert (error.kind, str(error)) == ("timeout", "it took longer than 2 s: simplify it, or raise --timeout")
 
 
-@pytest.mark.parametrize("timeout", [float("inf"), float("nan"), 1e300])
+@pytest.mark.parametrize("timeout", [float("inf"), 1e300])
 def test_any_time_limit_may_be_given(timeout: float) -> None:
     assert list(pool.run(double, [1], Workers(1, timeout=timeout))) == [(1, 2)]
 

@@ -164,10 +164,11 @@ def test_other_errors_are_left_as_they_are(folder: Path, error: Exception) -> No
     assert caught.value is error
 
 
-def test_a_reason_is_never_empty_and_never_the_whole_file(folder: Path) -> None:
+def test_a_reason_is_never_empty_moves_no_cursor_and_is_never_the_whole_file(folder: Path) -> None:
     sealed = open_sealed(folder, REMEDY)
     start = f"{folder / 'b'} does not hold what it should"
     assert str(sealed.unfit("b", "")) == f"{start} (it is damaged). {REMEDY}"
+    assert str(sealed.unfit("b", "\x1b[2J")) == rf"{start} (\x1b[2J). {REMEDY}"
     assert str(sealed.unfit("b", "x" * 200)) == f"{start} ({'x' * 200}). {REMEDY}"
     assert str(sealed.unfit("b", "x" * 201)) == f"{start} ({'x' * 199}…). {REMEDY}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,3 +70,5 @@ def test_copies_tie_exactly_wherever_they_lie_and_a_view_is_its_own_best(queries
 def test_an_index_of_nothing_answers_nothing() -> None:
     empty = Index(Origin.of(ImagenetSettings(), "z"), {}, [], np.zeros((0, 0), np.float32))
     assert search_views(empty, np.ones((2, 5), np.float32), 3) == [[], []]
+    forged = replace(empty, views=np.zeros((0, 12, 0), np.float16))
+    assert search_views(forged, np.ones((2, 5), np.float32), 3) == [[], []]

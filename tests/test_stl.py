@@ -51,6 +51,17 @@ def test_corners_that_are_all_apart() -> None:
     np.testing.assert_array_equal(faces.ravel(), np.arange(15000))
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_corners_that_differ_in_one_coordinate_and_meet_in_the_table(axis: int) -> None:
+    """In so many tables that each kind of meeting is there, that at the end of one too."""
+    for count in range(1, 100):
+        corners = np.zeros((3 * count, 3), np.float32)
+        corners[:, axis] = np.arange(3 * count) * count
+        vertices, faces = read_binary_stl(stl_of(corners.reshape(-1, 3, 3)))
+        np.testing.assert_array_equal(vertices, corners)
+        np.testing.assert_array_equal(faces.ravel(), np.arange(3 * count))
+
+
 @pytest.mark.parametrize("length", [0, 79, 83, 85, 133, 135])
 def test_another_length_is_not_binary_stl(length: int) -> None:
     assert not is_binary_stl(stl_of(ODD[:3].repeat(3).reshape(1, 3, 3)).ljust(135, b"\0")[:length])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PATIENCE = 300.0  # seconds after which a command hangs
-LAST_WORDS = 10.0  # seconds in which workers end that have lost their parent
+LAST_WORDS = 30.0  # seconds: a server of workers whose parent was killed first loads what it is loading
 
 _numbers = itertools.count()
 
@@ -134,11 +134,24 @@ class Command:
         seconds = time.monotonic() - self.started
         while left := self.group():
             if time.monotonic() - self.started > seconds + LAST_WORDS:
+                told = "; ".join(map(_told, left))
                 self.send(signal.SIGKILL)
-                raise Fault(f"{len(left)} of its processes outlive it")
+                raise Fault(f"{len(left)} of its processes outlive it ({told})")
             time.sleep(0.01)
         stdout, stderr = (file.read_text(errors="backslashreplace") for file in self._said)
         return Ended(status, stdout, stderr, seconds, self.log)
+
+
+def _told(pid: int) -> str:
+    """What a process is, what it waits for in the kernel, and how much it has computed."""
+    try:
+        place = Path(f"/proc/{pid}")
+        command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        state, *times = [(place / "stat").read_text().rpartition(")")[2].split()[n] for n in (0, 11, 12)]
+        ticks = sum(map(int, times))
+        return f"{command[:120]!r} in state {state}, {(place / 'wchan').read_text()}, {ticks / 100:.1f} s computed"
+    except OSError:
+        return "one that has just ended"
 
 
 class _Process(NamedTuple):

@@ -30,6 +30,9 @@ def run_prepare(
     as_json: bool,
 ) -> None:
     """Make the artefacts, say what was done, and end with status 1 if a mesh failed."""
+    from shapecnn import pool
+
+    pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.prepare import Recipe, prepare
 
     recipe = Recipe(settings, layout, max_faces)

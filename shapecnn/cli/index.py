@@ -71,6 +71,9 @@ def command(
       shapecnn index meshes/ my-index --orientation auto
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
     """
+    from shapecnn import pool
+
+    pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.config import parse_assignments
     from shapecnn.index import update_index
     from shapecnn.models import open_model

@@ -80,9 +80,8 @@ def workers_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def staffed(*args: Any, workers: int | None, timeout: float, memory: float, **options: Any) -> Any:
-        from shapecnn.pool import Workers, start_server
+        from shapecnn.pool import Workers
 
-        start_server()  # it loads its modules while this process loads its own
         return command(*args, workers=Workers(workers, timeout, memory), **options)
 
     return workers_option(timeout_option(memory_option(staffed)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Features = NDArray[np.float32]
 
+VERSION = 1  # of AdaptedSpace: places in another one are made anew
 PRIOR = 10  # shapes: as much is the guess worth that channels have mean 0 and one variance, for collections of a few
 SHARE = 10  # shapes for each neighbour at least: all of a small collection would be everyone's neighbours
 _COPY = 1 - 1e-5  # cosine from which on a shape is the same one, which has nothing to add

@@ -122,9 +122,9 @@ def train(
         accelerator.wait_for_everyone()  # all have looked at what is there
         session = _Session(experiment, artefacts, division, seen, out, network, accelerator, bar, say)
         if accelerator.is_main_process:
-            write_atomic(out / CONFIG, config_bytes(experiment))
-            write_atomic(out / SPLIT, json_bytes(_ids(division)))
             publish_beside(out / RESUME, {ORIGIN: json_bytes(origin)}, f"Remove {out} and train the run again.")
+            write_atomic(out / CONFIG, config_bytes(experiment), out / RESUME)
+            write_atomic(out / SPLIT, json_bytes(_ids(division)), out / RESUME)
         accelerator.wait_for_everyone()
         state = load_state(out / RESUME)
         if resume and state is None:
@@ -364,7 +364,7 @@ class _Session:
 
     def _write(self, state: State) -> None:
         if self.accelerator.is_main_process:
-            write_atomic(self.out / METRICS, _lines(state))
+            write_atomic(self.out / METRICS, _lines(state), self.out / RESUME)
 
     def _publish(self, done: Trained, origin: dict[str, Any], gallery: Gallery | None, state: State) -> None:
         if self.accelerator.is_main_process:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -75,11 +76,35 @@ def test_python_m_is_the_command() -> None:
 def test_nothing_stays_where_temporary_files_are_made(tmp_path: Path) -> None:
     """Such as the folder with the socket by which the server of workers is reached."""
     write_box(tmp_path / "meshes" / "box.off")
-    (tmp_path / "temporary").mkdir()
-    for command in ("render", "voxelize"):
-        words = [sys.executable, "-m", "shapecnn", command, tmp_path / "meshes", tmp_path / command, "--workers", "1"]
-        subprocess.run(words, env={**os.environ, "TMPDIR": str(tmp_path / "temporary")}, check=True)
-        assert [*(tmp_path / "temporary").iterdir()] == []
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        for command in ("render", "voxelize"):
+            _use_tempdir(command, tmp_path, folder)
+            assert os.listdir(folder) == []
+
+
+def test_temporary_files_may_have_a_long_path(tmp_path: Path) -> None:
+    """Longer than that of a socket may be."""
+    write_box(tmp_path / "meshes" / "box.off")
+    long = tmp_path / ("long" * 30)
+    long.mkdir()
+    _use_tempdir("voxelize", tmp_path, str(long))
+    assert [*long.iterdir()] == []
+
+
+def _use_tempdir(command: str, folder: Path, tempdir: str) -> None:
+    words = [sys.executable, "-m", "shapecnn", command, folder / "meshes", folder / command, "--workers", "1"]
+    subprocess.run(words, env={**os.environ, "TMPDIR": tempdir}, check=True)
+
+
+def test_the_end_waits_for_no_thread() -> None:
+    """Such as those of native libraries, which are still at work when an error ends a command."""
+    code = """import sys, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+sys.argv[1:] = ["--version"]
+from shapecnn.cli.main import main
+main()"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (0, f"shapecnn, version {shapecnn.__version__}\n")
 
 
 def test_the_installed_script_is_the_command() -> None:

@@ -122,7 +122,9 @@ def test_a_flipped_bit_is_found_before_it_is_used(
         content = (folder / file).read_bytes()
         for altered in flipped(content, file)[:4]:
             (folder / file).write_bytes(altered)
-            assert str(folder) in told(command(*use, "--device", "cpu"))
+            line = told(command(*use, "--device", "cpu"))
+            assert str(folder) in line
+            assert "hash differs" in line
         (folder / file).write_bytes(content)
     assert command(*use, "--device", "cpu").status == 0
 

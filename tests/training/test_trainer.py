@@ -28,7 +28,7 @@ from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingE
 from shapecnn.evidence import Evidence
 from shapecnn.experiment import Experiment, ShapenetsSettings, Validation
 from shapecnn.networks.discriminant import analyse
-from shapecnn.storage import exclusive, sha256
+from shapecnn.storage import exclusive, sha256, write_atomic
 from shapecnn.subset import Subset
 from shapecnn.training import trainer
 from shapecnn.training.activations import Activations
@@ -170,6 +170,26 @@ def test_a_killed_training_ends_like_one_that_was_not(grids: Path, tmp_path: Pat
     run(checked, grids, out, resume=True)
     run(checked, grids, tmp_path / "whole")
     assert left(out) == left(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "split.json", "metrics.jsonl"])
+def test_what_was_half_written_does_not_stay(
+    name: str, grids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked, out = experiment(stage("grids", epochs=1), network=VOXRESNET), tmp_path / "run"
+
+    def killed(path: Path, data: bytes, scratch: Path | None = None) -> None:
+        if path.name == name:
+            ((scratch or path.parent) / ".1-half.tmp").write_bytes(data[:5])
+            raise Interrupted
+        write_atomic(path, data, scratch)
+
+    monkeypatch.setattr(trainer, "write_atomic", killed)
+    with pytest.raises(Interrupted):
+        run(checked, grids, out)
+    monkeypatch.undo()
+    run(checked, grids, out, resume=True)
+    assert not [*out.rglob("*.tmp")]
 
 
 def _lines(out: Path) -> int:
