@@ -28,8 +28,10 @@ def simplify(
     import fast_simplification
 
     centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-    scale = float(np.abs(vertices - centre).max())  # its quadrics are in absolute units
-    points, faces = _welded((vertices - centre) / scale, faces)
+    points = vertices - centre
+    scale = float(max(points.max(), -points.min()))  # its quadrics are in absolute units
+    points /= scale
+    points, faces = _welded(points, faces)
     area = _area(points, faces)
     count = len(faces)
     points, faces = _thinned(points, faces, max(most, _COLLAPSED))
