@@ -214,6 +214,19 @@ def test_a_worker_that_died_while_idle_costs_the_next_task() -> None:
     assert isinstance(outcomes[2], WorkerError)
 
 
+def test_a_worker_that_dies_before_it_takes_its_task_costs_that_task() -> None:
+    def tasks() -> Iterator[int]:
+        yield 1
+        (worker,) = multiprocessing.active_children()
+        worker.kill()  # what it was sent is lost, which the pipe tells otherwise than its end
+        worker.join()
+        yield 2
+
+    outcomes = dict(pool.run(exit_on_odd, tasks(), Workers(2)))
+    assert isinstance(outcomes[1], WorkerError)
+    assert outcomes[2] == 2
+
+
 @pytest.mark.parametrize("function", [sleep, sleep_deaf])
 def test_a_task_over_its_time_costs_one_task(function: Callable[[float], float]) -> None:
     outcomes = dict(pool.run(function, [0.0, 60.0, 0.01, 0.02], Workers(2, timeout=2.0)))

@@ -323,10 +323,11 @@ def test_rows_of_any_length_are_not_compared(name: str, world: Path, copy: Calla
     save_file(tensors, folder / "features.safetensors")
     forge(folder, "index.json", lambda header: {**header, "gallery": 1})
     assert use(folder, world)
-    tensors[name].flat[0] = 9
-    save_file(tensors, folder / "features.safetensors")
-    reseal(folder)
-    assert "features are not of unit length" in refused(folder, world)
+    for far in (9, -9):
+        tensors[name].flat[0] = far
+        save_file(tensors, folder / "features.safetensors")
+        reseal(folder)
+        assert "features are not of unit length" in refused(folder, world)
 
 
 def test_a_number_of_views_that_nobody_draws_is_refused(world: Path, copy: Callable[[str], Path]) -> None:

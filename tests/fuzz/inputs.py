@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.seeds import glb, glb_chunks, seeds
+from tests.fuzz.seeds import glb, glb_chunks, seeds, sums, tensors, tensors_parts
 
 WORDS = [
     b"0", b"-0", b"1", b"-1", b"2", b"3", b"4", b"255", b"65536", b"2147483647", b"2147483648", b"4294967295",
@@ -138,16 +138,18 @@ def _change(draw: st.DrawFn, value: Any) -> Any:
 
 @st.composite
 def damaged_tree(draw: st.DrawFn, kind: str) -> bytes:
-    """A GLB or glTF whose container is sound and whose JSON is not; or, now and then, whose bytes are not."""
+    """A GLB, glTF or safetensors file whose container is sound and whose JSON is not; or, now and then, whose bytes
+    are not."""
     if draw(st.integers(0, 3)) == 0:
         return draw(damaged(kind))
     seed = draw(st.sampled_from(seeds(kind)))
-    tree, binary = glb_chunks(seed) if kind == "glb" else (json.loads(seed), b"")
+    parts = {"glb": glb_chunks, "gltf": lambda data: (json.loads(data), b""), "safetensors": tensors_parts}
+    tree, binary = parts[kind](seed)
     for _ in range(draw(st.integers(1, 4))):
         tree = _change(draw, tree)
     if kind == "gltf":
         return json.dumps(tree).encode()
-    return glb(tree, draw(damaged_bytes(binary)))
+    return (glb if kind == "glb" else tensors)(tree, draw(damaged_bytes(binary)))
 
 
 @st.composite
@@ -155,6 +157,13 @@ def damaged_bytes(draw: st.DrawFn, data: bytes) -> bytes:
     for _ in range(draw(st.integers(0, 2))):
         data = draw(st.sampled_from([_cut, _byte, _number]))(draw, data)
     return data
+
+
+@st.composite
+def damaged_sums(draw: st.DrawFn) -> bytes:
+    """A ``SHA256SUMS`` with damages, which its first line mostly tells of."""
+    data = draw(damaged("sums"))
+    return data if draw(st.integers(0, 3)) == 0 else sums(data.partition(b"\n")[2])
 
 
 COORDINATES = [

@@ -5,15 +5,22 @@ from __future__ import annotations
 import base64
 import csv
 import functools
+import hashlib
 import io
 import json
 import struct
 import zipfile
 
 import numpy as np
+import pyarrow.parquet
+import safetensors.numpy
 import trimesh
 from PIL import Image
 
+from shapecnn.artefacts import Entry
+from shapecnn.checksums import sums_bytes
+from shapecnn.index import Item
+from shapecnn.tables import table_bytes
 from shapecnn.voxels import binvox
 
 PYRAMID = b"OFF\n5 3 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n0.5 0.5 2.5e-1\n4 0 1 2 3\n3 0 1 4\n3 1 2 4\n"
@@ -177,9 +184,56 @@ def _npz() -> bytes:
     return buffer.getvalue()
 
 
+def _tables() -> list[bytes]:
+    """Manifests and the shapes of an index, as shapecnn writes them and as others might."""
+    entries = [Entry("a", "chair", None, "0" * 64, "ok", None), Entry("é", None, "val", None, "failed", "it is empty")]
+    tables = [
+        table_bytes(Entry, entries),
+        table_bytes(Entry, []),
+        table_bytes(Entry, entries * 300),
+        table_bytes(Item, [Item(name, None, "train", "f" * 64, f"/shapes/{name}.off") for name in "abc"]),
+    ]
+    rows = pyarrow.parquet.read_table(io.BytesIO(tables[0]))
+    for options in (
+        {"use_dictionary": False, "store_schema": False},
+        {"row_group_size": 1, "store_schema": False},
+        {"data_page_version": "2.0", "write_page_checksum": True},
+        {"version": "1.0", "write_statistics": False},
+        *({"compression": codec} for codec in ("none", "gzip", "brotli", "zstd", "lz4")),
+    ):
+        buffer = io.BytesIO()
+        pyarrow.parquet.write_table(rows, buffer, **options)
+        tables.append(buffer.getvalue())
+    return tables
+
+
+def tensors(tree: object, binary: bytes) -> bytes:
+    """A safetensors file of its two parts."""
+    text = json.dumps(tree).encode()
+    return struct.pack("<Q", len(text)) + text + binary
+
+
+def tensors_parts(data: bytes) -> tuple[dict[str, object], bytes]:
+    length = struct.unpack_from("<Q", data)[0]
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def _safetensors() -> list[bytes]:
+    matrix = np.arange(12, dtype=np.float32).reshape(3, 4)
+    return [
+        safetensors.numpy.save({"matrix": matrix, "centre": matrix[0], "shapes": np.arange(5, dtype=np.uint8)}),
+        safetensors.numpy.save({"matrix": matrix[:0]}, {"made": "elsewhere"}),
+    ]
+
+
+def sums(lines: bytes) -> bytes:
+    """A ``SHA256SUMS`` whose first line is right, whatever the others are."""
+    return f"# {hashlib.sha256(lines).hexdigest()} of the lines below\n".encode() + lines
+
+
 @functools.cache
 def seeds(kind: str) -> list[bytes]:
-    """Sound files of one kind: an extension of meshes, binvox, npz, picture, zip or csv."""
+    """Sound files of one kind: an extension of meshes, binvox, npz, picture, zip, csv, table, safetensors or sums."""
     wedge = _wedge()
     match kind:
         case "off":
@@ -203,6 +257,12 @@ def seeds(kind: str) -> list[bytes]:
             return [_zip()]
         case "csv":
             return [_csv()]
+        case "table":
+            return _tables()
+        case "safetensors":
+            return _safetensors()
+        case "sums":
+            return [sums_bytes({"a b/ä.png": "0" * 64, "line\nbreak": "f" * 64, "z": "9" * 64}), sums_bytes({})]
         case "picture":
             return _pictures()
         case _:

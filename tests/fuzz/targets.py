@@ -18,27 +18,31 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from shapecnn.arrays import array_of, read_arrays
 from shapecnn.artefacts import Entry
+from shapecnn.checksums import parse_sums, sums_bytes
 from shapecnn.collection import Shape, artefact_stems, content_hash, list_shapes
 from shapecnn.config import ViewSettings, VoxelSettings
-from shapecnn.errors import ItemError, MeshError, ShapecnnError, visible
+from shapecnn.errors import ItemError, MeshError, ShapecnnError, StoredDataError, visible
 from shapecnn.imports.grids import open_npz, unpacked
 from shapecnn.imports.pictures import grey
+from shapecnn.index import Item
 from shapecnn.mesh import Mesh, normalize, read_mesh, sibling_reader
 from shapecnn.pictures import read_picture
+from shapecnn.sealed import Sealed
 from shapecnn.signatures import mesh_signature
 from shapecnn.sources.archive import unpack
 from shapecnn.storage import json_bytes
-from shapecnn.tables import table_bytes
+from shapecnn.tables import read_table, table_bytes
 from shapecnn.views import draw_views
 from shapecnn.voxels import binvox, voxelize
-from tests.fuzz.inputs import NAMES, damaged, damaged_tree, meshes
+from tests.fuzz.inputs import NAMES, damaged, damaged_sums, damaged_tree, meshes
 from tests.fuzz.seeds import gltf
 
 LONGEST = 400  # characters of a message: a sentence or two
 KINDS = frozenset({
     "missing", "unreadable", "empty", "format", "truncated", "not-finite", "no-faces", "index", "degenerate",
-    "too-large", "reference", "count", "size", "blank", "collection", "usage", "archive",
+    "too-large", "reference", "count", "size", "blank", "collection", "usage", "archive", "stored-data",
 })  # fmt: skip
 
 
@@ -233,6 +237,47 @@ def list_names(names: list[tuple[bytes, ...]], folder: Path) -> str:
     return read_collection(folder / "set")
 
 
+STORED = Sealed(Path("run"), {}, "Make it again.")
+"""A folder whose files are as they were written: what others wrote there is refused by ValueError alone."""
+
+
+def read_stored_table(data: bytes, folder: Path) -> str:
+    """As a manifest and as the shapes of an index."""
+    outcomes = []
+    for row in (Entry, Item):
+        try:
+            with STORED.expecting("a.parquet"):
+                rows = read_table(row, data)
+        except StoredDataError as error:
+            outcomes.append(refused(error))
+            continue
+        require(read_table(row, table_bytes(row, rows)) == rows, "other rows are read than written")
+        outcomes.append("read")
+    return min(outcomes)
+
+
+def read_stored_arrays(data: bytes, folder: Path) -> str:
+    try:
+        with STORED.expecting("a.safetensors"):
+            matrix = array_of(read_arrays(data), "matrix", np.float32, (None, 4))
+    except StoredDataError as error:
+        return refused(error)
+    require(matrix.dtype == np.float32 and matrix.shape[1:] == (4,) and np.isfinite(matrix).all(), "another matrix")
+    return "read"
+
+
+def read_sums(data: bytes, folder: Path) -> str:
+    try:
+        with STORED.expecting("SHA256SUMS"):
+            sums = parse_sums(data)
+    except StoredDataError as error:
+        return refused(error)
+    require(sums_bytes(sums) == data, "other sums are read than written")
+    for name in sums:
+        require((folder / name).resolve().is_relative_to(folder.resolve()), f"a file outside: {name!r}")
+    return "read"
+
+
 @dataclass(frozen=True)
 class Target:
     """inputs: what is thrown at ``run``.  share: of all inputs, in parts of a hundred."""
@@ -255,13 +300,13 @@ ANY = st.tuples(st.sampled_from(EXTENSIONS), st.binary(max_size=400) | st.sample
 
 TARGETS = {
     "off": Target(damaged("off"), read_as("off"), 8),
-    "obj": Target(damaged("obj"), read_as("obj"), 10),
-    "stl": Target(damaged("stl"), read_as("stl"), 10),
-    "ply": Target(damaged("ply"), read_as("ply"), 10),
-    "glb": Target(damaged_tree("glb"), read_as("glb"), 10),
+    "obj": Target(damaged("obj"), read_as("obj"), 9),
+    "stl": Target(damaged("stl"), read_as("stl"), 9),
+    "ply": Target(damaged("ply"), read_as("ply"), 9),
+    "glb": Target(damaged_tree("glb"), read_as("glb"), 9),
     "gltf": Target(damaged_tree("gltf"), read_as("gltf"), 8),
-    "wrong extension": Target(ANY, any_name, 6),
-    "rasteriser and voxelizer": Target(st.tuples(meshes(), VIEWS, GRIDS), draw_and_fill, 18),
+    "wrong extension": Target(ANY, any_name, 5),
+    "rasteriser and voxelizer": Target(st.tuples(meshes(), VIEWS, GRIDS), draw_and_fill, 16),
     "binvox": Target(damaged("binvox"), read_binvox, 4),
     "npz": Target(damaged("npz"), read_npz, 3),
     "imported png": Target(damaged("picture"), import_picture, 3),
@@ -269,6 +314,9 @@ TARGETS = {
     "zip": Target(damaged("zip"), read_zip, 3),
     "csv": Target(damaged("csv"), read_csv, 1),
     "names": Target(st.lists(st.lists(NAMES, min_size=1, max_size=3).map(tuple), max_size=4), list_names, 2),
+    "table": Target(damaged("table"), read_stored_table, 4),
+    "safetensors": Target(damaged_tree("safetensors"), read_stored_arrays, 2),
+    "sums": Target(damaged_sums(), read_sums, 1),
 }
 
 

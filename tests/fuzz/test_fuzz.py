@@ -16,7 +16,9 @@ from tests.fuzz.batches import Task, run
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS, Target, attempt
 
-KINDS = ("off", "obj", "stl", "ply", "glb", "gltf", "binvox", "npz", "picture", "zip", "csv")
+KINDS = (
+    "off", "obj", "stl", "ply", "glb", "gltf", "binvox", "npz", "picture", "zip", "csv", "table", "safetensors", "sums",
+)  # fmt: skip
 REGRESSIONS = sorted(path for path in (Path(__file__).parent / "regressions").rglob("*") if path.is_file())
 
 
