@@ -10,6 +10,7 @@ import io
 import json
 import struct
 import zipfile
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
@@ -194,13 +195,14 @@ def _tables() -> list[bytes]:
         table_bytes(Item, [Item(name, None, "train", "f" * 64, f"/shapes/{name}.off") for name in "abc"]),
     ]
     rows = pyarrow.parquet.read_table(io.BytesIO(tables[0]))
-    for options in (
+    others: list[dict[str, Any]] = [
         {"use_dictionary": False, "store_schema": False},
         {"row_group_size": 1, "store_schema": False},
         {"data_page_version": "2.0", "write_page_checksum": True},
         {"version": "1.0", "write_statistics": False},
         *({"compression": codec} for codec in ("none", "gzip", "brotli", "zstd", "lz4")),
-    ):
+    ]
+    for options in others:
         buffer = io.BytesIO()
         pyarrow.parquet.write_table(rows, buffer, **options)
         tables.append(buffer.getvalue())
