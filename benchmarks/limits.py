@@ -213,11 +213,10 @@ def watch(words: list[str], interval: float = 0.05) -> dict[str, Any]:
 
 
 def held(process: psutil.Process) -> int:
-    """The most bytes that a process held so far, as the kernel has it, but for files; 0 once it has ended."""
+    """The bytes that a process holds, but for files and what it shares; 0 once it has ended."""
     try:
         status = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
-        highest, file, shared = (int(status[key].split()[0]) for key in ("VmHWM", "RssFile", "RssShmem"))
-        return (highest - file - shared) * 1024
+        return int(status["RssAnon"].split()[0]) * 1024
     except (OSError, KeyError):
         return 0
 

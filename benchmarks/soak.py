@@ -96,10 +96,10 @@ def watch(words: list[str], out: Path, interval: float = 1.0) -> dict[str, Any]:
     seen: set[psutil.Process] = set()
     peak = 0
     command = [sys.executable, "-m", "shapecnn", *words, "--json"]
-    # Not a pipe, whose end would not come before that of whatever is left behind.
     temporary = out.parent / "temporary"
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary)}
+    # Not a pipe, whose end would not come before that of whatever is left behind.
     with tempfile.TemporaryFile() as stdout, subprocess.Popen(command, stdout=stdout, env=environment) as process:
         root = psutil.Process(process.pid)
         done = _lines(out / WORK / "journal.jsonl")

@@ -39,7 +39,12 @@ def array_of(
     if found.dtype != kind or not fits:
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise ValueError(f"{name} is {found.dtype} {found.shape}, not {np.dtype(kind)} ({wanted})")
-    flat = found.reshape(-1)
+    require_numbers(name, found)
+    return found
+
+
+def require_numbers(name: str, array: NDArray[Any]) -> None:
+    """Raise ValueError if some of the array, of any size, is no number."""
+    flat = array.reshape(-1)
     if not all(np.isfinite(flat[start : start + _BLOCK]).all() for start in range(0, flat.size, _BLOCK)):
         raise ValueError(f"some of {name} are no numbers")
-    return found

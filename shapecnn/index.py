@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shapecnn import pool
-from shapecnn.arrays import array_of
+from shapecnn.arrays import require_numbers
 from shapecnn.checksums import SUMS
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.config import Settings, Up, ViewCount, ViewSettings, VoxelSettings
@@ -201,20 +201,21 @@ def _open(folder: Path) -> Index:
         origin = Origin.read(header.model, header.settings)
     content = sealed.map(FEATURES)
     with sealed.expecting(FEATURES):
-        pooled, alone = (header.count, header.feature_size), (header.count, header.views, header.feature_size)
-        held: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", pooled)}
+        pooled = header.count, header.feature_size
+        kinds: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", pooled)}
         if header.gallery:
-            held["gallery"] = "F32", pooled
+            kinds["gallery"] = "F32", pooled
         if header.views:
-            held["views"] = "F16", alone
-        tensors = view_tensors(content, held)
-        features = array_of(tensors, "features", np.float32, pooled)
-        gallery = array_of(tensors, "gallery", np.float32, pooled) if header.gallery == VERSION else None
-        views = array_of(tensors, "views", np.float16, alone) if header.views else None
+            kinds["views"] = "F16", (header.count, header.views, header.feature_size)
+        held = view_tensors(content, kinds)
+        for name, rows in held.items():
+            require_numbers(name, rows)
+        features, views = held["features"], held.get("views")
+        gallery = held.get("gallery") if header.gallery == VERSION else None
         if header.count and not header.feature_size:
             raise ValueError("features are of no numbers")
-        for rows in (features, gallery):  # views are scaled when they are searched
-            if rows is not None and max(rows.max(initial=0), -rows.min(initial=0)) > 1.01:
+        for name in held.keys() - {"views"}:  # which are scaled when they are searched
+            if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
                 raise ValueError("features are not of unit length")
     table = sealed.read(SHAPES)
     with sealed.expecting(SHAPES):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shapecnn.checksums import SUMS, parse_sums
 from shapecnn.errors import StoredDataError, UsageError, visible
 from shapecnn.storage import map_stored, parse_json, publish, published, read_stored, sha256, sha256_of
+
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +27,15 @@ class Sealed:
 
     def read(self, name: str) -> bytes:
         """The content of a file, hashed before it is given away.  Raises StoredDataError."""
-        self._require_listed(name)
-        try:
-            content = read_stored(published(self.folder, name))
-        except OSError as error:
-            raise self._unreadable(name, error) from None
-        if sha256(content) != self.sums[name]:
-            raise self._altered(name)
-        return content
+        return self._hashed(name, read_stored, sha256)
 
     def map(self, name: str) -> bytes | mmap:
         """As :meth:`read`, of a file of any size, which is not held in memory."""
-        self._require_listed(name)
-        try:
-            content = map_stored(published(self.folder, name))
-        except OSError as error:
-            raise self._unreadable(name, error) from None
-        if sha256(content) != self.sums[name]:
-            raise self._altered(name)
-        return content
+        return self._hashed(name, map_stored, sha256)
 
     def check(self, name: str) -> None:
         """As :meth:`read`, of a file of any size."""
-        self._require_listed(name)
-        try:
-            if sha256_of(published(self.folder, name)) != self.sums[name]:
-                raise self._altered(name)
-        except OSError as error:
-            raise self._unreadable(name, error) from None
+        self._hashed(name, lambda path: path, sha256_of)
 
     def json(self, name: str, version: int | None = None) -> dict[str, Any]:
         """The JSON object in a file; StoredDataError also for another ``schema_version``."""
@@ -78,17 +61,19 @@ class Sealed:
         first = first if len(first) <= 200 else f"{first[:199]}…"  # it may quote the file
         return StoredDataError(f"{told(self.folder / name)} does not hold what it should ({first}). {self.remedy}")
 
-    def _require_listed(self, name: str) -> None:
+    def _hashed(self, name: str, read: Callable[[Path], Content], digest: Callable[[Content], str]) -> Content:
+        """What is read of a file, whose digest is the one that was written.  Raises StoredDataError."""
         if name not in self.sums:
             raise StoredDataError(f"{self.folder / SUMS} has no hash of {told(name)}. {self.remedy}")
-
-    def _altered(self, name: str) -> StoredDataError:
-        return StoredDataError(
-            f"{told(self.folder / name)} is not what was written there (its hash differs). {self.remedy}"
-        )
-
-    def _unreadable(self, name: str, error: OSError) -> StoredDataError:
-        return StoredDataError(f"{told(self.folder / name)} cannot be read ({error.strerror or error}). {self.remedy}")
+        path = told(self.folder / name)
+        try:
+            content = read(published(self.folder, name))
+            found = digest(content)
+        except OSError as error:
+            raise StoredDataError(f"{path} cannot be read ({error.strerror or error}). {self.remedy}") from None
+        if found != self.sums[name]:
+            raise StoredDataError(f"{path} is not what was written there (its hash differs). {self.remedy}")
+        return content
 
 
 def told(path: Path | str) -> str:

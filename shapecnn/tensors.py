@@ -54,9 +54,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Rows]) -> str:
     return digest.hexdigest()
 
 
-def view_tensors(
-    content: bytes | mmap, tensors: Mapping[str, tuple[Kind, tuple[int, ...]]]
-) -> dict[str, NDArray[np.floating]]:
+def view_tensors(content: bytes | mmap, tensors: Mapping[str, tuple[Kind, tuple[int, ...]]]) -> dict[str, NDArray[Any]]:
     """Read-only views of the tensors, of these kinds and shapes, in what :func:`write_tensors` wrote.
 
     What the file says of itself is not interpreted: that it holds just these leaves one way to say so. Raises

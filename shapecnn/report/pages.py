@@ -61,15 +61,16 @@ def query_page(answers: Sequence[Answer], index: Index, name: str, workers: Work
     shown: dict[Drawing, set[int | None]] = {
         of_query(answer): {None} for answer in answers if answer.error is None and answer.picture is None
     }
-    for hit in chain.from_iterable(answer.hits for answer in answers):
-        shown.setdefault(of_hit(hit), set()).add(hit.view)
+    found = [[(hit, of_hit(hit)) for hit in answer.hits] for answer in answers]
+    for hit, drawing in chain.from_iterable(found):
+        shown.setdefault(drawing, set()).add(hit.view)
     pictures = {
         (drawing, view): _embedded(looks, view)
         for drawing, looks in draw_meshes(shown, workers)
         for view in shown[drawing]
     }
     sections = []
-    for answer in answers:
+    for answer, hits in zip(answers, found, strict=True):
         if answer.error is not None:
             sections.append(_Section(_Card(None, answer.path, f"could not be used: {answer.error}"), []))
             continue
@@ -77,14 +78,14 @@ def query_page(answers: Sequence[Answer], index: Index, name: str, workers: Work
         picture = pictures.get((of_query(answer), None)) if seen is None else embedded(seen)
         cards = [
             _Card(
-                pictures.get((of_hit(hit), hit.view)),
+                pictures.get((drawing, hit.view)),
                 hit.item.id,
                 hit.item.path,
                 f"{hit.score:.3f}",
                 hit.item.label,
                 hit.view,
             )
-            for hit in answer.hits
+            for hit, drawing in hits
         ]
         sections.append(_Section(_Card(picture, Path(answer.path).name, answer.path), cards, seen is not None))
     return fill("query.html", sections=sections, index=name, model=index.origin.description, count=len(index.items))
