@@ -9,7 +9,7 @@ added to all of them changes no probability.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,7 @@ def explain(
     device: Device = "auto",
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Explanation | ItemError]:
     """An explanation of each mesh file, in the order given; of one that cannot be used, the error.
 
@@ -111,7 +112,8 @@ def explain(
     require_device(device)
     network: ShapeNetwork | None = None
     found: dict[int, Explanation | ItemError] = {}
-    for number, looks in mesh_looks(model.input, paths, up=up, limit=limit, workers=workers):
+    seen = mesh_looks(model.input, paths, up=up, limit=limit, workers=workers, progress=progress)
+    for number, looks in seen:
         if isinstance(looks, ItemError):
             found[number] = looks
             continue

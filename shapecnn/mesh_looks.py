@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ def mesh_looks(
     up: Up = "z",
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Iterator[tuple[int, Looks | ItemError]]:
     """The number of each path with what is seen of the mesh file there, or why nothing is, as they are finished.
 
@@ -37,8 +38,10 @@ def mesh_looks(
     """
     tasks = (_Task(number, path, seen, up, limit) for number, path in enumerate(paths))
     with closing(pool.run(_look, tasks, workers)) as results:
-        for task, outcome in results:
+        progress(0, len(paths))
+        for done, (task, outcome) in enumerate(results, start=1):
             yield task.number, outcome
+            progress(done, len(paths))
 
 
 def _look(task: _Task) -> Looks:

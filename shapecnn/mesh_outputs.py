@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shapecnn.config import NO_LIMIT, FaceLimit, Up
 from shapecnn.errors import ItemError
@@ -22,6 +22,7 @@ def mesh_outputs(
     views: bool = False,
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Output | ItemError]:
     """An output for each mesh file, read with ``up``, in the order given; of one that cannot be used, the error.
 
@@ -32,7 +33,8 @@ def mesh_outputs(
     require_device(device)
     engine: Engine | None = None
     found: dict[int, Output | ItemError] = {}
-    for number, looks in mesh_looks(model.input, paths, up=up, limit=limit, workers=workers):
+    seen = mesh_looks(model.input, paths, up=up, limit=limit, workers=workers, progress=progress)
+    for number, looks in seen:
         if isinstance(looks, ItemError):
             found[number] = looks
             continue

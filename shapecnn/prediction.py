@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +60,7 @@ def predict(
     evidence: int = 3,
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Prediction]:
     """What each mesh file is, in the order given. A file that cannot be used is a prediction with an error.
 
@@ -74,7 +75,7 @@ def predict(
     gallery, classifier = model.gallery(), model.classifier()
     known = Evidence(gallery, classifier) if gallery and classifier else None
     predictions = []
-    outputs = mesh_outputs(model, paths, up=up, device=device, limit=limit, workers=workers)
+    outputs = mesh_outputs(model, paths, up=up, device=device, limit=limit, workers=workers, progress=progress)
     for path, output in zip(paths, outputs, strict=True):
         if isinstance(output, ItemError):
             predictions.append(Prediction(path, [], error=output))

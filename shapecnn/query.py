@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -51,6 +51,7 @@ def answer_queries(
     device: Device = "auto",
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Answer]:
     """The ``k`` most similar shapes to each mesh file, in the order given. A file that cannot be used is an answer with
     an error.
@@ -61,7 +62,9 @@ def answer_queries(
     if index.origin.simplify is not None and not limit.simplify:
         limit = FaceLimit(index.origin.simplify, simplify=True)
     views = index.views is not None
-    outputs = mesh_outputs(model, paths, up=up, device=device, views=views, limit=limit, workers=workers)
+    outputs = mesh_outputs(
+        model, paths, up=up, device=device, views=views, limit=limit, workers=workers, progress=progress
+    )
     features = [model.represent(output) for output in outputs if not isinstance(output, ItemError)]
     hits: Iterator[list[Hit]] = iter([])
     if features:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shapecnn.cli.console import SCHEMA_VERSION, say
+from shapecnn.cli.console import SCHEMA_VERSION, note
 
 if TYPE_CHECKING:
     from shapecnn.errors import ItemError
@@ -15,7 +15,7 @@ def note_drawing(model: Model) -> None:
     """Say so where meshes cannot be shown to the model as its training data was made."""
     if model.input.imported:
         ours = "drawn by shapecnn's own camera and shading" if model.input.kind == "views" else "filled by shapecnn"
-        say(
+        note(
             f"Note: {model.name} was trained on {model.input.kind} that others made. Meshes are {ours}, which may "
             f"differ from how those were made."
         )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import emit, progress_bar, say
+from shapecnn.cli.console import emit, note
 from shapecnn.cli.options import batch_options, device_option, seed_accepted, set_option
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.artefacts import Entry
@@ -93,7 +94,7 @@ def command(
         from shapecnn.report.audit import write_audit
 
         write_audit(out, audit, read)
-        say(f"Wrote {out / 'audit.html'}")
+        note(f"Wrote {out / 'audit.html'}")
     emit(audit.to_json(), as_json, _text(audit))
     if failed and not skip_errors:
         click.get_current_context().exit(1)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
+from shapecnn.cli.console import SCHEMA_VERSION, emit, say
 from shapecnn.cli.options import command_line
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.artefacts import Summary

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import emit, progress_bar, say
-from shapecnn.cli.options import device_option, json_option, set_option, workers_accepted
+from shapecnn.cli.console import emit, note
+from shapecnn.cli.options import device_option, json_option, quiet_option, set_option, workers_accepted
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.evaluation import Protocol
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
               help="That of the 95 % intervals and of the tests.")  # fmt: skip
 @set_option
 @device_option
+@quiet_option
 @json_option
 @workers_accepted
 def command(
@@ -82,5 +84,5 @@ def command(
         bar=lambda name: progress_bar(f"Measuring {name}"),
     )
     write_comparison(out, comparison)
-    say(f"Wrote {out / 'report.html'}")
+    note(f"Wrote {out / 'report.html'}")
     emit(comparison.to_json(), as_json, text(comparison))

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -16,13 +13,30 @@ from shapecnn.errors import visible
 SCHEMA_VERSION = 1
 _HALVES = re.compile("[\ud800-\udfff]")
 
-Progress = Callable[[int, int | None], None]
-"""Called with what is done and what there is to do in all (None: not known yet)."""
+
+_QUIET = "shapecnn.quiet"  # key in click's meta, which a command shares with its group
 
 
 def say(message: str) -> None:
-    """A message for the person, on stderr."""
+    """A message for the person, on stderr: what went wrong."""
     click.echo(_harmless(message), err=True)
+
+
+def note(message: str) -> None:
+    """A message that --quiet silences: what was done, where, and what is worth knowing."""
+    if not is_quiet():
+        say(message)
+
+
+def be_quiet() -> None:
+    """Neither progress nor notes from here on, to the end of the command."""
+    click.get_current_context().meta[_QUIET] = True
+
+
+def is_quiet() -> bool:
+    """Whether the running command was given --quiet."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
 
 
 def emit(value: object, as_json: bool, text: str | None = None) -> None:
@@ -48,40 +62,3 @@ def _whole(value: Any) -> Any:
 def _harmless(text: str) -> str:
     """What a terminal would obey, as a file name may hold it, made visible."""
     return "\n".join(map(visible, text.split("\n")))
-
-
-@contextmanager
-def progress_bar(description: str, unit: str = "shapes") -> Iterator[Progress]:
-    """A bar with time left on stderr; silent when stderr is no terminal. ``unit="bytes"`` shows sizes."""
-    if not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    counters: list[ProgressColumn]
-    if unit == "bytes":
-        counters = [DownloadColumn(), TransferSpeedColumn()]
-    else:
-        counters = [MofNCompleteColumn(), TextColumn(unit)]
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        *counters,
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    ]
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.batch import SHOWN, emit_summary, report_failures
-from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     command_line,
     device_accepted,
     json_option,
+    quiet_option,
     seed_accepted,
     skip_errors_option,
     workers_options,
 )
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.pool import Workers
@@ -38,6 +40,7 @@ def command() -> None:
     metavar="HEX",
     help="What the zip must have.  [default: the official zip's, from the official server]",
 )
+@quiet_option
 @json_option
 def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json: bool) -> None:
     """Put ModelNet10 (0.5 GB to fetch) or ModelNet40 (2 GB to fetch, 10 GB unpacked) into the folder DEST.
@@ -57,10 +60,10 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json
     with progress_bar(name, unit="bytes") as progress:
         result = fetch_and_unpack(name, dest, url, sha256, progress)
     if not result.new:
-        say(f"{result.path} is there already: nothing was fetched.")
+        note(f"{result.path} is there already: nothing was fetched.")
     origin = asdict(result.origin) if result.origin else dict.fromkeys(("url", "bytes", "sha256"))
     if origin["sha256"] != SOURCES[name].sha256:
-        say(f"It is not known to be the official archive (SHA-256: {origin['sha256'] or 'unknown'}).")
+        note(f"It is not known to be the official archive (SHA-256: {origin['sha256'] or 'unknown'}).")
     report = {
         "schema_version": SCHEMA_VERSION,
         "name": name,
@@ -83,6 +86,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json
 )
 @workers_options
 @skip_errors_option
+@quiet_option
 @json_option
 @device_accepted
 @seed_accepted
@@ -122,9 +126,9 @@ def import_(
     emit_summary(done, out, as_json, conflicts=conflicting)
     if conflicting:
         count = sum(map(len, conflicting))
-        say(f"Note: {count} shapes are the same as one with another label, in {len(conflicting)} groups:")
+        note(f"Note: {count} shapes are the same as one with another label, in {len(conflicting)} groups:")
         for group in conflicting[:SHOWN]:
-            say(f"  {', '.join(group)}")
+            note(f"  {', '.join(group)}")
         if len(conflicting) > SHOWN:
-            say(f"  … and {len(conflicting) - SHOWN} more; --json has them all.")
+            note(f"  … and {len(conflicting) - SHOWN} more; --json has them all.")
     report_failures(done.failures, skip_errors, "shapes")

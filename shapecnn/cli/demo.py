@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
-from shapecnn.cli.options import command_line, device_option, json_option, workers_option
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.options import command_line, device_option, json_option, quiet_option, workers_option
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.inference import Device
@@ -27,7 +28,7 @@ class _Steps:
     def note(self, what: str, result: str, path: Path) -> None:
         took, self.since = time.monotonic() - self.since, time.monotonic()
         self.rows.append(f"{what:16} {took:6.1f} s  {result:52} {path}")
-        say(f"{what}: {result} ({took:.1f} s)")
+        note(f"{what}: {result} ({took:.1f} s)")
 
 
 @click.command("demo")
@@ -38,6 +39,7 @@ class _Steps:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed makes other shapes.")
 @device_option
 @workers_option
+@quiet_option
 @json_option
 def command(out: Path, per_class: int, seed: int, device: Device, workers: int | None, as_json: bool) -> None:
     """Generate a labelled collection of meshes in OUT; draw and fill it, train both networks, measure and search.
@@ -142,7 +144,7 @@ def _train_and_measure(
     name = config.removeprefix("demo-")
     experiment = load_experiment(config, {"validation.folds": folds})
     trained = train(
-        experiment, data, run, command=command_line(), device=device, resume=True, bar=progress_bar, say=say
+        experiment, data, run, command=command_line(), device=device, resume=True, bar=progress_bar, say=note
     )
     steps.note(f"train {name}", f"{trained.epochs} epochs", run)
     model, artefacts = open_model(str(run)), open_artefacts(data)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import emit, progress_bar, say
-from shapecnn.cli.options import device_option, json_option, set_option, workers_accepted
+from shapecnn.cli.console import emit, note
+from shapecnn.cli.options import device_option, json_option, quiet_option, set_option, workers_accepted
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.evaluation import Protocol, Task
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="That of the 95 % intervals.")
 @set_option
 @device_option
+@quiet_option
 @json_option
 @workers_accepted
 def command(
@@ -93,7 +95,7 @@ def command(
         from shapecnn.report.evaluation import write_report
 
         write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry))
-        say(f"Wrote {out / 'report.html'}")
+        note(f"Wrote {out / 'report.html'}")
     emit(evaluation.to_json(), as_json, _text(evaluation))
 
 

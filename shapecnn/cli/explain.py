@@ -10,17 +10,19 @@ import numpy as np
 
 from shapecnn.cli.answers import failure_json, note_drawing
 from shapecnn.cli.batch import report_failures
-from shapecnn.cli.console import SCHEMA_VERSION, emit, say
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     device_option,
     faces_options,
     json_option,
+    quiet_option,
     seed_accepted,
     skip_errors_option,
     trained_orientation_option,
     up_option,
     workers_options,
 )
+from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import ItemError
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ SHOWN = 3  # views told of on a terminal
 @faces_options
 @workers_options
 @skip_errors_option
+@quiet_option
 @json_option
 @seed_accepted
 def command(
@@ -72,13 +75,16 @@ def command(
     model = open_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
-    explanations = explain(model, meshes, asked=asked, up=up, device=device, limit=limit, workers=workers)
+    with progress_bar("Explaining", "meshes") as progress:
+        explanations = explain(
+            model, meshes, asked=asked, up=up, device=device, limit=limit, workers=workers, progress=progress
+        )
     if html is not None:
         from shapecnn.report.explanation import explanation_page
         from shapecnn.storage import write_atomic
 
         write_atomic(html, explanation_page(meshes, explanations, model.name).encode())
-        say(f"Wrote {html}")
+        note(f"Wrote {html}")
     pairs = list(zip(meshes, explanations, strict=True))
     text = "\n".join(_line(explained) for explained in explanations if not isinstance(explained, ItemError))
     emit([_json(path, explained, html) for path, explained in pairs], as_json, text or None)

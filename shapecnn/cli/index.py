@@ -9,7 +9,7 @@ import click
 
 from shapecnn.cli.answers import note_drawing
 from shapecnn.cli.batch import report_failures
-from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar
+from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import (
     batch_options,
     collection_argument,
@@ -20,6 +20,7 @@ from shapecnn.cli.options import (
     set_option,
     trained_orientation_option,
 )
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up

@@ -18,6 +18,7 @@ import click
 
 from shapecnn import __version__
 from shapecnn.cli.console import SCHEMA_VERSION, emit, say
+from shapecnn.cli.progress import heartbeat
 from shapecnn.errors import ShapecnnError, UsageError
 
 # name: (module with a click command called `command`, the line in --help)
@@ -82,6 +83,7 @@ def cli() -> None:
       shapecnn index meshes/ my-index
       shapecnn query my-index chair.obj --html answer.html
     """
+    click.get_current_context().with_resource(heartbeat())
 
 
 def main() -> NoReturn:

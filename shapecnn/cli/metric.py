@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar
-from shapecnn.cli.options import device_option, json_option, workers_accepted
+from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.options import device_option, json_option, quiet_option, workers_accepted
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.inference import Device
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--size", type=click.IntRange(1), default=128, show_default=True, help="Rank of the projection.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="That of the learning.")
 @device_option
+@quiet_option
 @json_option
 @workers_accepted
 def command(run: Path, data: Path, size: int, seed: int, device: Device, as_json: bool) -> None:

@@ -11,9 +11,18 @@ from typing import Any
 
 import click
 
+from shapecnn.cli.console import be_quiet
+
 Command = Callable[..., Any]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout.")
+quiet_option = click.option(
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda _context, _option, given: be_quiet() if given else None,
+    help="No progress and no notes on stderr; what fails is still told.",
+)
 up_option = click.option(
     "--up",
     type=click.Choice(["x", "y", "z"]),
@@ -72,7 +81,7 @@ collection_argument = click.argument("collection", type=click.Path(path_type=Pat
 
 def batch_options(command: Command) -> Command:
     """What every command takes that reads a collection of meshes."""
-    return up_option(workers_options(skip_errors_option(json_option(command))))
+    return up_option(workers_options(skip_errors_option(quiet_option(json_option(command)))))
 
 
 def workers_options(command: Command) -> Command:

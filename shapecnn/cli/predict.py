@@ -13,12 +13,14 @@ from shapecnn.cli.options import (
     device_option,
     faces_options,
     json_option,
+    quiet_option,
     seed_accepted,
     skip_errors_option,
     trained_orientation_option,
     up_option,
     workers_options,
 )
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 @trained_orientation_option
 @workers_options
 @skip_errors_option
+@quiet_option
 @json_option
 @seed_accepted
 def command(
@@ -74,7 +77,10 @@ def command(
     model = open_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
-    predictions = predict(model, meshes, up=up, device=device, limit=limit, workers=workers, evidence=evidence)
+    with progress_bar("Predicting", "meshes") as progress:
+        predictions = predict(
+            model, meshes, up=up, device=device, limit=limit, workers=workers, evidence=evidence, progress=progress
+        )
     emit([_json(prediction) for prediction in predictions], as_json, _table(predictions))
     report_failures([(done.path, str(done.error)) for done in predictions if done.error is not None], skip_errors)
 

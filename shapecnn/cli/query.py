@@ -9,17 +9,19 @@ import click
 
 from shapecnn.cli.answers import failure_json, note_drawing
 from shapecnn.cli.batch import report_failures
-from shapecnn.cli.console import SCHEMA_VERSION, emit, say
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     device_option,
     faces_options,
     json_option,
+    quiet_option,
     seed_accepted,
     skip_errors_option,
     trained_orientation_option,
     up_option,
     workers_options,
 )
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 @trained_orientation_option
 @workers_options
 @skip_errors_option
+@quiet_option
 @json_option
 @seed_accepted
 def command(
@@ -92,15 +95,18 @@ def command(
         require_views(opened, model, str(index))
     note_drawing(model)
     if meshes and up != opened.origin.up:
-        say(f"Note: {index} was made with --up {opened.origin.up}; the queries are read with --up {up}.")
-    answers = answer_queries(opened, model, meshes, k, up=up, device=device, limit=limit, workers=workers)
+        note(f"Note: {index} was made with --up {opened.origin.up}; the queries are read with --up {up}.")
+    with progress_bar("Searching", "meshes") as progress:
+        answers = answer_queries(
+            opened, model, meshes, k, up=up, device=device, limit=limit, workers=workers, progress=progress
+        )
     answers += answer_pictures(opened, model, images, k, device=device) if images else []
     if html is not None:
         from shapecnn.report.pages import query_page
         from shapecnn.storage import write_atomic
 
         write_atomic(html, query_page(answers, opened, str(index), workers).encode())
-        say(f"Wrote {html}")
+        note(f"Wrote {html}")
     text = "\n\n".join(_text(answer) for answer in answers if answer.error is None)
     emit([_json(answer) for answer in answers], as_json, text or None)
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]

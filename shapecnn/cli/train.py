@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar, say
-from shapecnn.cli.options import command_line, device_option, json_option, set_option, workers_accepted
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.options import command_line, device_option, json_option, quiet_option, set_option, workers_accepted
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.inference import Device
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too, in RUN/tensorboard.")
 @device_option
 @workers_accepted
+@quiet_option
 @json_option
 def command(
     config: str,
@@ -68,7 +70,7 @@ def command(
         resume=resume,
         tensorboard=tensorboard,
         bar=progress_bar,
-        say=say,
+        say=note,
     )
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes that torchrun started, one tells
@@ -84,7 +86,9 @@ def command(
     figures = done.validation
     told = f", validation accuracy {figures.accuracy:.1%} of {figures.count} shapes" if figures else ""
     if done.calibration is None:
-        say("The scores are not calibrated, and predict will call nothing unknown: fewer than 20 shapes were held out.")
+        note(
+            "The scores are not calibrated, and predict will call nothing unknown: fewer than 20 shapes were held out."
+        )
     else:
         told += f", calibration error {done.calibration.ece:.1%} ({done.calibration.ece_before:.1%} before)"
     lasted = f"{done.epochs} epochs" if done.epochs else "Trained"

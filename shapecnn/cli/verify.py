@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import SCHEMA_VERSION, emit, progress_bar
-from shapecnn.cli.options import device_accepted, json_option, seed_accepted, workers_accepted
+from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.options import device_accepted, json_option, quiet_option, seed_accepted, workers_accepted
+from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.verify import Verified
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--collection", type=click.Path(path_type=Path),
               help="The meshes that artefacts were made from, or where those of an index are now.")  # fmt: skip
+@quiet_option
 @json_option
 @workers_accepted
 @device_accepted

@@ -76,7 +76,7 @@ def test_people_get_a_line(config: Path, views: Path, tmp_path: Path, command: C
     (line,) = done.stdout.splitlines()
     assert line.startswith("2 epochs in ")
     assert line.endswith(f" of 5 shapes: {out}")
-    assert "The scores are not calibrated, and predict will call nothing unknown: fewer than 20" in done.stderr
+    assert "The scores are not calibrated and predict calls nothing unknown: fewer than 20" in done.stderr
 
 
 def test_enough_shapes_held_out_calibrate_the_scores(config: Path, tmp_path: Path, command: Command) -> None:

@@ -1,0 +1,175 @@
+"""Progress on stderr: a bar on a terminal; elsewhere, such as in a log, a line at least every 30 seconds."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import click
+
+from shapecnn.cli.console import is_quiet, note
+
+Progress = Callable[[int, int | None], None]
+"""Called with what is done and what there is to do in all (None: not known yet)."""
+
+INTERVAL = 30.0
+"""Seconds without a line after which one is written."""
+
+
+@dataclass(slots=True)
+class _Stage:
+    """One countable piece of work.  first: what was done already when it was counted first."""
+
+    name: str
+    unit: str
+    done: int = 0
+    total: int | None = None
+    first: int | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def update(self, done: int, total: int | None) -> None:
+        if self.first is None:
+            self.first, self.started = done, time.monotonic()
+        self.done, self.total = done, total
+
+    def counts(self) -> str:
+        """``120 of 800 shapes``; what is not known is left out."""
+        if self.first is None or (not self.done and not self.total):
+            return "starting"
+        if self.unit == "bytes":
+            total = f" of {self.total / 1e6:,.1f}" if self.total else ""
+            return f"{self.done / 1e6:,.1f}{total} MB"
+        return f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
+
+    def pace(self) -> str:
+        """``4.1 shapes a second, 3 min left``; empty before anything was done."""
+        seconds = time.monotonic() - self.started
+        fresh = self.done - (self.first or 0)
+        if fresh <= 0 or seconds <= 0:
+            return ""
+        rate = fresh / seconds
+        if self.unit == "bytes":
+            told = f"{rate / 1e6:,.1f} MB a second"
+        else:
+            told = f"{rate:,.1f} {self.unit} a second" if rate >= 1 else f"{60 * rate:,.1f} {self.unit} a minute"
+        if self.total and self.total > self.done:
+            told += f", {lasting((self.total - self.done) / rate)} left"
+        return told
+
+
+class _Heartbeat:
+    """Writes a line about the current stage whenever ``INTERVAL`` seconds have gone by without one."""
+
+    def __init__(self, context: click.Context) -> None:
+        self._context = context
+        self._started = time.monotonic()
+        self._stages: list[_Stage] = []
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread.start()
+
+    def push(self, stage: _Stage) -> None:
+        self._stages.append(stage)
+
+    def pop(self) -> None:
+        self._stages.pop()
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._end.wait(INTERVAL):
+            with self._context.scope(cleanup=False):  # a thread of its own has none, and would not know of --quiet
+                note(self._line())
+
+    def _line(self) -> str:
+        so_far = f"{lasting(time.monotonic() - self._started)} so far"
+        if not self._stages:
+            return f"Working, {so_far}"
+        stage = self._stages[-1]
+        return ", ".join(filter(None, [f"{stage.name}: {stage.counts()}", stage.pace(), so_far]))
+
+
+_heartbeat: _Heartbeat | None = None  # of the running command; None where stderr is a terminal
+
+
+@contextmanager
+def heartbeat() -> Iterator[None]:
+    """Around a whole command: where stderr is not a terminal, long work is not silent there, unless --quiet."""
+    global _heartbeat
+    if _is_terminal():
+        yield
+        return
+    _heartbeat = _Heartbeat(click.get_current_context())
+    try:
+        yield
+    finally:
+        _heartbeat.stop()
+        _heartbeat = None
+
+
+@contextmanager
+def progress_bar(description: str, unit: str = "shapes") -> Iterator[Progress]:
+    """What is done, what there is to do, the pace and the time left: a bar on a terminal, lines elsewhere.
+
+    Args:
+        description: What is being done, such as "Drawing".
+        unit: What is counted, in the plural; "bytes" are shown as MB.
+
+    Yields:
+        A function to be called with the number done and the number there is to do (None: not known yet).
+    """
+    stage = _Stage(description, unit)
+    if is_quiet():
+        yield stage.update
+    elif _is_terminal():
+        yield from _terminal_bar(stage)
+    elif _heartbeat is not None:
+        _heartbeat.push(stage)
+        try:
+            yield stage.update
+        finally:
+            _heartbeat.pop()
+    else:
+        yield stage.update
+
+
+def _terminal_bar(stage: _Stage) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),  # moves to and fro until the total is known
+        TextColumn("{task.fields[counts]}", markup=False),
+        TextColumn("{task.fields[pace]}", markup=False),
+    ]
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(stage.name, total=None, counts=stage.counts(), pace="")
+
+        def update(done: int, total: int | None) -> None:
+            stage.update(done, total)
+            bar.update(task, completed=done, total=total or None, counts=stage.counts(), pace=stage.pace())
+
+        yield update
+
+
+def lasting(seconds: float) -> str:
+    """A length of time for people: ``40 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import io
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from shapecnn.cli import progress
+from shapecnn.cli.console import be_quiet
+from shapecnn.cli.progress import heartbeat, lasting, progress_bar
+from tests.cli.conftest import Command
+
+
+def in_command(work: Callable[[], None]) -> None:
+    """Run ``work`` as a command of the command line does: in a context of click, with the heartbeat around it."""
+    with click.Context(click.Command("work")), heartbeat():
+        work()
+
+
+@pytest.fixture
+def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "INTERVAL", 0.02)
+
+
+def wait_for(told: Callable[[], str], pattern: str) -> str:
+    """All that was told, once it matches; the test's own limit of time ends a wait for what never comes."""
+    text = ""
+    for _ in range(1000):
+        text += told()
+        if re.search(pattern, text):
+            return text
+        time.sleep(0.02)
+    raise AssertionError(f"no {pattern!r} in {text!r}")
+
+
+@pytest.mark.usefixtures("short_interval")
+def test_long_work_writes_lines_where_stderr_is_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with progress_bar("Drawing") as advance:
+            advance(100, 800)
+            time.sleep(0.05)
+            advance(120, 800)
+            wait_for(
+                lambda: capfd.readouterr().err,
+                r"Drawing: 120 of 800 shapes, [\d,.]+ shapes a second, .+ left, \d+ s so far\n",
+            )
+
+    in_command(work)
+
+
+@pytest.mark.usefixtures("short_interval")
+def test_work_without_a_count_is_not_silent_either(capfd: pytest.CaptureFixture[str]) -> None:
+    in_command(lambda: wait_for(lambda: capfd.readouterr().err, r"Working, \d+ s so far\n") and None)
+
+
+@pytest.mark.usefixtures("short_interval")
+def test_a_stage_that_does_not_know_its_total_shows_no_question_mark(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with progress_bar("Reading") as advance:
+            told = wait_for(lambda: capfd.readouterr().err, "Reading: starting")
+            advance(7, None)
+            told += wait_for(lambda: capfd.readouterr().err, "Reading: 7 shapes")
+            assert "?" not in told
+
+    in_command(work)
+
+
+@pytest.mark.usefixtures("short_interval")
+def test_nothing_is_written_when_quiet_and_nothing_after_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        be_quiet()
+        with progress_bar("Drawing") as advance:
+            advance(1, 2)
+            time.sleep(0.1)
+
+    in_command(work)
+    assert capfd.readouterr().err == ""
+    threads = threading.active_count()
+    in_command(lambda: None)
+    assert threading.active_count() == threads
+
+
+def test_quiet_silences_notes_and_not_failures(command: Command, solids: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.off").write_text("OFF\n")
+    told = command("render", tmp_path, tmp_path / "out", "--quiet")
+    assert told.status == 1
+    assert told.stderr.startswith("Failed: ")
+
+
+def test_on_a_terminal_the_bar_says_which_number_is_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+
+    def work() -> None:
+        with progress_bar("Indexing") as advance:
+            advance(0, 50)
+            advance(3, 50)
+
+    in_command(work)
+    told = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert "3 of 50 shapes" in told
+    assert "?" not in told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.2, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (1260, "21 min"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_lengths_of_time_are_told_for_people(seconds: float, told: str) -> None:
+    assert lasting(seconds) == told
+
+
+def test_bytes_are_told_in_megabytes() -> None:
+    stage = progress._Stage("modelnet40", "bytes")
+    stage.update(1_500_000, 400_000_000)
+    assert stage.counts() == "1.5 of 400.0 MB"
