@@ -1,0 +1,171 @@
+"""What every reader of a mesh format returns, and how polygons become triangles.
+
+A polygon is looked at along its normal, by Newell's method, so that one that is not flat has a well-defined outline.
+Where one corner sees all of it, it is cut as a fan from that corner, the first such: every convex polygon from its
+first corner, a quad along its first diagonal. Any other polygon is cut by ear clipping (mapbox_earcut). Polygons
+without a normal, or that cross themselves so that no ears are found, are fans from the first corner. Triangles keep
+the orientation of their polygon.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_FLAT = 1e-12  # below this part of its squared extent a polygon has no area, and so no normal
+_NOISE = 1e-6  # a triangle of a fan may be turned over by this part of its polygon's area: coordinates are rounded
+_TRIES = 12  # most corners of a polygon that is tried as a fan from each of its corners, which takes their square
+
+
+class Triangles(NamedTuple):
+    """What a reader found in a mesh file.
+
+    vertices: (n, 3) float64.  faces: (m, 3) integers, indices into vertices.  Neither is checked.
+    notes: sentences about what was left out or taken otherwise than the file says, without a full stop.
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[Any]
+    notes: tuple[str, ...] = ()
+
+
+def triangulate(vertices: NDArray[Any], corners: NDArray[Any], sizes: NDArray[Any]) -> NDArray[Any]:
+    """Cut polygons into triangles.
+
+    Args:
+        vertices: (n, 3) floats.
+        corners: (k,) integers, the vertices of all polygons one after the other. A polygon that names a vertex that
+            does not exist is cut as a fan; to refuse it is left to whoever looks at all faces.
+        sizes: (p,) integers ≥ 0, how many corners each polygon has; they add up to k. Fewer than 3 give no triangle.
+
+    Returns:
+        (m, 3) of the type of ``corners``, in the order of the polygons; ``corners`` itself where all are triangles.
+    """
+    if (sizes == 3).all():
+        return corners.reshape(-1, 3)
+    vertices = np.ascontiguousarray(vertices, np.float64)
+    sizes = sizes.astype(np.int64)
+    faces = np.empty((int(np.maximum(sizes - 2, 0).sum()), 3), corners.dtype)
+    left = _cut_fans(vertices, corners, sizes, faces)
+    return _with_ears(vertices, corners, faces, left) if len(left) else faces
+
+
+def _with_ears(
+    vertices: NDArray[np.float64], corners: NDArray[Any], faces: NDArray[Any], left: NDArray[np.int64]
+) -> NDArray[Any]:
+    """``faces`` with the polygons of ``left`` (q, 3: first corner, size, first row) cut by ear clipping."""
+    from mapbox_earcut import triangulate_float64
+
+    kept = np.ones(len(faces), bool)
+    for start, size, row in left.tolist():
+        polygon = corners[start : start + size]
+        ears = triangulate_float64(_outline(vertices, polygon), np.array([size], np.uint32)).reshape(-1, 3)
+        if len(ears):  # fewer than size - 2 where corners lie in a line
+            faces[row : row + len(ears)] = polygon[ears]
+            kept[row + len(ears) : row + size - 2] = False
+    return faces if kept.all() else faces[kept]
+
+
+@numba.njit(cache=True)
+def _cut_fans(vertices, corners, sizes, faces):  # type: ignore[no-untyped-def]
+    """Fill ``faces`` with fans; those that are not right, as (q, 3): first corner, size, first row in ``faces``."""
+    left = [(0, 0, 0) for _ in range(0)]
+    start = row = 0
+    for size in sizes:
+        first = 0
+        if size > 3:
+            first = _seeing_corner(vertices, corners[start : start + size])
+            if first < 0:
+                left.append((start, size, row))
+                first = 0
+        for k in range(1, size - 1):
+            faces[row, 0] = corners[start + first]
+            faces[row, 1] = corners[start + (first + k) % size]
+            faces[row, 2] = corners[start + (first + k + 1) % size]
+            row += 1
+        start += size
+    found = np.empty((len(left), 3), np.int64)
+    for i in range(len(left)):
+        found[i, 0], found[i, 1], found[i, 2] = left[i]
+    return found
+
+
+@numba.njit(cache=True)
+def _seeing_corner(vertices, polygon):  # type: ignore[no-untyped-def]
+    """The first corner from which a fan covers the polygon without overlap; 0 if it has no normal, -1 if none does."""
+    size = polygon.size
+    for corner in polygon:
+        if not 0 <= corner < vertices.shape[0]:
+            return 0
+    nx, ny, nz, extent = _newell(vertices, polygon)
+    area = np.sqrt(nx * nx + ny * ny + nz * nz)
+    if not area > _FLAT:  # nor if it is no number
+        return 0
+    for first in range(size if size <= _TRIES else 1):
+        o = polygon[first]
+        whole = True
+        ax = ay = az = 0.0
+        for k in range(1, size):
+            p = polygon[(first + k) % size]
+            bx = (vertices[p, 0] - vertices[o, 0]) / extent
+            by = (vertices[p, 1] - vertices[o, 1]) / extent
+            bz = (vertices[p, 2] - vertices[o, 2]) / extent
+            if k > 1:
+                turn = (ay * bz - az * by) * nx + (az * bx - ax * bz) * ny + (ax * by - ay * bx) * nz
+                if turn < -_NOISE * area * area:
+                    whole = False
+                    break
+            ax, ay, az = bx, by, bz
+        if whole:
+            return first
+    return -1
+
+
+@numba.njit(cache=True)
+def _newell(vertices, polygon):  # type: ignore[no-untyped-def]
+    """The normal of a polygon, twice its area long, measured by its extent; and that extent."""
+    o = polygon[0]
+    extent = 0.0
+    for p in polygon:
+        for axis in range(3):
+            extent = max(extent, abs(vertices[p, axis] - vertices[o, axis]))
+    nx = ny = nz = 0.0
+    if not 0.0 < extent < np.inf:
+        return nx, ny, nz, 1.0
+    ax = ay = az = 0.0
+    for k in range(1, polygon.size):
+        p = polygon[k]
+        bx = (vertices[p, 0] - vertices[o, 0]) / extent
+        by = (vertices[p, 1] - vertices[o, 1]) / extent
+        bz = (vertices[p, 2] - vertices[o, 2]) / extent
+        nx += ay * bz - az * by
+        ny += az * bx - ax * bz
+        nz += ax * by - ay * bx
+        ax, ay, az = bx, by, bz
+    return nx, ny, nz, extent
+
+
+@numba.njit(cache=True)
+def _outline(vertices, polygon):  # type: ignore[no-untyped-def]
+    """(k, 2) float64: the polygon seen along its normal, anticlockwise, measured by its extent."""
+    nx, ny, nz, extent = _newell(vertices, polygon)
+    length = np.sqrt(nx * nx + ny * ny + nz * nz)
+    nx, ny, nz = nx / length, ny / length, nz / length
+    if abs(nx) < 0.6:  # u = the axis that is farthest from n, made perpendicular to it; v = n × u
+        ux, uy, uz = 1.0 - nx * nx, -nx * ny, -nx * nz
+    else:
+        ux, uy, uz = -ny * nx, 1.0 - ny * ny, -ny * nz
+    length = np.sqrt(ux * ux + uy * uy + uz * uz)
+    ux, uy, uz = ux / length, uy / length, uz / length
+    vx, vy, vz = ny * uz - nz * uy, nz * ux - nx * uz, nx * uy - ny * ux
+    points = np.empty((polygon.size, 2))
+    for k in range(polygon.size):
+        x = (vertices[polygon[k], 0] - vertices[polygon[0], 0]) / extent
+        y = (vertices[polygon[k], 1] - vertices[polygon[0], 1]) / extent
+        z = (vertices[polygon[k], 2] - vertices[polygon[0], 2]) / extent
+        points[k, 0] = x * ux + y * uy + z * uz
+        points[k, 1] = x * vx + y * vy + z * vz
+    return points
