@@ -21,19 +21,19 @@ from shapecnn import __version__
 from shapecnn.arrays import array_of, read_arrays
 from shapecnn.artefacts import Entry
 from shapecnn.calibration import Calibration
-from shapecnn.checksums import SUMS
 from shapecnn.classifiers import Classifier
-from shapecnn.config import Settings, settings_hash
+from shapecnn.config import Settings, Up, settings_hash
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.experiment import Experiment, NetworkSettings
 from shapecnn.features import Feature, Output
 from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
+from shapecnn.kinds import kind_of, require_kind
 from shapecnn.projection import Projection, learn_command, read_metric
 from shapecnn.retrieval.space import FeatureSpace
 from shapecnn.sealed import Sealed, open_sealed
-from shapecnn.storage import json_bytes, published
+from shapecnn.storage import json_bytes
 from shapecnn.vectors import unit
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class _Description(Settings):
     feature_size: int = Field(ge=1)
     discriminant: bool
     calibration: Calibration | None
+    up: Up | None = None  # which runs of earlier versions do not say
 
 
 class _Ids(Settings):
@@ -73,7 +74,8 @@ class Run:
 
     held_out: ids of its train and val.  feature_size: D.  discriminant: whether its features are coordinates in a
     discriminant space.  calibration: None where too few shapes were held out.  projection: what its features are
-    compared by; None: they are compared as they are.
+    compared by; None: they are compared as they are.  up: which axis was up in the meshes it was trained on; None: not
+    known.
     """
 
     network: NetworkSettings
@@ -83,6 +85,7 @@ class Run:
     feature_size: int
     discriminant: bool
     calibration: Calibration | None
+    up: Up | None
     _sealed: Sealed
     projection: Projection | None = None
 
@@ -236,20 +239,19 @@ def open_run(folder: Path) -> Run:
         model.feature_size,
         model.discriminant,
         model.calibration,
+        model.up,
         sealed,
     )
 
 
 def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
     """The files of the run in ``folder``, and what its ``model.json`` holds.  Raises as :func:`open_run` does."""
-    if not any(published(folder, name).exists() for name in (MODEL, SUMS)):
-        if (folder / RESUME).exists():
-            raise UsageError(
-                f"The training in {folder} is unfinished. To go on: shapecnn train {shlex.quote(str(folder / CONFIG))} "
-                f"--data DIR --out {shlex.quote(str(folder))} --resume"
-            )
-        out = shlex.quote(str(folder))
-        raise UsageError(f"There is no run at {folder}. To train one: shapecnn train CONFIG --data DIR --out {out}")
+    if kind_of(folder) == "training":
+        raise UsageError(
+            f"The training in {folder} is unfinished. To go on: shapecnn train {shlex.quote(str(folder / CONFIG))} "
+            f"--data DIR --out {shlex.quote(str(folder))} --resume"
+        )
+    require_kind(folder, "run", "To train one: shapecnn train CONFIG --data DIR --out RUN")
     sealed = open_sealed(folder, "Copy it anew from its source, or train the run again.")
     return sealed, sealed.json(MODEL, FORMAT)
 
@@ -263,10 +265,12 @@ def run_bytes(
     data: Mapping[str, Any],
     gallery: Gallery | None = None,
     calibration: Calibration | None = None,
+    up: Up | None = None,
 ) -> dict[str, bytes]:
     """The files of a finished run, to be published together.
 
-    ids: of train and val.  data: what it was trained on, for people and for reports.
+    ids: of train and val.  data: what it was trained on, for people and for reports.  up: which axis was up in the
+    meshes; None: not known.
     """
     from safetensors.torch import save
 
@@ -279,6 +283,7 @@ def run_bytes(
         "network": experiment.network.model_dump(mode="json"),
         "classes": list(classes),
         "input": seen.to_json(),
+        "up": up,
         "feature_size": network.feature_size,
         "discriminant": network.discriminant is not None,
         "parameters": network.parameter_count,

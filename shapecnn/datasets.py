@@ -16,8 +16,9 @@ from shapecnn.artefacts import MANIFEST, SETTINGS, Entry, artefact_files, read_m
 from shapecnn.collection import artefact_stems
 from shapecnn.config import input_settings
 from shapecnn.errors import ItemError, UsageError
+from shapecnn.kinds import kind_of, require_kind
 from shapecnn.sealed import Sealed, open_sealed
-from shapecnn.storage import WORK, published, sha256
+from shapecnn.storage import WORK, sha256
 from shapecnn.views import split_sheet
 from shapecnn.views.cameras import COLUMNS
 from shapecnn.voxels import binvox
@@ -96,13 +97,14 @@ def open_artefacts(folder: Path) -> Artefacts:
     Raises UsageError if it is not a finished folder of artefacts, StoredDataError if its settings or its manifest are
     damaged.
     """
-    if not any(published(folder, name).exists() for name in (SETTINGS, MANIFEST)):
-        if (folder / WORK).exists():
-            raise UsageError(f"The artefacts in {folder} are unfinished. Run the command that makes them once more.")
-        raise UsageError(
-            f"{folder} is no folder of artefacts. To make one, in a folder of its own: shapecnn render COLLECTION OUT,"
-            f" shapecnn voxelize COLLECTION OUT or shapecnn data import SRC OUT"
-        )
+    if kind_of(folder) is None and (folder / WORK).is_dir():
+        raise UsageError(f"The artefacts in {folder} are unfinished. Run the command that makes them once more.")
+    require_kind(
+        folder,
+        "artefacts",
+        "To make artefacts of meshes: shapecnn render COLLECTION OUT, or shapecnn voxelize COLLECTION OUT; of views or "
+        "grids that others made: shapecnn data import SRC OUT",
+    )
     entries = read_manifest(folder)
     sealed = open_sealed(folder, f"Remove {folder} and make it again.")
     settings = _settings(sealed)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -27,14 +26,14 @@ from pydantic import Field
 
 from shapecnn import pool
 from shapecnn.arrays import require_numbers
-from shapecnn.checksums import SUMS
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.config import Settings, Up, ViewCount, ViewSettings, VoxelSettings
-from shapecnn.errors import ItemError, StoredDataError, UsageError
+from shapecnn.errors import ItemError, StoredDataError
 from shapecnn.features import Output
 from shapecnn.inference import Device, Engine, open_engine, require_device
 from shapecnn.inputs import Input, Looks
 from shapecnn.journal import Record, open_journal, scan_journal
+from shapecnn.kinds import kind_of, require_kind
 from shapecnn.models import Model
 from shapecnn.origin import Origin
 from shapecnn.pool import ONE_A_CORE, Workers
@@ -47,13 +46,14 @@ from shapecnn.storage import (
     exclusive,
     json_bytes,
     publish,
-    published,
     require_room_for,
 )
 from shapecnn.tables import read_table, table_bytes
 from shapecnn.tensors import Kind, view_tensors
 
 Progress = Callable[[int, int], None]
+
+REMEDY = "Index the collection again, in a new folder."
 
 FORMAT = 1
 HEADER, SHAPES, FEATURES = "index.json", "shapes.parquet", "features.safetensors"
@@ -140,17 +140,13 @@ def update_index(
     origin = Origin.of(model, up, simplify)
     require_room_for(HEADER, folder)
     with exclusive(folder):
-        rebuild = f"To make it anew: rm -r {shlex.quote(str(folder))} && {command}"
+        rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
         old = open_index(folder) if (folder / HEADER).exists() else None
         if old is not None:
             origin.require(old.origin, str(folder), rebuild)
         scratch = folder / WORK
-        begun = [record for _, record in itertools.islice(scan_journal(scratch), 2)]  # its header and a first row
-        if len(begun) == 2:
-            try:
-                unfinished = Origin.read(begun[0].get("model"), begun[0].get("settings"))
-            except ValueError:
-                raise foreign(scratch) from None
+        unfinished = _begun(scratch)
+        if unfinished is not None:
             origin.require(unfinished, f"The unfinished index in {folder}", rebuild)
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
         with open_journal(scratch, asdict(origin)) as note:
@@ -178,6 +174,30 @@ def update_index(
     )
 
 
+def stored_origin(folder: Path) -> Origin | None:
+    """What made the index in ``folder``, finished or not; None where there is none yet.
+
+    Raises StoredDataError if that is damaged.
+    """
+    if kind_of(folder) == "index":
+        sealed = open_sealed(folder, REMEDY)
+        described = sealed.json(HEADER, FORMAT)
+        with sealed.expecting(HEADER):
+            return Origin.read(described.get("model"), described.get("settings"))
+    return _begun(folder / WORK)
+
+
+def _begun(scratch: Path) -> Origin | None:
+    """What an unfinished index is being made with; None where not a shape of one is done."""
+    header, *rows = [record for _, record in itertools.islice(scan_journal(scratch), 2)] or [{}]
+    if not rows:
+        return None
+    try:
+        return Origin.read(header.get("model"), header.get("settings"))
+    except ValueError:
+        raise foreign(scratch) from None
+
+
 def open_index(folder: Path) -> Index:
     """The index in ``folder``, checked against its hashes.
 
@@ -190,11 +210,8 @@ def open_index(folder: Path) -> Index:
 
 
 def _open(folder: Path) -> Index:
-    if not any(published(folder, name).exists() for name in (HEADER, SUMS)):
-        raise UsageError(
-            f"There is no index at {folder}. Make one: shapecnn index COLLECTION {shlex.quote(str(folder))}"
-        )
-    sealed = open_sealed(folder, f"Remove {folder} and index the collection again.")
+    require_kind(folder, "index", "To make one: shapecnn index COLLECTION INDEX")
+    sealed = open_sealed(folder, REMEDY)
     described = sealed.json(HEADER, FORMAT)
     with sealed.expecting(HEADER):
         header = _Header.from_options(**described)

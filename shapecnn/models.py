@@ -46,6 +46,10 @@ class Model(Protocol):
         """What it sees of a shape."""
 
     @property
+    def up(self) -> Up | None:
+        """Which axis was up in the meshes that it was trained on, or that its settings name; None: not known."""
+
+    @property
     def identity(self) -> str:
         """Tells the network from every other one, weights included."""
 

@@ -73,6 +73,10 @@ class Origin:
         adapted = ", adapted to the collection" if self.settings.get("adapt") else ""
         return "{backbone}, {views} views pooled by {pooling}".format_map(self.settings) + adapted
 
+    def model_settings(self) -> dict[str, Any]:
+        """Those of @imagenet that a person chose; those that number versions are left to the present one."""
+        return {key: value for key, value in self.settings.items() if key not in ("hash", "kind", "drawing")}
+
     def require(self, stored: Origin, where: str, remedy: str) -> None:
         """Raise MismatchError, which ends with ``remedy``, unless ``stored``, that of ``where``, is the same."""
         if stored._identity != self._identity:
@@ -88,7 +92,9 @@ class Origin:
         model = self._found(where) if run is None else open_model(run)
         if "metric" in self.settings and Origin.of(model, self.up, self.simplify)._identity == self._identity:
             model = model.comparing("metric")
-        remedy = "Say where the run it was made with is: --model RUN. Or remove the index and make it anew."
+        remedy = (
+            "If that run is elsewhere now, say where: --model RUN. Else index the collection again, in a new folder."
+        )
         Origin.of(model, self.up, self.simplify).require(self, str(where), remedy)
         return model
 
@@ -105,7 +111,7 @@ class Origin:
             return ImagenetSettings.from_options(**{k: v for k, v in self.settings.items() if k != "hash"})
         except UsageError as error:
             raise StoredDataError(
-                f"{where} is of another version ({error}). Remove it and index the collection again."
+                f"{where} is of another version of shapecnn ({error}). Index the collection again, in a new folder."
             ) from None
 
     @property

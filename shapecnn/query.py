@@ -125,7 +125,7 @@ def _require_size(index: Index, feature: Feature) -> None:
     if index.items and len(feature) != index.features.shape[1]:
         raise StoredDataError(
             f"The features of the index have {index.features.shape[1]} numbers and those of its model {len(feature)}. "
-            f"Remove the index and make it anew."
+            f"Index the collection again, in a new folder."
         )
 
 

@@ -19,9 +19,10 @@ from shapecnn.datasets import open_artefacts
 from shapecnn.errors import MeshError, MismatchError, StoredDataError, UsageError
 from shapecnn.experiment import load_experiment
 from shapecnn.index import open_index
+from shapecnn.kinds import Kind, kind_of
 from shapecnn.projection import read_metric
 from shapecnn.sealed import open_sealed, told
-from shapecnn.storage import HOLDS, WORK, published, sha256_of
+from shapecnn.storage import WORK, published, sha256_of
 
 Fault = Literal["missing", "corrupt", "stale"]
 Progress = Callable[[int, int], None]
@@ -49,12 +50,11 @@ class Verified:
 def verify(folder: Path, collection: Path | None = None, progress: Progress = lambda _done, _total: None) -> Verified:
     """Look through one folder.
 
-    collection: the meshes that artefacts were made from; an index knows where its own were.  Raises UsageError if there
-    is nothing that shapecnn made, CollectionError if there is no such collection.
+    collection: the meshes that artefacts were made from; an index knows where its own were, and what was not made from
+    meshes is not held against any.  Raises UsageError if there is nothing that shapecnn made, CollectionError if there
+    is no such collection.
     """
-    kind = _kind(folder)
-    if collection is not None and kind not in ("artefacts", "index"):
-        raise UsageError(f"--collection: {folder} holds {kind} and was not made from meshes.")
+    kind = require_known(folder)
     place = folder / RESUME if kind == "training" else folder
     try:
         sums = open_sealed(place, "Make it again, or copy it anew.").sums
@@ -75,19 +75,13 @@ def verify(folder: Path, collection: Path | None = None, progress: Progress = la
     return Verified(str(folder), kind, len(sums), findings)
 
 
-def _kind(folder: Path) -> str:
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder {folder}.")
-    for name, what in HOLDS.items():
-        if published(folder, name).exists():
-            return what.split()[-1]
-    if (folder / RESUME).is_dir():
-        return "training"
-    if published(folder, SUMS).exists():  # the file that tells is gone
-        for name, what in HOLDS.items():
-            if f"  {name}\n".encode() in published(folder, SUMS).read_bytes():
-                return what.split()[-1]
-    raise UsageError(f"{folder} holds nothing that shapecnn made: give artefacts, a run, an index or a report.")
+def require_known(folder: Path) -> Kind:
+    """What kind of thing shapecnn made in ``folder``.  Raises UsageError if it made nothing there."""
+    kind = kind_of(folder)
+    if kind is None:
+        found = "holds nothing that shapecnn made" if folder.is_dir() else "is not a folder"
+        raise UsageError(f"{folder} {found}: give artefacts, a run, an index or a report.")
+    return kind
 
 
 def _altered(folder: Path, name: str, digest: str) -> Iterator[Finding]:
@@ -109,7 +103,7 @@ def _artefacts(folder: Path, collection: Path | None, progress: Progress) -> Ite
         yield Finding("stale", str(folder), f"Work on {folder} was interrupted: run its command once more.")
     if collection is not None:
         if artefacts.settings.get("origin") == "imported":
-            raise UsageError(f"--collection: {folder} was imported and not made from meshes.")
+            return  # from what others made of meshes, which a collection does not hold
         known = {entry.id: entry.sha256 for entry in read_manifest(folder)}
         yield from _changed(known, {shape.id: shape for shape in list_shapes(collection)}, collection, progress)
 

@@ -10,7 +10,7 @@ import torch
 from shapecnn.calibration import Calibration
 from shapecnn.checkpoint import run_bytes
 from shapecnn.collection import list_shapes
-from shapecnn.config import ImportedViewSettings, ViewSettings, VoxelSettings
+from shapecnn.config import ImportedViewSettings, Up, ViewSettings, VoxelSettings
 from shapecnn.experiment import Experiment, LdaStage, MvcnnSettings, NetworkSettings, VoxresnetSettings
 from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input, InputSettings
@@ -33,6 +33,7 @@ def write_run(
     seed: int = 0,
     calibration: Calibration | None = None,
     gallery: bool = False,
+    up: Up | None = None,
 ) -> Path:
     """A run that tells the shapes of ``collection`` right: ridge regression of the labels on its features.
 
@@ -59,5 +60,7 @@ def write_run(
     ids = {"train": [shape.id for shape in shapes], "val": []}
     kept = Gallery.of(ids["train"], [str(shape.label) for shape in shapes], features.astype(np.float32))
     made_of = {"shapes": len(shapes)}
-    publish(folder, run_bytes(experiment, built, classes, seen, ids, made_of, kept if gallery else None, calibration))
+    publish(
+        folder, run_bytes(experiment, built, classes, seen, ids, made_of, kept if gallery else None, calibration, up)
+    )
     return folder

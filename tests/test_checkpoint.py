@@ -358,7 +358,9 @@ def test_what_is_no_run_is_told(tmp_path: Path, what: str) -> None:
         path.mkdir()
     elif what == "file":
         path.write_bytes(b"")
-    with pytest.raises(UsageError, match=rf"There is no run at {path}\. To train one: shapecnn train CONFIG") as error:
+    with pytest.raises(
+        UsageError, match=rf"({path}.* not a run|no run at {path}).* To train one: shapecnn train CONFIG"
+    ) as error:
         open_run(path)
     said(error.value)
 

@@ -179,7 +179,7 @@ def test_what_is_no_folder_of_artefacts(meshes: Path, tmp_path: Path) -> None:
     for folder in (tmp_path / "none", meshes, meshes / "box/test/a.off"):
         with pytest.raises(
             UsageError,
-            match=r"is no folder of artefacts\. To make one, in a folder of its own: shapecnn render COLLECTION OUT",
+            match=r"(no folder|not a folder) of artefacts.*To make artefacts of meshes: shapecnn render COLLECTION OUT",
         ):
             open_artefacts(folder)
 

@@ -89,7 +89,7 @@ def test_settings_of_a_later_version_are_told_so() -> None:
     origin = Origin.of(ImagenetSettings(), "z")
     later = {**origin.settings, "colour": True}
     del later["hash"]
-    with pytest.raises(StoredDataError, match=r"INDEX is of another version \(Unknown key 'colour'"):
+    with pytest.raises(StoredDataError, match=r"INDEX is of another version of shapecnn \(Unknown key 'colour'"):
         replace(origin, settings={**later, "hash": settings_hash(later)}).open(INDEX)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from shapecnn.cli.console import SCHEMA_VERSION, note
 
 if TYPE_CHECKING:
+    from shapecnn.config import Up
     from shapecnn.errors import ItemError
     from shapecnn.models import Model
 
@@ -19,6 +20,19 @@ def note_drawing(model: Model) -> None:
             f"Note: {model.name} was trained on {model.input.kind} that others made. Meshes are {ours}, which may "
             f"differ from how those were made."
         )
+
+
+def chosen_up(asked: Up | None, known: Up | None, what: str) -> Up:
+    """Which axis of mesh files is taken to point up: what was asked for, else what is ``known``, else z.
+
+    Args:
+        asked: By --up.
+        known: With which the meshes were read that the answers come from; None where that is not known.
+        what: These meshes, for the note about another one.
+    """
+    if asked is not None and known is not None and asked != known:
+        note(f"Note: {what} were read with --up {known}; these are read with --up {asked}.")
+    return asked or known or "z"
 
 
 def failure_json(path: str, error: ItemError) -> dict[str, object]:

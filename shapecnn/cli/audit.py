@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.options import batch_options, device_option, seed_accepted, set_option
+from shapecnn.cli.options import batch_options, device_option, seed_accepted, set_option, up_option
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _PICTURE = 96  # pixels of a view of a mesh
               help="Also write audit.json, audit.csv, and audit.html with pictures.")  # fmt: skip
 @set_option
 @device_option
+@up_option
 @batch_options
 @seed_accepted
 def command(

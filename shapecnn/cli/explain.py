@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from shapecnn.cli.answers import failure_json, note_drawing
+from shapecnn.cli.answers import chosen_up, failure_json, note_drawing
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     device_option,
     faces_options,
     json_option,
+    known_up_option,
     quiet_option,
     seed_accepted,
     skip_errors_option,
     trained_orientation_option,
-    up_option,
     workers_options,
 )
 from shapecnn.cli.progress import progress_bar
@@ -42,7 +42,7 @@ SHOWN = 3  # views told of on a terminal
 )
 @click.option("--class", "asked", metavar="LABEL", help="Compare the most probable class with this one: why not LABEL?")
 @device_option
-@up_option
+@known_up_option
 @trained_orientation_option
 @faces_options
 @workers_options
@@ -56,7 +56,7 @@ def command(
     html: Path | None,
     asked: str | None,
     device: Device,
-    up: Up,
+    up: Up | None,
     orientation: Orientation | None,
     limit: FaceLimit,
     workers: Workers,
@@ -75,9 +75,10 @@ def command(
     model = open_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
+    read_up = chosen_up(up, model.up, f"the meshes that {run} was trained on")
     with progress_bar("Explaining", "meshes") as progress:
         explanations = explain(
-            model, meshes, asked=asked, up=up, device=device, limit=limit, workers=workers, progress=progress
+            model, meshes, asked=asked, up=read_up, device=device, limit=limit, workers=workers, progress=progress
         )
     if html is not None:
         from shapecnn.report.explanation import explanation_page

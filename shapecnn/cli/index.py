@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from shapecnn.cli.answers import note_drawing
 from shapecnn.cli.batch import report_failures
-from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     batch_options,
     collection_argument,
     command_line,
     device_option,
     faces_options,
+    index_up_option,
     seed_accepted,
     set_option,
     trained_orientation_option,
@@ -25,6 +26,8 @@ from shapecnn.cli.progress import progress_bar
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.inference import Device
+    from shapecnn.models import Model
+    from shapecnn.origin import Origin
     from shapecnn.pool import Workers
 
 
@@ -35,35 +38,37 @@ if TYPE_CHECKING:
     "--model",
     "model_name",
     metavar="RUN|@imagenet",
-    default="@imagenet",
-    show_default=True,
-    help="A trained run; @imagenet is a network trained on pictures and on no shapes.",
+    help="A trained run; @imagenet is a network trained on pictures and on no shapes.  [default: what INDEX was made "
+    "with; @imagenet for a new one]",
 )
-@click.option("--feature", type=click.Choice(["penultimate", "metric"]), default="penultimate", show_default=True,
-              help="What is compared: what the classifier sees, or what `shapecnn metric` learned.")  # fmt: skip
+@click.option("--feature", type=click.Choice(["penultimate", "metric"]),
+              help="What is compared: what the classifier sees, or what `shapecnn metric` learned.  [default: as in "
+              "INDEX; penultimate for a new one]")  # fmt: skip
 @set_option
 @trained_orientation_option
 @faces_options
+@index_up_option
 @batch_options
 @device_option
 @seed_accepted
 def command(
     collection: Path,
     index: Path,
-    model_name: str,
-    feature: str,
+    model_name: str | None,
+    feature: str | None,
     assignments: tuple[str, ...],
     orientation: Orientation | None,
     device: Device,
     limit: FaceLimit,
-    up: Up,
+    up: Up | None,
     workers: Workers,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
     """Compute a feature of each mesh of COLLECTION and keep them in INDEX, to be searched with `shapecnn query`.
 
-    Running it again brings INDEX up to date: new and changed meshes are computed, meshes that are gone leave.
+    Running it again brings INDEX up to date: new and changed meshes are computed, meshes that are gone leave. The
+    model, its settings and --up stay as they were when INDEX was made, and need not be given again.
 
     \b
     Examples:
@@ -76,16 +81,19 @@ def command(
 
     pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.config import parse_assignments
-    from shapecnn.index import update_index
-    from shapecnn.models import open_model
+    from shapecnn.index import stored_origin, update_index
 
-    settings = parse_assignments(assignments)
-    if orientation is not None and model_name == "@imagenet":
-        settings = {"orientation": orientation, **settings}
-    if limit.target is not None and model_name == "@imagenet":
-        settings = {"simplify": limit.target, **settings}
-    model = open_model(model_name, settings, up).comparing(feature)
-    model.input.require_orientation(orientation, model_name)
+    made = stored_origin(index)
+    read_up = up or (made.up if made else "z")
+    options = {"orientation": orientation, "simplify": limit.target}
+    given = {key: value for key, value in options.items() if value is not None} | parse_assignments(assignments)
+    model = _model(index, made, model_name, feature, given, read_up)
+    model.input.require_orientation(orientation, model.name)
+    if made is None and model.up not in (None, read_up):
+        note(
+            f"Note: the meshes that {model.name} was trained on were read with --up {model.up}; "
+            f"this collection is read with --up {read_up}."
+        )
     note_drawing(model)
     with progress_bar("Indexing") as progress:
         done = update_index(
@@ -93,8 +101,8 @@ def command(
             index,
             model,
             command=command_line(),
-            up=up,
-            simplify=limit.target,
+            up=read_up,
+            simplify=limit.target or (made.simplify if made else None),
             max_faces=limit.most,
             device=device,
             workers=workers,
@@ -114,3 +122,32 @@ def command(
     counts = ", ".join(f"{answer[what]} {what}" for what in ("added", "updated", "unchanged", "removed", "failed"))
     emit(answer, as_json, f"{counts} in {done.seconds:.1f} s: {index} holds {done.total} shapes")
     report_failures(done.failures, skip_errors)
+
+
+def _model(
+    index: Path, made: Origin | None, asked: str | None, feature: str | None, given: dict[str, Any], up: Up
+) -> Model:
+    """The model to index by: what was asked for, else what the index was made with.
+
+    Args:
+        index: Where the index is or will be.
+        made: What it was made with; None for a new one.
+        asked: The name given by --model.
+        feature: That given by --feature.
+        given: The settings given, by --set and by options of their own.
+        up: Which axis points up in the meshes.
+    """
+    from shapecnn.models import open_model
+
+    name = asked or (made.model if made else "@imagenet")
+    if name == "@imagenet":
+        kept = made.model_settings() if made is not None and made.model == name else {}
+        if given.get("orientation", kept.get("orientation")) != kept.get("orientation"):
+            kept.pop("views", None)  # how many there are follows from the orientation
+        return open_model(name, kept | {"up": up} | given).comparing(feature or "penultimate")
+    assignments = {key: value for key, value in given.items() if key not in ("orientation", "simplify")}
+    if asked is None and made is not None and not assignments:
+        model = made.open(index)
+        return model if feature is None else model.comparing(feature)
+    kept_feature = "metric" if made is not None and "metric" in made.settings else "penultimate"
+    return open_model(name, assignments).comparing(feature or kept_feature)

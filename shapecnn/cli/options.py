@@ -30,6 +30,16 @@ up_option = click.option(
     show_default=True,
     help="Which axis of the mesh files points up.",
 )
+known_up_option = click.option(
+    "--up",
+    type=click.Choice(["x", "y", "z"]),
+    help="Which axis of the mesh files points up.  [default: as in the meshes that the index or the run was made of]",
+)
+index_up_option = click.option(
+    "--up",
+    type=click.Choice(["x", "y", "z"]),
+    help="Which axis of the mesh files points up.  [default: as when INDEX was made; z for a new one]",
+)
 orientation_option = click.option(
     "--orientation",
     type=click.Choice(["upright", "auto"]),
@@ -81,7 +91,7 @@ collection_argument = click.argument("collection", type=click.Path(path_type=Pat
 
 def batch_options(command: Command) -> Command:
     """What every command takes that reads a collection of meshes."""
-    return up_option(workers_options(skip_errors_option(quiet_option(json_option(command)))))
+    return workers_options(skip_errors_option(quiet_option(json_option(command))))
 
 
 def workers_options(command: Command) -> Command:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.answers import failure_json, note_drawing
+from shapecnn.cli.answers import chosen_up, failure_json, note_drawing
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import (
     device_option,
     faces_options,
     json_option,
+    known_up_option,
     quiet_option,
     seed_accepted,
     skip_errors_option,
     trained_orientation_option,
-    up_option,
     workers_options,
 )
 from shapecnn.cli.progress import progress_bar
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     help="How many of the most similar training shapes to name.",
 )
 @device_option
-@up_option
+@known_up_option
 @faces_options
 @trained_orientation_option
 @workers_options
@@ -53,7 +53,7 @@ def command(
     meshes: tuple[str, ...],
     evidence: int,
     device: Device,
-    up: Up,
+    up: Up | None,
     limit: FaceLimit,
     orientation: Orientation | None,
     workers: Workers,
@@ -65,7 +65,7 @@ def command(
     A mesh that resembles nothing RUN was trained on is told to be unknown; of the shapes held out of its training 1 in
     20 or fewer are. In JSON it keeps the label of the most probable class and has unknown: true.
 
-    Meshes are drawn or filled as RUN was trained; --up may be another than in training.
+    Meshes are drawn or filled as those were that RUN was trained on, also where --up is another.
 
     \b
     Example:
@@ -77,9 +77,10 @@ def command(
     model = open_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
+    read_up = chosen_up(up, model.up, f"the meshes that {run} was trained on")
     with progress_bar("Predicting", "meshes") as progress:
         predictions = predict(
-            model, meshes, up=up, device=device, limit=limit, workers=workers, evidence=evidence, progress=progress
+            model, meshes, up=read_up, device=device, limit=limit, workers=workers, evidence=evidence, progress=progress
         )
     emit([_json(prediction) for prediction in predictions], as_json, _table(predictions))
     report_failures([(done.path, str(done.error)) for done in predictions if done.error is not None], skip_errors)

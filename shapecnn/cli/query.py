@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.answers import failure_json, note_drawing
+from shapecnn.cli.answers import chosen_up, failure_json, note_drawing
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     device_option,
     faces_options,
     json_option,
+    known_up_option,
     quiet_option,
     seed_accepted,
     skip_errors_option,
     trained_orientation_option,
-    up_option,
     workers_options,
 )
 from shapecnn.cli.progress import progress_bar
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 )
 @click.option("--model", "run", metavar="RUN", help="Where the run is that INDEX was made with, if it has moved.")
 @device_option
-@up_option
+@known_up_option
 @faces_options
 @trained_orientation_option
 @workers_options
@@ -65,7 +65,7 @@ def command(
     html: Path | None,
     run: str | None,
     device: Device,
-    up: Up,
+    up: Up | None,
     limit: FaceLimit,
     orientation: Orientation | None,
     workers: Workers,
@@ -94,11 +94,10 @@ def command(
     if images:
         require_views(opened, model, str(index))
     note_drawing(model)
-    if meshes and up != opened.origin.up:
-        note(f"Note: {index} was made with --up {opened.origin.up}; the queries are read with --up {up}.")
+    read_up = chosen_up(up if meshes else None, opened.origin.up, f"the meshes of {index}")
     with progress_bar("Searching", "meshes") as progress:
         answers = answer_queries(
-            opened, model, meshes, k, up=up, device=device, limit=limit, workers=workers, progress=progress
+            opened, model, meshes, k, up=read_up, device=device, limit=limit, workers=workers, progress=progress
         )
     answers += answer_pictures(opened, model, images, k, device=device) if images else []
     if html is not None:

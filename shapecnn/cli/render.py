@@ -15,6 +15,7 @@ from shapecnn.cli.options import (
     faces_options,
     orientation_option,
     seed_accepted,
+    up_option,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
               help="One contact sheet for each mesh, or a file for each view.")  # fmt: skip
 @orientation_option
 @faces_options
+@up_option
 @batch_options
 @device_accepted
 @seed_accepted

@@ -86,9 +86,7 @@ def command(
     figures = done.validation
     told = f", validation accuracy {figures.accuracy:.1%} of {figures.count} shapes" if figures else ""
     if done.calibration is None:
-        note(
-            "The scores are not calibrated, and predict will call nothing unknown: fewer than 20 shapes were held out."
-        )
+        note("The scores are not calibrated and predict calls nothing unknown: fewer than 20 shapes were held out.")
     else:
         told += f", calibration error {done.calibration.ece:.1%} ({done.calibration.ece_before:.1%} before)"
     lasted = f"{done.epochs} epochs" if done.epochs else "Trained"

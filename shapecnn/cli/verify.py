@@ -38,9 +38,12 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
       shapecnn verify views/ my-run/ my-index/
       shapecnn verify views/ --collection meshes/ --json
     """
-    from shapecnn.verify import verify
+    from shapecnn.verify import require_known, verify
 
     started = time.monotonic()
+    kinds = {require_known(path) for path in paths}
+    if collection is not None and not kinds & {"artefacts", "index"}:
+        raise click.UsageError(f"--collection {collection}: of what is given nothing was made from meshes.")
     verified = []
     for path in paths:
         with progress_bar(f"Verifying {path}", "files") as progress:

@@ -15,6 +15,7 @@ from shapecnn.cli.options import (
     faces_options,
     orientation_option,
     seed_accepted,
+    up_option,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 )
 @orientation_option
 @faces_options
+@up_option
 @batch_options
 @device_accepted
 @seed_accepted

@@ -379,6 +379,7 @@ class _Session:
                 {"folder": str(self.artefacts.folder), **origin, "training": summary},
                 gallery,
                 done.calibration,
+                self.artefacts.settings.get("up"),
             )
             publish(self.out, {**files, METRICS: _lines(state)})
             shutil.rmtree(self.out / RESUME)

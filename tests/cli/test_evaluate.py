@@ -133,8 +133,8 @@ def test_a_bad_option_is_status_2(run: Path, grids: Path, command: Command, opti
 
 def test_what_does_not_fit_is_status_2(run: Path, views: Path, grids: Path, tmp_path: Path, command: Command) -> None:
     assert "Missing option '--data'" in command("eval", run).stderr
-    assert "is no folder of artefacts" in command("eval", run, "--data", tmp_path).stderr
-    assert "There is no run at" in command("eval", tmp_path, "--data", grids).stderr
+    assert "is not a folder of artefacts" in command("eval", run, "--data", tmp_path).stderr
+    assert "is not a run" in command("eval", tmp_path, "--data", grids).stderr
     assert "There is no model '@sphere'" in command("eval", "@sphere", "--data", grids).stderr
     done = command("eval", run, "--data", views, "--json")
     assert (done.status, done.json("error")["error"]["kind"]) == (2, "mismatch")

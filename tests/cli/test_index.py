@@ -89,10 +89,12 @@ def test_a_trained_run_makes_an_index(
     origin = open_index(tmp_path / "index").origin
     assert (origin.model, origin.up) == (str(run), "y")
     assert counted(command(*words).json("index"), unchanged=2, total=2)
-    done = command(*words[:5])
+    for said in (words[:5], words[:3]):  # what is not said is as it was
+        assert counted(command(*said, "--json").json("index"), unchanged=2, total=2)
+    done = command(*words[:3], "--up", "z")
     assert done.status == 2
     assert "up is 'y' there and 'z' here" in done.stderr
-    done = command(*words[:3])
+    done = command(*words[:3], "--model", "@imagenet")
     assert done.status == 2
     assert f"was made with {run} (weights " in done.stderr
     assert "and not with @imagenet." in done.stderr
@@ -161,7 +163,7 @@ def test_other_settings_are_refused_with_the_command_that_builds_anew(
     done = command("index", meshes, index, "--up", "y", "--set", "views=20")
     assert done.status == 2
     assert "up is 'z' there and 'y' here, views is 12 there and 20 here" in done.stderr
-    assert f"rm -r {index} && shapecnn index {meshes} {index} --up y --set views=20" in done.stderr
+    assert f"To replace it: shapecnn index {meshes} {index} --up y --set views=20 --overwrite" in done.stderr
     assert contents(index) == before
 
 
@@ -179,7 +181,7 @@ def test_a_damaged_index_is_status_1_and_says_what_to_do(
     done = command("index", solids, index)
     assert done.status == 1
     assert "features.safetensors is not what was written there" in done.stderr
-    assert f"Remove {index} and index the collection again." in done.stderr
+    assert "Index the collection again, in a new folder." in done.stderr
 
 
 def test_a_missing_library_is_one_error_and_not_that_of_every_mesh(solids: Path, tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def test_index_and_query_by_the_metric(run: Path, grids: Path, meshes: Path, tmp
     assert answer["results"][0]["id"] == "box/test/4.off"
     assert answer["results"][0]["score"] == pytest.approx(1, abs=1e-3)
 
-    other = command(*typed)  # by another feature
+    assert "21 unchanged" in command(*typed).stdout  # by the feature that it has
+    other = command(*typed, "--feature", "penultimate")
     assert other.status == 2
     assert "metric is" in other.stderr
     assert command("metric", run, "--data", grids, "--size", "2").status == 0  # replaced: what was indexed is another's

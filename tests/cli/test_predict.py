@@ -107,7 +107,10 @@ def test_what_is_no_run_is_status_2(tmp_path: Path, command: Command, place: str
     (tmp_path / "file").write_bytes(b"")
     done = command("predict", tmp_path / place, "mesh.off", "--json")
     assert done.status == 2
-    assert f"There is no run at {tmp_path / place}" in done.json("error")["error"]["message"]
+    told = {"nowhere": "There is no run at {}.", "folder": "{} is not a run: it holds nothing", "file": "{} is a file"}
+    message = done.json("error")["error"]["message"]
+    assert message.startswith(told[place].format(tmp_path / place))
+    assert message.endswith("To train one: shapecnn train CONFIG --data DIR --out RUN")
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +250,18 @@ def test_an_orientation_the_run_was_not_trained_in_is_refused(views_run: Path, s
     told = command("predict", views_run, mesh, "--orientation", "auto", "--device", "cpu")
     assert told.status != 0
     assert "--orientation upright, and not auto" in told.stderr
+
+
+def test_the_up_of_the_training_meshes_is_that_of_what_is_predicted(
+    solids: Path, tmp_path: Path, command: Command
+) -> None:
+    run = write_run(tmp_path / "run", solids, up="y")
+    mesh = solids / "round/cone.off"
+    assert command("predict", run, mesh, "--json").json("predict") == command(
+        "predict", run, mesh, "--up", "y", "--json"
+    ).json("predict")
+    done = command("predict", run, mesh, "--up", "z")
+    assert (
+        f"Note: the meshes that {run} was trained on were read with --up y; these are read with --up z." in done.stderr
+    )
+    assert command("explain", run, mesh, "--up", "y").stderr == ""

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from shapecnn.config import ViewSettings
-from shapecnn.index import update_index
+from shapecnn.index import open_index, update_index
 from shapecnn.mesh import load_mesh
 from shapecnn.models import open_model
 from shapecnn.pool import Workers
@@ -81,7 +81,7 @@ def test_up_is_honoured(solids: Path, solids_index: Path, tmp_path: Path, comman
     (answer,) = done.json("query")
     assert answer["results"][0]["id"] == "cylinder/tube.off"
     assert answer["results"][0]["score"] == pytest.approx(1, abs=1e-4)
-    assert done.stderr == f"Note: {solids_index} was made with --up z; the queries are read with --up y.\n"
+    assert done.stderr == f"Note: the meshes of {solids_index} were read with --up z; these are read with --up y.\n"
     (answer,) = command("query", solids_index, lying, "--json").json("query")
     assert answer["results"][0]["score"] < 0.99
 
@@ -164,7 +164,14 @@ def test_what_is_no_index_is_status_2(tmp_path: Path, command: Command, place: s
     (tmp_path / "file").write_bytes(b"")
     done = command("query", tmp_path / place, "mesh.off", "--json")
     assert done.status == 2
-    assert f"There is no index at {tmp_path / place}" in done.json("error")["error"]["message"]
+    told = {
+        "nowhere": "There is no index at {}.",
+        "folder": "{} is not an index: it holds nothing",
+        "file": "{} is a file",
+    }
+    message = done.json("error")["error"]["message"]
+    assert message.startswith(told[place].format(tmp_path / place))
+    assert message.endswith("To make one: shapecnn index COLLECTION INDEX")
 
 
 @pytest.mark.parametrize("name", ["index.json", "shapes.parquet", "features.safetensors"])
@@ -264,3 +271,45 @@ finally:
     )
     assert json.loads(done.stdout)[0]["results"][0]["score"] == 1
     assert done.stderr == f"Wrote {tmp_path / 'answer.html'}\n[] []\n"
+
+
+def test_the_up_of_the_index_is_that_of_the_queries(tmp_path: Path, command: Command) -> None:
+    meshes = tmp_path / "meshes"
+    mesh = trimesh.creation.cone(0.3, 2.0)
+    for name, turn in (("cone", [0, 1, 2]), ("lying", [0, 2, 1])):
+        turned = mesh.copy()
+        turned.vertices = mesh.vertices[:, turn]
+        write(meshes / f"{name}.off", turned)
+    made = ["index", meshes, tmp_path / "index", "--workers", 1]
+    chosen = ["--set", "backbone=test_efficientnet", "--set", "weights=none", "--set", "size=32"]
+    assert command(*made, "--up", "y", *chosen).status == 0
+    done = command("query", tmp_path / "index", meshes / "lying.off", "--json")
+    (answer,) = done.json("query")
+    assert (answer["results"][0]["id"], done.stderr) == ("lying.off", "")
+    assert answer["results"][0]["score"] == pytest.approx(1, abs=1e-4)
+    for _ in range(2):  # neither the up nor the network is asked for again
+        write(meshes / "new.off", trimesh.creation.box())
+        assert command(*made).status == 0
+    assert open_index(tmp_path / "index").origin.up == "y"
+
+
+def test_what_is_another_kind_of_folder_is_told_and_nothing_is_advised_away(
+    solids: Path, solids_index: Path, views_run: Path, tmp_path: Path, command: Command
+) -> None:
+    mesh = solids / "box/cube.off"
+    calls = [
+        (["query", views_run, mesh], f"{views_run} is a run, not an index."),
+        (["predict", solids_index, mesh], f"{solids_index} is an index, not a run."),
+        (["explain", solids_index, mesh], f"{solids_index} is an index, not a run."),
+        (["eval", solids_index, "--data", views_run], f"{solids_index} is an index, not a run."),
+        (["eval", views_run, "--data", solids_index], f"{solids_index} is an index, not a folder of artefacts."),
+        (["train", "mvcnn-psb", "--data", views_run, "--out", tmp_path / "out"], f"{views_run} is a run, not a folder"),
+        (["metric", solids_index, "--data", views_run], f"{solids_index} is an index, not a run."),
+        (["index", solids, tmp_path / "index", "--model", solids_index], f"{solids_index} is an index, not a run."),
+    ]
+    for words, told in calls:
+        done = command(*words)
+        assert done.status == 2, words
+        assert told in done.stderr
+        for advice in ("rm -r", "Remove", "train the run again"):
+            assert advice not in done.stderr

@@ -43,7 +43,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_meshes_to_predictions(config: Path, tmp_path: Path, command: Command) -> None:
     """By the commands alone."""
     meshes, data, out = write_splits(tmp_path / "meshes", train=3, test=1), tmp_path / "views", tmp_path / "run"
-    assert command("render", meshes, data, "--size", 32, "--workers", 1).status == 0
+    assert command("render", meshes, data, "--size", 32, "--up", "y", "--workers", 1).status == 0
     done = command("train", config, "--data", data, "--out", out, "--workers", 1, "--json")
     assert done.status == 0
     answer = done.json("train")
@@ -51,8 +51,10 @@ def test_from_meshes_to_predictions(config: Path, tmp_path: Path, command: Comma
     measured = command("eval", out, "--data", data, "--split", "val", "--json").json("eval")
     assert measured["count"] == 3
     mesh = meshes / "box/test/3.off"
-    (predicted,) = command("predict", out, mesh, "--json").json("predict")
+    asked = command("predict", out, mesh, "--json")
+    (predicted,) = asked.json("predict")
     assert predicted["label"] in {"box", "cylinder", "round"}
+    assert command("predict", out, mesh, "--up", "y", "--json").stdout == asked.stdout  # as the meshes of its training
 
 
 def test_json_is_one_value_and_the_rest_goes_to_stderr(
@@ -120,7 +122,7 @@ def test_a_training_that_was_interrupted_says_how_to_go_on(
     out = tmp_path / "my run"
     typed = ["train", config, "--data", views, "--out", out]
     with monkeypatch.context() as patch:
-        patch.setattr("shapecnn.cli.train.say", interrupt)  # first: its module would import the other one for good
+        patch.setattr("shapecnn.cli.train.note", interrupt)  # first: its module would import the other one for good
         patch.setattr(console, "say", interrupt)
         assert command(*typed, "--json").status == 130
     refused = command(*typed)

@@ -214,3 +214,15 @@ def test_what_shapecnn_never_made_is_a_bad_path(tmp_path: Path, world: Path, com
         assert command("verify", path).status == 2
     assert command("verify").status == 2
     assert command("verify", world / "run", "--collection", world / "meshes").status == 2
+    assert command("verify", world / "run", tmp_path).status == 2
+
+
+def test_a_collection_is_held_against_what_was_made_from_it_and_against_nothing_else(
+    world: Path, copy: Callable[[str], Path], command: Command
+) -> None:
+    meshes = copy("meshes")
+    (meshes / "box/train/1.off").unlink()
+    folders = [world / name for name in ("run", "report", "grids", "index")]
+    answer = command("verify", *folders, "--collection", meshes, "--json").json("verify")
+    found = [[(f["fault"], f["path"]) for f in each["findings"]] for each in answer["folders"]]
+    assert found == [[], [], [("missing", "box/train/1.off")], [("missing", "box/train/1.off")]]

@@ -1,0 +1,100 @@
+"""What kind of thing a path is: artefacts, a run, an index, a report, or nothing that shapecnn made.
+
+Every command that is given one kind where it needs another says which it was given and what can be done with it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Literal
+
+from shapecnn.checksums import SUMS
+from shapecnn.errors import UsageError
+from shapecnn.storage import published, read_stored
+
+Kind = Literal["artefacts", "run", "training", "index", "report", "audit", "comparison"]
+
+_RESUME = "resume"  # what an unfinished training keeps in its folder
+
+_NAMES: dict[Kind, str] = {
+    "artefacts": "a folder of artefacts",
+    "run": "a run",
+    "training": "an unfinished training",
+    "index": "an index",
+    "report": "a report of eval",
+    "audit": "a report of audit",
+    "comparison": "a report of compare",
+}
+
+_USES: dict[Kind, str] = {
+    "artefacts": "To train on it: shapecnn train CONFIG --data {} --out RUN. To measure a model on it: "
+    "shapecnn eval RUN --data {}",
+    "run": "To classify a mesh by it: shapecnn predict {} MESH. To search by it, make an index first: "
+    "shapecnn index COLLECTION INDEX --model {}",
+    "training": "To go on with it: the command that began it, with --resume",
+    "index": "To search it: shapecnn query {} MESH",
+    "report": "To look at it: open {}/report.html",
+    "audit": "To look at it: open {}/audit.html",
+    "comparison": "To look at it: open {}/report.html",
+}
+
+
+def kind_of(folder: Path) -> Kind | None:
+    """What shapecnn made in ``folder``.
+
+    Args:
+        folder: Any path.
+
+    Returns:
+        The kind, also where single files of it are missing or damaged; None for what shapecnn did not make, what is not
+        a folder, and what is not there.
+    """
+    for name, kind in _KINDS.items():
+        if published(folder, name).exists():
+            return kind
+    if (folder / _RESUME).is_dir():
+        return "training"
+    try:
+        sums = read_stored(published(folder, SUMS))
+    except OSError:
+        return None
+    for name, kind in _KINDS.items():  # the file that tells is gone, and its hash is not
+        if f"  {name}\n".encode() in sums:
+            return kind
+    return None
+
+
+def require_kind(folder: Path, wanted: Kind, making: str) -> None:
+    """Raise UsageError unless ``folder`` holds what is ``wanted``, be it damaged.
+
+    Args:
+        folder: What a person gave.
+        wanted: The kind that is needed there.
+        making: What makes one, for the message: a sentence.
+    """
+    kind = kind_of(folder)
+    if kind == wanted:
+        return
+    if kind is not None:
+        use = _USES[kind].replace("{}", shlex.quote(str(folder)))
+        raise UsageError(f"{folder} is {_NAMES[kind]}, not {_NAMES[wanted]}. {use}")
+    if folder.is_dir():
+        found = f"{folder} is not {_NAMES[wanted]}: it holds nothing that shapecnn made."
+    elif folder.exists():
+        found = f"{folder} is a file, not {_NAMES[wanted]}."
+    else:
+        found = f"There is no {_NAMES[wanted].split(maxsplit=1)[1]} at {folder}."
+    raise UsageError(f"{found} {making}")
+
+
+_KINDS: dict[str, Kind] = {
+    "settings.json": "artefacts",
+    "manifest.parquet": "artefacts",
+    "model.json": "run",
+    "index.json": "index",
+    "evaluation.json": "report",
+    "audit.json": "audit",
+    "comparison.json": "comparison",
+}
+"""The file that tells what a folder holds."""

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from shapecnn.errors import UsageError
+from shapecnn.kinds import kind_of, require_kind
+
+
+def test_the_kind_of_each_folder_is_known_also_where_the_file_that_tells_is_gone(
+    solids: Path, solids_index: Path, views_run: Path, tmp_path: Path
+) -> None:
+    assert (kind_of(solids_index), kind_of(views_run)) == ("index", "run")
+    assert kind_of(solids) is kind_of(tmp_path / "nowhere") is kind_of(solids / "box/cube.off") is None
+    for folder, tells in ((solids_index, "index.json"), (views_run, "model.json")):
+        copy = Path(shutil.copytree(folder, tmp_path / tells))
+        (copy / tells).unlink()
+        assert kind_of(copy) == kind_of(folder)
+    (tmp_path / "run" / "resume").mkdir(parents=True)
+    assert kind_of(tmp_path / "run") == "training"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "told"),
+    [
+        ("run", "index", r"run is a run, not an index\. To classify a mesh by it: shapecnn predict .*run MESH\."),
+        ("index", "run", r"solids is an index, not a run\. To search it: shapecnn query .*solids MESH$"),
+        ("meshes", "index", r"is not an index: it holds nothing that shapecnn made\. To make one: "),
+        ("file", "run", r"cube\.off is a file, not a run\. To make one: "),
+        ("nowhere", "artefacts", r"There is no folder of artefacts at .*nowhere\. To make one: "),
+    ],
+)
+def test_another_kind_is_named_with_what_it_is_good_for(
+    given: str, wanted: str, told: str, solids: Path, solids_index: Path, views_run: Path, tmp_path: Path
+) -> None:
+    places = {"run": views_run, "index": solids_index, "meshes": solids, "file": solids / "box/cube.off"}
+    with pytest.raises(UsageError, match=told) as raised:
+        require_kind(places.get(given, tmp_path / "nowhere"), wanted, "To make one: …")  # type: ignore[arg-type]
+    assert "Remove" not in str(raised.value)
