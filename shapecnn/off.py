@@ -17,16 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
+from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
 _KEYWORD = re.compile(rb"(?:\xef\xbb\xbf)?" + _BLANK + rb"(?:(?:ST)?C?N?(4)?(n)?OFF(?:[ \t]*+(BINARY))?)?" + _BLANK)
 _COUNTS = re.compile(rb"(\d{1,18})[ \t\r\n]++(\d{1,18})(?:[ \t]++\d++)?[ \t]*+(?:#[^\r\n]*+)?(?=[\r\n]|\Z)")
 
-# What a kernel found: a number, or why there is none.
-_OK, _END, _MALFORMED, _SHORT, _NOT_FINITE, _INDEX, _FULL = range(7)
-
-_POWERS = np.array([float(f"1e{n}") for n in range(309)])  # exact up to 1e22, correctly rounded beyond
+_END, _INDEX, _FULL = range(4, 7)  # what else a kernel may find
 
 
 def read_off(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
@@ -49,19 +47,19 @@ def read_off(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         raise MeshError("truncated", f"{promise}, more than its {len(data)} bytes can hold")
 
     vertices = np.empty((nv, 3))
-    position, done, status = _read_vertices(text, header.end(), vertices, _POWERS)
-    if status != _OK:
+    position, done, status = _read_vertices(text, header.end(), vertices, POWERS)
+    if status != OK:
         raise _complaint("vertex", done, nv, status, nv)
 
     faces = np.empty((nf, 3), np.int32)
     done = filled = 0
     while True:
-        position, done, filled, status = _read_faces(text, position, done, nf, nv, faces, filled, _POWERS)
+        position, done, filled, status = _read_faces(text, position, done, nf, nv, faces, filled, POWERS)
         if status != _FULL:
             break
         # Polygons: more triangles than faces.
         faces = np.concatenate([faces, np.empty((max(len(faces), 64), 3), np.int32)])
-    if status != _OK:
+    if status != OK:
         raise _complaint("face", done, nf, status, nv)
     if not _only_space(text, position):
         promise = f"the {nv} vertices and {nf} faces its header promises"
@@ -74,11 +72,11 @@ def _complaint(what: str, done: int, promised: int, status: int, nv: int) -> Mes
     if status == _END:
         plural = "vertices" if what == "vertex" else "faces"
         return MeshError("truncated", f"the header promises {promised} {plural}, the file ends after {done}")
-    if status == _NOT_FINITE:
+    if status == NOT_FINITE:
         return MeshError("not-finite", f"{place} is not a finite number")
     if status == _INDEX:
         return MeshError("index", f"{place} names a vertex that does not exist (there are {nv})")
-    if status == _SHORT:
+    if status == SHORT:
         return MeshError("truncated", f"the line of {place} ends early")
     return MeshError("format", f"{place} is not made of {'numbers' if what == 'vertex' else 'whole numbers'}")
 
@@ -100,94 +98,9 @@ def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _skip_line(text, i):  # type: ignore[no-untyped-def]
-    n = text.size
-    while i < n and text[i] != 10 and text[i] != 13:
-        i += 1
-    return i
-
-
-@numba.njit(cache=True)
 def _only_space(text, i):  # type: ignore[no-untyped-def]
     i = _skip_to_content(text, i)
     return i >= text.size or text[i] == 0  # some exporters pad with NUL
-
-
-@numba.njit(cache=True)
-def _number(text, i, powers):  # type: ignore[no-untyped-def]
-    """The number at or after ``i`` on the same line: (value, position behind it, status)."""
-    n = text.size
-    while i < n and (text[i] == 32 or text[i] == 9):
-        i += 1
-    if i >= n:
-        return 0.0, i, _SHORT
-    c = text[i]
-    if c == 10 or c == 13 or c == 35:
-        return 0.0, i, _SHORT
-    negative = c == 45
-    if negative or c == 43:
-        i += 1
-    if i < n and (text[i] | 32 == 110 or text[i] | 32 == 105):  # nan, inf
-        return 0.0, i, _NOT_FINITE
-    mantissa = np.uint64(0)
-    digits = 0  # significant ones taken into the mantissa
-    seen = 0
-    exponent = 0
-    point = False
-    while i < n:
-        c = text[i]
-        if 48 <= c <= 57:
-            seen += 1
-            if digits < 18:
-                mantissa = mantissa * np.uint64(10) + np.uint64(c - 48)
-                if mantissa > 0:
-                    digits += 1
-                if point:
-                    exponent -= 1
-            elif not point:
-                exponent += 1
-        elif c == 46 and not point:
-            point = True
-        else:
-            break
-        i += 1
-    if seen == 0:
-        return 0.0, i, _MALFORMED
-    if i < n and (text[i] | 32) == 101:  # 'e'
-        i += 1
-        minus = False
-        if i < n and (text[i] == 45 or text[i] == 43):
-            minus = text[i] == 45
-            i += 1
-        power = 0
-        some = False
-        while i < n and 48 <= text[i] <= 57:
-            if power < 100000:
-                power = power * 10 + (text[i] - 48)
-            some = True
-            i += 1
-        if not some:
-            return 0.0, i, _MALFORMED
-        exponent += -power if minus else power
-    if i < n:
-        c = text[i]
-        if c == 35 and i + 1 < n and (text[i + 1] == 73 or text[i + 1] == 81 or text[i + 1] == 83):
-            return 0.0, i, _NOT_FINITE  # 1.#INF, -1.#IND, 1.#QNAN, 1.#SNAN: what old Windows programs write
-        if not (c == 32 or 9 <= c <= 13 or c == 35 or c == 0):
-            return 0.0, i, _MALFORMED
-    value = np.float64(mantissa)
-    if mantissa != 0:
-        while exponent > 0 and value < np.inf:
-            step = min(exponent, 308)
-            value *= powers[step]
-            exponent -= step
-        while exponent < 0 and value > 0.0:
-            step = min(-exponent, 308)
-            value /= powers[step]
-            exponent += step
-        if value == np.inf:
-            return 0.0, i, _NOT_FINITE
-    return (-value if negative else value), i, _OK
 
 
 @numba.njit(cache=True)
@@ -198,12 +111,12 @@ def _read_vertices(text, i, out, powers):  # type: ignore[no-untyped-def]
         if i >= text.size:
             return i, v, _END
         for k in range(3):
-            value, i, status = _number(text, i, powers)
-            if status != _OK:
+            value, i, status = number(text, i, powers)
+            if status != OK:
                 return i, v, status
             out[v, k] = value
-        i = _skip_line(text, i)
-    return i, out.shape[0], _OK
+        i = skip_line(text, i)
+    return i, out.shape[0], OK
 
 
 @numba.njit(cache=True)
@@ -217,25 +130,25 @@ def _read_faces(text, i, done, nf, nv, out, filled, powers):  # type: ignore[no-
         start = i = _skip_to_content(text, i)
         if i >= text.size:
             return i, done, filled, _END
-        value, i, status = _number(text, i, powers)
-        if status != _OK:
+        value, i, status = number(text, i, powers)
+        if status != OK:
             return i, done, filled, status
         if value < 0 or value != np.floor(value):
-            return i, done, filled, _MALFORMED
+            return i, done, filled, MALFORMED
         corners = int(min(value, 4e9))
         if corners > text.size - i:
-            return i, done, filled, _SHORT
+            return i, done, filled, SHORT
         if filled + corners - 2 > out.shape[0]:
             return start, done, filled, _FULL
         first = previous = 0
         for k in range(corners):
-            value, i, status = _number(text, i, powers)
-            if status != _OK:
+            value, i, status = number(text, i, powers)
+            if status != OK:
                 return i, done, filled, status
             if value < 0 or value >= nv:
                 return i, done, filled, _INDEX
             if value != np.floor(value):
-                return i, done, filled, _MALFORMED
+                return i, done, filled, MALFORMED
             corner = int(value)
             if k == 0:
                 first = corner
@@ -245,6 +158,6 @@ def _read_faces(text, i, done, nf, nv, out, filled, powers):  # type: ignore[no-
                 out[filled, 2] = corner
                 filled += 1
             previous = corner
-        i = _skip_line(text, i)
+        i = skip_line(text, i)
         done += 1
-    return i, done, filled, _OK
+    return i, done, filled, OK

@@ -1,0 +1,120 @@
+"""Words and numbers in text, for the readers of mesh formats: kernels over its bytes that never leave the array.
+
+numba looks at the file of a calling kernel alone when it decides whether cached code is stale: whoever changes a kernel
+here edits (or touches) the modules that call it, too.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+OK, MALFORMED, SHORT, NOT_FINITE = range(4)
+"""What :func:`number` found: a number, or why there is none. Its callers go on from 4."""
+
+POWERS = np.array([float(f"1e{n}") for n in range(309)])  # exact up to 1e22, correctly rounded beyond
+
+
+@numba.njit(cache=True)
+def number(text, i, powers):  # type: ignore[no-untyped-def]
+    """The number at or after ``i`` on the same line: (value, position behind it, status)."""
+    n = text.size
+    while i < n and (text[i] == 32 or text[i] == 9):
+        i += 1
+    if i >= n:
+        return 0.0, i, SHORT
+    c = text[i]
+    if c == 10 or c == 13 or c == 35:
+        return 0.0, i, SHORT
+    negative = c == 45
+    if negative or c == 43:
+        i += 1
+    if i < n and (text[i] | 32 == 110 or text[i] | 32 == 105):  # nan, inf
+        return 0.0, i, NOT_FINITE
+    mantissa = np.uint64(0)
+    digits = 0  # significant ones taken into the mantissa
+    seen = 0
+    exponent = 0
+    point = False
+    while i < n:
+        c = text[i]
+        if 48 <= c <= 57:
+            seen += 1
+            if digits < 18:
+                mantissa = mantissa * np.uint64(10) + np.uint64(c - 48)
+                if mantissa > 0:
+                    digits += 1
+                if point:
+                    exponent -= 1
+            elif not point:
+                exponent += 1
+        elif c == 46 and not point:
+            point = True
+        else:
+            break
+        i += 1
+    if seen == 0:
+        return 0.0, i, MALFORMED
+    if i < n and ((text[i] | 32) == 101 or (text[i] | 32) == 100):  # 'e', or 'd' as Fortran writes
+        i += 1
+        minus = False
+        if i < n and (text[i] == 45 or text[i] == 43):
+            minus = text[i] == 45
+            i += 1
+        power = 0
+        some = False
+        while i < n and 48 <= text[i] <= 57:
+            if power < 100000:
+                power = power * 10 + (text[i] - 48)
+            some = True
+            i += 1
+        if not some:
+            return 0.0, i, MALFORMED
+        exponent += -power if minus else power
+    if i < n:
+        c = text[i]
+        if c == 35 and i + 1 < n and (text[i + 1] == 73 or text[i + 1] == 81 or text[i + 1] == 83):
+            return 0.0, i, NOT_FINITE  # 1.#INF, -1.#IND, 1.#QNAN, 1.#SNAN: what old Windows programs write
+        # White space, a comment, padding, ^Z, or the backslash at the end of a line of OBJ that goes on.
+        if not (c == 32 or 9 <= c <= 13 or c == 35 or c == 0 or c == 26 or c == 92):
+            return 0.0, i, MALFORMED
+    value = np.float64(mantissa)
+    if mantissa != 0:
+        while exponent > 0 and value < np.inf:
+            step = min(exponent, 308)
+            value *= powers[step]
+            exponent -= step
+        while exponent < 0 and value > 0.0:
+            step = min(-exponent, 308)
+            value /= powers[step]
+            exponent += step
+        if value == np.inf:
+            return 0.0, i, NOT_FINITE
+    return (-value if negative else value), i, OK
+
+
+@numba.njit(cache=True)
+def skip_line(text, i):  # type: ignore[no-untyped-def]
+    """The position of the next line end from ``i`` on."""
+    n = text.size
+    while i < n and text[i] != 10 and text[i] != 13:
+        i += 1
+    return i
+
+
+@numba.njit(cache=True)
+def skip_space(text, i):  # type: ignore[no-untyped-def]
+    """The first position from ``i`` on that is not white space, line ends included."""
+    n = text.size
+    while i < n and (text[i] == 32 or 9 <= text[i] <= 13):
+        i += 1
+    return i
+
+
+@numba.njit(cache=True)
+def skip_word(text, i):  # type: ignore[no-untyped-def]
+    """The first position from ``i`` on that is white space."""
+    n = text.size
+    while i < n and not (text[i] == 32 or 9 <= text[i] <= 13):
+        i += 1
+    return i
