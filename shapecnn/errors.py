@@ -130,12 +130,17 @@ class BusyError(ShapecnnError):
     kind = "busy"
 
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters, line ends, half characters, and format characters that turn or hide what is beside them. Joiners
+# (200c, 200d) are not among them: names in Persian or Hindi need them.
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
 
 
 def visible(text: str) -> str:
-    """Text that stays on its line and moves no cursor: control characters, line ends, directional marks and what is no
-    character as ``\\x1b``."""
+    """Text that stays on its line, moves no cursor and reads as it is: control characters, line ends, directional and
+    invisible marks, and halves of characters are written as ``\\x1b``."""
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 

@@ -96,7 +96,7 @@ def command(
 
         write_audit(out, audit, read)
         note(f"Wrote {out / 'audit.html'}")
-    emit(audit.to_json(), as_json, _text(audit))
+    emit(audit.to_json(), as_json, _lines(audit))
     if failed and not skip_errors:
         click.get_current_context().exit(1)
 
@@ -114,7 +114,7 @@ def _drawn(entries: Iterable[Entry], collection: Path, up: Up, workers: Workers)
     return ((asked[drawing.shape.id], looks) for drawing, looks in draw_meshes(drawings, workers))
 
 
-def _text(audit: Audit) -> str:
+def _lines(audit: Audit) -> list[str]:
     """A short summary for people."""
     lines = [f"{audit.data}: {len(audit.entries)} shapes, seen as {audit.kind}"]
     lines.append("  copies by    groups  shapes  redundant  across splits  with different labels")
@@ -137,4 +137,4 @@ def _text(audit: Audit) -> str:
         lines.append(f"  {' and '.join(flags)} ({group.kind}): {', '.join(ids[:3])}{more}")
     if len(flagged) > _SHOWN:
         lines.append(f"  … and {len(flagged) - _SHOWN} more groups across splits or with different labels")
-    return "\n".join(lines)
+    return lines

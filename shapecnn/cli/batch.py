@@ -55,7 +55,7 @@ def emit_summary(done: Summary, out: Path, as_json: bool, **more: object) -> Non
         **more,
     }
     text = f"{done.written} written, {done.skipped} unchanged, {done.failed} failed in {done.seconds:.1f} s: {out}"
-    emit(answer, as_json, text)
+    emit(answer, as_json, [text])
 
 
 def report_failures(failures: list[tuple[str, str]], skip_errors: bool, what: str = "meshes") -> None:

@@ -63,7 +63,7 @@ def command(
     from shapecnn.config import parse_assignments
     from shapecnn.contenders import choose
     from shapecnn.datasets import open_artefacts
-    from shapecnn.report.comparison import text, write_comparison
+    from shapecnn.report.comparison import lines, write_comparison
     from shapecnn.storage import require_room_for
 
     require_room_for("comparison.json", out)
@@ -85,4 +85,4 @@ def command(
     )
     write_comparison(out, comparison)
     note(f"Wrote {out / 'report.html'}")
-    emit(comparison.to_json(), as_json, text(comparison))
+    emit(comparison.to_json(), as_json, lines(comparison))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -18,8 +19,8 @@ _QUIET = "shapecnn.quiet"  # key in click's meta, which a command shares with it
 
 
 def say(message: str) -> None:
-    """A message for the person, on stderr: what went wrong."""
-    click.echo(_harmless(message), err=True)
+    """A message of one line for the person, on stderr: what went wrong."""
+    click.echo(visible(message), err=True)
 
 
 def note(message: str) -> None:
@@ -39,12 +40,20 @@ def is_quiet() -> bool:
     return context is not None and bool(context.meta.get(_QUIET))
 
 
-def emit(value: object, as_json: bool, text: str | None = None) -> None:
-    """The answer on stdout: one JSON value, or ``text`` for people."""
+def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
+    """The answer on stdout: one JSON value, or lines for people.
+
+    Args:
+        value: What JSON can hold.
+        as_json: Whether it is asked for.
+        lines: Each stays one line, whatever line ends and control characters the names in it hold: no name can pass for
+            a line of its own.
+    """
     if as_json:
         click.echo(json.dumps(_whole(value), allow_nan=False))  # in ASCII, which every locale can print
-    elif text is not None:
-        click.echo(_harmless(text))
+        return
+    for line in lines:
+        click.echo(visible(line))
 
 
 def _whole(value: Any) -> Any:
@@ -57,8 +66,3 @@ def _whole(value: Any) -> Any:
     if isinstance(value, dict):
         return {_whole(key): _whole(item) for key, item in value.items()}
     return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _harmless(text: str) -> str:
-    """What a terminal would obey, as a file name may hold it, made visible."""
-    return "\n".join(map(visible, text.split("\n")))

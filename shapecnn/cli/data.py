@@ -72,7 +72,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json
         "shapes": result.shapes,
         "seconds": round(time.perf_counter() - start, 3),
     }
-    emit(report, as_json, text=str(result.path))
+    emit(report, as_json, [str(result.path)])
 
 
 @command.command("import")

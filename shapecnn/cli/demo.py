@@ -127,7 +127,7 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
         f"  shapecnn predict {out / 'mvcnn-run'} {mug.path}",
         f"  shapecnn query {index} {mug.path}",
     ]
-    emit(answer, as_json, "\n".join(text))
+    emit(answer, as_json, text)
 
 
 def _train_and_measure(

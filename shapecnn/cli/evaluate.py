@@ -96,10 +96,10 @@ def command(
 
         write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry))
         note(f"Wrote {out / 'report.html'}")
-    emit(evaluation.to_json(), as_json, _text(evaluation))
+    emit(evaluation.to_json(), as_json, _lines(evaluation))
 
 
-def _text(evaluation: Evaluation) -> str:
+def _lines(evaluation: Evaluation) -> list[str]:
     """A short table for people."""
     subset = f", subset {evaluation.subset}" if evaluation.subset else ""
     lines = [f"{evaluation.model} on {evaluation.data}: {len(evaluation.entries)} shapes of {evaluation.split}{subset}"]
@@ -108,7 +108,7 @@ def _text(evaluation: Evaluation) -> str:
         left = len(evaluation.entries) - len(distinct.excluded)
         lines.append(f"Without {len(distinct.excluded)} copies: {left} shapes of {evaluation.split}")
         lines += [] if distinct.evaluation is None else _figures(distinct.evaluation)
-    return "\n".join(lines)
+    return lines
 
 
 def _figures(evaluation: Evaluation) -> list[str]:

@@ -87,8 +87,8 @@ def command(
         write_atomic(html, explanation_page(meshes, explanations, model.name).encode())
         note(f"Wrote {html}")
     pairs = list(zip(meshes, explanations, strict=True))
-    text = "\n".join(_line(explained) for explained in explanations if not isinstance(explained, ItemError))
-    emit([_json(path, explained, html) for path, explained in pairs], as_json, text or None)
+    lines = [_line(explained) for explained in explanations if not isinstance(explained, ItemError)]
+    emit([_json(path, explained, html) for path, explained in pairs], as_json, lines)
     report_failures([(path, str(error)) for path, error in pairs if isinstance(error, ItemError)], skip_errors)
 
 

@@ -120,7 +120,7 @@ def command(
         "failures": [{"path": path, "error": error} for path, error in done.failures],
     }
     counts = ", ".join(f"{answer[what]} {what}" for what in ("added", "updated", "unchanged", "removed", "failed"))
-    emit(answer, as_json, f"{counts} in {done.seconds:.1f} s: {index} holds {done.total} shapes")
+    emit(answer, as_json, [f"{counts} in {done.seconds:.1f} s: {index} holds {done.total} shapes"])
     report_failures(done.failures, skip_errors)
 
 

@@ -51,4 +51,4 @@ def command(run: Path, data: Path, size: int, seed: int, device: Device, as_json
         before, after = learned.before.mAP, learned.after.mAP
         figures = f"; mAP of the {learned.after.count} shapes of val {after:.1%}, {before:.1%} before"
     what = f"Learned in {learned.seconds:.1f} s" if learned.anew else "It is there already"
-    emit(answer, as_json, f"{what}: a metric of rank {learned.size} in {run}{figures}")
+    emit(answer, as_json, [f"{what}: a metric of rank {learned.size} in {run}{figures}"])

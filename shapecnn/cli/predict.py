@@ -82,7 +82,7 @@ def command(
         predictions = predict(
             model, meshes, up=read_up, device=device, limit=limit, workers=workers, evidence=evidence, progress=progress
         )
-    emit([_json(prediction) for prediction in predictions], as_json, _table(predictions))
+    emit([_json(prediction) for prediction in predictions], as_json, _lines(predictions))
     report_failures([(done.path, str(done.error)) for done in predictions if done.error is not None], skip_errors)
 
 
@@ -103,7 +103,7 @@ def _json(prediction: Prediction) -> dict[str, object]:
     }
 
 
-def _table(predictions: list[Prediction]) -> str | None:
+def _lines(predictions: list[Prediction]) -> list[str]:
     """A line for each mesh that could be used: path, label, probability, and the classes that come next; below it the
     training shapes that are most similar. What is unknown has no label: all classes come next."""
     usable = [done for done in predictions if done.error is None]
@@ -118,7 +118,7 @@ def _table(predictions: list[Prediction]) -> str | None:
         if done.evidence:
             near = ", ".join(f"{shape.id} ({shape.label}, {shape.similarity:.2f})" for shape in done.evidence)
             lines.append(f"{'':{path_width}}  like {near}")
-    return "\n".join(lines) or None
+    return lines
 
 
 def _label(done: Prediction) -> str:

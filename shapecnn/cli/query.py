@@ -106,8 +106,9 @@ def command(
 
         write_atomic(html, query_page(answers, opened, str(index), workers).encode())
         note(f"Wrote {html}")
-    text = "\n\n".join(_text(answer) for answer in answers if answer.error is None)
-    emit([_json(answer) for answer in answers], as_json, text or None)
+    texts = [_lines(answer) for answer in answers if answer.error is None]
+    lines = [line for number, each in enumerate(texts) for line in ([""] * (number > 0) + each)]
+    emit([_json(answer) for answer in answers], as_json, lines)
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
     report_failures(failures, skip_errors, "files" if images else "meshes")
 
@@ -123,11 +124,11 @@ def _json(answer: Answer) -> dict[str, object]:
     return {"schema_version": SCHEMA_VERSION, "query": answer.path, "results": results}
 
 
-def _text(answer: Answer) -> str:
+def _lines(answer: Answer) -> list[str]:
     lines = [answer.path]
     lines += [
         f"{rank:4}  {hit.score:.4f}  {hit.item.label or '-':20}  {hit.item.id}"
         + ("" if hit.view is None else f"  view {hit.view}")
         for rank, hit in enumerate(answer.hits, 1)
     ]
-    return "\n".join(lines)
+    return lines

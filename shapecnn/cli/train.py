@@ -90,4 +90,4 @@ def command(
     else:
         told += f", calibration error {done.calibration.ece:.1%} ({done.calibration.ece_before:.1%} before)"
     lasted = f"{done.epochs} epochs" if done.epochs else "Trained"
-    emit(answer, as_json, f"{lasted} in {done.seconds:.0f} s{told}: {out}")
+    emit(answer, as_json, [f"{lasted} in {done.seconds:.0f} s{told}: {out}"])

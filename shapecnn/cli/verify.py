@@ -55,13 +55,13 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
         "folders": [asdict(each) for each in verified],
         "seconds": round(time.monotonic() - started, 3),
     }
-    emit(answer, as_json, "\n".join(map(_text, verified)))
+    emit(answer, as_json, [line for each in verified for line in _lines(each)])
     if not good:
         click.get_current_context().exit(1)
 
 
-def _text(verified: Verified) -> str:
+def _lines(verified: Verified) -> list[str]:
     counts = Counter(finding.fault for finding in verified.findings)
     told = ", ".join(f"{count} {fault}" for fault, count in sorted(counts.items())) or "good"
     lines = [f"{verified.path}: {verified.kind}, {verified.files} files, {told}"]
-    return "\n".join(lines + [f"  {finding.fault:8} {finding.message}" for finding in verified.findings])
+    return lines + [f"  {finding.fault:8} {finding.message}" for finding in verified.findings]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from shapecnn.artefacts import Entry
 from shapecnn.audit import Audit, Group, Member
 from shapecnn.inputs import Looks
 from shapecnn.report.html import fill
 from shapecnn.report.thumbnails import thumbnail
+from shapecnn.spreadsheets import csv_text
 from shapecnn.storage import exclusive, json_bytes, publish
 
 SHOWN_GROUPS = 150  # of the page; some 10 kB a picture
@@ -59,19 +59,13 @@ def _shown(group: Group) -> list[Member]:
 
 
 def _table(audit: Audit) -> bytes:
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["group", "kind", "leak", "conflict", "id", "label", "split", "status", "similarity"])
+    return csv_text(_rows(audit)).encode()
+
+
+def _rows(audit: Audit) -> Iterator[list[Any]]:
+    yield ["group", "kind", "leak", "conflict", "id", "label", "split", "status", "similarity"]
     for number, group in enumerate(audit.groups):
-        flags = str(group.leak).lower(), str(group.conflict).lower()
+        flags = [str(group.leak).lower(), str(group.conflict).lower()]
         for member in group.members:
             entry = member.entry
-            described = (
-                entry.id,
-                entry.label,
-                entry.split,
-                entry.status,
-                member.similarity,
-            )  # None is written as nothing
-            rows.writerow([number, group.kind, *flags, *described])
-    return text.getvalue().encode()
+            yield [number, group.kind, *flags, entry.id, entry.label, entry.split, entry.status, member.similarity]

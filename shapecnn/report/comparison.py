@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +18,11 @@ from shapecnn.compare import (
     Measured,
     Pair,
 )
+from shapecnn.errors import visible
 from shapecnn.report import published
 from shapecnn.report.figures import Form, describe, drawing, recall_axes
 from shapecnn.report.html import fill
+from shapecnn.spreadsheets import csv_text
 from shapecnn.storage import exclusive, json_bytes, publish
 
 FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
@@ -65,7 +66,7 @@ def curves(comparison: Comparison, form: Form = "svg") -> bytes:
         for k, one in enumerate(comparison.measured):
             retrieval = one.evaluation.retrieval
             if retrieval is not None and retrieval.pr11 is not None:
-                label = f"{one.name}: mAP {retrieval.mAP:.3f}"
+                label = visible(f"{one.name}: mAP {retrieval.mAP:.3f}")
                 colour, marker = _COLOURS[k % len(_COLOURS)], _MARKERS[k % len(_MARKERS)]
                 axes.plot(
                     recall, retrieval.pr11, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label
@@ -74,7 +75,7 @@ def curves(comparison: Comparison, form: Form = "svg") -> bytes:
         for marker, (name, curve) in zip("123", published.CURVES.items(), strict=True):
             axes.plot(recall, curve, "--", color=_GREY, marker=marker, markersize=7, label=name)
         recall_axes(axes)
-        axes.set_title("\n".join([_title(comparison), *_rules(comparison)]), fontsize=9, loc="left")
+        axes.set_title("\n".join(map(visible, [_title(comparison), *_rules(comparison)])), fontsize=9, loc="left")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
     return file.getvalue()
 
@@ -133,33 +134,34 @@ def markdown(comparison: Comparison) -> str:
         "",
         *(f"- {text}." for text in notes(comparison)),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(visible, lines)) + "\n"
 
 
-def text(comparison: Comparison) -> str:
+def lines(comparison: Comparison) -> list[str]:
     """For a terminal: the columns that matter most, what may be said of them, and by which rules."""
     columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([*lines, *statements(comparison), _title(comparison), *_rules(comparison)])
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return [*table, *statements(comparison), _title(comparison), *_rules(comparison)]
 
 
 def csv_table(comparison: Comparison) -> str:
     """A line for each contender, rates as fractions with the ends of their intervals; empty where undefined."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([
+    return csv_text(_csv_rows(comparison))
+
+
+def _csv_rows(comparison: Comparison) -> Iterator[list[Any]]:
+    yield [
         "name", "model", "data", "feature", *(f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")),
         "feature_size", "parameters", "seconds_per_shape", "seconds_per_search",
-    ])  # fmt: skip
+    ]  # fmt: skip
     for one in comparison.measured:
-        writer.writerow([
+        yield [
             one.name, one.evaluation.model, one.evaluation.data, one.evaluation.feature,
             *(value for name in FIGURES for value in _ends(one, name)),
             one.feature_size, one.parameters, one.seconds_per_shape, one.seconds_per_search,
-        ])  # fmt: skip
-    return text.getvalue()
+        ]  # fmt: skip
 
 
 def page(comparison: Comparison, svg: bytes) -> str:

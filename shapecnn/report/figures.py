@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shapecnn.classification import Classification
+from shapecnn.errors import visible
 from shapecnn.retrieval.protocols import Retrieval
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def precision_recall(retrieval: Retrieval, title: str) -> bytes:
             axes.plot(recall, retrieval.pr11, "o-", color=_MARK, markersize=4, clip_on=False)
         mean = "undefined" if retrieval.mAP is None else f"{retrieval.mAP:.3f}"
         recall_axes(axes)
-        axes.set_title("\n".join([f"{title}: mAP {mean}", *describe(retrieval)]), fontsize=9, loc="left")
+        axes.set_title("\n".join([visible(f"{title}: mAP {mean}"), *describe(retrieval)]), fontsize=9, loc="left")
     return svg.getvalue()
 
 
@@ -72,7 +73,7 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
     Cells keep their size, so that 40 classes and more stay legible.
     """
     confusion = np.array(classification.confusion, np.int64)
-    classes = classification.classes
+    classes = [visible(name) for name in classification.classes]  # SVG cannot hold what XML cannot
     counts = confusion.sum(axis=1, keepdims=True)
     shares = confusion / np.maximum(counts, 1)
     side = max(len(classes) * _CELL, 2.5)
@@ -90,7 +91,7 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
         axes.grid(which="minor", color=_LINE, linewidth=0.5)
         axes.tick_params(which="both", length=0)
         axes.set(xlabel="predicted", ylabel="true")
-        lines = [title, f"{int(counts.sum())} shapes, accuracy {classification.accuracy:.3f}"]
+        lines = [visible(title), f"{int(counts.sum())} shapes, accuracy {classification.accuracy:.3f}"]
         axes.set_title("\n".join(lines), fontsize=9, loc="left")
     return svg.getvalue()
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.errors import visible
 from shapecnn.prepare import png
 
 
@@ -17,8 +18,13 @@ def fill(template: str, **values: Any) -> str:
     import jinja2
 
     source = resources.files("shapecnn.report").joinpath(template).read_text("utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_plain)
     return environment.from_string(source).render(**values)
+
+
+def _plain(value: Any) -> Any:
+    """A name as a page shows it: no control, directional or invisible character changes how it or the page reads."""
+    return visible(value) if type(value) is str else value  # not markup, which is the template's own
 
 
 def embedded(picture: NDArray[np.uint8]) -> str:

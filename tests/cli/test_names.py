@@ -1,0 +1,74 @@
+"""Names that would forge a line, break a picture or run in a spreadsheet are shown escaped wherever they appear."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from shapecnn.errors import visible
+from tests.cli.conftest import Command
+from tests.evaluations import write_splits
+from tests.runs import VOXELS, VOXRESNET, write_run
+
+FORGED = "=cmd\nEverything is fine: 0 failed\x1b[2J\u202egpj"
+RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Meshes of which one class has such a name, and a run that knows it."""
+    folder = tmp_path_factory.mktemp("names")
+    meshes = write_splits(folder / "meshes", train=2, test=2)
+    (meshes / "box").rename(meshes / FORGED)
+    (meshes / FORGED / "test" / f"{FORGED}.off").write_bytes(next((meshes / FORGED / "test").iterdir()).read_bytes())
+    write_run(folder / "run", meshes, VOXRESNET, VOXELS, gallery=True)
+    return folder
+
+
+def test_no_name_forges_a_line_or_stands_raw_in_a_file(world: Path, tmp_path: Path, command: Command) -> None:
+    meshes, grids, run = world / "meshes", tmp_path / "grids", world / "run"
+    mesh = meshes / FORGED / "test" / f"{FORGED}.off"
+    (broken := meshes / "round" / f"{FORGED}.off").write_bytes(b"OFF")
+    here = ["--workers", 1, "--device", "cpu"]
+    told = [
+        command("voxelize", meshes, grids, "--resolution", 16, "--padding", 1, "--workers", 1),
+        command("index", meshes, tmp_path / "index", "--model", run, *here, "--skip-errors"),
+        command("query", tmp_path / "index", mesh, broken, *here, "--html", tmp_path / "answer.html"),
+        command("predict", run, mesh, broken, *here),
+        command("explain", run, mesh, broken, *here, "--html", tmp_path / "why.html"),
+        command("eval", run, "--data", grids, "--device", "cpu", "--out", tmp_path / "report"),
+        command("audit", grids, "--out", tmp_path / "audit"),
+        command("compare", run, f"{run}:scores", "--data", grids, "--device", "cpu", "--out", tmp_path / "comparison"),
+        command("verify", grids, "--collection", tmp_path / "report"),
+        command("render", meshes, tmp_path / "report"),
+    ]
+    broken.unlink()
+    for done in told:
+        for line in (done.stdout + done.stderr).splitlines():
+            assert not RAW.search(line)
+            assert not line.startswith("Everything is fine")
+    written = [path for name in ("report", "audit", "comparison") for path in (tmp_path / name).rglob("*")]
+    checked = [*written, tmp_path / "answer.html", tmp_path / "why.html"]
+    names = {path.name for path in checked}
+    assert {"confusion.svg", "pr.svg", "audit.csv", "comparison.csv", "report.html", "answer.html", "why.html"} <= names
+    for path in checked:
+        if path.suffix in (".html", ".svg", ".csv", ".md"):
+            text = path.read_text("utf-8")
+            assert not RAW.search(text), path
+            assert "\nEverything is fine" not in text, path
+        if path.suffix == ".svg":
+            ElementTree.fromstring(path.read_bytes())
+        if path.suffix == ".csv":
+            assert not re.search(r"(^|,)\"?[=@]", path.read_text("utf-8"), re.MULTILINE), path
+    assert visible(FORGED) in (tmp_path / "report" / "confusion.svg").read_text("utf-8")
+
+
+def test_a_name_typed_wrong_is_escaped_too(command: Command) -> None:
+    for words in ([FORGED], ["render", FORGED, "out"], ["eval", FORGED], ["render", "--views", FORGED]):
+        done = command(*words)
+        assert done.status == 2
+        assert not RAW.search(done.stderr)
+        assert not re.search("^Everything is fine", done.stderr, re.MULTILINE)
