@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from shapecnn import pool
 from shapecnn.collection import artefact_stems
@@ -69,11 +69,18 @@ class Maker(Protocol[ItemT]):
     def to_json(self) -> dict[str, Any]:
         """The content of ``settings.json``: the settings, their hash, and the layout of pictures."""
 
-    def open(self, item: ItemT) -> tuple[str, Iterator[bytes]]:
-        """SHA-256 of what ``item`` is made from, and the contents of its artefacts, made as they are drawn.
+    def open(self, item: ItemT) -> tuple[str, Callable[[], Drawn]]:
+        """SHA-256 of what ``item`` is made from, and what makes its artefacts.
 
-        Raises ItemError, at once or then.
+        Raises ItemError, at once, then, or as they are drawn.
         """
+
+
+class Drawn(NamedTuple):
+    """contents: of the artefacts of one item, made as they are drawn.  note: what to know of the item, one sentence."""
+
+    contents: Iterator[bytes]
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class Entry:
     sha256: str | None  # of what it is made from; None where that was not read to the end
     status: Literal["ok", "failed"]
     error: str | None
+    note: str | None = None  # what its file holds and the artefacts do not; earlier versions had no such column
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +155,15 @@ def make_artefacts(
                 item = task.item
                 made = _Made(None, written=False, error=str(outcome)) if isinstance(outcome, ItemError) else outcome
                 status: Literal["ok", "failed"] = "failed" if made.error else "ok"
-                entries[item.id] = Entry(item.id, item.label, item.split, made.sha256, status, made.error)
+                entries[item.id] = Entry(item.id, item.label, item.split, made.sha256, status, made.error, made.note)
                 if made.error:
                     failures[item.id] = (item.path, made.error)
                 else:
                     current.update(zip(artefact_files(settings, task.stem), made.artefacts, strict=True))
                 if made.written:
                     written += 1
-                    note({"stem": task.stem, "id": item.id, "sha256": made.sha256, "artefacts": made.artefacts})
+                    record = {"stem": task.stem, "id": item.id, "sha256": made.sha256, "artefacts": made.artefacts}
+                    note({**record, "note": made.note})
                 progress(len(entries), len(items))
         for stale in {name for stem in earlier for name in artefact_files(settings, stem)} - {*current}:
             if (out / stale).resolve().is_relative_to(out.resolve()):  # whatever a manifest may say
@@ -182,11 +191,12 @@ def read_manifest(out: Path) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """What artefacts were made from, and their SHA-256."""
+    """What artefacts were made from, their SHA-256, and what was noted then."""
 
     id: str
     sha256: str | None
     artefacts: tuple[str, ...]
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +216,19 @@ class _Made:
     written: bool
     artefacts: tuple[str, ...] = ()
     error: str | None = None
+    note: str | None = None
 
 
 def _make(task: _Task) -> _Made:
     """Runs in a worker: the artefacts of one item, unless they are there as they were made from the same bytes."""
     sha = None
     try:
-        sha, contents = task.maker.open(task.item)
+        sha, draw = task.maker.open(task.item)
         targets = [task.out / name for name in artefact_files(task.maker.to_json(), task.stem)]
         known = task.earlier
         if known and (known.id, known.sha256) == (task.item.id, sha) and _holds(targets, known.artefacts):
-            return _Made(sha, written=False, artefacts=known.artefacts)
+            return _Made(sha, written=False, artefacts=known.artefacts, note=known.note)
+        contents, note = draw()
         digests = []
         for target, content in zip(targets, contents, strict=True):
             if not target.parent.resolve().is_relative_to(task.out.resolve()):
@@ -230,7 +242,7 @@ def _make(task: _Task) -> _Made:
             error.filename = error.filename or str(task.out)  # which writing to a full disk leaves out
             raise
         return _Made(sha, written=False, error="its name is too long for that of an artefact: shorten it")
-    return _Made(sha, written=True, artefacts=tuple(digests))
+    return _Made(sha, written=True, artefacts=tuple(digests), note=note)
 
 
 def _holds(targets: Sequence[Path], digests: Sequence[str]) -> bool:
@@ -264,10 +276,10 @@ def _made_earlier(out: Path, settings: Mapping[str, Any]) -> dict[str, _Earlier]
         for stem, entry in zip(artefact_stems([entry.id for entry in entries]), entries, strict=True):
             if entry.status == "ok":
                 digests = tuple(sums.get(name, "") for name in artefact_files(settings, stem))
-                made[stem] = _Earlier(entry.id, entry.sha256, digests)
+                made[stem] = _Earlier(entry.id, entry.sha256, digests, entry.note)
     _, records = read_journal(out / WORK)
     try:
-        return made | {r["stem"]: _Earlier(r["id"], r["sha256"], tuple(r["artefacts"])) for r in records}
+        return made | {r["stem"]: _Earlier(r["id"], r["sha256"], tuple(r["artefacts"]), r["note"]) for r in records}
     except (KeyError, TypeError):
         raise StoredDataError(
             f"{out / WORK} was made by another version of shapecnn. Remove it and run again."

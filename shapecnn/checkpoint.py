@@ -22,7 +22,7 @@ from shapecnn.arrays import array_of, read_arrays
 from shapecnn.artefacts import Entry
 from shapecnn.calibration import Calibration
 from shapecnn.classifiers import Classifier
-from shapecnn.config import Settings, Up, settings_hash
+from shapecnn.config import Settings, Up, require_current, settings_hash
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.experiment import Experiment, NetworkSettings
@@ -218,12 +218,17 @@ class Run:
 def open_run(folder: Path) -> Run:
     """The run in ``folder``, its files checked against their hashes.
 
-    Raises UsageError if there is none or it is unfinished, StoredDataError if it is damaged or of another version.
+    Raises UsageError if there is none or it is unfinished, StoredDataError if it is damaged or of another version,
+    MismatchError if that version drew or filled otherwise.
     """
     sealed, described = describe_run(folder)
     sealed.check(WEIGHTS)  # an engine converted earlier would never look at them
     with sealed.expecting(MODEL):
         model = _Description.from_options(**described)
+    config = shlex.quote(str(folder / CONFIG))
+    again = f"Make its artefacts anew, and train it on them: shapecnn train {config} --data DIR --out RUN"
+    require_current(model.input, str(folder), again)
+    with sealed.expecting(MODEL):
         seen = Input.of(model.input, getattr(model.network, "turns", 1))
         if len({*model.classes}) < len(model.classes):
             raise ValueError("a class is there twice")

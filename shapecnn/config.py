@@ -119,19 +119,23 @@ class ViewSettings(Viewpoints):
     """How a mesh becomes grey pictures."""
 
     kind: Literal["views"] = "views"
-    drawing: Literal[1] = 1  # raised whenever the same settings give other pixels
+    drawing: Literal[2] = 2  # raised whenever the same settings give other pixels
     size: int = Field(224, ge=8, le=4096)  # pixels along one side of a view
     samples: int = Field(2, ge=1, le=8)  # samples along one side of a pixel
     fit: Fit = "sphere"
     renderer: Renderer = "raster"
     up: Up = "z"
 
+    def version(self) -> dict[str, int]:
+        """What changes whenever the same settings give other pixels."""
+        return {"drawing": self.drawing}
+
 
 class VoxelSettings(ReadingSettings):
     """How a mesh becomes occupancy grids."""
 
     kind: Literal["voxels"] = "voxels"
-    filling: Literal[1] = 1  # raised whenever the same settings give other cells
+    filling: Literal[2] = 2  # raised whenever the same settings give other cells
     resolution: int = Field(30, ge=1, le=1024)  # cells along one side of the grid
     padding: int = Field(3, ge=0)  # empty cells on each side of the longest extent
     fill: Fill = "solid"
@@ -146,6 +150,10 @@ class VoxelSettings(ReadingSettings):
                 f"resolution {self.resolution} leaves no cell inside a padding of {self.padding} on both sides"
             )
         return self
+
+    def version(self) -> dict[str, int]:
+        """What changes whenever the same settings give other cells."""
+        return {"filling": self.filling}
 
 
 class ImportedViewSettings(Settings):
@@ -189,10 +197,25 @@ def settings_hash(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def require_current(stored: Mapping[str, Any], where: str, remedy: str) -> None:
+    """Raise MismatchError, which ends with ``remedy``, if what has these settings was drawn or filled by a version of
+    shapecnn that gives other pixels or cells for them."""
+    for key, now in {**ViewSettings().version(), **VoxelSettings().version()}.items():
+        then = stored.get(key)
+        if type(then) is not int or then == now:
+            continue
+        if then > now:
+            made = "a later version of shapecnn"
+        else:
+            made = "an earlier version of shapecnn, which cut concave polygons into wrong triangles"
+        raise MismatchError(f"{where} was made by {made} ({key} is {then} there and {now} here). {remedy}")
+
+
 def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str, rebuild: str) -> None:
     """As :meth:`Settings.require_same`, of two sets of settings with their ``hash``."""
     if stored.get("hash") == asked["hash"]:
         return
+    require_current(stored, where, rebuild)
     told = ", ".join(differences(asked, stored).values()) or "damaged hash"
     raise MismatchError(f"{where} was made with other settings ({told}). {rebuild}")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import MANIFEST, SETTINGS, Entry, artefact_files, read_manifest
 from shapecnn.collection import artefact_stems
-from shapecnn.config import input_settings
+from shapecnn.config import input_settings, require_current
 from shapecnn.errors import ItemError, UsageError
 from shapecnn.kinds import kind_of, require_kind
 from shapecnn.sealed import Sealed, open_sealed
@@ -95,7 +95,7 @@ def open_artefacts(folder: Path) -> Artefacts:
     """The artefacts in ``folder``.
 
     Raises UsageError if it is not a finished folder of artefacts, StoredDataError if its settings or its manifest are
-    damaged.
+    damaged, MismatchError if an earlier version of shapecnn made them, and would make others now.
     """
     if kind_of(folder) is None and (folder / WORK).is_dir():
         raise UsageError(f"The artefacts in {folder} are unfinished. Run the command that makes them once more.")
@@ -126,6 +126,8 @@ def open_artefacts(folder: Path) -> Artefacts:
 
 def _settings(sealed: Sealed) -> dict[str, Any]:
     settings = sealed.json(SETTINGS)
+    again = f"Make it anew: {_command(Path('OUT'), settings)} (with the same options)."
+    require_current(settings, str(sealed.folder), again)
     with sealed.expecting(SETTINGS):
         if settings.get("schema_version") != 1:
             raise ValueError("it is of another version")
@@ -142,7 +144,7 @@ def _command(folder: Path, settings: Mapping[str, Any]) -> str:
     out = shlex.quote(str(folder))
     if settings.get("origin") == "imported":
         return f"shapecnn data import SRC {out}"
-    return f"shapecnn {'render' if settings['kind'] == 'views' else 'voxelize'} COLLECTION {out}"
+    return f"shapecnn {'render' if settings.get('kind') == 'views' else 'voxelize'} COLLECTION {out}"
 
 
 def _grey(data: bytes, width: int, height: int) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError
 from shapecnn.gltf import Sibling, open_scene
 from shapecnn.plain import plain_obj, plain_stl, require_plain_ply
+from shapecnn.triangles import Triangles
 
 Part = tuple[NDArray[Any], NDArray[Any]]
 """Vertices (n, 3) and faces (m, 3)."""
@@ -23,10 +24,8 @@ Part = tuple[NDArray[Any], NDArray[Any]]
 _LARGE = 1 << 24  # bytes of a file from which on memory is worth a tenth of a second
 
 
-def read_with_trimesh(
-    data: bytes, file_type: str, sibling: Sibling | None
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vertices (n, 3) and triangles (m, 3), m ≥ 1, of an OBJ, STL, PLY, GLB or GLTF file; scenes are flattened.
+def read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> Triangles:
+    """The triangles, one or more, of an OBJ, STL, PLY, GLB or GLTF file; scenes are flattened.
 
     ``sibling`` reads further files it refers to. Indices and coordinates are as they stand in the file, unchecked.
     Raises MeshError: format, truncated, no-faces, index, reference, too-large.
@@ -50,7 +49,7 @@ def read_with_trimesh(
     if len(data) > _LARGE:  # the scene, which refers to itself, would stay for long and hold two copies
         del parts
         gc.collect()
-    return vertices, faces
+    return Triangles(vertices, faces)
 
 
 def _load(data: bytes, file_type: str, buffers: dict[str, bytes]) -> dict[str, Part]:

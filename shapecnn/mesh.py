@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from shapecnn.gltf import Sibling
 from shapecnn.off import read_off
 from shapecnn.simplification import simplify
 from shapecnn.stl import is_binary_stl, read_binary_stl
+from shapecnn.triangles import Triangles
 
 EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
 _BLOCK = 1 << 16  # faces looked at together: for most meshes all, and for the largest a hundredth of their memory
@@ -34,10 +34,12 @@ class Mesh:
     """Triangles in space.
 
     vertices: (n, 3) float64, finite, each used by a face.  faces: (m, 3) int32, m ≥ 1, indices into vertices.
+    notes: what its file holds and the mesh does not, a sentence each; see :class:`Triangles`.
     """
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int32]
+    notes: tuple[str, ...] = ()
 
 
 def load_mesh(path: Path, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
@@ -54,7 +56,7 @@ def ready(mesh: Mesh, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
         if not limit.simplify:
             told = f"it has {len(mesh.faces)} faces, more than the {limit.most} of --max-faces"
             raise MeshError("too-large", f"{told}: raise that, or add --simplify")
-        mesh = _checked(*simplify(mesh.vertices, mesh.faces, limit.most))
+        mesh = _checked(Triangles(*simplify(mesh.vertices, mesh.faces, limit.most), mesh.notes))
     return normalize(upright(mesh, up))
 
 
@@ -115,19 +117,16 @@ def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
         raise MeshError("empty", "the file is empty")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise MeshError("format", "it is text in UTF-16 or UTF-32: save it as UTF-8")
-    vertices: NDArray[np.float64]
-    faces: NDArray[Any]
     if extension == ".off":
-        vertices, faces = read_off(data)
-    elif extension == ".stl" and is_binary_stl(data):
-        vertices, faces = read_binary_stl(data)
-    else:
-        vertices, faces = read_with_trimesh(data, extension[1:], sibling)
-    return _checked(vertices, faces)
+        return _checked(read_off(data))
+    if extension == ".stl" and is_binary_stl(data):
+        return _checked(read_binary_stl(data))
+    return _checked(read_with_trimesh(data, extension[1:], sibling))
 
 
-def _checked(vertices: NDArray[Any], faces: NDArray[Any]) -> Mesh:
+def _checked(found: Triangles) -> Mesh:
     """The mesh without unused vertices, once everything that would break a later stage is ruled out."""
+    vertices, faces, notes = found
     if len(faces) == 0:
         raise MeshError("no-faces", "it has no faces")
     lowest, highest = int(faces.min()), int(faces.max())
@@ -154,7 +153,7 @@ def _checked(vertices: NDArray[Any], faces: NDArray[Any]) -> Mesh:
         raise MeshError("degenerate", "all its vertices coincide")
     if not any(_have_area(vertices, part, extent) for part in np.array_split(faces, -(-len(faces) // _BLOCK))):
         raise MeshError("degenerate", "every face has zero area")
-    return Mesh(vertices, faces)
+    return Mesh(vertices, faces, notes)
 
 
 def _have_area(vertices: NDArray[np.float64], faces: NDArray[np.int32], extent: float) -> bool:
@@ -168,11 +167,11 @@ def upright(mesh: Mesh, up: Up) -> Mesh:
     """Turn the mesh so that its ``up`` axis becomes +z: y → (x, −z, y), x → (−z, y, x)."""
     x, y, z = mesh.vertices.T
     columns = {"z": (x, y, z), "y": (x, -z, y), "x": (-z, y, x)}[up]
-    return Mesh(np.stack(columns, axis=1), mesh.faces)
+    return replace(mesh, vertices=np.stack(columns, axis=1))
 
 
 def normalize(mesh: Mesh) -> Mesh:
     """Move the centre of the bounding box to the origin and the farthest vertex to distance 1."""
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     centred = mesh.vertices - (low + high) / 2
-    return Mesh(centred / np.linalg.norm(centred, axis=1).max(), mesh.faces)
+    return replace(mesh, vertices=centred / np.linalg.norm(centred, axis=1).max())

@@ -114,7 +114,7 @@ class ImagenetSettings(Viewpoints):
     """
 
     kind: Literal["imagenet"] = "imagenet"
-    drawing: Literal[1] = 1  # as in ViewSettings: other pixels are other features
+    drawing: Literal[2] = 2  # as in ViewSettings: other pixels are other features
     backbone: str = "tf_efficientnet_lite1"
     weights: Weights = "imagenet"
     pooling: Literal["max", "mean"] = "mean"

@@ -14,10 +14,10 @@ import re
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line
+from shapecnn.triangles import Triangles
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
@@ -27,8 +27,8 @@ _COUNTS = re.compile(rb"(\d{1,18})[ \t\r\n]++(\d{1,18})(?:[ \t]++\d++)?[ \t]*+(?
 _END, _INDEX, _FULL = range(4, 7)  # what else a kernel may find
 
 
-def read_off(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Vertices (n, 3) float64 and triangles (m, 3) int32 of an OFF file.
+def read_off(data: bytes) -> Triangles:
+    """The triangles of an OFF file, faces int32.
 
     Numbers of up to 15 digits and 22 decimal places are read exactly, others to within a few units in the last place.
     Raises MeshError: format, truncated, not-finite, index.
@@ -64,7 +64,7 @@ def read_off(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     if not _only_space(text, position):
         promise = f"the {nv} vertices and {nf} faces its header promises"
         raise MeshError("format", f"the file goes on after {promise}")
-    return vertices, faces[:filled]
+    return Triangles(vertices, faces[:filled])
 
 
 def _complaint(what: str, done: int, promised: int, status: int, nv: int) -> MeshError:

@@ -18,6 +18,7 @@ for the principal axes it is 74 %. Which of the six ends of the axes is up is le
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -36,7 +37,7 @@ def posed(mesh: Mesh, orientation: Orientation) -> Mesh:
     """A normalized mesh as it is to be seen: as it stands, or with ``auto`` turned to :func:`canonical_axes`."""
     if orientation == "upright":
         return mesh
-    return normalize(Mesh(mesh.vertices @ canonical_axes(mesh).T, mesh.faces))
+    return normalize(replace(mesh, vertices=mesh.vertices @ canonical_axes(mesh).T))
 
 
 def canonical_axes(mesh: Mesh) -> NDArray[np.float64]:

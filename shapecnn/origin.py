@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shapecnn.checkpoint import open_run
-from shapecnn.config import Orientation, Up, require_same, settings_hash
+from shapecnn.config import Orientation, Up, require_current, require_same, settings_hash
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models import ImagenetSettings, Model, open_model
 
@@ -28,6 +30,8 @@ class Origin:
         has both in its settings."""
         described = {"up": up} | ({"simplify": simplify} if simplify else {}) | model.to_json()
         del described["hash"]
+        if model.input.imported:  # its own settings do not say how we draw or fill for it
+            described |= model.input.drawing().version()
         name = os.path.abspath(model.name) if described["kind"] == "run" else model.name
         return cls(name, {**described, "hash": settings_hash(described)})
 
@@ -81,14 +85,17 @@ class Origin:
         """Raise MismatchError, which ends with ``remedy``, unless ``stored``, that of ``where``, is the same."""
         if stored._identity != self._identity:
             raise MismatchError(f"{where} was made with {stored._named} and not with {self._named}. {remedy}")
+        require_current(stored._version, where, remedy)
         require_same(self.settings, stored.settings, where, remedy)
 
     def open(self, where: Path, run: str | None = None) -> Model:
         """The model again, to ask the index at ``where``.  run: where it is now, if it has moved.
 
-        Raises MismatchError if another one is there, UsageError if none is, StoredDataError if it is damaged or the
-        settings are those of another version.
+        Raises MismatchError if another one is there, or an earlier version of shapecnn made the index and saw meshes
+        otherwise, UsageError if there is no model, StoredDataError if it is damaged or of another version.
         """
+        again = f"Make it anew: shapecnn index COLLECTION INDEX --model {shlex.quote(self.model)} --up {self.up}"
+        require_current(self._version, str(where), again)
         model = self._found(where) if run is None else open_model(run)
         if "metric" in self.settings and Origin.of(model, self.up, self.simplify)._identity == self._identity:
             model = model.comparing("metric")
@@ -113,6 +120,15 @@ class Origin:
             raise StoredDataError(
                 f"{where} is of another version of shapecnn ({error}). Index the collection again, in a new folder."
             ) from None
+
+    @property
+    def _version(self) -> Mapping[str, Any]:
+        """Settings that say how the version that made the index drew or filled."""
+        seen: dict[str, Any] = self.settings.get("input", self.settings)
+        if seen.get("origin") != "imported":
+            return seen
+        key = "drawing" if seen.get("kind") == "views" else "filling"
+        return {key: self.settings.get(key, 1)}  # version 1 did not say
 
     @property
     def _identity(self) -> tuple[str, str]:

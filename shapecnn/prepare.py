@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapecnn.artefacts import Progress, Summary, make_artefacts
+from shapecnn.artefacts import Drawn, Progress, Summary, make_artefacts
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.config import FaceLimit, Layout, ViewSettings, VoxelSettings
 from shapecnn.mesh import Mesh, read_mesh, ready
@@ -29,10 +29,15 @@ class Recipe:
         described = {"schema_version": 1, **self.settings.to_json()}
         return {**described, "layout": self.layout} if isinstance(self.settings, ViewSettings) else described
 
-    def open(self, shape: Shape) -> tuple[str, Iterator[bytes]]:
-        """SHA-256 of a mesh file and its artefacts, made as they are drawn; see :class:`shapecnn.artefacts.Maker`."""
+    def open(self, shape: Shape) -> tuple[str, Callable[[], Drawn]]:
+        """SHA-256 of a mesh file, and what draws or fills the mesh; see :class:`shapecnn.artefacts.Maker`."""
         data = shape.read()
-        return content_hash(shape, data), self._make(shape, data)
+
+        def draw() -> Drawn:
+            mesh = load_shape(shape, data, self.settings, self.max_faces)
+            return Drawn(self.make(mesh), "; ".join(mesh.notes) or None)
+
+        return content_hash(shape, data), draw
 
     def make(self, mesh: Mesh) -> Iterator[bytes]:
         """The contents of its artefacts, in the order of views or rotations."""
@@ -45,9 +50,6 @@ class Recipe:
 
         pictures = draw_views(mesh, self.settings)
         yield from map(png, [contact_sheet(pictures)] if self.layout == "sheet" else pictures)
-
-    def _make(self, shape: Shape, data: bytes) -> Iterator[bytes]:
-        yield from self.make(load_shape(shape, data, self.settings, self.max_faces))
 
 
 def prepare(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
+
+from shapecnn.triangles import Triangles
 
 _HEADER = 84  # bytes: 80 of any content, and the count of triangles
 _FACET = np.dtype([("normal", "<f4", 3), ("corners", "<u4", (3, 3)), ("attribute", "<u2")])  # corners: bits of float32
@@ -22,8 +23,8 @@ def is_binary_stl(stl: bytes) -> bool:
     return len(stl) == _HEADER + count * _FACET.itemsize
 
 
-def read_binary_stl(stl: bytes) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Vertices (n, 3) float64, no two of the same bits, in order of appearance, and triangles (m, 3) int32.
+def read_binary_stl(stl: bytes) -> Triangles:
+    """Its triangles, faces int32; no two vertices of the same bits, in order of appearance.
 
     ``stl`` satisfies :func:`is_binary_stl`.
     """
@@ -32,7 +33,7 @@ def read_binary_stl(stl: bytes) -> tuple[NDArray[np.float64], NDArray[np.int32]]
     faces = np.empty((len(facets), 3), np.int32)
     table = np.full(1 << (2 * len(corners)).bit_length(), -1, np.int32)
     count = _join(corners, table, faces.reshape(-1))
-    return corners[:count].view(np.float32).astype(np.float64), faces
+    return Triangles(corners[:count].view(np.float32).astype(np.float64), faces)
 
 
 @numba.njit(cache=True)

@@ -37,6 +37,8 @@ def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
 def read_table(row: type[Row], data: bytes, most: int = MOST) -> list[Row]:
     """The rows, at most so many and of strings alone, that :func:`table_bytes` was given; ValueError for anything else.
 
+    The last columns may be absent where their fields have a default: earlier versions did not have them.
+
     A small file can promise much: strings are kept once however often they occur, and the compression is the one that
     is written, which shrinks nothing to less than a twentieth.
     """
@@ -50,8 +52,9 @@ def read_table(row: type[Row], data: bytes, most: int = MOST) -> list[Row]:
     if not footer.codecs <= {SNAPPY}:
         raise ValueError("it is not compressed with snappy")
     try:
+        kinds = _held(row, pyarrow.parquet.read_schema(pyarrow.BufferReader(data)).names)
         file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data), read_dictionary=list(kinds))
-        if file.schema_arrow.names != list(kinds) or any(
+        if any(
             field.type not in (pyarrow.string(), pyarrow.dictionary(pyarrow.int32(), pyarrow.string()))
             for field in file.schema_arrow
         ):
@@ -70,6 +73,15 @@ def read_table(row: type[Row], data: bytes, most: int = MOST) -> list[Row]:
 def _kinds(row: type) -> dict[str, Any]:
     hints = get_type_hints(row)
     return {field.name: hints[field.name] for field in dataclasses.fields(row)}
+
+
+def _held(row: type, names: Sequence[str]) -> dict[str, Any]:
+    """The fields whose columns are these.  Raises ValueError if they are others."""
+    kinds = _kinds(row)
+    needed = [f.name for f in dataclasses.fields(row) if f.default is dataclasses.MISSING]
+    if not (len(names) >= len(needed) and list(kinds)[: len(names)] == list(names)):
+        raise ValueError(f"its columns are not {', '.join(kinds)}")
+    return {name: kinds[name] for name in names}
 
 
 def _require(name: str, column: pyarrow.ChunkedArray, kind: Any) -> None:

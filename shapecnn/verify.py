@@ -72,6 +72,8 @@ def verify(folder: Path, collection: Path | None = None, progress: Progress = la
             findings = [*_LOOKS[kind](folder, collection, progress)] if kind in _LOOKS else []
         except StoredDataError as error:
             findings = [Finding("corrupt", str(folder), str(error))]
+        except MismatchError as error:
+            findings = [Finding("stale", str(folder), str(error))]
     return Verified(str(folder), kind, len(sums), findings)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shapecnn.artefacts import MANIFEST, Entry, make_artefacts, read_manifest
+from shapecnn.artefacts import MANIFEST, Drawn, Entry, make_artefacts, read_manifest
 from shapecnn.config import VoxelSettings
 from shapecnn.errors import UsageError
 from shapecnn.pool import Workers
@@ -36,6 +36,7 @@ FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "grow": (lambda: np.ones(1 << 28), "1 GB of memory are not enough for it: raise --memory, or simplify it"),
 }
+NOTES = {"b.off": "17 bytes after the last face were ignored"}
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Maker:
     def to_json(self) -> dict[str, Any]:
         return {"schema_version": 1, **self.settings.to_json()}
 
-    def open(self, item: Item) -> tuple[str, Iterator[bytes]]:
-        return "0" * 64, self._made(item)
+    def open(self, item: Item) -> tuple[str, Callable[[], Drawn]]:
+        return "0" * 64, lambda: Drawn(self._made(item), NOTES.get(item.id))
 
     def _made(self, item: Item) -> Iterator[bytes]:
         fault = item.id.removesuffix(".off")
@@ -82,6 +83,53 @@ def test_what_no_worker_survives_is_named_in_the_manifest_with_its_reason(tmp_pa
 def make(out: Path, *names: str) -> None:
     items = [Item(name) for name in names]
     make_artefacts(items, out, Maker(VoxelSettings()), command="again", workers=Workers(1))
+
+
+def test_notes_are_in_the_manifest_also_of_what_is_not_made_again(tmp_path: Path) -> None:
+    def noted(*names: str) -> dict[str, str | None]:
+        make(tmp_path, *names)
+        return {entry.id: entry.note for entry in read_manifest(tmp_path)}
+
+    expected = {"a.off": None, "b.off": NOTES["b.off"]}
+    assert noted("a.off", "b.off") == expected
+    assert noted("a.off", "b.off", "c.off") == {**expected, "c.off": None}
+    (tmp_path / "b.binvox").unlink()
+    assert noted("a.off", "b.off") == expected
+
+
+def test_notes_outlive_an_interruption(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    items = [Item(name) for name in ("a.off", "b.off", "c.off")]
+    with pytest.raises(KeyboardInterrupt):
+        make_artefacts(items, tmp_path, Maker(VoxelSettings()), command="again", workers=Workers(1), progress=stop)
+    written = (tmp_path / "b.binvox").stat().st_mtime_ns
+    make(tmp_path, "a.off", "b.off", "c.off")
+    assert (tmp_path / "b.binvox").stat().st_mtime_ns == written
+    assert [entry.note for entry in read_manifest(tmp_path)] == [None, NOTES["b.off"], None]
+
+
+def test_a_manifest_of_before_there_were_notes_is_read(tmp_path: Path) -> None:
+    make(tmp_path, "a.off", "b.off")
+
+    @dataclass
+    class Before:
+        id: str
+        label: str | None
+        split: str | None
+        sha256: str | None
+        status: str
+        error: str | None
+
+    rows = [Before(e.id, e.label, e.split, e.sha256, e.status, e.error) for e in read_manifest(tmp_path)]
+    (tmp_path / MANIFEST).write_bytes(table_bytes(Before, rows))
+    reseal(tmp_path)
+    assert [(entry.id, entry.status, entry.note) for entry in read_manifest(tmp_path)] == [
+        ("a.off", "ok", None),
+        ("b.off", "ok", None),
+    ]
 
 
 def test_nothing_outside_is_removed_whatever_a_manifest_says(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.config import Settings, ViewSettings, VoxelSettings, parse_assignments
+from shapecnn.config import Settings, ViewSettings, VoxelSettings, parse_assignments, require_current
 from shapecnn.errors import MismatchError, UsageError
 
 view_settings = st.builds(
@@ -29,15 +29,15 @@ view_settings = st.builds(
     [
         (
             ViewSettings(),
-            '{"drawing":1,"fit":"sphere","kind":"views","orientation":"upright","renderer":"raster","samples":2,'
+            '{"drawing":2,"fit":"sphere","kind":"views","orientation":"upright","renderer":"raster","samples":2,'
             '"size":224,"up":"z","views":12}',
-            "eb0e4ad3437f68ad1dd71f6def728ba55e7fc1058ba832ebc811cb43c064aab4",
+            "e10bc86cff42575a01a837fa03d2de9f4395507cd3d5407d6b9aa631e8c91577",
         ),
         (
             VoxelSettings(),
-            '{"fill":"solid","filling":1,"kind":"voxels","orientation":"upright","padding":3,"resolution":30,'
+            '{"fill":"solid","filling":2,"kind":"voxels","orientation":"upright","padding":3,"resolution":30,'
             '"rotations":1,"up":"z"}',
-            "be962b679e5ed4d7b7c68376d01d0dade596a459efc7b8296348819e60b51ae6",
+            "7cf66d7eed91662839fc9856e497ab54b5859025d16003c5eb2b1f74e6887c10",
         ),
     ],
 )
@@ -132,10 +132,25 @@ def test_settings_of_another_kind_or_version_are_a_mismatch() -> None:
     with pytest.raises(MismatchError, match="kind is 'voxels' there and 'views' here"):
         ViewSettings().require_same(VoxelSettings().to_json(), "OUT", "")
     stored = ViewSettings().to_json()
-    with pytest.raises(MismatchError, match="drawing is None there and 1 here"):
+    with pytest.raises(MismatchError, match="drawing is None there and 2 here"):
         ViewSettings().require_same({k: v for k, v in stored.items() if k not in ("drawing", "hash")}, "OUT", "")
     with pytest.raises(MismatchError, match="damaged hash"):
         ViewSettings().require_same({**stored, "hash": "0"}, "OUT", "")
+
+
+@pytest.mark.parametrize(("settings", "key"), [(ViewSettings(), "drawing"), (VoxelSettings(), "filling")])
+def test_what_another_version_made_is_told_as_that(settings: ViewSettings | VoxelSettings, key: str) -> None:
+    stored = settings.to_json()
+    with pytest.raises(MismatchError) as caught:
+        settings.require_same({**stored, key: 1, "hash": "0"}, "OUT", "Make it anew.")
+    assert str(caught.value) == (
+        "OUT was made by an earlier version of shapecnn, which cut concave polygons into wrong triangles "
+        f"({key} is 1 there and 2 here). Make it anew."
+    )
+    with pytest.raises(MismatchError, match=rf"^RUN was made by a later version of shapecnn \({key} is 3 there and 2"):
+        require_current({**stored, key: 3}, "RUN", "Update shapecnn.")
+    require_current(stored, "OUT", "")
+    require_current({"kind": "views", "origin": "imported"}, "OUT", "")
 
 
 def test_assignments_are_read_as_yaml() -> None:

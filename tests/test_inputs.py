@@ -235,8 +235,8 @@ def test_which_axis_was_up_is_no_part_of_what_is_seen() -> None:
 
 
 def test_a_setting_of_another_version_is_told() -> None:
-    stored = {**Input(VIEWS).to_json(), "drawing": 2}
-    with pytest.raises(UsageError, match="drawing = 2"):
+    stored = {**Input(VIEWS).to_json(), "drawing": 3}
+    with pytest.raises(UsageError, match="drawing = 3"):
         Input.of(stored)
 
 

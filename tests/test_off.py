@@ -26,7 +26,7 @@ TRIANGLES = np.array([[0, 1, 2], [0, 2, 3], [0, 1, 4], [1, 2, 4]])
 
 
 def _is_pyramid(text: str | bytes) -> bool:
-    vertices, faces = read_off(text if isinstance(text, bytes) else text.encode())
+    vertices, faces, _ = read_off(text if isinstance(text, bytes) else text.encode())
     assert vertices.dtype == np.float64
     assert faces.dtype == np.int32
     return np.array_equal(vertices, POINTS) and np.array_equal(faces, TRIANGLES)
@@ -107,7 +107,7 @@ def test_faces_of_less_than_three_corners_are_no_triangles() -> None:
 def test_polygons_become_fans(corners: int) -> None:
     vertices = "\n".join(f"{i} {i * i} 0" for i in range(corners))
     polygon = " ".join(map(str, [corners, *range(corners)]))
-    _, faces = read_off(f"OFF\n{corners} 2 0\n{vertices}\n{polygon}\n3 2 1 0\n".encode())
+    _, faces, _ = read_off(f"OFF\n{corners} 2 0\n{vertices}\n{polygon}\n3 2 1 0\n".encode())
     assert faces.tolist() == [*([0, i, i + 1] for i in range(1, corners - 1)), [2, 1, 0]]
 
 
@@ -120,7 +120,7 @@ def test_any_mixture_of_polygons(polygons: list[list[int]]) -> None:
 
 
 def test_a_file_without_any_vertex_or_face_is_still_off() -> None:
-    vertices, faces = read_off(b"OFF\n0 0 0\n")
+    vertices, faces, _ = read_off(b"OFF\n0 0 0\n")
     assert vertices.shape == faces.shape == (0, 3)
 
 
@@ -311,7 +311,7 @@ def test_a_cut_file_is_refused_unless_only_the_end_of_the_last_number_is_missing
     last_number = max(text.rfind(" "), text.rfind("\n")) + 1
     cut = data.draw(st.integers(0, len(text) - 1))
     try:
-        vertices, faces = read_off(text[:cut].encode())
+        vertices, faces, _ = read_off(text[:cut].encode())
     except MeshError as error:
         kind = error.kind
         assert kind in ("truncated", "format")
@@ -342,7 +342,7 @@ off_like = st.lists(
 @given(st.binary(max_size=300) | off_like.map(str.encode) | off_like.map(lambda s: f"OFF\n2 2 0\n{s}".encode()))
 def test_random_bytes_never_crash(data: bytes) -> None:
     try:
-        vertices, faces = read_off(data)
+        vertices, faces, _ = read_off(data)
     except MeshError as error:
         kind = error.kind
         assert kind in ("format", "truncated", "not-finite", "index")
@@ -434,7 +434,7 @@ def _read_slowly(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
 
 
 def _is_read_like_by_python(data: bytes) -> None:
-    vertices, faces = read_off(data)
+    vertices, faces, _ = read_off(data)
     expected_vertices, expected_faces = _read_slowly(data)
     assert np.array_equal(faces, expected_faces)
     np.testing.assert_array_max_ulp(vertices, expected_vertices, maxulp=3)

@@ -6,14 +6,22 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shapecnn.config import settings_hash
+from shapecnn.checkpoint import Run
+from shapecnn.config import ImportedViewSettings, ViewSettings, settings_hash
+from shapecnn.datasets import open_artefacts
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
+from shapecnn.inputs import Input
 from shapecnn.models import ImagenetSettings, open_model
 from shapecnn.origin import Origin
+from shapecnn.pool import Workers
+from shapecnn.prepare import Recipe, prepare
+from shapecnn.verify import verify
 from tests.runs import write_run
+from tests.sealing import forge
 
 INDEX = Path("INDEX")
 
@@ -109,3 +117,55 @@ def test_what_cannot_be_one_is_not_read() -> None:
     for settings in (run, {**sealed(**run), "up": "x"}, *(sealed(**{**run, key: None}) for key in run)):
         with pytest.raises(ValueError, match="its settings are no model's"):
             Origin.read("/run", settings)
+
+
+def before_drawing_2(value: dict[str, Any]) -> dict[str, Any]:
+    """Settings of pictures as the first version had them, with the hash they had."""
+    old = {key: 1 if key == "drawing" else kept for key, kept in value.items() if key != "hash"}
+    return {**old, "hash": settings_hash(old)}
+
+
+EARLIER = "was made by an earlier version of shapecnn, which cut concave polygons into wrong triangles (drawing is 1"
+
+
+def test_an_index_of_other_triangles_is_refused() -> None:
+    old = Origin("@imagenet", before_drawing_2(ImagenetSettings(up="y").to_json()))
+    with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")) as caught:
+        old.open(INDEX)
+    assert str(caught.value).endswith("Make it anew: shapecnn index COLLECTION INDEX --model @imagenet --up y")
+    with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):
+        Origin.of(ImagenetSettings(up="y"), "y").require(old, "INDEX", "Remedy")
+
+
+def test_an_index_by_a_run_trained_on_others_pictures_is_of_our_drawing(solids: Path, tmp_path: Path) -> None:
+    """The run's own settings do not tell how meshes are drawn for it."""
+    run = open_model(str(write_run(tmp_path / "run", solids)))
+    assert isinstance(run, Run)
+    run = replace(run, input=Input(ImportedViewSettings(views=12, size=32)))
+    origin = Origin.of(run, "z")
+    assert origin.settings["drawing"] == 2
+    old = replace(origin, settings={key: value for key, value in origin.settings.items() if key != "drawing"})
+    with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):
+        origin.require(old, "INDEX", "Remedy")
+
+
+def test_a_run_trained_on_other_triangles_is_refused(solids: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", solids)
+    forge(run, "model.json", lambda model: {**model, "input": before_drawing_2(model["input"])})
+    with pytest.raises(MismatchError, match=re.escape(f"{run} {EARLIER}")) as caught:
+        open_model(str(run))
+    again = f"train it on them: shapecnn train {run}/config.yaml --data DIR --out RUN"
+    assert str(caught.value).endswith(again)
+    assert [(f.fault, f.path) for f in verify(run).findings] == [("stale", str(run))]
+
+
+def test_artefacts_of_other_triangles_are_refused(solids: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    prepare(solids, out, Recipe(ViewSettings(size=8)), command="again", workers=Workers(1))
+    forge(out, "settings.json", before_drawing_2)
+    with pytest.raises(MismatchError, match=re.escape(f"{out} {EARLIER}")) as caught:
+        open_artefacts(out)
+    assert str(caught.value).endswith("Make it anew: shapecnn render COLLECTION OUT (with the same options).")
+    assert [(f.fault, f.path) for f in verify(out).findings] == [("stale", str(out))]
+    with pytest.raises(MismatchError, match=re.escape(f"{out} {EARLIER}")):
+        prepare(solids, out, Recipe(ViewSettings(size=8)), command="again", workers=Workers(1))

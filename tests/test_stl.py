@@ -29,7 +29,7 @@ def test_each_corner_stays_where_it_is_and_no_vertex_is_there_twice(numbers: lis
     corners = ODD[numbers[: len(numbers) // 9 * 9]].reshape(-1, 3, 3)
     stl = stl_of(corners, header)
     assert is_binary_stl(stl)
-    vertices, faces = read_binary_stl(stl)
+    vertices, faces, _ = read_binary_stl(stl)
     assert (vertices.dtype, faces.dtype, faces.shape) == (np.float64, np.int32, (len(corners), 3))
     bits = [corner.tobytes() for corner in corners.reshape(-1, 3)]
     distinct = list(dict.fromkeys(bits))  # the same, in plain Python
@@ -39,14 +39,14 @@ def test_each_corner_stays_where_it_is_and_no_vertex_is_there_twice(numbers: lis
 
 def test_as_many_vertices_as_the_solid_has() -> None:
     ball = trimesh.creation.icosphere(5)
-    vertices, faces = read_binary_stl(ball.export(file_type="stl"))
+    vertices, faces, _ = read_binary_stl(ball.export(file_type="stl"))
     assert len(vertices) == len(ball.vertices)
     np.testing.assert_array_equal(vertices[faces], ball.vertices.astype(np.float32)[ball.faces])
 
 
 def test_corners_that_are_all_apart() -> None:
     corners = np.arange(9 * 5000, dtype=np.float32).reshape(-1, 3, 3)
-    vertices, faces = read_binary_stl(stl_of(corners))
+    vertices, faces, _ = read_binary_stl(stl_of(corners))
     np.testing.assert_array_equal(vertices, corners.reshape(-1, 3))
     np.testing.assert_array_equal(faces.ravel(), np.arange(15000))
 
@@ -57,7 +57,7 @@ def test_corners_that_differ_in_one_coordinate_and_meet_in_the_table(axis: int) 
     for count in range(1, 100):
         corners = np.zeros((3 * count, 3), np.float32)
         corners[:, axis] = np.arange(3 * count) * count
-        vertices, faces = read_binary_stl(stl_of(corners.reshape(-1, 3, 3)))
+        vertices, faces, _ = read_binary_stl(stl_of(corners.reshape(-1, 3, 3)))
         np.testing.assert_array_equal(vertices, corners)
         np.testing.assert_array_equal(faces.ravel(), np.arange(3 * count))
 

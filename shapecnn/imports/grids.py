@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts import Drawn
 from shapecnn.collection import SPLITS, Shape, list_shapes
 from shapecnn.config import ImportedVoxelSettings
 from shapecnn.errors import ItemError, UsageError, quoted, reason
@@ -51,10 +52,10 @@ class Grids:
         """The content of ``settings.json``."""
         return {"schema_version": 1, **self.settings.to_json()}
 
-    def open(self, item: Packed | Shape) -> tuple[str, Iterator[bytes]]:
-        """SHA-256 of the bits or of the binvox file, and the binvox file that is written.  Raises ItemError."""
+    def open(self, item: Packed | Shape) -> tuple[str, Callable[[], Drawn]]:
+        """SHA-256 of the bits or of the binvox file, and what makes the binvox file.  Raises ItemError."""
         data = item.read()
-        return sha256(data), self._binvox(item, data)
+        return sha256(data), lambda: Drawn(self._binvox(item, data))
 
     def _binvox(self, item: Packed | Shape, data: bytes) -> Iterator[bytes]:
         R = self.settings.resolution

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts import Drawn
 from shapecnn.collection import SPLITS, Shape, list_files, printable
 from shapecnn.config import ImportedViewSettings
 from shapecnn.errors import CollectionError, ItemError, UsageError, reason
@@ -55,13 +56,13 @@ class Sheets:
         """The content of ``settings.json``."""
         return {"schema_version": 1, **self.settings.to_json(), "layout": "sheet"}
 
-    def open(self, item: Pictures) -> tuple[str, Iterator[bytes]]:
-        """SHA-256 of the files of all views one after the other, and the sheet.  Raises ItemError."""
+    def open(self, item: Pictures) -> tuple[str, Callable[[], Drawn]]:
+        """SHA-256 of the files of all views one after the other, and what makes the sheet.  Raises ItemError."""
         if len(item.files) != self.settings.views:
             counts = f"{len(item.files)} pictures where most shapes have {self.settings.views}"
             raise ItemError("count", f"it has {counts}")
         contents = [_read(file) for file in item.files]
-        return sha256(b"".join(contents)), self._sheet(item, contents)
+        return sha256(b"".join(contents)), lambda: Drawn(self._sheet(item, contents))
 
     def _sheet(self, item: Pictures, contents: list[bytes]) -> Iterator[bytes]:
         size = self.settings.size

@@ -233,7 +233,7 @@ def test_settings_hold_all_that_changes_a_pixel_and_their_hash(meshes: Path, tmp
     assert settings.pop("layout") == "files"
     digest = settings.pop("hash")
     assert settings == {
-        "kind": "views", "drawing": 1, "views": 20, "size": 16, "samples": 2, "fit": "view", "renderer": "raster",
+        "kind": "views", "drawing": 2, "views": 20, "size": 16, "samples": 2, "fit": "view", "renderer": "raster",
         "orientation": "upright", "up": "z",
     }  # fmt: skip
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))

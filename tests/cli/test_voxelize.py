@@ -103,7 +103,7 @@ def test_manifest_and_settings(meshes: Path, tmp_path: Path, command: Command) -
     settings = json.loads((out / "settings.json").read_text())
     made_with = {key: value for key, value in settings.items() if key not in ("hash", "schema_version")}
     assert made_with == {
-        "kind": "voxels", "filling": 1, "resolution": 30, "padding": 3, "fill": "solid", "rotations": 2,
+        "kind": "voxels", "filling": 2, "resolution": 30, "padding": 3, "fill": "solid", "rotations": 2,
         "orientation": "upright", "up": "y",
     }  # fmt: skip
     canonical = json.dumps(made_with, sort_keys=True, separators=(",", ":"))

@@ -155,7 +155,7 @@ def read_npz(data: bytes, folder: Path) -> str:
         items, maker = open_npz(folder / "a-train.npz")
         for item in items:
             unpacked(item.bits, maker.settings.resolution)
-            maker.open(item)
+            list(maker.open(item)[1]().contents)
     except ShapecnnError as error:
         return refused(error)
     return "read"

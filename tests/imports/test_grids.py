@@ -36,7 +36,7 @@ def write_npz(
 
 
 def made(maker: Grids, item: Any) -> np.ndarray[Any, Any]:
-    (data,) = maker.open(item)[1]
+    (data,) = maker.open(item)[1]().contents
     return binvox.read(data)
 
 

@@ -30,7 +30,7 @@ def shape(folder: Path, pattern: str, views: int = 12, size: int = 8) -> None:
 
 def levels(maker: Sheets, item: object) -> list[int]:
     """The grey of each view of what becomes of an item."""
-    (sheet,) = maker.open(item)[1]  # type: ignore[arg-type]
+    (sheet,) = maker.open(item)[1]().contents  # type: ignore[arg-type]
     with Image.open(io.BytesIO(sheet)) as image:
         assert image.mode == "L"
         return [int(picture.max()) for picture in split_sheet(np.asarray(image), maker.settings.views)]
