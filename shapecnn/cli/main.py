@@ -1,7 +1,7 @@
 """The command line: a literal table of commands, each loaded only when it is called.
 
 Here, and only here, errors become exit statuses: 0 all done, 1 something failed, 2 a bad option, path or config key,
-130 interrupted.
+130 interrupted (143 by SIGTERM, 129 by SIGHUP).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
-import io
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -18,8 +18,9 @@ import click
 
 from shapecnn import __version__
 from shapecnn.cli.console import SCHEMA_VERSION, emit, say
+from shapecnn.cli.process import Ended, ending_in_order, open_streams
 from shapecnn.cli.progress import heartbeat
-from shapecnn.errors import ShapecnnError, UsageError
+from shapecnn.errors import ShapecnnError, UsageError, visible
 
 # name: (module with a click command called `command`, the line in --help)
 COMMANDS = {
@@ -83,6 +84,10 @@ def cli() -> None:
       shapecnn index meshes/ my-index
       shapecnn query my-index chair.obj --html answer.html
     """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(f"The current folder cannot be used ({error.strerror}): cd to one that exists.") from None
     click.get_current_context().with_resource(heartbeat())
 
 
@@ -107,10 +112,10 @@ def main() -> NoReturn:
 
 def run() -> None:
     """Run the command that was typed; ends in SystemExit."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal's encoding cannot
+    open_streams()
     try:
-        status = _run()
+        with ending_in_order():
+            status = _run()
     except OSError:  # there is nobody to tell: the reader of stdout has left, or its disk is full
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
@@ -122,13 +127,12 @@ def _run() -> int:
     try:
         return cli.main(standalone_mode=False) or 0  # the status a command exited with; None if it just returned
     except click.ClickException as error:
+        error.message = visible(error.message)  # type: ignore[misc]  # it may quote what was typed
         error.show()
         status, kind, message = error.exit_code, UsageError.kind, error.format_message()
-    except (click.Abort, KeyboardInterrupt):
-        again = "the same command with --resume" if sys.argv[1:2] == ["train"] else "the same command again"
-        message = f"Interrupted. What was finished is kept; run {again} to go on."
-        say(message)
-        status, kind = 130, "interrupted"
+    except (click.Abort, KeyboardInterrupt) as end:
+        status, kind, message = _interrupted(end.__cause__ or end)
+        say(message if kind == "interrupted" else f"Error: {message}")
     except ShapecnnError as error:
         say(f"Error: {error}")
         status, kind, message = 2 if isinstance(error, UsageError) else 1, error.kind, str(error)
@@ -137,6 +141,21 @@ def _run() -> int:
         message = f"{place}{error.strerror or error}. What was finished is kept; mend this and run the command again."
         say(f"Error: {message}")
         status, kind = 1, "system"
+    except MemoryError:
+        message = "There is not enough memory for it. Free some or raise the limit (ulimit -v), and run it again."
+        say(f"Error: {message}")
+        status, kind = 1, "memory"
     if "--json" in sys.argv[1:]:
         emit({"schema_version": SCHEMA_VERSION, "error": {"kind": kind, "message": message}}, True)
     return status
+
+
+def _interrupted(cause: BaseException) -> tuple[int, str, str]:
+    """Exit status, kind and message of what click calls an abort, which may be an error of a library, too."""
+    if isinstance(cause, EOFError):
+        ended = "A file or a process ended before all of it was read."
+        return 1, "system", f"{ended} Run the command again; if this comes again, please report it."
+    again = "the same command with --resume" if sys.argv[1:2] == ["train"] else "the same command again"
+    number = cause.number if isinstance(cause, Ended) else signal.SIGINT
+    by = "" if number == signal.SIGINT else f" by {signal.Signals(number).name}"
+    return 128 + number, "interrupted", f"Interrupted{by}. What was finished is kept; run {again} to go on."

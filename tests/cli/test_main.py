@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -16,7 +19,9 @@ from jsonschema import Draft202012Validator
 import shapecnn
 from shapecnn import errors
 from shapecnn.cli.main import COMMANDS, cli
+from shapecnn.cli.process import ending_in_order
 from tests.cli.conftest import SCHEMAS, Command
+from tests.conftest import ROOT
 from tests.meshes import write_box
 
 SCRIPT = "from shapecnn.cli.main import run; run()"
@@ -226,3 +231,93 @@ def test_schemas_are_schemas_and_strict(path: Path) -> None:
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["title"].startswith(("shapecnn ", "any shapecnn "))
+
+
+PROGRAM = [sys.executable, "-m", "shapecnn"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_command_in_order(tmp_path: Path, solids: Path, number: signal.Signals, status: int) -> None:
+    for copy in range(60):
+        shutil.copytree(solids, tmp_path / "meshes" / str(copy))
+    (scratch := tmp_path / "t").mkdir()
+    words = ["render", tmp_path / "meshes", tmp_path / "out", "--workers", "1", "--json", "--size", "512"]
+    process = subprocess.Popen(
+        [*PROGRAM, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while not list((tmp_path / "out").glob("**/*.png")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Interrupted" in err
+    assert json.loads(out)["error"]["kind"] == "interrupted"
+    assert list(scratch.iterdir()) == []
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending_in_order():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("words", "status"), [("--version", 0), ("--help", 0), ("render nowhere out", 2)])
+def test_closed_streams_change_nothing_but_what_is_seen(closed: str, words: str, status: int, tmp_path: Path) -> None:
+    line = f'"{sys.executable}" -m shapecnn {words} {closed}'
+    done = subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_current_folder_that_is_gone_is_named(tmp_path: Path, solids: Path) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    line = f'rmdir "{gone}"; exec "{sys.executable}" -m shapecnn render "{solids}" "{tmp_path / "out"}"'
+    done = subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        cwd=gone,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "Error: The current folder cannot be used (No such file or directory): cd to one that exists." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "status"),
+    [
+        (EOFError(), "Error: A file or a process ended before all of it was read.", 1),
+        (MemoryError(), "Error: There is not enough memory for it.", 1),
+        (KeyboardInterrupt(), "Interrupted. What was finished is kept", 130),
+    ],
+)
+def test_what_ends_a_command_is_told_as_what_it_is(
+    error: BaseException, told: str, status: int, command: Command, monkeypatch: pytest.MonkeyPatch, solids: Path
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("shapecnn.prepare.prepare", fail)
+    done = command("render", solids, "out")
+    assert done.status == status
+    assert told in done.stderr
