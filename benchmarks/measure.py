@@ -51,7 +51,7 @@ def save(path: Path | None, figures: dict[str, Any], data: Sequence[Path]) -> No
         return
     record = {
         "schema_version": 1,
-        "command": shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]]),
+        "command": shlex.join(["python", *map(_anywhere, sys.argv)]),
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain", "--", "shapecnn", "benchmarks")),
         "data": {file.name: sha256(file.read_bytes()) for file in data},
@@ -60,6 +60,15 @@ def save(path: Path | None, figures: dict[str, Any], data: Sequence[Path]) -> No
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _anywhere(word: str) -> str:
+    """A word of a command line as anybody can type it: paths seen from the project's root, temporary ones by name."""
+    path = Path(word)
+    if path.is_absolute() or word == sys.argv[0]:
+        seen = os.path.relpath(path.resolve(), ROOT)
+        return seen if not seen.startswith("../..") and not seen.startswith("../tmp") else path.name
+    return word
 
 
 def environment() -> dict[str, Any]:

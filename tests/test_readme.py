@@ -58,3 +58,11 @@ def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Pa
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))
 def test_links_lead_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+def test_no_document_and_no_result_names_a_folder_of_one_machine() -> None:
+    files = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "results").rglob("*.json")]
+    assert len(files) > 30
+    for path in files:
+        found = re.search(r"(?<![\w.~])/(?:work|home|root|Users|mnt)/[\w.-]+", path.read_text())
+        assert found is None, f"{path}: {found and found[0]}"
