@@ -9,8 +9,6 @@ of it.
 from __future__ import annotations
 
 import errno
-import shlex
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -19,27 +17,32 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from shapecnn import pool
+from shapecnn.checksums import SUMS
 from shapecnn.collection import artefact_stems
 from shapecnn.config import Settings
-from shapecnn.errors import ItemError, MismatchError, StoredDataError, UsageError
+from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.journal import open_journal, read_journal
+from shapecnn.own import remove_own, require_own, require_unchanged, start_anew, written
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
     WORK,
+    discard,
     exclusive,
     json_bytes,
     publish,
-    require_room_for,
     sha256,
     sha256_of,
-    write_atomic,
+    write_noted,
 )
 from shapecnn.tables import read_table, table_bytes
 
 Progress = Callable[[int, int], None]
 
 MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
+
+REMEDY = "Run the command that made it once more, with --overwrite."
+"""What helps against damaged artefacts."""
 
 
 class Item(Protocol):
@@ -123,6 +126,7 @@ def make_artefacts(
     maker: Maker[ItemT],
     *,
     command: str,
+    overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
@@ -130,21 +134,33 @@ def make_artefacts(
     alone, what an earlier run made of items that are gone or fail now is removed.
 
     ``command`` is what a person would type to make ``out`` anew, for the message when it holds artefacts of other
-    settings. Raises CollectionError, MismatchError, StoredDataError and BusyError before any work, and whatever
-    ``maker`` raises that is no ItemError.
+    settings. ``overwrite`` does make it anew then, and replaces files in the way that shapecnn did not write. Raises
+    CollectionError, UsageError for such files, MismatchError, StoredDataError and BusyError before any work, and
+    whatever ``maker`` raises that is no ItemError.
     """
     started = time.monotonic()
     settings = maker.to_json()
     stems = artefact_stems([item.id for item in items])
-    require_room_for(SETTINGS, out)
-    with exclusive(out):
-        _require_same(out, maker, command)
+    require_own(SETTINGS, out, overwrite)
+    with exclusive(out, overwrite):
+        known = written(out)
+        targets = [name for stem in stems for name in artefact_files(settings, stem)]
+        published_once = {MANIFEST, SETTINGS, SUMS} & known.keys()  # which are held against their hashes when read
+        require_unchanged(out, {*targets, MANIFEST, SETTINGS, *known} - published_once, overwrite)
+        finished = SETTINGS in known and (out / SETTINGS).exists()
         scratch = out / WORK
-        earlier = _made_earlier(out, settings)
+        try:
+            _require_same(out, finished, maker, command)
+            earlier = _made_earlier(out, finished, settings)
+        except (MismatchError, StoredDataError):
+            if not overwrite:
+                raise
+            start_anew(out)
+            earlier = {}
         tasks = (_Task(item, stem, maker, out, earlier.get(stem)) for item, stem in zip(items, stems, strict=True))
         entries: dict[str, Entry] = {}
         failures: dict[str, tuple[str, str]] = {}
-        written = 0
+        count = 0
         current: dict[str, str] = {}
         with (
             open_journal(scratch, settings) as note,
@@ -161,20 +177,19 @@ def make_artefacts(
                 else:
                     current.update(zip(artefact_files(settings, task.stem), made.artefacts, strict=True))
                 if made.written:
-                    written += 1
+                    count += 1
                     record = {"stem": task.stem, "id": item.id, "sha256": made.sha256, "artefacts": made.artefacts}
                     note({**record, "note": made.note})
                 progress(len(entries), len(items))
-        for stale in {name for stem in earlier for name in artefact_files(settings, stem)} - {*current}:
-            if (out / stale).resolve().is_relative_to(out.resolve()):  # whatever a manifest may say
-                (out / stale).unlink(missing_ok=True)
+        known = written(out)
+        remove_own(out, known.keys() - {*current, MANIFEST, SETTINGS, SUMS}, known)
         manifest = table_bytes(Entry, [entries[item.id] for item in items])
         publish(out, {MANIFEST: manifest, SETTINGS: json_bytes(settings)}, current)
-        shutil.rmtree(scratch)
+        discard(scratch)
     failed = len(failures)
     return Summary(
-        written,
-        len(items) - written - failed,
+        count,
+        len(items) - count - failed,
         failed,
         time.monotonic() - started,
         [failures[i] for i in sorted(failures)],
@@ -183,7 +198,7 @@ def make_artefacts(
 
 def read_manifest(out: Path) -> list[Entry]:
     """The rows of a finished manifest, by id.  Raises StoredDataError."""
-    sealed = open_sealed(out, f"Remove {out} and make it again.")
+    sealed = open_sealed(out, REMEDY)
     content = sealed.read(MANIFEST)
     with sealed.expecting(MANIFEST):
         return read_table(Entry, content)
@@ -224,16 +239,15 @@ def _make(task: _Task) -> _Made:
     sha = None
     try:
         sha, draw = task.maker.open(task.item)
-        targets = [task.out / name for name in artefact_files(task.maker.to_json(), task.stem)]
+        names = artefact_files(task.maker.to_json(), task.stem)
+        targets = [task.out / name for name in names]
         known = task.earlier
         if known and (known.id, known.sha256) == (task.item.id, sha) and _holds(targets, known.artefacts):
             return _Made(sha, written=False, artefacts=known.artefacts, note=known.note)
         contents, note = draw()
         digests = []
-        for target, content in zip(targets, contents, strict=True):
-            if not target.parent.resolve().is_relative_to(task.out.resolve()):
-                raise UsageError(f"{target.parent} leads out of {task.out} by a link. Remove the link and run again.")
-            write_atomic(target, content, task.out / WORK)
+        for name, target, content in zip(names, targets, contents, strict=True):
+            write_noted(target, name, content, task.out / WORK)
             digests.append(sha256(content))
     except ItemError as error:
         return _Made(sha, written=False, error=str(error))
@@ -253,10 +267,10 @@ def _holds(targets: Sequence[Path], digests: Sequence[str]) -> bool:
         return False
 
 
-def _require_same(out: Path, maker: Maker[Any], command: str) -> None:
+def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str) -> None:
     asked = maker.to_json()
-    rebuild = f"To make it anew: rm -r {shlex.quote(str(out))} && {command}"
-    finished = [open_sealed(out, rebuild).json(SETTINGS)] if (out / SETTINGS).exists() else []
+    rebuild = f"Choose another folder, or replace it: {command} --overwrite"
+    finished = [open_sealed(out, rebuild).json(SETTINGS)] if has_settings else []
     unfinished, _ = read_journal(out / WORK)
     for stored in [*finished, unfinished or asked]:
         made_with = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
@@ -267,10 +281,10 @@ def _require_same(out: Path, maker: Maker[Any], command: str) -> None:
             )
 
 
-def _made_earlier(out: Path, settings: Mapping[str, Any]) -> dict[str, _Earlier]:
+def _made_earlier(out: Path, has_settings: bool, settings: Mapping[str, Any]) -> dict[str, _Earlier]:
     """From what the artefacts of each stem were made, by the last finished run and an unfinished one after it."""
     made: dict[str, _Earlier] = {}
-    if (out / SETTINGS).exists() and (out / MANIFEST).exists():
+    if has_settings and (out / MANIFEST).exists():
         entries = read_manifest(out)
         sums = open_sealed(out, "").sums
         for stem, entry in zip(artefact_stems([entry.id for entry in entries]), entries, strict=True):
@@ -281,6 +295,4 @@ def _made_earlier(out: Path, settings: Mapping[str, Any]) -> dict[str, _Earlier]
     try:
         return made | {r["stem"]: _Earlier(r["id"], r["sha256"], tuple(r["artefacts"]), r["note"]) for r in records}
     except (KeyError, TypeError):
-        raise StoredDataError(
-            f"{out / WORK} was made by another version of shapecnn. Remove it and run again."
-        ) from None
+        raise StoredDataError(f"{out / WORK} was made by another version of shapecnn. {REMEDY}") from None

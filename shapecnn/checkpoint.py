@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 WEIGHTS, MODEL, CONFIG, SPLIT, METRICS = "model.safetensors", "model.json", "config.yaml", "split.json", "metrics.jsonl"
 GALLERY = "gallery.safetensors"
-RESUME = "resume"  # what an unfinished training needs to go on; only ``train --resume`` opens it
 
 
 class _Description(Settings):

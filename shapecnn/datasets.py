@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts import MANIFEST, SETTINGS, Entry, artefact_files, read_manifest
+from shapecnn.artefacts import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, read_manifest
 from shapecnn.collection import artefact_stems
 from shapecnn.config import input_settings, require_current
 from shapecnn.errors import ItemError, UsageError
@@ -106,7 +106,7 @@ def open_artefacts(folder: Path) -> Artefacts:
         "grids that others made: shapecnn data import SRC OUT",
     )
     entries = read_manifest(folder)
-    sealed = open_sealed(folder, f"Remove {folder} and make it again.")
+    sealed = open_sealed(folder, REMEDY)
     settings = _settings(sealed)
     with sealed.expecting(MANIFEST):
         stems = artefact_stems([entry.id for entry in entries])  # failed ones too decide which keep their extension

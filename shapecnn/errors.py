@@ -130,6 +130,10 @@ class BusyError(ShapecnnError):
     kind = "busy"
 
 
+class Caution(UserWarning):
+    """What a person should know and what stops nothing: the command line says it on stderr."""
+
+
 # Control characters, line ends, half characters, and format characters that turn or hide what is beside them. Joiners
 # (200c, 200d) are not among them: names in Persian or Hindi need them.
 _CONTROLS = re.compile(

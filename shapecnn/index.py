@@ -1,17 +1,16 @@
 """The features of a collection, kept up to date.
 
-An index is three files published as one, with their hashes: ``index.json`` (what made it, how that was run),
-``shapes.parquet`` and ``features.safetensors``, rows in order of id: ``features`` (N, D) float32; where they are
-compared in a space made of all of them, ``gallery`` (N, D) float32, their places in it; and where the model sees
-pictures, ``views`` (N, V, D) float16; each of unit length. Features computed by a run that was interrupted wait in
-a work folder for the next one.
+An index is four files published as one, with their hashes: ``index.json`` (what made it, how that was run),
+``failures.parquet`` (what could not be used), ``shapes.parquet`` and ``features.safetensors``, rows in order of id:
+``features`` (N, D) float32; where they are compared in a space made of all of them, ``gallery`` (N, D) float32, their
+places in it; and where the model sees pictures, ``views`` (N, V, D) float16; each of unit length. Features computed by
+a run that was interrupted wait in a work folder for the next one.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -28,7 +27,7 @@ from shapecnn import pool
 from shapecnn.arrays import require_numbers
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.config import Settings, Up, ViewCount, ViewSettings, VoxelSettings
-from shapecnn.errors import ItemError, StoredDataError
+from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.features import Output
 from shapecnn.inference import Device, Engine, open_engine, require_device
 from shapecnn.inputs import Input, Looks
@@ -36,6 +35,7 @@ from shapecnn.journal import Record, open_journal, scan_journal
 from shapecnn.kinds import kind_of, require_kind
 from shapecnn.models import Model
 from shapecnn.origin import Origin
+from shapecnn.own import require_own, require_unchanged, start_anew, written
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.prepare import load_shape
 from shapecnn.retrieval.space import VERSION
@@ -43,20 +43,20 @@ from shapecnn.rows import Kept, Row, foreign, note_row, noted_rows, write_rows
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
     WORK,
+    discard,
     exclusive,
     json_bytes,
     publish,
-    require_room_for,
 )
 from shapecnn.tables import read_table, table_bytes
 from shapecnn.tensors import Kind, view_tensors
 
 Progress = Callable[[int, int], None]
 
-REMEDY = "Index the collection again, in a new folder."
+REMEDY = "Index the collection again, with --overwrite."
 
 FORMAT = 1
-HEADER, SHAPES, FEATURES = "index.json", "shapes.parquet", "features.safetensors"
+HEADER, SHAPES, FEATURES, FAILURES = "index.json", "shapes.parquet", "features.safetensors", "failures.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,15 @@ class Item:
             if parent.is_file():
                 return Shape(self.id, self.label, self.split, parent, path.relative_to(parent).as_posix())
         return Shape(self.id, self.label, self.split, path)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A row of ``failures.parquet``: a mesh that could not be used.  path: absolute.  error: one sentence."""
+
+    id: str
+    path: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,7 @@ def update_index(
     model: Model,
     *,
     command: str,
+    overwrite: bool = False,
     up: Up = "z",
     simplify: int | None = None,
     max_faces: int | None = None,
@@ -131,23 +141,28 @@ def update_index(
     up: which axis is up in the meshes, simplify: to how many faces those are brought that have more; @imagenet has
     both in its settings.  max_faces: how many faces a mesh may have where none is simplified.
 
-    Raises CollectionError, MismatchError (another model or other settings; ``command`` is what would build it anew),
-    UsageError (no such device) and BusyError before any work.
+    Raises CollectionError, MismatchError (another model or other settings; ``command`` is what would build it),
+    UsageError (no such device, or files in ``folder`` that shapecnn did not write) and BusyError before any work. With
+    ``overwrite`` the index is built anew then, and such files are replaced.
     """
     started = time.monotonic()
     require_device(device)
     shapes = list_shapes(collection)
     origin = Origin.of(model, up, simplify)
-    require_room_for(HEADER, folder)
-    with exclusive(folder):
+    require_own(HEADER, folder, overwrite)
+    with exclusive(folder, overwrite):
+        ours = written(folder)
+        require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
         rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
-        old = open_index(folder) if (folder / HEADER).exists() else None
-        if old is not None:
-            origin.require(old.origin, str(folder), rebuild)
         scratch = folder / WORK
-        unfinished = _begun(scratch)
-        if unfinished is not None:
-            origin.require(unfinished, f"The unfinished index in {folder}", rebuild)
+        try:
+            old = open_index(folder) if HEADER in ours and (folder / HEADER).exists() else None
+            _require_same(folder, origin, old, rebuild)
+        except (MismatchError, StoredDataError):
+            if not overwrite:
+                raise
+            start_anew(folder)
+            old = None
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
         with open_journal(scratch, asdict(origin)) as note:
             known, engine = _known(old, scratch, model.input.kind == "views")
@@ -160,8 +175,9 @@ def update_index(
         gallery = _gallery(model, listed, old, scratch)
         if old is not None:  # whose rows are in a file that was open all the time
             open_sealed(folder, rebuild).check(FEATURES)
-        _publish(folder, origin, computed.engine or engine, items, listed, gallery)
-        shutil.rmtree(scratch, ignore_errors=True)
+        failed = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(computed.failures.items())]
+        _publish(folder, origin, computed.engine or engine, items, failed, listed, gallery)
+        discard(scratch)
     now = {item.id: item.sha256 for item in items}
     return Changes(
         added=sum(i not in former for i in now),
@@ -196,6 +212,15 @@ def _begun(scratch: Path) -> Origin | None:
         return Origin.read(header.get("model"), header.get("settings"))
     except ValueError:
         raise foreign(scratch) from None
+
+
+def _require_same(folder: Path, origin: Origin, old: Index | None, rebuild: str) -> None:
+    """Raise MismatchError if ``folder`` holds an index, or the beginning of one, of another origin."""
+    if old is not None:
+        origin.require(old.origin, str(folder), rebuild)
+    unfinished = _begun(folder / WORK)
+    if unfinished is not None:
+        origin.require(unfinished, f"The unfinished index in {folder}", rebuild)
 
 
 def open_index(folder: Path) -> Index:
@@ -364,6 +389,7 @@ def _publish(
     origin: Origin,
     engine: dict[str, str],
     items: list[Item],
+    failed: list[Failure],
     rows: list[Kept],
     gallery: NDArray[np.float32] | None,
 ) -> None:
@@ -382,4 +408,10 @@ def _publish(
         "views": views,
         "gallery": 0 if gallery is None else VERSION,
     }
-    publish(folder, {SHAPES: shapes, FEATURES: features, HEADER: json_bytes(header)}, {FEATURES: digest})
+    files: dict[str, bytes | Path] = {
+        SHAPES: shapes,
+        FAILURES: table_bytes(Failure, failed),
+        FEATURES: features,
+        HEADER: json_bytes(header),
+    }
+    publish(folder, files, {FEATURES: digest})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import StoredDataError
-from shapecnn.storage import sha256
+from shapecnn.storage import claim, create, open_stored, sha256
 
 Record = dict[str, Any]
 
@@ -33,7 +33,7 @@ def scan_journal(folder: Path) -> Iterator[tuple[int, Record]]:
     path = folder / _NAME
     if not path.exists():
         return
-    with path.open("rb") as file:
+    with open_stored(path) as file:
         place = 0
         for line in file:
             record = _record(line)
@@ -45,7 +45,7 @@ def scan_journal(folder: Path) -> Iterator[tuple[int, Record]]:
 
 def read_record(folder: Path, place: int) -> Record:
     """The record at that place of the journal in ``folder``.  Raises StoredDataError if it has changed since."""
-    with (folder / _NAME).open("rb") as file:
+    with open_stored(folder / _NAME) as file:
         file.seek(place)
         record = _record(file.readline())
     if record is None:
@@ -55,11 +55,14 @@ def read_record(folder: Path, place: int) -> Record:
 
 @contextmanager
 def open_journal(folder: Path, header: Record) -> Iterator[Callable[[Record], int]]:
-    """A function that notes one record, behind those of earlier runs with the same header, and returns its place."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A function that notes one record, behind those of earlier runs with the same header, and returns its place.
+
+    Raises UsageError if ``folder`` is there and not ours.
+    """
+    claim(folder)
     path = folder / _NAME
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with create(temporary) as file:
         file.write(_line(header))
         for _, record in itertools.islice(scan_journal(folder), 1, None):
             file.write(_line(record))

@@ -11,11 +11,9 @@ from typing import Literal
 
 from shapecnn.checksums import SUMS
 from shapecnn.errors import UsageError
-from shapecnn.storage import published, read_stored
+from shapecnn.storage import RESUME, published, read_stored
 
 Kind = Literal["artefacts", "run", "training", "index", "report", "audit", "comparison"]
-
-_RESUME = "resume"  # what an unfinished training keeps in its folder
 
 _NAMES: dict[Kind, str] = {
     "artefacts": "a folder of artefacts",
@@ -53,7 +51,7 @@ def kind_of(folder: Path) -> Kind | None:
     for name, kind in _KINDS.items():
         if published(folder, name).exists():
             return kind
-    if (folder / _RESUME).is_dir():
+    if (folder / RESUME).is_dir():
         return "training"
     try:
         sums = read_stored(published(folder, SUMS))

@@ -17,7 +17,8 @@ from shapecnn.datasets import Artefacts
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.inference import Device, open_engine, require_device
 from shapecnn.outputs import compute_outputs
-from shapecnn.projection import metric_bytes, read_metric
+from shapecnn.own import require_unchanged
+from shapecnn.projection import METRIC, PROJECTION, metric_bytes, read_metric
 from shapecnn.retrieval import protocols
 from shapecnn.sealed import publish_beside
 from shapecnn.storage import exclusive
@@ -53,6 +54,7 @@ def learn_metric(
     *,
     size: int = SIZE,
     seed: int = 0,
+    overwrite: bool = False,
     device: Device = "auto",
     progress: Progress = lambda _done, _total: None,
 ) -> Learned:
@@ -77,7 +79,8 @@ def learn_metric(
         "seed": seed,
         "versions": {name: metadata.version(name) for name in ("shapecnn", "torch", "pytorch-metric-learning")},
     }
-    with exclusive(run.folder):
+    with exclusive(run.folder, overwrite):
+        require_unchanged(run.folder, (METRIC, PROJECTION), overwrite)
         if (kept := _kept(run, settings)) is not None:
             return kept
         started = time.monotonic()

@@ -58,6 +58,7 @@ def prepare(
     recipe: Recipe,
     *,
     command: str,
+    overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
@@ -67,7 +68,7 @@ def prepare(
     renderer asked for does not load.
     """
     shapes = list_shapes(collection)
-    return make_artefacts(shapes, out, recipe, command=command, workers=workers, progress=progress)
+    return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)
 
 
 def load_shape(shape: Shape, data: bytes, settings: ViewSettings | VoxelSettings, max_faces: int | None = None) -> Mesh:

@@ -66,7 +66,7 @@ def noted_rows(scratch: Path, views: bool) -> tuple[dict[str, Kept], dict[str, s
 
 def foreign(scratch: Path) -> StoredDataError:
     """The complaint about an unfinished index that this version has not begun."""
-    return StoredDataError(f"{scratch} is of another version. Remove it and index the collection again.")
+    return StoredDataError(f"{scratch} is of another version. Index the collection again, with --overwrite.")
 
 
 def write_rows(path: Path, rows: Sequence[Kept], gallery: NDArray[np.float32] | None = None) -> tuple[str, int, int]:

@@ -4,6 +4,9 @@ Local folders today. A set of files that belong together is published through a 
 destination, committed by one rename, then moved into place. A crash leaves the old set or the new one: readers
 look where :func:`published` says, and the next writer finishes what was committed. Their hashes are published with
 them, for :mod:`shapecnn.sealed` to read them against.
+
+Folders with unfinished work carry a mark (:func:`claim`), so that nobody else's are taken for ours and removed. Nothing
+is written through a link, and nothing but regular files is read.
 """
 
 from __future__ import annotations
@@ -17,20 +20,28 @@ import mmap
 import os
 import shutil
 import stat
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path, PureWindowsPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from shapecnn.checksums import SUMS, sums_bytes
-from shapecnn.errors import ArchiveError, BusyError, StoredDataError, UsageError, quoted
+from shapecnn.checksums import SUMS, parse_lines, parse_sums, sum_line, sums_bytes
+from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError, quoted
 
 WORK = ".partial"  # unfinished work inside an output folder; gone when the work is done
-_STAGED = ".publish"  # a committed set of files that still has to move into place
+RESUME = "resume"  # the same of an unfinished training; only ``train --resume`` opens it
+STAGED = ".publish"  # a committed set of files that still has to move into place
 _STAGING = ".publish.tmp"
-_LOCK = ".lock"
+LOCK = ".lock"
+WORKS = (WORK, RESUME, STAGED, _STAGING)  # the folders of unfinished work
+
+MARK = ".shapecnn"  # the file that tells that a folder of unfinished work is ours
+_MARKED = b"# Unfinished work of shapecnn, removed when it is done. Below: what it has put beside this folder.\n"
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 MAX_RATIO = 200  # unpacked bytes for each byte of a zip; meshes as text have about 5
 MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
@@ -45,23 +56,43 @@ def sha256(data: bytes | mmap.mmap) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """That of a file, however large.  Raises OSError, also for what is no file and might never end."""
-    _file_size(path)
-    with path.open("rb") as file:
+    """That of a file, however large.  Raises OSError as :func:`open_stored` does."""
+    with open_stored(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomic(path: Path, data: bytes, scratch: Path | None = None) -> None:
+def open_stored(path: Path) -> BufferedReader:
+    """A regular file, to be read.  Raises OSError, also for a link, and for what might never end: a pipe, a device."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise OSError(errno.ELOOP, "it is a link") from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def create(path: Path) -> BinaryIO:
+    """A new file, to be written, in the place of one that is there, never through a link."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
+
+
+def write_atomic(path: Path, data: bytes, scratch: Path | None = None, mode: int | None = None) -> None:
     """Write ``data`` so that ``path`` holds all of it or what it held before.
 
     ``scratch`` is a folder on the same file system for the temporary file (default: beside ``path``), which stays there
-    if the process is killed.
+    if the process is killed.  mode: the permissions of the file (default: those of a new one).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = (scratch or path.parent) / f".{os.getpid()}-{sha256(os.fsencode(path))[:16]}.tmp"
     try:
-        temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:  # never through a link that somebody has put there
+        with create(temporary) as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(data)
         temporary.replace(path)
     finally:
@@ -79,7 +110,7 @@ def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str
     folder.mkdir(parents=True, exist_ok=True)
     recover(folder)
     staging = folder / _STAGING
-    staging.mkdir()
+    claim(staging)
     sums = {**(beside or {}), **{name: sha256(data) for name, data in files.items() if isinstance(data, bytes)}}
     for name, data in {**files, SUMS: sums_bytes(sums)}.items():
         if isinstance(data, Path):
@@ -88,52 +119,131 @@ def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str
             (staging / name).write_bytes(data)
         with (staging / name).open("rb+") as file:
             os.fsync(file.fileno())
-    staging.rename(folder / _STAGED)  # the commit
+    staging.rename(folder / STAGED)  # the commit
     recover(folder)
 
 
-def recover(folder: Path) -> None:
+def recover(folder: Path, overwrite: bool = False) -> None:
     """Finish a publication that was committed, throw away one that was not.
 
-    For writers that hold ``folder`` (:func:`exclusive`): another one may be staging right now.
+    For writers that hold ``folder`` (:func:`exclusive`): another one may be staging right now. Raises UsageError for
+    a folder of such a name that is not ours; with ``overwrite`` that is removed.
     """
-    shutil.rmtree(folder / _STAGING, ignore_errors=True)
-    staged = folder / _STAGED
+    staging, staged = folder / _STAGING, folder / STAGED
+    for work in (staging, staged):
+        require_claimed(work, overwrite)
+    discard(staging)
     if staged.is_dir():
         for file in sorted(staged.iterdir()):
-            file.replace(folder / file.name)
-        staged.rmdir()
+            if file.name != MARK:
+                file.replace(folder / file.name)
+        discard(staged)
+
+
+def claim(folder: Path) -> None:
+    """Make a folder for unfinished work, with the mark by which it is known as ours, unless it is there and marked.
+
+    Raises UsageError if it is there and not ours.
+    """
+    require_claimed(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not _marks(folder):
+        with create(folder / MARK) as file:
+            file.write(_MARKED)
+
+
+def require_claimed(folder: Path, overwrite: bool = False) -> None:
+    """Raise UsageError unless a folder of unfinished work is absent or ours; with ``overwrite`` it is removed."""
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a link, which shapecnn never makes: do not trust {folder.parent}.")
+    if not folder.exists() or is_claimed(folder):
+        return
+    if not overwrite:
+        raise UsageError(
+            f"{folder} is not what this version of shapecnn writes there. Move it away, or add --overwrite to "
+            f"remove it."
+        )
+    shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether a folder of unfinished work is ours: it is empty, marked, or holds the hashes of what is published."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    if not names or _marks(folder):
+        return True
+    try:
+        if names == {MARK}:
+            return _MARKED.startswith(read_stored(folder / MARK))  # the process ended while it was written
+        return bool(parse_sums(read_stored(folder / SUMS)))
+    except (OSError, ValueError):
+        return False
+
+
+def _marks(folder: Path) -> bytes:
+    """The mark of a folder with what is noted there; empty if it has none."""
+    try:
+        content = read_stored(folder / MARK)
+    except OSError:
+        return b""
+    return content if content.startswith(_MARKED) else b""
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder of unfinished work that is ours; its mark goes last, so that what is left of it stays ours."""
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name != MARK:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    (folder / MARK).unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def write_noted(path: Path, name: str, data: bytes, work: Path) -> None:
+    """Write the file ``path``, called ``name`` in its output folder, as :func:`write_atomic` does, with the folder
+    ``work`` as scratch; that it is ours is noted there before."""
+    note_written(work, name, sha256(data))
+    write_atomic(path, data, work)
+
+
+def note_written(work: Path, name: str, digest: str) -> None:
+    """Note in the folder ``work`` that the file of this name and SHA-256 beside it is ours."""
+    descriptor = os.open(work / MARK, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, sum_line(name, digest).encode())
+    finally:
+        os.close(descriptor)
+
+
+def noted(work: Path) -> list[tuple[str, str]]:
+    """Name and SHA-256 of what was written beside the folder ``work``; where one was killed, perhaps not the last."""
+    return parse_lines(_marks(work).removeprefix(_MARKED))
 
 
 def published(folder: Path, name: str) -> Path:
     """Where the current version of a published file is, also between its commit and its move, without writing."""
-    staged = folder / _STAGED / name
+    staged = folder / STAGED / name
     return staged if staged.exists() else folder / name
 
 
 def read_stored(path: Path) -> bytes:
-    """The content of a file; OSError also for what is no file, which might never end, and for more than
-    ``LARGEST``."""
-    if _file_size(path) > LARGEST:
-        raise OSError(errno.EFBIG, f"it has more than {LARGEST / 1e9:.0f} GB")
-    return path.read_bytes()
+    """The content of a regular file; OSError as :func:`open_stored`, and for more than ``LARGEST``."""
+    with open_stored(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST:
+            raise OSError(errno.EFBIG, f"it has more than {LARGEST / 1e9:.0f} GB")
+        return file.read()
 
 
 def map_stored(path: Path) -> bytes | mmap.mmap:
     """The content of a file of any size, to be looked at and not held: what is looked at comes from the disk and memory
     may forget it. It stays what it is when ``path`` becomes another file, and changes with what is written into this
-    one. OSError also for what is no file."""
-    if not _file_size(path):
-        return b""  # which cannot be mapped
-    with path.open("rb") as file:
+    one. OSError as :func:`open_stored`."""
+    with open_stored(path) as file:
+        if not os.fstat(file.fileno()).st_size:
+            return b""  # which cannot be mapped
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def _file_size(path: Path) -> int:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no file")
-    return status.st_size
 
 
 def read_json(path: Path) -> Any:
@@ -178,31 +288,33 @@ HOLDS = {
 """The file that tells what a folder holds."""
 
 
-def require_room_for(own: str, folder: Path) -> None:
-    """Raise UsageError if ``folder`` holds what another command made than the one whose file is called ``own``."""
-    for name, what in HOLDS.items():
-        if name != own and (folder / name).exists():
-            raise UsageError(f"{folder} holds {what}, which this would be mixed with. Choose a folder of its own.")
-
-
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, overwrite: bool = False) -> Iterator[None]:
     """Hold ``folder`` for writing: a second writer gets a BusyError, a dead one leaves no lock behind, and what it had
-    committed is finished (:func:`recover`).
+    committed is finished (:func:`recover`). Where the file system has no locks this is said, and nothing is locked.
 
-    Raises UsageError if what is kept there while it is written is a link: somebody else's files would be changed.
+    Raises UsageError if what is kept there while it is written is a link, or is not ours; see :func:`require_claimed`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (_LOCK, WORK, _STAGED, _STAGING):
-        if (folder / name).is_symlink():
-            raise UsageError(f"{folder / name} is a link, which shapecnn never makes: do not trust {folder}.")
-    lock = FileLock(folder / _LOCK, timeout=0)
+    if (folder / LOCK).is_symlink():
+        raise UsageError(f"{folder / LOCK} is a link, which shapecnn never makes: do not trust {folder}.")
+    require_claimed(folder / WORK, overwrite)
+    lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
         raise BusyError(f"Another shapecnn is writing {folder}. Wait for it, or choose another output.") from None
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        warnings.warn(
+            f"{folder} is on a file system without locks ({error.strerror}), so nothing keeps two commands from "
+            f"writing there at once: run one at a time.",
+            Caution,
+            stacklevel=3,
+        )
     try:
-        recover(folder)
+        recover(folder, overwrite)
         yield
     finally:
         lock.release()  # the file stays: if it were removed, two writers could lock two files of one name

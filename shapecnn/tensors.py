@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.storage import create
+
 Kind = Literal["F32", "F16"]
 
 _BYTES: dict[Kind, int] = {"F32": 4, "F16": 2}
@@ -35,7 +37,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Rows]) -> str:
     """
     header, _ = _layout({name: (rows.kind, rows.shape) for name, rows in tensors.items()})
     digest = hashlib.sha256()
-    with path.open("wb") as file:
+    with create(path) as file:
 
         def write(data: bytes) -> None:
             digest.update(data)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from shapecnn.artefacts import read_manifest
-from shapecnn.checkpoint import CONFIG, RESUME, describe_run, open_run
+from shapecnn.checkpoint import CONFIG, describe_run, open_run
 from shapecnn.checksums import SUMS
 from shapecnn.collection import Shape, content_hash, list_shapes
 from shapecnn.datasets import open_artefacts
@@ -22,7 +22,7 @@ from shapecnn.index import open_index
 from shapecnn.kinds import Kind, kind_of
 from shapecnn.projection import read_metric
 from shapecnn.sealed import open_sealed, told
-from shapecnn.storage import WORK, published, sha256_of
+from shapecnn.storage import RESUME, WORK, published, sha256_of
 
 Fault = Literal["missing", "corrupt", "stale"]
 Progress = Callable[[int, int], None]

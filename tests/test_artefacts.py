@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -80,9 +81,10 @@ def test_what_no_worker_survives_is_named_in_the_manifest_with_its_reason(tmp_pa
     assert sorted(path.name for path in tmp_path.glob("*.binvox")) == [f"{name}.binvox" for name in "ajmz"]
 
 
-def make(out: Path, *names: str) -> None:
+def make(out: Path, *names: str, overwrite: bool = False) -> None:
     items = [Item(name) for name in names]
-    make_artefacts(items, out, Maker(VoxelSettings()), command="again", workers=Workers(1))
+    maker, again, workers = Maker(VoxelSettings()), "again", Workers(1)
+    make_artefacts(items, out, maker, command=again, overwrite=overwrite, workers=workers)
 
 
 def test_notes_are_in_the_manifest_also_of_what_is_not_made_again(tmp_path: Path) -> None:
@@ -149,6 +151,13 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     elsewhere.mkdir()
     out.mkdir()
     (out / "chair").symlink_to(elsewhere)
-    with pytest.raises(UsageError, match=r"/out/chair leads out of .*/out by a link\. Remove the link and run again"):
+    with pytest.raises(UsageError, match=r"/out holds chair, which shapecnn did not write\. Choose an empty folder"):
         make(out, "a.off", "chair/b.off")
+    (out / "chair").unlink()
+    make(out, "a.off", "chair/b.off")
+    shutil.rmtree(out / "chair")
+    (out / "chair").symlink_to(elsewhere)
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match=r"/out/chair is a link, and nothing is written through one\."):
+            make(out, "a.off", "chair/b.off", overwrite=overwrite)
     assert list(elsewhere.iterdir()) == []

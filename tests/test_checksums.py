@@ -86,7 +86,7 @@ def test_what_was_cut_short_is_refused(kept: int) -> None:
     ],
 )
 def test_a_forged_line_is_named(line: str) -> None:
-    assert refused(sealed(f"{ONE}  A\n{line}\n")) == "line 3 is no hash of a file"
+    assert refused(sealed(f"{ONE}  A\n{line}\n")) == "line 3 is no hash of a file of this folder"
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "//a", "..", "../a", "a/../../b", "a/..", "a\0b", "/"])

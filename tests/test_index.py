@@ -31,7 +31,7 @@ from shapecnn import index as module
 from shapecnn.checksums import SUMS
 from shapecnn.collection import list_shapes
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
-from shapecnn.index import FEATURES, HEADER, SHAPES, Changes, Index, Item, open_index, update_index
+from shapecnn.index import FAILURES, FEATURES, HEADER, SHAPES, Changes, Index, Item, open_index, update_index
 from shapecnn.inference import Engine
 from shapecnn.journal import open_journal, read_journal
 from shapecnn.mesh import load_mesh
@@ -42,7 +42,7 @@ from shapecnn.query import answer_queries
 from shapecnn.retrieval.space import AdaptedSpace
 from shapecnn.sealed import Sealed
 from shapecnn.search import search
-from shapecnn.storage import exclusive, sha256_of
+from shapecnn.storage import claim, exclusive, sha256_of
 from tests.meshes import contents, write, write_ball, write_box, write_solids
 from tests.runs import write_run
 from tests.sealing import reseal
@@ -107,7 +107,7 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
     header = json.loads((solids_index / HEADER).read_text())
     table = pyarrow.parquet.read_table(solids_index / SHAPES)
     features, views = (load_file(solids_index / FEATURES)[name] for name in ("features", "views"))
-    assert sorted(path.name for path in solids_index.iterdir()) == [".lock", SUMS, FEATURES, HEADER, SHAPES]
+    assert sorted(path.name for path in solids_index.iterdir()) == [".lock", SUMS, FAILURES, FEATURES, HEADER, SHAPES]
     assert (header["model"], header["count"], header["feature_size"]) == ("@imagenet", 9, 1280)
     assert header["settings"] == ImagenetSettings().to_json()
     assert header["engine"].keys() == {"engine", "precision", "device"}
@@ -126,9 +126,11 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
 
 def republish(folder: Path, index: Index) -> None:
     """Publish an index that is in memory."""
-    (folder / ".partial").mkdir(exist_ok=True)
+    claim(folder / ".partial")
     rows, engine = module._known(index, folder / ".partial", views=False)
-    module._publish(folder, index.origin, engine, index.items, [rows[item.id] for item in index.items], index.gallery)
+    module._publish(
+        folder, index.origin, engine, index.items, [], [rows[item.id] for item in index.items], index.gallery
+    )
 
 
 def without_views(folder: Path) -> None:
@@ -567,7 +569,7 @@ def test_another_version_is_told_so(folder: Path, header: str) -> None:
     (folder / HEADER).write_text(header)
     reseal(folder)
     told = "does not hold what it should" if header in ("[]", "3") else "was made by another version"
-    with pytest.raises(StoredDataError, match=rf"index.json {told}.*Index the collection again, in a new folder"):
+    with pytest.raises(StoredDataError, match=rf"index.json {told}.*Index the collection again, with --overwrite"):
         open_index(folder)
 
 

@@ -20,8 +20,7 @@ def write(folder: Path, records: list[Record], header: Record = HEADER) -> Path:
     with open_journal(folder, header) as note:
         for record in records:
             note(record)
-    (file,) = folder.iterdir()
-    return file
+    return folder / "journal.jsonl"
 
 
 def test_no_folder_no_journal(tmp_path: Path) -> None:

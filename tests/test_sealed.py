@@ -96,7 +96,7 @@ def test_what_cannot_be_read_is_told_with_the_reason(folder: Path, method: str) 
     (folder / "a.json").unlink()
     assert refused(lambda: use("a.json")) == f"{folder / 'a.json'} cannot be read (No such file or directory)."
     (folder / "a.json").mkdir()
-    assert refused(lambda: use("a.json")) == f"{folder / 'a.json'} cannot be read (it is no file)."
+    assert refused(lambda: use("a.json")) == f"{folder / 'a.json'} cannot be read (it is not a regular file)."
 
 
 def test_only_what_is_read_whole_has_a_largest_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_without_its_hashes_a_folder_is_not_opened(folder: Path) -> None:
     (folder / SUMS).unlink()
     assert refused(lambda: open_sealed(folder, REMEDY)) == f"{folder} lacks {SUMS}, or was made by an earlier version."
     (folder / SUMS).mkdir()
-    assert refused(lambda: open_sealed(folder, REMEDY)) == f"{folder / SUMS} cannot be read (it is no file)."
+    assert refused(lambda: open_sealed(folder, REMEDY)) == f"{folder / SUMS} cannot be read (it is not a regular file)."
     (folder / SUMS).rmdir()
     (folder / SUMS).write_bytes(b"")
     assert refused(lambda: open_sealed(folder, REMEDY)) == f"{folder / SUMS} is damaged (its own hash differs)."

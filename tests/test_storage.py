@@ -15,16 +15,16 @@ from typing import Any, BinaryIO
 import pytest
 
 from shapecnn.checksums import SUMS, sums_bytes
-from shapecnn.errors import ArchiveError, BusyError, StoredDataError, UsageError
+from shapecnn.errors import ArchiveError, BusyError, StoredDataError
 from shapecnn.storage import (
     check_members,
+    claim,
     exclusive,
     json_bytes,
     publish,
     published,
     read_json,
     recover,
-    require_room_for,
     sha256,
     write_atomic,
 )
@@ -52,7 +52,7 @@ def _crash_at(step: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(owner, name, call)
 
-    for name in ("mkdir", "open", "rename", "replace", "rmdir"):
+    for name in ("mkdir", "open", "rename", "replace", "rmdir", "unlink"):
         counted(Path, name)
     counted(os, "fsync")
     counted(shutil, "rmtree")
@@ -104,7 +104,7 @@ def test_a_crash_at_any_step_leaves_all_old_or_all_new(tmp_path: Path) -> None:
 
 def test_who_holds_a_folder_finds_what_was_committed_in_place(tmp_path: Path) -> None:
     publish(tmp_path, OLD)
-    (tmp_path / ".publish").mkdir()
+    claim(tmp_path / ".publish")
     for name in OLD:
         (tmp_path / name).rename(tmp_path / ".publish" / name)
     with exclusive(tmp_path):
@@ -117,7 +117,7 @@ def test_a_crash_in_the_recovery_is_recovered_from(tmp_path: Path) -> None:
     for step in range(20):
         folder = tmp_path / str(step)
         publish(folder, OLD)
-        (folder / ".publish").mkdir()
+        claim(folder / ".publish")
         for name, data in {**NEW, SUMS: sums_of(NEW)}.items():
             (folder / ".publish" / name).write_bytes(data)
         with pytest.MonkeyPatch.context() as patch:
@@ -336,13 +336,3 @@ def test_a_link_in_an_archive_is_refused() -> None:
 def test_the_files_of_an_archive_without_its_folders() -> None:
     names = ["a/", "a/b.off", "a/..b", "a...off", "shape:1.off", "sub/C:/x.off", "win\\dows.off"]
     assert [member.filename for member in check_members(_zip(*names))] == names[1:]
-
-
-def test_a_folder_holds_one_kind_of_thing(tmp_path: Path) -> None:
-    require_room_for("model.json", tmp_path / "new")
-    (tmp_path / "settings.json").write_bytes(b"{}")
-    require_room_for("settings.json", tmp_path)
-    with pytest.raises(
-        UsageError, match=r"holds artefacts, which this would be mixed with\. Choose a folder of its own"
-    ):
-        require_room_for("model.json", tmp_path)

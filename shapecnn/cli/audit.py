@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.batch import write_failures
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.options import batch_options, device_option, seed_accepted, set_option, up_option
+from shapecnn.cli.options import batch_options, device_option, failures_option, seed_accepted, set_option, up_option
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _PICTURE = 96  # pixels of a view of a mesh
 @set_option
 @device_option
 @up_option
+@failures_option
 @batch_options
 @seed_accepted
 def command(
@@ -48,6 +50,7 @@ def command(
     device: Device,
     up: Up,
     workers: Workers,
+    overwrite: bool,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -64,13 +67,14 @@ def command(
     """
     from shapecnn.artefacts import MANIFEST, SETTINGS
     from shapecnn.audit import audit_artefacts, audit_collection, require_threshold
-    from shapecnn.storage import published, require_room_for
+    from shapecnn.own import require_report
+    from shapecnn.storage import published
 
     require_threshold(threshold)
     if assignments and model_name is None:
         raise click.UsageError("--set changes a setting of a model: name it, with --model @imagenet.")
     if out is not None:
-        require_room_for("audit.json", out)
+        require_report("audit.json", out, overwrite)
     if any(published(data, name).exists() for name in (SETTINGS, MANIFEST)):
         from shapecnn.config import parse_assignments
         from shapecnn.datasets import open_artefacts
@@ -91,12 +95,13 @@ def command(
         audit = audit_collection(data, bar=progress_bar, up=up, workers=workers)
         read = partial(_drawn, collection=data, up=up, workers=workers)
         failed = len(audit.failed)
+    emit(audit.to_json(), as_json, _lines(audit))  # first: no full disk shall lose it
     if out is not None:
         from shapecnn.report.audit import write_audit
 
-        write_audit(out, audit, read)
+        write_audit(out, audit, read, overwrite)
         note(f"Wrote {out / 'audit.html'}")
-    emit(audit.to_json(), as_json, _lines(audit))
+    write_failures([(entry.id, str(entry.error)) for entry in audit.failed])
     if failed and not skip_errors:
         click.get_current_context().exit(1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, say
-from shapecnn.cli.options import command_line
+from shapecnn.cli.options import command_line, failures_file
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from shapecnn.config import Layout, ViewSettings, VoxelSettings
     from shapecnn.pool import Workers
 
-SHOWN = 20  # failures listed on a terminal; the manifest has them all
+SHOWN = 20  # failures listed on a terminal
 
 
 def run_prepare(
@@ -27,6 +27,7 @@ def run_prepare(
     layout: Layout,
     max_faces: int | None,
     workers: Workers,
+    overwrite: bool,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -34,13 +35,16 @@ def run_prepare(
     from shapecnn import pool
 
     pool.start_server()  # it loads its modules while this process loads its own
+    from shapecnn.artefacts import MANIFEST
     from shapecnn.prepare import Recipe, prepare
 
     recipe = Recipe(settings, layout, max_faces)
     with progress_bar(doing) as progress:
-        done = prepare(collection, out, recipe, command=command_line(), workers=workers, progress=progress)
+        done = prepare(
+            collection, out, recipe, command=command_line(), overwrite=overwrite, workers=workers, progress=progress
+        )
     emit_summary(done, out, as_json)
-    report_failures(done.failures, skip_errors)
+    report_failures(done.failures, skip_errors, kept=out / MANIFEST)
 
 
 def emit_summary(done: Summary, out: Path, as_json: bool, **more: object) -> None:
@@ -58,13 +62,33 @@ def emit_summary(done: Summary, out: Path, as_json: bool, **more: object) -> Non
     emit(answer, as_json, [text])
 
 
-def report_failures(failures: list[tuple[str, str]], skip_errors: bool, what: str = "meshes") -> None:
-    """Name the files that failed on stderr, and exit with status 1 unless told not to."""
+def report_failures(
+    failures: list[tuple[str, str]],
+    skip_errors: bool,
+    what: str = "meshes",
+    kept: Path | None = None,
+) -> None:
+    """Name the files that failed on stderr, write all to what --failures names, and exit with status 1 unless told not
+    to.  kept: the file that has them all anyway."""
+    listed = write_failures(failures)
     for path, error in failures[:SHOWN]:
         say(f"Failed: {path}: {error}")
     if len(failures) > SHOWN:
-        say(f"… and {len(failures) - SHOWN} more.")
+        all_of_them = f"all are in {listed or kept}" if listed or kept else "--failures FILE.csv writes all"
+        say(f"… and {len(failures) - SHOWN} more: {all_of_them}.")
     if failures:
         say(f"{len(failures)} of the {what} could not be used.")
         if not skip_errors:
             click.get_current_context().exit(1)
+
+
+def write_failures(failures: list[tuple[str, str]]) -> Path | None:
+    """Write them to the file that --failures names, and return that."""
+    listed = failures_file()
+    if listed is not None:
+        from shapecnn.files import write_file
+        from shapecnn.spreadsheets import csv_text
+
+        rows = csv_text([("path", "error"), *failures])
+        write_file(listed, rows.encode(), overwrite=True)  # it was looked at before any work
+    return listed

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.options import device_option, json_option, quiet_option, set_option, workers_accepted
+from shapecnn.cli.options import (
+    device_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+    workers_accepted,
+)
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="That of the 95 % intervals and of the tests.")  # fmt: skip
 @set_option
+@overwrite_option
 @device_option
 @quiet_option
 @json_option
@@ -47,6 +55,7 @@ def command(
     feature: FeatureName,
     seed: int,
     assignments: tuple[str, ...],
+    overwrite: bool,
     device: Device,
     as_json: bool,
 ) -> None:
@@ -63,10 +72,10 @@ def command(
     from shapecnn.config import parse_assignments
     from shapecnn.contenders import choose
     from shapecnn.datasets import open_artefacts
+    from shapecnn.own import require_report
     from shapecnn.report.comparison import lines, write_comparison
-    from shapecnn.storage import require_room_for
 
-    require_room_for("comparison.json", out)
+    require_report("comparison.json", out, overwrite)
     contenders = choose(
         models,
         [open_artefacts(folder) for folder in data],
@@ -83,6 +92,6 @@ def command(
         seed=seed,
         bar=lambda name: progress_bar(f"Measuring {name}"),
     )
-    write_comparison(out, comparison)
+    emit(comparison.to_json(), as_json, lines(comparison))  # first: no full disk shall lose it
+    write_comparison(out, comparison, overwrite)
     note(f"Wrote {out / 'report.html'}")
-    emit(comparison.to_json(), as_json, lines(comparison))

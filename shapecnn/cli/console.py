@@ -15,6 +15,7 @@ SCHEMA_VERSION = 1
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
+_answered = False  # by this process
 _QUIET = "shapecnn.quiet"  # key in click's meta, which a command shares with its group
 
 
@@ -49,11 +50,24 @@ def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
         lines: Each stays one line, whatever line ends and control characters the names in it hold: no name can pass for
             a line of its own.
     """
+    global _answered  # a process runs one command
+    _answered = True
     if as_json:
         click.echo(json.dumps(_whole(value), allow_nan=False))  # in ASCII, which every locale can print
         return
     for line in lines:
         click.echo(visible(line))
+
+
+def expect_answer() -> None:
+    """None was given yet: a command begins."""
+    global _answered
+    _answered = False
+
+
+def answered() -> bool:
+    """Whether the answer was given; what fails after it, such as a page, is told on stderr alone."""
+    return _answered
 
 
 def _whole(value: Any) -> Any:

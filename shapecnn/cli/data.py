@@ -14,7 +14,9 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     command_line,
     device_accepted,
+    failures_option,
     json_option,
+    overwrite_option,
     quiet_option,
     seed_accepted,
     skip_errors_option,
@@ -40,9 +42,10 @@ def command() -> None:
     metavar="HEX",
     help="What the zip must have.  [default: the official zip's, from the official server]",
 )
+@overwrite_option
 @quiet_option
 @json_option
-def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json: bool) -> None:
+def download(name: str, dest: Path, url: str | None, sha256: str | None, overwrite: bool, as_json: bool) -> None:
     """Put ModelNet10 (0.5 GB to fetch) or ModelNet40 (2 GB to fetch, 10 GB unpacked) into the folder DEST.
 
     Princeton provides both for academic research. A download that broke off goes on where it stopped; a
@@ -58,7 +61,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json
 
     start = time.perf_counter()
     with progress_bar(name, unit="bytes") as progress:
-        result = fetch_and_unpack(name, dest, url, sha256, progress)
+        result = fetch_and_unpack(name, dest, url, sha256, progress, overwrite=overwrite)
     if not result.new:
         note(f"{result.path} is there already: nothing was fetched.")
     origin = asdict(result.origin) if result.origin else dict.fromkeys(("url", "bytes", "sha256"))
@@ -84,6 +87,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, as_json
     required=True,
     help="How SRC is laid out.",
 )
+@failures_option
 @workers_options
 @skip_errors_option
 @quiet_option
@@ -95,6 +99,7 @@ def import_(
     out: Path,
     layout: str,
     workers: Workers,
+    overwrite: bool,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -117,11 +122,13 @@ def import_(
     from shapecnn import pool
 
     pool.start_server()  # it loads its modules while this process loads its own
-    from shapecnn.artefacts import read_manifest
+    from shapecnn.artefacts import MANIFEST, read_manifest
     from shapecnn.imports import conflicts, import_artefacts
 
     with progress_bar("Importing") as progress:
-        done = import_artefacts(src, out, layout, command=command_line(), workers=workers, progress=progress)
+        done = import_artefacts(
+            src, out, layout, command=command_line(), overwrite=overwrite, workers=workers, progress=progress
+        )
     conflicting = conflicts(read_manifest(out))
     emit_summary(done, out, as_json, conflicts=conflicting)
     if conflicting:
@@ -131,4 +138,4 @@ def import_(
             note(f"  {', '.join(group)}")
         if len(conflicting) > SHOWN:
             note(f"  … and {len(conflicting) - SHOWN} more; --json has them all.")
-    report_failures(done.failures, skip_errors, "shapes")
+    report_failures(done.failures, skip_errors, "shapes", kept=out / MANIFEST)

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
-from shapecnn.cli.options import command_line, device_option, json_option, quiet_option, workers_option
+from shapecnn.cli.options import (
+    command_line,
+    device_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    workers_option,
+)
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -37,11 +44,14 @@ class _Steps:
     "--per-class", type=click.IntRange(4), default=40, show_default=True, help="Shapes generated for each class."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed makes other shapes.")
+@overwrite_option
 @device_option
 @workers_option
 @quiet_option
 @json_option
-def command(out: Path, per_class: int, seed: int, device: Device, workers: int | None, as_json: bool) -> None:
+def command(
+    out: Path, per_class: int, seed: int, overwrite: bool, device: Device, workers: int | None, as_json: bool
+) -> None:
     """Generate a labelled collection of meshes in OUT; draw and fill it, train both networks, measure and search.
 
     Nothing is downloaded. The figures at the end are a smoke test on generated shapes, not a measure of the method.
@@ -51,6 +61,7 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
       shapecnn demo my-demo
     """
     from shapecnn.config import ViewSettings, VoxelSettings
+    from shapecnn.files import require_file, write_page
     from shapecnn.index import open_index, update_index
     from shapecnn.models import open_model
     from shapecnn.pool import Workers
@@ -58,14 +69,14 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
     from shapecnn.query import answer_queries
     from shapecnn.report.pages import query_page
     from shapecnn.sources.shapes import write_collection
-    from shapecnn.storage import write_atomic
 
     started, crew = time.monotonic(), Workers(workers)
     meshes, views, grids, index, page = (out / name for name in ("meshes", "views", "grids", "index", "answer.html"))
     steps = _Steps()
+    require_file(page, overwrite)
 
     with progress_bar("Generating") as progress:
-        count = write_collection(meshes, per_class=per_class, seed=seed, progress=progress)
+        count = write_collection(meshes, per_class=per_class, seed=seed, overwrite=overwrite, progress=progress)
     steps.note("generate", f"{count} meshes", meshes)
 
     for what, target, recipe in (
@@ -73,7 +84,9 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
         ("voxelize", grids, Recipe(VoxelSettings())),
     ):
         with progress_bar(what.capitalize()) as progress:
-            done = prepare(meshes, target, recipe, command=command_line(), workers=crew, progress=progress)
+            done = prepare(
+                meshes, target, recipe, command=command_line(), overwrite=overwrite, workers=crew, progress=progress
+            )
         steps.note(what, f"{done.written} written, {done.skipped} unchanged, {done.failed} failed", target)
 
     measured = {}
@@ -81,19 +94,26 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
     for config, data in (("demo-mvcnn", views), ("demo-shapenets", grids)):
         name = config.removeprefix("demo-")
         run, report = out / f"{name}-run", out / f"{name}-report"
-        measured[name] = _train_and_measure(config, folds, data, run, report, device, steps)
+        measured[name] = _train_and_measure(config, folds, data, run, report, overwrite, device, steps)
 
     model = open_model(str(out / "mvcnn-run"))
     with progress_bar("Indexing") as progress:
         changes = update_index(
-            meshes, index, model, command=command_line(), device=device, workers=crew, progress=progress
+            meshes,
+            index,
+            model,
+            command=command_line(),
+            overwrite=overwrite,
+            device=device,
+            workers=crew,
+            progress=progress,
         )
     opened = open_index(index)
     steps.note("index", f"{changes.total} shapes, {opened.features.shape[1]} numbers each", index)
 
     mug = next(item for item in opened.items if item.label == "mug" and item.split == "test")
     answers = answer_queries(opened, model, [mug.path], 12, up="z", device=device, workers=crew)
-    write_atomic(page, query_page(answers, opened, str(index), crew).encode())
+    write_page(page, query_page(answers, opened, str(index), crew), overwrite)
     mugs = sum(hit.item.label == "mug" for hit in answers[0].hits)
     steps.note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
 
@@ -131,7 +151,7 @@ def command(out: Path, per_class: int, seed: int, device: Device, workers: int |
 
 
 def _train_and_measure(
-    config: str, folds: int, data: Path, run: Path, report: Path, device: Device, steps: _Steps
+    config: str, folds: int, data: Path, run: Path, report: Path, overwrite: bool, device: Device, steps: _Steps
 ) -> Evaluation:
     """Train a network unless it has been, measure it on the test split, and write the report."""
     from shapecnn.datasets import open_artefacts
@@ -144,13 +164,21 @@ def _train_and_measure(
     name = config.removeprefix("demo-")
     experiment = load_experiment(config, {"validation.folds": folds})
     trained = train(
-        experiment, data, run, command=command_line(), device=device, resume=True, bar=progress_bar, say=note
+        experiment,
+        data,
+        run,
+        command=command_line(),
+        device=device,
+        resume=True,
+        overwrite=overwrite,
+        bar=progress_bar,
+        say=note,
     )
     steps.note(f"train {name}", f"{trained.epochs} epochs", run)
     model, artefacts = open_model(str(run)), open_artefacts(data)
     with progress_bar("Measuring") as progress:
         evaluation = evaluate(model, artefacts, "test", device=device, progress=progress)
-    write_report(report, evaluation, lambda entry: model.input.read(artefacts, entry))
+    write_report(report, evaluation, lambda entry: model.input.read(artefacts, entry), overwrite)
     figures = _figures(evaluation)
     steps.note(f"eval {name}", _told(figures), report / "report.html")
     return evaluation

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.options import device_option, json_option, quiet_option, set_option, workers_accepted
+from shapecnn.cli.options import (
+    device_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+    workers_accepted,
+)
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
               help="Also write evaluation.json, predictions.parquet, the figures and report.html.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="That of the 95 % intervals.")
 @set_option
+@overwrite_option
 @device_option
 @quiet_option
 @json_option
@@ -55,6 +63,7 @@ def command(
     out: Path | None,
     seed: int,
     assignments: tuple[str, ...],
+    overwrite: bool,
     device: Device,
     as_json: bool,
 ) -> None:
@@ -69,11 +78,11 @@ def command(
     from shapecnn.datasets import open_artefacts
     from shapecnn.evaluation import evaluate
     from shapecnn.models import open_model
-    from shapecnn.storage import require_room_for
+    from shapecnn.own import require_report
     from shapecnn.subset import Subset
 
     if out is not None:
-        require_room_for("evaluation.json", out)
+        require_report("evaluation.json", out, overwrite)
     subset = None if subset_text is None else Subset.parse(subset_text)
     opened = open_model(model, parse_assignments(assignments))
     artefacts = open_artefacts(data)
@@ -91,12 +100,12 @@ def command(
             exclude_duplicates=exclude_duplicates,
             progress=progress,
         )
+    emit(evaluation.to_json(), as_json, _lines(evaluation))  # first: no full disk shall lose it
     if out is not None:
         from shapecnn.report.evaluation import write_report
 
-        write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry))
+        write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry), overwrite)
         note(f"Wrote {out / 'report.html'}")
-    emit(evaluation.to_json(), as_json, _lines(evaluation))
 
 
 def _lines(evaluation: Evaluation) -> list[str]:

@@ -14,6 +14,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     device_option,
     faces_options,
+    failures_option,
     json_option,
     known_up_option,
     quiet_option,
@@ -45,6 +46,7 @@ SHOWN = 3  # views told of on a terminal
 @known_up_option
 @trained_orientation_option
 @faces_options
+@failures_option
 @workers_options
 @skip_errors_option
 @quiet_option
@@ -60,6 +62,7 @@ def command(
     orientation: Orientation | None,
     limit: FaceLimit,
     workers: Workers,
+    overwrite: bool,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -70,8 +73,11 @@ def command(
       shapecnn explain my-run chair.obj --class table --html why.html
     """
     from shapecnn.explain import explain
+    from shapecnn.files import require_file, write_page
     from shapecnn.models import open_model
 
+    if html is not None:
+        require_file(html, overwrite)
     model = open_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
@@ -80,15 +86,16 @@ def command(
         explanations = explain(
             model, meshes, asked=asked, up=read_up, device=device, limit=limit, workers=workers, progress=progress
         )
-    if html is not None:
-        from shapecnn.report.explanation import explanation_page
-        from shapecnn.storage import write_atomic
-
-        write_atomic(html, explanation_page(meshes, explanations, model.name).encode())
-        note(f"Wrote {html}")
     pairs = list(zip(meshes, explanations, strict=True))
     lines = [_line(explained) for explained in explanations if not isinstance(explained, ItemError)]
-    emit([_json(path, explained, html) for path, explained in pairs], as_json, lines)
+    emit(
+        [_json(path, explained, html) for path, explained in pairs], as_json, lines
+    )  # first: no full disk shall lose it
+    if html is not None:
+        from shapecnn.report.explanation import explanation_page
+
+        write_page(html, explanation_page(meshes, explanations, model.name), overwrite)
+        note(f"Wrote {html}")
     report_failures([(path, str(error)) for path, error in pairs if isinstance(error, ItemError)], skip_errors)
 
 

@@ -16,6 +16,7 @@ from shapecnn.cli.options import (
     command_line,
     device_option,
     faces_options,
+    failures_option,
     index_up_option,
     seed_accepted,
     set_option,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @trained_orientation_option
 @faces_options
 @index_up_option
+@failures_option
 @batch_options
 @device_option
 @seed_accepted
@@ -62,6 +64,7 @@ def command(
     limit: FaceLimit,
     up: Up | None,
     workers: Workers,
+    overwrite: bool,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -81,9 +84,15 @@ def command(
 
     pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.config import parse_assignments
-    from shapecnn.index import stored_origin, update_index
+    from shapecnn.errors import StoredDataError
+    from shapecnn.index import FAILURES, stored_origin, update_index
 
-    made = stored_origin(index)
+    try:
+        made = stored_origin(index)
+    except StoredDataError:
+        if not overwrite:
+            raise
+        made = None
     read_up = up or (made.up if made else "z")
     options = {"orientation": orientation, "simplify": limit.target}
     given = {key: value for key, value in options.items() if value is not None} | parse_assignments(assignments)
@@ -101,6 +110,7 @@ def command(
             index,
             model,
             command=command_line(),
+            overwrite=overwrite,
             up=read_up,
             simplify=limit.target or (made.simplify if made else None),
             max_faces=limit.most,
@@ -121,7 +131,7 @@ def command(
     }
     counts = ", ".join(f"{answer[what]} {what}" for what in ("added", "updated", "unchanged", "removed", "failed"))
     emit(answer, as_json, [f"{counts} in {done.seconds:.1f} s: {index} holds {done.total} shapes"])
-    report_failures(done.failures, skip_errors)
+    report_failures(done.failures, skip_errors, kept=index / FAILURES)
 
 
 def _model(

@@ -12,15 +12,16 @@ import importlib
 import os
 import signal
 import sys
-from typing import NoReturn
+import warnings
+from typing import Any, NoReturn
 
 import click
 
 from shapecnn import __version__
-from shapecnn.cli.console import SCHEMA_VERSION, emit, say
+from shapecnn.cli.console import SCHEMA_VERSION, answered, emit, expect_answer, say
 from shapecnn.cli.process import Ended, ending_in_order, open_streams
 from shapecnn.cli.progress import heartbeat
-from shapecnn.errors import ShapecnnError, UsageError, visible
+from shapecnn.errors import Caution, ShapecnnError, UsageError, visible
 
 # name: (module with a click command called `command`, the line in --help)
 COMMANDS = {
@@ -113,6 +114,8 @@ def main() -> NoReturn:
 def run() -> None:
     """Run the command that was typed; ends in SystemExit."""
     open_streams()
+    warnings.showwarning = _show
+    warnings.simplefilter("always", Caution)
     try:
         with ending_in_order():
             status = _run()
@@ -122,8 +125,20 @@ def run() -> None:
     sys.exit(status)
 
 
+def _show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """A Caution as the message that it is, any other warning as Python shows it."""
+    if issubclass(category, Caution):
+        say(f"Note: {message}")
+    else:
+        _show_as_usual(message, category, *place, **more)
+
+
+_show_as_usual = warnings.showwarning
+
+
 def _run() -> int:
     """Run the command and say what went wrong, on stderr and with --json also on stdout; returns the exit status."""
+    expect_answer()
     try:
         return cli.main(standalone_mode=False) or 0  # the status a command exited with; None if it just returned
     except click.ClickException as error:
@@ -145,7 +160,7 @@ def _run() -> int:
         message = "There is not enough memory for it. Free some or raise the limit (ulimit -v), and run it again."
         say(f"Error: {message}")
         status, kind = 1, "memory"
-    if "--json" in sys.argv[1:]:
+    if "--json" in sys.argv[1:] and not answered():  # stdout holds one value
         emit({"schema_version": SCHEMA_VERSION, "error": {"kind": kind, "message": message}}, True)
     return status
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit
-from shapecnn.cli.options import device_option, json_option, quiet_option, workers_accepted
+from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, workers_accepted
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
               help="The artefacts that RUN was trained on.")  # fmt: skip
 @click.option("--size", type=click.IntRange(1), default=128, show_default=True, help="Rank of the projection.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="That of the learning.")
+@overwrite_option
 @device_option
 @quiet_option
 @json_option
 @workers_accepted
-def command(run: Path, data: Path, size: int, seed: int, device: Device, as_json: bool) -> None:
+def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device: Device, as_json: bool) -> None:
     """Learn a metric of the features of RUN, on the shapes it was trained on, and keep it in RUN.
 
     It is used where --feature metric is asked for, in `shapecnn eval` and `shapecnn index`. A metric that is there
@@ -44,7 +45,9 @@ def command(run: Path, data: Path, size: int, seed: int, device: Device, as_json
     opened = open_run(run)
     artefacts = open_artefacts(data)
     with progress_bar("Computing features") as progress:
-        learned = learn_metric(opened, artefacts, size=size, seed=seed, device=device, progress=progress)
+        learned = learn_metric(
+            opened, artefacts, size=size, seed=seed, overwrite=overwrite, device=device, progress=progress
+        )
     answer = {"schema_version": SCHEMA_VERSION, "run": str(run), **asdict(learned)}
     figures = ""
     if learned.before is not None and learned.after is not None and learned.after.mAP is not None:

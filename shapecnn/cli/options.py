@@ -15,6 +15,8 @@ from shapecnn.cli.console import be_quiet
 
 Command = Callable[..., Any]
 
+_FAILURES = "shapecnn.failures"  # in the context of a command
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout.")
 quiet_option = click.option(
     "--quiet",
@@ -70,6 +72,11 @@ simplify_option = click.option(
     "--simplify", is_flag=True, help="Bring a mesh with more than --max-faces down to them instead."
 )
 skip_errors_option = click.option("--skip-errors", is_flag=True, help="Exit with 0 even if some meshes failed.")
+overwrite_option = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace files in the way that shapecnn did not write, and what it made with other settings.",
+)
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -104,6 +111,29 @@ def workers_options(command: Command) -> Command:
         return command(*args, workers=Workers(workers, timeout, memory), **options)
 
     return workers_option(timeout_option(memory_option(staffed)))
+
+
+def failures_option(command: Command) -> Command:
+    """--overwrite, and --failures for the commands that go on when a file fails: see :func:`failures_file`."""
+
+    @functools.wraps(command)
+    def listing(*args: Any, failures: Path | None, overwrite: bool, **options: Any) -> Any:
+        if failures is not None:
+            from shapecnn.files import require_file
+
+            require_file(failures, overwrite)
+        click.get_current_context().meta[_FAILURES] = failures
+        return command(*args, overwrite=overwrite, **options)
+
+    option = click.option("--failures", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
+                          help="Also write the path and the error of each file that failed.")  # fmt: skip
+    return option(overwrite_option(listing))
+
+
+def failures_file() -> Path | None:
+    """What --failures named."""
+    path: Path | None = click.get_current_context().meta.get(_FAILURES)
+    return path
 
 
 def faces_options(command: Command) -> Command:

@@ -12,6 +12,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import (
     device_option,
     faces_options,
+    failures_option,
     json_option,
     known_up_option,
     quiet_option,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @known_up_option
 @faces_options
 @trained_orientation_option
+@failures_option
 @workers_options
 @skip_errors_option
 @quiet_option
@@ -57,6 +59,7 @@ def command(
     limit: FaceLimit,
     orientation: Orientation | None,
     workers: Workers,
+    overwrite: bool,  # noqa: ARG001  # of --failures
     skip_errors: bool,
     as_json: bool,
 ) -> None:

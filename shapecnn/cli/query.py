@@ -13,6 +13,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     device_option,
     faces_options,
+    failures_option,
     json_option,
     known_up_option,
     quiet_option,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @known_up_option
 @faces_options
 @trained_orientation_option
+@failures_option
 @workers_options
 @skip_errors_option
 @quiet_option
@@ -69,6 +71,7 @@ def command(
     limit: FaceLimit,
     orientation: Orientation | None,
     workers: Workers,
+    overwrite: bool,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -85,9 +88,12 @@ def command(
     """
     if not meshes and not images:
         raise click.UsageError("Say what to look for: MESH, or --image FILE.")
+    from shapecnn.files import require_file, write_page
     from shapecnn.index import open_index
     from shapecnn.query import answer_pictures, answer_queries, require_views
 
+    if html is not None:
+        require_file(html, overwrite)
     opened = open_index(index)
     model = opened.origin.open(index, run)
     model.input.require_orientation(orientation, str(index))
@@ -100,15 +106,14 @@ def command(
             opened, model, meshes, k, up=read_up, device=device, limit=limit, workers=workers, progress=progress
         )
     answers += answer_pictures(opened, model, images, k, device=device) if images else []
-    if html is not None:
-        from shapecnn.report.pages import query_page
-        from shapecnn.storage import write_atomic
-
-        write_atomic(html, query_page(answers, opened, str(index), workers).encode())
-        note(f"Wrote {html}")
     texts = [_lines(answer) for answer in answers if answer.error is None]
     lines = [line for number, each in enumerate(texts) for line in ([""] * (number > 0) + each)]
-    emit([_json(answer) for answer in answers], as_json, lines)
+    emit([_json(answer) for answer in answers], as_json, lines)  # first: no full disk shall lose it
+    if html is not None:
+        from shapecnn.report.pages import query_page
+
+        write_page(html, query_page(answers, opened, str(index), workers), overwrite)
+        note(f"Wrote {html}")
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
     report_failures(failures, skip_errors, "files" if images else "meshes")
 

@@ -13,6 +13,7 @@ from shapecnn.cli.options import (
     collection_argument,
     device_accepted,
     faces_options,
+    failures_option,
     orientation_option,
     seed_accepted,
     up_option,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @orientation_option
 @faces_options
 @up_option
+@failures_option
 @batch_options
 @device_accepted
 @seed_accepted
@@ -58,6 +60,7 @@ def command(
     limit: FaceLimit,
     up: Up,
     workers: Workers,
+    overwrite: bool,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -83,4 +86,4 @@ def command(
         up=up,
         simplify=limit.target,
     )
-    run_prepare("Drawing", collection, out, settings, layout, limit.most, workers, skip_errors, as_json)
+    run_prepare("Drawing", collection, out, settings, layout, limit.most, workers, overwrite, skip_errors, as_json)

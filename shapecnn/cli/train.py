@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
-from shapecnn.cli.options import command_line, device_option, json_option, quiet_option, set_option, workers_accepted
+from shapecnn.cli.options import (
+    command_line,
+    device_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+    workers_accepted,
+)
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), help="Another seed draws other weights and another order.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
 @click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too, in RUN/tensorboard.")
+@overwrite_option
 @device_option
 @workers_accepted
 @quiet_option
@@ -39,6 +48,7 @@ def command(
     seed: int | None,
     resume: bool,
     tensorboard: bool,
+    overwrite: bool,
     device: Device,
     as_json: bool,
 ) -> None:
@@ -68,6 +78,7 @@ def command(
         subset=Subset.parse(subset) if subset else None,
         device=device,
         resume=resume,
+        overwrite=overwrite,
         tensorboard=tensorboard,
         bar=progress_bar,
         say=note,

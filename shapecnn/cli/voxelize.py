@@ -13,6 +13,7 @@ from shapecnn.cli.options import (
     collection_argument,
     device_accepted,
     faces_options,
+    failures_option,
     orientation_option,
     seed_accepted,
     up_option,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @orientation_option
 @faces_options
 @up_option
+@failures_option
 @batch_options
 @device_accepted
 @seed_accepted
@@ -52,6 +54,7 @@ def command(
     limit: FaceLimit,
     up: Up,
     workers: Workers,
+    overwrite: bool,
     skip_errors: bool,
     as_json: bool,
 ) -> None:
@@ -75,4 +78,4 @@ def command(
         up=up,
         simplify=limit.target,
     )
-    run_prepare("Filling", collection, out, settings, "files", limit.most, workers, skip_errors, as_json)
+    run_prepare("Filling", collection, out, settings, "files", limit.most, workers, overwrite, skip_errors, as_json)

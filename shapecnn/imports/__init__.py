@@ -37,6 +37,7 @@ def import_artefacts(
     layout: str,
     *,
     command: str,
+    overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
@@ -48,7 +49,7 @@ def import_artefacts(
     if out.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{out} lies in {source}, which is imported: choose a folder outside it.")
     items, maker = LAYOUTS[layout](source)
-    return make_artefacts(items, out, maker, command=command, workers=workers, progress=progress)
+    return make_artefacts(items, out, maker, command=command, overwrite=overwrite, workers=workers, progress=progress)
 
 
 def conflicts(entries: Sequence[Entry]) -> list[list[str]]:

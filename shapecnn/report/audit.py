@@ -10,10 +10,11 @@ from typing import Any
 from shapecnn.artefacts import Entry
 from shapecnn.audit import Audit, Group, Member
 from shapecnn.inputs import Looks
+from shapecnn.own import publish_report
 from shapecnn.report.html import fill
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.spreadsheets import csv_text
-from shapecnn.storage import exclusive, json_bytes, publish
+from shapecnn.storage import json_bytes
 
 SHOWN_GROUPS = 150  # of the page; some 10 kB a picture
 SHOWN_MEMBERS = 6
@@ -22,18 +23,15 @@ LISTED = 50  # of those that show nothing
 Read = Callable[[Iterable[Entry]], Iterable[tuple[Entry, Looks]]]
 
 
-def write_audit(folder: Path, audit: Audit, read: Read) -> None:
+def write_audit(folder: Path, audit: Audit, read: Read, overwrite: bool = False) -> None:
     """Put everything into ``folder``: audit.json, audit.csv with a line for each member of a group, and audit.html,
     which shows those shapes that ``read`` has something of.
 
     Raises BusyError if another process is writing there.
     """
     page = audit_page(audit, read)
-    with exclusive(folder):
-        publish(
-            folder,
-            {"audit.json": json_bytes(audit.to_json()), "audit.csv": _table(audit), "audit.html": page.encode()},
-        )
+    files = {"audit.json": json_bytes(audit.to_json()), "audit.csv": _table(audit), "audit.html": page.encode()}
+    publish_report("audit.json", folder, files, overwrite)
 
 
 def audit_page(audit: Audit, read: Read) -> str:

@@ -19,11 +19,12 @@ from shapecnn.compare import (
     Pair,
 )
 from shapecnn.errors import visible
+from shapecnn.own import publish_report
 from shapecnn.report import published
 from shapecnn.report.figures import Form, describe, drawing, recall_axes
 from shapecnn.report.html import fill
 from shapecnn.spreadsheets import csv_text
-from shapecnn.storage import exclusive, json_bytes, publish
+from shapecnn.storage import json_bytes
 
 FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
 HEADINGS = (
@@ -37,7 +38,7 @@ _MARKERS = "osD^vPXp"
 _GREY = "#8a929e"
 
 
-def write_comparison(folder: Path, comparison: Comparison) -> None:
+def write_comparison(folder: Path, comparison: Comparison, overwrite: bool = False) -> None:
     """Put everything into ``folder``: comparison.json, .csv and .md, pr.svg, pr.png and report.html.
 
     Raises BusyError if another process is writing there.
@@ -51,8 +52,7 @@ def write_comparison(folder: Path, comparison: Comparison) -> None:
         "pr.png": curves(comparison, "png"),
         "report.html": page(comparison, svg).encode(),
     }
-    with exclusive(folder):
-        publish(folder, files)
+    publish_report("comparison.json", folder, files, overwrite)
 
 
 def curves(comparison: Comparison, form: Form = "svg") -> bytes:

@@ -11,12 +11,13 @@ import numpy as np
 
 from shapecnn.artefacts import Entry
 from shapecnn.inputs import Looks
+from shapecnn.own import publish_report
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
 from shapecnn.report.html import fill
 from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.results import Evaluation, Hit, Prediction
-from shapecnn.storage import exclusive, json_bytes, publish
+from shapecnn.storage import json_bytes
 from shapecnn.tables import table_bytes
 
 MISTAKES = 48  # shown at most, the surest first
@@ -84,7 +85,7 @@ def figures(evaluation: Evaluation) -> dict[str, bytes]:
     return drawn
 
 
-def write_report(folder: Path, evaluation: Evaluation, read: Read) -> None:
+def write_report(folder: Path, evaluation: Evaluation, read: Read, overwrite: bool = False) -> None:
     """Put everything into ``folder``: evaluation.json, predictions.parquet, the figures and report.html, which shows
     shapes as ``read`` gives them.
 
@@ -94,8 +95,7 @@ def write_report(folder: Path, evaluation: Evaluation, read: Read) -> None:
     files = {"evaluation.json": json_bytes(evaluation.to_json()), **figures(evaluation), "report.html": page.encode()}
     if evaluation.classification is not None:
         files["predictions.parquet"] = table_bytes(Prediction, evaluation.predictions())
-    with exclusive(folder):
-        publish(folder, files)
+    publish_report("evaluation.json", folder, files, overwrite)
 
 
 def evaluation_page(evaluation: Evaluation, read: Read) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,8 +18,9 @@ from shapecnn.errors import (
     UsageError,
 )
 from shapecnn.sources.archive import Progress, unpack
-from shapecnn.sources.transfer import discard, fetch
-from shapecnn.storage import WORK, exclusive, json_bytes, read_json
+from shapecnn.sources.transfer import discard, fetch, require_begun
+from shapecnn.storage import WORK, claim, exclusive, json_bytes, read_json, sha256_of
+from shapecnn.storage import discard as discard_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,8 @@ def download(
     url: str | None = None,
     sha256: str | None = None,
     progress: Progress | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Download:
     """Put the collection ``name`` of ``SOURCES`` into its folder in ``dest``; it appears whole or not at all.
 
@@ -98,10 +99,11 @@ def download(
         url, expected = source.url, expected or source.sha256
     local = _local(url)
     try:
-        with exclusive(dest):
+        with exclusive(dest, overwrite):
             if local is not None:
                 return _install(local, url, expected, target, progress)
             part = dest / f"{name}.zip.part"
+            require_begun(part, overwrite)
             try:
                 fetch(url, part, progress)
             except DownloadError as error:
@@ -141,15 +143,15 @@ def _local(url: str) -> Path | None:
 
 def _install(archive: Path, url: str, expected: str | None, target: Path, progress: Progress | None) -> Download:
     """Check the SHA-256 of ``archive``, unpack it beside ``target`` and move it there."""
-    with archive.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_of(archive.resolve())
     if expected not in (None, sha256):
         raise DownloadError(
             f"{url} has the SHA-256 {sha256}, not {expected}: it is damaged or another file."
             f" If it has changed and you trust it, add --sha256 {sha256}."
         )
     work = target.parent / WORK
-    shutil.rmtree(work, ignore_errors=True)
+    discard_work(work)  # of a run that was killed
+    claim(work)
     try:
         unpack(archive, work / target.name, progress)
         collection = _unwrapped(work / target.name)
@@ -161,7 +163,7 @@ def _install(archive: Path, url: str, expected: str | None, target: Path, progre
         (collection / RECORD).write_bytes(json_bytes({**asdict(origin), "shapes": shapes}))
         collection.rename(target)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        discard_work(work)
     return Download(target, shapes, origin, new=True)
 
 

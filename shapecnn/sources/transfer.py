@@ -6,6 +6,7 @@ huggingface_hub go on without If-Range, so halves of two versions can end up in 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from shapecnn.errors import DownloadError, StoredDataError, UsageError
 from shapecnn.sources.archive import Progress
-from shapecnn.storage import json_bytes, read_json, write_atomic
+from shapecnn.storage import create, json_bytes, read_json, write_atomic
 
 if TYPE_CHECKING:
     import requests
@@ -63,11 +64,11 @@ def _transfer(session: requests.Session, url: str, part: Path, progress: Progres
     with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
         rest = have > 0 and response.status_code == 206
         if have and (response.status_code == 416 or (rest and not _continues(response, have, version))):
-            part.write_bytes(b"")  # the server disagrees about what we have: the next request is for all of it
+            create(part).close()  # the server disagrees about what we have: the next request is for all of it
             raise IncompleteRead(0, size or 0)
         response.raise_for_status()
         if not rest:  # the first request, a file that has changed, or a server that knows no ranges
-            part.write_bytes(b"")  # before the note, which must never describe other bytes
+            create(part).close()  # before the note, which must never describe other bytes
             have, size, version = 0, response.raw.length_remaining, _version(response)
             _note(part, url, size, version)
         with part.open("ab") as file:
@@ -81,6 +82,14 @@ def _transfer(session: requests.Session, url: str, part: Path, progress: Progres
         _note(part, url, have, version)
     elif have != size:
         raise IncompleteRead(have, size - have)
+
+
+def require_begun(part: Path, overwrite: bool = False) -> None:
+    """Raise UsageError if ``part`` is there and not what :func:`fetch` left; with ``overwrite`` only for a link."""
+    if not os.path.lexists(part) or (part.is_file() and not part.is_symlink() and not part.stat().st_size):
+        return
+    if part.is_symlink() or not (overwrite or _note_of(part).is_file()):
+        raise UsageError(f"{part} is not what shapecnn writes there. Move it away, or choose another folder.")
 
 
 def _resumable(part: Path, url: str) -> tuple[int, int | None, str | None]:

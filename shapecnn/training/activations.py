@@ -30,6 +30,7 @@ from shapecnn.networks.network import ShapeNetwork
 from shapecnn.sealed import open_sealed, publish_beside
 from shapecnn.storage import sha256_of
 from shapecnn.training.augmentation import Change, apply_change
+from shapecnn.training.resume import REMEDY
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -99,7 +100,7 @@ def open_activations(
         _write(partial, _computed(artefacts, entries, seen, encode, flip), len(entries), progress)
         digest = sha256_of(partial)
         partial.replace(path)
-        publish_beside(path.parent, {}, f"Remove {path.parent.parent} and train the run again.", {path.name: digest})
+        publish_beside(path.parent, {}, REMEDY, {path.name: digest})
     values = np.load(path, mmap_mode="r")
     return Activations(values, bfloat16=values.dtype == np.uint16)
 

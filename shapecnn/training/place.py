@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from shapecnn.checkpoint import CONFIG, MODEL, RESUME, describe_run
+from shapecnn.checkpoint import CONFIG, MODEL, describe_run
 from shapecnn.config import differences, settings_hash
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.experiment import Experiment
 from shapecnn.inputs import Input
 from shapecnn.sealed import open_sealed
+from shapecnn.storage import RESUME
+from shapecnn.training.resume import REMEDY
 from shapecnn.training.splits import Division
 
 ORIGIN = "origin.json"
@@ -36,7 +37,7 @@ def require_place(out: Path, experiment: Experiment, origin: dict[str, Any], res
     finished, unfinished = (out / MODEL).exists(), (out / RESUME / ORIGIN).exists()
     if not finished and not unfinished:
         return
-    anew = f"to start anew: rm -r {shlex.quote(str(out))} && {command}"
+    anew = f"to start anew: {command} --overwrite"
     if not resume:
         what = "a finished run" if finished else "an unfinished training"
         go_on = "" if finished else f"To go on: {command} --resume; "
@@ -44,7 +45,7 @@ def require_place(out: Path, experiment: Experiment, origin: dict[str, Any], res
     if finished:
         stored = describe_run(out)[1].get("data")
     else:
-        stored = open_sealed(out / RESUME, f"Remove {out} and train the run again.").json(ORIGIN)
+        stored = open_sealed(out / RESUME, REMEDY).json(ORIGIN)
     stored = stored if isinstance(stored, dict) else {}
     anew = anew.replace(" --resume", "")
     if stored.get("config_hash") != origin["config_hash"]:

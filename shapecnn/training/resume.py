@@ -19,6 +19,9 @@ from shapecnn.storage import published
 
 STATE = "state.pt"
 
+REMEDY = "Start the training anew, with --overwrite."
+"""What helps against a damaged one."""
+
 Weights = dict[str, Tensor]
 
 
@@ -45,14 +48,14 @@ def save_state(folder: Path, state: State) -> None:
     """Replace what ``folder`` holds."""
     buffer = io.BytesIO()
     torch.save({name: getattr(state, name) for name in State.__slots__}, buffer)
-    publish_beside(folder, {STATE: buffer.getvalue()}, _remedy(folder))
+    publish_beside(folder, {STATE: buffer.getvalue()}, REMEDY)
 
 
 def load_state(folder: Path) -> State | None:
     """What was saved; None if nothing was.  Raises StoredDataError if it is damaged."""
     if not published(folder, SUMS).exists():
         return None
-    sealed = open_sealed(folder, _remedy(folder))
+    sealed = open_sealed(folder, REMEDY)
     if STATE not in sealed.sums:
         return None
     content = sealed.read(STATE)
@@ -61,7 +64,3 @@ def load_state(folder: Path) -> State | None:
             return State(**torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
         except Exception as error:  # what is no such archive fails in many ways
             raise ValueError(type(error).__name__) from None
-
-
-def _remedy(folder: Path) -> str:
-    return f"Remove {folder.parent} and train the run again."

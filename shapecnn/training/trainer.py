@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapecnn.calibration import Calibration
-from shapecnn.checkpoint import CONFIG, METRICS, MODEL, RESUME, SPLIT, config_bytes, describe_run, run_bytes
+from shapecnn.checkpoint import CONFIG, METRICS, MODEL, SPLIT, config_bytes, describe_run, run_bytes
 from shapecnn.classifiers import Classifier
 from shapecnn.datasets import Artefacts, open_artefacts
 from shapecnn.errors import TrainingError
@@ -34,8 +33,20 @@ from shapecnn.inputs import Input
 from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.own import WRITES, require_own, require_unchanged, start_anew
 from shapecnn.sealed import publish_beside
-from shapecnn.storage import exclusive, json_bytes, publish, recover, require_room_for, sha256, write_atomic
+from shapecnn.storage import (
+    RESUME,
+    claim,
+    discard,
+    exclusive,
+    json_bytes,
+    publish,
+    recover,
+    require_claimed,
+    sha256,
+    write_noted,
+)
 from shapecnn.subset import Subset
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations
@@ -44,7 +55,7 @@ from shapecnn.training.crossfit import crossfit
 from shapecnn.training.descent import Examples, descend, first_part, outputs
 from shapecnn.training.place import ORIGIN, describe_origin, require_place
 from shapecnn.training.requirements import AnyStage, require_fit, require_part, require_shapes
-from shapecnn.training.resume import State, load_state, save_state
+from shapecnn.training.resume import REMEDY, State, load_state, save_state
 from shapecnn.training.schedules import stalled
 from shapecnn.training.splits import Division, divide, folds_of
 from shapecnn.training.validation import Figures, better, figures_of, told
@@ -82,6 +93,7 @@ def train(
     subset: Subset | None = None,
     device: Device = "auto",
     resume: bool = False,
+    overwrite: bool = False,
     tensorboard: bool = False,
     bar: Bar,
     say: Callable[[str], None] = lambda _: None,
@@ -90,7 +102,8 @@ def train(
 
     ``command`` is what a person would type to train it anew. Raises, before anything is computed, UsageError for data
     that cannot be trained on or a network that does not fit it, MismatchError for an ``out`` of another experiment,
-    WeightsError, BusyError; later TrainingError when the loss is no number.
+    WeightsError, BusyError, and UsageError for files in ``out`` that shapecnn did not write: with ``overwrite`` they
+    are replaced, and a training that is there is begun anew; later TrainingError when the loss is no number.
     """
     require_device(device)
     artefacts = open_artefacts(data)
@@ -102,17 +115,23 @@ def train(
         entries = sorted([*subset.select(set(entries) - set(untouched), "train"), *untouched], key=lambda e: e.id)
     division = divide(artefacts, entries, experiment.validation)
     origin = describe_origin(experiment, division, seen)
-    require_room_for(MODEL, out)
+    require_own(MODEL, out, overwrite)
+    if tensorboard:
+        require_unchanged(out, ["tensorboard/events"], overwrite=True)
     accelerator = open_accelerator(device, experiment.precision, out if tensorboard else None)
     say = say if accelerator.is_main_process else lambda _: None  # what all do, one tells
-    with exclusive(out) if accelerator.is_main_process else nullcontext():
+    with exclusive(out, overwrite) if accelerator.is_main_process else nullcontext():
         if accelerator.is_main_process:
-            recover(out / RESUME)
+            require_claimed(out / RESUME, overwrite)
+            recover(out / RESUME, overwrite)
+            require_unchanged(out, (MODEL, *WRITES[MODEL]), overwrite)
+            if overwrite and not resume:
+                start_anew(out)
         accelerator.wait_for_everyone()
         require_place(out, experiment, origin, resume, command)
         if (out / MODEL).exists():
             if accelerator.is_main_process:
-                shutil.rmtree(out / RESUME, ignore_errors=True)  # of a sitting that ended between the two
+                discard(out / RESUME)  # of a sitting that ended between the two
             return _told_by(out)
         # An unknown backbone, part or library ends the run before anything is written.
         network = build_network(experiment.network, seen.side, len(division.classes), seed=experiment.seed)
@@ -122,9 +141,10 @@ def train(
         accelerator.wait_for_everyone()  # all have looked at what is there
         session = _Session(experiment, artefacts, division, seen, out, network, accelerator, bar, say)
         if accelerator.is_main_process:
-            publish_beside(out / RESUME, {ORIGIN: json_bytes(origin)}, f"Remove {out} and train the run again.")
-            write_atomic(out / CONFIG, config_bytes(experiment), out / RESUME)
-            write_atomic(out / SPLIT, json_bytes(_ids(division)), out / RESUME)
+            claim(out / RESUME)
+            publish_beside(out / RESUME, {ORIGIN: json_bytes(origin)}, REMEDY)
+            write_noted(out / CONFIG, CONFIG, config_bytes(experiment), out / RESUME)
+            write_noted(out / SPLIT, SPLIT, json_bytes(_ids(division)), out / RESUME)
         accelerator.wait_for_everyone()
         state = load_state(out / RESUME)
         if resume and state is None:
@@ -132,7 +152,7 @@ def train(
         try:
             return session.run(state or State(), origin)
         except TrainingError as error:
-            raise TrainingError(f"{error} Remove {out} first.") from None
+            raise TrainingError(f"{error} Then start anew, with --overwrite.") from None
 
 
 class _Session:
@@ -364,7 +384,7 @@ class _Session:
 
     def _write(self, state: State) -> None:
         if self.accelerator.is_main_process:
-            write_atomic(self.out / METRICS, _lines(state), self.out / RESUME)
+            write_noted(self.out / METRICS, METRICS, _lines(state), self.out / RESUME)
 
     def _publish(self, done: Trained, origin: dict[str, Any], gallery: Gallery | None, state: State) -> None:
         if self.accelerator.is_main_process:
@@ -382,7 +402,7 @@ class _Session:
                 self.artefacts.settings.get("up"),
             )
             publish(self.out, {**files, METRICS: _lines(state)})
-            shutil.rmtree(self.out / RESUME)
+            discard(self.out / RESUME)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
 

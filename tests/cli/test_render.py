@@ -491,7 +491,7 @@ def test_another_layout_is_refused_too(meshes: Path, tmp_path: Path, command: Co
     done = command("render", meshes, tmp_path / "out", *SMALL, "--layout", "files")
     assert done.status == 2
     assert "made with --layout sheet, this run asks for files" in done.stderr
-    assert f"rm -r {tmp_path / 'out'} && shapecnn render" in done.stderr
+    assert "or replace it: shapecnn render" in done.stderr
 
 
 def test_a_second_writer_is_refused(meshes: Path, tmp_path: Path, command: Command) -> None:

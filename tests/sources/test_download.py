@@ -34,7 +34,7 @@ from shapecnn.errors import (
 from shapecnn.sources import transfer as module
 from shapecnn.sources.download import SOURCES, Origin, Source, download
 from shapecnn.sources.transfer import fetch
-from shapecnn.storage import exclusive
+from shapecnn.storage import claim, exclusive
 
 OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 MESHES = ["chair/train/chair_0001.off", "chair/test/chair_0002.off", "sofa/train/sofa_0001.off"]
@@ -237,6 +237,7 @@ def test_two_at_once_do_not_mix(server: Server, tmp_path: Path) -> None:
 
 def test_work_of_a_killed_run_is_no_hindrance(server: Server, tmp_path: Path) -> None:
     left = tmp_path / ".partial" / "ModelNet10" / "chair"
+    claim(tmp_path / ".partial")
     left.mkdir(parents=True)
     (left / "half.off").write_bytes(OFF[:9])
     download("modelnet10", tmp_path, server.url)
@@ -508,9 +509,31 @@ def test_a_zip_of_something_else_is_said(server: Server, tmp_path: Path) -> None
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the always full device /dev/full of Linux")
 def test_a_full_disk_is_said(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "modelnet10.zip.part").symlink_to("/dev/full")
-    with pytest.raises(DownloadError, match=f"^{tmp_path}: No space left on device. Make room"):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4, hard))  # no file may grow larger, as on a full disk
+    try:
+        with pytest.raises(DownloadError, match=f"^{tmp_path}: File too large. Make room"):
+            download("modelnet10", tmp_path, server.url)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_link_in_the_place_of_a_download_is_refused(overwrite: bool, server: Server, tmp_path: Path) -> None:
+    letter = tmp_path / "letter"
+    letter.write_text("dear")
+    (tmp_path / "modelnet10.zip.part").symlink_to(letter)
+    with pytest.raises(UsageError, match=r"modelnet10\.zip\.part is not what shapecnn writes there\. Move it away"):
+        download("modelnet10", tmp_path, server.url, overwrite=overwrite)
+    assert letter.read_text() == "dear"
+
+
+def test_a_file_that_a_person_put_in_the_place_of_a_download_stays(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "modelnet10.zip.part").write_text("dear")
+    with pytest.raises(UsageError, match=r"modelnet10\.zip\.part is not what shapecnn writes there"):
         download("modelnet10", tmp_path, server.url)
+    assert (tmp_path / "modelnet10.zip.part").read_text() == "dear"
+    assert download("modelnet10", tmp_path, server.url, overwrite=True).shapes
 
 
 def test_a_disk_full_while_unpacking_does_not_cost_the_download(server: Server, tmp_path: Path) -> None:

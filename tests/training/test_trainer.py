@@ -28,7 +28,7 @@ from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingE
 from shapecnn.evidence import Evidence
 from shapecnn.experiment import Experiment, ShapenetsSettings, Validation
 from shapecnn.networks.discriminant import analyse
-from shapecnn.storage import exclusive, sha256, write_atomic
+from shapecnn.storage import claim, exclusive, sha256, write_noted
 from shapecnn.subset import Subset
 from shapecnn.training import trainer
 from shapecnn.training.activations import Activations
@@ -178,13 +178,13 @@ def test_what_was_half_written_does_not_stay(
 ) -> None:
     checked, out = experiment(stage("grids", epochs=1), network=VOXRESNET), tmp_path / "run"
 
-    def killed(path: Path, data: bytes, scratch: Path | None = None) -> None:
+    def killed(path: Path, noted: str, data: bytes, work: Path) -> None:
         if path.name == name:
-            ((scratch or path.parent) / ".1-half.tmp").write_bytes(data[:5])
+            (work / ".1-half.tmp").write_bytes(data[:5])
             raise Interrupted
-        write_atomic(path, data, scratch)
+        write_noted(path, noted, data, work)
 
-    monkeypatch.setattr(trainer, "write_atomic", killed)
+    monkeypatch.setattr(trainer, "write_noted", killed)
     with pytest.raises(Interrupted):
         run(checked, grids, out)
     monkeypatch.undo()
@@ -203,7 +203,7 @@ def test_a_finished_run_is_told_again_and_left_alone(
 ) -> None:
     out = shutil.copytree(whole["views, last"][0], tmp_path / "run")
     before = contents(out)
-    (out / "resume").mkdir()  # of a sitting that was killed right after it published
+    claim(out / "resume")  # of a sitting that was killed right after it published
     (out / "resume/origin.json").write_text("{}")
     done = run(CHECKED["views, last"], views, out, resume=True)
     assert contents(out) == before
@@ -221,7 +221,7 @@ def test_a_place_that_is_taken_is_refused_with_both_ways_on(views: Path, tmp_pat
     command = f"shapecnn train mine.yaml --data {views} --out '{out}'"
     with pytest.raises(Interrupted):
         run(ONCE, views, out, Witness(lambda moments: len(moments) == 20), command=command)
-    anew = f"start anew: rm -r '{out}' && {command}"
+    anew = f"start anew: {command} --overwrite"
     with pytest.raises(UsageError) as caught:
         run(ONCE, views, out, command=command)
     assert str(caught.value) == f"{out} holds an unfinished training. To go on: {command} --resume; to {anew}"
@@ -243,7 +243,7 @@ def test_another_config_or_other_data_is_a_mismatch(finished: bool, views: Path,
     for other in (ONCE, once.model_copy(update={"seed": 7})):
         with pytest.raises(MismatchError, match="holds the training of another config") as caught:
             run(other, views, out, resume=True, command=command)
-        assert str(caught.value).endswith(f"to start anew: rm -r {out} && shapecnn train --out {out}")
+        assert str(caught.value).endswith(f"to start anew: shapecnn train --out {out} --overwrite")
     more = write_artefacts(tmp_path / "more", VIEWS, collection(pictures, train=6))
     for values in ({"data": more}, {"data": views, "subset": Subset(4, 1)}):
         with pytest.raises(MismatchError, match="holds a training on other data"):
@@ -256,7 +256,7 @@ def test_a_damaged_state_is_told(views: Path, tmp_path: Path) -> None:
         run(ONCE, views, tmp_path / "killed", Witness(lambda moments: ", epoch 1" in moments[-1]))
     state = tmp_path / "killed/resume/state.pt"
     state.write_bytes(state.read_bytes()[:-1000])
-    with pytest.raises(StoredDataError, match=r"state\.pt is not what .* Remove .*killed and train the run again"):
+    with pytest.raises(StoredDataError, match=r"state\.pt is not what .* Start the training anew"):
         run(ONCE, views, tmp_path / "killed", resume=True)
 
 

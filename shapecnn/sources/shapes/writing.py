@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from shapecnn.errors import UsageError
 from shapecnn.mesh import Mesh
 from shapecnn.sources.shapes.making import CLASSES, make_shape
-from shapecnn.storage import write_atomic
+from shapecnn.storage import read_stored, write_atomic
 
 Progress = Callable[[int, int], object]
 """Told the number of shapes written and that of all of them."""
@@ -24,13 +25,20 @@ def write_off(mesh: Mesh) -> bytes:
 
 
 def write_collection(
-    folder: Path, *, per_class: int = 40, seed: int = 0, test_fraction: float = 0.25, progress: Progress | None = None
+    folder: Path,
+    *,
+    per_class: int = 40,
+    seed: int = 0,
+    test_fraction: float = 0.25,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> int:
     """Write ``folder/<class>/<train|test>/<class>_NNN.off`` for every class; returns the number of shapes.
 
     The last ⌈per_class · test_fraction⌉ of each class are for testing. The same arguments write the same
     bytes, and a larger collection begins with the shapes of a smaller one. Raises UsageError for numbers out
-    of range, and if the folder holds other shapes: they could be the same ones in the other split.
+    of range, and if the folder holds other shapes: they could be the same ones in the other split. ``overwrite``
+    replaces those of the same name.
     """
     if per_class < 1 or seed < 0:
         raise UsageError(f"per_class = {per_class} has to be at least 1, seed = {seed} at least 0.")
@@ -46,7 +54,17 @@ def write_collection(
     if strange is not None:
         raise UsageError(f"{strange} is there and not of this collection. Choose an empty folder.")
     for done, (path, (label, i)) in enumerate(plan.items(), 1):
-        write_atomic(path, write_off(make_shape(label, seed * 1_000_000 + i)))
+        content = write_off(make_shape(label, seed * 1_000_000 + i))
+        if not overwrite and os.path.lexists(path) and not _holds(path, content):
+            raise UsageError(f"{path} is there, and holds something else. Choose an empty folder, or add --overwrite.")
+        write_atomic(path, content)
         if progress is not None:
             progress(done, len(plan))
     return len(plan)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return read_stored(path) == content
+    except OSError:
+        return False

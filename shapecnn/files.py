@@ -1,0 +1,73 @@
+"""One file that a person names, such as a page: whether it may be written, and how.
+
+A page ends in a comment with the hash of all before it. One that is as it was written is replaced without a question;
+anything else is somebody's. A pipe or a device, ``/dev/stdout`` among them, is written into and stays what it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from shapecnn.errors import UsageError
+from shapecnn.storage import read_stored, sha256, write_atomic
+
+_SIGNED = re.compile(rb"<!-- written by shapecnn, ([0-9a-f]{64}) -->\n\Z")
+_STREAMS = ("/dev/", "/proc/self/fd/")  # where links lead to what is open, and may be written into
+
+
+def require_file(path: Path, overwrite: bool = False) -> None:
+    """Raise UsageError unless ``path`` is absent, a page as shapecnn wrote it, a pipe or a device.
+
+    With ``overwrite`` it may be any file, but no link.
+    """
+    if _is_stream(path) or not os.path.lexists(path):
+        return
+    if path.is_symlink():
+        raise UsageError(f"{path} is a link, and nothing is written through one. Name the file itself, or another one.")
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file. Name another one.")
+    if not overwrite and not _is_own(path):
+        raise UsageError(
+            f"{path} is there, and not as shapecnn wrote it. Name another file, or add --overwrite to replace it."
+        )
+
+
+def write_page(path: Path, page: str, overwrite: bool = False) -> None:
+    """Write a page of HTML.  Raises UsageError as :func:`require_file` does, which is to be asked before any work."""
+    content = page.encode("utf-8", "backslashreplace")  # a name may hold a byte that is no UTF-8
+    write_file(path, content + f"<!-- written by shapecnn, {sha256(content)} -->\n".encode(), overwrite)
+
+
+def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
+    """Write ``content`` into a pipe or a device, or else as a whole file, which keeps the permissions it had.
+
+    Raises UsageError as :func:`require_file` does.
+    """
+    require_file(path, overwrite)
+    if _is_stream(path):
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC), "wb") as file:
+            file.write(content)
+    else:
+        write_atomic(path, content, mode=stat.S_IMODE(path.stat().st_mode) if path.exists() else None)
+
+
+def _is_stream(path: Path) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    if stat.S_ISCHR(status.st_mode) or stat.S_ISFIFO(status.st_mode):
+        return not path.is_symlink() or str(path).startswith(_STREAMS)
+    return path.is_symlink() and str(path).startswith(_STREAMS)  # /dev/stdout leads to the file that it was sent to
+
+
+def _is_own(path: Path) -> bool:
+    try:
+        content = read_stored(path)
+    except OSError:
+        return False
+    found = _SIGNED.search(content[-200:])
+    return found is not None and sha256(content[: -len(found[0])]) == found[1].decode()

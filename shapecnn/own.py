@@ -1,0 +1,174 @@
+"""What in an output folder is shapecnn's own: the files it wrote, as long as they are what it wrote.
+
+They are known by their hashes: those in ``SHA256SUMS`` of what was published, and those noted in the mark of unfinished
+work of what was put beside it since. Everything else belongs to somebody, and is neither overwritten nor removed unless
+a person insists.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from shapecnn.checksums import SUMS, parse_sums
+from shapecnn.errors import UsageError, visible
+from shapecnn.storage import (
+    HOLDS,
+    LOCK,
+    RESUME,
+    WORK,
+    WORKS,
+    claim,
+    discard,
+    exclusive,
+    is_claimed,
+    note_written,
+    noted,
+    publish,
+    published,
+    read_stored,
+    sha256,
+    sha256_of,
+)
+
+WRITES = {
+    "settings.json": ("manifest.parquet",),
+    "model.json": ("model.safetensors", "gallery.safetensors", "split.json", "config.yaml", "metrics.jsonl"),
+    "index.json": ("shapes.parquet", "features.safetensors", "failures.parquet"),
+    "evaluation.json": ("report.html", "predictions.parquet", "pr.svg", "confusion.svg", "reliability.svg"),
+    "audit.json": ("audit.html", "audit.csv"),
+    "comparison.json": ("report.html", "comparison.csv", "comparison.md", "pr.svg", "pr.png"),
+}
+"""What is written beside the file that tells what a folder holds, artefacts aside."""
+
+_NOBODYS = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # in a folder that counts as empty
+
+Written = Mapping[str, set[str]]
+"""SHA-256 of what was written by relative path; several where a process ended before it had written the last."""
+
+
+def written(folder: Path) -> Written:
+    """What shapecnn wrote into ``folder``; nothing if that is not its own."""
+    known: defaultdict[str, set[str]] = defaultdict(set)
+    try:
+        content = read_stored(published(folder, SUMS))
+        sums = parse_sums(content)
+        known[SUMS].add(sha256(content))
+    except (OSError, ValueError):
+        sums = {}
+    work = [pair for name in (WORK, RESUME) if is_claimed(folder / name) for pair in noted(folder / name)]
+    for name, digest in [*sums.items(), *work]:
+        known[name].add(digest)
+    return known
+
+
+def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
+    """Raise UsageError unless ``folder`` is absent, empty, or made by the command whose file is called ``own``.
+
+    With ``overwrite`` it may hold somebody's files as well.
+    """
+    for name, what in HOLDS.items():
+        if name != own and (folder / name).exists() and (name in written(folder) or not overwrite):
+            raise UsageError(f"{folder} holds {what}, which this would be mixed with. Choose a folder of its own.")
+    if overwrite or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file. Choose a folder.")
+    theirs = sorted(path.name for path in folder.iterdir() if path.name not in _NOBODYS and not _is_work(path))
+    if theirs and not written(folder):
+        own_names = {own, SUMS, *WRITES[own]}
+        first = next((name for name in theirs if name in own_names), theirs[0])
+        raise UsageError(
+            f"{folder} holds {_told(first, len(theirs))}, which shapecnn did not write. Choose an empty folder, or add "
+            f"--overwrite to write there all the same and replace what is in the way."
+        )
+
+
+def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = False) -> None:
+    """Raise UsageError unless each file of these names is absent, or shapecnn's own and as it was written.
+
+    With ``overwrite`` only for what no file can replace: a link in the place of a folder, or a file.
+    """
+    asked = sorted({*names})
+    for parent in sorted({parent for name in asked for parent in PurePosixPath(name).parents}):
+        path = folder / parent
+        if parent.name and os.path.islink(path):
+            raise UsageError(f"{path} is a link, and nothing is written through one. Remove the link and run again.")
+        if os.path.lexists(path) and not os.path.isdir(path):
+            raise UsageError(f"{path} is a file where a folder has to be. Move it away and run again.")
+    if overwrite:
+        return
+    known = written(folder)
+    with ThreadPoolExecutor(4) as readers:  # hashing releases the interpreter
+        kept = readers.map(lambda name: _is_own(folder, name, known.get(name, set())), asked)
+        theirs = [name for name, own in zip(asked, kept, strict=True) if not own]
+    if theirs:
+        raise UsageError(
+            f"{folder} holds {_told(theirs[0], len(theirs))}, which shapecnn did not write or which has changed since. "
+            f"Move it away, or add --overwrite to replace it."
+        )
+
+
+def remove_own(folder: Path, names: Iterable[str], known: Written) -> None:
+    """Remove those files that are as they were written."""
+    for name in names:
+        if _is_own(folder, name, known[name]):
+            (folder / name).unlink(missing_ok=True)
+
+
+def start_anew(folder: Path) -> None:
+    """Remove all of ``folder`` that shapecnn wrote, finished or not."""
+    known = written(folder)
+    remove_own(folder, known.keys() - {SUMS}, known)
+    remove_own(folder, {SUMS} & known.keys(), known)
+    for work in (WORK, RESUME):
+        if is_claimed(folder / work):
+            discard(folder / work)
+
+
+def require_report(own: str, folder: Path, overwrite: bool = False) -> None:
+    """Raise UsageError unless a report may be written into ``folder``, before anything is computed for it."""
+    require_own(own, folder, overwrite)
+    require_unchanged(folder, (own, *WRITES[own]), overwrite)
+
+
+def publish_report(own: str, folder: Path, files: Mapping[str, bytes], overwrite: bool = False) -> None:
+    """Publish the files of a report, in the place of an earlier one.
+
+    Raises BusyError if another process is writing there, UsageError as :func:`require_own` and
+    :func:`require_unchanged` do.
+    """
+    require_own(own, folder, overwrite)
+    with exclusive(folder, overwrite):
+        require_unchanged(folder, files, overwrite)
+        known = written(folder)
+        stale = known.keys() - {SUMS, *files}
+        claim(folder / WORK)
+        for name in stale:  # so that they stay our own until they are removed
+            for digest in known[name]:
+                note_written(folder / WORK, name, digest)
+        publish(folder, files)
+        remove_own(folder, stale, known)
+        discard(folder / WORK)
+
+
+def _is_work(path: Path) -> bool:
+    return path.name in WORKS and is_claimed(path)
+
+
+def _is_own(folder: Path, name: str, digests: set[str]) -> bool:
+    """Whether a file is absent or as it was written."""
+    path = published(folder, name)
+    if not os.path.lexists(path):
+        return True
+    try:
+        return bool(digests) and sha256_of(path) in digests
+    except OSError:  # a link, a folder, a pipe
+        return False
+
+
+def _told(name: str, count: int) -> str:
+    return visible(name) + (f" and {count - 1} more" if count > 1 else "")
