@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapecnn.journal import Record, open_journal, read_journal, read_record
-from shapecnn.storage import sha256
+from shapecnn.storage import claim, sha256
 
 HEADER: Record = {"kind": "views", "size": 224}
 RECORDS: list[Record] = [{"id": f"chair/größe \\xff {i}.off", "sha256": "0" * 64} for i in range(4)]
@@ -92,3 +92,16 @@ def test_a_journal_cut_anywhere_yields_what_was_before_the_cut(
 
     write(folder, [{"id": "next"}])
     assert read_journal(folder) == (HEADER, [*held[1:], {"id": "next"}])
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("dear")
+    claim(tmp_path / "work")
+    for name in ("journal.tmp", "journal.jsonl"):
+        (tmp_path / "work" / name).symlink_to(tmp_path / "letter")
+    with pytest.raises(OSError, match="it is a link"):
+        write(tmp_path / "work", RECORDS)
+    (tmp_path / "work" / "journal.jsonl").unlink()
+    write(tmp_path / "work", RECORDS)
+    assert read_journal(tmp_path / "work") == (HEADER, RECORDS)
+    assert (tmp_path / "letter").read_text() == "dear"

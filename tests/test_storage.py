@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -15,17 +16,24 @@ from typing import Any, BinaryIO
 import pytest
 
 from shapecnn.checksums import SUMS, sums_bytes
-from shapecnn.errors import ArchiveError, BusyError, StoredDataError
+from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError
 from shapecnn.storage import (
+    MARK,
     check_members,
     claim,
+    create,
+    discard,
     exclusive,
+    is_claimed,
     json_bytes,
+    map_stored,
     publish,
     published,
     read_json,
+    read_stored,
     recover,
     sha256,
+    sha256_of,
     write_atomic,
 )
 
@@ -336,3 +344,81 @@ def test_a_link_in_an_archive_is_refused() -> None:
 def test_the_files_of_an_archive_without_its_folders() -> None:
     names = ["a/", "a/b.off", "a/..b", "a...off", "shape:1.off", "sub/C:/x.off", "win\\dows.off"]
     assert [member.filename for member in check_members(_zip(*names))] == names[1:]
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_where_there_are_no_locks_it_is_said_and_the_work_goes_on(
+    reason: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also beside the lock file that a run on another machine left."""
+    fcntl = pytest.importorskip("fcntl")
+    (tmp_path / ".lock").touch()
+
+    def flock(_file: int, _operation: int) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        with pytest.warns(Caution, match="is on a file system without locks .* run one at a time"), exclusive(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("name", [".partial", ".publish", ".publish.tmp"])
+def test_a_folder_of_unfinished_work_that_is_not_ours_is_refused_unless_it_shall_go(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "model.json").write_text("dear")
+    refused = pytest.raises(UsageError, match=rf"{name} is not what this version of shapecnn writes there")
+    with refused, exclusive(tmp_path):
+        pytest.fail("it was written")
+    assert (tmp_path / name / "model.json").read_text() == "dear"
+    with exclusive(tmp_path, overwrite=True):
+        assert not (tmp_path / name).exists()
+
+
+def test_a_mark_half_written_is_ours(tmp_path: Path) -> None:
+    work = tmp_path / ".partial"
+    claim(work)
+    whole = (work / MARK).read_bytes()
+    for size in range(len(whole)):
+        (work / MARK).write_bytes(whole[:size])
+        assert is_claimed(work)
+        claim(work)
+        assert (work / MARK).read_bytes() == whole
+    (work / MARK).write_bytes(b"another's")
+    assert not is_claimed(work)
+
+
+def test_what_is_left_of_work_that_is_thrown_away_stays_ours(tmp_path: Path) -> None:
+    for step in range(20):
+        work = tmp_path / str(step) / ".partial"
+        claim(work)
+        for name in ("a", "z"):
+            (work / name).write_bytes(b"1")
+        with pytest.MonkeyPatch.context() as patch:
+            _crash_at(step, patch)
+            try:
+                discard(work)
+            except _Crash:
+                pass
+            else:
+                break
+        assert is_claimed(work)
+    else:
+        pytest.fail("it has more steps than were tried")
+    assert not work.exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path), os.mkdir])
+def test_only_regular_files_are_read(make: Any, tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    for read in (read_stored, map_stored, sha256_of):
+        with pytest.raises(OSError, match=r"it is (not a regular file|a link)"):
+            read(tmp_path / "a")
+
+
+def test_nothing_is_made_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("dear")
+    (tmp_path / "a").symlink_to(tmp_path / "letter")
+    with create(tmp_path / "a") as file:
+        file.write(b"new")
+    assert ((tmp_path / "a").read_text(), (tmp_path / "letter").read_text()) == ("new", "dear")
