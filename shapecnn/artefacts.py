@@ -269,7 +269,7 @@ def _holds(targets: Sequence[Path], digests: Sequence[str]) -> bool:
 
 def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str) -> None:
     asked = maker.to_json()
-    rebuild = f"Choose another folder, or replace it: {command} --overwrite"
+    rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
     finished = [open_sealed(out, rebuild).json(SETTINGS)] if has_settings else []
     unfinished, _ = read_journal(out / WORK)
     for stored in [*finished, unfinished or asked]:

@@ -225,7 +225,7 @@ def noted(work: Path) -> list[tuple[str, str]]:
 def published(folder: Path, name: str) -> Path:
     """Where the current version of a published file is, also between its commit and its move, without writing."""
     staged = folder / STAGED / name
-    return staged if staged.exists() else folder / name
+    return staged if os.path.exists(staged) else folder / name  # False for a name too long, too
 
 
 def read_stored(path: Path) -> bytes:

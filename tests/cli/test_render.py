@@ -155,7 +155,11 @@ def test_names_that_are_no_utf_8(tmp_path: Path, command: Command) -> None:
 
 def test_out_and_collection_inside_each_other(meshes: Path, command: Command) -> None:
     for out in (meshes / "views", meshes, meshes.parent):
-        assert command("render", meshes, out, *SMALL, "--json").json("render")["written"] == 3
+        insist = () if out == meshes / "views" else ("--overwrite",)
+        if insist:
+            done = command("render", meshes, out, *SMALL)
+            assert (done.status, "which shapecnn did not write. Choose an empty folder" in done.stderr) == (2, True)
+        assert command("render", meshes, out, *SMALL, *insist, "--json").json("render")["written"] == 3
         assert command("render", meshes, out, *SMALL, "--json").json("render")["skipped"] == 3
         assert labels(out) == LABELS
         (out / "manifest.parquet").unlink()
@@ -279,7 +283,9 @@ def test_many_failures_are_counted_not_all_shown(tmp_path: Path, command: Comman
     done = command("render", tmp_path / "meshes", tmp_path / "out", *SMALL)
     assert done.status == 1
     assert done.stderr.count("Failed: ") == 20
-    assert done.stderr.endswith("… and 10 more.\n30 of the meshes could not be used.\n")
+    assert done.stderr.endswith(
+        f"… and 10 more: all are in {tmp_path / 'out/manifest.parquet'}.\n30 of the meshes could not be used.\n"
+    )
 
 
 # Bad input
@@ -384,6 +390,19 @@ def test_an_unsafe_zip_is_refused_as_a_whole(
     assert [path.name for path in tmp_path.iterdir()] == ["unsafe.zip"]
 
 
+def test_what_failed_is_written_where_it_is_asked_for(tmp_path: Path, command: Command) -> None:
+    meshes, out, listed = tmp_path / "meshes", tmp_path / "out", tmp_path / "failed.csv"
+    meshes.mkdir()
+    (meshes / "=1+1.off").touch()
+    done = command("render", meshes, out, *SMALL, "--failures", listed)
+    assert done.status == 1
+    assert listed.read_text() == f"path,error\n{meshes / '=1+1.off'},the file is empty\n"
+    done = command("render", meshes, out, *SMALL, "--failures", listed)
+    assert done.status == 2
+    assert f"{listed} is there, and not as shapecnn wrote it" in done.stderr
+    assert command("render", meshes, out, *SMALL, "--failures", listed, "--overwrite", "--skip-errors").status == 0
+
+
 def test_a_name_too_long_for_an_artefact_is_one_failure(tmp_path: Path, command: Command) -> None:
     write_box(tmp_path / "meshes" / "a.off")
     write_box(tmp_path / "meshes" / f"{'x' * 251}.off")
@@ -416,11 +435,11 @@ def test_a_renderer_that_does_not_load_is_one_error_not_one_for_each_mesh(
     assert done.status == 1
     assert done.json("error")["error"]["kind"] == "missing-library"
     assert done.stderr.startswith("Error: Open3D does not load (libusb-1.0.so.0")
-    assert list(contents(tmp_path / "out")) == [".partial/journal.jsonl"]
+    assert list(contents(tmp_path / "out")) == [".partial/.shapecnn", ".partial/journal.jsonl"]
 
 
 def test_an_output_that_cannot_be_written(meshes: Path, command: Command) -> None:
-    for out in ("/sys/shapecnn", "/sys/kernel"):  # where not even root may write
+    for out in ("/sys/shapecnn",):  # where not even root may write
         done = command("render", meshes, out, *SMALL)
         assert (done.status, done.stdout) == (1, "")
         assert done.stderr.startswith(f"Error: {out}")
@@ -480,7 +499,7 @@ def test_other_settings_are_refused_with_both_values_and_the_command_that_rebuil
     assert "fit is 'sphere' there and 'view' here, size is 16 there and 24 here" in error["message"]
     assert contents(out) == before
 
-    _, _, rebuild = error["message"].partition("To make it anew: ")
+    _, _, rebuild = error["message"].partition("To replace it: ")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(rebuild, shell=True, check=True, env=os.environ | {"PATH": path}, stdout=subprocess.DEVNULL)
     assert picture(out / "chair/train/b.png").shape == (24 * 3, 24 * 4)
@@ -491,7 +510,7 @@ def test_another_layout_is_refused_too(meshes: Path, tmp_path: Path, command: Co
     done = command("render", meshes, tmp_path / "out", *SMALL, "--layout", "files")
     assert done.status == 2
     assert "made with --layout sheet, this run asks for files" in done.stderr
-    assert "or replace it: shapecnn render" in done.stderr
+    assert "To replace it: shapecnn render" in done.stderr
 
 
 def test_a_second_writer_is_refused(meshes: Path, tmp_path: Path, command: Command) -> None:
