@@ -284,7 +284,8 @@ def test_many_failures_are_counted_not_all_shown(tmp_path: Path, command: Comman
     assert done.status == 1
     assert done.stderr.count("Failed: ") == 20
     assert done.stderr.endswith(
-        f"… and 10 more: all are in {tmp_path / 'out/manifest.parquet'}.\n30 of the meshes could not be used.\n"
+    kept = tmp_path / "out" / "manifest.parquet"
+    assert done.stderr.endswith(f"… and 10 more: all are in {kept}.\n30 of the meshes could not be used.\n")
     )
 
 
