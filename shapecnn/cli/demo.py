@@ -113,7 +113,7 @@ def command(
 
     mug = next(item for item in opened.items if item.label == "mug" and item.split == "test")
     answers = answer_queries(opened, model, [mug.path], 12, up="z", device=device, workers=crew)
-    write_page(page, query_page(answers, opened, str(index), crew), overwrite)
+    write_page(page, query_page(answers, opened, str(index), page, crew), overwrite)
     mugs = sum(hit.item.label == "mug" for hit in answers[0].hits)
     steps.note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
 

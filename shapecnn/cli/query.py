@@ -112,7 +112,7 @@ def command(
     if html is not None:
         from shapecnn.report.pages import query_page
 
-        write_page(html, query_page(answers, opened, str(index), workers), overwrite)
+        write_page(html, query_page(answers, opened, str(index), html, workers), overwrite)
         note(f"Wrote {html}")
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
     report_failures(failures, skip_errors, "files" if images else "meshes")

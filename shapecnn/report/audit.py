@@ -11,7 +11,7 @@ from shapecnn.artefacts import Entry
 from shapecnn.audit import Audit, Group, Member
 from shapecnn.inputs import Looks
 from shapecnn.own import publish_report
-from shapecnn.report.html import fill
+from shapecnn.report.html import fill, short
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.spreadsheets import csv_text
 from shapecnn.storage import json_bytes
@@ -41,7 +41,7 @@ def audit_page(audit: Audit, read: Read) -> str:
     usable = {member.entry.id: member.entry for member in members if member.entry.status == "ok"}
     pictures = {entry.id: thumbnail(looks) for entry, looks in read(usable.values())}
     groups = [(group, [(member, pictures.get(member.entry.id)) for member in some]) for group, some in shown]
-    return fill("audit.html", audit=audit, groups=groups, listed=LISTED)
+    return fill("audit.html", title=short(audit.data), audit=audit, groups=groups, listed=LISTED)
 
 
 def _shown(group: Group) -> list[Member]:

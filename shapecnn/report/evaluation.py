@@ -13,7 +13,7 @@ from shapecnn.artefacts import Entry
 from shapecnn.inputs import Looks
 from shapecnn.own import publish_report
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
-from shapecnn.report.html import fill
+from shapecnn.report.html import fill, short
 from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.results import Evaluation, Hit, Prediction
@@ -73,7 +73,7 @@ class _Example:
 
 def figures(evaluation: Evaluation) -> dict[str, bytes]:
     """The SVG files of an evaluation by name; none for a task not asked for."""
-    title = f"{evaluation.model} on {evaluation.data}, split {evaluation.split}"
+    title = f"{_title(evaluation)}, split {evaluation.split}"
     drawn = {}
     if evaluation.retrieval is not None:
         drawn["pr.svg"] = precision_recall(evaluation.retrieval, title)
@@ -104,6 +104,7 @@ def evaluation_page(evaluation: Evaluation, read: Read) -> str:
     wrong = [p for p in evaluation.predictions() if p.predicted != p.label]
     return fill(
         "evaluation.html",
+        title=_title(evaluation),
         evaluation=evaluation,
         notes=describe(evaluation.retrieval) if evaluation.retrieval else [],
         figures={name: base64.b64encode(svg).decode() for name, svg in figures(evaluation).items()},
@@ -114,6 +115,10 @@ def evaluation_page(evaluation: Evaluation, read: Read) -> str:
         mistakes=_mistakes(evaluation, wrong, read),
         examples=_examples(evaluation, read),
     )
+
+
+def _title(evaluation: Evaluation) -> str:
+    return f"{short(evaluation.model)} on {short(evaluation.data)}"
 
 
 def _classification_rows(evaluation: Evaluation) -> list[_Row]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import ItemError
 from shapecnn.explain import Evidence, Explanation, Floats
 from shapecnn.report.grids import see
-from shapecnn.report.html import embedded, fill
+from shapecnn.report.html import embedded, fill, short
 
 SIDE = 192  # pixels along one side of a picture on the page
 SHOWN_CLASSES = 5
@@ -52,12 +52,12 @@ def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | 
     name: of the model.
     """
     shapes = [_shape(path, explained) for path, explained in zip(paths, explanations, strict=True)]
-    return fill("explanation.html", shapes=shapes, model=name)
+    return fill("explanation.html", shapes=shapes, model=short(name))
 
 
 def _shape(path: str, explained: Explanation | ItemError) -> _Shape:
     if isinstance(explained, ItemError):
-        return _Shape(path, error=str(explained))
+        return _Shape(short(path), error=str(explained))
     label = explained.ranked[0][0]
     sections = [_section(f"Why {label}", explained, explained.evidence)]
     if explained.why_not is not None:
@@ -65,7 +65,7 @@ def _shape(path: str, explained: Explanation | ItemError) -> _Shape:
     scores = explained.ranked[:SHOWN_CLASSES]
     scores += [score for score in explained.ranked[SHOWN_CLASSES:] if score[0] == explained.asked]
     looks = "views" if explained.elevations is not None else "rotations"
-    return _Shape(path, None, scores, (label, explained.asked), sections, looks, explained.found_axes)
+    return _Shape(short(path), None, scores, (label, explained.asked), sections, looks, explained.found_axes)
 
 
 def _section(title: str, explained: Explanation, evidence: Evidence) -> _Section:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
+import urllib.parse
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,21 @@ def fill(template: str, **values: Any) -> str:
     source = resources.files("shapecnn.report").joinpath(template).read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_plain)
     return environment.from_string(source).render(**values)
+
+
+def short(path: str) -> str:
+    """A path as a page names it: as it was typed, and of an absolute one, which is nobody else's, the last part."""
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def link(target: Path, page: Path) -> str | None:
+    """The address of a file, seen from the folder of ``page``; None for what is not a file."""
+    if not target.is_file():
+        return None
+    try:
+        return urllib.parse.quote(os.fsencode(os.path.relpath(target, page.parent)))
+    except ValueError:  # on another drive
+        return None
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from shapecnn.inputs import Looks
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.query import Answer
 from shapecnn.report.drawings import Drawing, draw_meshes
-from shapecnn.report.html import embedded, fill
+from shapecnn.report.html import embedded, fill, link, short
 from shapecnn.search import Hit
 
 SHOWN_VIEWS = 4  # of those drawn, evenly spread
@@ -26,8 +26,9 @@ PICTURE = 128  # pixels along one side of a picture on the page
 @dataclass(frozen=True, slots=True)
 class _Card:
     picture: str | None  # base64 of a PNG
-    title: str
+    title: str  # its file name
     note: str
+    link: str | None = None  # to its file, from the page
     score: str | None = None
     label: str | None = None
     view: int | None = None
@@ -40,12 +41,19 @@ class _Section:
     single: bool = False  # the query is one picture
 
 
-def query_page(answers: Sequence[Answer], index: Index, name: str, workers: Workers = ONE_A_CORE) -> str:
+def query_page(
+    answers: Sequence[Answer],
+    index: Index,
+    name: str,
+    page: Path = Path("answer.html"),
+    workers: Workers = ONE_A_CORE,
+) -> str:
     """HTML: each query with its views, and below it each result with its views, label and similarity; a query that is a
     picture as the network saw it, and of its results the view that it was matched with.
 
     Meshes are drawn anew from their mesh files, turned as the index has them, also where the model sees grids; one that
-    is gone or has changed keeps its place without pictures.
+    is gone or has changed keeps its place without pictures. Files are named and linked as seen from ``page``, the file
+    this is written to.
     """
     plain = ViewSettings.from_options(size=PICTURE, orientation=index.origin.orientation)
     views = plain.views if index.views is None else index.views.shape[1]
@@ -72,23 +80,26 @@ def query_page(answers: Sequence[Answer], index: Index, name: str, workers: Work
     sections = []
     for answer, hits in zip(answers, found, strict=True):
         if answer.error is not None:
-            sections.append(_Section(_Card(None, answer.path, f"could not be used: {answer.error}"), []))
+            sections.append(_Section(_Card(None, short(answer.path), f"could not be used: {answer.error}"), []))
             continue
-        seen = answer.picture
+        seen, path = answer.picture, Path(answer.path)
         picture = pictures.get((of_query(answer), None)) if seen is None else embedded(seen)
         cards = [
             _Card(
                 pictures.get((drawing, hit.view)),
+                PurePosixPath(hit.item.id).name,
                 hit.item.id,
-                hit.item.path,
+                link(hit.item.shape.file, page) if hit.item.shape.member is None else None,
                 f"{hit.score:.3f}",
                 hit.item.label,
                 hit.view,
             )
             for hit, drawing in hits
         ]
-        sections.append(_Section(_Card(picture, Path(answer.path).name, answer.path), cards, seen is not None))
-    return fill("query.html", sections=sections, index=name, model=index.origin.description, count=len(index.items))
+        query = _Card(picture, path.name, short(answer.path), link(path, page))
+        sections.append(_Section(query, cards, seen is not None))
+    model, count = index.origin.description, len(index.items)
+    return fill("query.html", sections=sections, index=short(name), model=model, count=count)
 
 
 def _embedded(looks: Looks, view: int | None) -> str:

@@ -43,7 +43,7 @@ def test_every_view_is_there_in_order_twice_with_what_it_gave(views: Explained, 
     assert first.index("Why round") < first.index("Why round and not cylinder")
     for label, score in explained.ranked:
         assert f"{label} {100 * score:.1f} %" in first
-    assert failed == f"{paths[1]} could not be used: there is no such file"
+    assert failed == "nowhere.off could not be used: there is no such file"
 
 
 def test_it_needs_no_network_and_runs_nothing(views: Explained, paths: list[str]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -95,7 +97,7 @@ def test_one_section_for_each_query_and_a_card_for_each_result(index: Index, ask
         assert text.startswith(Path(answer.path).name)
         places = []
         for rank, hit in enumerate(answer.hits, start=1):
-            card = f"{rank} {hit.item.label} {hit.score:.3f} {hit.item.id}"
+            card = f"{rank} {Path(hit.item.id).name} {hit.score:.3f} {hit.item.label} · {hit.item.id}"
             places.append(text.index(card))
         assert places == sorted(places)
 
@@ -163,7 +165,7 @@ def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tm
     page = Page(query_page([answer], moved, "index"))
     assert len(page.pictures()) == 1 + 9 - 2
     text = page.sections[0]
-    for gone in ("round/cone.off", "box/cube.off"):
+    for gone in ("round · round/cone.off", "box · box/cube.off"):
         assert f"its mesh file is gone or has changed since {gone}" in text
     assert text.count("gone or has changed") == 2
 
@@ -182,7 +184,7 @@ def test_a_result_inside_a_zip_is_drawn(solids: Path, tmp_path: Path) -> None:
 
 def test_a_query_that_failed_says_why(index: Index, ask: Ask, solids: Path, tmp_path: Path) -> None:
     page = Page(query_page(ask(tmp_path / "nowhere.off", solids / "box/cube.off"), index, "index"))
-    assert f"{tmp_path / 'nowhere.off'} could not be used: there is no such file" in page.sections[0]
+    assert "nowhere.off could not be used: there is no such file" in page.sections[0]
     assert len(page.sections) == 2
     assert len(page.pictures()) == 4
 
@@ -224,3 +226,23 @@ def test_a_shape_without_label_and_an_index_of_nothing(index: Index, ask: Ask, s
     assert "no label" in Page(query_page([replace(answer, hits=hits)], index, "index")).sections[0]
     empty = Page(query_page([replace(answer, hits=[])], replace(index, items=[]), "index"))
     assert "0 shapes in index" in empty.text
+
+
+def test_files_are_linked_from_the_page_and_named_by_no_absolute_path(
+    index: Index, ask: Ask, solids: Path, tmp_path: Path
+) -> None:
+    meshes = tmp_path / "my meshes"
+    shutil.copytree(solids, meshes)
+    update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=Workers(1))
+    (answer,) = ask(meshes / "box/cube.off")
+    moved = open_index(tmp_path / "index")
+    items = {item.id: item for item in moved.items}
+    hits = [replace(hit, item=items[hit.item.id]) for hit in answer.hits]
+    source = query_page(
+        [replace(answer, hits=hits)], moved, str(tmp_path / "index"), tmp_path / "pages" / "answer.html"
+    )
+    links = re.findall('href="([^"]+)"', source)
+    assert len(links) == 1 + len(hits)
+    for found in links:
+        assert (tmp_path / "pages" / unquote(found)).resolve().is_file()
+    assert str(tmp_path) not in source
