@@ -1,4 +1,4 @@
-"""OBJ, STL, PLY, GLB and GLTF, through trimesh: its only door, where what it would read wrong in silence is caught."""
+"""Text STL, GLB and GLTF, through trimesh: its only door, where what it would read wrong in silence is caught."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 from shapecnn.gltf import Sibling, open_scene
-from shapecnn.plain import plain_obj, plain_stl, require_plain_ply
+from shapecnn.plain import plain_stl
 from shapecnn.triangles import Triangles
 
 Part = tuple[NDArray[Any], NDArray[Any]]
@@ -25,7 +24,7 @@ _LARGE = 1 << 24  # bytes of a file from which on memory is worth a tenth of a s
 
 
 def read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> Triangles:
-    """The triangles, one or more, of an OBJ, STL, PLY, GLB or GLTF file; scenes are flattened.
+    """The triangles, one or more, of an text STL, GLB or GLTF file; scenes are flattened.
 
     ``sibling`` reads further files it refers to. Indices and coordinates are as they stand in the file, unchecked.
     Raises MeshError: format, truncated, no-faces, index, reference, too-large.
@@ -35,12 +34,7 @@ def read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> T
         found = _load(json.dumps(scene.tree).encode(), "gltf", scene.buffers)
         parts = scene.flattened([found[str(number)] for number in range(len(scene.units))])
     else:
-        if file_type == "obj":
-            data = plain_obj(data)
-        elif file_type == "stl":
-            data = plain_stl(data)
-        else:
-            require_plain_ply(data)
+        data = plain_stl(data)
         parts = [part for part in _load(data, file_type, {}).values() if len(part[1])]
     if not parts:
         hint = f"it holds only points, ends early, or is not {file_type.upper()}"
@@ -65,30 +59,15 @@ def _load(data: bytes, file_type: str, buffers: dict[str, bytes]) -> dict[str, P
                 io.BytesIO(data), file_type=file_type, resolver=buffers, process=False, skip_materials=True
             )
             meshes = {name: part for name, part in scene.geometry.items() if isinstance(part, trimesh.Trimesh)}
-            for part in meshes.values():
-                _require_equal_lists(part.metadata.get("_ply_raw", {}))
             parts = {name: (np.asarray(part.vertices), np.asarray(part.faces)) for name, part in meshes.items()}
     except (MeshError, MemoryError):
         raise
-    except Exception as error:  # a parser fed with anything raises anything
-        if file_type == "obj" and isinstance(error, IndexError):
-            raise MeshError("index", f"a face names a vertex beyond the {data.count(b'v ')} that there are") from None
+    except Exception:  # a parser fed with anything raises anything
         wrong = "it is damaged, or not made as the format asks for"
-        if file_type == "ply":
-            wrong += ", or a binary one of polygons of different sizes"
         raise MeshError("format", f"it cannot be read as {file_type.upper()}: {wrong}") from None
     if any(v.ndim != 2 or v.shape[1] != 3 or f.ndim != 2 or f.shape[1:] != (3,) for v, f in parts.values() if len(f)):
         raise MeshError("format", f"it cannot be read as {file_type.upper()}: its vertices are not in three dimensions")
     return parts
-
-
-def _require_equal_lists(elements: Mapping[str, Any]) -> None:
-    """Refuse a binary PLY of polygons of many sizes, all of which trimesh reads as if they had that of the first."""
-    rows = elements.get("face", {}).get("data")
-    if isinstance(rows, np.ndarray):
-        for name in rows.dtype.names or ():
-            if rows.dtype[name].names and (rows[name]["f0"] != rows[name]["f0"][:1]).any():
-                raise MeshError("format", "its polygons are of different sizes, which cannot be read from a binary PLY")
 
 
 def _joined(parts: list[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

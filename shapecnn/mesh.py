@@ -1,7 +1,8 @@
 """From the bytes of a mesh file to a checked triangle mesh that stands upright, centred, with radius 1.
 
-OFF and binary STL have readers of their own (:mod:`shapecnn.off`, :mod:`shapecnn.stl`); OBJ, other STL, PLY, GLB and
-GLTF come through trimesh (:mod:`shapecnn.formats`), scenes flattened with their transforms. Whatever is wrong with a
+OFF, OBJ, PLY and binary STL have readers of their own (:mod:`shapecnn.off`, :mod:`shapecnn.obj`, :mod:`shapecnn.ply`,
+:mod:`shapecnn.stl`); other STL, GLB and GLTF come through trimesh (:mod:`shapecnn.formats`), scenes flattened with
+their transforms. Whatever is wrong with a
 file ends in one :class:`MeshError` that says what.
 """
 
@@ -19,7 +20,9 @@ from shapecnn.config import NO_LIMIT, FaceLimit, Up
 from shapecnn.errors import MeshError, quoted
 from shapecnn.formats import read_with_trimesh
 from shapecnn.gltf import Sibling
+from shapecnn.obj import read_obj
 from shapecnn.off import read_off
+from shapecnn.ply import read_ply
 from shapecnn.simplification import simplify
 from shapecnn.stl import is_binary_stl, read_binary_stl
 from shapecnn.triangles import Triangles
@@ -119,6 +122,10 @@ def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
         raise MeshError("format", "it is text in UTF-16 or UTF-32: save it as UTF-8")
     if extension == ".off":
         return _checked(read_off(data))
+    if extension == ".obj":
+        return _checked(read_obj(data))
+    if extension == ".ply":
+        return _checked(read_ply(data))
     if extension == ".stl" and is_binary_stl(data):
         return _checked(read_binary_stl(data))
     return _checked(read_with_trimesh(data, extension[1:], sibling))

@@ -1,54 +1,20 @@
-"""OBJ, STL and PLY made so plain, before trimesh sees them, that it reads them right.
+"""Text STL made so plain, before trimesh sees it, that it reads it right.
 
-Left to itself it passes over what it does not expect, or takes it for something else: a hexagon behind textured
-triangles for a triangle, a solid cut short for the end of the file. It splits meshes by material, which takes minutes
-for some thousand of them, and guesses encodings. Here all but geometry is left out, and what would be misread refused.
+Left to itself it passes over what it does not expect, or takes it for something else, such as a solid cut short for the
+end of the file, and guesses encodings. Here all but geometry is left out, and what would be misread refused.
 """
 
 from __future__ import annotations
 
-import bisect
 import codecs
 import re
 
-from shapecnn.errors import MeshError, quoted
+from shapecnn.errors import MeshError
 
 _ASCII = bytes(range(128)) + b"?" * 128  # no number holds more, and there is no encoding left to guess
 _BLANKS = bytes.maketrans(b"\t\v\f", b"   ")
 _SMALL = bytes.maketrans(bytes(range(65, 91)), bytes(range(97, 123)))
 _STL_HEADER, _STL_FACE = 84, 50  # bytes
-
-
-def plain_obj(obj: bytes) -> bytes:
-    """The vertices and faces alone, numbers of vertices counted from the first one.  Raises MeshError: format, index.
-
-    A line goes on after a backslash at its end, and a number below 0 counts back from the last vertex above the face.
-    """
-    obj = _lines(obj)
-    if b"#" in obj:
-        obj = re.sub(rb"#[^\n]*+", b"", obj)
-    obj = obj.replace(b"\\\n", b" ")
-    obj = re.sub(rb"\n(?! *+[vf] )[^\n]*+", b"", obj)
-    obj, sound = re.subn(rb"\n *+v ++([^ \n]++) ++([^ \n]++) ++([^ \n]++)[^\n]*+", rb"\nv \1 \2 \3", obj)
-    obj = re.sub(rb"\n *+f ++", b"\nf ", obj)
-    obj = re.sub(rb"/[^ \n]*+", b"", obj)
-    obj = re.sub(rb"\nf(?: ++[^ \n]++){0,2}+ *+(?=\n|\Z)", b"", obj)  # points and lines
-    vertices = [match.start() for match in re.finditer(rb"\n *+v ", obj)]
-    if len(vertices) > sound:
-        raise MeshError("format", "it cannot be read as OBJ: a vertex has fewer than three coordinates")
-
-    def face(line: re.Match[bytes]) -> bytes:
-        above = bisect.bisect(vertices, line.start())
-
-        def corner(reference: re.Match[bytes]) -> bytes:
-            number = int(reference[0][:19])  # a million zeros are 0, too
-            if not -above <= number < 0:
-                raise MeshError("index", f"a face names vertex {number}, with {above} vertices above it")
-            return b"%d" % (above + 1 + number)
-
-        return re.sub(rb"(?<= )(?:-\d{1,18}+|0++)(?![^ ])", corner, line[0])
-
-    return re.sub(rb"\nf[^\n]* (?:-|0)[^\n]*", face, obj)
 
 
 def plain_stl(stl: bytes) -> bytes:
@@ -73,25 +39,6 @@ def plain_stl(stl: bytes) -> bytes:
     if not corners:
         raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
     return b"solid" + stl.replace(b" vertex", b"\nvertex").replace(b"endloop", b"\nendloop") + b"\nendsolid\n"
-
-
-def require_plain_ply(ply: bytes) -> None:
-    """Refuse a PLY that trimesh would read wrong or in pieces.  Raises MeshError: format, truncated."""
-    header, end, body = ply[: 1 << 20].partition(b"end_header")
-    if not re.match(rb"ply\s", header) or not end:
-        raise MeshError("format", "it cannot be read as PLY: it does not begin with ply and a header up to end_header")
-    names = []
-    for line in header.translate(_ASCII).splitlines():
-        words = line.split()
-        if words[:1] == [b"element"]:
-            if len(words) != 3 or not re.fullmatch(rb"\d{1,15}", words[2]) or words[1] in names:
-                raise MeshError("format", f"it cannot be read as PLY: its header says {quoted(line.decode())}")
-            names.append(words[1])
-    if b"format ascii" in header:
-        promised = sum(int(count) for count in re.findall(rb"^element\s+\S+\s+(\d{1,15})", header, re.MULTILINE))
-        body = ply[len(header) + len(end) :].strip()
-        if promised > len(body) or promised > len(body.splitlines()):
-            raise MeshError("truncated", f"the header promises {promised} lines, and the file ends before")
 
 
 def _lines(text: bytes) -> bytes:

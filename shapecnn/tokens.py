@@ -118,3 +118,9 @@ def skip_word(text, i):  # type: ignore[no-untyped-def]
     while i < n and not (text[i] == 32 or 9 <= text[i] <= 13):
         i += 1
     return i
+
+
+def line_number(data: bytes, position: int) -> int:
+    """The number of the line, counted from 1, that holds a position; LF, CRLF and CR end lines."""
+    above = data[:position]
+    return 1 + above.count(b"\n") + above.count(b"\r") - above.count(b"\r\n")
