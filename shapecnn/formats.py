@@ -24,7 +24,7 @@ _LARGE = 1 << 24  # bytes of a file from which on memory is worth a tenth of a s
 
 
 def read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> Triangles:
-    """The triangles, one or more, of an text STL, GLB or GLTF file; scenes are flattened.
+    """The triangles, one or more, of a text STL, GLB or GLTF file; scenes are flattened.
 
     ``sibling`` reads further files it refers to. Indices and coordinates are as they stand in the file, unchecked.
     Raises MeshError: format, truncated, no-faces, index, reference, too-large.
