@@ -13,20 +13,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from shapecnn import pool
 from shapecnn.checksums import SUMS
 from shapecnn.collection import artefact_stems
 from shapecnn.config import Settings
-from shapecnn.errors import ItemError, MismatchError, StoredDataError
+from shapecnn.errors import CollectionError, ItemError, MismatchError, StoredDataError, visible
 from shapecnn.journal import open_journal, read_journal
 from shapecnn.own import remove_own, require_own, require_unchanged, start_anew, written
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
+    LOCK,
     WORK,
+    WORKS,
     discard,
     exclusive,
     json_bytes,
@@ -141,6 +143,7 @@ def make_artefacts(
     started = time.monotonic()
     settings = maker.to_json()
     stems = artefact_stems([item.id for item in items])
+    _require_apart(items, stems, settings)
     require_own(SETTINGS, out, overwrite)
     with exclusive(out, overwrite):
         known = written(out)
@@ -265,6 +268,24 @@ def _holds(targets: Sequence[Path], digests: Sequence[str]) -> bool:
         return [sha256_of(target) for target in targets] == [*digests]
     except OSError:
         return False
+
+
+def _require_apart(items: Sequence[Item], stems: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Raise CollectionError if an artefact would stand where a folder has to be, or a file of shapecnn's own."""
+    owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
+    for name, shape_id in owners.items():
+        first = PurePosixPath(name).parts[0]
+        if first in (MANIFEST, SETTINGS, SUMS, LOCK, *WORKS):
+            raise CollectionError(
+                f"{visible(shape_id)} would be written to {visible(name)}, where shapecnn keeps its own {first}: "
+                f"rename it."
+            )
+        for parent in map(str, PurePosixPath(name).parents):
+            if parent in owners:
+                raise CollectionError(
+                    f"{visible(owners[parent])} would be written to the file {visible(parent)}, and "
+                    f"{visible(shape_id)} into a folder of that name: rename one of them."
+                )
 
 
 def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str) -> None:

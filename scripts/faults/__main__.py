@@ -1,5 +1,6 @@
 """What happens to finished and unfinished work when a command is killed, the disk is full, a file is gone or damaged,
-a worker dies: each fault is provoked from outside, on whole commands, and has to leave nothing behind.
+a worker dies, somebody's files are in the way: each fault is provoked from outside, on whole commands, and has to leave
+nothing behind.
 
     python scripts/faults --kills 100 --json results/faults-full.json
 
@@ -22,13 +23,14 @@ sys.path.append(str(ROOT / "benchmarks"))
 import damage  # noqa: E402
 import disks  # noqa: E402
 import kills  # noqa: E402
+import planted  # noqa: E402
 import removals  # noqa: E402
 import workers  # noqa: E402
 from measure import arguments, save  # noqa: E402
 from rows import run_rows  # noqa: E402
 from subjects import open_workshop  # noqa: E402
 
-PARTS = (removals, workers, disks, damage, kills)  # the longest last
+PARTS = (planted, removals, workers, disks, damage, kills)  # the longest last
 
 
 def main() -> None:

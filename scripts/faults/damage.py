@@ -72,7 +72,9 @@ def _stored_things(shop: Workshop) -> dict[str, _Stored]:
             run, dict.fromkeys(of_run, by_views) | {"gallery.safetensors": predict} | dict.fromkeys(of_people, ())
         ),
         "an index": _Stored(
-            index, dict.fromkeys(("index.json", "shapes.parquet", "features.safetensors", SUMS), query)
+            index,
+            dict.fromkeys(("index.json", "shapes.parquet", "features.safetensors", SUMS), query)
+            | {"failures.parquet": ()},
         ),
     }
 

@@ -44,7 +44,7 @@ def rows(shop: Workshop, kills: int) -> Iterator[Row]:
             "unfinished work is removed under the run",
             "the folder of it, at a change of a file in it (all processes are stopped meanwhile)",
             name,
-            "one sentence, or none; goes on to the same bytes",
+            "one sentence, or none; with --overwrite, as nobody knows whose what is there is, to the same bytes",
             [partial(_work, shop.subjects[name])] * tries,
         )
 
@@ -112,7 +112,8 @@ def _work(subject: Subject, random: np.random.Generator, folder: Path) -> str:
             break
     if ended.status != 0:
         ended.sentence(1)
-    Command([*subject.words(out), *subject.again], out, scratch).wait().answer()  # may make anew what was noted there
+    insist = [*subject.words(out), *subject.again, "--overwrite"]  # what was noted there is made anew
+    Command(insist, out, scratch).wait().answer()
     subject.require_whole(out)
     return "told" if ended.status else "went on"
 

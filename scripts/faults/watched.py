@@ -51,9 +51,8 @@ def watch(folder: str, log: str, since: str, at: int, number: int) -> None:
             return
         watching = False
         os.write(noted, f"{event} {path.removeprefix(folder)}\n".encode())
-        journal = os.path.join(path, "journal.jsonl")
-        if event == "shutil.rmtree" and os.path.exists(journal):
-            shutil.copytree(path, log + ".removed")  # what was noted, just before it goes
+        if event == "os.remove" and os.path.basename(path) == "journal.jsonl":
+            shutil.copytree(os.path.dirname(path), log + ".removed")  # what was noted, just before it goes
         paths = [line.partition(" ")[2] for line in os.pread(noted, 1 << 20, 0).decode().splitlines()]
         begun = next((k for k, earlier in enumerate(paths) if earlier.startswith(since)), len(paths))
         if at and len(paths) - begun == at:

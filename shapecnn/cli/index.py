@@ -85,8 +85,10 @@ def command(
     pool.start_server()  # it loads its modules while this process loads its own
     from shapecnn.config import parse_assignments
     from shapecnn.errors import StoredDataError
-    from shapecnn.index import FAILURES, stored_origin, update_index
+    from shapecnn.index import FAILURES, HEADER, stored_origin, update_index
+    from shapecnn.own import require_own
 
+    require_own(HEADER, index, overwrite)
     try:
         made = stored_origin(index)
     except StoredDataError:

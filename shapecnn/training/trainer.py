@@ -106,6 +106,9 @@ def train(
     are replaced, and a training that is there is begun anew; later TrainingError when the loss is no number.
     """
     require_device(device)
+    require_own(MODEL, out, overwrite)
+    if tensorboard:
+        require_unchanged(out, ["tensorboard/events"], overwrite=True)
     artefacts = open_artefacts(data)
     seen = Input.of(artefacts.settings, getattr(experiment.network, "turns", 1))
     require_fit(experiment, seen, data)
@@ -115,9 +118,6 @@ def train(
         entries = sorted([*subset.select(set(entries) - set(untouched), "train"), *untouched], key=lambda e: e.id)
     division = divide(artefacts, entries, experiment.validation)
     origin = describe_origin(experiment, division, seen)
-    require_own(MODEL, out, overwrite)
-    if tensorboard:
-        require_unchanged(out, ["tensorboard/events"], overwrite=True)
     accelerator = open_accelerator(device, experiment.precision, out if tensorboard else None)
     say = say if accelerator.is_main_process else lambda _: None  # what all do, one tells
     with exclusive(out, overwrite) if accelerator.is_main_process else nullcontext():
