@@ -15,6 +15,8 @@ from shapecnn.storage import map_stored, parse_json, publish, published, read_st
 
 Content = TypeVar("Content")
 
+LARGEST_JSON = 16 << 20  # bytes; a description has some thousand
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -39,8 +41,11 @@ class Sealed:
 
     def json(self, name: str, version: int | None = None) -> dict[str, Any]:
         """The JSON object in a file; StoredDataError also for another ``schema_version``."""
+        content = self.map(name)
         with self.expecting(name):
-            value = parse_json(self.read(name))
+            if len(content) > LARGEST_JSON:
+                raise ValueError(f"it has more than {LARGEST_JSON / 1e6:.0f} MB")
+            value = parse_json(content[:])
             if not isinstance(value, dict):
                 raise ValueError("it is no JSON object")
         if version is not None and value.pop("schema_version", None) != version:

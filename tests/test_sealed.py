@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shapecnn.checksums import SUMS, parse_sums
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.sealed import Sealed, open_sealed, publish_beside, told
+from shapecnn.sealed import LARGEST_JSON, Sealed, open_sealed, publish_beside, told
 from shapecnn.storage import publish, sha256
 
 REMEDY = "Make it again."
@@ -214,3 +214,10 @@ def test_hashes_that_are_damaged_are_not_written_over(folder: Path) -> None:
     assert "is damaged" in refused(lambda: publish_beside(folder, {"c": b"new"}, REMEDY))
     assert (folder / SUMS).read_bytes() == damaged
     assert not (folder / "c").exists()
+
+
+def test_a_description_of_many_megabytes_is_not_parsed(folder: Path) -> None:
+    huge = b'{"schema_version": 1, "name": "' + b"x" * LARGEST_JSON + b'"}'
+    assert "a.json does not hold what it should (it has more than 17 MB)" in refused(
+        lambda: holding(folder, huge).json("a.json", 1)
+    )
