@@ -115,6 +115,22 @@ def mixed_binary_ply() -> bytes:
     return header + vertices + b"".join(struct.pack(f"<B{len(f)}iB", len(f), *f, 1) for f in faces)
 
 
+STRIPS_PLY = b"""ply
+format ascii 1.0
+element vertex 5
+property float x
+property float y
+property float z
+element tristrips 1
+property list int int vertex_indices
+end_header
+0 0 0 1 0 0 1 1 0
+0 1 0 0.5 0.5 1
+9 0 1 2 4 -1 3 2 1 0
+""".replace(b"\n", b"\r")  # its records end within lines, which end in CR
+CONCAVE_OBJ = b"v 0 0 0\nv 3 0 0\nv 3 3 0\nv 2 1 0.1\nv 0 3 0\nfo 1 2 3 4 5\nf 1 2 \\\r\n4\n"
+
+
 def gltf(scene: trimesh.Scene | None = None) -> dict[str, bytes]:
     """``model.gltf`` and its buffers."""
     files: dict[str, bytes] = (scene or _scene()).export(file_type="gltf")
@@ -241,11 +257,11 @@ def seeds(kind: str) -> list[bytes]:
         case "off":
             return [PYRAMID, b"COFF" + PYRAMID[4:], wedge.export(file_type="off").encode()]
         case "obj":
-            return [OBJ, wedge.export(file_type="obj").encode()]
+            return [OBJ, CONCAVE_OBJ, wedge.export(file_type="obj").encode()]
         case "stl":
             return [STL, wedge.export(file_type="stl"), b"solid" + wedge.export(file_type="stl")[5:]]
         case "ply":
-            return [PLY, big_endian_ply(), mixed_binary_ply(), wedge.export(file_type="ply")]
+            return [PLY, big_endian_ply(), mixed_binary_ply(), STRIPS_PLY, wedge.export(file_type="ply")]
         case "glb":
             return [_scene().export(file_type="glb")]
         case "gltf":
