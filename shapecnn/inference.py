@@ -1,30 +1,26 @@
 """From pictures or grids to features and scores, on the fastest engine there is: CUDA through torch, OpenVINO on a
 CPU, else torch on the CPU.
 
-bfloat16 is used where the processor computes in it. The network is converted for OpenVINO once and kept in the user's
-cache folder; from then on neither torch nor timm is imported.
+bfloat16 is used where the processor computes in it. The network is converted for OpenVINO once and kept
+(:mod:`shapecnn.engine_cache`); from then on neither torch nor timm is imported.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Hashable
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import platformdirs
 
-from shapecnn import conversion
+from shapecnn import conversion, engine_cache
 from shapecnn.calibration import probabilities
 from shapecnn.config import VoxelSettings
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.features import Feature, Output
 from shapecnn.inputs import Looks
 from shapecnn.models import Model
-from shapecnn.storage import sha256, write_atomic
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -198,27 +194,14 @@ def cpu_has_bfloat16() -> bool:
 
 
 def _converted(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
-    """The network in OpenVINO's format, graph and weights, from the cache or converted now.
-
-    One file holds both behind their hash, so that nothing damaged, and no mixture of two conversions, is ever used.
-    """
-    identity = [
-        model.identity,
-        " × ".join(map(str, looks)) + " and each alone" * views,
-        *(f"{package} {metadata.version(package)}" for package in ("shapecnn", "openvino")),
-    ]
-    name = sha256("\n".join(identity).encode())[:32]
-    path = Path(platformdirs.user_cache_dir("shapecnn")) / "engines" / name
-    with contextlib.suppress(OSError):
-        digest, _, content = path.read_bytes().partition(b"\n")
-        if digest == sha256(content).encode():
-            graph, _, weights = content.partition(b"\0")
-            return graph, weights
-    graph, weights = _convert(model, looks, views)
-    content = graph + b"\0" + weights  # the graph is XML, which knows no NUL
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
-        write_atomic(path, sha256(content).encode() + b"\n" + content)
-    return graph, weights
+    """The network in OpenVINO's format, graph and weights, from the cache or converted now."""
+    parts = [model.identity, " × ".join(map(str, looks)) + " and each alone" * views]
+    key = engine_cache.key(*parts)
+    kept = engine_cache.load(key)
+    if kept is None:
+        kept = _convert(model, looks, views)
+        engine_cache.store(key, *kept)
+    return kept
 
 
 def _convert(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
