@@ -10,6 +10,7 @@
     │   ├── MeshError           one file cannot be used as a mesh
     │   ├── PictureError        one file cannot be used as a picture
     │   └── WorkerError         the process working on it died, or ran out of time or memory
+    ├── ProcessError            a process to work in cannot be started
     ├── MissingLibraryError     a Python package or system library is absent or broken
     ├── WeightsError            pretrained weights cannot be had
     ├── TrainingError           the loss became no number
@@ -86,6 +87,12 @@ class WorkerError(ItemError):
 
     ``kind`` is one of: crashed, timeout, memory.
     """
+
+
+class ProcessError(ShapecnnError):
+    """A process to work in cannot be started."""
+
+    kind = "process"
 
 
 class MissingLibraryError(ShapecnnError):

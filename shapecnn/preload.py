@@ -1,6 +1,5 @@
 """Imported by the server that workers are forked from: what each of them would otherwise load for half a second."""
 
-from shapecnn.cli import main  # noqa: F401  # a worker imports what the command was started from
 from shapecnn.config import ViewSettings, VoxelSettings
 from shapecnn.mesh import normalize, read_mesh
 from shapecnn.prepare import Recipe

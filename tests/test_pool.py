@@ -100,6 +100,17 @@ def restraints(_: object) -> tuple[int, int, str]:
     return soft, hard, Path("/proc/self/oom_score_adj").read_text().strip()
 
 
+class Grows:
+    """Small to make, and large when it is sent."""
+
+    def __reduce__(self) -> tuple[type, tuple[bytes]]:
+        return bytes, (bytes(1 << 30),)
+
+
+def make_growing(_: object) -> Grows:
+    return Grows()
+
+
 def divide(x: int) -> float:
     return 1 / x
 
@@ -190,9 +201,10 @@ def unsendable(_: int) -> Callable[[], None]:
     return lambda: None
 
 
-def test_a_result_that_cannot_be_sent_kills_the_worker_and_not_the_batch() -> None:
+def test_a_result_that_cannot_be_sent_costs_its_task_and_says_why() -> None:
     ((_, outcome),) = pool.run(unsendable, [0], Workers(1))
-    assert str(outcome) == "the process that worked on it died (exit status 1)"
+    assert isinstance(outcome, WorkerError)
+    assert str(outcome).startswith("it met a bug of shapecnn (AttributeError: Can't pickle local object 'unsendable")
 
 
 def test_never_a_neighbour_is_blamed() -> None:
@@ -260,6 +272,13 @@ def test_a_worker_over_its_memory_costs_one_task_and_is_replaced(how: str) -> No
     processes = dict(outcome for outcome in outcomes.values() if not isinstance(outcome, ShapecnnError))
     assert set(processes) == {"a", "b"}
     assert processes["a"] != processes["b"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_memory_too_short_to_send_a_result_is_told_as_such(capfd: pytest.CaptureFixture[str]) -> None:
+    ((_, error),) = pool.run(make_growing, [0], Workers(1, memory=0.75))
+    assert isinstance(error, WorkerError)
+    assert (error.kind, capfd.readouterr().err) == ("memory", "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")

@@ -32,9 +32,9 @@ def run_prepare(
     as_json: bool,
 ) -> None:
     """Make the artefacts, say what was done, and end with status 1 if a mesh failed."""
-    from shapecnn import pool
+    from shapecnn.server import start_server
 
-    pool.start_server()  # it loads its modules while this process loads its own
+    start_server()  # it loads its modules while this process loads its own
     from shapecnn.artefacts import MANIFEST
     from shapecnn.prepare import Recipe, prepare
 

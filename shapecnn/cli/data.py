@@ -119,9 +119,9 @@ def import_(
     Example:
       shapecnn data import modelnet40_images_new_12x/ views/ --layout views-by-name
     """
-    from shapecnn import pool
+    from shapecnn.server import start_server
 
-    pool.start_server()  # it loads its modules while this process loads its own
+    start_server()  # it loads its modules while this process loads its own
     from shapecnn.artefacts import MANIFEST, read_manifest
     from shapecnn.imports import conflicts, import_artefacts
 

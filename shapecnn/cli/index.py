@@ -80,9 +80,9 @@ def command(
       shapecnn index meshes/ my-index --orientation auto
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
     """
-    from shapecnn import pool
+    from shapecnn.server import start_server
 
-    pool.start_server()  # it loads its modules while this process loads its own
+    start_server()  # it loads its modules while this process loads its own
     from shapecnn.config import parse_assignments
     from shapecnn.errors import StoredDataError
     from shapecnn.index import FAILURES, HEADER, stored_origin, update_index
