@@ -9,8 +9,4 @@ are searched and measured; people look at the result::
 Every stage is a function from typed values to one result, and the command line is its thin tail (``shapecnn --help``).
 """
 
-from shapecnn.caches import prepare_numba
-
 __version__ = "0.1.0"
-
-prepare_numba()

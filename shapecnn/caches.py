@@ -1,8 +1,4 @@
-"""Where what is computed once is kept: the user's cache folder, or, where that cannot be written, a temporary one.
-
-Nothing but the standard library is imported here, and nothing is written before it is needed: this runs with every
-``import shapecnn``.
-"""
+"""Where what is computed once is kept: the user's cache folder, or, where that cannot be written, a temporary one."""
 
 from __future__ import annotations
 
@@ -12,16 +8,15 @@ import sys
 from pathlib import Path
 
 
-def prepare_numba() -> None:
-    """See that numba finds a folder for compiled kernels, before it is imported.
+def numba_folder() -> Path | None:
+    """Where numba is to keep compiled kernels; None: where it does so by itself.
 
     It looks beside the package, then in the user's cache folder, and ends the command where neither can be written, as
     for a user without a home and a package that root installed.
     """
-    if "NUMBA_CACHE_DIR" in os.environ or "numba" in sys.modules:
-        return
-    if not os.access(Path(__file__).parent, os.W_OK) and not _can_be_written(_user_caches()):
-        os.environ["NUMBA_CACHE_DIR"] = str(private_temporary("numba"))
+    if os.access(Path(__file__).parent, os.W_OK) or _can_be_written(_user_caches()):
+        return None
+    return private_temporary("numba")
 
 
 def cache_folder(name: str) -> Path:

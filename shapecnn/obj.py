@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import codecs
 
-import numba
 import numpy as np
 
 from shapecnn.errors import MeshError
+from shapecnn.jit import numba
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, line_number, number, skip_line, skip_word
 from shapecnn.triangles import Triangles, triangulate
 

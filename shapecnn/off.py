@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 
-import numba
 import numpy as np
 
 from shapecnn.errors import MeshError
+from shapecnn.jit import numba
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line
 from shapecnn.triangles import Triangles
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError, quoted
+from shapecnn.jit import numba
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, line_number, number, skip_space, skip_word
 
 CORNERS, SKIPPED = 3, 4

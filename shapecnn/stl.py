@@ -8,9 +8,9 @@ Format: https://www.fabbers.com/tech/STL_Format
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from shapecnn.jit import numba
 from shapecnn.triangles import Triangles
 
 _HEADER = 84  # bytes: 80 of any content, and the count of triangles

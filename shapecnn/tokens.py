@@ -6,8 +6,9 @@ here edits (or touches) the modules that call it, too.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from shapecnn.jit import numba
 
 OK, MALFORMED, SHORT, NOT_FINITE = range(4)
 """What :func:`number` found: a number, or why there is none. Its callers go on from 4."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from shapecnn.jit import numba
 
 _FLAT = 1e-12  # below this part of its squared extent a polygon has no area, and so no normal
 _NOISE = 1e-6  # a triangle of a fan may be turned over by this part of its polygon's area: coordinates are rounded

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import ShapecnnError
+from shapecnn.jit import numba
 
 Features = NDArray[np.float64]
 Classes = NDArray[np.int64]

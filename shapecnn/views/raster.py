@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.jit import numba
 from shapecnn.views.cameras import FOCAL, Cameras
 
 AMBIENT, DIFFUSE = 0.1, 0.6

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from shapecnn.jit import numba
 
 EMPTY, SURFACE, OUTSIDE = 0, 1, 2  # what is known of a cell
 
