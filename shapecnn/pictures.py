@@ -6,10 +6,11 @@ Removing a background that is not of one colour is left to whoever brings the pi
 
 from __future__ import annotations
 
+import importlib
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 CONTRAST = 24  # grey levels by which the object differs from the background: more than JPEG's noise
 SHADED = 0.5  # of an object at least, where it is more than its outline
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+"""What is opened: formats that photographs and drawings have, none of which wraps another or runs a program."""
+
+MAX_BYTES = 256 << 20  # of a file
 ENCLOSED = np.uint8(150)  # grey of what an outline encloses: that of a face seen at 35° from its normal
+
+
+_PLUGINS = {"WEBP": "WebP"}  # whose modules are not called like their formats
 
 
 def read_picture(path: Path, size: int, fill: float) -> NDArray[np.uint8]:
@@ -94,33 +102,56 @@ def to_grey(image: Image.Image) -> NDArray[np.uint8]:
 
 def _read(path: Path, most: int) -> NDArray[np.uint8]:
     """A picture file as grey, upright as its EXIF tells, neither side longer than ``most`` pixels."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps, UnidentifiedImageError
 
+    data = _content(path)
+    pillow = _restrained()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            with pillow.open(io.BytesIO(data), formats=FORMATS) as image:
+                image.draft("L", (most, most))  # a JPEG is decoded no larger than needed
+                grey = pillow.fromarray(to_grey(ImageOps.exif_transpose(image)))
+    except (pillow.DecompressionBombWarning, pillow.DecompressionBombError):
+        limit = f"{(pillow.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
+        raise PictureError("too-large", f"it has more than {limit}: make it smaller") from None
+    except UnidentifiedImageError:
+        raise PictureError("format", f"it is not a picture in one of {', '.join(FORMATS)}: save it as one") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a decoder fed with anything raises anything
+        raise PictureError("format", f"it cannot be read as a picture: {reason(error)}") from None
+    grey.thumbnail((most, most), pillow.Resampling.BOX)
+    return np.asarray(grey)
+
+
+def _content(path: Path) -> bytes:
     try:
         if not path.is_file():
             raise PictureError("missing", "it is not a file" if path.exists() else "there is no such file")
+        if path.stat().st_size > MAX_BYTES:
+            raise PictureError("too-large", f"it has more than {MAX_BYTES >> 20} MB: make it smaller")
         data = path.read_bytes()
     except OSError as error:
         raise PictureError("unreadable", f"it cannot be read ({error.strerror})") from None
     if not data:
         raise PictureError("empty", "the file is empty")
-    Image.init()
-    formats = [name for name in Image.OPEN if name != "EPS"]  # which would run Ghostscript
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=formats) as image:
-                image.draft("L", (most, most))  # a JPEG is decoded no larger than needed
-                grey = Image.fromarray(to_grey(ImageOps.exif_transpose(image)))
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        limit = f"{(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
-        raise PictureError("too-large", f"it has more than {limit}: make it smaller") from None
-    except UnidentifiedImageError:
-        raise PictureError(
-            "format", "it is no picture: give a PNG, a JPEG or another format that Pillow reads"
-        ) from None
-    except Exception as error:  # a decoder fed with anything raises anything
-        raise PictureError("format", f"it cannot be read as a picture: {reason(error)}") from None
-    grey.thumbnail((most, most), Image.Resampling.BOX)
-    return np.asarray(grey)
+    return data
+
+
+def _restrained() -> Any:
+    """Pillow, which opens ``FORMATS`` and nothing else, neither a file nor what lies in one.
+
+    Left alone it would load every format it knows once a file is of none of those that are asked for, and one of them
+    opens what is wrapped in it as anything, PostScript included, for which it runs Ghostscript.
+    """
+    from PIL import Image
+
+    for name in FORMATS:
+        importlib.import_module(f"PIL.{_PLUGINS.get(name, name.capitalize())}ImagePlugin")
+    Image._initialized = 2  # all that there is to load is loaded
+    Image.ID[:] = [name for name in Image.ID if name in FORMATS]
+    for name in Image.OPEN.keys() - {*FORMATS}:
+        del Image.OPEN[name]
+    return Image

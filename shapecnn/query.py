@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn import pool
 from shapecnn.config import NO_LIMIT, FaceLimit, Up, ViewSettings
-from shapecnn.errors import ItemError, PictureError, StoredDataError, UsageError
+from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.features import Feature, Output
 from shapecnn.index import Index
 from shapecnn.inference import Device, open_engine, require_device
@@ -92,7 +95,13 @@ def require_views(index: Index, model: Model, where: str) -> None:
 
 
 def answer_pictures(
-    index: Index, model: Model, paths: Sequence[str], k: int, *, device: Device = "auto"
+    index: Index,
+    model: Model,
+    paths: Sequence[str],
+    k: int,
+    *,
+    device: Device = "auto",
+    workers: Workers = ONE_A_CORE,
 ) -> list[Answer]:
     """The ``k`` shapes with the most similar view to each picture file, in the order given. A file that cannot be used
     is an answer with an error.
@@ -102,23 +111,33 @@ def answer_pictures(
     require_device(device)
     settings = model.input.drawing()
     assert isinstance(settings, ViewSettings)
-    seen: list[NDArray[np.uint8] | PictureError] = []
-    for path in paths:
-        try:
-            seen.append(read_picture(Path(path), settings.size, FILL[settings.fit]))
-        except PictureError as error:
-            seen.append(error)
-    pictures = [picture for picture in seen if not isinstance(picture, PictureError)]
+    tasks = (_Photograph(number, path, settings.size, FILL[settings.fit]) for number, path in enumerate(paths))
+    with closing(pool.run(_read_photograph, tasks, workers)) as results:
+        by_number = {task.number: outcome for task, outcome in results}
+    seen = [by_number[number] for number in range(len(paths))]
+    pictures = [picture for picture in seen if not isinstance(picture, ItemError)]
     features = _features(model, pictures, settings.views, device) if pictures else None
     if features is not None:
         _require_size(index, features[0])
     hits = iter(search_views(index, features, k) if features is not None else [])
     return [
         Answer(path, index.origin.up, [], picture)
-        if isinstance(picture, PictureError)
+        if isinstance(picture, ItemError)
         else Answer(path, index.origin.up, next(hits), picture=picture)
         for path, picture in zip(paths, seen, strict=True)
     ]
+
+
+class _Photograph(NamedTuple):
+    number: int
+    path: str
+    size: int
+    fill: float
+
+
+def _read_photograph(task: _Photograph) -> NDArray[np.uint8]:
+    """Runs in a worker: decoders are native code, and a photograph may be anybody's."""
+    return read_picture(Path(task.path), task.size, task.fill)
 
 
 def _require_size(index: Index, feature: Feature) -> None:

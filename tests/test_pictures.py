@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from PIL import Image
 
 from shapecnn.errors import PictureError
 from shapecnn.pictures import ENCLOSED, fit_object, on_white, read_picture, shade_outline, to_grey
+from tests.conftest import ROOT
 
 
 def slab(height: int = 120, width: int = 200) -> NDArray[np.uint8]:
@@ -148,7 +152,7 @@ def test_what_cannot_be_used_is_told_by_kind(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (99, 99), np.uint8)).save(whole, "PNG")
     for name, content, kind, words in [
         ("empty.png", b"", "empty", "the file is empty"),
-        ("text.png", b"no picture at all", "format", "no picture"),
+        ("text.png", b"no picture at all", "format", "not a picture in one of PNG, JPEG"),
         ("cut.png", whole.getvalue()[:4000], "format", "cannot be read"),
         ("bomb.png", bomb(60_000, 60_000), "too-large", "more than 89 million pixels"),
         ("warned.png", bomb(10_000, 10_000), "too-large", "make it smaller"),
@@ -156,7 +160,7 @@ def test_what_cannot_be_used_is_told_by_kind(tmp_path: Path) -> None:
             "a.eps",
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
             "format",
-            "no picture",
+            "not a picture in one of PNG, JPEG",
         ),
     ]:
         (tmp_path / name).write_bytes(content)
@@ -198,3 +202,54 @@ def test_what_an_outline_encloses_is_shaded(gap: int) -> None:
 def test_an_outline_that_is_open_and_a_shaded_object_stay_as_they_are() -> None:
     assert (shade_outline(outline(30))[20:40, 40:80] == 255).all()
     assert np.array_equal(shade_outline(slab()), slab())
+
+
+NESTED = """
+import io, subprocess, sys
+from pathlib import Path
+from shapecnn.errors import PictureError
+from tests.conftest import ROOT
+from shapecnn.pictures import FORMATS, read_picture
+
+def run(*_words, **_options):
+    raise AssertionError("a program was run")
+
+subprocess.Popen = run
+try:
+    read_picture(Path(sys.argv[1]), 64, 0.9)
+except PictureError as error:
+    print(error.kind)
+from PIL import Image
+Image.preinit(), Image.init()
+print(set(Image.OPEN) <= set(FORMATS), end=" ")
+try:
+    Image.open(sys.argv[1])  # as a format does that opens what it wraps
+except Image.UnidentifiedImageError:
+    print("refused")
+"""
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_postscript_is_opened_at_no_depth(wrapped: bool, tmp_path: Path) -> None:
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    if wrapped:  # IPTC: tag, record, dataset, length; what holds the picture is dataset 8, 10
+        fields = {(3, 20): b"\0\0\0\x09", (3, 30): b"\0\0\0\x09", (3, 60): b"\1\0", (3, 65): b"\0",
+                  (3, 120): b"\1", (8, 10): content}  # fmt: skip
+        content = b"".join(bytes([0x1C, *tag, 0, len(data)]) + data for tag, data in fields.items())
+    (tmp_path / "picture").write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-c", NESTED, str(tmp_path / "picture")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("format\nTrue refused\n", "")
+
+
+def test_a_sparse_file_of_terabytes_is_refused_by_its_size(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.png").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(PictureError, match="it has more than 256 MB") as raised:
+        read_picture(tmp_path / "sparse.png", 64, 0.9)
+    assert raised.value.kind == "too-large"

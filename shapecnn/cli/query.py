@@ -105,7 +105,7 @@ def command(
         answers = answer_queries(
             opened, model, meshes, k, up=read_up, device=device, limit=limit, workers=workers, progress=progress
         )
-    answers += answer_pictures(opened, model, images, k, device=device) if images else []
+    answers += answer_pictures(opened, model, images, k, device=device, workers=workers) if images else []
     texts = [_lines(answer) for answer in answers if answer.error is None]
     lines = [line for number, each in enumerate(texts) for line in ([""] * (number > 0) + each)]
     emit([_json(answer) for answer in answers], as_json, lines)  # first: no full disk shall lose it

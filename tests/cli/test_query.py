@@ -313,3 +313,17 @@ def test_what_is_another_kind_of_folder_is_told_and_nothing_is_advised_away(
         assert told in done.stderr
         for advice in ("rm -r", "Remove", "train the run again"):
             assert advice not in done.stderr
+
+
+def test_a_photograph_is_decoded_within_the_limits_of_a_worker(
+    solids_index: Path, tmp_path: Path, command: Command
+) -> None:
+    rows = np.tile(np.arange(0, 256, dtype=np.uint8), (9000, 36))[:, :9000]
+    Image.fromarray(np.stack([rows] * 3, axis=2)).save(tmp_path / "huge.png", compress_level=1)  # 81 megapixels
+    Image.fromarray(np.pad(np.zeros((40, 30), np.uint8), 20, constant_values=255)).save(tmp_path / "good.png")
+    photographs = ["--image", tmp_path / "huge.png", "--image", tmp_path / "good.png"]
+    done = command("query", solids_index, *photographs, "--memory", "0.5", "--workers", "1", "--json")
+    first, second = done.json("query")
+    assert done.status == 1
+    assert first["error"]["kind"] == "memory"
+    assert len(second["results"]) == 9
