@@ -29,12 +29,13 @@ def read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> T
     ``sibling`` reads further files it refers to. Indices and coordinates are as they stand in the file, unchecked.
     Raises MeshError: format, truncated, no-faces, index, reference, too-large.
     """
+    notes: tuple[str, ...] = ()
     if file_type in ("glb", "gltf"):
         scene = open_scene(data, sibling)
         found = _load(json.dumps(scene.tree).encode(), "gltf", scene.buffers)
         parts = scene.flattened([found[str(number)] for number in range(len(scene.units))])
     else:
-        data = plain_stl(data)
+        data, notes = plain_stl(data)
         parts = [part for part in _load(data, file_type, {}).values() if len(part[1])]
     if not parts:
         hint = f"it holds only points, ends early, or is not {file_type.upper()}"
@@ -43,7 +44,7 @@ def read_with_trimesh(data: bytes, file_type: str, sibling: Sibling | None) -> T
     if len(data) > _LARGE:  # the scene, which refers to itself, would stay for long and hold two copies
         del parts
         gc.collect()
-    return Triangles(vertices, faces)
+    return Triangles(vertices, faces, notes)
 
 
 def _load(data: bytes, file_type: str, buffers: dict[str, bytes]) -> dict[str, Part]:

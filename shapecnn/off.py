@@ -1,9 +1,10 @@
-"""A fast reader of Geomview OFF text, the format of ModelNet and the Princeton Shape Benchmark.
+"""A fast reader of Geomview OFF, the format of ModelNet and the Princeton Shape Benchmark, as text and binary.
 
 Takes what is out there: the header glued to the counts (``OFF490 518 0``), CRLF and CR line ends, comments,
-blank lines, vertex normals and colours, face colours, polygons (cut into a fan of triangles), and no header
-at all. The counts of the header are promises, not facts: nothing is allocated on their word, and a file that
-holds fewer or more lines is an error that says so.
+blank lines, normals, colours and texture coordinates, homogeneous coordinates, polygons (cut into triangles:
+:mod:`shapecnn.triangles`), vertices and faces over several lines, no header at all, and anything behind the last face.
+The counts of the header are promises, not facts: nothing is allocated on their word, and a file that holds fewer lines
+is an error that says so.
 
 Format: http://www.geomview.org/docs/html/OFF.html
 """
@@ -13,17 +14,24 @@ from __future__ import annotations
 import re
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 from shapecnn.jit import numba
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line
-from shapecnn.triangles import Triangles
+from shapecnn.triangles import Triangles, triangulate
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
-_KEYWORD = re.compile(rb"(?:\xef\xbb\xbf)?" + _BLANK + rb"(?:(?:ST)?C?N?(4)?(n)?OFF(?:[ \t]*+(BINARY))?)?" + _BLANK)
-_COUNTS = re.compile(rb"(\d{1,18})[ \t\r\n]++(\d{1,18})(?:[ \t]++\d++)?[ \t]*+(?:#[^\r\n]*+)?(?=[\r\n]|\Z)")
-
+_KEYWORD = re.compile(
+    rb"(?:\xef\xbb\xbf)?" + _BLANK + rb"(?:(ST)?(C)?(N)?(4)?(n)?(?:OFF|off)(?:[ \t]*+(BINARY)[ \t]*+\r?+\n)?)?"
+)
+_COUNTS = re.compile(
+    _BLANK + rb"(\d{1,18})(?=[\s#])" + _BLANK + rb"(\d{1,18})"
+    # edges, which may stand on a line of their own
+    rb"(?:[ \t]++-?\d++|[ \t]*+(?:#[^\r\n]*+)?[\r\n]++[ \t]*+\d++(?=[ \t]*+[\r\n]))?"
+    rb"[ \t]*+(?:#[^\r\n]*+)?(?=[\r\n]|\Z)"
+)  # fmt: skip
 _END, _INDEX, _FULL = range(4, 7)  # what else a kernel may find
 
 
@@ -35,36 +43,76 @@ def read_off(data: bytes) -> Triangles:
     """
     keyword = _KEYWORD.match(data)
     assert keyword is not None  # every part of it is optional
-    if any(keyword.groups()):
-        raise MeshError("format", "binary and four-dimensional OFF are not supported: convert it to plain OFF")
-    header = _COUNTS.match(data, keyword.end())
+    if keyword[5]:
+        raise MeshError(
+            "format", "it is nOFF, whose vertices may have any number of dimensions: convert it to plain OFF"
+        )
+    width = 4 if keyword[4] else 3
+    if keyword[6]:
+        beside = 3 * bool(keyword[3]) + 4 * bool(keyword[2]) + 2 * bool(keyword[1])  # normal, colour, texture
+        vertices, corners, sizes, position = _read_binary(data, keyword.end(), width, beside)
+    else:
+        vertices, corners, sizes, position = _read_text(data, keyword.end(), width)
+    if width == 4:
+        with np.errstate(all="ignore"):  # what becomes infinite is found later
+            vertices = vertices[:, :3] / vertices[:, 3:]
+    faces = triangulate(vertices, corners, sizes)
+    rest = data[position:].strip(b" \t\r\n\f\v\0\x1a")  # some exporters pad, or end the file as CP/M did
+    if keyword[6] or not rest or (rest.startswith(b"#") and not re.search(rb"[\r\n]\s*+[^#\s]", rest)):
+        return Triangles(vertices, faces)
+    return Triangles(vertices, faces, (f"{len(rest)} bytes after the last of its {len(sizes)} faces were ignored",))
+
+
+_Polygons = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], int]
+"""Vertices (n, 3 or 4), corners of all faces one after the other (k,), corners of each face (p,), where they end."""
+
+
+def _read_text(data: bytes, position: int, width: int) -> _Polygons:
+    header = _COUNTS.match(data, position)
     if header is None:
         raise MeshError("format", "not OFF text: it does not begin with OFF and the counts of vertices and faces")
     nv, nf = int(header[1]), int(header[2])
     text = np.frombuffer(data, np.uint8)
-    if nv * 6 + nf * 2 > len(data) - header.end():  # "\n0 0 0" and "\n0" are the shortest lines there are
-        promise = f"the header promises {nv} vertices and {nf} faces"
-        raise MeshError("truncated", f"{promise}, more than its {len(data)} bytes can hold")
-
-    vertices = np.empty((nv, 3))
+    _require_room(nv, nf, nv * 6 + nf * 2, len(data) - header.end(), len(data))  # "\n0 0 0" and "\n0" are the shortest
+    vertices = np.empty((nv, width))
     position, done, status = _read_vertices(text, header.end(), vertices, POWERS)
     if status != OK:
         raise _complaint("vertex", done, nv, status, nv)
-
-    faces = np.empty((nf, 3), np.int32)
+    sizes = np.empty(nf, np.int32)
+    corners = np.empty(3 * nf, np.int32)
     done = filled = 0
     while True:
-        position, done, filled, status = _read_faces(text, position, done, nf, nv, faces, filled, POWERS)
+        position, done, filled, status = _read_faces(text, position, done, nv, sizes, corners, filled, POWERS)
         if status != _FULL:
             break
-        # Polygons: more triangles than faces.
-        faces = np.concatenate([faces, np.empty((max(len(faces), 64), 3), np.int32)])
+        corners = np.concatenate([corners, np.empty(max(len(corners) // 2, 1024), np.int32)])  # polygons
     if status != OK:
         raise _complaint("face", done, nf, status, nv)
-    if not _only_space(text, position):
-        promise = f"the {nv} vertices and {nf} faces its header promises"
-        raise MeshError("format", f"the file goes on after {promise}")
-    return Triangles(vertices, faces[:filled])
+    return vertices, corners[:filled], sizes, position
+
+
+def _read_binary(data: bytes, position: int, width: int, beside: int) -> _Polygons:
+    """All numbers are of 32 bits and big-endian.  beside: how many floats follow the coordinates of a vertex."""
+    words = np.frombuffer(data, ">i4", (len(data) - position) // 4, position)
+    if len(words) < 3 or min(words[:2]) < 0:
+        raise MeshError("format", "not binary OFF: its header does not go on with the counts of vertices and faces")
+    nv, nf = int(words[0]), int(words[1])
+    _require_room(nv, nf, 4 * (nv * (width + beside) + 2 * nf), 4 * (len(words) - 3), len(data))
+    last = 3 + nv * (width + beside)
+    vertices = words[3:last].view(">f4").reshape(nv, width + beside)[:, :width].astype(np.float64)
+    words = words[last:].astype(np.int32)
+    sizes = np.empty(nf, np.int32)
+    corners = np.empty(len(words), np.int32)
+    used, done, filled, status = _walk_faces(words, nv, sizes, corners)
+    if status != OK:
+        raise _complaint("face", done, nf, status, nv)
+    return vertices, corners[:filled], sizes, position + 4 * (last + used)
+
+
+def _require_room(nv: int, nf: int, least: int, room: int, size: int) -> None:
+    if least > room:
+        promise = f"the header promises {nv} vertices and {nf} faces"
+        raise MeshError("truncated", f"{promise}, more than its {size} bytes can hold")
 
 
 def _complaint(what: str, done: int, promised: int, status: int, nv: int) -> MeshError:
@@ -98,9 +146,30 @@ def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _only_space(text, i):  # type: ignore[no-untyped-def]
-    i = _skip_to_content(text, i)
-    return i >= text.size or text[i] == 0  # some exporters pad with NUL
+def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
+    """As :func:`number`, on the lines below if there is none on this one; ``over`` comes back True then."""
+    value, after, status = number(text, i, powers)
+    if status == SHORT:
+        below = _skip_to_content(text, i)
+        if below < text.size:
+            value, after, status = number(text, below, powers)
+            over = True
+    return value, after, status, over
+
+
+@numba.njit(cache=True)
+def _end_of_record(text, i, over):  # type: ignore[no-untyped-def]
+    """The end of the line, past colours and the like, and whether a record may end so.
+
+    One over several lines ends with its last line: else a line that is too short would take from the next one.
+    """
+    end = skip_line(text, i)
+    if over:
+        while i < end and (text[i] == 32 or text[i] == 9):
+            i += 1
+        if i < end and text[i] != 35:
+            return end, SHORT
+    return end, OK
 
 
 @numba.njit(cache=True)
@@ -110,23 +179,26 @@ def _read_vertices(text, i, out, powers):  # type: ignore[no-untyped-def]
         i = _skip_to_content(text, i)
         if i >= text.size:
             return i, v, _END
-        for k in range(3):
-            value, i, status = number(text, i, powers)
+        over = False
+        for k in range(out.shape[1]):
+            value, i, status, over = _next_number(text, i, powers, over)
             if status != OK:
                 return i, v, status
             out[v, k] = value
-        i = skip_line(text, i)
+        i, status = _end_of_record(text, i, over)
+        if status != OK:
+            return i, v, status
     return i, out.shape[0], OK
 
 
 @numba.njit(cache=True)
-def _read_faces(text, i, done, nf, nv, out, filled, powers):  # type: ignore[no-untyped-def]
-    """Read faces from number ``done`` on into ``out`` from row ``filled`` on.
+def _read_faces(text, i, done, nv, sizes, out, filled, powers):  # type: ignore[no-untyped-def]
+    """Read faces from number ``done`` on, their ``sizes`` and their corners into ``out`` from place ``filled`` on.
 
-    Returns (position, faces read, rows filled, status). With status _FULL the position is that of the face
+    Returns (position, faces read, places filled, status). With status _FULL the position is that of the face
     that did not fit.
     """
-    while done < nf:
+    while done < sizes.size:
         start = i = _skip_to_content(text, i)
         if i >= text.size:
             return i, done, filled, _END
@@ -138,26 +210,50 @@ def _read_faces(text, i, done, nf, nv, out, filled, powers):  # type: ignore[no-
         corners = int(min(value, 4e9))
         if corners > text.size - i:
             return i, done, filled, SHORT
-        if filled + corners - 2 > out.shape[0]:
+        if filled + corners > out.size:
             return start, done, filled, _FULL
-        first = previous = 0
+        over = False
         for k in range(corners):
-            value, i, status = number(text, i, powers)
+            value, i, status, over = _next_number(text, i, powers, over)
             if status != OK:
                 return i, done, filled, status
             if value < 0 or value >= nv:
                 return i, done, filled, _INDEX
             if value != np.floor(value):
                 return i, done, filled, MALFORMED
-            corner = int(value)
-            if k == 0:
-                first = corner
-            elif k >= 2:
-                out[filled, 0] = first
-                out[filled, 1] = previous
-                out[filled, 2] = corner
-                filled += 1
-            previous = corner
-        i = skip_line(text, i)
+            out[filled + k] = int(value)
+        i, status = _end_of_record(text, i, over)
+        if status != OK:
+            return i, done, filled, status
+        sizes[done] = corners
+        filled += corners
         done += 1
     return i, done, filled, OK
+
+
+@numba.njit(cache=True)
+def _walk_faces(words, nv, sizes, out):  # type: ignore[no-untyped-def]
+    """As :func:`_read_faces`, all faces of a binary file: each its size, its corners, how many colours, the colours."""
+    i = filled = 0
+    for done in range(sizes.size):
+        if i >= words.size:
+            return i, done, filled, _END
+        corners = words[i]
+        if corners < 0:
+            return i, done, filled, MALFORMED
+        if corners > words.size - i - 2:
+            return i, done, filled, _END
+        for k in range(corners):
+            corner = words[i + 1 + k]
+            if not 0 <= corner < nv:
+                return i, done, filled, _INDEX
+            out[filled + k] = corner
+        i += 1 + corners
+        if words[i] < 0:
+            return i, done, filled, MALFORMED
+        if words[i] > words.size - i - 1:
+            return i, done, filled, _END
+        i += 1 + words[i]
+        sizes[done] = corners
+        filled += corners
+    return i, sizes.size, filled, OK

@@ -266,7 +266,7 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
             _exported("binary.stl")[:-20],
             "a.stl",
             "truncated",
-            "it does not begin with solid, and as binary STL its header promises 12 faces, and it holds 11.6",
+            "it is not text, and as binary STL its header promises 12 faces, and it holds 11",
         ),
         (_exported("ascii.stl")[:-20], "a.stl", "truncated", "it ends within a solid, without endsolid"),
         (TRIANGLE_STL + TRIANGLE_STL[:-40], "a.stl", "truncated", "it ends within a solid, without endsolid"),

@@ -24,7 +24,7 @@ def stl_of(corners: NDArray[np.float32], header: bytes = b"") -> bytes:
     return header.ljust(80, b" ") + np.uint32(len(corners)).tobytes() + facets.tobytes()
 
 
-@given(st.lists(st.integers(0, len(ODD) - 1), max_size=270), st.binary(max_size=80))
+@given(st.lists(st.integers(0, len(ODD) - 1), min_size=9, max_size=270), st.binary(max_size=80))
 def test_each_corner_stays_where_it_is_and_no_vertex_is_there_twice(numbers: list[int], header: bytes) -> None:
     corners = ODD[numbers[: len(numbers) // 9 * 9]].reshape(-1, 3, 3)
     stl = stl_of(corners, header)
@@ -62,12 +62,44 @@ def test_corners_that_differ_in_one_coordinate_and_meet_in_the_table(axis: int) 
         np.testing.assert_array_equal(faces.ravel(), np.arange(3 * count))
 
 
-@pytest.mark.parametrize("length", [0, 79, 83, 85, 133, 135])
-def test_another_length_is_not_binary_stl(length: int) -> None:
-    assert not is_binary_stl(stl_of(ODD[:3].repeat(3).reshape(1, 3, 3)).ljust(135, b"\0")[:length])
+@pytest.mark.parametrize("length", [0, 79, 83, 84, 85, 133])
+@pytest.mark.parametrize("header", [b"", b"solid"])
+def test_what_ends_early_is_not_read(length: int, header: bytes) -> None:
+    with pytest.raises(MeshError) as caught:
+        read_mesh(stl_of(ODD[:3].repeat(3).reshape(1, 3, 3), header)[:length], "a.stl")
+    assert caught.value.kind in ("empty", "no-faces", "truncated")
+
+
+BALL = trimesh.creation.icosphere(0)
+CORNERS = BALL.vertices[BALL.faces].astype(np.float32)
+
+
+@pytest.mark.parametrize("header", [b"", b"solid ball", b"SOLID"])
+@pytest.mark.parametrize("extra", [1, 2, 49, 51, 1001])
+def test_bytes_behind_the_triangles_are_noted(header: bytes, extra: int) -> None:
+    read = read_mesh(stl_of(CORNERS, header) + bytes(range(extra % 256)).ljust(extra, b"\0"), "a.stl")
+    np.testing.assert_array_equal(read.vertices[read.faces], CORNERS)
+    assert read.notes == (f"{extra} bytes after the last of its 20 faces were ignored",)
+
+
+@pytest.mark.parametrize(("extra", "kind", "held"), [(50, "format", 21), (1000, "format", 40), (-1, "truncated", 19)])
+def test_a_count_that_is_not_that_of_the_triangles_is_told_in_whole_numbers(extra: int, kind: str, held: int) -> None:
+    data = stl_of(CORNERS)
+    data = data + bytes(extra) if extra > 0 else data[:extra]
+    with pytest.raises(MeshError, match=f"promises 20 faces, and it holds {held}$") as caught:
+        read_mesh(data, "a.stl")
+    assert caught.value.kind == kind
+
+
+def test_text_is_text_whatever_its_bytes_say() -> None:
+    assert not is_binary_stl(b"solid a\n" + b"facet normal 0 0 1\n" * 20)
+    assert not is_binary_stl(b"\xef\xbb\xbf  SOLID\r\n")
+    assert not is_binary_stl("solid körper\n".encode("latin-1"))
+    assert is_binary_stl(b"solidus".ljust(200, b" "))
+    assert is_binary_stl(b"solid".ljust(80, b"\0") + bytes(200))
 
 
 def test_without_faces() -> None:
-    with pytest.raises(MeshError, match="it has no faces") as caught:
+    with pytest.raises(MeshError, match="no faces are found in it") as caught:
         read_mesh(stl_of(np.zeros((0, 3, 3), np.float32), b"solid"), "a.stl")
     assert caught.value.kind == "no-faces"
