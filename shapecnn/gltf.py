@@ -1,269 +1,262 @@
-"""The scene of a GLB or GLTF, checked and flattened; what is left for trimesh is to decode its primitives.
+"""The triangles that the scene of a GLB or GLTF shows at rest: nodes, instances, skins and morph targets applied.
 
-trimesh gets a tree of nothing but accessors and primitives: no materials, no images, no names, no files to open. The
-nodes are walked here, for its graph takes minutes where some hundred hang in a chain.
-
-Format: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html
+Modules beside this one hold a part each: :mod:`~shapecnn.gltf_container` the file, :mod:`~shapecnn.gltf_accessors` its
+arrays, :mod:`~shapecnn.gltf_compression` what packs them, :mod:`~shapecnn.gltf_nodes` where nodes stand,
+:mod:`~shapecnn.gltf_deform` what bends meshes. Materials, cameras and animations are left alone.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import struct
-import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import MeshError, quoted
+from shapecnn.errors import MeshError
+from shapecnn.gltf_accessors import MOST, WHOLE, Accessors, fractions
+from shapecnn.gltf_compression import DracoMesh, decode_draco
+from shapecnn.gltf_container import (
+    Sibling,
+    at,
+    extension,
+    listed,
+    open_container,
+    outer_buffers,
+    read_buffers,
+    require_known_extensions,
+)
+from shapecnn.gltf_deform import influences, joint_matrices, morphed, skinned
+from shapecnn.gltf_nodes import Nodes, placed
+from shapecnn.triangles import Triangles
 
-Sibling = Callable[[str], bytes]
-"""Reads a file named by a mesh file (a glTF's buffer), by its path relative to that mesh file."""
+__all__ = ["Sibling", "outer_buffers", "read_gltf"]
 
-Triangles = tuple[NDArray[np.float64], NDArray[np.int64]]
-"""Vertices (n, 3) and faces (m, 3)."""
-
-MOST = 1 << 30  # bytes of the vertices and faces of all parts together; a scene may show one mesh a million times
-_COMPRESSIONS = {"KHR_draco_mesh_compression", "EXT_meshopt_compression"}
-_SIZES = {5120: 1, 5121: 1, 5122: 2, 5123: 2, 5125: 4, 5126: 4}  # bytes of each type of component
-_UNITS = {5120: 127.0, 5121: 255.0, 5122: 32767.0, 5123: 65535.0}
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """tree: a glTF whose meshes are named ``0``, ``1``, … and have one primitive each.  buffers: by the name it gives
-    them.  units: what coordinates of each mesh are divided by.  shown: (matrix (4, 4), mesh) of each instance.
+def read_gltf(data: bytes, sibling: Sibling | None = None) -> Triangles:
+    """What a GLB or GLTF file shows.  ``sibling`` reads the files it refers to; without it such are errors.
+
+    Raises MeshError: format, truncated, no-faces, index, reference, too-large.
     """
-
-    tree: dict[str, Any]
-    buffers: dict[str, bytes]
-    units: list[float]
-    shown: list[tuple[NDArray[np.float64], int]]
-
-    def flattened(self, meshes: list[Triangles]) -> list[Triangles]:
-        """Each instance as vertices (n, 3) and faces (m, 3), where it stands in the scene."""
-        scaled = [vertices / unit for (vertices, _), unit in zip(meshes, self.units, strict=True)]
-        with np.errstate(all="ignore"):  # what becomes infinite is found later
-            return [(scaled[mesh] @ matrix[:3, :3].T + matrix[:3, 3], meshes[mesh][1]) for matrix, mesh in self.shown]
-
-
-def open_scene(data: bytes, sibling: Sibling | None) -> Scene:
-    """The scene of a GLB or GLTF file.  ``sibling`` reads the buffers it refers to; without it such are errors.
-
-    Raises MeshError: format, truncated, no-faces, reference, too-large.
-    """
-    tree, chunk = _container(data)
+    tree, chunk, notes = open_container(data)
     try:
-        return _scene(tree, [_buffer(b, None if i else chunk, sibling) for i, b in enumerate(_of(tree, "buffers"))])
+        require_known_extensions(tree)
+        accessors = Accessors(tree, read_buffers(tree, chunk, sibling))
+        vertices, faces = _flattened(_shown(tree, accessors))
     except (MeshError, MemoryError):
         raise
     except Exception:  # a tree that holds anything anywhere raises anything
         raise MeshError("format", "it cannot be read as GLTF: its tree of nodes and meshes is malformed") from None
+    return Triangles(vertices, faces, notes)
 
 
-def outer_buffers(data: bytes, sibling: Sibling) -> list[bytes]:
-    """The files that a GLB or GLTF refers to, in its order; none where it is none, as reading it will tell.
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A primitive, and the matrices (k, 4, 4) that put it where the scene shows it, k times."""
 
-    Raises MeshError if one of them cannot be read.
-    """
-    try:
-        uris = [buffer.get("uri", "data:") for buffer in _of(_container(data)[0], "buffers")]
-        names = [urllib.parse.unquote(uri) for uri in uris if not uri.startswith("data:")]
-    except (MeshError, TypeError, AttributeError):
-        return []
-    return [_outer(name, sibling) for name in names]
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int64]
+    matrices: NDArray[np.float64]
 
 
-def _container(data: bytes) -> tuple[dict[str, Any], bytes | None]:
-    """The tree, and the binary chunk of a GLB."""
-    chunk = None
-    if data.startswith(b"glTF"):
-        version, kind = (struct.unpack_from("<I", data.ljust(20, b"\0"), at)[0] for at in (4, 16))
-        if version != 2 or kind != 0x4E4F534A:
-            raise MeshError("format", "it cannot be read as GLB: it is not of version 2, or begins with no JSON")
-        position, chunks = 12, []
-        while position + 8 <= len(data):
-            length, kind = struct.unpack_from("<II", data, position)
-            position += 8 + length
-            if position > len(data):
-                raise MeshError("truncated", f"its header promises {length} bytes more than the {len(data)} it holds")
-            chunks.append((kind, data[position - length : position]))
-        data = chunks[0][1]
-        chunk = next((content for kind, content in chunks[1:] if kind == 0x004E4942), None)
-    try:
-        tree = json.loads(data.decode("utf-8-sig").rstrip("\0"))
-    except (ValueError, RecursionError):
-        raise MeshError("format", "it cannot be read as GLTF: it is not JSON, or no GLB") from None
-    if not isinstance(tree, dict):
-        raise MeshError("format", "it cannot be read as GLTF: its JSON is no object")
-    return tree, chunk
+class _Primitives:
+    """Decodes the primitives of a tree, each no more than once.  Raises MeshError."""
+
+    def __init__(self, accessors: Accessors) -> None:
+        self._accessors = accessors
+        self._draco: dict[int, DracoMesh] = {}
+        self._faces: dict[int, NDArray[np.int64]] = {}
+        self._positions: dict[int, NDArray[np.float64]] = {}
+
+    def size(self, primitive: Mapping[str, Any]) -> int:
+        """About how many bytes a primitive takes, before it is decoded."""
+        indices = primitive.get("indices")
+        count = self._accessors.count(primitive["attributes"]["POSITION"], "VEC3")
+        return 24 * (count + (count if indices is None else self._accessors.count(indices, "SCALAR", WHOLE)))
+
+    def positions(self, primitive: Mapping[str, Any]) -> NDArray[np.float64]:
+        """(n, 3) as they stand in the file."""
+        if id(primitive) not in self._positions:
+            number = primitive["attributes"]["POSITION"]
+            if self._packed(primitive, "POSITION") is None and not self._accessors.has_data(number):
+                raise MeshError("format", "it has positions without data, which may need an extension that is not read")
+            self._positions[id(primitive)] = self.floats(primitive, "POSITION", "VEC3")
+        return self._positions[id(primitive)]
+
+    def floats(self, primitive: Mapping[str, Any], name: str, kind: str) -> NDArray[np.float64]:
+        """(n, k) numbers of an attribute."""
+        number = primitive["attributes"][name]
+        if (values := self._packed(primitive, name)) is None:
+            return self._accessors.floats(number, kind)
+        values = fractions(values) if self._accessors.normalized(number) else values.astype(np.float64)
+        if values.ndim != 2 or values.shape[1] != {"VEC3": 3, "VEC4": 4}[kind]:
+            raise MeshError("format", f"it cannot be read as GLTF: what is compressed for {name} is not of its type")
+        return values
+
+    def joints(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any]:
+        """(n, 4) indices of an attribute."""
+        values = self._packed(primitive, name)
+        return self._accessors.integers(primitive["attributes"][name], "VEC4") if values is None else values
+
+    def faces(self, primitive: Mapping[str, Any]) -> NDArray[np.int64]:
+        """(m, 3) indices into the positions, each of which exists."""
+        if id(primitive) not in self._faces:
+            self._faces[id(primitive)] = self._read_faces(primitive)
+        return self._faces[id(primitive)]
+
+    def _read_faces(self, primitive: Mapping[str, Any]) -> NDArray[np.int64]:
+        vertices = len(self.positions(primitive))
+        if (draco := self._unpacked(primitive)) is not None:
+            faces = draco.faces.astype(np.int64)
+        elif (number := primitive.get("indices")) is None:
+            faces = _triangles(np.arange(vertices), primitive.get("mode", _TRIANGLES), vertices)
+        else:
+            if not self._accessors.has_data(number):
+                raise MeshError("format", "it has faces without data, which may need an extension that is not read")
+            indices = self._accessors.integers(number)[:, 0]
+            faces = _triangles(indices, primitive.get("mode", _TRIANGLES), vertices)
+        if len(faces) and faces.max() >= vertices:
+            raise MeshError("index", f"a face names vertex {faces.max()}, but there are {vertices} vertices")
+        return faces
+
+    def _packed(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any] | None:
+        """An attribute that is compressed with Draco."""
+        packed = extension(primitive, "KHR_draco_mesh_compression")
+        draco = self._unpacked(primitive)
+        if packed is None or draco is None or name not in packed["attributes"]:
+            return None
+        return draco.attributes[packed["attributes"][name]]
+
+    def _unpacked(self, primitive: Mapping[str, Any]) -> DracoMesh | None:
+        packed = extension(primitive, "KHR_draco_mesh_compression")
+        if packed is None:
+            return None
+        if id(primitive) not in self._draco:
+            self._draco[id(primitive)] = decode_draco(bytes(self._accessors.view(packed["bufferView"])))
+        return self._draco[id(primitive)]
 
 
-def _buffer(buffer: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | None) -> bytes:
-    uri = buffer.get("uri")
-    if uri is None:
-        if chunk is None:
-            raise MeshError("reference", "it has a buffer without content or name")
-        return chunk
-    if uri.startswith("data:"):
-        try:
-            return base64.b64decode(uri.partition(";base64,")[2])
-        except binascii.Error:
-            raise MeshError("format", "it cannot be read as GLTF: a buffer in it is not base64") from None
-    return _outer(urllib.parse.unquote(uri), sibling)
+def _shown(tree: Mapping[str, Any], accessors: Accessors) -> list[_Placed]:
+    """What the scene shows, bent but not yet moved.  Raises MeshError: too-large before any of it is decoded."""
+    nodes, primitives = Nodes(tree), _Primitives(accessors)
+    meshes = listed(tree, "meshes")
+    parts = [[p for p in listed(mesh, "primitives") if _is_face(p)] for mesh in meshes]
+    drawn = [(tree["nodes"][n], nodes.world(n)) for n in nodes.shown if "mesh" in tree["nodes"][n]]
+    drawn = [(node, matrix) for node, matrix in drawn if at(parts, node["mesh"])]
+    sizes: dict[int, int] = {}
+    total = 0
+    for node, _ in drawn:
+        mesh = node["mesh"]
+        if mesh not in sizes:
+            sizes[mesh] = sum(primitives.size(primitive) for primitive in parts[mesh])
+        total += sizes[mesh] * _instance_count(node, accessors)
+    if total > MOST:
+        raise MeshError("too-large", f"its scene takes {total / 1e9:.1f} GB once it is flattened: simplify it")
+    shown, skins = [], listed(tree, "skins") if any("skin" in node for node, _ in drawn) else []
+    for node, matrix in drawn:
+        mesh = meshes[node["mesh"]]
+        weights = node.get("weights", mesh.get("weights", []))
+        bones = joint_matrices(at(skins, node["skin"]), nodes, accessors) if "skin" in node else None
+        matrices = _instances(node, matrix, accessors)
+        for primitive in parts[node["mesh"]]:
+            faces = primitives.faces(primitive)
+            vertices = morphed(primitives.positions(primitive), primitive.get("targets", []), weights, accessors)
+            found = None if bones is None else _influences(primitive, primitives)
+            if bones is not None and found is not None:
+                if _instanced(node) is not None:
+                    raise MeshError("format", "it has instances of a mesh with a skin, which glTF does not define")
+                shown.append(_Placed(skinned(vertices, *found, bones), faces, np.eye(4)[None]))
+            else:
+                shown.append(_Placed(vertices, faces, matrices))
+    return shown
 
 
-def _outer(name: str, sibling: Sibling | None) -> bytes:
-    if sibling is None:
-        raise MeshError("reference", f"it refers to the file {quoted(name)}, which cannot be read from here")
-    try:
-        return sibling(name)
-    except MeshError as error:
-        if error.kind == "reference":
-            raise
-        raise MeshError("reference", f"it refers to the file {quoted(name)}: {error}") from None
+def _influences(
+    primitive: Mapping[str, Any], primitives: _Primitives
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    return influences(
+        primitive["attributes"],
+        lambda name: primitives.joints(primitive, name),
+        lambda name: primitives.floats(primitive, name, "VEC4"),
+    )
 
 
-def _of(tree: Mapping[str, Any], key: str) -> list[Any]:
-    found = tree.get(key, [])
-    if not isinstance(found, list):
-        raise MeshError("format", f"it cannot be read as GLTF: its {key} are no list")
-    return found
-
-
-def _at(items: list[Any], index: Any) -> Any:
-    """``items[index]``, and an IndexError where Python would count from the end."""
-    if type(index) is not int or index < 0:
-        raise IndexError(index)
-    return items[index]
-
-
-def _scene(tree: dict[str, Any], buffers: list[bytes]) -> Scene:
-    if needed := _COMPRESSIONS & set(_of(tree, "extensionsRequired")):
-        raise MeshError("format", f"it needs {min(needed)}, which cannot be read: export it without")
-    meshes = [list(filter(None, map(_primitive, _of(mesh, "primitives")))) for mesh in _of(tree, "meshes")]
-    shown = [(matrix, primitive) for matrix, mesh in _instances(tree) for primitive in _at(meshes, mesh)]
-    if not shown:
-        raise MeshError("no-faces", "no faces are found in it: it holds only points, or its scene is empty")
-    sizes = {primitive: 0 for _, primitive in shown}
-    for primitive in sizes:
-        sizes[primitive] = _require_held(tree, buffers, primitive)
-    size = sum(sizes[primitive] for _, primitive in shown)
-    if size > MOST:
-        raise MeshError("too-large", f"its scene takes {size / 1e9:.1f} GB once it is flattened: simplify it")
-    order = {primitive: number for number, primitive in enumerate(sizes)}
-    accessors = [tree["accessors"][position] for position, _, _ in order]
-    units = [_UNITS.get(a["componentType"], 1.0) if a.get("normalized") is True else 1.0 for a in accessors]
-    names = [str(number) for number in range(len(buffers))]
-    plain = _plain(tree, list(order), names)
-    return Scene(plain, dict(zip(names, buffers, strict=True)), units, [(m, order[p]) for m, p in shown])
-
-
-def _plain(tree: dict[str, Any], primitives: list[_Primitive], names: list[str]) -> dict[str, Any]:
-    """The same primitives and what they refer to, in a tree of nothing else."""
-    kept = ("bufferView", "byteOffset", "componentType", "count", "type")
-    used = {number: i for i, number in enumerate(dict.fromkeys(n for p in primitives for n in p[:2] if n is not None))}
-    meshes = []
-    for number, (position, indices, mode) in enumerate(primitives):
-        primitive = {"attributes": {"POSITION": used[position]}, "mode": mode}
-        meshes.append({
-            "name": str(number),
-            "primitives": [primitive if indices is None else {**primitive, "indices": used[indices]}],
-        })  # fmt: skip
-    return {
-        "asset": {"version": "2.0"},
-        "buffers": [{"uri": name} for name in names],
-        "bufferViews": tree["bufferViews"],
-        "accessors": [{k: tree["accessors"][n][k] for k in kept if k in tree["accessors"][n]} for n in used],
-        "meshes": meshes,
-    }
-
-
-_Primitive = tuple[int, int | None, int]
-"""Accessors of the positions and the indices, and the mode."""
-
-
-def _primitive(primitive: Mapping[str, Any]) -> _Primitive | None:
+def _is_face(primitive: Mapping[str, Any]) -> bool:
     mode = primitive.get("mode", _TRIANGLES)
-    if mode == _FAN:
-        raise MeshError("format", "it has triangle fans, which cannot be read: export it with triangles")
-    position = primitive["attributes"].get("POSITION")
-    return (position, primitive.get("indices"), mode) if mode in (_TRIANGLES, _STRIP) and position is not None else None
+    return mode in (_TRIANGLES, _STRIP, _FAN) and primitive["attributes"].get("POSITION") is not None
 
 
-def _require_held(tree: Mapping[str, Any], buffers: list[bytes], primitive: _Primitive) -> int:
-    """Raise MeshError unless the accessors of a primitive lie in their buffers; the bytes that it takes."""
-    taken = 0
-    for number, width, kinds in ((primitive[0], 3, set(_SIZES)), (primitive[1], 1, {5121, 5123, 5125})):
-        if number is None:
-            continue
-        accessor = tree["accessors"][number]
-        if "sparse" in accessor or "bufferView" not in accessor:
-            raise MeshError("format", "it has sparse or empty accessors, which cannot be read: export it without")
-        view = tree["bufferViews"][accessor["bufferView"]]
-        count, start = accessor["count"], accessor.get("byteOffset", 0)
-        begin, length = view.get("byteOffset", 0), view["byteLength"]
-        size = _SIZES[accessor["componentType"]] * width
-        stride = view.get("byteStride", size)
-        numbers = (number, accessor["bufferView"], view["buffer"], count, start, begin, length, stride)
-        if any(type(n) is not int or n < 0 for n in numbers) or count == 0:
-            raise MeshError("format", "it cannot be read as GLTF: an accessor has no sound count or offset")
-        if (
-            accessor["componentType"] not in kinds
-            or accessor["type"] != {3: "VEC3", 1: "SCALAR"}[width]
-            or stride < size
-        ):
-            raise MeshError("format", "it cannot be read as GLTF: an accessor is not of the type that it should be")
-        held = len(buffers[view["buffer"]])
-        if begin + length > held or start + (count - 1) * stride + size > length:
-            raise MeshError(
-                "truncated", f"it promises {count} × {accessor['type']}, more than its buffer of {held} bytes holds"
-            )
-        taken += count * 24  # three coordinates, or of a strip as many faces
-    return taken
+def _instanced(node: Mapping[str, Any]) -> dict[str, int] | None:
+    """The accessors of translations, rotations and scales of a node that is shown many times."""
+    instancing = extension(node, "EXT_mesh_gpu_instancing")
+    return None if instancing is None else {k: v for k, v in instancing["attributes"].items() if k in _KINDS} or None
 
 
-def _instances(tree: Mapping[str, Any]) -> Iterator[tuple[NDArray[np.float64], int]]:
-    """Each mesh that the scene shows, and the matrix (4, 4) that puts it there.  Raises MeshError if it is no tree."""
-    nodes = _of(tree, "nodes")
-    scenes = _of(tree, "scenes")
-    if scenes:
-        roots = _of(_at(scenes, tree.get("scene", 0)), "nodes")
-    else:
-        roots = sorted(set(range(len(nodes))) - {child for node in nodes for child in _of(node, "children")})
-    pending = [(np.eye(4), root) for root in reversed(roots)]
-    seen = set()
-    while pending:
-        above, number = pending.pop()
-        if number in seen:
-            raise MeshError("format", "it cannot be read as GLTF: a node of its scene hangs in two places")
-        seen.add(number)
-        node = _at(nodes, number)
-        with np.errstate(all="ignore"):
-            matrix = above @ _local(node)
-        if "mesh" in node:
-            yield matrix, node["mesh"]
-        pending += [(matrix, child) for child in reversed(_of(node, "children"))]
+_KINDS = {"TRANSLATION": ("VEC3", (0, 0, 0)), "ROTATION": ("VEC4", (0, 0, 0, 1)), "SCALE": ("VEC3", (1, 1, 1))}
 
 
-def _local(node: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The matrix (4, 4) of a node: its own, or translation · rotation · scale."""
-    if "matrix" in node:
-        return np.array(node["matrix"], np.float64).reshape(4, 4).T
-    x, y, z, w = np.array(node.get("rotation", (0, 0, 0, 1)), np.float64)
-    x, y, z, w = np.array([x, y, z, w]) / (np.sqrt(x * x + y * y + z * z + w * w) or 1.0)
-    matrix = np.eye(4)
-    matrix[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+def _instance_count(node: Mapping[str, Any], accessors: Accessors) -> int:
+    counts = {accessors.count(number, _KINDS[name][0]) for name, number in (_instanced(node) or {}).items()}
+    if len(counts) > 1:
+        raise MeshError("format", "it has instances with unequal numbers of translations, rotations or scales")
+    return max(counts, default=1)
+
+
+def _instances(node: Mapping[str, Any], matrix: NDArray[np.float64], accessors: Accessors) -> NDArray[np.float64]:
+    """(k, 4, 4): where each instance of a node stands in the scene; one without EXT_mesh_gpu_instancing."""
+    found = _instanced(node)
+    if found is None:
+        return matrix[None]
+    count = _instance_count(node, accessors)
+    values = [
+        accessors.floats(found[name], kind) if name in found else np.tile(np.array(rest, np.float64), (count, 1))
+        for name, (kind, rest) in _KINDS.items()
     ]
-    matrix[:3, :3] *= np.array(node.get("scale", (1, 1, 1)), np.float64).reshape(3)
-    matrix[:3, 3] = np.array(node.get("translation", (0, 0, 0)), np.float64).reshape(3)
-    return matrix
+    with np.errstate(all="ignore"):
+        return np.asarray(matrix @ placed(*values))
+
+
+def _triangles(indices: NDArray[np.int64], mode: int, vertices: int) -> NDArray[np.int64]:
+    """(m, 3): the triangles of a list, a strip or a fan.  What ends a strip or a fan and begins another is the largest
+    number of its type, where no vertex is called so."""
+    if mode == _TRIANGLES:
+        return indices[: len(indices) // 3 * 3].reshape(-1, 3)
+    if len(indices) < 3:
+        return np.empty((0, 3), np.int64)
+    ends = np.isin(indices, [number for number in (0xFF, 0xFFFF, 0xFFFFFFFF) if number >= vertices])
+    place = np.arange(len(indices))
+    first = np.maximum.accumulate(np.where(ends, place + 1, 0))[:-2]  # where the strip of each triangle begins
+    whole = ~(ends[:-2] | ends[1:-1] | ends[2:])
+    odd = (place[:-2] - first) % 2 == 1
+    a, b, c = indices[:-2], indices[1:-1], indices[2:]
+    if mode == _FAN:
+        faces = np.stack([indices[np.minimum(first, len(indices) - 1)], b, c], axis=1)
+    else:
+        faces = np.stack([np.where(odd, b, a), np.where(odd, a, b), c], axis=1)
+    return faces[whole]
+
+
+def _flattened(shown: list[_Placed]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Vertices (n, 3) and faces (m, 3) of all instances of all primitives, where they stand in the scene."""
+    if not any(len(part.faces) for part in shown):
+        raise MeshError("no-faces", "no faces are found in it: it holds only points, or its scene is empty")
+    counts = np.array([(len(p.matrices) * len(p.vertices), len(p.matrices) * len(p.faces)) for p in shown])
+    if counts.sum() * 24 > MOST:  # what is compressed may hold more than it promised
+        raise MeshError(
+            "too-large", f"its scene takes {counts.sum() * 24 / 1e9:.1f} GB once it is flattened: simplify it"
+        )
+    vertices = np.empty((int(counts[:, 0].sum()), 3))
+    faces = np.empty((int(counts[:, 1].sum()), 3), np.int64)
+    row = top = 0
+    for part, (more, most) in zip(shown, counts.tolist(), strict=True):
+        times, single = len(part.matrices), len(part.vertices)
+        with np.errstate(all="ignore"):  # what becomes infinite is found later
+            moved = part.vertices @ part.matrices[:, :3, :3].transpose(0, 2, 1) + part.matrices[:, None, :3, 3]
+        vertices[row : row + more] = moved.reshape(-1, 3)
+        offsets = row + single * np.arange(times)
+        faces[top : top + most] = (part.faces + offsets[:, None, None]).reshape(-1, 3)
+        row, top = row + more, top + most
+    return vertices, faces

@@ -1,8 +1,7 @@
 """From the bytes of a mesh file to a checked triangle mesh that stands upright, centred, with radius 1.
 
-OFF, OBJ, PLY and binary STL have readers of their own (:mod:`shapecnn.off`, :mod:`shapecnn.obj`, :mod:`shapecnn.ply`,
-:mod:`shapecnn.stl`); other STL, GLB and GLTF come through trimesh (:mod:`shapecnn.formats`), scenes flattened with
-their transforms. Whatever is wrong with a
+Each format has a reader: :mod:`shapecnn.off`, :mod:`shapecnn.obj`, :mod:`shapecnn.ply`, :mod:`shapecnn.stl`,
+:mod:`shapecnn.text_stl`, :mod:`shapecnn.gltf` (scenes are flattened with their transforms). Whatever is wrong with a
 file ends in one :class:`MeshError` that says what.
 """
 
@@ -18,13 +17,13 @@ from numpy.typing import NDArray
 
 from shapecnn.config import NO_LIMIT, FaceLimit, Up
 from shapecnn.errors import MeshError, quoted
-from shapecnn.formats import read_with_trimesh
-from shapecnn.gltf import Sibling
+from shapecnn.gltf import Sibling, read_gltf
 from shapecnn.obj import read_obj
 from shapecnn.off import read_off
 from shapecnn.ply import read_ply
 from shapecnn.simplification import simplify
 from shapecnn.stl import is_binary_stl, read_binary_stl
+from shapecnn.text_stl import read_text_stl
 from shapecnn.triangles import Triangles
 
 EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
@@ -126,9 +125,9 @@ def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
         return _checked(read_obj(data))
     if extension == ".ply":
         return _checked(read_ply(data))
-    if extension == ".stl" and is_binary_stl(data):
-        return _checked(read_binary_stl(data))
-    return _checked(read_with_trimesh(data, extension[1:], sibling))
+    if extension == ".stl":
+        return _checked(read_binary_stl(data) if is_binary_stl(data) else read_text_stl(data))
+    return _checked(read_gltf(data, sibling))
 
 
 def _checked(found: Triangles) -> Mesh:

@@ -1,0 +1,127 @@
+"""What compressed parts of a glTF hold: Draco meshes (DracoPy), and views packed by meshopt (meshoptimizer).
+
+Formats: KHR_draco_mesh_compression, EXT_meshopt_compression and KHR_meshopt_compression in
+https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.errors import MeshError
+
+
+class DracoMesh(NamedTuple):
+    """attributes: (n, k) by the number that the file gives each.  faces: (m, 3), indices into their rows."""
+
+    attributes: dict[int, NDArray[Any]]
+    faces: NDArray[np.uint32]
+
+
+def decode_draco(data: bytes) -> DracoMesh:
+    """The mesh in a Draco buffer.  Raises MeshError: format."""
+    import DracoPy
+
+    try:
+        decoded = DracoPy.decode(data)
+        faces = np.asarray(decoded.faces, np.uint32).reshape(-1, 3)
+        attributes = {int(found["unique_id"]): np.asarray(found["data"]) for found in decoded.attributes}
+    except MemoryError:
+        raise
+    except Exception:  # a point cloud, or anything
+        raise MeshError(
+            "format", "a mesh in it that is compressed with Draco cannot be decoded: it is damaged"
+        ) from None
+    return DracoMesh(attributes, faces)
+
+
+def decode_meshopt(data: memoryview, packed: Mapping[str, Any], most: int) -> bytes:
+    """The bytes of a view that is packed by meshopt.
+
+    Args:
+        data: the compressed bytes.
+        packed: the extension of the view, which says how they are packed.
+        most: bytes that the view may have.
+
+    Raises MeshError: format, too-large.
+    """
+    count, stride, mode, kind = packed["count"], packed["byteStride"], packed["mode"], packed.get("filter", "NONE")
+    if type(count) is not int or type(stride) is not int or not 0 < count <= most:
+        raise _damaged()
+    if not 0 < stride <= 256 or count * stride > most:
+        raise MeshError("too-large", f"a view of it takes {count} × {stride} bytes once it is decompressed")
+    if mode == "ATTRIBUTES" and kind in _FILTERS and stride % 4 == 0:
+        unpacked: NDArray[Any] = _FILTERS[kind](_rows(data, count, stride))
+        return unpacked.tobytes()
+    if (
+        mode in ("TRIANGLES", "INDICES")
+        and kind == "NONE"
+        and stride in (2, 4)
+        and (mode == "INDICES" or count % 3 == 0)
+    ):
+        return _indices(data, count, stride, mode)
+    if kind in ("OCTAHEDRAL", "COLOR"):
+        raise MeshError(
+            "format", f"it packs positions, indices or weights with the meshopt filter {kind}, which loses them"
+        )
+    raise _damaged()
+
+
+def _rows(data: memoryview, count: int, stride: int) -> NDArray[np.uint8]:
+    return _unpacked("decode_vertex_buffer", count, stride, data).view(np.uint8).reshape(count, stride)
+
+
+def _indices(data: memoryview, count: int, stride: int, mode: str) -> bytes:
+    unpacked = _unpacked("decode_index_buffer" if mode == "TRIANGLES" else "decode_index_sequence", count, 4, data)
+    if stride == 2 and unpacked.max() > 0xFFFF:
+        raise _damaged()
+    return unpacked.astype("<u2" if stride == 2 else "<u4").tobytes()
+
+
+def _unpacked(function: str, count: int, size: int, data: memoryview) -> NDArray[Any]:
+    try:
+        import meshoptimizer
+    except ImportError:
+        told = "it is compressed with meshopt, which takes a further package: pip install 'shapecnn[meshopt]'"
+        raise MeshError("format", told) from None
+    try:
+        return np.asarray(getattr(meshoptimizer, function)(count, size, bytes(data)))
+    except (ValueError, RuntimeError):
+        raise _damaged() from None
+
+
+def _exponential(rows: NDArray[np.uint8]) -> NDArray[Any]:
+    """Numbers of a signed mantissa of 24 bits and a signed exponent of 8, as float32."""
+    packed = rows.view("<i4")
+    with np.errstate(over="ignore"):
+        return np.asarray(np.ldexp((packed << 8 >> 8).astype(np.float32), packed >> 24), "<f4")
+
+
+def _quaternion(rows: NDArray[np.uint8]) -> NDArray[Any]:
+    """Quaternions of which the largest component is left out, as four normalized int16."""
+    if rows.shape[1] != 8:
+        raise _damaged()
+    packed = rows.view("<i2").astype(np.float64)
+    last = rows.view("<i2")[:, 3]
+    scale = (last | 3).astype(np.float64) * np.sqrt(2)
+    with np.errstate(all="ignore"):
+        three = packed[:, :3] / scale[:, None]
+        largest = np.sqrt(np.maximum(0, 1 - (three**2).sum(axis=1)))
+    quaternions = np.empty((len(rows), 4))
+    axis = last & 3
+    each = np.arange(len(rows))
+    for k in range(3):
+        quaternions[each, (axis + 1 + k) % 4] = three[:, k]
+    quaternions[each, axis] = largest
+    return np.asarray(np.round(np.clip(np.nan_to_num(quaternions), -1, 1) * 32767), "<i2")
+
+
+_FILTERS = {"NONE": lambda rows: rows, "EXPONENTIAL": _exponential, "QUATERNION": _quaternion}
+
+
+def _damaged() -> MeshError:
+    return MeshError("format", "a view in it that is compressed with meshopt cannot be decoded: it is damaged")
