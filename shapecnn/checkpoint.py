@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
@@ -35,6 +34,7 @@ from shapecnn.retrieval.space import FeatureSpace
 from shapecnn.sealed import Sealed, open_sealed
 from shapecnn.storage import json_bytes
 from shapecnn.vectors import unit
+from shapecnn.yaml_core import write_yaml
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -301,5 +301,4 @@ def run_bytes(
 
 def config_bytes(experiment: Experiment) -> bytes:
     """The experiment as YAML with every key, as it was resolved."""
-    text: str = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    return text.encode()
+    return write_yaml(experiment.model_dump(mode="json")).encode()

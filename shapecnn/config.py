@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -24,16 +24,30 @@ from pydantic import (
     model_validator,
 )
 
-from shapecnn.errors import MismatchError, UsageError
+from shapecnn.errors import MismatchError, UsageError, quoted
+from shapecnn.yaml_core import YamlError, read_yaml
 
 Up = Literal["x", "y", "z"]
 Fit = Literal["sphere", "view"]
 Fill = Literal["solid", "surface"]
 Renderer = Literal["raster", "pyrender", "open3d"]
 Layout = Literal["sheet", "files"]
-ViewCount = Literal[12, 20, 24, 80]
 Orientation = Literal["upright", "auto"]
 FEWEST = 4  # faces that a mesh may be simplified to: those of a tetrahedron
+ALL_SIDES = (20, 24, 80)  # view counts that look from all sides; any other number circles the up axis
+MOST_VIEWS = 360
+TOLD = 5  # wrong keys or different values that one message names
+ViewCount = Annotated[int, Field(ge=1, le=MOST_VIEWS)]
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool | float):  # equal to an integer, and so to a literal one
+        raise ValueError("Input should be a valid integer")
+    return value
+
+
+Whole = BeforeValidator(_whole)
+"""For ``Literal[1, 2]``, which would take ``True`` and ``2.0`` too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +68,10 @@ NO_LIMIT = FaceLimit()
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys are errors."""
+    """Base of all settings: frozen, unknown keys are errors, and a value is never converted (true is not 1, "224" is
+    not 224) but for an integer where a number is wanted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the settings as canonical JSON."""
@@ -68,9 +83,10 @@ class Settings(BaseModel):
 
     @classmethod
     def from_options(cls, /, **options: Any) -> Self:
-        """The settings given, or a UsageError that names each bad key or value in one sentence."""
+        """The settings given as JSON has values (lists for tuples, objects for settings within), or a UsageError that
+        names each bad key or value in one sentence."""
         try:
-            return cls(**options)
+            return cls.model_validate_json(json.dumps(options))
         except ValidationError as error:
             raise UsageError(_explain(error, cls)) from None
 
@@ -110,8 +126,10 @@ class Viewpoints(ReadingSettings):
 
     @model_validator(mode="after")
     def _no_up_to_circle(self) -> Self:
-        if self.orientation == "auto" and self.views == 12:
-            raise ValueError("12 views circle a shape that stands upright; with orientation auto use 24, 20 or 80")
+        if self.orientation == "auto" and self.views not in ALL_SIDES:
+            raise ValueError(
+                f"{self.views} views circle a shape that stands upright; with orientation auto use 24, 20 or 80"
+            )
         return self
 
 
@@ -119,7 +137,7 @@ class ViewSettings(Viewpoints):
     """How a mesh becomes grey pictures."""
 
     kind: Literal["views"] = "views"
-    drawing: Literal[2] = 2  # raised whenever the same settings give other pixels
+    drawing: Annotated[Literal[2], Whole] = 2  # raised whenever the same settings give other pixels
     size: int = Field(224, ge=8, le=4096)  # pixels along one side of a view
     samples: int = Field(2, ge=1, le=8)  # samples along one side of a pixel
     fit: Fit = "sphere"
@@ -135,7 +153,7 @@ class VoxelSettings(ReadingSettings):
     """How a mesh becomes occupancy grids."""
 
     kind: Literal["voxels"] = "voxels"
-    filling: Literal[2] = 2  # raised whenever the same settings give other cells
+    filling: Annotated[Literal[2], Whole] = 2  # raised whenever the same settings give other cells
     resolution: int = Field(30, ge=1, le=1024)  # cells along one side of the grid
     padding: int = Field(3, ge=0)  # empty cells on each side of the longest extent
     fill: Fill = "solid"
@@ -216,7 +234,7 @@ def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str
     if stored.get("hash") == asked["hash"]:
         return
     require_current(stored, where, rebuild)
-    told = ", ".join(differences(asked, stored).values()) or "damaged hash"
+    told = few(differences(asked, stored).values()) or "damaged hash"
     raise MismatchError(f"{where} was made with other settings ({told}). {rebuild}")
 
 
@@ -224,10 +242,24 @@ def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, 
     """Each key, but for ``hash``, whose values differ, in order, with both values told."""
     keys = sorted({*here, *there} - {"hash"})
     return {
-        key: f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
+        key: f"{key} is {_shown(there.get(key))} there and {_shown(here.get(key))} here"
         for key in keys
         if here.get(key) != there.get(key)
     }
+
+
+def _shown(value: Any) -> str:
+    """A value as a message may hold it."""
+    if isinstance(value, str):
+        return quoted(value)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def few(parts: Iterable[str], between: str = ", ") -> str:
+    """The first few of what there is to tell, and how many more there are."""
+    told = [*parts]
+    return between.join(told[:TOLD]) + (f"{between}and {len(told) - TOLD} more" if len(told) > TOLD else "")
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
@@ -236,39 +268,48 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"--set {text!r} is not key=value.")
+            raise UsageError(f"--set {quoted(text)} is not key=value.")
         try:
-            values[key.strip()] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):  # ValueError: the 31st of June, a number of 5000 digits
-            raise UsageError(f"--set {text!r}: the value is not valid YAML.") from None
+            values[key.strip()] = read_yaml(value)
+        except YamlError as error:
+            raise UsageError(f"--set {quoted(text)} cannot be read as YAML: {error}.") from None
     return values
 
 
 def _explain(error: ValidationError, settings: type[Settings]) -> str:
-    """One sentence for each thing that is wrong, with the nearest known key for an unknown one."""
-    sentences = []
-    places = [item["loc"] for item in error.errors()]
-    for item in error.errors():
-        if any(item["loc"] == place[: len(item["loc"])] != place for place in places):
-            continue  # what is wrong inside says it better
-        key, known = _locate(item["loc"], settings)
-        reason = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
-            sentences.append(f"Unknown key {key!r}; {hint}")
-        elif item["type"] == "union_tag_invalid":
-            kinds = item["ctx"]["expected_tags"].replace("'", "")
-            sentences.append(f"{key}.kind = {item['ctx']['tag']!r} is none of {kinds}.")
-        elif item["type"] == "union_tag_not_found":
-            sentences.append(f"{key}.kind is missing.")
-        elif item["type"] == "missing":
-            sentences.append(f"{key} is missing.")
-        elif isinstance(item["input"], str | int | float | None):
-            sentences.append(f"{key} = {item['input']!r}: {reason}.")
-        else:
-            sentences.append(f"{key}: {reason}." if key else f"{reason}.")
-    return " ".join(sentences)
+    """One sentence for each of the first few things that are wrong."""
+    found = error.errors(include_url=False)
+    outer = {item["loc"][:end] for item in found for end in range(len(item["loc"]))}
+    told = [item for item in found if item["loc"] not in outer]  # what is wrong inside a value says it better
+    sentences = [_sentence(item, settings) for item in told[:TOLD]]
+    return " ".join(sentences + [f"{len(told) - TOLD:,} more things are wrong."] * (len(told) > TOLD))
+
+
+def _sentence(item: Mapping[str, Any], settings: type[Settings]) -> str:
+    """What is wrong with one key or value, with the nearest known key for an unknown one."""
+    key, known = _locate(item["loc"], settings)
+    if item["type"] == "extra_forbidden":
+        hint = near(str(item["loc"][-1]), known) or f"known keys: {', '.join(known)}."
+        return f"Unknown key {quoted(key)}; {hint}"
+    if item["type"] == "union_tag_invalid":
+        kinds = item["ctx"]["expected_tags"].replace("'", "")
+        return f"{key}.kind = {_shown(item['ctx']['tag'])} is none of {kinds}."
+    if item["type"] == "union_tag_not_found":
+        return f"{key}.kind is missing."
+    if item["type"] == "missing":
+        return f"{key} is missing."
+    reason = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "bool_type":
+        reason = "Input should be true or false"
+    if isinstance(item["input"], str | int | float | None):
+        return f"{key} = {_shown(item['input'])}: {reason}."
+    return f"{key}: {reason}." if key else f"{reason}."
+
+
+def near(key: str, known: Iterable[str]) -> str:
+    """The question whether the known key that is most like ``key`` was meant; empty if none is like it."""
+    close = difflib.get_close_matches(key[:100], known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
 
 
 def _locate(place: tuple[int | str, ...], settings: type[Settings]) -> tuple[str, list[str]]:

@@ -20,7 +20,7 @@ from shapecnn.kinds import kind_of, require_kind
 from shapecnn.sealed import Sealed, open_sealed
 from shapecnn.storage import WORK, sha256
 from shapecnn.views import split_sheet
-from shapecnn.views.cameras import COLUMNS
+from shapecnn.views.cameras import columns
 from shapecnn.voxels import binvox
 
 
@@ -51,8 +51,8 @@ class Artefacts:
         names = self._names(entry)
         if self.settings["layout"] == "files":
             return np.stack([self._decoded(name, _grey, size, size) for name in names])
-        columns = COLUMNS[views]
-        sheet = self._decoded(names[0], _grey, columns * size, views // columns * size)
+        across = columns(views)
+        sheet = self._decoded(names[0], _grey, across * size, views // across * size)
         return split_sheet(sheet, views)
 
     def grids(self, entry: Entry) -> NDArray[np.bool_]:

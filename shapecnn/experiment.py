@@ -8,11 +8,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, model_validator
 
-from shapecnn.config import Settings
+from shapecnn.config import Settings, Whole
 from shapecnn.errors import UsageError
+from shapecnn.yaml_core import MOST_BYTES, read_yaml
 
 
 class MvcnnSettings(Settings):
@@ -40,7 +40,7 @@ class ShapenetsSettings(Settings):
     kind: Literal["shapenets"] = "shapenets"
     normalization: Literal["batch", "none"] = "batch"  # the paper, which pre-trains layer by layer, has none
     dropout: float = Field(0.5, ge=0, lt=1)
-    turns: Literal[1, 2, 4] = 4  # quarter turns about z that vote where there is one grid a shape
+    turns: Annotated[Literal[1, 2, 4], Whole] = 4  # quarter turns about z that vote where there is one grid a shape
 
 
 class VoxresnetSettings(Settings):
@@ -49,7 +49,7 @@ class VoxresnetSettings(Settings):
     kind: Literal["voxresnet"] = "voxresnet"
     width: int = Field(32, ge=4, le=512)  # channels of the first block; they double twice
     dropout: float = Field(0.3, ge=0, lt=1)
-    turns: Literal[1, 2, 4] = 4
+    turns: Annotated[Literal[1, 2, 4], Whole] = 4
 
 
 NetworkSettings = MvcnnSettings | ShapenetsSettings | VoxresnetSettings
@@ -158,37 +158,13 @@ def load_experiment(config: str, assignments: dict[str, Any] | None = None) -> E
 
     Stages are found by name or by number from 0. Raises UsageError: no such file, not YAML, unknown key, bad value.
     """
-    path = _find(config)
-    try:
-        values = yaml.load(path.read_text("utf-8"), _UniqueKeys)
-    except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UsageError(f"{config} cannot be read as YAML: {error.problem}{line}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{config} cannot be read as YAML ({str(error).splitlines()[0]}).") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{config} is no config: it holds no keys. See configs/ for examples.")
+    values = _read(config)
     for key, value in (assignments or {}).items():
         _assign(values, key, value)
     try:
-        return Experiment.from_options(**{str(key): value for key, value in values.items()})
+        return Experiment.from_options(**values)
     except UsageError as error:
         raise UsageError(f"{config}: {error}") from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """As YAML has it: no key twice in one mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is there twice", key_node.start_mark
-                )
-            seen.add(key if isinstance(key, str) else id(key_node))
-        return super().construct_mapping(node, deep)
 
 
 def shipped() -> dict[str, Traversable]:
@@ -206,6 +182,17 @@ def _find(config: str) -> Traversable:
     close = difflib.get_close_matches(Path(config).stem, known, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Shipped ones: {', '.join(sorted(known))}."
     raise UsageError(f"There is no config {config!r}. {hint}")
+
+
+def _read(config: str) -> dict[str, Any]:
+    try:
+        with _find(config).open("rb") as file:
+            values = read_yaml(file.read(MOST_BYTES + 1).decode())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{config} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{config} is not a config: it holds no keys. `shapecnn configs` lists examples.")
+    return values
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:

@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from pydantic import Field
 from shapecnn import pool
 from shapecnn.arrays import require_numbers
 from shapecnn.collection import Shape, content_hash, list_shapes
-from shapecnn.config import Settings, Up, ViewCount, ViewSettings, VoxelSettings
+from shapecnn.config import MOST_VIEWS, Settings, Up, ViewSettings, VoxelSettings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.features import Output
 from shapecnn.inference import Device, Engine, open_engine, require_device
@@ -275,7 +275,7 @@ class _Header(Settings):
     engine: dict[str, str]
     count: int = Field(ge=0)
     feature_size: int = Field(ge=0)
-    views: ViewCount | Literal[0]  # of each shape; 0: none are kept
+    views: int = Field(ge=0, le=MOST_VIEWS)  # of each shape; 0: none are kept
     gallery: int = 0  # the version of the space that its places are in; 0: none are kept
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from shapecnn.artefacts import Entry
 from shapecnn.calibration import Calibration
 from shapecnn.checkpoint import open_run
 from shapecnn.classifiers import Classifier
-from shapecnn.config import Fit, Renderer, Up, Viewpoints, ViewSettings
+from shapecnn.config import Fit, Renderer, Up, Viewpoints, ViewSettings, Whole
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.experiment import MvcnnSettings
@@ -114,7 +114,7 @@ class ImagenetSettings(Viewpoints):
     """
 
     kind: Literal["imagenet"] = "imagenet"
-    drawing: Literal[2] = 2  # as in ViewSettings: other pixels are other features
+    drawing: Annotated[Literal[2], Whole] = 2  # as in ViewSettings: other pixels are other features
     backbone: str = "tf_efficientnet_lite1"
     weights: Weights = "imagenet"
     pooling: Literal["max", "mean"] = "mean"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.config import ALL_SIDES
 from shapecnn.mesh import Mesh
 from shapecnn.vectors import unit
 
@@ -30,15 +31,14 @@ _PIXELS_UNORDERED = 8  # where all views are compared one by one
 _CELLS = 10
 _DEGREE = 4  # of the moments
 _FACES = 1 << 16  # worked on at a time
-_RING = 12  # views around the up axis; 20 or 80 stand on a dodecahedron
 
 
 def looks_signature(looks: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
     """(D,) of unit length, of (V, S, S) pictures, 255 where there is nothing, or (R, N, N, N) grids; zeros if nothing
     is seen.
 
-    The same after quarter turns about the up axis and mirroring, as far as the looks are; those of 20 or 80 views after
-    neither.
+    The same after quarter turns about the up axis and mirroring, as far as the looks are; those of 20, 24 or 80 views
+    after neither.
     """
     if looks.ndim == 4:
         cells = looks.astype(np.float32)
@@ -46,7 +46,7 @@ def looks_signature(looks: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
             cells = np.moveaxis(np.moveaxis(cells, axis, -1) @ _averages(looks.shape[axis], _CELLS).T, -1, axis)
         ring = cells if len(cells) > 1 else np.concatenate([np.rot90(cells, k, axes=(1, 2)) for k in range(4)])
         return unit(_ring_signature(np.moveaxis(ring, 2, -1)))
-    ordered = len(looks) == _RING
+    ordered = len(looks) not in ALL_SIDES  # around the up axis
     rows = _averages(looks.shape[-1], _PIXELS if ordered else _PIXELS_UNORDERED)
     ink = rows @ (255 - looks).astype(np.float32) @ rows.T
     return unit(_ring_signature(ink) if ordered else ink.ravel())

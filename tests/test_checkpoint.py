@@ -17,7 +17,7 @@ import yaml
 
 from shapecnn.artefacts import Entry
 from shapecnn.calibration import Calibration
-from shapecnn.checkpoint import CONFIG, MODEL, RESUME, SPLIT, WEIGHTS, Run, open_run, run_bytes
+from shapecnn.checkpoint import CONFIG, MODEL, SPLIT, WEIGHTS, Run, open_run, run_bytes
 from shapecnn.checksums import SUMS
 from shapecnn.config import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings, settings_hash
 from shapecnn.datasets import Artefacts
@@ -34,7 +34,7 @@ from shapecnn.inputs import Input, InputSettings
 from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.sealed import Sealed
-from shapecnn.storage import publish
+from shapecnn.storage import RESUME, publish
 from tests.sealing import forge
 
 CLASSES = ("chair", "table", "vase")

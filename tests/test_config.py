@@ -10,12 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.config import Settings, ViewSettings, VoxelSettings, parse_assignments, require_current
+from shapecnn.config import (
+    ImportedViewSettings,
+    Settings,
+    ViewSettings,
+    VoxelSettings,
+    parse_assignments,
+    require_current,
+    require_same,
+)
 from shapecnn.errors import MismatchError, UsageError
 
 view_settings = st.builds(
     ViewSettings,
-    views=st.sampled_from([12, 20, 80]),
+    views=st.integers(1, 360),
     size=st.integers(8, 4096),
     samples=st.integers(1, 8),
     fit=st.sampled_from(["sphere", "view"]),
@@ -86,13 +94,18 @@ def test_settings_cannot_be_changed() -> None:
             "Unknown key 'cls'; known keys: simplify, orientation, views, kind, drawing, size, samples, fit, renderer, "
             "up.",
         ),
-        (ViewSettings, {"views": 13}, "views = 13: Input should be 12, 20, 24 or 80."),
+        (ViewSettings, {"views": 0}, "views = 0: Input should be greater than or equal to 1."),
+        (ViewSettings, {"views": 361}, "views = 361: Input should be less than or equal to 360."),
         (ViewSettings, {"size": 0}, "size = 0: Input should be greater than or equal to 8."),
-        (
-            ViewSettings,
-            {"size": "big"},
-            "size = 'big': Input should be a valid integer, unable to parse string as an integer.",
-        ),
+        (ViewSettings, {"size": "big"}, "size = 'big': Input should be a valid integer."),
+        (ViewSettings, {"size": "224"}, "size = '224': Input should be a valid integer."),
+        (ViewSettings, {"size": 224.0}, "size = 224.0: Input should be a valid integer."),
+        (ViewSettings, {"samples": True}, "samples = True: Input should be a valid integer."),
+        (ViewSettings, {"views": True}, "views = True: Input should be a valid integer."),
+        (ViewSettings, {"drawing": True}, "drawing = True: Input should be a valid integer."),
+        (VoxelSettings, {"filling": 1.0}, "filling = 1.0: Input should be a valid integer."),
+        (ImportedViewSettings, {"views": "12", "size": 8}, "views = '12': Input should be a valid integer."),
+        (ViewSettings, {"fit": 1}, "fit = 1: Input should be 'sphere' or 'view'."),
         (ViewSettings, {"size": None}, "size = None: Input should be a valid integer."),
         (ViewSettings, {"up": "w"}, "up = 'w': Input should be 'x', 'y' or 'z'."),
         (
@@ -154,11 +167,14 @@ def test_what_another_version_made_is_told_as_that(settings: ViewSettings | Voxe
 
 
 def test_assignments_are_read_as_yaml() -> None:
-    assert parse_assignments(("views=20", " fit = view", "a=b=c", "rate=1.0e-3", "list=[1, 2]", "none=")) == {
+    assert parse_assignments(
+        ("views=20", " fit = view", "a=b=c", "rate=1.0e-3", "small=1e-3", "list=[1, 2]", "none=")
+    ) == {
         "views": 20,
         "fit": "view",
         "a": "b=c",
         "rate": 1e-3,
+        "small": 1e-3,
         "list": [1, 2],
         "none": None,
     }
@@ -172,16 +188,50 @@ def test_an_assignment_needs_a_key_and_an_equals_sign(text: str) -> None:
         parse_assignments((text,))
 
 
-@pytest.mark.parametrize("value", ["[1", "a: b: c", "!!python/object/apply:os.getcwd []", "2020-02-31", "9" * 5000])
+@pytest.mark.parametrize(
+    "value", ["[1", "a: b: c", "!!python/object/apply:os.getcwd []", "!!bool x", "9" * 5000, "[" * 3000 + "]" * 3000]
+)
 def test_an_assignment_that_is_not_yaml_is_refused(value: str) -> None:
-    with pytest.raises(UsageError, match="the value is not valid YAML"):
+    with pytest.raises(UsageError, match=r"^--set 'size=.{1,80}' cannot be read as YAML: .* in line 1[.]$") as caught:
         parse_assignments((f"size={value}",))
+    assert len(str(caught.value)) < 300
+
+
+def test_the_direct_constructor_is_as_strict() -> None:
+    for options in ({"samples": True}, {"size": "224"}, {"size": 224.0}, {"drawing": True}):
+        with pytest.raises(ValueError, match="Input should be a valid integer"):
+            ViewSettings(**options)
+
+
+def test_of_thousands_of_wrong_keys_a_few_are_told() -> None:
+    """Each would cost as much as all of them together if what is wrong were looked for once a key."""
+    wrong = {f"sise{i}": 0 for i in range(50_000)}
+    with pytest.raises(UsageError) as caught:
+        ViewSettings.from_options(**wrong, size=7)
+    message = str(caught.value)
+    assert message.startswith("size = 7: Input should be greater than or equal to 8. Unknown key 'sise0'; did you ")
+    assert message.endswith("Unknown key 'sise3'; did you mean 'size'? 49,996 more things are wrong.")
+
+
+def test_a_long_key_or_value_is_not_told_in_full() -> None:
+    with pytest.raises(UsageError) as caught:
+        ViewSettings.from_options(**{"k" * 1_000_000: 1}, up="z" * 1_000_000, size=10**4000)
+    assert len(str(caught.value)) < 600
+
+
+def test_of_many_differences_a_few_are_told() -> None:
+    stored = {**{f"key{i}": "v" * 1000 for i in range(1000)}, "hash": "0"}
+    with pytest.raises(MismatchError) as caught:
+        require_same({"hash": "1"}, stored, "OUT", "Make it anew.")
+    assert "and 995 more). Make it anew." in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_without_an_up_24_views_are_the_default_and_12_have_nothing_to_circle() -> None:
     assert ViewSettings(orientation="auto").views == 24
     assert ViewSettings(orientation="auto", views=20).views == 20
-    with pytest.raises(UsageError, match="12 views circle a shape that stands upright"):
-        ViewSettings.from_options(orientation="auto", views=12)
+    for views in (12, 6):
+        with pytest.raises(UsageError, match=f"^{views} views circle a shape that stands upright"):
+            ViewSettings.from_options(orientation="auto", views=views)
     assert ViewSettings(orientation="auto").digest() != ViewSettings(views=24).digest()
     assert VoxelSettings(orientation="auto").digest() != VoxelSettings().digest()

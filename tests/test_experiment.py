@@ -155,6 +155,13 @@ def test_an_unknown_key_comes_with_a_near_one(refused: Callable[..., str], assig
         ("stages=[]", "stages: Tuple should have at least 1 item"),
         ("stages=[{kind: gradient, name: a, learning_rate: 1}]", "stages.0.epochs is missing."),
         ("stages=[3]", "stages.0 = 3: "),
+        ("stages.0.pooled=1", "stages.0.pooled = 1: Input should be true or false."),
+        ("stages.0.pooled=yes", "stages.0.pooled = 'yes': Input should be true or false."),
+        ("stages.0.epochs=true", "stages.0.epochs = True: Input should be a valid integer."),
+        ("stages.0.epochs='3'", "stages.0.epochs = '3': Input should be a valid integer."),
+        ("stages.0.learning_rate='0.1'", "stages.0.learning_rate = '0.1': Input should be a valid number."),
+        ("network.resize=true", "network.resize.constrained-int = True: Input should be a valid integer."),
+        ("network={kind: shapenets, turns: true}", "network.turns = True: Input should be a valid integer."),
     ],
 )
 def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment: str, start: str) -> None:
@@ -225,9 +232,9 @@ def test_a_place_that_is_not_there_is_told(refused: Callable[..., str], assignme
         (b"network: [", "cannot be read as YAML"),
         (b"\xff\xfe\x00\xd8", "cannot be read as YAML"),
         (b"!!python/object/apply:os.getcwd []", "cannot be read as YAML"),
-        (b"", "is no config: it holds no keys"),
-        (b"- a\n- b", "is no config: it holds no keys"),
-        (b"a", "is no config: it holds no keys"),
+        (b"", "is not a config: it holds no keys"),
+        (b"- a\n- b", "is not a config: it holds no keys"),
+        (b"a", "is not a config: it holds no keys"),
         (b"1: 2", "Unknown key '1'; known keys"),
         (b"network: {1: 2, kind: mvcnn}", "network.1"),
         (b"seed: 1", "network is missing. stages is missing."),
@@ -241,6 +248,31 @@ def test_a_file_of_something_else_is_refused(content: bytes, sentence: str, tmp_
     assert sentence in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_merge_keys_and_aliases_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "network: {kind: mvcnn}\n"
+        "stages:\n"
+        "- &first {kind: gradient, name: a, epochs: 3, learning_rate: 1e-3, augment: &augment {flip: true}}\n"
+        "- {<<: *first, name: b, epochs: 2}\n"
+    )
+    one, other = load_experiment(str(path), {"stages.b.augment.shift": 2}).stages
+    assert isinstance(one, GradientStage)
+    assert isinstance(other, GradientStage)
+    assert (other.name, other.epochs, other.learning_rate, other.augment.flip) == ("b", 2, 1e-3, True)
+    assert (one.augment.shift, other.augment.shift) == (0, 2)  # what was merged is a copy
+
+
+def test_a_config_of_50000_unknown_keys_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("".join(f"key{i}: {i}\n" for i in range(50_000)))
+    with pytest.raises(UsageError, match="cannot be read as YAML: it is longer than 256 KB"):
+        load_experiment(str(path))
+    path.write_text("".join(f"k{i}: 1\n" for i in range(20_000)))
+    with pytest.raises(UsageError, match="cannot be read as YAML: it holds more than 10,000 values in line 10000"):
+        load_experiment(str(path))
 
 
 def test_shipped_configs_are_known_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

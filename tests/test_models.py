@@ -142,7 +142,7 @@ def test_what_it_compares_in_is_as_set() -> None:
     ("assignments", "sentence"),
     [
         ({"bakcbone": "x"}, "Unknown key 'bakcbone'; did you mean 'backbone'"),
-        ({"views": 13}, "views = 13"),
+        ({"views": 361}, "views = 361"),
         ({"pooling": "sum"}, "pooling = 'sum'"),
         ({"backbone": 7}, "backbone = 7"),
         ({"size": 8}, "size = 8"),

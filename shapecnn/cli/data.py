@@ -107,7 +107,7 @@ def import_(
 
     \b
     SRC is, by --layout,
-      views-by-shape  split/class/id/*.png, 12, 20, 24 or 80 views, a folder or a zip of one
+      views-by-shape  split/class/id/*.png, one file a view, a folder or a zip of one
       views-by-name   class/split/name_001.png, the same (mvcnn_pytorch)
       voxels-npz      one file with voxels (packed bits), labels and classes; …-train.npz is the split train
       binvox          class/split/name.binvox, a folder, a zip of one, or a CSV path,label,split

@@ -26,7 +26,7 @@ from shapecnn.errors import Caution, ShapecnnError, UsageError, visible
 # name: (module with a click command called `command`, the line in --help)
 COMMANDS = {
     "demo": ("shapecnn.cli.demo", "See everything work on generated shapes."),
-    "render": ("shapecnn.cli.render", "Draw 12, 20, 24 or 80 views of each mesh."),
+    "render": ("shapecnn.cli.render", "Draw views of each mesh, 12 unless asked otherwise."),
     "voxelize": ("shapecnn.cli.voxelize", "Fill a 30³ grid for each mesh."),
     "eval": ("shapecnn.cli.evaluate", "Measure a trained or an untrained model."),
     "compare": ("shapecnn.cli.compare", "Say which of several models is better."),

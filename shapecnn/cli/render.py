@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 @click.command("render")
 @collection_argument
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--views", type=click.Choice(["12", "20", "24", "80"]),
-              help="12 around the upright shape; 24 along all directions of its axes; 20 or 80 from a dodecahedron.  "
-              "[default: 12; 24 with --orientation auto]")  # fmt: skip
+@click.option("--views", type=click.IntRange(1, 360),
+              help="How many around the upright shape, at equal angles; but 24 look along all directions of its axes, "
+              "20 and 80 from a dodecahedron.  [default: 12; 24 with --orientation auto]")  # fmt: skip
 @click.option("--size", type=int, default=224, show_default=True, help="Pixels along one side of a view.")
 @click.option(
     "--samples", type=int, default=2, show_default=True, help="Samples along one side of a pixel (anti-aliasing)."
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def command(
     collection: Path,
     out: Path,
-    views: str | None,
+    views: int | None,
     size: int,
     samples: int,
     fit: str,
@@ -77,7 +77,7 @@ def command(
     from shapecnn.config import ViewSettings
 
     settings = ViewSettings.from_options(
-        **({"views": int(views)} if views else {}),
+        **({"views": views} if views else {}),
         size=size,
         samples=samples,
         fit=fit,

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import Drawn
 from shapecnn.collection import SPLITS, Shape, list_files, printable
-from shapecnn.config import ImportedViewSettings
+from shapecnn.config import MOST_VIEWS, ImportedViewSettings
 from shapecnn.errors import CollectionError, ItemError, UsageError, reason
 from shapecnn.pictures import to_grey
 from shapecnn.prepare import png
 from shapecnn.storage import sha256
 from shapecnn.views import contact_sheet
-from shapecnn.views.cameras import COLUMNS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -134,9 +133,8 @@ def _open(
 def _survey(items: list[Pictures], source: Path) -> ImportedViewSettings:
     """What most shapes have: their number of pictures, and of the first that can be read the size."""
     views = Counter(len(item.files) for item in items).most_common(1)[0][0]
-    if views not in COLUMNS:
-        possible = ", ".join(map(str, COLUMNS))
-        raise UsageError(f"Most shapes of {source} have {views} pictures; what can be imported is one of {possible}.")
+    if views > MOST_VIEWS:
+        raise UsageError(f"Most shapes of {source} have {views} pictures; a shape may have {MOST_VIEWS}.")
     sizes: Counter[tuple[int, int]] = Counter()
     for item in items:
         try:

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from shapecnn.checkpoint import CONFIG, MODEL, describe_run
-from shapecnn.config import differences, settings_hash
+from shapecnn.config import differences, few, settings_hash
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.experiment import Experiment
 from shapecnn.inputs import Input
@@ -17,6 +15,7 @@ from shapecnn.sealed import open_sealed
 from shapecnn.storage import RESUME
 from shapecnn.training.resume import REMEDY
 from shapecnn.training.splits import Division
+from shapecnn.yaml_core import read_yaml
 
 ORIGIN = "origin.json"
 
@@ -60,11 +59,10 @@ def require_place(out: Path, experiment: Experiment, origin: dict[str, Any], res
 def _changes(out: Path, experiment: Experiment) -> str:
     """Which keys differ from those of the config in ``out``, a few of them."""
     try:
-        there = dict(_leaves(yaml.safe_load((out / CONFIG).read_text("utf-8"))))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        there = dict(_leaves(read_yaml((out / CONFIG).read_text("utf-8"))))
+    except (OSError, ValueError):
         return "its own cannot be read"
-    told = [*differences(dict(_leaves(experiment.model_dump(mode="json"))), there).values()]
-    return ", ".join(told[:3]) + (f", and {len(told) - 3} more" if len(told) > 3 else "")
+    return few(differences(dict(_leaves(experiment.model_dump(mode="json"))), there).values())
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

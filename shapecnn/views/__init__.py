@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shapecnn.config import ViewSettings
 from shapecnn.mesh import Mesh
 from shapecnn.orientation import posed
-from shapecnn.views.cameras import COLUMNS, cameras
+from shapecnn.views.cameras import cameras, columns
 from shapecnn.views.windows import windows
 
 
@@ -35,16 +35,17 @@ def draw_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
 
 
 def contact_sheet(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The views (V, S, S) side by side, row-major and without gaps: 4 columns × 3 rows, 5 × 4, 6 × 4 or 10 × 8."""
-    columns = COLUMNS[len(pictures)]
+    """The views (V, S, S) side by side, row-major and without gaps, in as many columns as
+    :func:`shapecnn.views.cameras.columns` says."""
+    across = columns(len(pictures))
     size = pictures.shape[1]
-    grid = pictures.reshape(-1, columns, size, size)
-    return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, columns * size))
+    grid = pictures.reshape(-1, across, size, size)
+    return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, across * size))
 
 
 def split_sheet(sheet: NDArray[np.uint8], views: int) -> NDArray[np.uint8]:
     """The views (V, S, S) of a contact sheet; the inverse of :func:`contact_sheet`."""
-    columns = COLUMNS[views]
-    size = sheet.shape[1] // columns
-    grid = sheet.reshape(views // columns, size, columns, size)
+    across = columns(views)
+    size = sheet.shape[1] // across
+    grid = sheet.reshape(views // across, size, across, size)
     return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(views, size, size))

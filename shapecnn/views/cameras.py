@@ -1,28 +1,36 @@
 """Where the cameras stand, as pure functions.
 
 Every camera looks at the origin from distance 1/sin 22.5° with a vertical field of view of 45°, so that the unit sphere
-just fits the square picture. Twelve views circle the upright shape (Su et al. 2015, ICCV, "Multi-view Convolutional
-Neural Networks for 3D Shape Recognition", section 3.1); twenty look from the vertices of a dodecahedron, eighty add
-four rolls to each, for shapes without a known up. Twenty-four are one camera under all rotations of the cube: whichever
-of a shape's three axes is taken for up, they give the same pictures, in another order.
+just fits the square picture. N views circle the upright shape, 12 unless asked otherwise (Su et al. 2015, ICCV,
+"Multi-view Convolutional Neural Networks for 3D Shape Recognition", section 3.1). Three counts look from all sides
+instead: 20 from the vertices of a dodecahedron, 80 with four rolls of each, for shapes without a known up; 24 are one
+camera under all rotations of the cube: whichever of a shape's three axes is taken for up, they give the same pictures,
+in another order.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.config import ALL_SIDES
+
 FIELD_OF_VIEW = np.deg2rad(45.0)
 DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131
 FOCAL = float(1.0 / np.tan(FIELD_OF_VIEW / 2))  # of a picture plane that spans [-1, 1]
 ELEVATION = np.deg2rad(30.0)
 
-COLUMNS = {12: 4, 20: 5, 24: 6, 80: 10}
-"""Views per row of a contact sheet."""
+
+def columns(views: int) -> int:
+    """Views per row of a contact sheet without gaps: as nearly square as ``views`` can be divided, and not higher than
+    wide, so 4 × 3, 5 × 4, 6 × 4, 10 × 8, and 7 × 1."""
+    rows = max(rows for rows in range(1, math.isqrt(views) + 1) if views % rows == 0)
+    return views // rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +44,19 @@ class Cameras:
 
 @cache
 def cameras(views: int) -> Cameras:
-    """The 12, 20, 24 or 80 cameras of a setting.
+    """The ``views`` cameras of a setting, at least 1.
 
-    12: azimuth 30·i° at elevation 30°.  20: the vertices in the order of :func:`dodecahedron`.  24: the
-    first of the 12 turned by :func:`cube_rotations`.  80: view 4·v + r is
-    vertex v with the picture rolled by 90·r° (the camera turns counter-clockwise about its line of sight).
+    20: the vertices in the order of :func:`dodecahedron`.  80: view 4·v + r is vertex v with the picture rolled by
+    90·r° (the camera turns counter-clockwise about its line of sight).  24: the first of the 12 turned by
+    :func:`cube_rotations`.  Any other number N, such as 12: azimuth i · 360°/N at elevation 30°.
     """
     if views == 24:
         first = cameras(12)
         return Cameras(cube_rotations() @ first.eyes[0], first.axes[0] @ cube_rotations().swapaxes(1, 2))
-    if views == 12:
-        azimuths = np.deg2rad(30.0 * np.arange(12))
-        directions = _directions(azimuths, ELEVATION)
-    else:
+    if views in ALL_SIDES:
         directions = dodecahedron()
+    else:
+        directions = _directions(np.deg2rad(360 / views * np.arange(views)), ELEVATION)
     axes = np.stack([_look_along(direction) for direction in directions])
     if views == 80:
         directions = np.repeat(directions, 4, axis=0)

@@ -169,7 +169,7 @@ def test_out_and_collection_inside_each_other(meshes: Path, command: Command) ->
 # Artefacts
 
 
-@pytest.mark.parametrize(("views", "columns"), [(12, 4), (20, 5), (80, 10)])
+@pytest.mark.parametrize(("views", "columns"), [(12, 4), (20, 5), (80, 10), (6, 3), (7, 7)])
 def test_a_sheet_shows_the_views_row_by_row_without_gaps(
     views: int, columns: int, meshes: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -104,9 +104,15 @@ def test_a_source_without_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("views", [1, 6, 13])
-def test_other_numbers_of_views_are_refused(views: int, tmp_path: Path) -> None:
+def test_any_number_of_views_is_taken(views: int, tmp_path: Path) -> None:
     shape(tmp_path, "train/chair/7/{}.png", views)
-    with pytest.raises(UsageError, match=f"have {views} pictures; what can be imported is one of 12, 20, 24, 80"):
+    (item,), maker = open_views_by_shape(tmp_path)
+    assert (maker.settings.views, levels(maker, item)) == (views, list(range(1, views + 1)))
+
+
+def test_more_views_than_a_shape_may_have_are_refused(tmp_path: Path) -> None:
+    shape(tmp_path, "train/chair/7/{}.png", 361)
+    with pytest.raises(UsageError, match="have 361 pictures; a shape may have 360"):
         open_views_by_shape(tmp_path)
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shapecnn.views.cameras import COLUMNS, DISTANCE, cameras, cube_rotations, dodecahedron
+from shapecnn.config import MOST_VIEWS
+from shapecnn.views.cameras import DISTANCE, cameras, columns, cube_rotations, dodecahedron
 
 
-def test_twelve_eyes_stand_where_the_contract_says() -> None:
+@pytest.mark.parametrize("views", [12, 1, 2, 6, 7, 36, 360])
+def test_eyes_stand_around_the_up_axis_where_the_contract_says(views: int) -> None:
     assert pytest.approx(2.6131, abs=5e-5) == DISTANCE
-    for i, eye in enumerate(cameras(12).eyes):
-        a, e = np.deg2rad(30 * i), np.deg2rad(30)
+    assert len(cameras(views).eyes) == views
+    for i, eye in enumerate(cameras(views).eyes):
+        a, e = np.deg2rad(360 / views * i), np.deg2rad(30)
         expected = DISTANCE * np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
         np.testing.assert_allclose(eye, expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("views", sorted(COLUMNS))
+@pytest.mark.parametrize("views", [1, 5, 12, 20, 24, 80, MOST_VIEWS])
 def test_every_camera_is_a_right_handed_frame_that_looks_at_the_origin(views: int) -> None:
     seen_from = cameras(views)
     assert len(seen_from.eyes) == views
@@ -64,3 +67,8 @@ def test_24_views_are_one_camera_under_all_rotations_of_the_cube() -> None:
         seen = np.concatenate([all_sides.eyes[:, None], all_sides.axes], axis=1)
         apart = np.abs(turned[:, None] - seen[None]).max(axis=(2, 3))
         assert apart.min(axis=1).max() < 1e-12
+
+
+def test_a_sheet_is_as_square_as_its_views_can_be_divided() -> None:
+    expected = {1: 1, 2: 2, 4: 2, 6: 3, 7: 7, 9: 3, 12: 4, 18: 6, 20: 5, 24: 6, 36: 6, 80: 10, 359: 359, 360: 20}
+    assert {views: columns(views) for views in expected} == expected

@@ -1,0 +1,180 @@
+"""YAML as configs and ``--set`` may hold it: the core schema of YAML 1.2, bounded in size and depth.
+
+Maps with text keys, lists, null, true and false, integers, numbers and text; anchors, aliases and the merge key ``<<``.
+There are no other types: ``yes``, ``12:30`` and ``2020-01-01`` are text, and ``1e-3`` is a number.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from shapecnn.errors import quoted, visible
+
+MOST_BYTES = 1 << 18  # the longest config that comes with shapecnn has 3 KB
+MOST_VALUES = 10_000
+DEEPEST = 20
+
+_TAG = "tag:yaml.org,2002:"
+_CONSTANTS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)\Z|\.(nan|NaN|NAN)\Z")
+_BASES = {"0o": 8, "0x": 16}
+
+
+class YamlError(ValueError):
+    """Why a text cannot be read as YAML, with the line: a clause without a full stop."""
+
+
+def read_yaml(text: str) -> Any:
+    """The value in ``text``; None if it holds none.  Raises YamlError."""
+    if len(text) > MOST_BYTES:
+        raise YamlError(f"it is longer than {MOST_BYTES >> 10} KB")
+    try:
+        return _Reader(yaml.parse(text, yaml.SafeLoader)).document()
+    except yaml.MarkedYAMLError as error:
+        raise YamlError(f"{visible(error.problem or 'it is damaged')}{_line(error.problem_mark)}") from None
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise YamlError(visible(str(error).splitlines()[0])) from None
+
+
+def write_yaml(value: Any) -> str:
+    """``value`` as YAML that :func:`read_yaml` and readers of YAML 1.1 read alike, keys in their order."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts in quotes also the text that is a number in the core schema alone, such as ``1e-3``."""
+
+
+for _kind, _pattern in (("int", _INTEGER), ("float", _NUMBER)):
+    _Dumper.add_implicit_resolver(f"{_TAG}{_kind}", _pattern, list("-+.0123456789"))
+
+
+class _Reader:
+    """Builds the value from the parser's events; the bound on depth makes recursion safe."""
+
+    def __init__(self, events: Iterator[Any]) -> None:
+        self.events = (event for event in events if not isinstance(event, yaml.StreamStartEvent))
+        self.anchors: dict[str, tuple[Any, int]] = {}  # what each names, and how many values that is
+        self.count = 0
+
+    def document(self) -> Any:
+        """The one value of the stream."""
+        if isinstance(next(self.events), yaml.StreamEndEvent):
+            return None
+        value = self._value(next(self.events), 0)
+        next(self.events)  # the end of the document
+        following = next(self.events)
+        if not isinstance(following, yaml.StreamEndEvent):
+            raise YamlError(f"a second document begins{_line(following.start_mark)}")
+        return value
+
+    def _value(self, event: Any, depth: int) -> Any:
+        """The value that begins with ``event``."""
+        self._add(1, event)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                raise YamlError(
+                    f"the alias {quoted(str(event.anchor))} is not defined before it{_line(event.start_mark)}"
+                )
+            value, size = self.anchors[event.anchor]
+            self._add(size, event)  # before it is copied: aliases of aliases grow fast
+            return copy.deepcopy(value)  # so that a later change of one does not change the other
+        before = self.count
+        if depth > DEEPEST:
+            raise YamlError(f"it is nested more than {DEEPEST} deep{_line(event.start_mark)}")
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event)
+        elif isinstance(event, yaml.MappingStartEvent):
+            value = self._map(event, depth)
+        else:
+            value = self._list(event, depth)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = value, self.count - before
+        return value
+
+    def _list(self, start: Any, depth: int) -> list[Any]:
+        _require_tag(start, "seq")
+        values = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            values.append(self._value(event, depth + 1))
+        return values
+
+    def _map(self, start: Any, depth: int) -> dict[str, Any]:
+        _require_tag(start, "map")
+        values: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        while not isinstance(key := next(self.events), yaml.MappingEndEvent):
+            if not isinstance(key, yaml.ScalarEvent):
+                raise YamlError(f"a key is not plain text{_line(key.start_mark)}")
+            value = self._value(next(self.events), depth + 1)
+            if key.value == "<<" and key.implicit[0]:
+                for other in reversed(value if isinstance(value, list) else [value]):  # the first of a list wins
+                    if not isinstance(other, dict):
+                        raise YamlError(f"the merge key << takes a map or a list of maps{_line(key.start_mark)}")
+                    merged |= other
+            elif key.value in values:
+                raise YamlError(f"the key {quoted(key.value)} is there twice{_line(key.start_mark)}")
+            else:
+                values[key.value] = value
+        return {**merged, **values}
+
+    def _add(self, count: int, event: Any) -> None:
+        self.count += count
+        if self.count > MOST_VALUES:
+            raise YamlError(f"it holds more than {MOST_VALUES:,} values{_line(event.start_mark)}")
+
+
+def _scalar(event: Any) -> Any:
+    """null, true or false, an integer, a number or text, by its form or by its tag."""
+    text: str = event.value
+    plain = event.implicit[0] and event.tag is None
+    value = _resolved(text, event) if plain or event.tag not in (None, "!", f"{_TAG}str") else text
+    kinds: dict[str, tuple[type, ...]] = {
+        "null": (type(None),),
+        "bool": (bool,),
+        "int": (int,),
+        "float": (int, float),
+        "str": (str,),
+    }
+    for kind, types in kinds.items():
+        if event.tag == f"{_TAG}{kind}":
+            if isinstance(value, types) and isinstance(value, bool) == (kind == "bool"):
+                return float(text) if kind == "float" and isinstance(value, int) else value
+            raise YamlError(f"{quoted(text)} is not !!{kind}{_line(event.start_mark)}")
+    _require_tag(event, "str")
+    return value
+
+
+def _resolved(text: str, event: Any) -> Any:
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    try:
+        if _INTEGER.match(text):
+            return int(text, _BASES.get(text[:2], 10))
+        if _NUMBER.match(text):
+            return float(text)
+    except ValueError:  # Python's own bound on the digits of an integer
+        raise YamlError(f"a number has {len(text):,} digits{_line(event.start_mark)}") from None
+    return float(text.replace(".", "")) if _SPECIAL.match(text) else text
+
+
+def _require_tag(event: Any, kind: str) -> None:
+    """Raise YamlError if the event has another tag than that of its own kind."""
+    if event.tag not in (None, "!", f"{_TAG}{kind}"):
+        tag = event.tag.replace(_TAG, "!!", 1)
+        raise YamlError(f"the tag {quoted(tag)} is not known; write the value without it{_line(event.start_mark)}")
+
+
+def _line(mark: Any) -> str:
+    return f" in line {mark.line + 1}" if mark else ""
