@@ -6,7 +6,6 @@ import contextlib
 import errno
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -44,7 +43,7 @@ def _answer(function: Callable[[Any], Any], task: bytes, memory: float) -> Any:
     """As it is sent: what memory is too short to send is an error of the task, too."""
     told: Exception
     try:
-        return ForkingPickler.dumps((function(pickle.loads(task)), None))
+        return ForkingPickler.dumps((function(ForkingPickler.loads(task)), None))
     except (ShapecnnError, OSError) as error:
         told = _explained(error, memory) if _short_of_memory(error) else error
     except Exception as error:

@@ -281,7 +281,7 @@ def test_two_trainings_do_not_share_a_place(views: Path, tmp_path: Path) -> None
 def test_what_does_not_fit_is_told_before_anything_is_written(
     values: dict[str, Any], sentence: str, views: Path, tmp_path: Path
 ) -> None:
-    checked = Experiment.from_options(**{**ONCE.model_dump(mode="json"), **values})
+    checked = Experiment.model_validate({**ONCE.model_dump(), **values}, strict=False)
     with pytest.raises(UsageError, match=sentence) as caught:
         run(checked, views, tmp_path / "run")
     assert "\n" not in str(caught.value)
