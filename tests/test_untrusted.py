@@ -72,7 +72,7 @@ def test_no_module_unpickles_or_evaluates_anything() -> None:
         if module == "yaml" and function in ("load", "load_all", "unsafe_load", "full_load"):
             assert (name, ast.unparse(call.args[1])) == ("yaml.load", "_UniqueKeys"), file  # a SafeLoader
         seen.add(name)
-    assert {"torch.load", "np.load", "yaml.load", "yaml.safe_load"} <= seen  # it sees what it should
+    assert {"torch.load", "np.load", "yaml.parse"} <= seen  # it sees what it should
 
 
 class Trap:
