@@ -3,8 +3,8 @@
 A polygon is looked at along its normal, by Newell's method, so that one that is not flat has a well-defined outline.
 Where one corner sees all of it, it is cut as a fan from that corner, the first such: every convex polygon from its
 first corner, a quad along its first diagonal. Any other polygon is cut by ear clipping (mapbox_earcut). Polygons
-without a normal, or that cross themselves so that no ears are found, are fans from the first corner. Triangles keep
-the orientation of their polygon.
+without a normal, or whose outline crosses itself so that ears do not cover it, are fans from the first corner: so
+every corner keeps its place in the surface. Triangles keep the orientation of their polygon.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from shapecnn.jit import numba
 
 _FLAT = 1e-12  # below this part of its squared extent a polygon has no area, and so no normal
 _NOISE = 1e-6  # a triangle of a fan may be turned over by this part of its polygon's area: coordinates are rounded
+_GAP = 1e-6  # ears may miss this part of their polygon's area: corners that lie almost in a line
 _TRIES = 12  # most corners of a polygon that is tried as a fan from each of its corners, which takes their square
 
 
@@ -63,11 +64,21 @@ def _with_ears(
     kept = np.ones(len(faces), bool)
     for start, size, row in left.tolist():
         polygon = corners[start : start + size]
-        ears = triangulate_float64(_outline(vertices, polygon), np.array([size], np.uint32)).reshape(-1, 3)
-        if len(ears):  # fewer than size - 2 where corners lie in a line
+        outline = _outline(vertices, polygon)
+        ears = triangulate_float64(outline, np.array([size], np.uint32)).reshape(-1, 3)
+        if _cover(outline, ears):  # fewer than size - 2 where corners lie in a line
             faces[row : row + len(ears)] = polygon[ears]
             kept[row + len(ears) : row + size - 2] = False
     return faces if kept.all() else faces[kept]
+
+
+def _cover(outline: NDArray[np.float64], ears: NDArray[Any]) -> bool:
+    """Whether ears have the area of their outline; where that crosses itself, they overlap or are missing."""
+    (x, y), (next_x, next_y) = outline.T, np.roll(outline, -1, axis=0).T
+    area = np.sum(x * next_y - next_x * y)
+    first, second, third = outline[ears].transpose(1, 0, 2)
+    (ax, ay), (bx, by) = (second - first).T, (third - first).T
+    return bool(abs(np.abs(ax * by - ay * bx).sum() - area) <= _GAP * area)
 
 
 @numba.njit(cache=True)

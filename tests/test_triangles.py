@@ -89,6 +89,20 @@ def test_polygons_without_a_normal_are_fans(points: list[tuple[float, float]]) -
     assert cut(points).tolist() == [[0, k, k + 1] for k in range(1, len(points) - 1)]
 
 
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(12.88, 236.30, 43.74), (12.82, 236.28, 43.79), (12.94, 236.36, 42.97), (12.88, 236.20, 42.91)],  # beast.obj
+        [(0, 0), (3, 3), (3, 0), (0, 1)],  # a bow tie of unequal halves
+    ],
+    ids=["bent", "flat"],
+)
+def test_no_corner_of_a_quad_is_lost_where_its_outline_crosses_itself(points: list[tuple[float, ...]]) -> None:
+    """A quad bent along its diagonal crosses itself as seen along its normal, and has two triangles all the same."""
+    for first in range(4):
+        assert cut(np.roll(points, first, axis=0)).tolist() == [[0, 1, 2], [0, 2, 3]]
+
+
 def test_a_polygon_that_names_a_vertex_that_does_not_exist_is_a_fan() -> None:
     for beyond in (4, -1, 1 << 40):
         corners = np.array([0, 1, beyond, 3])
