@@ -31,6 +31,7 @@ _TYPES = {
     **{"float": "f4", "double": "f8", "float32": "f4", "float64": "f8"},
 }
 _AXES = ("x", "y", "z")
+_KEYWORDS = ("format", "element", "property")  # whose lines are never passed over
 _INDICES = ("vertex_indices", "vertex_index")
 _PADDING = b" \t\r\n\v\f\0\x1a"
 
@@ -69,7 +70,7 @@ def read_ply(data: bytes) -> Triangles:
     A coordinate that is not a finite number is as it stands in the file, NaN in text: it may belong to a vertex that
     no face uses. Raises MeshError: format, truncated, index, no-faces.
     """
-    encoding, elements, position = _read_header(data)
+    encoding, elements, position, notes = _read_header(data)
     order = _BYTE_ORDERS[encoding]
     count = next((element.count for element in elements if element.name == "vertex"), 0)
     points: NDArray[np.float64] = np.empty((0, 3))
@@ -90,7 +91,7 @@ def read_ply(data: bytes) -> Triangles:
         elif element.name == "tristrips":
             strips.append(strip_triangles(found.corners, found.sizes))
         last = element.name
-    notes = _look_behind(data, position, last, text=order is None)
+    notes += _look_behind(data, position, last, text=order is None)
     faces = [triangulate(points, *polygon) for polygon in polygons] + strips
     if not any(map(len, faces)):
         raise MeshError(
@@ -99,8 +100,8 @@ def read_ply(data: bytes) -> Triangles:
     return Triangles(points, faces[0] if len(faces) == 1 else np.concatenate(faces), notes)
 
 
-def _read_header(data: bytes) -> tuple[str, list[_Element], int]:
-    """The format, the elements, and where their records begin.  Raises MeshError: format."""
+def _read_header(data: bytes) -> tuple[str, list[_Element], int, tuple[str, ...]]:
+    """The format, the elements, where their records begin, and notes.  Raises MeshError: format."""
     start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     head = data[start : start + _LONGEST_HEADER]
     first = re.match(rb"\s*+ply[ \t]*+(\r\n|\r|\n)", head)
@@ -112,6 +113,7 @@ def _read_header(data: bytes) -> tuple[str, list[_Element], int]:
         raise MeshError("format", "it cannot be read as PLY: it does not begin with ply and a header up to end_header")
     encoding = ""
     elements: list[_Element] = []
+    notes: tuple[str, ...] = ()
     for line in re.split(rb"\r\n|\r|\n", head[first.end() : end.start()]):
         words = line.decode("ascii", "replace").split()
         match words:
@@ -119,6 +121,11 @@ def _read_header(data: bytes) -> tuple[str, list[_Element], int]:
                 continue
             case ["format", name, *_] if name in _BYTE_ORDERS and not encoding:
                 encoding = name
+                continue
+            case [word, *_] if (
+                not elements and word not in _KEYWORDS
+            ):  # a comment of Blender 2.4, which lacks its keyword
+                notes = notes or (f"{quoted(line.decode('ascii', 'replace'))} in its header was ignored",)
                 continue
             case ["element", name, number] if re.fullmatch(r"\d{1,15}", number) and _is_new(name, elements):
                 elements.append(_Element(name, int(number)))
@@ -138,7 +145,7 @@ def _read_header(data: bytes) -> tuple[str, list[_Element], int]:
         scalars = {p.name for p in element.properties if p.length is None}
         if element.name == "vertex" and not scalars.issuperset(_AXES):
             raise _unreadable("its vertices have no x, y and z")
-    return encoding, elements, start + end.end()
+    return encoding, elements, start + end.end(), notes
 
 
 def _is_new(name: str, known: list[_Element] | list[_Property]) -> bool:

@@ -109,6 +109,14 @@ def test_headers_that_cannot_be_read(wrong: str, right: str, message: str | None
     assert message is None or told == f"it cannot be read as PLY: {message}"
 
 
+def test_a_comment_without_its_keyword_is_noted() -> None:
+    """Blender 2.4 wrote so. Before the first element such a line hides none: its properties would have no element."""
+    line = "Created by Blender3D 247 - www.blender.org, source file: a.blend"
+    assert _is_pyramid(TEXT.replace("1.0\n", f"1.0\n{line}\n", 1)) == (f"'{line}' in its header was ignored",)
+    kind, told = _refused(TEXT.replace("element vertex", "elemnt vertex", 1))
+    assert (kind, told) == ("format", "it cannot be read as PLY: its header says 'property float x'")
+
+
 # Elements and properties
 
 
