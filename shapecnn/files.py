@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from shapecnn.errors import UsageError
-from shapecnn.storage import read_stored, sha256, write_atomic
+from shapecnn.storage import named, read_stored, sha256, write_atomic
 
 _SIGNED = re.compile(rb"<!-- written by shapecnn, ([0-9a-f]{64}) -->\n\Z")
 _STREAMS = ("/dev/", "/proc/self/fd/")  # where links lead to what is open, and may be written into
@@ -47,11 +47,12 @@ def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
     Raises UsageError as :func:`require_file` does.
     """
     require_file(path, overwrite)
-    if _is_stream(path):
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC), "wb") as file:
-            file.write(content)
-    else:
-        write_atomic(path, content, mode=stat.S_IMODE(path.stat().st_mode) if path.exists() else None)
+    with named(path):
+        if _is_stream(path):
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC), "wb") as file:
+                file.write(content)
+        else:
+            write_atomic(path, content, mode=stat.S_IMODE(path.stat().st_mode) if path.exists() else None)
 
 
 def _is_stream(path: Path) -> bool:

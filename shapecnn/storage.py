@@ -67,11 +67,11 @@ def open_stored(path: Path) -> BufferedReader:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP and path.is_symlink():
-            raise OSError(errno.ELOOP, "it is a link") from None
+            raise OSError(errno.ELOOP, "it is a link", str(path)) from None
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return os.fdopen(descriptor, "rb")
 
 
@@ -97,6 +97,16 @@ def write_atomic(path: Path, data: bytes, scratch: Path | None = None, mode: int
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def named(place: Path) -> Iterator[None]:
+    """Let an OSError that names no file, such as that of writing to a full disk, name ``place``."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(place)
+        raise
 
 
 def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str, str] | None = None) -> None:
@@ -314,8 +324,9 @@ def exclusive(folder: Path, overwrite: bool = False) -> Iterator[None]:
             stacklevel=3,
         )
     try:
-        recover(folder, overwrite)
-        yield
+        with named(folder):
+            recover(folder, overwrite)
+            yield
     finally:
         lock.release()  # the file stays: if it were removed, two writers could lock two files of one name
 

@@ -53,6 +53,11 @@ def test_a_device_is_written_into_and_stays_one() -> None:
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
+def test_a_full_disk_is_named() -> None:
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write_page(Path("/dev/full"), "<p>1")
+
+
 def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "page.html")
     with subprocess.Popen(["cat", tmp_path / "page.html"], stdout=subprocess.PIPE, text=True) as reader:

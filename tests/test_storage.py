@@ -27,6 +27,7 @@ from shapecnn.storage import (
     is_claimed,
     json_bytes,
     map_stored,
+    open_stored,
     publish,
     published,
     read_json,
@@ -422,3 +423,16 @@ def test_nothing_is_made_through_a_link(tmp_path: Path) -> None:
     with create(tmp_path / "a") as file:
         file.write(b"new")
     assert ((tmp_path / "a").read_text(), (tmp_path / "letter").read_text()) == ("new", "dear")
+
+
+def test_what_fails_while_a_folder_is_written_names_it(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '.*/out'"), exclusive(tmp_path / "out"):
+        Path("/dev/full").write_bytes(b"1")
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(OSError, match=f"it is .*/{name}'"):
+            open_stored(tmp_path / name)
