@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import Entry, Progress, read_manifest
 from shapecnn.checkpoint import Run
-from shapecnn.collection import list_shapes
+from shapecnn.collection import Say, list_shapes, silent
 from shapecnn.config import Up
 from shapecnn.copies import Copies, Fingerprint, artefact_fingerprints, find_copies, mesh_fingerprints
 from shapecnn.datasets import Artefacts
@@ -201,10 +201,12 @@ def audit_artefacts(
     return _audit(str(artefacts.folder), kind, entries, fingerprints, copies, grouping, nearest, features, started)
 
 
-def audit_collection(collection: Path, *, bar: Bar, up: Up = "z", workers: Workers = ONE_A_CORE) -> Audit:
+def audit_collection(
+    collection: Path, *, bar: Bar, up: Up = "z", workers: Workers = ONE_A_CORE, say: Say = silent
+) -> Audit:
     """Look through a collection of meshes, by content and by geometry.  Raises CollectionError."""
     started = time.monotonic()
-    shapes = list_shapes(collection)
+    shapes = list_shapes(collection, say=say)
     with bar("Reading") as progress:
         entries, fingerprints = mesh_fingerprints(shapes, up, progress, workers)
     with bar("Comparing") as progress:

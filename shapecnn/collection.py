@@ -1,28 +1,35 @@
 """A collection of mesh files: a folder tree, a zip of one, or a CSV with the header ``path,label,split``.
 
-The first level of folders names the label; a second level called train, val or test is the split; deeper
-folders belong to the shape. A flat folder has neither. A single folder around everything is stripped. The id
-of a shape is its path inside the collection, with its extension; the order is by id everywhere.
+What the folders mean is in :mod:`shapecnn.labels`, what a CSV may look like in :mod:`shapecnn.catalogue`. The id of a
+shape is its path inside the collection, with its extension; the order is by id everywhere.
 """
 
 from __future__ import annotations
 
-import csv
-import functools
 import itertools
-import os
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from shapecnn.errors import ArchiveError, CollectionError, MeshError, quoted, reason, visible
+from shapecnn.catalogue import read_catalogue
+from shapecnn.errors import ArchiveError, CollectionError, quoted, reason, visible
+from shapecnn.folders import find_files, is_hidden
 from shapecnn.gltf import Sibling, outer_buffers
-from shapecnn.mesh import EXTENSIONS, MAX_BYTES, read_file, require_beside, sibling_reader, too_large
-from shapecnn.storage import check_members, sha256
+from shapecnn.labels import describe
+from shapecnn.mesh import EXTENSIONS, MAX_BYTES, read_file, require_beside, sibling_reader
+from shapecnn.storage import sha256
+from shapecnn.zips import list_members, read_member
 
-SPLITS = ("train", "val", "test")
+Say = Callable[[str], None]
+"""Told what a person should know of how a collection was read."""
+
+_SHOWN = 3  # links named in one message
+
+
+def silent(_message: str) -> None:
+    """For whom nothing needs to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,7 @@ class Shape:
         """The bytes of the file.  Raises MeshError: missing, unreadable, too-large."""
         if self.member is None:
             return read_file(self.file)
-        return _read_member(self.file, self.member)
+        return read_member(self.file, self.member, MAX_BYTES)
 
     @property
     def sibling(self) -> Sibling:
@@ -56,26 +63,32 @@ class Shape:
 
         def read(name: str) -> bytes:
             require_beside(name)
-            return _read_member(archive, str(folder / name))
+            return read_member(archive, str(folder / name), MAX_BYTES)
 
         return read
 
 
-def list_shapes(collection: Path, extensions: Set[str] = EXTENSIONS) -> list[Shape]:
+def list_shapes(
+    collection: Path,
+    extensions: Set[str] = EXTENSIONS,
+    *,
+    say: Say = silent,
+) -> list[Shape]:
     """The shapes of a collection, sorted by id: its mesh files, or its files with other ``extensions``.
 
-    Raises CollectionError if there is no such collection, it holds no such file, two of its shapes have one id, or it
-    is not safe to read.
+    Args:
+        collection: A folder, a zip, or a CSV.
+        extensions: Of the files that count, in lower case.
+        say: Told what is not as a person might expect: links passed over, folders read as split/class, and the like.
+
+    Raises:
+        CollectionError: There is no such collection, it holds no such file, two of its shapes have one id, its folders
+            can be read in two ways, or it is not safe to read.
     """
     if collection.suffix.lower() == ".csv" and collection.is_file():
-        shapes = _from_csv(collection)
+        shapes = _of_catalogue(collection, say)
     else:
-        files = list_files(collection, extensions)
-        described = _describe([file.id for file in files])
-        shapes = [
-            Shape(printable(shape_id), label, split, file.file, file.member)
-            for file, (shape_id, label, split) in zip(files, described, strict=True)
-        ]
+        shapes = _in_folders(list_files(collection, extensions, say=say), collection, say)
     if not shapes:
         kind = "mesh files" if extensions == EXTENSIONS else "files"
         raise CollectionError(f"{collection} holds no {kind} ({', '.join(sorted(extensions))}).")
@@ -86,18 +99,27 @@ def list_shapes(collection: Path, extensions: Set[str] = EXTENSIONS) -> list[Sha
     return shapes
 
 
-def list_files(collection: Path, extensions: Set[str]) -> list[Shape]:
+def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> list[Shape]:
     """The visible files of a folder or a zip, whatever its folders mean: each as a shape without label and split whose
     id is its whole relative path, in no order.
 
     Raises CollectionError if there is no such folder or zip, or it is not safe to read.
     """
     if collection.is_dir():
-        return [Shape(name, None, None, collection / name) for name in _walk(collection, extensions)]
+        found = find_files(collection, extensions)
+        if found.passed_over:
+            some = ", ".join(map(quoted, found.passed_over[:_SHOWN]))
+            more = len(found.passed_over) - _SHOWN
+            links = "folders that lead" if len(found.passed_over) > 1 else "a folder that leads"
+            say(
+                f"Note: {collection}: passed over {links} to where the meshes are listed already or back up: {some}"
+                f"{f' and {more} more' if more > 0 else ''}."
+            )
+        return [Shape(name, None, None, collection / name) for name in found.files]
     if not collection.exists():
         raise CollectionError(f"There is no collection at {collection}.")
     if collection.suffix.lower() == ".zip" or zipfile.is_zipfile(collection):
-        return _from_zip(collection, extensions)
+        return _in_zip(collection, extensions)
     raise CollectionError(
         f"{collection} is no collection: give a folder, a zip of one, or a CSV with the header path,label,split."
     )
@@ -136,113 +158,43 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _walk(folder: Path, extensions: Set[str]) -> Iterator[str]:
-    """Relative POSIX paths of the files below ``folder``; links are followed unless they lead back up."""
-    pending = [(folder, "", frozenset({os.path.realpath(folder)}))]
-    while pending:
-        here, prefix, above = pending.pop()
-        try:
-            with os.scandir(here) as entries:
-                visible = [(entry.name, _is_folder(entry)) for entry in entries if not _is_hidden(entry.name)]
-        except OSError as error:
-            raise CollectionError(f"The folder {here} cannot be listed: {error.strerror}.") from None
-        for name, is_folder in visible:
-            if is_folder:
-                real = os.path.realpath(here / name)
-                if real not in above:
-                    pending.append((here / name, f"{prefix}{name}/", above | {real}))
-            elif PurePosixPath(name).suffix.lower() in extensions:
-                yield prefix + name
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _in_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
     try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, or to where nobody may look: whoever reads it is told
-        return False
-
-
-def _from_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
-    try:
-        with zipfile.ZipFile(zipped) as archive:
-            members = [member.filename for member in check_members(archive)]
+        names = list_members(zipped)
     except ArchiveError as error:
         raise CollectionError(str(error)) from None
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise CollectionError(f"{zipped} cannot be read as a zip: {reason(error)}.") from None
-    files = [(name, PurePosixPath(name.replace("\\", "/"))) for name in members]  # some packers write backslashes
+    paths = map(PurePosixPath, names)
     return [
-        Shape(str(path), None, None, zipped, name)
-        for name, path in files
-        if path.suffix.lower() in extensions and not any(map(_is_hidden, path.parts))
+        Shape(str(path), None, None, zipped, str(path))
+        for path in paths
+        if path.suffix.lower() in extensions and not any(map(is_hidden, path.parts))
     ]
 
 
-def _from_csv(path: Path) -> list[Shape]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            if not {"path", "label", "split"} <= set(rows.fieldnames or ()):
-                raise CollectionError(f"{path} lacks the header path,label,split.")
-            return [_from_row(path, rows.line_num, row) for row in rows]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CollectionError(f"{path} cannot be read as a CSV in UTF-8: {error}.") from None
+def _of_catalogue(path: Path, say: Say) -> list[Shape]:
+    """A CSV says itself what is a label: it is believed."""
+    rows, told = read_catalogue(path)
+    for sentence in told:
+        say(f"Note: {sentence}")
+    return [
+        Shape(
+            str(PurePosixPath(row.name)),
+            row.label,
+            row.split,
+            row.folder / row.name,
+        )
+        for row in rows
+    ]
 
 
-def _from_row(path: Path, line: int, row: dict[str, str | None]) -> Shape:
-    name = (row["path"] or "").strip()
-    relative = PurePosixPath(name)
-    if not name or relative.is_absolute() or ".." in relative.parts:
-        raise CollectionError(f"{path}, line {line}: {quoted(name)} is not a path inside the folder of the CSV.")
-    if any(map(_is_hidden, relative.parts)):  # an artefact of that name would land among an output's own hidden files
-        hidden = "is hidden (a name that begins with a dot); rename it"
-        raise CollectionError(f"{path}, line {line}: {quoted(name)} {hidden}.")
-    split = (row["split"] or "").strip() or None
-    if split is not None and split not in SPLITS:
-        raise CollectionError(f"{path}, line {line}: the split {quoted(split)} is none of {', '.join(SPLITS)}.")
-    return Shape(str(relative), (row["label"] or "").strip() or None, split, path.parent / name)
-
-
-def _describe(names: Iterable[str]) -> list[tuple[str, str | None, str | None]]:
-    """(id, label, split) of each relative path, once a folder around everything is stripped."""
-    paths = [PurePosixPath(name) for name in names]
-    roots = {path.parts[0] for path in paths if len(path.parts) > 1}
-    # A lone folder whose own folders are all splits is a class, not a wrapper: chair/train/a.off.
-    around_all = len(roots) == 1 and all(len(path.parts) > 1 for path in paths)
-    if around_all and not all(len(path.parts) > 2 and path.parts[1] in SPLITS for path in paths):
-        paths = [PurePosixPath(*path.parts[1:]) for path in paths]
-    described = []
-    for path in paths:
-        folders = path.parts[:-1]
-        label = folders[0] if folders else None
-        split = folders[1] if len(folders) > 1 and folders[1] in SPLITS else None
-        described.append((str(path), printable(label) if label else None, split))
-    return described
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-@functools.lru_cache(maxsize=2)
-def _archive(path: Path, _version: int, _process: int) -> zipfile.ZipFile:
-    """The zip, kept open: its directory is read once per process, not once per shape.
-
-    A child that inherits it opens its own: the two would move one file position under each other.
-    """
-    return zipfile.ZipFile(path)
-
-
-def _read_member(path: Path, name: str) -> bytes:
-    try:
-        archive = _archive(path, path.stat().st_mtime_ns, os.getpid())
-        size = archive.getinfo(name).file_size
-        if size > MAX_BYTES:
-            raise too_large(size)
-        return archive.read(name)
-    except MeshError:
-        raise
-    except KeyError:
-        raise MeshError("missing", f"there is no {quoted(name)} in {path}") from None
-    except Exception as error:  # zlib.error, RuntimeError, EOFError: damaged or encrypted data finds many ways to fail
-        raise MeshError("unreadable", f"it cannot be read from {path.name}: {reason(error)}") from None
+def _in_folders(files: Sequence[Shape], collection: Path, say: Say) -> list[Shape]:
+    """The same files, with what their folders mean."""
+    described, told = describe([file.id for file in files], str(collection))
+    for sentence in told:
+        say(f"Note: {sentence}")
+    return [
+        Shape(printable(str(one.path)), printable(one.label) if one.label else None, one.split, file.file, file.member)
+        for file, one in zip(files, described, strict=True)
+    ]

@@ -25,7 +25,7 @@ from pydantic import Field
 
 from shapecnn import pool
 from shapecnn.arrays import require_numbers
-from shapecnn.collection import Shape, content_hash, list_shapes
+from shapecnn.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.config import MOST_VIEWS, Settings, Up, ViewSettings, VoxelSettings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.features import Output
@@ -134,6 +134,7 @@ def update_index(
     device: Device = "auto",
     workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
+    say: Say = silent,
 ) -> Changes:
     """Make ``folder`` the index of ``collection``: new and changed meshes are computed, the rest is kept, what is gone
     leaves.
@@ -147,7 +148,7 @@ def update_index(
     """
     started = time.monotonic()
     require_device(device)
-    shapes = list_shapes(collection)
+    shapes = list_shapes(collection, say=say)
     origin = Origin.of(model, up, simplify)
     require_own(HEADER, folder, overwrite)
     with exclusive(folder, overwrite):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.artefacts import Drawn, Progress, Summary, make_artefacts
-from shapecnn.collection import Shape, content_hash, list_shapes
+from shapecnn.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.config import FaceLimit, Layout, ViewSettings, VoxelSettings
 from shapecnn.mesh import Mesh, read_mesh, ready
 from shapecnn.pool import ONE_A_CORE, Workers
@@ -61,13 +61,14 @@ def prepare(
     overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
+    say: Say = silent,
 ) -> Summary:
     """Make the artefacts of every mesh of ``collection`` in ``out``; see :func:`shapecnn.artefacts.make_artefacts`.
 
     Raises CollectionError, MismatchError, StoredDataError and BusyError before any work, MissingLibraryError if the
     renderer asked for does not load.
     """
-    shapes = list_shapes(collection)
+    shapes = list_shapes(collection, say=say)
     return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)
 
 

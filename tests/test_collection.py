@@ -224,9 +224,7 @@ def test_two_links_that_lead_to_each_other_end(tmp_path: Path) -> None:
     (tmp_path / "set" / "b" / "to_a").symlink_to("../a")
     assert [shape.id for shape in list_shapes(tmp_path / "set")] == [
         "a/1.off",
-        "a/to_b/2.off",
         "b/2.off",
-        "b/to_a/1.off",
     ]
 
 
@@ -488,7 +486,6 @@ def test_csv_labels_may_hold_anything(tmp_path: Path) -> None:
         ("", "lacks the header path,label,split."),
         ("a.off,chair,train\n", "lacks the header path,label,split."),
         ("path,label\na.off,chair\n", "lacks the header path,label,split."),
-        ("path;label;split\na.off;chair;train\n", "lacks the header path,label,split."),
         ("path,label,split\n", "holds no mesh files (.glb, .gltf, .obj, .off, .ply, .stl)."),
         ("path,label,split\n../a.off,chair,\n", ", line 2: '../a.off' is not a path inside the folder of the CSV."),
         ("path,label,split\n\nb/../a.off,,\n", ", line 3: 'b/../a.off' is not a path inside the folder of the CSV."),
@@ -501,8 +498,7 @@ def test_csv_labels_may_hold_anything(tmp_path: Path) -> None:
         ("path,label,split\na.off,chair,Train\n", ", line 2: the split 'Train' is none of train, val, test."),
         ("path,label,split\na.off,x,\nb.off,,\na.off,y,\n", "holds 'a.off' more than once: rename or remove one."),
         ("path,label,split\nb/a.off,x,\n./b//a.off,y,\n", "holds 'b/a.off' more than once: rename or remove one."),
-        (b"path,label,split\na.off,st\xfchle,\n", "cannot be read as a CSV in UTF-8: "),
-        ("path,label,split\na.off," + "x" * 200_000 + ",\n", "cannot be read as a CSV in UTF-8: "),
+        ("path,label,split\na.off," + "x" * 200_000 + ",\n", "cannot be read as a CSV: "),
     ],
 )
 def test_what_is_wrong_with_a_csv(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -657,3 +653,57 @@ def test_the_princeton_shape_benchmark(
     assert len({shape.label for shape in shapes}) == classes
     assert {split: sum(shape.split == split for shape in shapes) for split in splits} == splits
     assert shapes[0].id.startswith(f"{shapes[0].label}/")
+
+
+# As strangers arrange and write them
+
+
+@pytest.mark.parametrize("around", ["", "ModelNet40/"])
+def test_split_first_folders_are_read_as_splits_and_said(tmp_path: Path, around: str) -> None:
+    _folder(tmp_path / "set", f"{around}train/chair/x.off", f"{around}test/chair/y.off")
+    told: list[str] = []
+    shapes = list_shapes(tmp_path / "set", say=told.append)
+    assert [(shape.id, shape.label, shape.split) for shape in shapes] == [
+        ("test/chair/y.off", "chair", "test"),
+        ("train/chair/x.off", "chair", "train"),
+    ]
+    assert len(told) == 1
+    assert "read as split/class" in told[0]
+
+
+def test_folders_that_can_be_read_in_two_ways_are_refused_with_both(tmp_path: Path) -> None:
+    message = _refused(_folder(tmp_path, "train/x.off", "test/y.off"))
+    assert "test, train are classes, or test, train are splits" in message
+
+
+def test_metadata_of_modelnet_beside_a_folder_in_a_folder(tmp_path: Path) -> None:
+    _folder(tmp_path, "ModelNet40/ModelNet40/bed/train/b_1.off")
+    text = "object_id,class,split,object_path\nb_1,bed,train,bed/train/b_1.off\n"
+    [shape] = list_shapes(_csv(tmp_path / "metadata.csv", text))
+    assert (shape.id, shape.label, shape.split) == ("bed/train/b_1.off", "bed", "train")
+    assert shape.read().endswith(b"b_1.off")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;label;split\nc/a.off;Stühle;val\n".encode(),
+        "Path\tLabel\tSplit\nc\\a.off\tStühle\tval\n".encode("utf-16"),
+        "path,label,split\nc\\a.off,Stühle,val\n".encode("latin-1"),
+    ],
+)
+def test_spreadsheets_of_other_programs_are_read(tmp_path: Path, text: bytes) -> None:
+    _folder(tmp_path, "c/a.off")
+    assert _rows(_csv(tmp_path / "a.csv", text)) == [("c/a.off", "Stühle", "val")]
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("utf-8", "stühle/ä.off"), ("cp437", "stühle/ä.off")])
+def test_zip_names_without_the_flag(tmp_path: Path, encoding: str, name: str) -> None:
+    raw = name.encode(encoding)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x" * len(raw), "mesh")
+    data = (tmp_path / "a.zip").read_bytes()
+    (tmp_path / "a.zip").write_bytes(data.replace(b"x" * len(raw), raw))
+    [shape] = list_shapes(tmp_path / "a.zip")
+    assert shape.id == "ä.off"
+    assert shape.read() == b"mesh"

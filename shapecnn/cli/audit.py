@@ -92,7 +92,7 @@ def command(
     else:
         if model_name is not None:
             raise click.UsageError("--model compares artefacts: make those first, with shapecnn render or voxelize.")
-        audit = audit_collection(data, bar=progress_bar, up=up, workers=workers)
+        audit = audit_collection(data, bar=progress_bar, up=up, workers=workers, say=note)
         read = partial(_drawn, collection=data, up=up, workers=workers)
         failed = len(audit.failed)
     emit(audit.to_json(), as_json, _lines(audit))  # first: no full disk shall lose it

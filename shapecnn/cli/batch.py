@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import SCHEMA_VERSION, emit, say
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note, say
 from shapecnn.cli.options import command_line, failures_file
 from shapecnn.cli.progress import progress_bar
 
@@ -41,7 +41,14 @@ def run_prepare(
     recipe = Recipe(settings, layout, max_faces)
     with progress_bar(doing) as progress:
         done = prepare(
-            collection, out, recipe, command=command_line(), overwrite=overwrite, workers=workers, progress=progress
+            collection,
+            out,
+            recipe,
+            command=command_line(),
+            overwrite=overwrite,
+            workers=workers,
+            progress=progress,
+            say=note,
         )
     emit_summary(done, out, as_json)
     report_failures(done.failures, skip_errors, kept=out / MANIFEST)

@@ -119,6 +119,7 @@ def command(
             device=device,
             workers=workers,
             progress=progress,
+            say=note,
         )
     answer = {
         "schema_version": SCHEMA_VERSION,

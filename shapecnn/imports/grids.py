@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts import Drawn
-from shapecnn.collection import SPLITS, Shape, list_shapes
+from shapecnn.collection import Shape, list_shapes
 from shapecnn.config import ImportedVoxelSettings
 from shapecnn.errors import ItemError, UsageError, quoted, reason
+from shapecnn.labels import SPLITS
 from shapecnn.mesh import MAX_BYTES
 from shapecnn.storage import sha256
 from shapecnn.voxels import binvox

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts import Drawn
-from shapecnn.collection import SPLITS, Shape, list_files, printable
+from shapecnn.collection import Shape, list_files, printable
 from shapecnn.config import MOST_VIEWS, ImportedViewSettings
 from shapecnn.errors import CollectionError, ItemError, UsageError, reason
+from shapecnn.labels import SPLITS
 from shapecnn.pictures import to_grey
 from shapecnn.prepare import png
 from shapecnn.storage import sha256

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from shapecnn.errors import ArchiveError, quoted, reason
 from shapecnn.storage import check_members
+from shapecnn.zips import member_path, open_zip
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the bytes there are in all (None: not known)."""
@@ -25,15 +26,15 @@ def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> Non
     folder.mkdir(parents=True)
     with archive.open("rb") as file:
         try:
-            opened = zipfile.ZipFile(file)
+            opened = open_zip(file)
         except Exception as error:  # not only BadZipFile: a directory of random bytes finds many ways to fail
             raise ArchiveError(f"{archive} is no zip, or a part of one ({reason(error)}). {_REMEDY}") from None
         with opened:
-            members = [member for member in check_members(opened) if not _is_junk(_path(member))]
+            members = [member for member in check_members(opened) if not _is_junk(member_path(member))]
             total = sum(member.file_size for member in members)
             done = 0
             for member in members:
-                target = folder / _path(member)
+                target = folder / member_path(member)
                 try:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     out = target.open("xb")
@@ -61,10 +62,6 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[byte
     except Exception as error:  # zlib.error, EOFError, RuntimeError: whatever random bytes make of the decoders
         place = f"{archive.filename} is damaged at {quoted(member.filename)}"
         raise ArchiveError(f"{place} ({reason(error)}). {_REMEDY}") from None
-
-
-def _path(member: zipfile.ZipInfo) -> PurePosixPath:
-    return PurePosixPath(member.filename.replace("\\", "/"))  # some packers on Windows write backslashes
 
 
 def _is_junk(path: PurePosixPath) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from shapecnn.collection import SPLITS, list_shapes
+from shapecnn.collection import list_shapes
 from shapecnn.errors import (
     ArchiveError,
     CollectionError,
@@ -17,6 +17,7 @@ from shapecnn.errors import (
     StoredDataError,
     UsageError,
 )
+from shapecnn.labels import SPLITS
 from shapecnn.sources.archive import Progress, unpack
 from shapecnn.sources.transfer import discard, fetch, require_begun
 from shapecnn.storage import WORK, claim, exclusive, json_bytes, read_json, sha256_of
