@@ -23,10 +23,10 @@ class Accessors:
 
     Args:
         tree: of the glTF.
-        buffers: the content of each.
+        buffers: the content of each, None where it has none; an error only where it is asked for.
     """
 
-    def __init__(self, tree: Mapping[str, Any], buffers: list[bytes]) -> None:
+    def __init__(self, tree: Mapping[str, Any], buffers: list[bytes | None]) -> None:
         self._accessors = listed(tree, "accessors")
         self._views = listed(tree, "bufferViews")
         self._buffers = buffers
@@ -77,6 +77,8 @@ class Accessors:
 
     def _slice(self, view: Mapping[str, Any]) -> memoryview:
         buffer = at(self._buffers, view["buffer"])
+        if buffer is None:
+            raise MeshError("reference", "it has a buffer without content or name")
         begin, length = _natural(view.get("byteOffset", 0)), _natural(view["byteLength"])
         if begin + length > len(buffer):
             raise MeshError("truncated", f"it promises {begin + length} bytes, more than its buffer of {len(buffer)}")

@@ -21,7 +21,7 @@ Sibling = Callable[[str], bytes]
 
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 _HARMLESS = re.compile(  # extensions that may be required and leave the shape as it is
-    r"KHR_materials_\w+|EXT_materials_\w+|ADOBE_materials_\w+|NV_materials_mdl|KHR_techniques_webgl|KHR_blend"
+    r"KHR_materials_\w+|EXT_materials_\w+|ADOBE_materials_\w+|NV_materials_mdl|KHR_techniques?_webgl|KHR_blend"
     r"|KHR_texture_\w+|EXT_texture_\w+|MSFT_texture_dds|MSFT_packing_\w+|KHR_image_\w+"
     r"|KHR_lights_\w+|EXT_lights_\w+|KHR_xmp|KHR_xmp_json_ld|KHR_animation_pointer|KHR_audio|KHR_audio_emitter"
     r"|KHR_node_selectability|KHR_node_hoverability|KHR_interactivity|KHR_physics_rigid_bodies|KHR_implicit_shapes"
@@ -95,10 +95,13 @@ def require_known_extensions(tree: Mapping[str, Any]) -> None:
             raise MeshError("format", f"it requires the extension {told}, which cannot be read: export it without")
 
 
-def read_buffers(tree: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | None) -> list[bytes]:
-    """The content of each buffer; empty for one that only stands in for compressed data.  Raises MeshError."""
+def read_buffers(tree: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | None) -> list[bytes | None]:
+    """The content of each buffer; None for one that has none, as where it only stands in for compressed data.
+
+    Raises MeshError.
+    """
     return [
-        b"" if _stands_in(buffer) else _buffer(buffer, None if number else chunk, sibling)
+        None if _stands_in(buffer) else _buffer(buffer, None if number else chunk, sibling)
         for number, buffer in enumerate(listed(tree, "buffers"))
     ]
 
@@ -147,11 +150,9 @@ def _is_data(uri: str) -> bool:
     return uri[:5].lower() == "data:"
 
 
-def _buffer(buffer: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | None) -> bytes:
+def _buffer(buffer: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | None) -> bytes | None:
     uri = buffer.get("uri")
     if uri is None:
-        if chunk is None:
-            raise MeshError("reference", "it has a buffer without content or name")
         return chunk
     return _data_of(uri) if _is_data(uri) else _outer(uri, sibling)
 

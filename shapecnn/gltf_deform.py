@@ -71,8 +71,10 @@ def skinned(
     weights[totals == 0, 0] = 1.0
     weights /= np.where(totals == 0, 1.0, totals)[:, None]
     joints = np.where(weights == 0, 0, joints)
-    if joints.max() >= len(matrices):
-        raise MeshError("index", f"a vertex names joint {joints.max()}, but there are {len(matrices)} joints")
+    lowest, highest = int(joints.min()), int(joints.max())
+    if lowest < 0 or highest >= len(matrices):  # what is decoded by Draco may be negative
+        bad = lowest if lowest < 0 else highest
+        raise MeshError("index", f"a vertex names joint {bad}, but there are {len(matrices)} joints")
     bent = np.empty_like(vertices)
     with np.errstate(all="ignore"):  # what becomes infinite is found later
         for start in range(0, len(vertices), _BLOCK):

@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from shapecnn.errors import MeshError
 from shapecnn.gltf import read_gltf
+from shapecnn.gltf_compression import decode_meshopt
+from shapecnn.gltf_deform import skinned as bend
 
 TYPES = {"int8": 5120, "uint8": 5121, "int16": 5122, "uint16": 5123, "uint32": 5125, "float32": 5126}
 TETRAHEDRON = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
@@ -203,8 +205,16 @@ def test_draco_is_decoded(fallback: bool) -> None:
     assert "compressed with Draco cannot be decoded" in file.refused()
 
 
+def test_a_joint_that_draco_gives_a_negative_number_is_refused() -> None:
+    """NumPy would count it from the end."""
+    joints = np.array([[0, -1, 0, 0]] * 4)
+    with pytest.raises(MeshError, match="names joint -1, but there are 2 joints"):
+        bend(RIGHT[0, [0, 1, 2, 0]], joints, np.full((4, 4), 0.25), np.eye(4)[None].repeat(2, axis=0))
+
+
+@pytest.mark.parametrize("marked", [True, False])  # gltf-pipeline does not mark the buffer that stands in
 @pytest.mark.parametrize("name", ["EXT_meshopt_compression", "KHR_meshopt_compression"])
-def test_meshopt_is_decoded(name: str) -> None:
+def test_meshopt_is_decoded(name: str, marked: bool) -> None:
     file = File()
     points = np.pad(TETRAHEDRON, ((0, 0), (0, 1)))
     for view, (content, count, stride, mode) in enumerate([
@@ -217,12 +227,36 @@ def test_meshopt_is_decoded(name: str) -> None:
             "buffer": 1, "byteOffset": 0, "byteLength": count * stride, "extensions": {name: packed},
         }  # fmt: skip
     file.tree["bufferViews"][0]["byteStride"] = 16
-    file.tree["buffers"] = [{}, {"byteLength": 999, "extensions": {name: {"fallback": True}}}]
+    file.tree["buffers"] = [{}, {"byteLength": 999, "extensions": {name: {"fallback": True}} if marked else {}}]
     file.tree["extensionsRequired"] = [name]
     found = np.sort(file.corners().reshape(4, -1), axis=0)  # whose faces may begin at another corner
     np.testing.assert_allclose(found.sum(axis=1), np.sort(RIGHT.reshape(4, -1), axis=0).sum(axis=1))
     file.tree["bufferViews"][0]["extensions"][name]["byteLength"] = 5
     assert "compressed with meshopt" in file.refused()
+
+
+@pytest.mark.parametrize(("kind", "stride"), [("EXPONENTIAL", 12), ("QUATERNION", 8)])
+def test_meshopt_filters_are_undone_as_meshoptimizer_does(kind: str, stride: int) -> None:
+    rng = np.random.default_rng(0)
+    if kind == "EXPONENTIAL":
+        rows = (rng.integers(-30, 30, (100, 3)) << 24 | rng.integers(0, 1 << 24, (100, 3))).astype("<i4")
+        oracle, dtype, within = meshoptimizer.decode_filter_exp, "<f4", 0.0
+    else:
+        unit = rng.uniform(-0.57, 0.57, (100, 3)) * 2047 * np.sqrt(2)
+        rows = np.column_stack([unit, 2044 | rng.integers(0, 4, 100)]).astype("<i2")
+        oracle, dtype, within = meshoptimizer.decode_filter_quat, "<i2", 1.0
+    packed = memoryview(bytes(meshoptimizer.encode_vertex_buffer(rows, 100, stride)))
+    found = decode_meshopt(packed, {"count": 100, "byteStride": stride, "mode": "ATTRIBUTES", "filter": kind}, 1 << 20)
+    expected = oracle(rows, 100, stride).view(dtype).ravel()
+    np.testing.assert_allclose(np.frombuffer(found, dtype).astype(float), expected.astype(float), rtol=0, atol=within)
+
+
+def test_the_largest_index_ends_a_strip_where_no_vertex_is_called_so() -> None:
+    file = File(TETRAHEDRON, np.array([0, 1, 2, 3, 255, 1, 2, 3], np.uint8), mode=5)
+    faces = [[0, 1, 2], [2, 1, 3], [1, 2, 3]]
+    np.testing.assert_array_equal(file.corners(), TETRAHEDRON[faces])
+    file.primitive["mode"] = 6
+    np.testing.assert_array_equal(file.corners(), TETRAHEDRON[[[0, 1, 2], [0, 2, 3], [1, 2, 3]]])
 
 
 def hidden(tree: dict[str, Any]) -> None:
@@ -267,7 +301,7 @@ def test_data_uris_of_every_kind(write: Callable[[bytes], str]) -> None:
 
 def test_required_extensions_are_read_harmless_or_named() -> None:
     file = File()
-    file.tree["extensionsRequired"] = ["KHR_texture_transform", "KHR_materials_unlit", "EXT_texture_webp"]
+    file.tree["extensionsRequired"] = ["KHR_texture_transform", "KHR_materials_unlit", "KHR_technique_webgl"]
     np.testing.assert_array_equal(file.corners(), RIGHT)
     file.tree["extensionsRequired"].append("ACME_nurbs")
     assert file.refused() == "it requires the extension ACME_nurbs, which cannot be read: export it without"
