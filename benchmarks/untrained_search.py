@@ -101,14 +101,16 @@ def figures(model: ImagenetSettings, index: Index) -> dict[str, Any]:
 
 
 def own_gallery(model: ImagenetSettings, index: Index) -> Retrieval:
-    return mvcnn(model.space(index.features).gallery, labels(index))
+    space = model.space(index.features)
+    return mvcnn(space.rows, labels(index), space.similarity)
 
 
 def held_out(model: ImagenetSettings, index: Index, rows: NDArray[np.int64]) -> Retrieval:
     asked = np.isin(np.arange(len(index.items)), rows)
     queries, known = only(index, asked), only(index, ~asked)
     space = model.space(known.features)
-    return train_gallery(space.place(queries.features), labels(queries), space.gallery, labels(known))
+    placed = space.place(queries.features)
+    return train_gallery(placed, labels(queries), space.rows, labels(known), space.similarity)
 
 
 def timed(model: ImagenetSettings, index: Index) -> dict[str, float]:
@@ -116,10 +118,10 @@ def timed(model: ImagenetSettings, index: Index) -> dict[str, float]:
     started = time.perf_counter()
     space = model.space(index.features)
     ready = time.perf_counter() - started
-    placed, seconds = replace(index, features=space.gallery), []
+    placed, seconds = replace(index, features=space.rows), []
     for feature in index.features[:TIMED]:
         started = time.perf_counter()
-        search(placed, space.place(feature[None]), 10)
+        search(placed, space.place(feature[None]), 10, space.similarity)
         seconds.append(time.perf_counter() - started)
     return {"ready_seconds": ready, "query_seconds": float(np.median(seconds))}
 
@@ -132,10 +134,10 @@ def large() -> dict[str, Any]:
     started = time.perf_counter()
     space = ImagenetSettings().space(features)
     ready, cpu = time.perf_counter() - started, cpu_seconds() - before
-    seconds = []
+    rows, seconds = space.rows, []
     for feature in features[:TIMED]:
         started = time.perf_counter()
-        np.argpartition(-(space.gallery @ space.place(feature[None])[0]), 10)
+        np.argpartition(-space.similarity(space.place(feature[None]), rows)[0], 10)
         seconds.append(time.perf_counter() - started)
     return {
         "shapes": LARGE,

@@ -19,7 +19,7 @@ from shapecnn.inference import Device, open_engine
 from shapecnn.intervals import Interval, mean_interval
 from shapecnn.models import Split
 from shapecnn.results import Evaluation
-from shapecnn.retrieval.ranks import nearest, unit_rows
+from shapecnn.retrieval.ranks import cosines, nearest, unit_rows
 from shapecnn.significance import holm, mcnemar, sign_flips
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
@@ -64,7 +64,9 @@ class Measured:
     def feature_size(self) -> int:
         """How many numbers the feature of an item has."""
         assert self.evaluation.queries is not None
-        return int(self.evaluation.queries.features.shape[-1])
+        queries = self.evaluation.queries
+        size = int(queries.features.shape[-1])
+        return size if queries.similarity is cosines else size // 2  # which come with what the network alone sees
 
     def right(self) -> Values | None:
         """(N,): 1 for shapes that are told right, 0 for the others; None without classification."""
@@ -188,28 +190,43 @@ def compare(
 
 
 def pairs(measured: Sequence[Measured], seed: int = 0) -> list[Pair]:
-    """Every two of what was measured on the same shapes, by accuracy where both know the classes, and by mAP."""
+    """Every two of what was measured on the same shapes, by accuracy where both know the classes, and by mAP.
+
+    A model that is there by several features classifies the same by each: that is one comparison, and none with itself.
+    """
     right = {one.name: each for one in measured if (each := one.right()) is not None}
     precisions = {one.name: _by_shape(one.evaluation, "mAP") for one in measured}
+    models = {one.name: one.contender.model.name for one in measured}
     return [
-        *_pairs("accuracy", right, lambda first, second: mcnemar(first > 0, second > 0), seed),
-        *_pairs("mAP", precisions, lambda first, second: sign_flips(first - second, seed), seed),
+        *_pairs("accuracy", right, lambda first, second: mcnemar(first > 0, second > 0), seed, models),
+        *_pairs("mAP", precisions, lambda first, second: sign_flips(first - second, seed), seed, {}),
     ]
 
 
-def _pairs(figure: str, values: Mapping[str, Values], test: Callable[[Values, Values], float], seed: int) -> list[Pair]:
-    """values: (N,) by name, NaN for shapes that were not measured, the same ones for all."""
+def _pairs(
+    figure: str,
+    values: Mapping[str, Values],
+    test: Callable[[Values, Values], float],
+    seed: int,
+    models: Mapping[str, str],
+) -> list[Pair]:
+    """values: (N,) by name, NaN for shapes that were not measured, the same ones for all.  models: by name; where they
+    are the same the values are, too; none where each name has its own."""
     tested = {name: each[~np.isnan(each)] for name, each in values.items()}
-    found = [
-        (first, second, tested[first] - tested[second], test(tested[first], tested[second]))
-        for first, second in itertools.combinations(tested, 2)
-        if len(tested[first])
-    ]
-    corrected = holm([p for *_, p in found])
-    return [
-        Pair(figure, first, second, float(each.mean()), mean_interval(each, seed), p, p_holm)
-        for (first, second, each, p), p_holm in zip(found, corrected, strict=True)
-    ]
+    asked = [pair for pair in itertools.combinations(tested, 2) if len(tested[pair[0]])]
+    questions = [frozenset(models.get(name, name) for name in pair) for pair in asked]
+    p_values = {
+        question: test(tested[first], tested[second])
+        for question, (first, second) in zip(questions, asked, strict=True)
+        if len(question) > 1
+    }
+    corrected = dict(zip(p_values, holm([*p_values.values()]), strict=True))
+    found = []
+    for question, (first, second) in zip(questions, asked, strict=True):
+        difference = tested[first] - tested[second]
+        p, p_holm = p_values.get(question, 1.0), corrected.get(question, 1.0)
+        found.append(Pair(figure, first, second, float(difference.mean()), mean_interval(difference, seed), p, p_holm))
+    return found
 
 
 def _evaluate(
@@ -283,6 +300,6 @@ def _seconds_per_search(evaluation: Evaluation) -> float:
     seconds = []
     for query in queries[:_TIMED_SEARCHES]:
         started = time.perf_counter()
-        nearest(query[None], gallery, np.array([-1]), len(gallery))
+        nearest(query[None], gallery, np.array([-1]), len(gallery), evaluation.gallery.similarity)
         seconds.append(time.perf_counter() - started)
     return float(np.median(seconds))

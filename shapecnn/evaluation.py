@@ -26,7 +26,7 @@ from shapecnn.retrieval.protocols import Retrieval
 from shapecnn.subset import Subset
 
 Task = Literal["both", "classification", "retrieval"]
-Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16"]
+Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]
 
 
 def evaluate(
@@ -195,11 +195,11 @@ def _placed(model: Model, queries: Items, gallery: Items) -> tuple[Items, Items]
     """Both where the model compares them; as they were given, one for both where the gallery asks itself."""
 
     def as_one(items: Items, features: NDArray[np.float32]) -> Items:
-        return Items(items.entries, features.reshape(items.features.shape))
+        return Items(items.entries, features.reshape(*items.features.shape[:2], -1), space.similarity)
 
     size = gallery.features.shape[-1]
     space = model.space(gallery.features.reshape(-1, size))
-    placed = as_one(gallery, space.gallery)
+    placed = as_one(gallery, space.rows)
     if queries is gallery:
         return placed, placed
     return as_one(queries, space.place(queries.features.reshape(-1, size))), placed
@@ -208,15 +208,17 @@ def _placed(model: Model, queries: Items, gallery: Items) -> tuple[Items, Items]
 def _retrieve(protocol: Protocol, queries: Items, gallery: Items) -> Retrieval:
     match protocol:
         case "mvcnn":
-            return protocols.mvcnn(queries.features[:, 0], queries.labels)
+            return protocols.mvcnn(queries.features[:, 0], queries.labels, queries.similarity)
         case "shapenets":
-            return protocols.shapenets(queries.features, queries.labels)
+            return protocols.shapenets(queries.features, queries.labels, queries.similarity)
         case "train-gallery":
             return protocols.train_gallery(
-                queries.features[:, 0], queries.labels, gallery.features[:, 0], gallery.labels
+                queries.features[:, 0], queries.labels, gallery.features[:, 0], gallery.labels, gallery.similarity
             )
         case "shrec16":
-            return protocols.shrec16(queries.features[:, 0], queries.labels)
+            return protocols.shrec16(queries.features[:, 0], queries.labels, queries.similarity)
+        case "shrec17":
+            return protocols.shrec17(queries.features[:, 0], queries.labels, queries.similarity)
 
 
 def _classification_intervals(classification: Classification, seed: int) -> dict[str, Interval | None]:

@@ -73,7 +73,8 @@ def answer_queries(
     if features:
         _require_size(index, features[0])
         space = model.space(index.features, index.gallery)
-        hits = iter(search(replace(index, features=space.gallery), space.place(np.stack(features)), k))
+        placed = replace(index, features=space.rows)
+        hits = iter(search(placed, space.place(np.stack(features)), k, space.similarity))
     return [
         Answer(path, up, [], output) if isinstance(output, ItemError) else Answer(path, up, next(hits))
         for path, output in zip(paths, outputs, strict=True)

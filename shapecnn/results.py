@@ -15,7 +15,7 @@ from shapecnn.intervals import Interval
 from shapecnn.models import Split
 from shapecnn.outputs import FeatureName
 from shapecnn.retrieval.protocols import Retrieval
-from shapecnn.retrieval.ranks import nearest, unit_rows
+from shapecnn.retrieval.ranks import Similarity, cosines, nearest, unit_rows
 from shapecnn.subset import Subset
 
 NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
@@ -23,10 +23,14 @@ NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accura
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """N shapes with the features, (N, R, D) float32, of R items each: its rotations, or the shape as one."""
+    """N shapes with the features, (N, R, D) float32, of R items each: its rotations, or the shape as one.
+
+    similarity: how items are compared once their features are of unit length.
+    """
 
     entries: Sequence[Entry]
     features: NDArray[np.float32]
+    similarity: Similarity = cosines
 
     @property
     def labels(self) -> list[str]:
@@ -35,7 +39,7 @@ class Items:
 
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> Items:
         """Some of them."""
-        return Items([self.entries[row] for row in rows], self.features[rows])
+        return Items([self.entries[row] for row in rows], self.features[rows], self.similarity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Prediction:
 
 
 class Hit(NamedTuple):
-    """One place in a query's list.  item: which rotation of the shape.  similarity: the cosine."""
+    """One place in a query's list.  item: which rotation of the shape.  similarity: the cosine, or what the space of
+    the model makes of it."""
 
     entry: Entry
     item: int
@@ -135,7 +140,7 @@ class Evaluation:
         ]
 
     def nearest(self, items: Sequence[int], count: int) -> list[list[Hit]]:
-        """The first ``count`` of the lists that retrieval measured, for some of the N·R query items."""
+        """The first ``count`` places of the lists that retrieval measured, for some of the N·R query items."""
         if self.retrieval is None or self.queries is None or self.gallery is None:
             return []
         rotations, size = self.gallery.features.shape[1:]
@@ -143,7 +148,9 @@ class Evaluation:
         rows = np.array(items, np.int64)
         left_out = self.gallery is self.queries and not self.retrieval.self_included
         queries = unit_rows(self.queries.features.reshape(-1, size)[rows])
-        found, similarities = nearest(queries, gallery, rows if left_out else np.full_like(rows, -1), count)
+        found, similarities = nearest(
+            queries, gallery, rows if left_out else np.full_like(rows, -1), count, self.gallery.similarity
+        )
         return [
             [
                 Hit(self.gallery.entries[row // rotations], row % rotations, value)

@@ -1,27 +1,29 @@
 """The shapes of an index most similar to a feature: pooled features against pooled ones, or a picture against views.
 
 Structures to search with are built when needed and never stored. What ties, ties exactly and comes by id: scores are
-cosines rounded to 6 decimals, beyond which lies the noise of float32.
+rounded to 6 decimals, beyond which lies the noise of float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.index import Index, Item
+from shapecnn.retrieval.ranks import Similarity, cosines
 from shapecnn.vectors import unit
 
 BLOCK = 256  # shapes whose views are compared at a time: 16 MB of float32 at 12 views of 1280 numbers
 
-_NOISE = 1e-5  # by which a fast score may be off
+_NOISE = 5e-5  # by which a score in float32 may be off
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer to a query.  score: cosine similarity in [-1, 1].  view: which view it is that of, from 0; None if
+    """One answer to a query.  score: similarity in [-1, 1].  view: which view it is that of, from 0; None if
     views were pooled."""
 
     item: Item
@@ -29,22 +31,37 @@ class Hit:
     view: int | None = None
 
 
-def search(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-    """The k most similar shapes for each query (Q, D) of unit length, by cosine, equal scores by id."""
-    import faiss
+def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Similarity = cosines) -> list[list[Hit]]:
+    """The k most similar shapes for each query (Q, D) of unit length, equal scores by id.
 
+    similarity: of the queries and the features of the index.
+    """
     if not index.items:
         return [[] for _ in queries]
-    queries = np.ascontiguousarray(queries)
-    flat = faiss.IndexFlatIP(index.features.shape[1])
-    flat.add(index.features)
-    worst = flat.search(queries, min(k, len(index.items)))[0][:, -1]
     answers = []
-    for query, score in zip(queries, worst, strict=True):
-        rows = np.sort(flat.range_search(query[None], float(score) - _NOISE)[2])
-        similarity = (index.features[rows].astype(np.float64) * query).sum(axis=1)
-        answers.append([Hit(index.items[rows[i]], score) for i, score in _best(similarity, k)])
+    for query, rows in zip(queries, _candidates(index.features, queries, k, similarity), strict=True):
+        exact = similarity(query[None].astype(np.float64), index.features[rows].astype(np.float64))[0]
+        answers.append([Hit(index.items[rows[i]], score) for i, score in _best(exact, k)])
     return answers
+
+
+def _candidates(
+    features: NDArray[np.float32], queries: NDArray[np.float32], k: int, similarity: Similarity
+) -> Iterator[NDArray[np.int64]]:
+    """For each query the rows, ascending, among which its k most similar are, told in float32."""
+    k = min(k, len(features))
+    if similarity is not cosines:
+        for query in queries:
+            scores = similarity(query[None], features)[0]
+            yield np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k] - _NOISE)
+        return
+    import faiss
+
+    flat = faiss.IndexFlatIP(features.shape[1])
+    flat.add(features)
+    queries = np.ascontiguousarray(queries)
+    for query, score in zip(queries, flat.search(queries, k)[0][:, -1], strict=True):
+        yield np.sort(flat.range_search(query[None], float(score) - _NOISE)[2])
 
 
 def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:

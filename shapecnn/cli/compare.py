@@ -34,8 +34,8 @@ if TYPE_CHECKING:
               help="Where comparison.json, .csv and .md, pr.svg, pr.png and report.html go.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
               help="Which shapes; train and val are what the RUNs were trained with, the same for all.")  # fmt: skip
-@click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16"]), default="mvcnn",
-              show_default=True, help="Who queries what in retrieval.")  # fmt: skip
+@click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
+              default="mvcnn", show_default=True, help="Who queries what in retrieval.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
               show_default=True, help="What retrieval compares, of models that name none themselves.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,

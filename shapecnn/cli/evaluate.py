@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
               help="Which shapes; train and val of a RUN are those it was trained with.")  # fmt: skip
 @click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True)
-@click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16"]), default="mvcnn",
-              show_default=True, help="Who queries what in retrieval; their figures cannot be compared.")  # fmt: skip
+@click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
+              default="mvcnn", show_default=True,
+              help="Who queries what in retrieval; their figures cannot be compared.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
               show_default=True, help="What retrieval compares: what the classifier sees, its probabilities, or what "
               "`shapecnn metric` learned.")  # fmt: skip
@@ -108,6 +109,9 @@ def command(
         note(f"Wrote {out / 'report.html'}")
 
 
+_MANY_TIES = 0.01  # of all places in the lists
+
+
 def _lines(evaluation: Evaluation) -> list[str]:
     """A short table for people."""
     subset = f", subset {evaluation.subset}" if evaluation.subset else ""
@@ -133,6 +137,11 @@ def _figures(evaluation: Evaluation) -> list[str]:
     if (retrieval := evaluation.retrieval) is not None:
         from shapecnn.report.figures import describe
 
+        if (retrieval.tied or 0) > _MANY_TIES:
+            note(
+                f"Note: {retrieval.tied:.0%} of the places in the lists are as similar to the query as another one. "
+                f"They are shuffled; the figures say little where so many shapes are alike."
+            )
         lines += [*describe(retrieval), _line("mAP", retrieval.mAP, evaluation.intervals["mAP"])]
         lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]
     return lines

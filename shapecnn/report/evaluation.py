@@ -139,8 +139,9 @@ def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
     rows = [
         _Row(f"{name}, {text}", getattr(figures, name), evaluation.intervals.get(name)) for name, text in _RATES.items()
     ]
-    for kind in ("micro", "macro") if figures.shrec16 else ():
-        averages = getattr(figures.shrec16, kind)
+    contest = figures.shrec16 or figures.shrec17
+    for kind in ("micro", "macro") if contest else ():
+        averages = getattr(contest, kind)
         rows += [_Row(f"{kind} {name}", getattr(averages, name)) for name in averages.__slots__]
     return rows
 

@@ -30,12 +30,21 @@ def average_precision(ranks: Ranks, relevant: Counts) -> Scores:
 
 def interpolated_average_precision(ranks: Ranks, relevant: Counts) -> Scores:
     """Area under the interpolated precision–recall curve: the mean over the relevant items of the highest precision at
-    any rank from each one's on (AUC; ``mean_ap_auc`` in the code of Wu et al., "3D ShapeNets", 2015)."""
+    any rank from each one's on (AUC; ``mean_ap_auc`` in the code of Wu et al., "3D ShapeNets", 2015).
+
+    It is ``info.auc`` of ``vl_pr(…, 'Interpolate', true)`` of VLFeat, which the authors of MVCNN used. Without that
+    option ``vl_pr`` gives another area, the trapezoids under the curve that is not interpolated and that it begins with
+    precision 1 at recall 0; its ``info.ap`` is :func:`average_precision`.
+    """
     return _mean_of_found(_interpolated_precision(ranks), relevant)
 
 
 def eleven_point_precision(ranks: Ranks, relevant: Counts) -> Scores:
-    """(Q, 11): interpolated precision at recall 0, 0.1 … 1, the highest at any rank whose recall is at least that."""
+    """(Q, 11): interpolated precision at recall 0, 0.1 … 1, the highest at any rank whose recall is at least that.
+
+    This is the rule of TREC and of PASCAL VOC up to 2008. ``info.ap_interp_11`` of ``vl_pr`` of VLFeat is the mean of
+    the same, but that its curve begins with precision 1 at recall 0, so that its first point is always 1.
+    """
     tenths = np.arange(11)
     needed = np.maximum((relevant[:, None] * tenths + 9) // 10, 1)  # items that make the recall: exact in integers
     precision = _interpolated_precision(ranks)
@@ -61,12 +70,14 @@ def second_tier(ranks: Ranks, relevant: Counts) -> Scores:
     return found_within(ranks, 2 * relevant) / relevant
 
 
-def e_measure(ranks: Ranks, relevant: Counts) -> Scores:
+def e_measure(ranks: Ranks, relevant: Counts, listed: int) -> Scores:
     """E: the harmonic mean 2 / (1/P + 1/R) of precision and recall of the first 32; 0 where none of them is relevant.
 
-    The precision is over 32 even where the list is shorter. The best possible is 1 only for R = 32.
+    listed: how long the lists are; of shorter ones all is shown, as psbTable of Shilane et al. does. The best possible
+    is 1 only where as many are relevant as are shown.
     """
-    return 2 * found_within(ranks, np.full_like(relevant, _SHOWN)) / (_SHOWN + relevant)
+    shown = min(_SHOWN, listed)
+    return 2 * found_within(ranks, np.full_like(relevant, shown)) / (shown + relevant)
 
 
 def discounted_gain(ranks: Ranks, relevant: Counts) -> Scores:

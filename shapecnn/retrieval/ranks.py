@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +15,12 @@ Features = NDArray[np.float64]
 Classes = NDArray[np.int64]
 Rows = NDArray[np.int64]
 Ranks = NDArray[np.float64]
+Similarity = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
+"""How similar rows of unit length are, (Q, D) and (N, D) → (Q, N), from -1 to 1, in the floats given."""
 
 _STEPS = 1e10  # similarities are compared to 10 decimals: copies tie, whatever the order of the product's additions
 _DIGIT, _DIGITS = 12, 3  # bits of a digit; three digits hold the 2 · 10¹⁰ + 1 distances
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # steps of SplitMix64
 _LAST = (1 << _DIGIT * _DIGITS) - 1
 
 
@@ -35,29 +41,47 @@ def unit_rows(features: NDArray[np.floating]) -> Features:
     return rows
 
 
-def relevant_ranks(queries: Features, gallery: Features, query_classes: Classes, classes: Classes, own: Rows) -> Ranks:
-    """Ranks of each query's relevant items when the gallery is sorted by cosine similarity, best first.
+def cosines(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
+    """(Q, D) and (N, D), rows of unit length → (Q, N)."""
+    similarity: NDArray[Any] = queries @ gallery.T
+    return similarity
 
-    queries: (Q, D) and gallery: (N, D), rows of unit length or zero.  query_classes: (Q,) and classes: (N,), from 0 on;
-    an item is relevant if it is of the query's class.  own: (Q,), the row of the gallery that is the query itself and
-    is left out of its list, or -1.
 
-    Returns (Q, M), M the size of the largest class: ranks from 1 on, ascending, then inf. Similarities are compared to
-    10 decimals; equal ones keep the order of rows.
+def relevant_ranks(
+    similarity: NDArray[np.float64], query_classes: Classes, classes: Classes, own: Rows, numbers: Rows
+) -> tuple[Ranks, Rows]:
+    """Ranks of each query's relevant items when the gallery is sorted by similarity, best first.
+
+    Similarities are compared to 10 decimals. Equal ones are shuffled, so that no order of rows or classes is favoured:
+    each list by its own random numbers, the same every time.
+
+    Args:
+        similarity: (Q, N), from -1 to 1.
+        query_classes: (Q,), from 0 on.
+        classes: (N,), the same; an item is relevant if it is of the query's class.
+        own: (Q,), the row of the gallery that is the query itself and is left out of its list, or -1.
+        numbers: (Q,), which query each is; they seed the random numbers.
+
+    Returns:
+        (Q, M), M the size of the largest class: ranks from 1 on, ascending, then inf; and (Q,), how many items of each
+        list are as similar to the query as another one of it.
     """
     widest = int(np.bincount(classes).max(initial=0))
-    ranks = np.full((len(queries), widest), np.inf)
-    _rank(queries @ gallery.T, query_classes, classes, own, ranks)
-    return ranks
+    ranks = np.full((len(similarity), widest), np.inf)
+    ties = np.zeros(len(similarity), np.int64)
+    _rank(similarity, query_classes, classes, own, numbers.astype(np.uint64), ranks, ties)
+    return ranks, ties
 
 
-def nearest(queries: Features, gallery: Features, own: Rows, count: int) -> tuple[Rows, NDArray[np.float64]]:
-    """The first ``count`` rows of each query's list, in the order of :func:`relevant_ranks`, and their similarities.
+def nearest(
+    queries: Features, gallery: Features, own: Rows, count: int, similar: Similarity = cosines
+) -> tuple[Rows, NDArray[np.float64]]:
+    """The first ``count`` rows of each query's list and their similarities, equal ones in order of rows.
 
     For a few queries: (Q, N) similarities are sorted in full. Returns (Q, K) int64 and (Q, K) float64, K the smaller of
     ``count`` and what there is to list.
     """
-    similarity = np.rint(queries @ gallery.T * _STEPS) / _STEPS
+    similarity = np.rint(similar(queries, gallery) * _STEPS) / _STEPS
     left_out = own >= 0
     similarity[left_out, own[left_out]] = -np.inf
     shown = min(count, max(len(gallery) - int(left_out.any()), 0))
@@ -66,8 +90,16 @@ def nearest(queries: Features, gallery: Features, own: Rows, count: int) -> tupl
 
 
 @numba.njit(cache=True)
-def _rank(similarity: NDArray[np.float64], query_classes: Classes, classes: Classes, own: Rows, ranks: Ranks) -> None:
-    """A radix sort per query: stable, hence ties in order of rows, and with no comparison to mispredict.
+def _rank(
+    similarity: NDArray[np.float64],
+    query_classes: Classes,
+    classes: Classes,
+    own: Rows,
+    numbers: NDArray[np.uint64],
+    ranks: Ranks,
+    ties: Rows,
+) -> None:
+    """A radix sort per query, with no comparison to mispredict.
 
     The last pass puts into place only what matters of an item: whether it is relevant.
     """
@@ -76,6 +108,9 @@ def _rank(similarity: NDArray[np.float64], query_classes: Classes, classes: Clas
     order = np.empty(count, np.int64)
     reordered = np.empty(count, np.int64)
     relevant = np.empty(count, np.bool_)
+    tied = np.empty(count + 1, np.bool_)  # with the item before
+    tied[count] = False
+    before = np.empty(1 << _DIGIT, np.int64)  # the last distance that was put into place, for each highest digit
     mask = (1 << _DIGIT) - 1
     for query in range(similarity.shape[0]):
         # For each digit, at d + 1 how many items have it as d; then at d where the next of them goes.
@@ -97,12 +132,45 @@ def _rank(similarity: NDArray[np.float64], query_classes: Classes, classes: Clas
                 reordered[place[digit, value]] = item
                 place[digit, value] += 1
             order, reordered = reordered, order
+        before[:] = -1
         for item in order:
             value = distances[item] >> (_DIGITS - 1) * _DIGIT
             relevant[place[-1, value]] = classes[item] == query_classes[query] and item != own[query]
+            tied[place[-1, value]] = distances[item] == before[value]
+            before[value] = distances[item]
             place[-1, value] += 1
+        ties[query] = _shuffle_ties(relevant, tied, numbers[query])
         found = 0
         for rank in range(count):
             if relevant[rank]:
                 ranks[query, found] = rank + 1
                 found += 1
+
+
+@numba.njit(cache=True)
+def _shuffle_ties(relevant: NDArray[np.bool_], tied: NDArray[np.bool_], number: np.uint64) -> int:
+    """Shuffle each run of ties in place (Fisher and Yates); returns how many items tie.  number: the seed."""
+    state = _mixed(number)
+    total, first = 0, 0
+    for place in range(1, len(tied)):
+        if tied[place]:
+            continue
+        size = place - first
+        if size > 1:
+            total += size
+            for last in range(size - 1, 0, -1):
+                state += _GOLDEN
+                other = np.int64(_mixed(state) % np.uint64(last + 1))
+                kept = relevant[first + last]
+                relevant[first + last] = relevant[first + other]
+                relevant[first + other] = kept
+        first = place
+    return total
+
+
+@numba.njit(cache=True)
+def _mixed(state: np.uint64) -> np.uint64:
+    """A random number from a count: SplitMix64 of Steele, Lea and Flood (2014)."""
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -84,14 +84,14 @@ def descend(
     module = accelerator.prepare_model(learner)
     stepper = accelerator.prepare_optimizer(optimizer)
     loss_of = nn.CrossEntropyLoss(label_smoothing=stage.label_smoothing)
-    pairs = _pairs(stage, examples)
-    steps = len(_starts(len(pairs), stage.batch))
+    steps = len(_starts(_count(stage, examples), stage.batch))
     for number in range(first, stage.epochs):
         random = np.random.default_rng([*seed, number])
         torch.manual_seed(int(random.integers(1 << 62)))
         learner.train_mode(frozen_norms=stage.batch_norm == "frozen")
         total = 0.0
-        batches = _batches(stage, examples, random.permutation(pairs), random, accelerator)
+        chosen = random.permutation(_choose(stage, examples, random))
+        batches = _batches(stage, examples, chosen, random, accelerator)
         for step, (looks, labels) in enumerate(batches, start=number * steps):
             factor = learning_rate_factor(stage, number, step / (stage.epochs * steps), accuracies)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -192,34 +192,57 @@ def _starts(count: int, batch: int) -> range:
     return range(0, max(1, count - 1), batch)
 
 
-def _pairs(stage: GradientStage, examples: Examples) -> NDArray[np.int64]:
-    """(M, 2): row and view of each example of an epoch; view −1 where all are pooled."""
-    rows = examples.rows
+def _count(stage: GradientStage, examples: Examples) -> int:
+    """How many examples an epoch has."""
+    counts = np.bincount(examples.labels.numpy()[examples.rows])
+    shapes = int(counts.max()) * int((counts > 0).sum()) if stage.balance else len(examples.rows)
+    return shapes * (1 if stage.pooled else examples.activations.looks)
+
+
+def _choose(stage: GradientStage, examples: Examples, random: np.random.Generator) -> NDArray[np.int64]:
+    """(M, 3): row, view and repetition of each example of an epoch; view −1 where all are pooled.
+
+    Balanced, each class is shown as often as the largest: all its shapes as many times as go into that, and of the rest
+    some that are drawn anew in each epoch.
+    """
+    rows, repetition = examples.rows, np.zeros(len(examples.rows), np.int64)
     if stage.balance:
         classes = examples.labels.numpy()[rows]
-        largest = np.bincount(classes).max()
-        rows = np.concatenate([np.resize(rows[classes == each], largest) for each in np.unique(classes)])
-    looks = [-1] if stage.pooled else range(examples.activations.looks)
-    return np.array([(row, look) for row in rows for look in looks], np.int64)
+        own = [rows[classes == each] for each in np.unique(classes)]
+        largest = max(map(len, own))
+        drawn = [
+            np.concatenate([np.tile(each, largest // len(each)), random.permutation(each)[: largest % len(each)]])
+            for each in own
+        ]
+        rows = np.concatenate(drawn)
+        repetition = np.concatenate([np.arange(largest) // len(each) for each in own])
+    looks = np.array([-1] if stage.pooled else range(examples.activations.looks))
+    views = np.tile(looks, len(rows))
+    return np.stack([np.repeat(rows, len(looks)), views, np.repeat(repetition, len(looks))], axis=1).astype(np.int64)
 
 
 def _batches(
     stage: GradientStage,
     examples: Examples,
-    pairs: NDArray[np.int64],
+    chosen: NDArray[np.int64],
     random: np.random.Generator,
     accelerator: Accelerator,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Looks and labels of one step after the other, a few put together ahead; of each, this process has its share."""
-    changes = {row: draw_change(stage.augment, examples.activations.axes, random) for row in np.unique(pairs[:, 0])}
-    starts = _starts(len(pairs), stage.batch)
+    """Looks and labels of one step after the other, a few put together ahead; of each, this process has its share.
+
+    All views of a shape are changed alike, and each repetition of it in another way.
+    """
+    shown = map(tuple, np.unique(chosen[:, [2, 0]], axis=0).tolist())
+    changes = {each: draw_change(stage.augment, examples.activations.axes, random) for each in shown}
+    starts = _starts(len(chosen), stage.batch)
     processes, rank = accelerator.num_processes, accelerator.process_index
 
     def assemble(at: int) -> tuple[Tensor, Tensor]:
-        chosen = pairs[at : None if at == starts[-1] else at + stage.batch]
-        share = chosen[rank::processes] if len(chosen) >= processes else chosen
+        together = chosen[at : None if at == starts[-1] else at + stage.batch]
+        share = together[rank::processes] if len(together) >= processes else together
         rows = share[:, 0]
-        looks = examples.activations.batch(rows, [changes[row] for row in rows], None if stage.pooled else share[:, 1])
+        drawn = [changes[repetition, row] for row, _, repetition in share.tolist()]
+        looks = examples.activations.batch(rows, drawn, None if stage.pooled else share[:, 1])
         return looks, examples.labels[rows]
 
     with ThreadPoolExecutor(1) as assembler:

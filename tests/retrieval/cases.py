@@ -24,17 +24,18 @@ def random(count: int, classes: int, size: int = 16) -> tuple[NDArray[np.float32
 
 @st.composite
 def items(draw: st.DrawFn, least: int = 0, most: int = 12) -> tuple[NDArray[np.float32], list[str]]:
-    """Features on a circle, of which many coincide or lie in mirror image and so tie, and labels of few classes."""
-    degrees = draw(st.lists(st.integers(0, 8).map(lambda step: 20 * step), min_size=least, max_size=most))
+    """Features on a circle, no two as near to a third, and labels of few classes."""
+    places = draw(st.lists(st.integers(0, 40), min_size=least, max_size=most, unique=True))
+    degrees = [25 * (place + 0.3) ** 0.5 for place in places]  # no two differences are the same
     labels = draw(st.lists(st.sampled_from("abc"), min_size=len(degrees), max_size=len(degrees)))
     return directions(*degrees).reshape(-1, 2), labels
 
 
 @st.composite
 def extremes(draw: st.DrawFn) -> tuple[NDArray[np.float32], list[str]]:
-    """Items that are all of one class, each of its own, or each of its own but for two, and that may all tie."""
-    step = draw(st.sampled_from([0, 20]))
-    degrees = draw(st.lists(st.integers(0, 8).map(lambda k: step * k), min_size=2, max_size=8))
+    """Items that are all of one class, each of its own, or each of its own but for two."""
+    places = draw(st.lists(st.integers(0, 40), min_size=2, max_size=8, unique=True))
+    degrees = [25 * (place + 0.3) ** 0.5 for place in places]
     own = [f"class {k}" for k in range(len(degrees))]
     pair = sorted(draw(st.lists(st.sampled_from(range(len(own))), min_size=2, max_size=2, unique=True)))
     but_for_two = [own[pair[0]] if k == pair[1] else label for k, label in enumerate(own)]

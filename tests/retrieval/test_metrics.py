@@ -77,8 +77,10 @@ def by_definition_pr11(hits: Lists) -> list[float]:
 
 
 def by_definition_e(hits: Lists) -> float:
-    found = sum(hits[:32])
-    return 2 / (32 / found + sum(hits) / found) if found else 0.0
+    """As psbTable has it: of lists of fewer than 32 all is shown."""
+    shown = min(32, len(hits))
+    found = sum(hits[:shown])
+    return 2 / (shown / found + sum(hits) / found) if found else 0.0
 
 
 def by_definition_dcg(hits: Lists) -> float:
@@ -97,7 +99,6 @@ DEFINITIONS: dict[Callable[[Ranks, Counts], Scores], Callable[[Lists], float | l
     nearest_neighbour: lambda hits: float(hits[0]),
     first_tier: lambda hits: sum(hits[: sum(hits)]) / sum(hits),
     second_tier: lambda hits: sum(hits[: 2 * sum(hits)]) / sum(hits),
-    e_measure: by_definition_e,
     discounted_gain: by_definition_dcg,
 }
 
@@ -108,6 +109,12 @@ def test_a_metric_is_the_loop_over_its_definition(metric: Callable[[Ranks, Count
     scores = metric(*ranked(relevant))
     assert scores == pytest.approx(np.array([DEFINITIONS[metric](hits) for hits in relevant]), abs=1e-12)
     assert ((scores >= 0) & (scores <= 1 + 1e-12)).all()
+
+
+@given(relevant=lists())
+def test_the_e_measure_is_the_loop_over_its_definition(relevant: Lists) -> None:
+    scores = e_measure(*ranked(relevant), relevant.shape[1])
+    assert scores == pytest.approx(np.array([by_definition_e(hits) for hits in relevant]), abs=1e-12)
 
 
 @given(lists())
@@ -147,11 +154,22 @@ def test_by_hand() -> None:
     assert nearest_neighbour(ranks, relevant) == 1
     assert first_tier(ranks, relevant) == pytest.approx(2 / 3)  # of the first 3
     assert second_tier(ranks, relevant) == 1  # of the first 6
-    assert e_measure(ranks, relevant) == pytest.approx(2 * (3 / 32) * 1 / (3 / 32 + 1))
+    assert e_measure(ranks, relevant, 99) == pytest.approx(2 * (3 / 32) * 1 / (3 / 32 + 1))
+    assert e_measure(ranks, relevant, 6) == pytest.approx(2 * (3 / 6) * 1 / (3 / 6 + 1))  # all of a list of 6 is shown
     assert discounted_gain(ranks, relevant) == pytest.approx((1 + 1 / log2(3) + 1 / log2(6)) / (1 + 1 + 1 / log2(3)))
     assert normalized_discounted_gain(ranks, relevant) == pytest.approx(
         (1 + 1 / log2(4) + 1 / log2(7)) / (1 + 1 / log2(3) + 1 / log2(4))
     )
+
+
+def test_vl_pr_begins_its_curve_with_precision_1() -> None:
+    """What info.ap_interp_11 of VLFeat's vl_pr gives for the list 0 1 0 1 and why it differs from the mean of pr11."""
+    ranks, relevant = np.array([[2.0, 4]]), np.array([2])
+    ours = eleven_point_precision(ranks, relevant)[0]
+    precision, recall = np.array([1, 0, 1 / 2, 1 / 3, 1 / 2]), np.array([0, 0, 1 / 2, 1 / 2, 1])  # as vl_pr lists them
+    theirs = [precision[recall >= tenth / 10].max() for tenth in range(11)]
+    assert theirs == [1, *ours[1:]]
+    assert ours.tolist() == [1 / 2] * 11
 
 
 def test_interpolation_takes_the_higher_precision_further_on() -> None:
@@ -170,7 +188,7 @@ def test_what_is_not_retrieved_counts_as_missed() -> None:
     assert eleven_point_precision(ranks, relevant).tolist() == [[1] * 6 + [0] * 5, [0] * 11]
     assert first_tier(ranks, relevant).tolist() == [1 / 2, 0]
     assert second_tier(ranks, relevant).tolist() == [1 / 2, 0]
-    assert e_measure(ranks, relevant).tolist() == [4 / 36, 0]
+    assert e_measure(ranks, relevant, 99).tolist() == [4 / 36, 0]
     assert nearest_neighbour(ranks, relevant).tolist() == [1, 0]
     assert discounted_gain(ranks, relevant) == pytest.approx([2 / (2 + 1 / log2(3) + 1 / 2), 0])
     best = 1 + 1 / log2(3) + 1 / log2(4) + 1 / log2(5)
@@ -180,4 +198,4 @@ def test_what_is_not_retrieved_counts_as_missed() -> None:
 def test_the_last_counted_rank_is_the_length_itself() -> None:
     ranks = np.array([[31.0, 32], [32, 33]])
     assert found_within(ranks, np.array([32, 32])).tolist() == [2, 1]
-    assert e_measure(ranks, np.array([2, 2])).tolist() == [4 / 34, 2 / 34]
+    assert e_measure(ranks, np.array([2, 2]), 99).tolist() == [4 / 34, 2 / 34]

@@ -16,8 +16,8 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from shapecnn.errors import ShapecnnError
 from shapecnn.retrieval import protocols
-from shapecnn.retrieval import shrec16 as shrec16_module
-from shapecnn.retrieval.protocols import Retrieval, mvcnn, shapenets, shrec16, train_gallery
+from shapecnn.retrieval import shrec as shrec_module
+from shapecnn.retrieval.protocols import Retrieval, mvcnn, shapenets, shrec16, shrec17, train_gallery
 from tests.retrieval.cases import directions, extremes, hits, items, random
 from tests.retrieval.test_metrics import (
     by_definition_auc,
@@ -25,7 +25,7 @@ from tests.retrieval.test_metrics import (
     by_definition_e,
     by_definition_pr11,
 )
-from tests.retrieval.test_shrec16 import evaluator
+from tests.retrieval.test_shrec import evaluator
 
 Features = NDArray[np.float32]
 
@@ -35,13 +35,13 @@ def values(figures: Retrieval, *names: str) -> list[float | None]:
 
 
 def test_mvcnn_by_hand() -> None:
-    features = directions(0, 10, 25, 60, 40)
+    features = directions(0, 10, 25, 60, 41)
     labels = ["a", "b", "a", "b", "c"]
-    # query  0° (a): 10° b, 25° a, 40° c, 60° b → the only a at rank 2:  AP 1/2, first is not a
-    # query 10° (b):  0° a, 25° a, 40° c, 60° b → the only b at rank 4:  AP 1/4, first is not b
-    # query 25° (a): 10° b and 40° c tie at 15°: the row of b is first;  0° a at rank 3: AP 1/3
-    # query 60° (b): 40° c, 25° a, 10° b, 0° a  → the only b at rank 3:  AP 1/3
-    # query 40° (c) is alone in its class
+    # query  0° (a): 10° b, 25° a, 41° c, 60° b → the only a at rank 2:  AP 1/2, first is not a
+    # query 10° (b):  0° a, 25° a, 41° c, 60° b → the only b at rank 4:  AP 1/4, first is not b
+    # query 25° (a): 10° b, 41° c,  0° a, 60° b → the only a at rank 3: AP 1/3
+    # query 60° (b): 41° c, 25° a, 10° b, 0° a  → the only b at rank 3:  AP 1/3
+    # query 41° (c) is alone in its class
     figures = mvcnn(features, labels)
     assert (figures.queries, figures.queries_skipped, figures.gallery) == (4, 1, 4)
     assert figures.mAP == pytest.approx((1 / 2 + 1 / 4 + 1 / 3 + 1 / 3) / 4)
@@ -50,19 +50,19 @@ def test_mvcnn_by_hand() -> None:
     assert figures.mAP == figures.AUC  # with one relevant item there is nothing to interpolate
     assert figures.pr11 == pytest.approx([figures.mAP] * 11)
     assert (figures.FT, figures.ST) == (0, 1 / 4)
-    e = 2 / 33  # one of the first 32, one to be found
+    e = 2 / 5  # one of the 4 that there are, one to be found
     dcg = (1 + 1 / log2(4) + 1 / log2(3) + 1 / log2(3)) / 4
     ndcg = (1 / log2(3) + 1 / log2(5) + 1 / log2(4) + 1 / log2(4)) / 4
     assert values(figures, "E", "DCG", "NDCG") == pytest.approx([e, dcg, ndcg])
 
 
 def test_shapenets_by_hand() -> None:
-    # Two shapes in two rotations each, at 0° and 30° (a), and at 40° and 50° (b).
-    #  0° (a):  0° a, 30° a, 40° b, 50° b → a at 1, 2
-    # 30° (a): 30° a, 40° b, 50° b,  0° a → a at 1, 4: precision 1, 1/2
-    # 40° (b): 40° b, then 30° a and 50° b tie at 10°, the row of a first: b at 1, 3: precision 1, 2/3
-    # 50° (b): 50° b, 40° b, 30° a, 0° a → b at 1, 2
-    figures = shapenets(directions(0, 30, 40, 50).reshape(2, 2, 2), ["a", "b"])
+    # Two shapes in two rotations each, at 0° and 30° (a), and at 40° and 51° (b).
+    #  0° (a):  0° a, 30° a, 40° b, 51° b → a at 1, 2
+    # 30° (a): 30° a, 40° b, 51° b,  0° a → a at 1, 4: precision 1, 1/2
+    # 40° (b): 40° b, 30° a, 51° b,  0° a → b at 1, 3: precision 1, 2/3
+    # 51° (b): 51° b, 40° b, 30° a, 0° a → b at 1, 2
+    figures = shapenets(directions(0, 30, 40, 51).reshape(2, 2, 2), ["a", "b"])
     assert (figures.protocol, figures.self_included) == ("shapenets", True)
     assert (figures.queries, figures.queries_skipped, figures.gallery) == (4, 0, 4)
     assert figures.mAP == pytest.approx((1 + 3 / 4 + 5 / 6 + 1) / 4)
@@ -72,7 +72,7 @@ def test_shapenets_by_hand() -> None:
 
 def test_shapenets_interpolates() -> None:
     # From 0° the items are in order of rows: a b b a a, precision 1, 1/2, 3/5; interpolated 1, 3/5, 3/5.
-    features, labels = directions(0, 10, 20, 30, 40)[:, None], ["a", "b", "b", "a", "a"]
+    features, labels = directions(0, 10, 21, 33, 46)[:, None], ["a", "b", "b", "a", "a"]
     figures = shapenets(features, labels)
     expected = [by_definition_auc(np.array(hits(features[q, 0], labels[q], features[:, 0], labels))) for q in range(5)]
     assert expected[0] == pytest.approx((1 + 3 / 5 + 3 / 5) / 3)
@@ -111,18 +111,18 @@ def test_shrec16_by_hand() -> None:
     assert figures.shrec16.micro.NDCG == figures.DCG
 
 
-def test_shrec16_lists_end_at_1000() -> None:
-    # 1000 items at 0°, by turns b and a; 1000 at 60°, all a. A query retrieves those of its own direction, in order.
+def test_shrec_lists_end_at_1000() -> None:
+    # 1000 items at 0°, 500 a and 500 b; 1000 at 60°, all a. A query retrieves those of its own direction.
     features = np.concatenate([np.repeat(directions(0), 1000, axis=0), np.repeat(directions(60), 1000, axis=0)])
     labels = ["b", "a"] * 500 + ["a"] * 1000
-    figures = shrec16(features, labels)
-    assert figures.shrec16 is not None
-    # There are 1500 a, of which 1000 can be retrieved: from 0° 500 are, at even ranks, from 60° 1000. All b are at 0°.
-    assert figures.shrec16.macro.recall == pytest.approx(((500 * 500 / 1000 + 1000 * 1) / 1500 + 1) / 2)
-    assert figures.shrec16.macro.precision == pytest.approx(((500 * 1 / 2 + 1000 * 1) / 1500 + 1 / 2) / 2)
-    assert figures.mAP == pytest.approx(
-        (500 * (1 / 2 * 500 / 1000) + 1000 + 500 * np.mean(np.arange(1, 501) / np.arange(1, 1000, 2))) / 2000
-    )
+    figures = shrec17(features, labels)
+    assert (figures.shrec16, figures.protocol) == (None, "shrec17")
+    assert figures.shrec17 is not None
+    # There are 1500 a, of which 1000 can be retrieved: from 0° 500 are, from 60° 1000. All b are at 0°.
+    assert figures.shrec17.macro.recall == pytest.approx(((500 * 500 / 1000 + 1000 * 1) / 1500 + 1) / 2)
+    assert figures.shrec17.macro.precision == pytest.approx(((500 * 1 / 2 + 1000 * 1) / 1500 + 1 / 2) / 2)
+    assert figures.tied == 1
+    assert figures.mAP == pytest.approx((500 * 1 / 4 + 1000 + 500 * 1 / 2) / 2000, abs=0.01)  # by chance among ties
 
 
 def by_definition(lists: list[list[bool]]) -> dict[str, float | list[float]]:
@@ -145,10 +145,13 @@ def by_definition_ndcg(list_: list[bool]) -> float:
     return sum(hit / log2(rank + 1) for rank, hit in enumerate(list_, start=1)) / best
 
 
-def check(figures: Retrieval, lists: list[list[bool]]) -> None:
+def check(figures: Retrieval, lists: list[list[bool]], *own: str) -> None:
+    """own: figures that the protocol has by a rule of its own."""
     answered = [list_ for list_ in lists if any(list_)]
     assert (figures.queries, figures.queries_skipped) == (len(answered), len(lists) - len(answered))
     for name, expected in by_definition(answered).items() if answered else []:
+        if name in own:
+            continue
         assert getattr(figures, name) == pytest.approx(expected, abs=1e-9), name
 
 
@@ -175,7 +178,8 @@ def test_shapenets_and_shrec16_are_their_definition(case: tuple[Features, list[s
     features = features[: len(labels) * rotations]
     repeated = [label for label in labels for _ in range(rotations)]
     lists = [hits(f, label, features, repeated) for f, label in zip(features, repeated, strict=True)]
-    check(shrec16(features, repeated), lists)
+    check(shrec16(features, repeated), lists, "NDCG")
+    check(shrec17(features, repeated), lists, "NDCG")
     turned = shapenets(features.reshape(len(labels), rotations, 2), labels)
     assert turned.mAP == turned.AUC
     assert (turned.queries, turned.queries_skipped, turned.gallery) == (len(lists), 0, len(lists))
@@ -196,31 +200,33 @@ def test_with_one_none_or_all_relevant_too(
     check(mvcnn(features, labels), left_out)
     check(train_gallery(*others, *case), [hits(f, label, *case) for f, label in zip(*others, strict=True)])
     check(train_gallery(*case, *case), own)
-    check(shrec16(features, labels), own)
+    check(shrec16(features, labels), own, "NDCG")
     interpolated = shapenets(features[:, None], labels)
     assert interpolated.mAP == pytest.approx(by_definition(own)["AUC"], abs=1e-9)
     check(replace(interpolated, mAP=by_definition(own)["mAP"]), own)
 
 
+@pytest.mark.parametrize(("year", "protocol"), [(2016, shrec16), (2017, shrec17)])
 @settings(deadline=None, max_examples=50)
-@given(st.one_of(items(least=1), extremes()), st.integers(1, 12))
-def test_shrec16_averages_are_those_of_scikit_learn_and_the_evaluator(
-    case: tuple[Features, list[str]], cutoff: int
+@given(case=st.one_of(items(least=1), extremes()), cutoff=st.integers(1, 12))
+def test_averages_are_those_of_scikit_learn_and_the_evaluator(
+    year: int, protocol: Callable[[Features, list[str]], Retrieval], case: tuple[Features, list[str]], cutoff: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shrec16_module, "CUTOFF", cutoff)
-        figures = shrec16(*case)
+        patch.setattr(shrec_module, "CUTOFF", cutoff)
+        figures = protocol(*case)
     by_class: dict[str, list[list[float]]] = {}
     for feature, label in zip(*case, strict=True):
         list_ = hits(feature, label, *case)
-        scores = evaluator([int(hit) for hit in list_[:cutoff]], min(sum(list_), cutoff))
+        scores = evaluator([int(hit) for hit in list_[:cutoff]], min(sum(list_), cutoff), year)
         if sum(list_) <= cutoff:  # else what cannot be retrieved is not asked for, which scikit-learn does not know
             retrieved = [rank < cutoff for rank in range(len(list_))]
             known = precision_recall_fscore_support(list_, retrieved, average="binary", zero_division=0)[:3]
             assert scores[:3] == pytest.approx(known, abs=1e-9)
         by_class.setdefault(label, []).append(scores)
-    assert figures.shrec16 is not None
-    micro, macro = (list(asdict(averages).values()) for averages in (figures.shrec16.micro, figures.shrec16.macro))
+    contest = figures.shrec16 or figures.shrec17
+    assert contest is not None
+    micro, macro = (list(asdict(averages).values()) for averages in (contest.micro, contest.macro))
     assert micro == pytest.approx(np.concatenate(list(by_class.values())).mean(axis=0), abs=1e-9)
     assert macro == pytest.approx(np.mean([np.mean(scores, axis=0) for scores in by_class.values()], axis=0), abs=1e-9)
 
@@ -257,24 +263,16 @@ def test_it_is_the_loop_over_queries() -> None:
     assert (figures.queries, figures.NN) == (60, sum(firsts) / 60)
 
 
-def test_equal_similarities_keep_the_order_of_rows() -> None:
-    same = np.repeat(directions(0), 4, axis=0)
-    # Each query meets the others in order of rows: rows 0 and 1 (a) see a, b, b; rows 2 and 3 (b) see a, a, b.
-    figures = mvcnn(same, ["a", "a", "b", "b"])
-    assert figures.mAP == pytest.approx((1 + 1 + 1 / 3 + 1 / 3) / 4)
-    assert figures.NN == 1 / 2
-
-
-def test_among_many_ties_too() -> None:
-    generator = np.random.default_rng(0)
-    degrees, labels = generator.integers(0, 5, 300) * 20, generator.integers(0, 3, 300).astype(str)
-    precisions = []
-    for query in range(300):
-        others = [row for row in range(300) if row != query]
-        others.sort(key=lambda row: (abs(degrees[row] - degrees[query]), row))
-        hits = np.flatnonzero([labels[row] == labels[query] for row in others])
-        precisions.append(np.mean(np.arange(1, len(hits) + 1) / (hits + 1)))
-    assert mvcnn(directions(*degrees), list(labels)).mAP == pytest.approx(np.mean(precisions), abs=1e-12)
+def test_equal_similarities_favour_no_class() -> None:
+    """Features that say nothing score what chance does, whatever the order of the rows: here 4 classes of 25."""
+    same, labels = np.repeat(directions(0), 100, axis=0), sorted("abcd" * 25)
+    by_chance = np.mean([mvcnn(*random(100, 4, size=3)[:1], sorted("abcd" * 25)).mAP or 0.0])
+    shuffled = [labels[row] for row in np.random.default_rng(0).permutation(100)]
+    sorted_, mixed = mvcnn(same, labels), mvcnn(same, shuffled)
+    assert sorted_.mAP == pytest.approx(by_chance, abs=0.03)  # by order of rows 0.4
+    assert mixed.mAP == pytest.approx(by_chance, abs=0.03)
+    assert (sorted_.tied, mvcnn(*random(20, 3)).tied) == (1, 0)
+    assert mvcnn(same, labels) == sorted_  # the same every time
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 183])
@@ -283,11 +281,11 @@ def test_copies_tie_wherever_they_stand(monkeypatch: pytest.MonkeyPatch, rows: i
     monkeypatch.setattr(protocols, "_BLOCK", 183 * rows)
     base, _ = random(61, 1, size=1280)
     figures = mvcnn(np.concatenate([base, base, base]), ["left"] * 61 + ["middle"] * 61 + ["right"] * 61)
-    # A query's copies come first, in order of rows, and then the others by threes in the order left, middle, right.
-    ranks = np.arange(60)[:, None] * 3 + [3, 4, 5]
-    precisions = (np.arange(60)[:, None] + 1) / ranks
-    assert figures.mAP == pytest.approx(precisions.mean(), abs=1e-12)
     assert figures.queries == 183
+    assert figures.tied == 1  # a query's two copies with each other, and the others by threes
+    monkeypatch.setattr(protocols, "_BLOCK", 1 << 21)
+    whole = mvcnn(np.concatenate([base, base, base]), ["left"] * 61 + ["middle"] * 61 + ["right"] * 61)
+    assert figures == whole
 
 
 def together(features: Features, labels: list[str]) -> list[Retrieval]:
@@ -332,7 +330,7 @@ def test_a_perfect_order_scores_1_and_a_shape_without_a_peer_changes_nothing() -
     assert (figures.queries, figures.queries_skipped, figures.gallery) == (5, 1, 5)
     assert values(figures, "mAP", "AUC", "NN", "FT", "ST", "DCG", "NDCG") == [1] * 7
     assert figures.pr11 == [1] * 11
-    assert values(figures, "E") == pytest.approx([(3 * 2 * 2 / 34 + 2 * 2 * 1 / 33) / 5])
+    assert values(figures, "E") == pytest.approx([(3 * 2 * 2 / 7 + 2 * 2 * 1 / 6) / 5])  # of lists of 5
 
 
 @pytest.mark.parametrize("labels", [[], ["a"], ["a", "b", "c"]])
@@ -362,7 +360,8 @@ def test_one_item_that_finds_itself_is_perfect() -> None:
 def test_a_feature_of_zeros_is_as_similar_to_all() -> None:
     features = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
     figures = train_gallery(features[:1], ["a"], features[1:], ["b", "a"])
-    assert figures.mAP == 1 / 2  # ties keep the order of rows
+    assert figures.mAP in (1 / 2, 1)
+    assert figures.tied == 1
 
 
 def test_figures_are_json() -> None:
@@ -370,6 +369,7 @@ def test_figures_are_json() -> None:
         record = json.loads(json.dumps(asdict(figures), allow_nan=False))
         assert record == asdict(figures)
         assert (record["shrec16"] is None) == (record["protocol"] != "shrec16")
+        assert (record["shrec17"] is None) == (record["protocol"] != "shrec17")
         assert len(record["pr11"]) == 11
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shapecnn.errors import ShapecnnError
-from shapecnn.retrieval.ranks import nearest, relevant_ranks, unit_rows
+from shapecnn.retrieval.ranks import cosines, nearest, relevant_ranks, unit_rows
 from tests.retrieval.cases import directions, hits, items
 
 
@@ -17,7 +17,8 @@ def ranks_of(features: NDArray[np.float32], classes: list[int], own: bool) -> li
     rows = unit_rows(features)
     codes = np.array(classes, np.int64)
     left_out = np.arange(len(rows)) if own else np.full(len(rows), -1)
-    return relevant_ranks(rows, rows, codes, codes, left_out).tolist()
+    ranks, _ = relevant_ranks(cosines(rows, rows), codes, codes, left_out, np.arange(len(rows)))
+    return ranks.tolist()
 
 
 @settings(deadline=None)  # the first compiles
@@ -33,18 +34,36 @@ def test_ranks_are_those_of_a_sorted_list(case: tuple[NDArray[np.float32], list[
 
 
 def test_all_similarities_from_1_to_minus_1() -> None:
-    # Seen from 0°: every similarity has another distance, over all digits of the sort.
-    degrees = np.linspace(0, 180, 4001)
-    shuffled = np.random.default_rng(0).permutation(4001)
-    features = unit_rows(directions(*degrees[shuffled]))
-    classes = (shuffled % 2).astype(np.int64)
-    similarity = np.cos(np.deg2rad(degrees[shuffled])).astype(np.float32)
-    # Near 0° and 180° neighbours tie in 10 decimals, and their rows decide.
-    order = np.argsort(-(features @ features[shuffled == 0][0]).round(10), kind="stable")
-    ranks = relevant_ranks(features[shuffled == 0], features, np.zeros(1, np.int64), classes, np.array([-1]))
-    assert ranks[0].tolist() == (np.flatnonzero(classes[order] == 0) + 1).tolist()
-    assert similarity[order[0]] > 0.999999
-    assert similarity[order[-1]] < -0.999999
+    """Seen from one item every similarity has another distance, over all digits of the sort."""
+    steps = np.random.default_rng(0).permutation(4001)
+    similarity = 1 - steps[None] / 2000
+    classes = (steps % 2).astype(np.int64)
+    ranks, ties = relevant_ranks(similarity, np.zeros(1, np.int64), classes, np.array([-1]), np.array([0]))
+    assert ranks[0].tolist() == (np.flatnonzero(classes[np.argsort(steps)] == 0) + 1).tolist()
+    assert ties.tolist() == [0]
+
+
+def test_ties_favour_no_class_and_are_broken_alike_every_time() -> None:
+    """Of 60 equal items in 6 classes a relevant one stands anywhere, whatever the order of the rows."""
+    count, classes = 60, np.repeat(np.arange(6), 10)
+    alike, numbers = np.ones((count, count)), np.arange(count)
+    ranks, ties = relevant_ranks(alike, classes, classes, numbers, numbers)
+    assert (ties == count - 1).all()
+    found = np.sort(ranks, axis=1)[:, :9]
+    assert (found >= 1).all() and (found <= count - 1).all()  # noqa: PT018
+    assert (np.diff(found, axis=1) > 0).all()
+    by_class = found.reshape(6, -1).mean(axis=1)
+    assert by_class == pytest.approx(np.full(6, count / 2), abs=4)  # of 90 ranks; in order of rows 5 to 55
+    again, _ = relevant_ranks(alike, classes, classes, numbers, numbers)
+    np.testing.assert_array_equal(again, ranks)
+
+
+def test_ties_are_shuffled_among_themselves_alone() -> None:
+    similarity = np.repeat([[0.9, 0.5, 0.1]], 4, axis=1).reshape(1, -1)  # four equal ones, three times
+    classes = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
+    for query in range(3):
+        ranks, ties = relevant_ranks(similarity, np.array([query]), classes, np.array([-1]), np.array([5]))
+        assert (ranks[0].tolist(), ties.tolist()) == ([4 * query + 1 + k for k in range(4)], [12])
 
 
 def test_an_opposite_is_last_but_in_the_list_and_the_query_itself_is_not() -> None:
@@ -53,7 +72,8 @@ def test_an_opposite_is_last_but_in_the_list_and_the_query_itself_is_not() -> No
 
 def test_a_class_the_gallery_lacks_has_no_ranks() -> None:
     gallery = unit_rows(directions(0, 90))
-    ranks = relevant_ranks(gallery, gallery, np.array([5, 5]), np.array([0, 1]), np.array([-1, -1]))
+    none, numbers = np.array([-1, -1]), np.arange(2)
+    ranks, _ = relevant_ranks(cosines(gallery, gallery), np.array([5, 5]), np.array([0, 1]), none, numbers)
     assert ranks.tolist() == [[np.inf], [np.inf]]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shapecnn.retrieval import space
 from shapecnn.retrieval.protocols import mvcnn
-from shapecnn.retrieval.space import PRIOR, SHARE, AdaptedSpace, FeatureSpace
+from shapecnn.retrieval.space import FARTHER, PRIOR, SHARE, AdaptedSpace, FeatureSpace
 
 
 def features(count: int, size: int = 24, seed: int = 0) -> NDArray[np.float32]:
@@ -31,13 +31,19 @@ def clusters(seed: int) -> tuple[NDArray[np.float32], list[str]]:
     return np.hstack([quiet, loud]).astype(np.float32), [str(label) for label in classes]
 
 
+def places(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The first half of compared rows, of unit length again."""
+    found: NDArray[np.float32] = rows[:, : rows.shape[1] // 2] * np.float32(2**0.5)
+    return found
+
+
 def unit(row: list[float]) -> list[float]:
     length = math.sqrt(sum(number**2 for number in row))
     return [number / length for number in row] if length else row
 
 
 def naive(gallery: NDArray[np.float32], queries: NDArray[np.float32], neighbours: int) -> NDArray[np.float64]:
-    """The definition, number by number."""
+    """Where the definition moves queries among a collection without copies, number by number."""
 
     def rooted(row: NDArray[np.float32]) -> list[float]:
         return [math.copysign(math.sqrt(abs(number)), number) for number in unit([float(x) for x in row])]
@@ -73,21 +79,57 @@ def test_it_is_the_definition(count: int, neighbours: int) -> None:
     others = np.concatenate([features(7, seed=1) - 0.2, -known[:3]])  # the last are unlike all: cosines below 0
     adapted = AdaptedSpace(known, neighbours)
     np.testing.assert_allclose(adapted.gallery, naive(known, known, neighbours), atol=2e-6)
-    np.testing.assert_allclose(adapted.place(others), naive(known, others, neighbours), atol=2e-6)
+    np.testing.assert_allclose(places(adapted.place(others)), naive(known, others, neighbours), atol=2e-6)
 
 
 def test_a_query_that_is_in_the_collection_lies_where_it_is_there() -> None:
     known = np.repeat(features(30), 2, axis=0)  # each shape twice: a copy is no neighbour
     adapted = AdaptedSpace(known, 3)
-    np.testing.assert_allclose(adapted.place(known[8:9] * 7), adapted.gallery[8:9], atol=2e-6)
+    np.testing.assert_allclose(adapted.place(known[8:9] * 7), adapted.rows[8:9], atol=2e-6)
     np.testing.assert_array_equal(adapted.gallery[::2], adapted.gallery[1::2])
 
 
-def test_copies_are_no_neighbours_even_where_nothing_else_is_left() -> None:
-    alike = features(1) * np.random.default_rng(0).uniform(0.8, 1.2, (3, 24)).astype(np.float32)
-    known = np.concatenate([features(1).repeat(60, axis=0), alike])
-    np.testing.assert_allclose(AdaptedSpace(known, 6).gallery, naive(known, known, 6), atol=2e-6)
-    assert AdaptedSpace(known, 6).gallery[0] @ AdaptedSpace(known, 0).gallery[0] < 0.999  # the three do count
+def test_copies_count_once() -> None:
+    """Whatever is there more than once, means, variances and neighbours are those of it once."""
+    known = features(40)
+    once = AdaptedSpace(known, 4)
+    for copied in ([0] * 60, [3, 3, 7, 30], range(40)):
+        more = AdaptedSpace(np.concatenate([known, known[list(copied)] * 2]), 4)
+        np.testing.assert_allclose(more.gallery[:40], once.gallery, atol=2e-6)
+        np.testing.assert_allclose(more.place(features(5, seed=1)), once.place(features(5, seed=1)), atol=2e-6)
+
+
+def scores(adapted: AdaptedSpace, queries: NDArray[np.float32]) -> NDArray[np.float64]:
+    return adapted.similarity(adapted.place(queries).astype(np.float64), adapted.rows.astype(np.float64))
+
+
+@given(st.integers(2, 60), st.integers(0, 6), st.integers(0, 100))
+def test_a_copy_is_first_with_1_and_a_near_copy_before_what_is_much_farther(
+    count: int, neighbours: int, seed: int
+) -> None:
+    """Whatever else the collection holds."""
+    random = np.random.default_rng(seed)
+    known = features(count, seed=seed)
+    near = known[:1] * random.uniform(0.97, 1.03, (1, 24)).astype(np.float32)
+    adapted = AdaptedSpace(np.concatenate([known, near, known[:1] * 3]), neighbours)
+    (found,) = scores(adapted, known[:1])
+    assert found[0] == pytest.approx(1, abs=1e-5)
+    assert found[-1] == pytest.approx(1, abs=1e-5)
+    assert found.max() <= 1 + 1e-5
+    alone = AdaptedSpace(known[:1], 0)  # where nothing but the network says how far two shapes are apart
+    half = adapted.rows.shape[1] // 2
+    own = np.sqrt(2) * alone.place(known[:1])[:, half:] @ (np.sqrt(2) * adapted.rows[:, half:].T)
+    distance = 1 - own[0]
+    assert (1 - found >= distance - 1e-4).all()
+    assert (1 - found <= FARTHER * distance + 1e-4).all()
+
+
+def test_adding_copies_and_a_second_collection_of_the_same_changes_no_order() -> None:
+    known, queries = features(40), features(6, seed=1)
+    before = scores(AdaptedSpace(known, 4), queries)
+    for more in (known[:1].repeat(30, axis=0), known, known[::2] * 5):
+        after = scores(AdaptedSpace(np.concatenate([known, more]), 4), queries)[:, :40]
+        np.testing.assert_allclose(after, before, atol=1e-5)
 
 
 @given(st.integers(1, 80), st.integers(0, 8))
@@ -112,11 +154,13 @@ def test_channels_and_shapes_that_say_nothing_stay_finite(count: int) -> None:
     known[:, 3] = 0.0
     known[0] = 0.0
     adapted = AdaptedSpace(known, 5)
-    for rows in (adapted.gallery, adapted.place(known), adapted.place(np.zeros((1, 24), np.float32))):
+    for rows in (adapted.gallery, adapted.rows, adapted.place(known), adapted.place(np.zeros((1, 24), np.float32))):
         assert rows.dtype == np.float32
         assert np.isfinite(rows).all()
-        lengths = np.linalg.norm(rows, axis=1)
-        np.testing.assert_allclose(lengths[lengths > 0], 1, rtol=1e-5)
+        assert (np.linalg.norm(rows, axis=1) < 1 + 1e-5).all()
+    found = scores(adapted, known)
+    assert np.isfinite(found).all()
+    assert (np.abs(found) <= 1 + 1e-5).all()
     assert np.isfinite(AdaptedSpace(np.zeros((count, 4), np.float32), 5).gallery).all()
 
 
@@ -131,7 +175,7 @@ def test_each_step_finds_more_without_a_label() -> None:
     for seed in range(5):
         known, labels = clusters(seed)
         spaces = (FeatureSpace(known), AdaptedSpace(known, 0), AdaptedSpace(known, 5))
-        gains.append([mvcnn(each.gallery, labels).mAP or 0.0 for each in spaces])
+        gains.append([mvcnn(each.rows, labels, each.similarity).mAP or 0.0 for each in spaces])
     plain, standardized, moved = np.mean(gains, axis=0)
     assert plain + 0.1 < standardized < moved - 0.01
 
@@ -159,4 +203,5 @@ def test_features_are_compared_as_they_are_where_nothing_is_adapted() -> None:
     known, queries = features(4), features(2, seed=1)
     plain = FeatureSpace(known)
     assert plain.gallery is known
+    assert plain.rows is known
     assert plain.place(queries) is queries
