@@ -196,7 +196,7 @@ def pairs(measured: Sequence[Measured], seed: int = 0) -> list[Pair]:
     """
     right = {one.name: each for one in measured if (each := one.right()) is not None}
     precisions = {one.name: _by_shape(one.evaluation, "mAP") for one in measured}
-    models = {one.name: one.contender.model.name for one in measured}
+    models = {one.name: one.evaluation.model for one in measured}
     return [
         *_pairs("accuracy", right, lambda first, second: mcnemar(first > 0, second > 0), seed, models),
         *_pairs("mAP", precisions, lambda first, second: sign_flips(first - second, seed), seed, {}),

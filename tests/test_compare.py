@@ -164,6 +164,21 @@ def test_p_is_corrected_for_the_number_of_pairs_by_each_figure() -> None:
         assert all((pair.better is None) == (pair.p_holm > 0.05) for pair in family)
 
 
+def test_a_comparison_that_is_the_same_by_construction_is_corrected_for_once() -> None:
+    """A model by two features classifies the same by both."""
+    first, other = measured("first", lean=1.2, seed=1), measured("other", lean=0.8, seed=2)
+    by_scores = replace(first, contender=replace(first.contender, name="first:scores"))
+    alone = {pair.figure: pair for pair in pairs([first, other])}
+    found = [pair for pair in pairs([first, by_scores, other]) if pair.figure == "accuracy"]
+    assert [(pair.p, pair.p_holm) for pair in found] == [
+        (1, 1),
+        (alone["accuracy"].p, alone["accuracy"].p_holm),
+        (alone["accuracy"].p, alone["accuracy"].p_holm),
+    ]
+    precision = [pair for pair in pairs([first, by_scores, other]) if pair.figure == "mAP"]
+    assert max(pair.p_holm / pair.p for pair in precision) == pytest.approx(3)  # which may differ
+
+
 def test_it_is_the_corrected_p_that_decides() -> None:
     pair = Pair("mAP", "one", "two", 0.1, (0.01, 0.2), p=0.04, p_holm=0.05)
     assert pair.better == "one"

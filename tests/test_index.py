@@ -159,9 +159,9 @@ def test_places_in_the_space_of_the_collection_are_made_once(
     moved: list[int] = []
     move = AdaptedSpace._moved
 
-    def count(self: AdaptedSpace, items: NDArray[np.float32]) -> NDArray[np.float32]:
+    def count(self: AdaptedSpace, items: NDArray[np.float32], alone: NDArray[np.float32]) -> NDArray[np.float32]:
         moved.append(len(items))
-        return move(self, items)
+        return move(self, items, alone)
 
     monkeypatch.setattr(AdaptedSpace, "_moved", count)
     update(solids, folder)

@@ -20,7 +20,7 @@ from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import Change, apply_change
-from shapecnn.training.descent import Epoch, Examples, descend, first_part, outputs
+from shapecnn.training.descent import Epoch, Examples, _choose, descend, first_part, outputs
 from tests.training.data import EXTENTS, MVCNN, VOXRESNET, grid, pictures, stage
 
 LABELS = torch.tensor([0, 1, 2] * 4)
@@ -276,6 +276,20 @@ def test_balancing_repeats_small_classes(pooled: bool, accelerator: Accelerator)
     for row, times in [(0, 1), (3, 1), (6, 1), (9, 1), (1, 2), (4, 2), (2, 4)]:
         assert all(shown[view.tobytes()] == times for view in PICTURES[0, row])
     assert sum(shown.values()) == 48
+
+
+def test_what_balancing_repeats_is_drawn_anew_and_changed_in_its_own_way(accelerator: Accelerator) -> None:
+    rows = [0, 3, 6, 9, 1, 4, 7]  # four bars, three blocks: of these one is there twice
+    settings = GradientStage.model_validate(stage(balance=True, pooled=True))
+    chosen = [_choose(settings, examples(rows=rows), np.random.default_rng(seed)) for seed in range(20)]
+    again = []
+    for each in chosen:
+        counted = Counter(each[:, 0].tolist())
+        assert len(each) == 8
+        (twice,) = [row for row, times in counted.items() if times == 2]
+        again.append(twice)
+        assert sorted(each[each[:, 0] == twice, 2].tolist()) == [0, 1]  # another repetition, so another change
+    assert set(again) == {1, 4, 7}
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(8, [4, 4]), (9, [4, 5]), (10, [4, 4, 2]), (5, [5]), (3, [3])])
