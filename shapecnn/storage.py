@@ -18,6 +18,7 @@ import json
 import math
 import mmap
 import os
+import re
 import shutil
 import stat
 import warnings
@@ -282,9 +283,14 @@ def _finite(text: str) -> float:
 def json_bytes(value: Any) -> bytes:
     """``value`` as readable JSON with a final newline; the same value gives the same bytes.
 
-    NaN and infinity are no JSON: ValueError. What is undefined is null.
+    NaN and infinity are no JSON: ValueError. What is undefined is null. A byte of a file name that is not UTF-8 is
+    written as ``\\xe9``: JSON has no other way to hold it.
     """
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    return (_HALVES.sub(lambda half: rf"\\x{ord(half[0]) & 0xFF:02x}", text) + "\n").encode()
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 HOLDS = {

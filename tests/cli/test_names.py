@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -72,3 +75,28 @@ def test_a_name_typed_wrong_is_escaped_too(command: Command) -> None:
         assert done.status == 2
         assert not RAW.search(done.stderr)
         assert not re.search("^Everything is fine", done.stderr, re.MULTILINE)
+
+
+def test_names_that_are_not_utf_8_go_through_every_writer(world: Path, tmp_path: Path, command: Command) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    grids, run = tmp_path / odd, tmp_path / f"run {odd}"
+    shutil.copytree(world / "run", run)
+    meshes = write_splits(tmp_path / "meshes", train=2, test=2)
+    mesh = meshes / f"{odd}.off"
+    mesh.write_bytes(next((meshes / "box" / "test").iterdir()).read_bytes())
+    write_run(run, meshes, VOXRESNET, VOXELS)
+    small = ["--resolution", 16, "--padding", 1, "--workers", 1]
+    here = ["--device", "cpu"]
+    command("voxelize", meshes, grids, *small)
+    for words in (
+        ["eval", run, "--data", grids, "--out", tmp_path / f"report {odd}", "--json"],
+        ["index", meshes, tmp_path / f"index {odd}", "--model", world / "run", "--workers", 1, "--json"],
+        ["query", tmp_path / f"index {odd}", mesh, "--html", tmp_path / f"{odd}.html", "--json"],
+        ["explain", world / "run", mesh, "--html", tmp_path / f"why {odd}.html", "--json"],
+    ):
+        done = command(*words, *here)
+        assert "Traceback" not in done.stderr
+        assert done.status in (0, 2), done.stderr
+        json.loads(done.stdout)
+    assert (tmp_path / f"{odd}.html").exists()
+    assert (tmp_path / f"why {odd}.html").exists()
