@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -53,6 +54,7 @@ class VoxresnetSettings(Settings):
 
 
 NetworkSettings = MvcnnSettings | ShapenetsSettings | VoxresnetSettings
+_NETWORKS: tuple[type[Settings], ...] = get_args(NetworkSettings)
 
 
 class Validation(Settings):
@@ -160,7 +162,7 @@ def load_experiment(config: str, assignments: dict[str, Any] | None = None) -> E
     """
     values = _read(config)
     for key, value in (assignments or {}).items():
-        _assign(values, key, value)
+        _assign(values, _whole_key(values, key), value)
     try:
         return Experiment.from_options(**values)
     except UsageError as error:
@@ -173,15 +175,27 @@ def shipped() -> dict[str, Traversable]:
     return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
 
 
+def config_text(name: str) -> str:
+    """The YAML of a shipped config, comments included.  Raises UsageError if there is none of that name."""
+    known = shipped()
+    if name not in known:
+        raise _unknown(name, known)
+    return known[name].read_text("utf-8")
+
+
 def _find(config: str) -> Traversable:
     if Path(config).is_file():
         return Path(config)
     known = shipped()
     if config in known:
         return known[config]
+    raise _unknown(config, known)
+
+
+def _unknown(config: str, known: Iterable[str]) -> UsageError:
     close = difflib.get_close_matches(Path(config).stem, known, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Shipped ones: {', '.join(sorted(known))}."
-    raise UsageError(f"There is no config {config!r}. {hint}")
+    return UsageError(f"There is no config {config!r}. {hint}")
 
 
 def _read(config: str) -> dict[str, Any]:
@@ -193,6 +207,26 @@ def _read(config: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UsageError(f"{config} is not a config: it holds no keys. `shapecnn configs` lists examples.")
     return values
+
+
+def _whole_key(values: Mapping[str, Any], key: str) -> str:
+    """A key with what it stands in: ``backbone`` → ``network.backbone``, where only one place of the config has it."""
+    if "." in key or key in Experiment.model_fields:
+        return key
+    network = values.get("network")
+    kind = network.get("kind") if isinstance(network, dict) else None
+    groups: dict[str, type[Settings]] = {"validation": Validation}
+    for each in _NETWORKS:
+        if kind in get_args(each.model_fields["kind"].annotation):
+            groups["network"] = each
+    stages = values.get("stages")
+    for number, stage in enumerate(stages if isinstance(stages, list) else []):
+        if isinstance(stage, dict):
+            groups[f"stages.{stage.get('name', number)}"] = LdaStage if stage.get("kind") == "lda" else GradientStage
+    found = [f"{place}.{key}" for place, settings in groups.items() if key in settings.model_fields]
+    if len(found) > 1:
+        raise UsageError(f"--set {key}: which one? {' or '.join(found[:5])}.")
+    return found[0] if found else key
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:

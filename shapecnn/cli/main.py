@@ -31,6 +31,7 @@ COMMANDS = {
     "eval": ("shapecnn.cli.evaluate", "Measure a trained or an untrained model."),
     "compare": ("shapecnn.cli.compare", "Say which of several models is better."),
     "audit": ("shapecnn.cli.audit", "Find copies, across splits or with different labels."),
+    "configs": ("shapecnn.cli.configs", "List the experiments that come with shapecnn."),
     "train": ("shapecnn.cli.train", "Train a multi-view or a volumetric network."),
     "metric": ("shapecnn.cli.metric", "Learn what makes shapes of a class alike."),
     "predict": ("shapecnn.cli.predict", "Say what meshes are."),

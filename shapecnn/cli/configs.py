@@ -1,0 +1,39 @@
+"""``shapecnn configs``: the experiments that come with shapecnn."""
+
+from __future__ import annotations
+
+import click
+
+from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.options import json_option
+
+
+@click.command("configs")
+@click.argument("name", required=False)
+@json_option
+def command(name: str | None, as_json: bool) -> None:
+    """List the configs that come with shapecnn, or show the one called NAME.
+
+    `shapecnn train NAME` takes one; to change it, save what is shown to a file, or use --set.
+
+    \b
+    Examples:
+      shapecnn configs
+      shapecnn configs mvcnn-psb > mine.yaml
+    """
+    from shapecnn.experiment import config_text, shipped
+
+    texts = {each: config_text(each) for each in ([name] if name else sorted(shipped()))}
+    described = [{"name": each, "description": _description(text), "text": text} for each, text in texts.items()]
+    answer = {"schema_version": SCHEMA_VERSION, "configs": described}
+    if name:
+        emit(answer, as_json, texts[name].splitlines())
+        return
+    width = max(map(len, texts))
+    emit(answer, as_json, [f"{each['name']:{width}}  {each['description']}" for each in described])
+
+
+def _description(text: str) -> str:
+    """The first sentence of the comment that a config begins with, up to an example."""
+    lines = [line.removeprefix("#").strip() for line in text.split("\n\n")[0].splitlines() if line.startswith("#")]
+    return " ".join(lines).split(". ")[0].split(":  ")[0].rstrip(".:")
