@@ -315,7 +315,9 @@ def command_reference() -> str:
     """The help of every command, as Markdown."""
     parts = ["# Commands\n\nMade from `--help` by `scripts/documents.py`.\n"]
     for path, command in _commands(cli, ("shapecnn",)):
-        context = click.Context(command, info_name=" ".join(path), max_content_width=110)
+        context = click.Context(
+            command, info_name=" ".join(path), max_content_width=110, help_option_names=["-h", "--help"]
+        )
         parts.append(f"## {' '.join(path)}\n\n```\n{command.get_help(context).strip()}\n```\n")
     return "\n".join(parts)
 

@@ -33,7 +33,7 @@ def command() -> None:
     """Download known collections; import views and grids that others made."""
 
 
-@command.command()
+@command.command(short_help="Download ModelNet10 or ModelNet40.")
 @click.argument("name", type=click.Choice(["modelnet10", "modelnet40"]))
 @click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--url", metavar="URL|FILE", help="A mirror, or the zip itself if you have it.")
@@ -78,7 +78,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
     emit(report, as_json, [str(result.path)])
 
 
-@command.command("import")
+@command.command("import", short_help="Turn views or grids of others into artefacts.")
 @click.argument("src", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
