@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from shapecnn.errors import CollectionError, quoted
 from shapecnn.folders import is_hidden
 from shapecnn.labels import SPLITS
-from shapecnn.storage import read_stored
 
 _COLUMNS = {"path": ("path", "object_path"), "label": ("label", "class"), "split": ("split",)}
 """Our columns, and what they may be called: the second names are those of ModelNet's metadata."""
@@ -58,15 +57,18 @@ def read_catalogue(path: Path) -> tuple[list[Listed], list[str]]:
 
 def _text(path: Path) -> tuple[str, list[str]]:
     try:
-        data = read_stored(path)
+        data = path.read_bytes()  # a person's own file, which may be a link
     except OSError as error:
         raise CollectionError(f"{path} cannot be read: {error.strerror or error}.") from None
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    damaged = CollectionError(f"{path} cannot be read as a CSV: save it in UTF-8.")
+    if encoding != "utf-16" and b"\0" in data:  # UTF-16 without its mark, or no text at all
+        raise damaged
     try:
         return data.decode(encoding), []
     except UnicodeDecodeError:
-        if encoding == "utf-16" or b"\0" in data:
-            raise CollectionError(f"{path} cannot be read as a CSV: save it in UTF-8.") from None
+        if encoding == "utf-16":
+            raise damaged from None
     # As Excel writes where the system's language is a western one; its five unused bytes keep their value.
     return data.decode("cp1252", "replace"), [f"{path} is not in UTF-8: its text is read as Windows-1252 (Latin-1)."]
 

@@ -707,3 +707,15 @@ def test_zip_names_without_the_flag(tmp_path: Path, encoding: str, name: str) ->
     [shape] = list_shapes(tmp_path / "a.zip")
     assert shape.id == "ä.off"
     assert shape.read() == b"mesh"
+
+
+def test_utf_16_without_its_mark_is_told(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes("path,label,split\na.off,a,\n".encode("utf-16-le"))
+    assert "list.csv cannot be read as a CSV: save it in UTF-8." in _refused(tmp_path / "list.csv")
+
+
+def test_a_list_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "list.csv").write_text("path,label,split\na.off,box,\n")
+    (tmp_path / "elsewhere" / "link.csv").symlink_to(tmp_path / "elsewhere" / "list.csv")
+    assert [shape.label for shape in list_shapes(tmp_path / "elsewhere" / "link.csv")] == ["box"]
