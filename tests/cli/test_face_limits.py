@@ -46,9 +46,11 @@ def test_an_index_knows_what_its_meshes_were_simplified_to_and_so_do_its_queries
     done = command("index", ball.parent, fewer, *made_with, *FEWER, "--workers", "1", "--json")
     assert done.json("index")["total"] == 2
     assert open_index(fewer).origin.simplify == 60
-    again = command("index", ball.parent, fewer, *made_with, "--workers", "1")
-    assert again.status == 2
-    assert "simplify is 60 there and None here" in again.stderr
+    again = command("index", ball.parent, fewer, *made_with, "--workers", "1", "--json")
+    assert again.json("index")["unchanged"] == 2  # what is not said is as it was
+    other = command("index", ball.parent, fewer, *made_with, "--max-faces", "30", "--simplify", "--workers", "1")
+    assert other.status == 2
+    assert "simplify is 60 there and 30 here" in other.stderr
 
     def found(*options: str) -> float:
         (answer,) = command("query", fewer, ball, "--json", *options).json("query")
