@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from shapecnn.errors import MeshError, quoted
+from shapecnn.triangles import ignored
 
 Sibling = Callable[[str], bytes]
 """Reads a file named by a mesh file (a glTF's buffer), by its path relative to that mesh file."""
@@ -70,8 +71,7 @@ def _chunks(data: bytes) -> tuple[bytes, bytes | None, tuple[str, ...]]:
         chunks.append((kind, data[position - length : position]))
     if not chunks or chunks[0][0] != b"JSON":
         raise MeshError("format", "it cannot be read as GLB: it does not begin with JSON")
-    rest = len(data) - max(end, position)
-    notes = (f"{rest} bytes after the end of the GLB were ignored",) if rest > 0 else ()
+    notes = ignored(max(len(data) - max(end, position), 0), "the end of the GLB")
     return chunks[0][1], next((content for kind, content in chunks[1:] if kind == b"BIN\0"), None), notes
 
 

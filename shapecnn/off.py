@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError
 from shapecnn.jit import numba
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line
-from shapecnn.triangles import Triangles, triangulate
+from shapecnn.triangles import Triangles, ignored, triangulate
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
@@ -29,7 +29,7 @@ _KEYWORD = re.compile(
 _COUNTS = re.compile(
     _BLANK + rb"(\d{1,18})(?=[\s#])" + _BLANK + rb"(\d{1,18})"
     # edges, which may stand on a line of their own
-    rb"(?:[ \t]++-?\d++|[ \t]*+(?:#[^\r\n]*+)?[\r\n]++[ \t]*+\d++(?=[ \t]*+[\r\n]))?"
+    rb"(?:[ \t]++-?\d++|[ \t]*+(?:#[^\r\n]*+)?[\r\n]++[ \t]*+\d++(?=[ \t]*+[\r\n#]))?"
     rb"[ \t]*+(?:#[^\r\n]*+)?(?=[\r\n]|\Z)"
 )  # fmt: skip
 _END, _INDEX, _FULL = range(4, 7)  # what else a kernel may find
@@ -58,9 +58,7 @@ def read_off(data: bytes) -> Triangles:
             vertices = vertices[:, :3] / vertices[:, 3:]
     faces = triangulate(vertices, corners, sizes)
     rest = data[position:].strip(b" \t\r\n\f\v\0\x1a")  # some exporters pad, or end the file as CP/M did
-    if keyword[6] or not rest or (rest.startswith(b"#") and not re.search(rb"[\r\n]\s*+[^#\s]", rest)):
-        return Triangles(vertices, faces)
-    return Triangles(vertices, faces, (f"{len(rest)} bytes after the last of its {len(sizes)} faces were ignored",))
+    return Triangles(vertices, faces, ignored(len(rest), f"the last of its {len(sizes)} faces"))
 
 
 _Polygons = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], int]
@@ -88,7 +86,7 @@ def _read_text(data: bytes, position: int, width: int) -> _Polygons:
         corners = np.concatenate([corners, np.empty(max(len(corners) // 2, 1024), np.int32)])  # polygons
     if status != OK:
         raise _complaint("face", done, nf, status, nv)
-    return vertices, corners[:filled], sizes, position
+    return vertices, corners[:filled], sizes, _skip_to_content(text, position)
 
 
 def _read_binary(data: bytes, position: int, width: int, beside: int) -> _Polygons:

@@ -10,6 +10,7 @@ import codecs
 import re
 
 from shapecnn.errors import MeshError
+from shapecnn.triangles import ignored
 
 _ASCII = bytes(range(128)) + b"?" * 128  # no number holds more, and there is no encoding left to guess
 _BLANKS = bytes.maketrans(b"\t\v\f", b"   ")
@@ -28,7 +29,7 @@ def plain_stl(stl: bytes) -> tuple[bytes, tuple[str, ...]]:
     if stl.rfind(b"vertex ") > end:
         raise MeshError("truncated", "it ends within a solid, without endsolid")
     rest = stl[end:].removeprefix(b"endsolid").strip(b" \n\0\x1a") if end else b""
-    notes = (f"{len(rest)} bytes after the last endsolid were ignored",) if rest else ()
+    notes = ignored(len(rest), "the last endsolid")
     stl = re.sub(rb"\n(?:end)?solid(?=\n|\Z)", b"", stl[:end] if end else stl)
     corners, loops = stl.count(b"vertex"), stl.count(b"endloop")
     sound = sum(1 for _ in re.finditer(rb"vertex(?: ++[^ \n]++){3}(?= *+(?:\n|endloop|vertex))", stl))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError, quoted
 from shapecnn.ply_records import CORNERS, SKIPPED, UNKNOWN, Column, Records, read_binary, read_text, strip_triangles
 from shapecnn.tokens import line_number
-from shapecnn.triangles import Triangles, triangulate
+from shapecnn.triangles import Triangles, ignored, triangulate
 
 _LONGEST_HEADER = 1 << 20  # bytes
 _BYTE_ORDERS = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}
@@ -164,5 +164,4 @@ def _look_behind(data: bytes, position: int, last: str, text: bool) -> tuple[str
     if text and len(rest) > 2 and re.match(rb"[-+.]?\d", rest):
         line = line_number(data, data.index(rest, position))
         raise MeshError("format", f"line {line}: the file goes on after all that its header promises")
-    held, were = ("1 byte", "was") if len(rest) == 1 else (f"{len(rest)} bytes", "were")
-    return (f"{held} after the last {last} {were} ignored",)
+    return ignored(len(rest), f"the last {last}")

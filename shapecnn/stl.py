@@ -14,7 +14,7 @@ import numpy as np
 
 from shapecnn.errors import MeshError
 from shapecnn.jit import numba
-from shapecnn.triangles import Triangles
+from shapecnn.triangles import Triangles, ignored
 
 _HEADER = 84  # bytes: 80 of any content, and the count of triangles
 # Text may begin with white space; what follows its name shows no byte that text does not have.
@@ -51,8 +51,7 @@ def read_binary_stl(stl: bytes) -> Triangles:
     faces = np.empty((len(facets), 3), np.int32)
     table = np.full(1 << (2 * len(corners)).bit_length(), -1, np.int32)
     count = _join(corners, table, faces.reshape(-1))
-    extra = len(stl) - _length(stl)
-    notes = (f"{extra} bytes after the last of its {promised} faces were ignored",) if extra else ()
+    notes = ignored(len(stl) - _length(stl), f"the last of its {promised} faces")
     return Triangles(corners[:count].view(np.float32).astype(np.float64), faces, notes)
 
 

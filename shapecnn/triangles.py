@@ -34,6 +34,13 @@ class Triangles(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def ignored(count: int, last: str) -> tuple[str, ...]:
+    """The notes on so many bytes, perhaps none, that follow the ``last`` thing that was read."""
+    if not count:
+        return ()
+    return (f"1 byte after {last} was ignored" if count == 1 else f"{count} bytes after {last} were ignored",)
+
+
 def triangulate(vertices: NDArray[Any], corners: NDArray[Any], sizes: NDArray[Any]) -> NDArray[Any]:
     """Cut polygons into triangles.
 

@@ -56,6 +56,7 @@ def _numbers(*tokens: str) -> NDArray[np.float64]:
         "OFF 5 3 0\n",
         "OFF\n5 3\n",
         "OFF\n5\n3 0\n",
+        "OFF\n5 # vertices\n3 # faces\n0 # edges\n",
         "OFF\n  5\t3  0  \n",
         "OFF # a pyramid\n# OFF 8 6 12\n\n5 3 0 # counts\n",
         "# made by hand\n\n  OFF\n\n\n5 3 0\n",
@@ -218,7 +219,7 @@ def test_what_is_not_finite_is_said_to_be_so(token: str) -> None:
     ("tail", "noted"),
     [
         ("3 0 1 2\n", 7), ("0 1 0\n1 2 0\n", 11), ("END\n", 3), ("<!DOCTYPE x>\n<filter/>\n", 22), ("\x1a", 0),
-        ("\0\0\0", 0), ("# the end\n# of it", 0), ("# one\n7 8\n", 9),
+        ("\0\0\0", 0), ("# the end\n# of it", 0), ("# one\n7 8\n", 3),
     ],
 )  # fmt: skip
 def test_what_follows_the_last_face_is_noted_and_changes_nothing(tail: str, noted: int) -> None:
@@ -226,6 +227,11 @@ def test_what_follows_the_last_face_is_noted_and_changes_nothing(tail: str, note
     np.testing.assert_array_equal(read.vertices, plain.vertices)
     np.testing.assert_array_equal(read.faces, plain.faces)
     assert read.notes == ((f"{noted} bytes after the last of its 3 faces were ignored",) if noted else ())
+
+
+def test_comments_behind_the_last_face_are_passed_over_in_one_pass() -> None:
+    """A pattern that backtracks takes the square of their number: hours."""
+    assert _is_pyramid(PYRAMID + "#" + "\n" * 1_000_000 + "# the end")
 
 
 def test_a_record_may_go_over_several_lines() -> None:
@@ -250,9 +256,30 @@ def test_binary_off_is_read_as_geomview_writes_it(keyword: str) -> None:
     read = read_off(data)
     np.testing.assert_array_equal(read.vertices, text.vertices)
     np.testing.assert_array_equal(read.faces, text.faces)
+    assert (read.notes, read_off(data + b"abc").notes) == ((), ("3 bytes after the last of its 3 faces were ignored",))
     for cut in range(len(data) - 1):
         with pytest.raises(MeshError):
             read_mesh(data[:cut], "a.off")
+
+
+@pytest.mark.parametrize(
+    ("place", "word", "kind", "message"),
+    [
+        (0, 1 << 30, "truncated", "the header promises 1073741824 vertices and 3 faces, more than its 147 bytes can hold"),  # noqa: E501
+        (1, 4, "truncated", "the header promises 4 faces, the file ends after 3"),
+        (18, -1, "format", "face 1 of 3 is not made of whole numbers"),
+        (18, 1 << 30, "truncated", "the header promises 3 faces, the file ends after 0"),
+        (19, 5, "index", "face 1 of 3 names a vertex that does not exist (there are 5)"),
+        (19, -1, "index", "face 1 of 3 names a vertex that does not exist (there are 5)"),
+        (23, -1, "format", "face 1 of 3 is not made of whole numbers"),
+        (23, 1 << 30, "truncated", "the header promises 3 faces, the file ends after 0"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_binary_off_is_told(place: int, word: int, kind: str, message: str) -> None:
+    faces = [4, 0, 1, 2, 3, 0, 3, 0, 1, 4, 0, 3, 1, 2, 4, 0]
+    words = np.concatenate([[5, 3, 0], POINTS.astype(">f4").view(">i4").ravel(), faces]).astype(">i4")
+    words[place] = word
+    assert _refused(b"OFF BINARY\n" + words.tobytes()) == (kind, message)
 
 
 def test_homogeneous_coordinates_are_divided() -> None:

@@ -79,7 +79,8 @@ CORNERS = BALL.vertices[BALL.faces].astype(np.float32)
 def test_bytes_behind_the_triangles_are_noted(header: bytes, extra: int) -> None:
     read = read_mesh(stl_of(CORNERS, header) + bytes(range(extra % 256)).ljust(extra, b"\0"), "a.stl")
     np.testing.assert_array_equal(read.vertices[read.faces], CORNERS)
-    assert read.notes == (f"{extra} bytes after the last of its 20 faces were ignored",)
+    held, were = ("1 byte", "was") if extra == 1 else (f"{extra} bytes", "were")
+    assert read.notes == (f"{held} after the last of its 20 faces {were} ignored",)
 
 
 @pytest.mark.parametrize(("extra", "kind", "held"), [(50, "format", 21), (1000, "format", 40), (-1, "truncated", 19)])
