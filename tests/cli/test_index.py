@@ -117,7 +117,7 @@ def test_a_run_takes_no_settings(meshes: Path, views_run: Path, tmp_path: Path, 
     ("options", "sentence"),
     [
         (["--set", "bakcbone=alexnet"], "Unknown key 'bakcbone'; did you mean 'backbone'?"),
-        (["--set", "views=13"], "views = 13"),
+        (["--set", "views=0"], "views = 0"),
         (["--set", "fit"], "--set 'fit' is not key=value."),
         (["--set", "backbone=tf_efficientnet_lit0"], "Did you mean tf_efficientnet_lite0"),
         (["--model", "@imagnet"], "There is no model '@imagnet'; known without training: @imagenet."),
