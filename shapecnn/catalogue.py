@@ -62,7 +62,7 @@ def _text(path: Path) -> tuple[str, list[str]]:
         raise CollectionError(f"{path} cannot be read: {error.strerror or error}.") from None
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     damaged = CollectionError(f"{path} cannot be read as a CSV: save it in UTF-8.")
-    if encoding != "utf-16" and b"\0" in data:  # UTF-16 without its mark, or no text at all
+    if encoding != "utf-16" and 4 * data.count(b"\0") > len(data):  # UTF-16 without its mark, or no text at all
         raise damaged
     try:
         return data.decode(encoding), []
