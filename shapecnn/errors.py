@@ -25,6 +25,7 @@ Only ``shapecnn.cli`` turns these into exit statuses.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 
 class ShapecnnError(Exception):
@@ -153,6 +154,21 @@ def visible(text: str) -> str:
     """Text that stays on its line, moves no cursor and reads as it is: control characters, line ends, directional and
     invisible marks, and halves of characters are written as ``\\x1b``."""
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def encodable(value: Any) -> Any:
+    """A value of JSON with what is half a character, a byte of a file name that is not UTF-8, written as ``\\xe9``.
+
+    JSON cannot hold it: what Python would write most other readers refuse.
+    """
+    if isinstance(value, str):
+        return _HALVES.sub(lambda half: f"\\x{ord(half[0]) & 0xFF:02x}", value)
+    if isinstance(value, dict):
+        return {encodable(key): encodable(item) for key, item in value.items()}
+    return [encodable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def quoted(name: str) -> str:

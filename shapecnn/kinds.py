@@ -11,9 +11,13 @@ from typing import Literal
 
 from shapecnn.checksums import SUMS
 from shapecnn.errors import UsageError
-from shapecnn.storage import RESUME, published, read_stored
+from shapecnn.storage import HOLDS, RESUME, published, read_stored
+from shapecnn.storage import Kind as Published
 
-Kind = Literal["artefacts", "run", "training", "index", "report", "audit", "comparison"]
+Kind = Published | Literal["training"]
+
+_TELLS: dict[str, Kind] = {**HOLDS, "manifest.parquet": "artefacts"}
+"""The file that tells what a folder holds; that of artefacts whose settings are gone as well."""
 
 _NAMES: dict[Kind, str] = {
     "artefacts": "a folder of artefacts",
@@ -48,7 +52,7 @@ def kind_of(folder: Path) -> Kind | None:
         The kind, also where single files of it are missing or damaged; None for what shapecnn did not make, what is not
         a folder, and what is not there.
     """
-    for name, kind in _KINDS.items():
+    for name, kind in _TELLS.items():
         if published(folder, name).exists():
             return kind
     if (folder / RESUME).is_dir():
@@ -57,7 +61,7 @@ def kind_of(folder: Path) -> Kind | None:
         sums = read_stored(published(folder, SUMS))
     except OSError:
         return None
-    for name, kind in _KINDS.items():  # the file that tells is gone, and its hash is not
+    for name, kind in _TELLS.items():  # the file that tells is gone, and its hash is not
         if f"  {name}\n".encode() in sums:
             return kind
     return None
@@ -84,15 +88,3 @@ def require_kind(folder: Path, wanted: Kind, making: str) -> None:
     else:
         found = f"There is no {_NAMES[wanted].split(maxsplit=1)[1]} at {folder}."
     raise UsageError(f"{found} {making}")
-
-
-_KINDS: dict[str, Kind] = {
-    "settings.json": "artefacts",
-    "manifest.parquet": "artefacts",
-    "model.json": "run",
-    "index.json": "index",
-    "evaluation.json": "report",
-    "audit.json": "audit",
-    "comparison.json": "comparison",
-}
-"""The file that tells what a folder holds."""

@@ -136,8 +136,7 @@ def _common(folders: Sequence[Parts]) -> int:
 def _plain_wrappers(folders: Sequence[Parts]) -> int:
     """How many folders are taken off ``class/…``: a lone one, unless its own are all splits, since then it is a
     class."""
-    lone_class = all(len(parts) > 1 and parts[1] in SPLITS for parts in folders)
-    return 0 if lone_class else _common(folders)
+    return 0 if _all_class_split(folders) else _common(folders)
 
 
 def _all_splits(folders: Sequence[Parts], level: int) -> bool:

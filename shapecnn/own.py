@@ -21,6 +21,7 @@ from shapecnn.storage import (
     RESUME,
     WORK,
     WORKS,
+    Kind,
     claim,
     discard,
     exclusive,
@@ -43,6 +44,15 @@ WRITES = {
     "comparison.json": ("report.html", "comparison.csv", "comparison.md", "pr.svg", "pr.png"),
 }
 """What is written beside the file that tells what a folder holds, artefacts aside."""
+
+_NAMES: dict[Kind, str] = {
+    "artefacts": "artefacts",
+    "run": "a run",
+    "index": "an index",
+    "report": "a report",
+    "audit": "an audit",
+    "comparison": "a comparison",
+}
 
 _NOBODYS = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # in a folder that counts as empty
 
@@ -70,9 +80,11 @@ def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
 
     With ``overwrite`` it may hold somebody's files as well.
     """
-    for name, what in HOLDS.items():
+    for name, kind in HOLDS.items():
         if name != own and (folder / name).exists() and (name in written(folder) or not overwrite):
-            raise UsageError(f"{folder} holds {what}, which this would be mixed with. Choose a folder of its own.")
+            raise UsageError(
+                f"{folder} holds {_NAMES[kind]}, which this would be mixed with. Choose a folder of its own."
+            )
     if overwrite or not folder.exists():
         return
     if not folder.is_dir():

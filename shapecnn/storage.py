@@ -18,7 +18,6 @@ import json
 import math
 import mmap
 import os
-import re
 import shutil
 import stat
 import warnings
@@ -26,12 +25,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path, PureWindowsPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from filelock import FileLock, Timeout
 
 from shapecnn.checksums import SUMS, parse_lines, parse_sums, sum_line, sums_bytes
-from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError, quoted
+from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError, encodable, quoted
 
 WORK = ".partial"  # unfinished work inside an output folder; gone when the work is done
 RESUME = "resume"  # the same of an unfinished training; only ``train --resume`` opens it
@@ -286,22 +285,20 @@ def json_bytes(value: Any) -> bytes:
     NaN and infinity are no JSON: ValueError. What is undefined is null. A byte of a file name that is not UTF-8 is
     written as ``\\xe9``: JSON has no other way to hold it.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    return (_HALVES.sub(lambda half: rf"\\x{ord(half[0]) & 0xFF:02x}", text) + "\n").encode()
+    return (json.dumps(encodable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-_HALVES = re.compile("[\ud800-\udfff]")
+Kind = Literal["artefacts", "run", "index", "report", "audit", "comparison"]
 
-
-HOLDS = {
+HOLDS: dict[str, Kind] = {
     "settings.json": "artefacts",
-    "model.json": "a run",
-    "index.json": "an index",
-    "evaluation.json": "a report",
-    "audit.json": "an audit",
-    "comparison.json": "a comparison",
+    "model.json": "run",
+    "index.json": "index",
+    "evaluation.json": "report",
+    "audit.json": "audit",
+    "comparison.json": "comparison",
 }
-"""The file that tells what a folder holds."""
+"""The file that tells what kind of thing a folder holds."""
 
 
 @contextlib.contextmanager

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
-from typing import Any
 
 import click
 
-from shapecnn.errors import visible
+from shapecnn.errors import encodable, visible
 
 SCHEMA_VERSION = 1
-_HALVES = re.compile("[\ud800-\udfff]")
 
 
 _answered = False  # by this process
@@ -53,7 +50,7 @@ def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
     global _answered  # a process runs one command
     _answered = True
     if as_json:
-        click.echo(json.dumps(_whole(value), allow_nan=False))  # in ASCII, which every locale can print
+        click.echo(json.dumps(encodable(value), allow_nan=False))  # in ASCII, which every locale can print
         return
     for line in lines:
         click.echo(visible(line))
@@ -68,15 +65,3 @@ def expect_answer() -> None:
 def answered() -> bool:
     """Whether the answer was given; what fails after it, such as a page, is told on stderr alone."""
     return _answered
-
-
-def _whole(value: Any) -> Any:
-    """``value`` with what is half a character, a byte of a file name that is no UTF-8, written as ``\\xe9``.
-
-    JSON cannot hold it: what Python would write most other readers refuse.
-    """
-    if isinstance(value, str):
-        return _HALVES.sub(lambda half: f"\\x{ord(half[0]) & 0xFF:02x}", value)
-    if isinstance(value, dict):
-        return {_whole(key): _whole(item) for key, item in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, list | tuple) else value

@@ -125,18 +125,16 @@ def progress_bar(description: str, unit: str = "shapes") -> Iterator[Progress]:
         A function to be called with the number done and the number there is to do (None: not known yet).
     """
     stage = _Stage(description, unit)
-    if is_quiet():
+    if is_quiet() or (_heartbeat is None and not _is_terminal()):
         yield stage.update
-    elif _is_terminal():
+    elif _heartbeat is None:
         yield from _terminal_bar(stage)
-    elif _heartbeat is not None:
+    else:
         _heartbeat.push(stage)
         try:
             yield stage.update
         finally:
             _heartbeat.pop()
-    else:
-        yield stage.update
 
 
 def _terminal_bar(stage: _Stage) -> Iterator[Progress]:

@@ -272,18 +272,22 @@ def test_what_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, former)
 
 
+def by_bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(("words", "status"), [("--version", 0), ("--help", 0), ("render nowhere out", 2)])
 def test_closed_streams_change_nothing_but_what_is_seen(closed: str, words: str, status: int, tmp_path: Path) -> None:
     line = f'"{sys.executable}" -m shapecnn {words} {closed}'
-    done = subprocess.run(
-        ["bash", "-c", line],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
+    done = by_bash(line, tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (status, False)
     assert list(tmp_path.iterdir()) == []
 
@@ -291,14 +295,7 @@ def test_closed_streams_change_nothing_but_what_is_seen(closed: str, words: str,
 def test_a_current_folder_that_is_gone_is_named(tmp_path: Path, solids: Path) -> None:
     (gone := tmp_path / "gone").mkdir()
     line = f'rmdir "{gone}"; exec "{sys.executable}" -m shapecnn render "{solids}" "{tmp_path / "out"}"'
-    done = subprocess.run(
-        ["bash", "-c", line],
-        capture_output=True,
-        text=True,
-        cwd=gone,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-    )
+    done = by_bash(line, gone)
     assert done.returncode == 2
     assert "Error: The current folder cannot be used (No such file or directory): cd to one that exists." in done.stderr
 
