@@ -30,7 +30,7 @@ from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
 from shapecnn.kinds import kind_of, require_kind
 from shapecnn.projection import Projection, learn_command, read_metric
-from shapecnn.retrieval.space import FeatureSpace
+from shapecnn.retrieval.space import FeatureSpace, Placed
 from shapecnn.sealed import Sealed, open_sealed
 from shapecnn.storage import json_bytes
 from shapecnn.vectors import unit
@@ -137,7 +137,7 @@ class Run:
     def space(
         self,
         features: NDArray[np.float32],
-        gallery: NDArray[np.float32] | None = None,  # noqa: ARG002  # there is none, nor would it save any time
+        placed: Placed | None = None,  # noqa: ARG002  # there is none, nor would it save any time
     ) -> FeatureSpace:
         """That of the features."""
         return FeatureSpace(features)

@@ -3,8 +3,9 @@
 An index is four files published as one, with their hashes: ``index.json`` (what made it, how that was run),
 ``failures.parquet`` (what could not be used), ``shapes.parquet`` and ``features.safetensors``, rows in order of id:
 ``features`` (N, D) float32; where they are compared in a space made of all of them, ``gallery`` (N, D) float32, their
-places in it; and where the model sees pictures, ``views`` (N, V, D) float16; each of unit length. Features computed by
-a run that was interrupted wait in a work folder for the next one.
+places in it, and ``distinct`` (N,) uint8, 1 for what is a copy of none before it; and where the model sees pictures,
+``views`` (N, V, D) float16; all but ``distinct`` of unit length. Features computed by a run that was interrupted wait
+in a work folder for the next one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from shapecnn.origin import Origin
 from shapecnn.own import require_own, require_unchanged, start_anew, written
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.prepare import load_shape
-from shapecnn.retrieval.space import VERSION
+from shapecnn.retrieval.space import VERSION, Placed
 from shapecnn.rows import Kept, Row, foreign, note_row, noted_rows, write_rows
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
@@ -90,13 +91,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """items[i] has features[i], gallery[i] and views[i].
+    """items[i] has features[i], views[i] and its place in placed.
 
     features: (N, D) float32 of unit length.  views: (N, V, D) float16 of unit length, what each view alone would give;
     None where the model sees grids or nothing was indexed, and in an index of a version that did not keep them.
-    gallery: (N, D) float32 of unit length, the places of the features in the model's space; None where those are the
-    features, and in an index of a version that did not keep them. All lie in a file that is mapped: what is not looked
-    at takes no memory.
+    placed: the features in the model's space; None where those are the features, and in an index of a version that did
+    not keep them. All lie in a file that is mapped: what is not looked at takes no memory.
     engine: what computed the latest of them, empty if there never was any.
     """
 
@@ -105,7 +105,7 @@ class Index:
     items: list[Item]
     features: NDArray[np.float32]
     views: NDArray[np.float16] | None = None
-    gallery: NDArray[np.float32] | None = None
+    placed: Placed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +173,11 @@ def update_index(
         kept = [shape for shape in shapes if shape.id in rows]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
         listed = [rows[shape.id] for shape in kept]
-        gallery = _gallery(model, listed, old, scratch)
+        placed = _placed(model, listed, old, scratch)
         if old is not None:  # whose rows are in a file that was open all the time
             open_sealed(folder, rebuild).check(FEATURES)
         failed = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(computed.failures.items())]
-        _publish(folder, origin, computed.engine or engine, items, failed, listed, gallery)
+        _publish(folder, origin, computed.engine or engine, items, failed, listed, placed)
         discard(scratch)
     now = {item.id: item.sha256 for item in items}
     return Changes(
@@ -250,14 +250,20 @@ def _open(folder: Path) -> Index:
             kinds["gallery"] = "F32", pooled
         if header.views:
             kinds["views"] = "F16", (header.count, header.views, header.feature_size)
+        if header.gallery == VERSION:
+            kinds["distinct"] = "U8", pooled[:1]
         held = view_tensors(content, kinds)
         for name, rows in held.items():
             require_numbers(name, rows)
         features, views = held["features"], held.get("views")
-        gallery = held.get("gallery") if header.gallery == VERSION else None
+        placed = None
+        if header.gallery == VERSION:
+            if held["distinct"].max(initial=0) > 1:
+                raise ValueError("distinct is neither 0 nor 1")
+            placed = Placed(held["gallery"], held["distinct"].view(np.bool_))
         if header.count and not header.feature_size:
             raise ValueError("features are of no numbers")
-        for name in held.keys() - {"views"}:  # which are scaled when they are searched
+        for name in held.keys() - {"views", "distinct"}:  # which are scaled when they are searched
             if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
                 raise ValueError("features are not of unit length")
     table = sealed.read(SHAPES)
@@ -265,7 +271,7 @@ def _open(folder: Path) -> Index:
         items = read_table(Item, table, most=header.count)
         if len(items) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(items)):
             raise ValueError("it does not have the shapes of the index in order of id")
-    return Index(origin, header.engine, items, features, views, gallery)
+    return Index(origin, header.engine, items, features, views, placed)
 
 
 class _Header(Settings):
@@ -373,7 +379,7 @@ def _known(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, Kep
     return known | noted, engine or old.engine
 
 
-def _gallery(model: Model, rows: list[Kept], old: Index | None, scratch: Path) -> NDArray[np.float32] | None:
+def _placed(model: Model, rows: list[Kept], old: Index | None, scratch: Path) -> Placed | None:
     """Where the model's space is made of all ``rows``: their places in it, which are the old ones if the rows are."""
     if not (model.adapt and rows):
         return None
@@ -381,8 +387,8 @@ def _gallery(model: Model, rows: list[Kept], old: Index | None, scratch: Path) -
         features = np.stack([row.read().feature for row in rows])
     except ValueError:  # rows of unlike lengths
         raise foreign(scratch) from None
-    known = old.gallery if old is not None and np.array_equal(features, old.features) else None
-    return model.space(features, known).gallery
+    known = old.placed if old is not None and np.array_equal(features, old.features) else None
+    return model.space(features, known).placed
 
 
 def _publish(
@@ -392,12 +398,12 @@ def _publish(
     items: list[Item],
     failed: list[Failure],
     rows: list[Kept],
-    gallery: NDArray[np.float32] | None,
+    placed: Placed | None,
 ) -> None:
     """Publish the index of ``items``, of which rows[i] is kept of items[i]."""
     shapes, features = table_bytes(Item, items), folder / WORK / FEATURES
     try:
-        digest, size, views = write_rows(features, rows, gallery)
+        digest, size, views = write_rows(features, rows, placed)
     except ValueError:  # rows of unlike shapes
         raise foreign(folder / WORK) from None
     header = {
@@ -407,7 +413,7 @@ def _publish(
         "count": len(items),
         "feature_size": size,
         "views": views,
-        "gallery": 0 if gallery is None else VERSION,
+        "gallery": 0 if placed is None else VERSION,
     }
     files: dict[str, bytes | Path] = {
         SHAPES: shapes,

@@ -21,7 +21,7 @@ from shapecnn.features import Feature, Output
 from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
 from shapecnn.networks.weights import Weights, weights_version
-from shapecnn.retrieval.space import AdaptedSpace, FeatureSpace, Space
+from shapecnn.retrieval.space import AdaptedSpace, FeatureSpace, Placed, Space
 from shapecnn.vectors import unit
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class Model(Protocol):
     def adapt(self) -> bool:
         """Whether the space in which shapes are compared is made of all of the collection."""
 
-    def space(self, features: NDArray[np.float32], gallery: NDArray[np.float32] | None = None) -> Space:
+    def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
         """Where a collection, (N, D) of what :meth:`represent` gives, and queries are compared.
 
-        gallery: that of this very space, if it was kept.
+        placed: that of this very space, if it was kept.
         """
 
     def comparing(self, feature: str) -> Model:
@@ -165,10 +165,10 @@ class ImagenetSettings(Viewpoints):
         """(D,) of unit length."""
         return unit(output.feature)
 
-    def space(self, features: NDArray[np.float32], gallery: NDArray[np.float32] | None = None) -> Space:
+    def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
         """That of the features, adapted to the collection unless set otherwise."""
         adapted = self.adapt and len(features) > 0
-        return AdaptedSpace(features, self.neighbours, gallery) if adapted else FeatureSpace(features)
+        return AdaptedSpace(features, self.neighbours, placed) if adapted else FeatureSpace(features)
 
     def comparing(self, feature: str) -> ImagenetSettings:
         """Itself, if ``feature`` is that of its last layer; else a UsageError."""

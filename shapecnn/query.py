@@ -72,7 +72,7 @@ def answer_queries(
     hits: Iterator[list[Hit]] = iter([])
     if features:
         _require_size(index, features[0])
-        space = model.space(index.features, index.gallery)
+        space = model.space(index.features, index.placed)
         placed = replace(index, features=space.rows)
         hits = iter(search(placed, space.place(np.stack(features)), k, space.similarity))
     return [

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import StoredDataError
 from shapecnn.journal import Record, read_record, scan_journal
+from shapecnn.retrieval.space import Placed
 from shapecnn.tensors import Rows, write_tensors
 
 
@@ -69,17 +70,19 @@ def foreign(scratch: Path) -> StoredDataError:
     return StoredDataError(f"{scratch} is of another version. Index the collection again, with --overwrite.")
 
 
-def write_rows(path: Path, rows: Sequence[Kept], gallery: NDArray[np.float32] | None = None) -> tuple[str, int, int]:
-    """Write ``features`` (N, D) float32, and, where there are any, ``gallery`` of the same shape and ``views``
-    (N, V, D) float16 as safetensors; returns the SHA-256 of the file, D and V."""
+def write_rows(path: Path, rows: Sequence[Kept], placed: Placed | None = None) -> tuple[str, int, int]:
+    """Write ``features`` (N, D) float32, and, where there are any, ``gallery`` of the same shape, ``views``
+    (N, V, D) float16 and ``distinct`` (N,) uint8 as safetensors; returns the SHA-256 of the file, D and V."""
     if not rows:
         return write_tensors(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
     feature, views = rows[0].read()
     tensors = {"features": Rows("F32", (len(rows), *feature.shape), (row.read().feature for row in rows))}
-    if gallery is not None:
-        tensors["gallery"] = Rows("F32", gallery.shape, gallery)
+    if placed is not None:
+        tensors["gallery"] = Rows("F32", placed.gallery.shape, placed.gallery)
     if views is not None:
         tensors["views"] = Rows("F16", (len(rows), *views.shape), _views(rows))
+    if placed is not None:
+        tensors["distinct"] = Rows("U8", placed.distinct.shape, placed.distinct.view(np.uint8))
     return write_tensors(path, tensors), len(feature), 0 if views is None else len(views)
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from shapecnn.storage import create
 
-Kind = Literal["F32", "F16"]
+Kind = Literal["F32", "F16", "U8"]
 
-_BYTES: dict[Kind, int] = {"F32": 4, "F16": 2}
+_TYPES: dict[Kind, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "U8": np.dtype("u1")}
 
 
 class Rows(NamedTuple):
@@ -49,7 +49,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Rows]) -> str:
             for row in rows.each:
                 if row.shape != rows.shape[1:]:
                     raise ValueError(f"a row of {name} is {row.shape}, of {rows.shape}")
-                write(row.astype(f"<f{_BYTES[rows.kind]}", casting="safe", copy=False).tobytes())
+                write(row.astype(_TYPES[rows.kind], casting="safe", copy=False).tobytes())
                 count += 1
             if count != rows.shape[0]:
                 raise ValueError(f"{name} has {count} rows, not {rows.shape[0]}")
@@ -67,7 +67,7 @@ def view_tensors(content: bytes | mmap, tensors: Mapping[str, tuple[Kind, tuple[
         told = ", ".join(f"{name} {kind} {shape}" for name, (kind, shape) in tensors.items())
         raise ValueError(f"it is not of {told}")
     return {
-        name: np.frombuffer(content, f"<f{_BYTES[kind]}", math.prod(shape), place).reshape(shape)
+        name: np.frombuffer(content, _TYPES[kind], math.prod(shape), place).reshape(shape)
         for (name, (kind, shape)), place in zip(tensors.items(), places, strict=False)
     }
 
@@ -77,7 +77,7 @@ def _layout(tensors: Mapping[str, tuple[Kind, tuple[int, ...]]]) -> tuple[bytes,
     ends = [0]
     described = {}
     for name, (kind, shape) in tensors.items():
-        ends.append(ends[-1] + math.prod(shape) * _BYTES[kind])
+        ends.append(ends[-1] + math.prod(shape) * _TYPES[kind].itemsize)
         described[name] = {"dtype": kind, "shape": shape, "data_offsets": ends[-2:]}
     text = json.dumps(described, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME = [Requirement(text) for text in PROJECT["dependencies"]]
 EXTRAS = [Requirement(text) for texts in PROJECT["optional-dependencies"].values() for text in texts]
+SET_UP = RUNTIME + [Requirement(text) for text in PROJECT["optional-dependencies"]["dev"]]  # by `make setup`
 
 
 def pins() -> dict[str, str]:
@@ -52,9 +53,14 @@ def test_each_pin_is_in_the_range_that_is_asked_for() -> None:
 
 
 def test_all_that_gets_installed_is_pinned() -> None:
-    names = installed(RUNTIME + EXTRAS)
+    names = installed(SET_UP)
     assert len(names) > 100
     assert names - pins().keys() == set()
+
+
+def test_set_up_installs_each_extra_but_those_that_need_a_compiler() -> None:
+    left_out = {requirement.name for requirement in EXTRAS} - {requirement.name for requirement in SET_UP}
+    assert left_out == {"meshoptimizer"}
 
 
 def test_each_dependency_is_accounted_for_with_its_pin() -> None:

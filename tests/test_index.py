@@ -39,6 +39,7 @@ from shapecnn.models import ImagenetSettings, open_model
 from shapecnn.origin import Origin
 from shapecnn.pool import Workers
 from shapecnn.query import answer_queries
+from shapecnn.retrieval import space
 from shapecnn.retrieval.space import AdaptedSpace
 from shapecnn.sealed import Sealed
 from shapecnn.search import search
@@ -120,8 +121,9 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
     assert np.linalg.norm(features, axis=1) == pytest.approx(1, abs=1e-6)
     assert (views.dtype, views.shape, header["views"]) == (np.float16, (9, 12, 1280), 12)
     assert np.linalg.norm(views.astype(np.float32), axis=2) == pytest.approx(1, abs=1e-3)
-    gallery = load_file(solids_index / FEATURES)["gallery"]
+    gallery, distinct = (load_file(solids_index / FEATURES)[name] for name in ("gallery", "distinct"))
     np.testing.assert_array_equal(gallery, ImagenetSettings().space(features).gallery)
+    assert (distinct.dtype, distinct.tolist()) == (np.uint8, [1] * 9)
 
 
 def republish(folder: Path, index: Index) -> None:
@@ -129,7 +131,7 @@ def republish(folder: Path, index: Index) -> None:
     claim(folder / ".partial")
     rows, engine = module._known(index, folder / ".partial", views=False)
     module._publish(
-        folder, index.origin, engine, index.items, [], [rows[item.id] for item in index.items], index.gallery
+        folder, index.origin, engine, index.items, [], [rows[item.id] for item in index.items], index.placed
     )
 
 
@@ -152,8 +154,8 @@ def test_places_in_the_space_of_the_collection_are_made_once(
     solids: Path, collection: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(folder)
-    republish(folder, replace(open_index(folder), gallery=None))  # as an earlier version would have written it
-    assert open_index(folder).gallery is None
+    republish(folder, replace(open_index(folder), placed=None))  # as an earlier version would have written it
+    assert open_index(folder).placed is None
     update(solids, folder)
     assert contents(folder) == before
     moved: list[int] = []
@@ -164,13 +166,21 @@ def test_places_in_the_space_of_the_collection_are_made_once(
         return move(self, items, alone)
 
     monkeypatch.setattr(AdaptedSpace, "_moved", count)
+    compared: list[int] = []
+    distinct = space._distinct
+
+    def compare(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+        compared.append(len(rows))
+        return distinct(rows)
+
+    monkeypatch.setattr(space, "_distinct", compare)
     update(solids, folder)
     model = ImagenetSettings()
     answer_queries(open_index(folder), model, [str(solids / "box/cube.off")], 3, up="z", device="cpu")
-    assert moved == [1]
+    assert (moved, compared) == ([1], [])
     (collection / "box/cube.off").unlink()
     update(collection, folder)
-    assert moved == [1, 8]
+    assert (moved, compared) == ([1, 8], [8])
 
 
 def test_an_unchanged_collection_is_not_computed_again(solids: Path, folder: Path, computed: list[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from shapecnn.journal import open_journal
+from shapecnn.retrieval.space import Placed
 from shapecnn.rows import Kept, Row, note_row, noted_rows, write_rows
 
 ENGINE = {"engine": "none"}
@@ -58,10 +59,11 @@ def test_the_file_holds_the_rows_in_the_order_asked_for(tmp_path: Path) -> None:
     assert np.array_equal(found["features"], [row(n, True).feature for n in (5, 3, 1)])
     assert np.array_equal(found["views"], [row(n, True).views for n in (5, 3, 1)])
     assert "gallery" not in found
-    gallery = np.eye(3, 256, dtype=np.float32)
-    write_rows(tmp_path / "file", rows, gallery)
+    gallery, distinct = np.eye(3, 256, dtype=np.float32), np.array([True, False, True])
+    write_rows(tmp_path / "file", rows, Placed(gallery, distinct))
     both = load_file(tmp_path / "file")
     assert np.array_equal(both.pop("gallery"), gallery)
+    assert np.array_equal(both.pop("distinct"), distinct)
     assert {*both} == {*found}
 
 

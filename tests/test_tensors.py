@@ -19,12 +19,17 @@ def test_the_bytes_are_those_of_safetensors(tmp_path: Path, count: int, views: i
     random = np.random.default_rng(0)
     features = random.normal(size=(count, size)).astype(np.float32)
     alone = random.normal(size=(count, views, size)).astype(np.float16)
+    flags = random.integers(0, 2, count, np.uint8)
     digest = write_tensors(
         tmp_path / "file",
-        {"features": Rows("F32", features.shape, features), "views": Rows("F16", alone.shape, iter(alone))},
+        {
+            "features": Rows("F32", features.shape, features),
+            "views": Rows("F16", alone.shape, iter(alone)),
+            "distinct": Rows("U8", flags.shape, flags),
+        },
     )
     data = (tmp_path / "file").read_bytes()
-    assert data == save({"features": features, "views": alone})
+    assert data == save({"features": features, "views": alone, "distinct": flags})
     assert digest == hashlib.sha256(data).hexdigest()
 
 

@@ -4,7 +4,7 @@ a label."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from shapecnn.retrieval.ranks import Similarity, cosines
 
 Features = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Floating = TypeVar("Floating", np.float32, np.float64)
 
-VERSION = 2  # of AdaptedSpace: places in another one are made anew
+VERSION = 3  # of AdaptedSpace: places in another one are made anew
 PRIOR = 10  # shapes: as much is the guess worth that channels have mean 0 and one variance, for collections of a few
 SHARE = 10  # shapes for each neighbour at least: all of a small collection would be everyone's neighbours
 FARTHER = 5  # times as far as the network alone sees two shapes is the most that a collection can put them
@@ -48,6 +49,16 @@ def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -
     return similarity
 
 
+class Placed(NamedTuple):
+    """What takes time with the square of a collection to make of it, and is worth keeping.
+
+    gallery: (N, D) float32 of unit length, the places.  distinct: (N,), which shapes are copies of none before them.
+    """
+
+    gallery: Features
+    distinct: Flags
+
+
 class Space(Protocol):
     """A collection placed once, and queries placed among it."""
 
@@ -56,8 +67,8 @@ class Space(Protocol):
         """How similar two sets of :meth:`rows` are, (Q, S) and (N, S) → (Q, N), from -1 to 1."""
 
     @property
-    def gallery(self) -> Features:
-        """(N, D) float32, what takes long to make of the collection and is worth keeping."""
+    def placed(self) -> Placed | None:
+        """What is worth keeping; None where nothing takes long to make."""
 
     @property
     def rows(self) -> Features:
@@ -71,6 +82,7 @@ class FeatureSpace:
     """Features as they are, compared by their cosines."""
 
     similarity: Similarity = staticmethod(cosines)
+    placed: None = None
 
     def __init__(self, features: Features) -> None:
         self.gallery = features
@@ -107,18 +119,18 @@ class AdaptedSpace:
 
     similarity: Similarity = staticmethod(bounded_similarity)
 
-    def __init__(self, features: Features, neighbours: int, gallery: Features | None = None) -> None:
+    def __init__(self, features: Features, neighbours: int, placed: Placed | None = None) -> None:
         """Place a collection.
 
         Args:
             features: (N, D), N > 0, rows of any length.
             neighbours: how many each shape is moved towards.
-            gallery: the places that came of the same features before, as they take time with the square of N.
+            placed: what came of the same features before; with it the time is linear in N.
         """
         rooted = _rooted(features)
         self._alone = _unit(rooted.copy())
-        first = _distinct(self._alone)
-        self._distinct, distinct, count = self._alone[first], rooted[first], len(first)
+        first = _distinct(self._alone) if placed is None else placed.distinct
+        self._distinct, distinct, count = self._alone[first], rooted[first], int(np.count_nonzero(first))
         self._mean = (distinct.sum(axis=0, dtype=np.float64) / (count + PRIOR)).astype(np.float32)
         distinct -= self._mean
         variance = np.einsum("nd,nd->d", distinct, distinct, dtype=np.float64) / max(count, 1)
@@ -127,7 +139,12 @@ class AdaptedSpace:
         distinct *= self._scale
         self._known = _unit(distinct)
         self._neighbours = min(neighbours, count // SHARE)
-        self.gallery = self._moved(rooted, self._alone) if gallery is None else gallery
+        self.placed = Placed(self._moved(rooted, self._alone), first) if placed is None else placed
+
+    @property
+    def gallery(self) -> Features:
+        """(N, D) of unit length: the places."""
+        return self.placed.gallery
 
     @property
     def rows(self) -> Features:
@@ -171,12 +188,13 @@ def _heads(rows: Features) -> Features:
     return np.asarray(np.add.reduceat(rows, starts, axis=1) / np.sqrt(sizes), np.float32)
 
 
-def _distinct(rows: Features) -> Rows:
-    """Which of the rows (N, D), of unit length or zero, in their order, are copies of none before them."""
+def _distinct(rows: Features) -> Flags:
+    """(N,): which of the rows (N, D), of unit length or zero, are copies of none before them."""
     heads, first = _heads(rows), np.arange(len(rows))
     for start, near in _near(heads, heads):
         _find(near, rows[start : start + len(near)], rows, start, first)
-    return np.flatnonzero(first == np.arange(len(rows)))
+    distinct: Flags = first == np.arange(len(rows))
+    return distinct
 
 
 def _copied(rows: Features, known: Features) -> Rows:

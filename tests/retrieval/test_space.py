@@ -140,6 +140,16 @@ def test_the_order_of_shapes_does_not_matter(count: int, neighbours: int) -> Non
     np.testing.assert_allclose(mixed.gallery, straight.gallery[order], atol=1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 9, 60])
+def test_what_was_kept_is_what_is_made(count: int) -> None:
+    known = features(count).repeat(2, axis=0)
+    made = AdaptedSpace(known, 4)
+    again = AdaptedSpace(known, 4, made.placed)
+    assert made.placed.distinct.tolist() == [True, False] * count
+    np.testing.assert_array_equal(again.rows, made.rows)
+    np.testing.assert_array_equal(again.place(features(5, seed=1)), made.place(features(5, seed=1)))
+
+
 def test_what_is_given_is_not_changed() -> None:
     known, queries = features(40), features(3, seed=1)
     before = known.copy(), queries.copy()
