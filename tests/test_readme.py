@@ -30,8 +30,8 @@ def test_the_make_targets_exist() -> None:
 
 
 def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Path, engine: object) -> None:
-    """ModelNet40 is not downloaded: its folder is given a few meshes in its layout instead. Training takes one of three
-    backbones."""
+    """ModelNet40 is not downloaded: its folder is given a few meshes in its layout instead. Training takes a quick
+    backbone; ``test_configs.py`` trains those of the configs."""
     write_boxes(tmp_path / "meshes", 4)
     solids = write_solids(tmp_path / "data" / "ModelNet40")
     (tmp_path / "chair.obj").write_bytes((solids / "cylinder" / "rod.obj").read_bytes())
@@ -46,7 +46,8 @@ def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Pa
         if words[1] == "data":
             words.append("--help")  # it would fetch gigabytes
         if words[1] == "train":
-            words += ["--set", "network.backbone=tf_efficientnet_lite0"]  # one of three
+            for setting in ("backbone=test_efficientnet", "weights=none", "maps=block3"):
+                words += ["--set", setting]
         done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
                               env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
         assert done.returncode == 0, f"{command}: {done.stderr}"

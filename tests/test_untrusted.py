@@ -352,7 +352,8 @@ def test_rows_of_no_numbers_are_not_compared(world: Path, copy: Callable[[str], 
     folder = copy("index")
     rows = load_file(folder / "features.safetensors")["features"]
     for name in ("features", "gallery", "views"):
-        tensors = {"features": rows.copy(), "gallery": rows.copy(), "views": rows[:, None].repeat(12, 1).astype("<f2")}
+        tensors = {"features": rows.copy(), "gallery": rows.copy(), "distinct": np.ones(len(rows), np.uint8),
+                   "views": rows[:, None].repeat(12, 1).astype("<f2")}  # fmt: skip
         tensors[name].flat[0] = np.nan
         save_file(tensors, folder / "features.safetensors")
         forge(folder, "index.json", lambda header: {**header, "gallery": VERSION, "views": 12})

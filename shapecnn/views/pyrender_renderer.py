@@ -8,6 +8,7 @@ only for the bounds of its meshes, which nothing here needs.
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from typing import Any
@@ -38,6 +39,16 @@ def _missing(error: Exception) -> MissingLibraryError:
         f"pyrender cannot draw here ({type(error).__name__}: {error}). On Debian and Ubuntu: sudo apt-get install "
         "libegl1 libgl1 libgl1-mesa-dri; or leave out --renderer pyrender."
     )
+
+
+@functools.cache
+def _renderer() -> Any:
+    """The one renderer of this process: to give one up collects all garbage, which takes longer than to draw a mesh."""
+    pyrender = _pyrender()
+    try:
+        return pyrender.OffscreenRenderer(1, 1)
+    except Exception as error:  # whatever EGL and the driver say
+        raise _missing(error) from None
 
 
 def draw(
@@ -74,22 +85,17 @@ def draw(
     pictures = np.empty((len(cameras.eyes), size, size), np.uint8)
     side = size * samples
     flags = pyrender.RenderFlags.FLAT | pyrender.RenderFlags.SKIP_CULL_FACES
-    try:
-        renderer = pyrender.OffscreenRenderer(side, side)
-    except Exception as error:  # whatever EGL and the driver say
-        raise _missing(error) from None
-    try:
-        for view, (eye, axes, window) in enumerate(zip(cameras.eyes, cameras.axes, windows, strict=True)):
-            colours = np.repeat(greys[view].astype(np.float64) / 255, 3)[:, None] * [1.0, 1.0, 1.0]
-            primitive = pyrender.Primitive(positions=corners, color_0=np.column_stack([colours, np.ones(len(corners))]))
-            scene = pyrender.Scene(bg_color=[BACKGROUND / 255] * 3 + [1.0])
-            scene.add(pyrender.Mesh([primitive]))
-            pose = np.eye(4)
-            pose[:3, :3], pose[:3, 3] = axes.T, eye
-            scene.add(WindowCamera(window), pose=pose)
-            colour, _ = renderer.render(scene, flags=flags)
-            grey = colour[..., 0].reshape(size, samples, size, samples)
-            pictures[view] = grey.mean(axis=(1, 3)) + 0.5
-    finally:
-        renderer.delete()
+    renderer = _renderer()
+    renderer.viewport_width = renderer.viewport_height = side
+    for view, (eye, axes, window) in enumerate(zip(cameras.eyes, cameras.axes, windows, strict=True)):
+        colours = np.repeat(greys[view].astype(np.float64) / 255, 3)[:, None] * [1.0, 1.0, 1.0]
+        primitive = pyrender.Primitive(positions=corners, color_0=np.column_stack([colours, np.ones(len(corners))]))
+        scene = pyrender.Scene(bg_color=[BACKGROUND / 255] * 3 + [1.0])
+        scene.add(pyrender.Mesh([primitive]))
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = axes.T, eye
+        scene.add(WindowCamera(window), pose=pose)
+        colour, _ = renderer.render(scene, flags=flags)
+        grey = colour[..., 0].reshape(size, samples, size, samples)
+        pictures[view] = grey.mean(axis=(1, 3)) + 0.5
     return pictures
