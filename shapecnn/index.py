@@ -13,12 +13,12 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from pydantic import Field
 
 from shapecnn import pool
 from shapecnn.arrays import require_numbers
-from shapecnn.collection import Say, Shape, content_hash, list_shapes, silent
+from shapecnn.collection import Say, Shape, content_hash, find_printed, list_shapes, silent
 from shapecnn.config import MOST_VIEWS, Settings, Up, ViewSettings, VoxelSettings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.features import Output
@@ -34,6 +34,7 @@ from shapecnn.inference import Device, Engine, open_engine, require_device
 from shapecnn.inputs import Input, Looks
 from shapecnn.journal import Record, open_journal, scan_journal
 from shapecnn.kinds import kind_of, require_kind
+from shapecnn.labels import Labels
 from shapecnn.models import Model
 from shapecnn.origin import Origin
 from shapecnn.own import require_own, require_unchanged, start_anew, written
@@ -73,7 +74,7 @@ class Item:
     @property
     def shape(self) -> Shape:
         """What was indexed: its path is a file, or a file inside a zip."""
-        path = Path(self.path)
+        path = find_printed(self.path)
         for parent in path.parents:
             if parent.is_file():
                 return Shape(self.id, self.label, self.split, parent, path.relative_to(parent).as_posix())
@@ -87,6 +88,13 @@ class Failure:
     id: str
     path: str
     error: str
+
+
+class Made(NamedTuple):
+    """What an index is made with.  labels: what the folders of its collection mean, which decides no feature."""
+
+    origin: Origin
+    labels: Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,7 @@ def update_index(
     model: Model,
     *,
     command: str,
+    labels: Labels = "auto",
     overwrite: bool = False,
     up: Up = "z",
     simplify: int | None = None,
@@ -139,8 +148,9 @@ def update_index(
     """Make ``folder`` the index of ``collection``: new and changed meshes are computed, the rest is kept, what is gone
     leaves.
 
-    up: which axis is up in the meshes, simplify: to how many faces those are brought that have more; @imagenet has
-    both in its settings.  max_faces: how many faces a mesh may have where none is simplified.
+    labels: what names the labels of the collection.  up: which axis is up in the meshes, simplify: to how many faces
+    those are brought that have more; @imagenet has both in its settings.  max_faces: how many faces a mesh may
+    have where none is simplified.
 
     Raises CollectionError, MismatchError (another model or other settings; ``command`` is what would build it),
     UsageError (no such device, or files in ``folder`` that shapecnn did not write) and BusyError before any work. With
@@ -148,7 +158,7 @@ def update_index(
     """
     started = time.monotonic()
     require_device(device)
-    shapes = list_shapes(collection, say=say)
+    shapes = list_shapes(collection, labels=labels, say=say)
     origin = Origin.of(model, up, simplify)
     require_own(HEADER, folder, overwrite)
     with exclusive(folder, overwrite):
@@ -165,7 +175,7 @@ def update_index(
             start_anew(folder)
             old = None
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
-        with open_journal(scratch, asdict(origin)) as note:
+        with open_journal(scratch, {**asdict(origin), "labels": labels}) as note:
             known, engine = _known(old, scratch, model.input.kind == "views")
             computed = _compute(shapes, known, scratch, note, model, origin, max_faces, device, workers, progress)
         rows = {shape_id: row for shape_id, row in known.items() if computed.hashes.get(shape_id) == row.sha256}
@@ -177,7 +187,7 @@ def update_index(
         if old is not None:  # whose rows are in a file that was open all the time
             open_sealed(folder, rebuild).check(FEATURES)
         failed = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(computed.failures.items())]
-        _publish(folder, origin, computed.engine or engine, items, failed, listed, placed)
+        _publish(folder, Made(origin, labels), computed.engine or engine, items, failed, listed, placed)
         discard(scratch)
     now = {item.id: item.sha256 for item in items}
     return Changes(
@@ -191,8 +201,8 @@ def update_index(
     )
 
 
-def stored_origin(folder: Path) -> Origin | None:
-    """What made the index in ``folder``, finished or not; None where there is none yet.
+def made_with(folder: Path) -> Made | None:
+    """What the index in ``folder`` is made with, finished or not; None where there is none yet.
 
     Raises StoredDataError if that is damaged.
     """
@@ -200,19 +210,27 @@ def stored_origin(folder: Path) -> Origin | None:
         sealed = open_sealed(folder, REMEDY)
         described = sealed.json(HEADER, FORMAT)
         with sealed.expecting(HEADER):
-            return Origin.read(described.get("model"), described.get("settings"))
+            return _made(described)
     return _begun(folder / WORK)
 
 
-def _begun(scratch: Path) -> Origin | None:
+def _begun(scratch: Path) -> Made | None:
     """What an unfinished index is being made with; None where not a shape of one is done."""
     header, *rows = [record for _, record in itertools.islice(scan_journal(scratch), 2)] or [{}]
     if not rows:
         return None
     try:
-        return Origin.read(header.get("model"), header.get("settings"))
+        return _made(header)
     except ValueError:
         raise foreign(scratch) from None
+
+
+def _made(described: Mapping[str, Any]) -> Made:
+    """Raises ValueError for what cannot have been written."""
+    labels = described.get("labels", "auto")  # which earlier versions did not say
+    if labels not in get_args(Labels):
+        raise ValueError("its labels are none of those that there are")
+    return Made(Origin.read(described.get("model"), described.get("settings")), labels)
 
 
 def _require_same(folder: Path, origin: Origin, old: Index | None, rebuild: str) -> None:
@@ -221,7 +239,7 @@ def _require_same(folder: Path, origin: Origin, old: Index | None, rebuild: str)
         origin.require(old.origin, str(folder), rebuild)
     unfinished = _begun(folder / WORK)
     if unfinished is not None:
-        origin.require(unfinished, f"The unfinished index in {folder}", rebuild)
+        origin.require(unfinished.origin, f"The unfinished index in {folder}", rebuild)
 
 
 def open_index(folder: Path) -> Index:
@@ -284,6 +302,7 @@ class _Header(Settings):
     feature_size: int = Field(ge=0)
     views: int = Field(ge=0, le=MOST_VIEWS)  # of each shape; 0: none are kept
     gallery: int = 0  # the version of the space that its places are in; 0: none are kept
+    labels: Labels = "auto"
 
 
 @dataclass(slots=True)
@@ -393,7 +412,7 @@ def _placed(model: Model, rows: list[Kept], old: Index | None, scratch: Path) ->
 
 def _publish(
     folder: Path,
-    origin: Origin,
+    made: Made,
     engine: dict[str, str],
     items: list[Item],
     failed: list[Failure],
@@ -408,7 +427,8 @@ def _publish(
         raise foreign(folder / WORK) from None
     header = {
         "schema_version": FORMAT,
-        **asdict(origin),
+        **asdict(made.origin),
+        "labels": made.labels,
         "engine": engine,
         "count": len(items),
         "feature_size": size,

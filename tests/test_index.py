@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import pickle
 import shutil
 import signal
@@ -130,9 +131,8 @@ def republish(folder: Path, index: Index) -> None:
     """Publish an index that is in memory."""
     claim(folder / ".partial")
     rows, engine = module._known(index, folder / ".partial", views=False)
-    module._publish(
-        folder, index.origin, engine, index.items, [], [rows[item.id] for item in index.items], index.placed
-    )
+    made, kept = module.Made(index.origin, "auto"), [rows[item.id] for item in index.items]
+    module._publish(folder, made, engine, index.items, [], kept, index.placed)
 
 
 def without_views(folder: Path) -> None:
@@ -242,6 +242,17 @@ def test_a_zip_gives_the_same_features(solids: Path, solids_index: Path, tmp_pat
     expected, found = open_index(solids_index), open_index(tmp_path / "out")
     assert np.array_equal(found.features, expected.features)
     assert found.items == [replace(i, path=f"{packed}/solids/{i.id}") for i in expected.items]
+
+
+def test_a_shape_is_found_again_whatever_its_name_holds(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"st\xfchle \n\\x41")
+    write_box(tmp_path / "meshes" / odd / os.fsdecode(b"\xff.off"))
+    (listed,) = list_shapes(tmp_path / "meshes")
+    item = Item(listed.id, None, None, "", listed.path)
+    assert item.path == f"{tmp_path}/meshes/st\\xfchle \\n\\x41/\\xff.off"
+    assert item.shape.file == listed.file
+    listed.file.unlink()
+    assert not item.shape.file.exists()
 
 
 def test_a_new_label_is_no_new_feature(collection: Path, folder: Path, tmp_path: Path, computed: list[str]) -> None:
