@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from shapecnn import pool
 from shapecnn.checksums import SUMS
-from shapecnn.collection import artefact_stems
+from shapecnn.collection import Content, artefact_stems, content_of
 from shapecnn.collisions import require_apart
 from shapecnn.config import Settings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
@@ -211,10 +211,6 @@ def read_manifest(out: Path) -> list[Entry]:
         return read_table(Entry, content)
 
 
-Content = tuple[str | None, str]
-"""What decides artefacts beside the settings: SHA-256 of what they are made from, and the extension of its id."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Earlier:
     """Artefacts that are there as they were written.  files: their names.  artefacts: their SHA-256."""
@@ -251,7 +247,7 @@ def _make(known: Mapping[Content, _Earlier], task: _Task) -> _Made:
     try:
         sha, draw = task.maker.open(task.item)
         names = artefact_files(task.maker.to_json(), task.stem)
-        content = _content(task.item.id, sha)
+        content = content_of(task.item.id, sha)
         if task.earlier is not None and task.earlier.content == content:
             return _Made(sha, written=False, artefacts=task.earlier.artefacts, note=task.earlier.note)
         same = known.get(content)
@@ -285,10 +281,6 @@ def _copied(earlier: _Earlier, names: Sequence[str], out: Path) -> bool:
     return True
 
 
-def _content(shape_id: str, digest: str | None) -> Content:
-    return digest, PurePosixPath(shape_id).suffix.lower()
-
-
 def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str) -> None:
     asked = maker.to_json()
     rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
@@ -316,12 +308,12 @@ def _made_earlier(
             if entry.status == "ok":
                 files = tuple(artefact_files(settings, stem))
                 digests = tuple(sums.get(name, "") for name in files)
-                made[stem] = _Earlier(_content(entry.id, entry.sha256), files, digests, entry.note)
+                made[stem] = _Earlier(content_of(entry.id, entry.sha256), files, digests, entry.note)
     _, records = read_journal(out / WORK)
     try:
         for record in records:
             files, digests = tuple(artefact_files(settings, record["stem"])), tuple(record["artefacts"])
-            made[record["stem"]] = _Earlier(_content(record["id"], record["sha256"]), files, digests, record["note"])
+            made[record["stem"]] = _Earlier(content_of(record["id"], record["sha256"]), files, digests, record["note"])
     except (KeyError, TypeError):
         raise StoredDataError(f"{out / WORK} was made by another version of shapecnn. {REMEDY}") from None
     return {stem: one for stem, one in made.items() if one.artefacts == tuple(map(kept.get, one.files))}

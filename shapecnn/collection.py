@@ -26,6 +26,9 @@ from shapecnn.zips import list_members, read_member
 Say = Callable[[str], None]
 """Told what a person should know of how a collection was read."""
 
+Content = tuple[str | None, str]
+"""What decides all that is made of a shape beside the settings: :func:`content_hash`, and the extension of its id."""
+
 _SHOWN = 3  # links named in one message
 
 
@@ -137,6 +140,11 @@ def content_hash(shape: Shape, data: bytes) -> str:
     if not shape.id.lower().endswith((".gltf", ".glb")):
         return sha256(data)
     return sha256(b"".join([data, *outer_buffers(data, shape.sibling)]))
+
+
+def content_of(shape_id: str, digest: str | None) -> Content:
+    """What is decided by the bytes of a file, and by how its extension says that they are read."""
+    return digest, PurePosixPath(shape_id).suffix.lower()
 
 
 def artefact_stems(ids: Sequence[str]) -> list[str]:

@@ -26,7 +26,7 @@ from pydantic import Field
 
 from shapecnn import pool
 from shapecnn.arrays import require_numbers
-from shapecnn.collection import Say, Shape, content_hash, find_printed, list_shapes, silent
+from shapecnn.collection import Content, Say, Shape, content_hash, content_of, find_printed, list_shapes, silent
 from shapecnn.config import MOST_VIEWS, Settings, Up, ViewSettings, VoxelSettings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.features import Output
@@ -178,8 +178,7 @@ def update_index(
         with open_journal(scratch, {**asdict(origin), "labels": labels}) as note:
             known, engine = _known(old, scratch, model.input.kind == "views")
             computed = _compute(shapes, known, scratch, note, model, origin, max_faces, device, workers, progress)
-        rows = {shape_id: row for shape_id, row in known.items() if computed.hashes.get(shape_id) == row.sha256}
-        rows |= computed.rows
+        rows = computed.rows
         kept = [shape for shape in shapes if shape.id in rows]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
         listed = [rows[shape.id] for shape in kept]
@@ -307,6 +306,8 @@ class _Header(Settings):
 
 @dataclass(slots=True)
 class _Computed:
+    """By id.  rows: of the shapes that can be used, known and new ones."""
+
     hashes: dict[str, str]
     rows: dict[str, Kept]
     failures: dict[str, tuple[str, str]]
@@ -319,14 +320,13 @@ class _Task:
     seen: Input
     settings: ViewSettings | VoxelSettings
     max_faces: int | None
-    known_sha: str | None
 
 
-def _draw(task: _Task) -> tuple[str, Looks | None]:
-    """Runs in a worker: the hash of the mesh file and, unless that is known, its pictures or grids."""
+def _draw(known: frozenset[Content], task: _Task) -> tuple[str, Looks | None]:
+    """Runs in a worker: the hash of the mesh file and, unless its content is known, its pictures or grids."""
     data = task.shape.read()
     sha = content_hash(task.shape, data)
-    if sha == task.known_sha:
+    if content_of(task.shape.id, sha) in known:
         return sha, None
     return sha, task.seen.draw(load_shape(task.shape, data, task.settings, task.max_faces))
 
@@ -343,15 +343,14 @@ def _compute(
     workers: Workers,
     progress: Progress,
 ) -> _Computed:
-    """Hash every mesh and compute the features of those not known, noting each as it is done."""
+    """Hash every mesh and compute the features of those whose content is not known, under whatever id, noting each as
+    it is done."""
     result = _Computed({}, {}, {})
     settings = model.input.drawing(origin.up, origin.simplify)
-    tasks = (
-        _Task(shape, model.input, settings, max_faces, known[shape.id].sha256 if shape.id in known else None)
-        for shape in shapes
-    )
+    tasks = (_Task(shape, model.input, settings, max_faces) for shape in shapes)
+    contents = {content_of(shape_id, kept.sha256): kept for shape_id, kept in known.items()}
     engine: Engine | None = None
-    with closing(pool.run(_draw, tasks, workers)) as results:
+    with closing(pool.run(partial(_draw, frozenset(contents)), tasks, workers)) as results:
 
         def collect(engine: Engine) -> None:
             for shape_id, output in engine.finished():
@@ -365,7 +364,12 @@ def _compute(
                 result.failures[shape.id] = (shape.path, str(outcome))
             else:
                 result.hashes[shape.id], looks = outcome
-                if looks is not None:
+                if looks is None:
+                    sha, own = result.hashes[shape.id], known.get(shape.id)
+                    if own is None or own.sha256 != sha:  # else its own, for another engine may have seen a copy
+                        own = contents[content_of(shape.id, sha)]
+                    result.rows[shape.id] = own
+                else:
                     if engine is None:
                         engine = open_engine(model, device, views=model.input.kind == "views")
                         result.engine = engine.description

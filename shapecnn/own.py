@@ -27,6 +27,7 @@ from shapecnn.storage import (
     discard,
     exclusive,
     is_claimed,
+    is_told,
     note_written,
     noted,
     publish,
@@ -82,7 +83,7 @@ def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
     With ``overwrite`` it may hold somebody's files as well.
     """
     for name, kind in HOLDS.items():
-        if name != own and (folder / name).exists() and (name in written(folder) or not overwrite):
+        if name != own and is_told(folder / name) and (name in written(folder) or not overwrite):
             raise UsageError(
                 f"{folder} holds {_NAMES[kind]}, which this would be mixed with. Choose a folder of its own."
             )

@@ -80,12 +80,12 @@ def command(
     from shapecnn.artefacts import MANIFEST, SETTINGS
     from shapecnn.audit import audit_artefacts, audit_collection, require_threshold
     from shapecnn.own import require_report
-    from shapecnn.storage import published
+    from shapecnn.storage import is_told, published
 
     require_threshold(threshold)
     if assignments and model_name is None:
         raise click.UsageError("--set changes a setting of a model: name it, with --model @imagenet.")
-    made = any(published(data, name).exists() for name in (SETTINGS, MANIFEST))
+    made = any(is_told(published(data, name)) for name in (SETTINGS, MANIFEST))
     if made and labels != "auto":
         raise click.UsageError(f"--labels: {data} holds artefacts, which have the labels that they were made with.")
     if out is not None:
