@@ -13,14 +13,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from shapecnn import pool
 from shapecnn.checksums import SUMS
-from shapecnn.collection import artefact_stems
+from shapecnn.collection import Content, artefact_stems, content_of
+from shapecnn.collisions import require_apart
 from shapecnn.config import Settings
-from shapecnn.errors import CollectionError, ItemError, MismatchError, StoredDataError, visible
+from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.journal import open_journal, read_journal
 from shapecnn.own import remove_own, require_own, require_unchanged, start_anew, written
 from shapecnn.pool import ONE_A_CORE, Workers
@@ -33,8 +35,8 @@ from shapecnn.storage import (
     exclusive,
     json_bytes,
     publish,
+    read_stored,
     sha256,
-    sha256_of,
     write_noted,
 )
 from shapecnn.tables import read_table, table_bytes
@@ -133,7 +135,8 @@ def make_artefacts(
     progress: Progress = lambda _done, _total: None,
 ) -> Summary:
     """Make the artefacts of all ``items`` (in order of id) in ``out``; what is there already and still true is left
-    alone, what an earlier run made of items that are gone or fail now is removed.
+    alone, what was made of the same bytes under another id is copied, what an earlier run made of items that are gone
+    or fail now is removed.
 
     ``command`` is what a person would type to make ``out`` anew, for the message when it holds artefacts of other
     settings. ``overwrite`` does make it anew then, and replaces files in the way that shapecnn did not write. Raises
@@ -143,31 +146,32 @@ def make_artefacts(
     started = time.monotonic()
     settings = maker.to_json()
     stems = artefact_stems([item.id for item in items])
-    _require_apart(items, stems, settings)
     require_own(SETTINGS, out, overwrite)
+    owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
+    require_apart(owners, (MANIFEST, SETTINGS, SUMS, LOCK, *WORKS), out)
     with exclusive(out, overwrite):
         known = written(out)
-        targets = [name for stem in stems for name in artefact_files(settings, stem)]
         published_once = {MANIFEST, SETTINGS, SUMS} & known.keys()  # which are held against their hashes when read
-        require_unchanged(out, {*targets, MANIFEST, SETTINGS, *known} - published_once, overwrite)
+        kept = require_unchanged(out, {*owners, MANIFEST, SETTINGS, *known} - published_once, overwrite)
         finished = SETTINGS in known and (out / SETTINGS).exists()
         scratch = out / WORK
         try:
             _require_same(out, finished, maker, command)
-            earlier = _made_earlier(out, finished, settings)
+            earlier = _made_earlier(out, finished, settings, kept)
         except (MismatchError, StoredDataError):
             if not overwrite:
                 raise
             start_anew(out)
             earlier = {}
         tasks = (_Task(item, stem, maker, out, earlier.get(stem)) for item, stem in zip(items, stems, strict=True))
+        make = partial(_make, {each.content: each for each in earlier.values()})  # which each worker gets once
         entries: dict[str, Entry] = {}
         failures: dict[str, tuple[str, str]] = {}
         count = 0
         current: dict[str, str] = {}
         with (
             open_journal(scratch, settings) as note,
-            closing(pool.run(_make, tasks, workers)) as results,
+            closing(pool.run(make, tasks, workers)) as results,
         ):
             progress(0, len(items))
             for task, outcome in results:
@@ -185,7 +189,7 @@ def make_artefacts(
                     note({**record, "note": made.note})
                 progress(len(entries), len(items))
         known = written(out)
-        remove_own(out, known.keys() - {*current, MANIFEST, SETTINGS, SUMS}, known)
+        remove_own(out, known.keys() - {*current, MANIFEST, SETTINGS, SUMS}, known, current)
         manifest = table_bytes(Entry, [entries[item.id] for item in items])
         publish(out, {MANIFEST: manifest, SETTINGS: json_bytes(settings)}, current)
         discard(scratch)
@@ -209,10 +213,10 @@ def read_manifest(out: Path) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """What artefacts were made from, their SHA-256, and what was noted then."""
+    """Artefacts that are there as they were written.  files: their names.  artefacts: their SHA-256."""
 
-    id: str
-    sha256: str | None
+    content: Content
+    files: tuple[str, ...]
     artefacts: tuple[str, ...]
     note: str | None
 
@@ -237,21 +241,23 @@ class _Made:
     note: str | None = None
 
 
-def _make(task: _Task) -> _Made:
+def _make(known: Mapping[Content, _Earlier], task: _Task) -> _Made:
     """Runs in a worker: the artefacts of one item, unless they are there as they were made from the same bytes."""
     sha = None
     try:
         sha, draw = task.maker.open(task.item)
         names = artefact_files(task.maker.to_json(), task.stem)
-        targets = [task.out / name for name in names]
-        known = task.earlier
-        if known and (known.id, known.sha256) == (task.item.id, sha) and _holds(targets, known.artefacts):
-            return _Made(sha, written=False, artefacts=known.artefacts, note=known.note)
-        contents, note = draw()
+        content = content_of(task.item.id, sha)
+        if task.earlier is not None and task.earlier.content == content:
+            return _Made(sha, written=False, artefacts=task.earlier.artefacts, note=task.earlier.note)
+        same = known.get(content)
+        if same is not None and _copied(same, names, task.out):
+            return _Made(sha, written=True, artefacts=same.artefacts, note=same.note)
+        drawn, note = draw()
         digests = []
-        for name, target, content in zip(names, targets, contents, strict=True):
-            write_noted(target, name, content, task.out / WORK)
-            digests.append(sha256(content))
+        for name, data in zip(names, drawn, strict=True):
+            write_noted(task.out / name, name, data, task.out / WORK)
+            digests.append(sha256(data))
     except ItemError as error:
         return _Made(sha, written=False, error=str(error))
     except OSError as error:
@@ -262,30 +268,17 @@ def _make(task: _Task) -> _Made:
     return _Made(sha, written=True, artefacts=tuple(digests), note=note)
 
 
-def _holds(targets: Sequence[Path], digests: Sequence[str]) -> bool:
-    """Whether the files are there, as they were written."""
-    try:
-        return [sha256_of(target) for target in targets] == [*digests]
-    except OSError:
-        return False
-
-
-def _require_apart(items: Sequence[Item], stems: Sequence[str], settings: Mapping[str, Any]) -> None:
-    """Raise CollectionError if an artefact would stand where a folder has to be, or a file of shapecnn's own."""
-    owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
-    for name, shape_id in owners.items():
-        first = PurePosixPath(name).parts[0]
-        if first in (MANIFEST, SETTINGS, SUMS, LOCK, *WORKS):
-            raise CollectionError(
-                f"{visible(shape_id)} would be written to {visible(name)}, where shapecnn keeps its own {first}: "
-                f"rename it."
-            )
-        for parent in map(str, PurePosixPath(name).parents):
-            if parent in owners:
-                raise CollectionError(
-                    f"{visible(owners[parent])} would be written to the file {visible(parent)}, and "
-                    f"{visible(shape_id)} into a folder of that name: rename one of them."
-                )
+def _copied(earlier: _Earlier, names: Sequence[str], out: Path) -> bool:
+    """Whether artefacts could be copied; another may have been written in the place of one of them since."""
+    for old, name, digest in zip(earlier.files, names, earlier.artefacts, strict=True):
+        try:
+            data = read_stored(out / old)
+        except OSError:
+            return False
+        if sha256(data) != digest:
+            return False
+        write_noted(out / name, name, data, out / WORK)
+    return True
 
 
 def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str) -> None:
@@ -302,18 +295,25 @@ def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str
             )
 
 
-def _made_earlier(out: Path, has_settings: bool, settings: Mapping[str, Any]) -> dict[str, _Earlier]:
-    """From what the artefacts of each stem were made, by the last finished run and an unfinished one after it."""
+def _made_earlier(
+    out: Path, has_settings: bool, settings: Mapping[str, Any], kept: Mapping[str, str]
+) -> dict[str, _Earlier]:
+    """The artefacts of each stem, by the last finished run and an unfinished one after it, that are all as they were
+    written.  kept: the SHA-256 of each file that is."""
     made: dict[str, _Earlier] = {}
     if has_settings and (out / MANIFEST).exists():
         entries = read_manifest(out)
         sums = open_sealed(out, "").sums
         for stem, entry in zip(artefact_stems([entry.id for entry in entries]), entries, strict=True):
             if entry.status == "ok":
-                digests = tuple(sums.get(name, "") for name in artefact_files(settings, stem))
-                made[stem] = _Earlier(entry.id, entry.sha256, digests, entry.note)
+                files = tuple(artefact_files(settings, stem))
+                digests = tuple(sums.get(name, "") for name in files)
+                made[stem] = _Earlier(content_of(entry.id, entry.sha256), files, digests, entry.note)
     _, records = read_journal(out / WORK)
     try:
-        return made | {r["stem"]: _Earlier(r["id"], r["sha256"], tuple(r["artefacts"]), r["note"]) for r in records}
+        for record in records:
+            files, digests = tuple(artefact_files(settings, record["stem"])), tuple(record["artefacts"])
+            made[record["stem"]] = _Earlier(content_of(record["id"], record["sha256"]), files, digests, record["note"])
     except (KeyError, TypeError):
         raise StoredDataError(f"{out / WORK} was made by another version of shapecnn. {REMEDY}") from None
+    return {stem: one for stem, one in made.items() if one.artefacts == tuple(map(kept.get, one.files))}

@@ -26,6 +26,7 @@ from shapecnn.datasets import Artefacts
 from shapecnn.duplicates import Grouping, close, joined, members, spread
 from shapecnn.errors import UsageError
 from shapecnn.inference import Device, open_engine
+from shapecnn.labels import Labels
 from shapecnn.models import Model
 from shapecnn.outputs import FeatureName, compute_outputs
 from shapecnn.pool import ONE_A_CORE, Workers
@@ -202,11 +203,17 @@ def audit_artefacts(
 
 
 def audit_collection(
-    collection: Path, *, bar: Bar, up: Up = "z", workers: Workers = ONE_A_CORE, say: Say = silent
+    collection: Path,
+    *,
+    bar: Bar,
+    up: Up = "z",
+    labels: Labels = "auto",
+    workers: Workers = ONE_A_CORE,
+    say: Say = silent,
 ) -> Audit:
     """Look through a collection of meshes, by content and by geometry.  Raises CollectionError."""
     started = time.monotonic()
-    shapes = list_shapes(collection, say=say)
+    shapes = list_shapes(collection, labels=labels, say=say)
     with bar("Reading") as progress:
         entries, fingerprints = mesh_fingerprints(shapes, up, progress, workers)
     with bar("Comparing") as progress:

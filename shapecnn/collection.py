@@ -7,6 +7,7 @@ shape is its path inside the collection, with its extension; the order is by id 
 from __future__ import annotations
 
 import itertools
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
@@ -17,13 +18,16 @@ from shapecnn.catalogue import read_catalogue
 from shapecnn.errors import ArchiveError, CollectionError, quoted, reason, visible
 from shapecnn.folders import find_files, is_hidden
 from shapecnn.gltf import Sibling, outer_buffers
-from shapecnn.labels import describe
+from shapecnn.labels import Labels, by_folder, describe
 from shapecnn.mesh import EXTENSIONS, MAX_BYTES, read_file, require_beside, sibling_reader
 from shapecnn.storage import sha256
 from shapecnn.zips import list_members, read_member
 
 Say = Callable[[str], None]
 """Told what a person should know of how a collection was read."""
+
+Content = tuple[str | None, str]
+"""What decides all that is made of a shape beside the settings: :func:`content_hash`, and the extension of its id."""
 
 _SHOWN = 3  # links named in one message
 
@@ -45,7 +49,7 @@ class Shape:
     @property
     def path(self) -> str:
         """Where to find it, for people, on one line: a file, or a file inside a zip."""
-        return visible(printable(str(self.file if self.member is None else self.file / self.member)))
+        return _printed(str(self.file if self.member is None else self.file / self.member))
 
     def read(self) -> bytes:
         """The bytes of the file.  Raises MeshError: missing, unreadable, too-large."""
@@ -72,6 +76,7 @@ def list_shapes(
     collection: Path,
     extensions: Set[str] = EXTENSIONS,
     *,
+    labels: Labels = "auto",
     say: Say = silent,
 ) -> list[Shape]:
     """The shapes of a collection, sorted by id: its mesh files, or its files with other ``extensions``.
@@ -79,16 +84,18 @@ def list_shapes(
     Args:
         collection: A folder, a zip, or a CSV.
         extensions: Of the files that count, in lower case.
+        labels: What names label and split: auto: the CSV, or folders as they look; folder: the first folder, also in a
+            CSV; none: nothing. Ids are the same either way.
         say: Told what is not as a person might expect: links passed over, folders read as split/class, and the like.
 
     Raises:
-        CollectionError: There is no such collection, it holds no such file, two of its shapes have one id, its folders
-            can be read in two ways, or it is not safe to read.
+        CollectionError: There is no such collection, it holds no such file, two of its shapes have one id, it is not
+            safe to read, or its folders can be read in two ways and ``labels`` does not say in which.
     """
     if collection.suffix.lower() == ".csv" and collection.is_file():
-        shapes = _of_catalogue(collection, say)
+        shapes = _of_catalogue(collection, labels, say)
     else:
-        shapes = _in_folders(list_files(collection, extensions, say=say), collection, say)
+        shapes = _in_folders(list_files(collection, extensions, say=say), collection, labels, say)
     if not shapes:
         kind = "mesh files" if extensions == EXTENSIONS else "files"
         raise CollectionError(f"{collection} holds no {kind} ({', '.join(sorted(extensions))}).")
@@ -135,6 +142,11 @@ def content_hash(shape: Shape, data: bytes) -> str:
     return sha256(b"".join([data, *outer_buffers(data, shape.sibling)]))
 
 
+def content_of(shape_id: str, digest: str | None) -> Content:
+    """What is decided by the bytes of a file, and by how its extension says that they are read."""
+    return digest, PurePosixPath(shape_id).suffix.lower()
+
+
 def artefact_stems(ids: Sequence[str]) -> list[str]:
     """For each id the path of its artefact without extension: the id without its own, kept where ids differ only in it.
 
@@ -158,6 +170,26 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def find_printed(path: str) -> Path:
+    """The file or folder that :attr:`Shape.path` names so: where a part of the path is not there, what is and is
+    printed like it; the path as it is where nothing is."""
+    given = Path(path)
+    found = Path(given.anchor)
+    for part in given.parts[len(found.parts) :]:
+        if "\\" in part and not os.path.lexists(found / part):
+            try:
+                names = os.listdir(found)
+            except OSError:  # it is gone, or inside a zip
+                return given
+            part = next((name for name in names if _printed(name) == part), part)
+        found /= part
+    return found
+
+
+def _printed(name: str) -> str:
+    return visible(printable(name))
+
+
 def _in_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
     try:
         names = list_members(zipped)
@@ -173,25 +205,25 @@ def _in_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
     ]
 
 
-def _of_catalogue(path: Path, say: Say) -> list[Shape]:
-    """A CSV says itself what is a label: it is believed."""
+def _of_catalogue(path: Path, labels: Labels, say: Say) -> list[Shape]:
+    """A CSV says itself what is a label: it is believed, unless a person says otherwise."""
     rows, told = read_catalogue(path)
     for sentence in told:
         say(f"Note: {sentence}")
-    return [
-        Shape(
-            str(PurePosixPath(row.name)),
-            row.label,
-            row.split,
-            row.folder / row.name,
-        )
-        for row in rows
-    ]
+    shapes = []
+    for row in rows:
+        place = PurePosixPath(row.name)
+        label, split = row.label, row.split
+        if labels != "auto":
+            described = by_folder(place)
+            label, split = (described.label, described.split) if labels == "folder" else (None, None)
+        shapes.append(Shape(str(place), label, split, row.folder / row.name))
+    return shapes
 
 
-def _in_folders(files: Sequence[Shape], collection: Path, say: Say) -> list[Shape]:
+def _in_folders(files: Sequence[Shape], collection: Path, labels: Labels, say: Say) -> list[Shape]:
     """The same files, with what their folders mean."""
-    described, told = describe([file.id for file in files], str(collection))
+    described, told = describe([file.id for file in files], str(collection), labels)
     for sentence in told:
         say(f"Note: {sentence}")
     return [

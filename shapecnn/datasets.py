@@ -71,6 +71,10 @@ class Artefacts:
         """
         return sha256(b"".join(map(self._sealed.read, self._names(entry))))
 
+    def file(self, entry: Entry) -> Path:
+        """The first artefact of one shape."""
+        return self.folder / self._names(entry)[0]
+
     def unlisted(self) -> list[str]:
         """Artefacts that should be there and have no hash: they will not be read."""
         return [name for entry in self.entries for name in self._names(entry) if name not in self._sealed.sums]

@@ -13,12 +13,12 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from pydantic import Field
 
 from shapecnn import pool
 from shapecnn.arrays import require_numbers
-from shapecnn.collection import Say, Shape, content_hash, list_shapes, silent
+from shapecnn.collection import Content, Say, Shape, content_hash, content_of, find_printed, list_shapes, silent
 from shapecnn.config import MOST_VIEWS, Settings, Up, ViewSettings, VoxelSettings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.features import Output
@@ -34,6 +34,7 @@ from shapecnn.inference import Device, Engine, open_engine, require_device
 from shapecnn.inputs import Input, Looks
 from shapecnn.journal import Record, open_journal, scan_journal
 from shapecnn.kinds import kind_of, require_kind
+from shapecnn.labels import Labels
 from shapecnn.models import Model
 from shapecnn.origin import Origin
 from shapecnn.own import require_own, require_unchanged, start_anew, written
@@ -73,7 +74,7 @@ class Item:
     @property
     def shape(self) -> Shape:
         """What was indexed: its path is a file, or a file inside a zip."""
-        path = Path(self.path)
+        path = find_printed(self.path)
         for parent in path.parents:
             if parent.is_file():
                 return Shape(self.id, self.label, self.split, parent, path.relative_to(parent).as_posix())
@@ -87,6 +88,13 @@ class Failure:
     id: str
     path: str
     error: str
+
+
+class Made(NamedTuple):
+    """What an index is made with.  labels: what the folders of its collection mean, which decides no feature."""
+
+    origin: Origin
+    labels: Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,7 @@ def update_index(
     model: Model,
     *,
     command: str,
+    labels: Labels = "auto",
     overwrite: bool = False,
     up: Up = "z",
     simplify: int | None = None,
@@ -139,8 +148,9 @@ def update_index(
     """Make ``folder`` the index of ``collection``: new and changed meshes are computed, the rest is kept, what is gone
     leaves.
 
-    up: which axis is up in the meshes, simplify: to how many faces those are brought that have more; @imagenet has
-    both in its settings.  max_faces: how many faces a mesh may have where none is simplified.
+    labels: what names the labels of the collection.  up: which axis is up in the meshes, simplify: to how many faces
+    those are brought that have more; @imagenet has both in its settings.  max_faces: how many faces a mesh may
+    have where none is simplified.
 
     Raises CollectionError, MismatchError (another model or other settings; ``command`` is what would build it),
     UsageError (no such device, or files in ``folder`` that shapecnn did not write) and BusyError before any work. With
@@ -148,7 +158,7 @@ def update_index(
     """
     started = time.monotonic()
     require_device(device)
-    shapes = list_shapes(collection, say=say)
+    shapes = list_shapes(collection, labels=labels, say=say)
     origin = Origin.of(model, up, simplify)
     require_own(HEADER, folder, overwrite)
     with exclusive(folder, overwrite):
@@ -165,11 +175,10 @@ def update_index(
             start_anew(folder)
             old = None
         former = {item.id: item.sha256 for item in old.items} if old is not None else {}
-        with open_journal(scratch, asdict(origin)) as note:
+        with open_journal(scratch, {**asdict(origin), "labels": labels}) as note:
             known, engine = _known(old, scratch, model.input.kind == "views")
             computed = _compute(shapes, known, scratch, note, model, origin, max_faces, device, workers, progress)
-        rows = {shape_id: row for shape_id, row in known.items() if computed.hashes.get(shape_id) == row.sha256}
-        rows |= computed.rows
+        rows = computed.rows
         kept = [shape for shape in shapes if shape.id in rows]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
         listed = [rows[shape.id] for shape in kept]
@@ -177,7 +186,7 @@ def update_index(
         if old is not None:  # whose rows are in a file that was open all the time
             open_sealed(folder, rebuild).check(FEATURES)
         failed = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(computed.failures.items())]
-        _publish(folder, origin, computed.engine or engine, items, failed, listed, placed)
+        _publish(folder, Made(origin, labels), computed.engine or engine, items, failed, listed, placed)
         discard(scratch)
     now = {item.id: item.sha256 for item in items}
     return Changes(
@@ -191,8 +200,8 @@ def update_index(
     )
 
 
-def stored_origin(folder: Path) -> Origin | None:
-    """What made the index in ``folder``, finished or not; None where there is none yet.
+def made_with(folder: Path) -> Made | None:
+    """What the index in ``folder`` is made with, finished or not; None where there is none yet.
 
     Raises StoredDataError if that is damaged.
     """
@@ -200,19 +209,27 @@ def stored_origin(folder: Path) -> Origin | None:
         sealed = open_sealed(folder, REMEDY)
         described = sealed.json(HEADER, FORMAT)
         with sealed.expecting(HEADER):
-            return Origin.read(described.get("model"), described.get("settings"))
+            return _made(described)
     return _begun(folder / WORK)
 
 
-def _begun(scratch: Path) -> Origin | None:
+def _begun(scratch: Path) -> Made | None:
     """What an unfinished index is being made with; None where not a shape of one is done."""
     header, *rows = [record for _, record in itertools.islice(scan_journal(scratch), 2)] or [{}]
     if not rows:
         return None
     try:
-        return Origin.read(header.get("model"), header.get("settings"))
+        return _made(header)
     except ValueError:
         raise foreign(scratch) from None
+
+
+def _made(described: Mapping[str, Any]) -> Made:
+    """Raises ValueError for what cannot have been written."""
+    labels = described.get("labels", "auto")  # which earlier versions did not say
+    if labels not in get_args(Labels):
+        raise ValueError("its labels are none of those that there are")
+    return Made(Origin.read(described.get("model"), described.get("settings")), labels)
 
 
 def _require_same(folder: Path, origin: Origin, old: Index | None, rebuild: str) -> None:
@@ -221,7 +238,7 @@ def _require_same(folder: Path, origin: Origin, old: Index | None, rebuild: str)
         origin.require(old.origin, str(folder), rebuild)
     unfinished = _begun(folder / WORK)
     if unfinished is not None:
-        origin.require(unfinished, f"The unfinished index in {folder}", rebuild)
+        origin.require(unfinished.origin, f"The unfinished index in {folder}", rebuild)
 
 
 def open_index(folder: Path) -> Index:
@@ -284,10 +301,13 @@ class _Header(Settings):
     feature_size: int = Field(ge=0)
     views: int = Field(ge=0, le=MOST_VIEWS)  # of each shape; 0: none are kept
     gallery: int = 0  # the version of the space that its places are in; 0: none are kept
+    labels: Labels = "auto"
 
 
 @dataclass(slots=True)
 class _Computed:
+    """By id.  rows: of the shapes that can be used, known and new ones."""
+
     hashes: dict[str, str]
     rows: dict[str, Kept]
     failures: dict[str, tuple[str, str]]
@@ -300,14 +320,13 @@ class _Task:
     seen: Input
     settings: ViewSettings | VoxelSettings
     max_faces: int | None
-    known_sha: str | None
 
 
-def _draw(task: _Task) -> tuple[str, Looks | None]:
-    """Runs in a worker: the hash of the mesh file and, unless that is known, its pictures or grids."""
+def _draw(known: frozenset[Content], task: _Task) -> tuple[str, Looks | None]:
+    """Runs in a worker: the hash of the mesh file and, unless its content is known, its pictures or grids."""
     data = task.shape.read()
     sha = content_hash(task.shape, data)
-    if sha == task.known_sha:
+    if content_of(task.shape.id, sha) in known:
         return sha, None
     return sha, task.seen.draw(load_shape(task.shape, data, task.settings, task.max_faces))
 
@@ -324,15 +343,14 @@ def _compute(
     workers: Workers,
     progress: Progress,
 ) -> _Computed:
-    """Hash every mesh and compute the features of those not known, noting each as it is done."""
+    """Hash every mesh and compute the features of those whose content is not known, under whatever id, noting each as
+    it is done."""
     result = _Computed({}, {}, {})
     settings = model.input.drawing(origin.up, origin.simplify)
-    tasks = (
-        _Task(shape, model.input, settings, max_faces, known[shape.id].sha256 if shape.id in known else None)
-        for shape in shapes
-    )
+    tasks = (_Task(shape, model.input, settings, max_faces) for shape in shapes)
+    contents = {content_of(shape_id, kept.sha256): kept for shape_id, kept in known.items()}
     engine: Engine | None = None
-    with closing(pool.run(_draw, tasks, workers)) as results:
+    with closing(pool.run(partial(_draw, frozenset(contents)), tasks, workers)) as results:
 
         def collect(engine: Engine) -> None:
             for shape_id, output in engine.finished():
@@ -346,7 +364,12 @@ def _compute(
                 result.failures[shape.id] = (shape.path, str(outcome))
             else:
                 result.hashes[shape.id], looks = outcome
-                if looks is not None:
+                if looks is None:
+                    sha, own = result.hashes[shape.id], known.get(shape.id)
+                    if own is None or own.sha256 != sha:  # else its own, for another engine may have seen a copy
+                        own = contents[content_of(shape.id, sha)]
+                    result.rows[shape.id] = own
+                else:
                     if engine is None:
                         engine = open_engine(model, device, views=model.input.kind == "views")
                         result.engine = engine.description
@@ -393,7 +416,7 @@ def _placed(model: Model, rows: list[Kept], old: Index | None, scratch: Path) ->
 
 def _publish(
     folder: Path,
-    origin: Origin,
+    made: Made,
     engine: dict[str, str],
     items: list[Item],
     failed: list[Failure],
@@ -408,7 +431,8 @@ def _publish(
         raise foreign(folder / WORK) from None
     header = {
         "schema_version": FORMAT,
-        **asdict(origin),
+        **asdict(made.origin),
+        "labels": made.labels,
         "engine": engine,
         "count": len(items),
         "feature_size": size,

@@ -11,7 +11,7 @@ from typing import Literal
 
 from shapecnn.checksums import SUMS
 from shapecnn.errors import UsageError
-from shapecnn.storage import HOLDS, RESUME, published, read_stored
+from shapecnn.storage import HOLDS, RESUME, is_told, published, read_stored
 from shapecnn.storage import Kind as Published
 
 Kind = Published | Literal["training"]
@@ -53,7 +53,7 @@ def kind_of(folder: Path) -> Kind | None:
         a folder, and what is not there.
     """
     for name, kind in _TELLS.items():
-        if published(folder, name).exists():
+        if is_told(published(folder, name)):
             return kind
     if (folder / RESUME).is_dir():
         return "training"

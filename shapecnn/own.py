@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from shapecnn.checksums import SUMS, parse_sums
+from shapecnn.collisions import folded
 from shapecnn.errors import UsageError, visible
 from shapecnn.storage import (
     HOLDS,
@@ -26,6 +27,7 @@ from shapecnn.storage import (
     discard,
     exclusive,
     is_claimed,
+    is_told,
     note_written,
     noted,
     publish,
@@ -81,7 +83,7 @@ def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
     With ``overwrite`` it may hold somebody's files as well.
     """
     for name, kind in HOLDS.items():
-        if name != own and (folder / name).exists() and (name in written(folder) or not overwrite):
+        if name != own and is_told(folder / name) and (name in written(folder) or not overwrite):
             raise UsageError(
                 f"{folder} holds {_NAMES[kind]}, which this would be mixed with. Choose a folder of its own."
             )
@@ -99,10 +101,13 @@ def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
         )
 
 
-def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = False) -> None:
+def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = False) -> dict[str, str]:
     """Raise UsageError unless each file of these names is absent, or shapecnn's own and as it was written.
 
     With ``overwrite`` only for what no file can replace: a link in the place of a folder, or a file.
+
+    Returns:
+        The SHA-256 of each file that is there and as it was written.
     """
     asked = sorted({*names})
     for parent in sorted({parent for name in asked for parent in PurePosixPath(name).parents}):
@@ -111,24 +116,28 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
             raise UsageError(f"{path} is a link, and nothing is written through one. Remove the link and run again.")
         if os.path.lexists(path) and not os.path.isdir(path):
             raise UsageError(f"{path} is a file where a folder has to be. Move it away and run again.")
-    if overwrite:
-        return
     known = written(folder)
+    known = {**known, **_renamed(folder, asked, known)}
     with ThreadPoolExecutor(4) as readers:  # hashing releases the interpreter
-        kept = readers.map(lambda name: _is_own(folder, name, known.get(name, set())), asked)
-        theirs = [name for name, own in zip(asked, kept, strict=True) if not own]
-    if theirs:
+        found = readers.map(lambda name: _kept(folder, name, known.get(name, set())), asked)
+        kept = dict(zip(asked, found, strict=True))
+    theirs = [name for name, digest in kept.items() if digest is None]
+    if theirs and not overwrite:
         raise UsageError(
             f"{folder} holds {_told(theirs[0], len(theirs))}, which shapecnn did not write or which has changed since. "
             f"Move it away, or add --overwrite to replace it."
         )
+    return {name: digest for name, digest in kept.items() if digest}
 
 
-def remove_own(folder: Path, names: Iterable[str], known: Written) -> None:
-    """Remove those files that are as they were written."""
-    for name in names:
-        if os.path.lexists(folder / name) and _is_own(folder, name, known[name]):  # a name may be too long for a file
-            (folder / name).unlink()
+def remove_own(folder: Path, names: Iterable[str], known: Written, current: Iterable[str] = ()) -> None:
+    """Remove those files that are as they were written, and are none of the ``current`` ones under another name."""
+    gone = sorted(name for name in names if _kept(folder, name, known[name]))
+    staying = {folded(name): name for name in current} if gone else {}
+    for name in gone:
+        stays = staying.get(folded(name))
+        if stays is None or not _is_one(folder / name, folder / stays):
+            (folder / name).unlink(missing_ok=True)  # of two spellings, both may be gone
 
 
 def start_anew(folder: Path) -> None:
@@ -171,14 +180,31 @@ def _is_work(path: Path) -> bool:
     return path.name in WORKS and is_claimed(path)
 
 
-def _is_own(folder: Path, name: str, digests: set[str]) -> bool:
-    """Whether a file is absent or as it was written."""
+def _kept(folder: Path, name: str, digests: set[str]) -> str | None:
+    """The hash of a file that is as it was written; empty for one that is absent; None for any other."""
     path = published(folder, name)
-    if not os.path.lexists(path):
-        return True
+    if not os.path.lexists(path):  # or its name is too long for a file
+        return ""
     try:
-        return bool(digests) and sha256_of(path) in digests
+        digest = sha256_of(path) if digests else None
     except OSError:  # a link, a folder, a pipe
+        return None
+    return digest if digest in digests else None
+
+
+def _renamed(folder: Path, names: Iterable[str], known: Written) -> Written:
+    """What was written into those files that are there under a known name spelt otherwise, as on file systems that
+    ignore case."""
+    there = [name for name in names if name not in known and os.path.lexists(folder / name)]
+    spelt = {folded(name): name for name in known} if there else {}
+    former = {name: spelt[folded(name)] for name in there if folded(name) in spelt}
+    return {name: known[old] for name, old in former.items() if _is_one(folder / name, folder / old)}
+
+
+def _is_one(path: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
         return False
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from shapecnn.artefacts import Drawn, Progress, Summary, make_artefacts
 from shapecnn.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.config import FaceLimit, Layout, ViewSettings, VoxelSettings
+from shapecnn.labels import Labels
 from shapecnn.mesh import Mesh, read_mesh, ready
 from shapecnn.pool import ONE_A_CORE, Workers
 
@@ -58,17 +59,19 @@ def prepare(
     recipe: Recipe,
     *,
     command: str,
+    labels: Labels = "auto",
     overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
     say: Say = silent,
 ) -> Summary:
-    """Make the artefacts of every mesh of ``collection`` in ``out``; see :func:`shapecnn.artefacts.make_artefacts`.
+    """Make the artefacts of every mesh of ``collection``, labelled as ``labels`` says, in ``out``; see
+    :func:`shapecnn.artefacts.make_artefacts`.
 
     Raises CollectionError, MismatchError, StoredDataError and BusyError before any work, MissingLibraryError if the
     renderer asked for does not load.
     """
-    shapes = list_shapes(collection, say=say)
+    shapes = list_shapes(collection, labels=labels, say=say)
     return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)
 
 

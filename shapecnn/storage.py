@@ -301,6 +301,11 @@ HOLDS: dict[str, Kind] = {
 """The file that tells what kind of thing a folder holds."""
 
 
+def is_told(path: Path) -> bool:
+    """Whether a file of :data:`HOLDS` is there, be it damaged; a folder is a class that somebody called so."""
+    return path.exists() and not path.is_dir()
+
+
 @contextlib.contextmanager
 def exclusive(folder: Path, overwrite: bool = False) -> Iterator[None]:
     """Hold ``folder`` for writing: a second writer gets a BusyError, a dead one leaves no lock behind, and what it had

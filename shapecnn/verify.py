@@ -107,7 +107,7 @@ def _artefacts(folder: Path, collection: Path | None, progress: Progress) -> Ite
         if artefacts.settings.get("origin") == "imported":
             return  # from what others made of meshes, which a collection does not hold
         known = {entry.id: entry.sha256 for entry in read_manifest(folder)}
-        yield from _changed(known, {shape.id: shape for shape in list_shapes(collection)}, collection, progress)
+        yield from _changed(known, _listed(collection), collection, progress)
 
 
 def _run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterator[Finding]:
@@ -140,7 +140,12 @@ def _index(folder: Path, collection: Path | None, progress: Progress) -> Iterato
     if collection is None:
         yield from _changed(known, {item.id: item.shape for item in index.items}, None, progress)
     else:
-        yield from _changed(known, {shape.id: shape for shape in list_shapes(collection)}, collection, progress)
+        yield from _changed(known, _listed(collection), collection, progress)
+
+
+def _listed(collection: Path) -> dict[str, Shape]:
+    """By id, which no label changes."""
+    return {shape.id: shape for shape in list_shapes(collection, labels="none")}
 
 
 def _changed(

@@ -11,16 +11,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from io import BufferedReader
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pytest
 
+from shapecnn import storage
 from shapecnn.artefacts import MANIFEST, Drawn, Entry, make_artefacts, read_manifest
 from shapecnn.config import VoxelSettings
 from shapecnn.errors import UsageError
 from shapecnn.pool import Workers
+from shapecnn.storage import sha256
 from shapecnn.tables import table_bytes
 from tests.sealing import reseal
 
@@ -59,7 +62,7 @@ class Maker:
         return {"schema_version": 1, **self.settings.to_json()}
 
     def open(self, item: Item) -> tuple[str, Callable[[], Drawn]]:
-        return "0" * 64, lambda: Drawn(self._made(item), NOTES.get(item.id))
+        return sha256(item.id.encode()), lambda: Drawn(self._made(item), NOTES.get(item.id))
 
     def _made(self, item: Item) -> Iterator[bytes]:
         fault = item.id.removesuffix(".off")
@@ -161,3 +164,161 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"/out/chair is a link, and nothing is written through one\."):
             make(out, "a.off", "chair/b.off", overwrite=overwrite)
     assert list(elsewhere.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An item whose content is not its name."""
+
+    id: str
+    content: str
+    label: str | None = None
+    split: str | None = None
+
+    @property
+    def path(self) -> str:
+        return f"/meshes/{self.id}"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """Makes two files of a piece, and notes each piece that it makes anew."""
+
+    log: Path
+
+    @property
+    def settings(self) -> VoxelSettings:
+        return VoxelSettings(rotations=2)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema_version": 1, **self.settings.to_json()}
+
+    def open(self, item: Piece) -> tuple[str, Callable[[], Drawn]]:
+        return sha256(item.content.encode()), lambda: Drawn(self._made(item), f"note of {item.content}")
+
+    def _made(self, item: Piece) -> Iterator[bytes]:
+        with self.log.open("a") as log:
+            log.write(f"{item.id}\n")
+        yield f"{item.content}{PurePosixPath(item.id).suffix} from the front".encode()
+        yield f"{item.content}{PurePosixPath(item.id).suffix} from behind".encode()
+
+
+Remake = Callable[..., list[str]]
+
+
+@pytest.fixture
+def remake(tmp_path: Path) -> Remake:
+    """``remake(id=content, …)`` makes the artefacts of these pieces in out/, which are those of a first run, and
+    returns the ids of those that were made anew."""
+
+    def run(out: Path, contents: dict[str, str], overwrite: bool) -> Path:
+        log = tmp_path / "log"
+        log.write_text("")
+        pieces = [Piece(name, content) for name, content in sorted(contents.items())]
+        make_artefacts(pieces, out, Logged(log), command="", overwrite=overwrite, workers=Workers(1))
+        return log
+
+    def remade(contents: dict[str, str], overwrite: bool = False) -> list[str]:
+        made = run(tmp_path / "out", contents, overwrite).read_text().split()
+        run(tmp_path / "fresh", contents, overwrite)
+        assert everything(tmp_path / "out") == everything(tmp_path / "fresh")
+        shutil.rmtree(tmp_path / "fresh")
+        return made
+
+    return remade
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    """Each file by its path; a worker that reads this file need not load what tests.meshes does."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_what_is_renamed_or_moved_is_not_made_again(remake: Remake) -> None:
+    assert remake({"a.off": "chair", "b.off": "bed", "c.off": "sofa"}) == ["a.off", "b.off", "c.off"]
+    assert remake({"z/a.off": "chair", "b.off": "bed", "c.off": "sofa"}) == []
+    assert remake({"z/a.off": "chair", "y.off": "bed", "c.off": "lamp"}) == ["c.off"]
+    assert remake({"z/a.off": "chair", "z/copy.off": "chair", "c.off": "lamp"}) == []
+
+
+def test_a_second_class_beside_a_single_one_costs_only_its_own_shapes(remake: Remake) -> None:
+    assert remake({f"{k}.off": f"chair {k}" for k in range(5)}) != []
+    assert remake({"bed/x.off": "bed"} | {f"chair/{k}.off": f"chair {k}" for k in range(5)}) == ["bed/x.off"]
+
+
+def test_what_changed_places_is_made_of_the_right_content(remake: Remake) -> None:
+    remake({"a.off": "chair", "b.off": "bed", "c.off": "sofa"})
+    remake({"a.off": "bed", "b.off": "chair", "c.off": "chair", "d.off": "sofa"})
+    remake({"b.off": "bed", "c.off": "bed", "d.off": "chair", "e.off": "sofa"})
+
+
+def test_the_same_bytes_in_another_format_are_made_of_their_own(remake: Remake) -> None:
+    remake({"a.off": "chair"})
+    assert remake({"a.ply": "chair"}) == ["a.ply"]
+
+
+def test_a_moved_artefact_that_is_not_as_it_was_written_is_not_used(remake: Remake, tmp_path: Path) -> None:
+    remake({"a.off": "chair", "b.off": "bed"})
+    (tmp_path / "out" / "b_r01.binvox").write_bytes(b"somebody's")
+    made = run_overwriting(remake, tmp_path, {"a.off": "chair", "z.off": "bed"})
+    assert made == ["z.off"]
+
+
+def run_overwriting(remake: Remake, tmp_path: Path, contents: dict[str, str]) -> list[str]:
+    """Somebody's file is in nobody's way and stays: it is set aside for the comparison."""
+    log = tmp_path / "log"
+    log.write_text("")
+    pieces = [Piece(name, content) for name, content in sorted(contents.items())]
+    make_artefacts(pieces, tmp_path / "out", Logged(log), command="", overwrite=True, workers=Workers(1))
+    assert (tmp_path / "out" / "b_r01.binvox").read_bytes() == b"somebody's"
+    return log.read_text().split()
+
+
+def test_what_an_interrupted_run_made_is_found_under_another_name(remake: Remake, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    pieces = [Piece("a.off", "chair"), Piece("b.off", "bed"), Piece("c.off", "sofa")]
+    with pytest.raises(KeyboardInterrupt):
+        make_artefacts(
+            pieces, tmp_path / "out", Logged(tmp_path / "log"), command="", workers=Workers(1), progress=stop
+        )
+    assert remake({"x/a.off": "chair", "x/b.off": "bed", "c.off": "sofa"}) == ["c.off"]
+
+
+class Watched(Logged):
+    """Notes what is read of artefacts, in whatever process."""
+
+    def open(self, item: Piece) -> tuple[str, Callable[[], Drawn]]:
+        watch(self.log)
+        return super().open(item)
+
+
+def watch(log: Path) -> None:
+    """From now on, in this process."""
+    read = storage.open_stored
+    if read.__name__ == "noted":
+        return
+
+    def noted(path: Path) -> BufferedReader:
+        if path.suffix == ".binvox":
+            with log.open("a") as file:
+                file.write(f"{path.name}\n")
+        return read(path)
+
+    storage.open_stored = noted
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_artefacts_of_an_unchanged_collection_are_read_once(
+    overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces, log = [Piece("a.off", "chair"), Piece("b.off", "bed")], tmp_path / "log"
+    again = {"command": "", "overwrite": overwrite, "workers": Workers(1)}
+    make_artefacts(pieces, tmp_path / "out", Logged(log), **again)
+    log.write_text("")
+    monkeypatch.setattr(storage, "open_stored", storage.open_stored)  # as it will be again
+    watch(log)
+    assert make_artefacts(pieces, tmp_path / "out", Watched(log), **again).skipped == 2
+    assert sorted(log.read_text().split()) == ["a_r00.binvox", "a_r01.binvox", "b_r00.binvox", "b_r01.binvox"]

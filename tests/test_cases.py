@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from shapecnn.collection import Shape, list_shapes
 from shapecnn.config import VoxelSettings
 from shapecnn.errors import MeshError
 from shapecnn.mesh import load_mesh
+from shapecnn.prepare import load_shape
 from shapecnn.voxels import voxelize
 
 CASES = Path(__file__).parent / "cases"
@@ -77,3 +80,33 @@ def test_instances_stand_apart() -> None:
 def test_what_is_refused_says_why(name: str) -> None:
     with pytest.raises(MeshError, match=REFUSED[name]):
         load_mesh(CASES / name, "y")
+
+
+def cells_of(shape: Shape) -> int:
+    settings = VoxelSettings(up="y")
+    (grid,) = voxelize(load_shape(shape, shape.read(), settings), settings)
+    return int(np.count_nonzero(grid))
+
+
+def test_a_zip_packed_on_a_mac_is_read_with_what_its_meshes_refer_to() -> None:
+    (shape,) = list_shapes(CASES / "16_mac.zip")
+    assert (shape.id, shape.member) == ("uri_umlaut.gltf", "Möbel/uri_umlaut.gltf")
+    assert shape.sibling("Stühle.bin")
+    assert cells_of(shape) == BOX
+
+
+def test_a_backslash_in_a_csv_separates_folders(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    shutil.copy(CASES / "20_backslash.csv", tmp_path)
+    shutil.copy(CASES / "00_ok.off", tmp_path / "sub" / "b é.off")  # what the case lists and did not come with
+    (shape,) = list_shapes(tmp_path / "20_backslash.csv")
+    assert (shape.id, shape.label, shape.split) == ("sub/b é.off", "chair", "train")
+    assert cells_of(shape) == BOX
+
+
+def test_a_file_that_a_csv_lists_and_that_is_gone_is_named(tmp_path: Path) -> None:
+    shutil.copy(CASES / "20_backslash.csv", tmp_path)
+    (shape,) = list_shapes(tmp_path / "20_backslash.csv")
+    with pytest.raises(MeshError, match="there is no such file"):
+        shape.read()
+    assert shape.path == f"{tmp_path}/sub/b é.off"

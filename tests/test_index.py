@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import pickle
 import shutil
 import signal
@@ -130,9 +131,8 @@ def republish(folder: Path, index: Index) -> None:
     """Publish an index that is in memory."""
     claim(folder / ".partial")
     rows, engine = module._known(index, folder / ".partial", views=False)
-    module._publish(
-        folder, index.origin, engine, index.items, [], [rows[item.id] for item in index.items], index.placed
-    )
+    made, kept = module.Made(index.origin, "auto"), [rows[item.id] for item in index.items]
+    module._publish(folder, made, engine, index.items, [], kept, index.placed)
 
 
 def without_views(folder: Path) -> None:
@@ -210,6 +210,58 @@ def test_only_what_is_new_or_changed_is_computed(collection: Path, folder: Path,
     assert after.items[0].path == str(collection / IDS[0])  # it has moved, and is the same
 
 
+def test_what_is_renamed_moved_or_copied_is_not_computed_again(
+    collection: Path, folder: Path, computed: list[str]
+) -> None:
+    before = open_index(folder)
+    (collection / "box" / "cube.off").rename(collection / "box" / "die.off")
+    (collection / "round").rename(collection / "rounded")
+    shutil.copy(collection / "box" / "plank.ply", collection / "box" / "board.ply")
+    assert counts(update(collection, folder)) == (5, 0, 5, 4, 0, 10)
+    assert computed == []
+    after, row = open_index(folder), {item.sha256: row for row, item in enumerate(before.items)}
+    rows = [row[item.sha256] for item in after.items]
+    assert np.array_equal(after.features, before.features[rows])
+    assert before.views is not None
+    assert after.views is not None
+    assert np.array_equal(after.views, before.views[rows])
+
+
+def test_a_second_class_beside_a_single_one_costs_only_its_own_shapes(
+    collection: Path, tmp_path: Path, computed: list[str]
+) -> None:
+    shutil.rmtree(collection / "cylinder")
+    (collection / "round").rename(tmp_path / "round")
+    update(collection, tmp_path / "one")
+    assert [item.id for item in open_index(tmp_path / "one").items] == ["brick.stl", "cube.off", "plank.ply"]
+    computed.clear()
+    (tmp_path / "round").rename(collection / "round")
+    assert counts(update(collection, tmp_path / "one")) == (6, 0, 0, 3, 0, 6)
+    assert sorted(computed) == ["round/ball.glb", "round/capsule.off", "round/cone.off"]
+
+
+def test_the_same_bytes_in_another_format_are_another_mesh(collection: Path, folder: Path, computed: list[str]) -> None:
+    (collection / "box" / "cube.off").rename(collection / "box" / "cube.ply")
+    changes = update(collection, folder)
+    assert (counts(changes), computed) == ((0, 0, 8, 1, 1, 8), [])
+
+
+def test_what_an_interrupted_update_computed_is_found_under_another_name(
+    collection: Path, tmp_path: Path, computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_placed", stop)
+        with pytest.raises(KeyboardInterrupt):
+            update(collection, tmp_path / "out")
+    computed.clear()
+    (collection / "box").rename(collection / "boxes")
+    assert counts(update(collection, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
+    assert computed == []
+
+
 def test_a_mesh_that_cannot_be_used_is_a_failure_and_leaves(collection: Path, folder: Path) -> None:
     (collection / "box" / "cube.off").write_bytes(b"no mesh")
     (collection / "box" / "new.off").write_bytes(b"")
@@ -242,6 +294,17 @@ def test_a_zip_gives_the_same_features(solids: Path, solids_index: Path, tmp_pat
     expected, found = open_index(solids_index), open_index(tmp_path / "out")
     assert np.array_equal(found.features, expected.features)
     assert found.items == [replace(i, path=f"{packed}/solids/{i.id}") for i in expected.items]
+
+
+def test_a_shape_is_found_again_whatever_its_name_holds(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"st\xfchle \n\\x41")
+    write_box(tmp_path / "meshes" / odd / os.fsdecode(b"\xff.off"))
+    (listed,) = list_shapes(tmp_path / "meshes")
+    item = Item(listed.id, None, None, "", listed.path)
+    assert item.path == f"{tmp_path}/meshes/st\\xfchle \\n\\x41/\\xff.off"
+    assert item.shape.file == listed.file
+    listed.file.unlink()
+    assert not item.shape.file.exists()
 
 
 def test_a_new_label_is_no_new_feature(collection: Path, folder: Path, tmp_path: Path, computed: list[str]) -> None:
@@ -389,13 +452,13 @@ def test_a_worker_draws_for_a_run_without_torch(
 ) -> None:
     model = open_model(str(request.getfixturevalue(name)))
     shape = list_shapes(solids)[0]
-    task = module._Task(shape, model.input, model.input.drawing(), None, None)
+    task = module._Task(shape, model.input, model.input.drawing(), None)
     (tmp_path / "task").write_bytes(pickle.dumps(task))
     code = (
         "import pickle, sys\n"
         "from shapecnn import index\n"
         "task = pickle.loads(open(sys.argv[1], 'rb').read())\n"
-        "looks = index._draw(task)[1]\n"
+        "looks = index._draw(frozenset(), task)[1]\n"
         "print(looks.shape, looks.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
     )
     done = subprocess.run(

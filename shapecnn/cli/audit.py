@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +11,27 @@ import click
 
 from shapecnn.cli.batch import write_failures
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.options import batch_options, device_option, failures_option, seed_accepted, set_option, up_option
+from shapecnn.cli.options import (
+    batch_options,
+    device_option,
+    failures_option,
+    labels_option,
+    seed_accepted,
+    set_option,
+    up_option,
+)
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.artefacts import Entry
     from shapecnn.audit import Audit
+    from shapecnn.collection import Shape
     from shapecnn.config import Up
     from shapecnn.inference import Device
     from shapecnn.inputs import Looks
+    from shapecnn.labels import Labels
     from shapecnn.pool import Workers
-    from shapecnn.report.audit import Read
+    from shapecnn.report.audit import Find, Read
 
 _SHOWN = 10  # groups listed for people
 _PICTURE = 96  # pixels of a view of a mesh
@@ -38,6 +48,7 @@ _PICTURE = 96  # pixels of a view of a mesh
 @set_option
 @device_option
 @up_option
+@labels_option
 @failures_option
 @batch_options
 @seed_accepted
@@ -49,6 +60,7 @@ def command(
     assignments: tuple[str, ...],
     device: Device,
     up: Up,
+    labels: Labels,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -68,14 +80,17 @@ def command(
     from shapecnn.artefacts import MANIFEST, SETTINGS
     from shapecnn.audit import audit_artefacts, audit_collection, require_threshold
     from shapecnn.own import require_report
-    from shapecnn.storage import published
+    from shapecnn.storage import is_told, published
 
     require_threshold(threshold)
     if assignments and model_name is None:
         raise click.UsageError("--set changes a setting of a model: name it, with --model @imagenet.")
+    made = any(is_told(published(data, name)) for name in (SETTINGS, MANIFEST))
+    if made and labels != "auto":
+        raise click.UsageError(f"--labels: {data} holds artefacts, which have the labels that they were made with.")
     if out is not None:
         require_report("audit.json", out, overwrite)
-    if any(published(data, name).exists() for name in (SETTINGS, MANIFEST)):
+    if made:
         from shapecnn.config import parse_assignments
         from shapecnn.datasets import open_artefacts
         from shapecnn.inputs import Input
@@ -88,34 +103,49 @@ def command(
         )
         seen = Input.of(artefacts.settings)
         read: Read = partial(map, lambda entry: (entry, seen.read(artefacts, entry)))
+        find: Find = artefacts.file
         failed = 0  # that was told when they were made
     else:
         if model_name is not None:
             raise click.UsageError("--model compares artefacts: make those first, with shapecnn render or voxelize.")
-        audit = audit_collection(data, bar=progress_bar, up=up, workers=workers, say=note)
-        read = partial(_drawn, collection=data, up=up, workers=workers)
+        audit = audit_collection(data, bar=progress_bar, up=up, labels=labels, workers=workers, say=note)
+        listed = cache(partial(_listed, data))
+        read = partial(_drawn, listed, up=up, workers=workers)
+        find = partial(_file, listed)
         failed = len(audit.failed)
     emit(audit.to_json(), as_json, _lines(audit))  # first: no full disk shall lose it
     if out is not None:
         from shapecnn.report.audit import write_audit
 
-        write_audit(out, audit, read, overwrite)
+        write_audit(out, audit, read, find, overwrite)
         note(f"Wrote {out / 'audit.html'}")
     write_failures([(entry.id, str(entry.error)) for entry in audit.failed])
     if failed and not skip_errors:
         click.get_current_context().exit(1)
 
 
-def _drawn(entries: Iterable[Entry], collection: Path, up: Up, workers: Workers) -> Iterator[tuple[Entry, Looks]]:
-    """Shapes of a collection, small, if they are still as they were."""
+def _listed(collection: Path) -> dict[str, Shape]:
     from shapecnn.collection import list_shapes
+
+    return {shape.id: shape for shape in list_shapes(collection, labels="none")}
+
+
+def _file(listed: Callable[[], dict[str, Shape]], entry: Entry) -> Path | None:
+    """Where a shape of a collection is, unless that is inside a zip."""
+    shape = listed().get(entry.id)
+    return None if shape is None or shape.member is not None else shape.file
+
+
+def _drawn(
+    listed: Callable[[], dict[str, Shape]], entries: Iterable[Entry], up: Up, workers: Workers
+) -> Iterator[tuple[Entry, Looks]]:
+    """Shapes of a collection, small, if they are still as they were."""
     from shapecnn.config import ViewSettings
     from shapecnn.report.drawings import Drawing, draw_meshes
 
     settings = ViewSettings(size=_PICTURE, up=up)
-    asked = {entry.id: entry for entry in entries}
-    shapes = [shape for shape in list_shapes(collection) if shape.id in asked]
-    drawings = (Drawing(shape, settings, asked[shape.id].sha256) for shape in shapes)
+    asked = {entry.id: entry for entry in entries if entry.id in listed()}
+    drawings = (Drawing(listed()[name], settings, entry.sha256) for name, entry in sorted(asked.items()))
     return ((asked[drawing.shape.id], looks) for drawing, looks in draw_meshes(drawings, workers))
 
 

@@ -14,6 +14,7 @@ from shapecnn.cli.progress import progress_bar
 if TYPE_CHECKING:
     from shapecnn.artefacts import Summary
     from shapecnn.config import Layout, ViewSettings, VoxelSettings
+    from shapecnn.labels import Labels
     from shapecnn.pool import Workers
 
 SHOWN = 20  # failures listed on a terminal
@@ -26,6 +27,7 @@ def run_prepare(
     settings: ViewSettings | VoxelSettings,
     layout: Layout,
     max_faces: int | None,
+    labels: Labels,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -45,6 +47,7 @@ def run_prepare(
             out,
             recipe,
             command=command_line(),
+            labels=labels,
             overwrite=overwrite,
             workers=workers,
             progress=progress,

@@ -16,6 +16,7 @@ from shapecnn.cli.options import (
     device_accepted,
     failures_option,
     json_option,
+    labels_option,
     overwrite_option,
     quiet_option,
     seed_accepted,
@@ -25,6 +26,7 @@ from shapecnn.cli.options import (
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
+    from shapecnn.labels import Labels
     from shapecnn.pool import Workers
 
 
@@ -87,6 +89,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
     required=True,
     help="How SRC is laid out.",
 )
+@labels_option
 @failures_option
 @workers_options
 @skip_errors_option
@@ -98,6 +101,7 @@ def import_(
     src: Path,
     out: Path,
     layout: str,
+    labels: Labels,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -127,7 +131,14 @@ def import_(
 
     with progress_bar("Importing") as progress:
         done = import_artefacts(
-            src, out, layout, command=command_line(), overwrite=overwrite, workers=workers, progress=progress
+            src,
+            out,
+            layout,
+            command=command_line(),
+            labels=labels,
+            overwrite=overwrite,
+            workers=workers,
+            progress=progress,
         )
     conflicting = conflicts(read_manifest(out))
     emit_summary(done, out, as_json, conflicts=conflicting)

@@ -17,6 +17,7 @@ from shapecnn.cli.options import (
     device_option,
     faces_options,
     failures_option,
+    index_labels_option,
     index_up_option,
     seed_accepted,
     set_option,
@@ -27,6 +28,7 @@ from shapecnn.cli.progress import progress_bar
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.inference import Device
+    from shapecnn.labels import Labels
     from shapecnn.models import Model
     from shapecnn.origin import Origin
     from shapecnn.pool import Workers
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 @trained_orientation_option
 @faces_options
 @index_up_option
+@index_labels_option
 @failures_option
 @batch_options
 @device_option
@@ -63,6 +66,7 @@ def command(
     device: Device,
     limit: FaceLimit,
     up: Up | None,
+    labels: Labels | None,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -71,7 +75,7 @@ def command(
     """Compute a feature of each mesh of COLLECTION and keep them in INDEX, to be searched with `shapecnn query`.
 
     Running it again brings INDEX up to date: new and changed meshes are computed, meshes that are gone leave. The
-    model, its settings and --up stay as they were when INDEX was made, and need not be given again.
+    model, its settings, --up and --labels stay as they were when INDEX was made, and need not be given again.
 
     \b
     Examples:
@@ -85,16 +89,17 @@ def command(
     start_server()  # it loads its modules while this process loads its own
     from shapecnn.config import parse_assignments
     from shapecnn.errors import StoredDataError
-    from shapecnn.index import FAILURES, HEADER, stored_origin, update_index
+    from shapecnn.index import FAILURES, HEADER, made_with, update_index
     from shapecnn.own import require_own
 
     require_own(HEADER, index, overwrite)
     try:
-        made = stored_origin(index)
+        known = made_with(index)
     except StoredDataError:
         if not overwrite:
             raise
-        made = None
+        known = None
+    made = known.origin if known else None
     read_up = up or (made.up if made else "z")
     options = {"orientation": orientation, "simplify": limit.target}
     given = {key: value for key, value in options.items() if value is not None} | parse_assignments(assignments)
@@ -112,6 +117,7 @@ def command(
             index,
             model,
             command=command_line(),
+            labels=labels or (known.labels if known else "auto"),
             overwrite=overwrite,
             up=read_up,
             simplify=limit.target or (made.simplify if made else None),

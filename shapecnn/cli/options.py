@@ -42,6 +42,16 @@ index_up_option = click.option(
     type=click.Choice(["x", "y", "z"]),
     help="Which axis of the mesh files points up.  [default: as when INDEX was made; z for a new one]",
 )
+_LABELS = "What names the label and the split of a shape: what its CSV or its folders look like, its first folder, or"
+_LABELS += " nothing."
+labels_option = click.option(
+    "--labels", type=click.Choice(["auto", "folder", "none"]), default="auto", show_default=True, help=_LABELS
+)
+index_labels_option = click.option(
+    "--labels",
+    type=click.Choice(["auto", "folder", "none"]),
+    help=f"{_LABELS}  [default: as when INDEX was made; auto for a new one]",
+)
 orientation_option = click.option(
     "--orientation",
     type=click.Choice(["upright", "auto"]),

@@ -14,6 +14,7 @@ from shapecnn.cli.options import (
     device_accepted,
     faces_options,
     failures_option,
+    labels_option,
     orientation_option,
     seed_accepted,
     up_option,
@@ -21,6 +22,7 @@ from shapecnn.cli.options import (
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Layout, Up
+    from shapecnn.labels import Labels
     from shapecnn.pool import Workers
 
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 @orientation_option
 @faces_options
 @up_option
+@labels_option
 @failures_option
 @batch_options
 @device_accepted
@@ -59,6 +62,7 @@ def command(
     orientation: str,
     limit: FaceLimit,
     up: Up,
+    labels: Labels,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -86,4 +90,5 @@ def command(
         up=up,
         simplify=limit.target,
     )
-    run_prepare("Drawing", collection, out, settings, layout, limit.most, workers, overwrite, skip_errors, as_json)
+    faces = limit.most
+    run_prepare("Drawing", collection, out, settings, layout, faces, labels, workers, overwrite, skip_errors, as_json)

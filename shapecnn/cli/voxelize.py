@@ -14,6 +14,7 @@ from shapecnn.cli.options import (
     device_accepted,
     faces_options,
     failures_option,
+    labels_option,
     orientation_option,
     seed_accepted,
     up_option,
@@ -21,6 +22,7 @@ from shapecnn.cli.options import (
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Up
+    from shapecnn.labels import Labels
     from shapecnn.pool import Workers
 
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 @orientation_option
 @faces_options
 @up_option
+@labels_option
 @failures_option
 @batch_options
 @device_accepted
@@ -53,6 +56,7 @@ def command(
     orientation: str,
     limit: FaceLimit,
     up: Up,
+    labels: Labels,
     workers: Workers,
     overwrite: bool,
     skip_errors: bool,
@@ -78,4 +82,5 @@ def command(
         up=up,
         simplify=limit.target,
     )
-    run_prepare("Filling", collection, out, settings, "files", limit.most, workers, overwrite, skip_errors, as_json)
+    faces = limit.most
+    run_prepare("Filling", collection, out, settings, "files", faces, labels, workers, overwrite, skip_errors, as_json)

@@ -20,6 +20,7 @@ from shapecnn.artefacts import Entry, Maker, Progress, Summary, make_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.imports.grids import open_binvox, open_npz
 from shapecnn.imports.pictures import open_views_by_name, open_views_by_shape
+from shapecnn.labels import Labels
 from shapecnn.pool import ONE_A_CORE, Workers
 
 LAYOUTS: dict[str, Callable[[Path], tuple[Sequence[Any], Maker[Any]]]] = {
@@ -37,6 +38,7 @@ def import_artefacts(
     layout: str,
     *,
     command: str,
+    labels: Labels = "auto",
     overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
@@ -44,11 +46,15 @@ def import_artefacts(
     """Turn what ``source`` holds in this ``layout`` into artefacts in ``out``; see
     :func:`shapecnn.artefacts.make_artefacts`.
 
+    labels: what the folders of a collection of binvox files mean; the other layouts say themselves.
+
     Raises UsageError if ``source`` does not hold it, and what make_artefacts raises.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{out} lies in {source}, which is imported: choose a folder outside it.")
-    items, maker = LAYOUTS[layout](source)
+    if labels != "auto" and layout != "binvox":
+        raise UsageError(f"--labels {labels}: in the layout {layout} it is certain where label and split stand.")
+    items, maker = open_binvox(source, labels) if layout == "binvox" else LAYOUTS[layout](source)
     return make_artefacts(items, out, maker, command=command, overwrite=overwrite, workers=workers, progress=progress)
 
 

@@ -20,7 +20,7 @@ from shapecnn.artefacts import Drawn
 from shapecnn.collection import Shape, list_shapes
 from shapecnn.config import ImportedVoxelSettings
 from shapecnn.errors import ItemError, UsageError, quoted, reason
-from shapecnn.labels import SPLITS
+from shapecnn.labels import SPLITS, Labels
 from shapecnn.mesh import MAX_BYTES
 from shapecnn.storage import sha256
 from shapecnn.voxels import binvox
@@ -95,12 +95,12 @@ def open_npz(source: Path) -> tuple[list[Packed], Grids]:
     return items, Grids(ImportedVoxelSettings.from_options(resolution=resolution))
 
 
-def open_binvox(source: Path) -> tuple[list[Shape], Grids]:
+def open_binvox(source: Path, labels: Labels = "auto") -> tuple[list[Shape], Grids]:
     """The binvox files of a collection: a folder, a zip of one, or a CSV with the header ``path,label,split``.
 
     The resolution is that of most among the first that can be read. Raises CollectionError, and UsageError if none can.
     """
-    shapes = list_shapes(source, {".binvox"})
+    shapes = list_shapes(source, {".binvox"}, labels=labels)
     sides: Counter[int] = Counter()
     for shape in shapes:
         try:

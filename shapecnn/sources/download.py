@@ -157,7 +157,7 @@ def _install(archive: Path, url: str, expected: str | None, target: Path, progre
         unpack(archive, work / target.name, progress)
         collection = _unwrapped(work / target.name)
         try:
-            shapes = len(list_shapes(collection))
+            shapes = len(list_shapes(collection, labels="none"))
         except CollectionError:
             raise ArchiveError(f"{url} holds no mesh files: give the zip of a collection.") from None
         origin = Origin(url, archive.stat().st_size, sha256)
@@ -179,7 +179,7 @@ def _unwrapped(folder: Path) -> Path:
 
 def _already(target: Path, expected: str | None) -> Download:
     """What is in place, after a check that all of it still is."""
-    shapes = len(list_shapes(target))
+    shapes = len(list_shapes(target, labels="none"))
     origin = None
     if (target / RECORD).exists():
         record = read_json(target / RECORD)

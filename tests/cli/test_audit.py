@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import trimesh
@@ -35,6 +37,12 @@ def views(meshes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_artefacts(meshes, tmp_path_factory.mktemp("views"), ViewSettings(size=64)).folder
 
 
+def linked(page: Page, folder: Path) -> set[Path]:
+    """What the cards of a page in ``folder`` lead to."""
+    addresses = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
+    return {Path(os.path.normpath(folder / unquote(address))) for address in addresses}
+
+
 def test_json_and_files_of_artefacts(views: Path, tmp_path: Path, command: Command) -> None:
     done = command("audit", views, "--out", tmp_path / "report", "--json")
     assert done.status == 0
@@ -56,6 +64,7 @@ def test_json_and_files_of_artefacts(views: Path, tmp_path: Path, command: Comma
     assert len(pictures) == 2
     assert len(set(pictures)) == 1
     assert pictures[0].startswith("data:image/png;base64,")
+    assert linked(page, tmp_path / "report") == {views / "<b>brick/train/a.png", views / "box/test/a.png"}
 
 
 def test_text_of_a_collection(meshes: Path, tmp_path: Path, command: Command) -> None:
@@ -65,6 +74,7 @@ def test_text_of_a_collection(meshes: Path, tmp_path: Path, command: Command) ->
     assert "across splits and different labels (content): <b>brick/train/a.off, box/test/a.off" in done.stdout
     page = Page((tmp_path / "report/audit.html").read_text("utf-8"))
     assert sum(tag == "img" for tag, _ in page.elements) == 2
+    assert linked(page, tmp_path / "report") == {meshes / "<b>brick/train/a.off", meshes / "box/test/a.off"}
 
 
 def test_features(views: Path, command: Command) -> None:

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from shapecnn.index import open_index
+from shapecnn.index import made_with, open_index, update_index
 from shapecnn.inference import Engine
+from shapecnn.models import ImagenetSettings
+from shapecnn.pool import Workers
 from tests.cli.conftest import Command
 from tests.conftest import ROOT
 from tests.meshes import contents, write_ball, write_box
@@ -98,6 +100,35 @@ def test_a_trained_run_makes_an_index(
     assert done.status == 2
     assert f"was made with {run} (weights " in done.stderr
     assert "and not with @imagenet." in done.stderr
+
+
+def test_what_folders_mean_is_remembered(meshes: Path, tmp_path: Path, command: Command) -> None:
+    index = tmp_path / "index"
+
+    def labels(*options: object) -> list[tuple[str | None, str | None]]:
+        assert command("index", meshes, index, "--workers", 1, *options).status == 0
+        return [(item.label, item.split) for item in open_index(index).items]
+
+    write_ball(meshes / "box" / "test" / "c.off")  # beside a.off in the folder box
+    assert labels("--labels", "none") == [(None, None)] * 3
+    assert labels() == [(None, None)] * 3
+    assert labels("--labels", "auto") == [("ball", None), ("box", None), ("box", "test")]
+    write_ball(meshes / "box" / "old" / "d.off")
+    assert labels() == [("ball", None), ("box", None), ("box", None), ("box", None)]
+
+
+def test_what_folders_mean_outlives_an_interruption(
+    meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shapecnn.index._placed", stop)  # what comes once all is computed
+    with pytest.raises(KeyboardInterrupt):
+        update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", labels="none", workers=Workers(1))
+    made = made_with(tmp_path / "index")
+    assert made is not None
+    assert made.labels == "none"
 
 
 def test_a_run_on_what_others_made_is_noted(meshes: Path, solids: Path, tmp_path: Path, command: Command) -> None:

@@ -11,8 +11,10 @@ import click
 import pytest
 
 from shapecnn import pool
-from shapecnn.cli import explain, index, options, predict, query, render, voxelize
+from shapecnn.artefacts import read_manifest
+from shapecnn.cli import audit, data, explain, index, options, predict, query, render, voxelize
 from shapecnn.config import Up
+from shapecnn.labels import Labels
 from shapecnn.storage import read_json
 from tests.cli.conftest import Command
 from tests.meshes import write_ball, write_box
@@ -37,6 +39,45 @@ def test_commands_on_collections_take_the_same_options(module: object) -> None:
         "skip_errors": ["--skip-errors"],
         "as_json": ["--json"],
     }
+
+
+@pytest.mark.parametrize("command", [render.command, voxelize.command, audit.command, data.import_, index.command])
+def test_what_folders_mean_is_said_in_the_same_way_wherever_a_collection_is_read(command: click.Command) -> None:
+    option = by_name(command)["labels"]
+    assert option.opts == ["--labels"]
+    assert tuple(option.type.choices) == get_args(Labels)  # type: ignore[attr-defined]
+    assert str(option.help).startswith(str(by_name(render.command)["labels"].help))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"), [("auto", ("a", None)), ("folder", ("a", "test")), ("none", (None, None))]
+)
+def test_what_folders_mean_is_in_the_manifest(
+    labels: str, expected: tuple[str | None, str | None], tmp_path: Path, command: Command
+) -> None:
+    for name in ("a/test/x.off", "a/old/y.off", "b/z.off"):
+        write_box(tmp_path / "meshes" / name)
+    small = ["--labels", labels, "--resolution", 8, "--padding", 1, "--workers", 1]
+    done = command("voxelize", tmp_path / "meshes", tmp_path / "out", *small)
+    assert (done.status, "'a/test': taken for a folder" in done.stderr) == (0, labels == "auto")
+    by_id = {entry.id: (entry.label, entry.split) for entry in read_manifest(tmp_path / "out")}
+    assert by_id["a/test/x.off"] == expected
+    again = command("data", "import", tmp_path / "out", tmp_path / "in", "--layout", "binvox", "--labels", labels)
+    assert again.status == 0
+    assert {(e.label, e.split) for e in read_manifest(tmp_path / "in")} == {*by_id.values()}
+    audited = command("audit", tmp_path / "meshes", "--labels", labels, "--workers", 1, "--json").json("audit")
+    member = next(m for g in audited["groups"] for m in g["members"] if m["id"] == "a/test/x.off")
+    assert (member["label"], member["split"]) == expected
+
+
+def test_what_has_its_labels_already_takes_no_others(tmp_path: Path, command: Command) -> None:
+    write_box(tmp_path / "meshes" / "a.off")
+    out = tmp_path / "out"
+    command("voxelize", tmp_path / "meshes", out, "--resolution", 8, "--padding", 1, "--workers", 1)
+    done = command("audit", out, "--labels", "none")
+    assert (done.status, "holds artefacts, which have the labels" in done.stderr) == (2, True)
+    done = command("data", "import", out, tmp_path / "in", "--layout", "views-by-name", "--labels", "none")
+    assert (done.status, "it is certain where label and split stand" in done.stderr) == (2, True)
 
 
 def test_defaults_are_those_of_the_stages() -> None:

@@ -223,7 +223,9 @@ def test_a_shape_without_label_and_an_index_of_nothing(index: Index, ask: Ask, s
     bare = [replace(item, label=None) for item in index.items]
     (answer,) = ask(solids / "box/cube.off", k=1)
     hits = [replace(answer.hits[0], item=bare[1])]
-    assert "no label" in Page(query_page([replace(answer, hits=hits)], index, "index")).sections[0]
+    name, place = Path(bare[1].id).name, bare[1].id
+    (section,) = Page(query_page([replace(answer, hits=hits)], index, "index")).sections
+    assert section.endswith(f"1 {name} {hits[0].score:.3f} {place}")
     empty = Page(query_page([replace(answer, hits=[])], replace(index, items=[]), "index"))
     assert "0 shapes in index" in empty.text
 
