@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError
 from shapecnn.jit import numba
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line
-from shapecnn.triangles import Triangles, ignored, triangulate
+from shapecnn.triangles import Triangles, grown, ignored, triangulate
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
@@ -83,7 +83,7 @@ def _read_text(data: bytes, position: int, width: int) -> _Polygons:
         position, done, filled, status = _read_faces(text, position, done, nv, sizes, corners, filled, POWERS)
         if status != _FULL:
             break
-        corners = np.concatenate([corners, np.empty(max(len(corners) // 2, 1024), np.int32)])  # polygons
+        corners = grown(corners)  # polygons
     if status != OK:
         raise _complaint("face", done, nf, status, nv)
     return vertices, corners[:filled], sizes, _skip_to_content(text, position)

@@ -3,7 +3,7 @@
 Takes what is out there: elements and properties in any order, beside any others; lists of any type and length, of
 faces with corners of different number; triangle strips; both byte orders; LF, CRLF and CR line ends; the type names of
 all versions. Text is read word by word, as the format says, but its records have to end where lines end: where they do
-not, lines are missing, short or too many, and all behind them would be misread (:mod:`shapecnn.ply_records`).
+not, lines are missing, short or too many, and all behind them would be misread (:mod:`shapecnn.ply_text`).
 
 Format: https://paulbourke.net/dataformats/ply/
 """
@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import MeshError, quoted
-from shapecnn.ply_records import CORNERS, SKIPPED, UNKNOWN, Column, Records, read_binary, read_text, strip_triangles
+from shapecnn.errors import MeshError, quoted, visible
+from shapecnn.ply_binary import read_binary
+from shapecnn.ply_records import CORNERS, SKIPPED, Column, Records
+from shapecnn.ply_text import UNKNOWN, read_text
 from shapecnn.tokens import line_number
-from shapecnn.triangles import Triangles, ignored, triangulate
+from shapecnn.triangles import Triangles, ignored, strip_triangles, triangulate
 
 _LONGEST_HEADER = 1 << 20  # bytes
 _BYTE_ORDERS = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}
@@ -90,6 +92,7 @@ def read_ply(data: bytes) -> Triangles:
             polygons.append((found.corners, found.sizes))
         elif element.name == "tristrips":
             strips.append(strip_triangles(found.corners, found.sizes))
+        notes += _spare(found.spare, element.name)
         last = element.name
     notes += _look_behind(data, position, last, text=order is None)
     faces = [triangulate(points, *polygon) for polygon in polygons] + strips
@@ -154,6 +157,15 @@ def _is_new(name: str, known: list[_Element] | list[_Property]) -> bool:
 
 def _unreadable(why: str) -> MeshError:
     return MeshError("format", f"it cannot be read as PLY: {why}")
+
+
+def _spare(count: int, name: str) -> tuple[str, ...]:
+    """The note of so many numbers, perhaps none, on the line of each record of an element."""
+    if not count:
+        return ()
+    some = "1 number" if count == 1 else f"{count} numbers"
+    were = "was" if count == 1 else "were"
+    return (f"{some} at the end of the line of each {visible(name)} beyond what the header promises {were} ignored",)
 
 
 def _look_behind(data: bytes, position: int, last: str, text: bool) -> tuple[str, ...]:
