@@ -305,7 +305,7 @@ class _Task:
 
 def _draw(task: _Task) -> tuple[str, Looks | None]:
     """Runs in a worker: the hash of the mesh file and, unless that is known, its pictures or grids."""
-    data = task.shape.read()
+    data = task.shape.source()
     sha = content_hash(task.shape, data)
     if sha == task.known_sha:
         return sha, None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class _Element:
         return columns
 
 
-def read_ply(data: bytes) -> Triangles:
+def read_ply(data: bytes | mmap) -> Triangles:
     """The triangles of a PLY file, one or more.
 
     A coordinate that is not a finite number is as it stands in the file, NaN in text: it may belong to a vertex that
@@ -103,9 +104,9 @@ def read_ply(data: bytes) -> Triangles:
     return Triangles(points, faces[0] if len(faces) == 1 else np.concatenate(faces), notes)
 
 
-def _read_header(data: bytes) -> tuple[str, list[_Element], int, tuple[str, ...]]:
+def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[str, ...]]:
     """The format, the elements, where their records begin, and notes.  Raises MeshError: format."""
-    start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    start = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
     head = data[start : start + _LONGEST_HEADER]
     first = re.match(rb"\s*+ply[ \t]*+(\r\n|\r|\n)", head)
     # The records of a binary file may begin with the byte of LF: after CR it is a line end only where it was before.
@@ -168,12 +169,12 @@ def _spare(count: int, name: str) -> tuple[str, ...]:
     return (f"{some} at the end of the line of each {visible(name)} beyond what the header promises {were} ignored",)
 
 
-def _look_behind(data: bytes, position: int, last: str, text: bool) -> tuple[str, ...]:
+def _look_behind(data: bytes | mmap, position: int, last: str, text: bool) -> tuple[str, ...]:
     """A note of what follows the last record.  Raises MeshError (format) if that is more records."""
     rest = data[position:].strip(_PADDING) if text else data[position:]
     if not rest:
         return ()
     if text and len(rest) > 2 and re.match(rb"[-+.]?\d", rest):
-        line = line_number(data, data.index(rest, position))
+        line = line_number(data, data.find(rest, position))
         raise MeshError("format", f"line {line}: the file goes on after all that its header promises")
     return ignored(len(rest), f"the last {last}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmap import mmap
+
 import numpy as np
 
 from shapecnn.jit import numba
@@ -12,7 +14,7 @@ from shapecnn.triangles import grown
 _WIDTHS = np.array([np.dtype(name).itemsize for name in TYPES])
 
 
-def read_binary(data: bytes, position: int, records: Records, order: str) -> tuple[Found, int]:
+def read_binary(data: bytes | mmap, position: int, records: Records, order: str) -> tuple[Found, int]:
     """The records at a position, and the position behind them.  order: ``<`` or ``>``.
 
     Raises MeshError: format, truncated, index.

@@ -9,6 +9,7 @@ its own and as many numbers behind it, which the header does not declare, those 
 from __future__ import annotations
 
 import re
+from mmap import mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ UNKNOWN, _LINES, _FLOWING = range(3)
 _LINE = re.compile(rb"[^\r\n]*+")
 
 
-def read_text(data: bytes, position: int, records: Records, lines: int) -> tuple[Found, int, int]:
+def read_text(data: bytes | mmap, position: int, records: Records, lines: int) -> tuple[Found, int, int]:
     """The records at a position, the position behind them, and whether they end where lines end.
 
     ``lines`` is that of the records before them, UNKNOWN for the first.  Raises MeshError: format, truncated, index.
@@ -63,7 +64,7 @@ class _Read(NamedTuple):
     status: int
 
 
-def _fill(data: bytes, position: int, records: Records, lines: int, found: Found) -> _Read:
+def _fill(data: bytes | mmap, position: int, records: Records, lines: int, found: Found) -> _Read:
     """Read as many records as there are, with ``found.spare`` numbers behind each."""
     text = np.frombuffer(data, np.uint8)
     roles, _, lengths = records.arrays()
@@ -78,7 +79,7 @@ def _fill(data: bytes, position: int, records: Records, lines: int, found: Found
         found = found._replace(corners=grown(found.corners))
 
 
-def _spare_numbers(data: bytes, position: int, records: Records, room: Found) -> int:
+def _spare_numbers(data: bytes | mmap, position: int, records: Records, room: Found) -> int:
     """How many words stand behind the first record on its line; 0 of a record that is alone, and so tells nothing."""
     first = _fill(data, position, records._replace(promised=min(records.promised, 1)), _FLOWING, room)
     rest = _LINE.match(data, first.position)

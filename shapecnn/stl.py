@@ -6,6 +6,7 @@ Format: https://www.fabbers.com/tech/STL_Format
 from __future__ import annotations
 
 import re
+from mmap import mmap
 
 import numpy as np
 
@@ -19,7 +20,7 @@ _TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s*+solid(?![^\s])[^\0-\x06\x0e-\x19\x1b-
 _FACET = np.dtype([("normal", "<f4", 3), ("corners", "<u4", (3, 3)), ("attribute", "<u2")])  # corners: bits of float32
 
 
-def is_binary_stl(stl: bytes) -> bool:
+def is_binary_stl(stl: bytes | mmap) -> bool:
     """Whether a file is binary STL: not text, or as long as its count of triangles calls for.
 
     Many a binary one begins with ``solid``, and many a one has bytes behind its triangles.
@@ -27,7 +28,7 @@ def is_binary_stl(stl: bytes) -> bool:
     return len(stl) == _length(stl) or not _TEXT.match(stl[: 1 << 10])
 
 
-def read_binary_stl(stl: bytes) -> Triangles:
+def read_binary_stl(stl: bytes | mmap) -> Triangles:
     """The triangles of a binary STL.
 
     Returns:
@@ -52,6 +53,6 @@ def read_binary_stl(stl: bytes) -> Triangles:
     return Triangles(corners[:count].view(np.float32).astype(np.float64), faces, notes)
 
 
-def _length(stl: bytes) -> int:
+def _length(stl: bytes | mmap) -> int:
     """Bytes that the count in the header calls for."""
     return _HEADER + int.from_bytes(stl[_HEADER - 4 : _HEADER], "little") * _FACET.itemsize

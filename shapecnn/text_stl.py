@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ _VERTEX, _END_LOOP, _END_SOLID, _SOLID, _FACET, _LOOP, _END = (
 _CLOSED = re.compile(rb"(?<!\S)end[ \t]*solid(?!\S)", re.IGNORECASE)
 
 
-def read_text_stl(data: bytes) -> Triangles:
+def read_text_stl(data: bytes | mmap) -> Triangles:
     """The triangles, one or more, of all solids of a text STL.
 
     Returns:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import base64
 import json
 import math
+import mmap
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +22,18 @@ from numpy.typing import NDArray
 
 from shapecnn import mesh
 from shapecnn.errors import MeshError, quoted
-from shapecnn.mesh import EXTENSIONS, Mesh, load_mesh, normalize, read_file, read_mesh, sibling_reader, upright
+from shapecnn.mesh import (
+    EXTENSIONS,
+    Mesh,
+    load_mesh,
+    normalize,
+    read_file,
+    read_mesh,
+    read_source,
+    sibling_reader,
+    upright,
+)
+from shapecnn.storage import sha256
 
 TRIANGLE_OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 TRIANGLE_OBJ = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
@@ -604,7 +617,40 @@ def test_read_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_limit_is_said_in_gigabytes() -> None:
-    assert str(mesh.too_large(3 << 30)) == "it holds 3.2 GB, more than the limit of 1.1 GB: simplify it"
+    assert str(mesh.too_large(3 << 30, 1 << 30)) == "it holds 3.2 GB, more than the limit of 1.1 GB: simplify it"
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTS if name != "a.glb"])
+def test_what_is_too_large_to_be_held_is_looked_at_on_the_disk(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(_exported(name) + b"x")
+    (tmp_path / name.upper()).write_bytes(_exported(name).removesuffix(b"\n")[:-30])
+    held = read_mesh((tmp_path / name).read_bytes(), name)
+    told = _refused((tmp_path / name.upper()).read_bytes(), name) if name != "a.obj" else None
+    monkeypatch.setattr(mesh, "MAX_BYTES", 4)
+    source = read_source(tmp_path / name)
+    assert isinstance(source, mmap.mmap)
+    assert sha256(source) == sha256((tmp_path / name).read_bytes())
+    read = read_mesh(source, name)
+    assert read.notes == held.notes
+    np.testing.assert_array_equal(read.vertices, held.vertices)
+    np.testing.assert_array_equal(read.faces, held.faces)
+    if told is not None:
+        with pytest.raises(MeshError, match=re.escape(told[1])):
+            load_mesh(tmp_path / name.upper())
+    monkeypatch.setattr(mesh, "MAX_MAPPED", 8)
+    with pytest.raises(MeshError, match=r"more than the limit of 0\.0 GB"):
+        read_source(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.glb", "a.gltf", "a.bin"])
+def test_other_files_are_held_or_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).write_bytes(b"12345")
+    assert read_source(tmp_path / name) == b"12345"
+    monkeypatch.setattr(mesh, "MAX_BYTES", 4)
+    with pytest.raises(MeshError, match=r"more than the limit of 0\.0 GB"):
+        read_source(tmp_path / name)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
