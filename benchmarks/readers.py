@@ -1,36 +1,66 @@
-"""How fast OFF files are read: ours beside trimesh and a plain Python reader, one process, one core.
+"""How fast mesh files are read: ours beside trimesh, Open3D, plyfile and a plain Python reader, one process, one core.
 
     python benchmarks/readers.py --json results/readers.json
 
-All meshes of psb.zip are unpacked to memory beforehand. The readers take turns on each file and must agree on it.
+All meshes of psb.zip as they are, in OFF, and every fourth written in each other format beforehand. Files lie in
+memory; for Open3D, which reads from paths, in a folder of /dev/shm. The readers take turns on each file and must agree
+on it. Time is that of the processor, so that others at work on the machine count little.
 """
 
 from __future__ import annotations
 
 import io
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+import plyfile
+import trimesh
 from measure import arguments, save, table, use_cores
 from numpy.typing import NDArray
 
 from shapecnn.collection import list_shapes
+from shapecnn.obj import read_obj
 from shapecnn.off import read_off
+from shapecnn.ply import read_ply
+from shapecnn.stl import read_binary_stl
+from shapecnn.text_stl import read_text_stl
+from shapecnn.triangles import Triangles
 
 Geometry = tuple[NDArray[np.float64], NDArray[np.integer]]
-HEADINGS = ("reader", "meshes", "megabytes_per_second", "meshes_per_second", "times_ours")
+Reader = Callable[[bytes, Path], Geometry]
+"""Reads the bytes of a file, or the same at a path."""
+
+SHARE = 4  # one mesh of so many is written in the other formats
+HEADINGS = ("format", "reader", "meshes", "megabytes_per_second", "meshes_per_second", "times_ours")
 
 
-def with_trimesh(data: bytes) -> Geometry:
-    import trimesh
+def ours(read: Callable[[bytes], Triangles]) -> Reader:
+    return lambda data, _path: read(data)[:2]
 
-    mesh = trimesh.load_mesh(io.BytesIO(data), file_type="off", process=False)
+
+def with_trimesh(data: bytes, path: Path) -> Geometry:
+    mesh = trimesh.load_mesh(io.BytesIO(data), file_type=path.suffix[1:], process=False)
     return mesh.vertices, mesh.faces
 
 
-def with_plain_python(data: bytes) -> Geometry:
+def with_open3d(_data: bytes, path: Path) -> Geometry:
+    import open3d
+
+    mesh = open3d.io.read_triangle_mesh(str(path))
+    return np.asarray(mesh.vertices), np.asarray(mesh.triangles)
+
+
+def with_plyfile(data: bytes, _path: Path) -> Geometry:
+    ply = plyfile.PlyData.read(io.BytesIO(data))
+    vertices = np.stack([ply["vertex"][axis] for axis in "xyz"], axis=1)
+    return vertices, np.stack(ply["face"]["vertex_indices"])
+
+
+def with_plain_python(data: bytes, _path: Path) -> Geometry:
     """Line by line, with split, float and int, as one writes it for well-formed files."""
     lines = iter(data.decode().split("\n"))
     assert next(lines).strip() == "OFF"
@@ -41,48 +71,84 @@ def with_plain_python(data: bytes) -> Geometry:
     return np.array(vertices), np.array(fans)
 
 
-READERS: dict[str, Callable[[bytes], Geometry]] = {
-    "shapecnn": read_off,
-    "trimesh": with_trimesh,
-    "plain Python": with_plain_python,
+def written(off: bytes, suffix: str, **options: object) -> bytes:
+    """A mesh in another format, by trimesh."""
+    vertices, faces, _ = read_off(off)
+    content = trimesh.Trimesh(vertices, faces, process=False).export(file_type=suffix, **options)
+    return content.encode() if isinstance(content, str) else content
+
+
+OTHERS: dict[str, Reader] = {"trimesh": with_trimesh, "Open3D": with_open3d}
+FORMATS: dict[str, tuple[str, Callable[[bytes], bytes], dict[str, Reader]]] = {
+    "OFF": (
+        ".off",
+        lambda off: off,
+        {"shapecnn": ours(read_off), "trimesh": with_trimesh, "plain Python": with_plain_python},
+    ),
+    "OBJ": (".obj", lambda off: written(off, "obj"), {"shapecnn": ours(read_obj), **OTHERS}),
+    "text PLY": (
+        ".ply",
+        lambda off: written(off, "ply", encoding="ascii", vertex_normal=False),
+        {"shapecnn": ours(read_ply), **OTHERS, "plyfile": with_plyfile},
+    ),
+    "binary PLY": (
+        ".ply",
+        lambda off: written(off, "ply", vertex_normal=False),
+        {"shapecnn": ours(read_ply), **OTHERS, "plyfile": with_plyfile},
+    ),
+    "text STL": (".stl", lambda off: written(off, "stl_ascii"), {"shapecnn": ours(read_text_stl), **OTHERS}),
+    "binary STL": (".stl", lambda off: written(off, "stl"), {"shapecnn": ours(read_binary_stl), **OTHERS}),
 }
+"""For each format: the ending of its files, how a mesh is written, who reads it."""
 
 
-def require_agreement(name: str, data: bytes) -> None:
-    """The same coordinates to a few units in the last place, and as many triangles."""
-    vertices, faces, _ = read_off(data)
-    for reader, read in READERS.items():
-        its_vertices, its_faces = read(data)
-        same = its_vertices.shape == vertices.shape and np.allclose(its_vertices, vertices, rtol=1e-15, atol=0)
-        if not same or its_faces.shape != faces.shape:
+def require_agreement(read: dict[str, Geometry], name: str) -> None:
+    """The same triangles in the same order, to the precision of the text."""
+    (_, (vertices, faces)), *others = read.items()
+    for reader, (its_vertices, its_faces) in others:
+        same = its_faces.shape == faces.shape and np.allclose(its_vertices[its_faces], vertices[faces], rtol=1e-6)
+        if not same:
             raise SystemExit(f"{reader} reads {name} differently")
 
 
-def main() -> None:
-    options = arguments(__doc__ or "", repeats=3)
-    use_cores(1)
-    files = {shape.id: shape.read() for shape in list_shapes(options.data / "psb.zip")}
-    for name, data in files.items():
-        require_agreement(name, data)
-    seconds: dict[str, list[float]] = {reader: [] for reader in READERS}
-    for _ in range(options.repeats):
-        spent = dict.fromkeys(READERS, 0.0)
-        for data in files.values():
-            for reader, read in READERS.items():
-                started = time.perf_counter()
-                read(data)
-                spent[reader] += time.perf_counter() - started
-        for reader in READERS:
+def measure(name: str, meshes: dict[str, bytes], folder: Path, repeats: int) -> list[tuple[object, ...]]:
+    """A row for each reader of one format."""
+    ending, write, readers = FORMATS[name]
+    files = {folder / f"{number}{ending}": write(off) for number, off in enumerate(meshes.values())}
+    for path, data in files.items():
+        path.write_bytes(data)
+    for (path, data), shape in zip(files.items(), meshes, strict=True):
+        require_agreement({reader: read(data, path) for reader, read in readers.items()}, f"{shape} as {name}")
+    seconds: dict[str, list[float]] = {reader: [] for reader in readers}
+    for _ in range(repeats):
+        spent = dict.fromkeys(readers, 0.0)
+        for path, data in files.items():
+            for reader, read in readers.items():
+                started = time.process_time()
+                read(data, path)
+                spent[reader] += time.process_time() - started
+        for reader in readers:
             seconds[reader].append(spent[reader])
     size = sum(map(len, files.values())) / 1e6
-    ours = median(seconds["shapecnn"])
-    rows = [
-        (reader, len(files), size / median(s), len(files) / median(s), median(s) / ours)
+    own = median(seconds["shapecnn"])
+    return [
+        (name, reader, len(files), size / median(s), len(files) / median(s), median(s) / own)
         for reader, s in seconds.items()
     ]
-    print(table(HEADINGS, [(*row[:2], *(f"{value:.1f}" for value in row[2:])) for row in rows]))
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", repeats=3, formats=",".join(FORMATS))
+    use_cores(1)
+    meshes = {shape.id: shape.read() for shape in list_shapes(options.data / "psb.zip")}
+    some = {shape: meshes[shape] for shape in list(meshes)[::SHARE]}
+    rows = []
+    for name in options.formats.split(","):
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+            rows += measure(name, meshes if name == "OFF" else some, Path(folder), options.repeats)
+    print(table(HEADINGS, [(*row[:3], *(f"{value:.1f}" for value in row[3:])) for row in rows]))
     figures = [dict(zip(HEADINGS, row, strict=True)) for row in rows]
-    save(options.json, {"megabytes": size, "rows": figures}, [options.data / "psb.zip"])
+    save(options.json, {"rows": figures}, [options.data / "psb.zip"])
 
 
 if __name__ == "__main__":

@@ -65,6 +65,8 @@ def voxels(record: dict[str, Any]) -> str:
 def readers(record: dict[str, Any]) -> str:
     lines = [
         [
+            row["format"],
+            row["meshes"],
             row["reader"],
             f"{row['megabytes_per_second']:.0f}",
             f"{row['meshes_per_second']:.0f}",
@@ -72,7 +74,7 @@ def readers(record: dict[str, Any]) -> str:
         ]
         for row in record["figures"]["rows"]
     ]
-    return _markdown(["reading the 953 OFF files of `psb`, one core", "MB/s", "meshes/s", "time"], lines)
+    return _markdown(["reading, one core", "meshes of `psb`", "by", "MB/s", "meshes/s", "time"], lines)
 
 
 def commands(record: dict[str, Any]) -> str:

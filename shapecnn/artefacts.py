@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from shapecnn import pool
 from shapecnn.checksums import SUMS
-from shapecnn.collection import Content, artefact_stems, content_of
+from shapecnn.collection import ContentKey, artefact_stems, content_key
 from shapecnn.collisions import require_apart
 from shapecnn.config import Settings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
@@ -215,7 +215,7 @@ def read_manifest(out: Path) -> list[Entry]:
 class _Earlier:
     """Artefacts that are there as they were written.  files: their names.  artefacts: their SHA-256."""
 
-    content: Content
+    content: ContentKey
     files: tuple[str, ...]
     artefacts: tuple[str, ...]
     note: str | None
@@ -241,13 +241,13 @@ class _Made:
     note: str | None = None
 
 
-def _make(known: Mapping[Content, _Earlier], task: _Task) -> _Made:
+def _make(known: Mapping[ContentKey, _Earlier], task: _Task) -> _Made:
     """Runs in a worker: the artefacts of one item, unless they are there as they were made from the same bytes."""
     sha = None
     try:
         sha, draw = task.maker.open(task.item)
         names = artefact_files(task.maker.to_json(), task.stem)
-        content = content_of(task.item.id, sha)
+        content = content_key(task.item.id, sha)
         if task.earlier is not None and task.earlier.content == content:
             return _Made(sha, written=False, artefacts=task.earlier.artefacts, note=task.earlier.note)
         same = known.get(content)
@@ -308,12 +308,12 @@ def _made_earlier(
             if entry.status == "ok":
                 files = tuple(artefact_files(settings, stem))
                 digests = tuple(sums.get(name, "") for name in files)
-                made[stem] = _Earlier(content_of(entry.id, entry.sha256), files, digests, entry.note)
+                made[stem] = _Earlier(content_key(entry.id, entry.sha256), files, digests, entry.note)
     _, records = read_journal(out / WORK)
     try:
         for record in records:
             files, digests = tuple(artefact_files(settings, record["stem"])), tuple(record["artefacts"])
-            made[record["stem"]] = _Earlier(content_of(record["id"], record["sha256"]), files, digests, record["note"])
+            made[record["stem"]] = _Earlier(content_key(record["id"], record["sha256"]), files, digests, record["note"])
     except (KeyError, TypeError):
         raise StoredDataError(f"{out / WORK} was made by another version of shapecnn. {REMEDY}") from None
     return {stem: one for stem, one in made.items() if one.artefacts == tuple(map(kept.get, one.files))}

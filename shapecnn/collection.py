@@ -19,14 +19,14 @@ from shapecnn.errors import ArchiveError, CollectionError, quoted, reason, visib
 from shapecnn.folders import find_files, is_hidden
 from shapecnn.gltf import Sibling, outer_buffers
 from shapecnn.labels import Labels, by_folder, describe
-from shapecnn.mesh import EXTENSIONS, MAX_BYTES, read_file, require_beside, sibling_reader
+from shapecnn.mesh import EXTENSIONS, MAX_BYTES, Content, read_file, read_source, require_beside, sibling_reader
 from shapecnn.storage import sha256
 from shapecnn.zips import list_members, read_member
 
 Say = Callable[[str], None]
 """Told what a person should know of how a collection was read."""
 
-Content = tuple[str | None, str]
+ContentKey = tuple[str | None, str]
 """What decides all that is made of a shape beside the settings: :func:`content_hash`, and the extension of its id."""
 
 _SHOWN = 3  # links named in one message
@@ -56,6 +56,10 @@ class Shape:
         if self.member is None:
             return read_file(self.file)
         return read_member(self.file, self.member, MAX_BYTES)
+
+    def source(self) -> Content:
+        """As :meth:`read`, for a mesh: see :func:`shapecnn.mesh.read_source`."""
+        return read_source(self.file) if self.member is None else self.read()
 
     @property
     def sibling(self) -> Sibling:
@@ -132,17 +136,17 @@ def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> 
     )
 
 
-def content_hash(shape: Shape, data: bytes) -> str:
+def content_hash(shape: Shape, data: Content) -> str:
     """SHA-256 (hex) of a mesh file; for a GLB or GLTF with buffers beside it, of the file and those buffers.
 
     Raises MeshError if a buffer cannot be read.
     """
     if not shape.id.lower().endswith((".gltf", ".glb")):
         return sha256(data)
-    return sha256(b"".join([data, *outer_buffers(data, shape.sibling)]))
+    return sha256(b"".join([data, *outer_buffers(bytes(data), shape.sibling)]))
 
 
-def content_of(shape_id: str, digest: str | None) -> Content:
+def content_key(shape_id: str, digest: str | None) -> ContentKey:
     """What is decided by the bytes of a file, and by how its extension says that they are read."""
     return digest, PurePosixPath(shape_id).suffix.lower()
 

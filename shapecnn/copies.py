@@ -125,7 +125,7 @@ def _mesh_fingerprint(task: _Task) -> tuple[Fingerprint, str | None]:
     """Runs in a worker: the fingerprint, and why it is not whole."""
     sha = None
     try:
-        data = task.shape.read()
+        data = task.shape.source()
         sha = content_hash(task.shape, data)
         mesh = upright(read_mesh(data, task.shape.id, task.shape.sibling), task.up)
     except MeshError as error:

@@ -1,7 +1,8 @@
 """One file that a person names, such as a page: whether it may be written, and how.
 
 A page ends in a comment with the hash of all before it. One that is as it was written is replaced without a question;
-anything else is somebody's. A pipe or a device, ``/dev/stdout`` among them, is written into and stays what it is.
+anything else is somebody's. Where a file of another kind is written, whoever writes it says how it is known again. A
+pipe or a device, ``/dev/stdout`` among them, is written into and stays what it is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from shapecnn.errors import UsageError
@@ -18,10 +20,19 @@ _SIGNED = re.compile(rb"<!-- written by shapecnn, ([0-9a-f]{64}) -->\n\Z")
 _STREAMS = ("/dev/", "/proc/self/fd/")  # where links lead to what is open, and may be written into
 
 
-def require_file(path: Path, overwrite: bool = False) -> None:
-    """Raise UsageError unless ``path`` is absent, a page as shapecnn wrote it, a pipe or a device.
+def is_page(content: bytes) -> bool:
+    """Whether a file is a page as :func:`write_page` wrote it."""
+    found = _SIGNED.search(content[-200:])
+    return found is not None and sha256(content[: -len(found[0])]) == found[1].decode()
 
-    With ``overwrite`` it may be any file, but no link.
+
+def require_file(path: Path, overwrite: bool = False, is_own: Callable[[bytes], bool] = is_page) -> None:
+    """Raise UsageError unless ``path`` is absent, a file as shapecnn wrote it, a pipe or a device.
+
+    Args:
+        path: What a person named.
+        overwrite: Whether it may be any file; a link it may not be.
+        is_own: Whether the content of a file is as shapecnn wrote it.
     """
     if _is_stream(path) or not os.path.lexists(path):
         return
@@ -29,7 +40,7 @@ def require_file(path: Path, overwrite: bool = False) -> None:
         raise UsageError(f"{path} is a link, and nothing is written through one. Name the file itself, or another one.")
     if not path.is_file():
         raise UsageError(f"{path} is not a file. Name another one.")
-    if not overwrite and not _is_own(path):
+    if not overwrite and not _holds_own(path, is_own):
         raise UsageError(
             f"{path} is there, and not as shapecnn wrote it. Name another file, or add --overwrite to replace it."
         )
@@ -65,10 +76,8 @@ def _is_stream(path: Path) -> bool:
     return path.is_symlink() and str(path).startswith(_STREAMS)  # /dev/stdout leads to the file that it was sent to
 
 
-def _is_own(path: Path) -> bool:
+def _holds_own(path: Path, is_own: Callable[[bytes], bool]) -> bool:
     try:
-        content = read_stored(path)
+        return is_own(read_stored(path))
     except OSError:
         return False
-    found = _SIGNED.search(content[-200:])
-    return found is not None and sha256(content[: -len(found[0])]) == found[1].decode()

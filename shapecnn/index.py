@@ -26,7 +26,7 @@ from pydantic import Field
 
 from shapecnn import pool
 from shapecnn.arrays import require_numbers
-from shapecnn.collection import Content, Say, Shape, content_hash, content_of, find_printed, list_shapes, silent
+from shapecnn.collection import ContentKey, Say, Shape, content_hash, content_key, find_printed, list_shapes, silent
 from shapecnn.config import MOST_VIEWS, Settings, Up, ViewSettings, VoxelSettings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.features import Output
@@ -322,11 +322,11 @@ class _Task:
     max_faces: int | None
 
 
-def _draw(known: frozenset[Content], task: _Task) -> tuple[str, Looks | None]:
+def _draw(known: frozenset[ContentKey], task: _Task) -> tuple[str, Looks | None]:
     """Runs in a worker: the hash of the mesh file and, unless its content is known, its pictures or grids."""
-    data = task.shape.read()
+    data = task.shape.source()
     sha = content_hash(task.shape, data)
-    if content_of(task.shape.id, sha) in known:
+    if content_key(task.shape.id, sha) in known:
         return sha, None
     return sha, task.seen.draw(load_shape(task.shape, data, task.settings, task.max_faces))
 
@@ -348,7 +348,7 @@ def _compute(
     result = _Computed({}, {}, {})
     settings = model.input.drawing(origin.up, origin.simplify)
     tasks = (_Task(shape, model.input, settings, max_faces) for shape in shapes)
-    contents = {content_of(shape_id, kept.sha256): kept for shape_id, kept in known.items()}
+    contents = {content_key(shape_id, kept.sha256): kept for shape_id, kept in known.items()}
     engine: Engine | None = None
     with closing(pool.run(partial(_draw, frozenset(contents)), tasks, workers)) as results:
 
@@ -367,7 +367,7 @@ def _compute(
                 if looks is None:
                     sha, own = result.hashes[shape.id], known.get(shape.id)
                     if own is None or own.sha256 != sha:  # else its own, for another engine may have seen a copy
-                        own = contents[content_of(shape.id, sha)]
+                        own = contents[content_key(shape.id, sha)]
                     result.rows[shape.id] = own
                 else:
                     if engine is None:

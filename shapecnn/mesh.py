@@ -8,9 +8,12 @@ file ends in one :class:`MeshError` that says what.
 from __future__ import annotations
 
 import codecs
+import mmap
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +31,14 @@ from shapecnn.triangles import Triangles
 
 EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
 _BLOCK = 1 << 16  # faces looked at together: for most meshes all, and for the largest a hundredth of their memory
-MAX_BYTES = 1 << 30  # of one file: what a worker can hold and parse in its share of memory
+MAX_BYTES = 1 << 30  # of one file that is held: what a worker can hold and parse in its share of memory
+MAX_MAPPED = 1 << 32  # of one that is looked at on the disk
+_MAPPED = frozenset({".off", ".obj", ".stl", ".ply"})  # formats whose readers hold no copy of the file
+
+Content = bytes | mmap.mmap
+"""The bytes of a mesh file, held in memory or mapped."""
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,7 @@ class Mesh:
 def load_mesh(path: Path, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
     """Read and check the mesh file at ``path`` and make it :func:`ready`.  Raises MeshError."""
     try:
-        return ready(read_mesh(read_file(path), path.name, sibling_reader(path.parent)), up, limit)
+        return ready(read_mesh(read_source(path), path.name, sibling_reader(path.parent)), up, limit)
     except MemoryError:
         raise MeshError("too-large", "there is not enough memory for it: simplify it") from None
 
@@ -64,19 +74,37 @@ def ready(mesh: Mesh, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
 
 def read_file(path: Path) -> bytes:
     """The bytes of one file.  Raises MeshError: missing, unreadable, too-large."""
+    return _read(path, MAX_BYTES, Path.read_bytes)
+
+
+def read_source(path: Path) -> Content:
+    """The bytes of a mesh file; those of one too large to be held stay on the disk, where its format allows it.
+
+    Raises MeshError as :func:`read_file` does.
+    """
+    most = MAX_MAPPED if path.suffix.lower() in _MAPPED else MAX_BYTES
+    return _read(path, most, lambda path: _map(path) if path.stat().st_size > MAX_BYTES else path.read_bytes())
+
+
+def _read(path: Path, most: int, read: Callable[[Path], _T]) -> _T:
     try:
         if not path.is_file():
             raise MeshError("missing", "there is no such file" if not path.exists() else "it is not a file")
-        if path.stat().st_size > MAX_BYTES:
-            raise too_large(path.stat().st_size)
-        return path.read_bytes()
+        if path.stat().st_size > most:
+            raise too_large(path.stat().st_size, most)
+        return read(path)
     except OSError as error:
         raise MeshError("unreadable", f"it cannot be read: {error.strerror or error}") from None
 
 
-def too_large(size: int) -> MeshError:
+def _map(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def too_large(size: int, most: int) -> MeshError:
     """The complaint about a file of ``size`` bytes."""
-    held, limit = f"{size / 1e9:.1f} GB", f"{MAX_BYTES / 1e9:.1f} GB"
+    held, limit = f"{size / 1e9:.1f} GB", f"{most / 1e9:.1f} GB"
     return MeshError("too-large", f"it holds {held}, more than the limit of {limit}: simplify it")
 
 
@@ -105,7 +133,7 @@ def require_beside(name: str) -> None:
         raise MeshError("reference", f"it refers to {quoted(name)}, outside its own folder")
 
 
-def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
+def read_mesh(data: Content, name: str, sibling: Sibling | None = None) -> Mesh:
     """The checked mesh in ``data``; the format is told by the extension of ``name``.
 
     ``sibling`` reads further files that the mesh refers to; without it such references are errors.
@@ -117,7 +145,7 @@ def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
         raise MeshError("format", f"{extension[:80] or 'no extension'} is not a mesh format; readable are {readable}")
     if not re.search(rb"[^\0 \t\r\n]", data):
         raise MeshError("empty", "the file is empty")
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise MeshError("format", "it is text in UTF-16 or UTF-32: save it as UTF-8")
     if extension == ".off":
         return _checked(read_off(data))
@@ -127,7 +155,7 @@ def read_mesh(data: bytes, name: str, sibling: Sibling | None = None) -> Mesh:
         return _checked(read_ply(data))
     if extension == ".stl":
         return _checked(read_binary_stl(data) if is_binary_stl(data) else read_text_stl(data))
-    return _checked(read_gltf(data, sibling))
+    return _checked(read_gltf(bytes(data), sibling))  # which is held already
 
 
 def _checked(found: Triangles) -> Mesh:

@@ -10,6 +10,7 @@ Format: https://paulbourke.net/dataformats/obj/
 from __future__ import annotations
 
 import codecs
+from mmap import mmap
 
 import numpy as np
 
@@ -22,14 +23,14 @@ _INDEX = 4  # what else a kernel may find
 _FAR = 1 << 40  # numbers of vertices are cut off there
 
 
-def read_obj(data: bytes) -> Triangles:
+def read_obj(data: bytes | mmap) -> Triangles:
     """The triangles of an OBJ file, one or more.
 
     A coordinate that is not a finite number is NaN: it may belong to a vertex that no face uses.
     Raises MeshError: format, index, no-faces.
     """
     text = np.frombuffer(data, np.uint8)
-    begin = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    begin = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
     vertex_count, face_count, corner_count = _measure(text, begin)
     vertices = np.empty((vertex_count, 3))
     corners = np.empty(corner_count, np.int32)

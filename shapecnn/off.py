@@ -12,6 +12,7 @@ Format: http://www.geomview.org/docs/html/OFF.html
 from __future__ import annotations
 
 import re
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError
 from shapecnn.jit import numba
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line
-from shapecnn.triangles import Triangles, ignored, triangulate
+from shapecnn.triangles import Triangles, grown, ignored, triangulate
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
@@ -35,7 +36,7 @@ _COUNTS = re.compile(
 _END, _INDEX, _FULL = range(4, 7)  # what else a kernel may find
 
 
-def read_off(data: bytes) -> Triangles:
+def read_off(data: bytes | mmap) -> Triangles:
     """The triangles of an OFF file, faces int32.
 
     Numbers of up to 15 digits and 22 decimal places are read exactly, others to within a few units in the last place.
@@ -65,7 +66,7 @@ _Polygons = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], int
 """Vertices (n, 3 or 4), corners of all faces one after the other (k,), corners of each face (p,), where they end."""
 
 
-def _read_text(data: bytes, position: int, width: int) -> _Polygons:
+def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
     header = _COUNTS.match(data, position)
     if header is None:
         raise MeshError("format", "not OFF text: it does not begin with OFF and the counts of vertices and faces")
@@ -83,13 +84,13 @@ def _read_text(data: bytes, position: int, width: int) -> _Polygons:
         position, done, filled, status = _read_faces(text, position, done, nv, sizes, corners, filled, POWERS)
         if status != _FULL:
             break
-        corners = np.concatenate([corners, np.empty(max(len(corners) // 2, 1024), np.int32)])  # polygons
+        corners = grown(corners)  # polygons
     if status != OK:
         raise _complaint("face", done, nf, status, nv)
     return vertices, corners[:filled], sizes, _skip_to_content(text, position)
 
 
-def _read_binary(data: bytes, position: int, width: int, beside: int) -> _Polygons:
+def _read_binary(data: bytes | mmap, position: int, width: int, beside: int) -> _Polygons:
     """All numbers are of 32 bits and big-endian.  beside: how many floats follow the coordinates of a vertex."""
     words = np.frombuffer(data, ">i4", (len(data) - position) // 4, position)
     if len(words) < 3 or min(words[:2]) < 0:

@@ -3,7 +3,7 @@
 Takes what is out there: elements and properties in any order, beside any others; lists of any type and length, of
 faces with corners of different number; triangle strips; both byte orders; LF, CRLF and CR line ends; the type names of
 all versions. Text is read word by word, as the format says, but its records have to end where lines end: where they do
-not, lines are missing, short or too many, and all behind them would be misread (:mod:`shapecnn.ply_records`).
+not, lines are missing, short or too many, and all behind them would be misread (:mod:`shapecnn.ply_text`).
 
 Format: https://paulbourke.net/dataformats/ply/
 """
@@ -13,14 +13,17 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
+from mmap import mmap
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import MeshError, quoted
-from shapecnn.ply_records import CORNERS, SKIPPED, UNKNOWN, Column, Records, read_binary, read_text, strip_triangles
+from shapecnn.errors import MeshError, quoted, visible
+from shapecnn.ply_binary import read_binary
+from shapecnn.ply_records import CORNERS, SKIPPED, Column, Records
+from shapecnn.ply_text import UNKNOWN, read_text
 from shapecnn.tokens import line_number
-from shapecnn.triangles import Triangles, ignored, triangulate
+from shapecnn.triangles import Triangles, ignored, strip_triangles, triangulate
 
 _LONGEST_HEADER = 1 << 20  # bytes
 _BYTE_ORDERS = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}
@@ -64,7 +67,7 @@ class _Element:
         return columns
 
 
-def read_ply(data: bytes) -> Triangles:
+def read_ply(data: bytes | mmap) -> Triangles:
     """The triangles of a PLY file, one or more.
 
     A coordinate that is not a finite number is as it stands in the file, NaN in text: it may belong to a vertex that
@@ -90,6 +93,7 @@ def read_ply(data: bytes) -> Triangles:
             polygons.append((found.corners, found.sizes))
         elif element.name == "tristrips":
             strips.append(strip_triangles(found.corners, found.sizes))
+        notes += _spare(found.spare, element.name)
         last = element.name
     notes += _look_behind(data, position, last, text=order is None)
     faces = [triangulate(points, *polygon) for polygon in polygons] + strips
@@ -100,9 +104,9 @@ def read_ply(data: bytes) -> Triangles:
     return Triangles(points, faces[0] if len(faces) == 1 else np.concatenate(faces), notes)
 
 
-def _read_header(data: bytes) -> tuple[str, list[_Element], int, tuple[str, ...]]:
+def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[str, ...]]:
     """The format, the elements, where their records begin, and notes.  Raises MeshError: format."""
-    start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    start = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
     head = data[start : start + _LONGEST_HEADER]
     first = re.match(rb"\s*+ply[ \t]*+(\r\n|\r|\n)", head)
     # The records of a binary file may begin with the byte of LF: after CR it is a line end only where it was before.
@@ -156,12 +160,21 @@ def _unreadable(why: str) -> MeshError:
     return MeshError("format", f"it cannot be read as PLY: {why}")
 
 
-def _look_behind(data: bytes, position: int, last: str, text: bool) -> tuple[str, ...]:
+def _spare(count: int, name: str) -> tuple[str, ...]:
+    """The note of so many numbers, perhaps none, on the line of each record of an element."""
+    if not count:
+        return ()
+    some = "1 number" if count == 1 else f"{count} numbers"
+    were = "was" if count == 1 else "were"
+    return (f"{some} at the end of the line of each {visible(name)} beyond what the header promises {were} ignored",)
+
+
+def _look_behind(data: bytes | mmap, position: int, last: str, text: bool) -> tuple[str, ...]:
     """A note of what follows the last record.  Raises MeshError (format) if that is more records."""
     rest = data[position:].strip(_PADDING) if text else data[position:]
     if not rest:
         return ()
     if text and len(rest) > 2 and re.match(rb"[-+.]?\d", rest):
-        line = line_number(data, data.index(rest, position))
+        line = line_number(data, data.find(rest, position))
         raise MeshError("format", f"line {line}: the file goes on after all that its header promises")
     return ignored(len(rest), f"the last {last}")

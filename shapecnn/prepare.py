@@ -12,7 +12,7 @@ from shapecnn.artefacts import Drawn, Progress, Summary, make_artefacts
 from shapecnn.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.config import FaceLimit, Layout, ViewSettings, VoxelSettings
 from shapecnn.labels import Labels
-from shapecnn.mesh import Mesh, read_mesh, ready
+from shapecnn.mesh import Content, Mesh, read_mesh, ready
 from shapecnn.pool import ONE_A_CORE, Workers
 
 
@@ -32,7 +32,7 @@ class Recipe:
 
     def open(self, shape: Shape) -> tuple[str, Callable[[], Drawn]]:
         """SHA-256 of a mesh file, and what draws or fills the mesh; see :class:`shapecnn.artefacts.Maker`."""
-        data = shape.read()
+        data = shape.source()
 
         def draw() -> Drawn:
             mesh = load_shape(shape, data, self.settings, self.max_faces)
@@ -75,7 +75,9 @@ def prepare(
     return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)
 
 
-def load_shape(shape: Shape, data: bytes, settings: ViewSettings | VoxelSettings, max_faces: int | None = None) -> Mesh:
+def load_shape(
+    shape: Shape, data: Content, settings: ViewSettings | VoxelSettings, max_faces: int | None = None
+) -> Mesh:
     """The mesh in ``data``, ready to be drawn or filled.
 
     max_faces: how many faces it may have where the settings do not say that it is simplified.  Raises MeshError.

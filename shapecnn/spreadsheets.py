@@ -31,6 +31,21 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
+def is_csv_text(content: bytes, headings: Sequence[str]) -> bool:
+    """Whether a file is what :func:`csv_text` makes of rows of text below these headings, no cell empty.
+
+    A CSV has no place for a signature. But one that a person made, saved by a spreadsheet or wrote notes into has
+    another form to the byte: other headings, line ends, quotes, or a row with more cells or fewer.
+    """
+    try:
+        text = content.decode()
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        return False
+    full = all(len(row) == len(headings) and all(row) for row in rows)
+    return full and rows[:1] == [[*headings]] and csv_text(rows) == text
+
+
 def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value

@@ -1,84 +1,168 @@
-"""Text STL through trimesh, its only door, made so plain before that trimesh reads it right.
+"""A fast reader of text STL: the facets of all its solids as one mesh, their corners joined.
 
-Left to itself it passes over what it does not expect, or takes it for something else, such as a solid cut short for the
-end of the file, and guesses encodings. Here all but geometry is left out, and what would be misread refused.
+Takes what is out there: solids whose names hold anything, keywords in any case, ``end solid`` and ``end loop``, facets
+on one line or many, LF, CRLF and CR line ends, normals of any kind, which are not looked at, and anything behind the
+last ``endsolid``. A file that ends within a solid is cut short, and refused.
+
+Format: https://www.fabbers.com/tech/STL_Format
 """
 
 from __future__ import annotations
 
 import codecs
-import gc
-import io
-import logging
 import re
-import warnings
+from mmap import mmap
 
 import numpy as np
+from numpy.typing import NDArray
 
+from shapecnn.corners import place, place_all
 from shapecnn.errors import MeshError
-from shapecnn.triangles import Triangles, ignored
+from shapecnn.jit import numba
+from shapecnn.tokens import NOT_FINITE, OK, POWERS, line_number, number, skip_line, skip_space, skip_word
+from shapecnn.triangles import Triangles, grown, ignored
 
-_ASCII = bytes(range(128)) + b"?" * 128  # no number holds more, and there is no encoding left to guess
-_BLANKS = bytes.maketrans(b"\t\v\f", b"   ")
-_SMALL = bytes.maketrans(bytes(range(65, 91)), bytes(range(97, 123)))
-_LARGE = 1 << 24  # bytes of a file from which on memory is worth a tenth of a second
+_FULL, _UNSOUND, _CUT = range(4, 7)  # what else a kernel may find
+_VERTEX, _END_LOOP, _END_SOLID, _SOLID, _FACET, _LOOP, _END = (
+    int.from_bytes(word, "big") for word in (b"vertex", b"endloop", b"endsolid", b"solid", b"facet", b"loop", b"end")
+)
+_CLOSED = re.compile(rb"(?<!\S)end[ \t]*solid(?!\S)", re.IGNORECASE)
 
 
-def read_text_stl(data: bytes) -> Triangles:
+def read_text_stl(data: bytes | mmap) -> Triangles:
     """The triangles, one or more, of all solids of a text STL.
+
+    Returns:
+        Faces are int32; no two vertices have the same bits; both are in order of appearance. A coordinate that is not
+        a finite number is NaN.
 
     Raises:
         MeshError: format, truncated, no-faces.
     """
-    import trimesh
-
-    plain, notes = _plain(data)
-    logging.getLogger("trimesh").setLevel(logging.CRITICAL)  # it would print; what is wrong is raised here
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("error", "string or file could not be read")  # NumPy < 2.3 stops there, silently
-            mesh = trimesh.load_mesh(io.BytesIO(plain), file_type="stl", process=False)
-            vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
-    except MemoryError:
-        raise
-    except Exception:  # a parser fed with anything raises anything
-        wrong = "it is damaged, or not made as the format asks for"
-        raise MeshError("format", f"it cannot be read as STL: {wrong}") from None
-    if not len(faces):
-        raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
-    if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
-        raise MeshError("format", "it cannot be read as STL: its vertices are not in three dimensions")
-    if len(data) > _LARGE:  # the mesh, which refers to itself, would stay for long and hold two copies
-        del mesh
-        gc.collect()
-    return Triangles(vertices, faces, notes)
-
-
-def _plain(stl: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """The facets of all solids of a text STL as one solid, and what is to be noted of the file.
-
-    Raises MeshError: format, truncated, no-faces.
-    """
-    stl = _lines(stl).translate(_SMALL)
-    stl = re.sub(rb"(?<![^ \n])end ++(?=(?:solid|loop|facet)(?![^ \n]))", b"end", stl)
-    stl = re.sub(rb"\n *+((?:end)?)solid(?![^ \n])[^\n]*+", rb"\n\1solid", stl)  # without names, which may be anything
-    end = stl.rfind(b"\nendsolid") + 1
-    if stl.rfind(b"vertex ") > end:
+    text = np.frombuffer(data, np.uint8)
+    position = ended = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
+    vertices, faces = np.empty((1024, 3)), np.empty((1024, 3), np.int32)
+    table, count, filled = _table(vertices[:0], len(vertices)), 0, 0
+    while True:
+        position, ended, count, filled, status = _read(
+            text, position, ended, vertices.view(np.uint64), table, count, faces.reshape(-1), filled, POWERS
+        )
+        if status != _FULL:
+            break
+        if filled + 3 > faces.size:
+            faces = grown(faces)
+        if count + 3 > len(vertices):
+            vertices = grown(vertices)
+            table = _table(vertices[:count], len(vertices))
+    if status == _CUT or (status == _UNSOUND and not _CLOSED.search(data, position)):
         raise MeshError("truncated", "it ends within a solid, without endsolid")
-    rest = stl[end:].removeprefix(b"endsolid").strip(b" \n\0\x1a") if end else b""
-    notes = ignored(len(rest), "the last endsolid")
-    stl = re.sub(rb"\n(?:end)?solid(?=\n|\Z)", b"", stl[:end] if end else stl)
-    corners, loops = stl.count(b"vertex"), stl.count(b"endloop")
-    sound = sum(1 for _ in re.finditer(rb"vertex(?: ++[^ \n]++){3}(?= *+(?:\n|endloop|vertex))", stl))
-    if corners != 3 * loops or sound != corners:
-        raise MeshError("format", "it cannot be read as STL: a facet has not three corners of three coordinates")
-    if not corners:
+    if status == _UNSOUND:
+        line = line_number(data, position)
+        raise MeshError("format", f"line {line}: a facet has not three corners of three coordinates")
+    if not filled:
         raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
-    return b"solid" + stl.replace(b" vertex", b"\nvertex").replace(b"endloop", b"\nendloop") + b"\nendsolid\n", notes
+    rest = data[ended:].strip(b" \t\r\n\v\f\0\x1a")
+    return Triangles(vertices[:count], faces[: filled // 3], ignored(len(rest), "the last endsolid"))
 
 
-def _lines(text: bytes) -> bytes:
-    """Text with a line end before each line, in ASCII, blanks as spaces."""
-    text = b"\n" + text.removeprefix(codecs.BOM_UTF8).translate(_ASCII).translate(_BLANKS)
-    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
+def _table(vertices: NDArray[np.float64], room: int) -> NDArray[np.int32]:
+    """Where :func:`shapecnn.corners.place` finds these vertices, all distinct, and more, up to ``room``."""
+    table = np.full(1 << (2 * room).bit_length(), -1, np.int32)
+    place_all(vertices.view(np.uint64), table, np.empty(len(vertices), np.int32))
+    return table
+
+
+@numba.njit(cache=True)
+def _keyword(text, start, end):  # type: ignore[no-untyped-def]
+    """The letters of a word in lower case as one number, its first the highest byte; 0 of more than eight."""
+    word = 0
+    if end - start <= 8:
+        for k in range(start, end):
+            word = word << 8 | text[k] | 32
+    return word
+
+
+@numba.njit(cache=True)
+def _skip_blanks(text, i):  # type: ignore[no-untyped-def]
+    while i < text.size and (text[i] == 32 or text[i] == 9):
+        i += 1
+    return i
+
+
+@numba.njit(cache=True)
+def _next_keyword(text, i):  # type: ignore[no-untyped-def]
+    """The word at ``i`` and where it ends; ``end`` before ``solid`` or ``loop`` on the same line is one with it."""
+    end = skip_word(text, i)
+    word = _keyword(text, i, end)
+    if word == _END:
+        start = _skip_blanks(text, end)
+        behind = skip_word(text, start)
+        following = _keyword(text, start, behind)
+        if following == _SOLID:
+            return _END_SOLID, behind
+        if following == _LOOP:
+            return _END_LOOP, behind
+        if following == _FACET:
+            return 0, behind
+    return word, end
+
+
+@numba.njit(cache=True)
+def _ends_vertex(text, i):  # type: ignore[no-untyped-def]
+    """Whether a vertex may end at ``i``: with its line, or where the next vertex or the end of the loop follows."""
+    i = _skip_blanks(text, i)
+    if i >= text.size or 10 <= text[i] <= 13:
+        return True
+    word, _ = _next_keyword(text, i)
+    return word in (_VERTEX, _END_LOOP)
+
+
+@numba.njit(cache=True)
+def _read(text, i, ended, vertices, table, count, faces, filled, powers):  # type: ignore[no-untyped-def]
+    """Read on from ``i``, into ``vertices`` (as bits) from row ``count`` on and into ``faces`` from ``filled`` on.
+
+    Returns (position, where the last solid ended, vertices, corners filled, status). With another status than OK the
+    position is that of the word that is to blame, or of the first vertex that did not fit.
+    """
+    held = 0  # corners of the facet that is being read
+    within = False  # a solid
+    point = np.empty(3)
+    bits = point.view(np.uint64)
+    while True:
+        i = skip_space(text, i)
+        if i >= text.size:
+            return i, ended, count, filled, (_CUT if within else OK)
+        word, end = _next_keyword(text, i)
+        if word == _VERTEX:
+            if held == 0 and (filled + 3 > faces.size or count + 3 > vertices.shape[0]):
+                return i, ended, count, filled, _FULL
+            if held == 3:
+                return i, ended, count, filled, _UNSOUND
+            within = True
+            for axis in range(3):
+                value, end, status = number(text, end, powers)
+                if status == NOT_FINITE:
+                    value, end, status = np.nan, skip_word(text, end), OK
+                if status != OK:
+                    return i, ended, count, filled, _UNSOUND
+                point[axis] = value
+            if not _ends_vertex(text, end):
+                return i, ended, count, filled, _UNSOUND
+            placed = place(vertices, count, table, bits[0], bits[1], bits[2])
+            count += placed == count
+            faces[filled + held] = placed
+            held += 1
+        elif word == _END_LOOP:
+            if held != 3:
+                return i, ended, count, filled, _UNSOUND
+            filled += 3
+            held = 0
+        elif word in (_FACET, _SOLID, _END_SOLID):
+            if held != 0:
+                return i, ended, count, filled, _UNSOUND
+            if word != _FACET:
+                end = skip_line(text, end)  # the name, which may be anything
+            if word == _END_SOLID:
+                ended = end
+                within = False
+        i = end

@@ -6,6 +6,8 @@ here edits (or touches) the modules that call it, too.
 
 from __future__ import annotations
 
+from mmap import mmap
+
 import numpy as np
 
 from shapecnn.jit import numba
@@ -121,7 +123,15 @@ def skip_word(text, i):  # type: ignore[no-untyped-def]
     return i
 
 
-def line_number(data: bytes, position: int) -> int:
+def line_number(data: bytes | mmap, position: int) -> int:
     """The number of the line, counted from 1, that holds a position; LF, CRLF and CR end lines."""
-    above = data[:position]
-    return 1 + above.count(b"\n") + above.count(b"\r") - above.count(b"\r\n")
+    return 1 + int(_line_ends(np.frombuffer(data, np.uint8), position))
+
+
+@numba.njit(cache=True)
+def _line_ends(text, end):  # type: ignore[no-untyped-def]
+    count = 0
+    for i in range(end):
+        if text[i] == 10 or (text[i] == 13 and not (i + 1 < end and text[i + 1] == 10)):
+            count += 1
+    return count

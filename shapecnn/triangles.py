@@ -1,4 +1,4 @@
-"""What every reader of a mesh format returns, and how polygons become triangles.
+"""What every reader of a mesh format returns, and how polygons and strips become triangles.
 
 A polygon is looked at along its normal, by Newell's method, so that one that is not flat has a well-defined outline.
 Where one corner sees all of it, it is cut as a fan from that corner, the first such: every convex polygon from its
@@ -41,6 +41,11 @@ def ignored(count: int, last: str) -> tuple[str, ...]:
     return (f"1 byte after {last} was ignored" if count == 1 else f"{count} bytes after {last} were ignored",)
 
 
+def grown(rows: NDArray[Any]) -> NDArray[Any]:
+    """The same rows, and room for half as many again: for a reader that cannot know how many there will be."""
+    return np.concatenate([rows, np.empty((max(len(rows) // 2, 1024), *rows.shape[1:]), rows.dtype)])
+
+
 def triangulate(vertices: NDArray[Any], corners: NDArray[Any], sizes: NDArray[Any]) -> NDArray[Any]:
     """Cut polygons into triangles.
 
@@ -60,6 +65,15 @@ def triangulate(vertices: NDArray[Any], corners: NDArray[Any], sizes: NDArray[An
     faces = np.empty((int(np.maximum(sizes - 2, 0).sum()), 3), corners.dtype)
     left = _cut_fans(vertices, corners, sizes, faces)
     return _with_ears(vertices, corners, faces, left) if len(left) else faces
+
+
+def strip_triangles(corners: NDArray[np.int32], sizes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Triangles (m, 3) of strips, every second turned round; -1 begins a new strip, and so does each record.
+
+    Triangles with a corner twice, which strips are joined by, are left out.
+    """
+    faces = np.empty((len(corners), 3), np.int32)
+    return faces[: _unroll(corners, sizes, faces)]
 
 
 def _with_ears(
@@ -188,3 +202,26 @@ def _outline(vertices, polygon):  # type: ignore[no-untyped-def]
         points[k, 0] = x * ux + y * uy + z * uz
         points[k, 1] = x * vx + y * vy + z * vz
     return points
+
+
+@numba.njit(cache=True)
+def _unroll(corners, sizes, faces):  # type: ignore[no-untyped-def]
+    start = made = 0
+    for size in sizes:
+        held = 0
+        a = b = -1
+        for k in range(start, start + size):
+            c = corners[k]
+            if c < 0:
+                held = 0
+                continue
+            held += 1
+            if held >= 3 and a != b and b != c and c != a:
+                odd = held % 2 == 0
+                faces[made, 0] = b if odd else a
+                faces[made, 1] = a if odd else b
+                faces[made, 2] = c
+                made += 1
+            a, b = b, c
+        start += size
+    return made

@@ -157,7 +157,7 @@ def _changed(
         try:
             if shape is None:
                 yield Finding("missing", name, f"{told(name)} is gone from {collection}.")
-            elif digest is not None and content_hash(shape, shape.read()) != digest:
+            elif digest is not None and content_hash(shape, shape.source()) != digest:
                 yield Finding("stale", name, f"{told(shape.path)} has changed since.")
         except MeshError as error:
             if digest is not None and shape is not None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import base64
 import json
 import math
+import mmap
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +22,18 @@ from numpy.typing import NDArray
 
 from shapecnn import mesh
 from shapecnn.errors import MeshError, quoted
-from shapecnn.mesh import EXTENSIONS, Mesh, load_mesh, normalize, read_file, read_mesh, sibling_reader, upright
+from shapecnn.mesh import (
+    EXTENSIONS,
+    Mesh,
+    load_mesh,
+    normalize,
+    read_file,
+    read_mesh,
+    read_source,
+    sibling_reader,
+    upright,
+)
+from shapecnn.storage import sha256
 
 TRIANGLE_OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 TRIANGLE_OBJ = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
@@ -248,7 +261,7 @@ def test_an_empty_file(extension: str, data: bytes) -> None:
 
 POINTS_PLY = trimesh.PointCloud(np.eye(3)).export(file_type="ply")
 LOST = "no faces are found in it: it holds only points, ends early, or is not "
-THREE = "it cannot be read as STL: a facet has not three corners of three coordinates"
+THREE = "a facet has not three corners of three coordinates"
 NO_JSON = "it cannot be read as GLTF: it is not JSON, or no GLB"
 NO_STL = "no faces are found in it: it ends early, or is not STL"
 
@@ -270,8 +283,13 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
         ),
         (_exported("ascii.stl")[:-20], "a.stl", "truncated", "it ends within a solid, without endsolid"),
         (TRIANGLE_STL + TRIANGLE_STL[:-40], "a.stl", "truncated", "it ends within a solid, without endsolid"),
-        (TRIANGLE_STL.replace(b"vertex 1 0 0\n", b""), "a.stl", "format", THREE),
-        (TRIANGLE_STL.replace(b"vertex 1 0 0\nvertex 0", b"vertex 1 0\nvertex 0 0"), "a.stl", "format", THREE),
+        (TRIANGLE_STL.replace(b"vertex 1 0 0\n", b""), "a.stl", "format", f"line 6: {THREE}"),
+        (
+            TRIANGLE_STL.replace(b"vertex 1 0 0\nvertex 0", b"vertex 1 0\nvertex 0 0"),
+            "a.stl",
+            "format",
+            f"line 5: {THREE}",
+        ),
         (TRIANGLE_OFF, "a.stl", "no-faces", NO_STL),
         (
             TRIANGLE_OBJ,
@@ -599,7 +617,40 @@ def test_read_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_limit_is_said_in_gigabytes() -> None:
-    assert str(mesh.too_large(3 << 30)) == "it holds 3.2 GB, more than the limit of 1.1 GB: simplify it"
+    assert str(mesh.too_large(3 << 30, 1 << 30)) == "it holds 3.2 GB, more than the limit of 1.1 GB: simplify it"
+
+
+@pytest.mark.parametrize("name", [name for name in EXPORTS if name != "a.glb"])
+def test_what_is_too_large_to_be_held_is_looked_at_on_the_disk(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(_exported(name) + b"x")
+    (tmp_path / name.upper()).write_bytes(_exported(name).removesuffix(b"\n")[:-30])
+    held = read_mesh((tmp_path / name).read_bytes(), name)
+    told = _refused((tmp_path / name.upper()).read_bytes(), name) if name != "a.obj" else None
+    monkeypatch.setattr(mesh, "MAX_BYTES", 4)
+    source = read_source(tmp_path / name)
+    assert isinstance(source, mmap.mmap)
+    assert sha256(source) == sha256((tmp_path / name).read_bytes())
+    read = read_mesh(source, name)
+    assert read.notes == held.notes
+    np.testing.assert_array_equal(read.vertices, held.vertices)
+    np.testing.assert_array_equal(read.faces, held.faces)
+    if told is not None:
+        with pytest.raises(MeshError, match=re.escape(told[1])):
+            load_mesh(tmp_path / name.upper())
+    monkeypatch.setattr(mesh, "MAX_MAPPED", 8)
+    with pytest.raises(MeshError, match=r"more than the limit of 0\.0 GB"):
+        read_source(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.glb", "a.gltf", "a.bin"])
+def test_other_files_are_held_or_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).write_bytes(b"12345")
+    assert read_source(tmp_path / name) == b"12345"
+    monkeypatch.setattr(mesh, "MAX_BYTES", 4)
+    with pytest.raises(MeshError, match=r"more than the limit of 0\.0 GB"):
+        read_source(tmp_path / name)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -719,14 +770,8 @@ def _run(folder: Path) -> str:
     return ran.stdout
 
 
-def test_off_files_do_not_load_trimesh(tmp_path: Path) -> None:
-    (tmp_path / "a.off").write_bytes(TRIANGLE_OFF)
-    (tmp_path / "b.off").write_bytes(TRIANGLE_OBJ)
-    assert _run(tmp_path) == "False\n"
-
-
-def test_nothing_is_printed_and_no_warning_leaks(tmp_path: Path) -> None:
-    """Not by sound files, and not by those that make trimesh and NumPy complain."""
+def test_nothing_is_printed_no_warning_leaks_and_trimesh_is_not_loaded(tmp_path: Path) -> None:
+    """Not by sound files, and not by those that make NumPy complain."""
     for name in EXPORTS:
         (tmp_path / name).write_bytes(_exported(name))
     (tmp_path / "nan.obj").write_bytes(TRIANGLE_OBJ.replace(b"1 0 0", b"nan 0 0"))
@@ -737,6 +782,6 @@ def test_nothing_is_printed_and_no_warning_leaks(tmp_path: Path) -> None:
     tree = json.loads(_gltf(_wedge().scene())["model.gltf"])
     for accessor in tree["accessors"]:
         accessor.pop("bufferView")
-    tree["meshes"][0]["primitives"][0]["extensions"] = {"KHR_draco_mesh_compression": {}}  # makes trimesh log a warning
+    tree["meshes"][0]["primitives"][0]["extensions"] = {"KHR_draco_mesh_compression": {}}
     (tmp_path / "draco.gltf").write_text(json.dumps({**tree, "buffers": []}))
-    assert _run(tmp_path) == "True\n"
+    assert _run(tmp_path) == "False\n"

@@ -272,6 +272,52 @@ def test_text_whose_lines_do_not_fit_is_refused(text: str, line: int, message: s
         assert message is None or told == f"line {line}: {message}"
 
 
+SPARE = "{} of each {} beyond what the header promises {} ignored"
+
+
+def _with_spare(text: str, words: str) -> str:
+    """Words at the end of the line of each face."""
+    rows = text.removeprefix(HEADER).splitlines()
+    return HEADER + "".join(f"{row}{'' if i < 5 else words}\n" for i, row in enumerate(rows))
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r", " \n\n"])
+def test_numbers_that_no_header_declares_are_ignored_at_the_end_of_each_line(ends: str) -> None:
+    """As VCGLIB writes colours of corners."""
+    text = _with_spare(TEXT, " 9 1 1 0.5 nan").replace("\n", ends)
+    assert _is_pyramid(text) == (SPARE.format("5 numbers at the end of the line", "face", "were"),)
+    assert _is_pyramid(text.rstrip()) == (SPARE.format("5 numbers at the end of the line", "face", "were"),)
+    text = _with_spare(TEXT, " 255").replace("\n", ends)
+    assert _is_pyramid(text) == (SPARE.format("1 number at the end of the line", "face", "was"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (_with_spare(TEXT, " 9 1").replace("3 0 1 4 9 1", "3 0 1 4 9"), 15),  # not the same in each
+        (_with_spare(TEXT, " 9 1").replace("3 1 2 4 9 1", "3 1 2 4"), 15),
+        (_with_spare(TEXT, " 9 1").replace("3 0 1 4 9 1", "3 0 1 9 1"), 15),  # a corner short
+        (_with_spare(TEXT, " 9 1").replace("3 0 1 4", "3 0\n1 4"), 15),  # over two lines
+        (_with_spare(TEXT, " 9 x"), 15),  # no number
+        (_with_spare(TEXT, " 9 1 # 2"), 15),
+        (_with_spare(TEXT, " 2").replace("face 3", "face 1").split("3 0 1 4")[0], 15),  # of one alone nothing is known
+    ],
+)
+def test_what_is_not_the_same_on_each_line_is_refused(text: str, line: int) -> None:
+    kind, told = _refused(text)
+    assert kind == "format"
+    assert told.startswith(f"line {line}: face 1 of ")
+    assert told.endswith(SHIFTED)
+
+
+@pytest.mark.parametrize("width", [2, *range(4, 30)])
+def test_text_that_flows_is_not_taken_for_lines_with_something_spare(width: int) -> None:
+    """With five words on each line, each of the first five could be a vertex and two spare numbers."""
+    words = TEXT.removeprefix(HEADER).split()
+    lines = (" ".join(words[k : k + width]) for k in range(0, len(words), width))
+    assert _is_pyramid(HEADER + "\n".join(lines)) == ()
+
+
 def test_one_missing_line_among_faces_of_zeros_is_noticed() -> None:
     """By words alone it would fit: the missing vertex is made of a face, and what is left of it is a face of none."""
     text = TEXT.replace("0.5 0.5 1\n4 0 1 2 3\n3 0 1 4\n", "3 0 1 0\n3 0 1 3\n").replace("3 1 2 4", "3 1 2 0")

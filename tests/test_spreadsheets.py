@@ -3,11 +3,12 @@ from __future__ import annotations
 import csv
 import doctest
 import io
+from collections.abc import Callable
 
 import pytest
 
 from shapecnn import spreadsheets
-from shapecnn.spreadsheets import csv_text
+from shapecnn.spreadsheets import csv_text, is_csv_text
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
@@ -22,6 +23,45 @@ def test_numbers_stay_numbers_and_none_is_empty() -> None:
 
 def test_a_line_end_in_a_name_makes_no_row() -> None:
     assert csv_text([["a\nb", "\u202eabc"]]) == "a\\nb,\\u202eabc\n"
+
+
+LISTED = [("path", "error"), ("=1+1.off", "the file is empty"), ('a,"b"\nc.off', "x"), ("\x1b\udcff.off", "'x")]
+
+
+@pytest.mark.parametrize("count", range(1, len(LISTED) + 1))
+def test_what_was_written_is_known_again(count: int) -> None:
+    assert is_csv_text(csv_text(LISTED[:count]).encode(), ("path", "error"))
+    assert not is_csv_text(csv_text(LISTED[:count]).encode(), ("path", "why"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _text: "",
+        lambda text: text.removeprefix("path,error\n"),
+        lambda text: text.replace("path,error", "Path,Error"),
+        lambda text: text.replace("\n", "\r\n"),  # a spreadsheet saved it
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace("path,error", "path,error,notes").replace("empty\n", "empty,told Ann\n"),
+        lambda text: text.replace("empty\n", "empty,told Ann\n"),
+        lambda text: text + "told Ann\n",
+        lambda text: text + "\n",
+        lambda text: text[:-1],
+        lambda text: "# mine\n" + text,
+        lambda text: text.replace("=1", "1").replace("the file is empty", ""),
+        lambda text: text.replace("the file is empty", '"the file is empty"'),
+        lambda text: text.replace("'=1+1.off", "=1+1.off"),
+        lambda text: text + "a.off," + "x" * 200_000 + "\n",  # more than a cell may hold
+    ],
+)
+def test_what_anybody_changed_is_theirs(change: Callable[[str], str]) -> None:
+    assert not is_csv_text(change(csv_text(LISTED[:2])).encode(), ("path", "error"))
+
+
+def test_what_is_no_text_is_somebodys() -> None:
+    assert not is_csv_text(b"path,error\n\xff,x\n", ("path", "error"))
+    assert not is_csv_text(b'path,error\n"x', ("path", "error"))
 
 
 def test_the_example_holds() -> None:

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line, skip_space, skip_word
+from shapecnn.tokens import (
+    MALFORMED,
+    NOT_FINITE,
+    OK,
+    POWERS,
+    SHORT,
+    line_number,
+    number,
+    skip_line,
+    skip_space,
+    skip_word,
+)
 
 
 def _number(text: str) -> tuple[float, int, int]:
@@ -52,3 +63,11 @@ def test_skipping() -> None:
     assert skip_word(text, 3) == 5
     assert skip_line(text, 3) == 8
     assert [skip(text, text.size) for skip in (skip_space, skip_word, skip_line)] == [text.size] * 3
+
+
+@given(st.text("a\r\n", max_size=12).map(str.encode), st.integers(0, 12))
+def test_the_line_of_a_position(text: bytes, position: int) -> None:
+    """A line end counts once all of it is above."""
+    above = text[: min(position, len(text))]
+    ends = above.count(b"\n") + above.count(b"\r") - above.count(b"\r\n")
+    assert line_number(text, len(above)) == 1 + ends

@@ -86,8 +86,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
 @click.option(
     "--layout",
     type=click.Choice(["views-by-shape", "views-by-name", "voxels-npz", "binvox"]),
-    required=True,
-    help="How SRC is laid out.",
+    help="How SRC is laid out.  [default: found by looking]",
 )
 @labels_option
 @failures_option
@@ -100,7 +99,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
 def import_(
     src: Path,
     out: Path,
-    layout: str,
+    layout: str | None,
     labels: Labels,
     workers: Workers,
     overwrite: bool,
@@ -110,9 +109,9 @@ def import_(
     """Turn views or grids that others made into artefacts in OUT, as if render or voxelize had made them.
 
     \b
-    SRC is, by --layout,
-      views-by-shape  split/class/id/*.png, one file a view, a folder or a zip of one
-      views-by-name   class/split/name_001.png, the same (mvcnn_pytorch)
+    SRC is one of these, found by looking; --layout says which where two fit
+      views-by-shape  split/class/id/*.png, one PNG or JPEG file a view, a folder or a zip of one
+      views-by-name   class/split/name_001.png, the same: as the MVCNN authors' scripts write
       voxels-npz      one file with voxels (packed bits), labels and classes; …-train.npz is the split train
       binvox          class/split/name.binvox, a folder, a zip of one, or a CSV path,label,split
 
@@ -121,7 +120,7 @@ def import_(
 
     \b
     Example:
-      shapecnn data import modelnet40_images_new_12x/ views/ --layout views-by-name
+      shapecnn data import modelnet40_images_new_12x/ views/
     """
     from shapecnn.server import start_server
 
@@ -139,6 +138,7 @@ def import_(
             overwrite=overwrite,
             workers=workers,
             progress=progress,
+            say=note,
         )
     conflicting = conflicts(read_manifest(out))
     emit_summary(done, out, as_json, conflicts=conflicting)

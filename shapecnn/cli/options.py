@@ -15,7 +15,10 @@ from shapecnn.cli.console import be_quiet
 
 Command = Callable[..., Any]
 
-_FAILURES = "shapecnn.failures"  # in the context of a command
+FAILURES = ("path", "error")
+"""The columns of what --failures names."""
+
+_FAILURES_FILE = "shapecnn.failures"  # in the context of a command
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value on stdout.")
 quiet_option = click.option(
@@ -130,9 +133,10 @@ def failures_option(command: Command) -> Command:
     def listing(*args: Any, failures: Path | None, overwrite: bool, **options: Any) -> Any:
         if failures is not None:
             from shapecnn.files import require_file
+            from shapecnn.spreadsheets import is_csv_text
 
-            require_file(failures, overwrite)
-        click.get_current_context().meta[_FAILURES] = failures
+            require_file(failures, overwrite, lambda content: is_csv_text(content, FAILURES))
+        click.get_current_context().meta[_FAILURES_FILE] = failures
         return command(*args, overwrite=overwrite, **options)
 
     option = click.option("--failures", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
@@ -142,7 +146,7 @@ def failures_option(command: Command) -> Command:
 
 def failures_file() -> Path | None:
     """What --failures named."""
-    path: Path | None = click.get_current_context().meta.get(_FAILURES)
+    path: Path | None = click.get_current_context().meta.get(_FAILURES_FILE)
     return path
 
 

@@ -2,11 +2,12 @@
 
 ::
 
-    folder or zip of PNG files ── pictures ──> contact sheets
-    npz, binvox files ─────────── grids ─────> binvox files
+    folder or zip of PNG or JPEG files ── pictures ──> contact sheets
+    npz, binvox files ─────────────────── grids ─────> binvox files
 
-A layout says where label, split, name and view stand in what is imported. It is listed and looked at first, which gives
-the settings (how many views, of what size); the items are then read by the workers, each once.
+A layout says where label, split, name and view stand in what is imported; it is found by looking (:mod:`layouts`). What
+is imported is listed and looked at first, which gives the settings (how many views, of what size); the items are then
+read by the workers, each once.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.artefacts import Entry, Maker, Progress, Summary, make_artefacts
+from shapecnn.collection import Say, silent
 from shapecnn.errors import UsageError
 from shapecnn.imports.grids import open_binvox, open_npz
+from shapecnn.imports.layouts import find_layout
 from shapecnn.imports.pictures import open_views_by_name, open_views_by_shape
 from shapecnn.labels import Labels
 from shapecnn.pool import ONE_A_CORE, Workers
@@ -35,23 +38,38 @@ LAYOUTS: dict[str, Callable[[Path], tuple[Sequence[Any], Maker[Any]]]] = {
 def import_artefacts(
     source: Path,
     out: Path,
-    layout: str,
+    layout: str | None = None,
     *,
     command: str,
     labels: Labels = "auto",
     overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
     progress: Progress = lambda _done, _total: None,
+    say: Say = silent,
 ) -> Summary:
-    """Turn what ``source`` holds in this ``layout`` into artefacts in ``out``; see
-    :func:`shapecnn.artefacts.make_artefacts`.
+    """Turn what ``source`` holds into artefacts in ``out``; see :func:`shapecnn.artefacts.make_artefacts`.
 
-    labels: what the folders of a collection of binvox files mean; the other layouts say themselves.
+    Args:
+        source: A folder, a zip or a file, as the layout has it.
+        out: The folder of the artefacts.
+        layout: How it is laid out, one of LAYOUTS; None: found by looking.
+        command: What the person typed, for advice.
+        labels: What the folders of a collection of binvox files mean; the other layouts say themselves.
+        overwrite: Whether what is not shapecnn's own is replaced.
+        workers: Who reads it.
+        progress: Told how many are done, and of how many.
+        say: Told which layout was found.
 
-    Raises UsageError if ``source`` does not hold it, and what make_artefacts raises.
+    Raises:
+        UsageError: ``source`` does not hold this layout, or it fits more than one and none was given.
+        CollectionError: ``source`` holds nothing of the kind.
+        Others: As make_artefacts does.
     """
     if out.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{out} lies in {source}, which is imported: choose a folder outside it.")
+    if layout is None:
+        layout = find_layout(source)
+        say(f"Note: {source} is read as {layout}.")
     if labels != "auto" and layout != "binvox":
         raise UsageError(f"--labels {labels}: in the layout {layout} it is certain where label and split stand.")
     items, maker = open_binvox(source, labels) if layout == "binvox" else LAYOUTS[layout](source)

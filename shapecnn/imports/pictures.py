@@ -1,8 +1,9 @@
-"""View pictures that others made of shapes: one PNG file for each view."""
+"""View pictures that others made of shapes: one file for each view."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import warnings
 from collections import Counter, defaultdict
@@ -28,7 +29,36 @@ from shapecnn.views import contact_sheet
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+EXTENSIONS = frozenset(_FORMATS)
+_READABLE = " or ".join(dict.fromkeys(_FORMATS.values()))
+# What a view adds to the name of its shape: ``_001`` in Su's data of 2015, the others in mvcnn_pytorch's.
+_VIEW = re.compile(r"(?:\.obj\.shaded|\.obj_whiteshaded)?_v?\d+$")
 _SURVEYED = 100  # shapes that are looked at to learn the size of the pictures
+
+
+Place = tuple[str, str, str]
+"""Label, split and name of a shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Where pictures lie.  depth: of a picture's path.  places: what the last so many parts of the path mean."""
+
+    pattern: str
+    depth: int
+    places: Callable[..., Place]
+
+    def place(self, parts: tuple[str, ...]) -> Place | None:
+        """What the path of a picture tells, if it can lie there."""
+        place = self.places(*parts[-self.depth :]) if len(parts) >= self.depth else None
+        return place if place and place[1] in SPLITS else None
+
+
+BY_SHAPE = Arrangement("split/class/id/*.png", 4, lambda split, label, name, _: (label, split, name))
+BY_NAME = Arrangement(
+    "class/split/name_001.png", 3, lambda label, split, file: (label, split, _VIEW.sub("", PurePosixPath(file).stem))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +88,10 @@ class Sheets:
 
     def open(self, item: Pictures) -> tuple[str, Callable[[], Drawn]]:
         """SHA-256 of the files of all views one after the other, and what makes the sheet.  Raises ItemError."""
+        for file, following in itertools.pairwise(item.files):
+            if (number := _number(file)) is not None and number == _number(following):
+                both = f"{Path(file.id).name} and {Path(following.id).name}"
+                raise ItemError("count", f"view {number} is there twice: {both}")
         if len(item.files) != self.settings.views:
             counts = f"{len(item.files)} pictures where most shapes have {self.settings.views}"
             raise ItemError("count", f"it has {counts}")
@@ -75,23 +109,19 @@ def open_views_by_shape(source: Path) -> tuple[list[Pictures], Sheets]:
 
     Raises CollectionError if there are none, UsageError if they have no number or size of views that is possible.
     """
-    return _open(source, "split/class/id/*.png", 4, lambda split, label, name, _: (label, split, name))
+    return _open(source, BY_SHAPE)
 
 
 def open_views_by_name(source: Path) -> tuple[list[Pictures], Sheets]:
-    """The shapes of ``class/split/name_001.png``, the layout of mvcnn_pytorch, with ids ``class/split/name.png``.
+    """The shapes of ``class/split/name_001.png``, as the MVCNN authors lay them out, with ids ``class/split/name.png``.
 
     Raises as :func:`open_views_by_shape` does.
     """
-
-    def describe(label: str, split: str, file: str) -> tuple[str, str, str]:
-        return label, split, re.sub(r"_\d+$", "", PurePosixPath(file).stem)
-
-    return _open(source, "class/split/name_001.png", 3, describe)
+    return _open(source, BY_NAME)
 
 
 def grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
-    """The PNG file in ``data`` as (size, size) uint8: colours by their luma (ITU-R 601), 16 bits rounded to 8,
+    """The picture file in ``data`` as (size, size) uint8: colours by their luma (ITU-R 601), 16 bits rounded to 8,
     transparency over white.
 
     Raises ItemError if it is damaged or has another size.
@@ -104,21 +134,20 @@ def grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
         return to_grey(image)
 
 
-def _open(
-    source: Path, pattern: str, depth: int, describe: Callable[..., tuple[str, str, str]]
-) -> tuple[list[Pictures], Sheets]:
-    """The pictures below ``source`` by shape; ``describe`` makes (label, split, name) of the last ``depth`` parts."""
+def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], Sheets]:
+    """The pictures below ``source`` by shape."""
+    pattern, depth = arrangement.pattern, arrangement.depth
     shapes = defaultdict(list)
     roots = set()
-    for file in list_files(source, {".png"}):
+    for file in list_files(source, EXTENSIONS):
         parts = PurePosixPath(printable(file.id)).parts
-        label, split, name = describe(*parts[-depth:]) if len(parts) >= depth else ("", "", "")
-        if split not in SPLITS:
+        place = arrangement.place(parts)
+        if place is None:
             raise CollectionError(
                 f"{source} is not {pattern}: {file.id} lies elsewhere (a split is {', '.join(SPLITS)})."
             )
         roots.add(parts[:-depth])
-        shapes[label, split, name].append(file)
+        shapes[place].append(file)
     if not shapes:
         raise CollectionError(f"{source} holds no pictures ({pattern}).")
     if len(roots) > 1:
@@ -146,7 +175,7 @@ def _survey(items: list[Pictures], source: Path) -> ImportedViewSettings:
         if sizes.total() == _SURVEYED:
             break
     if not sizes:
-        raise UsageError(f"None of the pictures of {source} can be read as PNG.")
+        raise UsageError(f"None of the pictures of {source} can be read as {_READABLE}.")
     (width, height), _ = sizes.most_common(1)[0]
     if width != height:
         raise UsageError(f"Most pictures of {source} have {width} × {height} pixels; views are square.")
@@ -155,18 +184,18 @@ def _survey(items: list[Pictures], source: Path) -> ImportedViewSettings:
 
 @contextmanager
 def _opened(data: bytes, name: str) -> Iterator[Image]:
-    """The PNG file in ``data``, not yet decoded; what is wrong with it, then or later, is an ItemError."""
+    """The picture file in ``data``, not yet decoded; what is wrong with it, then or later, is an ItemError."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # such as one about a picture too large to be true
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            with Image.open(io.BytesIO(data), formats=[*_FORMATS.values()]) as image:
                 yield image
     except ItemError:
         raise
     except Exception as error:  # a decoder fed with anything raises anything
-        raise ItemError("format", f"{name} cannot be read as PNG: {reason(error)}") from None
+        raise ItemError("format", f"{name} cannot be read as {_READABLE}: {reason(error)}") from None
 
 
 def _read(file: Shape) -> bytes:
@@ -179,5 +208,10 @@ def _read(file: Shape) -> bytes:
 
 def _order(file: Shape) -> tuple[int, str]:
     """By the number at the end of the name, so that view 2 stands before view 10."""
+    return _number(file) or 0, file.id
+
+
+def _number(file: Shape) -> int | None:
+    """Which view it is, by the number at the end of its name."""
     number = re.search(r"\d+$", PurePosixPath(file.id).stem)
-    return int(number[0]) if number else 0, file.id
+    return int(number[0]) if number else None

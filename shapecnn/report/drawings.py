@@ -35,7 +35,7 @@ def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> I
 def _draw(drawing: Drawing) -> Looks | None:
     """Runs in a worker."""
     shape, settings, sha256 = drawing
-    data = shape.read()
+    data = shape.source()
     if sha256 is not None and content_hash(shape, data) != sha256:
         return None
     return draw_views(load_shape(shape, data, settings), settings)

@@ -50,7 +50,7 @@ def test_the_whole_contract(pictures: Path, tmp_path: Path, command: Command) ->
         "failures": [failure], "conflicts": [],
     }  # fmt: skip
     assert failure["path"] == str(pictures / "desk/train/desk_1_001.png")
-    assert failure["error"].startswith("desk_1_007.png cannot be read as PNG: ")
+    assert failure["error"].startswith("desk_1_007.png cannot be read as PNG or JPEG: ")
     assert "1 of the shapes could not be used." in done.stderr
     assert sorted(contents(out)) == [
         "SHA256SUMS", "chair/test/chair_2.png", "chair/train/chair_1.png", "manifest.parquet", "settings.json",
@@ -77,6 +77,19 @@ def test_the_whole_contract(pictures: Path, tmp_path: Path, command: Command) ->
     }  # fmt: skip
 
 
+def test_jpeg_files_as_the_authors_scripts_write_need_no_layout(tmp_path: Path, command: Command) -> None:
+    for name in ("airplane/train/airplane_0001", "xbox/test/xbox_0104"):
+        for i in range(1, 13):
+            path = tmp_path / "modelnet40v1" / f"{name}_{i:03d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (16, 16), 20 * i).save(path)
+    done = command("data", "import", tmp_path / "modelnet40v1", tmp_path / "out", "--workers", "1")
+    assert (done.status, done.stdout[:9]) == (0, "2 written")
+    assert f"Note: {tmp_path / 'modelnet40v1'} is read as views-by-name.\n" in done.stderr
+    with Image.open(tmp_path / "out" / "airplane/train/airplane_0001.png") as sheet:
+        assert np.asarray(sheet)[8::16, 8::16].ravel().tolist() == [20 * i for i in range(1, 13)]
+
+
 def test_a_second_run_imports_what_was_mended(pictures: Path, tmp_path: Path, command: Command) -> None:
     arguments = ["data", "import", pictures, tmp_path / "out", "--layout", "views-by-name", "--workers", "2", "--json"]
     assert command(*arguments, "--skip-errors").status == 0
@@ -101,7 +114,7 @@ def test_empty_and_conflicting_grids_are_named(npz: Path, tmp_path: Path, comman
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["in", "out"], "Missing option '--layout'"),
+        (["both", "out"], "as views-by-name (class/split/name_001.png: a/train/b_1.png) and as binvox"),
         (["in", "out", "--layout", "voxels"], "'voxels' is not one of"),
         (["in", "out", "--layout", "views-by-shape"], "is not split/class/id/*.png"),
         (["in", "out", "--layout", "binvox"], "holds no files (.binvox)"),
@@ -114,6 +127,10 @@ def test_a_bad_request_has_status_2_and_touches_nothing(
     arguments: list[str], message: str, pictures: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(pictures.parent)
+    for name in ("b_1.png", "b.binvox"):
+        path = Path("both/a/train") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     before = contents(pictures)
     done = command("data", "import", *arguments)
     assert (done.status, done.stdout) == (2, "")

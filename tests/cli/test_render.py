@@ -395,10 +395,16 @@ def test_what_failed_is_written_where_it_is_asked_for(tmp_path: Path, command: C
     (meshes / "=1+1.off").touch()
     done = command("render", meshes, out, *SMALL, "--failures", listed)
     assert done.status == 1
-    assert listed.read_text() == f"path,error\n{meshes / '=1+1.off'},the file is empty\n"
+    first = listed.read_text()
+    assert first == f"path,error\n{meshes / '=1+1.off'},the file is empty\n"
+    (meshes / "a,b.off").touch()
+    assert command("render", meshes, out, *SMALL, "--failures", listed).status == 1  # as a job does every night
+    assert listed.read_text() == first + f'"{meshes / "a,b.off"}",the file is empty\n'
+    listed.write_text(listed.read_text() + "told Ann\n")
     done = command("render", meshes, out, *SMALL, "--failures", listed)
     assert done.status == 2
     assert f"{listed} is there, and not as shapecnn wrote it" in done.stderr
+    assert listed.read_text().endswith("told Ann\n")
     assert command("render", meshes, out, *SMALL, "--failures", listed, "--overwrite", "--skip-errors").status == 0
 
 

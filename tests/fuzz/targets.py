@@ -309,7 +309,7 @@ TARGETS = {
     "rasteriser and voxelizer": Target(st.tuples(meshes(), VIEWS, GRIDS), draw_and_fill, 16),
     "binvox": Target(damaged("binvox"), read_binvox, 4),
     "npz": Target(damaged("npz"), read_npz, 3),
-    "imported png": Target(damaged("picture"), import_picture, 3),
+    "imported picture": Target(damaged("picture"), import_picture, 3),
     "picture": Target(damaged("picture"), read_any_picture, 4),
     "zip": Target(damaged("zip"), read_zip, 3),
     "csv": Target(damaged("csv"), read_csv, 1),

@@ -30,7 +30,7 @@ def test_what_once_broke_something(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("target", "kind"),
-    [*((kind, kind) for kind in TARGETS if kind in KINDS), ("imported png", "picture")],
+    [*((kind, kind) for kind in TARGETS if kind in KINDS), ("imported picture", "picture")],
 )
 def test_sound_files_are_read(target: str, kind: str, tmp_path: Path) -> None:
     """Else nothing behind the first check would ever be reached."""

@@ -36,9 +36,9 @@ def levels(maker: Sheets, item: object) -> list[int]:
         return [int(picture.max()) for picture in split_sheet(np.asarray(image), maker.settings.views)]
 
 
-def encoded(image: Image.Image, **options: object) -> bytes:
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -63,6 +63,42 @@ def test_views_by_name_are_grouped_by_what_stands_before_the_number(tmp_path: Pa
     ]  # fmt: skip
     assert [(item.label, item.split) for item in items[2:]] == [("chair", "test"), ("night_stand", "train")]
     assert all(levels(maker, item) == list(range(1, 13)) for item in items)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "airplane_0001_{:03d}.jpg",  # Su's scripts of 2015
+        "airplane_0001_{:03d}.JPEG",
+        "airplane_0001.obj.shaded_v{:03d}.png",  # modelnet40_images_new_12x, of 2018
+        "airplane_0001.obj_whiteshaded_v{}.png",
+    ],
+)
+def test_the_names_that_the_authors_scripts_give_to_views(pattern: str, tmp_path: Path) -> None:
+    shape(tmp_path, f"airplane/train/{pattern}")
+    shape(tmp_path, f"airplane/train/{pattern.replace('0001', '0002')}")
+    items, maker = open_views_by_name(tmp_path)
+    assert [item.id for item in items] == ["airplane/train/airplane_0001.png", "airplane/train/airplane_0002.png"]
+    assert [levels(maker, item) for item in items] == [list(range(1, 13))] * 2
+
+
+def test_pictures_of_another_kind_are_other_shapes(tmp_path: Path) -> None:
+    for kind in ("shaded", "depth"):
+        shape(tmp_path, f"airplane/train/airplane_0001.obj.{kind}_v{{:03d}}.png")
+    items, _ = open_views_by_name(tmp_path)
+    assert [item.id.split("/")[-1] for item in items] == ["airplane_0001.obj.depth.png", "airplane_0001.png"]
+
+
+@pytest.mark.parametrize("twice", ["4.jpg", "04.png", "v4.jpeg"])
+def test_a_view_that_is_there_twice_fails_its_shape_with_both_names(twice: str, tmp_path: Path) -> None:
+    """Else a folder that holds each view as PNG and as JPEG gave sheets of 24."""
+    for name in "ab":
+        shape(tmp_path, f"train/chair/{name}/{{}}.png")
+    view(tmp_path / "train/chair/b" / twice, 4)
+    items, maker = open_views_by_shape(tmp_path)
+    assert levels(maker, items[0]) == list(range(1, 13))
+    with pytest.raises(ItemError, match=r"^view 4 is there twice: \w+\.\w+ and \w+\.\w+$"):
+        levels(maker, items[1])
 
 
 @pytest.mark.parametrize("root", ["", "pictures/", "a/b/"])
@@ -153,7 +189,7 @@ def test_a_broken_picture_fails_its_shape_with_its_name(tmp_path: Path) -> None:
     for damage in (b"", b"GIF89a", whole[:60], whole[:45] + bytes([whole[45] ^ 255]) + whole[46:]):
         broken.write_bytes(damage)
         items, maker = open_views_by_shape(tmp_path)
-        with pytest.raises(ItemError, match=r"^5\.png cannot be read as PNG: "):
+        with pytest.raises(ItemError, match=r"^5\.png cannot be read as PNG or JPEG: "):
             levels(maker, items[0])
     items, maker = open_views_by_shape(tmp_path)
     broken.unlink()
@@ -167,7 +203,7 @@ def test_a_bomb_is_never_decoded() -> None:
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
-    with pytest.raises(ItemError, match="cannot be read as PNG"):
+    with pytest.raises(ItemError, match="cannot be read as PNG or JPEG"):
         grey(data, "bomb.png", 8)
 
 
@@ -201,3 +237,22 @@ def test_sixteen_bits_are_rounded_to_eight() -> None:
     expected = np.round(deep / 257)
     np.testing.assert_array_equal(grey(encoded(Image.fromarray(deep)), "a", 8), expected)
     np.testing.assert_array_equal(grey(encoded(Image.fromarray(GREYS.astype(np.uint16) * 257)), "a", 8), GREYS)
+
+
+def test_a_jpeg_is_read_as_its_luma() -> None:
+    for image in (Image.new("L", (8, 8), 76), Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("CMYK", (8, 8), 0)):
+        level = 255 if image.mode == "CMYK" else 76
+        assert (grey(encoded(image, "JPEG"), "a.jpg", 8) == level).all()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "WEBP"])
+def test_no_other_format_is_opened_whatever_it_is_called(kind: str) -> None:
+    with pytest.raises(ItemError, match=r"a\.png cannot be read as PNG or JPEG"):
+        grey(encoded(Image.new("L", (8, 8), 76), kind), "a.png", 8)
+
+
+@pytest.mark.parametrize("cut", [40, 300, -2])
+def test_a_jpeg_that_is_cut_short_fails(cut: int) -> None:
+    whole = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)), "JPEG")
+    with pytest.raises(ItemError, match=r"^a\.jpg cannot be read as PNG or JPEG: "):
+        grey(whole[:cut], "a.jpg", 64)

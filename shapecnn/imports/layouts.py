@@ -1,0 +1,58 @@
+"""How what others made is laid out, found by looking at the names of files.
+
+A layout is one that fits all pictures, or all grids. Where two fit, the person is asked: whoever takes the one for the
+other gets other shapes, without a word.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from shapecnn.collection import list_files, printable
+from shapecnn.errors import CollectionError, UsageError
+from shapecnn.imports.pictures import BY_NAME, BY_SHAPE, EXTENSIONS
+
+GRIDS = frozenset({".binvox"})
+_ARRANGEMENTS = {"views-by-shape": BY_SHAPE, "views-by-name": BY_NAME}
+
+
+def find_layout(source: Path) -> str:
+    """The layout of ``source``, one of :data:`shapecnn.imports.LAYOUTS`.
+
+    Raises:
+        CollectionError: There is no such source, or it fits no layout.
+        UsageError: It fits more than one.
+    """
+    if source.is_file() and source.suffix.lower() == ".npz":
+        return "voxels-npz"
+    if source.is_file() and source.suffix.lower() == ".csv":
+        return "binvox"
+    names = sorted(printable(file.id) for file in list_files(source, EXTENSIONS | GRIDS))
+    grids = [name for name in names if PurePosixPath(name).suffix.lower() in GRIDS]
+    pictures = sorted({*names} - {*grids})
+    readings = _readings(pictures)
+    if grids:
+        readings["binvox"] = f"*.binvox: {grids[0]}"
+    if len(readings) == 1:
+        return next(iter(readings))
+    if readings:
+        told = " and ".join(f"as {layout} ({why})" for layout, why in readings.items())
+        raise UsageError(f"{source} can be read in two ways: {told}. Say which with --layout.")
+    if pictures:
+        patterns = f"neither {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
+        raise CollectionError(f"{source} is {patterns}: {pictures[0]} lies elsewhere.")
+    views, solids = (", ".join(sorted(extensions)) for extensions in (EXTENSIONS, GRIDS))
+    raise CollectionError(
+        f"{source} holds neither views ({views}) nor grids ({solids}). Give a folder or a zip that does, or an npz."
+    )
+
+
+def _readings(pictures: list[str]) -> dict[str, str]:
+    """The layouts that fit all pictures, or where none does, some of them; each with its pattern and an example."""
+    fitting = {
+        layout: [name for name in pictures if arrangement.place(PurePosixPath(name).parts)]
+        for layout, arrangement in _ARRANGEMENTS.items()
+    }
+    best = [layout for layout, names in fitting.items() if names and len(names) == len(pictures)]
+    best = best or [layout for layout, names in fitting.items() if names]
+    return {layout: f"{_ARRANGEMENTS[layout].pattern}: {fitting[layout][0]}" for layout in best}
