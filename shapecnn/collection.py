@@ -129,7 +129,7 @@ def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> 
         return [Shape(name, None, None, collection / name) for name in found.files]
     if not collection.exists():
         raise CollectionError(f"There is no collection at {collection}.")
-    if collection.suffix.lower() == ".zip" or zipfile.is_zipfile(collection):
+    if collection.is_file() and (collection.suffix.lower() == ".zip" or zipfile.is_zipfile(collection)):
         return _in_zip(collection, extensions)
     raise CollectionError(
         f"{collection} is no collection: give a folder, a zip of one, or a CSV with the header path,label,split."

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
-from shapecnn.gltf_compression import decode_meshopt
+from shapecnn.gltf_compression import decode_meshopt, has_meshopt
 from shapecnn.gltf_container import MESHOPT, at, extension, listed
 
 MOST = 1 << 30  # bytes of the vertices and faces of all parts together; a scene may show one mesh a million times
@@ -67,13 +67,18 @@ class Accessors:
     def view(self, number: int, stride: int = 0) -> memoryview:
         """The bytes of a buffer view, decompressed.  Raises MeshError: format, truncated, too-large."""
         view = at(self._views, number)
-        if (compressed := extension(view, *MESHOPT)) is not None:
+        if (compressed := self._compressed(view)) is not None:
             if number not in self._decoded:
                 self._decoded[number] = decode_meshopt(self._slice(compressed), compressed, MOST)
             if stride not in (0, compressed["byteStride"]):
                 raise _unsound()
             return memoryview(self._decoded[number])
         return self._slice(view)
+
+    def _compressed(self, view: Mapping[str, Any]) -> dict[str, Any] | None:
+        """How a view is packed; None too if it cannot be unpacked, and what stands in for it is there."""
+        packed = extension(view, *MESHOPT)
+        return packed if has_meshopt() or at(self._buffers, view["buffer"]) is None else None
 
     def _slice(self, view: Mapping[str, Any]) -> memoryview:
         buffer = at(self._buffers, view["buffer"])
@@ -120,7 +125,7 @@ class Accessors:
 
     def _stride(self, view: int) -> int:
         """The stride of decompressed data, which need not be said twice."""
-        compressed = extension(self._views[view], *MESHOPT)
+        compressed = self._compressed(self._views[view])
         return 0 if compressed is None else int(compressed["byteStride"])
 
     def _require_data(self, accessor: Mapping[str, Any], count: int) -> None:

@@ -39,6 +39,15 @@ def decode_draco(data: bytes) -> DracoMesh:
     return DracoMesh(attributes, faces)
 
 
+def has_meshopt() -> bool:
+    """Whether views that are packed by meshopt can be decoded: that takes an extra."""
+    try:
+        import meshoptimizer  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def decode_meshopt(data: memoryview, packed: Mapping[str, Any], most: int) -> bytes:
     """The bytes of a view that is packed by meshopt.
 
@@ -83,11 +92,11 @@ def _indices(data: memoryview, count: int, stride: int, mode: str) -> bytes:
 
 
 def _unpacked(function: str, count: int, size: int, data: memoryview) -> NDArray[Any]:
-    try:
-        import meshoptimizer
-    except ImportError:
+    if not has_meshopt():
         told = "it is compressed with meshopt, which takes a further package: pip install 'shapecnn[meshopt]'"
-        raise MeshError("format", told) from None
+        raise MeshError("format", told)
+    import meshoptimizer
+
     try:
         return np.asarray(getattr(meshoptimizer, function)(count, size, bytes(data)))
     except (ValueError, RuntimeError):

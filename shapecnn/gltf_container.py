@@ -23,7 +23,7 @@ Sibling = Callable[[str], bytes]
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 _HARMLESS = re.compile(  # extensions that may be required and leave the shape as it is
     r"KHR_materials_\w+|EXT_materials_\w+|ADOBE_materials_\w+|NV_materials_mdl|KHR_techniques?_webgl|KHR_blend"
-    r"|KHR_texture_\w+|EXT_texture_\w+|MSFT_texture_dds|MSFT_packing_\w+|KHR_image_\w+"
+    r"|KHR_texture_\w+|EXT_texture_\w+|GOOGLE_texture_basis|MSFT_texture_dds|MSFT_packing_\w+|KHR_image_\w+"
     r"|KHR_lights_\w+|EXT_lights_\w+|KHR_xmp|KHR_xmp_json_ld|KHR_animation_pointer|KHR_audio|KHR_audio_emitter"
     r"|KHR_node_selectability|KHR_node_hoverability|KHR_interactivity|KHR_physics_rigid_bodies|KHR_implicit_shapes"
     r"|EXT_mesh_features|EXT_instance_features|EXT_structural_metadata|EXT_feature_metadata"
@@ -67,7 +67,8 @@ def _chunks(data: bytes) -> tuple[bytes, bytes | None, tuple[str, ...]]:
         length, kind = struct.unpack_from("<I4s", data, position)
         position += 8 + length
         if position > len(data):
-            raise MeshError("truncated", f"its header promises {length} bytes more than the {len(data)} it holds")
+            promise = f"a chunk of it has {length} bytes by its header"
+            raise MeshError("truncated", f"{promise}, more than the {len(data)} that the file holds")
         chunks.append((kind, data[position - length : position]))
     if not chunks or chunks[0][0] != b"JSON":
         raise MeshError("format", "it cannot be read as GLB: it does not begin with JSON")
@@ -101,8 +102,7 @@ def read_buffers(tree: Mapping[str, Any], chunk: bytes | None, sibling: Sibling 
     Raises MeshError.
     """
     return [
-        None if _stands_in(buffer) else _buffer(buffer, None if number else chunk, sibling)
-        for number, buffer in enumerate(listed(tree, "buffers"))
+        _buffer(buffer, None if number else chunk, sibling) for number, buffer in enumerate(listed(tree, "buffers"))
     ]
 
 
@@ -112,11 +112,12 @@ def outer_buffers(data: bytes, sibling: Sibling) -> list[bytes]:
     Raises MeshError if one of them cannot be read.
     """
     try:
-        uris = [b.get("uri", "data:") for b in listed(open_container(data)[0], "buffers") if not _stands_in(b)]
-        outer = [uri for uri in uris if not _is_data(uri)]
+        buffers = listed(open_container(data)[0], "buffers")
+        outer = [buffer for buffer in buffers if not _is_data(buffer.get("uri", "data:"))]
     except (MeshError, TypeError, AttributeError):
         return []
-    return [_outer(uri, sibling) for uri in outer]
+    read = [_buffer(buffer, None, sibling) for buffer in outer]
+    return [content for content in read if content is not None]
 
 
 def listed(tree: Mapping[str, Any], key: str) -> list[Any]:
@@ -142,7 +143,7 @@ def at(items: list[Any], index: Any) -> Any:
 
 
 def _stands_in(buffer: Mapping[str, Any]) -> bool:
-    """Whether a buffer is there for programs that cannot decompress: it need have no content."""
+    """Whether a buffer is there for programs that cannot decompress: it need have no content, and its file may lack."""
     return (extension(buffer, *MESHOPT) or {}).get("fallback") is True
 
 
@@ -154,7 +155,12 @@ def _buffer(buffer: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | N
     uri = buffer.get("uri")
     if uri is None:
         return chunk
-    return _data_of(uri) if _is_data(uri) else _outer(uri, sibling)
+    try:
+        return _data_of(uri) if _is_data(uri) else _outer(uri, sibling)
+    except MeshError:
+        if _stands_in(buffer):
+            return None
+        raise
 
 
 def _data_of(uri: str) -> bytes:

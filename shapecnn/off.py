@@ -25,7 +25,8 @@ from shapecnn.triangles import Triangles, grown, ignored, triangulate
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
 _KEYWORD = re.compile(
-    rb"(?:\xef\xbb\xbf)?" + _BLANK + rb"(?:(ST)?(C)?(N)?(4)?(n)?(?:OFF|off)(?:[ \t]*+(BINARY)[ \t]*+\r?+\n)?)?"
+    # MeshLab writes NCOFF
+    rb"(?:\xef\xbb\xbf)?" + _BLANK + rb"(?:((?:ST|C|N)*+)(4)?(n)?(?:OFF|off)(?:[ \t]*+(BINARY)[ \t]*+\r?+\n)?)?"
 )
 _COUNTS = re.compile(
     _BLANK + rb"(\d{1,18})(?=[\s#])" + _BLANK + rb"(\d{1,18})"
@@ -33,6 +34,7 @@ _COUNTS = re.compile(
     rb"(?:[ \t]++-?\d++|[ \t]*+(?:#[^\r\n]*+)?[\r\n]++[ \t]*+\d++(?=[ \t]*+[\r\n#]))?"
     rb"[ \t]*+(?:#[^\r\n]*+)?(?=[\r\n]|\Z)"
 )  # fmt: skip
+_BESIDE = {b"N": 3, b"C": 4, b"ST": 2}  # floats of a normal, a colour, a place in a texture
 _END, _INDEX, _FULL = range(4, 7)  # what else a kernel may find
 
 
@@ -44,13 +46,13 @@ def read_off(data: bytes | mmap) -> Triangles:
     """
     keyword = _KEYWORD.match(data)
     assert keyword is not None  # every part of it is optional
-    if keyword[5]:
+    if keyword[3]:
         raise MeshError(
             "format", "it is nOFF, whose vertices may have any number of dimensions: convert it to plain OFF"
         )
-    width = 4 if keyword[4] else 3
-    if keyword[6]:
-        beside = 3 * bool(keyword[3]) + 4 * bool(keyword[2]) + 2 * bool(keyword[1])  # normal, colour, texture
+    width = 4 if keyword[2] else 3
+    if keyword[4]:
+        beside = sum(floats for letter, floats in _BESIDE.items() if letter in keyword[1])
         vertices, corners, sizes, position = _read_binary(data, keyword.end(), width, beside)
     else:
         vertices, corners, sizes, position = _read_text(data, keyword.end(), width)
@@ -91,21 +93,37 @@ def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
 
 
 def _read_binary(data: bytes | mmap, position: int, width: int, beside: int) -> _Polygons:
-    """All numbers are of 32 bits and big-endian.  beside: how many floats follow the coordinates of a vertex."""
+    """All numbers are of 32 bits.  beside: how many floats follow the coordinates of a vertex.
+
+    Geomview's are big-endian, and behind each face stands how many colours it has. OpenMesh and pmp-library write the
+    byte order of their machine, and no colours: so are read those that have no other meaning, to the last number.
+    """
     words = np.frombuffer(data, ">i4", (len(data) - position) // 4, position)
+    if not _fits(words, width + beside) and _fits(words.view("<i4"), width + beside):
+        words = words.view("<i4")
     if len(words) < 3 or min(words[:2]) < 0:
         raise MeshError("format", "not binary OFF: its header does not go on with the counts of vertices and faces")
     nv, nf = int(words[0]), int(words[1])
     _require_room(nv, nf, 4 * (nv * (width + beside) + 2 * nf), 4 * (len(words) - 3), len(data))
     last = 3 + nv * (width + beside)
-    vertices = words[3:last].view(">f4").reshape(nv, width + beside)[:, :width].astype(np.float64)
+    floats = words[3:last].view(words.dtype.str.replace("i", "f")).reshape(nv, width + beside)
     words = words[last:].astype(np.int32)
     sizes = np.empty(nf, np.int32)
     corners = np.empty(len(words), np.int32)
-    used, done, filled, status = _walk_faces(words, nv, sizes, corners)
+    used, done, filled, status = _walk_faces(words, nv, True, sizes, corners)
     if status != OK:
-        raise _complaint("face", done, nf, status, nv)
-    return vertices, corners[:filled], sizes, position + 4 * (last + used)
+        used, _, filled, without = _walk_faces(words, nv, False, sizes, corners)
+        if without != OK or used < len(words) or sizes.min() < 3:  # 0 would be a count of colours
+            raise _complaint("face", done, nf, status, nv)
+    return floats[:, :width].astype(np.float64), corners[:filled], sizes, position + 4 * (last + used)
+
+
+def _fits(words: NDArray[np.int32], width: int) -> bool:
+    """Whether the numbers that a binary file begins with can be its counts."""
+    if len(words) < 3:
+        return False
+    nv, nf = map(int, words[:2])
+    return min(nv, nf) >= 0 and nv * width + 2 * nf <= len(words) - 3
 
 
 def _require_room(nv: int, nf: int, least: int, room: int, size: int) -> None:
@@ -231,8 +249,9 @@ def _read_faces(text, i, done, nv, sizes, out, filled, powers):  # type: ignore[
 
 
 @numba.njit(cache=True)
-def _walk_faces(words, nv, sizes, out):  # type: ignore[no-untyped-def]
-    """As :func:`_read_faces`, all faces of a binary file: each its size, its corners, how many colours, the colours."""
+def _walk_faces(words, nv, coloured, sizes, out):  # type: ignore[no-untyped-def]
+    """As :func:`_read_faces`, all faces of a binary file: each its size, its corners, and where they are ``coloured``
+    how many colours, and the colours."""
     i = filled = 0
     for done in range(sizes.size):
         if i >= words.size:
@@ -240,7 +259,7 @@ def _walk_faces(words, nv, sizes, out):  # type: ignore[no-untyped-def]
         corners = words[i]
         if corners < 0:
             return i, done, filled, MALFORMED
-        if corners > words.size - i - 2:
+        if corners > words.size - i - (2 if coloured else 1):
             return i, done, filled, _END
         for k in range(corners):
             corner = words[i + 1 + k]
@@ -248,11 +267,12 @@ def _walk_faces(words, nv, sizes, out):  # type: ignore[no-untyped-def]
                 return i, done, filled, _INDEX
             out[filled + k] = corner
         i += 1 + corners
-        if words[i] < 0:
-            return i, done, filled, MALFORMED
-        if words[i] > words.size - i - 1:
-            return i, done, filled, _END
-        i += 1 + words[i]
+        if coloured:
+            if words[i] < 0:
+                return i, done, filled, MALFORMED
+            if words[i] > words.size - i - 1:
+                return i, done, filled, _END
+            i += 1 + words[i]
         sizes[done] = corners
         filled += corners
     return i, sizes.size, filled, OK

@@ -36,6 +36,7 @@ _TYPES = {
 _AXES = ("x", "y", "z")
 _KEYWORDS = ("format", "element", "property")  # whose lines are never passed over
 _INDICES = ("vertex_indices", "vertex_index")
+_KEPT = (*_AXES, *_INDICES)
 _PADDING = b" \t\r\n\v\f\0\x1a"
 
 
@@ -140,7 +141,7 @@ def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[st
                 added = _Property(name, _TYPES[kind])
             case _:
                 raise _unreadable(f"its header says {quoted(line.decode('ascii', 'replace'))}")
-        if not _is_new(added.name, elements[-1].properties):
+        if added.name in _KEPT and not _is_new(added.name, elements[-1].properties):
             raise _unreadable(f"its header says {quoted(line.decode('ascii', 'replace'))} twice")
         elements[-1].properties.append(added)
     if not encoding:

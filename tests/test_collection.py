@@ -190,6 +190,14 @@ def test_what_is_no_collection(tmp_path: Path) -> None:
     assert _refused(tmp_path / "text.zip") == f"{tmp_path / 'text.zip'} {no_zip}"
 
 
+@pytest.mark.parametrize("name", ["pipe", "pipe.zip", "pipe.csv"])
+def test_a_pipe_is_no_collection(name: str, tmp_path: Path) -> None:
+    """Nobody may ever write into it: to open it would be to wait for ever."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CollectionError, match=f"{name} is no collection: give a folder, a zip of one, or a CSV"):
+        list_shapes(tmp_path / name)
+
+
 # Folders
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import sys
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ import trimesh
 from numpy.typing import ArrayLike, NDArray
 
 from shapecnn.errors import MeshError
-from shapecnn.gltf import read_gltf
+from shapecnn.gltf import outer_buffers, read_gltf
 
 try:  # an extra that takes a compiler
     import meshoptimizer
@@ -243,6 +244,34 @@ def test_meshopt_is_decoded(name: str, marked: bool) -> None:
     assert "compressed with meshopt" in file.refused()
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_stands_in_for_meshopt_is_read_where_that_is_not_installed(
+    kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gltfpack -cf writes it; those who can decompress need not have the other file."""
+    monkeypatch.setitem(sys.modules, "meshoptimizer", None)
+    file = File()
+    for view in file.tree["bufferViews"]:
+        packed = {"buffer": 0, "byteLength": 9, "byteStride": 4, "count": 12, "mode": "ATTRIBUTES"}
+        view.update(buffer=1, extensions={"EXT_meshopt_compression": packed})
+    stand_in = {"uri": "plain.bin", "byteLength": 99, "extensions": {"EXT_meshopt_compression": {"fallback": True}}}
+    file.tree["buffers"] = [{}, stand_in]
+    data, beside = file.bytes(), {"plain.bin": bytes(file.data)} if kept else {}
+
+    def sibling(name: str) -> bytes:
+        if name not in beside:
+            raise MeshError("missing", "there is no such file")
+        return beside[name]
+
+    assert outer_buffers(data, sibling) == list(beside.values())
+    if kept:
+        vertices, faces, _ = read_gltf(data, sibling)
+        np.testing.assert_array_equal(vertices[faces], RIGHT)
+    else:
+        with pytest.raises(MeshError, match="compressed with meshopt, which takes a further package"):
+            read_gltf(data, sibling)
+
+
 @needs_meshopt
 @pytest.mark.parametrize(("kind", "stride"), [("EXPONENTIAL", 12), ("QUATERNION", 8)])
 def test_meshopt_filters_are_undone_as_meshoptimizer_does(kind: str, stride: int) -> None:
@@ -310,7 +339,7 @@ def test_data_uris_of_every_kind(write: Callable[[bytes], str]) -> None:
 
 def test_required_extensions_are_read_harmless_or_named() -> None:
     file = File()
-    file.tree["extensionsRequired"] = ["KHR_texture_transform", "KHR_materials_unlit", "KHR_technique_webgl"]
+    file.tree["extensionsRequired"] = ["KHR_texture_transform", "KHR_materials_unlit", "GOOGLE_texture_basis"]
     np.testing.assert_array_equal(file.corners(), RIGHT)
     file.tree["extensionsRequired"].append("ACME_nurbs")
     assert file.refused() == "it requires the extension ACME_nurbs, which cannot be read: export it without"
@@ -323,6 +352,13 @@ def test_other_versions_are_named() -> None:
     glb = struct.pack("<4sII", b"glTF", 1, 20) + bytes(8)
     with pytest.raises(MeshError, match="it is a GLB of version 1"):
         read_gltf(glb)
+
+
+def test_a_chunk_of_a_glb_that_ends_early_is_told() -> None:
+    with pytest.raises(
+        MeshError, match=r"a chunk of it has 99 bytes by its header, more than the 24 that the file holds"
+    ):
+        read_gltf(struct.pack("<4sIII4s", b"glTF", 2, 24, 99, b"JSON") + b"{}  ")
 
 
 def test_bytes_behind_a_glb_are_noted() -> None:

@@ -72,6 +72,8 @@ def _numbers(*tokens: str) -> NDArray[np.float64]:
         "NOFF\n5 3 0\n",
         "STOFF\n5 3 0\n",
         "STCNOFF\n5 3 0\n",
+        "NCOFF\n5 3 0\n",  # MeshLab
+        "NCSTOFF\n5 3 0\n",
     ],
 )
 def test_headers(header: str) -> None:
@@ -243,7 +245,7 @@ def test_a_record_may_go_over_several_lines() -> None:
     assert _is_pyramid(broken)
 
 
-BINARY = {"OFF": 0, "NOFF": 3, "COFF": 4, "STCNOFF": 9}  # floats beside the coordinates of each vertex
+BINARY = {"OFF": 0, "NOFF": 3, "COFF": 4, "STCNOFF": 9, "NCOFF": 7}  # floats beside the coordinates of each vertex
 
 
 @pytest.mark.parametrize("keyword", BINARY)
@@ -260,6 +262,21 @@ def test_binary_off_is_read_as_geomview_writes_it(keyword: str) -> None:
     for cut in range(len(data) - 1):
         with pytest.raises(MeshError):
             read_mesh(data[:cut], "a.off")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("colours", [[0], []])
+def test_binary_off_is_read_as_openmesh_and_pmp_write_it(order: str, colours: list[int]) -> None:
+    """In the byte order of their machine, and with no count of colours behind a face."""
+    faces = [[4, 0, 1, 2, 3, *colours], [3, 0, 1, 4, *colours], [3, 1, 2, 4, *colours]]
+    body = [np.array([5, 3, 0], f"{order}i4"), POINTS.astype(f"{order}f4"), np.concatenate(faces).astype(f"{order}i4")]
+    data = b"OFF BINARY\n" + b"".join(part.tobytes() for part in body)
+    assert _is_pyramid(data)
+    for cut in range(len(data) - 1):
+        with pytest.raises(MeshError):
+            read_mesh(data[:cut], "a.off")
+    if not colours:  # what follows might be colours as well
+        assert _refused(data + bytes(4)) == ("truncated", "the header promises 3 faces, the file ends after 2")
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,16 @@ def test_headers_that_cannot_be_read(wrong: str, right: str, message: str | None
     assert message is None or told == f"it cannot be read as PLY: {message}"
 
 
+def test_properties_that_are_passed_over_may_share_a_name() -> None:
+    """As padding does."""
+    gap = "property uchar gap\n"
+    header = HEADER.replace("element face", f"{gap}{gap}element face").replace("end_header", f"{gap}{gap}end_header")
+    lines = TEXT.removeprefix(HEADER).splitlines()
+    assert _is_pyramid("\n".join([header.rstrip("\n"), *(f"{line} 7 9" for line in lines)])) == ()
+    _, told = _refused(TEXT.replace("end_header", "property list uchar int vertex_indices\nend_header", 1))
+    assert told == "it cannot be read as PLY: its header says 'property list uchar int vertex_indices' twice"
+
+
 def test_a_comment_without_its_keyword_is_noted() -> None:
     """Blender 2.4 wrote so. Before the first element such a line hides none: its properties would have no element."""
     line = "Created by Blender3D 247 - www.blender.org, source file: a.blend"
