@@ -21,7 +21,7 @@ def command(name: str | None, as_json: bool) -> None:
       shapecnn configs
       shapecnn configs mvcnn-psb > mine.yaml
     """
-    from shapecnn.experiment import config_text, shipped
+    from shapecnn.config_files import config_text, shipped
 
     texts = {each: config_text(each) for each in ([name] if name else sorted(shipped()))}
     described = [{"name": each, "description": _description(text), "text": text} for each, text in texts.items()]
