@@ -27,6 +27,12 @@ def config_text(name: str) -> str:
     return known[name].read_text("utf-8")
 
 
+def description(text: str) -> str:
+    """The first sentence of the comment that a config begins with, up to an example."""
+    lines = [line.removeprefix("#").strip() for line in text.split("\n\n")[0].splitlines() if line.startswith("#")]
+    return " ".join(lines).split(". ")[0].split(":  ")[0].rstrip(".:")
+
+
 def read_config(config: str) -> dict[str, Any]:
     """The keys and values of a YAML file, or of a shipped config by name, as they are written there.
 

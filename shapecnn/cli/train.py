@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.completion import complete_config
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     device_option,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
-@click.argument("config", required=False, metavar="CONFIG")
+@click.argument("config", required=False, metavar="CONFIG", shell_complete=complete_config)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Artefacts to train on.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the run goes.")
 @set_option

@@ -19,7 +19,7 @@ from shapecnn.errors import TrainingError
 from shapecnn.experiment import Experiment
 from shapecnn.inference import Device, require_device
 from shapecnn.inputs import Input
-from shapecnn.networks.build import build_network
+from shapecnn.networks.build import build_network, fetch_weights
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.own import WRITES, require_own, require_unchanged, start_anew
 from shapecnn.sealed import publish_beside
@@ -85,6 +85,8 @@ def train(
     experiment, artefacts = plan.experiment, open_artefacts(plan.data)
     seen = Input.of(artefacts.settings, getattr(experiment.network, "turns", 1))
     require_fit(experiment, seen, plan.data)
+    if not (resume and is_finished(out)):
+        fetch_weights(experiment.network)  # before hours of anything else
     division = divide(artefacts, _chosen(artefacts, plan.subset), experiment.validation)
     origin = describe_origin(experiment, division, seen)
     accelerator = open_accelerator(device, experiment.precision, out if tensorboard else None)

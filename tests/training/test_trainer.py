@@ -20,11 +20,20 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from huggingface_hub import constants
 
 from shapecnn.checkpoint import config_bytes, open_run
 from shapecnn.config import VoxelSettings
 from shapecnn.datasets import open_artefacts
-from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingError, UsageError
+from shapecnn.errors import (
+    BusyError,
+    Caution,
+    MismatchError,
+    StoredDataError,
+    TrainingError,
+    UsageError,
+    WeightsError,
+)
 from shapecnn.evidence import Evidence
 from shapecnn.experiment import Experiment, ShapenetsSettings, Validation
 from shapecnn.networks.discriminant import analyse
@@ -321,6 +330,22 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
         run(checked, views, tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert contents(tmp_path / "run") == {}
+
+
+def test_weights_that_cannot_be_fetched_are_told_before_the_data_is_read(
+    views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        pytest.fail("the data was read first")
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(trainer, "divide", read)
+    fetched = Experiment.model_validate({**ONCE.model_dump(), "network": {"kind": "mvcnn", "backbone": "resnet18"}})
+    with pytest.warns(Caution, match="are fetched from"), pytest.raises(WeightsError, match="--set backbone=tf_"):
+        run(fetched, views, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_networks_of_grids_take_no_pictures_and_the_other_way_round(grids: Path, tmp_path: Path) -> None:
