@@ -252,8 +252,7 @@ def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
     """The files of the run in ``folder``, and what its ``model.json`` holds.  Raises as :func:`open_run` does."""
     if kind_of(folder) == "training":
         raise UsageError(
-            f"The training in {folder} is unfinished. To go on: shapecnn train {shlex.quote(str(folder / CONFIG))} "
-            f"--data DIR --out {shlex.quote(str(folder))} --resume"
+            f"The training in {folder} is unfinished. To go on: shapecnn train --resume {shlex.quote(str(folder))}"
         )
     require_kind(folder, "run", "To train one: shapecnn train CONFIG --data DIR --out RUN")
     sealed = open_sealed(folder, "Copy it anew from its source, or train the run again.")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from shapecnn.config import Settings, Whole
+from shapecnn.config_files import read_config
 from shapecnn.errors import UsageError
-from shapecnn.yaml_core import MOST_BYTES, read_yaml
 
 
 class MvcnnSettings(Settings):
@@ -155,58 +151,35 @@ class Experiment(Settings):
         return self
 
 
-def load_experiment(config: str, assignments: dict[str, Any] | None = None) -> Experiment:
+def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -> Experiment:
     """The experiment in a YAML file, or that of a shipped config by name, with ``{"stages.pooled.epochs": 2}`` set.
 
     Stages are found by name or by number from 0. Raises UsageError: no such file, not YAML, unknown key, bad value.
     """
-    values = _read(config)
-    for key, value in (assignments or {}).items():
+    return _resolved(read_config(config), assignments or {}, config)
+
+
+def changed(experiment: Experiment, assignments: Mapping[str, Any], name: str) -> Experiment:
+    """The experiment with some values set, as :func:`load_experiment` sets them.
+
+    Args:
+        experiment: Left as it is.
+        assignments: Dotted keys and their values.
+        name: What an error calls it.
+
+    Raises:
+        UsageError: A key is unknown, or a value is bad.
+    """
+    return _resolved(experiment.model_dump(mode="json"), assignments, name)
+
+
+def _resolved(values: dict[str, Any], assignments: Mapping[str, Any], name: str) -> Experiment:
+    for key, value in assignments.items():
         _assign(values, _whole_key(values, key), value)
     try:
         return Experiment.from_options(**values)
     except UsageError as error:
-        raise UsageError(f"{config}: {error}") from None
-
-
-def shipped() -> dict[str, Traversable]:
-    """The configs that come with the package, by name."""
-    folder = resources.files("shapecnn").joinpath("configs")
-    return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
-
-
-def config_text(name: str) -> str:
-    """The YAML of a shipped config, comments included.  Raises UsageError if there is none of that name."""
-    known = shipped()
-    if name not in known:
-        raise _unknown(name, known)
-    return known[name].read_text("utf-8")
-
-
-def _find(config: str) -> Traversable:
-    if Path(config).is_file():
-        return Path(config)
-    known = shipped()
-    if config in known:
-        return known[config]
-    raise _unknown(config, known)
-
-
-def _unknown(config: str, known: Iterable[str]) -> UsageError:
-    close = difflib.get_close_matches(Path(config).stem, known, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"Shipped ones: {', '.join(sorted(known))}."
-    return UsageError(f"There is no config {config!r}. {hint}")
-
-
-def _read(config: str) -> dict[str, Any]:
-    try:
-        with _find(config).open("rb") as file:
-            values = read_yaml(file.read(MOST_BYTES + 1).decode())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{config} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"{config} is not a config: it holds no keys. `shapecnn configs` lists examples.")
-    return values
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _whole_key(values: Mapping[str, Any], key: str) -> str:

@@ -34,7 +34,7 @@ _USES: dict[Kind, str] = {
     "shapecnn eval RUN --data {}",
     "run": "To classify a mesh by it: shapecnn predict {} MESH. To search by it, make an index first: "
     "shapecnn index COLLECTION INDEX --model {}",
-    "training": "To go on with it: the command that began it, with --resume",
+    "training": "To go on with it: shapecnn train --resume {}",
     "index": "To search it: shapecnn query {} MESH",
     "report": "To look at it: open {}/report.html",
     "audit": "To look at it: open {}/audit.html",

@@ -12,7 +12,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from shapecnn.experiment import GradientStage, load_experiment, shipped
+from shapecnn.config_files import shipped
+from shapecnn.experiment import GradientStage, load_experiment
 from shapecnn.networks.build import build_network
 from shapecnn.training.activations import Activations
 from shapecnn.training.descent import Examples, descend

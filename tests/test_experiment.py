@@ -12,6 +12,7 @@ import yaml
 
 from shapecnn.checkpoint import config_bytes
 from shapecnn.config import parse_assignments
+from shapecnn.config_files import shipped
 from shapecnn.errors import UsageError
 from shapecnn.experiment import (
     Experiment,
@@ -21,7 +22,6 @@ from shapecnn.experiment import (
     ShapenetsSettings,
     VoxresnetSettings,
     load_experiment,
-    shipped,
 )
 
 CONFIG = """
@@ -296,7 +296,7 @@ def test_an_unknown_name_comes_with_a_near_one_or_with_all(tmp_path: Path) -> No
             load_experiment(near)
     with pytest.raises(UsageError, match=f"There is no config '§§§'. Shipped ones: .*{name}"):
         load_experiment("§§§")
-    with pytest.raises(UsageError, match="There is no config"):
+    with pytest.raises(UsageError, match="is a folder, not a config"):
         load_experiment(str(tmp_path))
 
 

@@ -156,18 +156,15 @@ def _train_and_measure(
     """Train a network unless it has been, measure it on the test split, and write the report."""
     from shapecnn.datasets import open_artefacts
     from shapecnn.evaluation import evaluate
-    from shapecnn.experiment import load_experiment
     from shapecnn.models import open_model
     from shapecnn.report.evaluation import write_report
+    from shapecnn.training.plan import new_plan
     from shapecnn.training.trainer import train
 
     name = config.removeprefix("demo-")
-    experiment = load_experiment(config, {"validation.folds": folds})
     trained = train(
-        experiment,
-        data,
+        new_plan(config, {"validation.folds": folds}, data),
         run,
-        command=command_line(),
         device=device,
         resume=True,
         overwrite=overwrite,

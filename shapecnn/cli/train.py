@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.completion import complete_config
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
-    command_line,
     device_option,
     json_option,
     overwrite_option,
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 @click.command("train")
-@click.argument("config")
-@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Artefacts to train on.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where the run goes.")
+@click.argument("config", required=False, metavar="CONFIG", shell_complete=complete_config)
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Artefacts to train on.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the run goes.")
 @set_option
 @click.option("--subset", metavar="TRAIN+TEST", help="Only the first shapes of each class, by id, such as 80+20.")
 @click.option("--seed", type=click.IntRange(0), help="Another seed draws other weights and another order.")
-@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted.")
+@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted: --resume RUN is enough.")
 @click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too, in RUN/tensorboard.")
 @overwrite_option
 @device_option
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 @quiet_option
 @json_option
 def command(
-    config: str,
-    data: Path,
-    out: Path,
+    config: str | None,
+    data: Path | None,
+    out: Path | None,
     assignments: tuple[str, ...],
     subset: str | None,
     seed: int | None,
@@ -54,35 +54,51 @@ def command(
 ) -> None:
     """Train the network that CONFIG describes on artefacts of render, voxelize or data import.
 
-    CONFIG is a YAML file, or the name of one that comes with shapecnn. Part of the train split is held out for
-    validation, as the config says; the test split is never touched. What was interrupted goes on with --resume and
-    ends with the same weights.
+    CONFIG is a YAML file, or the name of one that comes with shapecnn: `shapecnn configs` lists them. Part of the train
+    split is held out for validation, as the config says; the test split is never touched.
+
+    What was interrupted goes on with --resume and ends with the same weights. RUN knows its config and its data; other
+    values than those it was begun with are refused.
 
     \b
-    Example:
+    Examples:
       shapecnn render meshes/ views/
       shapecnn train mvcnn-psb --data views/ --out run/
+      shapecnn train --resume run/
     """
     from shapecnn.config import parse_assignments
-    from shapecnn.experiment import load_experiment
     from shapecnn.subset import Subset
-    from shapecnn.training.trainer import train
+    from shapecnn.training.plan import begun_plan, new_plan, plan_to_resume
+    from shapecnn.training.trainer import finished_training, is_finished, train
 
-    values = parse_assignments(assignments)
-    experiment = load_experiment(config, values if seed is None else {**values, "seed": seed})
-    done = train(
-        experiment,
-        data,
-        out,
-        command=command_line(),
-        subset=Subset.parse(subset) if subset else None,
-        device=device,
-        resume=resume,
-        overwrite=overwrite,
-        tensorboard=tensorboard,
-        bar=progress_bar,
-        say=note,
-    )
+    values = parse_assignments(assignments) | ({} if seed is None else {"seed": seed})
+    part = Subset.parse(subset) if subset else None
+    if resume:
+        config, out = (config, out) if out else (None, _run(config))
+        plan = plan_to_resume(out, config, values, data, part)
+        if begun_plan(out) is None:
+            note(f"There is no training in {out} to go on with: one begins there.")
+    else:
+        if config is None:
+            raise _missing("config")
+        if data is None:
+            raise _missing("data")
+        if out is None:
+            raise _missing("out")
+        plan = new_plan(config, values, data, part)
+    if resume and data is None and is_finished(out):
+        done = finished_training(out)  # its data may be gone
+    else:
+        done = train(
+            plan,
+            out,
+            device=device,
+            resume=resume,
+            overwrite=overwrite,
+            tensorboard=tensorboard,
+            bar=progress_bar,
+            say=note,
+        )
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes that torchrun started, one tells
     answer = {
@@ -102,3 +118,17 @@ def command(
         told += f", calibration error {done.calibration.ece:.1%} ({done.calibration.ece_before:.1%} before)"
     lasted = f"{done.epochs} epochs" if done.epochs else "Trained"
     emit(answer, as_json, [f"{lasted} in {done.seconds:.0f} s{told}: {out}"])
+
+
+def _run(folder: str | None) -> Path:
+    """What stands where CONFIG would, after --resume and without --out: the folder of a run."""
+    if folder is None or not Path(folder).is_dir():
+        found = "" if folder is None else f"{folder} is no folder of a run. "
+        raise click.UsageError(f"{found}To go on with a training: shapecnn train --resume RUN")
+    return Path(folder)
+
+
+def _missing(name: str) -> click.MissingParameter:
+    """The complaint that CONFIG or an option of this name, which only --resume can do without, is missing."""
+    context = click.get_current_context()
+    return click.MissingParameter(ctx=context, param=next(p for p in context.command.params if p.name == name))

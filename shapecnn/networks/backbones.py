@@ -19,9 +19,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shapecnn.errors import UsageError, WeightsError
+from shapecnn.errors import Caution, UsageError, WeightsError
 from shapecnn.networks.network import Part
+from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE
+
+_WITHOUT = (
+    f"Without a connection: --set backbone={DEFAULT_BACKBONE}, or {' or '.join(sorted({*OFFLINE} - {DEFAULT_BACKBONE}))}, "
+    f"whose weights are Python packages."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,16 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> B
     """The backbone called ``name`` in timm or torchvision, freshly initialized (``none``), with ImageNet weights
     (``imagenet``), or with those in a file: a state dict as .safetensors, or as torch saves it (.pt, .pth).
 
-    Raises UsageError for an unknown name or file, WeightsError if the weights cannot be had.
+    Weights that have to be fetched are told before. Raises UsageError for an unknown name or file, WeightsError if the
+    weights cannot be had.
     """
     import timm
 
+    server = server_of_weights(name) if weights == "imagenet" else None
+    if server is not None:
+        warnings.warn(
+            f"The ImageNet weights of {name} are fetched from {server} now, once. {_WITHOUT}", Caution, stacklevel=2
+        )
     if timm.is_model(name):
         return _from_timm(name, weights)
     import torchvision
@@ -252,7 +264,7 @@ def _load_file(network: nn.Module, name: str, weights: str) -> None:
 
 def _no_weights(name: str, error: Exception) -> WeightsError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
-    return WeightsError(
-        f"The ImageNet weights of {name} could not be fetched ({reason}). Without a connection use "
-        f"{', '.join(OFFLINE)}, whose weights are Python packages, or weights=none."
-    )
+    if "cannot find the requested files in the local cache" in reason:  # the hub's words for no connection
+        reason = "it does not answer"
+    server = server_of_weights(name) or "its server"
+    return WeightsError(f"The ImageNet weights of {name} could not be fetched from {server} ({reason}). {_WITHOUT}")

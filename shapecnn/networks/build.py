@@ -12,6 +12,7 @@ from shapecnn.experiment import MvcnnSettings, NetworkSettings, ShapenetsSetting
 from shapecnn.networks.backbones import build_backbone, fork
 from shapecnn.networks.mvcnn import mvcnn
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.volumetric import shapenets, voxresnet
 
 
@@ -29,6 +30,18 @@ def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: i
             normalized = settings.normalization == "batch"
             return shapenets(side, classes, normalized=normalized, dropout=settings.dropout)
         return voxresnet(classes, width=settings.width, dropout=settings.dropout)
+
+
+def fetch_weights(settings: NetworkSettings) -> None:
+    """Fetch pretrained weights that are not at hand, for :func:`build_network` to find them.
+
+    Raises:
+        UsageError: The backbone cannot be built.
+        WeightsError: They cannot be had.
+    """
+    fetched = isinstance(settings, MvcnnSettings) and settings.weights == "imagenet"
+    if fetched and server_of_weights(settings.backbone):
+        build_backbone(settings.backbone, settings.weights)
 
 
 def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side: int) -> None:

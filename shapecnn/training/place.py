@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shapecnn.checkpoint import CONFIG, MODEL, describe_run
-from shapecnn.config import differences, few, settings_hash
+from shapecnn.checkpoint import MODEL, describe_run
+from shapecnn.config import settings_hash
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.experiment import Experiment
 from shapecnn.inputs import Input
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import RESUME
+from shapecnn.training.plan import ORIGIN, Plan, begun_plan, other_training, resume_command, unlike
 from shapecnn.training.resume import REMEDY
 from shapecnn.training.splits import Division
-from shapecnn.yaml_core import read_yaml
-
-ORIGIN = "origin.json"
 
 
 def describe_origin(experiment: Experiment, division: Division, seen: Input) -> dict[str, Any]:
@@ -31,44 +28,26 @@ def describe_origin(experiment: Experiment, division: Division, seen: Input) -> 
     }
 
 
-def require_place(out: Path, experiment: Experiment, origin: dict[str, Any], resume: bool, command: str) -> None:
-    """Raise unless ``out`` is free, or holds a training of this experiment that may be gone on with."""
+def require_place(out: Path, plan: Plan, origin: dict[str, Any], resume: bool) -> None:
+    """Raise unless ``out`` is free, or holds a training of this very plan that may be gone on with."""
     finished, unfinished = (out / MODEL).exists(), (out / RESUME / ORIGIN).exists()
     if not finished and not unfinished:
         return
-    anew = f"to start anew: {command} --overwrite"
     if not resume:
         what = "a finished run" if finished else "an unfinished training"
-        go_on = "" if finished else f"To go on: {command} --resume; "
-        raise UsageError(f"{out} holds {what}. {go_on}{anew if go_on else anew.capitalize()}")
+        go_on = "" if finished else f"To go on with it: {resume_command(out)}. "
+        raise UsageError(f"{out} holds {what}. {go_on}For another, choose another folder: --overwrite replaces it.")
     if finished:
         stored = describe_run(out)[1].get("data")
     else:
         stored = open_sealed(out / RESUME, REMEDY).json(ORIGIN)
     stored = stored if isinstance(stored, dict) else {}
-    anew = anew.replace(" --resume", "")
     if stored.get("config_hash") != origin["config_hash"]:
-        raise MismatchError(f"{out} holds the training of another config ({_changes(out, experiment)}); {anew}")
+        begun = begun_plan(out)
+        raise other_training(out, unlike(begun.experiment, plan.experiment) if begun else "its config is not known")
     if stored.get("data_hash") != origin["data_hash"]:
         raise MismatchError(
-            f"{out} holds a training on other data: {stored.get('train')} + {stored.get('val')} shapes there, "
-            f"{origin['train']} + {origin['val']} here, or the same with other content; {anew}"
+            f"{plan.data} is not what the training in {out} was begun with: {stored.get('train')} shapes to train on "
+            f"and {stored.get('val')} held out then, {origin['train']} and {origin['val']} now, or others. To go on, "
+            f"give it what it had, with --data and --subset. To train on what is there now, choose another folder."
         )
-
-
-def _changes(out: Path, experiment: Experiment) -> str:
-    """Which keys differ from those of the config in ``out``, a few of them."""
-    try:
-        there = dict(_leaves(read_yaml((out / CONFIG).read_text("utf-8"))))
-    except (OSError, ValueError):
-        return "its own cannot be read"
-    return few(differences(dict(_leaves(experiment.model_dump(mode="json"))), there).values())
-
-
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of all that is no mapping and no list."""
-    if isinstance(value, dict | list):
-        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(inner, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value

@@ -22,6 +22,10 @@ class Division(NamedTuple):
     val: list[Entry]
     classes: tuple[str, ...]
 
+    def ids(self) -> dict[str, list[str]]:
+        """The content of ``split.json``."""
+        return {"train": [entry.id for entry in self.train], "val": [entry.id for entry in self.val]}
+
 
 def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -> Division:
     """Train and val among ``entries``: those of split train, or all where the data names no splits.

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.experiment import load_experiment, shipped
+from shapecnn.config_files import shipped
+from shapecnn.experiment import load_experiment
 from tests.cli.conftest import Command
 from tests.conftest import ROOT
 

@@ -25,6 +25,7 @@ def test_the_demo_makes_all_it_names_and_ends_with_a_page(tmp_path: Path, comman
     assert answer["query"]["same_label"] >= 1  # the query itself is in the index
     assert all((paths[f"{name}_run"] / "model.safetensors").exists() for name in answer["networks"])
     assert "Mistakes" in paths["mvcnn_report"].read_text()
+    assert "finished" not in done.stderr  # nothing was begun before, and nothing is said to be missing
     sheets = {path: path.stat().st_mtime_ns for path in paths["views"].rglob("*.png")}
 
     again = command("demo", out, "--per-class", "4", "--workers", "2", "--device", "cpu")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -127,13 +126,71 @@ def test_a_training_that_was_interrupted_says_how_to_go_on(
         assert command(*typed, "--json").status == 130
     refused = command(*typed)
     assert refused.status == 2
-    advice = shlex.join(["shapecnn", *map(str, typed)])
-    assert f"{out} holds an unfinished training. To go on: {advice} --resume; " in refused.stderr
-    assert command("predict", out, "x.off").status == 2
-    assert command(*typed, "--resume").status == 0
+    assert f"{out} holds an unfinished training. To go on with it: shapecnn train --resume '{out}'. " in refused.stderr
+    asked = command("predict", out, "x.off")
+    assert (asked.status, f"To go on: shapecnn train --resume '{out}'" in asked.stderr) == (2, True)
+    assert command("train", "--resume", out).status == 0  # it knows the rest
     whole = tmp_path / "whole"
     assert command("train", config, "--data", views, "--out", whole).status == 0
     assert (out / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_run_is_enough_to_resume_it_and_refuses_other_values(
+    config: Path, views: Path, tmp_path: Path, command: Command
+) -> None:
+    out = tmp_path / "run"
+    begun = command("train", config, "--data", views, "--out", out, "--set", "epochs=3", "--seed", 4, "--json")
+    whole = [config, "--data", views, "--out", out, "--resume"]
+    for words in (
+        ["--resume", out],
+        [out, "--resume"],
+        ["--out", out, "--resume"],
+        ["--resume", out, "--data", views, "--set", "epochs=3"],
+        whole,
+    ):
+        again = command("train", *words, "--json")
+        assert again.stdout == begun.stdout, (words, again.stderr)
+    for words in (["--resume", out], whole):
+        refused = command("train", *words, "--set", "epochs=5", "--json")
+        assert refused.status == 2
+        error = refused.json("error")["error"]
+        assert error["kind"] == "mismatch"
+        assert "(stages.head.epochs is 3 there and 5 as given now)" in error["message"]
+        assert "--set" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "Missing argument 'CONFIG'"),
+        (["mvcnn-psb"], "Missing option '--data'"),
+        (["mvcnn-psb", "--data", "views"], "Missing option '--out'"),
+        (["--resume"], "To go on with a training: shapecnn train --resume RUN"),
+        (
+            ["--resume", "mvcnn-psb"],
+            "mvcnn-psb is no folder of a run. To go on with a training: shapecnn train --resume",
+        ),
+        (["--resume", "."], "There is no training in . to go on with. To begin one: shapecnn train CONFIG --data DIR"),
+        (["--resume", "--out", "run"], "There is no training in run to go on with."),
+        ([".", "--data", "views", "--out", "run"], ". is a folder, not a config"),
+    ],
+)
+def test_what_is_missing_is_told(
+    words: list[str], sentence: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command("train", *words)
+    assert done.status == 2
+    assert sentence in done.stderr
+    assert not [*tmp_path.iterdir()]
+
+
+def test_resuming_where_nothing_was_begun_begins_and_says_so(
+    config: Path, views: Path, tmp_path: Path, command: Command
+) -> None:
+    done = command("train", config, "--data", views, "--out", tmp_path / "run", "--resume")
+    assert done.status == 0
+    assert f"There is no training in {tmp_path / 'run'} to go on with: one begins there." in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,11 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
-from shapecnn.errors import UsageError, WeightsError
+from shapecnn.config_files import config_text, shipped
+from shapecnn.errors import Caution, UsageError, WeightsError
+from shapecnn.experiment import MvcnnSettings, load_experiment
 from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone, fork
+from shapecnn.networks.servers import server_of_weights
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers
 
@@ -223,13 +226,18 @@ def test_a_silent_hub_is_soon_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(WeightsError, match=r"weights of resnet18 could not be fetched .* use tf_efficientnet_lite0"):
+    choice = "Without a connection: --set backbone=tf_efficientnet_lite0, or .*_lite1 or .*_lite2, whose weights are"
+    told = rf"weights of resnet18 could not be fetched from 127\.0\.0\.1:9 \(it does not answer\)\. {choice}"
+    with (
+        pytest.warns(Caution, match=rf"weights of resnet18 are fetched from 127\.0\.0\.1:9 now, once\. {choice}"),
+        pytest.raises(WeightsError, match=told),
+    ):
         build_backbone("resnet18")
     assert constants.HF_HUB_OFFLINE is False
 
 
 def test_a_hub_that_answers_is_asked(hub: list[str]) -> None:
-    with pytest.raises(WeightsError, match="weights of resnet18 could not be fetched"):
+    with pytest.warns(Caution), pytest.raises(WeightsError, match="weights of resnet18 could not be fetched"):
         build_backbone("resnet18")
     assert any("resnet18" in path for path in hub)
 
@@ -237,8 +245,47 @@ def test_a_hub_that_answers_is_asked(hub: list[str]) -> None:
 def test_torchvision_without_a_connection_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(WeightsError, match=r"weights of alexnet could not be fetched .*Connection refused"):
+    told = r"weights of alexnet could not be fetched from download\.pytorch\.org .*Connection refused"
+    with (
+        pytest.warns(Caution, match=r"fetched from download\.pytorch\.org now"),
+        pytest.raises(WeightsError, match=told),
+    ):
         build_backbone("alexnet")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "server", "kept"),
+    [
+        ("vgg11", "huggingface.co", "hub/models--timm--vgg11.tv_in1k/snapshots/1/model.safetensors"),
+        ("alexnet", "download.pytorch.org", "torch/hub/checkpoints/alexnet-owt-7be5be79.pth"),
+        ("tf_efficientnet_lite1", None, None),
+        ("nothing-like-it", None, None),
+    ],
+)
+def test_weights_are_fetched_from_a_server_unless_they_are_at_hand(
+    backbone: str, server: str | None, kept: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    assert server_of_weights(backbone) == server
+    if kept is not None:
+        path = tmp_path / kept
+        path.parent.mkdir(parents=True)
+        path.touch()
+        (tmp_path / "hub/models--timm--vgg11.tv_in1k/refs").mkdir(parents=True)
+        (tmp_path / "hub/models--timm--vgg11.tv_in1k/refs/main").write_text("1")
+        assert server_of_weights(backbone) is None
+
+
+@pytest.mark.parametrize("config", sorted(shipped()))
+def test_of_the_shipped_configs_one_fetches_its_weights_and_says_so(
+    config: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    network = load_experiment(config).network
+    fetched = isinstance(network, MvcnnSettings) and server_of_weights(network.backbone) is not None
+    assert fetched == (config == "mvcnn-modelnet40")
+    assert ("--set backbone=tf_efficientnet_lite1" in config_text(config)) == fetched
 
 
 @pytest.mark.parametrize("number", [1, 2])

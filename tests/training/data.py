@@ -17,7 +17,9 @@ from shapecnn.experiment import Experiment, MvcnnSettings, VoxresnetSettings
 from shapecnn.prepare import Recipe, png
 from shapecnn.storage import json_bytes, publish, sha256, write_atomic
 from shapecnn.tables import table_bytes
-from shapecnn.training.trainer import Trained, train
+from shapecnn.training.plan import Plan
+from shapecnn.training.session import Trained
+from shapecnn.training.trainer import train
 from shapecnn.views import contact_sheet
 from shapecnn.voxels import binvox
 
@@ -112,6 +114,9 @@ class Witness:
 
 
 def run(experiment: Experiment, data: Path, out: Path, witness: Witness | None = None, **options: Any) -> Trained:
+    return run_plan(Plan(experiment, data, options.pop("subset", None)), out, witness, **options)
+
+
+def run_plan(plan: Plan, out: Path, witness: Witness | None = None, **options: Any) -> Trained:
     witness = witness or Witness()
-    options = {"command": f"shapecnn train mine.yaml --data {data} --out {out}", "device": "cpu", **options}
-    return train(experiment, data, out, bar=witness.bar, say=witness.say, **options)
+    return train(plan, out, bar=witness.bar, say=witness.say, **{"device": "cpu", **options})

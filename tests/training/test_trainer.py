@@ -20,19 +20,29 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from huggingface_hub import constants
 
 from shapecnn.checkpoint import config_bytes, open_run
 from shapecnn.config import VoxelSettings
 from shapecnn.datasets import open_artefacts
-from shapecnn.errors import BusyError, MismatchError, StoredDataError, TrainingError, UsageError
+from shapecnn.errors import (
+    BusyError,
+    Caution,
+    MismatchError,
+    StoredDataError,
+    TrainingError,
+    UsageError,
+    WeightsError,
+)
 from shapecnn.evidence import Evidence
 from shapecnn.experiment import Experiment, ShapenetsSettings, Validation
 from shapecnn.networks.discriminant import analyse
 from shapecnn.storage import claim, exclusive, sha256, write_noted
 from shapecnn.subset import Subset
-from shapecnn.training import trainer
+from shapecnn.training import session, trainer
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import fit_temperature
+from shapecnn.training.validation import Figures
 from tests.meshes import contents
 from tests.training.data import (
     MVCNN,
@@ -184,7 +194,8 @@ def test_what_was_half_written_does_not_stay(
             raise Interrupted
         write_noted(path, noted, data, work)
 
-    monkeypatch.setattr(trainer, "write_noted", killed)
+    for module in (trainer, session):
+        monkeypatch.setattr(module, "write_noted", killed)
     with pytest.raises(Interrupted):
         run(checked, grids, out)
     monkeypatch.undo()
@@ -216,21 +227,21 @@ def test_a_finished_run_is_told_again_and_left_alone(
 # What a place holds already
 
 
-def test_a_place_that_is_taken_is_refused_with_both_ways_on(views: Path, tmp_path: Path) -> None:
+def test_a_place_that_is_taken_is_refused_with_the_way_on(views: Path, tmp_path: Path) -> None:
     out = tmp_path / "my run"
-    command = f"shapecnn train mine.yaml --data {views} --out '{out}'"
     with pytest.raises(Interrupted):
-        run(ONCE, views, out, Witness(lambda moments: len(moments) == 20), command=command)
-    anew = f"start anew: {command} --overwrite"
+        run(ONCE, views, out, Witness(lambda moments: len(moments) == 20))
+    go_on, another = f"To go on with it: shapecnn train --resume '{out}'", "For another, choose another folder"
     with pytest.raises(UsageError) as caught:
-        run(ONCE, views, out, command=command)
-    assert str(caught.value) == f"{out} holds an unfinished training. To go on: {command} --resume; to {anew}"
-    with pytest.raises(UsageError, match=r"is unfinished. To go on: shapecnn train .*config\.yaml.* --resume"):
+        run(ONCE, views, out)
+    unfinished = f"{out} holds an unfinished training. {go_on}. {another}: --overwrite replaces it."
+    assert str(caught.value) == unfinished
+    with pytest.raises(UsageError, match=rf"is unfinished\. To go on: shapecnn train --resume '{out}'$"):
         open_run(out)
     run(ONCE, views, out, resume=True)
     with pytest.raises(UsageError) as caught:
-        run(ONCE, views, out, command=command)
-    assert str(caught.value) == f"{out} holds a finished run. To {anew}"
+        run(ONCE, views, out)
+    assert str(caught.value) == f"{out} holds a finished run. {another}: --overwrite replaces it."
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -239,16 +250,49 @@ def test_another_config_or_other_data_is_a_mismatch(finished: bool, views: Path,
     with contextlib.suppress(Interrupted):
         run(once, views, out, Witness(lambda moments: len(moments) == 20 and not finished))
     before = contents(out)
-    command = f"shapecnn train --out {out} --resume"
-    for other in (ONCE, once.model_copy(update={"seed": 7})):
-        with pytest.raises(MismatchError, match="holds the training of another config") as caught:
-            run(other, views, out, resume=True, command=command)
-        assert str(caught.value).endswith(f"to start anew: shapecnn train --out {out} --overwrite")
+    for other, told in (
+        (ONCE, "validation.folds is 2 there and 5 as given now"),
+        (once.model_copy(update={"seed": 7}), "seed is 0 there and 7 as given now"),
+    ):
+        with pytest.raises(MismatchError) as caught:
+            run(other, views, out, resume=True)
+        what = "a finished run" if finished else "a training"
+        assert str(caught.value).startswith(f"{out} holds {what} with other values ({told}).")
+        assert ("shapecnn train --resume" in str(caught.value)) != finished
     more = write_artefacts(tmp_path / "more", VIEWS, collection(pictures, train=6))
     for values in ({"data": more}, {"data": views, "subset": Subset(4, 1)}):
-        with pytest.raises(MismatchError, match="holds a training on other data"):
+        with pytest.raises(MismatchError, match=r"is not what the training in .* was begun with: 7 shapes") as caught:
             run(once, out=out, resume=True, **values)  # type: ignore[arg-type]
+        assert "--overwrite" not in str(caught.value)
     assert contents(out) == before
+
+
+@pytest.mark.parametrize("wrong", ["backbone", "part"])
+def test_what_is_there_stays_until_nothing_can_be_refused(wrong: str, views: Path, tmp_path: Path) -> None:
+    """Also with ``--overwrite``, which replaces it."""
+    run(ONCE, views, tmp_path / "run")
+    before = contents(tmp_path / "run")
+    backbone = {"network": {"kind": "mvcnn", "backbone": "test_eficientnet"}}
+    values = backbone if wrong == "backbone" else {"stages": [stage(train_from="blok3")]}
+    other = Experiment.model_validate({**ONCE.model_dump(), **values}, strict=False)
+    with pytest.raises(UsageError, match=r"Did you mean|has no part"):
+        run(other, views, tmp_path / "run", overwrite=True)
+    assert contents(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_only_a_training_that_was_begun_is_said_to_have_finished_nothing(
+    begun: bool, views: Path, tmp_path: Path
+) -> None:
+    """A demo, which goes on with whatever is there, begins without a word of it."""
+    if begun:
+        with pytest.raises(Interrupted):
+            run(ONCE, views, tmp_path / "run", Witness(lambda _: True))
+    witness = Witness()
+    run(ONCE, views, tmp_path / "run", witness, resume=True)
+    told = f"Nothing of the training in {tmp_path / 'run'} was finished yet: it begins with its first stage."
+    assert (told in witness.moments) == begun
+    assert not any("no finished epoch" in moment for moment in witness.moments)
 
 
 def test_a_damaged_state_is_told(views: Path, tmp_path: Path) -> None:
@@ -286,6 +330,22 @@ def test_what_does_not_fit_is_told_before_anything_is_written(
         run(checked, views, tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert contents(tmp_path / "run") == {}
+
+
+def test_weights_that_cannot_be_fetched_are_told_before_the_data_is_read(
+    views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        pytest.fail("the data was read first")
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(trainer, "divide", read)
+    fetched = Experiment.model_validate({**ONCE.model_dump(), "network": {"kind": "mvcnn", "backbone": "resnet18"}})
+    with pytest.warns(Caution, match="are fetched from"), pytest.raises(WeightsError, match="--set backbone=tf_"):
+        run(fetched, views, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_networks_of_grids_take_no_pictures_and_the_other_way_round(grids: Path, tmp_path: Path) -> None:
@@ -440,15 +500,15 @@ def test_the_best_epoch_is_kept(views: Path, tmp_path: Path, monkeypatch: pytest
     told = iter([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.7, 0.85), (0.6, 0.1), (0.9, 0.1)])
     weights = []
 
-    def figures(session: Any, *_: object, vote: bool = False, **__: object) -> trainer.Figures:
+    def figures(sitting: Any, *_: object, vote: bool = False, **__: object) -> Figures:
         if vote:
-            weights.append(session.network.classifier.weight.detach().clone())
-            return trainer.Figures(3, 0.8, 0.7, 0.7, None)
-        weights.append(session.network.classifier.weight.detach().clone())
+            weights.append(sitting.network.classifier.weight.detach().clone())
+            return Figures(3, 0.8, 0.7, 0.7, None)
+        weights.append(sitting.network.classifier.weight.detach().clone())
         accuracy, loss = next(told)
-        return trainer.Figures(3, loss, accuracy, accuracy, None)
+        return Figures(3, loss, accuracy, accuracy, None)
 
-    monkeypatch.setattr(trainer._Session, "_validate", figures)
+    monkeypatch.setattr(session.Session, "_validate", figures)
     done = run(experiment(stage(epochs=9, train_from="head", early_stopping=3)), views, tmp_path / "run")
     assert (done.epochs, done.best_epoch) == (5, 3)  # three epochs after the second, the first of 0.7
     assert torch.equal(weights[-1], weights[2])
@@ -474,13 +534,13 @@ def test_grids_are_trained_on_once_and_vote_in_the_end(
     grids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    open_activations = trainer.open_activations
+    open_activations = session.open_activations
 
     def noted(*arguments: Any) -> Activations:
         opened.append(open_activations(*arguments))
         return opened[-1]
 
-    monkeypatch.setattr(trainer, "open_activations", noted)
+    monkeypatch.setattr(session, "open_activations", noted)
     run(experiment(stage(epochs=1), network=VOXRESNET), grids, tmp_path / "run")
     assert {activations.looks for activations in opened} == {1}
     assert open_run(tmp_path / "run").input.turns == 4

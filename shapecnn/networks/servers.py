@@ -1,0 +1,52 @@
+"""From which servers ImageNet weights come that no Python package brings, and whether they were fetched before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from shapecnn.networks.weights import OFFLINE
+
+_FILES = ("model.safetensors", "pytorch_model.bin")  # of which a repository of the hub has one
+
+
+def server_of_weights(backbone: str) -> str | None:
+    """The server that has to be asked for the ImageNet weights of a backbone.
+
+    Args:
+        backbone: A name of timm or torchvision.
+
+    Returns:
+        Its name; None where the weights are at hand, and for a backbone that nobody knows.
+    """
+    import timm
+
+    if backbone in OFFLINE:
+        return None
+    if not timm.is_model(backbone):
+        return _server_of_torchvision(backbone)
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    described = timm.get_pretrained_cfg(backbone)
+    if described is None or not described.hf_hub_id:
+        return _server_of_url(described.url if described is not None else None)
+    kept = (try_to_load_from_cache(described.hf_hub_id, file, constants.HF_HUB_CACHE) for file in _FILES)
+    return None if any(isinstance(file, str) for file in kept) else urlsplit(constants.ENDPOINT).netloc
+
+
+def _server_of_torchvision(backbone: str) -> str | None:
+    import torchvision
+
+    if backbone not in torchvision.models.list_models(module=torchvision.models):
+        return None
+    return _server_of_url(torchvision.models.get_model_weights(backbone).DEFAULT.url)
+
+
+def _server_of_url(url: str | None) -> str | None:
+    """That of a file which torch keeps under its name."""
+    import torch
+
+    parts = urlsplit(url or "")
+    if not parts.netloc or (Path(torch.hub.get_dir()) / "checkpoints" / Path(parts.path).name).exists():
+        return None
+    return parts.netloc
