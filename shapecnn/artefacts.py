@@ -9,6 +9,7 @@ of it.
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -22,7 +23,7 @@ from shapecnn.collection import artefact_stems
 from shapecnn.config import Settings
 from shapecnn.errors import CollectionError, ItemError, MismatchError, StoredDataError, visible
 from shapecnn.journal import open_journal, read_journal
-from shapecnn.own import remove_own, require_own, require_unchanged, start_anew, written
+from shapecnn.own import remove_own, require_own, require_unchanged, start_anew
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
@@ -36,6 +37,7 @@ from shapecnn.storage import (
     sha256,
     sha256_of,
     write_noted,
+    written,
 )
 from shapecnn.tables import read_table, table_bytes
 
@@ -150,7 +152,7 @@ def make_artefacts(
         targets = [name for stem in stems for name in artefact_files(settings, stem)]
         published_once = {MANIFEST, SETTINGS, SUMS} & known.keys()  # which are held against their hashes when read
         require_unchanged(out, {*targets, MANIFEST, SETTINGS, *known} - published_once, overwrite)
-        finished = SETTINGS in known and (out / SETTINGS).exists()
+        finished = SETTINGS in known and os.path.lexists(out / SETTINGS)  # a link to nothing is something
         scratch = out / WORK
         try:
             _require_same(out, finished, maker, command)
@@ -305,7 +307,7 @@ def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str
 def _made_earlier(out: Path, has_settings: bool, settings: Mapping[str, Any]) -> dict[str, _Earlier]:
     """From what the artefacts of each stem were made, by the last finished run and an unfinished one after it."""
     made: dict[str, _Earlier] = {}
-    if has_settings and (out / MANIFEST).exists():
+    if has_settings and os.path.lexists(out / MANIFEST):
         entries = read_manifest(out)
         sums = open_sealed(out, "").sums
         for stem, entry in zip(artefact_stems([entry.id for entry in entries]), entries, strict=True):

@@ -8,12 +8,11 @@ a person insists.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from shapecnn.checksums import SUMS, parse_sums
+from shapecnn.checksums import SUMS
 from shapecnn.errors import UsageError, visible
 from shapecnn.storage import (
     HOLDS,
@@ -22,17 +21,16 @@ from shapecnn.storage import (
     WORK,
     WORKS,
     Kind,
+    Written,
     claim,
     discard,
     exclusive,
     is_claimed,
+    is_one_of,
     note_written,
-    noted,
     publish,
     published,
-    read_stored,
-    sha256,
-    sha256_of,
+    written,
 )
 
 WRITES = {
@@ -55,24 +53,6 @@ _NAMES: dict[Kind, str] = {
 }
 
 _NOBODYS = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # in a folder that counts as empty
-
-Written = Mapping[str, set[str]]
-"""SHA-256 of what was written by relative path; several where a process ended before it had written the last."""
-
-
-def written(folder: Path) -> Written:
-    """What shapecnn wrote into ``folder``; nothing if that is not its own."""
-    known: defaultdict[str, set[str]] = defaultdict(set)
-    try:
-        content = read_stored(published(folder, SUMS))
-        sums = parse_sums(content)
-        known[SUMS].add(sha256(content))
-    except (OSError, ValueError):
-        sums = {}
-    work = [pair for name in (WORK, RESUME) if is_claimed(folder / name) for pair in noted(folder / name)]
-    for name, digest in [*sums.items(), *work]:
-        known[name].add(digest)
-    return known
 
 
 def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
@@ -100,11 +80,12 @@ def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
 
 
 def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = False) -> None:
-    """Raise UsageError unless each file of these names is absent, or shapecnn's own and as it was written.
+    """Raise UsageError unless each file of these names is absent, or shapecnn's own and as it was written; and
+    ``SHA256SUMS``, which is written with any of them.
 
     With ``overwrite`` only for what no file can replace: a link in the place of a folder, or a file.
     """
-    asked = sorted({*names})
+    asked = sorted({*names, SUMS})
     for parent in sorted({parent for name in asked for parent in PurePosixPath(name).parents}):
         path = folder / parent
         if parent.name and os.path.islink(path):
@@ -174,12 +155,7 @@ def _is_work(path: Path) -> bool:
 def _is_own(folder: Path, name: str, digests: set[str]) -> bool:
     """Whether a file is absent or as it was written."""
     path = published(folder, name)
-    if not os.path.lexists(path):
-        return True
-    try:
-        return bool(digests) and sha256_of(path) in digests
-    except OSError:  # a link, a folder, a pipe
-        return False
+    return not os.path.lexists(path) or is_one_of(path, digests)
 
 
 def _told(name: str, count: int) -> str:
