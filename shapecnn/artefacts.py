@@ -9,6 +9,7 @@ of it.
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -24,7 +25,7 @@ from shapecnn.collisions import require_apart
 from shapecnn.config import Settings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.journal import open_journal, read_journal
-from shapecnn.own import remove_own, require_own, require_unchanged, start_anew, written
+from shapecnn.own import remove_own, require_own, require_unchanged, start_anew
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
@@ -38,6 +39,7 @@ from shapecnn.storage import (
     read_stored,
     sha256,
     write_noted,
+    written,
 )
 from shapecnn.tables import read_table, table_bytes
 
@@ -153,7 +155,7 @@ def make_artefacts(
         known = written(out)
         published_once = {MANIFEST, SETTINGS, SUMS} & known.keys()  # which are held against their hashes when read
         kept = require_unchanged(out, {*owners, MANIFEST, SETTINGS, *known} - published_once, overwrite)
-        finished = SETTINGS in known and (out / SETTINGS).exists()
+        finished = SETTINGS in known and os.path.lexists(out / SETTINGS)  # a link to nothing is something
         scratch = out / WORK
         try:
             _require_same(out, finished, maker, command)
@@ -301,7 +303,7 @@ def _made_earlier(
     """The artefacts of each stem, by the last finished run and an unfinished one after it, that are all as they were
     written.  kept: the SHA-256 of each file that is."""
     made: dict[str, _Earlier] = {}
-    if has_settings and (out / MANIFEST).exists():
+    if has_settings and os.path.lexists(out / MANIFEST):
         entries = read_manifest(out)
         sums = open_sealed(out, "").sums
         for stem, entry in zip(artefact_stems([entry.id for entry in entries]), entries, strict=True):

@@ -37,7 +37,7 @@ from shapecnn.kinds import kind_of, require_kind
 from shapecnn.labels import Labels
 from shapecnn.models import Model
 from shapecnn.origin import Origin
-from shapecnn.own import require_own, require_unchanged, start_anew, written
+from shapecnn.own import require_own, require_unchanged, start_anew
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.prepare import load_shape
 from shapecnn.retrieval.space import VERSION, Placed
@@ -49,6 +49,7 @@ from shapecnn.storage import (
     exclusive,
     json_bytes,
     publish,
+    written,
 )
 from shapecnn.tables import read_table, table_bytes
 from shapecnn.tensors import Kind, view_tensors
@@ -167,7 +168,7 @@ def update_index(
         rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
         scratch = folder / WORK
         try:
-            old = open_index(folder) if HEADER in ours and (folder / HEADER).exists() else None
+            old = open_index(folder) if HEADER in ours and os.path.lexists(folder / HEADER) else None
             _require_same(folder, origin, old, rebuild)
         except (MismatchError, StoredDataError):
             if not overwrite:

@@ -8,12 +8,11 @@ a person insists.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from shapecnn.checksums import SUMS, parse_sums
+from shapecnn.checksums import SUMS
 from shapecnn.collisions import folded
 from shapecnn.errors import UsageError, visible
 from shapecnn.storage import (
@@ -23,18 +22,17 @@ from shapecnn.storage import (
     WORK,
     WORKS,
     Kind,
+    Written,
     claim,
     discard,
     exclusive,
     is_claimed,
     is_told,
     note_written,
-    noted,
     publish,
     published,
-    read_stored,
-    sha256,
     sha256_of,
+    written,
 )
 
 WRITES = {
@@ -57,24 +55,6 @@ _NAMES: dict[Kind, str] = {
 }
 
 _NOBODYS = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # in a folder that counts as empty
-
-Written = Mapping[str, set[str]]
-"""SHA-256 of what was written by relative path; several where a process ended before it had written the last."""
-
-
-def written(folder: Path) -> Written:
-    """What shapecnn wrote into ``folder``; nothing if that is not its own."""
-    known: defaultdict[str, set[str]] = defaultdict(set)
-    try:
-        content = read_stored(published(folder, SUMS))
-        sums = parse_sums(content)
-        known[SUMS].add(sha256(content))
-    except (OSError, ValueError):
-        sums = {}
-    work = [pair for name in (WORK, RESUME) if is_claimed(folder / name) for pair in noted(folder / name)]
-    for name, digest in [*sums.items(), *work]:
-        known[name].add(digest)
-    return known
 
 
 def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
@@ -102,14 +82,15 @@ def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
 
 
 def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = False) -> dict[str, str]:
-    """Raise UsageError unless each file of these names is absent, or shapecnn's own and as it was written.
+    """Raise UsageError unless each file of these names is absent, or shapecnn's own and as it was written; and
+    ``SHA256SUMS``, which is written with any of them.
 
     With ``overwrite`` only for what no file can replace: a link in the place of a folder, or a file.
 
     Returns:
         The SHA-256 of each file that is there and as it was written.
     """
-    asked = sorted({*names})
+    asked = sorted({*names, SUMS})
     for parent in sorted({parent for name in asked for parent in PurePosixPath(name).parents}):
         path = folder / parent
         if parent.name and os.path.islink(path):

@@ -22,6 +22,7 @@ import shutil
 import stat
 import warnings
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path, PureWindowsPath
@@ -48,6 +49,9 @@ MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
 MAX_MEMBERS = 1_000_000
 
 LARGEST = 8 << 30  # bytes of a file that is read whole
+
+Written = Mapping[str, set[str]]
+"""SHA-256 of what was written by relative path; several where a process ended before it had written the last."""
 
 
 def sha256(data: bytes | mmap.mmap) -> str:
@@ -130,24 +134,49 @@ def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str
         with (staging / name).open("rb+") as file:
             os.fsync(file.fileno())
     staging.rename(folder / STAGED)  # the commit
-    recover(folder)
+    _move_in(folder)
 
 
 def recover(folder: Path, overwrite: bool = False) -> None:
     """Finish a publication that was committed, throw away one that was not.
 
     For writers that hold ``folder`` (:func:`exclusive`): another one may be staging right now. Raises UsageError for
-    a folder of such a name that is not ours; with ``overwrite`` that is removed.
+    a folder of such a name that is not ours, and for somebody's file where one belongs that was committed; with
+    ``overwrite`` these are removed.
     """
     staging, staged = folder / _STAGING, folder / STAGED
     for work in (staging, staged):
         require_claimed(work, overwrite)
     discard(staging)
     if staged.is_dir():
-        for file in sorted(staged.iterdir()):
-            if file.name != MARK:
-                file.replace(folder / file.name)
-        discard(staged)
+        _require_movable(folder, overwrite)
+        _move_in(folder)
+
+
+def _require_movable(folder: Path, overwrite: bool) -> None:
+    """Raise UsageError unless all that was committed is files, and what they replace is absent or ours."""
+    known = written(folder)
+    for file in reversed(_committed(folder)):  # without the hashes that were there nothing is known
+        if not stat.S_ISREG(file.lstat().st_mode):
+            raise UsageError(f"{file} is not a file, and shapecnn puts nothing else there: do not trust {folder}.")
+        place = folder / file.name
+        if not overwrite and os.path.lexists(place) and not is_one_of(place, known.get(file.name, set())):
+            raise UsageError(
+                f"{place} is there, where a run that was stopped is to put its own, and shapecnn did not write it, or "
+                f"it has changed since. Move it away, or add --overwrite to replace it."
+            )
+
+
+def _move_in(folder: Path) -> None:
+    for file in _committed(folder):
+        file.replace(folder / file.name)
+    discard(folder / STAGED)
+
+
+def _committed(folder: Path) -> list[Path]:
+    """The hashes come last: until then those of the files that are replaced are known."""
+    files = (file for file in (folder / STAGED).iterdir() if file.name != MARK)
+    return sorted(files, key=lambda file: (file.name == SUMS, file.name))
 
 
 def claim(folder: Path) -> None:
@@ -230,6 +259,30 @@ def note_written(work: Path, name: str, digest: str) -> None:
 def noted(work: Path) -> list[tuple[str, str]]:
     """Name and SHA-256 of what was written beside the folder ``work``; where one was killed, perhaps not the last."""
     return parse_lines(_marks(work).removeprefix(_MARKED))
+
+
+def written(folder: Path) -> Written:
+    """What shapecnn wrote into ``folder``; nothing if that is not its own."""
+    known: defaultdict[str, set[str]] = defaultdict(set)
+    for place in {folder / SUMS, published(folder, SUMS)}:  # two between the commit and the moves of a publication
+        with contextlib.suppress(OSError, ValueError):
+            content = read_stored(place)
+            for name, digest in parse_sums(content).items():
+                known[name].add(digest)
+            known[SUMS].add(sha256(content))
+    for work in (WORK, RESUME):
+        if is_claimed(folder / work):
+            for name, digest in noted(folder / work):
+                known[name].add(digest)
+    return known
+
+
+def is_one_of(path: Path, digests: set[str]) -> bool:
+    """Whether a file that is there has one of these SHA-256; never for a link, a folder or a pipe."""
+    try:
+        return bool(digests) and sha256_of(path) in digests
+    except OSError:
+        return False
 
 
 def published(folder: Path, name: str) -> Path:

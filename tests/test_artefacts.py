@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from shapecnn import storage
-from shapecnn.artefacts import MANIFEST, Drawn, Entry, make_artefacts, read_manifest
+from shapecnn.artefacts import MANIFEST, SETTINGS, Drawn, Entry, make_artefacts, read_manifest
 from shapecnn.config import VoxelSettings
-from shapecnn.errors import UsageError
+from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.pool import Workers
 from shapecnn.storage import sha256
 from shapecnn.tables import table_bytes
@@ -84,10 +84,9 @@ def test_what_no_worker_survives_is_named_in_the_manifest_with_its_reason(tmp_pa
     assert sorted(path.name for path in tmp_path.glob("*.binvox")) == [f"{name}.binvox" for name in "ajmz"]
 
 
-def make(out: Path, *names: str, overwrite: bool = False) -> None:
+def make(out: Path, *names: str, **options: Any) -> None:
     items = [Item(name) for name in names]
-    maker, again, workers = Maker(VoxelSettings()), "again", Workers(1)
-    make_artefacts(items, out, maker, command=again, overwrite=overwrite, workers=workers)
+    make_artefacts(items, out, Maker(VoxelSettings()), command="again", workers=Workers(1), **options)
 
 
 def test_notes_are_in_the_manifest_also_of_what_is_not_made_again(tmp_path: Path) -> None:
@@ -322,3 +321,28 @@ def test_artefacts_of_an_unchanged_collection_are_read_once(
     watch(log)
     assert make_artefacts(pieces, tmp_path / "out", Watched(log), **again).skipped == 2
     assert sorted(log.read_text().split()) == ["a_r00.binvox", "a_r01.binvox", "b_r00.binvox", "b_r01.binvox"]
+
+
+@pytest.mark.parametrize("name", [SETTINGS, MANIFEST])
+def test_a_link_to_nothing_is_not_taken_for_nothing(name: str, tmp_path: Path) -> None:
+    make(tmp_path, "a.off")
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("nowhere")
+    with pytest.raises(StoredDataError, match=rf"{name} cannot be read \(it is a link\)"):
+        make(tmp_path, "a.off")
+    assert (tmp_path / name).is_symlink()
+    make(tmp_path, "a.off", overwrite=True)
+    assert not (tmp_path / name).is_symlink()
+
+
+def test_hashes_that_somebody_wrote_are_theirs_beside_unfinished_work_too(tmp_path: Path) -> None:
+    def stop(done: int, _: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, "a.off", "b.off", progress=stop)
+    (tmp_path / "SHA256SUMS").write_text("of my own files")
+    with pytest.raises(UsageError, match=r"holds SHA256SUMS, which shapecnn did not write"):
+        make(tmp_path, "a.off", "b.off")
+    assert (tmp_path / "SHA256SUMS").read_text() == "of my own files"

@@ -604,6 +604,14 @@ def test_an_unfinished_run_with_other_settings_is_refused(many: Path, killed: Pa
 # --- damaged ----------------------------------------------------------------------------------------------------------
 
 
+def test_a_link_to_nothing_is_not_taken_for_nothing(collection: Path, folder: Path) -> None:
+    (folder / HEADER).unlink()
+    (folder / HEADER).symlink_to("nowhere")
+    with pytest.raises(StoredDataError, match=rf"{HEADER} cannot be read \(it is a link\)"):
+        update(collection, folder)
+    assert (folder / HEADER).is_symlink()
+
+
 @pytest.mark.parametrize("name", [HEADER, SHAPES, FEATURES])
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut short", "longer"])
 def test_a_damaged_file_is_named(folder: Path, name: str, damage: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shapecnn.errors import UsageError
-from shapecnn.own import WRITES, publish_report, remove_own, require_own, require_unchanged, start_anew, written
-from shapecnn.storage import HOLDS, claim, exclusive, publish, sha256, write_noted
+from shapecnn.own import WRITES, publish_report, remove_own, require_own, require_unchanged, start_anew
+from shapecnn.storage import HOLDS, claim, exclusive, publish, sha256, write_noted, written
 from tests.meshes import contents
 
 KIND = "evaluation.json"

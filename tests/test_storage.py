@@ -163,6 +163,45 @@ def test_readers_see_the_new_files_from_the_commit_on(tmp_path: Path, monkeypatc
     assert seen == [NEW] * 4  # and their hashes
 
 
+def committed(folder: Path, files: dict[str, bytes]) -> Path:
+    """What a process leaves that ends between the commit of a publication and its moves."""
+    staged = folder / ".publish"
+    claim(staged)
+    for name, data in {**files, SUMS: sums_of(files)}.items():
+        (staged / name).write_bytes(data)
+    return staged
+
+
+@pytest.mark.parametrize("name", ["b", "d", SUMS])
+@pytest.mark.parametrize("make", [lambda path: path.write_text("dear"), lambda path: path.symlink_to("a")])
+def test_what_is_somebodys_is_not_replaced_by_what_was_committed(name: str, make: Any, tmp_path: Path) -> None:
+    """After a crash, for as long as it takes until the next command, the old files lie where the new ones belong."""
+    publish(tmp_path, OLD)
+    committed(tmp_path, {**NEW, "d": b"new d"})
+    (tmp_path / name).unlink(missing_ok=True)
+    make(tmp_path / name)
+    refused = pytest.raises(UsageError, match=rf"{tmp_path / name} is there, .* Move it away, or add --overwrite")
+    with refused, exclusive(tmp_path):
+        pytest.fail("it was written")
+    assert (tmp_path / name).is_symlink() or (tmp_path / name).read_text() == "dear"
+    assert (tmp_path / "a").read_bytes() == OLD["a"]  # nothing was moved
+    with exclusive(tmp_path, overwrite=True):
+        assert _read_all(tmp_path) == NEW
+        assert (tmp_path / "d").read_bytes() == b"new d"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/etc/passwd"), os.mkdir])
+def test_nothing_but_files_is_published(make: Any, overwrite: bool, tmp_path: Path) -> None:
+    publish(tmp_path, OLD)
+    planted = committed(tmp_path, {"a": b"new a"}) / "b"
+    make(planted)
+    refused = pytest.raises(UsageError, match=rf"{planted} is not a file, .* do not trust {tmp_path}")
+    with refused, exclusive(tmp_path, overwrite):
+        pytest.fail("it was written")
+    assert (tmp_path / "b").read_bytes() == OLD["b"]
+
+
 def test_published_writes_nothing(tmp_path: Path) -> None:
     assert published(tmp_path / "nowhere", "a") == tmp_path / "nowhere" / "a"
     recover(tmp_path / "nowhere")

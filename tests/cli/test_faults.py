@@ -29,7 +29,7 @@ def meshes(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("step", "change"), [(2, "open /.publish.tmp/"), (9, "os.rename /.publish"), (11, "os.rename /manifest")]
+    ("step", "change"), [(2, "open /.publish.tmp/"), (9, "os.rename /.publish"), (11, "os.rename /settings")]
 )
 def test_a_kill_in_the_publication(step: int, change: str, meshes: Path, tmp_path: Path, command: Command) -> None:
     """While a file is open and empty; before the commit; when some files have moved."""

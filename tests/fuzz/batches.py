@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import time
 import traceback
 from collections import Counter
@@ -12,8 +13,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from tests.fuzz.readers import read_as
 from tests.fuzz.seeds import seeds
-from tests.fuzz.targets import EXTENSIONS, TARGETS, attempt, digest, read_as, stored
+from tests.fuzz.targets import EXTENSIONS, TARGETS, attempt, digest, stored
 
 SECONDS = 10.0  # of one input
 GROWTH = 512.0  # MB of resident memory, by one input of at most 60 kB
@@ -47,6 +49,7 @@ class Batch:
 
 def run(task: Task) -> Batch:
     """Runs in a worker."""
+    multiprocessing.current_process().daemon = False  # some targets start workers of their own
     _warm_up(task.folder)
     batch = Batch()
 

@@ -10,6 +10,7 @@ import io
 import json
 import struct
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import safetensors.numpy
 import trimesh
 from PIL import Image
 
+import shapecnn
 from shapecnn.artefacts import Entry
 from shapecnn.checksums import sums_bytes
 from shapecnn.index import Item
@@ -84,6 +86,24 @@ end_header
 3 0 1 4 2
 3 1 2 4 3
 """
+
+
+YAML = b"""# every form that a value can have
+defaults: &defaults {seed: 0, rate: 1e-3, "on": [true, false, ~, null]}
+stages:
+  - <<: *defaults
+    name: 'it''s'
+    wide: [-1, 0o17, 0xff, .5, -.inf, .nan, yes, 12:30, 2020-01-01]
+  - <<: [*defaults, {deep: {deeper: []}}]
+    text: |
+      two
+      lines
+    folded: >-
+      one
+      line
+    tagged: [!!int 3, !!float 1, !!str 3, !!bool true, !!null '']
+"""
+CONFIGS = Path(shapecnn.__file__).parent / "configs"
 
 
 def _wedge() -> trimesh.Trimesh:
@@ -283,5 +303,7 @@ def seeds(kind: str) -> list[bytes]:
             return [sums_bytes({"a b/ä.png": "0" * 64, "line\nbreak": "f" * 64, "z": "9" * 64}), sums_bytes({})]
         case "picture":
             return _pictures()
+        case "yaml":
+            return [YAML, *(path.read_bytes() for path in sorted(CONFIGS.glob("*.yaml")))]
         case _:
             raise ValueError(kind)

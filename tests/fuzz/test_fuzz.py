@@ -11,13 +11,14 @@ import pytest
 from hypothesis import strategies as st
 
 from shapecnn.errors import MeshError
-from tests.fuzz import targets
+from tests.fuzz import checks
 from tests.fuzz.batches import Task, run
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS, Target, attempt
 
 KINDS = (
     "off", "obj", "stl", "ply", "glb", "gltf", "binvox", "npz", "picture", "zip", "csv", "table", "safetensors", "sums",
+    "yaml",
 )  # fmt: skip
 REGRESSIONS = sorted(path for path in (Path(__file__).parent / "regressions").rglob("*") if path.is_file())
 
@@ -50,7 +51,7 @@ def _raise(error: Exception) -> str:
 
 
 def _refuse(message: str) -> str:
-    return targets.refused(MeshError("format", message))
+    return checks.refused(MeshError("format", message))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def _refuse(message: str) -> str:
         (lambda: _raise(MemoryError()), "MemoryError"),
         (lambda: _refuse("a\nb" * 200), "Finding: a message of"),
         (lambda: _refuse("IndexError: list index"), "Finding: the message shows Python's insides"),
-        (lambda: targets.refused(MeshError("odd", "it is odd")), "Finding: unknown kind 'odd'"),
+        (lambda: checks.refused(MeshError("odd", "it is odd")), "Finding: unknown kind 'odd'"),
         pytest.param(
             lambda: bytearray(600_000_000).decode("ascii") and "read",
             "AssertionError: it took ",
