@@ -33,7 +33,7 @@ from shapecnn.triangles import grown
 UNKNOWN, _LINES, _FLOWING = range(3)
 """Whether the records of a text end where lines end."""
 
-_LINE = re.compile(rb"[^\r\n]*+")
+_LINE = re.compile(rb"[^\r\n]{0,65536}+")  # as far as anybody would write one
 
 
 def read_text(data: bytes | mmap, position: int, records: Records, lines: int) -> tuple[Found, int, int]:
@@ -44,10 +44,9 @@ def read_text(data: bytes | mmap, position: int, records: Records, lines: int) -
     least = 2 * len(records.columns)  # bytes of a record: a digit and a space for each number
     room = room_for(records, least, len(data) + 1 - position)
     read = _fill(data, position, records, lines, room)
-    if read.status == WITHIN_LINE and read.done == 0:
-        spare = _spare_numbers(data, position, records, room)
+    if read.status == WITHIN_LINE and read.done == 0 and (spare := _spare_numbers(data, position, records, room)):
         by_lines = _fill(data, position, records, lines, room._replace(spare=spare))
-        read = by_lines if spare and by_lines.status == OK else read
+        read = by_lines if by_lines.status == OK else read
     if read.status != OK:
         position = min(int(skip_space(np.frombuffer(data, np.uint8), read.position)), len(data) - 1)
         raise complaint(f"line {line_number(data, position)}: ", records, read.done, read.status)

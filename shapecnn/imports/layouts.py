@@ -37,7 +37,8 @@ def find_layout(source: Path) -> str:
         return next(iter(readings))
     if readings:
         told = " and ".join(f"as {layout} ({why})" for layout, why in readings.items())
-        raise UsageError(f"{source} can be read in two ways: {told}. Say which with --layout.")
+        ways = "two" if len(readings) == 2 else "three"
+        raise UsageError(f"{source} can be read in {ways} ways: {told}. Say which with --layout.")
     if pictures:
         patterns = f"neither {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
         raise CollectionError(f"{source} is {patterns}: {pictures[0]} lies elsewhere.")

@@ -78,6 +78,11 @@ def test_two_readings_are_told_with_an_example_each(tmp_path: Path) -> None:
     )
 
 
+def test_three_readings(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="can be read in three ways"):
+        find_layout(make(tmp_path, ["train/chair/test/chair_001.png", "a.binvox"]))
+
+
 def test_neither_reading_is_told_with_both(tmp_path: Path) -> None:
     source = make(tmp_path, ["chair/a_001.png"])
     told = r"neither split/class/id/\*\.png nor class/split/name_001\.png: chair/a_001\.png lies elsewhere"
