@@ -24,10 +24,8 @@ from shapecnn.networks.network import Part
 from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE
 
-_WITHOUT = (
-    f"Without a connection: --set backbone={DEFAULT_BACKBONE}, or {' or '.join(sorted({*OFFLINE} - {DEFAULT_BACKBONE}))}, "
-    f"whose weights are Python packages."
-)
+_OTHERS = " or ".join(sorted({*OFFLINE} - {DEFAULT_BACKBONE}))
+_WITHOUT = f"Without a connection: --set backbone={DEFAULT_BACKBONE}, or {_OTHERS}, whose weights are Python packages."
 
 
 @dataclass(frozen=True, slots=True)

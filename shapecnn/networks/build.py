@@ -39,8 +39,9 @@ def fetch_weights(settings: NetworkSettings) -> None:
         UsageError: The backbone cannot be built.
         WeightsError: They cannot be had.
     """
-    fetched = isinstance(settings, MvcnnSettings) and settings.weights == "imagenet"
-    if fetched and server_of_weights(settings.backbone):
+    if not isinstance(settings, MvcnnSettings) or settings.weights != "imagenet":
+        return
+    if server_of_weights(settings.backbone) is not None:
         build_backbone(settings.backbone, settings.weights)
 
 

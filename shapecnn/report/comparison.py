@@ -21,7 +21,7 @@ from shapecnn.compare import (
 from shapecnn.errors import visible
 from shapecnn.own import publish_report
 from shapecnn.report import published
-from shapecnn.report.figures import Form, describe, drawing, recall_axes
+from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
 from shapecnn.report.html import fill
 from shapecnn.spreadsheets import csv_text
 from shapecnn.storage import json_bytes
@@ -75,7 +75,7 @@ def curves(comparison: Comparison, form: Form = "svg") -> bytes:
         for marker, (name, curve) in zip("123", published.CURVES.items(), strict=True):
             axes.plot(recall, curve, "--", color=_GREY, marker=marker, markersize=7, label=name)
         recall_axes(axes)
-        axes.set_title("\n".join(map(visible, [_title(comparison), *_rules(comparison)])), fontsize=9, loc="left")
+        axes.set_title(heading(_title(comparison), *_rules(comparison)), fontsize=9, loc="left")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
     return file.getvalue()
 

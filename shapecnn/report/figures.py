@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Form = Literal["svg", "png"]
 
 _INK, _LINE, _MARK = "#1c2430", "#d9dde3", "#2a5db0"
+_LINE_LENGTH = 110  # characters
 _CELL = 0.3  # inches: room for three digits
 _DPI: dict[Form, float | Literal["figure"]] = {"svg": "figure", "png": 150}
 # None: the version and the hour are no result.
@@ -41,6 +43,11 @@ def describe(retrieval: Retrieval) -> list[str]:
     ]
 
 
+def heading(*lines: str) -> str:
+    """What stands above a figure; a line that is longer than most figures are wide is broken."""
+    return "\n".join(textwrap.fill(visible(line), _LINE_LENGTH) for line in lines)
+
+
 def precision_recall(retrieval: Retrieval, title: str) -> bytes:
     """SVG: interpolated precision at recall 0, 0.1 … 1, the mean over the queries; no curve where there are none.
 
@@ -54,7 +61,7 @@ def precision_recall(retrieval: Retrieval, title: str) -> bytes:
             axes.plot(recall, retrieval.pr11, "o-", color=_MARK, markersize=4, clip_on=False)
         mean = "undefined" if retrieval.mAP is None else f"{retrieval.mAP:.3f}"
         recall_axes(axes)
-        axes.set_title("\n".join([visible(f"{title}: mAP {mean}"), *describe(retrieval)]), fontsize=9, loc="left")
+        axes.set_title(heading(f"{title}: mAP {mean}", *describe(retrieval)), fontsize=9, loc="left")
     return svg.getvalue()
 
 
@@ -91,8 +98,8 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
         axes.grid(which="minor", color=_LINE, linewidth=0.5)
         axes.tick_params(which="both", length=0)
         axes.set(xlabel="predicted", ylabel="true")
-        lines = [visible(title), f"{int(counts.sum())} shapes, accuracy {classification.accuracy:.3f}"]
-        axes.set_title("\n".join(lines), fontsize=9, loc="left")
+        told = f"{int(counts.sum())} shapes, accuracy {classification.accuracy:.3f}"
+        axes.set_title(heading(title, told), fontsize=9, loc="left")
     return svg.getvalue()
 
 

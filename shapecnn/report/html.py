@@ -17,12 +17,15 @@ from shapecnn.prepare import png
 
 
 def fill(template: str, **values: Any) -> str:
-    """The HTML of a template by its file name; what it names and is not given is an error."""
+    """The HTML of a template by its file name, with the style of all pages; what it names and is not given is an
+    error."""
     import jinja2
+    from markupsafe import Markup
 
-    source = resources.files("shapecnn.report").joinpath(template).read_text("utf-8")
+    folder = resources.files("shapecnn.report")
+    style = Markup(folder.joinpath("page.css").read_text("utf-8"))  # our own
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_plain)
-    return environment.from_string(source).render(**values)
+    return environment.from_string(folder.joinpath(template).read_text("utf-8")).render(style=style, **values)
 
 
 def short(path: str) -> str:

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.classification import calibration_error, reliability
-from shapecnn.errors import visible
-from shapecnn.report.figures import drawing
+from shapecnn.report.figures import drawing, heading
 
 _BAR, _LINE = "#2a5db0", "#8a93a0"
 
@@ -35,7 +34,6 @@ def reliability_diagram(right: NDArray[np.bool_], confidence: NDArray[np.floatin
             axes.annotate(str(each.count), (each.confidence, each.accuracy), ha="center", va="center", fontsize=8)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score, mean of the bin", ylabel="share told right", aspect="equal")
         error = calibration_error(right, confidence)
-        axes.set_title(
-            f"{visible(title)}\n{len(right)} shapes, expected calibration error {error:.3f}", fontsize=9, loc="left"
-        )
+        told = f"{len(right)} shapes, expected calibration error {error:.3f}"
+        axes.set_title(heading(title, told), fontsize=9, loc="left")
     return svg.getvalue()

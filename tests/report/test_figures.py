@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from shapecnn.classification import Classification, classify
-from shapecnn.report.figures import confusion_matrix, describe, precision_recall
+from shapecnn.report.figures import confusion_matrix, describe, heading, precision_recall
 from shapecnn.retrieval.protocols import Retrieval, mvcnn, shapenets
 from tests.retrieval.cases import random
 
@@ -143,3 +143,9 @@ print(hashlib.sha256(data).hexdigest(), "matplotlib.pyplot" in sys.modules)
     assert printed[0] == printed[1]
     assert printed[0].endswith(" False\n")
     assert b"<dc:date>" not in precision_recall(retrieval(), "a")
+
+
+def test_a_heading_that_is_longer_than_a_figure_is_wide_is_broken() -> None:
+    assert heading("short", "also short") == "short\nalso short"
+    assert max(map(len, heading("x" * 300, "short").splitlines())) == 110
+    assert heading("a\nb") == "a\\nb"  # a name is no line of its own

@@ -1,0 +1,95 @@
+"""One page of each kind, as wide as they come: forty classes, and names that are long and hold no blank."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from shapecnn.artefacts import Entry
+from shapecnn.audit import Audit, Empty, Features, Group, Level, Member
+from shapecnn.classification import classify
+from shapecnn.explain import Evidence, Explanation
+from shapecnn.report.audit import audit_page
+from shapecnn.report.comparison import curves, page
+from shapecnn.report.evaluation import evaluation_page
+from shapecnn.report.explanation import explanation_page
+from shapecnn.report.html import embedded, fill
+from shapecnn.report.pages import _Card, _Section
+from shapecnn.results import Evaluation, Items
+from shapecnn.retrieval.protocols import mvcnn
+from tests.report.comparisons import comparison, measured
+
+CLASSES = [f"{'upholstered_armchair_with_footrest_and_' * (k % 3 == 0)}class_{k:02}" for k in range(40)]
+LONG = "a_long_name_of_a_file_that_somebody_has_exported_from_a_program_" * 3
+LOOK = np.full((24, 24), 200, np.uint8)
+
+
+def pages() -> dict[str, str]:
+    """HTML by kind of page."""
+    compared = comparison(*(measured(f"runs/{LONG[:90]}{k}", seed=k) for k in range(3)))
+    return {
+        "evaluation": evaluation_page(_evaluation(), lambda _: np.stack([LOOK] * 12)),
+        "audit": _audit(),
+        "explanation": explanation_page([f"{LONG}.off"], [_explanation()], LONG),
+        "comparison": page(compared, curves(compared)),
+        "query": _query(),
+    }
+
+
+def _evaluation() -> Evaluation:
+    labels = [label for label in CLASSES for _ in range(2)]
+    entries = [Entry(f"{label}/{LONG}{k:02}.off", label, "test", None, "ok", None) for k, label in enumerate(labels)]
+    generator = np.random.default_rng(0)
+    scores = generator.random((80, 40)).astype(np.float32)
+    scores /= scores.sum(axis=1, keepdims=True)
+    features = generator.normal(size=(80, 8)).astype(np.float32)
+    items = Items(entries, features[:, None])
+    interval = (0.25, 0.75)
+    return replace(
+        measured(LONG).evaluation,
+        data=LONG,
+        entries=entries,
+        classification=classify(labels, scores, CLASSES),
+        scores=scores,
+        retrieval=mvcnn(features, labels),
+        queries=items,
+        gallery=items,
+        intervals={"accuracy": interval, "mean_class_accuracy": interval, "mAP": interval},
+    )
+
+
+def _audit() -> str:
+    entries = [Entry(f"{CLASSES[0]}/{LONG}{k}.off", CLASSES[0], "train", None, "ok", None) for k in range(8)]
+    failed = replace(entries[0], status="failed", error=f"{LONG} is no mesh")
+    level = Level(100_000, 200_000, 100_000, 100_000, 100_000)
+    group = Group("feature", [Member(entry, 0.9999) for entry in entries])
+    features = Features(LONG, "penultimate", 0.98, [(0.9, 7), (0.95, 3)])
+    levels = {"content": level, "geometry": level, "feature": level}
+    audited = Audit(LONG, "views", [*entries, failed], levels, [group], [Empty(entries[0], 3, 12)], features, 1.0)
+    return audit_page(audited, lambda shown: ((entry, np.stack([LOOK] * 12)) for entry in shown))
+
+
+def _explanation() -> Explanation:
+    given = np.full(12, -1000.25, np.float32)
+    given[3] = 12345.5  # all that speaks for it: 100 %
+    evidence = Evidence(given, -12.34, -10.0, np.zeros((12, 24, 24), np.float32))
+    return Explanation(
+        path=f"{LONG}.off",
+        looks=np.stack([LOOK] * 12),
+        azimuths=np.full(12, 330.0),
+        elevations=np.full(12, 30.0),
+        found_axes=True,
+        classes=tuple(CLASSES),
+        scores=np.full(40, 1 / 40, np.float32),
+        evidence=evidence,
+        asked=CLASSES[3],
+        why_not=evidence,
+    )
+
+
+def _query() -> str:
+    card = _Card(embedded(np.concatenate([LOOK] * 4, axis=1)), f"{LONG}.off", f"{CLASSES[0]}/{LONG}.off")
+    hit = replace(card, link="x.off", score="1.000", label=CLASSES[0])
+    gone = replace(hit, picture=None)
+    return fill("query.html", sections=[_Section(card, [hit, gone] * 3)], index=LONG, model=LONG, count=80)
