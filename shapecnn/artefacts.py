@@ -27,6 +27,7 @@ from shapecnn.own import remove_own, require_own, require_unchanged, start_anew
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
+    HOLDS,
     LOCK,
     WORK,
     WORKS,
@@ -277,7 +278,7 @@ def _require_apart(items: Sequence[Item], stems: Sequence[str], settings: Mappin
     owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
     for name, shape_id in owners.items():
         first = PurePosixPath(name).parts[0]
-        if first in (MANIFEST, SETTINGS, SUMS, LOCK, *WORKS):
+        if first in (MANIFEST, *HOLDS, SUMS, LOCK, *WORKS):  # HOLDS: else the folder would be taken for another kind
             raise CollectionError(
                 f"{visible(shape_id)} would be written to {visible(name)}, where shapecnn keeps its own {first}: "
                 f"rename it."
