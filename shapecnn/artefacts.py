@@ -29,6 +29,7 @@ from shapecnn.own import remove_own, require_own, require_unchanged, start_anew
 from shapecnn.pool import ONE_A_CORE, Workers
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import (
+    HOLDS,
     LOCK,
     WORK,
     WORKS,
@@ -150,7 +151,7 @@ def make_artefacts(
     stems = artefact_stems([item.id for item in items])
     require_own(SETTINGS, out, overwrite)
     owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
-    require_apart(owners, (MANIFEST, SETTINGS, SUMS, LOCK, *WORKS), out)
+    require_apart(owners, (MANIFEST, *HOLDS, SUMS, LOCK, *WORKS), out)
     with exclusive(out, overwrite):
         known = written(out)
         published_once = {MANIFEST, SETTINGS, SUMS} & known.keys()  # which are held against their hashes when read

@@ -196,7 +196,3 @@ def meshes(draw: st.DrawFn) -> bytes:
     )
     lines = [f"OFF\n{len(rows)} {len(faces)} 0", *(" ".join(map(repr, row)) for row in rows)]
     return "\n".join([*lines, *(" ".join(map(str, [len(f), *f])) for f in faces), ""]).encode()
-
-
-NAMES = st.binary(min_size=1, max_size=250).map(lambda name: re.sub(rb"[/\0]", b"_", name))
-"""What a file may be called."""

@@ -17,7 +17,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shapecnn.config import ViewSettings, VoxelSettings
-from tests.fuzz.inputs import NAMES, damaged, damaged_sums, damaged_tree, meshes
+from tests.fuzz.inputs import damaged, damaged_sums, damaged_tree, meshes
+from tests.fuzz.names import OWN_NAMES, SHOWN, WRITTEN, draw_names, show_names
 from tests.fuzz.outputs import situations, use_output
 from tests.fuzz.readers import (
     any_name,
@@ -69,11 +70,13 @@ TARGETS = {
     "picture": Target(damaged("picture"), read_any_picture, 4),
     "zip": Target(damaged("zip"), read_zip, 3),
     "csv": Target(damaged("csv"), read_csv, 1),
-    "names": Target(st.lists(st.lists(NAMES, min_size=1, max_size=3).map(tuple), max_size=4), list_names, 2),
+    "names": Target(st.lists(st.lists(WRITTEN, min_size=1, max_size=3).map(tuple), max_size=4), list_names, 2),
     "table": Target(damaged("table"), read_stored_table, 4),
     "safetensors": Target(damaged_tree("safetensors"), read_stored_arrays, 2),
     "sums": Target(damaged_sums(), read_sums, 1),
     "yaml": Target(damaged("yaml"), read_config, 2),
+    "names of its own": Target(OWN_NAMES, draw_names, 2),
+    "names that are shown": Target(SHOWN, show_names, 1),
     "output folder": Target(situations(), use_output, 3),
 }
 
