@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 from shapecnn.jit import numba
-from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line
+from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line, whole
 from shapecnn.triangles import Triangles, grown, ignored, triangulate
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
@@ -219,26 +219,31 @@ def _read_faces(text, i, done, nv, sizes, out, filled, powers):  # type: ignore[
         start = i = _skip_to_content(text, i)
         if i >= text.size:
             return i, done, filled, _END
-        value, i, status = number(text, i, powers)
-        if status != OK:
-            return i, done, filled, status
-        if value < 0 or value != np.floor(value):
-            return i, done, filled, MALFORMED
-        corners = int(min(value, 4e9))
+        corners, i = whole(text, i)
+        if corners < 0:
+            value, i, status = number(text, i, powers)
+            if status != OK:
+                return i, done, filled, status
+            if value < 0 or value != np.floor(value):
+                return i, done, filled, MALFORMED
+            corners = int(min(value, 4e9))
         if corners > text.size - i:
             return i, done, filled, SHORT
         if filled + corners > out.size:
             return start, done, filled, _FULL
         over = False
         for k in range(corners):
-            value, i, status, over = _next_number(text, i, powers, over)
-            if status != OK:
-                return i, done, filled, status
-            if value < 0 or value >= nv:
+            corner, i = whole(text, i)
+            if corner < 0:
+                value, i, status, over = _next_number(text, i, powers, over)
+                if status != OK:
+                    return i, done, filled, status
+                if value != np.floor(value):
+                    return i, done, filled, MALFORMED
+                corner = int(max(min(value, 4e9), -1.0))
+            if not 0 <= corner < nv:
                 return i, done, filled, _INDEX
-            if value != np.floor(value):
-                return i, done, filled, MALFORMED
-            out[filled + k] = int(value)
+            out[filled + k] = corner
         i, status = _end_of_record(text, i, over)
         if status != OK:
             return i, done, filled, status

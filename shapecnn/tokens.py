@@ -97,6 +97,27 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
+def whole(text, i):  # type: ignore[no-untyped-def]
+    """The whole number at or after ``i`` on the same line, if plain digits say it: (value, position behind it).
+
+    Else (-1, i): :func:`number` knows what it is. Small, so that it is compiled into its callers: indices are most of
+    the words of a mesh.
+    """
+    n = text.size
+    first = i
+    while first < n and (text[first] == 32 or text[first] == 9):
+        first += 1
+    after = first
+    value = 0
+    while after < n and 48 <= text[after] <= 57:
+        value = value * 10 + (text[after] - 48)
+        after += 1
+    if 0 < after - first <= 9 and (after == n or text[after] == 32 or 9 <= text[after] <= 13):
+        return value, after
+    return -1, i
+
+
+@numba.njit(cache=True)
 def skip_line(text, i):  # type: ignore[no-untyped-def]
     """The position of the next line end from ``i`` on."""
     n = text.size

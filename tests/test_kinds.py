@@ -7,6 +7,7 @@ import pytest
 
 from shapecnn.errors import UsageError
 from shapecnn.kinds import kind_of, require_kind
+from shapecnn.own import require_own
 
 
 def test_the_kind_of_each_folder_is_known_also_where_the_file_that_tells_is_gone(
@@ -39,3 +40,11 @@ def test_another_kind_is_named_with_what_it_is_good_for(
     with pytest.raises(UsageError, match=told) as raised:
         require_kind(places.get(given, tmp_path / "nowhere"), wanted, "To make one: …")  # type: ignore[arg-type]
     assert "Remove" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["model.json", "index.json", "audit.json"])
+def test_a_folder_is_not_a_file_that_tells_a_kind(name: str, tmp_path: Path) -> None:
+    """Somebody's class may be called so."""
+    (tmp_path / name).mkdir()
+    assert kind_of(tmp_path) is None
+    require_own("settings.json", tmp_path, overwrite=True)

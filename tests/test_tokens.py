@@ -18,6 +18,7 @@ from shapecnn.tokens import (
     skip_line,
     skip_space,
     skip_word,
+    whole,
 )
 
 
@@ -55,6 +56,16 @@ def test_python_reads_the_same_but_for_the_last_places(value: float) -> None:
     found, position, status = _number(repr(value))
     assert (position, status) == (len(repr(value)), OK)
     assert math.isclose(found, value, rel_tol=1e-15, abs_tol=1e-307)
+
+
+@given(st.text(" \t\n\r\v0123456789-+.e#", max_size=14))
+def test_whole_is_the_short_way_to_the_same_number(text: str) -> None:
+    value, position = whole(np.frombuffer(text.encode(), np.uint8), 0)
+    if value >= 0:
+        assert _number(text) == (value, position, OK)
+    else:
+        assert position == 0
+        assert not text.lstrip(" \t").partition(" ")[0].isdecimal() or len(text.split()[0]) > 9
 
 
 def test_skipping() -> None:

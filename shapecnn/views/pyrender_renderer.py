@@ -1,8 +1,9 @@
-"""The same pictures by OpenGL, through pyrender and EGL, on a GPU or in software. The only place that imports pyrender.
+"""The same pictures by OpenGL, through pyrender and EGL, on a GPU or in software. The only place that imports pyrender, and
+trimesh, whose meshes it draws.
 
 pyrender 0.1.45 is from 2021: it needs the EGL platform chosen before its import, does not shade back faces, and blends
-neighbours by multisampling. So the platform is set, the grey of each face is baked into its vertices and drawn unlit,
-and multisampling is switched off in favour of our own samples. It asks NumPy 2 for a name that is gone, np.infty, but
+neighbours by multisampling. So the platform is set, the grey of each face is its colour and drawn unlit, and
+multisampling is switched off in favour of our own samples. It asks NumPy 2 for a name that is gone, np.infty, but
 only for the bounds of its meshes, which nothing here needs.
 """
 
@@ -64,6 +65,7 @@ def draw(
     Raises MissingLibraryError where there is no EGL.
     """
     pyrender = _pyrender()
+    import trimesh
     from OpenGL.GL import GL_MULTISAMPLE, glDisable
 
     class WindowCamera(pyrender.Camera):  # type: ignore[misc, name-defined]
@@ -81,17 +83,16 @@ def draw(
             return np.array(rows)
 
     greys = shade_faces(vertices, faces, cameras)
-    corners = vertices[faces].reshape(-1, 3)  # each face its own vertices: flat shading
+    mesh = trimesh.Trimesh(vertices, faces, process=False)
     pictures = np.empty((len(cameras.eyes), size, size), np.uint8)
     side = size * samples
     flags = pyrender.RenderFlags.FLAT | pyrender.RenderFlags.SKIP_CULL_FACES
     renderer = _renderer()
     renderer.viewport_width = renderer.viewport_height = side
     for view, (eye, axes, window) in enumerate(zip(cameras.eyes, cameras.axes, windows, strict=True)):
-        colours = np.repeat(greys[view].astype(np.float64) / 255, 3)[:, None] * [1.0, 1.0, 1.0]
-        primitive = pyrender.Primitive(positions=corners, color_0=np.column_stack([colours, np.ones(len(corners))]))
+        mesh.visual.face_colors = np.repeat(greys[view][:, None], 3, axis=1)
         scene = pyrender.Scene(bg_color=[BACKGROUND / 255] * 3 + [1.0])
-        scene.add(pyrender.Mesh([primitive]))
+        scene.add(pyrender.Mesh.from_trimesh(mesh, smooth=False))
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = axes.T, eye
         scene.add(WindowCamera(window), pose=pose)

@@ -15,7 +15,6 @@ import pytest
 from shapecnn.errors import UsageError
 from shapecnn.index import FAILURES, update_index
 from shapecnn.inference import Engine
-from shapecnn.kinds import kind_of
 from shapecnn.models import ImagenetSettings
 from shapecnn.pool import Workers
 from tests.cli.conftest import Command
@@ -137,16 +136,3 @@ def test_names_that_collide_are_told_before_any_work(
     done = command("voxelize", tmp_path / "meshes", tmp_path / "out", *SMALL)
     assert (done.status, told in done.stderr) == (2, True)
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("name", ["model.json", "index.json", "audit.json"])
-def test_a_class_called_like_a_file_that_tells_a_kind_is_a_class(name: str, tmp_path: Path, command: Command) -> None:
-    for place in (f"{name}/a.off", "c/b.off"):
-        write_box(tmp_path / "meshes" / place)
-    for counts in ((2, 0), (0, 2)):
-        done = command("voxelize", tmp_path / "meshes", tmp_path / "out", *SMALL, "--json")
-        assert done.status == 0, done.stderr
-        answer = done.json("voxelize")
-        assert (answer["written"], answer["skipped"]) == counts
-    (tmp_path / "out" / "settings.json").unlink()
-    assert kind_of(tmp_path / "out") == "artefacts"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -67,7 +68,8 @@ def _audit() -> str:
     features = Features(LONG, "penultimate", 0.98, [(0.9, 7), (0.95, 3)])
     levels = {"content": level, "geometry": level, "feature": level}
     audited = Audit(LONG, "views", [*entries, failed], levels, [group], [Empty(entries[0], 3, 12)], features, 1.0)
-    return audit_page(audited, lambda shown: ((entry, np.stack([LOOK] * 12)) for entry in shown))
+    page, mesh = Path("audit") / "audit.html", Path(f"{LONG}.off")
+    return audit_page(audited, lambda shown: ((entry, np.stack([LOOK] * 12)) for entry in shown), lambda _: mesh, page)
 
 
 def _explanation() -> Explanation:
