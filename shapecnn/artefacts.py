@@ -48,7 +48,7 @@ Progress = Callable[[int, int], None]
 
 MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
 
-REMEDY = "Run the command that made it once more, with --overwrite."
+REMEDY = "Put it back from a copy, or run the command that made it once more, with --overwrite."
 """What helps against damaged artefacts."""
 
 

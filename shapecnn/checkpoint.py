@@ -255,8 +255,13 @@ def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
             f"The training in {folder} is unfinished. To go on: shapecnn train --resume {shlex.quote(str(folder))}"
         )
     require_kind(folder, "run", "To train one: shapecnn train CONFIG --data DIR --out RUN")
-    sealed = open_sealed(folder, "Copy it anew from its source, or train the run again.")
+    sealed = open_sealed(folder, damaged_remedy(folder))
     return sealed, sealed.json(MODEL, FORMAT)
+
+
+def damaged_remedy(folder: Path) -> str:
+    """What helps against a damaged run: it may have taken days, and all else in it may be sound."""
+    return f"Put it back from a copy. To see what else is damaged: shapecnn verify {shlex.quote(str(folder))}"
 
 
 def run_bytes(

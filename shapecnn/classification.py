@@ -61,7 +61,7 @@ def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequen
     """
     require_known(labels, classes)
     if not np.isfinite(scores).all():
-        raise ShapecnnError("The network's scores are not finite: its training has diverged, train it again.")
+        raise ShapecnnError("The network's scores are not finite: its training went astray. Use another model.")
     codes = {label: code for code, label in enumerate(classes)}
     true = np.array([codes[label] for label in labels], np.int64)
     predicted = scores.argmax(axis=1)

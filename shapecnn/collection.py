@@ -106,7 +106,7 @@ def list_shapes(
     shapes.sort(key=lambda shape: shape.id)
     for shape, following in itertools.pairwise(shapes):
         if shape.id == following.id:
-            raise CollectionError(f"{collection} holds {quoted(shape.id)} more than once: rename or remove one.")
+            raise CollectionError(f"{collection} holds {quoted(shape.id)} more than once: rename one of them.")
     return shapes
 
 

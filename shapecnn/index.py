@@ -56,7 +56,7 @@ from shapecnn.tensors import Kind, view_tensors
 
 Progress = Callable[[int, int], None]
 
-REMEDY = "Index the collection again, with --overwrite."
+REMEDY = "Put it back from a copy, or index the collection again, with --overwrite."
 
 FORMAT = 1
 HEADER, SHAPES, FEATURES, FAILURES = "index.json", "shapes.parquet", "features.safetensors", "failures.parquet"

@@ -157,7 +157,10 @@ def _scores(model: Model, logits: Feature) -> Feature:
 def _require_numbers(model: Model, computed: Feature) -> None:
     """Raise StoredDataError if the weights, which may be anybody's, lead to infinity or no numbers."""
     if not np.isfinite(computed).all():
-        raise StoredDataError(f"The network of {model.name} gives what is no number. Train it again, or copy it anew.")
+        raise StoredDataError(
+            f"The network of {model.name} gives what is no number. Its weights are damaged or its training went "
+            f"astray: put it back from a copy, or use another model."
+        )
 
 
 def _shape_of(model: Model) -> tuple[int, ...]:

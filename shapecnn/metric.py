@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts import Entry, Progress
-from shapecnn.checkpoint import Run
+from shapecnn.checkpoint import Run, damaged_remedy
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.inference import Device, open_engine, require_device
@@ -107,7 +107,7 @@ def learn_metric(
         learned = Learned(len(projection.matrix), round(time.monotonic() - started, 3), True, before, after)
         told = {name: value for name, value in asdict(learned).items() if name != "anew"}
         files = metric_bytes(projection, run.weights, {"settings": settings, "learned": told})
-        publish_beside(run.folder, files, f"Train {run.folder} again.")
+        publish_beside(run.folder, files, damaged_remedy(run.folder))
     return learned
 
 

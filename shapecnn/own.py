@@ -94,7 +94,10 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
     for parent in sorted({parent for name in asked for parent in PurePosixPath(name).parents}):
         path = folder / parent
         if parent.name and os.path.islink(path):
-            raise UsageError(f"{path} is a link, and nothing is written through one. Remove the link and run again.")
+            raise UsageError(
+                f"{path} is a link, and nothing is written through one. Choose another folder, or put a folder in the "
+                f"place of the link."
+            )
         if os.path.lexists(path) and not os.path.isdir(path):
             raise UsageError(f"{path} is a file where a folder has to be. Move it away and run again.")
     known = written(folder)

@@ -49,7 +49,10 @@ class Sealed:
             if not isinstance(value, dict):
                 raise ValueError("it is no JSON object")
         if version is not None and value.pop("schema_version", None) != version:
-            raise StoredDataError(f"{told(self.folder / name)} was made by another version of shapecnn. {self.remedy}")
+            raise StoredDataError(
+                f"{told(self.folder / name)} was made by another version of shapecnn. Use that version for it, or make "
+                f"it again with this one, in another folder."
+            )
         return value
 
     @contextmanager

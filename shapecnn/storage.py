@@ -200,7 +200,7 @@ def require_claimed(folder: Path, overwrite: bool = False) -> None:
     if not overwrite:
         raise UsageError(
             f"{folder} is not what this version of shapecnn writes there. Move it away, or add --overwrite to "
-            f"remove it."
+            f"replace it."
         )
     shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
 
@@ -314,7 +314,7 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json(read_stored(path))
     except (OSError, ValueError) as error:
-        raise StoredDataError(f"{path} cannot be read ({error}). Make it again.") from None
+        raise StoredDataError(f"{path} cannot be read ({error}). Put it back from a copy, or make it again.") from None
 
 
 def parse_json(data: bytes) -> Any:

@@ -57,7 +57,7 @@ def verify(folder: Path, collection: Path | None = None, progress: Progress = la
     kind = require_known(folder)
     place = folder / RESUME if kind == "training" else folder
     try:
-        sums = open_sealed(place, "Make it again, or copy it anew.").sums
+        sums = open_sealed(place, "Put it back from a copy, or make it again.").sums
     except StoredDataError as error:
         gone = not published(place, SUMS).exists()
         return Verified(

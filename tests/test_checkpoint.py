@@ -87,7 +87,7 @@ def said(error: ShapecnnError) -> str:
     message = str(error)
     assert "\n" not in message
     assert len(message) < 500
-    remedies = ("Copy it anew", "rain the run again", "Make it again", "To train one", "To go on", "Use the")
+    remedies = ("Put it back from a copy", "Use that version", "Make it again", "To train one", "To go on", "Use the")
     assert any(remedy in message for remedy in remedies), message
     return message
 
@@ -177,7 +177,7 @@ def test_weights_altered_in_one_bit_are_refused(folder: Path, where: float) -> N
     (folder / WEIGHTS).write_bytes(content)
     for attempt in (opened.build, opened.classifier, lambda: open_run(folder)):
         with pytest.raises(
-            StoredDataError, match=f"{WEIGHTS} is not what was written there.*train the run again"
+            StoredDataError, match=f"{WEIGHTS} is not what was written there.*Put it back from a copy"
         ) as error:
             attempt()
         said(error.value)
@@ -194,9 +194,9 @@ def test_a_file_cut_short_is_refused(folder: Path, name: str, share: float) -> N
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (MODEL, "model.json cannot be read .No such file or directory.. Copy it anew"),
-        (SPLIT, "split.json cannot be read .No such file or directory.. Copy it anew"),
-        (WEIGHTS, "model.safetensors cannot be read .No such file or directory.. Copy it anew"),
+        (MODEL, "model.json cannot be read .No such file or directory.. Put it back"),
+        (SPLIT, "split.json cannot be read .No such file or directory.. Put it back"),
+        (WEIGHTS, "model.safetensors cannot be read .No such file or directory.. Put it back"),
     ],
 )
 @pytest.mark.parametrize("instead", [None, "folder"])

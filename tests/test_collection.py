@@ -270,7 +270,7 @@ def test_names_that_are_printed_alike_are_told_apart(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system stores UTF-8 names only")
     (tmp_path / "\\xff.off").write_bytes(b"")
-    assert _refused(tmp_path) == rf"{tmp_path} holds '\\xff.off' more than once: rename or remove one."
+    assert _refused(tmp_path) == rf"{tmp_path} holds '\\xff.off' more than once: rename one of them."
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look everywhere")
@@ -312,7 +312,7 @@ def test_a_zip_with_links_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("again", ["chair/a.off", "chair//a.off", "./chair/a.off", "chair\\a.off"])
 def test_a_zip_that_holds_a_mesh_twice_is_refused(tmp_path: Path, again: str) -> None:
     path = _zip(tmp_path / "a.zip", "bed/b.off", "chair/a.off", again)
-    assert _refused(path) == f"{path} holds 'chair/a.off' more than once: rename or remove one."
+    assert _refused(path) == f"{path} holds 'chair/a.off' more than once: rename one of them."
 
 
 def test_backslashes_of_a_zip_separate_folders(tmp_path: Path) -> None:
@@ -504,8 +504,8 @@ def test_csv_labels_may_hold_anything(tmp_path: Path) -> None:
         ("path,label,split\n/a.off,chair,\n", ", line 2: '/a.off' is not a path inside the folder of the CSV."),
         ("path,label,split\nb.off,,\n,chair,test\n", ", line 3: '' is not a path inside the folder of the CSV."),
         ("path,label,split\na.off,chair,Train\n", ", line 2: the split 'Train' is none of train, val, test."),
-        ("path,label,split\na.off,x,\nb.off,,\na.off,y,\n", "holds 'a.off' more than once: rename or remove one."),
-        ("path,label,split\nb/a.off,x,\n./b//a.off,y,\n", "holds 'b/a.off' more than once: rename or remove one."),
+        ("path,label,split\na.off,x,\nb.off,,\na.off,y,\n", "holds 'a.off' more than once: rename one of them."),
+        ("path,label,split\nb/a.off,x,\n./b//a.off,y,\n", "holds 'b/a.off' more than once: rename one of them."),
         ("path,label,split\na.off," + "x" * 200_000 + ",\n", "cannot be read as a CSV: "),
     ],
 )

@@ -282,7 +282,9 @@ def test_a_damaged_json_is_a_stored_data_error(tmp_path: Path, content: bytes | 
     path = tmp_path / "model.json"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(StoredDataError, match=r"model\.json cannot be read \(.+\)\. Make it again\.$"):
+    with pytest.raises(
+        StoredDataError, match=r"model\.json cannot be read \(.+\)\. Put it back from a copy, or make it again\.$"
+    ):
         read_json(path)
 
 

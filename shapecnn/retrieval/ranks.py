@@ -35,7 +35,7 @@ def unit_rows(features: NDArray[np.floating]) -> Features:
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise ShapecnnError(
-            f"The feature of row {row} is not finite: the network that made it has diverged, train again"
+            f"The feature of row {row} is not finite: the training of its network went astray. Use another model."
         )
     rows /= np.where(lengths > 0, lengths, 1)
     return rows

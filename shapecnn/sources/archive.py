@@ -14,7 +14,7 @@ Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the bytes there are in all (None: not known)."""
 
 _CHUNK = 1 << 20  # bytes
-_REMEDY = "Remove it and run again with a sound copy."
+_REMEDY = "Run again with a sound copy of it."
 
 
 def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> None:

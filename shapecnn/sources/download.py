@@ -184,11 +184,13 @@ def _already(target: Path, expected: str | None) -> Download:
     if (target / RECORD).exists():
         record = read_json(target / RECORD)
         if shapes < record.pop("shapes"):
-            raise StoredDataError(f"{target} has lost meshes since it was unpacked. Remove it and run again.")
+            raise StoredDataError(
+                f"{target} has lost meshes since it was unpacked. Move it away and run again, or choose another folder."
+            )
         origin = Origin(**record)
     if expected is not None and (origin is None or origin.sha256 != expected):
         raise MismatchError(
             f"{target} came out of a zip whose SHA-256 is {origin.sha256 if origin else 'unknown'}, not"
-            f" {expected}. Remove it, or choose another folder."
+            f" {expected}. Move it away, or choose another folder."
         )
     return Download(target, shapes, origin, new=False)

@@ -63,7 +63,7 @@ def _whitening(
     centre = means.mean(axis=0)
     axes = _directions(x - centre)
     if not axes.size:
-        raise TrainingError("The features of all shapes are the same: no metric tells them apart. Train the run anew.")
+        raise TrainingError("The features of all shapes are the same: no metric tells them apart. Use another run.")
     within = (x - means[classes]) @ axes
     scatter = within.T @ within / len(x)
     variances, turned = np.linalg.eigh(scatter)

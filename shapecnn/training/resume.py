@@ -19,7 +19,7 @@ from shapecnn.storage import published
 
 STATE = "state.pt"
 
-REMEDY = "Start the training anew, with --overwrite."
+REMEDY = "Put it back from a copy; without one this training cannot go on: begin another, in another folder."
 """What helps against a damaged one."""
 
 Weights = dict[str, Tensor]

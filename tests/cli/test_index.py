@@ -212,7 +212,7 @@ def test_a_damaged_index_is_status_1_and_says_what_to_do(
     done = command("index", solids, index)
     assert done.status == 1
     assert "features.safetensors is not what was written there" in done.stderr
-    assert "Index the collection again, with --overwrite." in done.stderr
+    assert "index the collection again, with --overwrite." in done.stderr
 
 
 def test_a_missing_library_is_one_error_and_not_that_of_every_mesh(solids: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_another_version_is_told_so(views_run: Path, tmp_path: Path, command: Co
     forge(run, "model.json", lambda described: {**described, "schema_version": 99})
     done = command("predict", run, "mesh.off")
     assert done.status == 1
-    assert "model.json was made by another version of shapecnn. Copy it anew" in done.stderr
+    assert "model.json was made by another version of shapecnn. Use that version" in done.stderr
 
 
 class Payload:
