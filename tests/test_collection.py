@@ -18,7 +18,7 @@ from shapecnn.collection import Shape, artefact_stems, content_hash, list_shapes
 from shapecnn.errors import CollectionError, MeshError
 from shapecnn.mesh import read_mesh
 from shapecnn.storage import sha256
-from tests.fuzz.seeds import glb
+from tests.fuzz.corners import glb
 
 Row = tuple[str, str | None, str | None]
 

@@ -23,6 +23,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 import damage  # noqa: E402
 import disks  # noqa: E402
 import kills  # noqa: E402
+import names  # noqa: E402
 import planted  # noqa: E402
 import removals  # noqa: E402
 import workers  # noqa: E402
@@ -30,7 +31,7 @@ from measure import arguments, save  # noqa: E402
 from rows import run_rows  # noqa: E402
 from subjects import open_workshop  # noqa: E402
 
-PARTS = (planted, removals, workers, disks, damage, kills)  # the longest last
+PARTS = (planted, names, removals, workers, disks, damage, kills)  # the longest last
 
 
 def main() -> None:

@@ -1,26 +1,30 @@
-"""What somebody else put where a command reads or writes: files, links, pipes, code, names."""
+"""What somebody else put where a command reads or writes: files, links, pipes, code."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 from processes import Command, require
 from rows import Row
-from subjects import Subject, Workshop
+from subjects import Subject, Workshop, contents, remove
+
+from shapecnn.storage import WORKS
 
 LETTER = b"dear"
 NEVER_OURS = ("notes.txt", ".partial/letter", ".publish/letter", "SHA256SUMS")
 
 
 def rows(shop: Workshop, kills: int) -> Iterator[Row]:
-    """Rows for each command that writes a folder, then for names and code."""
+    """Four rows for each command that writes a folder, and one for commands that only read."""
     tries = max(1, kills // 100)
     for subject in shop.subjects.values():
         yield Row(
@@ -31,29 +35,35 @@ def rows(shop: Workshop, kills: int) -> Iterator[Row]:
             [partial(_file, subject)] * 2 * tries,
         )
         yield Row(
+            "somebody's change of what is finished",
+            "one of the command's own files, drawn, is another file when the command is run again",
+            subject.name,
+            "one sentence; it stays as it is",
+            [partial(_change, shop, subject)] * 2 * tries,
+        )
+        yield Row(
             "a link or a pipe in OUT",
             "in the place of one of the command's own files or folders, drawn; the link leads to somebody's file",
             subject.name,
             "one sentence that names it, at once; what the link leads to stays as it was",
             [partial(_link, subject), partial(_pipe, subject)] * tries,
         )
-    for fault, how, act in (
-        ("code in the current folder", "random.py, numpy.py and sitecustomize.py, which say so when they run", _code),
-        (
-            "names that collide",
-            "a.off beside a folder a.png; classes called manifest.parquet and settings.json",
-            _collide,
-        ),
-        (
-            "names that forge",
-            "a line end, an escape sequence and a directional mark in names; one begins with =",
-            _forge,
-        ),
-    ):
-        expected = (
-            "nothing of it runs" if act is _code else "one sentence, or healthy meshes are drawn; no line is forged"
+        yield Row(
+            "a link or a pipe in unfinished work",
+            "in the place of one of its files, drawn, or of one that comes next, after a kill at a change of a file",
+            subject.name,
+            "one sentence, or the same bytes as undisturbed, at once; what the link leads to stays as it was",
+            [partial(_work, subject, plant) for plant in (_to_letter, _to_pipe)] * tries,
         )
-        yield Row(fault, how, "render", expected, [partial(act, shop)] * tries)
+        yield Row(*_CODE, subject.name, "nothing of it runs", [partial(_code, subject)] * tries)
+    yield Row(*_CODE, "query, predict, explain, verify", "nothing of it runs", [partial(_code_read, shop)] * tries)
+
+
+_CODE = (
+    "code in the current folder",
+    "a file for each module of Python and of every package that is installed, which says so when it runs, and a "
+    ".numba_config.yaml that names a folder for compiled code",
+)
 
 
 def _own(subject: Subject, random: np.random.Generator) -> str:
@@ -74,64 +84,101 @@ def _plant(subject: Subject, name: str, make: Callable[[Path], object], folder: 
     sentence = Command(subject.words(out), out, folder / "scratch").wait().sentence(1, 2)
     require(Path(name).parts[0] in sentence, f"{name} is not named: {sentence}")
     require(os.path.lexists(place), f"{name} is gone")
-    return sentence
+    return "named"
 
 
 def _file(subject: Subject, random: np.random.Generator, folder: Path) -> str:
     whole = subject.start is None  # else only what it writes can be in the way
     name = str(random.choice(NEVER_OURS)) if whole and random.random() < 0.5 else _own(subject, random)
-    _plant(subject, name, lambda place: place.write_bytes(LETTER), folder)
+    met = _plant(subject, name, lambda place: place.write_bytes(LETTER), folder)
     require((folder / "out" / name).read_bytes() == LETTER, f"{name} is not what it was")
-    return "named"
+    return met
+
+
+def _change(shop: Workshop, subject: Subject, random: np.random.Generator, folder: Path) -> str:
+    out, name = folder / "out", _own(subject, random)
+    shutil.copytree(shop.made(subject.name), out)
+    (out / name).write_bytes(LETTER)
+    Command(subject.words(out), out, folder / "scratch").wait().sentence(1, 2)
+    require((out / name).read_bytes() == LETTER, f"{name} is not what it was")
+    return "told"
+
+
+def _to_letter(place: Path) -> None:
+    place.symlink_to(place.parents[2] / "letter")
+
+
+def _to_pipe(place: Path) -> None:
+    os.mkfifo(place)
 
 
 def _link(subject: Subject, random: np.random.Generator, folder: Path) -> str:
     letter = folder / "letter"
     letter.write_bytes(LETTER)
-    _plant(subject, _own(subject, random), lambda place: place.symlink_to(letter), folder)
+    met = _plant(subject, _own(subject, random), lambda place: place.symlink_to(letter), folder)
     require(letter.read_bytes() == LETTER, "it was written through")
-    return "named"
+    return met
 
 
 def _pipe(subject: Subject, random: np.random.Generator, folder: Path) -> str:
-    _plant(subject, _own(subject, random), os.mkfifo, folder)
-    return "named"
+    return _plant(subject, _own(subject, random), _to_pipe, folder)
 
 
-def _code(shop: Workshop, _: np.random.Generator, folder: Path) -> str:
-    here = folder / "here"
-    here.mkdir()
-    for name in ("random", "numpy", "sitecustomize"):
-        (here / f"{name}.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()\n")
-    script = Path(sys.executable).with_name("shapecnn")
-    words = [str(script), "render", str(shop.meshes), str(folder / "out"), "--size", "32", "--workers", "2", "--json"]
-    done = subprocess.run(words, cwd=here, capture_output=True, text=True, check=False)
-    require(not (folder / "ran").exists(), "code in the current folder ran")
-    require(done.returncode == 0, f"it ended with {done.returncode}: {done.stderr[-300:]!r}")
+def _work(subject: Subject, plant: Callable[[Path], None], random: np.random.Generator, folder: Path) -> str:
+    out, scratch = folder / "out", folder / "scratch"
+    (folder / "letter").write_bytes(LETTER)
+    found: list[Path] = []
+    while not found:
+        remove(out)
+        subject.begin(out)
+        at = 1 + int(random.integers(subject.changes))
+        Command(subject.words(out), out, scratch, at=at, number=signal.SIGKILL).wait()
+        works = [out / name for name in WORKS if (out / name).is_dir()]
+        found = sorted({path for work in works for path in [*work.iterdir(), work / "journal.tmp"]})
+    place = found[int(random.integers(len(found)))]
+    remove(place)
+    plant(place)
+    ended = Command([*subject.words(out), *subject.again], out, scratch).wait()
+    if ended.status == 0:
+        subject.require_whole(out)
+    else:
+        ended.sentence(1, 2)
+    require((folder / "letter").read_bytes() == LETTER, "it was written through")
+    strange = sorted(path.name for path in out.iterdir() if path.is_symlink() or path.is_fifo())
+    require(not strange, f"it was put into OUT: {strange}")
+    return "told" if ended.status else "not used"
+
+
+def _code(subject: Subject, _: np.random.Generator, folder: Path) -> str:
+    out = folder / "out"
+    subject.begin(out, earlier=False)
+    _run_among_code(subject.words(out), folder)
+    subject.require_whole(out)
     return "not run"
 
 
-def _collide(shop: Workshop, random: np.random.Generator, folder: Path) -> str:
-    mesh, meshes = min(shop.meshes.rglob("*.off")), folder / "meshes"
-    names = (("c/a.off", "c/a.png/b.off"), ("manifest.parquet/a.off", "c/b.off"), ("settings.json/a.off", "c/b.off"))
-    for name in names[int(random.integers(len(names)))]:
-        (meshes / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(mesh, meshes / name)
-    out = folder / "out"
-    Command(["render", str(meshes), str(out), "--size", "32"], out, folder / "scratch").wait().sentence(2)
-    return "told"
+def _code_read(shop: Workshop, _: np.random.Generator, folder: Path) -> str:
+    mesh, run, index = str(min(shop.meshes.rglob("*.off"))), str(shop.made("metric")), str(shop.made("index"))
+    page = ("--html", str(folder / "page.html"))
+    for words in (["query", index, mesh], ["predict", run, mesh], ["explain", run, mesh, *page], ["verify", index]):
+        _run_among_code([*words, "--json"], folder)
+        remove(folder / "page.html")
+    return "not run"
 
 
-def _forge(_shop: Workshop, _: np.random.Generator, folder: Path) -> str:
-    meshes, out, listed = folder / "meshes", folder / "out", folder / "failed.csv"
-    meshes.mkdir()
-    for name in ("a\nError: forged.off", "b\x1b[2J.off", "c\u202eoff.off", "=1+1.off"):
-        (meshes / name).touch()
-    words = ["render", str(meshes), str(out), "--size", "32", "--failures", str(listed)]
-    ended = Command(words, out, folder / "scratch").wait()
-    require(ended.status in (1, 2), f"it ended with {ended.status}")
-    said = ended.stdout + ended.stderr
-    require("\nError: forged" not in said and "\x1b" not in said and "\u202e" not in said, f"forged: {said!r}")
-    cells = listed.read_text() if listed.exists() else ""
-    require("\n=" not in cells and "\x1b" not in cells, f"a cell is a formula: {cells!r}")
-    return "shown escaped"
+def _run_among_code(words: list[str], folder: Path) -> None:
+    """Run the command, which has to succeed, in a folder full of code that notes when it runs."""
+    here, ran = folder / "here", folder / "ran"
+    here.mkdir(exist_ok=True)
+    installed = {name for name in metadata.packages_distributions() if name.isidentifier()}
+    for name in sys.stdlib_module_names | installed | {"sitecustomize", "usercustomize"}:
+        (here / f"{name}.py").write_text(f"open({str(ran)!r}, 'a').write({name + ' '!r})\n")
+    (here / ".numba_config.yaml").write_text(f"cache_dir: {folder / 'compiled'}\n")
+    script = Path(sys.executable).with_name("shapecnn")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([str(script), *words], cwd=here, env=environment, capture_output=True, text=True, check=False)
+    require(not ran.exists(), f"code in the current folder ran: {ran.read_text()[:200] if ran.exists() else ''}")
+    require(not (folder / "compiled").exists(), "the folder for compiled code was used")
+    require(done.returncode == 0, f"it ended with {done.returncode}: {done.stderr[-300:]!r}")
+    left = contents(here).keys() - {f"{name}.py" for name in sys.stdlib_module_names | installed}
+    require(left <= {".numba_config.yaml", "sitecustomize.py", "usercustomize.py"}, f"it left {sorted(left)}")

@@ -12,7 +12,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.seeds import glb, glb_chunks, seeds, sums, tensors, tensors_parts
+from tests.fuzz.corners import glb
+from tests.fuzz.seeds import glb_chunks, seeds, sums, tensors, tensors_parts
 
 WORDS = [
     b"0", b"-0", b"1", b"-1", b"2", b"3", b"4", b"255", b"65536", b"2147483647", b"2147483648", b"4294967295",
@@ -24,7 +25,8 @@ WORDS = [
     b"property list double double vertex_indices", b"property float x", b"property list uint64 uchar x",
     b"end_header", b"comment", b"ascii", b"binary_big_endian", b"data", b"dim 1024 1024 1024", b"#binvox 1", b"\0",
     b"\r", b"\n", b"\t", b"\f", b"\x1b[31m", "é".encode(), b"\xff\xfe", codecs.BOM_UTF8, b"train",
-    b"path,label,split", b'"', b",", b"../a.off", b"/etc/passwd", b"\xc3\x28",
+    b"path,label,split", b";", b"sep=;", b"object_path", b"BINARY", b"END", b"4OFF", b"tristrips", b"end loop",
+    b"<<: *a", b"&a", b"!!int", b"- ", b"{", b"[", b"|", b'"', b",", b"../a.off", b"/etc/passwd", b"\xc3\x28",
 ]  # fmt: skip
 NUMBERS = [0, 1, 2, 3, 4, 5, 255, 256, 65535, 65536, 2**24, 10**9, 2**31 - 1, 2**31, 2**32 - 1]
 FLOATS = [0.0, -1.0, 1e-45, 1e30, 3.4e38, float("nan"), float("inf"), float("-inf")]

@@ -25,6 +25,7 @@ from shapecnn.checksums import sums_bytes
 from shapecnn.index import Item
 from shapecnn.tables import table_bytes
 from shapecnn.voxels import binvox
+from tests.fuzz.corners import corners
 
 PYRAMID = b"OFF\n5 3 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n0.5 0.5 2.5e-1\n4 0 1 2 3\n3 0 1 4\n3 1 2 4\n"
 OBJ = b"""mtllib room.mtl
@@ -165,14 +166,6 @@ def embedded(files: dict[str, bytes]) -> bytes:
     return json.dumps(tree).encode()
 
 
-def glb(tree: object, binary: bytes) -> bytes:
-    """A GLB of its two chunks."""
-    text = json.dumps(tree).encode()
-    text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
-    return struct.pack("<III", 0x46546C67, 2, 12 + len(chunks)) + chunks
-
-
 def glb_chunks(data: bytes) -> tuple[dict[str, object], bytes]:
     length = struct.unpack_from("<I", data, 12)[0]
     return json.loads(data[20 : 20 + length]), data[28 + length :]
@@ -275,26 +268,33 @@ def seeds(kind: str) -> list[bytes]:
     wedge = _wedge()
     match kind:
         case "off":
-            return [PYRAMID, b"COFF" + PYRAMID[4:], wedge.export(file_type="off").encode()]
+            return [PYRAMID, b"COFF" + PYRAMID[4:], wedge.export(file_type="off").encode(), *corners(kind)]
         case "obj":
-            return [OBJ, CONCAVE_OBJ, wedge.export(file_type="obj").encode()]
+            return [OBJ, CONCAVE_OBJ, wedge.export(file_type="obj").encode(), *corners(kind)]
         case "stl":
-            return [STL, wedge.export(file_type="stl"), b"solid" + wedge.export(file_type="stl")[5:]]
+            return [STL, wedge.export(file_type="stl"), b"solid" + wedge.export(file_type="stl")[5:], *corners(kind)]
         case "ply":
-            return [PLY, big_endian_ply(), mixed_binary_ply(), STRIPS_PLY, wedge.export(file_type="ply")]
+            return [
+                PLY,
+                big_endian_ply(),
+                mixed_binary_ply(),
+                STRIPS_PLY,
+                wedge.export(file_type="ply"),
+                *corners(kind),
+            ]
         case "glb":
-            return [_scene().export(file_type="glb")]
+            return [_scene().export(file_type="glb"), *corners(kind)]
         case "gltf":
-            return [embedded(gltf()), gltf()["model.gltf"]]
+            return [embedded(gltf()), gltf()["model.gltf"], *corners(kind)]
         case "binvox":
             grid = np.random.default_rng(0).integers(0, 2, (5, 5, 5)).astype(bool)
             return [binvox.write(grid), binvox.write(np.zeros((8, 8, 8), bool))]
         case "npz":
             return [_npz()]
         case "zip":
-            return [_zip()]
+            return [_zip(), *corners(kind)]
         case "csv":
-            return [_csv()]
+            return [_csv(), *corners(kind)]
         case "table":
             return _tables()
         case "safetensors":
