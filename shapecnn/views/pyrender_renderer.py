@@ -1,5 +1,5 @@
-"""The same pictures by OpenGL, through pyrender and EGL, on a GPU or in software. The only place that imports pyrender, and
-trimesh, whose meshes it draws.
+"""The same pictures by OpenGL, through pyrender and EGL, on a GPU or in software. The only place that imports pyrender
+and trimesh, whose meshes pyrender draws.
 
 pyrender 0.1.45 is from 2021: it needs the EGL platform chosen before its import, does not shade back faces, and blends
 neighbours by multisampling. So the platform is set, the grey of each face is its colour and drawn unlit, and
