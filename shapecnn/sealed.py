@@ -51,7 +51,7 @@ class Sealed:
         if version is not None and value.pop("schema_version", None) != version:
             raise StoredDataError(
                 f"{told(self.folder / name)} was made by another version of shapecnn. Use that version for it, or make "
-                f"it again with this one, in another folder."
+                f"it again with this one."
             )
         return value
 

@@ -650,7 +650,7 @@ def test_another_version_is_told_so(folder: Path, header: str) -> None:
     (folder / HEADER).write_text(header)
     reseal(folder)
     told = "does not hold what it should" if header in ("[]", "3") else "was made by another version"
-    with pytest.raises(StoredDataError, match=rf"index.json {told}.*(in another folder|index the collection again)"):
+    with pytest.raises(StoredDataError, match=rf"index.json {told}.*(Use that version|index the collection again)"):
         open_index(folder)
 
 
