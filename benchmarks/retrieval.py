@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from shapecnn.retrieval import protocols
 
 ITEMS, SIZE, CLASSES = 12_311, 512, 40
-PROTOCOLS = ("mvcnn", "shapenets", "train_gallery", "shrec16")
+PROTOCOLS = ("mvcnn", "shapenets", "train_gallery", "shrec16", "shrec17")
 SAMPLE = 256  # queries that numpy sorts, to be multiplied
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,12 @@ BEFORE_ANY_OF_US = {
 
 @pytest.fixture
 def trapped(tmp_path: Path) -> Iterator[Path]:
-    """A current folder with a mesh, and with a file for each module that there is, which notes that it was run."""
+    """A current folder with a mesh, and with a file for each module that there is, of Python or installed, which notes
+    that it was run."""
     write_box(tmp_path / "meshes" / "box.off")
-    own = {"numpy", "numba", "llvmlite", "PIL", "click", "yaml", "scipy", "pyarrow", "trimesh", "pydantic"}
-    for name in (sys.stdlib_module_names | own) - BEFORE_ANY_OF_US:
+    installed = {name for name in metadata.packages_distributions() if name.isidentifier()}
+    names = sys.stdlib_module_names | installed | {"sitecustomize", "usercustomize"}
+    for name in names - BEFORE_ANY_OF_US - {"shapecnn"}:
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'a').write({name + ' '!r})\n")
     yield tmp_path
     assert not (tmp_path / "run").exists(), (tmp_path / "run").read_text()

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from processes import Command, require
 from rows import Row
-from subjects import Subject, Workshop, contents, remove
+from subjects import PUBLISHING, Subject, Workshop, contents, remove
 
-from shapecnn.storage import WORKS
+from shapecnn.storage import MARK, STAGED, WORK, WORKS
 
 LETTER = b"dear"
 NEVER_OURS = ("notes.txt", ".partial/letter", ".publish/letter", "SHA256SUMS")
@@ -50,10 +50,11 @@ def rows(shop: Workshop, kills: int) -> Iterator[Row]:
         )
         yield Row(
             "a link or a pipe in unfinished work",
-            "in the place of one of its files, drawn, or of one that comes next, after a kill at a change of a file",
+            "after a kill: in the place of one of its files, drawn; of the next journal; of what is just committed",
             subject.name,
             "one sentence, or the same bytes as undisturbed, at once; what the link leads to stays as it was",
-            [partial(_work, subject, plant) for plant in (_to_letter, _to_pipe)] * tries,
+            [partial(_work, subject, *how) for how in ((_to_pipe, ""), (_to_letter, WORK), (_to_letter, STAGED))]
+            * tries,
         )
         yield Row(*_CODE, subject.name, "nothing of it runs", [partial(_code, subject)] * tries)
     yield Row(*_CODE, "query, predict, explain, verify", "nothing of it runs", [partial(_code_read, shop)] * tries)
@@ -112,6 +113,10 @@ def _to_pipe(place: Path) -> None:
     os.mkfifo(place)
 
 
+_WAYS = ((_to_pipe, ""), (_to_letter, WORK), (_to_letter, STAGED))
+"""What is planted, and in which folder of unfinished work; empty: in any."""
+
+
 def _link(subject: Subject, random: np.random.Generator, folder: Path) -> str:
     letter = folder / "letter"
     letter.write_bytes(LETTER)
@@ -124,18 +129,12 @@ def _pipe(subject: Subject, random: np.random.Generator, folder: Path) -> str:
     return _plant(subject, _own(subject, random), _to_pipe, folder)
 
 
-def _work(subject: Subject, plant: Callable[[Path], None], random: np.random.Generator, folder: Path) -> str:
+def _work(
+    subject: Subject, plant: Callable[[Path], None], where: str, random: np.random.Generator, folder: Path
+) -> str:
     out, scratch = folder / "out", folder / "scratch"
     (folder / "letter").write_bytes(LETTER)
-    found: list[Path] = []
-    while not found:
-        remove(out)
-        subject.begin(out)
-        at = 1 + int(random.integers(subject.changes))
-        Command(subject.words(out), out, scratch, at=at, number=signal.SIGKILL).wait()
-        works = [out / name for name in WORKS if (out / name).is_dir()]
-        found = sorted({path for work in works for path in [*work.iterdir(), work / "journal.tmp"]})
-    place = found[int(random.integers(len(found)))]
+    place = _killed(subject, where, random, out, scratch)
     remove(place)
     plant(place)
     ended = Command([*subject.words(out), *subject.again], out, scratch).wait()
@@ -147,6 +146,25 @@ def _work(subject: Subject, plant: Callable[[Path], None], random: np.random.Gen
     strange = sorted(path.name for path in out.iterdir() if path.is_symlink() or path.is_fifo())
     require(not strange, f"it was put into OUT: {strange}")
     return "told" if ended.status else "not used"
+
+
+def _killed(subject: Subject, where: str, random: np.random.Generator, out: Path, scratch: Path) -> Path:
+    """A place in the unfinished work of a command that was killed."""
+    at = 0
+    while True:
+        remove(out)
+        subject.begin(out)
+        since = PUBLISHING if where == STAGED else ""
+        at = at + 1 if where == STAGED else 1 + int(random.integers(subject.changes))
+        Command(subject.words(out), out, scratch, since=since, at=at, number=signal.SIGKILL).wait()
+        work = [out / name for name in WORKS if (out / name).is_dir() and where in ("", name)]
+        if work and where == WORK:
+            return work[0] / "journal.tmp"
+        found = sorted(path for folder in work for path in folder.iterdir() if path.name != MARK or not where)
+        if found and where:
+            return found[-1]
+        if found:
+            return found[int(random.integers(len(found)))]
 
 
 def _code(subject: Subject, _: np.random.Generator, folder: Path) -> str:
