@@ -318,7 +318,7 @@ def test_bad_meshes_are_recorded_with_path_and_cause_and_the_batch_goes_on(tmp_p
     for name, (text, _) in BAD.items():
         (folder / name).write_text(text)
     (folder / "huge.off").touch()
-    os.truncate(folder / "huge.off", 3 << 30)  # sparse: no such space is taken
+    os.truncate(folder / "huge.off", 5 << 30)  # sparse: no such space is taken
     (folder / "gone.off").symlink_to("nowhere")
     expected = {name: cause for name, (_, cause) in BAD.items()}
     expected |= {"huge.off": "more than the limit", "gone.off": "there is no such file"}

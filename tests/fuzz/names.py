@@ -128,7 +128,7 @@ def _audit(names: list[str], folder: Path) -> None:
     failed = [Entry(f"{names[-1]}.off", names[-1], None, None, "failed", f"{names[0]} is empty")]
     members = [Member(entry, None) for entry in entries]
     audit = Audit(names[0], "meshes", entries + failed, {}, [Group("content", members)], [], None, 0.0)
-    write_audit(folder, audit, lambda _: [])
+    write_audit(folder, audit, lambda _: [], lambda entry: Path(entry.id))
 
 
 def _require_plain(text: str) -> None:
