@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from processes import Command, require
-from rows import Row
+from rows import Impossible, Row
 from subjects import PUBLISHING, Subject, Workshop, contents, remove
 
-from shapecnn.storage import MARK, STAGED, WORK, WORKS
+from shapecnn.storage import MARK, RESUME, STAGED, WORK, WORKS
 
 LETTER = b"dear"
 NEVER_OURS = ("notes.txt", ".partial/letter", ".publish/letter", "SHA256SUMS")
@@ -113,6 +113,9 @@ def _to_pipe(place: Path) -> None:
     os.mkfifo(place)
 
 
+_NEXT = {WORK: "journal.tmp", RESUME: ".publish.tmp"}
+"""What the next command makes in these folders."""
+
 _WAYS = ((_to_pipe, ""), (_to_letter, WORK), (_to_letter, STAGED))
 """What is planted, and in which folder of unfinished work; empty: in any."""
 
@@ -150,21 +153,23 @@ def _work(
 
 def _killed(subject: Subject, where: str, random: np.random.Generator, out: Path, scratch: Path) -> Path:
     """A place in the unfinished work of a command that was killed."""
-    at = 0
-    while True:
+    for _ in range(20):
         remove(out)
         subject.begin(out)
-        since = PUBLISHING if where == STAGED else ""
-        at = at + 1 if where == STAGED else 1 + int(random.integers(subject.changes))
+        if where == STAGED:
+            since, at = PUBLISHING, subject.commit + 1
+        else:
+            since, at = "", 1 + int(random.integers(subject.changes))
         Command(subject.words(out), out, scratch, since=since, at=at, number=signal.SIGKILL).wait()
-        work = [out / name for name in WORKS if (out / name).is_dir() and where in ("", name)]
-        if work and where == WORK:
-            return work[0] / "journal.tmp"
-        found = sorted(path for folder in work for path in folder.iterdir() if path.name != MARK or not where)
-        if found and where:
-            return found[-1]
-        if found:
-            return found[int(random.integers(len(found)))]
+        for work in [out / name for name in WORKS if (out / name).is_dir()]:
+            if where == WORK and work.name in _NEXT:
+                return work / _NEXT[work.name]
+            found = sorted(path for path in work.iterdir() if path.name != MARK or not where)
+            if found and where == STAGED == work.name:
+                return found[-1]
+            if found and not where:
+                return found[int(random.integers(len(found)))]
+    raise Impossible("it leaves no such work")
 
 
 def _code(subject: Subject, _: np.random.Generator, folder: Path) -> str:

@@ -18,7 +18,7 @@ from processes import Command, Ended, require
 from shapecnn.checksums import SUMS
 from shapecnn.journal import read_journal
 from shapecnn.sources.shapes import write_collection
-from shapecnn.storage import WORK, published
+from shapecnn.storage import STAGED, WORK, published
 
 _TIMED = (b"  model.json", b"  metrics.jsonl", b"  metric.json")  # tell how many seconds a training or a metric took
 
@@ -34,7 +34,8 @@ class Subject:
 
     start: what has to be in OUT, earlier: what may be, of a former run on less (None: nothing).  again: words that are
     added to go on.  kept: what an OUT holds that is finished, as a check of what comes after.  whole: what is in OUT
-    after an undisturbed run, ``seconds`` long, of ``changes`` changes of files, the last ``publishing`` to publish.
+    after an undisturbed run, ``seconds`` long, of ``changes`` changes of files, the last ``publishing`` to publish, of
+    which number ``commit`` is the commit.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Subject:
     seconds: float
     changes: int
     publishing: int
+    commit: int
     start: Path | None = None
     earlier: Path | None = None
     again: tuple[str, ...] = ()
@@ -250,10 +252,10 @@ def open_workshop(folder: Path) -> Workshop:
         ended = Command(_filled(words, out), out, scratch).wait()
         ended.answer()
         log = ended.log.read_text().splitlines()
-        publishing = len(log) - next(k for k, line in enumerate(log) if f" {PUBLISHING}" in line)
-        shop.subjects[name] = Subject(
-            name, words, kept, contents(out), ended.seconds, len(log), publishing, start, earlier, again
-        )
+        first = next(k for k, line in enumerate(log) if f" {PUBLISHING}" in line)
+        commit = log.index(f"os.rename /{STAGED}") + 1 - first
+        figures = ended.seconds, len(log), len(log) - first, commit
+        shop.subjects[name] = Subject(name, words, kept, contents(out), *figures, start, earlier, again)
 
     half, common = str(folder / "half" / "meshes"), ("--workers", "2", "--json")
     for name, *options in (("render", "--size", "32"), ("voxelize", "--resolution", "16", "--padding", "1")):
