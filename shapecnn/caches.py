@@ -92,6 +92,6 @@ def _user_caches() -> Path:
 def _can_be_written(folder: Path) -> bool:
     """Whether files can be made in ``folder``, or it and the folders above it that are not there yet."""
     for place in (folder, *folder.parents):
-        if place.exists():
+        if os.path.exists(place):  # which, unlike Path, takes what may not be looked at as not there
             return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
     return False

@@ -79,10 +79,10 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     skipped = 0
     if hint.strip().lower().startswith("sep=") and len(hint.strip()) <= len("sep=;"):  # a hint to Excel
         text, skipped = rest, 1
-    first = text.partition("\n")[0]
+    first = text.lstrip("\r\n").partition("\n")[0]
     separator = max(_SEPARATORS, key=first.count)  # the first of them where none is there
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    places = _places(path, next(rows, []))
+    places = _places(path, next(filter(None, rows), []))  # behind blank lines
     for row in rows:
         if row:
             cells = {column: row[place].strip() if place < len(row) else "" for column, place in places.items()}
@@ -98,7 +98,8 @@ def _places(path: Path, header: list[str]) -> dict[str, int]:
         if name in names
     }
     if places.keys() != _COLUMNS.keys():
-        raise CollectionError(f"{path} lacks the header path,label,split.")
+        missing = ", ".join(sorted(_COLUMNS.keys() - places.keys()))
+        raise CollectionError(f"{path} lacks the header path,label,split: no column is called {missing}.")
     return places
 
 

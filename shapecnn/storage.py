@@ -372,7 +372,8 @@ def exclusive(folder: Path, overwrite: bool = False) -> Iterator[None]:
     require_claimed(folder / WORK, overwrite)
     lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
     try:
-        lock.acquire()
+        with named(folder / LOCK):
+            lock.acquire()
     except Timeout:
         raise BusyError(f"Another shapecnn is writing {folder}. Wait for it, or choose another output.") from None
     except OSError as error:

@@ -44,13 +44,16 @@ def public() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another user")
-def test_a_user_without_a_home_and_a_package_that_is_read_only(public: Path) -> None:
+@pytest.mark.parametrize("home", ["not there", "closed"])
+def test_a_user_without_a_home_and_a_package_that_is_read_only(home: str, public: Path) -> None:
     program, site = interpreter(), public / "site"
     shutil.copytree(Path(shapecnn.__file__).parent, site / "shapecnn", ignore=shutil.ignore_patterns("__pycache__"))
     write_box(public / "meshes" / "a.off")
     (own := public / "own").mkdir()
     os.chown(own, NOBODY, NOBODY)
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "TMPDIR": str(own)}
+    if home == "closed":  # as that of root, which HOME still names for another user of a container
+        (public / home).mkdir(mode=0o700)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(public / home), "TMPDIR": str(own)}
     environment["PYTHONPATH"] = os.pathsep.join([str(site), SITE])
     words = ["-P", "-m", "shapecnn", "voxelize", public / "meshes", own / "grids", "--workers", "1"]
     done = subprocess.run(

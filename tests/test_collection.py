@@ -185,7 +185,8 @@ def test_what_is_no_collection(tmp_path: Path) -> None:
     assert _refused(tmp_path / "empty.zip") == f"{tmp_path / 'empty.zip'} holds no mesh files {meshes}."
     wanted = "a folder, a zip of one, or a CSV with the header path,label,split"
     assert _refused(tmp_path / "a.off") == f"{tmp_path / 'a.off'} is no collection: give {wanted}."
-    assert _refused(tmp_path / "text.csv") == f"{tmp_path / 'text.csv'} lacks the header path,label,split."
+    none = "no column is called label, path, split"
+    assert _refused(tmp_path / "text.csv") == f"{tmp_path / 'text.csv'} lacks the header path,label,split: {none}."
     no_zip = "cannot be read as a zip: File is not a zip file."
     assert _refused(tmp_path / "text.zip") == f"{tmp_path / 'text.zip'} {no_zip}"
 
@@ -491,10 +492,12 @@ def test_csv_labels_may_hold_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lacks the header path,label,split."),
-        ("a.off,chair,train\n", "lacks the header path,label,split."),
-        ("path,label\na.off,chair\n", "lacks the header path,label,split."),
+        ("", "lacks the header path,label,split: no column is called label, path, split."),
+        ("a.off,chair,train\n", "lacks the header path,label,split: no column is called label, path, split."),
+        ("path,label\na.off,chair\n", "lacks the header path,label,split: no column is called split."),
+        ("path|label|split\n", "lacks the header path,label,split: no column is called label, path, split."),
         ("path,label,split\n", "holds no mesh files (.glb, .gltf, .obj, .off, .ply, .stl)."),
+        ("\n\r\npath;label;split\n../a.off;;\n", ", line 4: '../a.off' is not a path inside the folder of the CSV."),
         ("path,label,split\n../a.off,chair,\n", ", line 2: '../a.off' is not a path inside the folder of the CSV."),
         ("path,label,split\n\nb/../a.off,,\n", ", line 3: 'b/../a.off' is not a path inside the folder of the CSV."),
         (

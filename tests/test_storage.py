@@ -477,3 +477,17 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     for name in ("link", "pipe"):
         with pytest.raises(OSError, match=f"it is .*/{name}'"):
             open_stored(tmp_path / name)
+
+
+def test_what_else_keeps_a_folder_from_being_locked_is_told_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(_file: int, _operation: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match="Invalid argument") as raised, exclusive(tmp_path):
+        pass
+    assert raised.value.filename == str(tmp_path / ".lock")
