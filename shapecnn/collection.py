@@ -18,6 +18,7 @@ from shapecnn.catalogue import read_catalogue
 from shapecnn.errors import ArchiveError, CollectionError, quoted, reason, visible
 from shapecnn.folders import find_files, is_hidden
 from shapecnn.gltf import Sibling, outer_buffers
+from shapecnn.kinds import taken_for
 from shapecnn.labels import Labels, by_folder, describe
 from shapecnn.mesh import EXTENSIONS, MAX_BYTES, Content, read_file, read_source, require_beside, sibling_reader
 from shapecnn.storage import sha256
@@ -102,7 +103,8 @@ def list_shapes(
         shapes = _in_folders(list_files(collection, extensions, say=say), collection, labels, say)
     if not shapes:
         kind = "mesh files" if extensions == EXTENSIONS else "files"
-        raise CollectionError(f"{collection} holds no {kind} ({', '.join(sorted(extensions))}).")
+        told = taken_for(collection, f"a collection of {kind}")
+        raise CollectionError(told or f"{collection} holds no {kind} ({', '.join(sorted(extensions))}).")
     shapes.sort(key=lambda shape: shape.id)
     for shape, following in itertools.pairwise(shapes):
         if shape.id == following.id:

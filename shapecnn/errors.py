@@ -24,6 +24,7 @@ Only ``shapecnn.cli`` turns these into exit statuses.
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any
 
@@ -150,6 +151,11 @@ _CONTROLS = re.compile(
 )
 
 
+_SHORT_OF_MEMORY = re.compile(
+    "failed to map segment from shared object|std::bad_alloc|CPUAllocator: (can't|not enough)"
+)
+
+
 def visible(text: str) -> str:
     """Text that stays on its line, moves no cursor and reads as it is: control characters, line ends, directional and
     invisible marks, and halves of characters are written as ``\\x1b``."""
@@ -174,6 +180,13 @@ def encodable(value: Any) -> Any:
 def quoted(name: str) -> str:
     """A name out of a file as a message may hold it: in quotes, on one line, and not endless."""
     return repr(name if len(name) <= 80 else f"{name[:79]}…")
+
+
+def is_short_of_memory(error: BaseException) -> bool:
+    """Whether memory was too short, in whichever words Python, the loader of libraries, torch or OpenVINO say so."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return isinstance(error, ImportError | RuntimeError) and _SHORT_OF_MEMORY.search(str(error)) is not None
 
 
 def reason(error: Exception) -> str:

@@ -79,8 +79,7 @@ def require_kind(folder: Path, wanted: Kind, making: str) -> None:
     if kind == wanted:
         return
     if kind is not None:
-        use = _USES[kind].replace("{}", shlex.quote(str(folder)))
-        raise UsageError(f"{folder} is {_NAMES[kind]}, not {_NAMES[wanted]}. {use}")
+        raise UsageError(_told(folder, kind, _NAMES[wanted]))
     if folder.is_dir():
         found = f"{folder} is not {_NAMES[wanted]}: it holds nothing that shapecnn made."
     elif folder.exists():
@@ -88,3 +87,21 @@ def require_kind(folder: Path, wanted: Kind, making: str) -> None:
     else:
         found = f"There is no {_NAMES[wanted].split(maxsplit=1)[1]} at {folder}."
     raise UsageError(f"{found} {making}")
+
+
+def taken_for(folder: Path, wanted: str) -> str | None:
+    """What to tell who gave a folder that shapecnn made where nothing that it makes can stand.
+
+    Args:
+        folder: What a person gave.
+        wanted: What is needed there, such as "a collection of meshes".
+
+    Returns:
+        What it is instead and what can be done with it; None for what shapecnn did not make.
+    """
+    kind = kind_of(folder)
+    return None if kind is None else _told(folder, kind, wanted)
+
+
+def _told(folder: Path, kind: Kind, wanted: str) -> str:
+    return f"{folder} is {_NAMES[kind]}, not {wanted}. {_USES[kind].replace('{}', shlex.quote(str(folder)))}"

@@ -99,9 +99,11 @@ class Origin:
         model = self._found(where) if run is None else open_model(run)
         if "metric" in self.settings and Origin.of(model, self.up, self.simplify)._identity == self._identity:
             model = model.comparing("metric")
-        remedy = (
-            "If that run is elsewhere now, say where: --model RUN. Else index the collection again, in a new folder."
-        )
+        if self.settings["kind"] != "run" and run is not None:
+            remedy = "Leave out --model."
+        else:
+            moved = "If that run is elsewhere now, say where: --model RUN."
+            remedy = f"{moved} Else index the collection again, in a new folder."
         Origin.of(model, self.up, self.simplify).require(self, str(where), remedy)
         return model
 

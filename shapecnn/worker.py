@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import multiprocessing
 import os
 import signal
@@ -16,7 +15,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
-from shapecnn.errors import ShapecnnError, WorkerError
+from shapecnn.errors import ShapecnnError, WorkerError, is_short_of_memory
 
 
 def serve(pipe: connection.Connection, memory: float) -> None:
@@ -45,18 +44,14 @@ def _answer(function: Callable[[Any], Any], task: bytes, memory: float) -> Any:
     try:
         return ForkingPickler.dumps((function(ForkingPickler.loads(task)), None))
     except (ShapecnnError, OSError) as error:
-        told = _explained(error, memory) if _short_of_memory(error) else error
+        told = _explained(error, memory) if is_short_of_memory(error) else error
     except Exception as error:
         told = _explained(error, memory)
     return ForkingPickler.dumps((None, told))
 
 
-def _short_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
-
-
 def _explained(error: Exception, memory: float) -> WorkerError:
-    if _short_of_memory(error):
+    if is_short_of_memory(error):
         told = f"{memory:g} GB of memory are not enough for it: raise --memory, or simplify it"
         return WorkerError("memory", told)
     where = traceback.extract_tb(error.__traceback__)[-1]

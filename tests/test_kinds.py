@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from shapecnn.errors import UsageError
+from shapecnn.artefacts import MANIFEST
+from shapecnn.collection import list_shapes
+from shapecnn.errors import CollectionError, UsageError
+from shapecnn.imports.layouts import find_layout
 from shapecnn.kinds import kind_of, require_kind
 from shapecnn.own import require_own
+from shapecnn.training.plan import plan_to_resume
 
 
 def test_the_kind_of_each_folder_is_known_also_where_the_file_that_tells_is_gone(
@@ -40,6 +45,34 @@ def test_another_kind_is_named_with_what_it_is_good_for(
     with pytest.raises(UsageError, match=told) as raised:
         require_kind(places.get(given, tmp_path / "nowhere"), wanted, "To make one: …")  # type: ignore[arg-type]
     assert "Remove" not in str(raised.value)
+
+
+@pytest.mark.parametrize("read", [list_shapes, find_layout])
+def test_what_shapecnn_made_is_no_collection(
+    read: Callable[[Path], object], solids_index: Path, views_run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CollectionError, match=r"solids is an index, not a .*\. To search it: shapecnn query"):
+        read(solids_index)
+    with pytest.raises(CollectionError, match=r"run is a run, not a .*\. To classify a mesh by it: shapecnn predict"):
+        read(views_run)
+    (tmp_path / "audit.json").touch()
+    with pytest.raises(CollectionError, match=r" is a report of audit, not a .*\. To look at it: open "):
+        read(tmp_path)
+
+
+def test_artefacts_are_no_collection_and_nothing_to_import(tmp_path: Path) -> None:
+    """Pictures lie there, and so a layout is looked for."""
+    (tmp_path / "box").mkdir()
+    for name in (MANIFEST, "box/cube.png"):
+        (tmp_path / name).touch()
+    for read in (list_shapes, find_layout):
+        with pytest.raises(CollectionError, match=r" is a folder of artefacts, not a .*\. To train on it: "):
+            read(tmp_path)
+
+
+def test_only_a_training_is_gone_on_with(solids_index: Path) -> None:
+    with pytest.raises(UsageError, match=r"solids is an index, not a training\. To search it: shapecnn query"):
+        plan_to_resume(solids_index)
 
 
 @pytest.mark.parametrize("name", ["model.json", "index.json", "audit.json"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,7 @@ def command(
         seen = Input.of(artefacts.settings)
         read: Read = partial(map, lambda entry: (entry, seen.read(artefacts, entry)))
         find: Find = artefacts.file
+        place: Callable[[Entry], str] = attrgetter("id")  # where the mesh was is not kept
         failed = 0  # that was told when they were made
     else:
         if model_name is not None:
@@ -112,6 +114,7 @@ def command(
         listed = cache(partial(_listed, data))
         read = partial(_drawn, listed, up=up, workers=workers)
         find = partial(_file, listed)
+        place = partial(_place, listed)
         failed = len(audit.failed)
     emit(audit.to_json(), as_json, _lines(audit))  # first: no full disk shall lose it
     if out is not None:
@@ -119,7 +122,7 @@ def command(
 
         write_audit(out, audit, read, find, overwrite)
         note(f"Wrote {out / 'audit.html'}")
-    write_failures([(entry.id, str(entry.error)) for entry in audit.failed])
+    write_failures([(place(entry), str(entry.error)) for entry in audit.failed])
     if failed and not skip_errors:
         click.get_current_context().exit(1)
 
@@ -128,6 +131,12 @@ def _listed(collection: Path) -> dict[str, Shape]:
     from shapecnn.collection import list_shapes
 
     return {shape.id: shape for shape in list_shapes(collection, labels="none")}
+
+
+def _place(listed: Callable[[], dict[str, Shape]], entry: Entry) -> str:
+    """Where a shape of a collection is, for people; its id if it has gone since."""
+    shape = listed().get(entry.id)
+    return entry.id if shape is None else shape.path
 
 
 def _file(listed: Callable[[], dict[str, Shape]], entry: Entry) -> Path | None:

@@ -21,7 +21,7 @@ from shapecnn import __version__
 from shapecnn.cli.console import SCHEMA_VERSION, answered, emit, expect_answer, say
 from shapecnn.cli.process import Ended, ending_in_order, open_streams
 from shapecnn.cli.progress import heartbeat
-from shapecnn.errors import Caution, ShapecnnError, UsageError, visible
+from shapecnn.errors import Caution, ShapecnnError, UsageError, is_short_of_memory, visible
 
 # name: (module with a click command called `command`, the line in --help)
 COMMANDS = {
@@ -152,15 +152,19 @@ def _run() -> int:
     except ShapecnnError as error:
         say(f"Error: {error}")
         status, kind, message = 2 if isinstance(error, UsageError) else 1, error.kind, str(error)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        message = f"{place}{error.strerror or error}. What was finished is kept; mend this and run the command again."
+    except Exception as error:
+        if is_short_of_memory(error):
+            message = "There is not enough memory for it. Free some or raise the limit (ulimit -v), and run it again."
+            kind = "memory"
+        elif isinstance(error, OSError):
+            place = f"{error.filename}: " if error.filename else ""
+            told = error.strerror or error
+            message = f"{place}{told}. What was finished is kept; mend this and run the command again."
+            kind = "system"
+        else:
+            raise
         say(f"Error: {message}")
-        status, kind = 1, "system"
-    except MemoryError:
-        message = "There is not enough memory for it. Free some or raise the limit (ulimit -v), and run it again."
-        say(f"Error: {message}")
-        status, kind = 1, "memory"
+        status = 1
     if "--json" in sys.argv[1:] and not answered():  # stdout holds one value
         emit({"schema_version": SCHEMA_VERSION, "error": {"kind": kind, "message": message}}, True)
     return status

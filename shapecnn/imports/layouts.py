@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from shapecnn.collection import list_files, printable
 from shapecnn.errors import CollectionError, UsageError
 from shapecnn.imports.pictures import BY_NAME, BY_SHAPE, EXTENSIONS
+from shapecnn.kinds import taken_for
 
 GRIDS = frozenset({".binvox"})
 _ARRANGEMENTS = {"views-by-shape": BY_SHAPE, "views-by-name": BY_NAME}
@@ -27,6 +28,9 @@ def find_layout(source: Path) -> str:
         return "voxels-npz"
     if source.is_file() and source.suffix.lower() == ".csv":
         return "binvox"
+    told = taken_for(source, "a folder of views or grids that others made")
+    if told is not None:
+        raise CollectionError(told)
     names = sorted(printable(file.id) for file in list_files(source, EXTENSIONS | GRIDS))
     grids = [name for name in names if PurePosixPath(name).suffix.lower() in GRIDS]
     pictures = sorted({*names} - {*grids})

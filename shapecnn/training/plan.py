@@ -14,6 +14,7 @@ from shapecnn.config import few, settings_hash
 from shapecnn.config_files import read_config
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.experiment import Experiment, changed, load_experiment
+from shapecnn.kinds import kind_of, taken_for
 from shapecnn.sealed import open_sealed
 from shapecnn.storage import RESUME, published
 from shapecnn.subset import Subset
@@ -97,6 +98,8 @@ def plan_to_resume(
     """
     begun = begun_plan(out)
     if begun is None:
+        if kind_of(out) not in ("run", "training") and (told := taken_for(out, "a training")):
+            raise UsageError(told)
         if config is None or data is None:
             raise UsageError(
                 f"There is no training in {out} to go on with. To begin one: shapecnn train CONFIG --data DIR --out "

@@ -93,6 +93,9 @@ def test_a_mesh_that_cannot_be_used(meshes: Path, tmp_path: Path, command: Comma
     done = command("audit", tmp_path / "c", "--workers", "1", "--json")
     assert done.status == 1
     assert [entry["id"] for entry in done.json("audit")["failed"]] == ["box/test/b.off"]
+    command("audit", tmp_path / "c", "--workers", "1", "--failures", tmp_path / "failed.csv")
+    told = (tmp_path / "failed.csv").read_text("utf-8").splitlines()
+    assert told[1].startswith(f"{tmp_path / 'c/box/test/b.off'},not OFF text")
     assert command("audit", tmp_path / "c", "--workers", "1", "--skip-errors").status == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -300,11 +301,39 @@ def test_a_current_folder_that_is_gone_is_named(tmp_path: Path, solids: Path) ->
     assert "Error: The current folder cannot be used (No such file or directory): cd to one that exists." in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v is of Linux")
+def test_memory_too_short_to_load_a_library_is_told(tmp_path: Path) -> None:
+    line = f'ulimit -v 1500000; exec "{sys.executable}" -m shapecnn train mvcnn-psb --data views --out run'
+    done = by_bash(line, tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: There is not enough memory for it. Free some or raise the limit (ulimit -v)")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ImportError("no module of that name")])
+def test_a_bug_is_not_told_as_memory(
+    error: Exception, command: Command, monkeypatch: pytest.MonkeyPatch, solids: Path
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("shapecnn.prepare.prepare", fail)
+    with pytest.raises(type(error)):
+        command("render", solids, "out")
+
+
 @pytest.mark.parametrize(
     ("error", "told", "status"),
     [
         (EOFError(), "Error: A file or a process ended before all of it was read.", 1),
         (MemoryError(), "Error: There is not enough memory for it.", 1),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Error: There is not enough memory for it.", 1),
+        (ImportError("libtorch.so: failed to map segment from shared object"), "Error: There is not enough memory", 1),
+        (
+            RuntimeError("Exception from plugin.cpp:54:\nstd::bad_alloc\n"),
+            "Error: There is not enough memory for it.",
+            1,
+        ),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "Error: There is not enough memory", 1),
         (KeyboardInterrupt(), "Interrupted. What was finished is kept", 130),
     ],
 )
