@@ -34,7 +34,7 @@ def require_file(path: Path, overwrite: bool = False, is_own: Callable[[bytes], 
         overwrite: Whether it may be any file; a link it may not be.
         is_own: Whether the content of a file is as shapecnn wrote it.
     """
-    if _is_stream(path) or not os.path.lexists(path):
+    if is_stream(path) or not os.path.lexists(path):
         return
     if path.is_symlink():
         raise UsageError(f"{path} is a link, and nothing is written through one. Name the file itself, or another one.")
@@ -59,14 +59,15 @@ def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
     """
     require_file(path, overwrite)
     with named(path):
-        if _is_stream(path):
+        if is_stream(path):
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC), "wb") as file:
                 file.write(content)
         else:
             write_atomic(path, content, mode=stat.S_IMODE(path.stat().st_mode) if path.exists() else None)
 
 
-def _is_stream(path: Path) -> bool:
+def is_stream(path: Path) -> bool:
+    """Whether ``path`` is a pipe or a device, or leads to a stream that is open, such as ``/dev/stdout``."""
     try:
         status = path.stat()
     except OSError:

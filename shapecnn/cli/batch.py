@@ -100,5 +100,5 @@ def write_failures(failures: list[tuple[str, str]]) -> Path | None:
         from shapecnn.spreadsheets import csv_text
 
         rows = csv_text([FAILURES, *failures])
-        write_file(listed, rows.encode(), overwrite=True)  # it was looked at before any work
+        write_file(listed, rows.encode(), overwrite=True)  # failures_file has looked at it
     return listed

@@ -132,11 +132,8 @@ def failures_option(command: Command) -> Command:
     @functools.wraps(command)
     def listing(*args: Any, failures: Path | None, overwrite: bool, **options: Any) -> Any:
         if failures is not None:
-            from shapecnn.files import require_file
-            from shapecnn.spreadsheets import is_csv_text
-
-            require_file(failures, overwrite, lambda content: is_csv_text(content, FAILURES))
-        click.get_current_context().meta[_FAILURES_FILE] = failures
+            _require_csv(failures, overwrite)
+            click.get_current_context().meta[_FAILURES_FILE] = failures, overwrite
         return command(*args, overwrite=overwrite, **options)
 
     option = click.option("--failures", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
@@ -145,9 +142,23 @@ def failures_option(command: Command) -> Command:
 
 
 def failures_file() -> Path | None:
-    """What --failures named."""
-    path: Path | None = click.get_current_context().meta.get(_FAILURES_FILE)
-    return path
+    """What --failures named, if it may be written still: the command may have put a file of its own there since."""
+    named: tuple[Path, bool] | None = click.get_current_context().meta.get(_FAILURES_FILE)
+    if named is None:
+        return None
+    _require_csv(*named)
+    return named[0]
+
+
+def _require_csv(path: Path, overwrite: bool) -> None:
+    """Raise UsageError unless --failures may name ``path``."""
+    from shapecnn.errors import UsageError
+    from shapecnn.files import is_stream, require_file
+    from shapecnn.spreadsheets import is_csv_text
+
+    if path.suffix.lower() != ".csv" and not is_stream(path):
+        raise UsageError(f"--failures {path}: the file is a CSV, so give it a name that ends in .csv.")
+    require_file(path, overwrite, lambda content: is_csv_text(content, FAILURES))
 
 
 def faces_options(command: Command) -> Command:

@@ -136,3 +136,21 @@ def test_names_that_collide_are_told_before_any_work(
     done = command("voxelize", tmp_path / "meshes", tmp_path / "out", *SMALL)
     assert (done.status, told in done.stderr) == (2, True)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["out/manifest.parquet", "page.html", "README"])
+def test_failures_are_listed_in_a_csv_and_in_no_file_of_another_kind(
+    name: str, tmp_path: Path, command: Command
+) -> None:
+    write_box(tmp_path / "meshes" / "a.off")
+    done = command("voxelize", tmp_path / "meshes", tmp_path / "out", *SMALL, "--failures", tmp_path / name)
+    assert (done.status, "give it a name that ends in .csv" in done.stderr) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_failures_replace_nothing_that_the_command_itself_has_put_there(tmp_path: Path, command: Command) -> None:
+    write_box(tmp_path / "meshes" / "a.off")
+    listed = tmp_path / "audit" / "audit.csv"
+    done = command("audit", tmp_path / "meshes", "--out", tmp_path / "audit", "--failures", listed)
+    assert (done.status, "is there, and not as shapecnn wrote it" in done.stderr) == (2, True)
+    assert "path,error" not in listed.read_text()
