@@ -78,6 +78,8 @@ class Accessors:
     def _compressed(self, view: Mapping[str, Any]) -> dict[str, Any] | None:
         """How a view is packed; None too if it cannot be unpacked, and what stands in for it is there."""
         packed = extension(view, *MESHOPT)
+        if packed is None:
+            return None
         return packed if has_meshopt() or at(self._buffers, view["buffer"]) is None else None
 
     def _slice(self, view: Mapping[str, Any]) -> memoryview:
