@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 from shapecnn.jit import numba
-from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_line, whole
+from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_blanks, skip_line, whole
 from shapecnn.triangles import Triangles, grown, ignored, triangulate
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
@@ -182,8 +182,7 @@ def _end_of_record(text, i, over):  # type: ignore[no-untyped-def]
     """
     end = skip_line(text, i)
     if over:
-        while i < end and (text[i] == 32 or text[i] == 9):
-            i += 1
+        i = skip_blanks(text, i)
         if i < end and text[i] != 35:
             return end, SHORT
     return end, OK

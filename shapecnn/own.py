@@ -24,6 +24,7 @@ from shapecnn.storage import (
     Kind,
     Written,
     claim,
+    digest_among,
     discard,
     exclusive,
     is_claimed,
@@ -31,7 +32,6 @@ from shapecnn.storage import (
     note_written,
     publish,
     published,
-    sha256_of,
     written,
 )
 
@@ -169,11 +169,7 @@ def _kept(folder: Path, name: str, digests: set[str]) -> str | None:
     path = published(folder, name)
     if not os.path.lexists(path):  # or its name is too long for a file
         return ""
-    try:
-        digest = sha256_of(path) if digests else None
-    except OSError:  # a link, a folder, a pipe
-        return None
-    return digest if digest in digests else None
+    return digest_among(path, digests)
 
 
 def _renamed(folder: Path, names: Iterable[str], known: Written) -> Written:

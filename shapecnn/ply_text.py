@@ -27,7 +27,7 @@ from shapecnn.ply_records import (
     complaint,
     room_for,
 )
-from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, line_number, number, skip_space, skip_word
+from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, line_number, number, skip_blanks, skip_space, skip_word
 from shapecnn.triangles import grown
 
 UNKNOWN, _LINES, _FLOWING = range(3)
@@ -143,8 +143,7 @@ def _read_text(  # type: ignore[no-untyped-def]
             i = _skip_spare(text, start, i, spare, powers)
             if i < 0:
                 return start, record, begun, lines, WITHIN_LINE
-        while i < n and (text[i] == 32 or text[i] == 9):
-            i += 1
+        i = skip_blanks(text, i)
         ended = i >= n or 10 <= text[i] <= 13 or text[i] == 0 or text[i] == 26
         if lines == UNKNOWN:
             lines = _LINES if ended else _FLOWING

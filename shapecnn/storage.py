@@ -160,7 +160,7 @@ def _require_movable(folder: Path, overwrite: bool) -> None:
         if not stat.S_ISREG(file.lstat().st_mode):
             raise UsageError(f"{file} is not a file, and shapecnn puts nothing else there: do not trust {folder}.")
         place = folder / file.name
-        if not overwrite and os.path.lexists(place) and not is_one_of(place, known.get(file.name, set())):
+        if not overwrite and os.path.lexists(place) and digest_among(place, known.get(file.name, set())) is None:
             raise UsageError(
                 f"{place} is there, where a run that was stopped is to put its own, and shapecnn did not write it, or "
                 f"it has changed since. Move it away, or add --overwrite to replace it."
@@ -277,12 +277,13 @@ def written(folder: Path) -> Written:
     return known
 
 
-def is_one_of(path: Path, digests: set[str]) -> bool:
-    """Whether a file that is there has one of these SHA-256; never for a link, a folder or a pipe."""
+def digest_among(path: Path, digests: set[str]) -> str | None:
+    """The SHA-256 of a file if it is one of these; None for any other file, and for a link, a folder and a pipe."""
     try:
-        return bool(digests) and sha256_of(path) in digests
+        digest = sha256_of(path) if digests else None
     except OSError:
-        return False
+        return None
+    return digest if digest in digests else None
 
 
 def published(folder: Path, name: str) -> Path:

@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from shapecnn.corners import place, place_all
 from shapecnn.errors import MeshError
 from shapecnn.jit import numba
-from shapecnn.tokens import NOT_FINITE, OK, POWERS, line_number, number, skip_line, skip_space, skip_word
+from shapecnn.tokens import (
+    NOT_FINITE,
+    OK,
+    POWERS,
+    line_number,
+    number,
+    skip_blanks,
+    skip_line,
+    skip_space,
+    skip_word,
+)
 from shapecnn.triangles import Triangles, grown, ignored
 
 _FULL, _UNSOUND, _CUT = range(4, 7)  # what else a kernel may find
@@ -83,19 +93,12 @@ def _keyword(text, start, end):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _skip_blanks(text, i):  # type: ignore[no-untyped-def]
-    while i < text.size and (text[i] == 32 or text[i] == 9):
-        i += 1
-    return i
-
-
-@numba.njit(cache=True)
 def _next_keyword(text, i):  # type: ignore[no-untyped-def]
     """The word at ``i`` and where it ends; ``end`` before ``solid`` or ``loop`` on the same line is one with it."""
     end = skip_word(text, i)
     word = _keyword(text, i, end)
     if word == _END:
-        start = _skip_blanks(text, end)
+        start = skip_blanks(text, end)
         behind = skip_word(text, start)
         following = _keyword(text, start, behind)
         if following == _SOLID:
@@ -110,7 +113,7 @@ def _next_keyword(text, i):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True)
 def _ends_vertex(text, i):  # type: ignore[no-untyped-def]
     """Whether a vertex may end at ``i``: with its line, or where the next vertex or the end of the loop follows."""
-    i = _skip_blanks(text, i)
+    i = skip_blanks(text, i)
     if i >= text.size or 10 <= text[i] <= 13:
         return True
     word, _ = _next_keyword(text, i)

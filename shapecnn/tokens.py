@@ -19,11 +19,18 @@ POWERS = np.array([float(f"1e{n}") for n in range(309)])  # exact up to 1e22, co
 
 
 @numba.njit(cache=True)
+def skip_blanks(text, i):  # type: ignore[no-untyped-def]
+    """The first position from ``i`` on that is neither a space nor a tab."""
+    while i < text.size and (text[i] == 32 or text[i] == 9):
+        i += 1
+    return i
+
+
+@numba.njit(cache=True)
 def number(text, i, powers):  # type: ignore[no-untyped-def]
     """The number at or after ``i`` on the same line: (value, position behind it, status)."""
     n = text.size
-    while i < n and (text[i] == 32 or text[i] == 9):
-        i += 1
+    i = skip_blanks(text, i)
     if i >= n:
         return 0.0, i, SHORT
     c = text[i]
@@ -104,10 +111,7 @@ def whole(text, i):  # type: ignore[no-untyped-def]
     the words of a mesh.
     """
     n = text.size
-    first = i
-    while first < n and (text[first] == 32 or text[first] == 9):
-        first += 1
-    after = first
+    first = after = skip_blanks(text, i)
     value = 0
     while after < n and 48 <= text[after] <= 57:
         value = value * 10 + (text[after] - 48)

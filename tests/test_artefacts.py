@@ -40,6 +40,7 @@ FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "grow": (lambda: np.ones(1 << 28), "1 GB of memory are not enough for it: raise --memory, or simplify it"),
 }
+TURNED = VoxelSettings(rotations=2)
 NOTES = {"b.off": "17 bytes after the last face were ignored"}
 
 
@@ -166,31 +167,17 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Piece(Item):
     """An item whose content is not its name."""
 
-    id: str
-    content: str
-    label: str | None = None
-    split: str | None = None
-
-    @property
-    def path(self) -> str:
-        return f"/meshes/{self.id}"
+    content: str = ""
 
 
 @dataclass(frozen=True)
-class Logged:
+class Logged(Maker):
     """Makes two files of a piece, and notes each piece that it makes anew."""
 
     log: Path
-
-    @property
-    def settings(self) -> VoxelSettings:
-        return VoxelSettings(rotations=2)
-
-    def to_json(self) -> dict[str, Any]:
-        return {"schema_version": 1, **self.settings.to_json()}
 
     def open(self, item: Piece) -> tuple[str, Callable[[], Drawn]]:
         return sha256(item.content.encode()), lambda: Drawn(self._made(item), f"note of {item.content}")
@@ -213,8 +200,8 @@ def remake(tmp_path: Path) -> Remake:
     def run(out: Path, contents: dict[str, str], overwrite: bool) -> Path:
         log = tmp_path / "log"
         log.write_text("")
-        pieces = [Piece(name, content) for name, content in sorted(contents.items())]
-        make_artefacts(pieces, out, Logged(log), command="", overwrite=overwrite, workers=Workers(1))
+        pieces = [Piece(name, content=content) for name, content in sorted(contents.items())]
+        make_artefacts(pieces, out, Logged(TURNED, log), command="", overwrite=overwrite, workers=Workers(1))
         return log
 
     def remade(contents: dict[str, str], overwrite: bool = False) -> list[str]:
@@ -267,8 +254,8 @@ def run_overwriting(remake: Remake, tmp_path: Path, contents: dict[str, str]) ->
     """Somebody's file is in nobody's way and stays: it is set aside for the comparison."""
     log = tmp_path / "log"
     log.write_text("")
-    pieces = [Piece(name, content) for name, content in sorted(contents.items())]
-    make_artefacts(pieces, tmp_path / "out", Logged(log), command="", overwrite=True, workers=Workers(1))
+    pieces = [Piece(name, content=content) for name, content in sorted(contents.items())]
+    make_artefacts(pieces, tmp_path / "out", Logged(TURNED, log), command="", overwrite=True, workers=Workers(1))
     assert (tmp_path / "out" / "b_r01.binvox").read_bytes() == b"somebody's"
     return log.read_text().split()
 
@@ -278,10 +265,10 @@ def test_what_an_interrupted_run_made_is_found_under_another_name(remake: Remake
         if done == 2:
             raise KeyboardInterrupt
 
-    pieces = [Piece("a.off", "chair"), Piece("b.off", "bed"), Piece("c.off", "sofa")]
+    pieces = [Piece("a.off", content="chair"), Piece("b.off", content="bed"), Piece("c.off", content="sofa")]
     with pytest.raises(KeyboardInterrupt):
         make_artefacts(
-            pieces, tmp_path / "out", Logged(tmp_path / "log"), command="", workers=Workers(1), progress=stop
+            pieces, tmp_path / "out", Logged(TURNED, tmp_path / "log"), command="", workers=Workers(1), progress=stop
         )
     assert remake({"x/a.off": "chair", "x/b.off": "bed", "c.off": "sofa"}) == ["c.off"]
 
@@ -313,13 +300,13 @@ def watch(log: Path) -> None:
 def test_artefacts_of_an_unchanged_collection_are_read_once(
     overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pieces, log = [Piece("a.off", "chair"), Piece("b.off", "bed")], tmp_path / "log"
+    pieces, log = [Piece("a.off", content="chair"), Piece("b.off", content="bed")], tmp_path / "log"
     again = {"command": "", "overwrite": overwrite, "workers": Workers(1)}
-    make_artefacts(pieces, tmp_path / "out", Logged(log), **again)
+    make_artefacts(pieces, tmp_path / "out", Logged(TURNED, log), **again)
     log.write_text("")
     monkeypatch.setattr(storage, "open_stored", storage.open_stored)  # as it will be again
     watch(log)
-    assert make_artefacts(pieces, tmp_path / "out", Watched(log), **again).skipped == 2
+    assert make_artefacts(pieces, tmp_path / "out", Watched(TURNED, log), **again).skipped == 2
     assert sorted(log.read_text().split()) == ["a_r00.binvox", "a_r01.binvox", "b_r00.binvox", "b_r01.binvox"]
 
 

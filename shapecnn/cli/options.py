@@ -45,8 +45,7 @@ index_up_option = click.option(
     type=click.Choice(["x", "y", "z"]),
     help="Which axis of the mesh files points up.  [default: as when INDEX was made; z for a new one]",
 )
-_LABELS = "What names the label and the split of a shape: what its CSV or its folders look like, its first folder, or"
-_LABELS += " nothing."
+_LABELS = "What names the label and the split of a shape: what its CSV or its folders look like, its first folder, or nothing."  # noqa: E501
 labels_option = click.option(
     "--labels", type=click.Choice(["auto", "folder", "none"]), default="auto", show_default=True, help=_LABELS
 )

@@ -90,5 +90,6 @@ def command(
         up=up,
         simplify=limit.target,
     )
-    faces = limit.most
-    run_prepare("Drawing", collection, out, settings, layout, faces, labels, workers, overwrite, skip_errors, as_json)
+    run_prepare(
+        "Drawing", collection, out, settings, layout, limit.most, labels, workers, overwrite, skip_errors, as_json
+    )

@@ -68,8 +68,8 @@ def command(
     """
     from shapecnn.config import parse_assignments
     from shapecnn.subset import Subset
-    from shapecnn.training.plan import begun_plan, new_plan, plan_to_resume
-    from shapecnn.training.trainer import finished_training, is_finished, train
+    from shapecnn.training.plan import begun_plan, is_finished, new_plan, plan_to_resume
+    from shapecnn.training.trainer import finished_training, train
 
     values = parse_assignments(assignments) | ({} if seed is None else {"seed": seed})
     part = Subset.parse(subset) if subset else None

@@ -82,5 +82,6 @@ def command(
         up=up,
         simplify=limit.target,
     )
-    faces = limit.most
-    run_prepare("Filling", collection, out, settings, "files", faces, labels, workers, overwrite, skip_errors, as_json)
+    run_prepare(
+        "Filling", collection, out, settings, "files", limit.most, labels, workers, overwrite, skip_errors, as_json
+    )

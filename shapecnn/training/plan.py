@@ -59,13 +59,18 @@ def new_plan(config: str, assignments: Mapping[str, Any], data: Path, subset: Su
     return Plan(load_experiment(config, assignments), data, subset, _written(config))
 
 
+def is_finished(out: Path) -> bool:
+    """Whether ``out`` holds a run whose training has ended."""
+    return published(out, MODEL).exists()
+
+
 def begun_plan(out: Path) -> Plan | None:
     """That of the training in ``out``, finished or not; None if none was begun there.
 
     Raises:
         StoredDataError: What is kept of it is damaged.
     """
-    if published(out, MODEL).exists():
+    if is_finished(out):
         return _finished_plan(out)
     if not published(out / RESUME, ORIGIN).exists():
         return None
@@ -111,7 +116,7 @@ def plan_to_resume(
         raise other_training(out, unlike(begun.experiment, given))
     if subset not in (None, begun.subset):
         raise other_training(out, f"--subset is {begun.subset or 'all'} there and {subset} as given now")
-    if data is None and not begun.data.is_dir() and not published(out, MODEL).exists():
+    if data is None and not begun.data.is_dir() and not is_finished(out):
         raise UsageError(
             f"The data of the training in {out} is no longer at {begun.data}. Say where it is: "
             f"{resume_command(out)} --data DIR"
@@ -121,7 +126,7 @@ def plan_to_resume(
 
 def other_training(out: Path, how: str) -> MismatchError:
     """The complaint that ``out`` holds another training than the one that is asked for."""
-    finished = published(out, MODEL).exists()
+    finished = is_finished(out)
     go_on = "" if finished else f" To go on with it as it was begun: {resume_command(out)}."
     what = "a finished run" if finished else "a training"
     return MismatchError(

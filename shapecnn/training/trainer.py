@@ -29,7 +29,6 @@ from shapecnn.storage import (
     discard,
     exclusive,
     json_bytes,
-    published,
     recover,
     require_claimed,
     write_noted,
@@ -37,7 +36,7 @@ from shapecnn.storage import (
 from shapecnn.subset import Subset
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.place import describe_origin, require_place
-from shapecnn.training.plan import ORIGIN, Plan
+from shapecnn.training.plan import ORIGIN, Plan, is_finished
 from shapecnn.training.requirements import require_fit, require_part, require_shapes
 from shapecnn.training.resume import REMEDY, State, load_state
 from shapecnn.training.session import Bar, Session, Trained
@@ -148,11 +147,6 @@ def _begin(out: Path, plan: Plan, origin: dict[str, Any], division: Division) ->
     publish_beside(out / RESUME, {ORIGIN: json_bytes({**origin, "plan": plan.to_json()})}, REMEDY)
     write_noted(out / CONFIG, CONFIG, config_bytes(plan.experiment), out / RESUME)
     write_noted(out / SPLIT, SPLIT, json_bytes(division.ids()), out / RESUME)
-
-
-def is_finished(out: Path) -> bool:
-    """Whether ``out`` holds a run whose training has ended."""
-    return published(out, MODEL).exists()
 
 
 def finished_training(out: Path) -> Trained:
