@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What the tests of a file share is made by one worker, not by each; tests/conftest.py says which files are begun first.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo check lint types layers documents test test-gpu test-bounds fuzz faults faults-full soak audit bench clean
 
@@ -37,7 +39,7 @@ documents: setup
 	$(BIN)/python scripts/documents.py --check
 
 test: setup
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest $(PARALLEL)
 
 # What needs a CUDA device: parity with the CPU, mixed precision, resume. Says why where it skips.
 test-gpu: setup
@@ -45,7 +47,7 @@ test-gpu: setup
 
 # The numba kernels with every index checked: an empty cache, because cached code stays unchecked.
 test-bounds: setup
-	cache=$$(mktemp -d) && NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$cache $(BIN)/pytest -n auto; status=$$?; rm -rf $$cache; exit $$status
+	cache=$$(mktemp -d) && NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$$cache $(BIN)/pytest $(PARALLEL); status=$$?; rm -rf $$cache; exit $$status
 
 # Kills, full disks, lost and damaged files, dead workers: docs/reliability.md. 5 kills of each command, then 100.
 faults: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,21 @@ settings.register_profile("shapecnn", derandomize=True, deadline=None, suppress_
 settings.load_profile("shapecnn")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+LONGEST = ("training/test_trainer.py", "test_configs.py", "test_readme.py", "cli/test_demo.py", "test_determinism.py")
+"""Begun first, so that in the end no worker of xdist waits for another that has just begun a long one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    files = [ROOT / "tests" / name for name in LONGEST]
+    items.sort(key=lambda item: files.index(item.path) if item.path in files else len(files))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected by now stays: no later collection of garbage, of which accelerate asks for one
+    after each training, looks through these millions of objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
