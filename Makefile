@@ -38,6 +38,8 @@ layers: setup
 documents: setup
 	$(BIN)/python scripts/documents.py --check
 
+# Bytecode is kept, whatever the environment asks: some four hundred processes would each compile all modules anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: setup
 	$(BIN)/pytest $(PARALLEL)
 

@@ -36,10 +36,7 @@ def convert(network: nn.Module, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
     example = torch.zeros((1, *looks), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        # What OpenVINO itself does with a network. By torch.export the outputs are the same to the bit, and most
-        # networks take two to five times as long, small ones above all.
-        traced = torch.jit.trace(network, (example,), check_trace=False)  # type: ignore[no-untyped-call]
-        converted = openvino.convert_model(traced, example_input=example)
+        converted = openvino.convert_model(torch.export.export(network, (example,)))
     converted.reshape(list(example.shape))
     with tempfile.TemporaryDirectory() as scratch:
         openvino.save_model(converted, Path(scratch) / "model.xml", compress_to_fp16=False)
