@@ -23,6 +23,7 @@ from shapecnn.outputs import FeatureName, Outputs, compute_outputs
 from shapecnn.results import NO_INTERVALS, Distinct, Evaluation, Items
 from shapecnn.retrieval import protocols
 from shapecnn.retrieval.protocols import Retrieval
+from shapecnn.stages import stage
 from shapecnn.subset import Subset
 
 Task = Literal["both", "classification", "retrieval"]
@@ -112,7 +113,8 @@ def evaluate(
             engine=engine.description,
         )
 
-    evaluation = measure(entries, scores, queries, gallery)
+    with stage("Computing the figures"):
+        evaluation = measure(entries, scores, queries, gallery)
     if not exclude_duplicates:
         return evaluation
     originals = firsts(same_geometry(artefacts, compared, lambda _done, _total: advance()))

@@ -17,6 +17,7 @@ from shapecnn.cli.options import (
     workers_accepted,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.stages import stage
 
 if TYPE_CHECKING:
     from shapecnn.evaluation import Protocol, Task
@@ -105,7 +106,8 @@ def command(
     if out is not None:
         from shapecnn.report.evaluation import write_report
 
-        write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry), overwrite)
+        with stage("Writing the report"):
+            write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry), overwrite)
         note(f"Wrote {out / 'report.html'}")
 
 

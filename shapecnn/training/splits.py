@@ -13,6 +13,7 @@ from shapecnn.artefacts import Entry
 from shapecnn.datasets import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.experiment import Validation
+from shapecnn.stages import stage
 
 
 class Division(NamedTuple):
@@ -90,7 +91,11 @@ def folds_of(artefacts: Artefacts, entries: list[Entry], folds: int, seed: int) 
 
 def _copies(artefacts: Artefacts, entries: list[Entry]) -> NDArray[np.int64]:
     """(N,) the same number for shapes that look the same to the last bit."""
-    digests = [artefacts.digest(entry) for entry in entries]
+    digests = []
+    with stage("Looking for copies") as progress:
+        for entry in entries:
+            digests.append(artefacts.digest(entry))
+            progress(len(digests), len(entries))
     return np.unique(digests, return_inverse=True)[1]
 
 
