@@ -396,16 +396,26 @@ def test_what_failed_is_written_where_it_is_asked_for(tmp_path: Path, command: C
     done = command("render", meshes, out, *SMALL, "--failures", listed)
     assert done.status == 1
     first = listed.read_text()
-    assert first == f"path,error\n{meshes / '=1+1.off'},the file is empty\n"
+    assert first == f"path,error,written_by\n{meshes / '=1+1.off'},the file is empty,shapecnn\n"
     (meshes / "a,b.off").touch()
     assert command("render", meshes, out, *SMALL, "--failures", listed).status == 1  # as a job does every night
-    assert listed.read_text() == first + f'"{meshes / "a,b.off"}",the file is empty\n'
+    assert listed.read_text() == first + f'"{meshes / "a,b.off"}",the file is empty,shapecnn\n'
     listed.write_text(listed.read_text() + "told Ann\n")
     done = command("render", meshes, out, *SMALL, "--failures", listed)
     assert done.status == 2
     assert f"{listed} is there, and not as shapecnn wrote it" in done.stderr
     assert listed.read_text().endswith("told Ann\n")
     assert command("render", meshes, out, *SMALL, "--failures", listed, "--overwrite", "--skip-errors").status == 0
+
+
+def test_a_list_of_failures_that_a_person_made_stays(tmp_path: Path, command: Command) -> None:
+    """It has just the two columns that anybody would give it."""
+    write_box(tmp_path / "meshes" / "a.off")
+    listed = tmp_path / "mine.csv"
+    listed.write_text("path,error\nb.off,no top\n")
+    done = command("render", tmp_path / "meshes", tmp_path / "out", *SMALL, "--failures", listed)
+    assert (done.status, f"{listed} is there, and not as shapecnn wrote it" in done.stderr) == (2, True)
+    assert listed.read_text() == "path,error\nb.off,no top\n"
 
 
 def test_a_name_too_long_for_an_artefact_is_one_failure(tmp_path: Path, command: Command) -> None:
