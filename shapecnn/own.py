@@ -7,6 +7,7 @@ a person insists.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -126,6 +127,10 @@ def remove_own(folder: Path, names: Iterable[str], known: Written, current: Iter
         stays = staying.get(folded(name))
         if stays is None or not _is_one(folder / name, folder / stays):
             (folder / name).unlink(missing_ok=True)  # of two spellings, both may be gone
+    for parent in sorted({parent for name in gone for parent in PurePosixPath(name).parents}, reverse=True):
+        if parent.name:
+            with contextlib.suppress(OSError):  # something else is there still
+                (folder / parent).rmdir()
 
 
 def start_anew(folder: Path) -> None:

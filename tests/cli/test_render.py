@@ -646,3 +646,20 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
     assert answer["skipped"] >= 8  # all drawn ones but what two workers had not handed over
     assert (answer["skipped"] + answer["written"], answer["failed"]) == (70, 1), answer["failures"]
     assert contents(out) == whole
+
+
+@pytest.mark.parametrize("kind", ["render", "voxelize"])
+def test_no_class_folder_stays_behind_whose_meshes_all_fail(kind: str, tmp_path: Path, command: Command) -> None:
+    meshes, out = tmp_path / "meshes", tmp_path / "out"
+    for name in ("good/a.off", "bad/a.off", "deep/er/a.off"):
+        write_box(meshes / name)
+    command(kind, meshes, out, "--workers", "1")
+    (out / "deep" / "mine").mkdir()
+    for name in ("bad/a.off", "deep/er/a.off"):
+        (meshes / name).write_text("")
+    assert command(kind, meshes, out, "--workers", "1").status == 1
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_dir()) == [
+        "deep",
+        "deep/mine",
+        "good",
+    ]
