@@ -178,8 +178,8 @@ def encodable(value: Any) -> Any:
 
 
 def counted(count: int, one: str, several: str | None = None) -> str:
-    """``1 face``, ``2 faces``, ``1,000 faces``; ``several`` where that is not ``one`` with an s."""
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
+    """``1 face``, ``2 faces``; ``several`` where that is not ``one`` with an s."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def quoted(name: str) -> str:

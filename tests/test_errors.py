@@ -72,5 +72,5 @@ def test_every_kind_raised_anywhere_is_documented_and_every_documented_one_is_ra
 
 def test_one_is_counted_as_one() -> None:
     told = [counted(1, "face"), counted(2, "face"), counted(0, "face"), counted(1000, "copy", "copies")]
-    assert told == ["1 face", "2 faces", "0 faces", "1,000 copies"]
+    assert told == ["1 face", "2 faces", "0 faces", "1000 copies"]
     assert counted(1, "copy", "copies") == "1 copy"
