@@ -22,7 +22,7 @@ from shapecnn import pool
 from shapecnn.checksums import SUMS
 from shapecnn.collection import ContentKey, artefact_stems, content_key
 from shapecnn.collisions import require_apart
-from shapecnn.config import Settings
+from shapecnn.config import Settings, ViewSettings, VoxelSettings, differences, options
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.journal import open_journal, read_journal
 from shapecnn.own import remove_own, require_own, require_unchanged, start_anew
@@ -47,6 +47,9 @@ from shapecnn.tables import read_table, table_bytes
 Progress = Callable[[int, int], None]
 
 MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
+
+_OPTIONS = ({*ViewSettings.model_fields, *VoxelSettings.model_fields} | {"layout"}) - {"kind", "drawing", "filling"}
+"""Settings that are options of a command, of the same name but for ``simplify``."""
 
 REMEDY = "Put it back from a copy, or run the command that made it once more, with --overwrite."
 """What helps against damaged artefacts."""
@@ -291,11 +294,21 @@ def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str
     unfinished, _ = read_journal(out / WORK)
     for stored in [*finished, unfinished or asked]:
         made_with = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
-        maker.settings.require_same(made_with, str(out), rebuild)
+        advice = f"{_going_on(asked, stored)}{rebuild}"
+        maker.settings.require_same(made_with, str(out), advice)
         if stored.get("layout", asked.get("layout")) != asked.get("layout"):
             raise MismatchError(
-                f"{out} was made with --layout {stored['layout']}, this run asks for {asked['layout']}. {rebuild}"
+                f"{out} was made with --layout {stored['layout']}, this run asks for {asked['layout']}. {advice}"
             )
+
+
+def _going_on(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    """A sentence with the options that go on with what is stored, or nothing where options cannot say it: who left one
+    out is not to be told to draw everything anew, with the wrong one."""
+    found = differences(asked, stored).keys()
+    if not found or not found <= _OPTIONS or any(stored.get(key) is None for key in found):
+        return ""
+    return f"Add {options(stored, found)} to go on with it. "
 
 
 def _made_earlier(

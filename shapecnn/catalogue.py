@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from shapecnn.errors import CollectionError, quoted
 from shapecnn.folders import is_hidden
-from shapecnn.labels import SPLITS
+from shapecnn.labels import SPLITS, split_called
 
 _COLUMNS = {"path": ("path", "object_path"), "label": ("label", "class"), "split": ("split",)}
 """Our columns, and what they may be called: the second names are those of ModelNet's metadata."""
@@ -112,9 +112,10 @@ def _listed(path: Path, line: int, row: Mapping[str, str]) -> tuple[str, str | N
     if any(map(is_hidden, parts)):  # an artefact of that name would land among an output's own hidden files
         hidden = "is hidden (a name that begins with a dot); rename it"
         raise CollectionError(f"{path}, line {line}: {quoted(name)} {hidden}.")
-    if split is not None and split not in SPLITS:
+    known = split_called(split) if split else None
+    if split and known is None:
         raise CollectionError(f"{path}, line {line}: the split {quoted(split)} is none of {', '.join(SPLITS)}.")
-    return name, row["label"] or None, split
+    return name, row["label"] or None, known
 
 
 def _base(names: list[str], beside: Path) -> Path:

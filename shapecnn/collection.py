@@ -21,6 +21,7 @@ from shapecnn.gltf import Sibling, outer_buffers
 from shapecnn.kinds import taken_for
 from shapecnn.labels import Labels, by_folder, describe
 from shapecnn.mesh import EXTENSIONS, MAX_BYTES, Content, read_file, read_source, require_beside, sibling_reader
+from shapecnn.stages import stage
 from shapecnn.storage import sha256
 from shapecnn.zips import list_members, read_member
 
@@ -97,10 +98,11 @@ def list_shapes(
         CollectionError: There is no such collection, it holds no such file, two of its shapes have one id, it is not
             safe to read, or its folders can be read in two ways and ``labels`` does not say in which.
     """
-    if collection.suffix.lower() == ".csv" and collection.is_file():
-        shapes = _of_catalogue(collection, labels, say)
-    else:
-        shapes = _in_folders(list_files(collection, extensions, say=say), collection, labels, say)
+    with stage(f"Listing {collection}"):
+        if collection.suffix.lower() == ".csv" and collection.is_file():
+            shapes = _of_catalogue(collection, labels, say)
+        else:
+            shapes = _in_folders(list_files(collection, extensions, say=say), collection, labels, say)
     if not shapes:
         kind = "mesh files" if extensions == EXTENSIONS else "files"
         told = taken_for(collection, f"a collection of {kind}")

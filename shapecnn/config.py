@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
@@ -239,19 +240,34 @@ def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str
 
 
 def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, str]:
-    """Each key, but for ``hash``, whose values differ, in order, with both values told."""
-    keys = sorted({*here, *there} - {"hash"})
-    return {
-        key: f"{key} is {_shown(there.get(key))} there and {_shown(here.get(key))} here"
-        for key in keys
-        if here.get(key) != there.get(key)
+    """Each key, but for ``hash``, whose values differ, in order, with both values told.
+
+    Pictures and grids, others' and our own, have little else to compare: of such only that is told.
+    """
+    here, there = ({"origin": "own"} | {**settings} for settings in (here, there))
+    keys = [key for key in sorted({*here, *there} - {"hash"}) if here.get(key) != there.get(key)]
+    apart = [key for key in ("origin", "kind") if key in keys][:1]
+    told = {
+        key: [_shown(settings[key]) if settings.get(key) is not None else "not set" for settings in (there, here)]
+        for key in apart or keys
     }
+    return {key: f"{key} is {then} there and {now} here" for key, (then, now) in told.items()}
+
+
+def options(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """The options of `render` and `voxelize` that give these of the settings."""
+    return " ".join(
+        f"--max-faces {settings[key]} --simplify" if key == "simplify" else f"--{key} {shlex.quote(str(settings[key]))}"
+        for key in keys
+    )
 
 
 def _shown(value: Any) -> str:
-    """A value as a message may hold it."""
+    """A value as a message may hold it, spelt as in a config."""
     if isinstance(value, str):
         return quoted(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:79]}…"
 

@@ -177,6 +177,11 @@ def encodable(value: Any) -> Any:
     return [encodable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """``1 face``, ``2 faces``; ``several`` where that is not ``one`` with an s."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 def quoted(name: str) -> str:
     """A name out of a file as a message may hold it: in quotes, on one line, and not endless."""
     return repr(name if len(name) <= 80 else f"{name[:79]}…")

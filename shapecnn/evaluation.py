@@ -23,6 +23,7 @@ from shapecnn.outputs import FeatureName, Outputs, compute_outputs
 from shapecnn.results import NO_INTERVALS, Distinct, Evaluation, Items
 from shapecnn.retrieval import protocols
 from shapecnn.retrieval.protocols import Retrieval
+from shapecnn.stages import stage
 from shapecnn.subset import Subset
 
 Task = Literal["both", "classification", "retrieval"]
@@ -112,7 +113,8 @@ def evaluate(
             engine=engine.description,
         )
 
-    evaluation = measure(entries, scores, queries, gallery)
+    with stage("Computing the figures"):
+        evaluation = measure(entries, scores, queries, gallery)
     if not exclude_duplicates:
         return evaluation
     originals = firsts(same_geometry(artefacts, compared, lambda _done, _total: advance()))
@@ -158,8 +160,8 @@ def _select(model: Model, artefacts: Artefacts, split: Split, subset: Subset | N
         entries = subset.select(entries, split)
     if not entries:
         raise UsageError(
-            f"{artefacts.folder} has no shapes in split {split}; there are {_splits(model, artefacts)}."
-            " Name one of these with --split; splits are the second level of folders, or a column of a CSV."
+            f"{artefacts.folder} has no shapes in the split {split}: {_splits(model, artefacts)}. Name a split that "
+            f"has some with --split; splits are the second level of folders, or a column of a CSV."
         )
     unlabelled = [entry.id for entry in entries if entry.label is None]
     if unlabelled:
@@ -171,13 +173,19 @@ def _select(model: Model, artefacts: Artefacts, split: Split, subset: Subset | N
 
 
 def _splits(model: Model, artefacts: Artefacts) -> str:
-    """Which splits there are, with their counts."""
+    """Which splits there are, with their counts, and how many shapes have none."""
+    if not artefacts.entries:
+        return "it has no shapes at all"
     counts = {}
     for name in get_args(Split):
         with contextlib.suppress(UsageError):  # a run's own, of which this data has not all
-            counts[f"in {name}"] = len(model.split(artefacts, name))
-    counts["in none"] = len(artefacts.select(None))
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no shapes at all"
+            counts[name] = len(model.split(artefacts, name))
+    told = [f"{count} in the split {name}" for name, count in counts.items() if count]
+    trained = " (of those that the run was trained with)" if told and model.classes else ""
+    bare = len(artefacts.select(None))
+    if bare:
+        told.append(f"{bare} without a split")
+    return f"it has {' and '.join(told) or 'none in any split'}{trained}"
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:

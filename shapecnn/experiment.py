@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -186,6 +187,18 @@ def _whole_key(values: Mapping[str, Any], key: str) -> str:
     """A key with what it stands in: ``backbone`` → ``network.backbone``, where only one place of the config has it."""
     if "." in key or key in Experiment.model_fields:
         return key
+    places = _places(values)
+    found = [f"{place}.{key}" for place, settings in places.items() if key in settings.model_fields]
+    if len(found) > 1:
+        raise UsageError(f"--set {key}: which one? {' or '.join(found[:5])}.")
+    meant = found or _meant(places, key)
+    if not found and meant:
+        raise UsageError(f"--set {key}: there is no such key; did you mean {' or '.join(meant[:5])}?")
+    return found[0] if found else key
+
+
+def _places(values: Mapping[str, Any]) -> dict[str, type[Settings]]:
+    """The settings inside those of the experiment, by the key of each in this config."""
     network = values.get("network")
     kind = network.get("kind") if isinstance(network, dict) else None
     groups: dict[str, type[Settings]] = {"validation": Validation}
@@ -195,11 +208,24 @@ def _whole_key(values: Mapping[str, Any], key: str) -> str:
     stages = values.get("stages")
     for number, stage in enumerate(stages if isinstance(stages, list) else []):
         if isinstance(stage, dict):
-            groups[f"stages.{stage.get('name', number)}"] = LdaStage if stage.get("kind") == "lda" else GradientStage
-    found = [f"{place}.{key}" for place, settings in groups.items() if key in settings.model_fields]
-    if len(found) > 1:
-        raise UsageError(f"--set {key}: which one? {' or '.join(found[:5])}.")
-    return found[0] if found else key
+            place = f"stages.{stage.get('name', number)}"
+            groups[place] = LdaStage if stage.get("kind") == "lda" else GradientStage
+            if groups[place] is GradientStage:
+                groups[f"{place}.augment"] = Augmentation
+    return groups
+
+
+def _meant(places: Mapping[str, type[Settings]], key: str) -> list[str]:
+    """The whole keys that are most like a misspelt one, or that it is short for: ``lr`` for ``learning_rate``. None
+    where one of the experiment itself is as near, which is told beside all others that are wrong."""
+    whole: dict[str, list[str]] = {name: [] for name in Experiment.model_fields}
+    for place, settings in places.items():
+        for name in settings.model_fields:
+            whole.setdefault(name, []).append(f"{place}.{name}")
+            whole.setdefault(f"{place}.{name}", []).append(f"{place}.{name}")
+    short = [name for name in whole if "_" in name and "".join(word[:1] for word in name.split("_")) == key.lower()]
+    near = short or difflib.get_close_matches(key[:100], whole, n=1)
+    return [] if not near or near[0] in Experiment.model_fields else whole[near[0]]
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:

@@ -7,6 +7,7 @@ pipe or a device, ``/dev/stdout`` among them, is written into and stays what it 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -60,10 +61,23 @@ def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
     require_file(path, overwrite)
     with named(path):
         if is_stream(path):
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC), "wb") as file:
+            with os.fdopen(_open_stream(path), "wb") as file:
                 file.write(content)
         else:
             write_atomic(path, content, mode=stat.S_IMODE(path.stat().st_mode) if path.exists() else None)
+
+
+def _open_stream(path: Path) -> int:
+    """A descriptor to write into a pipe or a device, without a wait for somebody to read it."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        stream = os.open(path, flags | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            error.strerror = "it is a pipe that nobody reads; start its reader first"
+        raise
+    os.set_blocking(stream, True)  # or a full pipe would be an error
+    return stream
 
 
 def is_stream(path: Path) -> bool:

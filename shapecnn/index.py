@@ -10,6 +10,7 @@ in a work folder for the next one.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import os
 import time
@@ -35,7 +36,8 @@ from shapecnn.inputs import Input, Looks
 from shapecnn.journal import Record, open_journal, scan_journal
 from shapecnn.kinds import kind_of, require_kind
 from shapecnn.labels import Labels
-from shapecnn.models import Model
+from shapecnn.models import ImagenetSettings, Model
+from shapecnn.networks.weights import OFFLINE
 from shapecnn.origin import Origin
 from shapecnn.own import require_own, require_unchanged, start_anew
 from shapecnn.pool import ONE_A_CORE, Workers
@@ -119,7 +121,8 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What an update did.  failures: (path, one sentence), by id."""
+    """What an update did.  relabelled: how many of the unchanged shapes have another label or split than before.
+    failures: (path, one sentence), by id."""
 
     added: int
     updated: int
@@ -128,6 +131,7 @@ class Changes:
     total: int
     seconds: float
     failures: list[tuple[str, str]]
+    relabelled: int = 0
 
 
 def update_index(
@@ -173,12 +177,19 @@ def update_index(
         except (MismatchError, StoredDataError):
             if not overwrite:
                 raise
+            engine = _opened_first(model, device)  # now that nothing is left to be refused, the old index may go
             start_anew(folder)
             old = None
-        former = {item.id: item.sha256 for item in old.items} if old is not None else {}
+        else:
+            engine = None if old is not None else _opened_first(model, device)
+        earlier = old.items if old is not None else ()
+        former = {item.id: item.sha256 for item in earlier}
+        named = {item.id: (item.label, item.split) for item in earlier}
         with open_journal(scratch, {**asdict(origin), "labels": labels}) as note:
-            known, engine = _known(old, scratch, model.input.kind == "views")
-            computed = _compute(shapes, known, scratch, note, model, origin, max_faces, device, workers, progress)
+            known, described = _known(old, scratch, model.input.kind == "views")
+            computed = _compute(
+                shapes, known, scratch, note, model, origin, max_faces, device, workers, progress, engine
+            )
         rows = computed.rows
         kept = [shape for shape in shapes if shape.id in rows]
         items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
@@ -187,7 +198,7 @@ def update_index(
         if old is not None:  # whose rows are in a file that was open all the time
             open_sealed(folder, rebuild).check(FEATURES)
         failed = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(computed.failures.items())]
-        _publish(folder, Made(origin, labels), computed.engine or engine, items, failed, listed, placed)
+        _publish(folder, Made(origin, labels), computed.engine or described, items, failed, listed, placed)
         discard(scratch)
     now = {item.id: item.sha256 for item in items}
     return Changes(
@@ -198,6 +209,7 @@ def update_index(
         total=len(items),
         seconds=time.monotonic() - started,
         failures=[computed.failures[i] for i in sorted(computed.failures)],
+        relabelled=sum(former.get(i.id) == i.sha256 and named[i.id] != (i.label, i.split) for i in items),
     )
 
 
@@ -343,14 +355,14 @@ def _compute(
     device: Device,
     workers: Workers,
     progress: Progress,
+    engine: Engine | None,
 ) -> _Computed:
     """Hash every mesh and compute the features of those whose content is not known, under whatever id, noting each as
-    it is done."""
+    it is done.  engine: one that is open already."""
     result = _Computed({}, {}, {})
     settings = model.input.drawing(origin.up, origin.simplify)
     tasks = (_Task(shape, model.input, settings, max_faces) for shape in shapes)
     contents = {content_key(shape_id, kept.sha256): kept for shape_id, kept in known.items()}
-    engine: Engine | None = None
     with closing(pool.run(partial(_draw, frozenset(contents)), tasks, workers)) as results:
 
         def collect(engine: Engine) -> None:
@@ -373,7 +385,7 @@ def _compute(
                 else:
                     if engine is None:
                         engine = open_engine(model, device, views=model.input.kind == "views")
-                        result.engine = engine.description
+                    result.engine = engine.description
                     engine.start(shape.id, looks)
             if engine is not None:
                 collect(engine)
@@ -382,6 +394,17 @@ def _compute(
             engine.wait()
             collect(engine)
     return result
+
+
+def _opened_first(model: Model, device: Device) -> Engine | None:
+    """The engine of a new index, where its weights are not at hand as a Python package: that there is no such backbone,
+    or that weights are fetched or cannot be had, is told before any mesh is read. Else it is opened while they are."""
+    if not isinstance(model, ImagenetSettings):
+        return None
+    package = OFFLINE.get(model.backbone)
+    if package is not None and importlib.util.find_spec(package.module) is not None:
+        return None
+    return open_engine(model, device, views=True)
 
 
 def _row(output: Output, model: Model) -> Row:

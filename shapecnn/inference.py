@@ -21,6 +21,7 @@ from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.features import Feature, Output
 from shapecnn.inputs import Looks
 from shapecnn.models import Model
+from shapecnn.stages import stage
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -56,11 +57,12 @@ def open_engine(model: Model, device: Device = "auto", *, views: bool = False) -
     be had, StoredDataError if those of a run are damaged.
     """
     require_device(device)
-    if runs_on_cuda(device):
-        return TorchEngine(model, "cuda", views=views)
-    if conversion.available():
-        return OpenVinoEngine(model, views=views)
-    return TorchEngine(model, "cpu", views=views)
+    with stage("Making the network ready"):
+        if runs_on_cuda(device):
+            return TorchEngine(model, "cuda", views=views)
+        if conversion.available():
+            return OpenVinoEngine(model, views=views)
+        return TorchEngine(model, "cpu", views=views)
 
 
 class OpenVinoEngine:

@@ -23,6 +23,7 @@ from shapecnn.config import (
     VoxelSettings,
     differences,
     input_settings,
+    options,
     settings_hash,
 )
 from shapecnn.datasets import Artefacts
@@ -74,11 +75,8 @@ class Input:
 
         The number of views or rotations may differ: networks pool over any number.
         """
-        here, there = ({"origin": "own"} | _compared(i.settings) for i in (self, Input.of(artefacts.settings)))
+        here, there = (_compared(i.settings) for i in (self, Input.of(artefacts.settings)))
         found = differences(here, there)
-        for key in ("origin", "kind"):
-            if key in found:
-                found = {key: found[key]}  # pictures and grids, others' and ours, have little else to compare
         if not found:
             return
         told = ", ".join(found.values())
@@ -98,13 +96,10 @@ class Input:
         if self.imported:
             return "Import what was made like its training data: shapecnn data import SRC OUT --layout LAYOUT"
         plain = ViewSettings() if self.kind == "views" else VoxelSettings()
-        changed = [
-            f"--max-faces {value} --simplify" if key == "simplify" else f"--{key} {value}"
-            for key, value in self.settings.model_dump().items()
-            if key not in ("kind", "up") and value != getattr(plain, key)
-        ]
+        own = self.settings.model_dump()
+        changed = [key for key, value in own.items() if key not in ("kind", "up") and value != getattr(plain, key)]
         command = "render" if self.kind == "views" else "voxelize"
-        return f"To make such: {' '.join(['shapecnn', command, 'COLLECTION', 'OUT', *changed])}"
+        return f"To make such: shapecnn {command} COLLECTION OUT {options(own, changed)}".rstrip()
 
     def require_orientation(self, asked: Orientation | None, name: str) -> None:
         """Raise MismatchError if ``asked`` is another orientation than the model ``name`` sees meshes in."""

@@ -88,7 +88,8 @@ def describe(names: Sequence[str], where: str, labels: Labels = "auto") -> tuple
     misspelt = sorted({d.path.parts[1] for d in described if d.split is None and _is_misspelt(d.path.parts[1:-1])})
     if misspelt:
         one = ", ".join(map(quoted, misspelt))
-        told.append(f"{where}: the folders {one} are not taken for splits, which are called {', '.join(SPLITS)}.")
+        taken = f"the folder {one} is" if len(misspelt) == 1 else f"the folders {one} are"
+        told.append(f"{where}: {taken} not taken for splits, which are called {', '.join(SPLITS)}.")
     plain = _plain_folders(described)
     if plain:
         some = ", ".join(quoted("/".join(each)) for each in sorted(plain)[:_SHOWN])
@@ -98,6 +99,11 @@ def describe(names: Sequence[str], where: str, labels: Labels = "auto") -> tuple
             f"it for one."
         )
     return [Described(d.path, d.label, None if d.path.parts[:2] in plain else d.split) for d in described], told
+
+
+def split_called(name: str) -> str | None:
+    """The split that a column, or a folder around classes, spells so; None for any other name."""
+    return _SPELLED.get(name.lower())
 
 
 def by_folder(path: PurePosixPath) -> Described:
@@ -162,7 +168,8 @@ def _read_splits(below: Sequence[Parts], wrappers: int, where: str) -> _Reading:
     classes = (
         f"{len(second)} classes such as {quoted(second[0])}" if len(second) > 1 else f"the class {quoted(second[0])}"
     )
-    return _Reading(wrappers, True, f"{where}: read as split/class: the splits {called}, inside them {classes}.")
+    found = f"the splits {called}, inside them" if ", " in called else f"the split {called}, inside it"
+    return _Reading(wrappers, True, f"{where}: read as split/class: {found} {classes}.")
 
 
 def _ambiguous(where: str, one: str, other: str) -> CollectionError:

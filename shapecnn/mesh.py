@@ -89,12 +89,18 @@ def read_source(path: Path) -> Content:
 def _read(path: Path, most: int, read: Callable[[Path], _T]) -> _T:
     try:
         if not path.is_file():
-            raise MeshError("missing", "there is no such file" if not path.exists() else "it is not a file")
+            raise MeshError("missing", _no_file(path))
         if path.stat().st_size > most:
             raise too_large(path.stat().st_size, most)
         return read(path)
     except OSError as error:
         raise MeshError("unreadable", f"it cannot be read: {error.strerror or error}") from None
+
+
+def _no_file(path: Path) -> str:
+    if not path.exists():
+        return "there is no such file"
+    return "it is a folder: name the mesh files in it" if path.is_dir() else "it is not a file: name a mesh file"
 
 
 def _map(path: Path) -> mmap.mmap:

@@ -17,7 +17,7 @@ from mmap import mmap
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.errors import MeshError
+from shapecnn.errors import MeshError, counted
 from shapecnn.jit import numba
 from shapecnn.tokens import MALFORMED, NOT_FINITE, OK, POWERS, SHORT, number, skip_blanks, skip_line, whole
 from shapecnn.triangles import Triangles, grown, ignored, triangulate
@@ -128,15 +128,16 @@ def _fits(words: NDArray[np.int32], width: int) -> bool:
 
 def _require_room(nv: int, nf: int, least: int, room: int, size: int) -> None:
     if least > room:
-        promise = f"the header promises {nv} vertices and {nf} faces"
+        promise = f"the header promises {counted(nv, 'vertex', 'vertices')} and {counted(nf, 'face')}"
         raise MeshError("truncated", f"{promise}, more than its {size} bytes can hold")
 
 
 def _complaint(what: str, done: int, promised: int, status: int, nv: int) -> MeshError:
     place = f"{what} {done + 1} of {promised}"
     if status == _END:
-        plural = "vertices" if what == "vertex" else "faces"
-        return MeshError("truncated", f"the header promises {promised} {plural}, the file ends after {done}")
+        several = "vertices" if what == "vertex" else "faces"
+        told = counted(promised, what, several)
+        return MeshError("truncated", f"the header promises {told}, the file ends after {done}")
     if status == NOT_FINITE:
         return MeshError("not-finite", f"{place} is not a finite number")
     if status == _INDEX:

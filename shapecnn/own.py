@@ -7,6 +7,7 @@ a person insists.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from shapecnn.checksums import SUMS
 from shapecnn.collisions import folded
 from shapecnn.errors import UsageError, visible
+from shapecnn.stages import stage
 from shapecnn.storage import (
     HOLDS,
     LOCK,
@@ -102,9 +104,12 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
             raise UsageError(f"{path} is a file where a folder has to be. Move it away and run again.")
     known = written(folder)
     known = {**known, **_renamed(folder, asked, known)}
-    with ThreadPoolExecutor(4) as readers:  # hashing releases the interpreter
-        found = readers.map(lambda name: _kept(folder, name, known.get(name, set())), asked)
-        kept = dict(zip(asked, found, strict=True))
+    kept = {}
+    with ThreadPoolExecutor(4) as readers, stage(f"Checking what is in {folder}", "files") as progress:
+        found = readers.map(lambda name: _kept(folder, name, known.get(name, set())), asked)  # hashes without the lock
+        for name, digest in zip(asked, found, strict=True):
+            kept[name] = digest
+            progress(len(kept), len(asked))
     theirs = [name for name, digest in kept.items() if digest is None]
     if theirs and not overwrite:
         raise UsageError(
@@ -122,6 +127,10 @@ def remove_own(folder: Path, names: Iterable[str], known: Written, current: Iter
         stays = staying.get(folded(name))
         if stays is None or not _is_one(folder / name, folder / stays):
             (folder / name).unlink(missing_ok=True)  # of two spellings, both may be gone
+    for parent in sorted({parent for name in gone for parent in PurePosixPath(name).parents}, reverse=True):
+        if parent.name:
+            with contextlib.suppress(OSError):  # something else is there still
+                (folder / parent).rmdir()
 
 
 def start_anew(folder: Path) -> None:

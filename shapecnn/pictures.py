@@ -126,10 +126,16 @@ def _read(path: Path, most: int) -> NDArray[np.uint8]:
     return np.asarray(grey)
 
 
+def _no_file(path: Path) -> str:
+    if not path.exists():
+        return "there is no such file"
+    return "it is a folder: name the pictures in it" if path.is_dir() else "it is not a file: name a picture"
+
+
 def _content(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise PictureError("missing", "it is not a file" if path.exists() else "there is no such file")
+            raise PictureError("missing", _no_file(path))
         if path.stat().st_size > MAX_BYTES:
             raise PictureError("too-large", f"it has more than {MAX_BYTES >> 20} MB: make it smaller")
         data = path.read_bytes()

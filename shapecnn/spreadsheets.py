@@ -31,8 +31,9 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def is_csv_text(content: bytes, headings: Sequence[str]) -> bool:
-    """Whether a file is what :func:`csv_text` makes of rows of text below these headings, no cell empty.
+def is_csv_text(content: bytes, headings: Sequence[str], last: str) -> bool:
+    """Whether a file is what :func:`csv_text` makes of rows of text below these headings, no cell empty, each of which
+    ends in ``last``.
 
     A CSV has no place for a signature. But one that a person made, saved by a spreadsheet or wrote notes into has
     another form to the byte: other headings, line ends, quotes, or a row with more cells or fewer.
@@ -42,7 +43,7 @@ def is_csv_text(content: bytes, headings: Sequence[str]) -> bool:
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error):
         return False
-    full = all(len(row) == len(headings) and all(row) for row in rows)
+    full = all(len(row) == len(headings) and all(row) and row[-1] == last for row in rows[1:])
     return full and rows[:1] == [[*headings]] and csv_text(rows) == text
 
 

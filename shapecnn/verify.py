@@ -82,6 +82,7 @@ def require_known(folder: Path) -> Kind:
     kind = kind_of(folder)
     if kind is None:
         found = "holds nothing that shapecnn made" if folder.is_dir() else "is not a folder"
+        found = found if folder.exists() else "does not exist"
         raise UsageError(f"{folder} {found}: give artefacts, a run, an index or a report.")
     return kind
 

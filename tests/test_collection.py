@@ -506,7 +506,7 @@ def test_csv_labels_may_hold_anything(tmp_path: Path) -> None:
         ),
         ("path,label,split\n/a.off,chair,\n", ", line 2: '/a.off' is not a path inside the folder of the CSV."),
         ("path,label,split\nb.off,,\n,chair,test\n", ", line 3: '' is not a path inside the folder of the CSV."),
-        ("path,label,split\na.off,chair,Train\n", ", line 2: the split 'Train' is none of train, val, test."),
+        ("path,label,split\na.off,chair,trial\n", ", line 2: the split 'trial' is none of train, val, test."),
         ("path,label,split\na.off,x,\nb.off,,\na.off,y,\n", "holds 'a.off' more than once: rename one of them."),
         ("path,label,split\nb/a.off,x,\n./b//a.off,y,\n", "holds 'b/a.off' more than once: rename one of them."),
         ("path,label,split\na.off," + "x" * 200_000 + ",\n", "cannot be read as a CSV: "),
@@ -730,3 +730,10 @@ def test_a_list_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "list.csv").write_text("path,label,split\na.off,box,\n")
     (tmp_path / "elsewhere" / "link.csv").symlink_to(tmp_path / "elsewhere" / "list.csv")
     assert [shape.label for shape in list_shapes(tmp_path / "elsewhere" / "link.csv")] == ["box"]
+
+
+def test_a_csv_spells_splits_as_folders_may(tmp_path: Path) -> None:
+    spelt = ["train", "Train", "TEST", "Validation", "val", ""]
+    rows = "".join(f"{number}.off,chair,{name}\n" for number, name in enumerate(spelt))
+    shapes = list_shapes(_csv(tmp_path / "a.csv", f"path,label,split\n{rows}"))
+    assert [shape.split for shape in shapes] == ["train", "train", "test", "val", "val", None]

@@ -100,13 +100,13 @@ def test_settings_cannot_be_changed() -> None:
         (ViewSettings, {"size": "big"}, "size = 'big': Input should be a valid integer."),
         (ViewSettings, {"size": "224"}, "size = '224': Input should be a valid integer."),
         (ViewSettings, {"size": 224.0}, "size = 224.0: Input should be a valid integer."),
-        (ViewSettings, {"samples": True}, "samples = True: Input should be a valid integer."),
-        (ViewSettings, {"views": True}, "views = True: Input should be a valid integer."),
-        (ViewSettings, {"drawing": True}, "drawing = True: Input should be a valid integer."),
+        (ViewSettings, {"samples": True}, "samples = true: Input should be a valid integer."),
+        (ViewSettings, {"views": True}, "views = true: Input should be a valid integer."),
+        (ViewSettings, {"drawing": True}, "drawing = true: Input should be a valid integer."),
         (VoxelSettings, {"filling": 1.0}, "filling = 1.0: Input should be a valid integer."),
         (ImportedViewSettings, {"views": "12", "size": 8}, "views = '12': Input should be a valid integer."),
         (ViewSettings, {"fit": 1}, "fit = 1: Input should be 'sphere' or 'view'."),
-        (ViewSettings, {"size": None}, "size = None: Input should be a valid integer."),
+        (ViewSettings, {"size": None}, "size = null: Input should be a valid integer."),
         (ViewSettings, {"up": "w"}, "up = 'w': Input should be 'x', 'y' or 'z'."),
         (
             ViewSettings,
@@ -145,10 +145,22 @@ def test_settings_of_another_kind_or_version_are_a_mismatch() -> None:
     with pytest.raises(MismatchError, match="kind is 'voxels' there and 'views' here"):
         ViewSettings().require_same(VoxelSettings().to_json(), "OUT", "")
     stored = ViewSettings().to_json()
-    with pytest.raises(MismatchError, match="drawing is None there and 2 here"):
+    with pytest.raises(MismatchError, match="drawing is not set there and 2 here"):
         ViewSettings().require_same({k: v for k, v in stored.items() if k not in ("drawing", "hash")}, "OUT", "")
     with pytest.raises(MismatchError, match="damaged hash"):
         ViewSettings().require_same({**stored, "hash": "0"}, "OUT", "")
+
+
+def test_of_another_kind_or_origin_nothing_else_is_told() -> None:
+    """Pictures have no cells: the message listed all that each has and the other has not."""
+    with pytest.raises(MismatchError) as caught:
+        VoxelSettings().require_same(ViewSettings(up="y").to_json(), "OUT", "Name another folder.")
+    told = "OUT was made with other settings (kind is 'views' there and 'voxels' here). Name another folder."
+    assert str(caught.value) == told
+    with pytest.raises(MismatchError, match=r"\(origin is 'imported' there and 'own' here\)"):
+        ViewSettings().require_same(ImportedViewSettings(views=80, size=64).to_json(), "OUT", "")
+    with pytest.raises(MismatchError, match=r"\(simplify is not set there and 100 here\)"):
+        ViewSettings(simplify=100).require_same(ViewSettings().to_json(), "OUT", "")
 
 
 @pytest.mark.parametrize(("settings", "key"), [(ViewSettings(), "drawing"), (VoxelSettings(), "filling")])

@@ -10,7 +10,7 @@ import pytest
 
 import shapecnn
 from shapecnn import errors
-from shapecnn.errors import ItemError, MeshError, PictureError, ShapecnnError, UsageError, WorkerError
+from shapecnn.errors import ItemError, MeshError, PictureError, ShapecnnError, UsageError, WorkerError, counted
 
 CLASSES = [
     value
@@ -68,3 +68,9 @@ def test_every_kind_raised_anywhere_is_documented_and_every_documented_one_is_ra
         assert raised == words - {"is", "one", "of"}
     else:
         assert raised == {"crashed", "timeout", "memory"} <= set(re.findall(r"[a-z]+", cls.__doc__ or ""))
+
+
+def test_one_is_counted_as_one() -> None:
+    told = [counted(1, "face"), counted(2, "face"), counted(0, "face"), counted(1000, "copy", "copies")]
+    assert told == ["1 face", "2 faces", "0 faces", "1000 copies"]
+    assert counted(1, "copy", "copies") == "1 copy"

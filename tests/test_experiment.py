@@ -119,7 +119,15 @@ def test_all_stages_may_be_replaced(config: str) -> None:
 @pytest.mark.parametrize(
     ("assignment", "sentence"),
     [
-        ("bakcbone=x", "Unknown key 'bakcbone'; known keys: network, validation, seed, precision, stages."),
+        ("bakcbone=x", "--set bakcbone: there is no such key; did you mean network.backbone?"),
+        ("lr=3", "--set lr: there is no such key; did you mean stages.head.learning_rate or "
+                 "stages.pooled.learning_rate?"),
+        ("shrink=1", "--set shrink: there is no such key; did you mean stages.closed.shrinkage?"),
+        ("flods=3", "--set flods: there is no such key; did you mean validation.folds?"),
+        ("filp=true", "--set filp: there is no such key; did you mean stages.head.augment.flip or "
+                      "stages.pooled.augment.flip?"),
+        ("stages-closed-scale=1", "--set stages-closed-scale: there is no such key; did you mean stages.closed.scale?"),
+        ("zzz=4", "Unknown key 'zzz'; known keys: network, validation, seed, precision, stages."),
         ("sed=1", "Unknown key 'sed'; did you mean 'seed'?"),
         ("network.bakcbone=x", "Unknown key 'network.bakcbone'; did you mean 'backbone'?"),
         ("validaton.folds=3", "Unknown key 'validaton'; did you mean 'validation'?"),
@@ -157,11 +165,11 @@ def test_an_unknown_key_comes_with_a_near_one(refused: Callable[..., str], assig
         ("stages=[3]", "stages.0 = 3: "),
         ("stages.0.pooled=1", "stages.0.pooled = 1: Input should be true or false."),
         ("stages.0.pooled=yes", "stages.0.pooled = 'yes': Input should be true or false."),
-        ("stages.0.epochs=true", "stages.0.epochs = True: Input should be a valid integer."),
+        ("stages.0.epochs=true", "stages.0.epochs = true: Input should be a valid integer."),
         ("stages.0.epochs='3'", "stages.0.epochs = '3': Input should be a valid integer."),
         ("stages.0.learning_rate='0.1'", "stages.0.learning_rate = '0.1': Input should be a valid number."),
-        ("network.resize=true", "network.resize.constrained-int = True: Input should be a valid integer."),
-        ("network={kind: shapenets, turns: true}", "network.turns = True: Input should be a valid integer."),
+        ("network.resize=true", "network.resize.constrained-int = true: Input should be a valid integer."),
+        ("network={kind: shapenets, turns: true}", "network.turns = true: Input should be a valid integer."),
     ],
 )
 def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment: str, start: str) -> None:

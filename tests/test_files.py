@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,28 @@ def test_a_full_disk_is_named() -> None:
         write_page(Path("/dev/full"), "<p>1")
 
 
+def test_a_pipe_that_nobody_reads_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is a pipe that nobody reads; start its reader first") as caught:
+        write_page(tmp_path / "pipe", "<p>")
+    assert caught.value.filename == str(tmp_path / "pipe")
+
+
+def test_more_than_a_pipe_holds_waits_for_its_reader(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    page = "x" * 1_000_000
+    code = "import sys, time; file = open(sys.argv[1], 'rb'); time.sleep(0.3); print(len(file.read()))"
+    reader = subprocess.Popen([sys.executable, "-c", code, tmp_path / "pipe"], stdout=subprocess.PIPE, text=True)
+    with closing(os.fdopen(os.open(tmp_path / "pipe", os.O_WRONLY), "wb")):  # once it is there
+        write_page(tmp_path / "pipe", page)
+    assert int(reader.communicate()[0]) > len(page)
+
+
 def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "page.html")
     with subprocess.Popen(["cat", tmp_path / "page.html"], stdout=subprocess.PIPE, text=True) as reader:
-        write_page(tmp_path / "page.html", "<p>here")
+        with closing(os.fdopen(os.open(tmp_path / "page.html", os.O_WRONLY), "wb")):  # once it reads
+            write_page(tmp_path / "page.html", "<p>here")
         assert reader.communicate()[0].startswith("<p>here")
 
 

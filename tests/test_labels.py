@@ -128,3 +128,10 @@ def test_what_a_csv_says_counts_unless_something_else_is_said(
     (tmp_path / "list.csv").write_text("path,label,split\nc/test/a.off,box,val\n")
     (shape,) = list_shapes(tmp_path / "list.csv", labels=labels)
     assert (shape.id, shape.label, shape.split) == ("c/test/a.off", *row)
+
+
+def test_one_split_is_told_as_one() -> None:
+    _, (told,) = describe(["train/chair/a.off", "train/desk/b.off", "train/desk/c.off"], "IN")
+    assert told == "IN: read as split/class: the split train, inside it 2 classes such as 'chair'."
+    _, (told,) = describe(["chair/Train/a.off", "desk/b.off"], "IN")
+    assert told.startswith("IN: the folder 'Train' is not taken for splits")

@@ -605,7 +605,8 @@ def test_read_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "five").write_bytes(b"12345")
     assert refused(tmp_path / "gone.off") == ("missing", "there is no such file")
-    assert refused(tmp_path) == ("missing", "it is not a file")
+    assert refused(tmp_path) == ("missing", "it is a folder: name the mesh files in it")
+    assert refused(Path("/dev/null")) == ("missing", "it is not a file: name a mesh file")
     assert refused(tmp_path / "loop")[0] in ("missing", "unreadable")
     assert refused(tmp_path / ("n" * 300)) in [
         ("unreadable", "it cannot be read: File name too long"),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shapecnn.errors import MeshError
+from shapecnn.errors import MeshError, counted
 from shapecnn.mesh import read_mesh
 from shapecnn.off import read_off
 
@@ -382,9 +382,9 @@ def test_absurd_counts_allocate_nothing(counts: str) -> None:
     finally:
         tracemalloc.stop()
     assert kind == "truncated"
-    assert message.startswith(
-        f"the header promises {counts.split()[0]} vertices and {counts.split()[1]} faces, more than"
-    )
+    vertices, faces = map(int, counts.split())
+    promised = f"{counted(vertices, 'vertex', 'vertices')} and {counted(faces, 'face')}"
+    assert message.startswith(f"the header promises {promised}, more than")
 
 
 def test_a_huge_polygon_is_not_believed_either() -> None:

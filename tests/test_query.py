@@ -110,7 +110,9 @@ def test_an_index_made_by_an_earlier_version_is_refused(index: Index, model: Mod
     """Its shapes were compared as they were."""
     settings = {key: value for key, value in index.origin.settings.items() if key not in ("adapt", "neighbours")}
     earlier = replace(index.origin, settings={**settings, "pooling": "max", "hash": "0" * 64})
-    sentence = r"made with other settings \(adapt is None there and True here, neighbours is None there and 5 here"
+    sentence = (
+        r"made with other settings \(adapt is not set there and true here, neighbours is not set there and 5 here"
+    )
     with pytest.raises(MismatchError, match=sentence):
         earlier.open(Path("INDEX"))
 

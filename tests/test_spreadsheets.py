@@ -25,43 +25,51 @@ def test_a_line_end_in_a_name_makes_no_row() -> None:
     assert csv_text([["a\nb", "\u202eabc"]]) == "a\\nb,\\u202eabc\n"
 
 
-LISTED = [("path", "error"), ("=1+1.off", "the file is empty"), ('a,"b"\nc.off', "x"), ("\x1b\udcff.off", "'x")]
+HEADINGS = ("path", "error", "by")
+LISTED = [
+    HEADINGS,
+    ("=1+1.off", "the file is empty", "us"),
+    ('a,"b"\nc.off', "x", "us"),
+    ("\x1b\udcff.off", "'x", "us"),
+]
 
 
 @pytest.mark.parametrize("count", range(1, len(LISTED) + 1))
 def test_what_was_written_is_known_again(count: int) -> None:
-    assert is_csv_text(csv_text(LISTED[:count]).encode(), ("path", "error"))
-    assert not is_csv_text(csv_text(LISTED[:count]).encode(), ("path", "why"))
+    assert is_csv_text(csv_text(LISTED[:count]).encode(), HEADINGS, "us")
+    assert not is_csv_text(csv_text(LISTED[:count]).encode(), ("path", "why", "by"), "us")
 
 
 @pytest.mark.parametrize(
     "change",
     [
         lambda _text: "",
-        lambda text: text.removeprefix("path,error\n"),
-        lambda text: text.replace("path,error", "Path,Error"),
+        lambda text: text.removeprefix("path,error,by\n"),
+        lambda text: text.replace("path,error,by", "Path,Error,By"),
         lambda text: text.replace("\n", "\r\n"),  # a spreadsheet saved it
         lambda text: "\ufeff" + text,
         lambda text: text.replace(",", ";"),
-        lambda text: text.replace("path,error", "path,error,notes").replace("empty\n", "empty,told Ann\n"),
-        lambda text: text.replace("empty\n", "empty,told Ann\n"),
+        lambda text: text.replace("path,error,by", "path,error,by,notes").replace("us\n", "us,told Ann\n"),
+        lambda text: text.replace("us\n", "us,told Ann\n"),
         lambda text: text + "told Ann\n",
+        lambda text: text + "a.off,told Ann,me\n",
+        lambda text: text.replace(",by", "").replace(",us", ""),  # a list of two columns may be anybody's
         lambda text: text + "\n",
         lambda text: text[:-1],
         lambda text: "# mine\n" + text,
         lambda text: text.replace("=1", "1").replace("the file is empty", ""),
         lambda text: text.replace("the file is empty", '"the file is empty"'),
         lambda text: text.replace("'=1+1.off", "=1+1.off"),
-        lambda text: text + "a.off," + "x" * 200_000 + "\n",  # more than a cell may hold
+        lambda text: text + "a.off," + "x" * 200_000 + ",us\n",  # more than a cell may hold
     ],
 )
 def test_what_anybody_changed_is_theirs(change: Callable[[str], str]) -> None:
-    assert not is_csv_text(change(csv_text(LISTED[:2])).encode(), ("path", "error"))
+    assert not is_csv_text(change(csv_text(LISTED[:2])).encode(), HEADINGS, "us")
 
 
 def test_what_is_no_text_is_somebodys() -> None:
-    assert not is_csv_text(b"path,error\n\xff,x\n", ("path", "error"))
-    assert not is_csv_text(b'path,error\n"x', ("path", "error"))
+    assert not is_csv_text(b"path,error,by\n\xff,x\n", HEADINGS, "us")
+    assert not is_csv_text(b'path,error,by\n"x', HEADINGS, "us")
 
 
 def test_the_example_holds() -> None:

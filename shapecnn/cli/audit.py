@@ -22,6 +22,7 @@ from shapecnn.cli.options import (
     up_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.artefacts import Entry
@@ -160,7 +161,7 @@ def _drawn(
 
 def _lines(audit: Audit) -> list[str]:
     """A short summary for people."""
-    lines = [f"{audit.data}: {len(audit.entries)} shapes, seen as {audit.kind}"]
+    lines = [f"{audit.data}: {counted(len(audit.entries), 'shape')}, seen as {audit.kind}"]
     lines.append("  copies by    groups  shapes  redundant  across splits  with different labels")
     for kind, level in audit.levels.items():
         lines.append(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note, say
-from shapecnn.cli.options import FAILURES, command_line, failures_file
+from shapecnn.cli.options import FAILURES, WRITER, command_line, failures_file
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -99,6 +99,6 @@ def write_failures(failures: list[tuple[str, str]]) -> Path | None:
         from shapecnn.files import write_file
         from shapecnn.spreadsheets import csv_text
 
-        rows = csv_text([FAILURES, *failures])
+        rows = csv_text([FAILURES, *((path, error, WRITER) for path, error in failures)])
         write_file(listed, rows.encode(), overwrite=True)  # failures_file has looked at it
     return listed

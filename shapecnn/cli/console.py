@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable
 
 import click
@@ -13,6 +15,7 @@ SCHEMA_VERSION = 1
 
 
 _answered = False  # by this process
+_lost = False  # the answer, at least in part
 _QUIET = "shapecnn.quiet"  # key in click's meta, which a command shares with its group
 
 
@@ -47,21 +50,34 @@ def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
         lines: Each stays one line, whatever line ends and control characters the names in it hold: no name can pass for
             a line of its own.
     """
-    global _answered  # a process runs one command
+    global _answered, _lost  # a process runs one command
     _answered = True
-    if as_json:
-        click.echo(json.dumps(encodable(value), allow_nan=False))  # in ASCII, which every locale can print
-        return
-    for line in lines:
-        click.echo(visible(line))
+    # in ASCII, which every locale can print
+    texts = [json.dumps(encodable(value), allow_nan=False)] if as_json else map(visible, lines)
+    try:
+        for text in texts:
+            click.echo(text)
+    except OSError:  # its reader has left, as `head` does, or its disk is full: what else was asked for is written
+        _lost = True
+        drop_stdout()
+
+
+def drop_stdout() -> None:
+    """Nothing more is written there, nor what is held back."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def expect_answer() -> None:
     """None was given yet: a command begins."""
-    global _answered
-    _answered = False
+    global _answered, _lost
+    _answered = _lost = False
 
 
 def answered() -> bool:
     """Whether the answer was given; what fails after it, such as a page, is told on stderr alone."""
     return _answered
+
+
+def lost() -> bool:
+    """Whether the answer could not be written to its end."""
+    return _lost

@@ -24,6 +24,7 @@ from shapecnn.cli.options import (
     workers_options,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.labels import Labels
@@ -144,7 +145,8 @@ def import_(
     emit_summary(done, out, as_json, conflicts=conflicting)
     if conflicting:
         count = sum(map(len, conflicting))
-        note(f"Note: {count} shapes are the same as one with another label, in {len(conflicting)} groups:")
+        groups = counted(len(conflicting), "group")
+        note(f"Note: {count} shapes are the same as one with another label, in {groups}:")
         for group in conflicting[:SHOWN]:
             note(f"  {', '.join(group)}")
         if len(conflicting) > SHOWN:

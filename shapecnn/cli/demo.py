@@ -19,6 +19,7 @@ from shapecnn.cli.options import (
     workers_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.inference import Device
@@ -77,7 +78,7 @@ def command(
 
     with progress_bar("Generating") as progress:
         count = write_collection(meshes, per_class=per_class, seed=seed, overwrite=overwrite, progress=progress)
-    steps.note("generate", f"{count} meshes", meshes)
+    steps.note("generate", counted(count, "mesh", "meshes"), meshes)
 
     for what, target, recipe in (
         ("render", views, Recipe(ViewSettings())),
@@ -109,7 +110,7 @@ def command(
             progress=progress,
         )
     opened = open_index(index)
-    steps.note("index", f"{changes.total} shapes, {opened.features.shape[1]} numbers each", index)
+    steps.note("index", f"{counted(changes.total, 'shape')}, {opened.features.shape[1]} numbers each", index)
 
     mug = next(item for item in opened.items if item.label == "mug" and item.split == "test")
     answers = answer_queries(opened, model, [mug.path], 12, up="z", device=device, workers=crew)
@@ -142,7 +143,10 @@ def command(
         *steps.rows,
         "",
         "Smoke test on generated shapes, their test split, protocol mvcnn by the penultimate feature:",
-        *(f"  {name:10} {_told(figures)} of {figures['count']} shapes" for name, figures in networks.items()),
+        *(
+            f"  {name:10} {_told(figures)} of {counted(figures['count'], 'shape')}"
+            for name, figures in networks.items()
+        ),
         f"All in {seconds:.0f} s. Open {page} and {out / 'mvcnn-report' / 'report.html'}, or try",
         f"  shapecnn predict {out / 'mvcnn-run'} {mug.path}",
         f"  shapecnn query {index} {mug.path}",
@@ -171,7 +175,7 @@ def _train_and_measure(
         bar=progress_bar,
         say=note,
     )
-    steps.note(f"train {name}", f"{trained.epochs} epochs", run)
+    steps.note(f"train {name}", counted(trained.epochs, "epoch"), run)
     model, artefacts = open_model(str(run)), open_artefacts(data)
     with progress_bar("Measuring") as progress:
         evaluation = evaluate(model, artefacts, "test", device=device, progress=progress)

@@ -17,6 +17,8 @@ from shapecnn.cli.options import (
     workers_accepted,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
+from shapecnn.stages import stage
 
 if TYPE_CHECKING:
     from shapecnn.evaluation import Protocol, Task
@@ -105,7 +107,8 @@ def command(
     if out is not None:
         from shapecnn.report.evaluation import write_report
 
-        write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry), overwrite)
+        with stage("Writing the report"):
+            write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry), overwrite)
         note(f"Wrote {out / 'report.html'}")
 
 
@@ -115,11 +118,13 @@ _MANY_TIES = 0.01  # of all places in the lists
 def _lines(evaluation: Evaluation) -> list[str]:
     """A short table for people."""
     subset = f", subset {evaluation.subset}" if evaluation.subset else ""
-    lines = [f"{evaluation.model} on {evaluation.data}: {len(evaluation.entries)} shapes of {evaluation.split}{subset}"]
+    shapes = counted(len(evaluation.entries), "shape")
+    lines = [f"{evaluation.model} on {evaluation.data}: {shapes} of {evaluation.split}{subset}"]
     lines += _figures(evaluation)
     if (distinct := evaluation.distinct) is not None:
         left = len(evaluation.entries) - len(distinct.excluded)
-        lines.append(f"Without {len(distinct.excluded)} copies: {left} shapes of {evaluation.split}")
+        copies = counted(len(distinct.excluded), "copy", "copies")
+        lines.append(f"Without {copies}: {counted(left, 'shape')} of {evaluation.split}")
         lines += [] if distinct.evaluation is None else _figures(distinct.evaluation)
     return lines
 

@@ -24,6 +24,7 @@ from shapecnn.cli.options import (
     trained_orientation_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.config import FaceLimit, Orientation, Up
@@ -139,7 +140,9 @@ def command(
         "failures": [{"path": path, "error": error} for path, error in done.failures],
     }
     counts = ", ".join(f"{answer[what]} {what}" for what in ("added", "updated", "unchanged", "removed", "failed"))
-    emit(answer, as_json, [f"{counts} in {done.seconds:.1f} s: {index} holds {done.total} shapes"])
+    if done.relabelled:
+        note(f"Of the unchanged shapes {done.relabelled} got another label or split: their meshes are the same.")
+    emit(answer, as_json, [f"{counts} in {done.seconds:.1f} s: {index} holds {counted(done.total, 'shape')}"])
     report_failures(done.failures, skip_errors, kept=index / FAILURES)
 
 

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from shapecnn import __version__
-from shapecnn.cli.console import SCHEMA_VERSION, answered, emit, expect_answer, say
+from shapecnn.cli.console import SCHEMA_VERSION, answered, drop_stdout, emit, expect_answer, lost, say
 from shapecnn.cli.process import Ended, ending_in_order, open_streams
 from shapecnn.cli.progress import heartbeat
 from shapecnn.errors import Caution, ShapecnnError, UsageError, is_short_of_memory, visible
@@ -121,9 +121,9 @@ def run() -> None:
         with ending_in_order():
             status = _run()
     except OSError:  # there is nobody to tell: the reader of stdout has left, or its disk is full
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         status = 1
-    sys.exit(status)
+    sys.exit(status or int(lost()))
 
 
 def _show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:

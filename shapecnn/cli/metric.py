@@ -11,6 +11,7 @@ import click
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, workers_accepted
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.inference import Device
@@ -52,6 +53,6 @@ def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device
     figures = ""
     if learned.before is not None and learned.after is not None and learned.after.mAP is not None:
         before, after = learned.before.mAP, learned.after.mAP
-        figures = f"; mAP of the {learned.after.count} shapes of val {after:.1%}, {before:.1%} before"
+        figures = f"; mAP of the {counted(learned.after.count, 'shape')} of val {after:.1%}, {before:.1%} before"
     what = f"Learned in {learned.seconds:.1f} s" if learned.anew else "It is there already"
     emit(answer, as_json, [f"{what}: a metric of rank {learned.size} in {run}{figures}"])

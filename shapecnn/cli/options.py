@@ -15,8 +15,11 @@ from shapecnn.cli.console import be_quiet
 
 Command = Callable[..., Any]
 
-FAILURES = ("path", "error")
-"""The columns of what --failures names."""
+FAILURES = ("path", "error", "written_by")
+"""The columns of what --failures names. The last, ``WRITER`` in each row, tells it from a person's own list, which
+may well have the other two."""
+
+WRITER = "shapecnn"
 
 _FAILURES_FILE = "shapecnn.failures"  # in the context of a command
 
@@ -157,7 +160,7 @@ def _require_csv(path: Path, overwrite: bool) -> None:
 
     if path.suffix.lower() != ".csv" and not is_stream(path):
         raise UsageError(f"--failures {path}: the file is a CSV, so give it a name that ends in .csv.")
-    require_file(path, overwrite, lambda content: is_csv_text(content, FAILURES))
+    require_file(path, overwrite, lambda content: is_csv_text(content, FAILURES, WRITER))
 
 
 def faces_options(command: Command) -> Command:

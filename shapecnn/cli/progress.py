@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import click
 
 from shapecnn.cli.console import is_quiet, note
-
-Progress = Callable[[int, int | None], None]
-"""Called with what is done and what there is to do in all (None: not known yet)."""
+from shapecnn.stages import Progress, listen
 
 INTERVAL = 30.0
 """Seconds without a line after which one is written."""
@@ -37,9 +35,9 @@ class _Stage:
         self.done, self.total = done, total
 
     def counts(self) -> str:
-        """``120 of 800 shapes``; what is not known is left out."""
+        """``120 of 800 shapes``; what is not known is left out, and all of it where nothing was counted."""
         if self.first is None or (not self.done and not self.total):
-            return "starting"
+            return ""
         if self.unit == "bytes":
             total = f" of {self.total / 1e6:,.1f}" if self.total else ""
             return f"{self.done / 1e6:,.1f}{total} MB"
@@ -78,6 +76,16 @@ class _Heartbeat:
     def pop(self) -> None:
         self._stages.pop()
 
+    @contextmanager
+    def stage(self, name: str, unit: str) -> Iterator[Progress]:
+        """One inside the work of a command, which has no bar of its own."""
+        stage = _Stage(name, unit)
+        self.push(stage)
+        try:
+            yield stage.update
+        finally:
+            self.pop()
+
     def stop(self) -> None:
         self._end.set()
         self._thread.join()
@@ -92,7 +100,8 @@ class _Heartbeat:
         if not self._stages:
             return f"Working, {so_far}"
         stage = self._stages[-1]
-        return ", ".join(filter(None, [f"{stage.name}: {stage.counts()}", stage.pace(), so_far]))
+        counts = stage.counts()
+        return ", ".join(filter(None, [f"{stage.name}: {counts}" if counts else stage.name, stage.pace(), so_far]))
 
 
 _heartbeat: _Heartbeat | None = None  # of the running command; None where stderr is a terminal
@@ -106,9 +115,11 @@ def heartbeat() -> Iterator[None]:
         yield
         return
     _heartbeat = _Heartbeat(click.get_current_context())
+    listen(_heartbeat.stage)
     try:
         yield
     finally:
+        listen(None)
         _heartbeat.stop()
         _heartbeat = None
 
@@ -130,11 +141,8 @@ def progress_bar(description: str, unit: str = "shapes") -> Iterator[Progress]:
     elif _heartbeat is None:
         yield from _terminal_bar(stage)
     else:
-        _heartbeat.push(stage)
-        try:
-            yield stage.update
-        finally:
-            _heartbeat.pop()
+        with _heartbeat.stage(description, unit) as update:
+            yield update
 
 
 def _terminal_bar(stage: _Stage) -> Iterator[Progress]:

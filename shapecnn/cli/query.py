@@ -77,9 +77,9 @@ def command(
 ) -> None:
     """Find the shapes of INDEX most like each MESH, by the cosine similarity of their features.
 
-    With --image those that have the view most like a picture: of any size, format and colours; what is drawn on it is
-    cut out along the colour of its border and shown as a view is. Answers come in the order of the meshes, then in that
-    of the pictures.
+    With --image those that have the view most like a picture: PNG, JPEG, WEBP, TIFF, BMP, GIF or PPM of up to 256 MB.
+    What is drawn on it is cut out along the colour of its border and shown as a view is, in grey. Answers come in the
+    order of the meshes, then in that of the pictures.
 
     \b
     Examples:

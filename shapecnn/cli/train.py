@@ -20,12 +20,30 @@ from shapecnn.cli.options import (
     workers_accepted,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.inference import Device
 
 
-@click.command("train")
+class _Train(click.Command):
+    """Says which option takes what was given as a further argument, as `render` and others take it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if not error.message.startswith("Got unexpected extra argument"):
+                raise
+            raise click.UsageError(
+                f"{error.message.rstrip('.')}. Name the data by --data and the run by --out: "
+                f"shapecnn train CONFIG --data DIR --out RUN",
+                ctx,
+            ) from None
+
+
+@click.command("train", cls=_Train)
 @click.argument("config", required=False, metavar="CONFIG", shell_complete=complete_config)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Artefacts to train on.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the run goes.")
@@ -86,7 +104,8 @@ def command(
         if out is None:
             raise _missing("out")
         plan = new_plan(config, values, data, part)
-    if resume and data is None and is_finished(out):
+    finished = resume and is_finished(out)
+    if finished and data is None:
         done = finished_training(out)  # its data may be gone
     else:
         done = train(
@@ -111,13 +130,14 @@ def command(
         "seconds": round(done.seconds, 3),
     }
     figures = done.validation
-    told = f", validation accuracy {figures.accuracy:.1%} of {figures.count} shapes" if figures else ""
+    told = f", validation accuracy {figures.accuracy:.1%} of {counted(figures.count, 'shape')}" if figures else ""
     if done.calibration is None:
         note("The scores are not calibrated and predict calls nothing unknown: fewer than 20 shapes were held out.")
     else:
         told += f", calibration error {done.calibration.ece:.1%} ({done.calibration.ece_before:.1%} before)"
-    lasted = f"{done.epochs} epochs" if done.epochs else "Trained"
-    emit(answer, as_json, [f"{lasted} in {done.seconds:.0f} s{told}: {out}"])
+    lasted = counted(done.epochs, "epoch") if done.epochs else "Trained"
+    again = "It was finished already and nothing was done: " if finished else ""
+    emit(answer, as_json, [f"{again}{lasted} in {done.seconds:.0f} s{told}: {out}"])
 
 
 def _run(folder: str | None) -> Path:

@@ -13,6 +13,7 @@ import click
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import device_accepted, json_option, quiet_option, seed_accepted, workers_accepted
 from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.verify import Verified
@@ -63,5 +64,5 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
 def _lines(verified: Verified) -> list[str]:
     counts = Counter(finding.fault for finding in verified.findings)
     told = ", ".join(f"{count} {fault}" for fault, count in sorted(counts.items())) or "good"
-    lines = [f"{verified.path}: {verified.kind}, {verified.files} files, {told}"]
+    lines = [f"{verified.path}: {verified.kind}, {counted(verified.files, 'file')}, {told}"]
     return lines + [f"  {finding.fault:8} {finding.message}" for finding in verified.findings]

@@ -6,12 +6,14 @@ other gets other shapes, without a word.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path, PurePosixPath
 
 from shapecnn.collection import list_files, printable
 from shapecnn.errors import CollectionError, UsageError
 from shapecnn.imports.pictures import BY_NAME, BY_SHAPE, EXTENSIONS
-from shapecnn.kinds import taken_for
+from shapecnn.kinds import kind_of, taken_for
+from shapecnn.mesh import EXTENSIONS as MESHES
 
 GRIDS = frozenset({".binvox"})
 _ARRANGEMENTS = {"views-by-shape": BY_SHAPE, "views-by-name": BY_NAME}
@@ -28,9 +30,7 @@ def find_layout(source: Path) -> str:
         return "voxels-npz"
     if source.is_file() and source.suffix.lower() == ".csv":
         return "binvox"
-    told = taken_for(source, "a folder of views or grids that others made")
-    if told is not None:
-        raise CollectionError(told)
+    _require_others(source)
     names = sorted(printable(file.id) for file in list_files(source, EXTENSIONS | GRIDS))
     grids = [name for name in names if PurePosixPath(name).suffix.lower() in GRIDS]
     pictures = sorted({*names} - {*grids})
@@ -45,11 +45,36 @@ def find_layout(source: Path) -> str:
         raise UsageError(f"{source} can be read in {ways} ways: {told}. Say which with --layout.")
     if pictures:
         patterns = f"neither {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
-        raise CollectionError(f"{source} is {patterns}: {pictures[0]} lies elsewhere.")
+        raise CollectionError(f"{source} is {patterns}: {pictures[0]} lies elsewhere.{_too_deep(source, pictures)}")
+    if list_files(source, MESHES):
+        raise CollectionError(
+            f"{source} holds meshes and neither views nor grids of them: to make these, shapecnn render or shapecnn "
+            f"voxelize {shlex.quote(str(source))} OUT."
+        )
     views, solids = (", ".join(sorted(extensions)) for extensions in (EXTENSIONS, GRIDS))
     raise CollectionError(
         f"{source} holds neither views ({views}) nor grids ({solids}). Give a folder or a zip that does, or an npz."
     )
+
+
+def _require_others(source: Path) -> None:
+    """Raise CollectionError for what shapecnn made itself, also where it is a folder below or above what was given."""
+    told = taken_for(source, "a folder of views or grids that others made")
+    around = next((folder for folder in source.resolve().parents if kind_of(folder) == "artefacts"), None)
+    if told is None and around is not None:
+        told = f"{source} is a part of {around}, a folder of artefacts, which need no import: use that folder as it is."
+    if told is not None:
+        raise CollectionError(told)
+
+
+def _too_deep(source: Path, pictures: list[str]) -> str:
+    """What to give instead, where a class or a split inside the folder that is meant was given."""
+    *above, last = source.resolve().parts
+    for around in ([last], [*above[-1:], last]):
+        placed = ["/".join([*around, name]) for name in pictures]
+        if any(all(each.place(PurePosixPath(name).parts) for name in placed) for each in _ARRANGEMENTS.values()):
+            return f" It lies inside what can be imported: give {source.resolve().parents[len(around) - 1]}."
+    return ""
 
 
 def _readings(pictures: list[str]) -> dict[str, str]:

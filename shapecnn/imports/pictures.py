@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shapecnn.artefacts import Drawn
 from shapecnn.collection import Shape, list_files, printable
 from shapecnn.config import MOST_VIEWS, ImportedViewSettings
-from shapecnn.errors import CollectionError, ItemError, UsageError, reason
+from shapecnn.errors import CollectionError, ItemError, UsageError, counted, reason
 from shapecnn.labels import SPLITS
 from shapecnn.pictures import to_grey
 from shapecnn.prepare import png
@@ -93,7 +93,7 @@ class Sheets:
                 both = f"{Path(file.id).name} and {Path(following.id).name}"
                 raise ItemError("count", f"view {number} is there twice: {both}")
         if len(item.files) != self.settings.views:
-            counts = f"{len(item.files)} pictures where most shapes have {self.settings.views}"
+            counts = f"{counted(len(item.files), 'picture')} where most shapes have {self.settings.views}"
             raise ItemError("count", f"it has {counts}")
         contents = [_read(file) for file in item.files]
         return sha256(b"".join(contents)), lambda: Drawn(self._sheet(item, contents))
@@ -178,7 +178,7 @@ def _survey(items: list[Pictures], source: Path) -> ImportedViewSettings:
         raise UsageError(f"None of the pictures of {source} can be read as {_READABLE}.")
     (width, height), _ = sizes.most_common(1)[0]
     if width != height:
-        raise UsageError(f"Most pictures of {source} have {width} × {height} pixels; views are square.")
+        raise UsageError(f"Most pictures of {source} have {width} × {height} pixels; views are square, one to a file.")
     return ImportedViewSettings.from_options(views=views, size=width)
 
 

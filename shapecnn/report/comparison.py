@@ -18,7 +18,7 @@ from shapecnn.compare import (
     Measured,
     Pair,
 )
-from shapecnn.errors import visible
+from shapecnn.errors import counted, visible
 from shapecnn.own import publish_report
 from shapecnn.report import published
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
@@ -178,7 +178,7 @@ def page(comparison: Comparison, svg: bytes) -> str:
 
 
 def _title(comparison: Comparison) -> str:
-    return f"{len(comparison.measured[0].evaluation.entries)} shapes of split {comparison.split}"
+    return f"{counted(len(comparison.measured[0].evaluation.entries), 'shape')} of split {comparison.split}"
 
 
 def _rules(comparison: Comparison) -> list[str]:

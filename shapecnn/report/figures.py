@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shapecnn.classification import Classification
-from shapecnn.errors import visible
+from shapecnn.errors import counted, visible
 from shapecnn.retrieval.protocols import Retrieval
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
         axes.grid(which="minor", color=_LINE, linewidth=0.5)
         axes.tick_params(which="both", length=0)
         axes.set(xlabel="predicted", ylabel="true")
-        told = f"{int(counts.sum())} shapes, accuracy {classification.accuracy:.3f}"
+        told = f"{counted(int(counts.sum()), 'shape')}, accuracy {classification.accuracy:.3f}"
         axes.set_title(heading(title, told), fontsize=9, loc="left")
     return svg.getvalue()
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.classification import calibration_error, reliability
+from shapecnn.errors import counted
 from shapecnn.report.figures import drawing, heading
 
 _BAR, _LINE = "#2a5db0", "#8a93a0"
@@ -34,6 +35,6 @@ def reliability_diagram(right: NDArray[np.bool_], confidence: NDArray[np.floatin
             axes.annotate(str(each.count), (each.confidence, each.accuracy), ha="center", va="center", fontsize=8)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score, mean of the bin", ylabel="share told right", aspect="equal")
         error = calibration_error(right, confidence)
-        told = f"{len(right)} shapes, expected calibration error {error:.3f}"
+        told = f"{counted(len(right), 'shape')}, expected calibration error {error:.3f}"
         axes.set_title(heading(title, told), fontsize=9, loc="left")
     return svg.getvalue()

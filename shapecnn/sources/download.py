@@ -20,6 +20,7 @@ from shapecnn.errors import (
 from shapecnn.labels import SPLITS
 from shapecnn.sources.archive import Progress, unpack
 from shapecnn.sources.transfer import discard, fetch, require_begun
+from shapecnn.stages import stage
 from shapecnn.storage import WORK, claim, exclusive, json_bytes, read_json, sha256_of
 from shapecnn.storage import discard as discard_work
 
@@ -144,7 +145,8 @@ def _local(url: str) -> Path | None:
 
 def _install(archive: Path, url: str, expected: str | None, target: Path, progress: Progress | None) -> Download:
     """Check the SHA-256 of ``archive``, unpack it beside ``target`` and move it there."""
-    sha256 = sha256_of(archive.resolve())
+    with stage(f"Checking {archive.name}"):
+        sha256 = sha256_of(archive.resolve())
     if expected not in (None, sha256):
         raise DownloadError(
             f"{url} has the SHA-256 {sha256}, not {expected}: it is damaged or another file."

@@ -27,6 +27,7 @@ from shapecnn.gallery import Gallery
 from shapecnn.inputs import Input
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.stages import stage as doing
 from shapecnn.storage import RESUME, discard, publish, sha256, write_noted
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.calibration import FOLDS, calibrate
@@ -126,9 +127,10 @@ class Session:
             self._save(state)
         last = self.experiment.stages[-1]
         activations = self._activations(last)
-        gallery, calibration = self._trust(last, activations) if self.accelerator.is_main_process else (None, None)
-        temperature = calibration.temperature if calibration else 1.0
-        figures = self._validate(last, activations, vote=True, temperature=temperature)
+        with doing("Measuring what was trained"):
+            gallery, calibration = self._trust(last, activations) if self.accelerator.is_main_process else (None, None)
+            temperature = calibration.temperature if calibration else 1.0
+            figures = self._validate(last, activations, vote=True, temperature=temperature)
         done = Trained(
             self.out,
             _epochs(state.records),

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts import Entry
 from shapecnn.datasets import Artefacts
-from shapecnn.errors import UsageError
+from shapecnn.errors import UsageError, counted
 from shapecnn.experiment import Validation
+from shapecnn.stages import stage
 
 
 class Division(NamedTuple):
@@ -43,8 +44,9 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     unlabelled = [entry.id for entry in [*pool, *own_val] if entry.label is None]
     if unlabelled:
         raise UsageError(
-            f"{len(unlabelled)} shapes in {folder} have no label, such as {unlabelled[0]}. Put the meshes of each "
-            f"class in a folder of its name, or list them in a CSV path,label,split, and make the artefacts again."
+            f"{counted(len(unlabelled), 'shape')} in {folder} without a label, such as {unlabelled[0]}. Put the "
+            f"meshes of each class in a folder of its name, or list them in a CSV path,label,split, and make the "
+            f"artefacts again."
         )
     labels = np.array([entry.label for entry in pool])
     classes = tuple(np.unique(labels).tolist())
@@ -90,7 +92,11 @@ def folds_of(artefacts: Artefacts, entries: list[Entry], folds: int, seed: int) 
 
 def _copies(artefacts: Artefacts, entries: list[Entry]) -> NDArray[np.int64]:
     """(N,) the same number for shapes that look the same to the last bit."""
-    digests = [artefacts.digest(entry) for entry in entries]
+    digests = []
+    with stage("Looking for copies") as progress:
+        for entry in entries:
+            digests.append(artefacts.digest(entry))
+            progress(len(digests), len(entries))
     return np.unique(digests, return_inverse=True)[1]
 
 
@@ -114,7 +120,8 @@ def _fold(labels: np.ndarray, groups: np.ndarray, validation: Validation) -> NDA
     except ValueError:
         largest = max(Counter(labels.tolist()).values())
         raise UsageError(
-            f"validation.folds is {validation.folds}, but no class has more than {largest} shapes: use fewer folds."
+            f"validation.folds is {validation.folds}, but no class has more than {counted(largest, 'shape')}: use "
+            f"fewer folds."
         ) from None
     held_out: NDArray[np.bool_] = numbers == validation.fold
     if not held_out.any():

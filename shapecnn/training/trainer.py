@@ -23,6 +23,7 @@ from shapecnn.networks.build import build_network, fetch_weights
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.own import WRITES, require_own, require_unchanged, start_anew
 from shapecnn.sealed import publish_beside
+from shapecnn.stages import stage as doing
 from shapecnn.storage import (
     RESUME,
     claim,
@@ -85,7 +86,8 @@ def train(
     seen = Input.of(artefacts.settings, getattr(experiment.network, "turns", 1))
     require_fit(experiment, seen, plan.data)
     if not (resume and is_finished(out)):
-        fetch_weights(experiment.network)  # before hours of anything else
+        with doing("Making the weights ready"):
+            fetch_weights(experiment.network)  # before hours of anything else
     division = divide(artefacts, _chosen(artefacts, plan.subset), experiment.validation)
     origin = describe_origin(experiment, division, seen)
     accelerator = open_accelerator(device, experiment.precision, out if tensorboard else None)

@@ -81,7 +81,7 @@ def test_people_get_a_short_table(run: Path, grids: Path, command: Command) -> N
     assert [line[:22].strip() for line in lines[1:]] == ["accuracy", "mean class accuracy", "calibration error"]
     assert "(95 %: " in lines[1]
     lines = command("eval", run, "--data", grids, "--split", "val", "--subset", "2+1").stdout.splitlines()
-    assert lines[0].endswith(": 1 shapes of val, subset 2+1")
+    assert lines[0].endswith(": 1 shape of val, subset 2+1")
     assert "Protocol mvcnn: 0 queries (1 without a relevant item left out), gallery of 0" in lines[4]
     assert lines[6].split() == ["mAP", "undefined"]
 

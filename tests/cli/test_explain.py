@@ -84,3 +84,16 @@ def test_what_cannot_be_asked_is_status_2(views_run: Path, command: Command) -> 
         done = command("explain", *typed, "mesh.off", "--json")
         assert done.status == 2
         assert told in done.json("error")["error"]["message"]
+
+
+def test_a_page_stays_where_nothing_could_be_explained(
+    views_run: Path, solids: Path, tmp_path: Path, command: Command
+) -> None:
+    page = tmp_path / "why.html"
+    command("explain", views_run, solids / "box/cube.off", "--html", page, "--device", "cpu")
+    before = page.read_bytes()
+    done = command("explain", views_run, solids / "box", "--html", page, "--device", "cpu")
+    assert done.status == 1
+    assert f"Failed: {solids / 'box'}: it is a folder: name the mesh files in it" in done.stderr
+    assert f"{page} was not written: there is nothing to show." in done.stderr
+    assert page.read_bytes() == before

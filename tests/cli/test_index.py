@@ -233,3 +233,27 @@ def test_a_missing_library_is_one_error_and_not_that_of_every_mesh(solids: Path,
     assert done.returncode == 1
     assert json.loads(done.stdout)["error"]["kind"] == "missing-library"
     assert "libusb-1.0-0" in done.stderr
+
+
+def test_labels_that_changed_are_told_though_no_mesh_did(meshes: Path, tmp_path: Path, command: Command) -> None:
+    index = tmp_path / "index"
+    command("index", meshes, index, "--device", "cpu")
+    again = command("index", meshes, index, "--device", "cpu")
+    assert "another label" not in again.stderr
+    bare = command("index", meshes, index, "--device", "cpu", "--labels", "none")
+    count = re.search(r"0 updated, (\d+) unchanged", bare.stdout)
+    assert count is not None
+    assert f"Of the unchanged shapes {count[1]} got another label or split: their meshes are the same." in bare.stderr
+
+
+def test_a_backbone_that_cannot_be_had_is_told_before_any_mesh_is_read(
+    meshes: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "index"
+    command("index", meshes, index, "--device", "cpu")
+    before = contents(index)
+    monkeypatch.setattr("shapecnn.index._compute", None)
+    for out, words in ((tmp_path / "new", []), (index, ["--overwrite"])):
+        done = command("index", meshes, out, "--set", "backbone=resnet81", "--device", "cpu", *words)
+        assert (done.status, "There is no backbone 'resnet81'" in done.stderr) == (2, True), done.stderr
+    assert contents(index) == before  # which --overwrite would have cost

@@ -14,6 +14,7 @@ import pytest
 from shapecnn.cli import progress
 from shapecnn.cli.console import be_quiet
 from shapecnn.cli.progress import heartbeat, lasting, progress_bar
+from shapecnn.stages import stage
 from tests.cli.conftest import Command
 
 
@@ -63,10 +64,26 @@ def test_work_without_a_count_is_not_silent_either(capfd: pytest.CaptureFixture[
 def test_a_stage_that_does_not_know_its_total_shows_no_question_mark(capfd: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
         with progress_bar("Reading") as advance:
-            told = wait_for(lambda: capfd.readouterr().err, "Reading: starting")
+            told = wait_for(lambda: capfd.readouterr().err, r"Reading, \d+ s so far\n")
             advance(7, None)
             told += wait_for(lambda: capfd.readouterr().err, "Reading: 7 shapes")
             assert "?" not in told
+
+    in_command(work)
+
+
+@pytest.mark.usefixtures("short_interval")
+def test_a_stage_deep_inside_the_work_is_told_by_its_name_and_counts(capfd: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        with progress_bar("Drawing"):
+            with stage("Checking", "files") as advance:
+                wait_for(lambda: capfd.readouterr().err, r"Checking, \d+ s so far\n")
+                advance(0, 800)
+                time.sleep(0.05)
+                advance(200, 800)
+                line = r"Checking: 200 of 800 files, [\d,.]+ files a second, .+ left, \d+ s so far\n"
+                wait_for(lambda: capfd.readouterr().err, line)
+            wait_for(lambda: capfd.readouterr().err, r"Drawing, \d+ s so far\n")
 
     in_command(work)
 

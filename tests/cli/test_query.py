@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -226,6 +227,20 @@ def test_an_index_of_grids_takes_no_picture(run_index: Path, photograph: Path, c
     done = command("query", run_index, "--image", photograph)
     assert (done.status, done.stdout) == (2, "")
     assert "sees grids and no pictures: --image needs an index made with @imagenet or a run on views." in done.stderr
+
+
+def test_a_reader_who_leaves_takes_no_page_along(solids: Path, solids_index: Path, tmp_path: Path) -> None:
+    """``shapecnn query … --html q.html | head -1`` wrote none."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = ["query", solids_index, solids / "box/cube.off", "--device", "cpu", "--html", tmp_path / "q.html"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "shapecnn", *words], stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert done.returncode == 1
+    assert "cube.off" in (tmp_path / "q.html").read_text()
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("options", [["-k", "0"], ["--up", "w"], ["--device", "tpu"], ["--html", "."], []])

@@ -396,16 +396,26 @@ def test_what_failed_is_written_where_it_is_asked_for(tmp_path: Path, command: C
     done = command("render", meshes, out, *SMALL, "--failures", listed)
     assert done.status == 1
     first = listed.read_text()
-    assert first == f"path,error\n{meshes / '=1+1.off'},the file is empty\n"
+    assert first == f"path,error,written_by\n{meshes / '=1+1.off'},the file is empty,shapecnn\n"
     (meshes / "a,b.off").touch()
     assert command("render", meshes, out, *SMALL, "--failures", listed).status == 1  # as a job does every night
-    assert listed.read_text() == first + f'"{meshes / "a,b.off"}",the file is empty\n'
+    assert listed.read_text() == first + f'"{meshes / "a,b.off"}",the file is empty,shapecnn\n'
     listed.write_text(listed.read_text() + "told Ann\n")
     done = command("render", meshes, out, *SMALL, "--failures", listed)
     assert done.status == 2
     assert f"{listed} is there, and not as shapecnn wrote it" in done.stderr
     assert listed.read_text().endswith("told Ann\n")
     assert command("render", meshes, out, *SMALL, "--failures", listed, "--overwrite", "--skip-errors").status == 0
+
+
+def test_a_list_of_failures_that_a_person_made_stays(tmp_path: Path, command: Command) -> None:
+    """It has just the two columns that anybody would give it."""
+    write_box(tmp_path / "meshes" / "a.off")
+    listed = tmp_path / "mine.csv"
+    listed.write_text("path,error\nb.off,no top\n")
+    done = command("render", tmp_path / "meshes", tmp_path / "out", *SMALL, "--failures", listed)
+    assert (done.status, f"{listed} is there, and not as shapecnn wrote it" in done.stderr) == (2, True)
+    assert listed.read_text() == "path,error\nb.off,no top\n"
 
 
 def test_a_name_too_long_for_an_artefact_is_one_failure(tmp_path: Path, command: Command) -> None:
@@ -516,7 +526,29 @@ def test_another_layout_is_refused_too(meshes: Path, tmp_path: Path, command: Co
     done = command("render", meshes, tmp_path / "out", *SMALL, "--layout", "files")
     assert done.status == 2
     assert "made with --layout sheet, this run asks for files" in done.stderr
+    assert "Add --layout sheet to go on with it. To keep it" in done.stderr
     assert "To replace it: shapecnn render" in done.stderr
+
+
+def test_an_option_left_out_is_the_first_advice(meshes: Path, tmp_path: Path, command: Command) -> None:
+    """--overwrite alone was advised, which draws everything anew about the wrong axis."""
+    out = tmp_path / "out"
+    command("render", meshes, out, *SMALL, "--up", "y", "--fit", "view")
+    done = command("render", meshes, out, *SMALL)
+    assert done.status == 2
+    assert "up is 'y' there and 'z' here). Add --fit view --up y to go on with it. To keep it" in done.stderr
+    assert command("render", meshes, out, *SMALL, "--fit", "view", "--up", "y").status == 0
+
+
+def test_simplification_left_out_is_advised_with_its_faces(meshes: Path, tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "out"
+    command("render", meshes, out, *SMALL, "--max-faces", "8", "--simplify")
+    done = command("render", meshes, out, *SMALL)
+    assert "Add --max-faces 8 --simplify to go on with it." in done.stderr
+    plain = tmp_path / "plain"
+    command("render", meshes, plain, *SMALL)
+    done = command("render", meshes, plain, *SMALL, "--max-faces", "8", "--simplify")
+    assert "Add" not in done.stderr  # no option takes another away
 
 
 def test_a_second_writer_is_refused(meshes: Path, tmp_path: Path, command: Command) -> None:
@@ -614,3 +646,20 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
     assert answer["skipped"] >= 8  # all drawn ones but what two workers had not handed over
     assert (answer["skipped"] + answer["written"], answer["failed"]) == (70, 1), answer["failures"]
     assert contents(out) == whole
+
+
+@pytest.mark.parametrize("kind", ["render", "voxelize"])
+def test_no_class_folder_stays_behind_whose_meshes_all_fail(kind: str, tmp_path: Path, command: Command) -> None:
+    meshes, out = tmp_path / "meshes", tmp_path / "out"
+    for name in ("good/a.off", "bad/a.off", "deep/er/a.off"):
+        write_box(meshes / name)
+    command(kind, meshes, out, "--workers", "1")
+    (out / "deep" / "mine").mkdir()
+    for name in ("bad/a.off", "deep/er/a.off"):
+        (meshes / name).write_text("")
+    assert command(kind, meshes, out, "--workers", "1").status == 1
+    assert sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_dir()) == [
+        "deep",
+        "deep/mine",
+        "good",
+    ]

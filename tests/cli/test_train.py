@@ -260,3 +260,20 @@ def test_the_schema_takes_answers_and_nothing_else() -> None:
         {**ANSWER, "calibration": {**calibrated, "rejected": 0.06}},
     ):
         assert not validator.is_valid(bad), bad
+
+
+def test_data_and_run_given_as_arguments_are_told_their_options(command: Command) -> None:
+    done = command("train", "demo-mvcnn", "views", "run")
+    assert done.status == 2
+    assert "(views run). Name the data by --data and the run by --out: shapecnn train CONFIG --data DIR" in done.stderr
+
+
+def test_a_run_that_was_finished_says_that_nothing_was_done(
+    config: Path, views: Path, tmp_path: Path, command: Command
+) -> None:
+    out = tmp_path / "run"
+    begun = command("train", config, "--data", views, "--out", out)
+    assert "finished already" not in begun.stdout
+    for words in ([], ["--data", views]):
+        again = command("train", "--resume", out, *words)
+        assert again.stdout == f"It was finished already and nothing was done: {begun.stdout}"

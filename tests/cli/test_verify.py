@@ -226,3 +226,8 @@ def test_a_collection_is_held_against_what_was_made_from_it_and_against_nothing_
     answer = command("verify", *folders, "--collection", meshes, "--json").json("verify")
     found = [[(f["fault"], f["path"]) for f in each["findings"]] for each in answer["folders"]]
     assert found == [[], [], [("missing", "box/train/1.off")], [("missing", "box/train/1.off")]]
+
+
+def test_a_path_that_does_not_exist_is_told_so(tmp_path: Path, command: Command) -> None:
+    done = command("verify", tmp_path / "no")
+    assert (done.status, f"{tmp_path / 'no'} does not exist: give artefacts" in done.stderr) == (2, True)

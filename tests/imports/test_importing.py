@@ -81,7 +81,7 @@ def test_other_settings_and_other_origins_are_refused(meshes: Path, tmp_path: Pa
     run(tmp_path / "small", out, "binvox")
     with pytest.raises(MismatchError, match="resolution is 16 there and 18 here"):
         run(tmp_path / "large", out, "binvox")
-    with pytest.raises(MismatchError, match="origin is None there and 'imported' here"):
+    with pytest.raises(MismatchError, match="origin is 'own' there and 'imported' here"):
         run(tmp_path / "small", tmp_path / "large", "binvox")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from shapecnn.errors import CollectionError, UsageError
 from shapecnn.imports.layouts import find_layout
+from tests.training.data import VIEWS, pictures, write_artefacts
 
 
 def make(folder: Path, names: list[str]) -> Path:
@@ -92,6 +93,43 @@ def test_neither_reading_is_told_with_both(tmp_path: Path) -> None:
 
 def test_nothing_to_import(tmp_path: Path) -> None:
     with pytest.raises(CollectionError, match=r"holds neither views \(\.jpeg, \.jpg, \.png\) nor grids \(\.binvox\)"):
-        find_layout(make(tmp_path, ["voxels-train.npz", "a.off"]))
+        find_layout(make(tmp_path, ["voxels-train.npz", "a.txt"]))
     with pytest.raises(CollectionError, match="There is no collection at"):
         find_layout(tmp_path / "none")
+
+
+def test_meshes_are_told_as_such(tmp_path: Path) -> None:
+    source = make(tmp_path / "meshes", ["chair/a.off"])
+    with pytest.raises(
+        CollectionError, match=f"holds meshes and neither .*: to make these, shapecnn render .* {source} OUT"
+    ):
+        find_layout(source)
+
+
+@pytest.mark.parametrize(
+    ("layout", "inside", "levels"),
+    [
+        ("views-by-shape", "train/chair", 2),
+        ("views-by-shape", "train", 1),
+        ("views-by-name", "chair", 1),
+        ("views-by-name", "chair/train", 2),
+    ],
+)
+def test_a_folder_inside_the_one_that_is_meant(layout: str, inside: str, levels: int, tmp_path: Path) -> None:
+    source = make(tmp_path / "in", LAYOUTS[layout])
+    with pytest.raises(CollectionError) as caught:
+        find_layout(source / inside)
+    assert str(caught.value).endswith(f"lies elsewhere. It lies inside what can be imported: give {source}.")
+
+
+@pytest.mark.parametrize("inside", ["", "chair"])
+def test_what_shapecnn_made_needs_no_import(inside: str, tmp_path: Path) -> None:
+    shapes = {f"chair/train/{k}.off": pictures("bar", k) for k in range(2)}
+    ours = write_artefacts(tmp_path / "ours", VIEWS, shapes)
+    told = (
+        "is a part of .*ours, a folder of artefacts, which need no import"
+        if inside
+        else "ours is a folder of artefacts"
+    )
+    with pytest.raises(CollectionError, match=told):
+        find_layout(ours / inside)

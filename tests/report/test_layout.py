@@ -9,8 +9,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import shapecnn
 from tests.report.test_pages import Page
 from tests.report.wide import pages
 
@@ -74,3 +77,21 @@ def test_tables_and_figures_scroll_in_a_box_of_their_own(kind: str, sources: dic
     boxes = re.findall(r'<div class="wide">\s*<(table|img)', source)
     page = Page(source)
     assert boxes.count("table") == sum(tag == "table" for tag, _ in page.elements)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no Chromium to look at it in")
+@pytest.mark.parametrize(("inside", "shaded"), [(300, False), (1200, True)])
+def test_a_box_is_shaded_only_where_there_is_more_to_see(inside: int, shaded: bool, tmp_path: Path) -> None:
+    """A strip of faint grey stood at both edges of what fits."""
+    style = (Path(shapecnn.__file__).parent / "report" / "page.css").read_text()
+    box = f'<div class="wide" style="width: 800px; height: 80px"><div style="width: {inside}px">&nbsp;</div></div>'
+    document, picture = tmp_path / "box.html", tmp_path / "box.png"
+    document.write_text(
+        f"<!DOCTYPE html><style>{style} body {{ margin: 0; padding: 0; max-width: none; }}</style>{box}"
+    )
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1000,120"]
+    words += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}"]
+    subprocess.run([str(BROWSER), *words, str(document)], capture_output=True, check=True, timeout=120)
+    row = np.asarray(Image.open(picture).convert("L"))[10].astype(int)
+    assert row[:400].min() == 255
+    assert (row[400:].min() < 255) == shaded

@@ -157,7 +157,7 @@ def test_an_empty_split(tmp_path: Path) -> None:
 
 def test_no_labels(tmp_path: Path) -> None:
     message = refused(drawn(tmp_path, "1.off", "2.off", "bar/3.off"))
-    assert message.startswith("2 shapes in DATA have no label, such as 1.off. Put the meshes of each class in a folder")
+    assert message.startswith("2 shapes in DATA without a label, such as 1.off. Put the meshes of each class in a")
 
 
 def test_a_class_with_one_shape(tmp_path: Path) -> None:
