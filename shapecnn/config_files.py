@@ -12,6 +12,9 @@ from typing import Any
 from shapecnn.errors import UsageError
 from shapecnn.yaml_core import MOST_BYTES, read_yaml
 
+PLACE_FOR_ANCHORS = "x-"
+"""How the top-level keys begin that hold what is only referred to below (``&`` and ``*``), as in Docker Compose files."""
+
 
 def shipped() -> dict[str, Traversable]:
     """The configs that come with the package, by name."""
@@ -36,6 +39,8 @@ def description(text: str) -> str:
 def read_config(config: str) -> dict[str, Any]:
     """The keys and values of a YAML file, or of a shipped config by name, as they are written there.
 
+    Keys that begin with ``x-`` are left out: they hold parts for ``<<: *name``.
+
     Raises:
         UsageError: There is no such file, it is not YAML, or holds no keys.
     """
@@ -46,7 +51,7 @@ def read_config(config: str) -> dict[str, Any]:
         raise UsageError(f"{config} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(values, dict):
         raise UsageError(f"{config} is not a config: it holds no keys. `shapecnn configs` lists examples.")
-    return values
+    return {key: value for key, value in values.items() if not key.startswith(PLACE_FOR_ANCHORS)}
 
 
 def _find(config: str) -> Traversable:

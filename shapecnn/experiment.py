@@ -157,7 +157,14 @@ def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -
 
     Stages are found by name or by number from 0. Raises UsageError: no such file, not YAML, unknown key, bad value.
     """
-    return _resolved(read_config(config), assignments or {}, config)
+    values = read_config(config)
+    unknown = [key for key, value in values.items() if key not in Experiment.model_fields and isinstance(value, dict)]
+    try:
+        return _resolved(values, assignments or {}, config)
+    except UsageError as error:
+        if not unknown:
+            raise
+        raise UsageError(f"{error} Parts that others refer to belong under a key that begins with x-.") from None
 
 
 def changed(experiment: Experiment, assignments: Mapping[str, Any], name: str) -> Experiment:

@@ -81,10 +81,12 @@ _CONVERT = "convert it to glTF 2.0 (Blender and gltf-pipeline do)"
 
 def _require_version(tree: Mapping[str, Any]) -> None:
     asset = tree.get("asset")
-    version = asset.get("minVersion", asset.get("version")) if isinstance(asset, dict) else None
+    version, needed = (asset.get("version"), asset.get("minVersion")) if isinstance(asset, dict) else (None, None)
     if version is None and isinstance(tree.get("meshes"), dict):  # lists became objects in 1.0, and lists again in 2.0
         version = "1.0"
-    if version is not None and not re.match(r"2(\.0+)?$", str(version)):
+    if needed is not None and not re.fullmatch(r"2(\.0+)?", str(needed)):
+        raise MeshError("format", f"it needs glTF {str(needed)[:20]}, and only glTF 2.0 can be read: {_CONVERT}")
+    if needed is None and version is not None and not re.fullmatch(r"2(\.[0-9]+)?", str(version)):  # 2.x adds to 2.0
         raise MeshError("format", f"it is glTF {str(version)[:20]}, and only glTF 2.0 can be read: {_CONVERT}")
 
 

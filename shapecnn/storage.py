@@ -42,8 +42,9 @@ WORKS = (WORK, RESUME, STAGED, _STAGING)  # the folders of unfinished work
 
 MARK = ".shapecnn"  # the file that tells that a folder of unfinished work is ours
 _MARKED = b"# Unfinished work of shapecnn, removed when it is done. Below: what it has put beside this folder.\n"
-_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 
+_MOST_DIGITS = 1000  # of an integer in JSON; numbers that need more than 20 are damage
 MAX_RATIO = 200  # unpacked bytes for each byte of a zip; meshes as text have about 5
 MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
 MAX_MEMBERS = 1_000_000
@@ -321,7 +322,7 @@ def read_json(path: Path) -> Any:
 def parse_json(data: bytes) -> Any:
     """The JSON value in ``data``, all of whose numbers are finite.  Raises ValueError."""
     try:
-        return json.loads(data, parse_constant=_finite, parse_float=_finite)
+        return json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_integer)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -329,8 +330,14 @@ def parse_json(data: bytes) -> Any:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text[:20]} is not a finite number")
     return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number has {len(text):,} digits")
+    return int(text)
 
 
 def json_bytes(value: Any) -> bytes:

@@ -36,6 +36,7 @@ _FULL, _UNSOUND, _CUT = range(4, 7)  # what else a kernel may find
 _VERTEX, _END_LOOP, _END_SOLID, _SOLID, _FACET, _LOOP, _END = (
     int.from_bytes(word, "big") for word in (b"vertex", b"endloop", b"endsolid", b"solid", b"facet", b"loop", b"end")
 )
+_COMMENT = ord("#")  # some writers begin with a line of it
 _CLOSED = re.compile(rb"(?<!\S)end[ \t]*solid(?!\S)", re.IGNORECASE)
 
 
@@ -136,7 +137,9 @@ def _read(text, i, ended, vertices, table, count, faces, filled, powers):  # typ
         if i >= text.size:
             return i, ended, count, filled, (_CUT if within else OK)
         word, end = _next_keyword(text, i)
-        if word == _VERTEX:
+        if text[i] == _COMMENT:
+            end = skip_line(text, end)
+        elif word == _VERTEX:
             if held == 0 and (filled + 3 > faces.size or count + 3 > vertices.shape[0]):
                 return i, ended, count, filled, _FULL
             if held == 3:

@@ -273,6 +273,23 @@ def test_merge_keys_and_aliases_are_read(tmp_path: Path) -> None:
     assert (one.augment.shift, other.augment.shift) == (0, 2)  # what was merged is a copy
 
 
+def test_parts_that_are_only_referred_to_have_a_place(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "x-usual: &usual {epochs: 3, learning_rate: 1e-3}\n"
+        "network: {kind: mvcnn}\n"
+        "stages: [{<<: *usual, kind: gradient, name: a}]\n"
+    )
+    (stage,) = load_experiment(str(path)).stages
+    assert isinstance(stage, GradientStage)
+    assert (stage.epochs, stage.learning_rate) == (3, 1e-3)
+    path.write_text(path.read_text().replace("x-usual", "usual"))
+    with pytest.raises(
+        UsageError, match=r"Unknown key 'usual'; .* Parts that others refer to belong under a key that begins with x-"
+    ):
+        load_experiment(str(path))
+
+
 def test_a_config_of_50000_unknown_keys_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("".join(f"key{i}: {i}\n" for i in range(50_000)))

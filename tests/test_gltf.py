@@ -347,8 +347,13 @@ def test_required_extensions_are_read_harmless_or_named() -> None:
 
 def test_other_versions_are_named() -> None:
     file = File()
+    for asset in ({"version": "2.1"}, {"version": "2.1", "minVersion": "2.0"}):  # what 2.x adds may be passed over
+        file.tree["asset"] = asset
+        np.testing.assert_array_equal(file.corners(), RIGHT)
     file.tree["asset"] = {"version": "3.1"}
     assert "it is glTF 3.1, and only glTF 2.0 can be read" in file.refused()
+    file.tree["asset"] = {"version": "2.1", "minVersion": "2.1"}
+    assert "it needs glTF 2.1, and only glTF 2.0 can be read" in file.refused()
     glb = struct.pack("<4sII", b"glTF", 1, 20) + bytes(8)
     with pytest.raises(MeshError, match="it is a GLB of version 1"):
         read_gltf(glb)

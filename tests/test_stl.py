@@ -83,13 +83,36 @@ def test_bytes_behind_the_triangles_are_noted(header: bytes, extra: int) -> None
     assert read.notes == (f"{held} after the last of its 20 faces {were} ignored",)
 
 
-@pytest.mark.parametrize(("extra", "kind", "held"), [(50, "format", 21), (1000, "format", 40), (-1, "truncated", 19)])
-def test_a_count_that_is_not_that_of_the_triangles_is_told_in_whole_numbers(extra: int, kind: str, held: int) -> None:
-    data = stl_of(CORNERS)
-    data = data + bytes(extra) if extra > 0 else data[:extra]
-    with pytest.raises(MeshError, match=f"promises 20 faces, and it holds {held}$") as caught:
-        read_mesh(data, "a.stl")
-    assert caught.value.kind == kind
+@pytest.mark.parametrize(
+    "tail",
+    [
+        bytes(50),
+        bytes(1000),
+        b"\xff" * 5000,
+        b"made with care by a person " * 50,
+        np.random.default_rng(0).bytes(5000),
+        stl_of(CORNERS[:1])[84:] + bytes(100),
+    ],
+)
+def test_a_tail_of_whole_records_that_are_no_triangles_is_noted(tail: bytes) -> None:
+    read = read_mesh(stl_of(CORNERS) + tail, "a.stl")
+    np.testing.assert_array_equal(read.vertices[read.faces], CORNERS)
+    assert read.notes == (f"{len(tail)} bytes after the last of its 20 faces were ignored",)
+
+
+@pytest.mark.parametrize("promised", [0, 1, 19])
+def test_triangles_that_were_not_promised_are_not_left_out_in_silence(promised: int) -> None:
+    data = bytearray(stl_of(CORNERS))
+    data[80:84] = promised.to_bytes(4, "little")
+    with pytest.raises(MeshError, match=f"promises {promised} faces, and {20 - promised} more follow: ") as caught:
+        read_mesh(bytes(data), "a.stl")
+    assert caught.value.kind == "format"
+
+
+def test_a_count_above_that_of_the_triangles_is_told_in_whole_numbers() -> None:
+    with pytest.raises(MeshError, match="promises 20 faces, and it holds 19$") as caught:
+        read_mesh(stl_of(CORNERS)[:-1], "a.stl")
+    assert caught.value.kind == "truncated"
 
 
 def test_text_is_text_whatever_its_bytes_say() -> None:

@@ -53,6 +53,7 @@ def _refused(text: str) -> tuple[str, str]:
         TWO.replace("0 0 5", "0.0e1 -0d0 +.5E1").replace("-0d0", "0d0"),
         TWO.replace("endfacet\nfacet", "endfacet\nendsolid a\nsolid b\nfacet"),
         TWO.replace("endfacet\n", "endfacet\ncolor 0.5 0.5 0.5\n"),
+        "# by hand: solid, facet, vertex 1 2 3\n\n" + TWO.replace("endfacet\nfacet", "endfacet\n# vertex\nfacet"),
         TWO + "solid empty\nendsolid\n \0\0\x1a",
     ],
 )
