@@ -13,7 +13,7 @@ from shapecnn.errors import UsageError
 from shapecnn.yaml_core import MOST_BYTES, read_yaml
 
 PLACE_FOR_ANCHORS = "x-"
-"""How the top-level keys begin that hold what is only referred to below (``&`` and ``*``), as in Docker Compose files."""
+"""How the keys at the top begin that hold what is only referred to (``&`` and ``*``), as in Docker Compose files."""
 
 
 def shipped() -> dict[str, Traversable]:

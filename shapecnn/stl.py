@@ -75,7 +75,7 @@ def _are_faces(rest: NDArray[np.void], facets: NDArray[np.void]) -> bool:
     size = np.abs(shown).max(initial=0, where=np.isfinite(shown))
     near = corners[(np.abs(corners) <= _FAR * size).all(axis=(1, 2))]  # NaN is not
     areas = np.linalg.norm(np.cross(near[:, 1] - near[:, 0], near[:, 2] - near[:, 0]), axis=1)
-    return 2 * np.count_nonzero(areas > _THIN * size**2) > len(corners)
+    return bool(2 * np.count_nonzero(areas > _THIN * size**2) > len(corners))
 
 
 def _corners(facets: NDArray[np.void]) -> NDArray[np.float64]:

@@ -110,7 +110,7 @@ def test_triangles_that_were_not_promised_are_not_left_out_in_silence(promised: 
 
 
 def test_a_count_above_that_of_the_triangles_is_told_in_whole_numbers() -> None:
-    with pytest.raises(MeshError, match="promises 20 faces, and it holds 19$") as caught:
+    with pytest.raises(MeshError, match=r"promises 20 faces, and it holds 19$") as caught:
         read_mesh(stl_of(CORNERS)[:-1], "a.stl")
     assert caught.value.kind == "truncated"
 
