@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from shapecnn.config import Settings, Whole
+from shapecnn.config import Settings, Whole, near
 from shapecnn.config_files import read_config
 from shapecnn.errors import UsageError
 
@@ -158,11 +158,11 @@ def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -
     Stages are found by name or by number from 0. Raises UsageError: no such file, not YAML, unknown key, bad value.
     """
     values = read_config(config)
-    unknown = [key for key, value in values.items() if key not in Experiment.model_fields and isinstance(value, dict)]
     try:
         return _resolved(values, assignments or {}, config)
     except UsageError as error:
-        if not unknown:
+        known = Experiment.model_fields
+        if not any(isinstance(value, dict) and not near(key, known) for key, value in values.items()):
             raise
         raise UsageError(f"{error} Parts that others refer to belong under a key that begins with x-.") from None
 

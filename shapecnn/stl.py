@@ -21,7 +21,7 @@ _TEXT = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\s|#[^\r\n\0-\x06\x0e-\x19\x1b-\x1f]*+)*+(?:\Z|solid(?!\S)[^\0-\x06\x0e-\x19\x1b-\x1f]*+\Z)",
     re.IGNORECASE,
 )
-_SAMPLE = 1 << 12  # records that show what all of them are
+_SAMPLE = 8  # records that show what all of them are
 _FAR = 1e6  # times the size of the solid: no face of it lies there
 _THIN = 1e-12  # of the square of that size: faces have more area
 _FACET = np.dtype([("normal", "<f4", 3), ("corners", "<u4", (3, 3)), ("attribute", "<u2")])  # corners: bits of float32
@@ -45,13 +45,13 @@ def read_binary_stl(stl: bytes | mmap) -> Triangles:
         MeshError: no-faces, truncated, format.
     """
     promised = int.from_bytes(stl[_HEADER - 4 : _HEADER], "little")
-    held, rest = divmod(max(len(stl) - _HEADER, 0), _FACET.itemsize)
+    held = max(len(stl) - _HEADER, 0) // _FACET.itemsize
     found = f"it is not text, and as binary STL its header promises {promised} faces"
     if held < promised:
         raise MeshError("truncated", f"{found}, and it holds {held}")
     everything = np.frombuffer(stl, _FACET, held, _HEADER) if held else np.empty(0, _FACET)
     facets = everything[:promised]
-    if not rest and _are_faces(everything[promised:], facets):  # nobody would miss the faces that are left out
+    if _are_faces(everything[promised:], facets):  # nobody would miss the faces that are left out
         raise MeshError("format", f"{found}, and {held - promised} more follow: export it again")
     if not promised:
         raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
@@ -64,7 +64,7 @@ def read_binary_stl(stl: bytes | mmap) -> Triangles:
 
 
 def _are_faces(rest: NDArray[np.void], facets: NDArray[np.void]) -> bool:
-    """Whether most of the records behind those that were promised are triangles, no larger than the solid.
+    """Whether most of the first records behind those that were promised are triangles, no larger than the solid.
 
     Padding has no area; text and compressed data, read as numbers, lie far outside of any solid.
     """
@@ -79,7 +79,7 @@ def _are_faces(rest: NDArray[np.void], facets: NDArray[np.void]) -> bool:
 
 
 def _corners(facets: NDArray[np.void]) -> NDArray[np.float64]:
-    """(n, 3, 3), of the first few thousand."""
+    """(n, 3, 3), of the first few."""
     with np.errstate(invalid="ignore"):  # bytes that are no numbers may be signalling ones
         return facets["corners"][:_SAMPLE].astype(np.uint32).view(np.float32).astype(np.float64)
 

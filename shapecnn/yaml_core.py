@@ -18,6 +18,7 @@ from shapecnn.errors import quoted, visible
 MOST_BYTES = 1 << 18  # the longest config that comes with shapecnn has 3 KB
 MOST_VALUES = 10_000
 DEEPEST = 20
+_MOST_DIGITS = 1000  # what Python writes as decimal, in whichever base it was written
 
 _TAG = "tag:yaml.org,2002:"
 _CONSTANTS = {
@@ -159,13 +160,12 @@ def _scalar(event: Any) -> Any:
 def _resolved(text: str, event: Any) -> Any:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
-    try:
-        if _INTEGER.match(text):
-            return int(text, _BASES.get(text[:2], 10))
-        if _NUMBER.match(text):
-            return float(text)
-    except ValueError:  # Python's own bound on the digits of an integer
-        raise YamlError(f"a number has {len(text):,} digits{_line(event.start_mark)}") from None
+    if _INTEGER.match(text):
+        if len(text) > _MOST_DIGITS:
+            raise YamlError(f"a number has {len(text):,} digits{_line(event.start_mark)}")
+        return int(text, _BASES.get(text[:2], 10))
+    if _NUMBER.match(text):
+        return float(text)
     return float(text.replace(".", "")) if _SPECIAL.match(text) else text
 
 

@@ -92,6 +92,7 @@ def test_bytes_behind_the_triangles_are_noted(header: bytes, extra: int) -> None
         b"made with care by a person " * 50,
         np.random.default_rng(0).bytes(5000),
         stl_of(CORNERS[:1])[84:] + bytes(100),
+        np.random.default_rng(1).bytes(5049),
     ],
 )
 def test_a_tail_of_whole_records_that_are_no_triangles_is_noted(tail: bytes) -> None:
@@ -101,10 +102,12 @@ def test_a_tail_of_whole_records_that_are_no_triangles_is_noted(tail: bytes) -> 
 
 
 @pytest.mark.parametrize("promised", [0, 1, 19])
-def test_triangles_that_were_not_promised_are_not_left_out_in_silence(promised: int) -> None:
-    data = bytearray(stl_of(CORNERS))
+@pytest.mark.parametrize("tail", [b"", b"\0", bytes(1050)])
+def test_triangles_that_were_not_promised_are_not_left_out_in_silence(promised: int, tail: bytes) -> None:
+    data = bytearray(stl_of(CORNERS) + tail)
     data[80:84] = promised.to_bytes(4, "little")
-    with pytest.raises(MeshError, match=f"promises {promised} faces, and {20 - promised} more follow: ") as caught:
+    more = (len(data) - 84) // 50 - promised
+    with pytest.raises(MeshError, match=f"promises {promised} faces, and {more} more follow: ") as caught:
         read_mesh(bytes(data), "a.stl")
     assert caught.value.kind == "format"
 

@@ -99,6 +99,7 @@ def test_a_change_of_what_an_alias_repeats_leaves_the_rest_alone() -> None:
         ("<<: 1", "the merge key << takes a map or a list of maps in line 1"),
         ("<<: [{a: 1}, 2]", "the merge key << takes a map or a list of maps in line 1"),
         ("9" * 5000, "a number has 5,000 digits in line 1"),
+        ("0x" + "f" * 4998, "a number has 5,000 digits in line 1"),
         ("[1", "expected ',' or ']', but got '<stream end>' in line 1"),
         ("a: b: c", "mapping values are not allowed here in line 1"),
         ("\x00", "unacceptable character #x0000: special characters are not allowed"),

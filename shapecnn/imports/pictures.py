@@ -213,5 +213,5 @@ def _order(file: Shape) -> tuple[int, str]:
 
 def _number(file: Shape) -> int | None:
     """Which view it is, by the number at the end of its name."""
-    number = re.search(r"\d+$", PurePosixPath(file.id).stem)
+    number = re.search(r"\d{1,18}$", PurePosixPath(file.id).stem)
     return int(number[0]) if number else None
