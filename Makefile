@@ -16,13 +16,15 @@ $(VENV)/.done: pyproject.toml constraints.txt scripts/system-libraries
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "shapecnn needs Python 3.11 or later; say which: make PYTHON=python3.12 setup" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	# Modules are compiled when they are first imported: most of these 5 GB never are, and all would take 40 s.
+	$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: setup
 	$(BIN)/shapecnn demo demo
 
-check: lint types layers documents test
+check: setup
+	$(MAKE) -j2 lint types layers documents test
 
 lint: setup
 	$(BIN)/ruff check .
