@@ -11,12 +11,12 @@ PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 setup: $(VENV)/.done
 
+# Modules are compiled when they are first imported: most of these 5 GB never are, and all would take 40 s.
 $(VENV)/.done: pyproject.toml constraints.txt scripts/system-libraries
 	@scripts/system-libraries
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "shapecnn needs Python 3.11 or later; say which: make PYTHON=python3.12 setup" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	# Modules are compiled when they are first imported: most of these 5 GB never are, and all would take 40 s.
 	$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
