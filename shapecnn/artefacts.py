@@ -8,6 +8,7 @@ of it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -270,6 +271,8 @@ def _make(known: Mapping[ContentKey, _Earlier], task: _Task) -> _Made:
         if error.errno != errno.ENAMETOOLONG:
             error.filename = error.filename or str(task.out)  # which writing to a full disk leaves out
             raise
+        with contextlib.suppress(OSError):  # of a class of which there is nothing else
+            (task.out / names[0]).parent.rmdir()
         return _Made(sha, written=False, error="its name is too long for that of an artefact: shorten it")
     return _Made(sha, written=True, artefacts=tuple(digests), note=note)
 
@@ -306,7 +309,8 @@ def _going_on(asked: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
     """A sentence with the options that go on with what is stored, or nothing where options cannot say it: who left one
     out is not to be told to draw everything anew, with the wrong one."""
     found = differences(asked, stored).keys()
-    if not found or not found <= _OPTIONS or any(stored.get(key) is None for key in found):
+    imported = asked.get("origin", "own") != "own"  # which data import has no options for
+    if imported or not found or not found <= _OPTIONS or any(stored.get(key) is None for key in found):
         return ""
     return f"Add {options(stored, found)} to go on with it. "
 

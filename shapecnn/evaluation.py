@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
@@ -159,10 +159,7 @@ def _select(model: Model, artefacts: Artefacts, split: Split, subset: Subset | N
     if subset is not None:
         entries = subset.select(entries, split)
     if not entries:
-        raise UsageError(
-            f"{artefacts.folder} has no shapes in the split {split}: {_splits(model, artefacts)}. Name a split that "
-            f"has some with --split; splits are the second level of folders, or a column of a CSV."
-        )
+        raise UsageError(f"{artefacts.folder} has no shapes in the split {split}: {_splits(artefacts)}")
     unlabelled = [entry.id for entry in entries if entry.label is None]
     if unlabelled:
         raise UsageError(
@@ -172,20 +169,14 @@ def _select(model: Model, artefacts: Artefacts, split: Split, subset: Subset | N
     return entries
 
 
-def _splits(model: Model, artefacts: Artefacts) -> str:
-    """Which splits there are, with their counts, and how many shapes have none."""
-    if not artefacts.entries:
-        return "it has no shapes at all"
-    counts = {}
-    for name in get_args(Split):
-        with contextlib.suppress(UsageError):  # a run's own, of which this data has not all
-            counts[name] = len(model.split(artefacts, name))
-    told = [f"{count} in the split {name}" for name, count in counts.items() if count]
-    trained = " (of those that the run was trained with)" if told and model.classes else ""
-    bare = len(artefacts.select(None))
-    if bare:
-        told.append(f"{bare} without a split")
-    return f"it has {' and '.join(told) or 'none in any split'}{trained}"
+def _splits(artefacts: Artefacts) -> str:
+    """How many shapes the data has in each split and in none, and what to do."""
+    counts = Counter(entry.split for entry in artefacts.entries)
+    named = [f"{counts[name]} in the split {name}" for name in get_args(Split) if counts[name]]
+    bare = [f"{counts[None]} without a split"] if counts[None] else []
+    advice = "Name a split that has some with --split; splits" if named else "Splits"
+    told = ", ".join(named + bare) or "no shapes at all"
+    return f"it has {told}. {advice} are the second level of folders, or a column of a CSV."
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:

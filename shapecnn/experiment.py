@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from shapecnn.config import Settings, Whole, near
 from shapecnn.config_files import read_config
-from shapecnn.errors import UsageError
+from shapecnn.errors import UsageError, quoted
 
 
 class MvcnnSettings(Settings):
@@ -162,9 +162,11 @@ def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -
         return _resolved(values, assignments or {}, config)
     except UsageError as error:
         known = Experiment.model_fields
-        if not any(isinstance(value, dict) and not near(key, known) for key, value in values.items()):
+        unknown = [key for key, value in values.items() if isinstance(value, dict) and not near(key, known)]
+        if not unknown:
             raise
-        raise UsageError(f"{error} Parts that others refer to belong under a key that begins with x-.") from None
+        name = f"x-{unknown[0]}"
+        raise UsageError(f"{error} If it only holds an anchor (&name), call it {quoted(name)}.") from None
 
 
 def changed(experiment: Experiment, assignments: Mapping[str, Any], name: str) -> Experiment:
@@ -231,8 +233,8 @@ def _meant(places: Mapping[str, type[Settings]], key: str) -> list[str]:
             whole.setdefault(name, []).append(f"{place}.{name}")
             whole.setdefault(f"{place}.{name}", []).append(f"{place}.{name}")
     short = [name for name in whole if "_" in name and "".join(word[:1] for word in name.split("_")) == key.lower()]
-    near = short or difflib.get_close_matches(key[:100], whole, n=1)
-    return [] if not near or near[0] in Experiment.model_fields else whole[near[0]]
+    closest = short or difflib.get_close_matches(key[:100], whole, n=1)
+    return [] if not closest or closest[0] in Experiment.model_fields else whole[closest[0]]
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:

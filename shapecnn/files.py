@@ -11,12 +11,14 @@ import errno
 import os
 import re
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from shapecnn.errors import UsageError
 from shapecnn.storage import named, read_stored, sha256, write_atomic
 
+PATIENCE = 10.0  # seconds that a pipe may be without its reader, which may be just about to start
 _SIGNED = re.compile(rb"<!-- written by shapecnn, ([0-9a-f]{64}) -->\n\Z")
 _STREAMS = ("/dev/", "/proc/self/fd/")  # where links lead to what is open, and may be written into
 
@@ -69,13 +71,23 @@ def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
 
 def _open_stream(path: Path) -> int:
     """A descriptor to write into a pipe or a device, without a wait for somebody to read it."""
+    kind = path.stat()
+    for standard in (1, 2):  # /dev/stdout may be a socket, which cannot be opened by its name
+        if stat.S_ISSOCK(kind.st_mode) and os.path.samestat(kind, os.fstat(standard)):
+            return os.dup(standard)
     flags = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_CLOEXEC
-    try:
-        stream = os.open(path, flags | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            error.strerror = "it is a pipe that nobody reads; start its reader first"
-        raise
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            stream = os.open(path, flags | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or not stat.S_ISFIFO(kind.st_mode):
+                raise
+            if time.monotonic() > until:
+                error.strerror = "it is a pipe that nobody reads; start its reader first"
+                raise
+        time.sleep(0.1)
     os.set_blocking(stream, True)  # or a full pipe would be an error
     return stream
 

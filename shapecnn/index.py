@@ -181,7 +181,8 @@ def update_index(
             start_anew(folder)
             old = None
         else:
-            engine = None if old is not None else _opened_first(model, device)
+            begun = old is not None or os.path.lexists(scratch)  # perhaps nothing is left to compute
+            engine = None if begun else _opened_first(model, device)
         earlier = old.items if old is not None else ()
         former = {item.id: item.sha256 for item in earlier}
         named = {item.id: (item.label, item.split) for item in earlier}

@@ -150,7 +150,7 @@ def read_mesh(data: Content, name: str, sibling: Sibling | None = None) -> Mesh:
         readable = ", ".join(sorted(EXTENSIONS))
         raise MeshError("format", f"{extension[:80] or 'no extension'} is not a mesh format; readable are {readable}")
     if not re.search(rb"[^\0 \t\r\n]", data):
-        nothing = "holds nothing but zero bytes" if b"\0" in data[:1] else "is empty"
+        nothing = "holds nothing but zero bytes" if b"\0" in data[: 1 << 10] else "is empty"
         raise MeshError("empty", f"the file {nothing}")
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise MeshError("format", "it is text in UTF-16 or UTF-32: save it as UTF-8")

@@ -44,7 +44,7 @@ MARK = ".shapecnn"  # the file that tells that a folder of unfinished work is ou
 _MARKED = b"# Unfinished work of shapecnn, removed when it is done. Below: what it has put beside this folder.\n"
 _WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 
-_MOST_DIGITS = 1000  # of an integer in JSON; numbers that need more than 20 are damage
+_MOST_DIGITS = 1000  # of an integer in JSON: Python itself refuses 4,300, in words of its own
 MAX_RATIO = 200  # unpacked bytes for each byte of a zip; meshes as text have about 5
 MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
 MAX_MEMBERS = 1_000_000

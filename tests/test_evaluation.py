@@ -219,13 +219,13 @@ def test_what_cannot_be_measured_is_said_before_any_work(
     monkeypatch.setattr("shapecnn.evaluation.open_engine", None)
     with pytest.raises(
         UsageError,
-        match=r"no shapes in the split val: it has 9 in the split train and 9 in the split test\. Name a split",
+        match=r"no shapes in the split val: it has 9 in the split train, 9 in the split test\. Name a split",
     ):
         evaluate(untrained, views, "val")
     bare = replace(views, entries=tuple(replace(entry, split=None) for entry in views.entries))
     assert untrained.split(bare, "test") == list(bare.entries)  # data without splits is measured as a whole
     some = replace(bare, entries=(replace(bare.entries[0], split="train"), *bare.entries[1:]))
-    with pytest.raises(UsageError, match="split test: it has 1 in the split train and 17 without a split"):
+    with pytest.raises(UsageError, match="split test: it has 1 in the split train, 17 without a split"):
         evaluate(untrained, some)
     with pytest.raises(UsageError, match="the split test: it has no shapes at all"):
         evaluate(untrained, replace(views, entries=()))

@@ -284,7 +284,9 @@ def test_parts_that_are_only_referred_to_have_a_place(tmp_path: Path) -> None:
     assert isinstance(stage, GradientStage)
     assert (stage.epochs, stage.learning_rate) == (3, 1e-3)
     path.write_text(path.read_text().replace("x-usual", "usual"))
-    with pytest.raises(UsageError, match=r"Unknown key 'usual'; .* under a key that begins with x-"):
+    with pytest.raises(
+        UsageError, match=r"Unknown key 'usual'; .* If it only holds an anchor \(&name\), call it 'x-usual'\."
+    ):
         load_experiment(str(path))
 
 

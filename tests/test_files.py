@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from shapecnn import files
 from shapecnn.errors import UsageError
 from shapecnn.files import require_file, write_page
+from tests.conftest import ROOT
 
 
 def test_a_page_of_ours_is_replaced_and_keeps_its_permissions(tmp_path: Path) -> None:
@@ -59,11 +62,23 @@ def test_a_full_disk_is_named() -> None:
         write_page(Path("/dev/full"), "<p>1")
 
 
-def test_a_pipe_that_nobody_reads_is_told_and_not_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_that_nobody_reads_is_told_and_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PATIENCE", 0.2)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="it is a pipe that nobody reads; start its reader first") as caught:
         write_page(tmp_path / "pipe", "<p>")
     assert caught.value.filename == str(tmp_path / "pipe")
+
+
+def test_a_socket_as_standard_output_is_written_into() -> None:
+    """As systemd and inetd give it: it has a name, by which it cannot be opened."""
+    code = "from pathlib import Path; from shapecnn.files import write_page; write_page(Path('/dev/stdout'), '<p>')"
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        subprocess.run(
+            [sys.executable, "-c", code], stdout=theirs, check=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
+        assert ours.recv(1 << 10).startswith(b"<p><!-- written by shapecnn")
 
 
 def test_more_than_a_pipe_holds_waits_for_its_reader(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 import trimesh
@@ -91,8 +93,10 @@ def test_bytes_behind_the_triangles_are_noted(header: bytes, extra: int) -> None
         b"\xff" * 5000,
         b"made with care by a person " * 50,
         np.random.default_rng(0).bytes(5000),
-        stl_of(CORNERS[:1])[84:] + bytes(100),
         np.random.default_rng(1).bytes(5049),
+        b"".join(b"%.6f " % value for value in np.random.default_rng(2).random(200)),
+        b"".join(b"%d %d %d\n" % (k, k + 1, k + 2) for k in range(200)),
+        zlib.compress(bytes(np.random.default_rng(3).integers(0, 9, 20_000, np.uint8))),
     ],
 )
 def test_a_tail_of_whole_records_that_are_no_triangles_is_noted(tail: bytes) -> None:
@@ -104,11 +108,25 @@ def test_a_tail_of_whole_records_that_are_no_triangles_is_noted(tail: bytes) -> 
 @pytest.mark.parametrize("promised", [0, 1, 19])
 @pytest.mark.parametrize("tail", [b"", b"\0", bytes(1050)])
 def test_triangles_that_were_not_promised_are_not_left_out_in_silence(promised: int, tail: bytes) -> None:
-    data = bytearray(stl_of(CORNERS) + tail)
-    data[80:84] = promised.to_bytes(4, "little")
-    more = (len(data) - 84) // 50 - promised
-    with pytest.raises(MeshError, match=f"promises {promised} faces, and {more} more follow: ") as caught:
-        read_mesh(bytes(data), "a.stl")
+    _assert_more_follow(stl_of(CORNERS) + tail, promised)
+
+
+def test_triangles_far_from_the_origin_or_behind_empty_records_are_triangles_too() -> None:
+    terrain = (np.array([500_000, 4_600_000, 100]) + np.random.default_rng(0).random((1012, 3, 3))).astype(np.float32)
+    scan = (np.array([50_000, 46_000, 10]) + 0.03 * np.random.default_rng(0).random((1012, 3, 3))).astype(np.float32)
+    for corners in (terrain, scan):
+        _assert_more_follow(stl_of(corners), 12)
+    empty = np.zeros((8, 3, 3), np.float32)
+    _assert_more_follow(stl_of(np.concatenate([CORNERS, empty, CORNERS])), 20)
+    _assert_more_follow(stl_of(np.concatenate([empty, CORNERS])), 12)
+    _assert_more_follow(stl_of(CORNERS) + np.random.default_rng(0).bytes(5000), 12)
+
+
+def _assert_more_follow(data: bytes, promised: int) -> None:
+    changed = bytearray(data)
+    changed[80:84] = promised.to_bytes(4, "little")
+    with pytest.raises(MeshError, match=f"promises {promised} faces, but more triangles follow: ") as caught:
+        read_mesh(bytes(changed), "a.stl")
     assert caught.value.kind == "format"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -57,8 +58,10 @@ def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
     try:
         for text in texts:
             click.echo(text)
-    except OSError:  # its reader has left, as `head` does, or its disk is full: what else was asked for is written
+    except OSError as error:  # what else was asked for is written
         _lost = True
+        if error.errno != errno.EPIPE:  # else its reader has left, as `head` does
+            say(f"Error: the answer could not be written: {error.strerror}. Make room and run the command again.")
         drop_stdout()
 
 

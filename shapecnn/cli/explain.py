@@ -91,8 +91,7 @@ def command(
     emit(
         [_json(path, explained, html) for path, explained in pairs], as_json, lines
     )  # first: no full disk shall lose it
-    explained = any(not isinstance(each, ItemError) for each in explanations)
-    if html is not None and not explained:
+    if html is not None and all(isinstance(each, ItemError) for each in explanations):
         note(f"{html} was not written: there is nothing to show.")  # one that is there stays
     elif html is not None:
         from shapecnn.report.explanation import explanation_page

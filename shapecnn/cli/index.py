@@ -133,6 +133,7 @@ def command(
         "added": done.added,
         "updated": done.updated,
         "unchanged": done.unchanged,
+        "relabelled": done.relabelled,
         "removed": done.removed,
         "failed": len(done.failures),
         "total": done.total,
@@ -141,7 +142,8 @@ def command(
     }
     counts = ", ".join(f"{answer[what]} {what}" for what in ("added", "updated", "unchanged", "removed", "failed"))
     if done.relabelled:
-        note(f"Of the unchanged shapes {done.relabelled} got another label or split: their meshes are the same.")
+        have = "shape has" if done.relabelled == 1 else "shapes have"
+        note(f"{done.relabelled} unchanged {have} another label or split than before.")
     emit(answer, as_json, [f"{counts} in {done.seconds:.1f} s: {index} holds {counted(done.total, 'shape')}"])
     report_failures(done.failures, skip_errors, kept=index / FAILURES)
 

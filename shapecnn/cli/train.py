@@ -38,7 +38,7 @@ class _Train(click.Command):
                 raise
             raise click.UsageError(
                 f"{error.message.rstrip('.')}. Name the data by --data and the run by --out: "
-                f"shapecnn train CONFIG --data DIR --out RUN",
+                f"shapecnn train CONFIG --data DIR --out RUN, or shapecnn train --resume RUN",
                 ctx,
             ) from None
 

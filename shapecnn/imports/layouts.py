@@ -14,6 +14,7 @@ from shapecnn.errors import CollectionError, UsageError
 from shapecnn.imports.pictures import BY_NAME, BY_SHAPE, EXTENSIONS
 from shapecnn.kinds import kind_of, taken_for
 from shapecnn.mesh import EXTENSIONS as MESHES
+from shapecnn.storage import written
 
 GRIDS = frozenset({".binvox"})
 _ARRANGEMENTS = {"views-by-shape": BY_SHAPE, "views-by-name": BY_NAME}
@@ -60,20 +61,30 @@ def find_layout(source: Path) -> str:
 def _require_others(source: Path) -> None:
     """Raise CollectionError for what shapecnn made itself, also where it is a folder below or above what was given."""
     told = taken_for(source, "a folder of views or grids that others made")
-    around = next((folder for folder in source.resolve().parents if kind_of(folder) == "artefacts"), None)
+    whole = source.resolve()
+    around = next(
+        (folder for folder in whole.parents if kind_of(folder) == "artefacts" and _wrote(folder, whole)), None
+    )
     if told is None and around is not None:
         told = f"{source} is a part of {around}, a folder of artefacts, which need no import: use that folder as it is."
     if told is not None:
         raise CollectionError(told)
 
 
+def _wrote(folder: Path, source: Path) -> bool:
+    """Whether shapecnn wrote anything in ``source``, which lies below artefacts and may be somebody else's."""
+    return any((folder / name).is_relative_to(source) for name in written(folder))
+
+
 def _too_deep(source: Path, pictures: list[str]) -> str:
     """What to give instead, where a class or a split inside the folder that is meant was given."""
-    *above, last = source.resolve().parts
-    for around in ([last], [*above[-1:], last]):
+    if not source.is_dir():
+        return ""
+    parts = source.resolve().parts
+    for around in (parts[-1:], parts[-2:], parts[-3:]):
         placed = ["/".join([*around, name]) for name in pictures]
         if any(all(each.place(PurePosixPath(name).parts) for name in placed) for each in _ARRANGEMENTS.values()):
-            return f" It lies inside what can be imported: give {source.resolve().parents[len(around) - 1]}."
+            return f" It may lie inside what can be imported: try {source.resolve().parents[len(around) - 1]}."
     return ""
 
 

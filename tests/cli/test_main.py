@@ -347,3 +347,13 @@ def test_what_ends_a_command_is_told_as_what_it_is(
     done = command("render", solids, "out")
     assert done.status == status
     assert told in done.stderr
+
+
+def test_an_answer_that_cannot_be_written_is_told() -> None:
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-P", "-m", "shapecnn", "configs", "--json"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: the answer could not be written: No space left on device. Make room and run the command again.\n"
+    )

@@ -119,7 +119,13 @@ def test_a_folder_inside_the_one_that_is_meant(layout: str, inside: str, levels:
     source = make(tmp_path / "in", LAYOUTS[layout])
     with pytest.raises(CollectionError) as caught:
         find_layout(source / inside)
-    assert str(caught.value).endswith(f"lies elsewhere. It lies inside what can be imported: give {source}.")
+    assert str(caught.value).endswith(f"lies elsewhere. It may lie inside what can be imported: try {source}.")
+
+
+def test_what_only_lies_below_a_file_called_like_one_of_ours_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{}")
+    layout = next(iter(LAYOUTS))
+    assert find_layout(make(tmp_path / "in", LAYOUTS[layout])) == layout
 
 
 @pytest.mark.parametrize("inside", ["", "chair"])

@@ -32,16 +32,24 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.fixture(params=["unfinished", "finished"])
-def begun(request: pytest.FixtureRequest, config: str, views: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", params=["unfinished", "finished"])
+def training(request: pytest.FixtureRequest, views: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training that was begun with ``--set``, ``--seed`` and ``--subset``."""
-    out, plan = tmp_path / "my run", new_plan(config, CHANGED, views, SUBSET)
+    folder = tmp_path_factory.mktemp("begun")
+    (folder / "mine.yaml").write_text(yaml.safe_dump(CONFIG))
+    out, plan = folder / "my run", new_plan(str(folder / "mine.yaml"), CHANGED, views, SUBSET)
     witness = Witness(lambda moments: request.param == "unfinished" and ", epoch 1" in moments[-1])
     try:
         run_plan(plan, out, witness)
     except Interrupted:
         assert not (out / "model.json").exists()
     return out
+
+
+@pytest.fixture
+def begun(training: Path, tmp_path: Path) -> Path:
+    """A copy of that training, to be changed."""
+    return Path(shutil.copytree(training, tmp_path / "my run"))
 
 
 def test_it_knows_its_config_its_data_and_its_subset(begun: Path, config: str, views: Path) -> None:
