@@ -27,19 +27,19 @@ from recognition import PLANS
 from scipy import ndimage
 from torch import Tensor
 
-from shapecnn.artefacts import MANIFEST, Entry, read_manifest
-from shapecnn.datasets import Artefacts, open_artefacts
-from shapecnn.experiment import LdaStage, load_experiment
-from shapecnn.inference import open_engine
-from shapecnn.inputs import Input, Looks
-from shapecnn.intervals import mean_interval
-from shapecnn.models import open_model
+from shapecnn.artefacts.reading import Artefacts, open_artefacts
+from shapecnn.artefacts.writing import MANIFEST, Entry, read_manifest
+from shapecnn.evaluation.intervals import mean_interval
+from shapecnn.evaluation.retrieval.protocols import mvcnn
+from shapecnn.evaluation.significance import sign_flips
+from shapecnn.models.engine import open_engine
+from shapecnn.models.input import Input, Looks
+from shapecnn.models.model import open_model
 from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
-from shapecnn.retrieval.protocols import mvcnn
-from shapecnn.sealed import publish_beside
-from shapecnn.significance import sign_flips
-from shapecnn.tables import table_bytes
+from shapecnn.settings.experiment import LdaStage, load_experiment
+from shapecnn.storage.sealed import publish_beside
+from shapecnn.storage.tables import table_bytes
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import encoder, open_activations
 from shapecnn.training.splits import divide

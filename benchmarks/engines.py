@@ -11,8 +11,8 @@ from statistics import median
 import numpy as np
 from measure import arguments, save, table, use_cores
 
-from shapecnn.inference import Engine, OpenVinoEngine, TorchEngine
-from shapecnn.models import ImagenetSettings
+from shapecnn.models.engine import Engine, OpenVinoEngine, TorchEngine
+from shapecnn.models.model import ImagenetSettings
 
 CORES, SHAPES = 2, 30
 

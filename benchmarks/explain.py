@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from shapecnn.calibration import probabilities
-from shapecnn.datasets import open_artefacts
+from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.explain import Inquiry
-from shapecnn.inference import open_engine
-from shapecnn.models import open_model
+from shapecnn.models.calibration import probabilities
+from shapecnn.models.engine import open_engine
+from shapecnn.models.model import open_model
 from shapecnn.networks.network import ShapeNetwork
 
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the blocks that are not empty

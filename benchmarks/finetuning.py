@@ -26,12 +26,12 @@ from ablation import Changed, Data, Scores, compared, erased, opened, plain
 from measure import arguments, save, shapecnn, table
 from torch import Tensor, nn
 
-from shapecnn.experiment import Experiment, GradientStage, load_experiment
-from shapecnn.inputs import Input, Looks
+from shapecnn.models.input import Input, Looks
 from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.storage import sha256
+from shapecnn.settings.experiment import Experiment, GradientStage, load_experiment
+from shapecnn.storage.publishing import sha256
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.descent import Examples, descend, first_part, outputs

@@ -25,17 +25,17 @@ from measure import arguments, save, table, use_cores
 from numpy.typing import NDArray
 from PIL import Image
 
-from shapecnn.collection import Shape, list_shapes
-from shapecnn.config import ViewSettings
-from shapecnn.index import Index, open_index, update_index
-from shapecnn.models import Model, open_model
-from shapecnn.pool import Workers
-from shapecnn.prepare import load_shape
-from shapecnn.query import answer_pictures
-from shapecnn.search import search_views
-from shapecnn.storage import write_atomic
+from shapecnn.artefacts.prepare import load_shape
+from shapecnn.meshes.collection import Shape, list_shapes
+from shapecnn.models.model import Model, open_model
+from shapecnn.search.index import Index, open_index, update_index
+from shapecnn.search.neighbours import search_views
+from shapecnn.search.query import answer_pictures
+from shapecnn.settings.core import ViewSettings
+from shapecnn.storage.publishing import write_atomic
 from shapecnn.views import raster
 from shapecnn.views.cameras import DISTANCE, FOCAL, Cameras
+from shapecnn.workers.pool import Workers
 
 SIDE = 448  # pixels of a picture
 STEP, CREASE = 0.03, np.cos(np.deg2rad(35.0))  # jumps of depth in radii, and of normals, that are lines

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from measure import arguments, save, shapecnn, table, use_cores
 
-from shapecnn.collection import list_shapes
-from shapecnn.mesh import read_mesh, upright
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.meshes.mesh import read_mesh, upright
 
 SEED = 0
 METHODS: dict[str, tuple[str, ...]] = {

@@ -22,13 +22,13 @@ import trimesh
 from measure import arguments, save, table, use_cores
 from numpy.typing import NDArray
 
-from shapecnn.collection import list_shapes
-from shapecnn.obj import read_obj
-from shapecnn.off import read_off
-from shapecnn.ply import read_ply
-from shapecnn.stl import read_binary_stl
-from shapecnn.text_stl import read_text_stl
-from shapecnn.triangles import Triangles
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.meshes.readers.binary_stl import read_binary_stl
+from shapecnn.meshes.readers.obj import read_obj
+from shapecnn.meshes.readers.off import read_off
+from shapecnn.meshes.readers.ply import read_ply
+from shapecnn.meshes.readers.text_stl import read_text_stl
+from shapecnn.meshes.readers.triangles import Triangles
 
 Geometry = tuple[NDArray[np.float64], NDArray[np.integer]]
 Reader = Callable[[bytes, Path], Geometry]

@@ -18,7 +18,7 @@ from typing import Any
 
 from measure import arguments, save, shapecnn, summarize, table, use_cores
 
-from shapecnn.experiment import load_experiment
+from shapecnn.settings.experiment import load_experiment
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from statistics import median
 
 from measure import arguments, save, table, use_cores
 
-from shapecnn.collection import list_shapes
-from shapecnn.config import Renderer, ViewSettings
-from shapecnn.mesh import Mesh, normalize, read_mesh, upright
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, upright
+from shapecnn.settings.core import Renderer, ViewSettings
 from shapecnn.views import draw_views
 
 SUBSET = 60

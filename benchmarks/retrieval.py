@@ -17,7 +17,7 @@ import numpy as np
 from measure import arguments, save, table, use_cores
 from numpy.typing import NDArray
 
-from shapecnn.retrieval import protocols
+from shapecnn.evaluation.retrieval import protocols
 
 ITEMS, SIZE, CLASSES = 12_311, 512, 40
 PROTOCOLS = ("mvcnn", "shapenets", "train_gallery", "shrec16", "shrec17")

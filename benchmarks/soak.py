@@ -36,12 +36,12 @@ import numpy as np
 import psutil
 from measure import arguments, save, table, use_cores
 
-from shapecnn import pool
-from shapecnn.artefacts import read_manifest
-from shapecnn.index import open_index
-from shapecnn.sealed import open_sealed
+from shapecnn.artefacts.writing import read_manifest
+from shapecnn.search.index import open_index
 from shapecnn.sources.shapes import CLASSES, make_shape, write_off
-from shapecnn.storage import WORK
+from shapecnn.storage.publishing import WORK
+from shapecnn.storage.sealed import open_sealed
+from shapecnn.workers import pool
 
 POINTS = 20
 """Of each curve, in the record."""

@@ -20,7 +20,7 @@ import numpy as np
 from measure import arguments, save, shapecnn, summarize, table, use_cores
 from sklearn.metrics import roc_auc_score
 
-from shapecnn.experiment import load_experiment
+from shapecnn.settings.experiment import load_experiment
 from shapecnn.training.calibration import rejection_threshold
 
 CONFIG, LEFT_OUT, FOLDS = "mvcnn-psb", 8, 5

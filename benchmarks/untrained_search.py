@@ -21,11 +21,11 @@ import numpy as np
 from measure import arguments, save, table, use_cores
 from numpy.typing import NDArray
 
-from shapecnn.index import Index, open_index, update_index
-from shapecnn.inference import open_engine
-from shapecnn.models import ImagenetSettings
-from shapecnn.retrieval.protocols import Retrieval, mvcnn, train_gallery
-from shapecnn.search import search
+from shapecnn.evaluation.retrieval.protocols import Retrieval, mvcnn, train_gallery
+from shapecnn.models.engine import open_engine
+from shapecnn.models.model import ImagenetSettings
+from shapecnn.search.index import Index, open_index, update_index
+from shapecnn.search.neighbours import search
 
 LITE0 = "tf_efficientnet_lite0"
 METHODS = {

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from measure import arguments, save, table, use_cores
 
-from shapecnn.collection import list_shapes
-from shapecnn.config import VoxelSettings
-from shapecnn.mesh import Mesh, read_mesh, upright
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.meshes.mesh import Mesh, read_mesh, upright
+from shapecnn.settings.core import VoxelSettings
 from shapecnn.voxels import voxelize
 
 SUBSET = 60

@@ -9,9 +9,11 @@ exit status says whether all is current.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -297,10 +299,28 @@ def _markdown(headings: list[str], rows: list[list[Any]]) -> str:
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
+def rooms() -> str:
+    """The map of the package: what the import contract calls a layer, and what each room says of itself."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    lines = []
+    for layer in next(contract["layers"] for contract in contracts if contract["type"] == "layers"):
+        for name in layer.split(" | "):
+            folder = ROOT / "shapecnn" / name
+            path = f"shapecnn/{name}" if folder.is_dir() else f"shapecnn/{name}.py"
+            module = ast.parse((folder / "__init__.py" if folder.is_dir() else ROOT / path).read_text())
+            paragraph = (ast.get_docstring(module) or "").split("\n\n")[0]
+            lines.append(
+                [f"[`{path.removeprefix('shapecnn/')}`]({path})", " ".join(paragraph.split()).replace("``", "`")]
+            )
+    return _markdown(["where", "what"], lines)
+
+
 def filled(text: str) -> str:
     """The text with every table made anew."""
 
     def table(match: re.Match[str]) -> str:
+        if match[2] == "map":
+            return f"{match[1]}{rooms()}\n{match[3]}"
         folder = ROOT / "results" / match[2]  # of several records for one table
         files = sorted(folder.glob("*.json")) if folder.is_dir() else [folder.with_suffix(".json")]
         records = [json.loads(file.read_text()) for file in files]

@@ -25,8 +25,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # for the workers too
 
 from measure import arguments, save, table  # noqa: E402
 
-from shapecnn import pool  # noqa: E402
 from shapecnn.errors import ItemError  # noqa: E402
+from shapecnn.workers import pool  # noqa: E402
 from tests.fuzz.batches import GROWTH, SECONDS, Batch, Task, run  # noqa: E402
 from tests.fuzz.targets import TARGETS  # noqa: E402
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.calibration import probabilities
-from shapecnn.config import NO_LIMIT, FaceLimit, Up
 from shapecnn.errors import ItemError, UsageError
-from shapecnn.inference import Device, require_device, runs_on_cuda
-from shapecnn.inputs import Looks
-from shapecnn.mesh_looks import mesh_looks
-from shapecnn.models import Model
-from shapecnn.pool import ONE_A_CORE, Workers
+from shapecnn.models.calibration import probabilities
+from shapecnn.models.engine import Device, require_device, runs_on_cuda
+from shapecnn.models.input import Looks
+from shapecnn.models.mesh_looks import mesh_looks
+from shapecnn.models.model import Model
+from shapecnn.settings.core import NO_LIMIT, FaceLimit, Up
 from shapecnn.views.cameras import cameras
 from shapecnn.views.raster import BACKGROUND
+from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from shapecnn.caches import numba_folder
+from shapecnn.storage.caches import numba_folder
 
 _CONFIG = ".numba_config.yaml"
 """What numba reads in the current folder, which may be anybody's: it can name a folder to load compiled code from."""

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from shapecnn.artefacts import read_manifest
-from shapecnn.checkpoint import CONFIG, describe_run, open_run
-from shapecnn.checksums import SUMS
-from shapecnn.collection import Shape, content_hash, list_shapes
-from shapecnn.datasets import open_artefacts
+from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.artefacts.writing import read_manifest
 from shapecnn.errors import MeshError, MismatchError, StoredDataError, UsageError
-from shapecnn.experiment import load_experiment
-from shapecnn.index import open_index
-from shapecnn.kinds import Kind, kind_of
-from shapecnn.projection import read_metric
-from shapecnn.sealed import open_sealed, told
-from shapecnn.storage import RESUME, WORK, published, sha256_of
+from shapecnn.meshes.collection import Shape, content_hash, list_shapes
+from shapecnn.models.metric import read_metric
+from shapecnn.models.run import CONFIG, describe_run, open_run
+from shapecnn.search.index import open_index
+from shapecnn.settings.experiment import load_experiment
+from shapecnn.storage.checksums import SUMS
+from shapecnn.storage.kinds import Kind, kind_of
+from shapecnn.storage.publishing import RESUME, WORK, published, sha256_of
+from shapecnn.storage.sealed import open_sealed, told
 
 Fault = Literal["missing", "corrupt", "stale"]
 Progress = Callable[[int, int], None]

@@ -11,12 +11,12 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from shapecnn.index import update_index
-from shapecnn.inference import Engine, open_engine
-from shapecnn.models import ImagenetSettings
-from shapecnn.pool import Workers
-from tests.meshes import write_solids
+from shapecnn.models.engine import Engine, open_engine
+from shapecnn.models.model import ImagenetSettings
+from shapecnn.search.index import update_index
+from shapecnn.workers.pool import Workers
 from tests.runs import VOXELS, VOXRESNET, write_run
+from tests.solids import write_solids
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers of xdist share the cores; torch is yet to be imported
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import trimesh
 
-from shapecnn.checkpoint import run_bytes
-from shapecnn.config import ViewSettings, VoxelSettings
-from shapecnn.datasets import Artefacts, open_artefacts
-from shapecnn.experiment import Experiment, GradientStage, MvcnnSettings, NetworkSettings
-from shapecnn.inputs import Input
+from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.reading import Artefacts, open_artefacts
+from shapecnn.models.input import Input
+from shapecnn.models.run import run_bytes
 from shapecnn.networks.build import build_network
-from shapecnn.pool import Workers
-from shapecnn.prepare import Recipe, prepare
-from shapecnn.storage import publish
-from tests.meshes import write
+from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.experiment import Experiment, GradientStage, MvcnnSettings, NetworkSettings
+from shapecnn.storage.publishing import publish
+from shapecnn.workers.pool import Workers
+from tests.solids import write
 
 CLASSES = ("box", "cylinder", "round")
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from shapecnn.calibration import Calibration
-from shapecnn.checkpoint import run_bytes
-from shapecnn.collection import list_shapes
-from shapecnn.config import ImportedViewSettings, Up, ViewSettings, VoxelSettings
-from shapecnn.experiment import Experiment, LdaStage, MvcnnSettings, NetworkSettings, VoxresnetSettings
-from shapecnn.gallery import Gallery
-from shapecnn.inputs import Input, InputSettings
+from shapecnn.artefacts.prepare import load_shape
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.models.calibration import Calibration
+from shapecnn.models.gallery import Gallery
+from shapecnn.models.input import Input, InputSettings
+from shapecnn.models.run import run_bytes
 from shapecnn.networks.build import build_network
-from shapecnn.prepare import load_shape
-from shapecnn.storage import publish
+from shapecnn.settings.core import ImportedViewSettings, Up, ViewSettings, VoxelSettings
+from shapecnn.settings.experiment import Experiment, LdaStage, MvcnnSettings, NetworkSettings, VoxresnetSettings
+from shapecnn.storage.publishing import publish
 
 MVCNN = MvcnnSettings(backbone="test_efficientnet", weights="none")
 VOXRESNET = VoxresnetSettings(width=4)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shapecnn.checksums import SUMS, sums_bytes
-from shapecnn.storage import sha256_of
+from shapecnn.storage.checksums import SUMS, sums_bytes
+from shapecnn.storage.publishing import sha256_of
 
 
 def reseal(folder: Path) -> Path:

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from shapecnn.collection import Shape, list_shapes
-from shapecnn.config import VoxelSettings
+from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import MeshError
-from shapecnn.mesh import load_mesh
-from shapecnn.prepare import load_shape
+from shapecnn.meshes.collection import Shape, list_shapes
+from shapecnn.meshes.mesh import load_mesh
+from shapecnn.settings.core import VoxelSettings
 from shapecnn.voxels import voxelize
 
 CASES = Path(__file__).parent / "cases"

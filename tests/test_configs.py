@@ -12,13 +12,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from shapecnn.config_files import shipped
-from shapecnn.experiment import GradientStage, load_experiment
 from shapecnn.networks.build import build_network
+from shapecnn.settings.experiment import GradientStage, load_experiment
+from shapecnn.settings.files import shipped
 from shapecnn.training.activations import Activations
 from shapecnn.training.descent import Examples, descend
 from tests.cli.conftest import Command, command  # noqa: F401  # the fixture
-from tests.meshes import write_boxes
+from tests.solids import write_boxes
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -14,7 +14,7 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.evaluations import write_splits
-from tests.meshes import contents
+from tests.solids import contents
 from tests.training.data import VOXRESNET, experiment, stage
 
 COMMANDS = """

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from shapecnn.errors import MeshError, UsageError
-from shapecnn.experiment import MvcnnSettings
 from shapecnn.explain import Evidence, Explanation, Inquiry, explain
-from shapecnn.models import ImagenetSettings, open_model
+from shapecnn.models.model import ImagenetSettings, open_model
 from shapecnn.networks.discriminant import Discriminant
 from shapecnn.networks.network import Part, Pooling, ShapeNetwork
-from shapecnn.prediction import predict
-from tests.meshes import write_box
+from shapecnn.predict import predict
+from shapecnn.settings.experiment import MvcnnSettings
 from tests.runs import write_run
+from tests.solids import write_box
 
 SIDE, FEATURES, CLASSES = 16, 6, 4
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tests.conftest import ROOT
-from tests.meshes import write_boxes, write_solids
+from tests.solids import write_boxes, write_solids
 
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)

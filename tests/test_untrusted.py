@@ -24,22 +24,22 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import shapecnn
-from shapecnn.checkpoint import open_run
-from shapecnn.config import VoxelSettings
-from shapecnn.datasets import open_artefacts
+from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import ArchiveError, ShapecnnError, StoredDataError, UsageError
-from shapecnn.evaluation import evaluate
-from shapecnn.index import Item, open_index, update_index
-from shapecnn.inference import TorchEngine
-from shapecnn.inputs import Input
-from shapecnn.models import open_model
-from shapecnn.pool import Workers
-from shapecnn.prediction import predict
-from shapecnn.query import answer_queries
-from shapecnn.retrieval.space import VERSION
-from shapecnn.storage import check_members, exclusive
-from shapecnn.tables import table_bytes
+from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.models.engine import TorchEngine
+from shapecnn.models.input import Input
+from shapecnn.models.model import open_model
+from shapecnn.models.run import open_run
+from shapecnn.models.space import VERSION
+from shapecnn.predict import predict
+from shapecnn.search.index import Item, open_index, update_index
+from shapecnn.search.query import answer_queries
+from shapecnn.settings.core import VoxelSettings
+from shapecnn.storage.publishing import check_members, exclusive
+from shapecnn.storage.tables import table_bytes
 from shapecnn.verify import verify
+from shapecnn.workers.pool import Workers
 from tests.evaluations import write_artefacts, write_splits
 from tests.runs import VOXRESNET, write_run
 from tests.sealing import forge, reseal
@@ -411,7 +411,7 @@ def test_json_nested_without_end_is_refused(world: Path, copy: Callable[[str], P
 
 @pytest.mark.parametrize("out", ["../secret.binvox", "/etc/passwd", "box/../../secret.binvox"])
 def test_a_hash_of_a_file_elsewhere_is_refused(out: str, world: Path, copy: Callable[[str], Path]) -> None:
-    from shapecnn.checksums import SUMS, sums_bytes
+    from shapecnn.storage.checksums import SUMS, sums_bytes
 
     folder = copy("grids")
     (folder / SUMS).write_bytes(sums_bytes({out: "0" * 64}))
@@ -455,9 +455,9 @@ def test_what_never_ends_is_not_waited_for(name: str, file: str, world: Path, co
 def test_ids_and_labels_are_only_ever_text_on_a_page(world: Path) -> None:
     from dataclasses import replace
 
-    from shapecnn.query import Answer
     from shapecnn.report.pages import query_page
-    from shapecnn.search import Hit
+    from shapecnn.search.neighbours import Hit
+    from shapecnn.search.query import Answer
 
     index = open_index(world / "index")
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -486,6 +486,6 @@ def test_a_zip_has_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         check_members(bomb)
     with packed(tmp_path / "many.zip", {f"{i}.off": 1 for i in range(11)}) as many:
         assert len(check_members(many)) == 11
-        monkeypatch.setattr("shapecnn.storage.MAX_MEMBERS", 10)
+        monkeypatch.setattr("shapecnn.storage.publishing.MAX_MEMBERS", 10)
         with pytest.raises(ArchiveError, match="holds 11 files, more than 10"):
             check_members(many)

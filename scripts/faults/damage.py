@@ -14,8 +14,8 @@ from processes import Command, require
 from rows import Row
 from subjects import Subject, Workshop, remove
 
-from shapecnn.checksums import SUMS
-from shapecnn.storage import WORK
+from shapecnn.storage.checksums import SUMS
+from shapecnn.storage.publishing import WORK
 
 Damage = Callable[[Path, np.random.Generator], None]
 

@@ -15,10 +15,10 @@ import pyarrow.parquet
 import yaml
 from processes import Command, Ended, require
 
-from shapecnn.checksums import SUMS
-from shapecnn.journal import read_journal
 from shapecnn.sources.shapes import write_collection
-from shapecnn.storage import STAGED, WORK, published
+from shapecnn.storage.checksums import SUMS
+from shapecnn.storage.journal import read_journal
+from shapecnn.storage.publishing import STAGED, WORK, published
 
 _TIMED = (b"  model.json", b"  metrics.jsonl", b"  metric.json")  # tell how many seconds a training or a metric took
 

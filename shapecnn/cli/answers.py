@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from shapecnn.cli.console import SCHEMA_VERSION, note
 
 if TYPE_CHECKING:
-    from shapecnn.config import Up
     from shapecnn.errors import ItemError
-    from shapecnn.models import Model
+    from shapecnn.models.model import Model
+    from shapecnn.settings.core import Up
 
 
 def note_drawing(model: Model) -> None:

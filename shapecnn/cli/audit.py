@@ -25,15 +25,15 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.artefacts import Entry
-    from shapecnn.audit import Audit
-    from shapecnn.collection import Shape
-    from shapecnn.config import Up
-    from shapecnn.inference import Device
-    from shapecnn.inputs import Looks
-    from shapecnn.labels import Labels
-    from shapecnn.pool import Workers
+    from shapecnn.artefacts.writing import Entry
+    from shapecnn.duplicates.audit import Audit
+    from shapecnn.meshes.collection import Shape
+    from shapecnn.meshes.labels import Labels
+    from shapecnn.models.engine import Device
+    from shapecnn.models.input import Looks
     from shapecnn.report.audit import Find, Read
+    from shapecnn.settings.core import Up
+    from shapecnn.workers.pool import Workers
 
 _SHOWN = 10  # groups listed for people
 _PICTURE = 96  # pixels of a view of a mesh
@@ -79,10 +79,10 @@ def command(
       shapecnn audit views/ --model @imagenet --threshold 0.995 --json
       shapecnn audit meshes/ --up y
     """
-    from shapecnn.artefacts import MANIFEST, SETTINGS
-    from shapecnn.audit import audit_artefacts, audit_collection, require_threshold
-    from shapecnn.own import require_report
-    from shapecnn.storage import is_told, published
+    from shapecnn.artefacts.writing import MANIFEST, SETTINGS
+    from shapecnn.duplicates.audit import audit_artefacts, audit_collection, require_threshold
+    from shapecnn.storage.own import require_report
+    from shapecnn.storage.publishing import is_told, published
 
     require_threshold(threshold)
     if assignments and model_name is None:
@@ -93,10 +93,10 @@ def command(
     if out is not None:
         require_report("audit.json", out, overwrite)
     if made:
-        from shapecnn.config import parse_assignments
-        from shapecnn.datasets import open_artefacts
-        from shapecnn.inputs import Input
-        from shapecnn.models import open_model
+        from shapecnn.artefacts.reading import open_artefacts
+        from shapecnn.models.input import Input
+        from shapecnn.models.model import open_model
+        from shapecnn.settings.core import parse_assignments
 
         model = None if model_name is None else open_model(model_name, parse_assignments(assignments))
         artefacts = open_artefacts(data)
@@ -129,7 +129,7 @@ def command(
 
 
 def _listed(collection: Path) -> dict[str, Shape]:
-    from shapecnn.collection import list_shapes
+    from shapecnn.meshes.collection import list_shapes
 
     return {shape.id: shape for shape in list_shapes(collection, labels="none")}
 
@@ -150,8 +150,8 @@ def _drawn(
     listed: Callable[[], dict[str, Shape]], entries: Iterable[Entry], up: Up, workers: Workers
 ) -> Iterator[tuple[Entry, Looks]]:
     """Shapes of a collection, small, if they are still as they were."""
-    from shapecnn.config import ViewSettings
     from shapecnn.report.drawings import Drawing, draw_meshes
+    from shapecnn.settings.core import ViewSettings
 
     settings = ViewSettings(size=_PICTURE, up=up)
     asked = {entry.id: entry for entry in entries if entry.id in listed()}

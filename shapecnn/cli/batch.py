@@ -12,10 +12,10 @@ from shapecnn.cli.options import FAILURES, WRITER, command_line, failures_file
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from shapecnn.artefacts import Summary
-    from shapecnn.config import Layout, ViewSettings, VoxelSettings
-    from shapecnn.labels import Labels
-    from shapecnn.pool import Workers
+    from shapecnn.artefacts.writing import Summary
+    from shapecnn.meshes.labels import Labels
+    from shapecnn.settings.core import Layout, ViewSettings, VoxelSettings
+    from shapecnn.workers.pool import Workers
 
 SHOWN = 20  # failures listed on a terminal
 
@@ -34,11 +34,11 @@ def run_prepare(
     as_json: bool,
 ) -> None:
     """Make the artefacts, say what was done, and end with status 1 if a mesh failed."""
-    from shapecnn.server import start_server
+    from shapecnn.workers.server import start_server
 
     start_server()  # it loads its modules while this process loads its own
-    from shapecnn.artefacts import MANIFEST
-    from shapecnn.prepare import Recipe, prepare
+    from shapecnn.artefacts.prepare import Recipe, prepare
+    from shapecnn.artefacts.writing import MANIFEST
 
     recipe = Recipe(settings, layout, max_faces)
     with progress_bar(doing) as progress:
@@ -96,8 +96,8 @@ def write_failures(failures: list[tuple[str, str]]) -> Path | None:
     """Write them to the file that --failures names, and return that."""
     listed = failures_file()
     if listed is not None:
-        from shapecnn.files import write_file
-        from shapecnn.spreadsheets import csv_text
+        from shapecnn.storage.files import write_file
+        from shapecnn.storage.spreadsheets import csv_text
 
         rows = csv_text([FAILURES, *((path, error, WRITER) for path, error in failures)])
         write_file(listed, rows.encode(), overwrite=True)  # failures_file has looked at it

@@ -19,10 +19,10 @@ from shapecnn.cli.options import (
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from shapecnn.evaluation import Protocol
-    from shapecnn.inference import Device
-    from shapecnn.models import Split
-    from shapecnn.outputs import FeatureName
+    from shapecnn.evaluation.evaluate import Protocol
+    from shapecnn.models.engine import Device
+    from shapecnn.models.model import Split
+    from shapecnn.models.output import FeatureName
 
 
 @click.command("compare")
@@ -68,12 +68,12 @@ def command(
       shapecnn compare my-run @imagenet --data views/ --out comparison/
       shapecnn compare views-run voxels-run voxels-run:scores --data views/ --data grids/ --out comparison/
     """
-    from shapecnn.compare import compare
-    from shapecnn.config import parse_assignments
-    from shapecnn.contenders import choose
-    from shapecnn.datasets import open_artefacts
-    from shapecnn.own import require_report
+    from shapecnn.artefacts.reading import open_artefacts
+    from shapecnn.evaluation.compare import compare
+    from shapecnn.evaluation.contenders import choose
     from shapecnn.report.comparison import lines, write_comparison
+    from shapecnn.settings.core import parse_assignments
+    from shapecnn.storage.own import require_report
 
     require_report("comparison.json", out, overwrite)
     contenders = choose(

@@ -22,7 +22,7 @@ def command(name: str | None, as_json: bool) -> None:
       shapecnn configs
       shapecnn configs mvcnn-psb > mine.yaml
     """
-    from shapecnn.config_files import config_text, description, shipped
+    from shapecnn.settings.files import config_text, description, shipped
 
     texts = {each: config_text(each) for each in ([name] if name else sorted(shipped()))}
     described = [{"name": each, "description": description(text), "text": text} for each, text in texts.items()]

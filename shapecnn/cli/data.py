@@ -27,8 +27,8 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.labels import Labels
-    from shapecnn.pool import Workers
+    from shapecnn.meshes.labels import Labels
+    from shapecnn.workers.pool import Workers
 
 
 @click.group()
@@ -123,11 +123,11 @@ def import_(
     Example:
       shapecnn data import modelnet40_images_new_12x/ views/
     """
-    from shapecnn.server import start_server
+    from shapecnn.workers.server import start_server
 
     start_server()  # it loads its modules while this process loads its own
-    from shapecnn.artefacts import MANIFEST, read_manifest
-    from shapecnn.imports import conflicts, import_artefacts
+    from shapecnn.artefacts.imports import conflicts, import_artefacts
+    from shapecnn.artefacts.writing import MANIFEST, read_manifest
 
     with progress_bar("Importing") as progress:
         done = import_artefacts(

@@ -22,8 +22,8 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.inference import Device
-    from shapecnn.results import Evaluation
+    from shapecnn.evaluation.results import Evaluation
+    from shapecnn.models.engine import Device
 
 
 @dataclass
@@ -61,15 +61,15 @@ def command(
     Example:
       shapecnn demo my-demo
     """
-    from shapecnn.config import ViewSettings, VoxelSettings
-    from shapecnn.files import require_file, write_page
-    from shapecnn.index import open_index, update_index
-    from shapecnn.models import open_model
-    from shapecnn.pool import Workers
-    from shapecnn.prepare import Recipe, prepare
-    from shapecnn.query import answer_queries
+    from shapecnn.artefacts.prepare import Recipe, prepare
+    from shapecnn.models.model import open_model
     from shapecnn.report.pages import query_page
+    from shapecnn.search.index import open_index, update_index
+    from shapecnn.search.query import answer_queries
+    from shapecnn.settings.core import ViewSettings, VoxelSettings
     from shapecnn.sources.shapes import write_collection
+    from shapecnn.storage.files import require_file, write_page
+    from shapecnn.workers.pool import Workers
 
     started, crew = time.monotonic(), Workers(workers)
     meshes, views, grids, index, page = (out / name for name in ("meshes", "views", "grids", "index", "answer.html"))
@@ -158,9 +158,9 @@ def _train_and_measure(
     config: str, folds: int, data: Path, run: Path, report: Path, overwrite: bool, device: Device, steps: _Steps
 ) -> Evaluation:
     """Train a network unless it has been, measure it on the test split, and write the report."""
-    from shapecnn.datasets import open_artefacts
-    from shapecnn.evaluation import evaluate
-    from shapecnn.models import open_model
+    from shapecnn.artefacts.reading import open_artefacts
+    from shapecnn.evaluation.evaluate import evaluate
+    from shapecnn.models.model import open_model
     from shapecnn.report.evaluation import write_report
     from shapecnn.training.plan import new_plan
     from shapecnn.training.trainer import train

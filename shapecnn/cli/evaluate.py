@@ -18,14 +18,14 @@ from shapecnn.cli.options import (
 )
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
-from shapecnn.stages import stage
+from shapecnn.workers.steps import stage
 
 if TYPE_CHECKING:
-    from shapecnn.evaluation import Protocol, Task
-    from shapecnn.inference import Device
-    from shapecnn.models import Split
-    from shapecnn.outputs import FeatureName
-    from shapecnn.results import Evaluation
+    from shapecnn.evaluation.evaluate import Protocol, Task
+    from shapecnn.evaluation.results import Evaluation
+    from shapecnn.models.engine import Device
+    from shapecnn.models.model import Split
+    from shapecnn.models.output import FeatureName
 
 
 @click.command("eval")
@@ -77,12 +77,12 @@ def command(
       shapecnn eval my-run --data views/ --out report/
       shapecnn eval @imagenet --data views/ --protocol train-gallery --json
     """
-    from shapecnn.config import parse_assignments
-    from shapecnn.datasets import open_artefacts
-    from shapecnn.evaluation import evaluate
-    from shapecnn.models import open_model
-    from shapecnn.own import require_report
-    from shapecnn.subset import Subset
+    from shapecnn.artefacts.reading import open_artefacts
+    from shapecnn.artefacts.subset import Subset
+    from shapecnn.evaluation.evaluate import evaluate
+    from shapecnn.models.model import open_model
+    from shapecnn.settings.core import parse_assignments
+    from shapecnn.storage.own import require_report
 
     if out is not None:
         require_report("evaluation.json", out, overwrite)

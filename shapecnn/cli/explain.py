@@ -27,10 +27,10 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import ItemError
 
 if TYPE_CHECKING:
-    from shapecnn.config import FaceLimit, Orientation, Up
     from shapecnn.explain import Explanation
-    from shapecnn.inference import Device
-    from shapecnn.pool import Workers
+    from shapecnn.models.engine import Device
+    from shapecnn.settings.core import FaceLimit, Orientation, Up
+    from shapecnn.workers.pool import Workers
 
 SHOWN = 3  # views told of on a terminal
 
@@ -73,8 +73,8 @@ def command(
       shapecnn explain my-run chair.obj --class table --html why.html
     """
     from shapecnn.explain import explain
-    from shapecnn.files import require_file, write_page
-    from shapecnn.models import open_model
+    from shapecnn.models.model import open_model
+    from shapecnn.storage.files import require_file, write_page
 
     if html is not None:
         require_file(html, overwrite)

@@ -27,12 +27,12 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.config import FaceLimit, Orientation, Up
-    from shapecnn.inference import Device
-    from shapecnn.labels import Labels
-    from shapecnn.models import Model
-    from shapecnn.origin import Origin
-    from shapecnn.pool import Workers
+    from shapecnn.meshes.labels import Labels
+    from shapecnn.models.engine import Device
+    from shapecnn.models.model import Model
+    from shapecnn.search.origin import Origin
+    from shapecnn.settings.core import FaceLimit, Orientation, Up
+    from shapecnn.workers.pool import Workers
 
 
 @click.command("index")
@@ -85,13 +85,13 @@ def command(
       shapecnn index meshes/ my-index --orientation auto
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
     """
-    from shapecnn.server import start_server
+    from shapecnn.workers.server import start_server
 
     start_server()  # it loads its modules while this process loads its own
-    from shapecnn.config import parse_assignments
     from shapecnn.errors import StoredDataError
-    from shapecnn.index import FAILURES, HEADER, made_with, update_index
-    from shapecnn.own import require_own
+    from shapecnn.search.index import FAILURES, HEADER, made_with, update_index
+    from shapecnn.settings.core import parse_assignments
+    from shapecnn.storage.own import require_own
 
     require_own(HEADER, index, overwrite)
     try:
@@ -161,7 +161,7 @@ def _model(
         given: The settings given, by --set and by options of their own.
         up: Which axis points up in the meshes.
     """
-    from shapecnn.models import open_model
+    from shapecnn.models.model import open_model
 
     name = asked or (made.model if made else "@imagenet")
     if name == "@imagenet":

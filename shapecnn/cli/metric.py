@@ -14,7 +14,7 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.inference import Device
+    from shapecnn.models.engine import Device
 
 
 @click.command("metric")
@@ -39,9 +39,9 @@ def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device
       shapecnn metric my-run --data views/
       shapecnn eval my-run --data views/ --feature metric
     """
-    from shapecnn.checkpoint import open_run
-    from shapecnn.datasets import open_artefacts
-    from shapecnn.metric import learn_metric
+    from shapecnn.artefacts.reading import open_artefacts
+    from shapecnn.models.run import open_run
+    from shapecnn.training.metric import learn_metric
 
     opened = open_run(run)
     artefacts = open_artefacts(data)

@@ -121,7 +121,7 @@ def workers_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def staffed(*args: Any, workers: int | None, timeout: float, memory: float, **options: Any) -> Any:
-        from shapecnn.pool import Workers
+        from shapecnn.workers.pool import Workers
 
         return command(*args, workers=Workers(workers, timeout, memory), **options)
 
@@ -155,8 +155,8 @@ def failures_file() -> Path | None:
 def _require_csv(path: Path, overwrite: bool) -> None:
     """Raise UsageError unless --failures may name ``path``."""
     from shapecnn.errors import UsageError
-    from shapecnn.files import is_stream, require_file
-    from shapecnn.spreadsheets import is_csv_text
+    from shapecnn.storage.files import is_stream, require_file
+    from shapecnn.storage.spreadsheets import is_csv_text
 
     if path.suffix.lower() != ".csv" and not is_stream(path):
         raise UsageError(f"--failures {path}: the file is a CSV, so give it a name that ends in .csv.")
@@ -168,7 +168,7 @@ def faces_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def limited(*args: Any, max_faces: int | None, simplify: bool, **options: Any) -> Any:
-        from shapecnn.config import FaceLimit
+        from shapecnn.settings.core import FaceLimit
 
         if simplify and max_faces is None:
             raise click.UsageError("--simplify: to how many faces? Say so with --max-faces.")

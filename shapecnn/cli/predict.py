@@ -24,10 +24,10 @@ from shapecnn.cli.options import (
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from shapecnn.config import FaceLimit, Orientation, Up
-    from shapecnn.inference import Device
-    from shapecnn.pool import Workers
-    from shapecnn.prediction import Prediction
+    from shapecnn.models.engine import Device
+    from shapecnn.predict import Prediction
+    from shapecnn.settings.core import FaceLimit, Orientation, Up
+    from shapecnn.workers.pool import Workers
 
 
 @click.command("predict")
@@ -74,8 +74,8 @@ def command(
     Example:
       shapecnn predict my-run chair.obj table.stl --up y
     """
-    from shapecnn.models import open_model
-    from shapecnn.prediction import predict
+    from shapecnn.models.model import open_model
+    from shapecnn.predict import predict
 
     model = open_model(run)
     model.input.require_orientation(orientation, run)

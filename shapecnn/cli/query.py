@@ -25,10 +25,10 @@ from shapecnn.cli.options import (
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from shapecnn.config import FaceLimit, Orientation, Up
-    from shapecnn.inference import Device
-    from shapecnn.pool import Workers
-    from shapecnn.query import Answer
+    from shapecnn.models.engine import Device
+    from shapecnn.search.query import Answer
+    from shapecnn.settings.core import FaceLimit, Orientation, Up
+    from shapecnn.workers.pool import Workers
 
 
 @click.command("query")
@@ -88,9 +88,9 @@ def command(
     """
     if not meshes and not images:
         raise click.UsageError("Say what to look for: MESH, or --image FILE.")
-    from shapecnn.files import require_file, write_page
-    from shapecnn.index import open_index
-    from shapecnn.query import answer_pictures, answer_queries, require_views
+    from shapecnn.search.index import open_index
+    from shapecnn.search.query import answer_pictures, answer_queries, require_views
+    from shapecnn.storage.files import require_file, write_page
 
     if html is not None:
         require_file(html, overwrite)

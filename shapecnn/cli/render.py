@@ -21,9 +21,9 @@ from shapecnn.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import FaceLimit, Layout, Up
-    from shapecnn.labels import Labels
-    from shapecnn.pool import Workers
+    from shapecnn.meshes.labels import Labels
+    from shapecnn.settings.core import FaceLimit, Layout, Up
+    from shapecnn.workers.pool import Workers
 
 
 @click.command("render")
@@ -78,7 +78,7 @@ def command(
     Example:
       shapecnn render meshes/ views/ --up y
     """
-    from shapecnn.config import ViewSettings
+    from shapecnn.settings.core import ViewSettings
 
     settings = ViewSettings.from_options(
         **({"views": views} if views else {}),

@@ -23,7 +23,7 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.inference import Device
+    from shapecnn.models.engine import Device
 
 
 class _Train(click.Command):
@@ -84,8 +84,8 @@ def command(
       shapecnn train mvcnn-psb --data views/ --out run/
       shapecnn train --resume run/
     """
-    from shapecnn.config import parse_assignments
-    from shapecnn.subset import Subset
+    from shapecnn.artefacts.subset import Subset
+    from shapecnn.settings.core import parse_assignments
     from shapecnn.training.plan import begun_plan, is_finished, new_plan, plan_to_resume
     from shapecnn.training.trainer import finished_training, train
 

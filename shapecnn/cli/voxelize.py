@@ -21,9 +21,9 @@ from shapecnn.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from shapecnn.config import FaceLimit, Up
-    from shapecnn.labels import Labels
-    from shapecnn.pool import Workers
+    from shapecnn.meshes.labels import Labels
+    from shapecnn.settings.core import FaceLimit, Up
+    from shapecnn.workers.pool import Workers
 
 
 @click.command("voxelize")
@@ -71,7 +71,7 @@ def command(
     Example:
       shapecnn voxelize meshes/ grids/ --up y --rotations 12
     """
-    from shapecnn.config import VoxelSettings
+    from shapecnn.settings.core import VoxelSettings
 
     settings = VoxelSettings.from_options(
         resolution=resolution,

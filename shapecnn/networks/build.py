@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from shapecnn.errors import UsageError
-from shapecnn.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings
 from shapecnn.networks.backbones import build_backbone, fork
 from shapecnn.networks.mvcnn import mvcnn
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.volumetric import shapenets, voxresnet
+from shapecnn.settings.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings
 
 
 def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: int = 0) -> ShapeNetwork:

@@ -7,14 +7,14 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shapecnn.artefacts import Entry
-from shapecnn.audit import Audit, Group, Member
-from shapecnn.inputs import Looks
-from shapecnn.own import publish_report
+from shapecnn.artefacts.writing import Entry
+from shapecnn.duplicates.audit import Audit, Group, Member
+from shapecnn.models.input import Looks
 from shapecnn.report.html import fill, link, short
 from shapecnn.report.thumbnails import thumbnail
-from shapecnn.spreadsheets import csv_text
-from shapecnn.storage import json_bytes
+from shapecnn.storage.own import publish_report
+from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.spreadsheets import csv_text
 
 SHOWN_GROUPS = 150  # of the page; some 10 kB a picture
 SHOWN_MEMBERS = 6

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from shapecnn.compare import (
+from shapecnn.errors import counted, visible
+from shapecnn.evaluation.compare import (
     ALPHA,
     CLASSIFICATION_FIGURES,
     RETRIEVAL_FIGURES,
@@ -18,13 +19,12 @@ from shapecnn.compare import (
     Measured,
     Pair,
 )
-from shapecnn.errors import counted, visible
-from shapecnn.own import publish_report
 from shapecnn.report import published
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
 from shapecnn.report.html import fill
-from shapecnn.spreadsheets import csv_text
-from shapecnn.storage import json_bytes
+from shapecnn.storage.own import publish_report
+from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.spreadsheets import csv_text
 
 FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
 HEADINGS = (

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
-from shapecnn import pool
-from shapecnn.collection import Shape, content_hash
-from shapecnn.config import ViewSettings
+from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import ItemError
-from shapecnn.inputs import Looks
-from shapecnn.pool import ONE_A_CORE, Workers
-from shapecnn.prepare import load_shape
+from shapecnn.meshes.collection import Shape, content_hash
+from shapecnn.models.input import Looks
+from shapecnn.settings.core import ViewSettings
 from shapecnn.views import draw_views
+from shapecnn.workers import pool
+from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 
 class Drawing(NamedTuple):

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from shapecnn.artefacts import Entry
-from shapecnn.inputs import Looks
-from shapecnn.own import publish_report
+from shapecnn.artefacts.writing import Entry
+from shapecnn.evaluation.results import Evaluation, Hit, Prediction
+from shapecnn.models.input import Looks
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
 from shapecnn.report.html import fill, short
 from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
-from shapecnn.results import Evaluation, Hit, Prediction
-from shapecnn.storage import json_bytes
-from shapecnn.tables import table_bytes
+from shapecnn.storage.own import publish_report
+from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.tables import table_bytes
 
 MISTAKES = 48  # shown at most, the surest first
 EXAMPLES = 12  # queries shown at most

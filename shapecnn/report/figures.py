@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shapecnn.classification import Classification
 from shapecnn.errors import counted, visible
-from shapecnn.retrieval.protocols import Retrieval
+from shapecnn.evaluation.classification import Classification
+from shapecnn.evaluation.retrieval.protocols import Retrieval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.prepare import png
 from shapecnn.errors import visible
-from shapecnn.prepare import png
 
 
 def fill(template: str, **values: Any) -> str:

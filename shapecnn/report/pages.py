@@ -9,15 +9,15 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from shapecnn.collection import Shape
-from shapecnn.config import ViewSettings
-from shapecnn.index import Index
-from shapecnn.inputs import Looks
-from shapecnn.pool import ONE_A_CORE, Workers
-from shapecnn.query import Answer
+from shapecnn.meshes.collection import Shape
+from shapecnn.models.input import Looks
 from shapecnn.report.drawings import Drawing, draw_meshes
 from shapecnn.report.html import embedded, fill, link, short
-from shapecnn.search import Hit
+from shapecnn.search.index import Index
+from shapecnn.search.neighbours import Hit
+from shapecnn.search.query import Answer
+from shapecnn.settings.core import ViewSettings
+from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 SHOWN_VIEWS = 4  # of those drawn, evenly spread
 PICTURE = 128  # pixels along one side of a picture on the page

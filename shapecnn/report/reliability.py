@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.classification import calibration_error, reliability
 from shapecnn.errors import counted
+from shapecnn.evaluation.classification import calibration_error, reliability
 from shapecnn.report.figures import drawing, heading
 
 _BAR, _LINE = "#2a5db0", "#8a93a0"
@@ -16,7 +16,7 @@ def reliability_diagram(right: NDArray[np.bool_], confidence: NDArray[np.floatin
     """SVG: accuracy over mean confidence of each bin that has shapes, its area the number of them; on the diagonal both
     are the same (Niculescu-Mizil and Caruana, ICML 2005).
 
-    right, confidence: (N,), as :func:`shapecnn.classification.reliability` takes them.
+    right, confidence: (N,), as :func:`shapecnn.evaluation.classification.reliability` takes them.
     """
     bins = [each for each in reliability(right, confidence) if each.count]
     with drawing() as (figure, svg):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.inputs import Looks
+from shapecnn.models.input import Looks
 from shapecnn.report.html import embedded
 
 SIDE = 96  # pixels of one view

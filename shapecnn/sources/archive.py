@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from shapecnn.errors import ArchiveError, quoted, reason
-from shapecnn.storage import check_members
-from shapecnn.zips import member_path, open_zip
+from shapecnn.meshes.zips import member_path, open_zip
+from shapecnn.storage.publishing import check_members
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the bytes there are in all (None: not known)."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from shapecnn.collection import list_shapes
 from shapecnn.errors import (
     ArchiveError,
     CollectionError,
@@ -17,12 +16,13 @@ from shapecnn.errors import (
     StoredDataError,
     UsageError,
 )
-from shapecnn.labels import SPLITS
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.meshes.labels import SPLITS
 from shapecnn.sources.archive import Progress, unpack
 from shapecnn.sources.transfer import discard, fetch, require_begun
-from shapecnn.stages import stage
-from shapecnn.storage import WORK, claim, exclusive, json_bytes, read_json, sha256_of
-from shapecnn.storage import discard as discard_work
+from shapecnn.storage.publishing import WORK, claim, exclusive, json_bytes, read_json, sha256_of
+from shapecnn.storage.publishing import discard as discard_work
+from shapecnn.workers.steps import stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from shapecnn.errors import DownloadError, StoredDataError, UsageError
 from shapecnn.sources.archive import Progress
-from shapecnn.storage import create, json_bytes, read_json, write_atomic
+from shapecnn.storage.publishing import create, json_bytes, read_json, write_atomic
 
 if TYPE_CHECKING:
     import requests

@@ -21,14 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shapecnn import conversion
-from shapecnn.artefacts import Entry
-from shapecnn.datasets import Artefacts
+from shapecnn.artefacts.reading import Artefacts
+from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.inputs import Input, Looks
+from shapecnn.models import conversion
+from shapecnn.models.input import Input, Looks
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.sealed import open_sealed, publish_beside
-from shapecnn.storage import sha256_of
+from shapecnn.storage.publishing import sha256_of
+from shapecnn.storage.sealed import open_sealed, publish_beside
 from shapecnn.training.augmentation import Change, apply_change
 from shapecnn.training.resume import REMEDY
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.experiment import Augmentation
-from shapecnn.inputs import Looks
+from shapecnn.models.input import Looks
+from shapecnn.settings.experiment import Augmentation
 
 
 class Change(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.calibration import Calibration, probabilities
-from shapecnn.classification import calibration_error
+from shapecnn.evaluation.classification import calibration_error
+from shapecnn.models.calibration import Calibration, probabilities
 
 FEWEST = 20  # shapes held out, of which REJECTED is at least one
 REJECTED = 0.05  # share of known shapes that may be called unknown

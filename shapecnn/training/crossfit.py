@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapecnn.classifiers import Classifier
-from shapecnn.evidence import Evidence
-from shapecnn.experiment import LdaStage
-from shapecnn.gallery import Gallery
+from shapecnn.models.classifiers import Classifier
+from shapecnn.models.evidence import Evidence
+from shapecnn.models.gallery import Gallery
 from shapecnn.networks.discriminant import analyse
+from shapecnn.settings.experiment import LdaStage
 
 
 def crossfit(

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapecnn.errors import TrainingError
-from shapecnn.experiment import GradientStage
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.settings.experiment import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import draw_change
 from shapecnn.training.schedules import learning_rate_factor

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shapecnn.checkpoint import MODEL, describe_run
-from shapecnn.config import settings_hash
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.experiment import Experiment
-from shapecnn.inputs import Input
-from shapecnn.sealed import open_sealed
-from shapecnn.storage import RESUME
+from shapecnn.models.input import Input
+from shapecnn.models.run import MODEL, describe_run
+from shapecnn.settings.core import settings_hash
+from shapecnn.settings.experiment import Experiment
+from shapecnn.storage.publishing import RESUME
+from shapecnn.storage.sealed import open_sealed
 from shapecnn.training.plan import ORIGIN, Plan, begun_plan, other_training, resume_command, unlike
 from shapecnn.training.resume import REMEDY
 from shapecnn.training.splits import Division

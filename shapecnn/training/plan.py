@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from shapecnn.checkpoint import CONFIG, MODEL, describe_run
-from shapecnn.config import few, settings_hash
-from shapecnn.config_files import read_config
+from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.experiment import Experiment, changed, load_experiment
-from shapecnn.kinds import kind_of, taken_for
-from shapecnn.sealed import open_sealed
-from shapecnn.storage import RESUME, published
-from shapecnn.subset import Subset
+from shapecnn.models.run import CONFIG, MODEL, describe_run
+from shapecnn.settings.core import few, settings_hash
+from shapecnn.settings.experiment import Experiment, changed, load_experiment
+from shapecnn.settings.files import read_config
+from shapecnn.settings.yaml_core import read_yaml
+from shapecnn.storage.kinds import kind_of, taken_for
+from shapecnn.storage.publishing import RESUME, published
+from shapecnn.storage.sealed import open_sealed
 from shapecnn.training.resume import REMEDY
-from shapecnn.yaml_core import read_yaml
 
 ORIGIN = "origin.json"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from shapecnn.errors import UsageError
-from shapecnn.experiment import Experiment, GradientStage, LdaStage
-from shapecnn.inputs import Input
+from shapecnn.models.input import Input
 from shapecnn.networks.build import takes
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.settings.experiment import Experiment, GradientStage, LdaStage
 from shapecnn.training.splits import Division
 
 AnyStage = GradientStage | LdaStage

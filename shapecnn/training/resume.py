@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from shapecnn.checksums import SUMS
-from shapecnn.sealed import open_sealed, publish_beside
-from shapecnn.storage import published
+from shapecnn.storage.checksums import SUMS
+from shapecnn.storage.publishing import published
+from shapecnn.storage.sealed import open_sealed, publish_beside
 
 STATE = "state.pt"
 

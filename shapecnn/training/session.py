@@ -16,19 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapecnn.calibration import Calibration
-from shapecnn.checkpoint import METRICS, run_bytes
-from shapecnn.classifiers import Classifier
-from shapecnn.datasets import Artefacts
+from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import TrainingError
-from shapecnn.evidence import Evidence
-from shapecnn.experiment import GradientStage, LdaStage
-from shapecnn.gallery import Gallery
-from shapecnn.inputs import Input
+from shapecnn.models.calibration import Calibration
+from shapecnn.models.classifiers import Classifier
+from shapecnn.models.evidence import Evidence
+from shapecnn.models.gallery import Gallery
+from shapecnn.models.input import Input
+from shapecnn.models.run import METRICS, run_bytes
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.stages import stage as doing
-from shapecnn.storage import RESUME, discard, publish, sha256, write_noted
+from shapecnn.settings.experiment import GradientStage, LdaStage
+from shapecnn.storage.publishing import RESUME, discard, publish, sha256, write_noted
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.calibration import FOLDS, calibrate
 from shapecnn.training.crossfit import crossfit
@@ -39,6 +38,7 @@ from shapecnn.training.resume import State, save_state
 from shapecnn.training.schedules import stalled
 from shapecnn.training.splits import Division, folds_of
 from shapecnn.training.validation import Figures, better, figures_of, told
+from shapecnn.workers.steps import stage as doing
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts import Entry
-from shapecnn.datasets import Artefacts
+from shapecnn.artefacts.reading import Artefacts
+from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError, counted
-from shapecnn.experiment import Validation
-from shapecnn.stages import stage
+from shapecnn.settings.experiment import Validation
+from shapecnn.workers.steps import stage
 
 
 class Division(NamedTuple):

@@ -11,20 +11,19 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from shapecnn.artefacts import Entry
-from shapecnn.calibration import Calibration
-from shapecnn.checkpoint import CONFIG, MODEL, SPLIT, config_bytes, describe_run
-from shapecnn.datasets import Artefacts, open_artefacts
+from shapecnn.artefacts.reading import Artefacts, open_artefacts
+from shapecnn.artefacts.subset import Subset
+from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import TrainingError
-from shapecnn.experiment import Experiment
-from shapecnn.inference import Device, require_device
-from shapecnn.inputs import Input
+from shapecnn.models.calibration import Calibration
+from shapecnn.models.engine import Device, require_device
+from shapecnn.models.input import Input
+from shapecnn.models.run import CONFIG, MODEL, SPLIT, config_bytes, describe_run
 from shapecnn.networks.build import build_network, fetch_weights
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.own import WRITES, require_own, require_unchanged, start_anew
-from shapecnn.sealed import publish_beside
-from shapecnn.stages import stage as doing
-from shapecnn.storage import (
+from shapecnn.settings.experiment import Experiment
+from shapecnn.storage.own import WRITES, require_own, require_unchanged, start_anew
+from shapecnn.storage.publishing import (
     RESUME,
     claim,
     discard,
@@ -34,7 +33,7 @@ from shapecnn.storage import (
     require_claimed,
     write_noted,
 )
-from shapecnn.subset import Subset
+from shapecnn.storage.sealed import publish_beside
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.place import describe_origin, require_place
 from shapecnn.training.plan import ORIGIN, Plan, is_finished
@@ -43,6 +42,7 @@ from shapecnn.training.resume import REMEDY, State, load_state
 from shapecnn.training.session import Bar, Session, Trained
 from shapecnn.training.splits import Division, divide
 from shapecnn.training.validation import Figures
+from shapecnn.workers.steps import stage as doing
 
 
 def train(

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from shapecnn.classification import classify
-from shapecnn.retrieval.protocols import mvcnn
+from shapecnn.evaluation.classification import classify
+from shapecnn.evaluation.retrieval.protocols import mvcnn
 
 
 @dataclass(frozen=True, slots=True)

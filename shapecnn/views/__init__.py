@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.config import ViewSettings
-from shapecnn.mesh import Mesh
-from shapecnn.orientation import posed
+from shapecnn.meshes.mesh import Mesh
+from shapecnn.meshes.orientation import posed
+from shapecnn.settings.core import ViewSettings
 from shapecnn.views.cameras import cameras, columns
 from shapecnn.views.windows import windows
 
 
 def draw_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
-    """Pictures (views, size, size) uint8 of a normalized mesh; see :func:`shapecnn.mesh.load_mesh`.
+    """Pictures (views, size, size) uint8 of a normalized mesh; see :func:`shapecnn.meshes.mesh.load_mesh`.
 
     It is upright, or with orientation ``auto`` first turned to its own axes.
     Raises MissingLibraryError if the renderer asked for does not load.

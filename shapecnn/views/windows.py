@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.config import Fit
 from shapecnn.jit import numba
+from shapecnn.settings.core import Fit
 from shapecnn.views.cameras import FOCAL, Cameras
 
 FILL = 0.9  # of the picture, along the shape's longer side

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.config import VoxelSettings
-from shapecnn.mesh import Mesh
-from shapecnn.orientation import posed
+from shapecnn.meshes.mesh import Mesh
+from shapecnn.meshes.orientation import posed
+from shapecnn.settings.core import VoxelSettings
 from shapecnn.voxels.kernels import OUTSIDE, SURFACE, mark_outside, mark_surface
 
 # The mesh is fitted smaller than its cells by this fraction. To the kernel a face on the boundary of two

@@ -16,7 +16,7 @@ import pytest
 import shapecnn
 from shapecnn.cli import main
 
-SCHEMAS = Path(shapecnn.__file__).parent / "schemas"
+SCHEMAS = Path(shapecnn.__file__).parent / "cli" / "schemas"
 
 
 @dataclass

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from shapecnn.cli.answers import failure_json, note_drawing
-from shapecnn.config import ImportedVoxelSettings
 from shapecnn.errors import MeshError
-from shapecnn.experiment import NetworkSettings
-from shapecnn.inputs import InputSettings
-from shapecnn.models import ImagenetSettings, open_model
+from shapecnn.models.input import InputSettings
+from shapecnn.models.model import ImagenetSettings, open_model
+from shapecnn.settings.core import ImportedVoxelSettings
+from shapecnn.settings.experiment import NetworkSettings
 from tests.runs import IMPORTED, MVCNN, VOXRESNET, write_run
 
 

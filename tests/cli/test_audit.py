@@ -11,11 +11,11 @@ from urllib.parse import unquote
 import pytest
 import trimesh
 
-from shapecnn.config import ViewSettings
+from shapecnn.settings.core import ViewSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts
-from tests.meshes import write
 from tests.report.test_pages import Page
+from tests.solids import write
 
 UNTRAINED = ("--model", "@imagenet", "--set", "backbone=test_efficientnet", "--set", "weights=none", "--set", "size=64")
 

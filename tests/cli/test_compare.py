@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.config import ViewSettings, VoxelSettings
-from shapecnn.experiment import VoxresnetSettings
+from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.experiment import VoxresnetSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts, write_run, write_splits
-from tests.meshes import contents
+from tests.solids import contents
 
 SETTINGS = ("--set", "backbone=test_efficientnet", "--set", "weights=none", "--set", "size=64")
 

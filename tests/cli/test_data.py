@@ -15,7 +15,7 @@ from shapecnn.cli import data
 from shapecnn.sources.download import SOURCES
 from tests.sources.test_download import ZIP, serving, unreachable
 
-SCHEMA = json.loads(Path(data.__file__).parents[1].joinpath("schemas", "data-download.json").read_text())
+SCHEMA = json.loads(Path(data.__file__).parent.joinpath("schemas", "data-download.json").read_text())
 
 
 def shapecnn(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -13,10 +13,10 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
+from shapecnn.artefacts.imports import LAYOUTS
 from shapecnn.cli import data
-from shapecnn.imports import LAYOUTS
 from tests.cli.conftest import Command
-from tests.meshes import contents
+from tests.solids import contents
 
 
 @pytest.fixture

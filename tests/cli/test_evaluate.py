@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from shapecnn.checksums import SUMS
-from shapecnn.config import ViewSettings, VoxelSettings
-from shapecnn.experiment import VoxresnetSettings
+from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.storage.checksums import SUMS
 from tests.cli.conftest import Command
 from tests.evaluations import CLASSES, write_artefacts, write_run, write_splits
-from tests.meshes import contents
+from tests.solids import contents
 
 UNTRAINED = ("@imagenet", "--set", "backbone=test_efficientnet", "--set", "weights=none", "--set", "size=64")
 

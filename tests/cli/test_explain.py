@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.config import ViewSettings
+from shapecnn.settings.core import ViewSettings
 from tests.cli.conftest import Command
-from tests.meshes import contents, write_box
 from tests.runs import write_run
+from tests.solids import contents, write_box
 
 
 @pytest.fixture(params=["views_run", "voxels_run"])

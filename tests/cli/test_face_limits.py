@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.index import open_index
+from shapecnn.search.index import open_index
 from tests.cli.conftest import Command
-from tests.meshes import write_ball, write_box
+from tests.solids import write_ball, write_box
 
 FEWER = ["--max-faces", "60", "--simplify"]
 REFUSED = "it has 1280 faces, more than the 60 of --max-faces: raise that, or add --simplify"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.meshes import write_box
+from tests.solids import write_box
 
 WATCHED = Path(__file__).parents[2] / "scripts" / "faults" / "watched.py"
 SMALL = ["--size", "64", "--samples", "1", "--workers", "1"]

@@ -23,7 +23,7 @@ from shapecnn.cli.main import COMMANDS, cli
 from shapecnn.cli.process import ending_in_order
 from tests.cli.conftest import SCHEMAS, Command
 from tests.conftest import ROOT
-from tests.meshes import write_box
+from tests.solids import write_box
 
 SCRIPT = "from shapecnn.cli.main import run; run()"
 
@@ -316,7 +316,7 @@ def test_a_bug_is_not_told_as_memory(
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr("shapecnn.prepare.prepare", fail)
+    monkeypatch.setattr("shapecnn.artefacts.prepare.prepare", fail)
     with pytest.raises(type(error)):
         command("render", solids, "out")
 
@@ -343,7 +343,7 @@ def test_what_ends_a_command_is_told_as_what_it_is(
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr("shapecnn.prepare.prepare", fail)
+    monkeypatch.setattr("shapecnn.artefacts.prepare.prepare", fail)
     done = command("render", solids, "out")
     assert done.status == status
     assert told in done.stderr

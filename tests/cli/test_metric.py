@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shapecnn.config import VoxelSettings
-from shapecnn.experiment import VoxresnetSettings
-from shapecnn.index import open_index
+from shapecnn.search.index import open_index
+from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.experiment import VoxresnetSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts, write_run, write_splits
 

@@ -10,14 +10,14 @@ from typing import get_args
 import click
 import pytest
 
-from shapecnn import pool
-from shapecnn.artefacts import read_manifest
+from shapecnn.artefacts.writing import read_manifest
 from shapecnn.cli import audit, data, explain, index, options, predict, query, render, voxelize
-from shapecnn.config import Up
-from shapecnn.labels import Labels
-from shapecnn.storage import read_json
+from shapecnn.meshes.labels import Labels
+from shapecnn.settings.core import Up
+from shapecnn.storage.publishing import read_json
+from shapecnn.workers import pool
 from tests.cli.conftest import Command
-from tests.meshes import write_ball, write_box
+from tests.solids import write_ball, write_box
 
 BATCH = ["up", "workers", "timeout", "memory", "skip_errors", "as_json"]
 

@@ -13,12 +13,12 @@ import pyarrow.parquet
 import pytest
 
 from shapecnn.errors import UsageError
-from shapecnn.index import FAILURES, update_index
-from shapecnn.inference import Engine
-from shapecnn.models import ImagenetSettings
-from shapecnn.pool import Workers
+from shapecnn.models.engine import Engine
+from shapecnn.models.model import ImagenetSettings
+from shapecnn.search.index import FAILURES, update_index
+from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
-from tests.meshes import contents, write_box
+from tests.solids import contents, write_box
 
 SMALL = ("--resolution", "8", "--padding", "1")
 

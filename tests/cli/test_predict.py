@@ -15,11 +15,11 @@ import pytest
 import torch
 import trimesh
 
-from shapecnn.calibration import Calibration
+from shapecnn.models.calibration import Calibration
 from tests.cli.conftest import Command
-from tests.meshes import contents, write
 from tests.runs import IMPORTED, write_run
 from tests.sealing import forge, reseal
+from tests.solids import contents, write
 
 
 @pytest.fixture(params=["views_run", "voxels_run"])

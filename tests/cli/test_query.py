@@ -17,14 +17,14 @@ import trimesh
 from jsonschema import Draft202012Validator
 from PIL import Image
 
-from shapecnn.config import ViewSettings
-from shapecnn.index import open_index, update_index
-from shapecnn.mesh import load_mesh
-from shapecnn.models import open_model
-from shapecnn.pool import Workers
+from shapecnn.meshes.mesh import load_mesh
+from shapecnn.models.model import open_model
+from shapecnn.search.index import open_index, update_index
+from shapecnn.settings.core import ViewSettings
 from shapecnn.views import draw_views
+from shapecnn.workers.pool import Workers
 from tests.cli.conftest import SCHEMAS, Command
-from tests.meshes import contents, write
+from tests.solids import contents, write
 
 
 @pytest.mark.parametrize("name", ["index", "query"])

@@ -25,15 +25,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from shapecnn.checksums import SUMS
-from shapecnn.config import ViewSettings
-from shapecnn.mesh import load_mesh
-from shapecnn.pool import Workers
-from shapecnn.prepare import Recipe, prepare
-from shapecnn.storage import exclusive
+from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.meshes.mesh import load_mesh
+from shapecnn.settings.core import ViewSettings
+from shapecnn.storage.checksums import SUMS
+from shapecnn.storage.publishing import exclusive
 from shapecnn.views import draw_views
+from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
-from tests.meshes import contents, write_ball, write_box
+from tests.solids import contents, write_ball, write_box
 
 SMALL = ["--size", "16", "--workers", "2"]
 SETTINGS = ViewSettings(size=16)

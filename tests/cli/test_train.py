@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 import yaml
 
-from shapecnn.calibration import Calibration
 from shapecnn.cli import console
+from shapecnn.models.calibration import Calibration
 from tests.cli.conftest import SCHEMAS, Command
 from tests.evaluations import write_splits
-from tests.meshes import contents
+from tests.solids import contents
 from tests.training.data import VIEWS, collection, pictures, stage, write_artefacts
 
 CONFIG = {

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.config import VoxelSettings
-from shapecnn.evaluation import evaluate
-from shapecnn.models import open_model
-from shapecnn.pool import Workers
+from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.models.model import open_model
 from shapecnn.report.evaluation import write_report
+from shapecnn.settings.core import VoxelSettings
+from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command, Run
 from tests.evaluations import write_artefacts, write_splits
 from tests.runs import VOXRESNET, write_run
@@ -26,8 +26,8 @@ GRIDS = VoxelSettings(resolution=16, padding=1)
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """meshes, grids, run (with a metric), index and report, each made of those before; not to be changed."""
-    from shapecnn.index import update_index
-    from shapecnn.metric import learn_metric
+    from shapecnn.search.index import update_index
+    from shapecnn.training.metric import learn_metric
 
     here = tmp_path_factory.mktemp("world")
     meshes = write_splits(here / "meshes", train=2, test=1)

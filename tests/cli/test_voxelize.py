@@ -13,12 +13,12 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from shapecnn.checksums import SUMS
-from shapecnn.config import VoxelSettings
-from shapecnn.mesh import load_mesh
+from shapecnn.meshes.mesh import load_mesh
+from shapecnn.settings.core import VoxelSettings
+from shapecnn.storage.checksums import SUMS
 from shapecnn.voxels import binvox, voxelize
 from tests.cli.conftest import Command
-from tests.meshes import contents, write_ball, write_box
+from tests.solids import contents, write_ball, write_box
 
 
 def grid(path: Path) -> NDArray[np.bool_]:

@@ -17,18 +17,18 @@ from xml.etree import ElementTree
 import numpy as np
 from hypothesis import strategies as st
 
-from shapecnn.artefacts import MANIFEST, Entry, artefact_files, read_manifest
-from shapecnn.audit import Audit, Group, Member
-from shapecnn.classification import classify
+from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.writing import MANIFEST, Entry, artefact_files, read_manifest
 from shapecnn.cli.console import emit, say
-from shapecnn.collection import artefact_stems, list_shapes
-from shapecnn.config import ViewSettings
+from shapecnn.duplicates.audit import Audit, Group, Member
 from shapecnn.errors import ShapecnnError
-from shapecnn.pool import Workers
-from shapecnn.prepare import Recipe, prepare
+from shapecnn.evaluation.classification import classify
+from shapecnn.meshes.collection import artefact_stems, list_shapes
 from shapecnn.report.audit import write_audit
 from shapecnn.report.figures import confusion_matrix
-from shapecnn.sealed import open_sealed
+from shapecnn.settings.core import ViewSettings
+from shapecnn.storage.sealed import open_sealed
+from shapecnn.workers.pool import Workers
 from tests.fuzz.checks import refused, require
 from tests.fuzz.seeds import PYRAMID
 

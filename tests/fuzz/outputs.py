@@ -18,17 +18,17 @@ from pathlib import Path, PurePosixPath
 
 from hypothesis import strategies as st
 
-from shapecnn.artefacts import Progress
-from shapecnn.config import ViewSettings, VoxelSettings
+from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.writing import Progress
 from shapecnn.errors import ShapecnnError
-from shapecnn.files import write_page
-from shapecnn.index import update_index
-from shapecnn.models import ImagenetSettings
-from shapecnn.own import WRITES, publish_report, require_report
-from shapecnn.pool import Workers
-from shapecnn.prepare import Recipe, prepare
-from shapecnn.sealed import open_sealed
-from shapecnn.storage import LOCK, MARK, RESUME, STAGED, WORK, WORKS, claim
+from shapecnn.models.model import ImagenetSettings
+from shapecnn.search.index import update_index
+from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.storage.files import write_page
+from shapecnn.storage.own import WRITES, publish_report, require_report
+from shapecnn.storage.publishing import LOCK, MARK, RESUME, STAGED, WORK, WORKS, claim
+from shapecnn.storage.sealed import open_sealed
+from shapecnn.workers.pool import Workers
 from tests.fuzz.checks import refused, require
 from tests.fuzz.seeds import PYRAMID
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from shapecnn.artefacts import Entry
-from shapecnn.collection import Shape, artefact_stems, content_hash, list_shapes
-from shapecnn.config import ViewSettings, VoxelSettings
+from shapecnn.artefacts.imports.grids import open_npz, unpacked
+from shapecnn.artefacts.imports.pictures import grey
+from shapecnn.artefacts.writing import Entry
+from shapecnn.duplicates.signatures import mesh_signature
 from shapecnn.errors import ItemError, MeshError, ShapecnnError, visible
-from shapecnn.imports.grids import open_npz, unpacked
-from shapecnn.imports.pictures import grey
-from shapecnn.mesh import Mesh, normalize, read_mesh, sibling_reader
-from shapecnn.pictures import read_picture
-from shapecnn.signatures import mesh_signature
+from shapecnn.meshes.collection import Shape, artefact_stems, content_hash, list_shapes
+from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, sibling_reader
+from shapecnn.settings.core import ViewSettings, VoxelSettings
 from shapecnn.sources.archive import unpack
-from shapecnn.storage import json_bytes
-from shapecnn.tables import table_bytes
+from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.tables import table_bytes
 from shapecnn.views import draw_views
+from shapecnn.views.photographs import read_picture
 from shapecnn.voxels import binvox, voxelize
 from tests.fuzz.checks import refused, require
 from tests.fuzz.seeds import gltf

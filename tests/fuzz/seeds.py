@@ -20,10 +20,10 @@ import trimesh
 from PIL import Image
 
 import shapecnn
-from shapecnn.artefacts import Entry
-from shapecnn.checksums import sums_bytes
-from shapecnn.index import Item
-from shapecnn.tables import table_bytes
+from shapecnn.artefacts.writing import Entry
+from shapecnn.search.index import Item
+from shapecnn.storage.checksums import sums_bytes
+from shapecnn.storage.tables import table_bytes
 from shapecnn.voxels import binvox
 from tests.fuzz.corners import corners
 
@@ -104,7 +104,7 @@ stages:
       line
     tagged: [!!int 3, !!float 1, !!str 3, !!bool true, !!null '']
 """
-CONFIGS = Path(shapecnn.__file__).parent / "configs"
+CONFIGS = Path(shapecnn.__file__).parent / "settings" / "configs"
 
 
 def _wedge() -> trimesh.Trimesh:

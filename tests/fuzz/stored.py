@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from shapecnn.arrays import array_of, read_arrays
-from shapecnn.artefacts import Entry
-from shapecnn.checksums import parse_sums, sums_bytes
+from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import StoredDataError, visible
-from shapecnn.index import Item
-from shapecnn.sealed import Sealed
-from shapecnn.tables import read_table, table_bytes
-from shapecnn.yaml_core import DEEPEST, YamlError, read_yaml
+from shapecnn.search.index import Item
+from shapecnn.settings.yaml_core import DEEPEST, YamlError, read_yaml
+from shapecnn.storage.arrays import array_of, read_arrays
+from shapecnn.storage.checksums import parse_sums, sums_bytes
+from shapecnn.storage.sealed import Sealed
+from shapecnn.storage.tables import read_table, table_bytes
 from tests.fuzz.checks import LONGEST, refused, require
 
 STORED = Sealed(Path("run"), {}, "Make it again.")

@@ -21,11 +21,11 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
-from shapecnn.config_files import config_text, shipped
 from shapecnn.errors import Caution, UsageError, WeightsError
-from shapecnn.experiment import MvcnnSettings, load_experiment
 from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone, fork
 from shapecnn.networks.servers import server_of_weights
+from shapecnn.settings.experiment import MvcnnSettings, load_experiment
+from shapecnn.settings.files import config_text, shipped
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers
 

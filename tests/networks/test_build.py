@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from shapecnn.errors import UsageError
-from shapecnn.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
 from shapecnn.networks.build import build_network, takes
+from shapecnn.settings.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
 
 MVCNN = MvcnnSettings(backbone="test_efficientnet", weights="none")
 CASES: list[tuple[NetworkSettings, int, int]] = [

@@ -10,7 +10,7 @@ from importlib import metadata, resources
 import pytest
 import timm
 
-from shapecnn.models import ImagenetSettings
+from shapecnn.models.model import ImagenetSettings
 from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE, weights_version
 
 

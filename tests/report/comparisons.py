@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from shapecnn.artefacts import Entry
-from shapecnn.classification import classify
-from shapecnn.compare import Comparison, Measured, _figures, pairs
-from shapecnn.contenders import Contender
-from shapecnn.datasets import Artefacts
-from shapecnn.models import ImagenetSettings
-from shapecnn.results import Evaluation, Items
-from shapecnn.retrieval.protocols import mvcnn
-from shapecnn.sealed import Sealed
+from shapecnn.artefacts.reading import Artefacts
+from shapecnn.artefacts.writing import Entry
+from shapecnn.evaluation.classification import classify
+from shapecnn.evaluation.compare import Comparison, Measured, _figures, pairs
+from shapecnn.evaluation.contenders import Contender
+from shapecnn.evaluation.results import Evaluation, Items
+from shapecnn.evaluation.retrieval.protocols import mvcnn
+from shapecnn.models.model import ImagenetSettings
+from shapecnn.storage.sealed import Sealed
 
 CLASSES = ["bed", "chair", "desk", "sofa"]
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapecnn.checksums import SUMS
-from shapecnn.compare import Pair
+from shapecnn.evaluation.compare import Pair
 from shapecnn.report import published
 from shapecnn.report.comparison import (
     HEADINGS,
@@ -29,10 +28,11 @@ from shapecnn.report.comparison import (
     statements,
     write_comparison,
 )
-from tests.meshes import contents
+from shapecnn.storage.checksums import SUMS
 from tests.report.comparisons import comparison, measured
 from tests.report.test_figures import texts
 from tests.report.test_pages import Page
+from tests.solids import contents
 
 SVG = "{http://www.w3.org/2000/svg}"
 STRONG, WEAK = measured("strong", lean=2.0, seed=1), measured("weak:scores", lean=0.4, seed=2, left_out=7)

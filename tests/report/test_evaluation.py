@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shapecnn.artefacts import Entry
-from shapecnn.classification import classify
+from shapecnn.artefacts.writing import Entry
+from shapecnn.evaluation.classification import classify
+from shapecnn.evaluation.results import Evaluation, Items
+from shapecnn.evaluation.retrieval.protocols import mvcnn, shapenets, shrec16
 from shapecnn.report import evaluation as module
 from shapecnn.report.evaluation import evaluation_page, figures
 from shapecnn.report.thumbnails import thumbnail
-from shapecnn.results import Evaluation, Items
-from shapecnn.retrieval.protocols import mvcnn, shapenets, shrec16
 from tests.report.test_pages import Page
 
 CLASSES = ["bed", "chair", "desk"]

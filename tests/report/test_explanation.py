@@ -10,7 +10,7 @@ import pytest
 
 from shapecnn.errors import MeshError
 from shapecnn.explain import Explanation, explain
-from shapecnn.models import open_model
+from shapecnn.models.model import open_model
 from shapecnn.report.explanation import SIDE, explanation_page, overlay
 from tests.report.test_pages import Page
 

@@ -13,10 +13,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-from shapecnn.classification import Classification, classify
+from shapecnn.evaluation.classification import Classification, classify
+from shapecnn.evaluation.retrieval.protocols import Retrieval, mvcnn, shapenets
 from shapecnn.report.figures import confusion_matrix, describe, heading, precision_recall
-from shapecnn.retrieval.protocols import Retrieval, mvcnn, shapenets
-from tests.retrieval.cases import random
+from tests.evaluation.retrieval.cases import random
 
 SVG = "{http://www.w3.org/2000/svg}"
 

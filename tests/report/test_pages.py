@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapecnn.config import ViewSettings
-from shapecnn.index import Index, open_index, update_index
-from shapecnn.mesh import load_mesh
-from shapecnn.models import ImagenetSettings, open_model
-from shapecnn.pool import Workers
-from shapecnn.query import Answer, answer_queries
+from shapecnn.meshes.mesh import load_mesh
+from shapecnn.models.model import ImagenetSettings, open_model
 from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
-from shapecnn.search import Hit
+from shapecnn.search.index import Index, open_index, update_index
+from shapecnn.search.neighbours import Hit
+from shapecnn.search.query import Answer, answer_queries
+from shapecnn.settings.core import ViewSettings
 from shapecnn.views import draw_views
-from tests.meshes import write_ball
+from shapecnn.workers.pool import Workers
+from tests.solids import write_ball
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 

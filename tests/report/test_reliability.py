@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from shapecnn.classification import reliability
+from shapecnn.evaluation.classification import reliability
 from shapecnn.report.reliability import reliability_diagram
 
 RIGHT = np.array([True, True, True, False, False, True])

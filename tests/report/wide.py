@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from shapecnn.artefacts import Entry
-from shapecnn.audit import Audit, Empty, Features, Group, Level, Member
-from shapecnn.classification import classify
+from shapecnn.artefacts.writing import Entry
+from shapecnn.duplicates.audit import Audit, Empty, Features, Group, Level, Member
+from shapecnn.evaluation.classification import classify
+from shapecnn.evaluation.results import Evaluation, Items
+from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.explain import Evidence, Explanation
 from shapecnn.report.audit import audit_page
 from shapecnn.report.comparison import curves, page
@@ -17,8 +19,6 @@ from shapecnn.report.evaluation import evaluation_page
 from shapecnn.report.explanation import explanation_page
 from shapecnn.report.html import embedded, fill
 from shapecnn.report.pages import _Card, _Section
-from shapecnn.results import Evaluation, Items
-from shapecnn.retrieval.protocols import mvcnn
 from tests.report.comparisons import comparison, measured
 
 CLASSES = [f"{'upholstered_armchair_with_footrest_and_' * (k % 3 == 0)}class_{k:02}" for k in range(40)]

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapecnn import storage
 from shapecnn.errors import ArchiveError
 from shapecnn.sources import archive as module
 from shapecnn.sources.archive import unpack
+from shapecnn.storage import publishing as storage
 
 NOISE = bytes(range(256)) * 8
 CENTRAL = b"PK\x01\x02"  # begins an entry of the central directory: sizes from byte 20 on, flags at byte 8

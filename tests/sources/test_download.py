@@ -22,7 +22,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapecnn.collection import list_shapes
 from shapecnn.errors import (
     ArchiveError,
     BusyError,
@@ -31,10 +30,11 @@ from shapecnn.errors import (
     StoredDataError,
     UsageError,
 )
+from shapecnn.meshes.collection import list_shapes
 from shapecnn.sources import transfer as module
 from shapecnn.sources.download import SOURCES, Origin, Source, download
 from shapecnn.sources.transfer import fetch
-from shapecnn.storage import claim, exclusive
+from shapecnn.storage.publishing import claim, exclusive
 
 OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 MESHES = ["chair/train/chair_0001.off", "chair/test/chair_0002.off", "sofa/train/sofa_0001.off"]
@@ -152,7 +152,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tree(folder: Path) -> set[str]:
-    """Every file below ``folder`` but the lock of shapecnn.storage, which may stay."""
+    """Every file below ``folder`` but the lock of shapecnn.storage.publishing, which may stay."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {".lock"}
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.mesh import Mesh
+from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes import parts
 from shapecnn.sources.shapes.parts import SQUARE, ball, box, circle, cylinder, hull, prism, revolve, tube
 from shapecnn.sources.shapes.stands import hoop

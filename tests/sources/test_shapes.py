@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapecnn.collection import list_shapes
 from shapecnn.errors import UsageError
-from shapecnn.mesh import Mesh, normalize, read_mesh
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.meshes.mesh import Mesh, normalize, read_mesh
 from shapecnn.sources.shapes import CLASSES, make_shape, write_collection, write_off
 
 each_class = pytest.mark.parametrize("label", CLASSES)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts import MANIFEST, SETTINGS, Entry
-from shapecnn.config import ViewSettings, VoxelSettings
-from shapecnn.experiment import Experiment, MvcnnSettings, VoxresnetSettings
-from shapecnn.prepare import Recipe, png
-from shapecnn.storage import json_bytes, publish, sha256, write_atomic
-from shapecnn.tables import table_bytes
+from shapecnn.artefacts.prepare import Recipe, png
+from shapecnn.artefacts.writing import MANIFEST, SETTINGS, Entry
+from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.experiment import Experiment, MvcnnSettings, VoxresnetSettings
+from shapecnn.storage.publishing import json_bytes, publish, sha256, write_atomic
+from shapecnn.storage.tables import table_bytes
 from shapecnn.training.plan import Plan
 from shapecnn.training.session import Trained
 from shapecnn.training.trainer import train

@@ -14,11 +14,11 @@ import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
-from shapecnn import conversion
-from shapecnn.artefacts import Entry
-from shapecnn.datasets import Artefacts, open_artefacts
+from shapecnn.artefacts.reading import Artefacts, open_artefacts
+from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError
-from shapecnn.inputs import Input, Looks
+from shapecnn.models import conversion
+from shapecnn.models.input import Input, Looks
 from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.training.activations import Activations, Encode, encoder, open_activations

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from shapecnn.calibration import probabilities
-from shapecnn.classification import calibration_error
+from shapecnn.evaluation.classification import calibration_error
+from shapecnn.models.calibration import probabilities
 from shapecnn.training.calibration import calibrate, fit_temperature, rejection_threshold
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from shapecnn.classifiers import Classifier
-from shapecnn.evidence import Evidence
-from shapecnn.experiment import LdaStage
-from shapecnn.gallery import Gallery
+from shapecnn.models.classifiers import Classifier
+from shapecnn.models.evidence import Evidence
+from shapecnn.models.gallery import Gallery
 from shapecnn.networks.discriminant import analyse
+from shapecnn.settings.experiment import LdaStage
 from shapecnn.training.crossfit import crossfit
 
 STAGE = LdaStage(kind="lda", name="head", shrinkage=0.5, scale=7.0)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapecnn.errors import TrainingError
-from shapecnn.experiment import GradientStage
 from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.settings.experiment import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import Change, apply_change
 from shapecnn.training.descent import Epoch, Examples, _choose, descend, first_part, outputs

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from shapecnn.datasets import open_artefacts
-from shapecnn.inference import TorchEngine, open_engine
-from shapecnn.models import open_model
+from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.models.engine import TorchEngine, open_engine
+from shapecnn.models.model import open_model
 from tests.training.data import MVCNN, VOXRESNET, Interrupted, Witness, experiment, run, stage
 
 pytestmark = [

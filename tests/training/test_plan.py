@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
-from shapecnn.experiment import load_experiment
-from shapecnn.subset import Subset
+from shapecnn.settings.experiment import load_experiment
 from shapecnn.training.plan import Plan, begun_plan, new_plan, plan_to_resume
-from tests.meshes import contents
+from tests.solids import contents
 from tests.training.data import Interrupted, Witness, run_plan, stage
 
 CONFIG = {
@@ -138,7 +138,7 @@ def test_where_nothing_was_begun_a_config_and_data_begin(config: str, views: Pat
 
 @pytest.mark.parametrize("origin", ["{}", "[1]", '{"plan": {"config": {}}}', '{"plan": {"config": 3, "data": 1}}'])
 def test_an_origin_that_holds_something_else_is_told(origin: str, tmp_path: Path) -> None:
-    from shapecnn.storage import claim, publish
+    from shapecnn.storage.publishing import claim, publish
 
     claim(tmp_path / "resume")
     publish(tmp_path / "resume", {"origin.json": origin.encode()})

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from shapecnn.checksums import SUMS
 from shapecnn.errors import StoredDataError
-from shapecnn.storage import publish
+from shapecnn.storage.checksums import SUMS
+from shapecnn.storage.publishing import publish
 from shapecnn.training.resume import STATE, State, load_state, save_state
 from tests.sealing import reseal
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shapecnn.artefacts import Entry
-from shapecnn.datasets import Artefacts, open_artefacts
+from shapecnn.artefacts.reading import Artefacts, open_artefacts
+from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.experiment import Validation
+from shapecnn.settings.experiment import Validation
 from shapecnn.training.splits import Division, divide, folds_of
 from tests.training.data import VIEWS, pictures, write_artefacts
 

@@ -22,9 +22,8 @@ import torch
 import yaml
 from huggingface_hub import constants
 
-from shapecnn.checkpoint import config_bytes, open_run
-from shapecnn.config import VoxelSettings
-from shapecnn.datasets import open_artefacts
+from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import (
     BusyError,
     Caution,
@@ -34,16 +33,17 @@ from shapecnn.errors import (
     UsageError,
     WeightsError,
 )
-from shapecnn.evidence import Evidence
-from shapecnn.experiment import Experiment, ShapenetsSettings, Validation
+from shapecnn.models.evidence import Evidence
+from shapecnn.models.run import config_bytes, open_run
 from shapecnn.networks.discriminant import analyse
-from shapecnn.storage import claim, exclusive, sha256, write_noted
-from shapecnn.subset import Subset
+from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.experiment import Experiment, ShapenetsSettings, Validation
+from shapecnn.storage.publishing import claim, exclusive, sha256, write_noted
 from shapecnn.training import session, trainer
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import fit_temperature
 from shapecnn.training.validation import Figures
-from tests.meshes import contents
+from tests.solids import contents
 from tests.training.data import (
     MVCNN,
     VIEWS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import trimesh
 
-from shapecnn.mesh import Mesh, normalize
+from shapecnn.meshes.mesh import Mesh, normalize
 
 
 def letter_f() -> Mesh:

@@ -14,8 +14,8 @@ import pytest
 import trimesh
 from PIL import Image
 
-from shapecnn.config import Up, ViewSettings
-from shapecnn.mesh import Mesh, load_mesh, normalize, upright
+from shapecnn.meshes.mesh import Mesh, load_mesh, normalize, upright
+from shapecnn.settings.core import Up, ViewSettings
 from shapecnn.views import contact_sheet, draw_views
 from tests.views.shapes import letter_f
 

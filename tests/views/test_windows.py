@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shapecnn.config import ViewSettings
-from shapecnn.mesh import Mesh, normalize
+from shapecnn.meshes.mesh import Mesh, normalize
+from shapecnn.settings.core import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.views.cameras import cameras
 from shapecnn.views.windows import windows

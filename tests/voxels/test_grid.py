@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
-from shapecnn.collection import list_shapes
-from shapecnn.config import VoxelSettings
-from shapecnn.mesh import Mesh, read_mesh, upright
+from shapecnn.meshes.collection import list_shapes
+from shapecnn.meshes.mesh import Mesh, read_mesh, upright
+from shapecnn.settings.core import VoxelSettings
 from shapecnn.voxels import voxelize
 
 Array = NDArray[np.float64]

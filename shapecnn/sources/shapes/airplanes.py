@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from shapecnn.mesh import Mesh
+from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes.parts import (
     Array,
     Vector,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from shapecnn.mesh import Mesh
+from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes.parts import box, circle, hull, joined, loft, moved, pair, revolve, superellipse, turned
 
 

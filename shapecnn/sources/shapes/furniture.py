@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from numpy.random import Generator
 
-from shapecnn.mesh import Mesh
+from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes.parts import SQUARE, box, circle, joined, pair, prism, superellipse
 from shapecnn.sources.shapes.stands import legs, panels, pedestal, sled, spread_legs
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.errors import UsageError
-from shapecnn.mesh import Mesh
+from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes.airplanes import airplane
 from shapecnn.sources.shapes.cars import car
 from shapecnn.sources.shapes.furniture import bookshelf, table

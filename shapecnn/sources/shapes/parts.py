@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shapecnn.mesh import Mesh
+from shapecnn.meshes.mesh import Mesh
 
 Array = NDArray[np.float64]
 Ends = Literal["capped", "open", "joined"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numpy.random import Generator
 
-from shapecnn.mesh import Mesh
+from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes.parts import SQUARE, box, circle, joined, moved, pair, prism, superellipse
 from shapecnn.sources.shapes.rests import arms, back
 from shapecnn.sources.shapes.stands import hoop, legs, panels, pedestal, sled, spread_legs

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shapecnn.errors import UsageError
-from shapecnn.mesh import Mesh
+from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes.making import CLASSES, make_shape
-from shapecnn.storage import read_stored, write_atomic
+from shapecnn.storage.publishing import read_stored, write_atomic
 
 Progress = Callable[[int, int], object]
 """Told the number of shapes written and that of all of them."""

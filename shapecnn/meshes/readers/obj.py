@@ -1,0 +1,204 @@
+"""A fast reader of Wavefront OBJ: vertices (``v``) and faces (``f``) of one file as one mesh.
+
+Takes what is out there: numbers of texture coordinates and normals behind slashes, numbers that count back from the
+last vertex, weights or colours behind coordinates, lines that go on after a backslash, LF, CRLF and CR line ends,
+comments. Everything else (groups, materials, lines, points, curves) is passed over, whatever it is called.
+
+Format: https://paulbourke.net/dataformats/obj/
+"""
+
+from __future__ import annotations
+
+import codecs
+from mmap import mmap
+
+import numpy as np
+
+from shapecnn.errors import MeshError
+from shapecnn.jit import numba
+from shapecnn.meshes.readers.tokens import (
+    MALFORMED,
+    NOT_FINITE,
+    OK,
+    POWERS,
+    SHORT,
+    line_number,
+    number,
+    skip_line,
+    skip_word,
+)
+from shapecnn.meshes.readers.triangles import Triangles, triangulate
+
+_INDEX = 4  # what else a kernel may find
+_FAR = 1 << 40  # numbers of vertices are cut off there
+
+
+def read_obj(data: bytes | mmap) -> Triangles:
+    """The triangles of an OBJ file, one or more.
+
+    A coordinate that is not a finite number is NaN: it may belong to a vertex that no face uses.
+    Raises MeshError: format, index, no-faces.
+    """
+    text = np.frombuffer(data, np.uint8)
+    begin = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
+    vertex_count, face_count, corner_count = _measure(text, begin)
+    vertices = np.empty((vertex_count, 3))
+    corners = np.empty(corner_count, np.int32)
+    sizes = np.empty(face_count, np.int32)
+    face_count, corner_count, position, above, named, status = _read(text, begin, vertices, corners, sizes, POWERS)
+    if status != OK:
+        line = f"line {line_number(data, position)}"
+        raise _complaint(line, status, above, named, vertex_count)
+    if not face_count:
+        raise MeshError("no-faces", "no faces are found in it: it holds only points, ends early, or is not OBJ")
+    return Triangles(vertices, triangulate(vertices, corners[:corner_count], sizes[:face_count]))
+
+
+def _complaint(line: str, status: int, above: int, named: int, count: int) -> MeshError:
+    """above: vertices above the line.  named: the vertex that a face there names."""
+    if status == SHORT:
+        return MeshError("format", f"{line}: a vertex has fewer than three coordinates")
+    if status == _INDEX and named > 0:
+        return MeshError("index", f"{line}: a face names a vertex beyond the {count} that there are")
+    if status == _INDEX:
+        return MeshError("index", f"{line}: a face names vertex {named}, with {above} vertices above it")
+    return MeshError("format", f"{line}: a vertex is not made of numbers, or a face not of numbers of vertices")
+
+
+@numba.njit(cache=True)
+def _skip_blanks(text, i):  # type: ignore[no-untyped-def]
+    """The first position from ``i`` on that is no blank; a backslash at the end of a line is one, with the line end."""
+    n = text.size
+    while i < n:
+        c = text[i]
+        if c == 32 or c == 9 or c == 11 or c == 12:
+            i += 1
+        elif c == 92 and i + 1 < n and (text[i + 1] == 10 or text[i + 1] == 13):
+            i += 3 if text[i + 1] == 13 and i + 2 < n and text[i + 2] == 10 else 2
+        else:
+            break
+    return i
+
+
+@numba.njit(cache=True)
+def _skip_reference(text, i):  # type: ignore[no-untyped-def]
+    """The end of the corner that begins at ``i``: a comment or a backslash at the end of a line ends it, too."""
+    n = text.size
+    while i < n:
+        c = text[i]
+        if c == 32 or 9 <= c <= 13 or c == 35:
+            break
+        if c == 92 and i + 1 < n and (text[i + 1] == 10 or text[i + 1] == 13):
+            break
+        i += 1
+    return i
+
+
+@numba.njit(cache=True)
+def _ends_line(text, i):  # type: ignore[no-untyped-def]
+    return i >= text.size or text[i] == 10 or text[i] == 13 or text[i] == 35
+
+
+@numba.njit(cache=True)
+def _next_statement(text, i):  # type: ignore[no-untyped-def]
+    """The next line from ``i``, the beginning of one, on that holds a vertex or a face.
+
+    (``v`` or ``f`` as a number, or 0 at the end of the text; the position behind the keyword)
+    """
+    n = text.size
+    while i < n:
+        while i < n and (text[i] == 32 or 9 <= text[i] <= 13):
+            i += 1
+        end = skip_word(text, i)
+        if end == i + 1 and (text[i] == 118 or text[i] == 102):
+            return int(text[i]), end
+        if end == i + 2 and text[i] == 102 and text[i + 1] == 111:  # "fo" is an old "f"
+            return 102, end
+        i = skip_line(text, end)
+    return 0, i
+
+
+@numba.njit(cache=True)
+def _measure(text, i):  # type: ignore[no-untyped-def]
+    """How many vertices, faces, and corners of faces there are at most."""
+    vertices = faces = corners = 0
+    while True:
+        kind, i = _next_statement(text, i)
+        if kind == 0:
+            return vertices, faces, corners
+        if kind == 118:
+            vertices += 1
+        else:
+            faces += 1
+            i = _skip_blanks(text, i)
+            while not _ends_line(text, i):
+                corners += 1
+                i = _skip_blanks(text, _skip_reference(text, i))
+        i = skip_line(text, i)
+
+
+@numba.njit(cache=True)
+def _whole(text, i):  # type: ignore[no-untyped-def]
+    """The whole number before the first slash of the corner at ``i``: (value, status)."""
+    n = text.size
+    negative = text[i] == 45
+    if negative or text[i] == 43:
+        i += 1
+    start = i
+    value = 0
+    while i < n and 48 <= text[i] <= 57:
+        value = min(value * 10 + int(text[i]) - 48, _FAR)
+        i += 1
+    sound = i > start and (i == n or text[i] == 47 or _skip_reference(text, i) == i)
+    return (-value if negative else value), (OK if sound else MALFORMED)
+
+
+@numba.njit(cache=True)
+def _read(text, i, vertices, corners, sizes, powers):  # type: ignore[no-untyped-def]
+    """Fill all three; faces of fewer than three corners are left out.
+
+    Returns (faces, corners, position, vertices read, the number a face names, status).
+    """
+    read = faces = filled = 0
+    while True:
+        kind, i = _next_statement(text, i)
+        if kind == 0:
+            return faces, filled, i, read, 0, OK
+        line = i
+        if kind == 118:
+            for axis in range(3):
+                i = _skip_blanks(text, i)
+                value, end, status = number(text, i, powers)
+                if status == NOT_FINITE:
+                    value, end, status = np.nan, skip_word(text, i), OK
+                if status != OK:
+                    return faces, filled, line, read, 0, status
+                vertices[read, axis] = value
+                i = end
+            read += 1
+        else:
+            start = filled
+            wrong = False
+            named = 0
+            i = _skip_blanks(text, i)
+            while not _ends_line(text, i):
+                value, status = _whole(text, i)
+                if status != OK:
+                    return faces, filled, line, read, 0, status
+                corner = value - 1 if value > 0 else read + value
+                if value == 0 or not 0 <= corner < vertices.shape[0]:
+                    if not wrong:
+                        named = value
+                    wrong = True
+                    corner = 0
+                corners[filled] = corner
+                filled += 1
+                i = _skip_blanks(text, _skip_reference(text, i))
+            if filled - start < 3:
+                filled = start
+            elif wrong:
+                return faces, filled, line, read, named, _INDEX
+            else:
+                sizes[faces] = filled - start
+                faces += 1
+        i = skip_line(text, i)

@@ -1,0 +1,94 @@
+"""The shapes of an index most similar to a feature: pooled features against pooled ones, or a picture against views.
+
+Structures to search with are built when needed and never stored. What ties, ties exactly and comes by id: scores are
+rounded to 6 decimals, beyond which lies the noise of float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.search.index import Index, Item
+from shapecnn.similarity import Similarity, cosines, unit
+
+BLOCK = 256  # shapes whose views are compared at a time: 16 MB of float32 at 12 views of 1280 numbers
+
+_NOISE = 5e-5  # by which a score in float32 may be off
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer to a query.  score: similarity in [-1, 1].  view: which view it is that of, from 0; None if
+    views were pooled."""
+
+    item: Item
+    score: float
+    view: int | None = None
+
+
+def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Similarity = cosines) -> list[list[Hit]]:
+    """The k most similar shapes for each query (Q, D) of unit length, equal scores by id.
+
+    similarity: of the queries and the features of the index.
+    """
+    if not index.items:
+        return [[] for _ in queries]
+    answers = []
+    for query, rows in zip(queries, _candidates(index.features, queries, k, similarity), strict=True):
+        exact = similarity(query[None].astype(np.float64), index.features[rows].astype(np.float64))[0]
+        answers.append([Hit(index.items[rows[i]], score) for i, score in _best(exact, k)])
+    return answers
+
+
+def _candidates(
+    features: NDArray[np.float32], queries: NDArray[np.float32], k: int, similarity: Similarity
+) -> Iterator[NDArray[np.int64]]:
+    """For each query the rows, ascending, among which its k most similar are, told in float32."""
+    k = min(k, len(features))
+    if similarity is not cosines:
+        for query in queries:
+            scores = similarity(query[None], features)[0]
+            yield np.flatnonzero(scores >= np.partition(scores, len(scores) - k)[len(scores) - k] - _NOISE)
+        return
+    import faiss
+
+    flat = faiss.IndexFlatIP(features.shape[1])
+    flat.add(features)
+    queries = np.ascontiguousarray(queries)
+    for query, score in zip(queries, flat.search(queries, k)[0][:, -1], strict=True):
+        yield np.sort(flat.range_search(query[None], float(score) - _NOISE)[2])
+
+
+def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
+    """The k shapes that have the most similar single view, for each picture's feature (Q, D) of unit length.
+
+    Needs ``index.views``; they are read block by block. Equal scores by id, of equal views the first.
+    """
+    if index.views is None or not index.items:
+        return [[] for _ in queries]
+    # Of unit length again, from which float16 strays by a little.
+    blocks = (unit(index.views[i : i + BLOCK].astype(np.float32)) for i in range(0, len(index.views), BLOCK))
+    count, size = index.views.shape[1:]
+    compared = ((block.reshape(-1, size) @ queries.T).reshape(-1, count, len(queries)) for block in blocks)
+    scores = np.concatenate([each.max(axis=1) for each in compared])  # (N, Q)
+    k = min(k, len(scores))
+    worst = np.partition(scores, len(scores) - k, axis=0)[len(scores) - k]
+    answers = []
+    for query, rough, least in zip(queries, scores.T, worst, strict=True):
+        rows = np.flatnonzero(rough >= least - _NOISE)
+        similarity = (unit(index.views[rows].astype(np.float64)) * query).sum(axis=2).round(6)  # (rows, V)
+        seen = similarity.argmax(axis=1)
+        answers.append([
+            Hit(index.items[rows[i]], score, int(seen[i])) for i, score in _best(similarity.max(axis=1), k)
+        ])  # fmt: skip
+    return answers
+
+
+def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
+    """Places and scores of the k largest, scored by one arithmetic, so that copies tie and the first goes first."""
+    rounded = similarity.round(6)
+    return [(int(i), float(rounded[i])) for i in np.argsort(-rounded, kind="stable")[:k]]

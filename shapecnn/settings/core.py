@@ -1,0 +1,353 @@
+"""Settings as frozen, strict values: what changes a pixel, a cell or a feature, and nothing else.
+
+Every artefact carries the settings it was made with and their hash. Two sets of settings are the same exactly
+when their hashes are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from shapecnn.errors import MismatchError, UsageError, quoted
+from shapecnn.settings.yaml_core import YamlError, read_yaml
+
+Up = Literal["x", "y", "z"]
+Fit = Literal["sphere", "view"]
+Fill = Literal["solid", "surface"]
+Renderer = Literal["raster", "pyrender", "open3d"]
+Layout = Literal["sheet", "files"]
+Orientation = Literal["upright", "auto"]
+FEWEST = 4  # faces that a mesh may be simplified to: those of a tetrahedron
+ALL_SIDES = (20, 24, 80)  # view counts that look from all sides; any other number circles the up axis
+MOST_VIEWS = 360
+TOLD = 5  # wrong keys or different values that one message names
+ViewCount = Annotated[int, Field(ge=1, le=MOST_VIEWS)]
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool | float):  # equal to an integer, and so to a literal one
+        raise ValueError("Input should be a valid integer")
+    return value
+
+
+Whole = BeforeValidator(_whole)
+"""For ``Literal[1, 2]``, which would take ``True`` and ``2.0`` too."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceLimit:
+    """most: how many faces a mesh may have; None: as many as memory holds.  simplify: whether one that has more is
+    brought down to them, or refused."""
+
+    most: int | None = None
+    simplify: bool = False
+
+    @property
+    def target(self) -> int | None:
+        """The faces to which meshes are simplified, if they are."""
+        return self.most if self.simplify else None
+
+
+NO_LIMIT = FaceLimit()
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys are errors, and a value is never converted (true is not 1, "224" is
+    not 224) but for an integer where a number is wanted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the settings as canonical JSON."""
+        return settings_hash(self.model_dump(mode="json"))
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as a JSON object, with their ``hash``."""
+        return {**self.model_dump(mode="json"), "hash": self.digest()}
+
+    @classmethod
+    def from_options(cls, /, **options: Any) -> Self:
+        """The settings given as JSON has values (lists for tuples, objects for settings within), or a UsageError that
+        names each bad key or value in one sentence."""
+        try:
+            return cls.model_validate_json(json.dumps(options))
+        except ValidationError as error:
+            raise UsageError(_explain(error, cls)) from None
+
+    def require_same(self, stored: dict[str, Any], where: str, rebuild: str) -> None:
+        """Raise MismatchError unless ``stored`` (from :meth:`to_json`) holds these settings.
+
+        The message names every differing key with both values and ends with ``rebuild``, the sentence that tells how
+        to make ``where`` anew.
+        """
+        require_same(self.to_json(), stored, where, rebuild)
+
+
+class ReadingSettings(Settings):
+    """What is done to a mesh before it is seen.  simplify: the faces that one with more is brought down to; where that
+    is not asked for it is left out, so that such settings are those of versions that could not."""
+
+    simplify: int | None = Field(None, ge=FEWEST)
+
+    @model_serializer(mode="wrap")
+    def _without_none(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if key != "simplify" or value is not None}
+
+
+class Viewpoints(ReadingSettings):
+    """From where a mesh is seen: from around its up, or, where none is known, from all sides of its own axes."""
+
+    orientation: Orientation = "upright"
+    views: ViewCount = 12  # with orientation auto: 24
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_sides(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("orientation") == "auto":
+            return {"views": 24, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _no_up_to_circle(self) -> Self:
+        if self.orientation == "auto" and self.views not in ALL_SIDES:
+            raise ValueError(
+                f"{self.views} views circle a shape that stands upright; with orientation auto use 24, 20 or 80"
+            )
+        return self
+
+
+class ViewSettings(Viewpoints):
+    """How a mesh becomes grey pictures."""
+
+    kind: Literal["views"] = "views"
+    drawing: Annotated[Literal[2], Whole] = 2  # raised whenever the same settings give other pixels
+    size: int = Field(224, ge=8, le=4096)  # pixels along one side of a view
+    samples: int = Field(2, ge=1, le=8)  # samples along one side of a pixel
+    fit: Fit = "sphere"
+    renderer: Renderer = "raster"
+    up: Up = "z"
+
+    def version(self) -> dict[str, int]:
+        """What changes whenever the same settings give other pixels."""
+        return {"drawing": self.drawing}
+
+
+class VoxelSettings(ReadingSettings):
+    """How a mesh becomes occupancy grids."""
+
+    kind: Literal["voxels"] = "voxels"
+    filling: Annotated[Literal[2], Whole] = 2  # raised whenever the same settings give other cells
+    resolution: int = Field(30, ge=1, le=1024)  # cells along one side of the grid
+    padding: int = Field(3, ge=0)  # empty cells on each side of the longest extent
+    fill: Fill = "solid"
+    rotations: int = Field(1, ge=1, le=100)  # turns about z by 360/rotations degrees, each refitted
+    orientation: Orientation = "upright"
+    up: Up = "z"
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.resolution <= 2 * self.padding:
+            raise ValueError(
+                f"resolution {self.resolution} leaves no cell inside a padding of {self.padding} on both sides"
+            )
+        return self
+
+    def version(self) -> dict[str, int]:
+        """What changes whenever the same settings give other cells."""
+        return {"filling": self.filling}
+
+
+class ImportedViewSettings(Settings):
+    """Grey pictures that others made of shapes."""
+
+    kind: Literal["views"] = "views"
+    origin: Literal["imported"] = "imported"
+    views: ViewCount
+    size: int = Field(ge=8, le=4096)  # pixels along one side of a view
+
+
+class ImportedVoxelSettings(Settings):
+    """Occupancy grids that others made of shapes."""
+
+    kind: Literal["voxels"] = "voxels"
+    origin: Literal["imported"] = "imported"
+    resolution: int = Field(ge=1, le=1024)  # cells along one side of the grid
+
+
+InputSettings = ViewSettings | VoxelSettings | ImportedViewSettings | ImportedVoxelSettings
+
+_KINDS: dict[tuple[str, str], type[InputSettings]] = {
+    ("views", "own"): ViewSettings,
+    ("voxels", "own"): VoxelSettings,
+    ("views", "imported"): ImportedViewSettings,
+    ("voxels", "imported"): ImportedVoxelSettings,
+}
+
+
+def input_settings(stored: Mapping[str, Any]) -> InputSettings:
+    """The settings of pictures or grids that ``settings.json`` or :meth:`Settings.to_json` has.  Raises UsageError."""
+    kind = str(stored.get("kind")), str(stored.get("origin", "own"))
+    if kind not in _KINDS:
+        raise UsageError(f"{' '.join(kind)} are neither views nor voxels, own or imported")
+    return _KINDS[kind].from_options(**{key: stored[key] for key in {*stored} - {"schema_version", "hash", "layout"}})
+
+
+def settings_hash(values: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of settings, without their ``hash``, as canonical JSON: sorted keys, no blanks, ASCII."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def require_current(stored: Mapping[str, Any], where: str, remedy: str) -> None:
+    """Raise MismatchError, which ends with ``remedy``, if what has these settings was drawn or filled by a version of
+    shapecnn that gives other pixels or cells for them."""
+    for key, now in {**ViewSettings().version(), **VoxelSettings().version()}.items():
+        then = stored.get(key)
+        if type(then) is not int or then == now:
+            continue
+        if then > now:
+            made = "a later version of shapecnn"
+        else:
+            made = "an earlier version of shapecnn, which cut concave polygons into wrong triangles"
+        raise MismatchError(f"{where} was made by {made} ({key} is {then} there and {now} here). {remedy}")
+
+
+def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str, rebuild: str) -> None:
+    """As :meth:`Settings.require_same`, of two sets of settings with their ``hash``."""
+    if stored.get("hash") == asked["hash"]:
+        return
+    require_current(stored, where, rebuild)
+    told = few(differences(asked, stored).values()) or "damaged hash"
+    raise MismatchError(f"{where} was made with other settings ({told}). {rebuild}")
+
+
+def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, str]:
+    """Each key, but for ``hash``, whose values differ, in order, with both values told.
+
+    Pictures and grids, others' and our own, have little else to compare: of such only that is told.
+    """
+    here, there = ({"origin": "own"} | {**settings} for settings in (here, there))
+    keys = [key for key in sorted({*here, *there} - {"hash"}) if here.get(key) != there.get(key)]
+    apart = [key for key in ("origin", "kind") if key in keys][:1]
+    told = {
+        key: [_shown(settings[key]) if settings.get(key) is not None else "not set" for settings in (there, here)]
+        for key in apart or keys
+    }
+    return {key: f"{key} is {then} there and {now} here" for key, (then, now) in told.items()}
+
+
+def options(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """The options of `render` and `voxelize` that give these of the settings."""
+    return " ".join(
+        f"--max-faces {settings[key]} --simplify" if key == "simplify" else f"--{key} {shlex.quote(str(settings[key]))}"
+        for key in keys
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value as a message may hold it, spelt as in a config."""
+    if isinstance(value, str):
+        return quoted(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def few(parts: Iterable[str], between: str = ", ") -> str:
+    """The first few of what there is to tell, and how many more there are."""
+    told = [*parts]
+    return between.join(told[:TOLD]) + (f"{between}and {len(told) - TOLD} more" if len(told) > TOLD else "")
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """``("views=20", "fit=view")`` → ``{"views": 20, "fit": "view"}``, values read as YAML."""
+    values: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {quoted(text)} is not key=value.")
+        try:
+            values[key.strip()] = read_yaml(value)
+        except YamlError as error:
+            raise UsageError(f"--set {quoted(text)} cannot be read as YAML: {error}.") from None
+    return values
+
+
+def _explain(error: ValidationError, settings: type[Settings]) -> str:
+    """One sentence for each of the first few things that are wrong."""
+    found = error.errors(include_url=False)
+    outer = {item["loc"][:end] for item in found for end in range(len(item["loc"]))}
+    told = [item for item in found if item["loc"] not in outer]  # what is wrong inside a value says it better
+    sentences = [_sentence(item, settings) for item in told[:TOLD]]
+    return " ".join(sentences + [f"{len(told) - TOLD:,} more things are wrong."] * (len(told) > TOLD))
+
+
+def _sentence(item: Mapping[str, Any], settings: type[Settings]) -> str:
+    """What is wrong with one key or value, with the nearest known key for an unknown one."""
+    key, known = _locate(item["loc"], settings)
+    if item["type"] == "extra_forbidden":
+        hint = near(str(item["loc"][-1]), known) or f"known keys: {', '.join(known)}."
+        return f"Unknown key {quoted(key)}; {hint}"
+    if item["type"] == "union_tag_invalid":
+        kinds = item["ctx"]["expected_tags"].replace("'", "")
+        return f"{key}.kind = {_shown(item['ctx']['tag'])} is none of {kinds}."
+    if item["type"] == "union_tag_not_found":
+        return f"{key}.kind is missing."
+    if item["type"] == "missing":
+        return f"{key} is missing."
+    reason = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "bool_type":
+        reason = "Input should be true or false"
+    if isinstance(item["input"], str | int | float | None):
+        return f"{key} = {_shown(item['input'])}: {reason}."
+    return f"{key}: {reason}." if key else f"{reason}."
+
+
+def near(key: str, known: Iterable[str]) -> str:
+    """The question whether the known key that is most like ``key`` was meant; empty if none is like it."""
+    close = difflib.get_close_matches(key[:100], known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _locate(place: tuple[int | str, ...], settings: type[Settings]) -> tuple[str, list[str]]:
+    """A place of pydantic's, which names the ``kind`` it went by too, as dotted key; and the keys known beside it."""
+    keys: list[str] = []
+    known: list[str] = []
+    members = [settings]
+    for part in place:
+        if isinstance(part, int):
+            keys.append(str(part))
+        elif len(members) > 1:
+            members = [member for member in members if part in get_args(member.model_fields["kind"].annotation)]
+        else:
+            fields = members[0].model_fields if members else {}
+            keys.append(part)
+            known = list(fields)
+            members = _members(fields[part].annotation) if part in fields else []
+    return ".".join(keys), known
+
+
+def _members(annotation: Any) -> list[type[Settings]]:
+    """The settings that an annotation allows."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return [annotation]
+    return [member for argument in get_args(annotation) for member in _members(argument)]

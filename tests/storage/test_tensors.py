@@ -1,0 +1,90 @@
+"""Tensors written row by row, the bytes that safetensors itself writes, and looked at where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from shapecnn.storage.publishing import map_stored
+from shapecnn.storage.tensors import Kind, Rows, view_tensors, write_tensors
+
+
+@pytest.mark.parametrize(("count", "views", "size"), [(0, 0, 0), (1, 1, 1), (3, 12, 5), (40, 2, 1280)])
+def test_the_bytes_are_those_of_safetensors(tmp_path: Path, count: int, views: int, size: int) -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(count, size)).astype(np.float32)
+    alone = random.normal(size=(count, views, size)).astype(np.float16)
+    flags = random.integers(0, 2, count, np.uint8)
+    digest = write_tensors(
+        tmp_path / "file",
+        {
+            "features": Rows("F32", features.shape, features),
+            "views": Rows("F16", alone.shape, iter(alone)),
+            "distinct": Rows("U8", flags.shape, flags),
+        },
+    )
+    data = (tmp_path / "file").read_bytes()
+    assert data == save({"features": features, "views": alone, "distinct": flags})
+    assert digest == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), [((3, 4), "has 2 rows, not 3"), ((1, 4), "has 2 rows, not 1"), ((2, 5), "of \\(2, 5\\)")]
+)
+def test_rows_that_the_shape_denies_are_an_error(tmp_path: Path, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        write_tensors(tmp_path / "file", {"features": Rows("F32", shape, np.ones((2, 4), np.float32))})
+
+
+def test_a_row_of_more_precision_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write_tensors(tmp_path / "file", {"views": Rows("F16", (2, 4), np.ones((2, 4), np.float32))})
+
+
+HELD: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", (3, 5)), "views": ("F16", (3, 2, 5))}
+
+
+def held() -> tuple[bytes, dict[str, NDArray[np.floating]]]:
+    random = np.random.default_rng(0)
+    tensors = {
+        "features": random.normal(size=(3, 5)).astype(np.float32),
+        "views": random.normal(size=(3, 2, 5)).astype(np.float16),
+    }
+    return save(tensors), tensors
+
+
+def test_what_was_written_is_seen_where_it_lies(tmp_path: Path) -> None:
+    content, tensors = held()
+    (tmp_path / "file").write_bytes(content)
+    mapped = map_stored(tmp_path / "file")
+    for data in (content, mapped):
+        seen = view_tensors(data, HELD)
+        assert {*seen} == {*tensors}
+        for name, tensor in tensors.items():
+            np.testing.assert_array_equal(seen[name], tensor)
+            assert not seen[name].flags.writeable
+            assert not seen[name].flags.owndata
+
+
+def test_content_of_another_layout_is_refused() -> None:
+    content, tensors = held()
+    others = [
+        b"",
+        content[:-1],
+        content + b"\0",
+        save({"features": tensors["features"]}),
+        save({**tensors, "more": tensors["views"]}),
+        save({"features": tensors["features"].T.copy(), "views": tensors["views"]}),
+        save({"features": tensors["features"].view(np.int32), "views": tensors["views"]}),
+        (10**18).to_bytes(8, "little") + content[8:],
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match="it is not of features F32"):
+            view_tensors(other, HELD)
+    with pytest.raises(ValueError, match="it is not of features F32"):
+        view_tensors(content, {**HELD, "features": ("F32", (10**30, 5))})
