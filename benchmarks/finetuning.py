@@ -31,7 +31,7 @@ from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import Experiment, GradientStage, load_experiment
-from shapecnn.storage.publishing import sha256
+from shapecnn.storage.reading import sha256
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.descent import Examples, descend, first_part, outputs

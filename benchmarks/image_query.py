@@ -28,10 +28,11 @@ from PIL import Image
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.models.model import Model, open_model
-from shapecnn.search.index import Index, open_index, update_index
+from shapecnn.search.index import Index, open_index
 from shapecnn.search.neighbours import search_views
 from shapecnn.search.query import answer_pictures
-from shapecnn.settings.core import ViewSettings
+from shapecnn.search.update import update_index
+from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.storage.publishing import write_atomic
 from shapecnn.views import raster
 from shapecnn.views.cameras import DISTANCE, FOCAL, Cameras

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from shapecnn.storage.publishing import sha256
+from shapecnn.storage.reading import sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ["numpy", "numba", "torch", "timm", "openvino", "faiss-cpu", "trimesh", "open3d", "pyrender", "shapecnn"]

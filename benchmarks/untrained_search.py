@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from shapecnn.evaluation.retrieval.protocols import Retrieval, mvcnn, train_gallery
 from shapecnn.models.engine import open_engine
 from shapecnn.models.model import ImagenetSettings
-from shapecnn.search.index import Index, open_index, update_index
+from shapecnn.search.index import Index, open_index
 from shapecnn.search.neighbours import search
+from shapecnn.search.update import update_index
 
 LITE0 = "tf_efficientnet_lite0"
 METHODS = {

@@ -17,7 +17,7 @@ from measure import arguments, save, table, use_cores
 
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, read_mesh, upright
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.voxels import voxelize
 
 SUBSET = 60

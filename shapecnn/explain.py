@@ -9,7 +9,7 @@ added to all of them changes no probability.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError, UsageError
+from shapecnn.models.apply import mesh_looks
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import Device, require_device, runs_on_cuda
 from shapecnn.models.input import Looks
-from shapecnn.models.mesh_looks import mesh_looks
 from shapecnn.models.model import Model
-from shapecnn.settings.core import NO_LIMIT, FaceLimit, Up
+from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
 from shapecnn.views.cameras import cameras
 from shapecnn.views.raster import BACKGROUND
 from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,7 +98,7 @@ def explain(
     device: Device = "auto",
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> list[Explanation | ItemError]:
     """An explanation of each mesh file, in the order given; of one that cannot be used, the error.
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from shapecnn.errors import ItemError, UsageError
+from shapecnn.models.apply import mesh_outputs
 from shapecnn.models.engine import Device
 from shapecnn.models.evidence import Evidence, Neighbour
-from shapecnn.models.features import Feature
-from shapecnn.models.mesh_outputs import mesh_outputs
 from shapecnn.models.model import Model
-from shapecnn.settings.core import NO_LIMIT, FaceLimit, Up
+from shapecnn.models.output import Feature
+from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
 from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.progress import Progress, no_progress
 
 TOP = 5
 
@@ -60,7 +61,7 @@ def predict(
     evidence: int = 3,
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> list[Prediction]:
     """What each mesh file is, in the order given. A file that cannot be used is a prediction with an error.
 

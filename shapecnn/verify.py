@@ -21,11 +21,12 @@ from shapecnn.search.index import open_index
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.kinds import Kind, kind_of
-from shapecnn.storage.publishing import RESUME, WORK, published, sha256_of
+from shapecnn.storage.publishing import RESUME, WORK, published
+from shapecnn.storage.reading import sha256_of
 from shapecnn.storage.sealed import open_sealed, told
+from shapecnn.workers.progress import Progress, no_progress
 
 Fault = Literal["missing", "corrupt", "stale"]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Verified:
     findings: list[Finding]
 
 
-def verify(folder: Path, collection: Path | None = None, progress: Progress = lambda _done, _total: None) -> Verified:
+def verify(folder: Path, collection: Path | None = None, progress: Progress = no_progress) -> Verified:
     """Look through one folder.
 
     collection: the meshes that artefacts were made from; an index knows where its own were, and what was not made from

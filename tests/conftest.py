@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from shapecnn.models.engine import Engine, open_engine
 from shapecnn.models.model import ImagenetSettings
-from shapecnn.search.index import update_index
+from shapecnn.search.update import update_index
 from shapecnn.workers.pool import Workers
 from tests.runs import VOXELS, VOXRESNET, write_run
 from tests.solids import write_solids

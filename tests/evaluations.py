@@ -12,7 +12,7 @@ from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.models.input import Input
 from shapecnn.models.run import run_bytes
 from shapecnn.networks.build import build_network
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, GradientStage, MvcnnSettings, NetworkSettings
 from shapecnn.storage.publishing import publish
 from shapecnn.workers.pool import Workers

@@ -14,7 +14,7 @@ from shapecnn.models.gallery import Gallery
 from shapecnn.models.input import Input, InputSettings
 from shapecnn.models.run import run_bytes
 from shapecnn.networks.build import build_network
-from shapecnn.settings.core import ImportedViewSettings, Up, ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ImportedViewSettings, Up, ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, LdaStage, MvcnnSettings, NetworkSettings, VoxresnetSettings
 from shapecnn.storage.publishing import publish
 

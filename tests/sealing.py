@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.storage.checksums import SUMS, sums_bytes
-from shapecnn.storage.publishing import sha256_of
+from shapecnn.storage.reading import sha256_of
 
 
 def reseal(folder: Path) -> Path:

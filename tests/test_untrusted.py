@@ -27,16 +27,18 @@ import shapecnn
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import ArchiveError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.meshes.zips import check_members
 from shapecnn.models.engine import TorchEngine
 from shapecnn.models.input import Input
 from shapecnn.models.model import open_model
 from shapecnn.models.run import open_run
 from shapecnn.models.space import VERSION
 from shapecnn.predict import predict
-from shapecnn.search.index import Item, open_index, update_index
+from shapecnn.search.index import Item, open_index
 from shapecnn.search.query import answer_queries
-from shapecnn.settings.core import VoxelSettings
-from shapecnn.storage.publishing import check_members, exclusive
+from shapecnn.search.update import update_index
+from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.tables import table_bytes
 from shapecnn.verify import verify
 from shapecnn.workers.pool import Workers
@@ -486,6 +488,6 @@ def test_a_zip_has_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         check_members(bomb)
     with packed(tmp_path / "many.zip", {f"{i}.off": 1 for i in range(11)}) as many:
         assert len(check_members(many)) == 11
-        monkeypatch.setattr("shapecnn.storage.publishing.MAX_MEMBERS", 10)
+        monkeypatch.setattr("shapecnn.meshes.zips.MAX_MEMBERS", 10)
         with pytest.raises(ArchiveError, match="holds 11 files, more than 10"):
             check_members(many)

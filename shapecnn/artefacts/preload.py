@@ -3,7 +3,7 @@
 from shapecnn.artefacts.prepare import Recipe
 from shapecnn.meshes.mesh import normalize, read_mesh
 from shapecnn.meshes.readers.binary_stl import read_binary_stl
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 
 # Kernels are loaded, or at the very first run compiled, when they are called; numba sets itself up at the first of all.
 _mesh = normalize(read_mesh(b"OFF 3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "triangle.off"))

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapecnn.artefacts.writing import Drawn, Progress, Summary, make_artefacts
+from shapecnn.artefacts.writing import Drawn, Summary, make_artefacts
 from shapecnn.meshes.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.mesh import Content, Mesh, read_mesh, ready
-from shapecnn.settings.core import FaceLimit, Layout, ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import FaceLimit, Layout, ViewSettings, VoxelSettings
 from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def prepare(
     labels: Labels = "auto",
     overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = no_progress,
     say: Say = silent,
 ) -> Summary:
     """Make the artefacts of every mesh of ``collection``, labelled as ``labels`` says, in ``out``; see

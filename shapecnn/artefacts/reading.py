@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.writing import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, read_manifest
 from shapecnn.errors import ItemError, UsageError
 from shapecnn.meshes.collection import artefact_stems
-from shapecnn.settings.core import input_settings, require_current
+from shapecnn.settings.artefacts import input_settings
+from shapecnn.settings.core import require_current
 from shapecnn.storage.kinds import kind_of, require_kind
-from shapecnn.storage.publishing import WORK, sha256
+from shapecnn.storage.publishing import WORK
+from shapecnn.storage.reading import sha256
 from shapecnn.storage.sealed import Sealed, open_sealed
 from shapecnn.views import split_sheet
 from shapecnn.views.cameras import columns

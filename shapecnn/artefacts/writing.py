@@ -21,31 +21,19 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, artefact_stems, content_key
-from shapecnn.settings.core import Settings, ViewSettings, VoxelSettings, differences, options
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.core import Settings, differences, options
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.collisions import require_apart
 from shapecnn.storage.journal import open_journal, read_journal
 from shapecnn.storage.own import remove_own, require_own, require_unchanged, start_anew
-from shapecnn.storage.publishing import (
-    HOLDS,
-    LOCK,
-    WORK,
-    WORKS,
-    discard,
-    exclusive,
-    json_bytes,
-    publish,
-    read_stored,
-    sha256,
-    write_noted,
-    written,
-)
+from shapecnn.storage.publishing import HOLDS, LOCK, WORK, WORKS, discard, exclusive, publish, write_noted, written
+from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.tables import read_table, table_bytes
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
-
-Progress = Callable[[int, int], None]
+from shapecnn.workers.progress import Progress, no_progress
 
 MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
 
@@ -139,7 +127,7 @@ def make_artefacts(
     command: str,
     overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> Summary:
     """Make the artefacts of all ``items`` (in order of id) in ``out``; what is there already and still true is left
     alone, what was made of the same bytes under another id is copied, what an earlier run made of items that are gone

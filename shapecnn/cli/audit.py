@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from shapecnn.models.engine import Device
     from shapecnn.models.input import Looks
     from shapecnn.report.audit import Find, Read
-    from shapecnn.settings.core import Up
+    from shapecnn.settings.artefacts import Up
     from shapecnn.workers.pool import Workers
 
 _SHOWN = 10  # groups listed for people
@@ -151,7 +151,7 @@ def _drawn(
 ) -> Iterator[tuple[Entry, Looks]]:
     """Shapes of a collection, small, if they are still as they were."""
     from shapecnn.report.drawings import Drawing, draw_meshes
-    from shapecnn.settings.core import ViewSettings
+    from shapecnn.settings.artefacts import ViewSettings
 
     settings = ViewSettings(size=_PICTURE, up=up)
     asked = {entry.id: entry for entry in entries if entry.id in listed()}

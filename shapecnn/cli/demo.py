@@ -64,9 +64,10 @@ def command(
     from shapecnn.artefacts.prepare import Recipe, prepare
     from shapecnn.models.model import open_model
     from shapecnn.report.pages import query_page
-    from shapecnn.search.index import open_index, update_index
+    from shapecnn.search.index import open_index
     from shapecnn.search.query import answer_queries
-    from shapecnn.settings.core import ViewSettings, VoxelSettings
+    from shapecnn.search.update import update_index
+    from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
     from shapecnn.sources.shapes import write_collection
     from shapecnn.storage.files import require_file, write_page
     from shapecnn.workers.pool import Workers

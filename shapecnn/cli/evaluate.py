@@ -18,7 +18,7 @@ from shapecnn.cli.options import (
 )
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
-from shapecnn.workers.steps import stage
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.evaluation.evaluate import Protocol, Task

@@ -29,7 +29,7 @@ from shapecnn.errors import ItemError
 if TYPE_CHECKING:
     from shapecnn.explain import Explanation
     from shapecnn.models.engine import Device
-    from shapecnn.settings.core import FaceLimit, Orientation, Up
+    from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
 SHOWN = 3  # views told of on a terminal

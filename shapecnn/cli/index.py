@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shapecnn.models.engine import Device
     from shapecnn.models.model import Model
     from shapecnn.search.origin import Origin
-    from shapecnn.settings.core import FaceLimit, Orientation, Up
+    from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
 
@@ -89,7 +89,8 @@ def command(
 
     start_server()  # it loads its modules while this process loads its own
     from shapecnn.errors import StoredDataError
-    from shapecnn.search.index import FAILURES, HEADER, made_with, update_index
+    from shapecnn.search.index import FAILURES, HEADER, made_with
+    from shapecnn.search.update import update_index
     from shapecnn.settings.core import parse_assignments
     from shapecnn.storage.own import require_own
 

@@ -168,7 +168,7 @@ def faces_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def limited(*args: Any, max_faces: int | None, simplify: bool, **options: Any) -> Any:
-        from shapecnn.settings.core import FaceLimit
+        from shapecnn.settings.artefacts import FaceLimit
 
         if simplify and max_faces is None:
             raise click.UsageError("--simplify: to how many faces? Say so with --max-faces.")

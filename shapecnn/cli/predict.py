@@ -26,7 +26,7 @@ from shapecnn.cli.progress import progress_bar
 if TYPE_CHECKING:
     from shapecnn.models.engine import Device
     from shapecnn.predict import Prediction
-    from shapecnn.settings.core import FaceLimit, Orientation, Up
+    from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
 

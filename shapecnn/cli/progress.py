@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import click
 
 from shapecnn.cli.console import is_quiet, note
-from shapecnn.workers.steps import Progress, listen
+from shapecnn.workers.progress import Progress, listen
 
 INTERVAL = 30.0
 """Seconds without a line after which one is written."""

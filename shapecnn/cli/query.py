@@ -27,7 +27,7 @@ from shapecnn.cli.progress import progress_bar
 if TYPE_CHECKING:
     from shapecnn.models.engine import Device
     from shapecnn.search.query import Answer
-    from shapecnn.settings.core import FaceLimit, Orientation, Up
+    from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
 

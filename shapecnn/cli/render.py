@@ -22,7 +22,7 @@ from shapecnn.cli.options import (
 
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
-    from shapecnn.settings.core import FaceLimit, Layout, Up
+    from shapecnn.settings.artefacts import FaceLimit, Layout, Up
     from shapecnn.workers.pool import Workers
 
 
@@ -78,7 +78,7 @@ def command(
     Example:
       shapecnn render meshes/ views/ --up y
     """
-    from shapecnn.settings.core import ViewSettings
+    from shapecnn.settings.artefacts import ViewSettings
 
     settings = ViewSettings.from_options(
         **({"views": views} if views else {}),

@@ -22,7 +22,7 @@ from shapecnn.cli.options import (
 
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
-    from shapecnn.settings.core import FaceLimit, Up
+    from shapecnn.settings.artefacts import FaceLimit, Up
     from shapecnn.workers.pool import Workers
 
 
@@ -71,7 +71,7 @@ def command(
     Example:
       shapecnn voxelize meshes/ grids/ --up y --rotations 12
     """
-    from shapecnn.settings.core import VoxelSettings
+    from shapecnn.settings.artefacts import VoxelSettings
 
     settings = VoxelSettings.from_options(
         resolution=resolution,

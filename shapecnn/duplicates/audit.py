@@ -18,20 +18,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry, Progress, read_manifest
+from shapecnn.artefacts.writing import Entry, read_manifest
 from shapecnn.duplicates.copies import Copies, Fingerprint, artefact_fingerprints, find_copies, mesh_fingerprints
 from shapecnn.duplicates.groups import Grouping, close, joined, members, spread
 from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, list_shapes, silent
 from shapecnn.meshes.labels import Labels
+from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import Device, open_engine
 from shapecnn.models.model import Model
-from shapecnn.models.output import FeatureName, compute_outputs
+from shapecnn.models.output import FeatureName
 from shapecnn.models.run import Run
-from shapecnn.settings.core import Up
+from shapecnn.settings.artefacts import Up
 from shapecnn.similarity import unit_rows
 from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.progress import Progress
 
 Kind = Literal["content", "geometry", "feature"]
 Bar = Callable[[str], AbstractContextManager[Progress]]

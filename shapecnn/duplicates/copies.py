@@ -15,15 +15,16 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry, Progress
+from shapecnn.artefacts.writing import Entry
 from shapecnn.duplicates.groups import Grouping, alike, close, joined, spread
 from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, Signature, looks_signature, mesh_signature
 from shapecnn.errors import ItemError, MeshError
 from shapecnn.meshes.collection import Shape, content_hash
 from shapecnn.meshes.mesh import read_mesh, upright
-from shapecnn.settings.core import Up
+from shapecnn.settings.artefacts import Up
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.progress import Progress, no_progress
 
 
 class Fingerprint(NamedTuple):
@@ -48,9 +49,7 @@ class Copies:
     geometry: Grouping
 
 
-def find_copies(
-    fingerprints: Sequence[Fingerprint], tolerance: float, progress: Progress = lambda _done, _total: None
-) -> Copies:
+def find_copies(fingerprints: Sequence[Fingerprint], tolerance: float, progress: Progress = no_progress) -> Copies:
     """tolerance: distance between signatures of the same geometry."""
     content = joined(alike([f.sha256 for f in fingerprints]), alike([f.digest for f in fingerprints]))
     rows = [row for row, fingerprint in enumerate(fingerprints) if fingerprint.signature is not None]

@@ -5,13 +5,14 @@ A grouping is (N,) int64: things of one number are in one group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.workers.progress import Progress, no_progress
+
 Grouping = NDArray[np.int64]
-Progress = Callable[[int, int], None]
 
 _BLOCK = 1024  # rows, and columns, of the products held at a time
 
@@ -25,7 +26,7 @@ def alike(keys: Sequence[Hashable | None]) -> Grouping:
 
 
 def close(
-    vectors: NDArray[np.float32], distance: float, progress: Progress = lambda _done, _total: None
+    vectors: NDArray[np.float32], distance: float, progress: Progress = no_progress
 ) -> tuple[Grouping, NDArray[np.float32]]:
     """Groups joined by Euclidean distances up to ``distance``, of (N, D) vectors of unit length or zero; and the
     distance (N,) of each to its nearest other, inf where there is none.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,21 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.writing import Progress
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.evaluate import Protocol, evaluate
 from shapecnn.evaluation.intervals import Interval, mean_interval
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.significance import holm, mcnemar, sign_flips
-from shapecnn.models.engine import Device, open_engine
+from shapecnn.evaluation.timing import Network, measure_network, seconds_per_search
+from shapecnn.models.engine import Device
 from shapecnn.models.model import Split
-from shapecnn.similarity import cosines, nearest, unit_rows
+from shapecnn.similarity import cosines
+from shapecnn.workers.progress import Progress
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
 Values = NDArray[np.float64]
 
 ALPHA = 0.05  # a difference of this p, corrected for the number of pairs, is told
-_TIMED_SHAPES, _TIMED_SEARCHES = 16, 100
 
 CLASSIFICATION_FIGURES = ("accuracy", "mean_class_accuracy")
 RETRIEVAL_FIGURES = ("mAP", "AUC", "NN", "NDCG")
@@ -173,18 +172,16 @@ def compare(
     Classification is left out for a model that does not know all the labels. ``bar`` opens the progress of one
     contender by its name. Raises what ``evaluate`` raises.
     """
-    networks: dict[str, _Network] = {}  # named more than once, a model is timed once
+    networks: dict[str, Network] = {}  # named more than once, a model is timed once
     measured = []
     for contender in contenders:
         with bar(contender.name) as progress:
             evaluation = _evaluate(contender, split, protocol, device, seed, progress)
         name = contender.model.name
         if name not in networks:
-            networks[name] = _measure_network(contender, evaluation, device)
+            networks[name] = measure_network(contender, evaluation, device)
         measured.append(
-            Measured(
-                contender, evaluation, _figures(evaluation, seed), *networks[name], _seconds_per_search(evaluation)
-            )
+            Measured(contender, evaluation, _figures(evaluation, seed), *networks[name], seconds_per_search(evaluation))
         )
     return Comparison(split, seed, measured, pairs(measured, seed))
 
@@ -267,39 +264,3 @@ def _by_shape(evaluation: Evaluation, name: str) -> Values:
     values = np.array(evaluation.retrieval.of_queries[name], np.float64)  # None becomes NaN
     means: Values = values.reshape(len(evaluation.entries), -1).mean(axis=1)
     return means
-
-
-class _Network(NamedTuple):
-    parameters: int
-    seconds_per_shape: float
-
-
-def _measure_network(contender: Contender, evaluation: Evaluation, device: Device) -> _Network:
-    """Reading files is none of the time, nor is the first shape, for which the engine makes ready."""
-    model = contender.model
-    engine = open_engine(model, device)
-    looks = [model.input.read(contender.artefacts, entry) for entry in evaluation.entries[:_TIMED_SHAPES]]
-    seconds = []
-    for key, look in enumerate([looks[0], *looks]):
-        started = time.perf_counter()
-        engine.start(key, look)
-        engine.wait()
-        seconds.append(time.perf_counter() - started)
-    parameters = model.build().parameter_count
-    return _Network(parameters, float(np.median(seconds[1:])))
-
-
-def _seconds_per_search(evaluation: Evaluation) -> float:
-    """The median of single searches, each sorting all items of the gallery."""
-    assert evaluation.queries is not None
-    assert evaluation.gallery is not None
-    queries, gallery = (
-        unit_rows(items.features.reshape(-1, items.features.shape[-1]))
-        for items in (evaluation.queries, evaluation.gallery)
-    )
-    seconds = []
-    for query in queries[:_TIMED_SEARCHES]:
-        started = time.perf_counter()
-        nearest(query[None], gallery, np.array([-1]), len(gallery), evaluation.gallery.similarity)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))

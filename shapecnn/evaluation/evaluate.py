@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.artefacts.subset import Subset
-from shapecnn.artefacts.writing import Entry, Progress
+from shapecnn.artefacts.writing import Entry
 from shapecnn.duplicates.copies import same_geometry
 from shapecnn.duplicates.groups import firsts
 from shapecnn.errors import UsageError
@@ -21,10 +21,11 @@ from shapecnn.evaluation.intervals import Interval, class_mean_interval, mean_in
 from shapecnn.evaluation.results import NO_INTERVALS, Distinct, Evaluation, Items
 from shapecnn.evaluation.retrieval import protocols
 from shapecnn.evaluation.retrieval.protocols import Retrieval
+from shapecnn.models.apply import Outputs, compute_outputs
 from shapecnn.models.engine import Device, open_engine
 from shapecnn.models.model import Model, Split
-from shapecnn.models.output import FeatureName, Outputs, compute_outputs
-from shapecnn.workers.steps import stage
+from shapecnn.models.output import FeatureName
+from shapecnn.workers.progress import Progress, no_progress, stage
 
 Task = Literal["both", "classification", "retrieval"]
 Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]
@@ -42,7 +43,7 @@ def evaluate(
     seed: int = 0,
     subset: Subset | None = None,
     exclude_duplicates: bool = False,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> Evaluation:
     """Measure ``model`` on one split of ``artefacts``.
 

@@ -22,8 +22,8 @@ from shapecnn.meshes.mesh import EXTENSIONS, MAX_BYTES, Content, read_file, read
 from shapecnn.meshes.readers.gltf import Sibling, outer_buffers
 from shapecnn.meshes.zips import list_members, read_member
 from shapecnn.storage.kinds import taken_for
-from shapecnn.storage.publishing import sha256
-from shapecnn.workers.steps import stage
+from shapecnn.storage.reading import sha256
+from shapecnn.workers.progress import stage
 
 Say = Callable[[str], None]
 """Told what a person should know of how a collection was read."""

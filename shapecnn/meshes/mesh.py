@@ -27,7 +27,7 @@ from shapecnn.meshes.readers.ply import read_ply
 from shapecnn.meshes.readers.text_stl import read_text_stl
 from shapecnn.meshes.readers.triangles import Triangles
 from shapecnn.meshes.simplification import simplify
-from shapecnn.settings.core import NO_LIMIT, FaceLimit, Up
+from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
 
 EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
 _BLOCK = 1 << 16  # faces looked at together: for most meshes all, and for the largest a hundredth of their memory

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import Mesh, normalize
-from shapecnn.settings.core import Orientation
+from shapecnn.settings.artefacts import Orientation
 
 _PRINCIPAL = 0.3  # λ: of 0, 0.1, 0.3, 1 and 3 the one whose axes are most often near the true up
 _STARTS = 24

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import os
+import stat
 import unicodedata
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
-from shapecnn.errors import MeshError, quoted, reason
-from shapecnn.storage.publishing import check_members
+from shapecnn.errors import (
+    ArchiveError,
+    MeshError,
+    quoted,
+    reason,
+)
 
 _UTF8 = 0x800  # the flag of a member whose name is in UTF-8
 
@@ -78,3 +83,43 @@ def _opened(file: Path, _version: int, _process: int) -> tuple[zipfile.ZipFile, 
     archive = open_zip(file)
     exact = {str(member_path(member)): member for member in archive.infolist()}
     return archive, {unicodedata.normalize("NFC", name): member for name, member in exact.items()} | exact
+
+
+MAX_RATIO = 200  # unpacked bytes for each byte of a zip; meshes as text have about 5
+
+
+MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
+
+
+MAX_MEMBERS = 1_000_000
+
+
+def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The files of a zip; ArchiveError if any name would leave the folder it is unpacked into or is a link, or if they
+    would take more than ``MAX_RATIO`` times the size of the zip, ``MAX_UNPACKED`` or ``MAX_MEMBERS``.
+
+    No more of a file is ever unpacked than its header announces, so that these are limits to what comes out.
+    """
+    members = archive.infolist()
+    for member in members:
+        name = member.filename
+        path = PureWindowsPath(name)  # knows the separators and drives of every system
+        if path.anchor or ".." in path.parts:
+            raise ArchiveError(
+                f"{archive.filename} holds {quoted(name)}, a path that leads out of it. Do not trust this file."
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ArchiveError(
+                f"{archive.filename} holds the link {quoted(name)}. Pack the files themselves, not links to them."
+            )
+    if len(members) > MAX_MEMBERS:
+        raise ArchiveError(f"{archive.filename} holds {len(members):,} files, more than {MAX_MEMBERS:,}: split it.")
+    assert archive.fp is not None  # it is open
+    total = sum(member.file_size for member in members)
+    limit = min(MAX_RATIO * archive.fp.seek(0, os.SEEK_END), MAX_UNPACKED)
+    if total > limit:
+        raise ArchiveError(
+            f"{archive.filename} would unpack to {total / 1e6:,.1f} MB, which is no size for a collection"
+            f" (here the limit is {limit / 1e6:,.1f} MB). Do not trust this file."
+        )
+    return [member for member in members if member.filename and not member.is_dir()]

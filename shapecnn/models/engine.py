@@ -17,11 +17,11 @@ import numpy as np
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.models import conversion, engine_cache
 from shapecnn.models.calibration import probabilities
-from shapecnn.models.features import Feature, Output
 from shapecnn.models.input import Looks
 from shapecnn.models.model import Model
-from shapecnn.settings.core import VoxelSettings
-from shapecnn.workers.steps import stage
+from shapecnn.models.output import Feature, Output
+from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.workers.progress import stage
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -16,7 +16,8 @@ from importlib import metadata
 from pathlib import Path
 
 from shapecnn.storage.caches import cache_folder
-from shapecnn.storage.publishing import read_stored, sha256, write_atomic
+from shapecnn.storage.publishing import write_atomic
+from shapecnn.storage.reading import read_stored, sha256
 
 LIMIT = 2 << 30  # bytes of all files together; one has 15 to 100 MB
 

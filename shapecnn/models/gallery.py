@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.storage.arrays import array_of, read_arrays
-from shapecnn.storage.publishing import parse_json
+from shapecnn.storage.reading import parse_json
 
 LARGEST = 20_000  # shapes: 51 MB of 1280 numbers each; of more, as many evenly spaced by id
 

@@ -14,21 +14,18 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import MismatchError
 from shapecnn.meshes.mesh import Mesh, load_mesh
-from shapecnn.settings.core import (
+from shapecnn.settings.artefacts import (
     FaceLimit,
     ImportedViewSettings,
     ImportedVoxelSettings,
     InputSettings,
     Orientation,
-    Settings,
     Up,
     ViewSettings,
     VoxelSettings,
-    differences,
     input_settings,
-    options,
-    settings_hash,
 )
+from shapecnn.settings.core import Settings, differences, options, settings_hash
 
 Looks = NDArray[np.uint8]
 """(V, S, S) grey pictures, or (R, N, N, N) grids of 0 and 1."""

@@ -14,13 +14,14 @@ from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.classifiers import Classifier
-from shapecnn.models.features import Feature, Output
 from shapecnn.models.gallery import Gallery
 from shapecnn.models.input import Input
+from shapecnn.models.output import Feature, Output
 from shapecnn.models.run import open_run
 from shapecnn.models.space import AdaptedSpace, FeatureSpace, Placed, Space
 from shapecnn.networks.weights import Weights, weights_version
-from shapecnn.settings.core import Fit, Renderer, Up, Viewpoints, ViewSettings, Whole
+from shapecnn.settings.artefacts import Fit, Renderer, Up, Viewpoints, ViewSettings
+from shapecnn.settings.core import Whole
 from shapecnn.settings.experiment import MvcnnSettings
 from shapecnn.similarity import unit
 

@@ -22,18 +22,19 @@ from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.classifiers import Classifier
-from shapecnn.models.features import Feature, Output
 from shapecnn.models.gallery import Gallery
 from shapecnn.models.input import Input
 from shapecnn.models.metric import Projection, learn_command, read_metric
+from shapecnn.models.output import Feature, Output
 from shapecnn.models.space import FeatureSpace, Placed
-from shapecnn.settings.core import Settings, Up, require_current, settings_hash
+from shapecnn.settings.artefacts import Up
+from shapecnn.settings.core import Settings, require_current, settings_hash
 from shapecnn.settings.experiment import Experiment, NetworkSettings
 from shapecnn.settings.yaml_core import write_yaml
 from shapecnn.similarity import unit
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.kinds import kind_of, require_kind
-from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.sealed import Sealed, open_sealed
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from shapecnn.models.input import Looks
 from shapecnn.report.html import fill, link, short
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.storage.own import publish_report
-from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
 
 SHOWN_GROUPS = 150  # of the page; some 10 kB a picture

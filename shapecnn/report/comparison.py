@@ -23,7 +23,7 @@ from shapecnn.report import published
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
 from shapecnn.report.html import fill
 from shapecnn.storage.own import publish_report
-from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
 
 FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)

@@ -17,7 +17,7 @@ from shapecnn.report.html import fill, short
 from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.storage.own import publish_report
-from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.tables import table_bytes
 
 MISTAKES = 48  # shown at most, the surest first

@@ -16,7 +16,7 @@ from shapecnn.report.html import embedded, fill, link, short
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit
 from shapecnn.search.query import Answer
-from shapecnn.settings.core import ViewSettings
+from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 SHOWN_VIEWS = 4  # of those drawn, evenly spread

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError, StoredDataError, UsageError
+from shapecnn.models.apply import mesh_outputs
 from shapecnn.models.engine import Device, open_engine, require_device
-from shapecnn.models.features import Feature, Output
-from shapecnn.models.mesh_outputs import mesh_outputs
 from shapecnn.models.model import Model
+from shapecnn.models.output import Feature, Output
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
-from shapecnn.settings.core import NO_LIMIT, FaceLimit, Up, ViewSettings
+from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up, ViewSettings
 from shapecnn.views.photographs import read_picture
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.progress import Progress, no_progress
 
 FILL = {"sphere": 0.83, "view": 0.9}
 """How much of a view the longer side of a shape takes: the median over the train split of psb, and by definition."""
@@ -54,7 +55,7 @@ def answer_queries(
     device: Device = "auto",
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> list[Answer]:
     """The ``k`` most similar shapes to each mesh file, in the order given. A file that cannot be used is an answer with
     an error.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from shapecnn.errors import ArchiveError, quoted, reason
-from shapecnn.meshes.zips import member_path, open_zip
-from shapecnn.storage.publishing import check_members
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the bytes there are in all (None: not known)."""
+from shapecnn.meshes.zips import check_members, member_path, open_zip
+from shapecnn.workers.progress import Progress
 
 _CHUNK = 1 << 20  # bytes
 _REMEDY = "Run again with a sound copy of it."

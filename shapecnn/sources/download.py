@@ -18,11 +18,12 @@ from shapecnn.errors import (
 )
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.labels import SPLITS
-from shapecnn.sources.archive import Progress, unpack
+from shapecnn.sources.archive import unpack
 from shapecnn.sources.transfer import discard, fetch, require_begun
-from shapecnn.storage.publishing import WORK, claim, exclusive, json_bytes, read_json, sha256_of
+from shapecnn.storage.publishing import WORK, claim, exclusive
 from shapecnn.storage.publishing import discard as discard_work
-from shapecnn.workers.steps import stage
+from shapecnn.storage.reading import json_bytes, read_json, sha256_of
+from shapecnn.workers.progress import Progress, stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapecnn.errors import DownloadError, StoredDataError, UsageError
-from shapecnn.sources.archive import Progress
-from shapecnn.storage.publishing import create, json_bytes, read_json, write_atomic
+from shapecnn.storage.publishing import create, write_atomic
+from shapecnn.storage.reading import json_bytes, read_json
+from shapecnn.workers.progress import Progress
 
 if TYPE_CHECKING:
     import requests

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shapecnn.errors import UsageError
-from shapecnn.storage.publishing import named, read_stored, sha256, write_atomic
+from shapecnn.storage.publishing import write_atomic
+from shapecnn.storage.reading import named, read_stored, sha256
 
 PATIENCE = 10.0  # seconds that a pipe may be without its reader, which may be just about to start
 _SIGNED = re.compile(rb"<!-- written by shapecnn, ([0-9a-f]{64}) -->\n\Z")

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import StoredDataError
-from shapecnn.storage.publishing import claim, create, open_stored, sha256
+from shapecnn.storage.publishing import claim, create
+from shapecnn.storage.reading import open_stored, sha256
 
 Record = dict[str, Any]
 

@@ -11,8 +11,9 @@ from typing import Literal
 
 from shapecnn.errors import UsageError
 from shapecnn.storage.checksums import SUMS
-from shapecnn.storage.publishing import HOLDS, RESUME, is_told, published, read_stored
+from shapecnn.storage.publishing import HOLDS, RESUME, is_told, published
 from shapecnn.storage.publishing import Kind as Published
+from shapecnn.storage.reading import read_stored
 
 Kind = Published | Literal["training"]
 

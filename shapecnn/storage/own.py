@@ -35,7 +35,7 @@ from shapecnn.storage.publishing import (
     published,
     written,
 )
-from shapecnn.workers.steps import stage
+from shapecnn.workers.progress import stage
 
 WRITES = {
     "settings.json": ("manifest.parquet",),

@@ -13,25 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import json
-import math
-import mmap
 import os
 import shutil
 import stat
 import warnings
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from io import BufferedReader
-from pathlib import Path, PureWindowsPath
-from typing import Any, BinaryIO, Literal
+from pathlib import Path
+from typing import BinaryIO, Literal
 
 from filelock import FileLock, Timeout
 
-from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError, encodable, quoted
+from shapecnn.errors import BusyError, Caution, UsageError
 from shapecnn.storage.checksums import SUMS, parse_lines, parse_sums, sum_line, sums_bytes
+from shapecnn.storage.reading import named, read_stored, sha256, sha256_of
 
 WORK = ".partial"  # unfinished work inside an output folder; gone when the work is done
 RESUME = "resume"  # the same of an unfinished training; only ``train --resume`` opens it
@@ -44,40 +39,9 @@ MARK = ".shapecnn"  # the file that tells that a folder of unfinished work is ou
 _MARKED = b"# Unfinished work of shapecnn, removed when it is done. Below: what it has put beside this folder.\n"
 _WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 
-_MOST_DIGITS = 1000  # of an integer in JSON: Python itself refuses 4,300, in words of its own
-MAX_RATIO = 200  # unpacked bytes for each byte of a zip; meshes as text have about 5
-MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
-MAX_MEMBERS = 1_000_000
-
-LARGEST = 8 << 30  # bytes of a file that is read whole
 
 Written = Mapping[str, set[str]]
 """SHA-256 of what was written by relative path; several where a process ended before it had written the last."""
-
-
-def sha256(data: bytes | mmap.mmap) -> str:
-    """SHA-256 as 64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """That of a file, however large.  Raises OSError as :func:`open_stored` does."""
-    with open_stored(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def open_stored(path: Path) -> BufferedReader:
-    """A regular file, to be read.  Raises OSError, also for a link, and for what might never end: a pipe, a device."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ELOOP and path.is_symlink():
-            raise OSError(errno.ELOOP, "it is a link", str(path)) from None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
 
 
 def create(path: Path) -> BinaryIO:
@@ -102,16 +66,6 @@ def write_atomic(path: Path, data: bytes, scratch: Path | None = None, mode: int
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def named(place: Path) -> Iterator[None]:
-    """Let an OSError that names no file, such as that of writing to a full disk, name ``place``."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(place)
-        raise
 
 
 def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str, str] | None = None) -> None:
@@ -293,62 +247,6 @@ def published(folder: Path, name: str) -> Path:
     return staged if os.path.exists(staged) else folder / name  # False for a name too long, too
 
 
-def read_stored(path: Path) -> bytes:
-    """The content of a regular file; OSError as :func:`open_stored`, and for more than ``LARGEST``."""
-    with open_stored(path) as file:
-        if os.fstat(file.fileno()).st_size > LARGEST:
-            raise OSError(errno.EFBIG, f"it has more than {LARGEST / 1e9:.0f} GB")
-        return file.read()
-
-
-def map_stored(path: Path) -> bytes | mmap.mmap:
-    """The content of a file of any size, to be looked at and not held: what is looked at comes from the disk and memory
-    may forget it. It stays what it is when ``path`` becomes another file, and changes with what is written into this
-    one. OSError as :func:`open_stored`."""
-    with open_stored(path) as file:
-        if not os.fstat(file.fileno()).st_size:
-            return b""  # which cannot be mapped
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def read_json(path: Path) -> Any:
-    """The JSON value in ``path``; StoredDataError if it is damaged."""
-    try:
-        return parse_json(read_stored(path))
-    except (OSError, ValueError) as error:
-        raise StoredDataError(f"{path} cannot be read ({error}). Put it back from a copy, or make it again.") from None
-
-
-def parse_json(data: bytes) -> Any:
-    """The JSON value in ``data``, all of whose numbers are finite.  Raises ValueError."""
-    try:
-        return json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_integer)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is not a finite number")
-    return value
-
-
-def _integer(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise ValueError(f"a number has {len(text):,} digits")
-    return int(text)
-
-
-def json_bytes(value: Any) -> bytes:
-    """``value`` as readable JSON with a final newline; the same value gives the same bytes.
-
-    NaN and infinity are no JSON: ValueError. What is undefined is null. A byte of a file name that is not UTF-8 is
-    written as ``\\xe9``: JSON has no other way to hold it.
-    """
-    return (json.dumps(encodable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
 Kind = Literal["artefacts", "run", "index", "report", "audit", "comparison"]
 
 HOLDS: dict[str, Kind] = {
@@ -399,34 +297,3 @@ def exclusive(folder: Path, overwrite: bool = False) -> Iterator[None]:
             yield
     finally:
         lock.release()  # the file stays: if it were removed, two writers could lock two files of one name
-
-
-def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The files of a zip; ArchiveError if any name would leave the folder it is unpacked into or is a link, or if they
-    would take more than ``MAX_RATIO`` times the size of the zip, ``MAX_UNPACKED`` or ``MAX_MEMBERS``.
-
-    No more of a file is ever unpacked than its header announces, so that these are limits to what comes out.
-    """
-    members = archive.infolist()
-    for member in members:
-        name = member.filename
-        path = PureWindowsPath(name)  # knows the separators and drives of every system
-        if path.anchor or ".." in path.parts:
-            raise ArchiveError(
-                f"{archive.filename} holds {quoted(name)}, a path that leads out of it. Do not trust this file."
-            )
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise ArchiveError(
-                f"{archive.filename} holds the link {quoted(name)}. Pack the files themselves, not links to them."
-            )
-    if len(members) > MAX_MEMBERS:
-        raise ArchiveError(f"{archive.filename} holds {len(members):,} files, more than {MAX_MEMBERS:,}: split it.")
-    assert archive.fp is not None  # it is open
-    total = sum(member.file_size for member in members)
-    limit = min(MAX_RATIO * archive.fp.seek(0, os.SEEK_END), MAX_UNPACKED)
-    if total > limit:
-        raise ArchiveError(
-            f"{archive.filename} would unpack to {total / 1e6:,.1f} MB, which is no size for a collection"
-            f" (here the limit is {limit / 1e6:,.1f} MB). Do not trust this file."
-        )
-    return [member for member in members if member.filename and not member.is_dir()]

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from shapecnn.errors import StoredDataError, UsageError, visible
 from shapecnn.storage.checksums import SUMS, parse_sums
-from shapecnn.storage.publishing import map_stored, parse_json, publish, published, read_stored, sha256, sha256_of
+from shapecnn.storage.publishing import publish, published
+from shapecnn.storage.reading import map_stored, parse_json, read_stored, sha256, sha256_of
 
 Content = TypeVar("Content")
 

@@ -27,10 +27,11 @@ from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.models import conversion
 from shapecnn.models.input import Input, Looks
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.storage.publishing import sha256_of
+from shapecnn.storage.reading import sha256_of
 from shapecnn.storage.sealed import open_sealed, publish_beside
 from shapecnn.training.augmentation import Change, apply_change
 from shapecnn.training.resume import REMEDY
+from shapecnn.workers.progress import Progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -87,7 +88,7 @@ def open_activations(
     seen: Input,
     encode: Encode | None,
     flip: bool,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> Activations:
     """Those in ``path``, computed now unless they are there as they were written.
 
@@ -178,7 +179,7 @@ def _decoded(artefacts: Artefacts, entries: Sequence[Entry], seen: Input) -> Ite
             yield future.result()
 
 
-def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Callable[[int, int], None]) -> None:
+def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Progress) -> None:
     values: np.memmap[Any, Any] | None = None
     for done, row in enumerate(rows):
         if values is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from shapecnn.settings.experiment import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import draw_change
 from shapecnn.training.schedules import learning_rate_factor
+from shapecnn.workers.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -68,7 +69,7 @@ def descend(
     first: int = 0,
     optimizer_state: dict[str, Any] | None = None,
     accuracies: Sequence[float] = (),
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> Generator[Epoch]:
     """Train ``network`` in place, from epoch ``first`` on.
 

@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry, Progress
+from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.evaluation.retrieval import protocols
+from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import Device, open_engine, require_device
 from shapecnn.models.metric import METRIC, PROJECTION, metric_bytes, read_metric
-from shapecnn.models.output import compute_outputs
 from shapecnn.models.run import Run, damaged_remedy
 from shapecnn.storage.own import require_unchanged
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.sealed import publish_beside
 from shapecnn.training.metric_learning import SIZE, learn_projection
+from shapecnn.workers.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def learn_metric(
     seed: int = 0,
     overwrite: bool = False,
     device: Device = "auto",
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = no_progress,
 ) -> Learned:
     """Learn the metric of ``run`` on its own train split, and keep it there.
 

@@ -27,7 +27,8 @@ from shapecnn.models.run import METRICS, run_bytes
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import GradientStage, LdaStage
-from shapecnn.storage.publishing import RESUME, discard, publish, sha256, write_noted
+from shapecnn.storage.publishing import RESUME, discard, publish, write_noted
+from shapecnn.storage.reading import sha256
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.calibration import FOLDS, calibrate
 from shapecnn.training.crossfit import crossfit
@@ -38,12 +39,13 @@ from shapecnn.training.resume import State, save_state
 from shapecnn.training.schedules import stalled
 from shapecnn.training.splits import Division, folds_of
 from shapecnn.training.validation import Figures, better, figures_of, told
-from shapecnn.workers.steps import stage as doing
+from shapecnn.workers.progress import Progress
+from shapecnn.workers.progress import stage as doing
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Bar = Callable[[str, str], AbstractContextManager[Callable[[int, int | None], None]]]
+Bar = Callable[[str, str], AbstractContextManager[Progress]]
 """(what is done, unit) → a context of progress(done, total)."""
 
 

@@ -13,7 +13,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError, counted
 from shapecnn.settings.experiment import Validation
-from shapecnn.workers.steps import stage
+from shapecnn.workers.progress import stage
 
 
 class Division(NamedTuple):

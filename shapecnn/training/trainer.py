@@ -23,16 +23,8 @@ from shapecnn.networks.build import build_network, fetch_weights
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import Experiment
 from shapecnn.storage.own import WRITES, require_own, require_unchanged, start_anew
-from shapecnn.storage.publishing import (
-    RESUME,
-    claim,
-    discard,
-    exclusive,
-    json_bytes,
-    recover,
-    require_claimed,
-    write_noted,
-)
+from shapecnn.storage.publishing import RESUME, claim, discard, exclusive, recover, require_claimed, write_noted
+from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.sealed import publish_beside
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.place import describe_origin, require_place
@@ -42,7 +34,7 @@ from shapecnn.training.resume import REMEDY, State, load_state
 from shapecnn.training.session import Bar, Session, Trained
 from shapecnn.training.splits import Division, divide
 from shapecnn.training.validation import Figures
-from shapecnn.workers.steps import stage as doing
+from shapecnn.workers.progress import stage as doing
 
 
 def train(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.orientation import posed
-from shapecnn.settings.core import ViewSettings
+from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views.cameras import cameras, columns
 from shapecnn.views.windows import windows
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.jit import numba
-from shapecnn.settings.core import Fit
+from shapecnn.settings.artefacts import Fit
 from shapecnn.views.cameras import FOCAL, Cameras
 
 FILL = 0.9  # of the picture, along the shape's longer side

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.orientation import posed
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.voxels.kernels import OUTSIDE, SURFACE, mark_outside, mark_surface
 
 # The mesh is fitted smaller than its cells by this fraction. To the kernel a face on the boundary of two

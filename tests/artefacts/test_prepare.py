@@ -17,7 +17,7 @@ from PIL import Image
 from shapecnn.artefacts.prepare import Recipe, png, prepare
 from shapecnn.artefacts.writing import MANIFEST, SETTINGS, Entry, Progress, Summary, artefact_files, read_manifest
 from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError, UsageError
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.workers.pool import Workers
 from tests.sealing import reseal

@@ -20,9 +20,9 @@ import pytest
 
 from shapecnn.artefacts.writing import MANIFEST, SETTINGS, Drawn, Entry, make_artefacts, read_manifest
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.settings.core import VoxelSettings
-from shapecnn.storage import publishing as storage
-from shapecnn.storage.publishing import sha256
+from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.storage import reading as storage
+from shapecnn.storage.reading import sha256
 from shapecnn.storage.tables import table_bytes
 from shapecnn.workers.pool import Workers
 from tests.sealing import reseal

@@ -10,7 +10,7 @@ from shapecnn.cli.answers import failure_json, note_drawing
 from shapecnn.errors import MeshError
 from shapecnn.models.input import InputSettings
 from shapecnn.models.model import ImagenetSettings, open_model
-from shapecnn.settings.core import ImportedVoxelSettings
+from shapecnn.settings.artefacts import ImportedVoxelSettings
 from shapecnn.settings.experiment import NetworkSettings
 from tests.runs import IMPORTED, MVCNN, VOXRESNET, write_run
 

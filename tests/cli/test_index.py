@@ -16,7 +16,8 @@ import torch
 
 from shapecnn.models.engine import Engine
 from shapecnn.models.model import ImagenetSettings
-from shapecnn.search.index import made_with, open_index, update_index
+from shapecnn.search.index import made_with, open_index
+from shapecnn.search.update import update_index
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
 from tests.conftest import ROOT
@@ -132,7 +133,7 @@ def test_what_folders_mean_outlives_an_interruption(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("shapecnn.search.index._placed", stop)  # what comes once all is computed
+    monkeypatch.setattr("shapecnn.search.update._placed", stop)  # what comes once all is computed
     with pytest.raises(KeyboardInterrupt):
         update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", labels="none", workers=Workers(1))
     made = made_with(tmp_path / "index")
@@ -261,7 +262,7 @@ def test_a_backbone_that_cannot_be_had_is_told_before_any_mesh_is_read(
     index = tmp_path / "index"
     command("index", meshes, index, "--device", "cpu")
     before = contents(index)
-    monkeypatch.setattr("shapecnn.search.index._compute", None)
+    monkeypatch.setattr("shapecnn.search.features._compute", None)
     for out, words in ((tmp_path / "new", []), (index, ["--overwrite"])):
         done = command("index", meshes, out, "--set", "backbone=resnet81", "--device", "cpu", *words)
         assert (done.status, "There is no backbone 'resnet81'" in done.stderr) == (2, True), done.stderr

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shapecnn.search.index import open_index
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts, write_run, write_splits

@@ -13,8 +13,8 @@ import pytest
 from shapecnn.artefacts.writing import read_manifest
 from shapecnn.cli import audit, data, explain, index, options, predict, query, render, voxelize
 from shapecnn.meshes.labels import Labels
-from shapecnn.settings.core import Up
-from shapecnn.storage.publishing import read_json
+from shapecnn.settings.artefacts import Up
+from shapecnn.storage.reading import read_json
 from shapecnn.workers import pool
 from tests.cli.conftest import Command
 from tests.solids import write_ball, write_box

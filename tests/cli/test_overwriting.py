@@ -15,7 +15,8 @@ import pytest
 from shapecnn.errors import UsageError
 from shapecnn.models.engine import Engine
 from shapecnn.models.model import ImagenetSettings
-from shapecnn.search.index import FAILURES, update_index
+from shapecnn.search.index import FAILURES
+from shapecnn.search.update import update_index
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
 from tests.solids import contents, write_box

@@ -14,7 +14,7 @@ import pytest
 from shapecnn.cli import progress
 from shapecnn.cli.console import be_quiet
 from shapecnn.cli.progress import heartbeat, lasting, progress_bar
-from shapecnn.workers.steps import stage
+from shapecnn.workers.progress import stage
 from tests.cli.conftest import Command
 
 

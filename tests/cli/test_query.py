@@ -19,8 +19,9 @@ from PIL import Image
 
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import open_model
-from shapecnn.search.index import open_index, update_index
-from shapecnn.settings.core import ViewSettings
+from shapecnn.search.index import open_index
+from shapecnn.search.update import update_index
+from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import SCHEMAS, Command

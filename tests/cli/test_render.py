@@ -27,7 +27,7 @@ from PIL import Image
 
 from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.settings.core import ViewSettings
+from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive
 from shapecnn.views import draw_views

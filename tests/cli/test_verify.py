@@ -12,7 +12,7 @@ import pytest
 from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.models.model import open_model
 from shapecnn.report.evaluation import write_report
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command, Run
 from tests.evaluations import write_artefacts, write_splits
@@ -26,7 +26,7 @@ GRIDS = VoxelSettings(resolution=16, padding=1)
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """meshes, grids, run (with a metric), index and report, each made of those before; not to be changed."""
-    from shapecnn.search.index import update_index
+    from shapecnn.search.update import update_index
     from shapecnn.training.metric import learn_metric
 
     here = tmp_path_factory.mktemp("world")

@@ -14,7 +14,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.voxels import binvox, voxelize
 from tests.cli.conftest import Command

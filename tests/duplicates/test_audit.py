@@ -18,7 +18,7 @@ from shapecnn.duplicates.audit import Audit, Level, audit_artefacts, audit_colle
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.model import ImagenetSettings
 from shapecnn.models.run import open_run
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
 from shapecnn.voxels import binvox
 from shapecnn.workers.pool import Workers
@@ -123,8 +123,8 @@ def untrained(size: int = 64) -> ImagenetSettings:
 
 def test_features_join_what_is_near(seen: Path) -> None:
     """Against all pairs of features, at the similarity of the noisy copy."""
+    from shapecnn.models.apply import compute_outputs
     from shapecnn.models.engine import open_engine
-    from shapecnn.models.output import compute_outputs
 
     artefacts, model = open_artefacts(seen), untrained()
     outputs = compute_outputs(open_engine(model, "cpu"), model, artefacts, artefacts.entries, False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE, looks_signature, mesh_signature
 from shapecnn.meshes.mesh import Mesh, normalize
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.views import draw_views
 from shapecnn.voxels import voxelize
 

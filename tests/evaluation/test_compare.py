@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.evaluation import compare as module
+from shapecnn.evaluation import timing
 from shapecnn.evaluation.compare import Comparison, Measured, Pair, compare, pairs
 from shapecnn.evaluation.contenders import choose
 from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.significance import mcnemar, sign_flips
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.report.comparisons import measured
@@ -124,7 +124,7 @@ def test_labels_a_run_does_not_know_are_searched_alone(filling: str, grids: Arte
 
 
 def test_each_contender_has_its_bar(filling: str, grids: Artefacts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_TIMED_SHAPES", 1)
+    monkeypatch.setattr(timing, "_TIMED_SHAPES", 1)
     seen: list[tuple[str, int, int]] = []
 
     @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.evaluation.contenders import Contender, choose
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
 

@@ -21,10 +21,10 @@ from shapecnn.evaluation.evaluate import Protocol, evaluate
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.retrieval import protocols
+from shapecnn.models.apply import Outputs
 from shapecnn.models.engine import Engine, Output, open_engine
 from shapecnn.models.model import ImagenetSettings, Model, open_model
-from shapecnn.models.output import Outputs
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.solids import write

@@ -22,8 +22,8 @@ from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.artefacts.writing import Progress
 from shapecnn.errors import ShapecnnError
 from shapecnn.models.model import ImagenetSettings
-from shapecnn.search.index import update_index
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.search.update import update_index
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.storage.files import write_page
 from shapecnn.storage.own import WRITES, publish_report, require_report
 from shapecnn.storage.publishing import LOCK, MARK, RESUME, STAGED, WORK, WORKS, claim

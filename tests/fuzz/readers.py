@@ -15,9 +15,9 @@ from shapecnn.duplicates.signatures import mesh_signature
 from shapecnn.errors import ItemError, MeshError, ShapecnnError, visible
 from shapecnn.meshes.collection import Shape, artefact_stems, content_hash, list_shapes
 from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, sibling_reader
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.sources.archive import unpack
-from shapecnn.storage.publishing import json_bytes
+from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.tables import table_bytes
 from shapecnn.views import draw_views
 from shapecnn.views.photographs import read_picture

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from shapecnn.errors import CollectionError, MeshError
 from shapecnn.meshes.collection import Shape, artefact_stems, content_hash, list_shapes, printable
 from shapecnn.meshes.mesh import read_mesh
-from shapecnn.storage.publishing import sha256
+from shapecnn.storage.reading import sha256
 from tests.fuzz.corners import glb
 
 Row = tuple[str, str | None, str | None]

@@ -33,7 +33,7 @@ from shapecnn.meshes.mesh import (
     sibling_reader,
     upright,
 )
-from shapecnn.storage.publishing import sha256
+from shapecnn.storage.reading import sha256
 
 TRIANGLE_OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 TRIANGLE_OBJ = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"

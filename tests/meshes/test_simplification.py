@@ -16,7 +16,7 @@ from shapecnn.meshes import simplification
 from shapecnn.meshes.mesh import load_mesh, normalize, read_mesh, ready
 from shapecnn.meshes.simplification import simplify
 from shapecnn.models.input import Input
-from shapecnn.settings.core import FaceLimit, ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import FaceLimit, ViewSettings, VoxelSettings
 from tests.solids import write, write_ball
 
 BALL = trimesh.creation.icosphere(4)  # 5120 faces

@@ -20,14 +20,8 @@ from shapecnn.cli import voxelize as voxelize_command
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.mesh import Mesh, load_mesh
 from shapecnn.models.input import Input
-from shapecnn.settings.core import (
-    ImportedViewSettings,
-    ImportedVoxelSettings,
-    Settings,
-    ViewSettings,
-    VoxelSettings,
-    settings_hash,
-)
+from shapecnn.settings.artefacts import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
+from shapecnn.settings.core import Settings, settings_hash
 from shapecnn.storage.sealed import Sealed
 from shapecnn.views import draw_views
 from shapecnn.voxels import voxelize

@@ -17,7 +17,7 @@ from shapecnn.models.model import ImagenetSettings, Model, open_model
 from shapecnn.models.run import run_bytes
 from shapecnn.models.space import AdaptedSpace
 from shapecnn.networks.build import build_network
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, GradientStage, VoxresnetSettings
 from shapecnn.storage.publishing import publish
 from shapecnn.storage.sealed import Sealed

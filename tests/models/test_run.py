@@ -23,13 +23,8 @@ from shapecnn.models.input import Input, InputSettings
 from shapecnn.models.run import CONFIG, MODEL, SPLIT, WEIGHTS, Run, open_run, run_bytes
 from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.settings.core import (
-    ImportedViewSettings,
-    ImportedVoxelSettings,
-    ViewSettings,
-    VoxelSettings,
-    settings_hash,
-)
+from shapecnn.settings.artefacts import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
+from shapecnn.settings.core import settings_hash
 from shapecnn.settings.experiment import (
     Experiment,
     GradientStage,

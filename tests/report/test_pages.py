@@ -19,10 +19,11 @@ from PIL import Image
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import ImagenetSettings, open_model
 from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
-from shapecnn.search.index import Index, open_index, update_index
+from shapecnn.search.index import Index, open_index
 from shapecnn.search.neighbours import Hit
 from shapecnn.search.query import Answer, answer_queries
-from shapecnn.settings.core import ViewSettings
+from shapecnn.search.update import update_index
+from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.workers.pool import Workers
 from tests.solids import write_ball

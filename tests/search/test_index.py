@@ -35,14 +35,18 @@ from shapecnn.models import space
 from shapecnn.models.engine import Engine
 from shapecnn.models.model import ImagenetSettings, open_model
 from shapecnn.models.space import AdaptedSpace
+from shapecnn.search import features
 from shapecnn.search import index as module
-from shapecnn.search.index import FAILURES, FEATURES, HEADER, SHAPES, Changes, Index, Item, open_index, update_index
+from shapecnn.search import update as updating
+from shapecnn.search.index import FAILURES, FEATURES, HEADER, SHAPES, Index, Item, open_index
 from shapecnn.search.neighbours import search
 from shapecnn.search.origin import Origin
 from shapecnn.search.query import answer_queries
+from shapecnn.search.update import Changes, update_index
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.journal import open_journal, read_journal
-from shapecnn.storage.publishing import claim, exclusive, sha256_of
+from shapecnn.storage.publishing import claim, exclusive
+from shapecnn.storage.reading import sha256_of
 from shapecnn.storage.sealed import Sealed
 from shapecnn.workers.pool import Workers
 from tests.runs import write_run
@@ -101,7 +105,7 @@ def computed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[s
         finished = staticmethod(engine.finished)
         wait = staticmethod(engine.wait)
 
-    monkeypatch.setattr(module, "open_engine", lambda *_, **__: Counting())
+    monkeypatch.setattr(features, "open_engine", lambda *_, **__: Counting())
     return ids
 
 
@@ -130,9 +134,9 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
 def republish(folder: Path, index: Index) -> None:
     """Publish an index that is in memory."""
     claim(folder / ".partial")
-    rows, engine = module._known(index, folder / ".partial", views=False)
+    rows, engine = updating._known(index, folder / ".partial", views=False)
     made, kept = module.Made(index.origin, "auto"), [rows[item.id] for item in index.items]
-    module._publish(folder, made, engine, index.items, [], kept, index.placed)
+    updating._publish(folder, made, engine, index.items, [], kept, index.placed)
 
 
 def without_views(folder: Path) -> None:
@@ -253,7 +257,7 @@ def test_what_an_interrupted_update_computed_is_found_under_another_name(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_placed", stop)
+        patch.setattr(updating, "_placed", stop)
         with pytest.raises(KeyboardInterrupt):
             update(collection, tmp_path / "out")
     computed.clear()
@@ -427,7 +431,7 @@ def test_a_run_that_moved_is_the_same_run(
     folder = shutil.copytree(run_index, tmp_path / "index")
     moved = shutil.copytree(views_run, tmp_path / "moved")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "open_engine", None)  # nothing is computed again
+        patch.setattr(features, "open_engine", None)  # nothing is computed again
         assert counts(update_with(moved, collection, folder)) == (0, 0, 9, 0, 0, 9)
     assert open_index(folder).origin.model == str(moved)
 
@@ -438,7 +442,7 @@ def test_the_unfinished_index_of_another_run_is_refused(solids: Path, views_run:
         def crash(*_: object) -> None:
             raise _Crash
 
-        patch.setattr(module, "_publish", crash)
+        patch.setattr(updating, "_publish", crash)
         with pytest.raises(_Crash):
             update_with(views_run, solids, tmp_path / "index")
     with pytest.raises(MismatchError, match=r"The unfinished index in .* was made with .*/run \(weights .*@imagenet"):
@@ -452,13 +456,13 @@ def test_a_worker_draws_for_a_run_without_torch(
 ) -> None:
     model = open_model(str(request.getfixturevalue(name)))
     shape = list_shapes(solids)[0]
-    task = module._Task(shape, model.input, model.input.drawing(), None)
+    task = features._Task(shape, model.input, model.input.drawing(), None)
     (tmp_path / "task").write_bytes(pickle.dumps(task))
     code = (
         "import pickle, sys\n"
-        "from shapecnn.search import index\n"
+        "from shapecnn.search import features\n"
         "task = pickle.loads(open(sys.argv[1], 'rb').read())\n"
-        "looks = index._draw(frozenset(), task)[1]\n"
+        "looks = features._draw(frozenset(), task)[1]\n"
         "print(looks.shape, looks.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
     )
     done = subprocess.run(
@@ -584,7 +588,7 @@ def test_a_run_killed_before_its_last_step_ends_the_same(many: Path, tmp_path: P
         def crash(*_: object) -> None:
             raise _Crash
 
-        patch.setattr(module, "_publish", crash)
+        patch.setattr(updating, "_publish", crash)
         with pytest.raises(_Crash):
             update(many, tmp_path / "index")
     assert len(noted(tmp_path / "index")) == 21

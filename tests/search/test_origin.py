@@ -17,7 +17,8 @@ from shapecnn.models.input import Input
 from shapecnn.models.model import ImagenetSettings, open_model
 from shapecnn.models.run import Run
 from shapecnn.search.origin import Origin
-from shapecnn.settings.core import ImportedViewSettings, ViewSettings, settings_hash
+from shapecnn.settings.artefacts import ImportedViewSettings, ViewSettings
+from shapecnn.settings.core import settings_hash
 from shapecnn.verify import verify
 from shapecnn.workers.pool import Workers
 from tests.runs import write_run

@@ -15,9 +15,10 @@ from shapecnn.errors import MeshError, MismatchError, PictureError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import ImagenetSettings, Model, open_model
-from shapecnn.search.index import Index, open_index, update_index
+from shapecnn.search.index import Index, open_index
 from shapecnn.search.query import Answer, answer_pictures, answer_queries, require_views
-from shapecnn.settings.core import ViewSettings
+from shapecnn.search.update import update_index
+from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.workers.pool import Workers
 from tests.evaluations import write_artefacts, write_splits

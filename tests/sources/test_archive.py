@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapecnn.errors import ArchiveError
+from shapecnn.meshes import zips
 from shapecnn.sources import archive as module
 from shapecnn.sources.archive import unpack
-from shapecnn.storage import publishing as storage
 
 NOISE = bytes(range(256)) * 8
 CENTRAL = b"PK\x01\x02"  # begins an entry of the central directory: sizes from byte 20 on, flags at byte 8
@@ -143,9 +143,9 @@ def test_two_hundred_to_one_is_the_limit(tmp_path: Path) -> None:
 
 def test_the_sum_over_all_files_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pack(tmp_path / "a.zip", {"a": NOISE, "b": NOISE}, zipfile.ZIP_STORED)
-    monkeypatch.setattr(storage, "MAX_UNPACKED", 2 * len(NOISE))
+    monkeypatch.setattr(zips, "MAX_UNPACKED", 2 * len(NOISE))
     unpack(path, tmp_path / "fits")
-    monkeypatch.setattr(storage, "MAX_UNPACKED", 2 * len(NOISE) - 1)
+    monkeypatch.setattr(zips, "MAX_UNPACKED", 2 * len(NOISE) - 1)
     with pytest.raises(ArchiveError, match="limit"):
         unpack(path, tmp_path / "out")
     assert tree(tmp_path / "out") == {}

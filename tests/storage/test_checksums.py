@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapecnn.storage.checksums import SUMS, parse_sums, sums_bytes
-from shapecnn.storage.publishing import sha256
+from shapecnn.storage.reading import sha256
 
 ONE, TWO = "1" * 64, "2" * 64
 INSIDE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(

@@ -15,7 +15,7 @@ import pytest
 from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.artefacts.writing import Summary, read_manifest
 from shapecnn.errors import CollectionError
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.storage import collisions
 from shapecnn.storage.collisions import folded, require_apart
 from shapecnn.workers.pool import Workers

@@ -9,7 +9,8 @@ import pytest
 
 from shapecnn.errors import UsageError
 from shapecnn.storage.own import WRITES, publish_report, remove_own, require_own, require_unchanged, start_anew
-from shapecnn.storage.publishing import HOLDS, claim, exclusive, publish, sha256, write_noted, written
+from shapecnn.storage.publishing import HOLDS, claim, exclusive, publish, write_noted, written
+from shapecnn.storage.reading import sha256
 from tests.solids import contents
 
 KIND = "evaluation.json"

@@ -16,27 +16,21 @@ from typing import Any, BinaryIO
 import pytest
 
 from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError
+from shapecnn.meshes.zips import check_members
 from shapecnn.storage.checksums import SUMS, sums_bytes
 from shapecnn.storage.publishing import (
     MARK,
-    check_members,
     claim,
     create,
     discard,
     exclusive,
     is_claimed,
-    json_bytes,
-    map_stored,
-    open_stored,
     publish,
     published,
-    read_json,
-    read_stored,
     recover,
-    sha256,
-    sha256_of,
     write_atomic,
 )
+from shapecnn.storage.reading import json_bytes, map_stored, open_stored, read_json, read_stored, sha256, sha256_of
 
 OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
 NEW = {"a": b"new a", "b": b"new b", "c": b"new c"}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.storage.checksums import SUMS, parse_sums
-from shapecnn.storage.publishing import publish, sha256
+from shapecnn.storage.publishing import publish
+from shapecnn.storage.reading import sha256
 from shapecnn.storage.sealed import LARGEST_JSON, Sealed, open_sealed, publish_beside, told
 
 REMEDY = "Make it again."
@@ -100,12 +101,12 @@ def test_what_cannot_be_read_is_told_with_the_reason(folder: Path, method: str) 
 
 
 def test_only_what_is_read_whole_has_a_largest_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shapecnn.storage.publishing.LARGEST", 255)
+    monkeypatch.setattr("shapecnn.storage.reading.LARGEST", 255)
     sealed = open_sealed(folder, REMEDY)
     sealed.check("b")
     assert len(sealed.map("b")) == 256
     assert "cannot be read (it has more than" in refused(lambda: sealed.read("b"))
-    monkeypatch.setattr("shapecnn.storage.publishing.LARGEST", 256)
+    monkeypatch.setattr("shapecnn.storage.reading.LARGEST", 256)
     assert len(sealed.read("b")) == 256
 
 

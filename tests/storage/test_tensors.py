@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from shapecnn.storage.publishing import map_stored
+from shapecnn.storage.reading import map_stored
 from shapecnn.storage.tensors import Kind, Rows, view_tensors, write_tensors
 
 

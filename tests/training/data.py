@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.prepare import Recipe, png
 from shapecnn.artefacts.writing import MANIFEST, SETTINGS, Entry
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, MvcnnSettings, VoxresnetSettings
-from shapecnn.storage.publishing import json_bytes, publish, sha256, write_atomic
+from shapecnn.storage.publishing import publish, write_atomic
+from shapecnn.storage.reading import json_bytes, sha256
 from shapecnn.storage.tables import table_bytes
 from shapecnn.training.plan import Plan
 from shapecnn.training.session import Trained

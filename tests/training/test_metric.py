@@ -14,11 +14,11 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import BusyError, MismatchError, StoredDataError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.evaluation.retrieval import protocols
+from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import open_engine
 from shapecnn.models.metric import METRIC, PROJECTION
-from shapecnn.models.output import compute_outputs
 from shapecnn.models.run import Run, open_run
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive

@@ -36,9 +36,10 @@ from shapecnn.errors import (
 from shapecnn.models.evidence import Evidence
 from shapecnn.models.run import config_bytes, open_run
 from shapecnn.networks.discriminant import analyse
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import Experiment, ShapenetsSettings, Validation
-from shapecnn.storage.publishing import claim, exclusive, sha256, write_noted
+from shapecnn.storage.publishing import claim, exclusive, write_noted
+from shapecnn.storage.reading import sha256
 from shapecnn.training import session, trainer
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import fit_temperature

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shapecnn.meshes.mesh import Mesh, normalize
-from shapecnn.settings.core import ViewSettings
+from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.views.cameras import cameras
 from shapecnn.views.windows import windows

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, read_mesh, upright
-from shapecnn.settings.core import VoxelSettings
+from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.voxels import voxelize
 
 Array = NDArray[np.float64]

@@ -20,11 +20,12 @@ from typing import Any
 from shapecnn.artefacts.imports.grids import open_binvox, open_npz
 from shapecnn.artefacts.imports.layouts import find_layout
 from shapecnn.artefacts.imports.pictures import open_views_by_name, open_views_by_shape
-from shapecnn.artefacts.writing import Entry, Maker, Progress, Summary, make_artefacts
+from shapecnn.artefacts.writing import Entry, Maker, Summary, make_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.progress import Progress, no_progress
 
 LAYOUTS: dict[str, Callable[[Path], tuple[Sequence[Any], Maker[Any]]]] = {
     "views-by-shape": open_views_by_shape,
@@ -44,7 +45,7 @@ def import_artefacts(
     labels: Labels = "auto",
     overwrite: bool = False,
     workers: Workers = ONE_A_CORE,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = no_progress,
     say: Say = silent,
 ) -> Summary:
     """Turn what ``source`` holds into artefacts in ``out``; see :func:`shapecnn.artefacts.writing.make_artefacts`.

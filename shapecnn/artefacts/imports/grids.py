@@ -21,8 +21,8 @@ from shapecnn.errors import ItemError, UsageError, quoted, reason
 from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.meshes.labels import SPLITS, Labels
 from shapecnn.meshes.mesh import MAX_BYTES
-from shapecnn.settings.core import ImportedVoxelSettings
-from shapecnn.storage.publishing import sha256
+from shapecnn.settings.artefacts import ImportedVoxelSettings
+from shapecnn.storage.reading import sha256
 from shapecnn.voxels import binvox
 
 _SURVEYED = 100  # files that are looked at to learn the resolution

@@ -21,8 +21,8 @@ from shapecnn.artefacts.writing import Drawn
 from shapecnn.errors import CollectionError, ItemError, UsageError, counted, reason
 from shapecnn.meshes.collection import Shape, list_files, printable
 from shapecnn.meshes.labels import SPLITS
-from shapecnn.settings.core import MOST_VIEWS, ImportedViewSettings
-from shapecnn.storage.publishing import sha256
+from shapecnn.settings.artefacts import MOST_VIEWS, ImportedViewSettings
+from shapecnn.storage.reading import sha256
 from shapecnn.views import contact_sheet
 from shapecnn.views.photographs import to_grey
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from shapecnn.errors import UsageError
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes.making import CLASSES, make_shape
-from shapecnn.storage.publishing import read_stored, write_atomic
-
-Progress = Callable[[int, int], object]
-"""Told the number of shapes written and that of all of them."""
+from shapecnn.storage.publishing import write_atomic
+from shapecnn.storage.reading import read_stored
+from shapecnn.workers.progress import Progress
 
 
 def write_off(mesh: Mesh) -> bytes:

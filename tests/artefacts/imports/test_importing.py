@@ -17,7 +17,7 @@ from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.artefacts.writing import Entry, Summary, artefact_files, read_manifest
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.settings.core import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.workers.pool import Workers
 from tests.solids import contents, write_ball, write_box
 

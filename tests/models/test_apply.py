@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError, UsageError, WorkerError
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.models import mesh_outputs as module
+from shapecnn.models import apply as module
+from shapecnn.models.apply import mesh_outputs
 from shapecnn.models.engine import Output
-from shapecnn.models.mesh_outputs import mesh_outputs
 from shapecnn.models.model import Model, open_model
 from shapecnn.workers.pool import Workers
 from tests.solids import write_ball

@@ -11,7 +11,7 @@ from shapecnn.meshes.collection import list_shapes
 from shapecnn.settings.experiment import Validation
 from shapecnn.storage.own import require_unchanged
 from shapecnn.training.splits import divide
-from shapecnn.workers.steps import Progress, listen
+from shapecnn.workers.progress import Progress, listen
 from tests.training.data import VIEWS, pictures, write_artefacts
 
 

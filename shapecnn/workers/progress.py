@@ -11,6 +11,11 @@ from contextlib import AbstractContextManager, contextmanager
 Progress = Callable[[int, int | None], None]
 """Called with what is done and what there is to do in all (None: not known)."""
 
+
+def no_progress(_done: int, _total: int | None) -> None:
+    """Show nothing."""
+
+
 Listener = Callable[[str, str], AbstractContextManager[Progress]]
 """Called with the name of a stage and the unit of its counts."""
 
@@ -35,7 +40,7 @@ def stage(name: str, unit: str = "shapes") -> Iterator[Progress]:
         A function to be called with the number done and the number there is to do, where there is one.
     """
     if _listener is None:
-        yield lambda _done, _total: None
+        yield no_progress
     else:
         with _listener(name, unit) as progress:
             yield progress

@@ -1,0 +1,56 @@
+"""How large a network is, and how long it and a search take."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from shapecnn.evaluation.contenders import Contender
+from shapecnn.evaluation.results import Evaluation
+from shapecnn.models.engine import Device, open_engine
+from shapecnn.similarity import nearest, unit_rows
+
+_TIMED_SHAPES, _TIMED_SEARCHES = 16, 100
+
+
+class Network(NamedTuple):
+    """The size of a network, and the median time it takes for a shape."""
+
+    parameters: int
+    seconds_per_shape: float
+
+
+def measure_network(contender: Contender, evaluation: Evaluation, device: Device) -> Network:
+    """Time the network of a contender on a few shapes.
+
+    Neither reading files nor the first shape, for which the engine makes ready, counts.
+    """
+    model = contender.model
+    engine = open_engine(model, device)
+    looks = [model.input.read(contender.artefacts, entry) for entry in evaluation.entries[:_TIMED_SHAPES]]
+    seconds = []
+    for key, look in enumerate([looks[0], *looks]):
+        started = time.perf_counter()
+        engine.start(key, look)
+        engine.wait()
+        seconds.append(time.perf_counter() - started)
+    parameters = model.build().parameter_count
+    return Network(parameters, float(np.median(seconds[1:])))
+
+
+def seconds_per_search(evaluation: Evaluation) -> float:
+    """The median of single searches, each sorting all items of the gallery."""
+    assert evaluation.queries is not None
+    assert evaluation.gallery is not None
+    queries, gallery = (
+        unit_rows(items.features.reshape(-1, items.features.shape[-1]))
+        for items in (evaluation.queries, evaluation.gallery)
+    )
+    seconds = []
+    for query in queries[:_TIMED_SEARCHES]:
+        started = time.perf_counter()
+        nearest(query[None], gallery, np.array([-1]), len(gallery), evaluation.gallery.similarity)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
