@@ -27,8 +27,8 @@ from recognition import PLANS
 from scipy import ndimage
 from torch import Tensor
 
+from shapecnn.artefacts.manifest import MANIFEST, Entry, read_manifest
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
-from shapecnn.artefacts.writing import MANIFEST, Entry, read_manifest
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.evaluation.significance import sign_flips

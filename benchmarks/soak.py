@@ -36,7 +36,7 @@ import numpy as np
 import psutil
 from measure import arguments, save, table, use_cores
 
-from shapecnn.artefacts.writing import read_manifest
+from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.search.index import open_index
 from shapecnn.sources.shapes import CLASSES, make_shape, write_off
 from shapecnn.storage.publishing import WORK

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.artefacts.reading import open_artefacts
-from shapecnn.artefacts.writing import read_manifest
 from shapecnn.errors import MeshError, MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.collection import Shape, content_hash, list_shapes
 from shapecnn.models.metric import read_metric

@@ -12,7 +12,7 @@ from shapecnn.meshes.collection import list_shapes
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.gallery import Gallery
 from shapecnn.models.input import Input, InputSettings
-from shapecnn.models.run import run_bytes
+from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.build import build_network
 from shapecnn.settings.artefacts import ImportedViewSettings, Up, ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, LdaStage, MvcnnSettings, NetworkSettings, VoxresnetSettings

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.writing import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, read_manifest
+from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import ItemError, UsageError
-from shapecnn.meshes.collection import artefact_stems
 from shapecnn.settings.artefacts import input_settings
 from shapecnn.settings.core import require_current
 from shapecnn.storage.kinds import kind_of, require_kind

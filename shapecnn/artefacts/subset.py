@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.errors import UsageError
 
 

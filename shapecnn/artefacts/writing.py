@@ -19,8 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
-from shapecnn.meshes.collection import ContentKey, artefact_stems, content_key
+from shapecnn.meshes.collection import ContentKey, content_key
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.core import Settings, differences, options
 from shapecnn.storage.checksums import SUMS
@@ -30,18 +31,13 @@ from shapecnn.storage.own import remove_own, require_own, require_unchanged, sta
 from shapecnn.storage.publishing import HOLDS, LOCK, WORK, WORKS, discard, exclusive, publish, write_noted, written
 from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.sealed import open_sealed
-from shapecnn.storage.tables import read_table, table_bytes
+from shapecnn.storage.tables import table_bytes
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
-MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
-
 _OPTIONS = ({*ViewSettings.model_fields, *VoxelSettings.model_fields} | {"layout"}) - {"kind", "drawing", "filling"}
 """Settings that are options of a command, of the same name but for ``simplify``."""
-
-REMEDY = "Put it back from a copy, or run the command that made it once more, with --overwrite."
-"""What helps against damaged artefacts."""
 
 
 class Item(Protocol):
@@ -86,19 +82,6 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of a manifest: what became of one item."""
-
-    id: str
-    label: str | None
-    split: str | None
-    sha256: str | None  # of what it is made from; None where that was not read to the end
-    status: Literal["ok", "failed"]
-    error: str | None
-    note: str | None = None  # what its file holds and the artefacts do not; earlier versions had no such column
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run did.  failures: (path of the item, one sentence), by id."""
 
@@ -107,16 +90,6 @@ class Summary:
     failed: int
     seconds: float
     failures: list[tuple[str, str]]
-
-
-def artefact_files(settings: Mapping[str, Any], stem: str) -> list[str]:
-    """Relative paths of the artefacts of one item under these ``settings.json``, in the order of views or rotations."""
-    if settings["kind"] == "voxels":
-        count = settings.get("rotations", 1)
-        return [f"{stem}.binvox"] if count == 1 else [f"{stem}_r{k:02d}.binvox" for k in range(count)]
-    if settings["layout"] == "sheet":
-        return [f"{stem}.png"]
-    return [f"{stem}_{view:03d}.png" for view in range(1, settings["views"] + 1)]
 
 
 def make_artefacts(
@@ -196,14 +169,6 @@ def make_artefacts(
         time.monotonic() - started,
         [failures[i] for i in sorted(failures)],
     )
-
-
-def read_manifest(out: Path) -> list[Entry]:
-    """The rows of a finished manifest, by id.  Raises StoredDataError."""
-    sealed = open_sealed(out, REMEDY)
-    content = sealed.read(MANIFEST)
-    with sealed.expecting(MANIFEST):
-        return read_table(Entry, content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.artefacts.writing import Entry
+    from shapecnn.artefacts.manifest import Entry
     from shapecnn.duplicates.audit import Audit
     from shapecnn.meshes.collection import Shape
     from shapecnn.meshes.labels import Labels
@@ -79,7 +79,7 @@ def command(
       shapecnn audit views/ --model @imagenet --threshold 0.995 --json
       shapecnn audit meshes/ --up y
     """
-    from shapecnn.artefacts.writing import MANIFEST, SETTINGS
+    from shapecnn.artefacts.manifest import MANIFEST, SETTINGS
     from shapecnn.duplicates.audit import audit_artefacts, audit_collection, require_threshold
     from shapecnn.storage.own import require_report
     from shapecnn.storage.publishing import is_told, published

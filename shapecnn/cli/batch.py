@@ -37,8 +37,8 @@ def run_prepare(
     from shapecnn.workers.server import start_server
 
     start_server()  # it loads its modules while this process loads its own
+    from shapecnn.artefacts.manifest import MANIFEST
     from shapecnn.artefacts.prepare import Recipe, prepare
-    from shapecnn.artefacts.writing import MANIFEST
 
     recipe = Recipe(settings, layout, max_faces)
     with progress_bar(doing) as progress:

@@ -127,7 +127,7 @@ def import_(
 
     start_server()  # it loads its modules while this process loads its own
     from shapecnn.artefacts.imports import conflicts, import_artefacts
-    from shapecnn.artefacts.writing import MANIFEST, read_manifest
+    from shapecnn.artefacts.manifest import MANIFEST, read_manifest
 
     with progress_bar("Importing") as progress:
         done = import_artefacts(

@@ -17,8 +17,8 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import Entry, read_manifest
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry, read_manifest
 from shapecnn.duplicates.copies import Copies, Fingerprint, artefact_fingerprints, find_copies, mesh_fingerprints
 from shapecnn.duplicates.groups import Grouping, close, joined, members, spread
 from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.duplicates.groups import Grouping, alike, close, joined, spread
 from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, Signature, looks_signature, mesh_signature
 from shapecnn.errors import ItemError, MeshError

@@ -10,9 +10,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.artefacts.subset import Subset
-from shapecnn.artefacts.writing import Entry
 from shapecnn.duplicates.copies import same_geometry
 from shapecnn.duplicates.groups import firsts
 from shapecnn.errors import UsageError

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.subset import Subset
-from shapecnn.artefacts.writing import Entry
 from shapecnn.evaluation.classification import Classification
 from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.retrieval.protocols import Retrieval

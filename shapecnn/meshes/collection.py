@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -153,24 +152,6 @@ def content_hash(shape: Shape, data: Content) -> str:
 def content_key(shape_id: str, digest: str | None) -> ContentKey:
     """What is decided by the bytes of a file, and by how its extension says that they are read."""
     return digest, PurePosixPath(shape_id).suffix.lower()
-
-
-def artefact_stems(ids: Sequence[str]) -> list[str]:
-    """For each id the path of its artefact without extension: the id without its own, kept where ids differ only in it.
-
-    Raises CollectionError if two of them would still write one output (``a.off.obj`` beside ``a.off`` and
-    ``a.ply``).
-    """
-    bare = [str(PurePosixPath(i).with_suffix("")) for i in ids]
-    shared = Counter(bare)
-    stems = [i if shared[stem] > 1 else stem for i, stem in zip(ids, bare, strict=True)]
-    owners: dict[str, str] = {}
-    for shape_id, stem in zip(ids, stems, strict=True):
-        other = owners.setdefault(stem, shape_id)
-        if other != shape_id:
-            both = f"{other} and {shape_id}"
-            raise CollectionError(visible(f"{both} would be written to one file, {stem}: rename one of them."))
-    return stems
 
 
 def printable(name: str) -> str:

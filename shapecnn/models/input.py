@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import MismatchError
 from shapecnn.meshes.mesh import Mesh, load_mesh
 from shapecnn.settings.artefacts import (

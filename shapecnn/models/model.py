@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.classifiers import Classifier

@@ -6,9 +6,8 @@ Its files are published together, with their hashes, and each is held against it
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib import metadata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from shapecnn import __version__
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.classifiers import Classifier
@@ -29,17 +27,13 @@ from shapecnn.models.output import Feature, Output
 from shapecnn.models.space import FeatureSpace, Placed
 from shapecnn.settings.artefacts import Up
 from shapecnn.settings.core import Settings, require_current, settings_hash
-from shapecnn.settings.experiment import Experiment, NetworkSettings
-from shapecnn.settings.yaml_core import write_yaml
+from shapecnn.settings.experiment import NetworkSettings
 from shapecnn.similarity import unit
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.kinds import kind_of, require_kind
-from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.sealed import Sealed, open_sealed
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from shapecnn.networks.network import ShapeNetwork
 
 FORMAT = 1
@@ -263,47 +257,3 @@ def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
 def damaged_remedy(folder: Path) -> str:
     """What helps against a damaged run: it may have taken days, and all else in it may be sound."""
     return f"Put it back from a copy. To see what else is damaged: shapecnn verify {shlex.quote(str(folder))}"
-
-
-def run_bytes(
-    experiment: Experiment,
-    network: ShapeNetwork,
-    classes: Sequence[str],
-    seen: Input,
-    ids: Mapping[str, Sequence[str]],
-    data: Mapping[str, Any],
-    gallery: Gallery | None = None,
-    calibration: Calibration | None = None,
-    up: Up | None = None,
-) -> dict[str, bytes]:
-    """The files of a finished run, to be published together.
-
-    ids: of train and val.  data: what it was trained on, for people and for reports.  up: which axis was up in the
-    meshes; None: not known.
-    """
-    from safetensors.torch import save
-
-    state: dict[str, Tensor] = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-    files = {WEIGHTS: save(state), SPLIT: json_bytes({name: list(ids[name]) for name in ("train", "val")})}
-    if gallery is not None:
-        files[GALLERY] = gallery.to_bytes()
-    described = {
-        "schema_version": FORMAT,
-        "network": experiment.network.model_dump(mode="json"),
-        "classes": list(classes),
-        "input": seen.to_json(),
-        "up": up,
-        "feature_size": network.feature_size,
-        "discriminant": network.discriminant is not None,
-        "parameters": network.parameter_count,
-        "data": dict(data),
-        "calibration": asdict(calibration) if calibration else None,
-        "config": experiment.digest(),
-        "versions": {"shapecnn": __version__, **{name: metadata.version(name) for name in ("torch", "timm")}},
-    }
-    return {**files, CONFIG: config_bytes(experiment), MODEL: json_bytes(described)}
-
-
-def config_bytes(experiment: Experiment) -> bytes:
-    """The experiment as YAML with every key, as it was resolved."""
-    return write_yaml(experiment.model_dump(mode="json")).encode()

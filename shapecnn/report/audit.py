@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.duplicates.audit import Audit, Group, Member
 from shapecnn.models.input import Looks
 from shapecnn.report.html import fill, link, short

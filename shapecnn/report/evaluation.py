@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.evaluation.results import Evaluation, Hit, Prediction
 from shapecnn.models.input import Looks
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall

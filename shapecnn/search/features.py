@@ -13,12 +13,7 @@ import numpy as np
 
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import ItemError
-from shapecnn.meshes.collection import (
-    ContentKey,
-    Shape,
-    content_hash,
-    content_key,
-)
+from shapecnn.meshes.collection import ContentKey, Shape, content_hash, content_key
 from shapecnn.models.engine import Device, Engine, open_engine
 from shapecnn.models.input import Input, Looks
 from shapecnn.models.model import ImagenetSettings, Model

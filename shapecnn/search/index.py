@@ -21,10 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shapecnn.errors import StoredDataError
-from shapecnn.meshes.collection import (
-    Shape,
-    find_printed,
-)
+from shapecnn.meshes.collection import Shape, find_printed
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.space import VERSION, Placed
 from shapecnn.search.origin import Origin

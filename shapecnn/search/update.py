@@ -11,11 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from shapecnn.errors import MismatchError, StoredDataError
-from shapecnn.meshes.collection import (
-    Say,
-    list_shapes,
-    silent,
-)
+from shapecnn.meshes.collection import Say, list_shapes, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.engine import Device, require_device
 from shapecnn.models.model import Model

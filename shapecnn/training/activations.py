@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.models import conversion
 from shapecnn.models.input import Input, Looks

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.evaluation.retrieval import protocols
 from shapecnn.models.apply import compute_outputs

@@ -23,7 +23,8 @@ from shapecnn.models.classifiers import Classifier
 from shapecnn.models.evidence import Evidence
 from shapecnn.models.gallery import Gallery
 from shapecnn.models.input import Input
-from shapecnn.models.run import METRICS, run_bytes
+from shapecnn.models.run import METRICS
+from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import GradientStage, LdaStage

@@ -11,14 +11,15 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.artefacts.subset import Subset
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import TrainingError
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.engine import Device, require_device
 from shapecnn.models.input import Input
-from shapecnn.models.run import CONFIG, MODEL, SPLIT, config_bytes, describe_run
+from shapecnn.models.run import CONFIG, MODEL, SPLIT, describe_run
+from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.build import build_network, fetch_weights
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import Experiment

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_files, read_manifest
 from shapecnn.artefacts.prepare import Recipe, png, prepare
-from shapecnn.artefacts.writing import MANIFEST, SETTINGS, Entry, Progress, Summary, artefact_files, read_manifest
+from shapecnn.artefacts.writing import Progress, Summary
 from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.subset import Subset
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shapecnn.artefacts.writing import MANIFEST, SETTINGS, Drawn, Entry, make_artefacts, read_manifest
+from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, read_manifest
+from shapecnn.artefacts.writing import Drawn, make_artefacts
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.storage import reading as storage

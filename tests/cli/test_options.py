@@ -10,7 +10,7 @@ from typing import get_args
 import click
 import pytest
 
-from shapecnn.artefacts.writing import read_manifest
+from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.cli import audit, data, explain, index, options, predict, query, render, voxelize
 from shapecnn.meshes.labels import Labels
 from shapecnn.settings.artefacts import Up

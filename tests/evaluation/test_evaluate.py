@@ -12,9 +12,9 @@ import pytest
 import trimesh
 
 import shapecnn.evaluation.evaluate as evaluation_module
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.artefacts.subset import Subset
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.evaluate import Protocol, evaluate

@@ -17,13 +17,13 @@ from xml.etree import ElementTree
 import numpy as np
 from hypothesis import strategies as st
 
+from shapecnn.artefacts.manifest import MANIFEST, Entry, artefact_files, artefact_stems, read_manifest
 from shapecnn.artefacts.prepare import Recipe, prepare
-from shapecnn.artefacts.writing import MANIFEST, Entry, artefact_files, read_manifest
 from shapecnn.cli.console import emit, say
 from shapecnn.duplicates.audit import Audit, Group, Member
 from shapecnn.errors import ShapecnnError
 from shapecnn.evaluation.classification import classify
-from shapecnn.meshes.collection import artefact_stems, list_shapes
+from shapecnn.meshes.collection import list_shapes
 from shapecnn.report.audit import write_audit
 from shapecnn.report.figures import confusion_matrix
 from shapecnn.settings.artefacts import ViewSettings

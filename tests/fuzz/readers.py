@@ -10,10 +10,10 @@ import numpy as np
 
 from shapecnn.artefacts.imports.grids import open_npz, unpacked
 from shapecnn.artefacts.imports.pictures import grey
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry, artefact_stems
 from shapecnn.duplicates.signatures import mesh_signature
 from shapecnn.errors import ItemError, MeshError, ShapecnnError, visible
-from shapecnn.meshes.collection import Shape, artefact_stems, content_hash, list_shapes
+from shapecnn.meshes.collection import Shape, content_hash, list_shapes
 from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, sibling_reader
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.sources.archive import unpack

@@ -20,7 +20,7 @@ import trimesh
 from PIL import Image
 
 import shapecnn
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.search.index import Item
 from shapecnn.storage.checksums import sums_bytes
 from shapecnn.storage.tables import table_bytes

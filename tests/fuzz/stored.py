@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.errors import StoredDataError, visible
 from shapecnn.search.index import Item
 from shapecnn.settings.yaml_core import DEEPEST, YamlError, read_yaml

@@ -21,7 +21,8 @@ from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import Engine, OpenVinoEngine, Output, TorchEngine, open_engine, require_device
 from shapecnn.models.input import Input, InputSettings, Looks
 from shapecnn.models.model import ImagenetSettings, Model
-from shapecnn.models.run import Run, open_run, run_bytes
+from shapecnn.models.run import Run, open_run
+from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.build import build_network
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import (

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from shapecnn.artefacts.imports import import_artefacts
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.cli import render
 from shapecnn.cli import voxelize as voxelize_command
 from shapecnn.errors import MismatchError, StoredDataError, UsageError

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import StoredDataError, UsageError, WeightsError
 from shapecnn.models.input import Input
 from shapecnn.models.model import ImagenetSettings, Model, open_model
-from shapecnn.models.run import run_bytes
+from shapecnn.models.run_files import run_bytes
 from shapecnn.models.space import AdaptedSpace
 from shapecnn.networks.build import build_network
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings

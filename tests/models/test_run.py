@@ -15,12 +15,13 @@ import pytest
 import torch
 import yaml
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import ShapecnnError, StoredDataError, UsageError
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.input import Input, InputSettings
-from shapecnn.models.run import CONFIG, MODEL, SPLIT, WEIGHTS, Run, open_run, run_bytes
+from shapecnn.models.run import CONFIG, MODEL, SPLIT, WEIGHTS, Run, open_run
+from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.artefacts import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings

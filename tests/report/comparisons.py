@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.compare import Comparison, Measured, _figures, pairs
 from shapecnn.evaluation.contenders import Contender

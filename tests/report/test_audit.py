@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.duplicates.audit import Audit, Empty, Features, Group, Level, Member
 from shapecnn.report.audit import LISTED, SHOWN_GROUPS, SHOWN_MEMBERS, audit_page
 from tests.report.test_pages import Page

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.results import Evaluation, Items
 from shapecnn.evaluation.retrieval.protocols import mvcnn, shapenets, shrec16

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shapecnn.artefacts.writing import Entry
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.duplicates.audit import Audit, Empty, Features, Group, Level, Member
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.results import Evaluation, Items

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from shapecnn.errors import UsageError
-from shapecnn.models.run import config_bytes
+from shapecnn.models.run_files import config_bytes
 from shapecnn.settings.core import parse_assignments
 from shapecnn.settings.experiment import (
     Experiment,

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.artefacts.prepare import Recipe, prepare
-from shapecnn.artefacts.writing import Summary, read_manifest
+from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import CollectionError
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.storage import collisions

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shapecnn.artefacts.imports.layouts import find_layout
-from shapecnn.artefacts.writing import MANIFEST
+from shapecnn.artefacts.manifest import MANIFEST
 from shapecnn.errors import CollectionError, UsageError
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.storage.kinds import kind_of, require_kind

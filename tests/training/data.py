@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry
 from shapecnn.artefacts.prepare import Recipe, png
-from shapecnn.artefacts.writing import MANIFEST, SETTINGS, Entry
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, MvcnnSettings, VoxresnetSettings
 from shapecnn.storage.publishing import publish, write_atomic

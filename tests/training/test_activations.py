@@ -14,8 +14,8 @@ import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import UsageError
 from shapecnn.models import conversion
 from shapecnn.models.input import Input, Looks

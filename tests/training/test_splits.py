@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
-from shapecnn.artefacts.writing import Entry
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.settings.experiment import Validation
 from shapecnn.training.splits import Division, divide, folds_of

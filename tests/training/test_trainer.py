@@ -34,7 +34,8 @@ from shapecnn.errors import (
     WeightsError,
 )
 from shapecnn.models.evidence import Evidence
-from shapecnn.models.run import config_bytes, open_run
+from shapecnn.models.run import open_run
+from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.discriminant import analyse
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import Experiment, ShapenetsSettings, Validation

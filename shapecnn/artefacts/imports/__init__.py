@@ -20,7 +20,8 @@ from typing import Any
 from shapecnn.artefacts.imports.grids import open_binvox, open_npz
 from shapecnn.artefacts.imports.layouts import find_layout
 from shapecnn.artefacts.imports.pictures import open_views_by_name, open_views_by_shape
-from shapecnn.artefacts.writing import Entry, Maker, Summary, make_artefacts
+from shapecnn.artefacts.manifest import Entry
+from shapecnn.artefacts.writing import Maker, Summary, make_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 from shapecnn.artefacts.imports import conflicts, import_artefacts
+from shapecnn.artefacts.manifest import Entry, artefact_files, read_manifest
 from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.artefacts.reading import open_artefacts
-from shapecnn.artefacts.writing import Entry, Summary, artefact_files, read_manifest
+from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.workers.pool import Workers
