@@ -35,8 +35,8 @@ from shapecnn.evaluation.significance import sign_flips
 from shapecnn.models.engine import open_engine
 from shapecnn.models.input import Input, Looks
 from shapecnn.models.model import open_model
-from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import LdaStage, load_experiment
 from shapecnn.storage.sealed import publish_beside
 from shapecnn.storage.tables import table_bytes

@@ -27,9 +27,9 @@ from measure import arguments, save, shapecnn, table
 from torch import Tensor, nn
 
 from shapecnn.models.input import Input, Looks
-from shapecnn.networks.build import build_network
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import Experiment, GradientStage, load_experiment
 from shapecnn.storage.reading import sha256
 from shapecnn.training.acceleration import open_accelerator

@@ -11,7 +11,7 @@ from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.models.input import Input
 from shapecnn.models.run_files import run_bytes
-from shapecnn.networks.build import build_network
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, GradientStage, MvcnnSettings, NetworkSettings
 from shapecnn.storage.publishing import publish

@@ -13,7 +13,7 @@ from shapecnn.models.calibration import Calibration
 from shapecnn.models.gallery import Gallery
 from shapecnn.models.input import Input, InputSettings
 from shapecnn.models.run_files import run_bytes
-from shapecnn.networks.build import build_network
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.artefacts import ImportedViewSettings, Up, ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, LdaStage, MvcnnSettings, NetworkSettings, VoxresnetSettings
 from shapecnn.storage.publishing import publish

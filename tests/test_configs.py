@@ -12,7 +12,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from shapecnn.networks.build import build_network
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import GradientStage, load_experiment
 from shapecnn.settings.files import shipped
 from shapecnn.training.activations import Activations

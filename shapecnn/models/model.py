@@ -198,7 +198,7 @@ class ImagenetSettings(Viewpoints):
 
     def build(self) -> ShapeNetwork:
         """The network itself; without ImageNet weights the same random ones every time."""
-        from shapecnn.networks.build import build_network
+        from shapecnn.networks.registry import build_network
 
         settings = MvcnnSettings(backbone=self.backbone, weights=self.weights, pooling=self.pooling)
         return build_network(settings, self.size, classes=0)

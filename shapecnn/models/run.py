@@ -194,7 +194,7 @@ class Run:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        from shapecnn.networks.build import build_network, require_shapes
+        from shapecnn.networks.registry import build_network, require_shapes
 
         content = self._sealed.read(WEIGHTS)
         untrained = {"weights": "none"} if self.network.kind == "mvcnn" else {}
@@ -223,7 +223,7 @@ def open_run(folder: Path) -> Run:
     again = f"Make its artefacts anew, and train it on them: shapecnn train {config} --data DIR --out RUN"
     require_current(model.input, str(folder), again)
     with sealed.expecting(MODEL):
-        seen = Input.of(model.input, getattr(model.network, "turns", 1))
+        seen = Input.of(model.input, model.network.turns)
         if len({*model.classes}) < len(model.classes):
             raise ValueError("a class is there twice")
         if model.calibration is not None and not 1e-6 < model.calibration.temperature < 1e6:

@@ -25,6 +25,11 @@ class MvcnnSettings(Settings):
     pool_at: Literal["early", "late"] = "late"  # before or after the backbone's last part
     dropout: float = Field(0.0, ge=0, lt=1)  # in front of the classifier
 
+    @property
+    def turns(self) -> Literal[1]:
+        """Pictures are never turned: one orientation votes."""
+        return 1
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.pool_at == "early" and self.maps:

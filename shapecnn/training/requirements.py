@@ -6,8 +6,8 @@ from pathlib import Path
 
 from shapecnn.errors import UsageError
 from shapecnn.models.input import Input
-from shapecnn.networks.build import takes
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.registry import takes
 from shapecnn.settings.experiment import Experiment, GradientStage, LdaStage
 from shapecnn.training.splits import Division
 

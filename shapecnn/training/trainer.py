@@ -20,8 +20,8 @@ from shapecnn.models.engine import Device, require_device
 from shapecnn.models.input import Input
 from shapecnn.models.run import CONFIG, MODEL, SPLIT, describe_run
 from shapecnn.models.run_files import config_bytes
-from shapecnn.networks.build import build_network, fetch_weights
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.registry import build_network, fetch_weights
 from shapecnn.settings.experiment import Experiment
 from shapecnn.storage.own import WRITES, require_own, require_unchanged, start_anew
 from shapecnn.storage.publishing import RESUME, claim, discard, exclusive, recover, require_claimed, write_noted
@@ -76,7 +76,7 @@ def train(
     if tensorboard:
         require_unchanged(out, ["tensorboard/events"], overwrite=True)
     experiment, artefacts = plan.experiment, open_artefacts(plan.data)
-    seen = Input.of(artefacts.settings, getattr(experiment.network, "turns", 1))
+    seen = Input.of(artefacts.settings, experiment.network.turns)
     require_fit(experiment, seen, plan.data)
     if not (resume and is_finished(out)):
         with doing("Making the weights ready"):

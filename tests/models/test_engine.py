@@ -23,7 +23,7 @@ from shapecnn.models.input import Input, InputSettings, Looks
 from shapecnn.models.model import ImagenetSettings, Model
 from shapecnn.models.run import Run, open_run
 from shapecnn.models.run_files import run_bytes
-from shapecnn.networks.build import build_network
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import (
     Experiment,

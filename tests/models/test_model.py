@@ -16,7 +16,7 @@ from shapecnn.models.input import Input
 from shapecnn.models.model import ImagenetSettings, Model, open_model
 from shapecnn.models.run_files import run_bytes
 from shapecnn.models.space import AdaptedSpace
-from shapecnn.networks.build import build_network
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, GradientStage, VoxresnetSettings
 from shapecnn.storage.publishing import publish

@@ -22,8 +22,8 @@ from shapecnn.models.calibration import Calibration
 from shapecnn.models.input import Input, InputSettings
 from shapecnn.models.run import CONFIG, MODEL, SPLIT, WEIGHTS, Run, open_run
 from shapecnn.models.run_files import run_bytes
-from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.artefacts import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
 from shapecnn.settings.core import settings_hash
 from shapecnn.settings.experiment import (

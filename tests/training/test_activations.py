@@ -19,8 +19,8 @@ from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.models import conversion
 from shapecnn.models.input import Input, Looks
-from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.registry import build_network
 from shapecnn.training.activations import Activations, Encode, encoder, open_activations
 from shapecnn.training.augmentation import Change
 from tests.training.data import MVCNN

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shapecnn.errors import TrainingError
-from shapecnn.networks.build import build_network
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import Change, apply_change

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from shapecnn.errors import UsageError
-from shapecnn.networks.build import build_network, takes
+from shapecnn.networks.registry import build_network, takes
 from shapecnn.settings.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
 
 MVCNN = MvcnnSettings(backbone="test_efficientnet", weights="none")

@@ -1,8 +1,9 @@
-"""The registry: settings to network."""
+"""The registry of networks: from settings to a network, pretrained where they say so."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from shapecnn.networks.mvcnn import mvcnn
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.volumetric import shapenets, voxresnet
-from shapecnn.settings.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings
+from shapecnn.settings.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
 
 
 def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: int = 0) -> ShapeNetwork:
@@ -24,12 +25,7 @@ def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: i
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if isinstance(settings, MvcnnSettings):
-            return _mvcnn(settings, side, classes)
-        if isinstance(settings, ShapenetsSettings):
-            normalized = settings.normalization == "batch"
-            return shapenets(side, classes, normalized=normalized, dropout=settings.dropout)
-        return voxresnet(classes, width=settings.width, dropout=settings.dropout)
+        return _BUILDERS[settings.kind](settings, side, classes)
 
 
 def fetch_weights(settings: NetworkSettings) -> None:
@@ -86,3 +82,20 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
             f"@imagenet, shapecnn render --size {backbone.size} to train."
         ) from None
     return network
+
+
+def _shapenets(settings: ShapenetsSettings, resolution: int, classes: int) -> ShapeNetwork:
+    normalized = settings.normalization == "batch"
+    return shapenets(resolution, classes, normalized=normalized, dropout=settings.dropout)
+
+
+def _voxresnet(settings: VoxresnetSettings, _resolution: int, classes: int) -> ShapeNetwork:
+    return voxresnet(classes, width=settings.width, dropout=settings.dropout)
+
+
+_BUILDERS: dict[str, Callable[[Any, int, int], ShapeNetwork]] = {
+    "mvcnn": _mvcnn,
+    "shapenets": _shapenets,
+    "voxresnet": _voxresnet,
+}
+"""What builds each ``network.kind`` from its settings, the pixels or cells along a side, and the number of classes."""
