@@ -17,7 +17,6 @@ from shapecnn.cli.options import (
     device_option,
     failures_option,
     labels_option,
-    seed_accepted,
     set_option,
     up_option,
 )
@@ -53,7 +52,6 @@ _PICTURE = 96  # pixels of a view of a mesh
 @labels_option
 @failures_option
 @batch_options
-@seed_accepted
 def command(
     data: Path,
     model_name: str | None,

@@ -14,7 +14,6 @@ from shapecnn.cli.options import (
     overwrite_option,
     quiet_option,
     set_option,
-    workers_accepted,
 )
 from shapecnn.cli.progress import progress_bar
 
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 @device_option
 @quiet_option
 @json_option
-@workers_accepted
 def command(
     models: tuple[str, ...],
     data: tuple[Path, ...],

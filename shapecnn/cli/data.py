@@ -13,13 +13,11 @@ from shapecnn.cli.batch import SHOWN, emit_summary, report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
     command_line,
-    device_accepted,
     failures_option,
     json_option,
     labels_option,
     overwrite_option,
     quiet_option,
-    seed_accepted,
     skip_errors_option,
     workers_options,
 )
@@ -95,8 +93,6 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
 @skip_errors_option
 @quiet_option
 @json_option
-@device_accepted
-@seed_accepted
 def import_(
     src: Path,
     out: Path,

@@ -18,7 +18,6 @@ from shapecnn.cli.options import (
     json_option,
     known_up_option,
     quiet_option,
-    seed_accepted,
     skip_errors_option,
     trained_orientation_option,
     workers_options,
@@ -51,7 +50,6 @@ SHOWN = 3  # views told of on a terminal
 @skip_errors_option
 @quiet_option
 @json_option
-@seed_accepted
 def command(
     run: str,
     meshes: tuple[str, ...],

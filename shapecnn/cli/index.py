@@ -19,7 +19,6 @@ from shapecnn.cli.options import (
     failures_option,
     index_labels_option,
     index_up_option,
-    seed_accepted,
     set_option,
     trained_orientation_option,
 )
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
 @failures_option
 @batch_options
 @device_option
-@seed_accepted
 def command(
     collection: Path,
     index: Path,

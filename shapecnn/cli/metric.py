@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit
-from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, workers_accepted
+from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 @device_option
 @quiet_option
 @json_option
-@workers_accepted
 def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device: Device, as_json: bool) -> None:
     """Learn a metric of the features of RUN, on the shapes it was trained on, and keep it in RUN.
 

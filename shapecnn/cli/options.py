@@ -103,11 +103,6 @@ set_option = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated."
 )
 
-# Where an option has no effect it is accepted all the same, so that one set of options fits every command of a script.
-device_accepted = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), hidden=True, expose_value=False)
-seed_accepted = click.option("--seed", type=click.IntRange(0), hidden=True, expose_value=False)
-workers_accepted = click.option("--workers", type=click.IntRange(1), hidden=True, expose_value=False)
-
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
 
 

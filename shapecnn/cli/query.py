@@ -17,7 +17,6 @@ from shapecnn.cli.options import (
     json_option,
     known_up_option,
     quiet_option,
-    seed_accepted,
     skip_errors_option,
     trained_orientation_option,
     workers_options,
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
 @skip_errors_option
 @quiet_option
 @json_option
-@seed_accepted
 def command(
     index: Path,
     meshes: tuple[str, ...],

@@ -11,12 +11,10 @@ from shapecnn.cli.batch import run_prepare
 from shapecnn.cli.options import (
     batch_options,
     collection_argument,
-    device_accepted,
     faces_options,
     failures_option,
     labels_option,
     orientation_option,
-    seed_accepted,
     up_option,
 )
 
@@ -48,8 +46,6 @@ if TYPE_CHECKING:
 @labels_option
 @failures_option
 @batch_options
-@device_accepted
-@seed_accepted
 def command(
     collection: Path,
     out: Path,

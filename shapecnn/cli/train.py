@@ -17,7 +17,6 @@ from shapecnn.cli.options import (
     overwrite_option,
     quiet_option,
     set_option,
-    workers_accepted,
 )
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
@@ -54,7 +53,6 @@ class _Train(click.Command):
 @click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too, in RUN/tensorboard.")
 @overwrite_option
 @device_option
-@workers_accepted
 @quiet_option
 @json_option
 def command(

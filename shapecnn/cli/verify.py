@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit
-from shapecnn.cli.options import device_accepted, json_option, quiet_option, seed_accepted, workers_accepted
+from shapecnn.cli.options import json_option, quiet_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
               help="The meshes that artefacts were made from, or where those of an index are now.")  # fmt: skip
 @quiet_option
 @json_option
-@workers_accepted
-@device_accepted
-@seed_accepted
 def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> None:
     """Hold artefacts, runs, indexes and reports against their hashes, and against what they were made from.
 

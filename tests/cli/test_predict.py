@@ -219,11 +219,6 @@ def test_cuda_without_a_device_is_status_2(views_run: Path, command: Command) ->
     assert done.stderr == "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto.\n"
 
 
-def test_options_of_other_commands_are_accepted(views_run: Path, solids: Path, command: Command) -> None:
-    words = ["--workers", "2", "--seed", "1", "--device", "cpu"]
-    assert command("predict", views_run, solids / "box/cube.off", *words).status == 0
-
-
 def test_neither_torch_nor_timm_is_loaded_once_an_engine_is_kept(run: Path, solids: Path, command: Command) -> None:
     code = """
 import socket, sys
