@@ -262,7 +262,7 @@ def test_a_backbone_that_cannot_be_had_is_told_before_any_mesh_is_read(
     index = tmp_path / "index"
     command("index", meshes, index, "--device", "cpu")
     before = contents(index)
-    monkeypatch.setattr("shapecnn.search.features._compute", None)
+    monkeypatch.setattr("shapecnn.search.update.compute", None)
     for out, words in ((tmp_path / "new", []), (index, ["--overwrite"])):
         done = command("index", meshes, out, "--set", "backbone=resnet81", "--device", "cpu", *words)
         assert (done.status, "There is no backbone 'resnet81'" in done.stderr) == (2, True), done.stderr

@@ -43,7 +43,7 @@ def test_from_meshes_to_predictions(config: Path, tmp_path: Path, command: Comma
     """By the commands alone."""
     meshes, data, out = write_splits(tmp_path / "meshes", train=3, test=1), tmp_path / "views", tmp_path / "run"
     assert command("render", meshes, data, "--size", 32, "--up", "y", "--workers", 1).status == 0
-    done = command("train", config, "--data", data, "--out", out, "--workers", 1, "--json")
+    done = command("train", config, "--data", data, "--out", out, "--json")
     assert done.status == 0
     answer = done.json("train")
     assert (answer["run"], answer["epochs"], answer["validation"]["count"]) == (str(out), 2, 3)
