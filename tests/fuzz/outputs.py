@@ -19,7 +19,6 @@ from pathlib import Path, PurePosixPath
 from hypothesis import strategies as st
 
 from shapecnn.artefacts.prepare import Recipe, prepare
-from shapecnn.artefacts.writing import Progress
 from shapecnn.errors import ShapecnnError
 from shapecnn.models.model import ImagenetSettings
 from shapecnn.search.update import update_index
@@ -29,6 +28,7 @@ from shapecnn.storage.own import WRITES, publish_report, require_report
 from shapecnn.storage.publishing import LOCK, MARK, RESUME, STAGED, WORK, WORKS, claim
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.workers.pool import Workers
+from shapecnn.workers.progress import Progress
 from tests.fuzz.checks import refused, require
 from tests.fuzz.seeds import PYRAMID
 
@@ -290,10 +290,10 @@ class _Stopped(Exception):  # noqa: N818
     pass
 
 
-def _stop(done: int, _: int) -> None:
+def _stop(done: int, _: int | None) -> None:
     if done == 2:
         raise _Stopped
 
 
-def _idle(_done: int, _total: int) -> None:
+def _idle(_done: int, _total: int | None) -> None:
     pass
