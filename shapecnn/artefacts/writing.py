@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, content_key
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings, require_same
 from shapecnn.settings.core import Settings, differences, options
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.collisions import require_apart
@@ -251,7 +251,7 @@ def _require_same(out: Path, has_settings: bool, maker: Maker[Any], command: str
     for stored in [*finished, unfinished or asked]:
         made_with = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
         advice = f"{_going_on(asked, stored)}{rebuild}"
-        maker.settings.require_same(made_with, str(out), advice)
+        require_same(maker.settings.to_json(), made_with, str(out), advice)
         if stored.get("layout", asked.get("layout")) != asked.get("layout"):
             raise MismatchError(
                 f"{out} was made with --layout {stored['layout']}, this run asks for {asked['layout']}. {advice}"

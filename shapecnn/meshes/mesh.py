@@ -28,6 +28,7 @@ from shapecnn.meshes.readers.text_stl import read_text_stl
 from shapecnn.meshes.readers.triangles import Triangles
 from shapecnn.meshes.simplification import simplify
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.storage.reading import why_no_file
 
 EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
 _BLOCK = 1 << 16  # faces looked at together: for most meshes all, and for the largest a hundredth of their memory
@@ -89,18 +90,12 @@ def read_source(path: Path) -> Content:
 def _read(path: Path, most: int, read: Callable[[Path], _T]) -> _T:
     try:
         if not path.is_file():
-            raise MeshError("missing", _no_file(path))
+            raise MeshError("missing", why_no_file(path, "a mesh file", "the mesh files"))
         if path.stat().st_size > most:
             raise too_large(path.stat().st_size, most)
         return read(path)
     except OSError as error:
         raise MeshError("unreadable", f"it cannot be read: {error.strerror or error}") from None
-
-
-def _no_file(path: Path) -> str:
-    if not path.exists():
-        return "there is no such file"
-    return "it is a folder: name the mesh files in it" if path.is_dir() else "it is not a file: name a mesh file"
 
 
 def _map(path: Path) -> mmap.mmap:

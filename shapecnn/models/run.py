@@ -25,8 +25,8 @@ from shapecnn.models.input import Input
 from shapecnn.models.metric import Projection, learn_command, read_metric
 from shapecnn.models.output import Feature, Output
 from shapecnn.models.space import FeatureSpace, Placed
-from shapecnn.settings.artefacts import Up
-from shapecnn.settings.core import Settings, require_current, settings_hash
+from shapecnn.settings.artefacts import Up, require_current
+from shapecnn.settings.core import Settings, settings_hash
 from shapecnn.settings.experiment import NetworkSettings
 from shapecnn.similarity import unit
 from shapecnn.storage.arrays import array_of, read_arrays

@@ -12,8 +12,8 @@ from typing import Any
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.model import ImagenetSettings, Model, open_model
 from shapecnn.models.run import open_run
-from shapecnn.settings.artefacts import Orientation, Up
-from shapecnn.settings.core import require_current, require_same, settings_hash
+from shapecnn.settings.artefacts import Orientation, Up, require_current, require_same
+from shapecnn.settings.core import settings_hash
 
 
 @dataclass(frozen=True, slots=True)

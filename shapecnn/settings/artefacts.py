@@ -13,8 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from shapecnn.errors import UsageError
-from shapecnn.settings.core import Settings, Whole
+from shapecnn.errors import MismatchError, UsageError
+from shapecnn.settings.core import Settings, Whole, differences, few
 
 Up = Literal["x", "y", "z"]
 
@@ -101,7 +101,7 @@ class ViewSettings(Viewpoints):
     """How a mesh becomes grey pictures."""
 
     kind: Literal["views"] = "views"
-    drawing: Annotated[Literal[2], Whole] = 2  # as in VERSIONS
+    drawing: Annotated[Literal[2], Whole] = 2  # raised whenever the same settings give other pixels
     size: int = Field(224, ge=8, le=4096)  # pixels along one side of a view
     samples: int = Field(2, ge=1, le=8)  # samples along one side of a pixel
     fit: Fit = "sphere"
@@ -117,7 +117,7 @@ class VoxelSettings(ReadingSettings):
     """How a mesh becomes occupancy grids."""
 
     kind: Literal["voxels"] = "voxels"
-    filling: Annotated[Literal[2], Whole] = 2  # as in VERSIONS
+    filling: Annotated[Literal[2], Whole] = 2  # raised whenever the same settings give other cells
     resolution: int = Field(30, ge=1, le=1024)  # cells along one side of the grid
     padding: int = Field(3, ge=0)  # empty cells on each side of the longest extent
     fill: Fill = "solid"
@@ -172,3 +172,30 @@ def input_settings(stored: Mapping[str, Any]) -> InputSettings:
     if kind not in _KINDS:
         raise UsageError(f"{' '.join(kind)} are neither views nor voxels, own or imported")
     return _KINDS[kind].from_options(**{key: stored[key] for key in {*stored} - {"schema_version", "hash", "layout"}})
+
+
+def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str, rebuild: str) -> None:
+    """Raise MismatchError unless two sets of settings with their ``hash`` (:meth:`Settings.to_json`) are the same.
+
+    The message names every differing key with both values and ends with ``rebuild``, the sentence that tells how to
+    make ``where`` anew.
+    """
+    if stored.get("hash") == asked["hash"]:
+        return
+    require_current(stored, where, rebuild)
+    told = few(differences(asked, stored).values()) or "damaged hash"
+    raise MismatchError(f"{where} was made with other settings ({told}). {rebuild}")
+
+
+def require_current(stored: Mapping[str, Any], where: str, remedy: str) -> None:
+    """Raise MismatchError, which ends with ``remedy``, if what has these settings was drawn or filled by a version of
+    shapecnn that gives other pixels or cells for them."""
+    for key, now in {**ViewSettings().version(), **VoxelSettings().version()}.items():
+        then = stored.get(key)
+        if type(then) is not int or then == now:
+            continue
+        if then > now:
+            made = "a later version of shapecnn"
+        else:
+            made = "an earlier version of shapecnn, which cut concave polygons into wrong triangles"
+        raise MismatchError(f"{where} was made by {made} ({key} is {then} there and {now} here). {remedy}")

@@ -20,7 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
-from shapecnn.errors import MismatchError, UsageError, quoted
+from shapecnn.errors import UsageError, quoted
 from shapecnn.settings.yaml_core import YamlError, read_yaml
 
 TOLD = 5  # wrong keys or different values that one message names
@@ -34,10 +34,6 @@ def _whole(value: Any) -> Any:
 
 Whole = BeforeValidator(_whole)
 """For ``Literal[1, 2]``, which would take ``True`` and ``2.0`` too."""
-
-
-VERSIONS = {"drawing": 2, "filling": 2}
-"""Raised whenever the same settings give other pixels or other cells."""
 
 
 class Settings(BaseModel):
@@ -63,28 +59,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise UsageError(_explain(error, cls)) from None
 
-    def require_same(self, stored: dict[str, Any], where: str, rebuild: str) -> None:
-        """Raise MismatchError unless ``stored`` (from :meth:`to_json`) holds these settings.
-
-        The message names every differing key with both values and ends with ``rebuild``, the sentence that tells how
-        to make ``where`` anew.
-        """
-        require_same(self.to_json(), stored, where, rebuild)
-
 
 def settings_hash(values: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of settings, without their ``hash``, as canonical JSON: sorted keys, no blanks, ASCII."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str, rebuild: str) -> None:
-    """As :meth:`Settings.require_same`, of two sets of settings with their ``hash``."""
-    if stored.get("hash") == asked["hash"]:
-        return
-    require_current(stored, where, rebuild)
-    told = few(differences(asked, stored).values()) or "damaged hash"
-    raise MismatchError(f"{where} was made with other settings ({told}). {rebuild}")
 
 
 def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, str]:
@@ -199,17 +178,3 @@ def _members(annotation: Any) -> list[type[Settings]]:
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return [annotation]
     return [member for argument in get_args(annotation) for member in _members(argument)]
-
-
-def require_current(stored: Mapping[str, Any], where: str, remedy: str) -> None:
-    """Raise MismatchError, which ends with ``remedy``, if what has these settings was drawn or filled by a version of
-    shapecnn that gives other pixels or cells for them."""
-    for key, now in VERSIONS.items():
-        then = stored.get(key)
-        if type(then) is not int or then == now:
-            continue
-        if then > now:
-            made = "a later version of shapecnn"
-        else:
-            made = "an earlier version of shapecnn, which cut concave polygons into wrong triangles"
-        raise MismatchError(f"{where} was made by {made} ({key} is {then} there and {now} here). {remedy}")

@@ -71,7 +71,7 @@ def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
 
 
 def _open_stream(path: Path) -> int:
-    """A descriptor to write into a pipe or a device, without a wait for somebody to read it."""
+    """A descriptor to write into a pipe or a device; a pipe is given :data:`PATIENCE` for its reader to come."""
     kind = path.stat()
     for standard in (1, 2):  # /dev/stdout may be a socket, which cannot be opened by its name
         if stat.S_ISSOCK(kind.st_mode) and os.path.samestat(kind, os.fstat(standard)):

@@ -48,6 +48,13 @@ def open_stored(path: Path) -> BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
+def why_no_file(path: Path, one: str, several: str) -> str:
+    """Say why a path that a person gave is no file, and what to give instead, such as ``a mesh file``."""
+    if not path.exists():
+        return "there is no such file"
+    return f"it is a folder: name {several} in it" if path.is_dir() else f"it is not a file: name {one}"
+
+
 @contextlib.contextmanager
 def named(place: Path) -> Iterator[None]:
     """Let an OSError that names no file, such as that of writing to a full disk, name ``place``."""

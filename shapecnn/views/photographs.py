@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import PictureError, reason
+from shapecnn.storage.reading import why_no_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -126,16 +127,10 @@ def _read(path: Path, most: int) -> NDArray[np.uint8]:
     return np.asarray(grey)
 
 
-def _no_file(path: Path) -> str:
-    if not path.exists():
-        return "there is no such file"
-    return "it is a folder: name the pictures in it" if path.is_dir() else "it is not a file: name a picture"
-
-
 def _content(path: Path) -> bytes:
     try:
         if not path.is_file():
-            raise PictureError("missing", _no_file(path))
+            raise PictureError("missing", why_no_file(path, "a picture", "the pictures"))
         if path.stat().st_size > MAX_BYTES:
             raise PictureError("too-large", f"it has more than {MAX_BYTES >> 20} MB: make it smaller")
         data = path.read_bytes()

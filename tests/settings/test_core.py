@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.settings.artefacts import ImportedViewSettings, ViewSettings, VoxelSettings
-from shapecnn.settings.core import Settings, parse_assignments, require_current, require_same
+from shapecnn.settings.artefacts import ImportedViewSettings, ViewSettings, VoxelSettings, require_current, require_same
+from shapecnn.settings.core import Settings, parse_assignments
 
 view_settings = st.builds(
     ViewSettings,
@@ -64,7 +64,7 @@ def test_settings_come_back_from_their_json(settings: ViewSettings) -> None:
     stored = json.loads(json.dumps(settings.to_json()))
     assert stored.pop("hash") == settings.digest()
     assert ViewSettings.from_options(**stored) == settings
-    settings.require_same(settings.to_json(), "OUT", "")
+    require_same(settings.to_json(), settings.to_json(), "OUT", "")
 
 
 def test_views_and_voxels_never_share_a_digest() -> None:
@@ -127,7 +127,7 @@ def test_one_cell_inside_the_padding_is_enough() -> None:
 def test_a_mismatch_names_both_values_and_the_way_out() -> None:
     stored = ViewSettings(size=112, up="y").to_json()
     with pytest.raises(MismatchError) as caught:
-        ViewSettings().require_same(stored, "OUT", "To make it anew: shapecnn render A OUT")
+        require_same(ViewSettings().to_json(), stored, "OUT", "To make it anew: shapecnn render A OUT")
     assert str(caught.value) == (
         "OUT was made with other settings (size is 112 there and 224 here, up is 'y' there and 'z' here)."
         " To make it anew: shapecnn render A OUT"
@@ -136,31 +136,33 @@ def test_a_mismatch_names_both_values_and_the_way_out() -> None:
 
 def test_settings_of_another_kind_or_version_are_a_mismatch() -> None:
     with pytest.raises(MismatchError, match="kind is 'voxels' there and 'views' here"):
-        ViewSettings().require_same(VoxelSettings().to_json(), "OUT", "")
+        require_same(ViewSettings().to_json(), VoxelSettings().to_json(), "OUT", "")
     stored = ViewSettings().to_json()
     with pytest.raises(MismatchError, match="drawing is not set there and 2 here"):
-        ViewSettings().require_same({k: v for k, v in stored.items() if k not in ("drawing", "hash")}, "OUT", "")
+        require_same(
+            ViewSettings().to_json(), {k: v for k, v in stored.items() if k not in ("drawing", "hash")}, "OUT", ""
+        )
     with pytest.raises(MismatchError, match="damaged hash"):
-        ViewSettings().require_same({**stored, "hash": "0"}, "OUT", "")
+        require_same(ViewSettings().to_json(), {**stored, "hash": "0"}, "OUT", "")
 
 
 def test_of_another_kind_or_origin_nothing_else_is_told() -> None:
     """Pictures have no cells: the message listed all that each has and the other has not."""
     with pytest.raises(MismatchError) as caught:
-        VoxelSettings().require_same(ViewSettings(up="y").to_json(), "OUT", "Name another folder.")
+        require_same(VoxelSettings().to_json(), ViewSettings(up="y").to_json(), "OUT", "Name another folder.")
     told = "OUT was made with other settings (kind is 'views' there and 'voxels' here). Name another folder."
     assert str(caught.value) == told
     with pytest.raises(MismatchError, match=r"\(origin is 'imported' there and 'own' here\)"):
-        ViewSettings().require_same(ImportedViewSettings(views=80, size=64).to_json(), "OUT", "")
+        require_same(ViewSettings().to_json(), ImportedViewSettings(views=80, size=64).to_json(), "OUT", "")
     with pytest.raises(MismatchError, match=r"\(simplify is not set there and 100 here\)"):
-        ViewSettings(simplify=100).require_same(ViewSettings().to_json(), "OUT", "")
+        require_same(ViewSettings(simplify=100).to_json(), ViewSettings().to_json(), "OUT", "")
 
 
 @pytest.mark.parametrize(("settings", "key"), [(ViewSettings(), "drawing"), (VoxelSettings(), "filling")])
 def test_what_another_version_made_is_told_as_that(settings: ViewSettings | VoxelSettings, key: str) -> None:
     stored = settings.to_json()
     with pytest.raises(MismatchError) as caught:
-        settings.require_same({**stored, key: 1, "hash": "0"}, "OUT", "Make it anew.")
+        require_same(settings.to_json(), {**stored, key: 1, "hash": "0"}, "OUT", "Make it anew.")
     assert str(caught.value) == (
         "OUT was made by an earlier version of shapecnn, which cut concave polygons into wrong triangles "
         f"({key} is 1 there and 2 here). Make it anew."

@@ -80,11 +80,11 @@ def _too_deep(source: Path, pictures: list[str]) -> str:
     """What to give instead, where a class or a split inside the folder that is meant was given."""
     if not source.is_dir():
         return ""
-    parts = source.resolve().parts
-    for around in (parts[-1:], parts[-2:], parts[-3:]):
+    whole = source.resolve()
+    for around in (whole.parts[-1:], whole.parts[-2:], whole.parts[-3:]):
         placed = ["/".join([*around, name]) for name in pictures]
         if any(all(each.place(PurePosixPath(name).parts) for name in placed) for each in _ARRANGEMENTS.values()):
-            return f" It may lie inside what can be imported: try {source.resolve().parents[len(around) - 1]}."
+            return f" It may lie inside what can be imported: try {whole.parents[len(around) - 1]}."
     return ""
 
 

@@ -72,13 +72,13 @@ def _are_faces(rest: NDArray[np.void], facets: NDArray[np.void]) -> bool:
     Padding has no area; compressed data, read as numbers, lie far outside of the solid or are far too small for it.
     """
     low, high = _bounds(facets if len(facets) else rest)
+    size = (high - low).max()
     counted = faces = 0
     for start in range(0, len(rest), _BLOCK):
         corners = _corners(rest[start : start + _BLOCK])
         first, second, third = corners.swapaxes(0, 1)
         edges = np.linalg.norm([second - first, third - second, first - third], axis=2).max(axis=0)
         area = np.linalg.norm(np.cross(second - first, third - first), axis=1)
-        size = (high - low).max()
         near = ((corners >= low - size) & (corners <= high + size)).all(axis=(1, 2))  # which NaN is not
         triangles = near & (edges > _SMALLEST * size) & (area > _THINNEST * edges**2)
         triangles = triangles[(corners != 0).any(axis=(1, 2))]  # the others are padding
