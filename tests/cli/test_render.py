@@ -419,13 +419,15 @@ def test_a_list_of_failures_that_a_person_made_stays(tmp_path: Path, command: Co
 
 
 def test_a_name_too_long_for_an_artefact_is_one_failure(tmp_path: Path, command: Command) -> None:
-    write_box(tmp_path / "meshes" / "a.off")
-    write_box(tmp_path / "meshes" / f"{'x' * 251}.off")
+    write_box(tmp_path / "meshes" / "short" / "a.off")
+    write_box(tmp_path / "meshes" / "long" / f"{'x' * 251}.off")
     done = command("render", tmp_path / "meshes", tmp_path / "out", *SMALL, "--layout", "files", "--json")
     assert done.status == 1
     answer = done.json("render")
     assert (answer["written"], answer["failed"]) == (1, 1)
     assert "name is too long" in answer["failures"][0]["error"]
+    assert (tmp_path / "out" / "short").exists()
+    assert not (tmp_path / "out" / "long").exists()  # as of a class that has no artefact
 
 
 def test_a_mesh_that_takes_too_long_is_one_failure(tmp_path: Path, command: Command) -> None:
