@@ -34,7 +34,7 @@ from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.evaluation.significance import sign_flips
 from shapecnn.models.engine import open_engine
 from shapecnn.models.input import Input, Looks
-from shapecnn.models.model import open_model
+from shapecnn.models.model import resolve_model
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import LdaStage, load_experiment
@@ -371,7 +371,7 @@ def volumes(data: Data, work: Path, source: Path) -> Volumes:
             marked = [replace(e, split="val") if e.id in held_out else e for e in read_manifest(folder)]
             publish_beside(folder, {MANIFEST: table_bytes(Entry, marked)}, "")
             shapecnn("train", "voxresnet-modelnet10", "--data", str(folder), "--out", str(run), *VOXRESNET)
-        model = open_model(str(run))
+        model = resolve_model(str(run))
         engine, found = open_engine(model, "cpu"), {}
         for row, entry in enumerate(entries):
             engine.start(row, model.input.read(artefacts, entry))

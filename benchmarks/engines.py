@@ -12,7 +12,7 @@ import numpy as np
 from measure import arguments, save, table, use_cores
 
 from shapecnn.models.engine import Engine, OpenVinoEngine, TorchEngine
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.untrained import UntrainedModel
 
 CORES, SHAPES = 2, 30
 
@@ -33,7 +33,7 @@ def rate(engine: Engine, pictures: np.ndarray, repeats: int) -> float:
 def main() -> None:
     options = arguments(__doc__ or "", repeats=3)
     use_cores(CORES)
-    settings = ImagenetSettings()
+    settings = UntrainedModel.of()
     pictures = (
         np.random.default_rng(0).integers(0, 256, (settings.views, settings.size, settings.size)).astype(np.uint8)
     )

@@ -27,7 +27,7 @@ from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.explain import Inquiry
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import open_engine
-from shapecnn.models.model import open_model
+from shapecnn.models.model import resolve_model
 from shapecnn.networks.network import ShapeNetwork
 
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5)  # of the blocks that are not empty
@@ -40,8 +40,8 @@ def main() -> None:
     options = arguments(__doc__ or "", run="run", shapes=40)
     use_cores(2)
     torch.set_num_threads(2)  # it has counted the cores before
-    model, artefacts = open_model(options.run), open_artefacts(options.data)
-    network, engine = model.build().requires_grad_(False), open_engine(model, "cpu")
+    model, artefacts = resolve_model(options.run), open_artefacts(options.data)
+    network, engine = model.network.build().requires_grad_(False), open_engine(model, "cpu")
     blank, block = (255, BLOCK["views"]) if model.input.kind == "views" else (0, BLOCK["voxels"])
     entries = model.split(artefacts, "val")
     entries = entries[:: max(1, len(entries) // options.shapes)][: options.shapes]
@@ -56,7 +56,7 @@ def main() -> None:
         started = perf_counter()
         inquiry = Inquiry(network, seen, blank)
         best = int(inquiry.logits.argmax())
-        direction = torch.eye(len(model.classes))[best] - 1 / len(model.classes)
+        direction = torch.eye(len(model.head.classes))[best] - 1 / len(model.head.classes)
         found = inquiry.evidence(direction)
         seconds.append(perf_counter() - started)
         incomplete = max(incomplete, abs(float(found.contributions.sum()) + found.rest - found.logit))

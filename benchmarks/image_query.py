@@ -27,7 +27,7 @@ from PIL import Image
 
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.meshes.collection import Shape, list_shapes
-from shapecnn.models.model import Model, open_model
+from shapecnn.models.model import Model, resolve_model
 from shapecnn.search.index import Index, open_index
 from shapecnn.search.neighbours import search_views
 from shapecnn.search.query import answer_pictures
@@ -157,7 +157,7 @@ def main() -> None:
         for shape in gallery:
             write_atomic(meshes / "meshes" / shape.id, shape.read())
         for name in ("@imagenet", options.run):
-            model = open_model(name, {}, "y")
+            model = resolve_model(name, {}, "y")
             told = "@imagenet" if name.startswith("@") else "mvcnn"
             folder = meshes / told.strip("@")
             update_index(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from shapecnn.evaluation.retrieval.protocols import Retrieval, mvcnn, train_gallery
 from shapecnn.models.engine import open_engine
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
 from shapecnn.search.index import Index, open_index
 from shapecnn.search.neighbours import search
 from shapecnn.search.update import update_index
@@ -47,7 +47,7 @@ def main() -> None:
     methods: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, changes in METHODS.items():
-            model = ImagenetSettings.from_options(**changes)
+            model = UntrainedModel(ImagenetSettings.from_options(**changes))
             network = (model.backbone, model.pooling)
             folders = [Path(scratch) / "-".join([*network, file.stem]) for file in (psb, unaligned)]
             if network not in seen:
@@ -69,9 +69,9 @@ def main() -> None:
 KINDS = ("train", "held_out", "test", "unaligned")
 
 
-def made(collection: Path, folder: Path, model: ImagenetSettings, up: str) -> dict[str, Any]:
+def made(collection: Path, folder: Path, model: UntrainedModel, up: str) -> dict[str, Any]:
     """What indexing took, and how large the index is."""
-    model = model.model_copy(update={"up": up})
+    model = UntrainedModel(model.settings.model_copy(update={"up": up}))
     open_engine(model, "cpu", views=True)  # the network is converted once
     before = cpu_seconds()
     changes = update_index(collection, folder, model, command="shapecnn index", device="cpu")
@@ -89,7 +89,7 @@ def cpu_seconds() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def figures(model: ImagenetSettings, index: Index) -> dict[str, Any]:
+def figures(model: UntrainedModel, index: Index) -> dict[str, Any]:
     train, test = (only(index, [i.split == split for i in index.items]) for split in ("train", "test"))
     order = np.random.default_rng(0).permutation(len(train.items))
     parts = [held_out(model, train, order[fold::FOLDS]) for fold in range(FOLDS)]
@@ -101,23 +101,23 @@ def figures(model: ImagenetSettings, index: Index) -> dict[str, Any]:
     }
 
 
-def own_gallery(model: ImagenetSettings, index: Index) -> Retrieval:
-    space = model.space(index.features)
+def own_gallery(model: UntrainedModel, index: Index) -> Retrieval:
+    space = model.comparison.space(index.features)
     return mvcnn(space.rows, labels(index), space.similarity)
 
 
-def held_out(model: ImagenetSettings, index: Index, rows: NDArray[np.int64]) -> Retrieval:
+def held_out(model: UntrainedModel, index: Index, rows: NDArray[np.int64]) -> Retrieval:
     asked = np.isin(np.arange(len(index.items)), rows)
     queries, known = only(index, asked), only(index, ~asked)
-    space = model.space(known.features)
+    space = model.comparison.space(known.features)
     placed = space.place(queries.features)
     return train_gallery(placed, labels(queries), space.rows, labels(known), space.similarity)
 
 
-def timed(model: ImagenetSettings, index: Index) -> dict[str, float]:
+def timed(model: UntrainedModel, index: Index) -> dict[str, float]:
     """Seconds to make ready for queries, and of one query from its feature to ten hits, the median of 50."""
     started = time.perf_counter()
-    space = model.space(index.features)
+    space = model.comparison.space(index.features)
     ready = time.perf_counter() - started
     placed, seconds = replace(index, features=space.rows), []
     for feature in index.features[:TIMED]:
@@ -130,10 +130,10 @@ def timed(model: ImagenetSettings, index: Index) -> dict[str, float]:
 def large() -> dict[str, Any]:
     """The same for as many shapes as ModelNet40 has, of features drawn at random."""
     features = np.random.default_rng(0).gamma(0.5, size=(LARGE, 1280)).astype(np.float32)
-    space = ImagenetSettings().space(features)  # what is loaded once is loaded
+    space = UntrainedModel.of().comparison.space(features)  # what is loaded once is loaded
     before = cpu_seconds()
     started = time.perf_counter()
-    space = ImagenetSettings().space(features)
+    space = UntrainedModel.of().comparison.space(features)
     ready, cpu = time.perf_counter() - started, cpu_seconds() - before
     rows, seconds = space.rows, []
     for feature in features[:TIMED]:

@@ -21,7 +21,7 @@ from shapecnn.models.apply import mesh_looks
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import Device, require_device, runs_on_cuda
 from shapecnn.models.input import Looks
-from shapecnn.models.model import Model
+from shapecnn.models.model import Model, classes_of, temperature_of
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
 from shapecnn.views.cameras import cameras
 from shapecnn.views.raster import BACKGROUND
@@ -105,10 +105,11 @@ def explain(
     asked: a class that the most probable one is compared with.  Raises UsageError if the model does not have it, has no
     classes, or CUDA is asked for and absent; StoredDataError if the model is damaged.
     """
-    if not model.classes:
+    classes = classes_of(model)
+    if not classes:
         raise UsageError(f"{model.name} has no classes to explain. To train a run that has: shapecnn train CONFIG")
-    if asked is not None and asked not in model.classes:
-        close = difflib.get_close_matches(asked, model.classes, n=3) or model.classes
+    if asked is not None and asked not in classes:
+        close = difflib.get_close_matches(asked, classes, n=3) or classes
         raise UsageError(f"--class {asked}: {model.name} does not know this class, but {', '.join(close)}.")
     require_device(device)
     network: ShapeNetwork | None = None
@@ -118,7 +119,7 @@ def explain(
         if isinstance(looks, ItemError):
             found[number] = looks
             continue
-        network = network or model.build().requires_grad_(False).to("cuda" if runs_on_cuda(device) else "cpu")
+        network = network or model.network.build().requires_grad_(False).to("cuda" if runs_on_cuda(device) else "cpu")
         found[number] = _explain(network, model, paths[number], looks, asked)
     return [found[number] for number in range(len(paths))]
 
@@ -129,17 +130,17 @@ def _explain(network: ShapeNetwork, model: Model, path: str, looks: Looks, asked
     device = next(network.parameters()).device
     seen = torch.from_numpy(np.ascontiguousarray(looks)).to(device)
     inquiry = Inquiry(network, seen, BACKGROUND if model.input.kind == "views" else 0)
-    temperature = model.calibration.temperature if model.calibration else 1.0
     best = int(inquiry.logits.argmax())
-    one_hot = torch.eye(len(model.classes), device=device)
-    other = None if asked is None or asked == model.classes[best] else model.classes.index(asked)
+    classes = classes_of(model)
+    one_hot = torch.eye(len(classes), device=device)
+    other = None if asked is None or asked == classes[best] else classes.index(asked)
     return Explanation(
         path,
         looks,
         *_places(model, len(looks)),
         model.input.drawing().orientation == "auto",
-        model.classes,
-        probabilities(inquiry.logits.cpu().numpy(), temperature).astype(np.float32),
+        classes,
+        probabilities(inquiry.logits.cpu().numpy(), temperature_of(model)).astype(np.float32),
         inquiry.evidence(one_hot[best] - one_hot.mean(dim=0)),
         None if other is None else asked,
         None if other is None else inquiry.evidence(one_hot[best] - one_hot[other]),

@@ -68,13 +68,14 @@ def predict(
     Raises UsageError if the model has no classes, StoredDataError if its gallery is damaged, and as
     :func:`mesh_outputs` does.
     """
-    if not model.classes:
+    head = model.head
+    if head is None:
         raise UsageError(
             f"{model.name} has no classes, as it was not trained on shapes. To train a run that has: "
             f"shapecnn train CONFIG --data DIR --out RUN"
         )
-    gallery, classifier = model.gallery(), model.classifier()
-    known = Evidence(gallery, classifier) if gallery and classifier else None
+    gallery = head.gallery()
+    known = Evidence(gallery, head.classifier()) if gallery else None
     predictions = []
     outputs = mesh_outputs(model, paths, up=up, device=device, limit=limit, workers=workers, progress=progress)
     for path, output in zip(paths, outputs, strict=True):
@@ -82,12 +83,12 @@ def predict(
             predictions.append(Prediction(path, [], error=output))
             continue
         assert output.scores is not None  # the model has classes
-        top = _top(model.classes, output.scores)
+        top = _top(head.classes, output.scores)
         if known is None:
             predictions.append(Prediction(path, top))
             continue
         near = known.nearest(output.feature, max(evidence, 1))
-        threshold = model.calibration.threshold if model.calibration else None
+        threshold = head.calibration.threshold if head.calibration else None
         predictions.append(Prediction(path, top, near[0].similarity, threshold, near[:evidence]))
     return predictions
 

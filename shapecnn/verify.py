@@ -114,8 +114,8 @@ def _artefacts(folder: Path, collection: Path | None, progress: Progress) -> Ite
 
 def _run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterator[Finding]:
     run = open_run(folder)
-    run.classifier()
-    run.gallery()
+    run.head.classifier()
+    run.head.gallery()
     _, described = describe_run(folder)
     try:
         if load_experiment(str(folder / CONFIG)).digest() != described.get("config"):
@@ -123,7 +123,7 @@ def _run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterato
     except UsageError as error:
         yield Finding("corrupt", CONFIG, str(error))
     try:
-        read_metric(folder, run.weights, run.feature_size)
+        read_metric(folder, run.network.weights, run.head.feature_size)
     except MismatchError as error:
         yield Finding("stale", "metric.json", str(error))
 

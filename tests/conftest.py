@@ -12,7 +12,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from shapecnn.models.engine import Engine, open_engine
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.update import update_index
 from shapecnn.workers.pool import Workers
 from tests.runs import VOXELS, VOXRESNET, write_run
@@ -65,7 +65,7 @@ def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def engine(user_cache: Path) -> Engine:
     """The engine of an index by the default model; its conversion, which takes seconds, happens once in a test run."""
     with FileLock(user_cache.with_suffix(".lock")):
-        return open_engine(ImagenetSettings(), "cpu", views=True)
+        return open_engine(UntrainedModel.of(), "cpu", views=True)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +78,7 @@ def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def solids_index(solids: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The index of :func:`solids`, not to be changed."""
     folder = tmp_path_factory.mktemp("index") / "solids"
-    update_index(solids, folder, ImagenetSettings(), command="shapecnn index", device="cpu", workers=Workers(1))
+    update_index(solids, folder, UntrainedModel.of(), command="shapecnn index", device="cpu", workers=Workers(1))
     return folder
 
 

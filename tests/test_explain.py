@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.explain import Evidence, Explanation, Inquiry, explain
-from shapecnn.models.model import ImagenetSettings, open_model
+from shapecnn.models.model import resolve_model
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.discriminant import Discriminant
 from shapecnn.networks.network import Part, Pooling, ShapeNetwork
 from shapecnn.predict import predict
@@ -217,7 +218,7 @@ def run(request: pytest.FixtureRequest) -> Path:
 
 
 def test_a_run_explains_what_it_predicts(run: Path, solids: Path, tmp_path: Path) -> None:
-    model = open_model(str(run))
+    model = resolve_model(str(run))
     paths = [str(solids / "round/cone.off"), str(tmp_path / "no.off"), str(solids / "box/cube.off")]
     first, error, second = explain(model, paths, asked="cylinder", device="cpu")
     assert isinstance(error, MeshError)
@@ -243,7 +244,7 @@ def test_a_run_explains_what_it_predicts(run: Path, solids: Path, tmp_path: Path
 
 def test_a_run_with_maps_explains_the_right_class(solids: Path, tmp_path: Path) -> None:
     settings = MvcnnSettings(backbone="test_efficientnet", weights="none", resize=48, maps="block4")
-    model = open_model(str(write_run(tmp_path / "run", solids, settings)))
+    model = resolve_model(str(write_run(tmp_path / "run", solids, settings)))
     (found,) = explain(model, [str(solids / "round/cone.off")], device="cpu")
     assert isinstance(found, Explanation)
     assert found.ranked[0][0] == "round"
@@ -252,14 +253,14 @@ def test_a_run_with_maps_explains_the_right_class(solids: Path, tmp_path: Path) 
 
 
 def test_the_class_itself_is_no_other_class(views_run: Path, solids: Path) -> None:
-    (found,) = explain(open_model(str(views_run)), [str(solids / "box/cube.off")], asked="box", device="cpu")
+    (found,) = explain(resolve_model(str(views_run)), [str(solids / "box/cube.off")], asked="box", device="cpu")
     assert isinstance(found, Explanation)
     assert (found.asked, found.why_not) == (None, None)
 
 
 def test_grids_are_placed_by_the_angle_they_are_turned_by(voxels_run: Path, tmp_path: Path) -> None:
     """A box is turned with the picture of its grid, counter-clockwise seen from above."""
-    (found,) = explain(open_model(str(voxels_run)), [str(write_box(tmp_path / "box.off"))], device="cpu")
+    (found,) = explain(resolve_model(str(voxels_run)), [str(write_box(tmp_path / "box.off"))], device="cpu")
     assert isinstance(found, Explanation)
     assert found.azimuths.tolist() == [0, 90, 180, 270]
     for turn in range(4):
@@ -268,6 +269,6 @@ def test_grids_are_placed_by_the_angle_they_are_turned_by(voxels_run: Path, tmp_
 
 def test_what_cannot_be_explained_is_said_before_any_work(views_run: Path) -> None:
     with pytest.raises(UsageError, match="has no classes"):
-        explain(ImagenetSettings(), ["nowhere.off"])
+        explain(UntrainedModel.of(), ["nowhere.off"])
     with pytest.raises(UsageError, match=r"--class cilinder: .* does not know this class, but cylinder"):
-        explain(open_model(str(views_run)), ["nowhere.off"], asked="cilinder")
+        explain(resolve_model(str(views_run)), ["nowhere.off"], asked="cilinder")

@@ -13,7 +13,8 @@ from shapecnn.errors import MeshError, UsageError
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.engine import Output
-from shapecnn.models.model import ImagenetSettings, Model, open_model
+from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.predict import TOP, Candidate, predict
 from tests.runs import write_run
 from tests.solids import write
@@ -23,7 +24,7 @@ CALIBRATION = Calibration(20, 4.0, 1.0, 0.5, 0.2, 0.1, threshold=0.9999, rejecte
 
 @pytest.fixture(params=["views_run", "voxels_run"])
 def model(request: pytest.FixtureRequest) -> Model:
-    return open_model(str(request.getfixturevalue(request.param)))
+    return resolve_model(str(request.getfixturevalue(request.param)))
 
 
 def test_known_shapes_are_told_apart(model: Model, solids: Path) -> None:
@@ -88,7 +89,7 @@ def test_there_are_five_candidates_or_all_and_ties_keep_the_order_of_classes(
 
 def test_what_has_no_classes_predicts_nothing() -> None:
     with pytest.raises(UsageError, match=r"@imagenet has no classes.* shapecnn train CONFIG"):
-        predict(ImagenetSettings(), ["nowhere.off"], up="z")
+        predict(UntrainedModel.of(), ["nowhere.off"], up="z")
 
 
 def test_a_run_made_before_there_was_a_gallery_has_no_evidence(model: Model, solids: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_run_made_before_there_was_a_gallery_has_no_evidence(model: Model, sol
 
 
 def test_a_shape_is_like_those_of_its_class_and_another_is_unknown(solids: Path, tmp_path: Path) -> None:
-    run = open_model(str(write_run(tmp_path / "run", solids, calibration=CALIBRATION, gallery=True)))
+    run = resolve_model(str(write_run(tmp_path / "run", solids, calibration=CALIBRATION, gallery=True)))
     torus = str(write(tmp_path / "torus.off", trimesh.creation.torus(0.9, 0.05)))
     known, other = predict(run, [str(solids / "box/cube.off"), torus], up="z", device="cpu", evidence=2)
     assert known.evidence is not None
@@ -112,16 +113,16 @@ def test_a_shape_is_like_those_of_its_class_and_another_is_unknown(solids: Path,
 
 
 def test_without_a_calibration_nothing_is_unknown(solids: Path, tmp_path: Path) -> None:
-    run = open_model(str(write_run(tmp_path / "run", solids, gallery=True)))
+    run = resolve_model(str(write_run(tmp_path / "run", solids, gallery=True)))
     (told,) = predict(run, [str(solids / "box/cube.off")], up="z", device="cpu")
     assert (told.threshold, told.unknown) == (None, None)
     assert told.familiarity is not None
 
 
 def test_scores_are_those_at_the_temperature_of_the_run(views_run: Path, solids: Path, tmp_path: Path) -> None:
-    warm = open_model(str(write_run(tmp_path / "run", solids, calibration=CALIBRATION)))
+    warm = resolve_model(str(write_run(tmp_path / "run", solids, calibration=CALIBRATION)))
     cube = str(solids / "box/cube.off")
-    (plain,), (warmed,) = (predict(run, [cube], up="z", device="cpu") for run in (open_model(str(views_run)), warm))
+    (plain,), (warmed,) = (predict(run, [cube], up="z", device="cpu") for run in (resolve_model(str(views_run)), warm))
     powers = {candidate.label: candidate.score ** (1 / 4) for candidate in plain.top}
     expected = {label: power / sum(powers.values()) for label, power in powers.items()}
     assert {candidate.label: candidate.score for candidate in warmed.top} == pytest.approx(expected, abs=1e-4)

@@ -30,7 +30,7 @@ from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.meshes.zips import check_members
 from shapecnn.models.engine import TorchEngine
 from shapecnn.models.input import Input
-from shapecnn.models.model import open_model
+from shapecnn.models.model import resolve_model
 from shapecnn.models.run import open_run
 from shapecnn.models.space import VERSION
 from shapecnn.predict import predict
@@ -94,7 +94,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     meshes = write_splits(here / "meshes", train=2, test=1)
     write_artefacts(meshes, here / "grids", GRIDS)
     run = write_run(here / "run", meshes, VOXRESNET, GRIDS, gallery=True)
-    update_index(meshes, here / "index", open_model(str(run)), command="", device="cpu", workers=Workers(1))
+    update_index(meshes, here / "index", resolve_model(str(run)), command="", device="cpu", workers=Workers(1))
     return here
 
 
@@ -108,13 +108,13 @@ def use(folder: Path, world: Path) -> Any:
     """What a command does with such a folder."""
     mesh = str(world / "meshes/box/test/2.off")
     if folder.name == "run":
-        model = open_model(str(folder))
-        model.build()
+        model = resolve_model(str(folder))
+        model.network.build()
         return predict(model, [mesh], up="z", device="cpu")
     if folder.name == "index":
         index = open_index(folder)
         return answer_queries(index, index.origin.open(folder), [mesh], 3, up="z", device="cpu")
-    return evaluate(open_model(str(world / "run")), open_artefacts(folder), task="classification", device="cpu")
+    return evaluate(resolve_model(str(world / "run")), open_artefacts(folder), task="classification", device="cpu")
 
 
 def refused(folder: Path, world: Path) -> str:
@@ -206,7 +206,7 @@ def outcome(folder: Path) -> str:
     try:
         if folder.name == "run":
             run = open_run(folder)
-            assert all((run.build(), run.classifier(), run.gallery()))
+            assert all((run.network.build(), run.head.classifier(), run.head.gallery()))
         elif folder.name == "index":
             assert open_index(folder).origin.open(folder)
         else:
@@ -262,7 +262,7 @@ def test_weights_that_lead_to_no_numbers_end_in_a_sentence(
     with contextlib.suppress(StoredDataError):  # OpenVINO takes no number for 0 where torch does not
         (prediction,) = use(folder, world)
         assert all(0 <= candidate.score <= 1 for candidate in prediction.top)
-    model = open_model(str(folder))
+    model = resolve_model(str(folder))
     engine = TorchEngine(model, "cpu")
     with pytest.raises(StoredDataError, match="gives what is no number"):
         engine.start(0, np.ones((4, 16, 16, 16), np.uint8))

@@ -93,10 +93,10 @@ def command(
     if made:
         from shapecnn.artefacts.reading import open_artefacts
         from shapecnn.models.input import Input
-        from shapecnn.models.model import open_model
+        from shapecnn.models.model import resolve_model
         from shapecnn.settings.core import parse_assignments
 
-        model = None if model_name is None else open_model(model_name, parse_assignments(assignments))
+        model = None if model_name is None else resolve_model(model_name, parse_assignments(assignments))
         artefacts = open_artefacts(data)
         audit = audit_artefacts(
             artefacts, bar=progress_bar, model=model, threshold=threshold, device=device, workers=workers

@@ -62,7 +62,7 @@ def command(
       shapecnn demo my-demo
     """
     from shapecnn.artefacts.prepare import Recipe, prepare
-    from shapecnn.models.model import open_model
+    from shapecnn.models.model import resolve_model
     from shapecnn.report.pages import query_page
     from shapecnn.search.index import open_index
     from shapecnn.search.query import answer_queries
@@ -98,7 +98,7 @@ def command(
         run, report = out / f"{name}-run", out / f"{name}-report"
         measured[name] = _train_and_measure(config, folds, data, run, report, overwrite, device, steps)
 
-    model = open_model(str(out / "mvcnn-run"))
+    model = resolve_model(str(out / "mvcnn-run"))
     with progress_bar("Indexing") as progress:
         changes = update_index(
             meshes,
@@ -161,7 +161,7 @@ def _train_and_measure(
     """Train a network unless it has been, measure it on the test split, and write the report."""
     from shapecnn.artefacts.reading import open_artefacts
     from shapecnn.evaluation.evaluate import evaluate
-    from shapecnn.models.model import open_model
+    from shapecnn.models.model import resolve_model
     from shapecnn.report.evaluation import write_report
     from shapecnn.training.plan import new_plan
     from shapecnn.training.trainer import train
@@ -177,7 +177,7 @@ def _train_and_measure(
         say=note,
     )
     steps.note(f"train {name}", counted(trained.epochs, "epoch"), run)
-    model, artefacts = open_model(str(run)), open_artefacts(data)
+    model, artefacts = resolve_model(str(run)), open_artefacts(data)
     with progress_bar("Measuring") as progress:
         evaluation = evaluate(model, artefacts, "test", device=device, progress=progress)
     write_report(report, evaluation, lambda entry: model.input.read(artefacts, entry), overwrite)

@@ -78,14 +78,14 @@ def command(
     from shapecnn.artefacts.reading import open_artefacts
     from shapecnn.artefacts.subset import Subset
     from shapecnn.evaluation.evaluate import evaluate
-    from shapecnn.models.model import open_model
+    from shapecnn.models.model import resolve_model
     from shapecnn.settings.core import parse_assignments
     from shapecnn.storage.own import require_report
 
     if out is not None:
         require_report("evaluation.json", out, overwrite)
     subset = None if subset_text is None else Subset.parse(subset_text)
-    opened = open_model(model, parse_assignments(assignments))
+    opened = resolve_model(model, parse_assignments(assignments))
     artefacts = open_artefacts(data)
     with progress_bar("Measuring") as progress:
         evaluation = evaluate(

@@ -71,12 +71,12 @@ def command(
       shapecnn explain my-run chair.obj --class table --html why.html
     """
     from shapecnn.explain import explain
-    from shapecnn.models.model import open_model
+    from shapecnn.models.model import resolve_model
     from shapecnn.storage.files import require_file, write_page
 
     if html is not None:
         require_file(html, overwrite)
-    model = open_model(run)
+    model = resolve_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
     read_up = chosen_up(up, model.up, f"the meshes that {run} was trained on")

@@ -160,17 +160,17 @@ def _model(
         given: The settings given, by --set and by options of their own.
         up: Which axis points up in the meshes.
     """
-    from shapecnn.models.model import open_model
+    from shapecnn.models.model import resolve_model
 
     name = asked or (made.model if made else "@imagenet")
     if name == "@imagenet":
         kept = made.model_settings() if made is not None and made.model == name else {}
         if given.get("orientation", kept.get("orientation")) != kept.get("orientation"):
             kept.pop("views", None)  # how many there are follows from the orientation
-        return open_model(name, kept | {"up": up} | given).comparing(feature or "penultimate")
+        return resolve_model(name, kept | {"up": up} | given).compared_by(feature or "penultimate")
     assignments = {key: value for key, value in given.items() if key not in ("orientation", "simplify")}
     if asked is None and made is not None and not assignments:
         model = made.open(index)
-        return model if feature is None else model.comparing(feature)
+        return model if feature is None else model.compared_by(feature)
     kept_feature = "metric" if made is not None and "metric" in made.settings else "penultimate"
-    return open_model(name, assignments).comparing(feature or kept_feature)
+    return resolve_model(name, assignments).compared_by(feature or kept_feature)

@@ -72,10 +72,10 @@ def command(
     Example:
       shapecnn predict my-run chair.obj table.stl --up y
     """
-    from shapecnn.models.model import open_model
+    from shapecnn.models.model import resolve_model
     from shapecnn.predict import predict
 
-    model = open_model(run)
+    model = resolve_model(run)
     model.input.require_orientation(orientation, run)
     note_drawing(model)
     read_up = chosen_up(up, model.up, f"the meshes that {run} was trained on")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,6 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import Device, open_engine
 from shapecnn.models.model import Model
-from shapecnn.models.output import FeatureName
-from shapecnn.models.run import Run
 from shapecnn.settings.artefacts import Up
 from shapecnn.similarity import unit_rows
 from shapecnn.workers.pool import ONE_A_CORE, Workers
@@ -199,7 +197,7 @@ def audit_artefacts(
         nearest = np.full(len(entries), np.nan)
         nearest[rows] = 1 - distances.astype(np.float64) ** 2 / 2
         near = [(mark, int((nearest >= mark).sum())) for mark in _MARKS]
-        features = Features(model.name, model.compared, threshold, near)
+        features = Features(model.name, model.comparison.feature, threshold, near)
     kind = artefacts.settings["kind"]
     return _audit(str(artefacts.folder), kind, entries, fingerprints, copies, grouping, nearest, features, started)
 
@@ -231,7 +229,7 @@ def require_threshold(threshold: float) -> None:
 
 def _require_telling(model: Model) -> None:
     """In a discriminant space of more features than shapes, all of a class that were trained on are one point."""
-    if isinstance(model, Run) and model.discriminant:
+    if model.comparison.discriminant:
         raise UsageError(
             f"--model {model.name}: its last stage is lda, in whose space the shapes of a class that it was trained on "
             f"are all the same. Compare by --model @imagenet --threshold 0.995, or by a run without such a stage."
@@ -255,7 +253,7 @@ def _features(
 
         engine = open_engine(model, device)
         outputs = compute_outputs(engine, model, artefacts, [entries[row] for row in rows], False, advance)
-    return unit_rows(outputs.get(cast(FeatureName, model.compared))[:, 0]).astype(np.float32), rows
+    return unit_rows(outputs.get(model.comparison.feature)[:, 0]).astype(np.float32), rows
 
 
 def _audit(

@@ -18,7 +18,7 @@ from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.significance import holm, mcnemar, sign_flips
 from shapecnn.evaluation.timing import Network, measure_network, seconds_per_search
 from shapecnn.models.engine import Device
-from shapecnn.models.model import Split
+from shapecnn.models.model import Split, classes_of
 from shapecnn.similarity import cosines
 from shapecnn.workers.progress import Progress
 
@@ -235,7 +235,7 @@ def _evaluate(
         model,
         artefacts,
         split,
-        task="both" if labels <= {*model.classes} else "retrieval",
+        task="both" if labels <= {*classes_of(model)} else "retrieval",
         protocol=protocol,
         feature=contender.feature,
         device=device,

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.evaluation.evaluate import Protocol
-from shapecnn.models.model import Model, Split, open_model
+from shapecnn.models.model import Model, Split, resolve_model
 from shapecnn.models.output import FeatureName
 
 
@@ -52,7 +52,7 @@ def choose(
     if assignments and not any(name.startswith("@") for name in names):
         raise UsageError(f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with.")
     models = {
-        name: open_model(name, dict(assignments or {}) if name.startswith("@") else None)
+        name: resolve_model(name, dict(assignments or {}) if name.startswith("@") else None)
         for name, _ in dict.fromkeys(typed.values())
     }
     for name, chosen in typed.values():
@@ -82,8 +82,8 @@ def _split_name(text: str, feature: FeatureName) -> tuple[str, FeatureName]:
 
 def _require_feature(model: Model, feature: FeatureName) -> None:
     if feature != "scores":
-        model.comparing(feature)
-    elif not model.classes:
+        model.compared_by(feature)
+    elif model.head is None:
         raise UsageError(f"--feature scores: {model.name} has no classes. Name what it has: {model.name}:penultimate")
 
 

@@ -23,7 +23,7 @@ from shapecnn.evaluation.retrieval import protocols
 from shapecnn.evaluation.retrieval.protocols import Retrieval
 from shapecnn.models.apply import Outputs, compute_outputs
 from shapecnn.models.engine import Device, open_engine
-from shapecnn.models.model import Model, Split
+from shapecnn.models.model import Model, Split, classes_of
 from shapecnn.models.output import FeatureName
 from shapecnn.workers.progress import Progress, no_progress, stage
 
@@ -56,12 +56,12 @@ def evaluate(
     """
     _require_possible(model, split, task, protocol, feature)
     if feature != "scores":
-        model = model.comparing(feature)
+        model = model.compared_by(feature)
     model.input.require(artefacts, model.name)
     entries = _select(model, artefacts, split, subset)
-    classifies, retrieves = task != "retrieval" and bool(model.classes), task != "classification"
+    classifies, retrieves = task != "retrieval" and model.head is not None, task != "classification"
     if classifies:
-        require_known([str(entry.label) for entry in entries], model.classes)
+        require_known([str(entry.label) for entry in entries], classes_of(model))
     searched = _select(model, artefacts, "train", subset) if retrieves and protocol == "train-gallery" else []
     alone = retrieves and protocol == "shapenets" and model.input.kind == "voxels"
     known = _known(model, artefacts, split, searched) if exclude_duplicates else []
@@ -90,7 +90,7 @@ def evaluate(
         classification = retrieval = None
         intervals = dict(NO_INTERVALS)
         if scores is not None:
-            classification = classify([str(entry.label) for entry in entries], scores, model.classes)
+            classification = classify([str(entry.label) for entry in entries], scores, classes_of(model))
             intervals |= _classification_intervals(classification, seed)
         if queries is not None and gallery is not None:
             if feature != "scores":
@@ -134,7 +134,7 @@ def evaluate(
 
 def _known(model: Model, artefacts: Artefacts, split: Split, searched: Sequence[Entry]) -> list[Entry]:
     """The shapes of which copies are not to be measured: those searched, first, and those the model was trained on."""
-    if not model.classes:
+    if model.head is None:
         return [*searched]
     if split == "train":
         raise UsageError("--exclude-duplicates --split train: all of it was trained on; measure another split.")
@@ -143,7 +143,7 @@ def _known(model: Model, artefacts: Artefacts, split: Split, searched: Sequence[
 
 
 def _require_possible(model: Model, split: Split, task: Task, protocol: Protocol, feature: FeatureName) -> None:
-    if not model.classes:
+    if model.head is None:
         for option, value in (("--task", task), ("--feature", feature)):
             if value in ("classification", "scores"):
                 raise UsageError(
@@ -198,7 +198,7 @@ def _placed(model: Model, queries: Items, gallery: Items) -> tuple[Items, Items]
         return Items(items.entries, features.reshape(*items.features.shape[:2], -1), space.similarity)
 
     size = gallery.features.shape[-1]
-    space = model.space(gallery.features.reshape(-1, size))
+    space = model.comparison.space(gallery.features.reshape(-1, size))
     placed = as_one(gallery, space.rows)
     if queries is gallery:
         return placed, placed

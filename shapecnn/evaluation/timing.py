@@ -36,7 +36,7 @@ def measure_network(contender: Contender, evaluation: Evaluation, device: Device
         engine.start(key, look)
         engine.wait()
         seconds.append(time.perf_counter() - started)
-    parameters = model.build().parameter_count
+    parameters = model.network.build().parameter_count
     return Network(parameters, float(np.median(seconds[1:])))
 
 

@@ -67,7 +67,7 @@ class Outputs:
     def put(self, shape: int, item: int, items: int, output: Output) -> None:
         """items: R, the same for all shapes."""
         named: dict[str, NDArray[np.float32] | None] = {
-            self._model.compared: self._model.represent(output),
+            self._model.comparison.feature: self._model.comparison.represent(output),
             "penultimate": output.feature,
             "scores": output.scores,
         }

@@ -18,7 +18,7 @@ from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.models import conversion, engine_cache
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.input import Looks
-from shapecnn.models.model import Model
+from shapecnn.models.model import Model, temperature_of
 from shapecnn.models.output import Feature, Output
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.workers.progress import stage
@@ -70,7 +70,7 @@ class OpenVinoEngine:
 
     def __init__(self, model: Model, threads: int | None = None, *, views: bool = False) -> None:
         self._model, self._threads, self._views = model, threads, views
-        self._classifier = model.classifier()
+        self._classifier = model.head.classifier() if model.head else None
         self._earlier: list[tuple[Any, Output]] = []
         self._open(_shape_of(model))
         self.description = self._queue.description
@@ -116,7 +116,7 @@ class TorchEngine:
             torch.set_num_threads(threads)
         self._torch = torch
         channels_last = torch.channels_last if model.input.kind == "views" else torch.channels_last_3d
-        self._network = model.build().to(device).to(memory_format=channels_last)
+        self._network = model.network.build().to(device).to(memory_format=channels_last)
         self._model, self._device, self._views = model, device, views
         self._reduced = (
             torch.cuda.is_bf16_supported(including_emulation=False) if device == "cuda" else cpu_has_bfloat16()
@@ -152,8 +152,7 @@ class TorchEngine:
 def _scores(model: Model, logits: Feature) -> Feature:
     """(C,) probabilities, by the model's calibration if it has one."""
     _require_numbers(model, logits)
-    temperature = model.calibration.temperature if model.calibration else 1.0
-    return probabilities(logits, temperature).astype(np.float32)
+    return probabilities(logits, temperature_of(model)).astype(np.float32)
 
 
 def _require_numbers(model: Model, computed: Feature) -> None:
@@ -200,7 +199,7 @@ def cpu_has_bfloat16() -> bool:
 
 def _converted(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
     """The network in OpenVINO's format, graph and weights, from the cache or converted now."""
-    parts = [model.identity, " × ".join(map(str, looks)) + " and each alone" * views]
+    parts = [model.network.identity, " × ".join(map(str, looks)) + " and each alone" * views]
     key = engine_cache.key(*parts)
     kept = engine_cache.load(key)
     if kept is None:
@@ -212,4 +211,4 @@ def _converted(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes
 def _convert(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
     from shapecnn.networks.network import FeaturesAlone
 
-    return conversion.convert(FeaturesAlone(model.build(), views).eval(), looks)
+    return conversion.convert(FeaturesAlone(model.network.build(), views).eval(), looks)

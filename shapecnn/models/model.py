@@ -1,29 +1,19 @@
-"""What can be measured, indexed and asked: a trained run, or ``@imagenet``, which needs no training."""
+"""What every command can be given as a model: a trained run, or ``@imagenet``, which needs no training."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
-from shapecnn.models.calibration import Calibration
-from shapecnn.models.classifiers import Classifier
-from shapecnn.models.gallery import Gallery
+from shapecnn.models.comparison import Comparison
+from shapecnn.models.head import ClassHead
 from shapecnn.models.input import Input
-from shapecnn.models.output import Feature, Output
 from shapecnn.models.run import open_run
-from shapecnn.models.space import AdaptedSpace, FeatureSpace, Placed, Space
-from shapecnn.networks.weights import Weights, weights_version
-from shapecnn.settings.artefacts import Fit, Renderer, Up, Viewpoints, ViewSettings
-from shapecnn.settings.core import Whole
-from shapecnn.settings.experiment import MvcnnSettings
-from shapecnn.similarity import unit
+from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
+from shapecnn.settings.artefacts import Up
 
 if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork
@@ -31,76 +21,92 @@ if TYPE_CHECKING:
 Split = Literal["train", "val", "test"]
 
 
-class Model(Protocol):
-    """A network and what it sees."""
-
-    @property
-    def name(self) -> str:
-        """``@imagenet``, or the folder of the run."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """What its scores are of, in their order; () if it has none."""
-
-    @property
-    def input(self) -> Input:
-        """What it sees of a shape."""
-
-    @property
-    def up(self) -> Up | None:
-        """Which axis was up in the meshes that it was trained on, or that its settings name; None: not known."""
+class NetworkSource(Protocol):
+    """Where the network of a model comes from; nothing is loaded before :meth:`build`."""
 
     @property
     def identity(self) -> str:
-        """Tells the network from every other one, weights included."""
+        """Text that differs between any two networks, weights included: the key of converted engines."""
 
     @property
-    def compared(self) -> str:
-        """The feature by which its shapes are compared: ``penultimate``, ``metric``."""
-
-    def represent(self, output: Output) -> Feature:
-        """The feature of unit length by which one shape is compared with others, by its dot product."""
-
-    @property
-    def adapt(self) -> bool:
-        """Whether the space in which shapes are compared is made of all of the collection."""
-
-    def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
-        """Where a collection, (N, D) of what :meth:`represent` gives, and queries are compared.
-
-        placed: that of this very space, if it was kept.
-        """
-
-    def comparing(self, feature: str) -> Model:
-        """The same model with its shapes compared by another feature.  Raises UsageError if it has none such."""
-
-    def to_json(self) -> dict[str, Any]:
-        """All that decides its features, with a ``hash`` of it."""
-
-    def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
-        """The shapes of one split, in order of id.  Raises UsageError if there is no such split for it."""
-
-    def classifier(self) -> Classifier | None:
-        """What turns features into logits; None without classes."""
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """How far its scores can be trusted; None if that is not known."""
-
-    def gallery(self) -> Gallery | None:
-        """The shapes it was trained on; None if it has not kept them.  Raises StoredDataError if they are damaged."""
+    def at_hand(self) -> bool:
+        """Whether the network can be built offline, from files of this machine that are known to be there."""
 
     def build(self) -> ShapeNetwork:
-        """The network in float32, ready to infer.  Raises UsageError, WeightsError, StoredDataError."""
+        """Build the network in float32, ready to infer.
+
+        Raises:
+            UsageError: There is no such network, or it does not take this input.
+            WeightsError: Its weights cannot be had.
+            StoredDataError: Its weights are damaged.
+        """
 
 
-def open_model(name: str, assignments: dict[str, Any] | None = None, up: Up = "z") -> Model:
-    """The model called ``name``; ``assignments`` are settings of one that needs no training.
+class Model(Protocol):
+    """A network with its input, its classes and the way in which it compares shapes.
 
-    Raises UsageError if there is none or the settings are not its own, StoredDataError if a run is damaged.
+    :class:`shapecnn.models.run.Run` and :class:`shapecnn.models.untrained.UntrainedModel` are models.
+    """
+
+    @property
+    def name(self) -> str:
+        """``@imagenet``, or the folder of the run as it was given."""
+
+    @property
+    def input(self) -> Input:
+        """Views or grids that the network takes."""
+
+    @property
+    def up(self) -> Up | None:
+        """Axis that points up in the meshes it was trained on, or in those that its settings name; None: unknown."""
+
+    @property
+    def network(self) -> NetworkSource:
+        """Source of the network itself."""
+
+    @property
+    def head(self) -> ClassHead | None:
+        """Classes, and what tells them apart; None for a model that was not trained on shapes."""
+
+    @property
+    def comparison(self) -> Comparison:
+        """Feature and space in which shapes are compared."""
+
+    def compared_by(self, feature: str) -> Model:
+        """Return the same model, comparing shapes by another feature.
+
+        Args:
+            feature: ``penultimate`` or ``metric``.
+
+        Raises:
+            UsageError: The model has no such feature.
+        """
+
+    def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
+        """Return the shapes of one split, in order of id.
+
+        Raises:
+            UsageError: ``artefacts`` lack shapes that the model was trained or validated on.
+        """
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything that decides the model's features, with a ``hash`` of it."""
+
+
+def resolve_model(name: str, assignments: dict[str, Any] | None = None, up: Up = "z") -> Model:
+    """Return the model that a name stands for, without loading its network.
+
+    Args:
+        name: Folder of a run, or ``@imagenet``.
+        assignments: Settings of ``@imagenet``, by key; a trained run takes none.
+        up: Axis that points up in the meshes, for ``@imagenet``; a run knows its own.
+
+    Raises:
+        UsageError: There is no such model, or the settings are not its own.
+        StoredDataError: The run is damaged.
     """
     if name == "@imagenet":
-        return ImagenetSettings.from_options(**{"up": up, **(assignments or {})})
+        return UntrainedModel(ImagenetSettings.from_options(**{"up": up, **(assignments or {})}))
     if name.startswith("@"):
         raise UsageError(f"There is no model {name!r}; known without training: @imagenet.")
     if assignments:
@@ -108,97 +114,11 @@ def open_model(name: str, assignments: dict[str, Any] | None = None, up: Up = "z
     return open_run(Path(name))
 
 
-class ImagenetSettings(Viewpoints):
-    """``@imagenet``: a network trained on pictures, its view features pooled, nothing trained on shapes.
+def classes_of(model: Model) -> tuple[str, ...]:
+    """Return the classes of a model in the order of its scores; () for one that was not trained on shapes."""
+    return model.head.classes if model.head else ()
 
-    The defaults are what finds best at little cost: ``docs/search.md``.
-    """
 
-    kind: Literal["imagenet"] = "imagenet"
-    drawing: Annotated[Literal[2], Whole] = 2  # as in ViewSettings: other pixels are other features
-    backbone: str = "tf_efficientnet_lite1"
-    weights: Weights = "imagenet"
-    pooling: Literal["max", "mean"] = "mean"
-    adapt: bool = True  # features are made comparable by what the collection shows: see retrieval/space.py
-    neighbours: int = Field(5, ge=0, le=100)  # that each shape is moved towards, where features are adapted
-    size: int = Field(224, ge=32, le=1024)
-    samples: int = Field(2, ge=1, le=8)
-    fit: Fit = "sphere"
-    renderer: Renderer = "raster"
-    up: Up = "z"
-
-    @property
-    def name(self) -> str:
-        """As it is typed."""
-        return "@imagenet"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """None: it was not trained on shapes."""
-        return ()
-
-    @property
-    def input(self) -> Input:
-        """Our own views."""
-        return Input(self.view_settings())
-
-    @property
-    def identity(self) -> str:
-        """Backbone, weights with the packages they come from, pooling."""
-        return f"{weights_version(self.backbone, self.weights)} {self.size} {self.pooling}"
-
-    def classifier(self) -> None:
-        """None: it has no classes."""
-
-    @property
-    def calibration(self) -> None:
-        """None: it has no scores."""
-
-    def gallery(self) -> None:
-        """None: it was not trained on shapes."""
-
-    @property
-    def compared(self) -> str:
-        """What its last layer says, pooled over the views."""
-        return "penultimate"
-
-    def represent(self, output: Output) -> Feature:
-        """(D,) of unit length."""
-        return unit(output.feature)
-
-    def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
-        """That of the features, adapted to the collection unless set otherwise."""
-        adapted = self.adapt and len(features) > 0
-        return AdaptedSpace(features, self.neighbours, placed) if adapted else FeatureSpace(features)
-
-    def comparing(self, feature: str) -> ImagenetSettings:
-        """Itself, if ``feature`` is that of its last layer; else a UsageError."""
-        if feature != self.compared:
-            raise UsageError(f"--feature {feature}: @imagenet has none; a metric is learned for a run.")
-        return self
-
-    def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
-        """Those the data itself names; all shapes, where it names no splits."""
-        unsplit = all(entry.split is None for entry in artefacts.entries)
-        return artefacts.select(None if unsplit else name)
-
-    def view_settings(self, up: Up | None = None) -> ViewSettings:
-        """How to draw what this model sees; ``up`` replaces that of the settings."""
-        return ViewSettings(
-            drawing=self.drawing,
-            orientation=self.orientation,
-            views=self.views,
-            size=self.size,
-            samples=self.samples,
-            fit=self.fit,
-            renderer=self.renderer,
-            up=up or self.up,
-            simplify=self.simplify,
-        )
-
-    def build(self) -> ShapeNetwork:
-        """The network itself; without ImageNet weights the same random ones every time."""
-        from shapecnn.networks.registry import build_network
-
-        settings = MvcnnSettings(backbone=self.backbone, weights=self.weights, pooling=self.pooling)
-        return build_network(settings, self.size, classes=0)
+def temperature_of(model: Model) -> float:
+    """Return what the logits of a model are divided by to become probabilities; 1 where it is not calibrated."""
+    return model.head.calibration.temperature if model.head and model.head.calibration else 1.0

@@ -11,25 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.models.calibration import Calibration
-from shapecnn.models.classifiers import Classifier
-from shapecnn.models.gallery import Gallery
+from shapecnn.models.comparison import FeatureComparison
+from shapecnn.models.head import WEIGHTS, ClassHead
 from shapecnn.models.input import Input
 from shapecnn.models.metric import Projection, learn_command, read_metric
-from shapecnn.models.output import Feature, Output
-from shapecnn.models.space import FeatureSpace, Placed
 from shapecnn.settings.artefacts import Up, require_current
 from shapecnn.settings.core import Settings, settings_hash
 from shapecnn.settings.experiment import NetworkSettings
-from shapecnn.similarity import unit
-from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.sealed import Sealed, open_sealed
 
@@ -37,8 +31,7 @@ if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork
 
 FORMAT = 1
-WEIGHTS, MODEL, CONFIG, SPLIT, METRICS = "model.safetensors", "model.json", "config.yaml", "split.json", "metrics.jsonl"
-GALLERY = "gallery.safetensors"
+MODEL, CONFIG, SPLIT, METRICS = "model.json", "config.yaml", "split.json", "metrics.jsonl"
 
 
 class _Description(Settings):
@@ -63,102 +56,125 @@ class _Ids(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A trained network, opened but not yet loaded; a :class:`shapecnn.models.model.Model`.
+class StoredNetwork:
+    """Network of a run, with the weights in its folder; a :class:`shapecnn.models.model.NetworkSource`."""
 
-    held_out: ids of its train and val.  feature_size: D.  discriminant: whether its features are coordinates in a
-    discriminant space.  calibration: None where too few shapes were held out.  projection: what its features are
-    compared by; None: they are compared as they are.  up: which axis was up in the meshes it was trained on; None: not
-    known.
-    """
-
-    network: NetworkSettings
-    classes: tuple[str, ...]
-    input: Input
-    held_out: Mapping[Literal["train", "val"], frozenset[str]]
-    feature_size: int
-    discriminant: bool
-    calibration: Calibration | None
-    up: Up | None
+    settings: NetworkSettings
+    classes: int
+    side: int
     _sealed: Sealed
-    projection: Projection | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where it is."""
-        return self._sealed.folder
-
-    @property
-    def name(self) -> str:
-        """Its folder, as given."""
-        return str(self.folder)
 
     @property
     def weights(self) -> str:
-        """SHA-256 of the file that holds them."""
+        """SHA-256 of the file of weights."""
         return self._sealed.sums[WEIGHTS]
 
     @property
     def identity(self) -> str:
-        """That of its weights, and of the network they are in."""
-        return f"{self.weights} {self.network.digest()} {len(self.classes)} {self.input.side}"
+        """Hash of the weights, and of the network that they belong to."""
+        return f"{self.weights} {self.settings.digest()} {self.classes} {self.side}"
+
+    @property
+    def at_hand(self) -> bool:
+        """Always: the weights lie in the run."""
+        return True
+
+    def build(self) -> ShapeNetwork:
+        """Build the network with its weights, in float32, ready to infer.
+
+        Raises:
+            StoredDataError: The weights are damaged or do not fit.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        from shapecnn.networks.registry import build_network, require_shapes
+
+        content = self._sealed.read(WEIGHTS)
+        untrained = {"weights": "none"} if self.settings.kind == "mvcnn" else {}
+        settings = self.settings.model_copy(update=untrained)
+        try:
+            state = load(content)
+            require_shapes(state, settings, self.side)  # before memory is taken for any
+            network = build_network(settings, self.side, self.classes)
+            network.load(state)
+        except (SafetensorError, RuntimeError, KeyError) as error:
+            raise self._sealed.unfit(WEIGHTS, f"it does not fit {MODEL}: {error}") from None
+        return network.eval()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A trained network, opened but not yet loaded; a :class:`shapecnn.models.model.Model`.
+
+    Attributes:
+        input: Views or grids that the network takes.
+        head: Classes, and what tells them apart.
+        network: Source of the network with its weights.
+        comparison: How its shapes are compared.
+        held_out: Ids of the shapes of train and val, by split.
+        up: Axis that pointed up in the meshes it was trained on; None: unknown.
+    """
+
+    input: Input
+    head: ClassHead
+    network: StoredNetwork
+    comparison: FeatureComparison
+    held_out: Mapping[Literal["train", "val"], frozenset[str]]
+    up: Up | None
+    _sealed: Sealed
+
+    @property
+    def folder(self) -> Path:
+        """Path of the run's folder."""
+        return self._sealed.folder
+
+    @property
+    def name(self) -> str:
+        """Folder of the run, as it was given."""
+        return str(self.folder)
 
     def to_json(self) -> dict[str, Any]:
-        """All that decides its features, with a ``hash`` of it."""
+        """Return everything that decides its features, with a ``hash`` of it."""
         described = {
             "kind": "run",
-            "weights": self.weights,
-            "network": self.network.model_dump(mode="json"),
+            "weights": self.network.weights,
+            "network": self.network.settings.model_dump(mode="json"),
             "input": self.input.to_json(),
         }
-        if self.projection is not None:
-            described["metric"] = self.projection.digest
+        if self.comparison.projection is not None:
+            described["metric"] = self.comparison.projection.digest
         return {**described, "hash": settings_hash(described)}
 
-    @property
-    def compared(self) -> str:
-        """The feature by which its shapes are compared: ``penultimate`` or ``metric``."""
-        return "penultimate" if self.projection is None else "metric"
+    def compared_by(self, feature: str) -> Run:
+        """Return the same run, comparing shapes by ``penultimate`` or by ``metric``.
 
-    def represent(self, output: Output) -> Feature:
-        """The feature of unit length by which one shape is compared with others."""
-        return unit(output.feature) if self.projection is None else self.projection(output.feature)
-
-    @property
-    def adapt(self) -> bool:
-        """False: what makes features comparable was learned."""
-        return False
-
-    def space(
-        self,
-        features: NDArray[np.float32],
-        placed: Placed | None = None,  # noqa: ARG002  # there is none, nor would it save any time
-    ) -> FeatureSpace:
-        """That of the features."""
-        return FeatureSpace(features)
-
-    def comparing(self, feature: str) -> Run:
-        """The same run with its shapes compared by ``penultimate`` or ``metric``.
-
-        Raises UsageError if it has no metric, MismatchError or StoredDataError if that cannot be used.
+        Raises:
+            UsageError: No metric was learned for it.
+            MismatchError: The metric was learned for other weights.
+            StoredDataError: The metric is damaged.
         """
-        if feature == "penultimate":
-            return replace(self, projection=None)
-        projection = self.metric()
-        if projection is None:
+        projection = None if feature == "penultimate" else self.metric()
+        if projection is None and feature != "penultimate":
             raise UsageError(f"{self.folder} has no learned metric. To learn it: {learn_command(self.folder)}")
-        return replace(self, projection=projection)
+        return replace(self, comparison=replace(self.comparison, projection=projection))
 
     def metric(self) -> Projection | None:
-        """The learned metric kept in the run; None if none was learned.
+        """Read the learned metric that is kept in the run; None if none was learned.
 
-        Raises StoredDataError if it is damaged, MismatchError if it was learned for other weights.
+        Raises:
+            StoredDataError: It is damaged.
+            MismatchError: It was learned for other weights.
         """
-        found = read_metric(self.folder, self.weights, self.feature_size)
-        return found and found[0]
+        learned = read_metric(self.folder, self.network.weights, self.head.feature_size)
+        return learned and learned[0]
 
     def split(self, artefacts: Artefacts, name: Literal["train", "val", "test"]) -> list[Entry]:
-        """Train and val by the ids the run was trained and validated on, test as the data names it."""
+        """Return the shapes of a split: train and val by the ids the run was trained with, test as the data has it.
+
+        Raises:
+            UsageError: ``artefacts`` lack some of them.
+        """
         if name == "test":
             return artefacts.select("test")
         entries = [entry for entry in artefacts.entries if entry.id in self.held_out[name]]
@@ -170,43 +186,6 @@ class Run:
                 f"--split test by another protocol than train-gallery, without --exclude-duplicates."
             )
         return entries
-
-    def classifier(self) -> Classifier:
-        """What turns features into logits.  Raises StoredDataError if damaged."""
-        content = self._sealed.read(WEIGHTS)
-        with self._sealed.expecting(WEIGHTS):
-            state, count = read_arrays(content), len(self.classes)
-            return Classifier(
-                array_of(state, "classifier.weight", np.float32, (count, self.feature_size)),
-                array_of(state, "classifier.bias", np.float32, (count,)),
-            )
-
-    def gallery(self) -> Gallery | None:
-        """The shapes it was trained on, as it sees them.  Raises StoredDataError if damaged."""
-        if GALLERY not in self._sealed.sums:
-            return None
-        content = self._sealed.read(GALLERY)
-        with self._sealed.expecting(GALLERY):
-            return Gallery.read(content, self.feature_size)
-
-    def build(self) -> ShapeNetwork:
-        """The network with its weights, in float32, ready to infer.  Raises StoredDataError if they are damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        from shapecnn.networks.registry import build_network, require_shapes
-
-        content = self._sealed.read(WEIGHTS)
-        untrained = {"weights": "none"} if self.network.kind == "mvcnn" else {}
-        settings = self.network.model_copy(update=untrained)
-        try:
-            state = load(content)
-            require_shapes(state, settings, self.input.side)  # before memory is taken for any
-            network = build_network(settings, self.input.side, len(self.classes))
-            network.load(state)
-        except (SafetensorError, RuntimeError, KeyError) as error:
-            raise self._sealed.unfit(WEIGHTS, f"it does not fit {MODEL}: {error}") from None
-        return network.eval()
 
 
 def open_run(folder: Path) -> Run:
@@ -231,15 +210,13 @@ def open_run(folder: Path) -> Run:
     with sealed.expecting(SPLIT):
         ids = _Ids.from_options(**sealed.json(SPLIT))
     return Run(
-        model.network,
-        model.classes,
-        seen,
-        {"train": ids.train, "val": ids.val},
-        model.feature_size,
-        model.discriminant,
-        model.calibration,
-        model.up,
-        sealed,
+        input=seen,
+        head=ClassHead(model.classes, model.calibration, model.feature_size, sealed),
+        network=StoredNetwork(model.network, len(model.classes), seen.side, sealed),
+        comparison=FeatureComparison(discriminant=model.discriminant),
+        held_out={"train": ids.train, "val": ids.val},
+        up=model.up,
+        _sealed=sealed,
     )
 
 

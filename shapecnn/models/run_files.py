@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from shapecnn.networks.network import ShapeNetwork
-from shapecnn.models.run import CONFIG, FORMAT, GALLERY, MODEL, SPLIT, WEIGHTS
+from shapecnn.models.head import GALLERY, WEIGHTS
+from shapecnn.models.run import CONFIG, FORMAT, MODEL, SPLIT
 
 
 def run_bytes(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import ContentKey, Shape, content_hash, content_key
 from shapecnn.models.engine import Device, Engine, open_engine
 from shapecnn.models.input import Input, Looks
-from shapecnn.models.model import ImagenetSettings, Model
+from shapecnn.models.model import Model
 from shapecnn.models.output import Output
-from shapecnn.networks.weights import OFFLINE
 from shapecnn.search.origin import Origin
 from shapecnn.search.rows import Kept, Row, note_row
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
@@ -110,17 +108,12 @@ def compute(
 def open_first(model: Model, device: Device) -> Engine | None:
     """The engine of a new index, where its weights are not at hand as a Python package: that there is no such backbone,
     or that weights are fetched or cannot be had, is told before any mesh is read. Else it is opened while they are."""
-    if not isinstance(model, ImagenetSettings):
-        return None
-    package = OFFLINE.get(model.backbone)
-    if package is not None and importlib.util.find_spec(package.module) is not None:
-        return None
-    return open_engine(model, device, views=True)
+    return None if model.network.at_hand else open_engine(model, device, views=model.input.kind == "views")
 
 
 def row_of(output: Output, model: Model) -> Row:
     """Turn what a model made of a shape into a row of its index."""
     if output.views is None:
-        return Row(model.represent(output), None)
-    alone = [model.represent(Output(view, None)) for view in output.views]
-    return Row(model.represent(output), np.array(alone, np.float16))
+        return Row(model.comparison.represent(output), None)
+    alone = [model.comparison.represent(Output(view, None)) for view in output.views]
+    return Row(model.comparison.represent(output), np.array(alone, np.float16))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
-from shapecnn.models.model import ImagenetSettings, Model, open_model
+from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.run import open_run
+from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
 from shapecnn.settings.artefacts import Orientation, Up, require_current, require_same
 from shapecnn.settings.core import settings_hash
 
@@ -97,9 +98,9 @@ class Origin:
         """
         again = f"Make it anew: shapecnn index COLLECTION INDEX --model {shlex.quote(self.model)} --up {self.up}"
         require_current(self._version, str(where), again)
-        model = self._found(where) if run is None else open_model(run)
+        model = self._found(where) if run is None else resolve_model(run)
         if "metric" in self.settings and Origin.of(model, self.up, self.simplify)._identity == self._identity:
-            model = model.comparing("metric")
+            model = model.compared_by("metric")
         if self.settings["kind"] != "run" and run is not None:
             remedy = "Leave out --model."
         else:
@@ -118,7 +119,8 @@ class Origin:
                     f"it is: --model RUN"
                 ) from None
         try:
-            return ImagenetSettings.from_options(**{k: v for k, v in self.settings.items() if k != "hash"})
+            kept = {key: value for key, value in self.settings.items() if key != "hash"}
+            return UntrainedModel(ImagenetSettings.from_options(**kept))
         except UsageError as error:
             raise StoredDataError(
                 f"{where} is of another version of shapecnn ({error}). Index the collection again, in a new folder."

@@ -69,11 +69,11 @@ def answer_queries(
     outputs = mesh_outputs(
         model, paths, up=up, device=device, views=views, limit=limit, workers=workers, progress=progress
     )
-    features = [model.represent(output) for output in outputs if not isinstance(output, ItemError)]
+    features = [model.comparison.represent(output) for output in outputs if not isinstance(output, ItemError)]
     hits: Iterator[list[Hit]] = iter([])
     if features:
         _require_size(index, features[0])
-        space = model.space(index.features, index.placed)
+        space = model.comparison.space(index.features, index.placed)
         placed = replace(index, features=space.rows)
         hits = iter(search(placed, space.place(np.stack(features)), k, space.similarity))
     return [
@@ -161,4 +161,4 @@ def _features(model: Model, pictures: Sequence[NDArray[np.uint8]], views: int, d
     engine.wait()
     outputs = [output for _, output in sorted(engine.finished(), key=itemgetter(0))]
     alone = [view for output in outputs if output.views is not None for view in output.views]
-    return np.stack([model.represent(Output(view, None)) for view in alone[: len(pictures)]])
+    return np.stack([model.comparison.represent(Output(view, None)) for view in alone[: len(pictures)]])

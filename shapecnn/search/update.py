@@ -161,14 +161,14 @@ def _known(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, Kep
 
 def _placed(model: Model, rows: list[Kept], old: Index | None, scratch: Path) -> Placed | None:
     """Where the model's space is made of all ``rows``: their places in it, which are the old ones if the rows are."""
-    if not (model.adapt and rows):
+    if not (model.comparison.adapts and rows):
         return None
     try:
         features = np.stack([row.read().feature for row in rows])
     except ValueError:  # rows of unlike lengths
         raise foreign(scratch) from None
     known = old.placed if old is not None and np.array_equal(features, old.features) else None
-    return model.space(features, known).placed
+    return model.comparison.space(features, known).placed
 
 
 def _publish(

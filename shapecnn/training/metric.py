@@ -68,7 +68,7 @@ def learn_metric(
     TrainingError if the features tell nothing apart, BusyError while another process writes the run.
     """
     require_device(device)
-    run = run.comparing("penultimate")
+    run = run.compared_by("penultimate")
     run.input.require(artefacts, run.name)
     train, val = (run.split(artefacts, name) for name in ("train", "val"))
     labels = np.array([str(entry.label) for entry in train])
@@ -85,7 +85,7 @@ def learn_metric(
         if (kept := _kept(run, settings)) is not None:
             return kept
         started = time.monotonic()
-        gallery = run.gallery()
+        gallery = run.head.gallery()
         known = gallery is not None and [*gallery.ids] == [entry.id for entry in train]  # it may hold but some of them
         parts = [gallery.features] if gallery is not None and known else []
         entries: list[Entry] = [*([] if known else train), *val]
@@ -101,13 +101,15 @@ def learn_metric(
             outputs = compute_outputs(engine, run, artefacts, entries, alone=False, advance=advance)
             parts.append(outputs.get("penultimate")[:, 0])
         features = np.concatenate(parts)
-        projection = learn_projection(features[: len(train)], labels, size=size, seed=seed, spread=run.discriminant)
+        projection = learn_projection(
+            features[: len(train)], labels, size=size, seed=seed, spread=run.comparison.discriminant
+        )
         held_out, val_labels = features[len(train) :], [str(entry.label) for entry in val]
         before = _figures(held_out, val_labels)
         after = _figures(np.array([projection(feature) for feature in held_out]), val_labels)
         learned = Learned(len(projection.matrix), round(time.monotonic() - started, 3), True, before, after)
         told = {name: value for name, value in asdict(learned).items() if name != "anew"}
-        files = metric_bytes(projection, run.weights, {"settings": settings, "learned": told})
+        files = metric_bytes(projection, run.network.weights, {"settings": settings, "learned": told})
         publish_beside(run.folder, files, damaged_remedy(run.folder))
     return learned
 
@@ -122,7 +124,7 @@ def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> Figures | 
 def _kept(run: Run, settings: dict[str, Any]) -> Learned | None:
     """What is there already, if it was learned in the same way."""
     try:
-        found = read_metric(run.folder, run.weights, run.feature_size)
+        found = read_metric(run.folder, run.network.weights, run.head.feature_size)
         if found is None or found[1]["settings"] != settings:
             return None
         told = found[1]["learned"]

@@ -9,7 +9,8 @@ import pytest
 from shapecnn.cli.answers import failure_json, note_drawing
 from shapecnn.errors import MeshError
 from shapecnn.models.input import InputSettings
-from shapecnn.models.model import ImagenetSettings, open_model
+from shapecnn.models.model import resolve_model
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.settings.artefacts import ImportedVoxelSettings
 from shapecnn.settings.experiment import NetworkSettings
 from tests.runs import IMPORTED, MVCNN, VOXRESNET, write_run
@@ -38,7 +39,7 @@ def test_a_run_on_what_others_made_says_so_in_one_line(
     settings: InputSettings,
     words: str,
 ) -> None:
-    note_drawing(open_model(str(write_run(tmp_path / "run", solids, network, settings))))
+    note_drawing(resolve_model(str(write_run(tmp_path / "run", solids, network, settings))))
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith(f"Note: {tmp_path / 'run'} was trained {words}")
@@ -46,8 +47,8 @@ def test_a_run_on_what_others_made_says_so_in_one_line(
 
 
 def test_of_our_own_artefacts_nothing_is_said(views_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    note_drawing(open_model(str(views_run)))
-    note_drawing(ImagenetSettings())
+    note_drawing(resolve_model(str(views_run)))
+    note_drawing(UntrainedModel.of())
     assert capsys.readouterr() == ("", "")
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from shapecnn.models.engine import Engine
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.index import made_with, open_index
 from shapecnn.search.update import update_index
 from shapecnn.workers.pool import Workers
@@ -135,7 +135,7 @@ def test_what_folders_mean_outlives_an_interruption(
 
     monkeypatch.setattr("shapecnn.search.update._placed", stop)  # what comes once all is computed
     with pytest.raises(KeyboardInterrupt):
-        update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", labels="none", workers=Workers(1))
+        update_index(meshes, tmp_path / "index", UntrainedModel.of(), command="", labels="none", workers=Workers(1))
     made = made_with(tmp_path / "index")
     assert made is not None
     assert made.labels == "none"

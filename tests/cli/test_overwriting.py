@@ -14,7 +14,7 @@ import pytest
 
 from shapecnn.errors import UsageError
 from shapecnn.models.engine import Engine
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.index import FAILURES
 from shapecnn.search.update import update_index
 from shapecnn.workers.pool import Workers
@@ -68,7 +68,7 @@ def test_train_leaves_what_is_not_its_own(name: str, tmp_path: Path, command: Co
 def test_what_failed_stays_in_the_index(tmp_path: Path, engine: Engine) -> None:  # made once
     write_box(tmp_path / "meshes" / "a.off")
     (tmp_path / "meshes" / "b.off").touch()
-    folder, model = tmp_path / "index", ImagenetSettings()
+    folder, model = tmp_path / "index", UntrainedModel.of()
     update_index(tmp_path / "meshes", folder, model, command="", device="cpu", workers=Workers(1))
     (failed,) = pyarrow.parquet.read_table(folder / FAILURES).to_pylist()
     assert failed == {"id": "b.off", "path": str(tmp_path / "meshes" / "b.off"), "error": "the file is empty"}

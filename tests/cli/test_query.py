@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from PIL import Image
 
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.models.model import open_model
+from shapecnn.models.model import resolve_model
 from shapecnn.search.index import open_index
 from shapecnn.search.update import update_index
 from shapecnn.settings.artefacts import ViewSettings
@@ -122,7 +122,7 @@ def test_a_query_changes_nothing(solids: Path, solids_index: Path, command: Comm
 def run_index(solids: Path, voxels_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index by a volumetric run, beside a copy of that; not to be changed."""
     folder = tmp_path_factory.mktemp("by a run")
-    model = open_model(str(shutil.copytree(voxels_run, folder / "run")))
+    model = resolve_model(str(shutil.copytree(voxels_run, folder / "run")))
     update_index(solids, folder / "index", model, command="", device="cpu", workers=Workers(1))
     return folder / "index"
 
@@ -143,7 +143,7 @@ def test_a_run_that_moved_is_named(
 ) -> None:
     shutil.copytree(run_index.parent, tmp_path / "copy")
     folder, moved = tmp_path / "copy" / "index", tmp_path / "copy" / "moved"
-    model = open_model(str(tmp_path / "copy" / "run"))
+    model = resolve_model(str(tmp_path / "copy" / "run"))
     update_index(solids, folder, model, command="", device="cpu", workers=Workers(1))
     (tmp_path / "copy" / "run").rename(moved)
     cube = solids / "box/cube.off"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shapecnn.evaluation.evaluate import evaluate
-from shapecnn.models.model import open_model
+from shapecnn.models.model import resolve_model
 from shapecnn.report.evaluation import write_report
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.workers.pool import Workers
@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     meshes = write_splits(here / "meshes", train=2, test=1)
     artefacts = write_artefacts(meshes, here / "grids", GRIDS)
     write_run(here / "run", meshes, VOXRESNET, GRIDS, gallery=True)
-    model = open_model(str(here / "run"))
+    model = resolve_model(str(here / "run"))
     learn_metric(model, artefacts, device="cpu")
     update_index(meshes, here / "index", model, command="", device="cpu", workers=Workers(1))
     write_report(here / "report", evaluate(model, artefacts, device="cpu"), lambda _: None)

@@ -16,8 +16,8 @@ from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.artefacts.writing import Progress
 from shapecnn.duplicates.audit import Audit, Level, audit_artefacts, audit_collection, require_threshold
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
-from shapecnn.models.model import ImagenetSettings
 from shapecnn.models.run import open_run
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
 from shapecnn.voxels import binvox
@@ -117,8 +117,8 @@ def seen(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_artefacts(planted, tmp_path_factory.mktemp("seen"), ViewSettings(size=64)).folder
 
 
-def untrained(size: int = 64) -> ImagenetSettings:
-    return ImagenetSettings(backbone="test_efficientnet", size=size, weights="none", adapt=False)
+def untrained(size: int = 64) -> UntrainedModel:
+    return UntrainedModel.of(backbone="test_efficientnet", size=size, weights="none", adapt=False)
 
 
 def test_features_join_what_is_near(seen: Path) -> None:

@@ -23,7 +23,8 @@ from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.retrieval import protocols
 from shapecnn.models.apply import Outputs
 from shapecnn.models.engine import Engine, Output, open_engine
-from shapecnn.models.model import ImagenetSettings, Model, open_model
+from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
@@ -53,12 +54,12 @@ def views(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Artefac
 
 @pytest.fixture(scope="module")
 def run(grids: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> Model:
-    return open_model(str(write_run(tmp_path_factory.mktemp("run"), grids, NETWORK, val=VAL)))
+    return resolve_model(str(write_run(tmp_path_factory.mktemp("run"), grids, NETWORK, val=VAL)))
 
 
 @pytest.fixture(scope="module")
 def untrained(views: Artefacts) -> Model:
-    return ImagenetSettings(backbone="test_efficientnet", size=64, weights="none")
+    return UntrainedModel.of(backbone="test_efficientnet", size=64, weights="none")
 
 
 def one_by_one(model: Model, artefacts: Artefacts, entries: list[Entry], alone: bool = False) -> list[list[Output]]:
@@ -95,13 +96,13 @@ def test_both_tasks_of_a_run(run: Model, grids: Artefacts) -> None:
     evaluation = evaluate(run, grids, device="cpu")
     scores = np.array([items[0].scores for items in outputs])
     assert np.array_equal(evaluation.scores, scores)
-    assert evaluation.classification == classify(labels(entries), scores, run.classes)
+    assert evaluation.classification == classify(labels(entries), scores, run.head.classes)
     same(evaluation, protocols.mvcnn(features(outputs)[:, 0], labels(entries)))
     assert list(evaluation.entries) == entries
     assert [p.id for p in evaluation.predictions()] == [entry.id for entry in entries]
     for prediction, row in zip(evaluation.predictions(), scores, strict=True):
         assert prediction.score == row.max()
-        assert prediction.predicted == run.classes[row.argmax()]
+        assert prediction.predicted == run.head.classes[row.argmax()]
 
 
 def test_shapenets_takes_each_rotation_for_an_item(run: Model, grids: Artefacts) -> None:
@@ -256,7 +257,7 @@ def test_labels_the_run_does_not_know_can_still_be_searched(run: Model, grids: A
 
 def test_views_of_a_run(views: Artefacts, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", views, MvcnnSettings(backbone="test_efficientnet", weights="none"))
-    evaluation = evaluate(open_model(str(folder)), views, device="cpu")
+    evaluation = evaluate(resolve_model(str(folder)), views, device="cpu")
     assert evaluation.classification is not None
     assert evaluation.model == str(folder)
     assert sum(map(sum, evaluation.classification.confusion)) == 9
@@ -285,7 +286,7 @@ EXCLUDED = [
 def test_without_copies_it_is_as_if_they_were_not_there(
     protocol: Protocol, copies: Artefacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = open_model(str(write_run(tmp_path / "run", copies, NETWORK)))
+    model = resolve_model(str(write_run(tmp_path / "run", copies, NETWORK)))
     computed: list[str] = []
     whole = evaluation_module.compute_outputs
 
@@ -311,14 +312,14 @@ def test_without_copies_it_is_as_if_they_were_not_there(
     bare = replace(copies, entries=tuple(entry for entry in copies.entries if entry.id not in gone))
     if protocol == "train-gallery":
         (tmp_path / "bare").mkdir()
-        model = open_model(str(write_run(tmp_path / "bare/run", bare, NETWORK)))
+        model = resolve_model(str(write_run(tmp_path / "bare/run", bare, NETWORK)))
     expected = evaluate(model, bare, protocol=protocol, device="cpu")
     assert both.distinct.evaluation is not None
     assert both.distinct.evaluation.figures_json() == expected.figures_json()
 
 
 def test_a_split_of_copies_alone_leaves_nothing(copies: Artefacts, tmp_path: Path) -> None:
-    model = open_model(str(write_run(tmp_path / "run", copies, NETWORK)))
+    model = resolve_model(str(write_run(tmp_path / "run", copies, NETWORK)))
     alone = {"cylinder/test/0.off", "box/test/9.off"}
     few = replace(copies, entries=tuple(e for e in copies.entries if e.split == "train" or e.id in alone))
     record = evaluate(model, few, device="cpu", exclude_duplicates=True).to_json()["without_duplicates"]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.errors import ShapecnnError
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.update import update_index
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.storage.files import write_page
@@ -50,7 +50,7 @@ def _draw(settings: ViewSettings | VoxelSettings) -> Act:
 def _index(out: Path, overwrite: bool, progress: Progress) -> None:
     """Of meshes that cannot be used, which need no network."""
     update_index(
-        _meshes("OFF"), out, ImagenetSettings(), command="…", overwrite=overwrite, workers=ONE, progress=progress
+        _meshes("OFF"), out, UntrainedModel.of(), command="…", overwrite=overwrite, workers=ONE, progress=progress
     )
 
 

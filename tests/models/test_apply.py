@@ -16,7 +16,7 @@ from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models import apply as module
 from shapecnn.models.apply import mesh_outputs
 from shapecnn.models.engine import Output
-from shapecnn.models.model import Model, open_model
+from shapecnn.models.model import Model, resolve_model
 from shapecnn.workers.pool import Workers
 from tests.solids import write_ball
 
@@ -49,7 +49,7 @@ class Recorder:
 
 @pytest.fixture
 def model(views_run: Path) -> Model:
-    return open_model(str(views_run))
+    return resolve_model(str(views_run))
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
 @pytest.mark.parametrize("name", ["views_run", "voxels_run"])
 def test_outputs_are_those_of_the_network(name: str, solids: Path, request: pytest.FixtureRequest) -> None:
-    model = open_model(str(request.getfixturevalue(name)))
-    network = model.build()
+    model = resolve_model(str(request.getfixturevalue(name)))
+    network = model.network.build()
     for shape_id, output in zip(IDS, mesh_outputs(model, [str(solids / i) for i in IDS], up="z"), strict=True):
         looks = model.input.draw(load_mesh(solids / shape_id))
         with torch.inference_mode():

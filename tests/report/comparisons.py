@@ -13,7 +13,7 @@ from shapecnn.evaluation.compare import Comparison, Measured, _figures, pairs
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.results import Evaluation, Items
 from shapecnn.evaluation.retrieval.protocols import mvcnn
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.storage.sealed import Sealed
 
 CLASSES = ["bed", "chair", "desk", "sofa"]
@@ -48,7 +48,7 @@ def measured(name: str, *, lean: float = 1.0, seed: int = 0, classes: bool = Tru
         engine={"engine": "openvino", "precision": "float32", "device": "cpu"},
     )
     nothing = Artefacts(Path("views"), {}, (), {}, Sealed(Path("views"), {}, ""))
-    contender = Contender(name, ImagenetSettings(), "penultimate", nothing, left_out)
+    contender = Contender(name, UntrainedModel.of(), "penultimate", nothing, left_out)
     return Measured(contender, evaluation, _figures(evaluation, seed), 3_400_000, 0.0123, 0.00045)
 
 

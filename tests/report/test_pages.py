@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.models.model import ImagenetSettings, open_model
+from shapecnn.models.model import resolve_model
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
 from shapecnn.search.index import Index, open_index
 from shapecnn.search.neighbours import Hit
@@ -83,7 +84,7 @@ def index(solids_index: Path) -> Index:
 
 @pytest.fixture
 def ask(index: Index) -> Ask:
-    model = ImagenetSettings()
+    model = UntrainedModel.of()
     return lambda *paths, k=3, up="z": answer_queries(index, model, [str(p) for p in paths], k, up=up, device="cpu")
 
 
@@ -158,9 +159,9 @@ def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path,
 
 def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tmp_path: Path, index: Index) -> None:
     meshes = shutil.copytree(solids, tmp_path / "meshes")
-    update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=Workers(1))
+    update_index(meshes, tmp_path / "index", UntrainedModel.of(), command="", device="cpu", workers=Workers(1))
     moved = open_index(tmp_path / "index")
-    (answer,) = answer_queries(moved, ImagenetSettings(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
+    (answer,) = answer_queries(moved, UntrainedModel.of(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
     (meshes / "round" / "cone.off").unlink()
     write_ball(meshes / "box" / "cube.off")
     page = Page(query_page([answer], moved, "index"))
@@ -173,9 +174,9 @@ def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tm
 
 def test_a_result_inside_a_zip_is_drawn(solids: Path, tmp_path: Path) -> None:
     packed = shutil.make_archive(str(tmp_path / "solids"), "zip", solids)
-    update_index(Path(packed), tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=Workers(1))
+    update_index(Path(packed), tmp_path / "index", UntrainedModel.of(), command="", device="cpu", workers=Workers(1))
     zipped = open_index(tmp_path / "index")
-    answers = answer_queries(zipped, ImagenetSettings(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
+    answers = answer_queries(zipped, UntrainedModel.of(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
     query, first, *others = Page(query_page(answers, zipped, "index")).pictures()
     assert np.array_equal(query, first)
     assert len(others) == 8
@@ -191,7 +192,7 @@ def test_a_query_that_failed_says_why(index: Index, ask: Ask, solids: Path, tmp_
 
 
 def test_an_index_of_grids_is_shown_in_views(solids: Path, voxels_run: Path, tmp_path: Path) -> None:
-    model = open_model(str(voxels_run))
+    model = resolve_model(str(voxels_run))
     update_index(solids, tmp_path / "index", model, command="", up="y", device="cpu", workers=Workers(1))
     lying = open_index(tmp_path / "index")
     answers = answer_queries(lying, model, [str(solids / "round/cone.off")], 1, up="y", device="cpu")
@@ -203,7 +204,7 @@ def test_an_index_of_grids_is_shown_in_views(solids: Path, voxels_run: Path, tmp
 
 
 def test_meshes_without_a_known_up_are_shown_as_the_index_sees_them(solids: Path, tmp_path: Path) -> None:
-    model = ImagenetSettings(
+    model = UntrainedModel.of(
         backbone="test_efficientnet", weights="none", size=32, neighbours=0, orientation="auto", fit="view"
     )
     update_index(solids, tmp_path / "index", model, command="", device="cpu", workers=Workers(1))
@@ -236,7 +237,7 @@ def test_files_are_linked_from_the_page_and_named_by_no_absolute_path(
 ) -> None:
     meshes = tmp_path / "my meshes"
     shutil.copytree(solids, meshes)
-    update_index(meshes, tmp_path / "index", ImagenetSettings(), command="", device="cpu", workers=Workers(1))
+    update_index(meshes, tmp_path / "index", UntrainedModel.of(), command="", device="cpu", workers=Workers(1))
     (answer,) = ask(meshes / "box/cube.off")
     moved = open_index(tmp_path / "index")
     items = {item.id: item for item in moved.items}

@@ -33,8 +33,9 @@ from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models import space
 from shapecnn.models.engine import Engine
-from shapecnn.models.model import ImagenetSettings, open_model
+from shapecnn.models.model import resolve_model
 from shapecnn.models.space import AdaptedSpace
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import features
 from shapecnn.search import index as module
 from shapecnn.search import update as updating
@@ -69,7 +70,7 @@ IDS = [
 
 def update(collection: Path, folder: Path, **settings: Any) -> Changes:
     return update_index(
-        collection, folder, ImagenetSettings(**settings), command="shapecnn index …", device="cpu", workers=Workers(1)
+        collection, folder, UntrainedModel.of(**settings), command="shapecnn index …", device="cpu", workers=Workers(1)
     )
 
 
@@ -115,7 +116,7 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
     features, views = (load_file(solids_index / FEATURES)[name] for name in ("features", "views"))
     assert sorted(path.name for path in solids_index.iterdir()) == [".lock", SUMS, FAILURES, FEATURES, HEADER, SHAPES]
     assert (header["model"], header["count"], header["feature_size"]) == ("@imagenet", 9, 1280)
-    assert header["settings"] == ImagenetSettings().to_json()
+    assert header["settings"] == UntrainedModel.of().to_json()
     assert header["engine"].keys() == {"engine", "precision", "device"}
     assert table.column_names == ["id", "label", "split", "sha256", "path"]
     assert table["id"].to_pylist() == IDS
@@ -127,7 +128,7 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
     assert (views.dtype, views.shape, header["views"]) == (np.float16, (9, 12, 1280), 12)
     assert np.linalg.norm(views.astype(np.float32), axis=2) == pytest.approx(1, abs=1e-3)
     gallery, distinct = (load_file(solids_index / FEATURES)[name] for name in ("gallery", "distinct"))
-    np.testing.assert_array_equal(gallery, ImagenetSettings().space(features).gallery)
+    np.testing.assert_array_equal(gallery, UntrainedModel.of().comparison.space(features).gallery)
     assert (distinct.dtype, distinct.tolist()) == (np.uint8, [1] * 9)
 
 
@@ -179,7 +180,7 @@ def test_places_in_the_space_of_the_collection_are_made_once(
 
     monkeypatch.setattr(space, "_distinct", compare)
     update(solids, folder)
-    model = ImagenetSettings()
+    model = UntrainedModel.of()
     answer_queries(open_index(folder), model, [str(solids / "box/cube.off")], 3, up="z", device="cpu")
     assert (moved, compared) == ([1], [])
     (collection / "box/cube.off").unlink()
@@ -350,7 +351,7 @@ def test_a_model_that_cannot_be_had_leaves_the_folder_free_for_another(solids: P
 
 
 def update_with(run: Path, collection: Path, folder: Path, **options: Any) -> Changes:
-    model = open_model(str(run))
+    model = resolve_model(str(run))
     return update_index(
         collection, folder, model, command="shapecnn index …", device="cpu", workers=Workers(1), **options
     )
@@ -390,9 +391,9 @@ def test_a_run_sees_each_mesh_as_it_was_trained(
     solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The features are those of the network in torch's float32, of meshes that are turned upright here."""
-    model = open_model(str(request.getfixturevalue(name)))
+    model = resolve_model(str(request.getfixturevalue(name)))
     update_with(Path(model.name), solids, tmp_path / "index", up="y")
-    network = model.build()
+    network = model.network.build()
     index = open_index(tmp_path / "index")
     for item, feature in zip(index.items, index.features, strict=True):
         looks = model.input.draw(load_mesh(Path(item.path), "y"))
@@ -454,7 +455,7 @@ def test_the_unfinished_index_of_another_run_is_refused(solids: Path, views_run:
 def test_a_worker_draws_for_a_run_without_torch(
     solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    model = open_model(str(request.getfixturevalue(name)))
+    model = resolve_model(str(request.getfixturevalue(name)))
     shape = list_shapes(solids)[0]
     task = features._Task(shape, model.input, model.input.drawing(), None)
     (tmp_path / "task").write_bytes(pickle.dumps(task))
@@ -676,7 +677,7 @@ def test_a_missing_header_is_made_anew_by_the_next_run(solids: Path, folder: Pat
 
 def index_of(features: NDArray[np.float32]) -> Index:
     items = [Item(f"{row:04d}.off", None, None, "", "") for row in range(len(features))]
-    return Index(Origin.of(ImagenetSettings(), "z"), {}, items, features)
+    return Index(Origin.of(UntrainedModel.of(), "z"), {}, items, features)
 
 
 @st.composite

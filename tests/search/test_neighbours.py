@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import neighbours as module
 from shapecnn.search.index import Index, Item
 from shapecnn.search.neighbours import search_views
@@ -26,7 +26,7 @@ def unit(values: NDArray[np.floating]) -> NDArray[np.float64]:
 def index_of(views: NDArray[np.float16]) -> Index:
     items = [Item(f"{row:04d}.off", None, None, "", "") for row in range(len(views))]
     return Index(
-        Origin.of(ImagenetSettings(), "z"), {}, items, np.zeros((len(views), views.shape[2]), np.float32), views
+        Origin.of(UntrainedModel.of(), "z"), {}, items, np.zeros((len(views), views.shape[2]), np.float32), views
     )
 
 
@@ -68,7 +68,7 @@ def test_copies_tie_exactly_wherever_they_lie_and_a_view_is_its_own_best(queries
 
 
 def test_an_index_of_nothing_answers_nothing() -> None:
-    empty = Index(Origin.of(ImagenetSettings(), "z"), {}, [], np.zeros((0, 0), np.float32))
+    empty = Index(Origin.of(UntrainedModel.of(), "z"), {}, [], np.zeros((0, 0), np.float32))
     assert search_views(empty, np.ones((2, 5), np.float32), 3) == [[], []]
     forged = replace(empty, views=np.zeros((0, 12, 0), np.float16))
     assert search_views(forged, np.ones((2, 5), np.float32), 3) == [[], []]

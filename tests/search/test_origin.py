@@ -14,8 +14,9 @@ from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.input import Input
-from shapecnn.models.model import ImagenetSettings, open_model
+from shapecnn.models.model import resolve_model
 from shapecnn.models.run import Run
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.origin import Origin
 from shapecnn.settings.artefacts import ImportedViewSettings, ViewSettings
 from shapecnn.settings.core import settings_hash
@@ -28,27 +29,27 @@ INDEX = Path("INDEX")
 
 
 def test_imagenet_has_up_in_its_settings() -> None:
-    settings = ImagenetSettings(up="x", views=20)
+    settings = UntrainedModel.of(up="x", views=20)
     origin = Origin.of(settings, "z")
     assert (origin.model, origin.settings, origin.up) == ("@imagenet", settings.to_json(), "x")
     assert origin.open(INDEX) == settings
     assert origin.description == "tf_efficientnet_lite1, 20 views pooled by mean, adapted to the collection"
-    plain = Origin.of(ImagenetSettings(adapt=False), "z")
+    plain = Origin.of(UntrainedModel.of(adapt=False), "z")
     assert plain.description == "tf_efficientnet_lite1, 12 views pooled by mean"
 
 
 def test_a_run_is_kept_by_its_absolute_path(views_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(views_run.parent)
-    origin = Origin.of(open_model("run"), "y")
+    origin = Origin.of(resolve_model("run"), "y")
     assert (origin.model, origin.up) == (str(views_run), "y")
     monkeypatch.chdir(tmp_path)
-    assert origin.open(INDEX).to_json() == open_model(str(views_run)).to_json()
+    assert origin.open(INDEX).to_json() == resolve_model(str(views_run)).to_json()
     assert origin.description == f"mvcnn trained in {views_run}"
 
 
 def test_up_is_one_of_the_settings_and_the_place_is_none(views_run: Path, tmp_path: Path) -> None:
-    model = open_model(str(views_run))
-    moved = open_model(str(shutil.copytree(views_run, tmp_path / "moved")))
+    model = resolve_model(str(views_run))
+    moved = resolve_model(str(shutil.copytree(views_run, tmp_path / "moved")))
     assert Origin.of(model, "y").settings["hash"] != Origin.of(model, "z").settings["hash"]
     Origin.of(moved, "y").require(Origin.of(model, "y"), "INDEX", "")
     with pytest.raises(MismatchError, match=r"INDEX .* other settings \(up is 'z' there and 'y' here\)\. Remedy"):
@@ -57,7 +58,7 @@ def test_up_is_one_of_the_settings_and_the_place_is_none(views_run: Path, tmp_pa
 
 def test_a_run_that_moved_is_found_where_it_is_said_to_be(views_run: Path, tmp_path: Path) -> None:
     gone = shutil.copytree(views_run, tmp_path / "gone")
-    origin = Origin.of(open_model(str(gone)), "z")
+    origin = Origin.of(resolve_model(str(gone)), "z")
     shutil.rmtree(gone)
     with pytest.raises(UsageError, match=f"INDEX was made with the run {re.escape(str(gone))}, .* --model RUN"):
         origin.open(INDEX)
@@ -68,19 +69,19 @@ def test_a_run_that_moved_is_found_where_it_is_said_to_be(views_run: Path, tmp_p
 
 def test_another_run_is_refused_and_both_are_named(solids: Path, views_run: Path, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", solids, seed=1)
-    origin = Origin.of(open_model(str(views_run)), "z")
+    origin = Origin.of(resolve_model(str(views_run)), "z")
     weights = r"\(weights [0-9a-f]{8}\)"
     with pytest.raises(MismatchError, match=f"INDEX was made with .*/run {weights} and not with {other} {weights}"):
         origin.open(INDEX, str(other))
     with pytest.raises(MismatchError, match="and not with @imagenet"):
         origin.open(INDEX, "@imagenet")
     with pytest.raises(MismatchError, match=r"was made with @imagenet and not with .*\. Leave out --model\.$"):
-        Origin.of(ImagenetSettings(), "z").open(INDEX, str(other))
+        Origin.of(UntrainedModel.of(), "z").open(INDEX, str(other))
 
 
 def test_a_run_trained_anew_in_its_place_is_another(solids: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", solids)
-    origin = Origin.of(open_model(str(run)), "z")
+    origin = Origin.of(resolve_model(str(run)), "z")
     write_run(run, solids, seed=1)
     with pytest.raises(MismatchError, match=f"was made with {run} .* and not with {run} "):
         origin.open(INDEX)
@@ -88,14 +89,14 @@ def test_a_run_trained_anew_in_its_place_is_another(solids: Path, tmp_path: Path
 
 def test_a_damaged_run_is_said_to_be(solids: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", solids)
-    origin = Origin.of(open_model(str(run)), "z")
+    origin = Origin.of(resolve_model(str(run)), "z")
     (run / "model.safetensors").write_bytes(b"")
     with pytest.raises(StoredDataError, match=r"model\.safetensors is not what was written there"):
         origin.open(INDEX)
 
 
 def test_settings_of_a_later_version_are_told_so() -> None:
-    origin = Origin.of(ImagenetSettings(), "z")
+    origin = Origin.of(UntrainedModel.of(), "z")
     later = {**origin.settings, "colour": True}
     del later["hash"]
     with pytest.raises(StoredDataError, match=r"INDEX is of another version of shapecnn \(Unknown key 'colour'"):
@@ -130,17 +131,17 @@ EARLIER = "was made by an earlier version of shapecnn, which cut concave polygon
 
 
 def test_an_index_of_other_triangles_is_refused() -> None:
-    old = Origin("@imagenet", before_drawing_2(ImagenetSettings(up="y").to_json()))
+    old = Origin("@imagenet", before_drawing_2(UntrainedModel.of(up="y").to_json()))
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")) as caught:
         old.open(INDEX)
     assert str(caught.value).endswith("Make it anew: shapecnn index COLLECTION INDEX --model @imagenet --up y")
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):
-        Origin.of(ImagenetSettings(up="y"), "y").require(old, "INDEX", "Remedy")
+        Origin.of(UntrainedModel.of(up="y"), "y").require(old, "INDEX", "Remedy")
 
 
 def test_an_index_by_a_run_trained_on_others_pictures_is_of_our_drawing(solids: Path, tmp_path: Path) -> None:
     """The run's own settings do not tell how meshes are drawn for it."""
-    run = open_model(str(write_run(tmp_path / "run", solids)))
+    run = resolve_model(str(write_run(tmp_path / "run", solids)))
     assert isinstance(run, Run)
     run = replace(run, input=Input(ImportedViewSettings(views=12, size=32)))
     origin = Origin.of(run, "z")
@@ -154,7 +155,7 @@ def test_a_run_trained_on_other_triangles_is_refused(solids: Path, tmp_path: Pat
     run = write_run(tmp_path / "run", solids)
     forge(run, "model.json", lambda model: {**model, "input": before_drawing_2(model["input"])})
     with pytest.raises(MismatchError, match=re.escape(f"{run} {EARLIER}")) as caught:
-        open_model(str(run))
+        resolve_model(str(run))
     again = f"train it on them: shapecnn train {run}/config.yaml --data DIR --out RUN"
     assert str(caught.value).endswith(again)
     assert [(f.fault, f.path) for f in verify(run).findings] == [("stale", str(run))]

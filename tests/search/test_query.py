@@ -14,7 +14,8 @@ from PIL import Image
 from shapecnn.errors import MeshError, MismatchError, PictureError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.models.model import ImagenetSettings, Model, open_model
+from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.index import Index, open_index
 from shapecnn.search.query import Answer, answer_pictures, answer_queries, require_views
 from shapecnn.search.update import update_index
@@ -88,11 +89,11 @@ def test_only_failures_are_answers_too(index: Index, model: Model) -> None:
 @pytest.mark.parametrize("neighbours", [0, 5])
 def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path) -> None:
     """@imagenet compares in a space that the collection shapes: the same one wherever it is asked."""
-    model = ImagenetSettings(backbone="test_efficientnet", weights="none", size=32, neighbours=neighbours)
+    model = UntrainedModel.of(backbone="test_efficientnet", weights="none", size=32, neighbours=neighbours)
     collection = write_splits(tmp_path / "meshes", train=8, test=0)
     update_index(collection, tmp_path / "index", model, command="", device="cpu", workers=Workers(1))
     index = open_index(tmp_path / "index")
-    artefacts = write_artefacts(collection, tmp_path / "views", model.view_settings())
+    artefacts = write_artefacts(collection, tmp_path / "views", model.settings.view_settings())
     measured = evaluate(model, artefacts, "train", task="retrieval", device="cpu").nearest(range(24), 23)
 
     answers = answer_queries(index, model, [item.path for item in index.items], 24, up="z", device="cpu")
@@ -122,7 +123,7 @@ def test_an_index_made_by_an_earlier_version_is_refused(index: Index, model: Mod
 def test_every_mesh_finds_itself_by_a_trained_run(
     solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    trained = open_model(str(request.getfixturevalue(name)))
+    trained = resolve_model(str(request.getfixturevalue(name)))
     update_index(solids, tmp_path / "index", trained, command="", device="cpu", workers=Workers(1))
     index = open_index(tmp_path / "index")
     paths = [item.path for item in index.items]
@@ -192,7 +193,7 @@ def test_the_views_of_an_index_are_those_of_the_network_alone(index: Index, mode
     """Each is the feature of a shape that is seen in that view and in no other."""
     import torch
 
-    network = model.build()
+    network = model.network.build()
     assert index.views is not None
     assert (index.views.dtype, index.views.shape) == (np.float16, (9, 12, 1280))
     looks = model.input.draw(load_mesh(Path(index.items[4].path)))
@@ -213,4 +214,4 @@ def test_an_index_that_cannot_be_asked_by_a_picture_says_what_to_do(
         require_views(replace(index, views=None), model, "here")
     require_views(replace(index, views=None, items=[]), model, "here")
     with pytest.raises(UsageError, match=r"sees grids and no pictures: --image needs"):
-        require_views(index, open_model(str(voxels_run)), "here")
+        require_views(index, resolve_model(str(voxels_run)), "here")

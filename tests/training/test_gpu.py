@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.models.engine import TorchEngine, open_engine
-from shapecnn.models.model import open_model
+from shapecnn.models.model import resolve_model
 from tests.training.data import MVCNN, VOXRESNET, Interrupted, Witness, experiment, run, stage
 
 pytestmark = [
@@ -54,7 +54,7 @@ def test_interrupted_and_resumed_is_uninterrupted(views: Path, tmp_path: Path) -
 
 def test_answers_of_a_run_agree_with_those_of_the_cpu(views: Path, tmp_path: Path) -> None:
     run(experiment(stage(epochs=1)), views, tmp_path / "run", device="cuda")
-    model = open_model(str(tmp_path / "run"))
+    model = resolve_model(str(tmp_path / "run"))
     artefacts = open_artefacts(views)
     looks = model.input.read(artefacts, artefacts.entries[0])
     features = []

@@ -51,7 +51,7 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 
 def opened(folder: Path) -> Run:
-    return open_run(folder).comparing("metric")
+    return open_run(folder).compared_by("metric")
 
 
 def test_it_is_learned_on_the_train_split_alone_and_measured_on_val(run: Path, grids: Artefacts) -> None:
@@ -64,7 +64,7 @@ def test_it_is_learned_on_the_train_split_alone_and_measured_on_val(run: Path, g
     assert metric is not None
     np.testing.assert_allclose(metric.matrix, by_hand.matrix, rtol=1e-3, atol=1e-4)
     told = json.loads((run / METRIC).read_text())
-    assert told["weights"] == model.weights
+    assert told["weights"] == model.network.weights
     after = protocols.mvcnn(np.array([metric(f) for f in features[9:]]), [str(entry.label) for entry in val])
     assert told["learned"]["after"] == {"count": 6, "mAP": after.mAP, "NN": after.NN}
     assert evaluate(opened(run), grids, "val", feature="metric", device="cpu").retrieval.mAP == after.mAP
@@ -78,8 +78,10 @@ def test_learning_it_again_changes_nothing_and_other_settings_replace_it(copy: P
     assert contents(copy) == before
     other = learn_metric(open_run(copy), grids, size=3, device="cpu")
     assert (other.anew, other.size) == (True, 3)
-    assert opened(copy).to_json()["metric"] != opened(Path(str(copy))).comparing("penultimate").to_json().get("metric")
-    assert len(opened(copy).projection.matrix) == 3
+    assert opened(copy).to_json()["metric"] != opened(Path(str(copy))).compared_by("penultimate").to_json().get(
+        "metric"
+    )
+    assert len(opened(copy).comparison.projection.matrix) == 3
 
 
 def test_the_publication_of_a_killed_run_is_finished(copy: Path, grids: Artefacts) -> None:
@@ -98,7 +100,7 @@ def test_a_metric_of_other_weights_is_refused_and_learned_anew(copy: Path, grids
     with pytest.raises(MismatchError, match=r"learned for the weights [0-9a-f]{8}, and the run has .* shapecnn metric"):
         opened(copy)
     assert learn_metric(open_run(copy), grids, size=4, device="cpu").anew
-    assert opened(copy).compared == "metric"
+    assert opened(copy).comparison.feature == "metric"
 
 
 @pytest.mark.parametrize("name", [METRIC, PROJECTION])

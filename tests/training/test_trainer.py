@@ -403,7 +403,7 @@ def test_what_was_held_out_calibrates_and_what_was_trained_on_is_kept(tmp_path: 
     checked = experiment(stage(epochs=2, train_from="block3"), LDA, validation={"folds": 2, "select": "last"})
     done = run(checked, data, tmp_path / "run")
     trained = open_run(tmp_path / "run")
-    gallery, calibration = trained.gallery(), trained.calibration
+    gallery, calibration = trained.head.gallery(), trained.head.calibration
     assert gallery is not None
     assert calibration is not None
     assert done.calibration == calibration
@@ -413,15 +413,15 @@ def test_what_was_held_out_calibrates_and_what_was_trained_on_is_kept(tmp_path: 
     assert [f"{label}/train" for label in gallery.labels] == [str(Path(id).parent) for id in gallery.ids]
     # As the run is when it is opened again.
     artefacts = open_artefacts(data)
-    classifier = trained.classifier()
+    classifier = trained.head.classifier()
     found = {}
     with torch.inference_mode():
         for name in ("train", "val"):
             looks = [trained.input.read(artefacts, entry) for entry in trained.split(artefacts, name)]  # type: ignore[arg-type]
-            found[name] = trained.build()(torch.from_numpy(np.stack(looks)))[1].numpy()
+            found[name] = trained.network.build()(torch.from_numpy(np.stack(looks)))[1].numpy()
     assert gallery.features == pytest.approx(found["train"], abs=0.02 * float(np.abs(found["train"]).max()))
     logits = classifier.logits(found["val"]).astype(np.float64)
-    codes = np.array([trained.classes.index(str(entry.label)) for entry in trained.split(artefacts, "val")])
+    codes = np.array([trained.head.classes.index(str(entry.label)) for entry in trained.split(artefacts, "val")])
     assert calibration.temperature == pytest.approx(fit_temperature(logits, codes), rel=0.05)
     familiarity = Evidence(gallery, classifier).familiarity(found["val"])
     assert (familiarity < calibration.threshold - 0.01).mean() <= calibration.rejected <= 0.05
@@ -431,8 +431,8 @@ def test_what_was_held_out_calibrates_and_what_was_trained_on_is_kept(tmp_path: 
 def test_with_nothing_held_out_nothing_is_calibrated(views: Path, tmp_path: Path) -> None:
     done = run(experiment(LDA, validation=NONE_HELD_OUT), views, tmp_path / "run")
     trained = open_run(tmp_path / "run")
-    gallery = trained.gallery()
-    assert (done.calibration, trained.calibration) == (None, None)
+    gallery = trained.head.gallery()
+    assert (done.calibration, trained.head.calibration) == (None, None)
     assert gallery is not None
     assert len(gallery.ids) == 15
 
@@ -443,11 +443,11 @@ def test_a_closed_form_fitted_to_everything_is_calibrated_by_cross_validation(tm
     assert done.validation is None
     assert done.calibration is not None
     assert (done.calibration.shapes, done.calibration.by) == (42, "cross-validation")
-    assert open_run(tmp_path / "run").calibration == done.calibration
+    assert open_run(tmp_path / "run").head.calibration == done.calibration
     trained = open_run(tmp_path / "run")
-    gallery = trained.gallery()
+    gallery = trained.head.gallery()
     assert gallery is not None
-    assert Evidence(gallery, trained.classifier()).familiarity(gallery.features).min() > done.calibration.threshold
+    assert Evidence(gallery, trained.head.classifier()).familiarity(gallery.features).min() > done.calibration.threshold
     before = experiment(stage(epochs=1, train_from="head"), LDA, validation=NONE_HELD_OUT)
     assert run(before, data, tmp_path / "trained").calibration is None
 
@@ -552,11 +552,11 @@ def test_the_figures_are_those_of_the_run_as_it_was_saved(grids: Path, tmp_path:
     done = run(experiment(stage(epochs=2), network=VOXRESNET), grids, tmp_path / "run")
     saved, artefacts = open_run(tmp_path / "run"), open_artefacts(grids)
     entries = saved.split(artefacts, "val")
-    network = saved.build()
+    network = saved.network.build()
     with torch.inference_mode():
         looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
         logits, _ = network(torch.from_numpy(looks))
-    labels = torch.tensor([saved.classes.index(str(entry.label)) for entry in entries])
+    labels = torch.tensor([saved.head.classes.index(str(entry.label)) for entry in entries])
     assert done.validation is not None
     assert done.validation.accuracy == (logits.argmax(1) == labels).double().mean().item()
     assert done.validation.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-4)
@@ -569,7 +569,7 @@ def test_the_closed_form_is_that_of_the_features_of_train(views: Path, tmp_path:
         out = tmp_path / str(number)
         run(experiment({**LDA, "shrinkage": 0.5, "scale": 7.0}), folder, out)
         saved, artefacts = open_run(out), open_artefacts(folder)
-        network = saved.build()
+        network = saved.network.build()
         entries = [*saved.split(artefacts, "train"), *artefacts.select("test")]
         with torch.inference_mode():
             looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
@@ -577,7 +577,7 @@ def test_the_closed_form_is_that_of_the_features_of_train(views: Path, tmp_path:
             network.discriminant = None
             raw = network.embed(network.pool(network.stem(torch.from_numpy(looks))))
         count = len(saved.held_out["train"])
-        labels = torch.tensor([saved.classes.index(str(entry.label)) for entry in entries[:count]])
+        labels = torch.tensor([saved.head.classes.index(str(entry.label)) for entry in entries[:count]])
         space, directions = analyse(raw[:count], labels, network.blocks, shrinkage=0.5)
         np.testing.assert_allclose(logits, 7 * space(raw) @ directions.T, atol=0.15)  # trained on features of 8 bits
 
@@ -619,8 +619,8 @@ def test_networks_learn_what_is_easily_told(kind: str, tmp_path: Path) -> None:
     entries = saved.split(artefacts, "test")
     with torch.inference_mode():
         looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
-        predicted = saved.build()(torch.from_numpy(looks))[0].argmax(1)
-    right = [saved.classes[code] == entry.label for code, entry in zip(predicted.tolist(), entries, strict=True)]
+        predicted = saved.network.build()(torch.from_numpy(looks))[0].argmax(1)
+    right = [saved.head.classes[code] == entry.label for code, entry in zip(predicted.tolist(), entries, strict=True)]
     assert sum(right) / len(right) >= 2 / 3
 
 
@@ -632,7 +632,7 @@ def test_shapenets_trains_on_the_smallest_grids_it_takes(tmp_path: Path) -> None
     run(checked, data, tmp_path / "run")
     losses = [json.loads(line)["loss"] for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
     assert losses[-1] < losses[0]
-    assert open_run(tmp_path / "run").build().feature_size == 1200
+    assert open_run(tmp_path / "run").network.build().feature_size == 1200
 
 
 def test_a_run_says_where_it_comes_from(whole: dict[str, tuple[Path, list[str]]], views: Path) -> None:
@@ -641,7 +641,7 @@ def test_a_run_says_where_it_comes_from(whole: dict[str, tuple[Path, list[str]]]
     assert described["data"]["folder"] == str(views)
     assert (described["data"]["train"], described["data"]["val"]) == (12, 3)
     assert described["data"]["config_hash"] == CHECKED["views, best"].digest()
-    assert open_run(out).weights == sha256((out / "model.safetensors").read_bytes())
+    assert open_run(out).network.weights == sha256((out / "model.safetensors").read_bytes())
     assert not os.path.lexists(out / "resume")
 
 
@@ -654,5 +654,5 @@ def test_two_processes_train_one_run(grids: Path, tmp_path: Path) -> None:
                           env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["epochs"] == 2  # one value: one of them tells
-    assert open_run(tmp_path / "run").build() is not None
+    assert open_run(tmp_path / "run").network.build() is not None
     assert not (tmp_path / "run" / "resume").exists()
