@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py --config mvcnn-psb --json results/ablation/mvcnn-psb.json
 
-Looks go through the networks once. Every row is then the package's discriminant analysis over the five folds of five
+Views go through the networks once. Every row is then the package's discriminant analysis over the five folds of five
 divisions of the train split, and is compared with the shipped config shape by shape: accuracy and average precision
 (protocol mvcnn, by class scores), means over the divisions; intervals are by the bootstrap over shapes.
 """
@@ -33,7 +33,7 @@ from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.evaluation.significance import sign_flips
 from shapecnn.models.engine import open_engine
-from shapecnn.models.input import Input, Looks
+from shapecnn.models.input import Input, InputArray
 from shapecnn.models.model import resolve_model
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.registry import build_network
@@ -209,23 +209,23 @@ class Changed:
     """Pictures that are changed before a network sees them."""
 
     seen: Input
-    change: Callable[[Looks, np.random.Generator], Looks]
+    change: Callable[[InputArray, np.random.Generator], InputArray]
 
-    def read(self, artefacts: Artefacts, entry: Entry) -> Looks:
+    def read(self, artefacts: Artefacts, entry: Entry) -> InputArray:
         """(V, S, S) uint8."""
         seed = np.frombuffer(entry.id.encode(), np.uint8)
         return self.change(self.seen.read(artefacts, entry), np.random.default_rng(seed))
 
 
-def plain(looks: Looks, _: np.random.Generator) -> Looks:
+def plain(looks: InputArray, _: np.random.Generator) -> InputArray:
     return looks
 
 
-def mirrored(looks: Looks, _: np.random.Generator) -> Looks:
+def mirrored(looks: InputArray, _: np.random.Generator) -> InputArray:
     return np.ascontiguousarray(looks[..., ::-1])
 
 
-def erased(looks: Looks, generator: np.random.Generator) -> Looks:
+def erased(looks: InputArray, generator: np.random.Generator) -> InputArray:
     """A rectangle of 2 to 33 % of each picture filled with noise (Zhong et al. 2020)."""
     looks, side = looks.copy(), looks.shape[-1]
     for look in looks:
@@ -236,7 +236,7 @@ def erased(looks: Looks, generator: np.random.Generator) -> Looks:
     return looks
 
 
-def fitted(looks: Looks, _: np.random.Generator) -> Looks:
+def fitted(looks: InputArray, _: np.random.Generator) -> InputArray:
     """Each picture moved to its middle, and all scaled alike, so that the largest fills 90 % of a side of 224."""
     boxes = [Image.fromarray(255 * (look < 250).astype(np.uint8)).getbbox() or (0, 0, *look.shape) for look in looks]
     side = max(max(right - left, bottom - top) for left, top, right, bottom in boxes) / 0.9
@@ -265,7 +265,7 @@ class Views(NamedTuple):
         return (values.view(torch.bfloat16) if self.bfloat16 else values).float()
 
 
-def views(data: Data, config: str, work: Path, change: Callable[..., Looks] = plain, size: int = SHIPPED) -> Views:
+def views(data: Data, config: str, work: Path, change: Callable[..., InputArray] = plain, size: int = SHIPPED) -> Views:
     """Computed now, unless they are in ``work``."""
     experiment = load_experiment(config)
     settings = experiment.network.model_copy(update={"backbone": f"tf_efficientnet_lite{size}"})

@@ -26,7 +26,7 @@ from ablation import Changed, Data, Scores, compared, erased, opened, plain
 from measure import arguments, save, shapecnn, table
 from torch import Tensor, nn
 
-from shapecnn.models.input import Input, Looks
+from shapecnn.models.input import Input, InputArray
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
@@ -129,7 +129,7 @@ class Bench:
         network = build_network(experiment.network, side, len(self.data.classes), seed=experiment.seed)
         return network.to(memory_format=torch.channels_last)
 
-    def entering(self, experiment: Experiment, part: str, *changes: Callable[..., Looks]) -> dict[str, Any]:
+    def entering(self, experiment: Experiment, part: str, *changes: Callable[..., InputArray]) -> dict[str, Any]:
         """Of every shape what enters a part of the network, plain and mirrored, and so for each change of its pictures.
 
         values: (2 (1 + changes), N, V, ...).  bfloat16: whether these are its bits.

@@ -28,10 +28,11 @@ from PIL import Image
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.models.model import Model, resolve_model
-from shapecnn.search.index import Index, open_index
+from shapecnn.search.index import Index, read_index
 from shapecnn.search.neighbours import search_views
-from shapecnn.search.query import answer_pictures
-from shapecnn.search.update import update_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.query import Searcher
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.storage.publishing import write_atomic
 from shapecnn.views import raster
@@ -104,12 +105,12 @@ def draw(shapes: list[Shape], folder: Path) -> Iterator[tuple[str, str]]:
 def figures_of(index: Index, model: Model, shapes: list[Shape], paths: list[str]) -> dict[str, Any]:
     """Places of the shapes themselves, and what is found of their classes without them."""
     places, precisions, nearest, five = [], [], [], []
-    answers = answer_pictures(index, model, paths, K, device="cpu")
+    answers = Searcher(index, model, device="cpu").query_pictures(paths, K)
     for shape, answer in zip(shapes, answers, strict=True):
         assert answer.error is None
-        ids = [hit.item.id for hit in answer.hits]
+        ids = [hit.shape.id for hit in answer.hits]
         places.append(ids.index(shape.id))
-        same = np.array([hit.item.label == shape.label for hit in answer.hits if hit.item.id != shape.id])
+        same = np.array([hit.shape.label == shape.label for hit in answer.hits if hit.shape.id != shape.id])
         if same.any():
             precisions.append(float((np.cumsum(same) / np.arange(1, len(same) + 1))[same].mean()))
             nearest.append(bool(same[0]))
@@ -160,21 +161,26 @@ def main() -> None:
             model = resolve_model(name, {}, "y")
             told = "@imagenet" if name.startswith("@") else "mvcnn"
             folder = meshes / told.strip("@")
-            update_index(
-                meshes / "meshes", folder, model, command="shapecnn index", up="y", device="cpu", workers=Workers(1)
+            bring_up_to_date(
+                meshes / "meshes",
+                folder,
+                IndexPlan.of(model, up="y"),
+                command="shapecnn index",
+                device="cpu",
+                workers=Workers(1),
             )
-            index = open_index(folder)
+            index = read_index(folder)
             started = time.perf_counter()
-            answer_pictures(index, model, shaded[:1], 10, device="cpu")
+            Searcher(index, model, device="cpu").query_pictures(shaded[:1], 10)
             seconds = time.perf_counter() - started
-            size = (folder / "features.safetensors").stat().st_size / len(index.items)
+            size = (folder / "features.safetensors").stat().st_size / len(index.shapes)
             figures[told] = {"bytes_per_shape": round(size), "seconds_engine_and_search": seconds}
             for kind, paths in (("view", shaded), ("lines", lines)):
                 got = figures[told][kind] = figures_of(index, model, asked, list(paths))
                 own, others = got["own"], got["class"]
                 print(told, kind, got, flush=True)
                 values = [own["top1"], own["top5"], others["NN"], others["top5"], others["mAP"]]
-                rows.append((told, kind, got["queries"], len(index.items), *(f"{value:.3f}" for value in values)))
+                rows.append((told, kind, got["queries"], len(index.shapes), *(f"{value:.3f}" for value in values)))
     headings = (
         "model",
         "picture",

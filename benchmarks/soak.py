@@ -37,7 +37,7 @@ import psutil
 from measure import arguments, save, table, use_cores
 
 from shapecnn.artefacts.manifest import read_manifest
-from shapecnn.search.index import open_index
+from shapecnn.search.index import read_index
 from shapecnn.sources.shapes import CLASSES, make_shape, write_off
 from shapecnn.storage.publishing import WORK
 from shapecnn.storage.sealed import open_sealed
@@ -199,7 +199,7 @@ def artefact_rows(out: Path) -> int:
 
 def index_rows(out: Path) -> int:
     """Bytes of memory that the rows of an index take without what was computed."""
-    return _size({item.id: item for item in open_index(out).items})
+    return _size({item.id: item for item in read_index(out).shapes})
 
 
 def _size(rows: Mapping[str, Any]) -> int:

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from shapecnn.evaluation.retrieval.protocols import Retrieval, mvcnn, train_gallery
 from shapecnn.models.engine import open_engine
 from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
-from shapecnn.search.index import Index, open_index
+from shapecnn.search.index import Index, read_index
 from shapecnn.search.neighbours import search
-from shapecnn.search.update import update_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.update import bring_up_to_date
 
 LITE0 = "tf_efficientnet_lite0"
 METHODS = {
@@ -52,7 +53,7 @@ def main() -> None:
             folders = [Path(scratch) / "-".join([*network, file.stem]) for file in (psb, unaligned)]
             if network not in seen:
                 seen[network] = [made(psb, folders[0], model, "y"), made(unaligned, folders[1], model, "z")]
-            index, other = map(open_index, folders)
+            index, other = map(read_index, folders)
             methods[name] = {
                 "settings": {key: getattr(model, key) for key in ("backbone", "pooling", "adapt", "neighbours")},
                 **figures(model, index),
@@ -74,12 +75,12 @@ def made(collection: Path, folder: Path, model: UntrainedModel, up: str) -> dict
     model = UntrainedModel(model.settings.model_copy(update={"up": up}))
     open_engine(model, "cpu", views=True)  # the network is converted once
     before = cpu_seconds()
-    changes = update_index(collection, folder, model, command="shapecnn index", device="cpu")
+    changes = bring_up_to_date(collection, folder, IndexPlan.of(model), command="shapecnn index", device="cpu")
     return {
         "indexed": changes.total,
         "seconds_a_shape": changes.seconds / changes.total,
         "cpu_seconds_a_shape": (cpu_seconds() - before) / changes.total,
-        "engine": open_index(folder).engine,
+        "engine": read_index(folder).engine,
         "bytes": {file.name: file.stat().st_size for file in sorted(folder.glob("*.*"))},
     }
 
@@ -90,7 +91,7 @@ def cpu_seconds() -> float:
 
 
 def figures(model: UntrainedModel, index: Index) -> dict[str, Any]:
-    train, test = (only(index, [i.split == split for i in index.items]) for split in ("train", "test"))
+    train, test = (only(index, [i.split == split for i in index.shapes]) for split in ("train", "test"))
     order = np.random.default_rng(0).permutation(len(train.items))
     parts = [held_out(model, train, order[fold::FOLDS]) for fold in range(FOLDS)]
     pooled = {name: np.concatenate([part.of_queries[name] for part in parts]).astype(float) for name in ("mAP", "NN")}
@@ -107,7 +108,7 @@ def own_gallery(model: UntrainedModel, index: Index) -> Retrieval:
 
 
 def held_out(model: UntrainedModel, index: Index, rows: NDArray[np.int64]) -> Retrieval:
-    asked = np.isin(np.arange(len(index.items)), rows)
+    asked = np.isin(np.arange(len(index.shapes)), rows)
     queries, known = only(index, asked), only(index, ~asked)
     space = model.comparison.space(known.features)
     placed = space.place(queries.features)
@@ -150,11 +151,11 @@ def large() -> dict[str, Any]:
 
 def only(index: Index, rows: Any) -> Index:
     chosen = np.flatnonzero(rows)
-    return replace(index, items=[index.items[row] for row in chosen], features=index.features[chosen])
+    return replace(index, items=[index.shapes[row] for row in chosen], features=index.features[chosen])
 
 
 def labels(index: Index) -> list[str]:
-    return [item.label or "" for item in index.items]
+    return [item.label or "" for item in index.shapes]
 
 
 def told(retrieval: Retrieval) -> dict[str, Any]:

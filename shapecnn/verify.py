@@ -17,7 +17,7 @@ from shapecnn.errors import MeshError, MismatchError, StoredDataError, UsageErro
 from shapecnn.meshes.collection import Shape, content_hash, list_shapes
 from shapecnn.models.metric import read_metric
 from shapecnn.models.run import CONFIG, describe_run, open_run
-from shapecnn.search.index import open_index
+from shapecnn.search.index import read_index
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.kinds import Kind, kind_of
@@ -129,18 +129,18 @@ def _run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterato
 
 
 def _index(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
-    index = open_index(folder)
+    index = read_index(folder)
     try:
-        index.origin.open(folder)
+        index.record.open(folder)
     except MismatchError as error:
-        yield Finding("stale", index.origin.model, str(error))
+        yield Finding("stale", index.record.model, str(error))
     except UsageError as error:
-        yield Finding("missing", index.origin.model, str(error))
+        yield Finding("missing", index.record.model, str(error))
     if (folder / WORK).exists():
         yield Finding("stale", str(folder), f"Work on {folder} was interrupted: index the collection once more.")
-    known: dict[str, str | None] = {item.id: item.sha256 for item in index.items}
+    known: dict[str, str | None] = {item.id: item.sha256 for item in index.shapes}
     if collection is None:
-        yield from _changed(known, {item.id: item.shape for item in index.items}, None, progress)
+        yield from _changed(known, {item.id: item.shape for item in index.shapes}, None, progress)
     else:
         yield from _changed(known, _listed(collection), collection, progress)
 

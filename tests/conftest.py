@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from shapecnn.models.engine import Engine, open_engine
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.search.update import update_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.workers.pool import Workers
 from tests.runs import VOXELS, VOXRESNET, write_run
 from tests.solids import write_solids
@@ -78,7 +79,9 @@ def solids(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def solids_index(solids: Path, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The index of :func:`solids`, not to be changed."""
     folder = tmp_path_factory.mktemp("index") / "solids"
-    update_index(solids, folder, UntrainedModel.of(), command="shapecnn index", device="cpu", workers=Workers(1))
+    bring_up_to_date(
+        solids, folder, IndexPlan.of(UntrainedModel.of()), command="shapecnn index", device="cpu", workers=Workers(1)
+    )
     return folder
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from shapecnn.errors import MeshError, UsageError
-from shapecnn.explain import Evidence, Explanation, Inquiry, explain
+from shapecnn.explain import Attribution, Explanation, Inquiry, explain_meshes
 from shapecnn.models.model import resolve_model
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.discriminant import Discriminant
 from shapecnn.networks.network import Part, Pooling, ShapeNetwork
-from shapecnn.predict import predict
+from shapecnn.predict import Predictor
 from shapecnn.settings.experiment import MvcnnSettings
 from tests.runs import write_run
 from tests.solids import write_box
@@ -64,7 +64,7 @@ def direction(label: int = 1) -> Tensor:
 WHITE = torch.full((1, SIDE, SIDE), 255, dtype=torch.uint8)
 
 
-def explained(made: ShapeNetwork, seen: Tensor, along: Tensor | None = None, blank: int = 255) -> Evidence:
+def explained(made: ShapeNetwork, seen: Tensor, along: Tensor | None = None, blank: int = 255) -> Attribution:
     return Inquiry(made, seen, blank).evidence(direction() if along is None else along)
 
 
@@ -205,8 +205,8 @@ def test_of_a_grid_only_filled_cells_are_hot() -> None:
 
 
 def test_shares_are_of_what_speaks_for_the_class() -> None:
-    some = Evidence(np.array([3, -5, 1], np.float32), 0.0, 0.0, np.zeros((3, 2, 2), np.float32))
-    none = Evidence(np.array([-3, 0, -1], np.float32), 0.0, 0.0, np.zeros((3, 2, 2), np.float32))
+    some = Attribution(np.array([3, -5, 1], np.float32), 0.0, 0.0, np.zeros((3, 2, 2), np.float32))
+    none = Attribution(np.array([-3, 0, -1], np.float32), 0.0, 0.0, np.zeros((3, 2, 2), np.float32))
     assert some.shares.tolist() == [0.75, 0, 0.25]
     assert none.shares.tolist() == [0, 0, 0]
 
@@ -220,9 +220,9 @@ def run(request: pytest.FixtureRequest) -> Path:
 def test_a_run_explains_what_it_predicts(run: Path, solids: Path, tmp_path: Path) -> None:
     model = resolve_model(str(run))
     paths = [str(solids / "round/cone.off"), str(tmp_path / "no.off"), str(solids / "box/cube.off")]
-    first, error, second = explain(model, paths, asked="cylinder", device="cpu")
+    first, error, second = explain_meshes(model, paths, asked="cylinder", device="cpu")
     assert isinstance(error, MeshError)
-    for found, prediction in zip((first, second), predict(model, [paths[0], paths[2]], up="z"), strict=True):
+    for found, prediction in zip((first, second), Predictor(model).predict([paths[0], paths[2]], up="z"), strict=True):
         assert isinstance(found, Explanation)
         assert found.ranked[0][0] == prediction.top[0].label
         assert found.ranked[0][1] == pytest.approx(prediction.top[0].score, abs=0.02)  # the engine has fewer bits
@@ -236,7 +236,7 @@ def test_a_run_explains_what_it_predicts(run: Path, solids: Path, tmp_path: Path
         assert found.why_not.logit > 0
         places = found.elevations
         assert places is None if run.parent.name.startswith("voxels") else np.array_equal(places, [30.0] * 12)
-    (again,) = explain(model, paths[:1], asked="cylinder", device="cpu")
+    (again,) = explain_meshes(model, paths[:1], asked="cylinder", device="cpu")
     assert isinstance(again, Explanation)
     assert isinstance(first, Explanation)
     assert np.array_equal(again.evidence.heat, first.evidence.heat)
@@ -245,7 +245,7 @@ def test_a_run_explains_what_it_predicts(run: Path, solids: Path, tmp_path: Path
 def test_a_run_with_maps_explains_the_right_class(solids: Path, tmp_path: Path) -> None:
     settings = MvcnnSettings(backbone="test_efficientnet", weights="none", resize=48, maps="block4")
     model = resolve_model(str(write_run(tmp_path / "run", solids, settings)))
-    (found,) = explain(model, [str(solids / "round/cone.off")], device="cpu")
+    (found,) = explain_meshes(model, [str(solids / "round/cone.off")], device="cpu")
     assert isinstance(found, Explanation)
     assert found.ranked[0][0] == "round"
     assert found.evidence.heat.shape == (12, 32, 32)
@@ -253,14 +253,14 @@ def test_a_run_with_maps_explains_the_right_class(solids: Path, tmp_path: Path) 
 
 
 def test_the_class_itself_is_no_other_class(views_run: Path, solids: Path) -> None:
-    (found,) = explain(resolve_model(str(views_run)), [str(solids / "box/cube.off")], asked="box", device="cpu")
+    (found,) = explain_meshes(resolve_model(str(views_run)), [str(solids / "box/cube.off")], asked="box", device="cpu")
     assert isinstance(found, Explanation)
     assert (found.asked, found.why_not) == (None, None)
 
 
 def test_grids_are_placed_by_the_angle_they_are_turned_by(voxels_run: Path, tmp_path: Path) -> None:
     """A box is turned with the picture of its grid, counter-clockwise seen from above."""
-    (found,) = explain(resolve_model(str(voxels_run)), [str(write_box(tmp_path / "box.off"))], device="cpu")
+    (found,) = explain_meshes(resolve_model(str(voxels_run)), [str(write_box(tmp_path / "box.off"))], device="cpu")
     assert isinstance(found, Explanation)
     assert found.azimuths.tolist() == [0, 90, 180, 270]
     for turn in range(4):
@@ -269,6 +269,6 @@ def test_grids_are_placed_by_the_angle_they_are_turned_by(voxels_run: Path, tmp_
 
 def test_what_cannot_be_explained_is_said_before_any_work(views_run: Path) -> None:
     with pytest.raises(UsageError, match="has no classes"):
-        explain(UntrainedModel.of(), ["nowhere.off"])
+        explain_meshes(UntrainedModel.of(), ["nowhere.off"])
     with pytest.raises(UsageError, match=r"--class cilinder: .* does not know this class, but cylinder"):
-        explain(resolve_model(str(views_run)), ["nowhere.off"], asked="cilinder")
+        explain_meshes(resolve_model(str(views_run)), ["nowhere.off"], asked="cilinder")

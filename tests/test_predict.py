@@ -15,7 +15,7 @@ from shapecnn.models.calibration import Calibration
 from shapecnn.models.engine import Output
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.predict import TOP, Candidate, predict
+from shapecnn.predict import TOP, Candidate, Predictor
 from tests.runs import write_run
 from tests.solids import write
 
@@ -29,7 +29,7 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 def test_known_shapes_are_told_apart(model: Model, solids: Path) -> None:
     shapes = list_shapes(solids)
-    predictions = predict(model, [shape.path for shape in shapes], up="z", device="cpu")
+    predictions = Predictor(model, device="cpu").predict([shape.path for shape in shapes], up="z")
     assert [prediction.path for prediction in predictions] == [shape.path for shape in shapes]
     for shape, prediction in zip(shapes, predictions, strict=True):
         scores = [candidate.score for candidate in prediction.top]
@@ -47,16 +47,16 @@ def test_a_mesh_turned_over_is_the_same_with_its_own_up(model: Model, solids: Pa
     x, y, z = mesh.vertices.T
     mesh.vertices = np.stack([x, z, -y], axis=1)  # by hand: what was up is now y
     lying = str(write(tmp_path / "lying.off", mesh))
-    (upright,) = predict(model, [str(cone)], up="z", device="cpu")
-    (turned,) = predict(model, [lying], up="y", device="cpu")
-    (wrong,) = predict(model, [lying], up="z", device="cpu")
+    (upright,) = Predictor(model, device="cpu").predict([str(cone)], up="z")
+    (turned,) = Predictor(model, device="cpu").predict([lying], up="y")
+    (wrong,) = Predictor(model, device="cpu").predict([lying], up="z")
     assert turned.top == upright.top
     assert wrong.top != upright.top
 
 
 def test_a_file_that_cannot_be_used_is_an_error_in_its_place(model: Model, solids: Path) -> None:
     cube = str(solids / "box/cube.off")
-    first, second, third = predict(model, [cube, "nowhere.off", cube], up="z", device="cpu")
+    first, second, third = Predictor(model, device="cpu").predict([cube, "nowhere.off", cube], up="z")
     assert first == third
     assert (second.path, second.top) == ("nowhere.off", [])
     assert isinstance(second.error, MeshError)
@@ -80,7 +80,7 @@ def test_there_are_five_candidates_or_all_and_ties_keep_the_order_of_classes(
 
     Many.classes = names  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "mesh_outputs", lambda *_, **__: [Output(scores, scores)])
-    (prediction,) = predict(Many(), ["a.off"], up="z")  # type: ignore[arg-type]
+    (prediction,) = Predictor(Many()).predict(["a.off"], up="z")  # type: ignore[arg-type]
     expected = [names[1], names[0], *names[2:]][:TOP]
     assert [candidate.label for candidate in prediction.top] == expected
     assert len(expected) == count
@@ -89,18 +89,18 @@ def test_there_are_five_candidates_or_all_and_ties_keep_the_order_of_classes(
 
 def test_what_has_no_classes_predicts_nothing() -> None:
     with pytest.raises(UsageError, match=r"@imagenet has no classes.* shapecnn train CONFIG"):
-        predict(UntrainedModel.of(), ["nowhere.off"], up="z")
+        Predictor(UntrainedModel.of()).predict(["nowhere.off"], up="z")
 
 
 def test_a_run_made_before_there_was_a_gallery_has_no_evidence(model: Model, solids: Path) -> None:
-    (told,) = predict(model, [str(solids / "box/cube.off")], up="z", device="cpu")
+    (told,) = Predictor(model, device="cpu").predict([str(solids / "box/cube.off")], up="z")
     assert (told.familiarity, told.threshold, told.unknown, told.evidence) == (None, None, None, None)
 
 
 def test_a_shape_is_like_those_of_its_class_and_another_is_unknown(solids: Path, tmp_path: Path) -> None:
     run = resolve_model(str(write_run(tmp_path / "run", solids, calibration=CALIBRATION, gallery=True)))
     torus = str(write(tmp_path / "torus.off", trimesh.creation.torus(0.9, 0.05)))
-    known, other = predict(run, [str(solids / "box/cube.off"), torus], up="z", device="cpu", evidence=2)
+    known, other = Predictor(run, device="cpu").predict([str(solids / "box/cube.off"), torus], up="z", evidence=2)
     assert known.evidence is not None
     assert other.evidence is not None
     assert (known.evidence[0].id.split("/")[0], known.evidence[0].label) == ("box", "box")
@@ -108,13 +108,13 @@ def test_a_shape_is_like_those_of_its_class_and_another_is_unknown(solids: Path,
     assert (known.unknown, other.unknown) == (False, True)
     assert other.familiarity == other.evidence[0].similarity >= other.evidence[1].similarity
     assert len(other.top) == 3  # what it is most like is told all the same
-    (bare,) = predict(run, [torus], up="z", device="cpu", evidence=0)
+    (bare,) = Predictor(run, device="cpu").predict([torus], up="z", evidence=0)
     assert (bare.evidence, bare.familiarity, bare.unknown) == ([], other.familiarity, True)
 
 
 def test_without_a_calibration_nothing_is_unknown(solids: Path, tmp_path: Path) -> None:
     run = resolve_model(str(write_run(tmp_path / "run", solids, gallery=True)))
-    (told,) = predict(run, [str(solids / "box/cube.off")], up="z", device="cpu")
+    (told,) = Predictor(run, device="cpu").predict([str(solids / "box/cube.off")], up="z")
     assert (told.threshold, told.unknown) == (None, None)
     assert told.familiarity is not None
 
@@ -122,7 +122,9 @@ def test_without_a_calibration_nothing_is_unknown(solids: Path, tmp_path: Path) 
 def test_scores_are_those_at_the_temperature_of_the_run(views_run: Path, solids: Path, tmp_path: Path) -> None:
     warm = resolve_model(str(write_run(tmp_path / "run", solids, calibration=CALIBRATION)))
     cube = str(solids / "box/cube.off")
-    (plain,), (warmed,) = (predict(run, [cube], up="z", device="cpu") for run in (resolve_model(str(views_run)), warm))
+    (plain,), (warmed,) = (
+        Predictor(run, device="cpu").predict([cube], up="z") for run in (resolve_model(str(views_run)), warm)
+    )
     powers = {candidate.label: candidate.score ** (1 / 4) for candidate in plain.top}
     expected = {label: power / sum(powers.values()) for label, power in powers.items()}
     assert {candidate.label: candidate.score for candidate in warmed.top} == pytest.approx(expected, abs=1e-4)

@@ -33,10 +33,11 @@ from shapecnn.models.input import Input
 from shapecnn.models.model import resolve_model
 from shapecnn.models.run import open_run
 from shapecnn.models.space import VERSION
-from shapecnn.predict import predict
-from shapecnn.search.index import Item, open_index
-from shapecnn.search.query import answer_queries
-from shapecnn.search.update import update_index
+from shapecnn.predict import Predictor
+from shapecnn.search.index import IndexedShape, read_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.query import Searcher
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.tables import table_bytes
@@ -94,7 +95,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     meshes = write_splits(here / "meshes", train=2, test=1)
     write_artefacts(meshes, here / "grids", GRIDS)
     run = write_run(here / "run", meshes, VOXRESNET, GRIDS, gallery=True)
-    update_index(meshes, here / "index", resolve_model(str(run)), command="", device="cpu", workers=Workers(1))
+    bring_up_to_date(
+        meshes, here / "index", IndexPlan.of(resolve_model(str(run))), command="", device="cpu", workers=Workers(1)
+    )
     return here
 
 
@@ -110,10 +113,10 @@ def use(folder: Path, world: Path) -> Any:
     if folder.name == "run":
         model = resolve_model(str(folder))
         model.network.build()
-        return predict(model, [mesh], up="z", device="cpu")
+        return Predictor(model, device="cpu").predict([mesh], up="z")
     if folder.name == "index":
-        index = open_index(folder)
-        return answer_queries(index, index.origin.open(folder), [mesh], 3, up="z", device="cpu")
+        index = read_index(folder)
+        return Searcher(index, index.record.open(folder), device="cpu").query([mesh], 3, up="z")
     return evaluate(resolve_model(str(world / "run")), open_artefacts(folder), task="classification", device="cpu")
 
 
@@ -208,7 +211,7 @@ def outcome(folder: Path) -> str:
             run = open_run(folder)
             assert all((run.network.build(), run.head.classifier(), run.head.gallery()))
         elif folder.name == "index":
-            assert open_index(folder).origin.open(folder)
+            assert read_index(folder).record.open(folder)
         else:
             artefacts = open_artefacts(folder)
             assert [Input.of(artefacts.settings).read(artefacts, entry) for entry in artefacts.entries]
@@ -305,7 +308,7 @@ def test_shapes_promised_and_not_there_take_no_memory(content: bytes, world: Pat
     (folder / "features.safetensors").write_bytes(content)
     size = 0 if b", 0]" in content else 4
     forge(folder, "index.json", lambda header: {**header, "count": 10**9, "feature_size": size})
-    open_index(world / "index")  # what is imported on the way
+    read_index(world / "index")  # what is imported on the way
     with little_memory(100 << 20):
         message = refused(folder, world)
     assert "features.safetensors does not hold what it should" in message
@@ -367,9 +370,9 @@ def test_rows_of_no_numbers_are_not_compared(world: Path, copy: Callable[[str], 
 
 def test_shapes_that_are_not_those_of_the_rows_are_refused(world: Path, copy: Callable[[str], Path]) -> None:
     folder = copy("index")
-    items = open_index(folder).items
+    items = read_index(folder).shapes
     for listed in (items[1:], items[::-1], [items[0], *items[:-1]]):
-        (folder / "shapes.parquet").write_bytes(table_bytes(Item, listed))
+        (folder / "shapes.parquet").write_bytes(table_bytes(IndexedShape, listed))
         reseal(folder)
         assert "it does not have the shapes of the index in order of id" in refused(folder, world)
 
@@ -461,9 +464,9 @@ def test_ids_and_labels_are_only_ever_text_on_a_page(world: Path) -> None:
     from shapecnn.search.neighbours import Hit
     from shapecnn.search.query import Answer
 
-    index = open_index(world / "index")
+    index = read_index(world / "index")
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    item = replace(index.items[0], id=evil, label=evil, path=evil)
+    item = replace(index.shapes[0], id=evil, label=evil, path=evil)
     page = query_page([Answer(evil, "z", [Hit(item, 1.0)])], replace(index, items=[item]), evil)
     assert "<script" not in page
     assert "<img src=x" not in page

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 def note_drawing(model: Model) -> None:
     """Say so where meshes cannot be shown to the model as its training data was made."""
     if model.input.imported:
-        ours = "drawn by shapecnn's own camera and shading" if model.input.kind == "views" else "filled by shapecnn"
-        note(
-            f"Note: {model.name} was trained on {model.input.kind} that others made. Meshes are {ours}, which may "
-            f"differ from how those were made."
-        )
+        note(model.input.note(model.name))
 
 
 def chosen_up(asked: Up | None, known: Up | None, what: str) -> Up:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from shapecnn.meshes.collection import Shape
     from shapecnn.meshes.labels import Labels
     from shapecnn.models.engine import Device
-    from shapecnn.models.input import Looks
+    from shapecnn.models.input import InputArray
     from shapecnn.report.audit import Find, Read
     from shapecnn.settings.artefacts import Up
     from shapecnn.workers.pool import Workers
@@ -146,7 +146,7 @@ def _file(listed: Callable[[], dict[str, Shape]], entry: Entry) -> Path | None:
 
 def _drawn(
     listed: Callable[[], dict[str, Shape]], entries: Iterable[Entry], up: Up, workers: Workers
-) -> Iterator[tuple[Entry, Looks]]:
+) -> Iterator[tuple[Entry, InputArray]]:
     """Shapes of a collection, small, if they are still as they were."""
     from shapecnn.report.drawings import Drawing, draw_meshes
     from shapecnn.settings.artefacts import ViewSettings

@@ -61,12 +61,9 @@ def command(
     Example:
       shapecnn demo my-demo
     """
+    from shapecnn import open_index, update_index
     from shapecnn.artefacts.prepare import Recipe, prepare
-    from shapecnn.models.model import resolve_model
     from shapecnn.report.pages import query_page
-    from shapecnn.search.index import open_index
-    from shapecnn.search.query import answer_queries
-    from shapecnn.search.update import update_index
     from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
     from shapecnn.sources.shapes import write_collection
     from shapecnn.storage.files import require_file, write_page
@@ -98,25 +95,25 @@ def command(
         run, report = out / f"{name}-run", out / f"{name}-report"
         measured[name] = _train_and_measure(config, folds, data, run, report, overwrite, device, steps)
 
-    model = resolve_model(str(out / "mvcnn-run"))
     with progress_bar("Indexing") as progress:
         changes = update_index(
             meshes,
             index,
-            model,
+            str(out / "mvcnn-run"),
             command=command_line(),
             overwrite=overwrite,
             device=device,
             workers=crew,
             progress=progress,
         )
-    opened = open_index(index)
+    searcher = open_index(index, device=device, workers=crew)
+    opened = searcher.index
     steps.note("index", f"{counted(changes.total, 'shape')}, {opened.features.shape[1]} numbers each", index)
 
-    mug = next(item for item in opened.items if item.label == "mug" and item.split == "test")
-    answers = answer_queries(opened, model, [mug.path], 12, up="z", device=device, workers=crew)
+    mug = next(item for item in opened.shapes if item.label == "mug" and item.split == "test")
+    answers = searcher.query(mug.path, 12)
     write_page(page, query_page(answers, opened, str(index), page, crew), overwrite)
-    mugs = sum(hit.item.label == "mug" for hit in answers[0].hits)
+    mugs = sum(hit.shape.label == "mug" for hit in answers[0].hits)
     steps.note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
 
     seconds = time.monotonic() - started
@@ -124,7 +121,7 @@ def command(
     answer = {
         "schema_version": SCHEMA_VERSION,
         "out": str(out),
-        "classes": len({item.label for item in opened.items}),
+        "classes": len({item.label for item in opened.shapes}),
         "shapes": count,
         "failed": len(changes.failures),
         "networks": networks,

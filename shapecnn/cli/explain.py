@@ -70,19 +70,18 @@ def command(
     Example:
       shapecnn explain my-run chair.obj --class table --html why.html
     """
-    from shapecnn.explain import explain
-    from shapecnn.models.model import resolve_model
+    from shapecnn import explain, open_model
     from shapecnn.storage.files import require_file, write_page
 
     if html is not None:
         require_file(html, overwrite)
-    model = resolve_model(run)
+    model = open_model(run).model
     model.input.require_orientation(orientation, run)
     note_drawing(model)
     read_up = chosen_up(up, model.up, f"the meshes that {run} was trained on")
     with progress_bar("Explaining", "meshes") as progress:
         explanations = explain(
-            model, meshes, asked=asked, up=read_up, device=device, limit=limit, workers=workers, progress=progress
+            model, meshes, label=asked, up=read_up, device=device, limit=limit, workers=workers, progress=progress
         )
     pairs = list(zip(meshes, explanations, strict=True))
     lines = [_line(explained) for explained in explanations if not isinstance(explained, ItemError)]
@@ -92,9 +91,7 @@ def command(
     if html is not None and all(isinstance(each, ItemError) for each in explanations):
         note(f"{html} was not written: there is nothing to show.")  # one that is there stays
     elif html is not None:
-        from shapecnn.report.explanation import explanation_page
-
-        write_page(html, explanation_page(meshes, explanations, model.name), overwrite)
+        write_page(html, explanations.page(), overwrite)
         note(f"Wrote {html}")
     report_failures([(path, str(error)) for path, error in pairs if isinstance(error, ItemError)], skip_errors)
 
@@ -132,6 +129,6 @@ def _line(explained: Explanation) -> str:
     evidence = explained.why_not or explained.evidence
     most = np.argsort(-evidence.shares, kind="stable")[:SHOWN]
     told = ", ".join(f"{number} ({evidence.shares[number]:.0%})" for number in most if evidence.shares[number] > 0)
-    looks = "rotations" if explained.elevations is None else "views"
+    kind = "rotations" if explained.elevations is None else "views"
     against = f" and not {explained.asked}" if explained.asked else ""
-    return f"{explained.path}  {label} {score:.1%}{against}  {looks} that spoke for it: {told or 'none'}"
+    return f"{explained.path}  {label} {score:.1%}{against}  {kind} that spoke for it: {told or 'none'}"

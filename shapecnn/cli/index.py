@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.answers import note_drawing
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
@@ -28,8 +27,6 @@ from shapecnn.errors import counted
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
     from shapecnn.models.engine import Device
-    from shapecnn.models.model import Model
-    from shapecnn.search.origin import Origin
     from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
@@ -86,46 +83,27 @@ def command(
     from shapecnn.workers.server import start_server
 
     start_server()  # it loads its modules while this process loads its own
-    from shapecnn.errors import StoredDataError
-    from shapecnn.search.index import FAILURES, HEADER, made_with
-    from shapecnn.search.update import update_index
+    from shapecnn import update_index
+    from shapecnn.search.index import FAILURES
     from shapecnn.settings.core import parse_assignments
-    from shapecnn.storage.own import require_own
 
-    require_own(HEADER, index, overwrite)
-    try:
-        known = made_with(index)
-    except StoredDataError:
-        if not overwrite:
-            raise
-        known = None
-    made = known.origin if known else None
-    read_up = up or (made.up if made else "z")
-    options = {"orientation": orientation, "simplify": limit.target}
-    given = {key: value for key, value in options.items() if value is not None} | parse_assignments(assignments)
-    model = _model(index, made, model_name, feature, given, read_up)
-    model.input.require_orientation(orientation, model.name)
-    if made is None and model.up not in (None, read_up):
-        note(
-            f"Note: the meshes that {model.name} was trained on were read with --up {model.up}; "
-            f"this collection is read with --up {read_up}."
-        )
-    note_drawing(model)
     with progress_bar("Indexing") as progress:
         done = update_index(
             collection,
             index,
-            model,
-            command=command_line(),
-            labels=labels or (known.labels if known else "auto"),
+            model_name,
+            settings=parse_assignments(assignments),
+            feature=feature,
+            up=up,
+            orientation=orientation,
+            labels=labels,
+            limit=limit,
             overwrite=overwrite,
-            up=read_up,
-            simplify=limit.target or (made.simplify if made else None),
-            max_faces=limit.most,
             device=device,
             workers=workers,
             progress=progress,
             say=note,
+            command=command_line(),
         )
     answer = {
         "schema_version": SCHEMA_VERSION,
@@ -146,31 +124,3 @@ def command(
     emit(answer, as_json, [f"{counts} in {done.seconds:.1f} s: {index} holds {counted(done.total, 'shape')}"])
     report_failures(done.failures, skip_errors, kept=index / FAILURES)
 
-
-def _model(
-    index: Path, made: Origin | None, asked: str | None, feature: str | None, given: dict[str, Any], up: Up
-) -> Model:
-    """The model to index by: what was asked for, else what the index was made with.
-
-    Args:
-        index: Where the index is or will be.
-        made: What it was made with; None for a new one.
-        asked: The name given by --model.
-        feature: That given by --feature.
-        given: The settings given, by --set and by options of their own.
-        up: Which axis points up in the meshes.
-    """
-    from shapecnn.models.model import resolve_model
-
-    name = asked or (made.model if made else "@imagenet")
-    if name == "@imagenet":
-        kept = made.model_settings() if made is not None and made.model == name else {}
-        if given.get("orientation", kept.get("orientation")) != kept.get("orientation"):
-            kept.pop("views", None)  # how many there are follows from the orientation
-        return resolve_model(name, kept | {"up": up} | given).compared_by(feature or "penultimate")
-    assignments = {key: value for key, value in given.items() if key not in ("orientation", "simplify")}
-    if asked is None and made is not None and not assignments:
-        model = made.open(index)
-        return model if feature is None else model.compared_by(feature)
-    kept_feature = "metric" if made is not None and "metric" in made.settings else "penultimate"
-    return resolve_model(name, assignments).compared_by(feature or kept_feature)

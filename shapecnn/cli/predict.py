@@ -72,17 +72,15 @@ def command(
     Example:
       shapecnn predict my-run chair.obj table.stl --up y
     """
-    from shapecnn.models.model import resolve_model
-    from shapecnn.predict import predict
+    from shapecnn import open_model
 
-    model = resolve_model(run)
+    predictor = open_model(run, device=device, workers=workers)
+    model = predictor.model
     model.input.require_orientation(orientation, run)
     note_drawing(model)
     read_up = chosen_up(up, model.up, f"the meshes that {run} was trained on")
     with progress_bar("Predicting", "meshes") as progress:
-        predictions = predict(
-            model, meshes, up=read_up, device=device, limit=limit, workers=workers, evidence=evidence, progress=progress
-        )
+        predictions = predictor.predict(meshes, up=read_up, evidence=evidence, limit=limit, progress=progress)
     emit([_json(prediction) for prediction in predictions], as_json, _lines(predictions))
     report_failures([(done.path, str(done.error)) for done in predictions if done.error is not None], skip_errors)
 

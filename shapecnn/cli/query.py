@@ -86,31 +86,30 @@ def command(
     """
     if not meshes and not images:
         raise click.UsageError("Say what to look for: MESH, or --image FILE.")
-    from shapecnn.search.index import open_index
-    from shapecnn.search.query import answer_pictures, answer_queries, require_views
+    from shapecnn import open_index
+    from shapecnn.search.query import require_views
     from shapecnn.storage.files import require_file, write_page
 
     if html is not None:
         require_file(html, overwrite)
-    opened = open_index(index)
-    model = opened.origin.open(index, run)
+    searcher = open_index(index, run, device=device, workers=workers)
+    model, record = searcher.model, searcher.index.record
     model.input.require_orientation(orientation, str(index))
     if images:
-        require_views(opened, model, str(index))
+        require_views(searcher.index, model, str(index))
     note_drawing(model)
-    read_up = chosen_up(up if meshes else None, opened.origin.up, f"the meshes of {index}")
+    read_up = chosen_up(up if meshes else None, record.up, f"the meshes of {index}")
     with progress_bar("Searching", "meshes") as progress:
-        answers = answer_queries(
-            opened, model, meshes, k, up=read_up, device=device, limit=limit, workers=workers, progress=progress
-        )
-    answers += answer_pictures(opened, model, images, k, device=device, workers=workers) if images else []
+        answers = searcher.query(meshes, k, up=read_up, limit=limit, progress=progress)
+    if images:
+        answers += searcher.query_pictures(images, k)
     texts = [_lines(answer) for answer in answers if answer.error is None]
     lines = [line for number, each in enumerate(texts) for line in ([""] * (number > 0) + each)]
     emit([_json(answer) for answer in answers], as_json, lines)  # first: no full disk shall lose it
     if html is not None:
         from shapecnn.report.pages import query_page
 
-        write_page(html, query_page(answers, opened, str(index), html, workers), overwrite)
+        write_page(html, query_page(answers, searcher.index, str(index), html, workers), overwrite)
         note(f"Wrote {html}")
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
     report_failures(failures, skip_errors, "files" if images else "meshes")
@@ -120,7 +119,7 @@ def _json(answer: Answer) -> dict[str, object]:
     if answer.error is not None:
         return failure_json(answer.path, answer.error)
     results = [
-        {"id": hit.item.id, "path": hit.item.path, "label": hit.item.label, "score": hit.score}
+        {"id": hit.shape.id, "path": hit.shape.path, "label": hit.shape.label, "score": hit.score}
         | ({} if hit.view is None else {"view": hit.view})
         for hit in answer.hits
     ]
@@ -130,7 +129,7 @@ def _json(answer: Answer) -> dict[str, object]:
 def _lines(answer: Answer) -> list[str]:
     lines = [answer.path]
     lines += [
-        f"{rank:4}  {hit.score:.4f}  {hit.item.label or '-':20}  {hit.item.id}"
+        f"{rank:4}  {hit.score:.4f}  {hit.shape.label or '-':20}  {hit.shape.id}"
         + ("" if hit.view is None else f"  view {hit.view}")
         for rank, hit in enumerate(answer.hits, 1)
     ]

@@ -1,11 +1,10 @@
-"""What a model says of mesh files, each drawn or filled for it here and now."""
+"""A model applied to shapes: to meshes, each drawn or filled here and now, and to artefacts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,9 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import ItemError
+from shapecnn.meshes.source import MeshInput
 from shapecnn.models.engine import Device, Engine, open_engine, require_device
-from shapecnn.models.input import Input, Looks
+from shapecnn.models.input import Input, InputArray
 from shapecnn.models.model import Model
 from shapecnn.models.output import FeatureName, Output
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
@@ -23,51 +23,90 @@ from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
-def mesh_outputs(
-    model: Model,
-    paths: Sequence[str],
-    *,
-    up: Up,
-    device: Device = "auto",
-    views: bool = False,
-    limit: FaceLimit = NO_LIMIT,
-    workers: Workers = ONE_A_CORE,
-    progress: Progress = no_progress,
-) -> list[Output | ItemError]:
-    """An output for each mesh file, read with ``up``, in the order given; of one that cannot be used, the error.
+class MeshEncoder:
+    """Applies a model to meshes. Its engine opens with the first mesh that can be used, and stays open.
 
-    Workers draw or fill the next ones while the engine computes; pictures and grids are held only until then. Raises
-    UsageError if CUDA is asked for and absent, StoredDataError if the model is damaged, WeightsError if its weights
-    cannot be had.
+    Args:
+        model: Model to apply.
+        device: Where the network runs.
+        views: Whether outputs have the feature of each view too.
+        workers: Processes that read, draw and fill meshes.
+
+    Raises:
+        UsageError: CUDA is asked for and absent.
     """
-    require_device(device)
-    engine: Engine | None = None
-    found: dict[int, Output | ItemError] = {}
-    seen = mesh_looks(model.input, paths, up=up, limit=limit, workers=workers, progress=progress)
-    for number, looks in seen:
-        if isinstance(looks, ItemError):
-            found[number] = looks
-            continue
-        engine = engine or open_engine(model, device, views=views)
-        engine.start(number, looks)
-        found.update(engine.finished())
-    if engine is not None:
-        engine.wait()
-        found.update(engine.finished())
-    return [found[number] for number in range(len(paths))]
+
+    def __init__(
+        self, model: Model, device: Device = "auto", *, views: bool = False, workers: Workers = ONE_A_CORE
+    ) -> None:
+        require_device(device)
+        self.model, self._device, self._views, self._workers = model, device, views, workers
+        self._engine: Engine | None = None
+
+    def outputs(
+        self,
+        meshes: Sequence[MeshInput],
+        *,
+        up: Up,
+        limit: FaceLimit = NO_LIMIT,
+        progress: Progress = no_progress,
+    ) -> list[Output | ItemError]:
+        """Compute what the network says of each mesh.
+
+        Workers draw or fill the next meshes while the engine computes; views and grids are held only until then.
+
+        Args:
+            meshes: Paths or arrays of N meshes.
+            up: Axis that points up in them.
+            limit: How many faces a mesh may have, and whether larger ones are simplified.
+            progress: Called as meshes are done.
+
+        Returns:
+            N outputs in the order given; for a mesh that cannot be used, the error.
+
+        Raises:
+            StoredDataError: The model is damaged.
+            WeightsError: Its weights cannot be had.
+        """
+        results: dict[int, Output | ItemError] = {}
+        arrays = input_arrays(self.model.input, meshes, up=up, limit=limit, workers=self._workers, progress=progress)
+        for number, array in arrays:
+            if isinstance(array, ItemError):
+                results[number] = array
+                continue
+            engine = self._open()
+            engine.start(number, array)
+            results.update(engine.finished())
+        if self._engine is not None:
+            self._engine.wait()
+            results.update(self._engine.finished())
+        return [results[number] for number in range(len(meshes))]
+
+    def _open(self) -> Engine:
+        if self._engine is None:
+            self._engine = open_engine(self.model, self._device, views=self._views)
+        return self._engine
 
 
-class Outputs:
-    """Of N shapes with R items each, filled in as they come."""
+class OutputArrays:
+    """Outputs of N shapes with R items each, as arrays that fill as the outputs come."""
 
     def __init__(self, model: Model, shapes: int) -> None:
         self._model, self._shapes = model, shapes
         self._arrays: dict[str, NDArray[np.float32]] = {}
 
     def put(self, shape: int, item: int, items: int, output: Output) -> None:
-        """items: R, the same for all shapes."""
+        """Store one output.
+
+        Args:
+            shape: Number of the shape, from 0 to N - 1.
+            item: Number of its item, from 0 to R - 1.
+            items: R, the same for all shapes.
+            output: The output.
+        """
+        comparison = self._model.comparison
         named: dict[str, NDArray[np.float32] | None] = {
-            self._model.comparison.feature: self._model.comparison.represent(output),
+            comparison.feature: comparison.represent(output),
             "penultimate": output.feature,
             "scores": output.scores,
         }
@@ -78,8 +117,12 @@ class Outputs:
                 self._arrays[name][shape, item] = values
 
     def get(self, name: FeatureName) -> NDArray[np.float32]:
-        """(N, R, D) float32: features of the penultimate layer, not normalized, probabilities of the classes, or, of
-        a model that compares by its metric, that."""
+        """Return one feature of all items, (N, R, D) float32.
+
+        Args:
+            name: ``penultimate``: what the classifier takes, of any length; ``scores``: probabilities of the classes;
+                ``metric``: what a model with a learned metric compares, of unit length.
+        """
         return self._arrays[name]
 
 
@@ -90,12 +133,21 @@ def compute_outputs(
     entries: Sequence[Entry],
     alone: bool,
     advance: Callable[[], None] = lambda: None,
-) -> Outputs:
-    """alone: each rotation of a shape is an item by itself; else all that is seen of it makes one.
+) -> OutputArrays:
+    """Compute the outputs of shapes from their artefacts.
 
-    ``advance`` is called after each shape. Raises StoredDataError if artefacts are damaged.
+    Args:
+        engine: Engine of the model.
+        model: The model.
+        artefacts: Folder of views or grids.
+        entries: N shapes of it.
+        alone: Whether each rotation of a shape is an item by itself; else all views or rotations make one.
+        advance: Called after each shape.
+
+    Raises:
+        StoredDataError: Artefacts are damaged.
     """
-    outputs = Outputs(model, len(entries))
+    outputs = OutputArrays(model, len(entries))
     items = 1
 
     def collect() -> None:
@@ -104,10 +156,10 @@ def compute_outputs(
 
     try:
         for shape, entry in enumerate(entries):
-            looks = model.input.read(artefacts, entry)
-            items = len(looks) if alone else 1
+            array = model.input.read(artefacts, entry)
+            items = len(array) if alone else 1
             for item in range(items):
-                engine.start((shape, item), looks[item : item + 1] if alone else looks)
+                engine.start((shape, item), array[item : item + 1] if alone else array)
             collect()
             advance()
     finally:
@@ -119,33 +171,44 @@ def compute_outputs(
 @dataclass(frozen=True, slots=True)
 class _Task:
     number: int
-    path: str
-    seen: Input
+    mesh: MeshInput
+    input: Input
     up: Up
     limit: FaceLimit
 
 
-def mesh_looks(
-    seen: Input,
-    paths: Sequence[str],
+def input_arrays(
+    network_input: Input,
+    meshes: Sequence[MeshInput],
     *,
     up: Up = "z",
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
     progress: Progress = no_progress,
-) -> Iterator[tuple[int, Looks | ItemError]]:
-    """The number of each path with what is seen of the mesh file there, or why nothing is, as they are finished.
+) -> Iterator[tuple[int, InputArray | ItemError]]:
+    """Draw or fill meshes for a network, in workers.
 
-    Files are read as the results are taken: two of each worker are held at most.
+    Meshes are read as the results are taken: two of each worker are held at most.
+
+    Args:
+        network_input: What the network takes.
+        meshes: Paths or arrays.
+        up: Axis that points up in them.
+        limit: How many faces a mesh may have, and whether larger ones are simplified.
+        workers: Processes to work in.
+        progress: Called as meshes are done.
+
+    Yields:
+        The number of each mesh with its views or grids, or why there are none, as they are finished.
     """
-    tasks = (_Task(number, path, seen, up, limit) for number, path in enumerate(paths))
-    with closing(pool.run(_look, tasks, workers)) as results:
-        progress(0, len(paths))
+    tasks: Iterable[_Task] = (_Task(number, mesh, network_input, up, limit) for number, mesh in enumerate(meshes))
+    with closing(pool.run(_load, tasks, workers)) as results:
+        progress(0, len(meshes))
         for done, (task, outcome) in enumerate(results, start=1):
             yield task.number, outcome
-            progress(done, len(paths))
+            progress(done, len(meshes))
 
 
-def _look(task: _Task) -> Looks:
+def _load(task: _Task) -> InputArray:
     """Runs in a worker."""
-    return task.seen.load(Path(task.path), task.up, task.limit)
+    return task.input.load(task.mesh, task.up, task.limit)

@@ -17,7 +17,7 @@ import numpy as np
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.models import conversion, engine_cache
 from shapecnn.models.calibration import probabilities
-from shapecnn.models.input import Looks
+from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model, temperature_of
 from shapecnn.models.output import Feature, Output
 from shapecnn.settings.artefacts import VoxelSettings
@@ -32,7 +32,7 @@ class Engine(Protocol):
     description: dict[str, str]
     """engine, precision and device: what to record beside the features."""
 
-    def start(self, key: Hashable, looks: Looks) -> None:
+    def start(self, key: Hashable, looks: InputArray) -> None:
         """Begin on one shape, uint8: its pictures (V, S, S) or grids (R, N, N, N); waits while all places are taken."""
 
     def finished(self) -> list[tuple[Any, Output]]:
@@ -86,7 +86,7 @@ class OpenVinoEngine:
             return Output(feature, None, views)
         return Output(feature, _scores(self._model, self._classifier.logits(feature)), views)
 
-    def start(self, key: Hashable, looks: Looks) -> None:
+    def start(self, key: Hashable, looks: InputArray) -> None:
         """Begin on one shape; waits while all places are taken."""
         if looks.shape != self._looks:
             self.wait()
@@ -128,7 +128,7 @@ class TorchEngine:
             "device": device,
         }
 
-    def start(self, key: Hashable, looks: Looks) -> None:
+    def start(self, key: Hashable, looks: InputArray) -> None:
         """Compute the output of one shape."""
         torch = self._torch
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._reduced):

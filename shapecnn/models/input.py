@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError
-from shapecnn.meshes.mesh import Mesh, load_mesh
+from shapecnn.meshes.mesh import Mesh
+from shapecnn.meshes.source import MeshInput, load_mesh_input
 from shapecnn.settings.artefacts import (
     FaceLimit,
     ImportedViewSettings,
@@ -27,7 +27,7 @@ from shapecnn.settings.artefacts import (
 )
 from shapecnn.settings.core import Settings, differences, options, settings_hash
 
-Looks = NDArray[np.uint8]
+InputArray = NDArray[np.uint8]
 """(V, S, S) grey pictures, or (R, N, N, N) grids of 0 and 1."""
 
 _COUNTS = {"views", "rotations"}  # networks pool over any number of them
@@ -66,6 +66,18 @@ class Input:
     def imported(self) -> bool:
         """Whether others made what the network was trained on."""
         return isinstance(self.settings, ImportedViewSettings | ImportedVoxelSettings)
+
+    def note(self, name: str) -> str:
+        """Return the note that meshes cannot be shown to a model as its imported training data was made.
+
+        Args:
+            name: Name of the model.
+        """
+        how = "drawn by shapecnn's own camera and shading" if self.kind == "views" else "filled by shapecnn"
+        return (
+            f"Note: {name} was trained on {self.kind} that others made. Meshes are {how}, which may differ from how "
+            f"those were made."
+        )
 
     def require(self, artefacts: Artefacts, name: str = "the model") -> None:
         """Raise MismatchError unless the artefacts were made like those the network was trained on.
@@ -108,21 +120,29 @@ class Input:
                 f"{asked}` makes."
             )
 
-    def read(self, artefacts: Artefacts, entry: Entry) -> Looks:
+    def read(self, artefacts: Artefacts, entry: Entry) -> InputArray:
         """Pictures or grids of one shape from its artefacts.  Raises StoredDataError, UsageError."""
         if self.kind == "views":
             return artefacts.pictures(entry)
         return self._turned(artefacts.grids(entry))
 
-    def load(self, path: Path, up: Up, limit: FaceLimit) -> Looks:
-        """Pictures or grids of the mesh file at ``path``, simplified as the meshes it was trained on were unless
-        ``limit`` says how.  Raises MeshError."""
+    def load(self, mesh: MeshInput, up: Up, limit: FaceLimit) -> InputArray:
+        """Read a mesh, and draw or fill it.
+
+        Args:
+            mesh: Path of its file, or its arrays.
+            up: Axis that points up in it.
+            limit: How many faces it may have. Unless it says how, the mesh is simplified as the training meshes were.
+
+        Raises:
+            MeshError: The mesh cannot be used.
+        """
         trained = self.drawing().simplify
         if trained is not None and not limit.simplify:
             limit = FaceLimit(trained, simplify=True)
-        return self.draw(load_mesh(path, up, limit))
+        return self.draw(load_mesh_input(mesh, up, limit))
 
-    def draw(self, mesh: Mesh) -> Looks:
+    def draw(self, mesh: Mesh) -> InputArray:
         """Pictures or grids of a normalized mesh.  Raises MeshError."""
         settings = self.drawing()
         if isinstance(settings, ViewSettings):
@@ -147,7 +167,7 @@ class Input:
             case settings:
                 return settings.model_copy(update={"up": up, "simplify": simplify or settings.simplify})
 
-    def _turned(self, grids: NDArray[np.bool_]) -> Looks:
+    def _turned(self, grids: NDArray[np.bool_]) -> InputArray:
         if len(grids) == 1 and self.turns > 1:
             step = 4 // self.turns
             grids = np.concatenate([np.rot90(grids, step * turn, axes=(1, 2)) for turn in range(self.turns)])

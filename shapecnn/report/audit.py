@@ -9,7 +9,7 @@ from typing import Any
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.duplicates.audit import Audit, Group, Member
-from shapecnn.models.input import Looks
+from shapecnn.models.input import InputArray
 from shapecnn.report.html import fill, link, short
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.storage.own import publish_report
@@ -20,7 +20,7 @@ SHOWN_GROUPS = 150  # of the page; some 10 kB a picture
 SHOWN_MEMBERS = 6
 LISTED = 50  # of those that show nothing
 
-Read = Callable[[Iterable[Entry]], Iterable[tuple[Entry, Looks]]]
+Read = Callable[[Iterable[Entry]], Iterable[tuple[Entry, InputArray]]]
 Find = Callable[[Entry], Path | None]
 """The file that a card leads to: the mesh, or, of artefacts, the first of the shape."""
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import Shape, content_hash
-from shapecnn.models.input import Looks
+from shapecnn.models.input import InputArray
 from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.workers import pool
@@ -24,7 +24,7 @@ class Drawing(NamedTuple):
     sha256: str | None = None
 
 
-def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> Iterator[tuple[Drawing, Looks]]:
+def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> Iterator[tuple[Drawing, InputArray]]:
     """Each drawing with its pictures, as they are finished; not those of files that are gone, changed or unusable."""
     with closing(pool.run(_draw, drawings, workers)) as results:
         for drawing, pictures in results:
@@ -32,7 +32,7 @@ def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> I
                 yield drawing, pictures
 
 
-def _draw(drawing: Drawing) -> Looks | None:
+def _draw(drawing: Drawing) -> InputArray | None:
     """Runs in a worker."""
     shape, settings, sha256 = drawing
     data = shape.source()

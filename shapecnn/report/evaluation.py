@@ -11,7 +11,7 @@ import numpy as np
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.evaluation.results import Evaluation, Hit, Prediction
-from shapecnn.models.input import Looks
+from shapecnn.models.input import InputArray
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
 from shapecnn.report.html import fill, short
 from shapecnn.report.reliability import reliability_diagram
@@ -24,7 +24,7 @@ MISTAKES = 48  # shown at most, the surest first
 EXAMPLES = 12  # queries shown at most
 RESULTS = 6  # of each
 
-Read = Callable[[Entry], Looks]
+Read = Callable[[Entry], InputArray]
 
 _RATES = {
     "mAP": "mean average precision",

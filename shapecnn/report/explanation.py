@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError
-from shapecnn.explain import Evidence, Explanation, Floats
+from shapecnn.explain import Attribution, Explanation, Floats
 from shapecnn.report.grids import see
 from shapecnn.report.html import embedded, fill, short
 
@@ -31,7 +31,7 @@ class _Card:
 @dataclass(frozen=True, slots=True)
 class _Section:
     title: str
-    evidence: Evidence
+    evidence: Attribution
     cards: list[_Card]
 
 
@@ -68,7 +68,7 @@ def _shape(path: str, explained: Explanation | ItemError) -> _Shape:
     return _Shape(short(path), None, scores, (label, explained.asked), sections, looks, explained.found_axes)
 
 
-def _section(title: str, explained: Explanation, evidence: Evidence) -> _Section:
+def _section(title: str, explained: Explanation, evidence: Attribution) -> _Section:
     largest = float(np.abs(evidence.contributions).max()) or 1.0
     cards = [
         _Card(

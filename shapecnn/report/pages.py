@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from shapecnn.meshes.collection import Shape
-from shapecnn.models.input import Looks
+from shapecnn.models.input import InputArray
 from shapecnn.report.drawings import Drawing, draw_meshes
 from shapecnn.report.html import embedded, fill, link, short
 from shapecnn.search.index import Index
@@ -55,7 +55,7 @@ def query_page(
     is gone or has changed keeps its place without pictures. Files are named and linked as seen from ``page``, the file
     this is written to.
     """
-    plain = ViewSettings.from_options(size=PICTURE, orientation=index.origin.orientation)
+    plain = ViewSettings.from_options(size=PICTURE, orientation=index.record.orientation)
     views = plain.views if index.views is None else index.views.shape[1]
 
     def of_query(answer: Answer) -> Drawing:
@@ -63,8 +63,8 @@ def query_page(
         return Drawing(Shape(path.name, None, None, path), plain.model_copy(update={"up": answer.up}))
 
     def of_hit(hit: Hit) -> Drawing:
-        changed = {"up": index.origin.up} | ({} if hit.view is None else {"views": views})
-        return Drawing(hit.item.shape, plain.model_copy(update=changed), hit.item.sha256)
+        changed = {"up": index.record.up} | ({} if hit.view is None else {"views": views})
+        return Drawing(hit.shape.source, plain.model_copy(update=changed), hit.shape.sha256)
 
     shown: dict[Drawing, set[int | None]] = {
         of_query(answer): {None} for answer in answers if answer.error is None and answer.picture is None
@@ -87,22 +87,22 @@ def query_page(
         cards = [
             _Card(
                 pictures.get((drawing, hit.view)),
-                PurePosixPath(hit.item.id).name,
-                hit.item.id,
-                link(hit.item.shape.file, page) if hit.item.shape.member is None else None,
+                PurePosixPath(hit.shape.id).name,
+                hit.shape.id,
+                link(hit.shape.source.file, page) if hit.shape.source.member is None else None,
                 f"{hit.score:.3f}",
-                hit.item.label,
+                hit.shape.label,
                 hit.view,
             )
             for hit, drawing in hits
         ]
         query = _Card(picture, path.name, short(answer.path), link(path, page))
         sections.append(_Section(query, cards, seen is not None))
-    model, count = index.origin.description, len(index.items)
+    model, count = index.record.description, len(index.shapes)
     return fill("query.html", sections=sections, index=short(name), model=model, count=count)
 
 
-def _embedded(looks: Looks, view: int | None) -> str:
+def _embedded(looks: InputArray, view: int | None) -> str:
     """That view, or some of them side by side, as the base64 text of a PNG."""
     if view is not None:
         return embedded(looks[view])

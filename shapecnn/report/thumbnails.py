@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.models.input import Looks
+from shapecnn.models.input import InputArray
 from shapecnn.report.html import embedded
 
 SIDE = 96  # pixels of one view
@@ -13,7 +13,7 @@ SHOWN_VIEWS = 3  # evenly spread
 _NEAR, _FAR = 90, 200  # grey of a cell in front and of one behind; nothing is 255
 
 
-def thumbnail(looks: Looks, rotation: int = 0) -> str:
+def thumbnail(looks: InputArray, rotation: int = 0) -> str:
     """Base64 of a PNG: three of the views (V, S, S), or one of the grids (R, N, N, N) from three sides."""
     if looks.ndim == 4:
         pictures = projections(looks[rotation])

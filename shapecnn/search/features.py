@@ -1,12 +1,11 @@
-"""Features of the meshes that an index lacks: workers draw or fill the next ones while the engine computes."""
+"""Features of the meshes that an index lacks: workers draw or fill the next meshes while the engine computes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -14,106 +13,155 @@ from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import ContentKey, Shape, content_hash, content_key
 from shapecnn.models.engine import Device, Engine, open_engine
-from shapecnn.models.input import Input, Looks
+from shapecnn.models.input import Input, InputArray
 from shapecnn.models.model import Model
 from shapecnn.models.output import Output
-from shapecnn.search.origin import Origin
-from shapecnn.search.rows import Kept, Row, note_row
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
-from shapecnn.storage.journal import Record
 from shapecnn.workers import pool
 from shapecnn.workers.pool import Workers
 from shapecnn.workers.progress import Progress
 
 
 @dataclass(slots=True)
-class Computed:
-    """By id.  rows: of the shapes that can be used, known and new ones."""
+class CollectionRows:
+    """Rows of a collection, by id of the shape.
 
-    hashes: dict[str, str]
-    rows: dict[str, Kept]
-    failures: dict[str, tuple[str, str]]
+    Attributes:
+        hashes: SHA-256 of each mesh file that could be read.
+        rows: Rows of the shapes that can be used, stored before or computed now.
+        failures: Path and error of each mesh that cannot be used.
+        engine: What computed the new rows; None if there are none.
+    """
+
+    hashes: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, StoredRow] = field(default_factory=dict)
+    failures: dict[str, tuple[str, str]] = field(default_factory=dict)
     engine: dict[str, str] | None = None
+
+
+class FeatureEngine:
+    """The engine of a plan, opened when it is first needed.
+
+    Args:
+        plan: Plan of the index.
+        device: Where the network runs.
+    """
+
+    def __init__(self, plan: IndexPlan, device: Device) -> None:
+        self._model, self._device = plan.model, device
+        self._engine: Engine | None = None
+
+    def open(self) -> Engine:
+        """Return the engine, which is opened by the first call."""
+        if self._engine is None:
+            self._engine = open_engine(self._model, self._device, views=self._model.input.kind == "views")
+        return self._engine
+
+    def open_if_remote(self) -> None:
+        """Open the engine of a new index now if its weights may have to be fetched.
+
+        So it is said before any mesh is read that there is no such backbone, or that weights cannot be had.
+        Else the engine is opened while meshes are read.
+        """
+        if not self._model.network.at_hand:
+            self.open()
+
+    def finished(self, wait: bool = False) -> list[tuple[str, Output]]:
+        """Return the ids and outputs of shapes that were finished since the last call.
+
+        Args:
+            wait: Whether to wait for all that were started.
+        """
+        if self._engine is None:
+            return []
+        if wait:
+            self._engine.wait()
+        return self._engine.finished()
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
     shape: Shape
-    seen: Input
+    input: Input
     settings: ViewSettings | VoxelSettings
     max_faces: int | None
 
 
-def _draw(known: frozenset[ContentKey], task: _Task) -> tuple[str, Looks | None]:
-    """Runs in a worker: the hash of the mesh file and, unless its content is known, its pictures or grids."""
+def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, InputArray | None]:
+    """Return the hash of a mesh file and, unless a row of its content is stored, its views or grids.
+
+    Runs in a worker.
+    """
     data = task.shape.source()
     sha = content_hash(task.shape, data)
-    if content_key(task.shape.id, sha) in known:
+    if content_key(task.shape.id, sha) in stored:
         return sha, None
-    return sha, task.seen.draw(load_shape(task.shape, data, task.settings, task.max_faces))
+    return sha, task.input.draw(load_shape(task.shape, data, task.settings, task.max_faces))
 
 
-def compute(
-    shapes: list[Shape],
-    known: dict[str, Kept],
-    scratch: Path,
-    note: Callable[[Record], int],
-    model: Model,
-    origin: Origin,
-    max_faces: int | None,
-    device: Device,
+def compute_rows(
+    shapes: Sequence[Shape],
+    stored: dict[str, StoredRow],
+    plan: IndexPlan,
+    journal: RowJournal,
+    engine: FeatureEngine,
     workers: Workers,
     progress: Progress,
-    engine: Engine | None,
-) -> Computed:
-    """Hash every mesh and compute the features of those whose content is not known, under whatever id, noting each as
-    it is done.  engine: one that is open already."""
-    result = Computed({}, {}, {})
-    settings = model.input.drawing(origin.up, origin.simplify)
-    tasks = (_Task(shape, model.input, settings, max_faces) for shape in shapes)
-    contents = {content_key(shape_id, kept.sha256): kept for shape_id, kept in known.items()}
-    with closing(pool.run(partial(_draw, frozenset(contents)), tasks, workers)) as results:
+) -> CollectionRows:
+    """Hash every mesh file, and compute the rows of those whose content has none yet, under whatever id.
 
-        def collect(engine: Engine) -> None:
-            for shape_id, output in engine.finished():
-                row, sha = row_of(output, model), result.hashes[shape_id]
-                result.rows[shape_id] = note_row(note, scratch, shape_id, sha, row, engine.description)
+    Args:
+        shapes: Shapes of the collection.
+        stored: Rows by id, of the index and of an interrupted run.
+        plan: What the index is made with.
+        journal: Where each new row is kept as soon as it is computed.
+        engine: Engine of the plan.
+        workers: Processes that read, draw and fill meshes.
+        progress: Called with the number of shapes done and of all shapes.
+    """
+    result = CollectionRows()
+    contents = {content_key(shape_id, row.sha256): row for shape_id, row in stored.items()}
 
+    def collect(wait: bool = False) -> None:
+        for shape_id, output in engine.finished(wait):
+            row, description = row_of(output, plan.model), engine.open().description
+            result.rows[shape_id] = journal.add(shape_id, result.hashes[shape_id], row, description)
+
+    with closing(pool.run(partial(_draw, frozenset(contents)), _tasks(shapes, plan), workers)) as outcomes:
         progress(0, len(shapes))
-        for done, (task, outcome) in enumerate(results, start=1):
+        for done, (task, outcome) in enumerate(outcomes, start=1):
             shape = task.shape
             if isinstance(outcome, ItemError):
                 result.failures[shape.id] = (shape.path, str(outcome))
             else:
-                result.hashes[shape.id], looks = outcome
-                if looks is None:
-                    sha, own = result.hashes[shape.id], known.get(shape.id)
-                    if own is None or own.sha256 != sha:  # else its own, for another engine may have seen a copy
-                        own = contents[content_key(shape.id, sha)]
-                    result.rows[shape.id] = own
+                sha, array = outcome
+                result.hashes[shape.id] = sha
+                if array is not None:
+                    engine.open().start(shape.id, array)
+                    result.engine = engine.open().description
                 else:
-                    if engine is None:
-                        engine = open_engine(model, device, views=model.input.kind == "views")
-                    result.engine = engine.description
-                    engine.start(shape.id, looks)
-            if engine is not None:
-                collect(engine)
+                    row = stored.get(shape.id)
+                    if row is None or row.sha256 != sha:  # else its own, for another engine may have seen a copy
+                        row = contents[content_key(shape.id, sha)]
+                    result.rows[shape.id] = row
+            collect()
             progress(done, len(shapes))
-        if engine is not None:
-            engine.wait()
-            collect(engine)
+        collect(wait=True)
     return result
 
 
-def open_first(model: Model, device: Device) -> Engine | None:
-    """The engine of a new index, where its weights are not at hand as a Python package: that there is no such backbone,
-    or that weights are fetched or cannot be had, is told before any mesh is read. Else it is opened while they are."""
-    return None if model.network.at_hand else open_engine(model, device, views=model.input.kind == "views")
+def _tasks(shapes: Sequence[Shape], plan: IndexPlan) -> Iterator[_Task]:
+    network_input = plan.model.input
+    settings = network_input.drawing(plan.record.up, plan.record.simplify)
+    return (_Task(shape, network_input, settings, plan.max_faces) for shape in shapes)
 
 
-def row_of(output: Output, model: Model) -> Row:
-    """Turn what a model made of a shape into a row of its index."""
+def row_of(output: Output, model: Model) -> FeatureRow:
+    """Return the row of an index for what a model says of a shape."""
+    represent = model.comparison.represent
     if output.views is None:
-        return Row(model.comparison.represent(output), None)
-    alone = [model.comparison.represent(Output(view, None)) for view in output.views]
-    return Row(model.comparison.represent(output), np.array(alone, np.float16))
+        return FeatureRow(represent(output), None)
+    alone = [represent(Output(view, None)) for view in output.views]
+    return FeatureRow(represent(output), np.array(alone, np.float16))

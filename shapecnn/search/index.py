@@ -1,11 +1,15 @@
-"""The features of a collection, kept up to date.
+"""An index on disk: the features of a collection, and the model that made them.
 
-An index is four files published as one, with their hashes: ``index.json`` (what made it, how that was run),
-``failures.parquet`` (what could not be used), ``shapes.parquet`` and ``features.safetensors``, rows in order of id:
-``features`` (N, D) float32; where they are compared in a space made of all of them, ``gallery`` (N, D) float32, their
-places in it, and ``distinct`` (N,) uint8, 1 for what is a copy of none before it; and where the model sees pictures,
-``views`` (N, V, D) float16; all but ``distinct`` of unit length. Features computed by a run that was interrupted wait
-in a work folder for the next one.
+An index is four files that are published together, with their hashes:
+
+- ``index.json``: the model, its settings and the engine that computed the features.
+- ``shapes.parquet``: the shapes, in order of id.
+- ``features.safetensors``: ``features`` (N, D) float32. Where shapes are compared in a space adapted to the collection,
+  also ``gallery`` (N, D) float32, their places in it, and ``distinct`` (N,) uint8, 1 for a shape that copies none
+  before it. Where the model takes views, also ``views`` (N, V, D) float16. All but ``distinct`` are of unit length.
+- ``failures.parquet``: the meshes that could not be used.
+
+Features that an interrupted run computed wait in a work folder for the next run.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from shapecnn.errors import StoredDataError
 from shapecnn.meshes.collection import Shape, find_printed
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.space import VERSION, Placed
-from shapecnn.search.origin import Origin
+from shapecnn.search.record import ModelRecord
 from shapecnn.search.rows import foreign
 from shapecnn.settings.artefacts import MOST_VIEWS
 from shapecnn.settings.core import Settings
@@ -43,8 +47,16 @@ HEADER, SHAPES, FEATURES, FAILURES = "index.json", "shapes.parquet", "features.s
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One indexed shape.  path: where its mesh file was when it was indexed, absolute."""
+class IndexedShape:
+    """One shape of an index: a row of ``shapes.parquet``.
+
+    Attributes:
+        id: Path of the mesh file inside the collection.
+        label: Class of the shape; None if it has none.
+        split: ``train``, ``val`` or ``test``; None if it has none.
+        sha256: Hash of the mesh file, in hexadecimal.
+        path: Absolute path of the mesh file when it was indexed; a file inside a zip has the path of the zip before it.
+    """
 
     id: str
     label: str | None
@@ -53,8 +65,8 @@ class Item:
     path: str
 
     @property
-    def shape(self) -> Shape:
-        """What was indexed: its path is a file, or a file inside a zip."""
+    def source(self) -> Shape:
+        """Shape of the collection, to read its mesh file again."""
         path = find_printed(self.path)
         for parent in path.parents:
             if parent.is_file():
@@ -64,7 +76,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A row of ``failures.parquet``: a mesh that could not be used.  path: absolute.  error: one sentence."""
+    """A mesh that could not be used: a row of ``failures.parquet``.
+
+    Attributes:
+        id: Path of the mesh file inside the collection.
+        path: Absolute path of the mesh file.
+        error: One sentence.
+    """
 
     id: str
     path: str
@@ -73,41 +91,52 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """items[i] has features[i], views[i] and its place in placed.
+    """Features of a collection, with the model that made them.
 
-    features: (N, D) float32 of unit length.  views: (N, V, D) float16 of unit length, what each view alone would give;
-    None where the model sees grids or nothing was indexed, and in an index of a version that did not keep them.
-    placed: the features in the model's space; None where those are the features, and in an index of a version that did
-    not keep them. All lie in a file that is mapped: what is not looked at takes no memory.
-    engine: what computed the latest of them, empty if there never was any.
+    Arrays are views of a mapped file: rows that are not looked at take no memory.
+
+    Attributes:
+        record: Model that made the features.
+        engine: What computed the latest of them; empty for an index without shapes.
+        shapes: N shapes, in order of id.
+        features: (N, D) float32 of unit length.
+        views: (N, V, D) float16 of unit length, the feature of each view by itself; None where the model takes grids
+            or nothing was indexed, and in an index of a version that did not keep them.
+        placed: Places of the features in the model's space; None where the features are compared as they are, and in
+            an index of a version that did not keep places.
     """
 
-    origin: Origin
+    record: ModelRecord
     engine: dict[str, str]
-    items: list[Item]
+    shapes: list[IndexedShape]
     features: NDArray[np.float32]
     views: NDArray[np.float16] | None = None
     placed: Placed | None = None
 
 
-def open_index(folder: Path) -> Index:
-    """The index in ``folder``, checked against its hashes.
+def read_index(folder: Path) -> Index:
+    """Read an index and check it against its hashes.
 
-    Raises UsageError if there is none, StoredDataError if it is damaged or from another version.
+    Args:
+        folder: Folder of the index.
+
+    Raises:
+        UsageError: There is no index.
+        StoredDataError: It is damaged or from another version.
     """
     try:
-        return _open(folder)
+        return _read(folder)
     except StoredDataError:
-        return _open(folder)  # a publication may have come between the reading of two files
+        return _read(folder)  # a publication may have come between the reading of two files
 
 
-def _open(folder: Path) -> Index:
+def _read(folder: Path) -> Index:
     require_kind(folder, "index", "To make one: shapecnn index COLLECTION INDEX")
     sealed = open_sealed(folder, REMEDY)
     described = sealed.json(HEADER, FORMAT)
     with sealed.expecting(HEADER):
         header = _Header.from_options(**described)
-        origin = Origin.read(header.model, header.settings)
+        record = ModelRecord.read(header.model, header.settings)
     content = sealed.map(FEATURES)
     with sealed.expecting(FEATURES):
         pooled = header.count, header.feature_size
@@ -134,10 +163,10 @@ def _open(folder: Path) -> Index:
                 raise ValueError("features are not of unit length")
     table = sealed.read(SHAPES)
     with sealed.expecting(SHAPES):
-        items = read_table(Item, table, most=header.count)
-        if len(items) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(items)):
+        shapes = read_table(IndexedShape, table, most=header.count)
+        if len(shapes) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(shapes)):
             raise ValueError("it does not have the shapes of the index in order of id")
-    return Index(origin, header.engine, items, features, views, placed)
+    return Index(record, header.engine, shapes, features, views, placed)
 
 
 class _Header(Settings):
@@ -153,40 +182,56 @@ class _Header(Settings):
     labels: Labels = "auto"
 
 
-class Made(NamedTuple):
-    """What an index is made with.  labels: what the folders of its collection mean, which decides no feature."""
+class IndexSettings(NamedTuple):
+    """What an index is made with.
 
-    origin: Origin
+    Attributes:
+        record: Model that computes the features.
+        labels: What names the labels of the collection; it decides no feature.
+    """
+
+    record: ModelRecord
     labels: Labels
 
 
-def made_with(folder: Path) -> Made | None:
-    """What the index in ``folder`` is made with, finished or not; None where there is none yet.
+def index_settings(folder: Path) -> IndexSettings | None:
+    """Return what an index, finished or not, is made with; None where there is none yet.
 
-    Raises StoredDataError if that is damaged.
+    Args:
+        folder: Folder of the index.
+
+    Raises:
+        StoredDataError: It is damaged.
     """
     if kind_of(folder) == "index":
         sealed = open_sealed(folder, REMEDY)
         described = sealed.json(HEADER, FORMAT)
         with sealed.expecting(HEADER):
-            return _made(described)
-    return _begun(folder / WORK)
+            return _settings(described)
+    return unfinished_settings(folder / WORK)
 
 
-def _begun(scratch: Path) -> Made | None:
-    """What an unfinished index is being made with; None where not a shape of one is done."""
+def unfinished_settings(scratch: Path) -> IndexSettings | None:
+    """Return what an unfinished index is being made with; None before its first shape is done.
+
+    Args:
+        scratch: Work folder of the index.
+
+    Raises:
+        StoredDataError: This version did not begin it.
+    """
     header, *rows = [record for _, record in itertools.islice(scan_journal(scratch), 2)] or [{}]
     if not rows:
         return None
     try:
-        return _made(header)
+        return _settings(header)
     except ValueError:
         raise foreign(scratch) from None
 
 
-def _made(described: Mapping[str, Any]) -> Made:
-    """Raises ValueError for what cannot have been written."""
+def _settings(described: Mapping[str, Any]) -> IndexSettings:
+    """Raises ValueError for settings that no version writes."""
     labels = described.get("labels", "auto")  # which earlier versions did not say
     if labels not in get_args(Labels):
         raise ValueError("its labels are none of those that there are")
-    return Made(Origin.read(described.get("model"), described.get("settings")), labels)
+    return IndexSettings(ModelRecord.read(described.get("model"), described.get("settings")), labels)

@@ -1,7 +1,7 @@
 """The shapes of an index most similar to a feature: pooled features against pooled ones, or a picture against views.
 
-Structures to search with are built when needed and never stored. What ties, ties exactly and comes by id: scores are
-rounded to 6 decimals, beyond which lies the noise of float32.
+Scores are rounded to 6 decimals, beyond which lies the noise of float32. So copies tie exactly, and shapes with equal
+scores come in order of id.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.search.index import Index, Item
+from shapecnn.search.index import Index, IndexedShape
 from shapecnn.similarity import Similarity, cosines, unit
 
 BLOCK = 256  # shapes whose views are compared at a time: 16 MB of float32 at 12 views of 1280 numbers
@@ -22,25 +22,37 @@ _NOISE = 5e-5  # by which a score in float32 may be off
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer to a query.  score: similarity in [-1, 1].  view: which view it is that of, from 0; None if
-    views were pooled."""
+    """One result of a query.
 
-    item: Item
+    Attributes:
+        shape: Shape of the index.
+        score: Similarity, from -1 to 1.
+        view: Number of the view that is most similar, from 0; None where features of all views were compared.
+    """
+
+    shape: IndexedShape
     score: float
     view: int | None = None
 
 
 def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Similarity = cosines) -> list[list[Hit]]:
-    """The k most similar shapes for each query (Q, D) of unit length, equal scores by id.
+    """Find the k most similar shapes for each query.
 
-    similarity: of the queries and the features of the index.
+    Args:
+        index: Index to search.
+        queries: (Q, D) float32 of unit length.
+        k: How many shapes to return for each query, at most.
+        similarity: Similarity of queries and features of the index.
+
+    Returns:
+        Q lists of hits, best first, equal scores in order of id.
     """
-    if not index.items:
+    if not index.shapes:
         return [[] for _ in queries]
     answers = []
     for query, rows in zip(queries, _candidates(index.features, queries, k, similarity), strict=True):
         exact = similarity(query[None].astype(np.float64), index.features[rows].astype(np.float64))[0]
-        answers.append([Hit(index.items[rows[i]], score) for i, score in _best(exact, k)])
+        answers.append([Hit(index.shapes[rows[i]], score) for i, score in _best(exact, k)])
     return answers
 
 
@@ -64,11 +76,17 @@ def _candidates(
 
 
 def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-    """The k shapes that have the most similar single view, for each picture's feature (Q, D) of unit length.
+    """Find the k shapes with the most similar single view, for each picture.
 
-    Needs ``index.views``; they are read block by block. Equal scores by id, of equal views the first.
+    Args:
+        index: Index with ``views``, which are read block by block.
+        queries: (Q, D) float32 of unit length, features of pictures.
+        k: How many shapes to return for each query, at most.
+
+    Returns:
+        Q lists of hits, best first, equal scores in order of id; of equal views the first.
     """
-    if index.views is None or not index.items:
+    if index.views is None or not index.shapes:
         return [[] for _ in queries]
     # Of unit length again, from which float16 strays by a little.
     blocks = (unit(index.views[i : i + BLOCK].astype(np.float32)) for i in range(0, len(index.views), BLOCK))
@@ -81,9 +99,9 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
     for query, rough, least in zip(queries, scores.T, worst, strict=True):
         rows = np.flatnonzero(rough >= least - _NOISE)
         similarity = (unit(index.views[rows].astype(np.float64)) * query).sum(axis=2).round(6)  # (rows, V)
-        seen = similarity.argmax(axis=1)
+        best_view = similarity.argmax(axis=1)
         answers.append([
-            Hit(index.items[rows[i]], score, int(seen[i])) for i, score in _best(similarity.max(axis=1), k)
+            Hit(index.shapes[rows[i]], score, int(best_view[i])) for i, score in _best(similarity.max(axis=1), k)
         ])  # fmt: skip
     return answers
 

@@ -1,7 +1,7 @@
-"""The rows of an index while it is made: on disk, in memory only where each of them is.
+"""The rows of an index while it is made: on disk, with only their places in memory.
 
-Those of 20,000 shapes seen in 12 views are 700 MB. They wait in the journal, and leave it for the file of features one
-at a time.
+The rows of 20,000 shapes with 12 views are 700 MB. They wait in a journal, and go to the file of features one at a
+time.
 """
 
 from __future__ import annotations
@@ -22,57 +22,98 @@ from shapecnn.storage.journal import Record, read_record, scan_journal
 from shapecnn.storage.tensors import Rows, write_tensors
 
 
-class Row(NamedTuple):
-    """What is kept of a shape, of unit length.  views: (V, D), None for a network that sees grids."""
+class FeatureRow(NamedTuple):
+    """What an index keeps of a shape.
+
+    Attributes:
+        feature: (D,) float32 of unit length.
+        views: (V, D) float16 of unit length, the feature of each view; None for a network that takes grids.
+    """
 
     feature: NDArray[np.float32]
     views: NDArray[np.float16] | None
 
 
-class Kept(NamedTuple):
-    """A row that can be read.  sha256: of the mesh file it was computed from."""
+class StoredRow(NamedTuple):
+    """A row that can be read from where it is stored.
+
+    Attributes:
+        sha256: Hash of the mesh file that it was computed from.
+        read: Reads the row.
+    """
 
     sha256: str
-    read: Callable[[], Row]
+    read: Callable[[], FeatureRow]
 
 
-def note_row(
-    note: Callable[[Record], int], scratch: Path, shape_id: str, sha256: str, row: Row, engine: dict[str, str]
-) -> Kept:
-    """Keep a row in the journal in ``scratch``."""
-    place = note({
-        "id": shape_id,
-        "sha256": sha256,
-        "feature": _encoded(row.feature),
-        "views": None if row.views is None else [_encoded(view) for view in row.views],
-        "engine": engine,
-    })  # fmt: skip
-    return Kept(sha256, partial(_read, scratch, place))
+class RowJournal:
+    """Keeps rows on disk as they are computed, so that an interrupted run loses none.
+
+    Args:
+        note: Writes a record to the journal and returns its place.
+        scratch: Folder of the journal.
+    """
+
+    def __init__(self, note: Callable[[Record], int], scratch: Path) -> None:
+        self._note, self._scratch = note, scratch
+
+    def add(self, shape_id: str, sha256: str, row: FeatureRow, engine: dict[str, str]) -> StoredRow:
+        """Keep a row.
+
+        Args:
+            shape_id: Id of the shape.
+            sha256: Hash of its mesh file.
+            row: The row.
+            engine: What computed it.
+        """
+        place = self._note({
+            "id": shape_id,
+            "sha256": sha256,
+            "feature": _encoded(row.feature),
+            "views": None if row.views is None else [_encoded(view) for view in row.views],
+            "engine": engine,
+        })  # fmt: skip
+        return StoredRow(sha256, partial(_read, self._scratch, place))
 
 
-def noted_rows(scratch: Path, views: bool) -> tuple[dict[str, Kept], dict[str, str] | None]:
-    """What the journal in ``scratch`` keeps, by id, and what computed the latest of it; with ``views`` only rows that
-    have them, which those of an earlier version have not."""
-    kept: dict[str, Kept] = {}
+def journal_rows(scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str] | None]:
+    """Return the rows of a journal by id, and what computed the latest of them.
+
+    Args:
+        scratch: Folder of the journal.
+        views: Whether to leave out rows without features of views, which an earlier version wrote.
+
+    Raises:
+        StoredDataError: This version did not write the journal.
+    """
+    rows: dict[str, StoredRow] = {}
     engine = None
     try:
         for place, record in itertools.islice(scan_journal(scratch), 1, None):
             engine = record["engine"]
             if not views or record.get("views") is not None:
-                kept[record["id"]] = Kept(record["sha256"], partial(_read, scratch, place))
+                rows[record["id"]] = StoredRow(record["sha256"], partial(_read, scratch, place))
     except KeyError:
         raise foreign(scratch) from None
-    return kept, engine
+    return rows, engine
 
 
 def foreign(scratch: Path) -> StoredDataError:
-    """The complaint about an unfinished index that this version has not begun."""
+    """Return the error for an unfinished index that this version did not begin."""
     return StoredDataError(f"{scratch} is of another version. Index the collection again, with --overwrite.")
 
 
-def write_rows(path: Path, rows: Sequence[Kept], placed: Placed | None = None) -> tuple[str, int, int]:
-    """Write ``features`` (N, D) float32, and, where there are any, ``gallery`` of the same shape, ``views``
-    (N, V, D) float16 and ``distinct`` (N,) uint8 as safetensors; returns the SHA-256 of the file, D and V."""
+def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = None) -> tuple[str, int, int]:
+    """Write the arrays of an index as safetensors; see :mod:`shapecnn.search.index`.
+
+    Args:
+        path: File to write.
+        rows: N rows, in order of id.
+        placed: Their places in the model's space, where it depends on the collection.
+
+    Returns:
+        SHA-256 of the file, D and V; V is 0 without views.
+    """
     if not rows:
         return write_tensors(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
     feature, views = rows[0].read()
@@ -86,19 +127,19 @@ def write_rows(path: Path, rows: Sequence[Kept], placed: Placed | None = None) -
     return write_tensors(path, tensors), len(feature), 0 if views is None else len(views)
 
 
-def _views(rows: Iterable[Kept]) -> Iterable[NDArray[np.float16]]:
+def _views(rows: Iterable[StoredRow]) -> Iterable[NDArray[np.float16]]:
     for row in rows:
         _, views = row.read()
         if views is not None:  # one is missing: the writer counts
             yield views
 
 
-def _read(scratch: Path, place: int) -> Row:
+def _read(scratch: Path, place: int) -> FeatureRow:
     record = read_record(scratch, place)
     try:
         views = record.get("views")
         decoded = None if views is None else np.stack([_decoded(view, np.float16) for view in views])
-        return Row(_decoded(record["feature"], np.float32), decoded)
+        return FeatureRow(_decoded(record["feature"], np.float32), decoded)
     except (KeyError, TypeError, ValueError):
         raise foreign(scratch) from None
 

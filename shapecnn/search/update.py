@@ -1,9 +1,10 @@
-"""An index made or brought up to date: what is new is computed, and all is published at once, or nothing."""
+"""An index made or brought up to date: new features are computed, and everything is published at once, or nothing."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from shapecnn.errors import MismatchError, StoredDataError
-from shapecnn.meshes.collection import Say, list_shapes, silent
-from shapecnn.meshes.labels import Labels
+from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
 from shapecnn.models.engine import Device, require_device
 from shapecnn.models.model import Model
 from shapecnn.models.space import VERSION, Placed
-from shapecnn.search.features import compute, open_first
+from shapecnn.search.features import CollectionRows, FeatureEngine, compute_rows
 from shapecnn.search.index import (
     FAILURES,
     FEATURES,
@@ -25,14 +25,13 @@ from shapecnn.search.index import (
     SHAPES,
     Failure,
     Index,
-    Item,
-    Made,
-    _begun,
-    open_index,
+    IndexedShape,
+    read_index,
+    unfinished_settings,
 )
-from shapecnn.search.origin import Origin
-from shapecnn.search.rows import Kept, Row, foreign, noted_rows, write_rows
-from shapecnn.settings.artefacts import Up
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.record import ModelRecord
+from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, foreign, journal_rows, write_rows
 from shapecnn.storage.journal import open_journal
 from shapecnn.storage.own import require_own, require_unchanged, start_anew
 from shapecnn.storage.publishing import WORK, discard, exclusive, publish, written
@@ -44,9 +43,19 @@ from shapecnn.workers.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What an update did.  relabelled: how many of the unchanged shapes have another label or split than before.
-    failures: (path, one sentence), by id."""
+class IndexChanges:
+    """What an update changed.
+
+    Attributes:
+        added: Shapes that are new.
+        updated: Shapes whose mesh file has changed.
+        unchanged: Shapes whose mesh file is the same.
+        removed: Shapes whose mesh file is gone.
+        total: Shapes in the index now.
+        seconds: Time that the update took.
+        failures: Path and error of each mesh that could not be used, in order of id.
+        relabelled: How many of the unchanged shapes have another label or split than before.
+    """
 
     added: int
     updated: int
@@ -58,148 +67,179 @@ class Changes:
     relabelled: int = 0
 
 
-def update_index(
+def bring_up_to_date(
     collection: Path,
     folder: Path,
-    model: Model,
+    plan: IndexPlan,
     *,
-    command: str,
-    labels: Labels = "auto",
+    command: str = "shapecnn index COLLECTION INDEX",
     overwrite: bool = False,
-    up: Up = "z",
-    simplify: int | None = None,
-    max_faces: int | None = None,
     device: Device = "auto",
     workers: Workers = ONE_A_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
-) -> Changes:
-    """Make ``folder`` the index of ``collection``: new and changed meshes are computed, the rest is kept, what is gone
-    leaves.
+) -> IndexChanges:
+    """Make a folder the index of a collection, or bring the index there up to date.
 
-    labels: what names the labels of the collection.  up: which axis is up in the meshes, simplify: to how many faces
-    those are brought that have more; @imagenet has both in its settings.  max_faces: how many faces a mesh may
-    have where none is simplified.
+    New and changed meshes are computed, the others keep their features, and shapes whose meshes are gone are removed.
 
-    Raises CollectionError, MismatchError (another model or other settings; ``command`` is what would build it),
-    UsageError (no such device, or files in ``folder`` that shapecnn did not write) and BusyError before any work. With
-    ``overwrite`` the index is built anew then, and such files are replaced.
+    Args:
+        collection: Folder, zip or CSV of meshes.
+        folder: Folder of the index.
+        plan: What the index is made with.
+        command: Command that builds this index, for messages.
+        overwrite: Build the index anew if it was made with other settings, and replace files in its folder that
+            shapecnn did not write.
+        device: Where the network runs.
+        workers: Processes that read, draw and fill meshes.
+        progress: Called with the number of shapes done and of all shapes.
+        say: Called with notes for the person.
+
+    Raises:
+        CollectionError: The collection cannot be listed.
+        MismatchError: The index was made with another model or other settings.
+        UsageError: There is no such device, or files are in the way that shapecnn did not write.
+        BusyError: Another process is writing the index. All of these are raised before any work.
     """
     started = time.monotonic()
     require_device(device)
-    shapes = list_shapes(collection, labels=labels, say=say)
-    origin = Origin.of(model, up, simplify)
+    shapes = list_shapes(collection, labels=plan.labels, say=say)
     require_own(HEADER, folder, overwrite)
+    scratch = folder / WORK
+    engine = FeatureEngine(plan, device)
     with exclusive(folder, overwrite):
-        ours = written(folder)
-        require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
         rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
-        scratch = folder / WORK
-        try:
-            old = open_index(folder) if HEADER in ours and os.path.lexists(folder / HEADER) else None
-            _require_same(folder, origin, old, rebuild)
-        except (MismatchError, StoredDataError):
-            if not overwrite:
-                raise
-            engine = open_first(model, device)  # now that nothing is left to be refused, the old index may go
-            start_anew(folder)
-            old = None
-        else:
-            begun = old is not None or os.path.lexists(scratch)  # perhaps nothing is left to compute
-            engine = None if begun else open_first(model, device)
-        earlier = old.items if old is not None else ()
-        former = {item.id: item.sha256 for item in earlier}
-        named = {item.id: (item.label, item.split) for item in earlier}
-        with open_journal(scratch, {**asdict(origin), "labels": labels}) as note:
-            known, described = _known(old, scratch, model.input.kind == "views")
-            computed = compute(
-                shapes, known, scratch, note, model, origin, max_faces, device, workers, progress, engine
-            )
-        rows = computed.rows
-        kept = [shape for shape in shapes if shape.id in rows]
-        items = [Item(s.id, s.label, s.split, computed.hashes[s.id], os.path.abspath(s.path)) for s in kept]
-        listed = [rows[shape.id] for shape in kept]
-        placed = _placed(model, listed, old, scratch)
+        old = _old_index(folder, plan.record, engine, overwrite, rebuild)
+        with open_journal(scratch, {**asdict(plan.record), "labels": plan.labels}) as note:
+            stored, described = _stored_rows(old, scratch, plan.model.input.kind == "views")
+            journal = RowJournal(note, scratch)
+            result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
+        listed = _listed(shapes, result)
+        rows = [result.rows[shape.id] for shape in listed]
+        placed = _placed(plan.model, rows, old, scratch)
         if old is not None:  # whose rows are in a file that was open all the time
             open_sealed(folder, rebuild).check(FEATURES)
-        failed = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(computed.failures.items())]
-        _publish(folder, Made(origin, labels), computed.engine or described, items, failed, listed, placed)
+        failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
+        _publish(folder, plan, result.engine or described, listed, failures, rows, placed)
         discard(scratch)
-    now = {item.id: item.sha256 for item in items}
-    return Changes(
-        added=sum(i not in former for i in now),
-        updated=sum(former.get(i, sha) != sha for i, sha in now.items()),
-        unchanged=sum(former.get(i) == sha for i, sha in now.items()),
-        removed=sum(i not in now for i in former),
-        total=len(items),
-        seconds=time.monotonic() - started,
-        failures=[computed.failures[i] for i in sorted(computed.failures)],
-        relabelled=sum(former.get(i.id) == i.sha256 and named[i.id] != (i.label, i.split) for i in items),
-    )
+    return _changes(old, listed, result, time.monotonic() - started)
 
 
-def _require_same(folder: Path, origin: Origin, old: Index | None, rebuild: str) -> None:
-    """Raise MismatchError if ``folder`` holds an index, or the beginning of one, of another origin."""
+def _old_index(folder: Path, record: ModelRecord, engine: FeatureEngine, overwrite: bool, rebuild: str) -> Index | None:
+    """Return the index in a folder, if it was made with the same model; with ``overwrite`` any other is removed."""
+    ours = written(folder)
+    require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
+    try:
+        old = read_index(folder) if HEADER in ours and os.path.lexists(folder / HEADER) else None
+        _require_same(folder, record, old, rebuild)
+    except (MismatchError, StoredDataError):
+        if not overwrite:
+            raise
+        engine.open_if_remote()  # before the old index goes
+        start_anew(folder)
+        return None
+    if old is None and not os.path.lexists(folder / WORK):  # else perhaps nothing is left to compute
+        engine.open_if_remote()
+    return old
+
+
+def _require_same(folder: Path, record: ModelRecord, old: Index | None, rebuild: str) -> None:
+    """Raise MismatchError if a folder holds an index, or the beginning of one, of another model."""
     if old is not None:
-        origin.require(old.origin, str(folder), rebuild)
-    unfinished = _begun(folder / WORK)
+        record.require_same(old.record, str(folder), rebuild)
+    unfinished = unfinished_settings(folder / WORK)
     if unfinished is not None:
-        origin.require(unfinished.origin, f"The unfinished index in {folder}", rebuild)
+        record.require_same(unfinished.record, f"The unfinished index in {folder}", rebuild)
 
 
-def _known(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, Kept], dict[str, str]]:
-    """Rows of the published index and of an unfinished run by id, and what computed the latest of them; with ``views``
-    only those that have them."""
-    noted, engine = noted_rows(scratch, views)
+def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
+    """Return the rows of an index and of an unfinished run by id, and what computed the latest of them.
+
+    With ``views`` only rows that have features of views.
+    """
+    noted, engine = journal_rows(scratch, views)
     if old is None:
         return noted, engine or {}
-    alone = old.views if old.views is not None else [None] * len(old.items)
-    rows = zip(old.items, map(Row, old.features, alone), strict=True)
-    known = {i.id: Kept(i.sha256, partial(Row, *row)) for i, row in rows if not views or row.views is not None}
-    return known | noted, engine or old.engine
+    alone = old.views if old.views is not None else [None] * len(old.shapes)
+    rows = zip(old.shapes, map(FeatureRow, old.features, alone), strict=True)
+    stored = {
+        shape.id: StoredRow(shape.sha256, partial(FeatureRow, *row))
+        for shape, row in rows
+        if not views or row.views is not None
+    }
+    return stored | noted, engine or old.engine
 
 
-def _placed(model: Model, rows: list[Kept], old: Index | None, scratch: Path) -> Placed | None:
-    """Where the model's space is made of all ``rows``: their places in it, which are the old ones if the rows are."""
+def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShape]:
+    """Return the shapes that have rows, as the index lists them."""
+    return [
+        IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], os.path.abspath(shape.path))
+        for shape in shapes
+        if shape.id in result.rows
+    ]
+
+
+def _placed(model: Model, rows: list[StoredRow], old: Index | None, scratch: Path) -> Placed | None:
+    """Return the places of all rows in the model's space; None where the space does not depend on the collection.
+
+    They are the old places if the rows are the old ones.
+    """
     if not (model.comparison.adapts and rows):
         return None
     try:
         features = np.stack([row.read().feature for row in rows])
     except ValueError:  # rows of unlike lengths
         raise foreign(scratch) from None
-    known = old.placed if old is not None and np.array_equal(features, old.features) else None
-    return model.comparison.space(features, known).placed
+    placed = old.placed if old is not None and np.array_equal(features, old.features) else None
+    return model.comparison.space(features, placed).placed
 
 
 def _publish(
     folder: Path,
-    made: Made,
+    plan: IndexPlan,
     engine: dict[str, str],
-    items: list[Item],
-    failed: list[Failure],
-    rows: list[Kept],
+    shapes: list[IndexedShape],
+    failures: list[Failure],
+    rows: list[StoredRow],
     placed: Placed | None,
 ) -> None:
-    """Publish the index of ``items``, of which rows[i] is kept of items[i]."""
-    shapes, features = table_bytes(Item, items), folder / WORK / FEATURES
+    """Publish the index of ``shapes``, whose features are ``rows``."""
+    table, features = table_bytes(IndexedShape, shapes), folder / WORK / FEATURES
     try:
         digest, size, views = write_rows(features, rows, placed)
     except ValueError:  # rows of unlike shapes
         raise foreign(folder / WORK) from None
     header = {
         "schema_version": FORMAT,
-        **asdict(made.origin),
-        "labels": made.labels,
+        **asdict(plan.record),
+        "labels": plan.labels,
         "engine": engine,
-        "count": len(items),
+        "count": len(shapes),
         "feature_size": size,
         "views": views,
         "gallery": 0 if placed is None else VERSION,
     }
     files: dict[str, bytes | Path] = {
-        SHAPES: shapes,
-        FAILURES: table_bytes(Failure, failed),
+        SHAPES: table,
+        FAILURES: table_bytes(Failure, failures),
         FEATURES: features,
         HEADER: json_bytes(header),
     }
     publish(folder, files, {FEATURES: digest})
+
+
+def _changes(old: Index | None, shapes: list[IndexedShape], result: CollectionRows, seconds: float) -> IndexChanges:
+    before = {shape.id: shape for shape in old.shapes} if old is not None else {}
+    same = [shape for shape in shapes if shape.id in before and before[shape.id].sha256 == shape.sha256]
+    return IndexChanges(
+        added=sum(shape.id not in before for shape in shapes),
+        updated=sum(shape.id in before for shape in shapes) - len(same),
+        unchanged=len(same),
+        removed=len(before.keys() - {shape.id for shape in shapes}),
+        total=len(shapes),
+        seconds=seconds,
+        failures=[result.failures[shape_id] for shape_id in sorted(result.failures)],
+        relabelled=sum(
+            (before[shape.id].label, before[shape.id].split) != (shape.label, shape.split) for shape in same
+        ),
+    )

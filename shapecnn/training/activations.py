@@ -25,7 +25,7 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.models import conversion
-from shapecnn.models.input import Input, Looks
+from shapecnn.models.input import Input, InputArray
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.storage.reading import sha256_of
 from shapecnn.storage.sealed import open_sealed, publish_beside
@@ -36,7 +36,7 @@ from shapecnn.workers.progress import Progress
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Encode = Callable[[Iterable[Looks]], Iterator[NDArray[Any]]]
+Encode = Callable[[Iterable[InputArray]], Iterator[NDArray[Any]]]
 """Looks (V, ...) uint8 one after the other → the activations of each, in order: float32, or the bits of bfloat16."""
 
 _READERS = 4  # decoding releases the interpreter
@@ -122,7 +122,7 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
     def stored(activations: Tensor) -> NDArray[Any]:
         return activations.bfloat16().view(torch.uint16).numpy() if bits else activations.float().numpy()
 
-    def by_openvino(inputs: Iterable[Looks]) -> Iterator[NDArray[Any]]:
+    def by_openvino(inputs: Iterable[InputArray]) -> Iterator[NDArray[Any]]:
         stream = iter(inputs)
         first = next(stream, None)
         if first is not None:
@@ -131,7 +131,7 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
             queue = conversion.Queue(*conversion.convert(frozen, first.shape), exact=not bits)
             yield from (stored(torch.from_numpy(out)) for (out,) in queue.map(itertools.chain([first], stream)))
 
-    def by_torch(inputs: Iterable[Looks]) -> Iterator[NDArray[Any]]:
+    def by_torch(inputs: Iterable[InputArray]) -> Iterator[NDArray[Any]]:
         network.eval()
         for looks in inputs:
             with torch.inference_mode(), accelerator.autocast():
@@ -167,7 +167,7 @@ def _computed(
     yield from map(np.stack, zip(*[encoded] * len(changes), strict=True))
 
 
-def _decoded(artefacts: Artefacts, entries: Sequence[Entry], seen: Input) -> Iterator[Looks]:
+def _decoded(artefacts: Artefacts, entries: Sequence[Entry], seen: Input) -> Iterator[InputArray]:
     """What is seen of each shape, a few of them decoded ahead."""
     with ThreadPoolExecutor(_READERS) as readers:
         waiting = []

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.models.input import Looks
+from shapecnn.models.input import InputArray
 from shapecnn.settings.experiment import Augmentation
 
 
@@ -27,7 +27,7 @@ def draw_change(settings: Augmentation, axes: int, random: np.random.Generator) 
     return Change(flip, turns, tuple(shift))
 
 
-def apply_change(looks: Looks, change: Change) -> Looks:
+def apply_change(looks: InputArray, change: Change) -> InputArray:
     """(V, S, S) pictures or (R, N, N, N) grids [rotation, x, y, z], changed; what is shifted in is empty space."""
     volumetric = looks.ndim == 4
     if change.flip:
@@ -39,7 +39,7 @@ def apply_change(looks: Looks, change: Change) -> Looks:
     return looks
 
 
-def _shifted(looks: Looks, shift: tuple[int, ...], empty: int) -> NDArray[np.uint8]:
+def _shifted(looks: InputArray, shift: tuple[int, ...], empty: int) -> NDArray[np.uint8]:
     moved = np.full_like(looks, empty)
     sizes = looks.shape[1:]
     source = tuple(slice(max(0, -by), min(size, size - by)) for by, size in zip(shift, sizes, strict=True))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapecnn.models.classifiers import Classifier
-from shapecnn.models.evidence import Evidence
+from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 from shapecnn.networks.discriminant import analyse
 from shapecnn.settings.experiment import LdaStage
@@ -34,5 +34,5 @@ def crossfit(
         classifier = Classifier((stage.scale * directions).numpy(), np.zeros(len(directions), np.float32))
         names = [str(label) for label in labels[others].tolist()]
         logits[folds == fold] = classifier.logits(coordinates)
-        familiarity[folds == fold] = Evidence(Gallery.of(names, names, known), classifier).familiarity(coordinates)
+        familiarity[folds == fold] = Familiarity(Gallery.of(names, names, known), classifier).familiarity(coordinates)
     return logits, familiarity

@@ -20,7 +20,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import TrainingError
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.classifiers import Classifier
-from shapecnn.models.evidence import Evidence
+from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 from shapecnn.models.input import Input
 from shapecnn.models.run import METRICS
@@ -237,7 +237,7 @@ class Session:
             return gallery, self._crossfitted(stage, activations)
         logits, features = self._outputs(stage, activations, self.val_rows, vote=True)
         state = _copy(self.network)
-        known = Evidence(gallery, Classifier(state["classifier.weight"].numpy(), state["classifier.bias"].numpy()))
+        known = Familiarity(gallery, Classifier(state["classifier.weight"].numpy(), state["classifier.bias"].numpy()))
         labels = self.labels[self.val_rows].numpy()
         return gallery, calibrate(logits.double().numpy(), labels, known.familiarity(features.numpy()))
 

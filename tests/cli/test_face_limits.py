@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.search.index import open_index
+from shapecnn.search.index import read_index
 from tests.cli.conftest import Command
 from tests.solids import write_ball, write_box
 
@@ -45,7 +45,7 @@ def test_an_index_knows_what_its_meshes_were_simplified_to_and_so_do_its_queries
     fewer = tmp_path / "fewer"
     done = command("index", ball.parent, fewer, *made_with, *FEWER, "--workers", "1", "--json")
     assert done.json("index")["total"] == 2
-    assert open_index(fewer).origin.simplify == 60
+    assert read_index(fewer).record.simplify == 60
     again = command("index", ball.parent, fewer, *made_with, "--workers", "1", "--json")
     assert again.json("index")["unchanged"] == 2  # what is not said is as it was
     other = command("index", ball.parent, fewer, *made_with, "--max-faces", "30", "--simplify", "--workers", "1")

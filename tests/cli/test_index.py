@@ -16,8 +16,9 @@ import torch
 
 from shapecnn.models.engine import Engine
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.search.index import made_with, open_index
-from shapecnn.search.update import update_index
+from shapecnn.search.index import index_settings, read_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
 from tests.conftest import ROOT
@@ -83,9 +84,9 @@ def test_the_settings_of_a_model_can_be_set(meshes: Path, tmp_path: Path, comman
     chosen = [word for option in options for word in ("--set", option)]
     done = command("index", meshes, tmp_path / "index", "--up", "y", "--workers", 1, *chosen)
     assert (done.status, done.stderr) == (0, "")
-    index = open_index(tmp_path / "index")
+    index = read_index(tmp_path / "index")
     expected = {"backbone": "test_efficientnet", "weights": "none", "views": 20, "fit": "view", "size": 32}
-    assert {**index.origin.settings, **expected, "pooling": "max", "up": "y"} == index.origin.settings
+    assert {**index.record.settings, **expected, "pooling": "max", "up": "y"} == index.record.settings
     assert index.features.shape == (2, 256)
 
 
@@ -98,7 +99,7 @@ def test_a_trained_run_makes_an_index(
     done = command(*words)
     assert (done.status, done.stderr) == (0, "")
     assert counted(done.json("index"), added=2, total=2)
-    origin = open_index(tmp_path / "index").origin
+    origin = read_index(tmp_path / "index").record
     assert (origin.model, origin.up) == (str(run), "y")
     assert counted(command(*words).json("index"), unchanged=2, total=2)
     for said in (words[:5], words[:3]):  # what is not said is as it was
@@ -117,7 +118,7 @@ def test_what_folders_mean_is_remembered(meshes: Path, tmp_path: Path, command: 
 
     def labels(*options: object) -> list[tuple[str | None, str | None]]:
         assert command("index", meshes, index, "--workers", 1, *options).status == 0
-        return [(item.label, item.split) for item in open_index(index).items]
+        return [(item.label, item.split) for item in read_index(index).shapes]
 
     write_ball(meshes / "box" / "test" / "c.off")  # beside a.off in the folder box
     assert labels("--labels", "none") == [(None, None)] * 3
@@ -135,8 +136,10 @@ def test_what_folders_mean_outlives_an_interruption(
 
     monkeypatch.setattr("shapecnn.search.update._placed", stop)  # what comes once all is computed
     with pytest.raises(KeyboardInterrupt):
-        update_index(meshes, tmp_path / "index", UntrainedModel.of(), command="", labels="none", workers=Workers(1))
-    made = made_with(tmp_path / "index")
+        bring_up_to_date(
+            meshes, tmp_path / "index", IndexPlan.of(UntrainedModel.of(), labels="none"), command="", workers=Workers(1)
+        )
+    made = index_settings(tmp_path / "index")
     assert made is not None
     assert made.labels == "none"
 

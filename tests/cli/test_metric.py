@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shapecnn.search.index import open_index
+from shapecnn.search.index import read_index
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
 from tests.cli.conftest import Command
@@ -68,9 +68,9 @@ def test_index_and_query_by_the_metric(run: Path, grids: Path, meshes: Path, tmp
     assert command("metric", run, "--data", grids, "--size", "3").status == 0
     typed = ("index", meshes, tmp_path / "index", "--model", run, "--workers", "1", "--device", "cpu")
     assert command(*typed, "--feature", "metric").status == 0
-    index = open_index(tmp_path / "index")
+    index = read_index(tmp_path / "index")
     assert index.features.shape == (21, 3 + 3)
-    assert index.origin.description.endswith("compared by its metric")
+    assert index.record.description.endswith("compared by its metric")
     query = command("query", tmp_path / "index", meshes / "box/test/4.off", "-k", "3", "--device", "cpu", "--json")
     (answer,) = query.json("query")
     assert answer["results"][0]["id"] == "box/test/4.off"
@@ -83,7 +83,7 @@ def test_index_and_query_by_the_metric(run: Path, grids: Path, meshes: Path, tmp
     assert command("metric", run, "--data", grids, "--size", "2").status == 0  # replaced: what was indexed is another's
     replaced = command("query", tmp_path / "index", meshes / "box/test/4.off")
     assert (replaced.status, "metric is" in replaced.stderr) == (2, True)
-    np.testing.assert_array_equal(open_index(tmp_path / "index").features, index.features)
+    np.testing.assert_array_equal(read_index(tmp_path / "index").features, index.features)
 
 
 @pytest.mark.parametrize("typed", [("eval", "--data", "GRIDS"), ("index", "MESHES", "INDEX")])

@@ -16,7 +16,8 @@ from shapecnn.errors import UsageError
 from shapecnn.models.engine import Engine
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.index import FAILURES
-from shapecnn.search.update import update_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
 from tests.solids import contents, write_box
@@ -69,12 +70,12 @@ def test_what_failed_stays_in_the_index(tmp_path: Path, engine: Engine) -> None:
     write_box(tmp_path / "meshes" / "a.off")
     (tmp_path / "meshes" / "b.off").touch()
     folder, model = tmp_path / "index", UntrainedModel.of()
-    update_index(tmp_path / "meshes", folder, model, command="", device="cpu", workers=Workers(1))
+    bring_up_to_date(tmp_path / "meshes", folder, IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
     (failed,) = pyarrow.parquet.read_table(folder / FAILURES).to_pylist()
     assert failed == {"id": "b.off", "path": str(tmp_path / "meshes" / "b.off"), "error": "the file is empty"}
     (folder / FAILURES).write_bytes(b"mine")
     with pytest.raises(UsageError, match=r"holds failures\.parquet"):
-        update_index(tmp_path / "meshes", folder, model, command="", device="cpu", workers=Workers(1))
+        bring_up_to_date(tmp_path / "meshes", folder, IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
 
 
 def test_a_page_on_a_full_disk_does_not_cost_the_answer(solids: Path, solids_index: Path, tmp_path: Path) -> None:

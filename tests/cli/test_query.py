@@ -19,8 +19,9 @@ from PIL import Image
 
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import resolve_model
-from shapecnn.search.index import open_index
-from shapecnn.search.update import update_index
+from shapecnn.search.index import read_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.workers.pool import Workers
@@ -123,7 +124,7 @@ def run_index(solids: Path, voxels_run: Path, tmp_path_factory: pytest.TempPathF
     """An index by a volumetric run, beside a copy of that; not to be changed."""
     folder = tmp_path_factory.mktemp("by a run")
     model = resolve_model(str(shutil.copytree(voxels_run, folder / "run")))
-    update_index(solids, folder / "index", model, command="", device="cpu", workers=Workers(1))
+    bring_up_to_date(solids, folder / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
     return folder / "index"
 
 
@@ -144,12 +145,12 @@ def test_a_run_that_moved_is_named(
     shutil.copytree(run_index.parent, tmp_path / "copy")
     folder, moved = tmp_path / "copy" / "index", tmp_path / "copy" / "moved"
     model = resolve_model(str(tmp_path / "copy" / "run"))
-    update_index(solids, folder, model, command="", device="cpu", workers=Workers(1))
+    bring_up_to_date(solids, folder, IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
     (tmp_path / "copy" / "run").rename(moved)
     cube = solids / "box/cube.off"
     done = command("query", folder, cube)
     assert (done.status, done.stdout) == (2, "")
-    assert f"made with the run {tmp_path / 'copy' / 'run'}, and there is none now" in done.stderr
+    assert f"made with the run {tmp_path / 'copy' / 'run'}, which is not there any more" in done.stderr
     assert "--model RUN" in done.stderr
     done = command("query", folder, cube, "--model", moved, "--json")
     assert (done.status, done.json("query")[0]["results"][0]["id"]) == (0, "box/cube.off")
@@ -306,7 +307,7 @@ def test_the_up_of_the_index_is_that_of_the_queries(tmp_path: Path, command: Com
     for _ in range(2):  # neither the up nor the network is asked for again
         write(meshes / "new.off", trimesh.creation.box())
         assert command(*made).status == 0
-    assert open_index(tmp_path / "index").origin.up == "y"
+    assert read_index(tmp_path / "index").record.up == "y"
 
 
 def test_what_is_another_kind_of_folder_is_told_and_nothing_is_advised_away(

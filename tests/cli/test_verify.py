@@ -26,7 +26,8 @@ GRIDS = VoxelSettings(resolution=16, padding=1)
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """meshes, grids, run (with a metric), index and report, each made of those before; not to be changed."""
-    from shapecnn.search.update import update_index
+    from shapecnn.search.plan import IndexPlan
+from shapecnn.search.update import bring_up_to_date
     from shapecnn.training.metric import learn_metric
 
     here = tmp_path_factory.mktemp("world")
@@ -35,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(here / "run", meshes, VOXRESNET, GRIDS, gallery=True)
     model = resolve_model(str(here / "run"))
     learn_metric(model, artefacts, device="cpu")
-    update_index(meshes, here / "index", model, command="", device="cpu", workers=Workers(1))
+    bring_up_to_date(meshes, here / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
     write_report(here / "report", evaluate(model, artefacts, device="cpu"), lambda _: None)
     return here
 

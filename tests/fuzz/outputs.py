@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.errors import ShapecnnError
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.search.update import update_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.storage.files import write_page
 from shapecnn.storage.own import WRITES, publish_report, require_report
@@ -49,8 +50,14 @@ def _draw(settings: ViewSettings | VoxelSettings) -> Act:
 
 def _index(out: Path, overwrite: bool, progress: Progress) -> None:
     """Of meshes that cannot be used, which need no network."""
-    update_index(
-        _meshes("OFF"), out, UntrainedModel.of(), command="…", overwrite=overwrite, workers=ONE, progress=progress
+    bring_up_to_date(
+        _meshes("OFF"),
+        out,
+        IndexPlan.of(UntrainedModel.of()),
+        command="…",
+        overwrite=overwrite,
+        workers=ONE,
+        progress=progress,
     )
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 import shapecnn
 from shapecnn.artefacts.manifest import Entry
-from shapecnn.search.index import Item
+from shapecnn.search.index import IndexedShape
 from shapecnn.storage.checksums import sums_bytes
 from shapecnn.storage.tables import table_bytes
 from shapecnn.voxels import binvox
@@ -221,7 +221,9 @@ def _tables() -> list[bytes]:
         table_bytes(Entry, entries),
         table_bytes(Entry, []),
         table_bytes(Entry, entries * 300),
-        table_bytes(Item, [Item(name, None, "train", "f" * 64, f"/shapes/{name}.off") for name in "abc"]),
+        table_bytes(
+            IndexedShape, [IndexedShape(name, None, "train", "f" * 64, f"/shapes/{name}.off") for name in "abc"]
+        ),
     ]
     rows = pyarrow.parquet.read_table(io.BytesIO(tables[0]))
     others: list[dict[str, Any]] = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.errors import StoredDataError, visible
-from shapecnn.search.index import Item
+from shapecnn.search.index import IndexedShape
 from shapecnn.settings.yaml_core import DEEPEST, YamlError, read_yaml
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.checksums import parse_sums, sums_bytes
@@ -24,7 +24,7 @@ STORED = Sealed(Path("run"), {}, "Make it again.")
 def read_stored_table(data: bytes, folder: Path) -> str:
     """As a manifest and as the shapes of an index."""
     outcomes = []
-    for row in (Entry, Item):
+    for row in (Entry, IndexedShape):
         try:
             with STORED.expecting("a.parquet"):
                 rows = read_table(row, data)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError, UsageError, WorkerError
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models import apply as module
-from shapecnn.models.apply import mesh_outputs
+from shapecnn.models.apply import MeshEncoder
 from shapecnn.models.engine import Output
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.workers.pool import Workers
@@ -63,7 +63,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 def test_outputs_are_those_of_the_network(name: str, solids: Path, request: pytest.FixtureRequest) -> None:
     model = resolve_model(str(request.getfixturevalue(name)))
     network = model.network.build()
-    for shape_id, output in zip(IDS, mesh_outputs(model, [str(solids / i) for i in IDS], up="z"), strict=True):
+    for shape_id, output in zip(IDS, MeshEncoder(model).outputs([str(solids / i) for i in IDS], up="z"), strict=True):
         looks = model.input.draw(load_mesh(solids / shape_id))
         with torch.inference_mode():
             logits, feature = network(torch.from_numpy(looks[None]))
@@ -79,7 +79,7 @@ def test_errors_stand_in_place_and_order_is_kept(
     (tmp_path / "text.off").write_bytes(b"no mesh")
     good = [str(solids / shape_id) for shape_id in IDS]
     paths = [str(tmp_path / "nowhere.off"), good[0], str(tmp_path / "text.off"), good[1], good[2], good[0]]
-    found = mesh_outputs(model, paths, up="z")
+    found = MeshEncoder(model).outputs(paths, up="z")
     assert [getattr(output, "kind", None) for output in found] == ["missing", None, "format", None, None, None]
     darkness = [output.feature[0] for output in found if isinstance(output, Output)]
     expected = [model.input.draw(load_mesh(Path(path))).mean() for path in (good[0], good[1], good[2], good[0])]
@@ -87,7 +87,7 @@ def test_errors_stand_in_place_and_order_is_kept(
 
 
 def test_pictures_are_not_held(model: Model, solids: Path, recorder: Recorder) -> None:
-    mesh_outputs(model, [str(solids / shape_id) for shape_id in IDS] * 5, up="z", workers=Workers(1))
+    MeshEncoder(model, workers=Workers(1)).outputs([str(solids / shape_id) for shape_id in IDS] * 5, up="z")
     assert len(recorder.held) == 15
     assert recorder.most <= 2
 
@@ -97,9 +97,9 @@ def test_an_engine_is_opened_once_and_only_when_there_is_something_to_see(
 ) -> None:
     opened: list[int] = []
     monkeypatch.setattr(module, "open_engine", lambda *_, **__: opened.append(1) or recorder)
-    assert [type(output) for output in mesh_outputs(model, ["nowhere.off"] * 2, up="z")] == [MeshError] * 2
+    assert [type(output) for output in MeshEncoder(model).outputs(["nowhere.off"] * 2, up="z")] == [MeshError] * 2
     assert opened == []
-    mesh_outputs(model, [str(solids / shape_id) for shape_id in IDS], up="z")
+    MeshEncoder(model).outputs([str(solids / shape_id) for shape_id in IDS], up="z")
     assert opened == [1]
 
 
@@ -107,7 +107,7 @@ def test_a_mesh_that_takes_too_much_costs_itself_alone(model: Model, solids: Pat
     """As one that kills its worker does: tests/test_pool.py."""
     write_ball(tmp_path / "ball.off", 7)
     paths = [str(tmp_path / "ball.off"), str(solids / IDS[0])]
-    slow, good = mesh_outputs(model, paths, up="z", workers=Workers(1, timeout=0.1))
+    slow, good = MeshEncoder(model, workers=Workers(1, timeout=0.1)).outputs(paths, up="z")
     assert isinstance(slow, WorkerError)
     assert slow.kind == "timeout"
     assert isinstance(good, Output)
@@ -116,4 +116,4 @@ def test_a_mesh_that_takes_too_much_costs_itself_alone(model: Model, solids: Pat
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_a_device_that_is_not_there_is_said_before_any_work(model: Model) -> None:
     with pytest.raises(UsageError, match="--device cuda"):
-        mesh_outputs(model, ["nowhere.off"], up="z", device="cuda")
+        MeshEncoder(model, device="cuda").outputs(["nowhere.off"], up="z")

@@ -19,7 +19,7 @@ from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models import engine as inference
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import Engine, OpenVinoEngine, Output, TorchEngine, open_engine, require_device
-from shapecnn.models.input import Input, InputSettings, Looks
+from shapecnn.models.input import Input, InputArray, InputSettings
 from shapecnn.models.model import Model
 from shapecnn.models.run import Run, open_run
 from shapecnn.models.run_files import run_bytes
@@ -44,14 +44,14 @@ no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
 
 
 @pytest.fixture(scope="module")
-def pictures(solids: Path) -> list[Looks]:
+def pictures(solids: Path) -> list[InputArray]:
     """What the default model sees of six solids."""
     files = sorted(path for path in solids.rglob("*.*") if path.suffix == ".off")
     settings = UntrainedModel.of().settings.view_settings()
     return [draw_views(load_mesh(file), settings) for file in files]
 
 
-def in_float32(model: Model, shapes: list[Looks]) -> list[Output]:
+def in_float32(model: Model, shapes: list[InputArray]) -> list[Output]:
     """What torch says in float32."""
     network, outputs = model.network.build(), []
     with torch.inference_mode():
@@ -62,7 +62,7 @@ def in_float32(model: Model, shapes: list[Looks]) -> list[Output]:
 
 
 @pytest.fixture(scope="module")
-def reference(pictures: list[Looks]) -> NDArray[np.float32]:
+def reference(pictures: list[InputArray]) -> NDArray[np.float32]:
     """Their features in torch's float32."""
     return np.stack([output.feature for output in in_float32(UntrainedModel.of(), pictures)])
 
@@ -74,7 +74,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     return tmp_path / "shapecnn" / "engines"
 
 
-def outputs(engine: Engine, shapes: list[Looks]) -> list[Output]:
+def outputs(engine: Engine, shapes: list[InputArray]) -> list[Output]:
     """All of them under way together."""
     for key, looks in enumerate(shapes):
         engine.start(key, looks)
@@ -83,12 +83,12 @@ def outputs(engine: Engine, shapes: list[Looks]) -> list[Output]:
     return [finished[key] for key in range(len(shapes))]
 
 
-def features(engine: Engine, shapes: list[Looks]) -> NDArray[np.float32]:
+def features(engine: Engine, shapes: list[InputArray]) -> NDArray[np.float32]:
     """Of shapes, (N, D)."""
     return np.stack([output.feature for output in outputs(engine, shapes)])
 
 
-def one_by_one(engine: Engine, shapes: list[Looks]) -> NDArray[np.float32]:
+def one_by_one(engine: Engine, shapes: list[InputArray]) -> NDArray[np.float32]:
     return np.concatenate([features(engine, [looks]) for looks in shapes])
 
 
@@ -105,14 +105,14 @@ def agree(found: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
 
 
 def test_openvino_agrees_with_torch_in_float32(
-    engine: Engine, pictures: list[Looks], reference: NDArray[np.float32]
+    engine: Engine, pictures: list[InputArray], reference: NDArray[np.float32]
 ) -> None:
     assert isinstance(engine, OpenVinoEngine)
     assert agree(features(engine, pictures), reference)
 
 
 def test_torch_on_the_cpu_agrees_too(
-    monkeypatch: pytest.MonkeyPatch, pictures: list[Looks], reference: NDArray[np.float32]
+    monkeypatch: pytest.MonkeyPatch, pictures: list[InputArray], reference: NDArray[np.float32]
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     engine = open_engine(UntrainedModel.of(), "cpu")
@@ -148,7 +148,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return open_run(folder)
 
 
-def looks_of(seen: Input, count: int) -> list[Looks]:
+def looks_of(seen: Input, count: int) -> list[InputArray]:
     """What the network sees of slabs of different thickness, at random brightness or broken into cells at random."""
     generator = np.random.default_rng(0)
     settings, shapes = seen.drawing(), []
@@ -208,7 +208,7 @@ def test_views_are_what_each_look_alone_would_give(
         assert expected.views is None
 
 
-def test_late_pooling_of_the_views_is_the_feature(pictures: list[Looks], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_pooling_of_the_views_is_the_feature(pictures: list[InputArray], monkeypatch: pytest.MonkeyPatch) -> None:
     for pooling in ("max", "mean"):
         engine = open_engine(
             UntrainedModel.of(backbone="test_efficientnet", weights="none", pooling=pooling), "cpu", views=True
@@ -230,7 +230,7 @@ def test_looks_may_lie_in_memory_as_they_like(run: Run, monkeypatch: pytest.Monk
     assert np.array_equal(features(engine, [turned]), features(engine, [looks]))
 
 
-def test_without_classes_there_are_no_scores(engine: Engine, pictures: list[Looks]) -> None:
+def test_without_classes_there_are_no_scores(engine: Engine, pictures: list[InputArray]) -> None:
     assert outputs(engine, pictures[:1])[0].scores is None
 
 
@@ -239,7 +239,7 @@ def test_scores_are_the_softmax_of_logits_of_any_size() -> None:
     assert scores.tolist() == [0.5, 0.5, 0]
 
 
-def test_features_are_as_they_are_and_tell_shapes_apart(engine: Engine, pictures: list[Looks]) -> None:
+def test_features_are_as_they_are_and_tell_shapes_apart(engine: Engine, pictures: list[InputArray]) -> None:
     found = features(engine, pictures)
     assert found.dtype == np.float32
     assert found.shape == (len(pictures), 1280)
@@ -249,21 +249,21 @@ def test_features_are_as_they_are_and_tell_shapes_apart(engine: Engine, pictures
     assert (units @ units.T)[~np.eye(len(found), dtype=bool)].max() < 0.99
 
 
-def test_many_at_once_are_as_one_by_one(engine: Engine, pictures: list[Looks]) -> None:
+def test_many_at_once_are_as_one_by_one(engine: Engine, pictures: list[InputArray]) -> None:
     assert np.array_equal(features(engine, pictures * 4), np.tile(one_by_one(engine, pictures), (4, 1)))
 
 
-def test_a_repetition_is_the_same_to_the_bit(engine: Engine, pictures: list[Looks]) -> None:
+def test_a_repetition_is_the_same_to_the_bit(engine: Engine, pictures: list[InputArray]) -> None:
     again = open_engine(UntrainedModel.of(), "cpu")
     assert np.array_equal(features(again, pictures), features(engine, pictures))
 
 
-def test_what_is_finished_is_handed_out_once(engine: Engine, pictures: list[Looks]) -> None:
+def test_what_is_finished_is_handed_out_once(engine: Engine, pictures: list[InputArray]) -> None:
     features(engine, pictures)
     assert engine.finished() == []
 
 
-def test_pictures_may_be_overwritten_while_they_are_under_way(engine: Engine, pictures: list[Looks]) -> None:
+def test_pictures_may_be_overwritten_while_they_are_under_way(engine: Engine, pictures: list[InputArray]) -> None:
     scratch = pictures[0].copy()
     engine.start("first", scratch)
     scratch[:] = 0
@@ -290,7 +290,7 @@ print(asked, sorted({"torch", "timm", "torchvision"} & sys.modules.keys()), sys.
     assert not list(tmp_path.iterdir())
 
 
-def blank(count: int = 12, size: int = 32) -> Looks:
+def blank(count: int = 12, size: int = 32) -> InputArray:
     return np.tile(np.arange(size, dtype=np.uint8), (count, size, 1))
 
 
@@ -389,7 +389,7 @@ def test_cuda_is_asked_for_in_vain() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_agrees_with_float32(pictures: list[Looks], reference: NDArray[np.float32]) -> None:
+def test_cuda_agrees_with_float32(pictures: list[InputArray], reference: NDArray[np.float32]) -> None:
     engine = open_engine(UntrainedModel.of(), "cuda")
     assert agree(features(engine, pictures), reference)
 

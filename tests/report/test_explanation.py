@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shapecnn.errors import MeshError
-from shapecnn.explain import Explanation, explain
+from shapecnn.explain import Explanation, explain_meshes
 from shapecnn.models.model import resolve_model
 from shapecnn.report.explanation import SIDE, explanation_page, overlay
 from tests.report.test_pages import Page
@@ -24,7 +24,7 @@ def paths(solids: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def views(views_run: Path, paths: list[str]) -> Explained:
-    return explain(resolve_model(str(views_run)), paths, asked="cylinder", device="cpu")
+    return explain_meshes(resolve_model(str(views_run)), paths, asked="cylinder", device="cpu")
 
 
 def test_every_view_is_there_in_order_twice_with_what_it_gave(views: Explained, paths: list[str]) -> None:
@@ -60,7 +60,7 @@ def test_it_is_the_same_every_time(views: Explained, paths: list[str]) -> None:
 
 
 def test_rotations_of_a_grid_are_drawn_as_grids(voxels_run: Path, paths: list[str]) -> None:
-    explained = explain(resolve_model(str(voxels_run)), paths[:1], device="cpu")
+    explained = explain_meshes(resolve_model(str(voxels_run)), paths[:1], device="cpu")
     page = Page(explanation_page(paths[:1], explained, "run"))
     assert len(page.pictures()) == 4
     assert "the rotations give" in page.sections[0]

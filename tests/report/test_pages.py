@@ -20,10 +20,11 @@ from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import resolve_model
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.report.pages import PICTURE, SHOWN_VIEWS, query_page
-from shapecnn.search.index import Index, open_index
+from shapecnn.search.index import Index, read_index
 from shapecnn.search.neighbours import Hit
-from shapecnn.search.query import Answer, answer_queries
-from shapecnn.search.update import update_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.query import Answer, Searcher
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.workers.pool import Workers
@@ -79,13 +80,13 @@ Ask = Callable[..., list[Answer]]
 
 @pytest.fixture(scope="module")
 def index(solids_index: Path) -> Index:
-    return open_index(solids_index)
+    return read_index(solids_index)
 
 
 @pytest.fixture
 def ask(index: Index) -> Ask:
     model = UntrainedModel.of()
-    return lambda *paths, k=3, up="z": answer_queries(index, model, [str(p) for p in paths], k, up=up, device="cpu")
+    return lambda *paths, k=3, up="z": Searcher(index, model, device="cpu").query([str(p) for p in paths], k, up=up)
 
 
 def test_one_section_for_each_query_and_a_card_for_each_result(index: Index, ask: Ask, solids: Path) -> None:
@@ -99,7 +100,7 @@ def test_one_section_for_each_query_and_a_card_for_each_result(index: Index, ask
         assert text.startswith(Path(answer.path).name)
         places = []
         for rank, hit in enumerate(answer.hits, start=1):
-            card = f"{rank} {Path(hit.item.id).name} {hit.score:.3f} {hit.item.label} · {hit.item.id}"
+            card = f"{rank} {Path(hit.shape.id).name} {hit.score:.3f} {hit.shape.label} · {hit.shape.id}"
             places.append(text.index(card))
         assert places == sorted(places)
 
@@ -142,7 +143,7 @@ def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path,
     name = "<script>alert('1')</script> & \"q\" {{ 7*7 }}.off"
     evil = tmp_path / name.replace("/", "\\")
     shutil.copy(solids / "box/cube.off", evil)
-    items = [replace(item, id=name, label="<b>&amp;</b>", path=item.path) for item in index.items]
+    items = [replace(item, id=name, label="<b>&amp;</b>", path=item.path) for item in index.shapes]
     source = query_page(ask(evil, tmp_path / f"missing {evil.name}"), replace(index, items=items), '"><img src=x>')
     hostile = [replace(a, hits=[replace(h, item=items[0]) for h in a.hits]) for a in ask(evil)]
     source += query_page(hostile, replace(index, items=items), '"><img src=x>')
@@ -159,9 +160,11 @@ def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path,
 
 def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tmp_path: Path, index: Index) -> None:
     meshes = shutil.copytree(solids, tmp_path / "meshes")
-    update_index(meshes, tmp_path / "index", UntrainedModel.of(), command="", device="cpu", workers=Workers(1))
-    moved = open_index(tmp_path / "index")
-    (answer,) = answer_queries(moved, UntrainedModel.of(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
+    bring_up_to_date(
+        meshes, tmp_path / "index", IndexPlan.of(UntrainedModel.of()), command="", device="cpu", workers=Workers(1)
+    )
+    moved = read_index(tmp_path / "index")
+    (answer,) = Searcher(moved, UntrainedModel.of(), device="cpu").query([str(solids / "box/cube.off")], 9, up="z")
     (meshes / "round" / "cone.off").unlink()
     write_ball(meshes / "box" / "cube.off")
     page = Page(query_page([answer], moved, "index"))
@@ -174,9 +177,16 @@ def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tm
 
 def test_a_result_inside_a_zip_is_drawn(solids: Path, tmp_path: Path) -> None:
     packed = shutil.make_archive(str(tmp_path / "solids"), "zip", solids)
-    update_index(Path(packed), tmp_path / "index", UntrainedModel.of(), command="", device="cpu", workers=Workers(1))
-    zipped = open_index(tmp_path / "index")
-    answers = answer_queries(zipped, UntrainedModel.of(), [str(solids / "box/cube.off")], 9, up="z", device="cpu")
+    bring_up_to_date(
+        Path(packed),
+        tmp_path / "index",
+        IndexPlan.of(UntrainedModel.of()),
+        command="",
+        device="cpu",
+        workers=Workers(1),
+    )
+    zipped = read_index(tmp_path / "index")
+    answers = Searcher(zipped, UntrainedModel.of(), device="cpu").query([str(solids / "box/cube.off")], 9, up="z")
     query, first, *others = Page(query_page(answers, zipped, "index")).pictures()
     assert np.array_equal(query, first)
     assert len(others) == 8
@@ -193,9 +203,11 @@ def test_a_query_that_failed_says_why(index: Index, ask: Ask, solids: Path, tmp_
 
 def test_an_index_of_grids_is_shown_in_views(solids: Path, voxels_run: Path, tmp_path: Path) -> None:
     model = resolve_model(str(voxels_run))
-    update_index(solids, tmp_path / "index", model, command="", up="y", device="cpu", workers=Workers(1))
-    lying = open_index(tmp_path / "index")
-    answers = answer_queries(lying, model, [str(solids / "round/cone.off")], 1, up="y", device="cpu")
+    bring_up_to_date(
+        solids, tmp_path / "index", IndexPlan.of(model, up="y"), command="", device="cpu", workers=Workers(1)
+    )
+    lying = read_index(tmp_path / "index")
+    answers = Searcher(lying, model, device="cpu").query([str(solids / "round/cone.off")], 1, up="y")
     page = Page(query_page(answers, lying, "index"))
     query, result = page.pictures()
     assert query.shape == (PICTURE, SHOWN_VIEWS * PICTURE)
@@ -207,12 +219,12 @@ def test_meshes_without_a_known_up_are_shown_as_the_index_sees_them(solids: Path
     model = UntrainedModel.of(
         backbone="test_efficientnet", weights="none", size=32, neighbours=0, orientation="auto", fit="view"
     )
-    update_index(solids, tmp_path / "index", model, command="", device="cpu", workers=Workers(1))
-    free = open_index(tmp_path / "index")
+    bring_up_to_date(solids, tmp_path / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
+    free = read_index(tmp_path / "index")
     cone = solids / "round/cone.off"
     answers = [
-        *answer_queries(free, model, [str(cone)], 1, up="z", device="cpu"),
-        Answer("drawing.png", "z", [Hit(item, 1.0, 7) for item in free.items if item.id == "round/cone.off"],
+        *Searcher(free, model, device="cpu").query([str(cone)], 1, up="z"),
+        Answer("drawing.png", "z", [Hit(item, 1.0, 7) for item in free.shapes if item.id == "round/cone.off"],
                picture=np.full((32, 32), 255, np.uint8)),
     ]  # fmt: skip
     *_, view = pictures = Page(query_page(answers, free, "index")).pictures()
@@ -222,7 +234,7 @@ def test_meshes_without_a_known_up_are_shown_as_the_index_sees_them(solids: Path
 
 
 def test_a_shape_without_label_and_an_index_of_nothing(index: Index, ask: Ask, solids: Path) -> None:
-    bare = [replace(item, label=None) for item in index.items]
+    bare = [replace(item, label=None) for item in index.shapes]
     (answer,) = ask(solids / "box/cube.off", k=1)
     hits = [replace(answer.hits[0], item=bare[1])]
     name, place = Path(bare[1].id).name, bare[1].id
@@ -237,11 +249,13 @@ def test_files_are_linked_from_the_page_and_named_by_no_absolute_path(
 ) -> None:
     meshes = tmp_path / "my meshes"
     shutil.copytree(solids, meshes)
-    update_index(meshes, tmp_path / "index", UntrainedModel.of(), command="", device="cpu", workers=Workers(1))
+    bring_up_to_date(
+        meshes, tmp_path / "index", IndexPlan.of(UntrainedModel.of()), command="", device="cpu", workers=Workers(1)
+    )
     (answer,) = ask(meshes / "box/cube.off")
-    moved = open_index(tmp_path / "index")
-    items = {item.id: item for item in moved.items}
-    hits = [replace(hit, item=items[hit.item.id]) for hit in answer.hits]
+    moved = read_index(tmp_path / "index")
+    items = {item.id: item for item in moved.shapes}
+    hits = [replace(hit, item=items[hit.shape.id]) for hit in answer.hits]
     source = query_page(
         [replace(answer, hits=hits)], moved, str(tmp_path / "index"), tmp_path / "pages" / "answer.html"
     )

@@ -12,7 +12,7 @@ from shapecnn.duplicates.audit import Audit, Empty, Features, Group, Level, Memb
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.results import Evaluation, Items
 from shapecnn.evaluation.retrieval.protocols import mvcnn
-from shapecnn.explain import Evidence, Explanation
+from shapecnn.explain import Attribution, Explanation
 from shapecnn.report.audit import audit_page
 from shapecnn.report.comparison import curves, page
 from shapecnn.report.evaluation import evaluation_page
@@ -75,7 +75,7 @@ def _audit() -> str:
 def _explanation() -> Explanation:
     given = np.full(12, -1000.25, np.float32)
     given[3] = 12345.5  # all that speaks for it: 100 %
-    evidence = Evidence(given, -12.34, -10.0, np.zeros((12, 24, 24), np.float32))
+    evidence = Attribution(given, -12.34, -10.0, np.zeros((12, 24, 24), np.float32))
     return Explanation(
         path=f"{LONG}.off",
         looks=np.stack([LOOK] * 12),

@@ -39,11 +39,12 @@ from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import features
 from shapecnn.search import index as module
 from shapecnn.search import update as updating
-from shapecnn.search.index import FAILURES, FEATURES, HEADER, SHAPES, Index, Item, open_index
+from shapecnn.search.index import FAILURES, FEATURES, HEADER, SHAPES, Index, IndexedShape, read_index
 from shapecnn.search.neighbours import search
-from shapecnn.search.origin import Origin
-from shapecnn.search.query import answer_queries
-from shapecnn.search.update import Changes, update_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.query import Searcher
+from shapecnn.search.record import ModelRecord
+from shapecnn.search.update import IndexChanges, bring_up_to_date
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.journal import open_journal, read_journal
 from shapecnn.storage.publishing import claim, exclusive
@@ -68,13 +69,18 @@ IDS = [
 ]
 
 
-def update(collection: Path, folder: Path, **settings: Any) -> Changes:
-    return update_index(
-        collection, folder, UntrainedModel.of(**settings), command="shapecnn index …", device="cpu", workers=Workers(1)
+def update(collection: Path, folder: Path, **settings: Any) -> IndexChanges:
+    return bring_up_to_date(
+        collection,
+        folder,
+        IndexPlan.of(UntrainedModel.of(**settings)),
+        command="shapecnn index …",
+        device="cpu",
+        workers=Workers(1),
     )
 
 
-def counts(changes: Changes) -> tuple[int, int, int, int, int, int]:
+def counts(changes: IndexChanges) -> tuple[int, int, int, int, int, int]:
     failed = len(changes.failures)
     return changes.added, changes.updated, changes.unchanged, changes.removed, failed, changes.total
 
@@ -136,20 +142,20 @@ def republish(folder: Path, index: Index) -> None:
     """Publish an index that is in memory."""
     claim(folder / ".partial")
     rows, engine = updating._known(index, folder / ".partial", views=False)
-    made, kept = module.Made(index.origin, "auto"), [rows[item.id] for item in index.items]
-    updating._publish(folder, made, engine, index.items, [], kept, index.placed)
+    made, kept = module.Made(index.record, "auto"), [rows[item.id] for item in index.shapes]
+    updating._publish(folder, made, engine, index.shapes, [], kept, index.placed)
 
 
 def without_views(folder: Path) -> None:
     """Make an index what an earlier version would have written."""
-    republish(folder, replace(open_index(folder), views=None))
+    republish(folder, replace(read_index(folder), views=None))
 
 
 def test_an_index_of_an_earlier_version_gets_its_views(
     solids: Path, solids_index: Path, folder: Path, computed: list[str]
 ) -> None:
     without_views(folder)
-    assert open_index(folder).views is None
+    assert read_index(folder).views is None
     assert counts(update(solids, folder)) == (0, 0, 9, 0, 0, 9)
     assert sorted(computed) == IDS
     assert contents(folder) == contents(solids_index)
@@ -159,8 +165,8 @@ def test_places_in_the_space_of_the_collection_are_made_once(
     solids: Path, collection: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = contents(folder)
-    republish(folder, replace(open_index(folder), placed=None))  # as an earlier version would have written it
-    assert open_index(folder).placed is None
+    republish(folder, replace(read_index(folder), placed=None))  # as an earlier version would have written it
+    assert read_index(folder).placed is None
     update(solids, folder)
     assert contents(folder) == before
     moved: list[int] = []
@@ -181,7 +187,7 @@ def test_places_in_the_space_of_the_collection_are_made_once(
     monkeypatch.setattr(space, "_distinct", compare)
     update(solids, folder)
     model = UntrainedModel.of()
-    answer_queries(open_index(folder), model, [str(solids / "box/cube.off")], 3, up="z", device="cpu")
+    Searcher(read_index(folder), model, device="cpu").query([str(solids / "box/cube.off")], 3, up="z")
     assert (moved, compared) == ([1], [])
     (collection / "box/cube.off").unlink()
     update(collection, folder)
@@ -196,36 +202,36 @@ def test_an_unchanged_collection_is_not_computed_again(solids: Path, folder: Pat
 
 
 def test_only_what_is_new_or_changed_is_computed(collection: Path, folder: Path, computed: list[str]) -> None:
-    before = open_index(folder)
+    before = read_index(folder)
     write_ball(collection / "round" / "pebble.off")
     write_box(collection / "box" / "cube.off")
     (collection / "cylinder" / "rod.obj").unlink()
     assert counts(update(collection, folder)) == (1, 1, 7, 1, 0, 9)
     assert sorted(computed) == ["box/cube.off", "round/pebble.off"]
-    after = open_index(folder)
+    after = read_index(folder)
     assert after.views is not None
-    assert [item.id for item in after.items] == sorted({*IDS, "round/pebble.off"} - {"cylinder/rod.obj"})
-    for item, feature in zip(after.items, after.features, strict=True):
+    assert [item.id for item in after.shapes] == sorted({*IDS, "round/pebble.off"} - {"cylinder/rod.obj"})
+    for item, feature in zip(after.shapes, after.features, strict=True):
         if item.id not in computed:
             assert np.array_equal(feature, before.features[IDS.index(item.id)])
             assert before.views is not None
-            assert np.array_equal(after.views[after.items.index(item)], before.views[IDS.index(item.id)])
+            assert np.array_equal(after.views[after.shapes.index(item)], before.views[IDS.index(item.id)])
     cube = after.features[IDS.index("box/cube.off")]
     assert not np.array_equal(cube, before.features[IDS.index("box/cube.off")])
-    assert after.items[0].path == str(collection / IDS[0])  # it has moved, and is the same
+    assert after.shapes[0].path == str(collection / IDS[0])  # it has moved, and is the same
 
 
 def test_what_is_renamed_moved_or_copied_is_not_computed_again(
     collection: Path, folder: Path, computed: list[str]
 ) -> None:
-    before = open_index(folder)
+    before = read_index(folder)
     (collection / "box" / "cube.off").rename(collection / "box" / "die.off")
     (collection / "round").rename(collection / "rounded")
     shutil.copy(collection / "box" / "plank.ply", collection / "box" / "board.ply")
     assert counts(update(collection, folder)) == (5, 0, 5, 4, 0, 10)
     assert computed == []
-    after, row = open_index(folder), {item.sha256: row for row, item in enumerate(before.items)}
-    rows = [row[item.sha256] for item in after.items]
+    after, row = read_index(folder), {item.sha256: row for row, item in enumerate(before.shapes)}
+    rows = [row[item.sha256] for item in after.shapes]
     assert np.array_equal(after.features, before.features[rows])
     assert before.views is not None
     assert after.views is not None
@@ -238,7 +244,7 @@ def test_a_second_class_beside_a_single_one_costs_only_its_own_shapes(
     shutil.rmtree(collection / "cylinder")
     (collection / "round").rename(tmp_path / "round")
     update(collection, tmp_path / "one")
-    assert [item.id for item in open_index(tmp_path / "one").items] == ["brick.stl", "cube.off", "plank.ply"]
+    assert [item.id for item in read_index(tmp_path / "one").shapes] == ["brick.stl", "cube.off", "plank.ply"]
     computed.clear()
     (tmp_path / "round").rename(collection / "round")
     assert counts(update(collection, tmp_path / "one")) == (6, 0, 0, 3, 0, 6)
@@ -283,11 +289,11 @@ def test_a_collection_of_failures_is_an_index_of_nothing(tmp_path: Path, collect
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.off").write_bytes(b"no mesh")
     assert counts(update(tmp_path / "bad", tmp_path / "out")) == (0, 0, 0, 0, 1, 0)
-    empty = open_index(tmp_path / "out")
-    assert (empty.items, empty.engine, empty.views) == ([], {}, None)
+    empty = read_index(tmp_path / "out")
+    assert (empty.shapes, empty.engine, empty.views) == ([], {}, None)
     assert search(empty, np.ones((2, 5), np.float32), 3) == [[], []]
     assert counts(update(collection, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
-    assert open_index(tmp_path / "out").features.shape == (9, 1280)
+    assert read_index(tmp_path / "out").features.shape == (9, 1280)
 
 
 def test_a_zip_gives_the_same_features(solids: Path, solids_index: Path, tmp_path: Path) -> None:
@@ -296,16 +302,16 @@ def test_a_zip_gives_the_same_features(solids: Path, solids_index: Path, tmp_pat
         for shape_id in IDS:
             archive.write(solids / shape_id, f"solids/{shape_id}")
     assert counts(update(packed, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
-    expected, found = open_index(solids_index), open_index(tmp_path / "out")
+    expected, found = read_index(solids_index), read_index(tmp_path / "out")
     assert np.array_equal(found.features, expected.features)
-    assert found.items == [replace(i, path=f"{packed}/solids/{i.id}") for i in expected.items]
+    assert found.shapes == [replace(i, path=f"{packed}/solids/{i.id}") for i in expected.shapes]
 
 
 def test_a_shape_is_found_again_whatever_its_name_holds(tmp_path: Path) -> None:
     odd = os.fsdecode(b"st\xfchle \n\\x41")
     write_box(tmp_path / "meshes" / odd / os.fsdecode(b"\xff.off"))
     (listed,) = list_shapes(tmp_path / "meshes")
-    item = Item(listed.id, None, None, "", listed.path)
+    item = IndexedShape(listed.id, None, None, "", listed.path)
     assert item.path == f"{tmp_path}/meshes/st\\xfchle \\n\\x41/\\xff.off"
     assert item.shape.file == listed.file
     listed.file.unlink()
@@ -317,7 +323,7 @@ def test_a_new_label_is_no_new_feature(collection: Path, folder: Path, tmp_path:
     table.write_text("path,label,split\n" + "".join(f"{i},solid,test\n" for i in IDS))
     assert counts(update(table, folder)) == (0, 0, 9, 0, 0, 9)
     assert computed == []
-    assert {(item.label, item.split) for item in open_index(folder).items} == {("solid", "test")}
+    assert {(item.label, item.split) for item in read_index(folder).shapes} == {("solid", "test")}
 
 
 def test_other_settings_are_refused_with_both_values(collection: Path, folder: Path) -> None:
@@ -343,17 +349,17 @@ def test_a_model_that_cannot_be_had_leaves_the_folder_free_for_another(solids: P
     with pytest.raises(UsageError, match="no backbone 'alxnet'"):
         update(solids, tmp_path / "out", backbone="alxnet")
     with pytest.raises(UsageError, match=r"is no index at|is not an index"):
-        open_index(tmp_path / "out")
+        read_index(tmp_path / "out")
     assert counts(update(solids, tmp_path / "out")) == (9, 0, 0, 0, 0, 9)
 
 
 # --- with a trained run -----------------------------------------------------------------------------------------------
 
 
-def update_with(run: Path, collection: Path, folder: Path, **options: Any) -> Changes:
+def update_with(run: Path, collection: Path, folder: Path, **options: Any) -> IndexChanges:
     model = resolve_model(str(run))
-    return update_index(
-        collection, folder, model, command="shapecnn index …", device="cpu", workers=Workers(1), **options
+    return bring_up_to_date(
+        collection, folder, IndexPlan.of(model), command="shapecnn index …", device="cpu", workers=Workers(1), **options
     )
 
 
@@ -378,10 +384,10 @@ def test_a_run_is_stored_by_its_place_and_weights(
     assert header["settings"]["weights"] == sha256_of(run / "model.safetensors")
     assert header["settings"]["up"] == "y"
     assert header["feature_size"] == described["feature_size"]
-    index = open_index(tmp_path / "index")
+    index = read_index(tmp_path / "index")
     assert np.linalg.norm(index.features, axis=1) == pytest.approx(1, abs=1e-6)
     assert (index.views is None) == (name == "voxels_run")
-    for item, hits in zip(index.items, search(index, index.features, 2), strict=True):
+    for item, hits in zip(index.shapes, search(index, index.features, 2), strict=True):
         assert (hits[0].item, hits[0].score) == (item, 1)
         assert hits[1].score < 0.99999
 
@@ -394,8 +400,8 @@ def test_a_run_sees_each_mesh_as_it_was_trained(
     model = resolve_model(str(request.getfixturevalue(name)))
     update_with(Path(model.name), solids, tmp_path / "index", up="y")
     network = model.network.build()
-    index = open_index(tmp_path / "index")
-    for item, feature in zip(index.items, index.features, strict=True):
+    index = read_index(tmp_path / "index")
+    for item, feature in zip(index.shapes, index.features, strict=True):
         looks = model.input.draw(load_mesh(Path(item.path), "y"))
         with torch.inference_mode():
             expected = network(torch.from_numpy(looks[None]))[1][0].numpy()
@@ -434,7 +440,7 @@ def test_a_run_that_moved_is_the_same_run(
     with monkeypatch.context() as patch:
         patch.setattr(features, "open_engine", None)  # nothing is computed again
         assert counts(update_with(moved, collection, folder)) == (0, 0, 9, 0, 0, 9)
-    assert open_index(folder).origin.model == str(moved)
+    assert read_index(folder).record.model == str(moved)
 
 
 def test_the_unfinished_index_of_another_run_is_refused(solids: Path, views_run: Path, tmp_path: Path) -> None:
@@ -477,8 +483,8 @@ def test_a_worker_draws_for_a_run_without_torch(
 
 
 def test_a_crash_at_any_step_of_publishing_leaves_the_old_or_the_new(solids_index: Path, tmp_path: Path) -> None:
-    old = open_index(solids_index)
-    new = Index(old.origin, old.engine, old.items[::2], old.features[::2])
+    old = read_index(solids_index)
+    new = Index(old.record, old.engine, old.shapes[::2], old.features[::2])
     seen = []
     for step in range(100):
         folder = shutil.copytree(solids_index, tmp_path / str(step))
@@ -490,7 +496,7 @@ def test_a_crash_at_any_step_of_publishing_leaves_the_old_or_the_new(solids_inde
                 pass
             else:
                 break
-        seen.append([item.id for item in open_index(folder).items])
+        seen.append([item.id for item in read_index(folder).shapes])
         assert seen[-1] in (IDS, IDS[::2])
     assert seen[0] == IDS
     assert seen[-1] == IDS[::2]
@@ -500,8 +506,8 @@ def test_a_crash_at_any_step_of_publishing_leaves_the_old_or_the_new(solids_inde
 def test_a_reader_during_a_publication_gets_a_whole_index(
     solids_index: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = open_index(folder)
-    new = Index(old.origin, old.engine, old.items[::2], old.features[::2])
+    old = read_index(folder)
+    new = Index(old.record, old.engine, old.shapes[::2], old.features[::2])
     read = module.open_sealed
 
     def overtaken(folder: Path, remedy: str) -> Sealed:
@@ -512,7 +518,7 @@ def test_a_reader_during_a_publication_gets_a_whole_index(
         return sealed
 
     monkeypatch.setattr(module, "open_sealed", overtaken)
-    assert [item.id for item in open_index(folder).items] == IDS[::2]
+    assert [item.id for item in read_index(folder).shapes] == IDS[::2]
 
 
 def command(*arguments: object) -> list[str]:
@@ -554,7 +560,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     many: Path, killed: Path, tmp_path: Path, computed: list[str]
 ) -> None:
     with pytest.raises(UsageError, match=r"is no index at|is not an index"):
-        open_index(killed)
+        read_index(killed)
     folder = shutil.copytree(killed, tmp_path / "index")
     known = {record["id"] for record in noted(folder)}
     assert 4 <= len(known) < 21
@@ -578,8 +584,8 @@ def test_what_was_noted_is_not_computed_again(many: Path, killed: Path, tmp_path
     with journal.open("ab") as file:
         file.write(noted_first[:80])  # cut short
     update(many, folder)
-    found = open_index(folder)
-    assert np.array_equal(found.features[[item.id for item in found.items].index(record["id"])], mark)
+    found = read_index(folder)
+    assert np.array_equal(found.features[[item.id for item in found.shapes].index(record["id"])], mark)
 
 
 def test_a_run_killed_before_its_last_step_ends_the_same(many: Path, tmp_path: Path) -> None:
@@ -627,7 +633,7 @@ def test_a_damaged_file_is_named(folder: Path, name: str, damage: str) -> None:
         changed = {"empty": b"", "cut short": whole[:-3], "longer": whole + b"0"}
         (folder / name).write_bytes(changed[damage])
     with pytest.raises(StoredDataError, match=name):
-        open_index(folder)
+        read_index(folder)
 
 
 @pytest.mark.parametrize("name", [SHAPES, FEATURES])
@@ -637,7 +643,7 @@ def test_a_flipped_bit_is_found(folder: Path, name: str, place: int) -> None:
     content[place * (len(content) - 1) // 4] ^= 1 << place
     (folder / name).write_bytes(content)
     with pytest.raises(StoredDataError, match=f"{name} is not what was written there"):
-        open_index(folder)
+        read_index(folder)
 
 
 def test_a_flipped_bit_anywhere_in_the_header_is_found(folder: Path) -> None:
@@ -647,7 +653,7 @@ def test_a_flipped_bit_anywhere_in_the_header_is_found(folder: Path) -> None:
         content[place] ^= 1 << (place % 8)
         (folder / HEADER).write_bytes(content)
         with pytest.raises(StoredDataError, match=HEADER):
-            open_index(folder)
+            read_index(folder)
 
 
 @pytest.mark.parametrize("header", ["[]", "3", '{"schema_version": 2}', "{}"])
@@ -656,28 +662,28 @@ def test_another_version_is_told_so(folder: Path, header: str) -> None:
     reseal(folder)
     told = "does not hold what it should" if header in ("[]", "3") else "was made by another version"
     with pytest.raises(StoredDataError, match=rf"index.json {told}.*(Use that version|index the collection again)"):
-        open_index(folder)
+        read_index(folder)
 
 
 @pytest.mark.parametrize("place", ["nowhere", "", "file"])
 def test_where_there_is_no_index_the_command_that_makes_one_is_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UsageError, match=r"(no index at|not an index).* To make one: shapecnn index COLLECTION"):
-        open_index(tmp_path / place)
+        read_index(tmp_path / place)
 
 
 def test_a_missing_header_is_made_anew_by_the_next_run(solids: Path, folder: Path) -> None:
     (folder / HEADER).unlink()
     assert counts(update(solids, folder)) == (9, 0, 0, 0, 0, 9)
-    open_index(folder)
+    read_index(folder)
 
 
 # --- searched ---------------------------------------------------------------------------------------------------------
 
 
 def index_of(features: NDArray[np.float32]) -> Index:
-    items = [Item(f"{row:04d}.off", None, None, "", "") for row in range(len(features))]
-    return Index(Origin.of(UntrainedModel.of(), "z"), {}, items, features)
+    items = [IndexedShape(f"{row:04d}.off", None, None, "", "") for row in range(len(features))]
+    return Index(ModelRecord.of(UntrainedModel.of(), "z"), {}, items, features)
 
 
 @st.composite
@@ -698,7 +704,7 @@ def test_search_is_the_loop_over_all(features: NDArray[np.float32], queries: NDA
             for number, row in enumerate(features)
         ]
         expected = sorted(scored)[:k]
-        assert [hit.item.id for hit in hits] == [shape_id for _, shape_id in expected]
+        assert [hit.shape.id for hit in hits] == [shape_id for _, shape_id in expected]
         assert [hit.score for hit in hits] == pytest.approx([-score for score, _ in expected], abs=2e-6)
         assert all(-1 <= hit.score <= 1 for hit in hits)
 
@@ -714,11 +720,11 @@ def test_any_number_of_copies_tie_exactly_and_come_by_id(queries: int) -> None:
     asked /= np.linalg.norm(asked, axis=1, keepdims=True)
     for hits in search(index, asked, 60):
         assert len({hit.score for hit in hits[:50]}) == 1
-        rows = [int(hit.item.id[:4]) for hit in hits]
+        rows = [int(hit.shape.id[:4]) for hit in hits]
         assert rows[:50] == list(range(rows[0], 350, 7))
         assert rows[50:] == list(range(rows[50], 350, 7))[:10]
         assert rows[0] < 7
-    assert [hit.item.id for hit in search(index, asked[-1:], 1)[0]] == ["0003.off"]
+    assert [hit.shape.id for hit in search(index, asked[-1:], 1)[0]] == ["0003.off"]
     assert search(index, asked[-1:], 1)[0][0].score == 1
 
 
@@ -728,7 +734,7 @@ def test_what_ties_to_six_decimals_is_ordered_by_id_alone() -> None:
     scores[:7] = 0.4
     index = index_of(np.stack([scores, np.sqrt(1 - scores**2)], axis=1).astype(np.float32))
     (hits,) = search(index, np.array([[1, 0]], np.float32), 2)
-    assert [(hit.item.id, hit.score) for hit in hits] == [("0007.off", 0.5), ("0008.off", 0.5)]
+    assert [(hit.shape.id, hit.score) for hit in hits] == [("0007.off", 0.5), ("0008.off", 0.5)]
 
 
 def test_copies_of_a_mesh_tie_in_a_real_index(solids: Path, tmp_path: Path) -> None:
@@ -737,16 +743,16 @@ def test_copies_of_a_mesh_tie_in_a_real_index(solids: Path, tmp_path: Path) -> N
         shutil.copy(solids / "round" / "cone.off", tmp_path / "copies" / f"{name}.off")
     write_box(tmp_path / "copies" / "box.off")
     update(tmp_path / "copies", tmp_path / "index")
-    index = open_index(tmp_path / "index")
+    index = read_index(tmp_path / "index")
     for query in index.features[[0, 1, 4]]:  # row 2 is the box
         (hits,) = search(index, query[None], 4)
-        assert [hit.item.id for hit in hits] == ["a.off", "b.off", "c.off", "d.off"]
+        assert [hit.shape.id for hit in hits] == ["a.off", "b.off", "c.off", "d.off"]
         assert [hit.score for hit in hits] == [1, 1, 1, 1]
 
 
 def test_every_shape_is_its_own_nearest(solids_index: Path) -> None:
-    index = open_index(solids_index)
-    for item, hits in zip(index.items, search(index, index.features, 100), strict=True):
+    index = read_index(solids_index)
+    for item, hits in zip(index.shapes, search(index, index.features, 100), strict=True):
         assert (hits[0].item, hits[0].score) == (item, 1)
         assert len(hits) == 9
         assert all(one.score >= other.score for one, other in itertools.pairwise(hits))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import neighbours as module
-from shapecnn.search.index import Index, Item
+from shapecnn.search.index import Index, IndexedShape
 from shapecnn.search.neighbours import search_views
-from shapecnn.search.origin import Origin
+from shapecnn.search.record import ModelRecord
 
 
 def unit(values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -24,9 +24,9 @@ def unit(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def index_of(views: NDArray[np.float16]) -> Index:
-    items = [Item(f"{row:04d}.off", None, None, "", "") for row in range(len(views))]
+    items = [IndexedShape(f"{row:04d}.off", None, None, "", "") for row in range(len(views))]
     return Index(
-        Origin.of(UntrainedModel.of(), "z"), {}, items, np.zeros((len(views), views.shape[2]), np.float32), views
+        ModelRecord.of(UntrainedModel.of(), "z"), {}, items, np.zeros((len(views), views.shape[2]), np.float32), views
     )
 
 
@@ -50,7 +50,7 @@ def test_it_is_the_loop_over_all_shapes_and_views(
             scores = [round(float(unit(view) @ query.astype(np.float64)), 6) for view in shape]
             expected.append((-max(scores), f"{number:04d}.off", scores.index(max(scores))))
         expected = sorted(expected)[:k]
-        assert [(hit.item.id, hit.view) for hit in hits] == [(name, view) for _, name, view in expected]
+        assert [(hit.shape.id, hit.view) for hit in hits] == [(name, view) for _, name, view in expected]
         assert [hit.score for hit in hits] == pytest.approx([-score for score, _, _ in expected], abs=1e-6)
 
 
@@ -60,7 +60,7 @@ def test_copies_tie_exactly_wherever_they_lie_and_a_view_is_its_own_best(queries
     views = np.tile(unit(generator.normal(size=(50, 12, 256))).astype(np.float16), (12, 1, 1))  # 600: three blocks
     wanted = unit(views[generator.integers(0, 50, queries), generator.integers(0, 12, queries)]).astype(np.float32)
     for query, hits in zip(wanted, search_views(index_of(views), wanted, 12), strict=True):
-        rows = [int(hit.item.id[:4]) for hit in hits]
+        rows = [int(hit.shape.id[:4]) for hit in hits]
         assert rows == list(range(rows[0], 600, 50))
         assert {hit.score for hit in hits} == {1.0}
         assert len({hit.view for hit in hits}) == 1
@@ -68,7 +68,7 @@ def test_copies_tie_exactly_wherever_they_lie_and_a_view_is_its_own_best(queries
 
 
 def test_an_index_of_nothing_answers_nothing() -> None:
-    empty = Index(Origin.of(UntrainedModel.of(), "z"), {}, [], np.zeros((0, 0), np.float32))
+    empty = Index(ModelRecord.of(UntrainedModel.of(), "z"), {}, [], np.zeros((0, 0), np.float32))
     assert search_views(empty, np.ones((2, 5), np.float32), 3) == [[], []]
     forged = replace(empty, views=np.zeros((0, 12, 0), np.float16))
     assert search_views(forged, np.ones((2, 5), np.float32), 3) == [[], []]

@@ -16,9 +16,10 @@ from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.search.index import Index, open_index
-from shapecnn.search.query import Answer, answer_pictures, answer_queries, require_views
-from shapecnn.search.update import update_index
+from shapecnn.search.index import Index, read_index
+from shapecnn.search.plan import IndexPlan
+from shapecnn.search.query import Answer, Searcher, require_views
+from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views import draw_views
 from shapecnn.workers.pool import Workers
@@ -28,19 +29,19 @@ from tests.solids import write
 
 @pytest.fixture(scope="module")
 def index(solids_index: Path) -> Index:
-    return open_index(solids_index)
+    return read_index(solids_index)
 
 
 @pytest.fixture(scope="module")
 def model(index: Index, solids_index: Path) -> Model:
-    return index.origin.open(solids_index)
+    return index.record.open(solids_index)
 
 
 def test_every_mesh_finds_itself_first(index: Index, model: Model) -> None:
-    paths = [item.path for item in index.items]
-    answers = answer_queries(index, model, paths, 3, up="z", device="cpu")
+    paths = [item.path for item in index.shapes]
+    answers = Searcher(index, model, device="cpu").query(paths, 3, up="z")
     assert [answer.path for answer in answers] == paths
-    for item, answer in zip(index.items, answers, strict=True):
+    for item, answer in zip(index.shapes, answers, strict=True):
         assert answer.error is None
         assert len(answer.hits) == 3
         assert (answer.hits[0].item, answer.hits[0].score) == (item, 1)
@@ -48,10 +49,10 @@ def test_every_mesh_finds_itself_first(index: Index, model: Model) -> None:
 
 
 def test_answers_keep_the_order_of_questions(index: Index, model: Model, tmp_path: Path) -> None:
-    good = [index.items[row].path for row in (8, 2, 5)]
+    good = [index.shapes[row].path for row in (8, 2, 5)]
     (tmp_path / "text.off").write_bytes(b"no mesh")
     paths = [str(tmp_path / "nowhere.off"), good[0], good[1], str(tmp_path / "text.off"), good[0], good[2]]
-    answers = answer_queries(index, model, paths, 1, up="z", device="cpu")
+    answers = Searcher(index, model, device="cpu").query(paths, 1, up="z")
     assert [answer.path for answer in answers] == paths
     found = [answer.hits[0].item.path if answer.hits else None for answer in answers]
     assert found == [None, good[0], good[1], None, good[0], good[2]]
@@ -61,9 +62,9 @@ def test_answers_keep_the_order_of_questions(index: Index, model: Model, tmp_pat
 
 
 def test_together_or_one_by_one_is_the_same(index: Index, model: Model) -> None:
-    paths = [item.path for item in index.items]
-    together = answer_queries(index, model, paths, 9, up="z", device="cpu")
-    alone = [answer for path in paths[:2] for answer in answer_queries(index, model, [path], 9, up="z", device="cpu")]
+    paths = [item.path for item in index.shapes]
+    together = Searcher(index, model, device="cpu").query(paths, 9, up="z")
+    alone = [answer for path in paths[:2] for answer in Searcher(index, model, device="cpu").query([path], 9, up="z")]
     assert together[:2] == alone
 
 
@@ -72,14 +73,14 @@ def test_up_is_that_of_the_query(index: Index, model: Model, solids: Path, tmp_p
     x, y, z = mesh.vertices.T
     mesh.vertices = np.stack([x, z, -y], axis=1)  # by hand: what was up is now y
     lying = str(write(tmp_path / "lying.off", mesh))
-    (turned,) = answer_queries(index, model, [lying], 1, up="y")
+    (turned,) = Searcher(index, model).query([lying], 1, up="y")
     assert (turned.up, turned.hits[0].item.id) == ("y", "round/cone.off")
     assert turned.hits[0].score == pytest.approx(1, abs=1e-4)
-    assert answer_queries(index, model, [lying], 1, up="z")[0].hits[0].score < 0.99
+    assert Searcher(index, model).query([lying], 1, up="z")[0].hits[0].score < 0.99
 
 
 def test_only_failures_are_answers_too(index: Index, model: Model) -> None:
-    answers = answer_queries(index, model, ["a.off", "b.off"], 3, up="z", device="cpu")
+    answers = Searcher(index, model, device="cpu").query(["a.off", "b.off"], 3, up="z")
     assert [(answer.path, answer.hits, answer.error.kind) for answer in answers if answer.error] == [
         ("a.off", [], "missing"),
         ("b.off", [], "missing"),
@@ -91,27 +92,27 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     """@imagenet compares in a space that the collection shapes: the same one wherever it is asked."""
     model = UntrainedModel.of(backbone="test_efficientnet", weights="none", size=32, neighbours=neighbours)
     collection = write_splits(tmp_path / "meshes", train=8, test=0)
-    update_index(collection, tmp_path / "index", model, command="", device="cpu", workers=Workers(1))
-    index = open_index(tmp_path / "index")
+    bring_up_to_date(collection, tmp_path / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
+    index = read_index(tmp_path / "index")
     artefacts = write_artefacts(collection, tmp_path / "views", model.settings.view_settings())
     measured = evaluate(model, artefacts, "train", task="retrieval", device="cpu").nearest(range(24), 23)
 
-    answers = answer_queries(index, model, [item.path for item in index.items], 24, up="z", device="cpu")
+    answers = Searcher(index, model, device="cpu").query([item.path for item in index.shapes], 24, up="z")
     plain = index.features @ index.features.T
     changed = 0
     for row, (answer, expected) in enumerate(zip(answers, measured, strict=True)):
-        assert (answer.hits[0].item, answer.hits[0].score) == (index.items[row], 1)
-        scores = {hit.item.id: hit.score for hit in answer.hits[1:]}
+        assert (answer.hits[0].item, answer.hits[0].score) == (index.shapes[row], 1)
+        scores = {hit.shape.id: hit.score for hit in answer.hits[1:]}
         assert scores == pytest.approx({hit.entry.id: hit.similarity for hit in expected}, abs=1e-3)  # bfloat16, twice
-        order = [index.items[other].id for other in np.argsort(-plain[row], kind="stable")]
-        changed += order != [hit.item.id for hit in answer.hits]
+        order = [index.shapes[other].id for other in np.argsort(-plain[row], kind="stable")]
+        changed += order != [hit.shape.id for hit in answer.hits]
     assert changed > 12  # it is not the space of the features as they are
 
 
 def test_an_index_made_by_an_earlier_version_is_refused(index: Index, model: Model) -> None:
     """Its shapes were compared as they were."""
-    settings = {key: value for key, value in index.origin.settings.items() if key not in ("adapt", "neighbours")}
-    earlier = replace(index.origin, settings={**settings, "pooling": "max", "hash": "0" * 64})
+    settings = {key: value for key, value in index.record.settings.items() if key not in ("adapt", "neighbours")}
+    earlier = replace(index.record, settings={**settings, "pooling": "max", "hash": "0" * 64})
     sentence = (
         r"made with other settings \(adapt is not set there and true here, neighbours is not set there and 5 here"
     )
@@ -124,11 +125,11 @@ def test_every_mesh_finds_itself_by_a_trained_run(
     solids: Path, name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     trained = resolve_model(str(request.getfixturevalue(name)))
-    update_index(solids, tmp_path / "index", trained, command="", device="cpu", workers=Workers(1))
-    index = open_index(tmp_path / "index")
-    paths = [item.path for item in index.items]
-    answers = answer_queries(index, index.origin.open(tmp_path / "index"), paths, 1, up="z", device="cpu")
-    assert [answer.hits[0].item for answer in answers] == index.items
+    bring_up_to_date(solids, tmp_path / "index", IndexPlan.of(trained), command="", device="cpu", workers=Workers(1))
+    index = read_index(tmp_path / "index")
+    paths = [item.path for item in index.shapes]
+    answers = Searcher(index, index.record.open(tmp_path / "index"), device="cpu").query(paths, 1, up="z")
+    assert [answer.hits[0].item for answer in answers] == index.shapes
     assert {answer.hits[0].score for answer in answers} == {1}
 
 
@@ -149,7 +150,7 @@ def photographs(solids: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 def pictures(index: Index, model: Model, paths: Sequence[str], k: int) -> list[Answer]:
-    return answer_pictures(index, model, list(paths), k, device="cpu")
+    return Searcher(index, model, device="cpu").query_pictures(list(paths), k)
 
 
 def test_a_photograph_finds_the_shape_and_the_view(index: Index, model: Model, photographs: dict[str, str]) -> None:
@@ -164,7 +165,7 @@ def test_a_photograph_finds_the_shape_and_the_view(index: Index, model: Model, p
         assert answer.picture is not None
         assert answer.picture.shape == (model.input.side, model.input.side)
         assert [hit.score for hit in answer.hits] == sorted((hit.score for hit in answer.hits), reverse=True)
-        assert len({hit.item.id for hit in answer.hits}) == 9
+        assert len({hit.shape.id for hit in answer.hits}) == 9
         assert 0.8 < answer.hits[0].score <= 1
 
 
@@ -196,7 +197,7 @@ def test_the_views_of_an_index_are_those_of_the_network_alone(index: Index, mode
     network = model.network.build()
     assert index.views is not None
     assert (index.views.dtype, index.views.shape) == (np.float16, (9, 12, 1280))
-    looks = model.input.draw(load_mesh(Path(index.items[4].path)))
+    looks = model.input.draw(load_mesh(Path(index.shapes[4].path)))
     for view in (0, 7):
         with torch.inference_mode():
             expected = network(torch.from_numpy(looks[None, view : view + 1].copy()))[1][0].numpy()

@@ -18,7 +18,7 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.models import conversion
-from shapecnn.models.input import Input, Looks
+from shapecnn.models.input import Input, InputArray
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
 from shapecnn.training.activations import Activations, Encode, encoder, open_activations
@@ -53,7 +53,7 @@ def opened(artefacts: Artefacts, seen: Input, tmp_path: Path) -> Callable[..., A
 
 
 def stem(network: ShapeNetwork, stop: int) -> Encode:
-    def encode(inputs: Iterable[Looks]) -> Iterator[NDArray[np.float32]]:
+    def encode(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
         with torch.inference_mode():
             yield from (network.stem(torch.from_numpy(looks)[None], stop=stop)[0].numpy() for looks in inputs)
 
@@ -108,7 +108,7 @@ def test_one_look_of_each_row_where_views_are_examples(opened: Callable[..., Act
 
 
 def test_bfloat16_is_kept_to_the_bit(opened: Callable[..., Activations], artefacts: Artefacts, seen: Input) -> None:
-    def encode(inputs: Iterable[Looks]) -> Iterator[NDArray[np.uint16]]:
+    def encode(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.uint16]]:
         yield from ((torch.from_numpy(looks.copy()) / 7).bfloat16().view(torch.uint16).numpy() for looks in inputs)
 
     activations = opened(encode)
@@ -131,17 +131,17 @@ def test_they_are_mapped_not_read(opened: Callable[..., Activations]) -> None:
 def test_what_is_there_is_not_computed_again(opened: Callable[..., Activations], network: ShapeNetwork) -> None:
     first = opened(stem(network, 2)).values.copy()
 
-    def never(inputs: Iterable[Looks]) -> Iterator[NDArray[np.float32]]:
+    def never(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
         raise AssertionError
 
     np.testing.assert_array_equal(opened(never).values, first)
 
 
 def test_an_interrupted_computation_begins_anew(opened: Callable[..., Activations], tmp_path: Path) -> None:
-    def as_floats(inputs: Iterable[Looks]) -> Iterator[NDArray[np.float32]]:
+    def as_floats(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
         yield from (looks.astype(np.float32) for looks in inputs)
 
-    def interrupted(inputs: Iterable[Looks]) -> Iterator[NDArray[np.float32]]:
+    def interrupted(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
         yield from itertools.islice(as_floats(inputs), 4)
         raise KeyboardInterrupt
 
@@ -199,7 +199,7 @@ def test_only_a_few_shapes_are_decoded_ahead(
     read = 0
     original = Input.read
 
-    def counted(self: Input, artefacts: Artefacts, entry: Entry) -> Looks:
+    def counted(self: Input, artefacts: Artefacts, entry: Entry) -> InputArray:
         nonlocal read
         read += 1
         return original(self, artefacts, entry)
@@ -207,7 +207,7 @@ def test_only_a_few_shapes_are_decoded_ahead(
     monkeypatch.setattr(Input, "read", counted)
     ahead = []
 
-    def encode(inputs: Iterable[Looks]) -> Iterator[NDArray[np.float32]]:
+    def encode(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
         for looks in inputs:
             ahead.append(read - len(ahead))
             yield looks.mean(axis=(1, 2), dtype=np.float32)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from shapecnn.models.classifiers import Classifier
-from shapecnn.models.evidence import Evidence
+from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 from shapecnn.networks.discriminant import analyse
 from shapecnn.settings.experiment import LdaStage
@@ -34,7 +34,7 @@ def test_they_are_what_a_fit_on_the_other_folds_says() -> None:
         gallery = Gallery.of(
             [str(row) for row in others], [str(int(LABELS[row])) for row in others], space(features[others]).numpy()
         )
-        evidence = Evidence(gallery, Classifier(7 * directions.numpy(), np.zeros(3, np.float32)))
+        evidence = Familiarity(gallery, Classifier(7 * directions.numpy(), np.zeros(3, np.float32)))
         for row in np.flatnonzero(folds == fold):
             x = space(features[row : row + 1])
             assert logits[row] == pytest.approx((7 * x @ directions.T)[0].numpy(), abs=1e-4)

@@ -33,7 +33,7 @@ from shapecnn.errors import (
     UsageError,
     WeightsError,
 )
-from shapecnn.models.evidence import Evidence
+from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.run import open_run
 from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.discriminant import analyse
@@ -423,7 +423,7 @@ def test_what_was_held_out_calibrates_and_what_was_trained_on_is_kept(tmp_path: 
     logits = classifier.logits(found["val"]).astype(np.float64)
     codes = np.array([trained.head.classes.index(str(entry.label)) for entry in trained.split(artefacts, "val")])
     assert calibration.temperature == pytest.approx(fit_temperature(logits, codes), rel=0.05)
-    familiarity = Evidence(gallery, classifier).familiarity(found["val"])
+    familiarity = Familiarity(gallery, classifier).familiarity(found["val"])
     assert (familiarity < calibration.threshold - 0.01).mean() <= calibration.rejected <= 0.05
     assert run(checked, data, tmp_path / "run", resume=True) == done
 
@@ -447,7 +447,9 @@ def test_a_closed_form_fitted_to_everything_is_calibrated_by_cross_validation(tm
     trained = open_run(tmp_path / "run")
     gallery = trained.head.gallery()
     assert gallery is not None
-    assert Evidence(gallery, trained.head.classifier()).familiarity(gallery.features).min() > done.calibration.threshold
+    assert (
+        Familiarity(gallery, trained.head.classifier()).familiarity(gallery.features).min() > done.calibration.threshold
+    )
     before = experiment(stage(epochs=1, train_from="head"), LDA, validation=NONE_HELD_OUT)
     assert run(before, data, tmp_path / "trained").calibration is None
 

@@ -23,7 +23,7 @@ class Neighbour(NamedTuple):
     similarity: float
 
 
-class Evidence:
+class Familiarity:
     """Compares shapes by what of their features a classifier tells classes by.
 
     That is the part in the span of the differences of its weights, all of it where the features are coordinates in a

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from shapecnn.models.classifiers import Classifier
-from shapecnn.models.evidence import Evidence
+from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 
 CLASSES, EACH, SIZE = 4, 30, 12
@@ -23,12 +23,12 @@ def clouds(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return features.astype(np.float32), labels
 
 
-def fitted() -> tuple[Evidence, Gallery, Classifier]:
+def fitted() -> tuple[Familiarity, Gallery, Classifier]:
     features, labels = clouds()
     gallery = Gallery.of([f"{k}.off" for k in range(len(labels))], [f"class {k}" for k in labels], features)
     analysis = LinearDiscriminantAnalysis(solver="eigen").fit(features, labels)
     classifier = Classifier(analysis.coef_.astype(np.float32), analysis.intercept_.astype(np.float32))
-    return Evidence(gallery, classifier), gallery, classifier
+    return Familiarity(gallery, classifier), gallery, classifier
 
 
 def test_they_are_cosines_of_what_differences_of_weights_make_up() -> None:
@@ -45,7 +45,7 @@ def test_they_are_cosines_of_what_differences_of_weights_make_up() -> None:
         for rows in (others, gallery.features)
     ]
     unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in parts]
-    assert Evidence(gallery, classifier).similarities(others) == pytest.approx(unit[0] @ unit[1].T, abs=1e-5)
+    assert Familiarity(gallery, classifier).similarities(others) == pytest.approx(unit[0] @ unit[1].T, abs=1e-5)
 
 
 def test_coordinates_in_a_discriminant_space_are_compared_whole() -> None:
@@ -54,7 +54,7 @@ def test_coordinates_in_a_discriminant_space_are_compared_whole() -> None:
     weight = random.normal(size=(4, 3)).astype(np.float32)
     features = random.normal(size=(4, 3)).astype(np.float32)
     features -= features.mean(axis=0)
-    evidence = Evidence(Gallery.of(list("abcd"), list("abcd"), features), Classifier(weight, np.ones(4, np.float32)))
+    evidence = Familiarity(Gallery.of(list("abcd"), list("abcd"), features), Classifier(weight, np.ones(4, np.float32)))
     asked = random.normal(size=(5, 3)).astype(np.float32)
     unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (asked, features)]
     assert evidence.similarities(asked) == pytest.approx(unit[0] @ unit[1].T, abs=2e-3)
@@ -84,7 +84,7 @@ def test_what_was_trained_on_is_most_like_itself_and_what_lies_between_classes_l
 def test_equal_ones_keep_their_order_and_there_are_no_more_than_all() -> None:
     features = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
     gallery = Gallery.of(["c", "a", "b"], ["x", "y", "x"], features)
-    evidence = Evidence(gallery, Classifier(np.eye(2, dtype=np.float32), np.zeros(2, np.float32)))
+    evidence = Familiarity(gallery, Classifier(np.eye(2, dtype=np.float32), np.zeros(2, np.float32)))
     assert [near.id for near in evidence.nearest(np.array([2, 0], np.float32), 9)] == ["c", "b", "a"]
     assert evidence.nearest(features[0], 0) == []
 
@@ -93,5 +93,5 @@ def test_equal_ones_keep_their_order_and_there_are_no_more_than_all() -> None:
 def test_weights_without_differences_tell_nothing(rows: list[list[float]]) -> None:
     features = np.array(rows, np.float32)
     gallery = Gallery.of(["a", "b", "c", "d"], ["w", "x", "y", "z"], features)
-    evidence = Evidence(gallery, Classifier(np.ones((4, 3), np.float32), np.zeros(4, np.float32)))
+    evidence = Familiarity(gallery, Classifier(np.ones((4, 3), np.float32), np.zeros(4, np.float32)))
     assert not evidence.similarities(features).any()

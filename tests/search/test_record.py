@@ -17,7 +17,7 @@ from shapecnn.models.input import Input
 from shapecnn.models.model import resolve_model
 from shapecnn.models.run import Run
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.search.origin import Origin
+from shapecnn.search.record import ModelRecord
 from shapecnn.settings.artefacts import ImportedViewSettings, ViewSettings
 from shapecnn.settings.core import settings_hash
 from shapecnn.verify import verify
@@ -30,17 +30,17 @@ INDEX = Path("INDEX")
 
 def test_imagenet_has_up_in_its_settings() -> None:
     settings = UntrainedModel.of(up="x", views=20)
-    origin = Origin.of(settings, "z")
+    origin = ModelRecord.of(settings, "z")
     assert (origin.model, origin.settings, origin.up) == ("@imagenet", settings.to_json(), "x")
     assert origin.open(INDEX) == settings
     assert origin.description == "tf_efficientnet_lite1, 20 views pooled by mean, adapted to the collection"
-    plain = Origin.of(UntrainedModel.of(adapt=False), "z")
+    plain = ModelRecord.of(UntrainedModel.of(adapt=False), "z")
     assert plain.description == "tf_efficientnet_lite1, 12 views pooled by mean"
 
 
 def test_a_run_is_kept_by_its_absolute_path(views_run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(views_run.parent)
-    origin = Origin.of(resolve_model("run"), "y")
+    origin = ModelRecord.of(resolve_model("run"), "y")
     assert (origin.model, origin.up) == (str(views_run), "y")
     monkeypatch.chdir(tmp_path)
     assert origin.open(INDEX).to_json() == resolve_model(str(views_run)).to_json()
@@ -50,15 +50,15 @@ def test_a_run_is_kept_by_its_absolute_path(views_run: Path, monkeypatch: pytest
 def test_up_is_one_of_the_settings_and_the_place_is_none(views_run: Path, tmp_path: Path) -> None:
     model = resolve_model(str(views_run))
     moved = resolve_model(str(shutil.copytree(views_run, tmp_path / "moved")))
-    assert Origin.of(model, "y").settings["hash"] != Origin.of(model, "z").settings["hash"]
-    Origin.of(moved, "y").require(Origin.of(model, "y"), "INDEX", "")
+    assert ModelRecord.of(model, "y").settings["hash"] != ModelRecord.of(model, "z").settings["hash"]
+    ModelRecord.of(moved, "y").require(ModelRecord.of(model, "y"), "INDEX", "")
     with pytest.raises(MismatchError, match=r"INDEX .* other settings \(up is 'z' there and 'y' here\)\. Remedy"):
-        Origin.of(moved, "y").require(Origin.of(model, "z"), "INDEX", "Remedy")
+        ModelRecord.of(moved, "y").require(ModelRecord.of(model, "z"), "INDEX", "Remedy")
 
 
 def test_a_run_that_moved_is_found_where_it_is_said_to_be(views_run: Path, tmp_path: Path) -> None:
     gone = shutil.copytree(views_run, tmp_path / "gone")
-    origin = Origin.of(resolve_model(str(gone)), "z")
+    origin = ModelRecord.of(resolve_model(str(gone)), "z")
     shutil.rmtree(gone)
     with pytest.raises(UsageError, match=f"INDEX was made with the run {re.escape(str(gone))}, .* --model RUN"):
         origin.open(INDEX)
@@ -69,19 +69,19 @@ def test_a_run_that_moved_is_found_where_it_is_said_to_be(views_run: Path, tmp_p
 
 def test_another_run_is_refused_and_both_are_named(solids: Path, views_run: Path, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", solids, seed=1)
-    origin = Origin.of(resolve_model(str(views_run)), "z")
+    origin = ModelRecord.of(resolve_model(str(views_run)), "z")
     weights = r"\(weights [0-9a-f]{8}\)"
     with pytest.raises(MismatchError, match=f"INDEX was made with .*/run {weights} and not with {other} {weights}"):
         origin.open(INDEX, str(other))
     with pytest.raises(MismatchError, match="and not with @imagenet"):
         origin.open(INDEX, "@imagenet")
     with pytest.raises(MismatchError, match=r"was made with @imagenet and not with .*\. Leave out --model\.$"):
-        Origin.of(UntrainedModel.of(), "z").open(INDEX, str(other))
+        ModelRecord.of(UntrainedModel.of(), "z").open(INDEX, str(other))
 
 
 def test_a_run_trained_anew_in_its_place_is_another(solids: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", solids)
-    origin = Origin.of(resolve_model(str(run)), "z")
+    origin = ModelRecord.of(resolve_model(str(run)), "z")
     write_run(run, solids, seed=1)
     with pytest.raises(MismatchError, match=f"was made with {run} .* and not with {run} "):
         origin.open(INDEX)
@@ -89,14 +89,14 @@ def test_a_run_trained_anew_in_its_place_is_another(solids: Path, tmp_path: Path
 
 def test_a_damaged_run_is_said_to_be(solids: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", solids)
-    origin = Origin.of(resolve_model(str(run)), "z")
+    origin = ModelRecord.of(resolve_model(str(run)), "z")
     (run / "model.safetensors").write_bytes(b"")
     with pytest.raises(StoredDataError, match=r"model\.safetensors is not what was written there"):
         origin.open(INDEX)
 
 
 def test_settings_of_a_later_version_are_told_so() -> None:
-    origin = Origin.of(UntrainedModel.of(), "z")
+    origin = ModelRecord.of(UntrainedModel.of(), "z")
     later = {**origin.settings, "colour": True}
     del later["hash"]
     with pytest.raises(StoredDataError, match=r"INDEX is of another version of shapecnn \(Unknown key 'colour'"):
@@ -110,15 +110,15 @@ def sealed(**settings: object) -> dict[str, object]:
 
 def test_what_cannot_be_one_is_not_read() -> None:
     run = {"kind": "run", "up": "z", "weights": "0" * 64, "network": {}, "input": {}}
-    assert Origin.read("/run", sealed(**run)).up == "z"
+    assert ModelRecord.read("/run", sealed(**run)).up == "z"
     for model in (None, 3, "a\nb", "x" * 4097):
         with pytest.raises(ValueError, match="does not say what made it"):
-            Origin.read(model, sealed(**run))
+            ModelRecord.read(model, sealed(**run))
     with pytest.raises(ValueError, match="does not say what made it"):
-        Origin.read("/run", [run])
+        ModelRecord.read("/run", [run])
     for settings in (run, {**sealed(**run), "up": "x"}, *(sealed(**{**run, key: None}) for key in run)):
         with pytest.raises(ValueError, match="its settings are no model's"):
-            Origin.read("/run", settings)
+            ModelRecord.read("/run", settings)
 
 
 def before_drawing_2(value: dict[str, Any]) -> dict[str, Any]:
@@ -131,12 +131,12 @@ EARLIER = "was made by an earlier version of shapecnn, which cut concave polygon
 
 
 def test_an_index_of_other_triangles_is_refused() -> None:
-    old = Origin("@imagenet", before_drawing_2(UntrainedModel.of(up="y").to_json()))
+    old = ModelRecord("@imagenet", before_drawing_2(UntrainedModel.of(up="y").to_json()))
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")) as caught:
         old.open(INDEX)
     assert str(caught.value).endswith("Make it anew: shapecnn index COLLECTION INDEX --model @imagenet --up y")
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):
-        Origin.of(UntrainedModel.of(up="y"), "y").require(old, "INDEX", "Remedy")
+        ModelRecord.of(UntrainedModel.of(up="y"), "y").require(old, "INDEX", "Remedy")
 
 
 def test_an_index_by_a_run_trained_on_others_pictures_is_of_our_drawing(solids: Path, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_an_index_by_a_run_trained_on_others_pictures_is_of_our_drawing(solids: 
     run = resolve_model(str(write_run(tmp_path / "run", solids)))
     assert isinstance(run, Run)
     run = replace(run, input=Input(ImportedViewSettings(views=12, size=32)))
-    origin = Origin.of(run, "z")
+    origin = ModelRecord.of(run, "z")
     assert origin.settings["drawing"] == 2
     old = replace(origin, settings={key: value for key, value in origin.settings.items() if key != "drawing"})
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):

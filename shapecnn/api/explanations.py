@@ -1,0 +1,111 @@
+"""Explanations: which views, pixels and cells speak for the class of a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from shapecnn.api.models import ModelSource, model_of
+from shapecnn.display import ResultList, framed, show_with
+from shapecnn.errors import ItemError
+from shapecnn.explain import Explanation, explain_meshes
+from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
+from shapecnn.models.engine import Device
+from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.progress import Progress, no_progress
+
+
+class Explanations(ResultList[Explanation | ItemError]):
+    """Explanations of meshes, in the order given; a notebook shows them with their pictures.
+
+    Attributes:
+        names: Paths of the mesh files, or names of meshes in memory.
+        model: Name of the model.
+    """
+
+    __slots__ = ("model", "names")
+
+    def __init__(self, explanations: Iterable[Explanation | ItemError], names: list[str], model: str) -> None:
+        super().__init__(explanations)
+        self.names, self.model = names, model
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each view: path, class, view, azimuth, elevation, share, contribution; or the error."""
+        columns = ("path", "label", "view", "azimuth", "elevation", "share", "contribution", "error")
+        rows: list[tuple[Any, ...]] = []
+        for name, explanation in zip(self.names, self, strict=True):
+            if isinstance(explanation, ItemError):
+                rows.append((name, *[None] * 6, str(explanation)))
+                continue
+            evidence = explanation.why_not or explanation.evidence
+            elevations = explanation.elevations
+            rows += [
+                (
+                    name,
+                    explanation.ranked[0][0],
+                    view,
+                    float(azimuth),
+                    None if elevations is None else float(elevations[view]),
+                    float(evidence.shares[view]),
+                    float(evidence.contributions[view]),
+                    None,
+                )
+                for view, azimuth in enumerate(explanation.azimuths)
+            ]
+        return [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def page(self) -> str:
+        """Return the HTML page that ``shapecnn explain --html`` writes."""
+        from shapecnn.report.explanation import explanation_page
+
+        return explanation_page(self.names, self, self.model)
+
+
+def explain(
+    model: ModelSource,
+    meshes: MeshSource | Iterable[MeshSource],
+    *,
+    label: str | None = None,
+    up: Up | None = None,
+    device: Device = "auto",
+    limit: FaceLimit = NO_LIMIT,
+    workers: Workers = ONE_A_CORE,
+    progress: Progress = no_progress,
+) -> Explanations:
+    """Explain which views, pixels and cells speak for the class of each mesh.
+
+    Args:
+        model: A trained run: its folder, or what :func:`open_model` returned.
+        meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
+        label: Class to compare the most probable one with: why not this?
+        up: Axis that points up in the meshes; None: as in the meshes that the model was trained on.
+        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
+        limit: How many faces a mesh may have, and whether larger ones are simplified.
+        workers: Processes that read, draw and fill meshes.
+        progress: Called with the number of meshes done and N.
+
+    Returns:
+        N explanations in the order given; for a mesh that cannot be used, the error.
+
+    Raises:
+        UsageError: The model has no classes, or not the one asked for, or something given is not a mesh.
+        StoredDataError: The model is damaged.
+
+    Example:
+        >>> import shapecnn
+        >>> shapecnn.explain("@imagenet", "chair.off")
+        Traceback (most recent call last):
+            ...
+        shapecnn.errors.UsageError: @imagenet has no classes to explain. To train a run that has: shapecnn train CONFIG
+    """
+    resolved = model_of(model)
+    inputs = mesh_inputs(meshes)
+    up = up or resolved.up or "z"
+    explanations = explain_meshes(
+        resolved, inputs, asked=label, up=up, device=device, limit=limit, workers=workers, progress=progress
+    )
+    return Explanations(explanations, [mesh_name(mesh) for mesh in inputs], resolved.name)
+
+
+show_with(Explanations, lambda explanations: framed(explanations.page()))
