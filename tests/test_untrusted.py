@@ -27,6 +27,7 @@ import shapecnn
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import ArchiveError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.meshes.zips import check_members
 from shapecnn.models.engine import TorchEngine
 from shapecnn.models.input import Input
@@ -114,7 +115,9 @@ def use(folder: Path, world: Path) -> Any:
     if folder.name == "index":
         index = open_index(folder)
         return answer_queries(index, index.origin.open(folder), [mesh], 3, up="z", device="cpu")
-    return evaluate(open_model(str(world / "run")), open_artefacts(folder), task="classification", device="cpu")
+    return evaluate(
+        open_model(str(world / "run")), open_artefacts(folder), EvaluationSettings(task="classification"), device="cpu"
+    )
 
 
 def refused(folder: Path, world: Path) -> str:

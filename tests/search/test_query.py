@@ -13,6 +13,7 @@ from PIL import Image
 
 from shapecnn.errors import MeshError, MismatchError, PictureError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import ImagenetSettings, Model, open_model
 from shapecnn.search.index import Index, open_index
@@ -93,7 +94,8 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     update_index(collection, tmp_path / "index", model, command="", device="cpu", workers=Workers(1))
     index = open_index(tmp_path / "index")
     artefacts = write_artefacts(collection, tmp_path / "views", model.view_settings())
-    measured = evaluate(model, artefacts, "train", task="retrieval", device="cpu").nearest(range(24), 23)
+    settings = EvaluationSettings("train", "retrieval")
+    measured = evaluate(model, artefacts, settings, device="cpu").nearest(range(24), 23)
 
     answers = answer_queries(index, model, [item.path for item in index.items], 24, up="z", device="cpu")
     plain = index.features @ index.features.T
