@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from shapecnn.evaluation.retrieval.protocols import Retrieval, mvcnn, train_gallery
 from shapecnn.models.engine import open_engine
-from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.index import Index, read_index
 from shapecnn.search.neighbours import search
 from shapecnn.search.plan import IndexPlan
@@ -48,7 +48,7 @@ def main() -> None:
     methods: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for name, changes in METHODS.items():
-            model = UntrainedModel(ImagenetSettings.from_options(**changes))
+            model = UntrainedModel(UntrainedModel.from_options(**changes))
             network = (model.backbone, model.pooling)
             folders = [Path(scratch) / "-".join([*network, file.stem]) for file in (psb, unaligned)]
             if network not in seen:

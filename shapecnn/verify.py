@@ -140,7 +140,7 @@ def _index(folder: Path, collection: Path | None, progress: Progress) -> Iterato
         yield Finding("stale", str(folder), f"Work on {folder} was interrupted: index the collection once more.")
     known: dict[str, str | None] = {item.id: item.sha256 for item in index.shapes}
     if collection is None:
-        yield from _changed(known, {item.id: item.shape for item in index.shapes}, None, progress)
+        yield from _changed(known, {item.id: item.source for item in index.shapes}, None, progress)
     else:
         yield from _changed(known, _listed(collection), collection, progress)
 

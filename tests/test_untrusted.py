@@ -27,6 +27,7 @@ import shapecnn
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import ArchiveError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.meshes.zips import check_members
 from shapecnn.models.engine import TorchEngine
 from shapecnn.models.input import Input
@@ -117,7 +118,12 @@ def use(folder: Path, world: Path) -> Any:
     if folder.name == "index":
         index = read_index(folder)
         return Searcher(index, index.record.open(folder), device="cpu").query([mesh], 3, up="z")
-    return evaluate(resolve_model(str(world / "run")), open_artefacts(folder), task="classification", device="cpu")
+    return evaluate(
+        resolve_model(str(world / "run")),
+        open_artefacts(folder),
+        EvaluationSettings(task="classification"),
+        device="cpu",
+    )
 
 
 def refused(folder: Path, world: Path) -> str:

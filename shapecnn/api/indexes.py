@@ -140,7 +140,7 @@ def answers_page(answers: Answers, workers: Workers = ONE_A_CORE) -> str:
     """
     from shapecnn.report.pages import query_page
 
-    return query_page(answers, answers.index, answers.where, workers=workers)
+    return query_page(answers, answers.searched, answers.where, workers=workers)
 
 
 show_with(Answers, lambda answers: framed(answers_page(answers)))

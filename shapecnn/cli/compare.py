@@ -18,7 +18,7 @@ from shapecnn.cli.options import (
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from shapecnn.evaluation.evaluate import Protocol
+    from shapecnn.evaluation.settings import Protocol
     from shapecnn.models.engine import Device
     from shapecnn.models.model import Split
     from shapecnn.models.output import FeatureName
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
               show_default=True, help="What retrieval compares, of models that name none themselves.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="That of the 95 % intervals and of the tests.")  # fmt: skip
+@click.option("--published", is_flag=True,
+              help="Also draw precision-recall curves that others published, of ModelNet40.")  # fmt: skip
 @set_option
 @overwrite_option
 @device_option
@@ -52,6 +54,7 @@ def command(
     protocol: Protocol,
     feature: FeatureName,
     seed: int,
+    published: bool,
     assignments: tuple[str, ...],
     overwrite: bool,
     device: Device,
@@ -69,27 +72,16 @@ def command(
     from shapecnn.artefacts.reading import open_artefacts
     from shapecnn.evaluation.compare import compare
     from shapecnn.evaluation.contenders import choose
+    from shapecnn.evaluation.settings import EvaluationSettings
     from shapecnn.report.comparison import lines, write_comparison
     from shapecnn.settings.core import parse_assignments
     from shapecnn.storage.own import require_report
 
     require_report("comparison.json", out, overwrite)
-    contenders = choose(
-        models,
-        [open_artefacts(folder) for folder in data],
-        split,
-        protocol=protocol,
-        feature=feature,
-        assignments=parse_assignments(assignments),
-    )
-    comparison = compare(
-        contenders,
-        split,
-        protocol=protocol,
-        device=device,
-        seed=seed,
-        bar=lambda name: progress_bar(f"Measuring {name}"),
-    )
+    settings = EvaluationSettings(split=split, protocol=protocol, feature=feature, seed=seed)
+    artefacts = [open_artefacts(folder) for folder in data]
+    contenders = choose(models, artefacts, settings, assignments=parse_assignments(assignments))
+    comparison = compare(contenders, settings, device=device, bar=progress_bar)
     emit(comparison.to_json(), as_json, lines(comparison))  # first: no full disk shall lose it
-    write_comparison(out, comparison, overwrite)
+    write_comparison(out, comparison, overwrite, published=published)
     note(f"Wrote {out / 'report.html'}")

@@ -176,7 +176,7 @@ def _train_and_measure(
     steps.note(f"train {name}", counted(trained.epochs, "epoch"), run)
     model, artefacts = resolve_model(str(run)), open_artefacts(data)
     with progress_bar("Measuring") as progress:
-        evaluation = evaluate(model, artefacts, "test", device=device, progress=progress)
+        evaluation = evaluate(model, artefacts, device=device, progress=progress)
     write_report(report, evaluation, lambda entry: model.input.read(artefacts, entry), overwrite)
     figures = _figures(evaluation)
     steps.note(f"eval {name}", _told(figures), report / "report.html")

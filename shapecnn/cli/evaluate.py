@@ -20,8 +20,8 @@ from shapecnn.errors import counted
 from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
-    from shapecnn.evaluation.evaluate import Protocol, Task
     from shapecnn.evaluation.results import Evaluation
+    from shapecnn.evaluation.settings import Protocol, Task
     from shapecnn.models.engine import Device
     from shapecnn.models.model import Split
     from shapecnn.models.output import FeatureName
@@ -78,29 +78,26 @@ def command(
     from shapecnn.artefacts.reading import open_artefacts
     from shapecnn.artefacts.subset import Subset
     from shapecnn.evaluation.evaluate import evaluate
+    from shapecnn.evaluation.settings import EvaluationSettings
     from shapecnn.models.model import resolve_model
     from shapecnn.settings.core import parse_assignments
     from shapecnn.storage.own import require_report
 
     if out is not None:
         require_report("evaluation.json", out, overwrite)
-    subset = None if subset_text is None else Subset.parse(subset_text)
+    settings = EvaluationSettings(
+        split=split,
+        task=task,
+        protocol=protocol,
+        feature=feature,
+        seed=seed,
+        subset=None if subset_text is None else Subset.parse(subset_text),
+        exclude_duplicates=exclude_duplicates,
+    )
     opened = resolve_model(model, parse_assignments(assignments))
     artefacts = open_artefacts(data)
     with progress_bar("Measuring") as progress:
-        evaluation = evaluate(
-            opened,
-            artefacts,
-            split,
-            task=task,
-            protocol=protocol,
-            feature=feature,
-            device=device,
-            seed=seed,
-            subset=subset,
-            exclude_duplicates=exclude_duplicates,
-            progress=progress,
-        )
+        evaluation = evaluate(opened, artefacts, settings, device=device, progress=progress)
     emit(evaluation.to_json(), as_json, _lines(evaluation))  # first: no full disk shall lose it
     if out is not None:
         from shapecnn.report.evaluation import write_report

@@ -123,4 +123,3 @@ def command(
         note(f"{done.relabelled} unchanged {have} another label or split than before.")
     emit(answer, as_json, [f"{counts} in {done.seconds:.1f} s: {index} holds {counted(done.total, 'shape')}"])
     report_failures(done.failures, skip_errors, kept=index / FAILURES)
-

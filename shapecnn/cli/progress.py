@@ -119,29 +119,29 @@ def heartbeat() -> Iterator[None]:
     try:
         yield
     finally:
-        listen(None)
+        listen()
         _heartbeat.stop()
         _heartbeat = None
 
 
 @contextmanager
-def progress_bar(description: str, unit: str = "shapes") -> Iterator[Progress]:
-    """What is done, what there is to do, the pace and the time left: a bar on a terminal, lines elsewhere.
+def progress_bar(task: str, unit: str = "shapes") -> Iterator[Progress]:
+    """Show what is done, what there is to do, the pace and the time left: a bar on a terminal, lines elsewhere.
 
     Args:
-        description: What is being done, such as "Drawing".
+        task: What is being done, such as "Drawing".
         unit: What is counted, in the plural; "bytes" are shown as MB.
 
     Yields:
         A function to be called with the number done and the number there is to do (None: not known yet).
     """
-    stage = _Stage(description, unit)
+    stage = _Stage(task, unit)
     if is_quiet() or (_heartbeat is None and not _is_terminal()):
         yield stage.update
     elif _heartbeat is None:
         yield from _terminal_bar(stage)
     else:
-        with _heartbeat.stage(description, unit) as update:
+        with _heartbeat.stage(task, unit) as update:
             yield update
 
 

@@ -8,8 +8,7 @@ components: a chain of near copies is one group.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,11 +30,9 @@ from shapecnn.models.model import Model
 from shapecnn.settings.artefacts import Up
 from shapecnn.similarity import unit_rows
 from shapecnn.workers.pool import ONE_A_CORE, Workers
-from shapecnn.workers.progress import Progress
+from shapecnn.workers.progress import ProgressBar, no_bar
 
 Kind = Literal["content", "geometry", "feature"]
-Bar = Callable[[str], AbstractContextManager[Progress]]
-"""A progress bar of that name."""
 
 THRESHOLD = 0.98
 """Cosine: on psb, with a network trained on it by gradients, five pairs lie above, copies and variants of one model;
@@ -168,7 +165,7 @@ class Audit:
 def audit_artefacts(
     artefacts: Artefacts,
     *,
-    bar: Bar,
+    bar: ProgressBar = no_bar,
     model: Model | None = None,
     threshold: float = THRESHOLD,
     device: Device = "auto",
@@ -184,14 +181,14 @@ def audit_artefacts(
         _require_telling(model)
         model.input.require(artefacts, model.name)
     entries = sorted(read_manifest(artefacts.folder), key=lambda entry: entry.id)
-    with bar("Reading") as progress:
+    with bar("Reading", "shapes") as progress:
         fingerprints = artefact_fingerprints(artefacts, entries, progress, workers)
-    with bar("Comparing") as progress:
+    with bar("Comparing", "shapes") as progress:
         copies = find_copies(fingerprints, LOOKS_TOLERANCE, progress)
     features = grouping = nearest = None
     if model is not None:
         vectors, rows = _features(model, artefacts, entries, device, bar)
-        with bar("Comparing features") as progress:
+        with bar("Comparing features", "shapes") as progress:
             found, distances = close(vectors, float(np.sqrt(2 - 2 * threshold)), progress)
         grouping = joined(copies.geometry, spread(found, rows, len(entries)))
         nearest = np.full(len(entries), np.nan)
@@ -205,7 +202,7 @@ def audit_artefacts(
 def audit_collection(
     collection: Path,
     *,
-    bar: Bar,
+    bar: ProgressBar = no_bar,
     up: Up = "z",
     labels: Labels = "auto",
     workers: Workers = ONE_A_CORE,
@@ -214,9 +211,9 @@ def audit_collection(
     """Look through a collection of meshes, by content and by geometry.  Raises CollectionError."""
     started = time.monotonic()
     shapes = list_shapes(collection, labels=labels, say=say)
-    with bar("Reading") as progress:
+    with bar("Reading", "shapes") as progress:
         entries, fingerprints = mesh_fingerprints(shapes, up, progress, workers)
-    with bar("Comparing") as progress:
+    with bar("Comparing", "shapes") as progress:
         copies = find_copies(fingerprints, MESH_TOLERANCE, progress)
     return _audit(str(collection), "meshes", entries, fingerprints, copies, None, None, None, started)
 
@@ -237,14 +234,14 @@ def _require_telling(model: Model) -> None:
 
 
 def _features(
-    model: Model, artefacts: Artefacts, entries: Sequence[Entry], device: Device, bar: Bar
+    model: Model, artefacts: Artefacts, entries: Sequence[Entry], device: Device, bar: ProgressBar
 ) -> tuple[NDArray[np.float32], list[int]]:
     """Features of unit length, (M, D), of the usable ones among ``entries``, and their rows."""
     rows = [row for row, entry in enumerate(entries) if entry.status == "ok"]
     if not rows:
         return np.empty((0, 1), np.float32), rows
     done = 0
-    with bar("Computing features") as progress:
+    with bar("Computing features", "shapes") as progress:
 
         def advance() -> None:
             nonlocal done

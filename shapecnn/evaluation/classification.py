@@ -1,4 +1,4 @@
-"""Classification figures: pure functions of labels and probabilities."""
+"""Figures of classification: pure functions of labels and probabilities."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ _BINS = 15  # of confidence, as in Guo et al. (2017)
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """One class. None where there is nothing to divide by.
+    """Figures of one class; rates are in [0, 1], and None where there is nothing to divide by.
 
-    count: its shapes.  accuracy: the share of them told right (recall).  precision: the share of right ones among those
-    told to be of it.  f1: the harmonic mean of both, 2 · right / (count + told).
+    Attributes:
+        count: How many shapes it has.
+        accuracy: The share of them that is predicted right (recall).
+        precision: The share of right ones among the shapes predicted to be of it.
+        f1: The harmonic mean of both, 2 · right / (count + predicted).
     """
 
     count: int
@@ -29,10 +32,15 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Figures in [0, 1].
+    """Figures of a classification; rates are in [0, 1].
 
-    mean_class_accuracy: the mean over the classes that have shapes.  confusion: counts, rows the true class, columns
-    the predicted one, both in the order of ``classes``.  ece: expected calibration error.
+    Attributes:
+        accuracy: The share of shapes that is predicted right.
+        mean_class_accuracy: The mean accuracy over the classes that have shapes.
+        per_class: The figures of each class, by its name.
+        classes: The C classes.
+        confusion: C × C counts of shapes: rows are true classes, columns predicted ones, in the order of ``classes``.
+        ece: Expected calibration error.
     """
 
     accuracy: float
@@ -44,7 +52,11 @@ class Classification:
 
 
 def require_known(labels: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise UsageError if there are labels that the model was not trained on."""
+    """Check that a model was trained on all these labels.
+
+    Raises:
+        UsageError: It was not.
+    """
     unknown = sorted({*labels} - {*classes})
     if unknown:
         raise UsageError(
@@ -54,10 +66,16 @@ def require_known(labels: Sequence[str], classes: Sequence[str]) -> None:
 
 
 def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequence[str]) -> Classification:
-    """The figures of N ≥ 1 shapes.  scores: (N, C), probabilities of the C ``classes``; the highest is the prediction,
-    the first of equal ones.
+    """Compute the figures of a classification.
 
-    Raises UsageError for a label that is no class, ShapecnnError for a score that is not finite.
+    Args:
+        labels: The true classes of N ≥ 1 shapes.
+        scores: (N, C), probabilities; the class with the highest is predicted, the first of equal ones.
+        classes: The C classes.
+
+    Raises:
+        UsageError: A label is not among the classes.
+        ShapecnnError: A score is not finite.
     """
     require_known(labels, classes)
     if not np.isfinite(scores).all():
@@ -66,7 +84,7 @@ def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequen
     true = np.array([codes[label] for label in labels], np.int64)
     predicted = scores.argmax(axis=1)
     confusion = np.bincount(true * len(classes) + predicted, minlength=len(classes) ** 2).reshape(len(classes), -1)
-    counts, told, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
+    counts, predictions, right = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
     present = counts > 0
     return Classification(
         accuracy=float(right.sum() / len(labels)),
@@ -75,8 +93,8 @@ def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequen
             label: ClassFigures(
                 int(counts[k]),
                 _ratio(right[k], counts[k]),
-                _ratio(right[k], told[k]),
-                _ratio(2 * right[k], counts[k] + told[k]),
+                _ratio(right[k], predictions[k]),
+                _ratio(2 * right[k], counts[k] + predictions[k]),
             )
             for k, label in enumerate(classes)
         },
@@ -88,7 +106,13 @@ def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequen
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Shapes whose confidence is nearly the same.  confidence, accuracy: their means, 0 of no shapes."""
+    """Shapes whose confidence is nearly the same.
+
+    Attributes:
+        count: How many there are.
+        confidence: Their mean confidence, in [0, 1]; 0 of no shapes.
+        accuracy: The share that is predicted right, in [0, 1]; 0 of no shapes.
+    """
 
     count: int
     confidence: float
@@ -96,9 +120,14 @@ class Bin:
 
 
 def reliability(right: NDArray[np.bool_], confidence: NDArray[np.floating]) -> list[Bin]:
-    """The 15 equally wide bins of confidence from 0 to 1; each holds its upper end, and the first also 0.
+    """Sort predictions into 15 equally wide bins of confidence.
 
-    right, confidence: (N,), confidence in [0, 1].
+    Args:
+        right: (N,), which predictions are right.
+        confidence: (N,), their probabilities, in [0, 1].
+
+    Returns:
+        The bins from 0 to 1; each holds its upper end, and the first also 0.
     """
     bins = np.clip(np.ceil(confidence.astype(np.float64) * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
     counts = np.bincount(bins, minlength=_BINS)
@@ -108,8 +137,16 @@ def reliability(right: NDArray[np.bool_], confidence: NDArray[np.floating]) -> l
 
 
 def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.floating]) -> float:
-    """Expected calibration error: how far accuracy and mean confidence are apart in each of the bins of
-    :func:`reliability`, weighted by their sizes (Guo et al., "On calibration of modern neural networks", 2017)."""
+    """Compute the expected calibration error (Guo et al., "On calibration of modern neural networks", 2017).
+
+    Args:
+        right: (N,), N ≥ 1, which predictions are right.
+        confidence: (N,), their probabilities, in [0, 1].
+
+    Returns:
+        How far accuracy and mean confidence are apart, in [0, 1]: the mean over the bins of :func:`reliability`, each
+        weighted by its size.
+    """
     return sum(b.count * abs(b.accuracy - b.confidence) for b in reliability(right, confidence)) / len(right)
 
 

@@ -1,4 +1,4 @@
-"""What is compared: models, each through one of its features, and the shapes that all of them have."""
+"""The contenders of a comparison: models, each through one of its features, and the shapes that all of them have."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from typing import Any, get_args
 
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.evaluation.evaluate import Protocol
+from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
 from shapecnn.models.model import Model, Split, resolve_model
 from shapecnn.models.output import FeatureName
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A model seen through one of its features.
+    """A model that is compared by one of its features.
 
-    name: as it was typed.  artefacts: what it sees, of the compared shapes alone.  left_out: how many of its shapes of
-    the split are not compared, because others lack them.
+    Attributes:
+        name: As it was typed, such as ``RUN:scores``.
+        model: The model.
+        feature: What retrieval compares.
+        artefacts: What the model sees, of the compared shapes alone.
+        left_out: How many of its shapes of the split are not compared, because other models lack them.
     """
 
     name: str
@@ -31,22 +35,29 @@ class Contender:
 def choose(
     names: Sequence[str],
     data: Sequence[Artefacts],
-    split: Split = "test",
+    settings: EvaluationSettings = TEST_SPLIT,
     *,
-    protocol: Protocol = "mvcnn",
-    feature: FeatureName = "penultimate",
     assignments: Mapping[str, Any] | None = None,
 ) -> list[Contender]:
-    """What is compared: each model with the first of ``data`` made with its settings, and the shapes all of them have.
+    """Open the models of a comparison and find the shapes that all of them have.
 
-    names: runs and @models; ``NAME:FEATURE`` takes that feature instead of ``feature``.  assignments: settings of the
-    @models.
+    Args:
+        names: Runs and @models; ``NAME:FEATURE`` takes that feature instead of the one of ``settings``.
+        data: Folders of artefacts; a model takes the first that was made with its settings.
+        settings: What is measured.
+        assignments: Settings of the @models.
 
-    Raises UsageError if a model is named twice, there is none, it has not that feature, or the shapes are not the same
-    for all: their labels, the number of items they make, or the ids of train and val that runs were trained with.
-    Raises MismatchError if none of ``data`` fits a model.
+    Returns:
+        The contenders in the order of their names.
+
+    Raises:
+        UsageError: A model is named twice or does not exist, it lacks its feature, or the shapes differ between models:
+            there is none that all have, or their labels, the number of items they make, or the ids of train and val
+            that runs were trained with are not the same.
+        MismatchError: None of ``data`` fits a model.
     """
-    typed = {name: _split_name(name, feature) for name in names}
+    split, protocol = settings.split, settings.protocol
+    typed = {name: _split_name(name, settings.feature) for name in names}
     if len(typed) < len(names) or len({*typed.values()}) < len(names):
         raise UsageError("A model is named twice with the same feature. To compare two of its features: RUN RUN:scores")
     if assignments and not any(name.startswith("@") for name in names):
@@ -55,28 +66,30 @@ def choose(
         name: resolve_model(name, dict(assignments or {}) if name.startswith("@") else None)
         for name, _ in dict.fromkeys(typed.values())
     }
-    for name, chosen in typed.values():
-        _require_feature(models[name], chosen)
-    seen = {name: _fitting(model, data) for name, model in models.items()}
-    splits = {split: _shared(split, models, seen)}
+    for name, feature in typed.values():
+        _require_feature(models[name], feature)
+    artefacts = {name: _fitting(model, data) for name, model in models.items()}
+    splits = {split: _shared(split, models, artefacts)}
     if protocol == "train-gallery" and split != "train":
-        splits["train"] = _shared("train", models, seen)
-    _require_same_labels(frozenset().union(*splits.values()), seen)
-    restricted = {name: _only(artefacts, splits) for name, artefacts in seen.items()}
+        splits["train"] = _shared("train", models, artefacts)
+    _require_same_labels(frozenset().union(*splits.values()), artefacts)
+    restricted = {name: _only(each, splits) for name, each in artefacts.items()}
     if protocol == "shapenets":
         _require_same_items(models, restricted)
     return [
-        Contender(text, models[name], chosen, restricted[name], _left_out(models[name], seen[name], split, splits))
-        for text, (name, chosen) in typed.items()
+        Contender(
+            text, models[name], feature, restricted[name], _left_out(models[name], artefacts[name], split, splits)
+        )
+        for text, (name, feature) in typed.items()
     ]
 
 
 def _split_name(text: str, feature: FeatureName) -> tuple[str, FeatureName]:
     """``"RUN:scores"`` → run and feature."""
     name, _, last = text.rpartition(":")
-    for known in get_args(FeatureName):
-        if name and last == known:
-            return name, known
+    for choice in get_args(FeatureName):
+        if name and last == choice:
+            return name, choice
     return text, feature
 
 
@@ -96,13 +109,15 @@ def _fitting(model: Model, data: Sequence[Artefacts]) -> Artefacts:
             refusals.append((artefacts.settings["kind"] != model.input.kind, error))
         else:
             return artefacts
-    raise min(refusals, key=lambda refusal: refusal[0])[1]  # what comes nearest tells most
+    raise min(refusals, key=lambda refusal: refusal[0])[1]  # of what comes nearest
 
 
-def _shared(split: Split, models: Mapping[str, Model], seen: Mapping[str, Artefacts]) -> frozenset[str]:
+def _shared(split: Split, models: Mapping[str, Model], artefacts: Mapping[str, Artefacts]) -> frozenset[str]:
     """The ids of one split that all models have. Those of train and val are what the runs were trained with."""
     trained = [name for name in models if not name.startswith("@")] if split != "test" else []
-    ids = {name: frozenset(entry.id for entry in models[name].split(seen[name], split)) for name in trained or models}
+    ids = {
+        name: frozenset(entry.id for entry in models[name].split(artefacts[name], split)) for name in trained or models
+    }
     first = next(iter(ids))
     for name in ids if trained else ():
         if ids[name] != ids[first]:
@@ -112,39 +127,41 @@ def _shared(split: Split, models: Mapping[str, Model], seen: Mapping[str, Artefa
             )
     shared = frozenset.intersection(*ids.values())
     for name in models.keys() - ids.keys():
-        lacking = len(shared - {entry.id for entry in seen[name].entries})
+        lacking = len(shared - {entry.id for entry in artefacts[name].entries})
         if lacking:
-            raise UsageError(f"{seen[name].folder} lacks {lacking} of the {len(shared)} shapes of {split} of {first}.")
+            raise UsageError(
+                f"{artefacts[name].folder} lacks {lacking} of the {len(shared)} shapes of {split} of {first}."
+            )
     if not shared:
-        counts = ", ".join(f"{len(found)} for {name}" for name, found in ids.items())
+        counts = ", ".join(f"{len(own)} for {name}" for name, own in ids.items())
         raise UsageError(
             f"There is no shape in split {split} that all models have: {counts}. Name another with --split."
         )
     return shared
 
 
-def _require_same_labels(ids: frozenset[str], seen: Mapping[str, Artefacts]) -> None:
+def _require_same_labels(ids: frozenset[str], artefacts: Mapping[str, Artefacts]) -> None:
     labels: dict[str, str | None] = {}
-    for artefacts in seen.values():
-        for entry in artefacts.entries:
+    for each in artefacts.values():
+        for entry in each.entries:
             if entry.id in ids and labels.setdefault(entry.id, entry.label) != entry.label:
                 raise UsageError(
                     f"{entry.id} is labelled {labels[entry.id]!r} in one --data and {entry.label!r} in "
-                    f"{artefacts.folder}: make both from the same collection."
+                    f"{each.folder}: make both from the same collection."
                 )
 
 
 def _only(artefacts: Artefacts, splits: Mapping[Split, frozenset[str]]) -> Artefacts:
     """The same with these shapes alone, in these splits."""
-    named = {shape: split for split, ids in splits.items() for shape in ids}
-    kept = tuple(replace(entry, split=named[entry.id]) for entry in artefacts.entries if entry.id in named)
+    split_of = {shape: split for split, ids in splits.items() for shape in ids}
+    kept = tuple(replace(entry, split=split_of[entry.id]) for entry in artefacts.entries if entry.id in split_of)
     return replace(artefacts, entries=kept)
 
 
-def _require_same_items(models: Mapping[str, Model], seen: Mapping[str, Artefacts]) -> None:
-    """With ``shapenets``, whose items are the rotations of grids, lists of other lengths are not the same question."""
+def _require_same_items(models: Mapping[str, Model], artefacts: Mapping[str, Artefacts]) -> None:
+    """Raise UsageError unless a shape is as many items to all: lists of other lengths cannot be compared."""
     items = {
-        name: len(model.input.read(seen[name], seen[name].entries[0])) if model.input.kind == "voxels" else 1
+        name: len(model.input.read(artefacts[name], artefacts[name].entries[0])) if model.input.kind == "voxels" else 1
         for name, model in models.items()
     }
     if len({*items.values()}) > 1:

@@ -1,4 +1,4 @@
-"""What an evaluation found, as data: figures, and what they were computed from."""
+"""The results of an evaluation: figures, and what they were computed from."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accura
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
-    """N shapes with the features, (N, R, D) float32, of R items each: its rotations, or the shape as one.
+class FeatureSet:
+    """Shapes with the features of their items, which are their rotations, or each shape as one.
 
-    similarity: how items are compared once their features are of unit length.
+    Attributes:
+        entries: N shapes.
+        features: (N, R, D) float32, of R items for each shape.
+        similarity: How items are compared once their features have unit length.
     """
 
     entries: Sequence[Entry]
@@ -34,17 +37,24 @@ class Items:
 
     @property
     def labels(self) -> list[str]:
-        """N labels."""
+        """The labels of the N shapes."""
         return [str(entry.label) for entry in self.entries]
 
-    def select(self, rows: Sequence[int] | NDArray[np.int64]) -> Items:
-        """Some of them."""
-        return Items([self.entries[row] for row in rows], self.features[rows], self.similarity)
+    def select(self, rows: Sequence[int] | NDArray[np.int64]) -> FeatureSet:
+        """Keep the shapes of some rows, in that order."""
+        return FeatureSet([self.entries[row] for row in rows], self.features[rows], self.similarity)
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a shape was told to be, and with which probability."""
+class PredictionRow:
+    """A row of predictions.parquet: what a shape was predicted to be, and with which probability.
+
+    Attributes:
+        id: The shape.
+        label: Its true class.
+        predicted: The class with the highest probability.
+        score: That probability, in [0, 1].
+    """
 
     id: str
     label: str
@@ -52,9 +62,14 @@ class Prediction:
     score: float
 
 
-class Hit(NamedTuple):
-    """One place in a query's list.  item: which rotation of the shape.  similarity: the cosine, or what the space of
-    the model makes of it."""
+class RankedShape(NamedTuple):
+    """One place in the ranked list of a query.
+
+    Attributes:
+        entry: The shape.
+        item: Which rotation of the shape, from 0 on.
+        similarity: The cosine of both features, or the similarity in the space of the model.
+    """
 
     entry: Entry
     item: int
@@ -63,18 +78,20 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """The same once each shape counts once, and none of which the model was trained on a copy.
+    """An evaluation without copies: of each other, or of a shape that the model was trained on.
 
-    excluded: shapes left out, each with the one it copies: of the train split, or earlier in its own.  evaluation: of
-    the others; None if there are none. What is searched holds each shape once, too. Copies are those of one geometry,
-    see ``copies``.
+    Copies have the same geometry, see :mod:`shapecnn.duplicates.copies`. What is searched holds each shape once, too.
+
+    Attributes:
+        excluded: The shapes left out, each with the one it copies: of the train split, or earlier in its own.
+        evaluation: That of the other shapes; None if there are none.
     """
 
     excluded: Sequence[tuple[Entry, Entry]]
     evaluation: Evaluation | None
 
     def to_json(self) -> dict[str, Any]:
-        """As under ``without_duplicates``."""
+        """Return what ``shapecnn eval --json`` prints under ``without_duplicates``."""
         excluded = [{"id": entry.id, "copy_of": original.id} for entry, original in self.excluded]
         nothing = {"count": 0, "classification": None, "retrieval": None, "intervals": NO_INTERVALS}
         left = nothing if self.evaluation is None else self.evaluation.figures_json()
@@ -85,9 +102,22 @@ class Distinct:
 class Evaluation:
     """Figures of one model on one split, and what they were computed from; None for a task not asked for.
 
-    scores: (N, C) float32 probabilities of the N ``entries``.  intervals: 95 % intervals of accuracy,
-    mean_class_accuracy and mAP, in which shapes are drawn anew.  engine: what computed it.  distinct: the same without
-    copies, where that was asked for.
+    Attributes:
+        model: The name of the model.
+        data: The folder of the artefacts.
+        split: The split that was measured.
+        subset: Its part, if not all of it.
+        entries: The N measured shapes, in order of id.
+        classification: The figures of classification.
+        scores: (N, C) float32, probabilities of the C classes.
+        retrieval: The figures of retrieval.
+        feature: What retrieval compared.
+        queries: The features of the measured shapes, where the model compares them.
+        gallery: The features of the searched shapes; the same object as ``queries`` where they search each other.
+        intervals: 95 % intervals of accuracy, mean_class_accuracy and mAP, in which shapes are drawn anew.
+        seed: That of the intervals.
+        engine: The engine that ran the network, its precision and the device.
+        distinct: The same without copies, where that was asked for.
     """
 
     model: str
@@ -99,15 +129,15 @@ class Evaluation:
     scores: NDArray[np.float32] | None
     retrieval: Retrieval | None
     feature: FeatureName
-    queries: Items | None
-    gallery: Items | None
+    queries: FeatureSet | None
+    gallery: FeatureSet | None
     intervals: dict[str, Interval | None]
     seed: int
     engine: dict[str, str]
     distinct: Distinct | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All figures, as ``shapecnn eval --json`` prints them."""
+        """Return all figures, as ``shapecnn eval --json`` prints them."""
         return {
             "schema_version": 1,
             "model": self.model,
@@ -121,7 +151,7 @@ class Evaluation:
         }
 
     def figures_json(self) -> dict[str, Any]:
-        """The part of it that tells how good the model is."""
+        """Return the figures that say how good the model is, without what was measured and by what."""
         return {
             "count": len(self.entries),
             "classification": self.classification and asdict(self.classification),
@@ -129,18 +159,26 @@ class Evaluation:
             "intervals": {name: interval and list(interval) for name, interval in self.intervals.items()},
         }
 
-    def predictions(self) -> list[Prediction]:
-        """What each shape was told to be, in order of id; nothing where classification was not asked for."""
+    def predictions(self) -> list[PredictionRow]:
+        """Return the prediction for each shape, in order of id; nothing where classification was not asked for."""
         if self.classification is None or self.scores is None:
             return []
         chosen = self.scores.argmax(axis=1).tolist()
         return [
-            Prediction(entry.id, str(entry.label), self.classification.classes[k], float(scores[k]))
+            PredictionRow(entry.id, str(entry.label), self.classification.classes[k], float(scores[k]))
             for entry, k, scores in zip(self.entries, chosen, self.scores, strict=True)
         ]
 
-    def nearest(self, items: Sequence[int], count: int) -> list[list[Hit]]:
-        """The first ``count`` places of the lists that retrieval measured, for some of the N·R query items."""
+    def nearest(self, items: Sequence[int], count: int) -> list[list[RankedShape]]:
+        """Rank the gallery for some queries, as retrieval measured it.
+
+        Args:
+            items: Numbers of query items, from 0 to N·R − 1.
+            count: How many places of each list.
+
+        Returns:
+            A list for each item, best first; nothing where retrieval was not asked for.
+        """
         if self.retrieval is None or self.queries is None or self.gallery is None:
             return []
         rotations, size = self.gallery.features.shape[1:]
@@ -148,13 +186,13 @@ class Evaluation:
         rows = np.array(items, np.int64)
         left_out = self.gallery is self.queries and not self.retrieval.self_included
         queries = unit_rows(self.queries.features.reshape(-1, size)[rows])
-        found, similarities = nearest(
+        ranked, similarities = nearest(
             queries, gallery, rows if left_out else np.full_like(rows, -1), count, self.gallery.similarity
         )
         return [
             [
-                Hit(self.gallery.entries[row // rotations], row % rotations, value)
+                RankedShape(self.gallery.entries[row // rotations], row % rotations, value)
                 for row, value in zip(*line, strict=True)
             ]
-            for line in zip(found.tolist(), similarities.tolist(), strict=True)
+            for line in zip(ranked.tolist(), similarities.tolist(), strict=True)
         ]

@@ -1,4 +1,4 @@
-"""How large a network is, and how long it and a search take."""
+"""The size of a network, and the time that it and a search take."""
 
 from __future__ import annotations
 
@@ -16,16 +16,26 @@ _TIMED_SHAPES, _TIMED_SEARCHES = 16, 100
 
 
 class Network(NamedTuple):
-    """The size of a network, and the median time it takes for a shape."""
+    """Size and speed of a network.
+
+    Attributes:
+        parameters: How many it has.
+        seconds_per_shape: The median time for one shape.
+    """
 
     parameters: int
     seconds_per_shape: float
 
 
 def measure_network(contender: Contender, evaluation: Evaluation, device: Device) -> Network:
-    """Time the network of a contender on a few shapes.
+    """Time the network of a contender on up to 16 shapes, one at a time.
 
-    Neither reading files nor the first shape, for which the engine makes ready, counts.
+    Reading files does not count, nor does a first shape, for which the engine makes ready.
+
+    Args:
+        contender: The model and what it sees.
+        evaluation: Its evaluation, of which the first shapes are taken.
+        device: Where the network runs.
     """
     model = contender.model
     engine = open_engine(model, device)
@@ -41,7 +51,14 @@ def measure_network(contender: Contender, evaluation: Evaluation, device: Device
 
 
 def seconds_per_search(evaluation: Evaluation) -> float:
-    """The median of single searches, each sorting all items of the gallery."""
+    """Time searches, one at a time, each of which sorts all items of the gallery.
+
+    Args:
+        evaluation: One with retrieval, of which the first 100 query items are taken.
+
+    Returns:
+        The median in seconds.
+    """
     assert evaluation.queries is not None
     assert evaluation.gallery is not None
     queries, gallery = (

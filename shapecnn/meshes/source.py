@@ -64,8 +64,8 @@ def mesh_inputs(meshes: MeshSource | Iterable[MeshSource]) -> list[MeshInput]:
         UsageError: One of them is not a mesh.
     """
     if _is_mesh(meshes):
-        meshes = [meshes]  # type: ignore[list-item]
-    elif not isinstance(meshes, Iterable):
+        return [_mesh_input(meshes, 0)]
+    if not isinstance(meshes, Iterable):
         raise _not_a_mesh(meshes)
     return [_mesh_input(mesh, number) for number, mesh in enumerate(meshes)]
 
@@ -104,7 +104,7 @@ def _is_array(value: object) -> bool:
     return isinstance(value, np.ndarray) or hasattr(value, "__array__") or isinstance(value, Sequence)
 
 
-def _mesh_input(mesh: MeshSource, number: int) -> MeshInput:
+def _mesh_input(mesh: Any, number: int) -> MeshInput:
     if isinstance(mesh, str | os.PathLike):
         return os.fspath(mesh)
     if not _is_mesh(mesh):

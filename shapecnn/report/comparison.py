@@ -1,4 +1,4 @@
-"""A comparison as files: curves in one figure, one table, and what may be said of it."""
+"""A comparison as files: curves in one figure, one table, and what the tests say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from shapecnn.errors import counted, visible
-from shapecnn.evaluation.compare import (
+from shapecnn.evaluation.comparison import (
     ALPHA,
     CLASSIFICATION_FIGURES,
     RETRIEVAL_FIGURES,
@@ -19,9 +19,9 @@ from shapecnn.evaluation.compare import (
     Measured,
     Pair,
 )
-from shapecnn.report import published
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
 from shapecnn.report.html import fill
+from shapecnn.report.published import CURVES, DATA_SET
 from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
@@ -38,31 +38,49 @@ _MARKERS = "osD^vPXp"
 _GREY = "#8a929e"
 
 
-def write_comparison(folder: Path, comparison: Comparison, overwrite: bool = False) -> None:
-    """Put everything into ``folder``: comparison.json, .csv and .md, pr.svg, pr.png and report.html.
+def write_comparison(folder: Path, comparison: Comparison, overwrite: bool = False, *, published: bool = False) -> None:
+    """Write comparison.json, .csv and .md, pr.svg, pr.png and report.html.
 
-    Raises BusyError if another process is writing there.
+    Args:
+        folder: Where they go; made if it is not there.
+        comparison: What they show.
+        overwrite: Replace files in the way that shapecnn did not write.
+        published: Also draw the curves of :mod:`shapecnn.report.published`.
+
+    Raises:
+        UsageError: Other files are in the way.
+        BusyError: Another process is writing there.
     """
-    svg = curves(comparison)
+    svg = curves(comparison, published=published)
     files = {
         "comparison.json": json_bytes(comparison.to_json()),
         "comparison.csv": csv_table(comparison).encode(),
         "comparison.md": markdown(comparison).encode(),
         "pr.svg": svg,
-        "pr.png": curves(comparison, "png"),
+        "pr.png": curves(comparison, "png", published=published),
         "report.html": page(comparison, svg).encode(),
     }
     publish_report("comparison.json", folder, files, overwrite)
 
 
-def curves(comparison: Comparison, form: Form = "svg") -> bytes:
-    """Interpolated precision at recall 0, 0.1 … 1, the mean over the queries, of each contender; dashed and in grey
-    those that were published of another data set."""
+def curves(comparison: Comparison, form: Form = "svg", *, published: bool = False) -> bytes:
+    """Draw the precision–recall curve of each contender.
+
+    Args:
+        comparison: What is drawn: interpolated precision at recall 0, 0.1 … 1, the mean over the queries.
+        form: The format of the picture.
+        published: Also draw the curves of :mod:`shapecnn.report.published`, dashed and grey, under a heading that says
+            that they are of another data set.
+
+    Returns:
+        The content of the picture file.
+    """
     recall = np.arange(11) / 10
     with drawing(form) as (figure, file):
         figure.set_size_inches(9, 5.5)
         axes = figure.add_subplot()
-        axes.plot([], [], " ", label="measured here:")
+        if published:
+            axes.plot([], [], " ", label="measured here:")
         for k, one in enumerate(comparison.measured):
             retrieval = one.evaluation.retrieval
             if retrieval is not None and retrieval.pr11 is not None:
@@ -71,9 +89,10 @@ def curves(comparison: Comparison, form: Form = "svg") -> bytes:
                 axes.plot(
                     recall, retrieval.pr11, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label
                 )
-        axes.plot([], [], " ", label=f"\nanother data set, not to be compared:\n{published.DATA_SET}, as published")
-        for marker, (name, curve) in zip("123", published.CURVES.items(), strict=True):
-            axes.plot(recall, curve, "--", color=_GREY, marker=marker, markersize=7, label=name)
+        if published:
+            axes.plot([], [], " ", label=f"\nanother data set, not to be compared:\n{DATA_SET}, as published")
+            for marker, (name, curve) in zip("123", CURVES.items(), strict=True):
+                axes.plot(recall, curve, "--", color=_GREY, marker=marker, markersize=7, label=name)
         recall_axes(axes)
         axes.set_title(heading(_title(comparison), *_rules(comparison)), fontsize=9, loc="left")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
@@ -81,15 +100,19 @@ def curves(comparison: Comparison, form: Form = "svg") -> bytes:
 
 
 def statements(comparison: Comparison) -> list[str]:
-    """A sentence for each pair of which one is better beyond chance."""
-    found = [_sentence(pair) for pair in comparison.pairs if pair.better]
-    if found or not comparison.pairs:
-        return found
+    """Say which models are better beyond chance.
+
+    Returns:
+        A sentence for each such pair; one that there is none; nothing where there are no pairs.
+    """
+    sentences = [_sentence(pair) for pair in comparison.pairs if pair.better]
+    if sentences or not comparison.pairs:
+        return sentences
     return [f"No model is better than another beyond chance (p > {ALPHA} for every pair)."]
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What must be said with the figures."""
+    """Say how the figures were measured: shapes, rules, intervals, tests, times."""
     left_out = [
         f"{one.name} has {one.contender.left_out} more, which were left out"
         for one in comparison.measured
@@ -108,7 +131,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def rows(comparison: Comparison) -> list[list[str]]:
-    """The table for people, in the order of ``HEADINGS``."""
+    """Return the table for people: a row for each contender, its cells in the order of ``HEADINGS``."""
     return [
         [
             one.name,
@@ -124,7 +147,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
 
 
 def markdown(comparison: Comparison) -> str:
-    """The table, what may be said of it, and what must be said with it."""
+    """Return the table, the statements and the notes as Markdown."""
     lines = [
         _row(HEADINGS),
         _row(["---", "---", *["---:"] * (len(HEADINGS) - 2)]),
@@ -138,7 +161,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def lines(comparison: Comparison) -> list[str]:
-    """For a terminal: the columns that matter most, what may be said of them, and by which rules."""
+    """Return lines for a terminal: the columns that matter most, the statements, and the rules of retrieval."""
     columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
@@ -147,7 +170,10 @@ def lines(comparison: Comparison) -> list[str]:
 
 
 def csv_table(comparison: Comparison) -> str:
-    """A line for each contender, rates as fractions with the ends of their intervals; empty where undefined."""
+    """Return the CSV: a line for each contender, rates as fractions with the ends of their intervals.
+
+    A cell is empty where a figure is undefined.
+    """
     return csv_text(_csv_rows(comparison))
 
 
@@ -165,7 +191,12 @@ def _csv_rows(comparison: Comparison) -> Iterator[list[Any]]:
 
 
 def page(comparison: Comparison, svg: bytes) -> str:
-    """HTML that needs nothing else.  svg: the curves."""
+    """Return the report as one HTML file that needs nothing else.
+
+    Args:
+        comparison: What it shows.
+        svg: The picture of :func:`curves`.
+    """
     return fill(
         "comparison.html",
         title=_title(comparison),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from shapecnn.artefacts.manifest import Entry
-from shapecnn.evaluation.results import Evaluation, Hit, Prediction
+from shapecnn.evaluation.results import Evaluation, PredictionRow, RankedShape
 from shapecnn.models.input import InputArray
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
 from shapecnn.report.html import fill, short
@@ -48,14 +48,14 @@ class _Row:
 @dataclass(frozen=True, slots=True)
 class _Mistake:
     picture: str
-    prediction: Prediction
+    prediction: PredictionRow
     own_score: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
     picture: str
-    hit: Hit
+    hit: RankedShape
     right: bool
 
 
@@ -94,7 +94,7 @@ def write_report(folder: Path, evaluation: Evaluation, read: Read, overwrite: bo
     page = evaluation_page(evaluation, read)
     files = {"evaluation.json": json_bytes(evaluation.to_json()), **figures(evaluation), "report.html": page.encode()}
     if evaluation.classification is not None:
-        files["predictions.parquet"] = table_bytes(Prediction, evaluation.predictions())
+        files["predictions.parquet"] = table_bytes(PredictionRow, evaluation.predictions())
     publish_report("evaluation.json", folder, files, overwrite)
 
 
@@ -146,7 +146,7 @@ def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
     return rows
 
 
-def _mistakes(evaluation: Evaluation, wrong: list[Prediction], read: Read) -> list[_Mistake]:
+def _mistakes(evaluation: Evaluation, wrong: list[PredictionRow], read: Read) -> list[_Mistake]:
     """The surest first, equally sure ones by id."""
     if evaluation.classification is None or evaluation.scores is None:
         return []

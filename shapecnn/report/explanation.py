@@ -79,7 +79,7 @@ def _section(title: str, explained: Explanation, evidence: Attribution) -> _Sect
             100 * abs(float(contribution)) / largest,
         )
         for number, (look, heat, contribution, share) in enumerate(
-            zip(explained.looks, evidence.heat, evidence.contributions, evidence.shares, strict=True)
+            zip(explained.inputs, evidence.heat, evidence.contributions, evidence.shares, strict=True)
         )
     ]
     return _Section(title, evidence, cards)

@@ -55,15 +55,15 @@ class Answers(ResultList[Answer]):
     """Answers to queries, in the order given; they print as a table, and a notebook shows them with pictures.
 
     Attributes:
-        index: Index that was searched.
+        searched: Index that was searched.
         where: Its folder.
     """
 
-    __slots__ = ("index", "where")
+    __slots__ = ("searched", "where")
 
     def __init__(self, answers: Iterable[Answer], index: Index, where: str) -> None:
         super().__init__(answers)
-        self.index, self.where = index, where
+        self.searched, self.where = index, where
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each hit: query, rank, score, label, id, path, view; a failed query has one with error."""

@@ -1,4 +1,4 @@
-"""What a discriminant space says of the shapes it is fitted to, had each been left out."""
+"""Cross-validation of a discriminant space: each shape predicted by a space that is fitted to other shapes."""
 
 from __future__ import annotations
 
@@ -19,20 +19,27 @@ from shapecnn.settings.experiment import LdaStage
 def crossfit(
     features: Tensor, labels: Tensor, folds: NDArray[np.int64], blocks: Sequence[int], stage: LdaStage
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logits (N, C) and familiarity (N,) of each shape, by the stage on the shapes of the other folds.
+    """Predict each shape by a discriminant space fitted to the other folds.
 
-    features: (N, D), what enters the space.  labels: (N,), of 0 to C − 1, all of which occur outside of each fold.
-    folds: (N,), the number of each shape's.
+    Args:
+        features: (N, D), what enters the space.
+        labels: (N,), from 0 to C − 1; every class has shapes outside of each fold.
+        folds: (N,), the number of the fold that each shape belongs to.
+        blocks: Sizes, of sum D, of the parts that were joined to make the features.
+        stage: The settings of the space.
+
+    Returns:
+        Logits, (N, C), and familiarity, (N,), from −1 to 1.
     """
     logits = np.empty((len(labels), int(labels.max()) + 1))
     familiarity = np.empty(len(labels))
     for fold in np.unique(folds):
-        asked, others = (torch.from_numpy(rows) for rows in (folds == fold, folds != fold))
+        held_out, others = (torch.from_numpy(rows) for rows in (folds == fold, folds != fold))
         space, directions = analyse(features[others], labels[others], blocks, shrinkage=stage.shrinkage)
         with torch.inference_mode():
-            coordinates, known = space(features[asked]).numpy(), space(features[others]).numpy()
+            coordinates, fitted = space(features[held_out]).numpy(), space(features[others]).numpy()
         classifier = Classifier((stage.scale * directions).numpy(), np.zeros(len(directions), np.float32))
         names = [str(label) for label in labels[others].tolist()]
         logits[folds == fold] = classifier.logits(coordinates)
-        familiarity[folds == fold] = Familiarity(Gallery.of(names, names, known), classifier).familiarity(coordinates)
+        familiarity[folds == fold] = Familiarity(Gallery.of(names, names, fitted), classifier).familiarity(coordinates)
     return logits, familiarity

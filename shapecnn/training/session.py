@@ -6,7 +6,6 @@ import copy
 import json
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -40,13 +39,12 @@ from shapecnn.training.resume import State, save_state
 from shapecnn.training.schedules import stalled
 from shapecnn.training.splits import Division, folds_of
 from shapecnn.training.validation import Figures, better, figures_of, told
-from shapecnn.workers.progress import Progress
+from shapecnn.workers.progress import ProgressBar
 from shapecnn.workers.progress import stage as doing
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Bar = Callable[[str, str], AbstractContextManager[Progress]]
 """(what is done, unit) → a context of progress(done, total)."""
 
 
@@ -83,7 +81,7 @@ class Session:
         out: Path,
         network: ShapeNetwork,
         accelerator: Accelerator,
-        bar: Bar,
+        bar: ProgressBar,
         say: Callable[[str], None],
     ) -> None:
         self.plan, self.experiment = plan, plan.experiment

@@ -32,9 +32,10 @@ from shapecnn.training.place import describe_origin, require_place
 from shapecnn.training.plan import ORIGIN, Plan, is_finished
 from shapecnn.training.requirements import require_fit, require_part, require_shapes
 from shapecnn.training.resume import REMEDY, State, load_state
-from shapecnn.training.session import Bar, Session, Trained
+from shapecnn.training.session import Session, Trained
 from shapecnn.training.splits import Division, divide
 from shapecnn.training.validation import Figures
+from shapecnn.workers.progress import ProgressBar
 from shapecnn.workers.progress import stage as doing
 
 
@@ -46,7 +47,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: bool = False,
-    bar: Bar,
+    bar: ProgressBar,
     say: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train as ``plan`` says and leave the run in ``out``.

@@ -1,46 +1,50 @@
-"""What long work is at between its counted parts: told where it is done, shown by whoever listens.
+"""Progress of long work: reported where the work is done, shown by whoever listens.
 
-Listing, checking and making ready happen deep inside functions whose caller shows the progress of something else.
+Some parts of the work lie deep inside functions whose caller already shows the progress of something else: listing,
+checking, making ready. They report by :func:`stage`, to the listener of the process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 Progress = Callable[[int, int | None], None]
-"""Called with what is done and what there is to do in all (None: not known)."""
+"""Called with the number done and the number there is to do in all (None: not known)."""
+
+ProgressBar = Callable[[str, str], AbstractContextManager[Progress]]
+"""Opens the progress of one task. Called with the task, such as "Drawing", and the unit of its counts, in the plural;
+"bytes" are shown as MB."""
 
 
 def no_progress(_done: int, _total: int | None) -> None:
     """Show nothing."""
 
 
-Listener = Callable[[str, str], AbstractContextManager[Progress]]
-"""Called with the name of a stage and the unit of its counts."""
+def no_bar(_task: str, _unit: str) -> AbstractContextManager[Progress]:
+    """Show nothing of a task."""
+    return nullcontext(no_progress)
 
-_listener: Listener | None = None
+
+_listener: ProgressBar = no_bar
 
 
-def listen(listener: Listener | None) -> None:
-    """Have each stage of this process told to ``listener``, and to nobody before."""
+def listen(listener: ProgressBar = no_bar) -> None:
+    """Have ``listener`` show each stage of this process from now on, in place of the one before."""
     global _listener
     _listener = listener
 
 
 @contextmanager
 def stage(name: str, unit: str = "shapes") -> Iterator[Progress]:
-    """Around a piece of work that may be long.
+    """Report a piece of work that may be long, to be put around it.
 
     Args:
-        name: What is being done, such as "Checking what is there".
+        name: The task, such as "Checking what is there".
         unit: What is counted, in the plural; "bytes" are shown as MB.
 
     Yields:
         A function to be called with the number done and the number there is to do, where there is one.
     """
-    if _listener is None:
-        yield no_progress
-    else:
-        with _listener(name, unit) as progress:
-            yield progress
+    with _listener(name, unit) as progress:
+        yield progress

@@ -67,6 +67,13 @@ def test_people_get_a_table_and_what_may_be_said(run: Path, grids: Path, tmp_pat
     ]
 
 
+def test_curves_of_others_are_drawn_where_asked_for(run: Path, grids: Path, tmp_path: Path, command: Command) -> None:
+    for flags, words in (((), False), (("--published",), True)):
+        out = tmp_path / f"out{len(flags)}"
+        assert command("compare", run, "--data", grids, "--out", out, *flags).status == 0
+        assert (b"3D ShapeNets" in contents(out)["pr.svg"]) == words
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

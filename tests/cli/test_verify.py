@@ -27,7 +27,7 @@ GRIDS = VoxelSettings(resolution=16, padding=1)
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """meshes, grids, run (with a metric), index and report, each made of those before; not to be changed."""
     from shapecnn.search.plan import IndexPlan
-from shapecnn.search.update import bring_up_to_date
+    from shapecnn.search.update import bring_up_to_date
     from shapecnn.training.metric import learn_metric
 
     here = tmp_path_factory.mktemp("world")

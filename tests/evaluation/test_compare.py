@@ -13,13 +13,16 @@ import pytest
 
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.evaluation import timing
-from shapecnn.evaluation.compare import Comparison, Measured, Pair, compare, pairs
+from shapecnn.evaluation.compare import compare, pairs
+from shapecnn.evaluation.comparison import Comparison, Measured, Pair
 from shapecnn.evaluation.contenders import choose
 from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.evaluation.intervals import mean_interval
+from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.evaluation.significance import mcnemar, sign_flips
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
+from shapecnn.workers.progress import Progress
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.report.comparisons import measured
 
@@ -56,7 +59,8 @@ def filling(grids: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def comparison(seeing: str, filling: str, views: Artefacts, grids: Artefacts) -> Comparison:
     named = [seeing, filling, f"{filling}:scores", "@imagenet"]
-    return compare(choose(named, [views, grids], assignments=UNTRAINED), device="cpu", seed=3)
+    settings = EvaluationSettings(seed=3)
+    return compare(choose(named, [views, grids], settings, assignments=UNTRAINED), settings, device="cpu")
 
 
 def test_figures_are_those_of_eval(comparison: Comparison, views: Artefacts, grids: Artefacts) -> None:
@@ -65,7 +69,8 @@ def test_figures_are_those_of_eval(comparison: Comparison, views: Artefacts, gri
         contender = one.contender
         data = views if contender.artefacts.folder == views.folder else grids
         shared = replace(data, entries=tuple(e for e in data.entries if e.id in kept or e.split == "train"))
-        alone = evaluate(contender.model, shared, feature=contender.feature, device="cpu", seed=3)
+        settings = EvaluationSettings(feature=contender.feature, seed=3)
+        alone = evaluate(contender.model, shared, settings, device="cpu")
         assert one.evaluation.retrieval == alone.retrieval
         assert one.evaluation.classification == alone.classification
         assert alone.retrieval is not None
@@ -125,14 +130,16 @@ def test_labels_a_run_does_not_know_are_searched_alone(filling: str, grids: Arte
 
 def test_each_contender_has_its_bar(filling: str, grids: Artefacts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "_TIMED_SHAPES", 1)
-    seen: list[tuple[str, int, int]] = []
+    shown: list[tuple[str, int, int | None]] = []
 
     @contextmanager
-    def bar(name: str) -> Iterator[object]:
-        yield lambda done, total: seen.append((name, done, total))
+    def bar(task: str, unit: str) -> Iterator[Progress]:
+        yield lambda done, total: shown.append((f"{task}, {unit}", done, total))
 
-    compare(choose([filling, f"{filling}:scores"], [grids]), device="cpu", bar=bar)  # type: ignore[arg-type]
-    assert seen == [(name, k, 8) for name in (filling, f"{filling}:scores") for k in range(1, 9)]
+    compare(choose([filling, f"{filling}:scores"], [grids]), device="cpu", bar=bar)
+    assert shown == [
+        (f"Measuring {name}, shapes", k, 8) for name in (filling, f"{filling}:scores") for k in range(1, 9)
+    ]
 
 
 def test_pairs_are_of_the_same_shapes() -> None:

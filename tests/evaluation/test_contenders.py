@@ -10,6 +10,7 @@ import pytest
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.evaluation.contenders import Contender, choose
+from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
@@ -76,7 +77,7 @@ def test_a_model_may_stand_there_by_several_features(seeing: str, views: Artefac
     named = choose([seeing, f"{seeing}:scores"], [views])
     assert [(c.name, c.feature) for c in named] == [(seeing, "penultimate"), (f"{seeing}:scores", "scores")]
     assert named[0].model is named[1].model
-    (by_option,) = choose([seeing], [views], feature="scores")
+    (by_option,) = choose([seeing], [views], EvaluationSettings(feature="scores"))
     assert (by_option.name, by_option.feature) == (seeing, "scores")
     for twice in ([seeing, seeing], [seeing, f"{seeing}:penultimate"]):
         with pytest.raises(UsageError, match="named twice with the same feature"):
@@ -115,30 +116,32 @@ def test_shapes_that_one_lacks_are_left_out_of_all(
 def test_of_train_and_val_runs_must_have_the_same(
     seeing: str, filling: str, other_fold: str, views: Artefacts, grids: Artefacts
 ) -> None:
-    first, second = choose([seeing, filling], [views, grids], "val")
+    first, second = choose([seeing, filling], [views, grids], EvaluationSettings("val"))
     assert ids(first, "val") == ids(second, "val") == VAL
     choose([filling, other_fold], [grids])  # of test it does not matter
     with pytest.raises(UsageError, match=f"^{filling} and {other_fold} were trained with other shapes in val"):
-        choose([filling, other_fold], [grids], "val")
+        choose([filling, other_fold], [grids], EvaluationSettings("val"))
     with pytest.raises(UsageError, match="were trained with other shapes in train"):
-        choose([filling, other_fold], [grids], protocol="train-gallery")
+        choose([filling, other_fold], [grids], EvaluationSettings(protocol="train-gallery"))
 
 
 def test_models_without_training_take_the_runs_shapes(seeing: str, views: Artefacts) -> None:
-    named = choose(["@imagenet", seeing], [views], "val", assignments=UNTRAINED)
+    named = choose(["@imagenet", seeing], [views], EvaluationSettings("val"), assignments=UNTRAINED)
     assert [ids(one, "val") for one in named] == [VAL, VAL]
     assert [one.left_out for one in named] == [0, 0]
-    named = choose(["@imagenet", seeing], [views], protocol="train-gallery", assignments=UNTRAINED)
+    named = choose(["@imagenet", seeing], [views], EvaluationSettings(protocol="train-gallery"), assignments=UNTRAINED)
     assert ids(named[0], "train") == ids(named[1], "train")
     assert not {*VAL} & {*ids(named[0], "train")}
     assert ids(named[0]) == [entry.id for entry in views.select("test")]
-    (alone,) = choose(["@imagenet"], [views], protocol="train-gallery", assignments=UNTRAINED)
+    (alone,) = choose(["@imagenet"], [views], EvaluationSettings(protocol="train-gallery"), assignments=UNTRAINED)
     assert ids(alone, "train") == [entry.id for entry in views.select("train")]
 
 
 def test_a_model_without_training_must_have_the_runs_shapes(filling: str, grids: Artefacts, views: Artefacts) -> None:
     with pytest.raises(UsageError, match=f"{views.folder} lacks 1 of the 2 shapes of val of {filling}"):
-        choose([filling, "@imagenet"], [grids, without(views, VAL[0])], "val", assignments=UNTRAINED)
+        choose(
+            [filling, "@imagenet"], [grids, without(views, VAL[0])], EvaluationSettings("val"), assignments=UNTRAINED
+        )
 
 
 def test_a_shape_bears_one_label(seeing: str, filling: str, views: Artefacts, grids: Artefacts) -> None:
@@ -148,10 +151,10 @@ def test_a_shape_bears_one_label(seeing: str, filling: str, views: Artefacts, gr
     train = tuple(replace(e, label="yak") if e.id == "box/train/1.off" else e for e in grids.entries)
     choose([seeing, filling], [views, replace(grids, entries=train)])  # which is not compared
     with pytest.raises(UsageError, match=r"^box/train/1.off is labelled"):
-        choose([seeing, filling], [views, replace(grids, entries=train)], protocol="train-gallery")
+        choose([seeing, filling], [views, replace(grids, entries=train)], EvaluationSettings(protocol="train-gallery"))
 
 
 def test_lists_of_other_lengths_are_not_compared(seeing: str, filling: str, views: Artefacts, grids: Artefacts) -> None:
-    choose([filling, f"{filling}:scores"], [grids], protocol="shapenets")
+    choose([filling, f"{filling}:scores"], [grids], EvaluationSettings(protocol="shapenets"))
     with pytest.raises(UsageError, match=rf"--protocol shapenets: .*\(1 for {seeing}, 4 for {filling}\)"):
-        choose([seeing, filling], [views, grids], protocol="shapenets")
+        choose([seeing, filling], [views, grids], EvaluationSettings(protocol="shapenets"))

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import trimesh
 
-import shapecnn.evaluation.evaluate as evaluation_module
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import MismatchError, UsageError
+from shapecnn.evaluation import outputs as evaluation_outputs
 from shapecnn.evaluation.classification import classify
-from shapecnn.evaluation.evaluate import Protocol, evaluate
+from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.retrieval import protocols
+from shapecnn.evaluation.settings import EvaluationSettings, Protocol
 from shapecnn.models.apply import Outputs
 from shapecnn.models.engine import Engine, Output, open_engine
 from shapecnn.models.model import Model, resolve_model
@@ -96,31 +97,34 @@ def test_both_tasks_of_a_run(run: Model, grids: Artefacts) -> None:
     evaluation = evaluate(run, grids, device="cpu")
     scores = np.array([items[0].scores for items in outputs])
     assert np.array_equal(evaluation.scores, scores)
-    assert evaluation.classification == classify(labels(entries), scores, run.head.classes)
+    assert evaluation.classification == classify(labels(entries), scores, run.classes)
     same(evaluation, protocols.mvcnn(features(outputs)[:, 0], labels(entries)))
     assert list(evaluation.entries) == entries
     assert [p.id for p in evaluation.predictions()] == [entry.id for entry in entries]
     for prediction, row in zip(evaluation.predictions(), scores, strict=True):
         assert prediction.score == row.max()
-        assert prediction.predicted == run.head.classes[row.argmax()]
+        assert prediction.predicted == run.classes[row.argmax()]
 
 
 def test_shapenets_takes_each_rotation_for_an_item(run: Model, grids: Artefacts) -> None:
     entries = grids.select("test")
-    evaluation = evaluate(run, grids, protocol="shapenets", device="cpu")
+    evaluation = evaluate(run, grids, EvaluationSettings(protocol="shapenets"), device="cpu")
     alone = features(one_by_one(run, grids, entries, alone=True))
     assert alone.shape[:2] == (9, 3)
     same(evaluation, protocols.shapenets(alone, labels(entries)))
     assert evaluation.retrieval is not None
     assert (evaluation.retrieval.queries, evaluation.retrieval.gallery) == (27, 27)
     # The rotations of a shape vote on its class all the same.
-    assert evaluation.classification == evaluate(run, grids, task="classification", device="cpu").classification
+    assert (
+        evaluation.classification
+        == evaluate(run, grids, EvaluationSettings(task="classification"), device="cpu").classification
+    )
     by_shape = np.reshape(evaluation.retrieval.average_precisions, (9, 3)).mean(axis=1)
     assert evaluation.intervals["mAP"] == mean_interval(by_shape)
 
 
 def test_shapenets_of_views_has_one_item_a_shape(untrained: Model, views: Artefacts) -> None:
-    figures = evaluate(untrained, views, protocol="shapenets", device="cpu").retrieval
+    figures = evaluate(untrained, views, EvaluationSettings(protocol="shapenets"), device="cpu").retrieval
     assert figures is not None
     assert (figures.queries, figures.NN) == (9, 1)
 
@@ -129,7 +133,7 @@ def test_train_gallery_is_the_run_s_own_train_split(run: Model, grids: Artefacts
     train = [entry for entry in grids.select("train") if entry.id not in VAL]
     entries = grids.select("test")
     gallery, queries = (features(one_by_one(run, grids, some))[:, 0] for some in (train, entries))
-    evaluation = evaluate(run, grids, task="retrieval", protocol="train-gallery", device="cpu")
+    evaluation = evaluate(run, grids, EvaluationSettings(task="retrieval", protocol="train-gallery"), device="cpu")
     same(evaluation, protocols.train_gallery(queries, labels(entries), gallery, labels(train)))
     assert evaluation.classification is None
     assert evaluation.retrieval is not None
@@ -139,21 +143,21 @@ def test_train_gallery_is_the_run_s_own_train_split(run: Model, grids: Artefacts
 
 def test_scores_can_be_compared_instead_of_features(run: Model, grids: Artefacts) -> None:
     entries = grids.select("test")
-    evaluation = evaluate(run, grids, protocol="shrec16", feature="scores", device="cpu")
+    evaluation = evaluate(run, grids, EvaluationSettings(protocol="shrec16", feature="scores"), device="cpu")
     same(evaluation, protocols.shrec16(evaluation.scores, labels(entries)))
     assert evaluation.to_json()["retrieval"]["feature"] == "scores"
 
 
 def test_val_and_train_are_those_of_the_run(run: Model, grids: Artefacts) -> None:
-    val = evaluate(run, grids, "val", device="cpu")
+    val = evaluate(run, grids, EvaluationSettings("val"), device="cpu")
     assert [entry.id for entry in val.entries] == VAL
     assert val.retrieval is not None
     assert (val.retrieval.queries_skipped, val.retrieval.mAP, val.intervals["mAP"]) == (3, None, None)
-    assert len(evaluate(run, grids, "train", task="classification", device="cpu").entries) == 6
+    assert len(evaluate(run, grids, EvaluationSettings("train", "classification"), device="cpu").entries) == 6
 
 
 def test_a_subset_is_of_each_class_and_of_the_gallery_too(run: Model, grids: Artefacts) -> None:
-    evaluation = evaluate(run, grids, protocol="train-gallery", subset=Subset(1, 2), device="cpu")
+    evaluation = evaluate(run, grids, EvaluationSettings(protocol="train-gallery", subset=Subset(1, 2)), device="cpu")
     assert [entry.id[-5] for entry in evaluation.entries] == ["3", "4"] * 3
     assert evaluation.retrieval is not None
     assert evaluation.retrieval.gallery == 3
@@ -172,12 +176,12 @@ def test_without_classes_there_is_retrieval_alone(untrained: Model, views: Artef
         ({"feature": "scores"}, "^--feature scores: @imagenet has no classes"),
     ):
         with pytest.raises(UsageError, match=message):
-            evaluate(untrained, views, **options)
+            evaluate(untrained, views, EvaluationSettings(**options))
 
 
 def test_the_lists_shown_are_those_that_were_measured(run: Model, grids: Artefacts) -> None:
     for protocol, itself in (("mvcnn", False), ("shrec16", True), ("shapenets", True)):
-        evaluation = evaluate(run, grids, task="retrieval", protocol=protocol, device="cpu")
+        evaluation = evaluate(run, grids, EvaluationSettings(task="retrieval", protocol=protocol), device="cpu")
         assert evaluation.retrieval is not None
         items = len(evaluation.retrieval.average_precisions)
         lists = evaluation.nearest(range(items), items)
@@ -194,7 +198,9 @@ def test_the_lists_shown_are_those_that_were_measured(run: Model, grids: Artefac
 
 
 def test_the_seed_is_that_of_the_intervals(run: Model, grids: Artefacts) -> None:
-    first, again, other = (evaluate(run, grids, device="cpu", seed=seed).to_json() for seed in (0, 0, 1))
+    first, again, other = (
+        evaluate(run, grids, EvaluationSettings(seed=seed), device="cpu").to_json() for seed in (0, 0, 1)
+    )
     assert first == again
     assert first["intervals"]["mAP"] != other["intervals"]["mAP"]
     assert first["retrieval"] == other["retrieval"]
@@ -210,7 +216,13 @@ def test_progress_counts_every_shape_read(run: Model, grids: Artefacts) -> None:
         ({"protocol": "train-gallery", "task": "classification"}, 9),
     ):
         seen: list[tuple[int, int]] = []
-        evaluate(run, grids, device="cpu", progress=lambda done, all_, seen=seen: seen.append((done, all_)), **options)
+        evaluate(
+            run,
+            grids,
+            EvaluationSettings(**options),
+            device="cpu",
+            progress=lambda done, all_, seen=seen: seen.append((done, all_)),
+        )
         assert seen == [(k, total) for k in range(1, total + 1)]
 
 
@@ -222,7 +234,7 @@ def test_what_cannot_be_measured_is_said_before_any_work(
         UsageError,
         match=r"no shapes in the split val: it has 9 in the split train, 9 in the split test\. Name a split",
     ):
-        evaluate(untrained, views, "val")
+        evaluate(untrained, views, EvaluationSettings("val"))
     bare = replace(views, entries=tuple(replace(entry, split=None) for entry in views.entries))
     assert untrained.split(bare, "test") == list(bare.entries)  # data without splits is measured as a whole
     some = replace(bare, entries=(replace(bare.entries[0], split="train"), *bare.entries[1:]))
@@ -232,25 +244,24 @@ def test_what_cannot_be_measured_is_said_before_any_work(
         evaluate(untrained, replace(views, entries=()))
     unlabelled = tuple(replace(e, label=None) if e.id == "box/train/1.off" else e for e in grids.entries)
     with pytest.raises(UsageError, match=r"1 of the 6 shapes in split train .* no label, such as box/train/1.off: put"):
-        evaluate(run, replace(grids, entries=unlabelled), protocol="train-gallery")
+        evaluate(run, replace(grids, entries=unlabelled), EvaluationSettings(protocol="train-gallery"))
     strange = tuple(replace(entry, label="yak") for entry in grids.entries)
     with pytest.raises(UsageError, match="labelled 'yak', which the model does not know"):
         evaluate(run, replace(grids, entries=strange))
     with pytest.raises(UsageError, match="every query would find itself"):
-        evaluate(run, grids, "train", protocol="train-gallery")
+        evaluate(run, grids, EvaluationSettings("train", protocol="train-gallery"))
     with pytest.raises(MismatchError, match="made with other settings"):
         evaluate(run, views)
 
 
 def test_labels_the_run_does_not_know_can_still_be_searched(run: Model, grids: Artefacts) -> None:
     strange = replace(grids, entries=tuple(replace(entry, label="yak") for entry in grids.entries))
-    figures = evaluate(run, strange, task="retrieval", device="cpu").retrieval
+    figures = evaluate(run, strange, EvaluationSettings(task="retrieval"), device="cpu").retrieval
     assert figures is not None
     assert figures.mAP == 1
     known = tuple(replace(e, label="yak") if e.split == "test" else e for e in grids.entries)
-    found = evaluate(
-        run, replace(grids, entries=known), task="retrieval", protocol="train-gallery", device="cpu"
-    ).retrieval
+    settings = EvaluationSettings(task="retrieval", protocol="train-gallery")
+    found = evaluate(run, replace(grids, entries=known), settings, device="cpu").retrieval
     assert found is not None
     assert (found.queries, found.queries_skipped) == (0, 9)
 
@@ -288,19 +299,19 @@ def test_without_copies_it_is_as_if_they_were_not_there(
 ) -> None:
     model = resolve_model(str(write_run(tmp_path / "run", copies, NETWORK)))
     computed: list[str] = []
-    whole = evaluation_module.compute_outputs
+    whole = evaluation_outputs.compute_outputs
 
     def counted(engine: Engine, model: Model, artefacts: Artefacts, entries: list[Entry], *rest: Any) -> Outputs:
         computed.extend(entry.id for entry in entries)
         return whole(engine, model, artefacts, entries, *rest)
 
-    monkeypatch.setattr(evaluation_module, "compute_outputs", counted)
-    plain = evaluate(model, copies, protocol=protocol, device="cpu")
+    monkeypatch.setattr(evaluation_outputs, "compute_outputs", counted)
+    settings = EvaluationSettings(protocol=protocol)
+    plain = evaluate(model, copies, settings, device="cpu")
     once = len(computed)
     seen: list[tuple[int, int]] = []
-    both = evaluate(
-        model, copies, protocol=protocol, device="cpu", exclude_duplicates=True, progress=lambda *at: seen.append(at)
-    )
+    excluding = replace(settings, exclude_duplicates=True)
+    both = evaluate(model, copies, excluding, device="cpu", progress=lambda *at: seen.append(at))
     assert len(computed) == 2 * once  # the network ran no more than without
     assert seen == [(k + 1, len(seen)) for k in range(len(seen))]
     assert plain.distinct is None
@@ -313,7 +324,7 @@ def test_without_copies_it_is_as_if_they_were_not_there(
     if protocol == "train-gallery":
         (tmp_path / "bare").mkdir()
         model = resolve_model(str(write_run(tmp_path / "bare/run", bare, NETWORK)))
-    expected = evaluate(model, bare, protocol=protocol, device="cpu")
+    expected = evaluate(model, bare, settings, device="cpu")
     assert both.distinct.evaluation is not None
     assert both.distinct.evaluation.figures_json() == expected.figures_json()
 
@@ -322,18 +333,19 @@ def test_a_split_of_copies_alone_leaves_nothing(copies: Artefacts, tmp_path: Pat
     model = resolve_model(str(write_run(tmp_path / "run", copies, NETWORK)))
     alone = {"cylinder/test/0.off", "box/test/9.off"}
     few = replace(copies, entries=tuple(e for e in copies.entries if e.split == "train" or e.id in alone))
-    record = evaluate(model, few, device="cpu", exclude_duplicates=True).to_json()["without_duplicates"]
+    evaluation = evaluate(model, few, EvaluationSettings(exclude_duplicates=True), device="cpu")
+    record = evaluation.to_json()["without_duplicates"]
     assert len(record["excluded"]) == 2
     assert (record["count"], record["classification"], record["retrieval"]) == (0, None, None)
     assert record["intervals"] == {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
 
 
 def test_nothing_was_trained_on_by_a_model_that_needs_no_training(untrained: Model, views: Artefacts) -> None:
-    evaluation = evaluate(untrained, views, "train", device="cpu", exclude_duplicates=True)
+    evaluation = evaluate(untrained, views, EvaluationSettings("train", exclude_duplicates=True), device="cpu")
     assert evaluation.distinct is not None
     assert evaluation.distinct.excluded == []
 
 
 def test_what_was_trained_on_cannot_be_measured_without_copies(run: Model, grids: Artefacts) -> None:
     with pytest.raises(UsageError, match="--exclude-duplicates --split train"):
-        evaluate(run, grids, "train", exclude_duplicates=True)
+        evaluate(run, grids, EvaluationSettings("train", exclude_duplicates=True))

@@ -24,6 +24,20 @@ def test_of_a_mean_it_is_the_naive_loop() -> None:
     assert mean_interval(values) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.01)
 
 
+@pytest.mark.parametrize("count", [2, 31, 2468])
+def test_of_a_mean_it_is_the_bootstrap_of_scipy(count: int) -> None:
+    """The same seed draws the same resamples."""
+    values = np.random.default_rng(count).beta(5, 1, count)
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=10_000, method="percentile", batch=400, rng=np.random.default_rng(7)
+    ).confidence_interval
+    assert mean_interval(values, 7) == pytest.approx(tuple(expected), rel=1e-14)
+
+
+def test_of_a_single_shape_it_is_its_value() -> None:
+    assert mean_interval(np.array([0.5])) == (0.5, 0.5)
+
+
 def test_of_a_class_mean_it_is_the_naive_loop_within_classes() -> None:
     right, counts = np.array([9, 3, 30]), np.array([10, 5, 60])
     classes = [np.repeat([1.0, 0.0], [r, n - r]) for r, n in zip(right, counts, strict=True)]

@@ -9,9 +9,10 @@ import numpy as np
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.evaluation.classification import classify
-from shapecnn.evaluation.compare import Comparison, Measured, _figures, pairs
+from shapecnn.evaluation.compare import figures_with_intervals, pairs
+from shapecnn.evaluation.comparison import Comparison, Measured
 from shapecnn.evaluation.contenders import Contender
-from shapecnn.evaluation.results import Evaluation, Items
+from shapecnn.evaluation.results import Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.storage.sealed import Sealed
@@ -29,7 +30,7 @@ def measured(name: str, *, lean: float = 1.0, seed: int = 0, classes: bool = Tru
     features = generator.normal(size=(61, 4)).astype(np.float32) + np.float32(lean) * own
     powers = np.exp(features)
     scores = powers / powers.sum(axis=1, keepdims=True)
-    items = Items(entries, features[:, None])
+    items = FeatureSet(entries, features[:, None])
     interval = (0.25, 0.75) if classes else None
     evaluation = Evaluation(
         model=name,
@@ -49,7 +50,7 @@ def measured(name: str, *, lean: float = 1.0, seed: int = 0, classes: bool = Tru
     )
     nothing = Artefacts(Path("views"), {}, (), {}, Sealed(Path("views"), {}, ""))
     contender = Contender(name, UntrainedModel.of(), "penultimate", nothing, left_out)
-    return Measured(contender, evaluation, _figures(evaluation, seed), 3_400_000, 0.0123, 0.00045)
+    return Measured(contender, evaluation, figures_with_intervals(evaluation), 3_400_000, 0.0123, 0.00045)
 
 
 def comparison(*models: Measured) -> Comparison:

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapecnn.evaluation.compare import Pair
-from shapecnn.report import published
+from shapecnn.evaluation.comparison import Pair
 from shapecnn.report.comparison import (
     HEADINGS,
     csv_table,
@@ -28,6 +27,7 @@ from shapecnn.report.comparison import (
     statements,
     write_comparison,
 )
+from shapecnn.report.published import CURVES
 from shapecnn.storage.checksums import SUMS
 from tests.report.comparisons import comparison, measured
 from tests.report.test_figures import texts
@@ -50,7 +50,7 @@ def paths(svg: bytes, colour: str) -> list[tuple[list[list[float]], bool]]:
 
 
 def test_every_curve_goes_through_its_figures_and_only_those_of_others_are_dashed() -> None:
-    svg = curves(comparison(STRONG, WEAK, UNTRAINED))
+    svg = curves(comparison(STRONG, WEAK, UNTRAINED), published=True)
     drawn = [paths(svg, colour.lower()) for colour in ("#0072B2", "#D55E00", "#009E73")]
     assert [[dashed for _, dashed in lines] for lines in drawn] == [[False]] * 3
     theirs = paths(svg, "#8a929e")
@@ -58,21 +58,30 @@ def test_every_curve_goes_through_its_figures_and_only_those_of_others_are_dashe
     values = [one.evaluation.retrieval.pr11 for one in (STRONG, WEAK, UNTRAINED)]
     points = [np.array(lines[0][0]) for lines in drawn] + [np.array(line) for line, _ in theirs]
     # One and the same line turns every precision into a height.
-    precision = np.concatenate([*values, *published.CURVES.values()])
+    precision = np.concatenate([*values, *CURVES.values()])
     heights = np.concatenate(points)[:, 1]
     slope, offset = np.polyfit(precision, heights, 1)
     assert heights == pytest.approx(slope * precision + offset, abs=0.01)
     assert slope < 0  # SVG counts downwards
 
 
+def test_without_being_asked_for_no_curves_of_others_are_drawn() -> None:
+    svg = curves(comparison(STRONG, WEAK))
+    assert paths(svg, "#8a929e") == []
+    assert len(paths(svg, "#0072b2")) == len(paths(svg, "#d55e00")) == 1
+    shown = texts(svg)
+    assert {f"{one.name}: mAP {one.evaluation.retrieval.mAP:.3f}" for one in (STRONG, WEAK)} <= {*shown}
+    assert not {"measured here:", "another data set, not to be compared:", *CURVES} & {*shown}
+
+
 def test_the_figure_says_what_is_measured_and_what_is_another_data_set() -> None:
-    shown = texts(curves(comparison(STRONG, WEAK)))
+    shown = texts(curves(comparison(STRONG, WEAK), published=True))
     for one in (STRONG, WEAK):
         assert f"{one.name}: mAP {one.evaluation.retrieval.mAP:.3f}" in shown
     ours, other = shown.index("measured here:"), shown.index("another data set, not to be compared:")
     assert shown[other + 1] == "ModelNet40, as published"
     assert ours < shown.index(f"strong: mAP {STRONG.evaluation.retrieval.mAP:.3f}") < other
-    assert all(shown.index(name) > other for name in published.CURVES)
+    assert all(shown.index(name) > other for name in CURVES)
     assert "61 shapes of split test" in shown
     assert (
         "Protocol mvcnn: 60 queries (1 without a relevant item left out), gallery of 60, the query itself"
@@ -87,9 +96,9 @@ def test_published_curves_are_those_of_the_authors_script() -> None:
     1.0000    0.6796    0.5637    0.4768    0.4179    0.3639    0.3143    0.2654    0.2194    0.1662    0.0250
     1.0000    0.7184    0.6358    0.5793    0.5322    0.4842    0.4371    0.3928    0.3345    0.2533    0.0250
     """
-    assert list(published.CURVES) == ["SPH", "LFD", "3D ShapeNets"]
-    assert np.array_equal(np.array(script.split(), float).reshape(3, 11), list(published.CURVES.values()))
-    for curve in published.CURVES.values():
+    assert list(CURVES) == ["SPH", "LFD", "3D ShapeNets"]
+    assert np.array_equal(np.array(script.split(), float).reshape(3, 11), list(CURVES.values()))
+    for curve in CURVES.values():
         assert len(curve) == 11
         assert list(curve) == sorted(curve, reverse=True)
         assert curve[-1] == 1 / 40  # all of a class are found when all of 40 classes are shown
@@ -194,3 +203,9 @@ def test_the_files_agree(tmp_path: Path) -> None:
     assert files["pr.svg"] == curves(made)
     write_comparison(tmp_path / "out", made)
     assert contents(tmp_path / "out") == files
+    write_comparison(tmp_path / "out", made, published=True)
+    with_others = contents(tmp_path / "out")
+    assert with_others["pr.svg"] == curves(made, published=True) != files["pr.svg"]
+    assert with_others["pr.png"] == curves(made, "png", published=True)
+    assert with_others["report.html"] == page(made, with_others["pr.svg"]).encode()
+    assert with_others["comparison.json"] == files["comparison.json"]

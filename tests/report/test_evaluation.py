@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.evaluation.classification import classify
-from shapecnn.evaluation.results import Evaluation, Items
+from shapecnn.evaluation.results import Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval.protocols import mvcnn, shapenets, shrec16
 from shapecnn.report import evaluation as module
 from shapecnn.report.evaluation import evaluation_page, figures
@@ -33,7 +33,7 @@ def made(rotations: int = 1, names: list[str] | None = None) -> Evaluation:
     scores = generator.random((24, 3)).astype(np.float32) + own / 6
     scores /= scores.sum(axis=1, keepdims=True)
     features = generator.normal(size=(24, rotations, 3)).astype(np.float32) + own[:, None]
-    items = Items(entries, features)
+    items = FeatureSet(entries, features)
     return Evaluation(
         model="my run",
         data="views",
@@ -178,7 +178,7 @@ def test_without_mistakes_and_without_queries() -> None:
         evaluation, scores=own, classification=classify([str(e.label) for e in evaluation.entries], own, CLASSES)
     )
     assert "Mistakes 0 of 24 shapes" in Page(evaluation_page(perfect, read)).sections[1]
-    few = Items(evaluation.entries[:3], evaluation.gallery.features[:3])  # type: ignore[union-attr]
+    few = FeatureSet(evaluation.entries[:3], evaluation.gallery.features[:3])  # type: ignore[union-attr]
     none = replace(evaluation, queries=few, gallery=few, retrieval=mvcnn(few.features[:, 0], few.labels))
     text = Page(evaluation_page(none, read)).sections[2]
     assert "0 queries (3 without a relevant item left out)" in text

@@ -10,7 +10,7 @@ import numpy as np
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.duplicates.audit import Audit, Empty, Features, Group, Level, Member
 from shapecnn.evaluation.classification import classify
-from shapecnn.evaluation.results import Evaluation, Items
+from shapecnn.evaluation.results import Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.explain import Attribution, Explanation
 from shapecnn.report.audit import audit_page
@@ -45,7 +45,7 @@ def _evaluation() -> Evaluation:
     scores = generator.random((80, 40)).astype(np.float32)
     scores /= scores.sum(axis=1, keepdims=True)
     features = generator.normal(size=(80, 8)).astype(np.float32)
-    items = Items(entries, features[:, None])
+    items = FeatureSet(entries, features[:, None])
     interval = (0.25, 0.75)
     return replace(
         measured(LONG).evaluation,

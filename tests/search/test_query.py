@@ -13,6 +13,7 @@ from PIL import Image
 
 from shapecnn.errors import MeshError, MismatchError, PictureError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.untrained import UntrainedModel
@@ -94,8 +95,9 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     collection = write_splits(tmp_path / "meshes", train=8, test=0)
     bring_up_to_date(collection, tmp_path / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
     index = read_index(tmp_path / "index")
-    artefacts = write_artefacts(collection, tmp_path / "views", model.settings.view_settings())
-    measured = evaluate(model, artefacts, "train", task="retrieval", device="cpu").nearest(range(24), 23)
+    artefacts = write_artefacts(collection, tmp_path / "views", model.view_settings())
+    settings = EvaluationSettings("train", "retrieval")
+    measured = evaluate(model, artefacts, settings, device="cpu").nearest(range(24), 23)
 
     answers = Searcher(index, model, device="cpu").query([item.path for item in index.shapes], 24, up="z")
     plain = index.features @ index.features.T

@@ -55,6 +55,12 @@ def test_labels_that_are_all_told_right_do_not_make_it_infinitely_sure() -> None
     assert score == pytest.approx(1 - 1 / 31 * 2 / 3)  # the further shape is of another class with 2/3
 
 
+def test_labels_against_the_logits_ask_for_the_hottest() -> None:
+    logits = np.eye(3)[np.arange(30) % 3]
+    assert fit_temperature(logits, (np.arange(30) + 1) % 3) == 1e3
+    assert fit_temperature(1e-6 * logits, np.arange(30) % 3) == 1e-3
+
+
 def test_ten_times_the_logits_are_ten_times_the_temperature() -> None:
     logits, labels = drawn(100, 1.0)
     assert fit_temperature(10 * logits, labels) == pytest.approx(10 * fit_temperature(logits, labels))

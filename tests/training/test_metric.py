@@ -14,6 +14,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import BusyError, MismatchError, StoredDataError, UsageError
 from shapecnn.evaluation.evaluate import evaluate
 from shapecnn.evaluation.retrieval import protocols
+from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import open_engine
 from shapecnn.models.metric import METRIC, PROJECTION
@@ -67,7 +68,10 @@ def test_it_is_learned_on_the_train_split_alone_and_measured_on_val(run: Path, g
     assert told["weights"] == model.network.weights
     after = protocols.mvcnn(np.array([metric(f) for f in features[9:]]), [str(entry.label) for entry in val])
     assert told["learned"]["after"] == {"count": 6, "mAP": after.mAP, "NN": after.NN}
-    assert evaluate(opened(run), grids, "val", feature="metric", device="cpu").retrieval.mAP == after.mAP
+    assert (
+        evaluate(opened(run), grids, EvaluationSettings("val", feature="metric"), device="cpu").retrieval.mAP
+        == after.mAP
+    )
 
 
 def test_learning_it_again_changes_nothing_and_other_settings_replace_it(copy: Path, grids: Artefacts) -> None:

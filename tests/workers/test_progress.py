@@ -28,7 +28,7 @@ def told_stages(work: Callable[[], object]) -> dict[str, tuple[int, int | None] 
     try:
         work()
     finally:
-        listen(None)
+        listen()
     return told
 
 

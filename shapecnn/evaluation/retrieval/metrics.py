@@ -1,13 +1,13 @@
 """Retrieval metrics as pure functions of the ranks of relevant items.
 
-Each takes, for Q queries with at least one relevant item each (the caller leaves out those without),
+Each takes, for Q queries with at least one relevant item each (the caller leaves out the others),
 
-- ``ranks``, float64 (Q, M): the ranks, from 1 on, at which the relevant items were retrieved, ascending, then inf;
-- ``relevant``, int64 (Q,): how many relevant items R there are to be found, at least as many as were retrieved;
+- ``ranks``, (Q, M) float64: the ranks, from 1 on, at which the relevant items were retrieved, ascending, then inf;
+- ``relevant``, (Q,) int64: R, how many relevant items there are to retrieve, at least as many as were retrieved;
 
-and returns (Q,) unless said otherwise, each in [0, 1]. Where the query is left out of its list, R is one less than the
-size C of its class. NN, FT, ST, E and DCG are those of Shilane, Min, Kazhdan and Funkhouser, "The Princeton Shape
-Benchmark" (2004).
+and returns (Q,) float64 unless said otherwise, each in [0, 1]. Where the query is left out of its list, R is one less
+than the size C of its class. NN, FT, ST, E and DCG are those of Shilane, Min, Kazhdan and Funkhouser, "The Princeton
+Shape Benchmark" (2004).
 """
 
 from __future__ import annotations
@@ -24,26 +24,31 @@ _SHOWN = 32  # the E-measure looks at the first page of results, which is taken 
 
 
 def average_precision(ranks: Ranks, relevant: Counts) -> Scores:
-    """Mean over the relevant items of the precision at each one's rank; 0 for those not retrieved."""
-    return _mean_of_found(_precision(ranks), relevant)
+    """Compute AP: the mean over the relevant items of the precision at each one's rank, 0 for those not retrieved."""
+    return _mean_over_relevant(_precision(ranks), relevant)
 
 
 def interpolated_average_precision(ranks: Ranks, relevant: Counts) -> Scores:
-    """Area under the interpolated precision–recall curve: the mean over the relevant items of the highest precision at
-    any rank from each one's on (AUC; ``mean_ap_auc`` in the code of Wu et al., "3D ShapeNets", 2015).
+    """Compute AUC: the area under the interpolated precision–recall curve.
+
+    That is the mean over the relevant items of the highest precision at any rank from each one's on: ``mean_ap_auc`` in
+    the code of Wu et al., "3D ShapeNets" (2015).
 
     It is ``info.auc`` of ``vl_pr(…, 'Interpolate', true)`` of VLFeat, which the authors of MVCNN used. Without that
     option ``vl_pr`` gives another area, the trapezoids under the curve that is not interpolated and that it begins with
     precision 1 at recall 0; its ``info.ap`` is :func:`average_precision`.
     """
-    return _mean_of_found(_interpolated_precision(ranks), relevant)
+    return _mean_over_relevant(_interpolated_precision(ranks), relevant)
 
 
 def eleven_point_precision(ranks: Ranks, relevant: Counts) -> Scores:
-    """(Q, 11): interpolated precision at recall 0, 0.1 … 1, the highest at any rank whose recall is at least that.
+    """Compute interpolated precision at recall 0, 0.1 … 1: the highest at any rank whose recall is at least that.
 
     This is the rule of TREC and of PASCAL VOC up to 2008. ``info.ap_interp_11`` of ``vl_pr`` of VLFeat is the mean of
     the same, but that its curve begins with precision 1 at recall 0, so that its first point is always 1.
+
+    Returns:
+        (Q, 11), in [0, 1].
     """
     tenths = np.arange(11)
     needed = np.maximum((relevant[:, None] * tenths + 9) // 10, 1)  # items that make the recall: exact in integers
@@ -55,52 +60,66 @@ def eleven_point_precision(ranks: Ranks, relevant: Counts) -> Scores:
 
 
 def nearest_neighbour(ranks: Ranks, relevant: Counts) -> Scores:  # noqa: ARG001 one signature for all metrics
-    """NN: 1 where the best match is relevant, else 0."""
+    """Compute NN: 1 where the best match is relevant, else 0."""
     first: Scores = (ranks[:, 0] == 1).astype(np.float64)
     return first
 
 
 def first_tier(ranks: Ranks, relevant: Counts) -> Scores:
-    """FT: recall within the first R."""
-    return found_within(ranks, relevant) / relevant
+    """Compute FT: recall within the first R."""
+    return retrieved_within(ranks, relevant) / relevant
 
 
 def second_tier(ranks: Ranks, relevant: Counts) -> Scores:
-    """ST: recall within the first 2 R."""
-    return found_within(ranks, 2 * relevant) / relevant
+    """Compute ST: recall within the first 2 R."""
+    return retrieved_within(ranks, 2 * relevant) / relevant
 
 
 def e_measure(ranks: Ranks, relevant: Counts, listed: int) -> Scores:
-    """E: the harmonic mean 2 / (1/P + 1/R) of precision and recall of the first 32; 0 where none of them is relevant.
+    """Compute E: the harmonic mean 2 / (1/P + 1/R) of precision and recall of the first 32.
 
-    listed: how long the lists are; of shorter ones all is shown, as psbTable of Shilane et al. does. The best possible
-    is 1 only where as many are relevant as are shown.
+    It is 0 where none of them is relevant. The highest possible is 1 only where as many are relevant as are shown.
+
+    Args:
+        ranks: See the module.
+        relevant: See the module.
+        listed: How long the lists are; of those shorter than 32 all is shown, as psbTable of Shilane et al. does.
     """
     shown = min(_SHOWN, listed)
-    return 2 * found_within(ranks, np.full_like(relevant, shown)) / (shown + relevant)
+    return 2 * retrieved_within(ranks, np.full_like(relevant, shown)) / (shown + relevant)
 
 
 def discounted_gain(ranks: Ranks, relevant: Counts) -> Scores:
-    """DCG: the sum over relevant items of 1 at rank 1 and 1 / log2(k) at rank k ≥ 2, by the highest possible sum.
+    """Compute DCG: the sum over relevant items of their gain, divided by the highest possible sum.
 
-    Shilane et al. divide so themselves; it is also nDCG of Järvelin and Kekäläinen, "Cumulated gain-based evaluation of
-    IR techniques" (2002), for base 2 and binary relevance, and that of the SHREC'16 evaluator.
+    The gain is 1 at rank 1 and 1 / log2(k) at rank k ≥ 2. Shilane et al. divide so themselves; it is also nDCG of
+    Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), for base 2 and binary relevance,
+    and that of the SHREC'16 evaluator.
     """
     return _gain(np.maximum(ranks, 2), relevant, np.maximum(np.arange(1, relevant.max(initial=0) + 1), 2))
 
 
 def normalized_discounted_gain(ranks: Ranks, relevant: Counts) -> Scores:
-    """NDCG: the sum over relevant items of 1 / log2(k + 1) at rank k, by the highest possible sum.
+    """Compute NDCG: the sum over relevant items of their gain, divided by the highest possible sum.
 
-    The discount of Burges et al., "Learning to rank using gradient descent" (2005), and of scikit-learn's ndcg_score.
+    The gain is 1 / log2(k + 1) at rank k: the discount of Burges et al., "Learning to rank using gradient descent"
+    (2005), and of scikit-learn's ndcg_score.
     """
     return _gain(ranks + 1, relevant, np.arange(2, relevant.max(initial=0) + 2))
 
 
-def found_within(ranks: Ranks, length: Counts) -> Counts:
-    """(Q,): how many relevant items are among the first ``length``, (Q,), of each list."""
-    found: Counts = (ranks <= length[:, None]).sum(axis=1)
-    return found
+def retrieved_within(ranks: Ranks, length: Counts) -> Counts:
+    """Count the relevant items among the first of each list.
+
+    Args:
+        ranks: See the module.
+        length: (Q,), how many places of each list are looked at.
+
+    Returns:
+        (Q,), from 0 to R.
+    """
+    count: Counts = (ranks <= length[:, None]).sum(axis=1)
+    return count
 
 
 def _precision(ranks: Ranks) -> Scores:
@@ -114,7 +133,7 @@ def _interpolated_precision(ranks: Ranks) -> Scores:
     return precision
 
 
-def _mean_of_found(values: Scores, relevant: Counts) -> Scores:
+def _mean_over_relevant(values: Scores, relevant: Counts) -> Scores:
     mean: Scores = values.sum(axis=1) / relevant
     return mean
 

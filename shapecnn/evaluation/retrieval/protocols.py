@@ -1,8 +1,8 @@
-"""Named ways to turn features and labels into retrieval figures, which are not comparable with each other.
+"""Protocols that turn features and labels into retrieval figures; those of different protocols cannot be compared.
 
 Features are brought to unit length and compared by cosine similarity, or by another that is given, to 10 decimals.
 Equal similarities are shuffled, the same way every time: no class gains by the names of its shapes. Items are relevant
-if they bear the query's label; queries without any relevant item are left out and counted.
+if they have the query's label; queries without any relevant item are left out and counted.
 """
 
 from __future__ import annotations
@@ -41,12 +41,21 @@ _AT_RELEVANT_RANKS = "mean of precision at each relevant rank"
 class Retrieval:
     """Figures of one protocol: means over the queries, in [0, 1]; None where there is no query.
 
-    queries: those measured.  queries_skipped: those without any relevant item.  gallery: the length of a query's list.
-    self_included: whether that holds the query.  ap_rule: what mAP is the mean of.  pr11: interpolated precision at
-    recall 0, 0.1 … 1.  shrec16, shrec17: of that protocol only, whose mAP and NDCG are its evaluator's.  tied: of
-    all places in the lists, the share whose similarity to the query another one has, too.  of_queries: what mAP
-    and each other figure but pr11 is the mean
-    of, for each query in order of rows; None for those skipped.  The others are explained in ``metrics``.
+    AUC, NN, FT, ST, E, DCG and NDCG are explained in :mod:`shapecnn.evaluation.retrieval.metrics`.
+
+    Attributes:
+        protocol: Its name.
+        queries: How many were measured.
+        queries_skipped: How many had no relevant item.
+        gallery: The length of a query's list.
+        self_included: Whether that holds the query.
+        ap_rule: What mAP is the mean of.
+        pr11: Interpolated precision at recall 0, 0.1 … 1.
+        shrec16: The averages of that protocol, None of others; its mAP and NDCG are those of the evaluator.
+        shrec17: The same of that protocol.
+        tied: Of all places in the lists, the share whose similarity to the query another place has, too.
+        of_queries: By name, what each figure but pr11 is the mean of: a value for each query in order of rows, None
+            for those skipped.
     """
 
     protocol: str
@@ -71,34 +80,43 @@ class Retrieval:
 
     @property
     def average_precisions(self) -> list[float | None]:
-        """What mAP is the mean of, for each query in order of rows; None for those skipped."""
+        """AP of each query in order of rows; None for those skipped."""
         return self.of_queries["mAP"]
 
     def to_json(self) -> dict[str, Any]:
-        """The figures, without those of each query."""
+        """Return the figures, without those of each query."""
         figures = asdict(self)
         del figures["of_queries"]
         return figures
 
 
 def mvcnn(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
-    """Every shape queries all the others; AP over the full list (Su et al. 2015).
+    """Have every shape query all the others; AP over the full list (Su et al. 2015).
 
-    features: (N, D).  labels: N. Shapes alone in their class are skipped.
+    Shapes alone in their class are skipped.
+
+    Args:
+        features: (N, D).
+        labels: N.
+        similarity: How features are compared.
     """
-    items = _items(features, labels)
+    items = _labelled(features, labels)
     return _measure("mvcnn", items, items, similarity, leave_out=True, ap_rule=f"{_AT_RELEVANT_RANKS}, full list")
 
 
 def shapenets(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
-    """Every rotation of every shape queries all of them, itself included; interpolated AP (Wu et al. 2015).
+    """Have every rotation of every shape query all of them, itself included; interpolated AP (Wu et al. 2015).
 
-    features: (N, R, D), of R rotations of N shapes.  labels: N. Other rotations of the query count as relevant. mAP is
-    ``mean_ap_auc`` in ``retrieval_eval.m`` of the authors' code, and so the same as AUC; their other figure,
-    ``mean_ap_trec``, does not interpolate and is never higher.
+    Other rotations of the query count as relevant. mAP is ``mean_ap_auc`` in ``retrieval_eval.m`` of the authors' code,
+    and so the same as AUC; their other figure, ``mean_ap_trec``, does not interpolate and is never higher.
+
+    Args:
+        features: (N, R, D), of R rotations of N shapes.
+        labels: N.
+        similarity: How features are compared.
     """
     shapes, rotations, size = features.shape
-    items = _items(features.reshape(shapes * rotations, size), [label for label in labels for _ in range(rotations)])
+    items = _labelled(features.reshape(shapes * rotations, size), [label for label in labels for _ in range(rotations)])
     rule = "mean of interpolated precision at each relevant rank, full list"
     own = {"mAP": metrics.interpolated_average_precision}
     return _measure("shapenets", items, items, similarity, self_included=True, ap_rule=rule, own=own)
@@ -111,26 +129,46 @@ def train_gallery(
     train_labels: Sequence[str],
     similarity: Similarity = cosines,
 ) -> Retrieval:
-    """Every shape queries the train split; AP over the full list.
+    """Have every shape query the train split; AP over the full list.
 
-    features: (N, D), labels: N; train_features: (M, D), train_labels: M. Shapes of a class not in train are skipped.
+    Shapes of a class that train lacks are skipped.
+
+    Args:
+        features: (N, D), of the queries.
+        labels: N.
+        train_features: (M, D), of the gallery.
+        train_labels: M.
+        similarity: How features are compared.
     """
-    queries, gallery = _items(features, labels), _items(train_features, train_labels)
+    queries, gallery = _labelled(features, labels), _labelled(train_features, train_labels)
     return _measure("train-gallery", queries, gallery, similarity, ap_rule=f"{_AT_RELEVANT_RANKS}, full list")
 
 
 def shrec16(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
-    """Every shape queries all of them, itself included; lists are cut at 1000, figures those of the evaluator of 2016.
+    """Have every shape query all of them, itself included; lists cut at 1000, figures by the SHREC evaluator of 2016.
 
-    features: (N, D).  labels: N. All figures are of the cut lists, of which no more than 1000 relevant items are asked;
-    the module ``shrec`` says more.
+    All figures are of the cut lists, of which no more than 1000 relevant items are asked; see
+    :mod:`shapecnn.evaluation.retrieval.shrec`.
+
+    Args:
+        features: (N, D).
+        labels: N.
+        similarity: How features are compared.
     """
     rule = f"mean of precision at the relevant ranks found, list cut at {CUTOFF}"
     return _shrec("shrec16", SHREC16, features, labels, similarity, rule)
 
 
 def shrec17(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
-    """As :func:`shrec16`, with the evaluator of 2017: NDCG is of the first R of a list, AP by what there is to find."""
+    """Have every shape query all of them, as :func:`shrec16`, with figures by the SHREC evaluator of 2017.
+
+    NDCG is of the first R places of a list, and AP is divided by R, the number of relevant items.
+
+    Args:
+        features: (N, D).
+        labels: N.
+        similarity: How features are compared.
+    """
     return _shrec("shrec17", SHREC17, features, labels, similarity, f"{_AT_RELEVANT_RANKS}, list cut at {CUTOFF}")
 
 
@@ -142,27 +180,27 @@ def _shrec(
     similarity: Similarity,
     rule: str,
 ) -> Retrieval:
-    items = _items(features, labels)
+    items = _labelled(features, labels)
     return _measure(protocol, items, items, similarity, self_included=True, ap_rule=rule, evaluator=evaluator)
 
 
-class _Items(NamedTuple):
-    """features: (N, D), rows of unit length.  labels: N."""
+class _LabelledFeatures(NamedTuple):
+    """Features of unit length, (N, D), and their N labels."""
 
     features: Features
     labels: Sequence[str]
 
 
-def _items(features: NDArray[np.floating], labels: Sequence[str]) -> _Items:
+def _labelled(features: NDArray[np.floating], labels: Sequence[str]) -> _LabelledFeatures:
     if len(features) != len(labels):  # the sort indexes classes by rows of features
         raise ValueError(f"{len(features)} features but {len(labels)} labels")
-    return _Items(unit_rows(features), labels)
+    return _LabelledFeatures(unit_rows(features), labels)
 
 
 def _measure(
     protocol: str,
-    queries: _Items,
-    gallery: _Items,
+    queries: _LabelledFeatures,
+    gallery: _LabelledFeatures,
     similarity: Similarity,
     *,
     ap_rule: str,
@@ -171,8 +209,19 @@ def _measure(
     self_included: bool = False,
     evaluator: Evaluator | None = None,
 ) -> Retrieval:
-    """own: figures that this protocol has by a rule of its own.  leave_out: the gallery is the queries, each left out
-    of its own list.  evaluator: lists are cut, and figures are also averaged as this one does."""
+    """Rank the gallery for every query and average all figures.
+
+    Args:
+        protocol: Its name.
+        queries: What is searched for.
+        gallery: What is searched.
+        similarity: How features are compared.
+        ap_rule: What mAP is the mean of, in words.
+        own: Figures that this protocol computes by a rule of its own.
+        leave_out: The gallery is the queries, each left out of its own list.
+        self_included: The gallery is the queries, each in its own list.
+        evaluator: Cuts the lists, computes AP and NDCG, and averages in its own way, too.
+    """
     codes = {label: code for code, label in enumerate(dict.fromkeys([*gallery.labels, *queries.labels]))}
     query_classes, classes = (
         np.array([codes[label] for label in labels], np.int64) for labels in (queries.labels, gallery.labels)
@@ -224,7 +273,7 @@ def _measure(
 
 
 def _spread(values: metrics.Scores, rows: NDArray[np.int64], count: int) -> list[float | None]:
-    """(Q,) values of some rows → a list of ``count``, None for the others."""
+    """Spread the values of some rows, (Q,), over a list of ``count``, None for the other rows."""
     each = np.full(count, None, object)
     each[rows] = values
     spread: list[float | None] = each.tolist()

@@ -1,4 +1,4 @@
-"""Where the relevant items stand in each query's list: all that a metric of binary relevance needs to know."""
+"""The ranks of the relevant items in the list of each query: all that metrics of binary relevance need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAST = (1 << _DIGIT * _DIGITS) - 1
 def relevant_ranks(
     similarity: NDArray[np.float64], query_classes: Classes, classes: Classes, own: Rows, numbers: Rows
 ) -> tuple[Ranks, Rows]:
-    """Ranks of each query's relevant items when the gallery is sorted by similarity, best first.
+    """Rank the relevant items of each query in the gallery sorted by similarity, best first.
 
     Similarities are compared to 10 decimals. Equal ones are shuffled, so that no order of rows or classes is favoured:
     each list by its own random numbers, the same every time.
@@ -33,8 +33,8 @@ def relevant_ranks(
         numbers: (Q,), which query each is; they seed the random numbers.
 
     Returns:
-        (Q, M), M the size of the largest class: ranks from 1 on, ascending, then inf; and (Q,), how many items of each
-        list are as similar to the query as another one of it.
+        Ranks, (Q, M), M the size of the largest class: from 1 on, ascending, then inf. Ties, (Q,): how many items of
+        each list are as similar to the query as another one of it.
     """
     widest = int(np.bincount(classes).max(initial=0))
     ranks = np.full((len(similarity), widest), np.inf)
@@ -94,16 +94,16 @@ def _rank(
             before[value] = distances[item]
             place[-1, value] += 1
         ties[query] = _shuffle_ties(relevant, tied, numbers[query])
-        found = 0
+        column = 0
         for rank in range(count):
             if relevant[rank]:
-                ranks[query, found] = rank + 1
-                found += 1
+                ranks[query, column] = rank + 1
+                column += 1
 
 
 @numba.njit(cache=True)
 def _shuffle_ties(relevant: NDArray[np.bool_], tied: NDArray[np.bool_], number: np.uint64) -> int:
-    """Shuffle each run of ties in place (Fisher and Yates); returns how many items tie.  number: the seed."""
+    """Shuffle each run of ties in place (Fisher and Yates), seeded by ``number``; returns how many items tie."""
     state = _mixed(number)
     total, first = 0, 0
     for place in range(1, len(tied)):
@@ -124,7 +124,7 @@ def _shuffle_ties(relevant: NDArray[np.bool_], tied: NDArray[np.bool_], number: 
 
 @numba.njit(cache=True)
 def _mixed(state: np.uint64) -> np.uint64:
-    """A random number from a count: SplitMix64 of Steele, Lea and Flood (2014)."""
+    """Mix a count into a random number: SplitMix64 of Steele, Lea and Flood (2014)."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))

@@ -21,10 +21,10 @@ from shapecnn.evaluation.retrieval.metrics import (
     e_measure,
     eleven_point_precision,
     first_tier,
-    found_within,
     interpolated_average_precision,
     nearest_neighbour,
     normalized_discounted_gain,
+    retrieved_within,
     second_tier,
 )
 from shapecnn.evaluation.retrieval.ranks import Ranks
@@ -197,5 +197,5 @@ def test_what_is_not_retrieved_counts_as_missed() -> None:
 
 def test_the_last_counted_rank_is_the_length_itself() -> None:
     ranks = np.array([[31.0, 32], [32, 33]])
-    assert found_within(ranks, np.array([32, 32])).tolist() == [2, 1]
+    assert retrieved_within(ranks, np.array([32, 32])).tolist() == [2, 1]
     assert e_measure(ranks, np.array([2, 2]), 99).tolist() == [4 / 34, 2 / 34]

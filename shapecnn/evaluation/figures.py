@@ -1,0 +1,107 @@
+"""The figures of one split, computed from what a model computed of its shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.artefacts.reading import Artefacts
+from shapecnn.evaluation.classification import Classification, classify
+from shapecnn.evaluation.intervals import Interval, class_mean_interval, mean_interval
+from shapecnn.evaluation.outputs import SplitOutputs
+from shapecnn.evaluation.results import NO_INTERVALS, Evaluation, FeatureSet
+from shapecnn.evaluation.retrieval import protocols
+from shapecnn.evaluation.retrieval.protocols import Retrieval
+from shapecnn.evaluation.settings import EvaluationSettings, Protocol
+from shapecnn.models.model import Model, classes_of
+
+
+def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, outputs: SplitOutputs) -> Evaluation:
+    """Compute the figures and their 95 % intervals.
+
+    Args:
+        model: The model, comparing by the feature that ``settings`` name.
+        artefacts: Where its shapes come from.
+        settings: What is asked.
+        outputs: What the model computed of the shapes.
+
+    Raises:
+        UsageError: A label is no class of the model.
+        ShapecnnError: A score is not finite.
+    """
+    classification = retrieval = None
+    intervals = dict(NO_INTERVALS)
+    queries, gallery = outputs.queries, outputs.gallery
+    if outputs.scores is not None:
+        labels = [str(entry.label) for entry in outputs.entries]
+        classification = classify(labels, outputs.scores, classes_of(model))
+        intervals |= _classification_intervals(classification, settings.seed)
+    if queries is not None and gallery is not None:
+        if settings.feature != "scores":
+            queries, gallery = _placed(model, queries, gallery)
+        retrieval = _retrieve(settings.protocol, queries, gallery)
+        intervals["mAP"] = _map_interval(retrieval, len(outputs.entries), settings.seed)
+    return Evaluation(
+        model=model.name,
+        data=str(artefacts.folder),
+        split=settings.split,
+        subset=settings.subset,
+        entries=outputs.entries,
+        classification=classification,
+        scores=outputs.scores,
+        retrieval=retrieval,
+        feature=settings.feature,
+        queries=queries,
+        gallery=gallery,
+        intervals=intervals,
+        seed=settings.seed,
+        engine=outputs.engine,
+    )
+
+
+def _placed(model: Model, queries: FeatureSet, gallery: FeatureSet) -> tuple[FeatureSet, FeatureSet]:
+    """Queries and gallery in the space where the model compares them; one object for both if they are one."""
+
+    def with_features(items: FeatureSet, features: NDArray[np.float32]) -> FeatureSet:
+        return FeatureSet(items.entries, features.reshape(*items.features.shape[:2], -1), space.similarity)
+
+    size = gallery.features.shape[-1]
+    space = model.comparison.space(gallery.features.reshape(-1, size))
+    placed = with_features(gallery, space.rows)
+    if queries is gallery:
+        return placed, placed
+    return with_features(queries, space.place(queries.features.reshape(-1, size))), placed
+
+
+def _retrieve(protocol: Protocol, queries: FeatureSet, gallery: FeatureSet) -> Retrieval:
+    match protocol:
+        case "mvcnn":
+            return protocols.mvcnn(queries.features[:, 0], queries.labels, queries.similarity)
+        case "shapenets":
+            return protocols.shapenets(queries.features, queries.labels, queries.similarity)
+        case "train-gallery":
+            return protocols.train_gallery(
+                queries.features[:, 0], queries.labels, gallery.features[:, 0], gallery.labels, gallery.similarity
+            )
+        case "shrec16":
+            return protocols.shrec16(queries.features[:, 0], queries.labels, queries.similarity)
+        case "shrec17":
+            return protocols.shrec17(queries.features[:, 0], queries.labels, queries.similarity)
+
+
+def _classification_intervals(classification: Classification, seed: int) -> dict[str, Interval | None]:
+    confusion = np.array(classification.confusion, np.int64)
+    right, counts = confusion.diagonal(), confusion.sum(axis=1)
+    each = np.repeat([1.0, 0.0], [right.sum(), counts.sum() - right.sum()])
+    present = counts > 0
+    return {
+        "accuracy": mean_interval(each, seed),
+        "mean_class_accuracy": class_mean_interval(right[present], counts[present], seed),
+    }
+
+
+def _map_interval(retrieval: Retrieval, shapes: int, seed: int) -> Interval | None:
+    """Items of one shape are drawn together."""
+    values = np.array(retrieval.average_precisions, np.float64).reshape(shapes, -1)  # None becomes NaN
+    by_shape = values[~np.isnan(values).any(axis=1)].mean(axis=1)
+    return mean_interval(by_shape, seed) if len(by_shape) else None
