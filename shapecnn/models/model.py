@@ -62,6 +62,10 @@ class Model(Protocol):
         """The feature of unit length by which one shape is compared with others, by its dot product."""
 
     @property
+    def discriminant(self) -> bool:
+        """Whether its features are coordinates in a discriminant space, where training shapes of a class coincide."""
+
+    @property
     def adapt(self) -> bool:
         """Whether the space in which shapes are compared is made of all of the collection."""
 
@@ -161,6 +165,11 @@ class ImagenetSettings(Viewpoints):
     def compared(self) -> str:
         """What its last layer says, pooled over the views."""
         return "penultimate"
+
+    @property
+    def discriminant(self) -> bool:
+        """False: it was not trained on shapes."""
+        return False
 
     def represent(self, output: Output) -> Feature:
         """(D,) of unit length."""

@@ -14,7 +14,8 @@ import trimesh
 from shapecnn.artefacts.imports import import_artefacts
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.artefacts.writing import Progress
-from shapecnn.duplicates.audit import Audit, Level, audit_artefacts, audit_collection, require_threshold
+from shapecnn.duplicates.audit import audit_artefacts, audit_collection, require_threshold
+from shapecnn.duplicates.results import Audit, Level
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.model import ImagenetSettings
 from shapecnn.models.run import open_run
