@@ -1,7 +1,7 @@
-"""What is stored, held against its hashes and against what it was made from: what is missing, corrupt or stale.
+"""Verification of stored artefacts, runs, indexes and reports against their hashes and against their sources.
 
-Missing is a file that was published, or made from, and is gone. Corrupt is one that is not what was written. Stale is
-what is as it was written while what it was made from has changed since.
+Missing: a published file, or a source, no longer exists. Corrupt: a file is not as it was written. Stale: the files are
+as they were written, but their source has changed since.
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ Fault = Literal["missing", "corrupt", "stale"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """path: the file, or the id of the shape, that is concerned.  message: one sentence."""
+    """One problem.
+
+    Attributes:
+        fault: ``missing``, ``corrupt`` or ``stale``.
+        path: Path of the file, or id of the shape.
+        message: The problem in one sentence.
+    """
 
     fault: Fault
     path: str
@@ -39,8 +45,16 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """kind: artefacts, run, training (an unfinished one), index, report, …  files: how many were hashed."""
+class Verification:
+    """Result of verifying one folder.
+
+    Attributes:
+        path: Path of the folder.
+        kind: What it holds: ``artefacts``, ``run``, ``training`` (an unfinished run), ``index``, ``report``, ``audit``
+            or ``comparison``.
+        files: Number of hashed files.
+        findings: All problems.
+    """
 
     path: str
     kind: str
@@ -48,47 +62,67 @@ class Verified:
     findings: list[Finding]
 
 
-def verify(folder: Path, collection: Path | None = None, progress: Progress = no_progress) -> Verified:
-    """Look through one folder.
+def verify(folder: Path, collection: Path | None = None, progress: Progress = no_progress) -> Verification:
+    """Verify one folder.
 
-    collection: the meshes that artefacts were made from; an index knows where its own were, and what was not made from
-    meshes is not held against any.  Raises UsageError if there is nothing that shapecnn made, CollectionError if there
-    is no such collection.
+    Args:
+        folder: Artefacts, a run, an unfinished training, an index or a report.
+        collection: Meshes that artefacts or an index were made from; None skips this check for artefacts, and uses the
+            paths in an index. It is ignored for other folders, and for imported artefacts.
+        progress: Called with the number of checked files or meshes and their total.
+
+    Returns:
+        The problems. The content and the sources are checked only if all files are as they were written.
+
+    Raises:
+        UsageError: shapecnn made nothing in ``folder``.
+        CollectionError: The collection cannot be listed.
     """
-    kind = require_known(folder)
+    kind = stored_kind(folder)
     place = folder / RESUME if kind == "training" else folder
     try:
         sums = open_sealed(place, "Put it back from a copy, or make it again.").sums
     except StoredDataError as error:
         gone = not published(place, SUMS).exists()
-        return Verified(
+        return Verification(
             str(folder), kind, 0, [Finding("missing" if gone else "corrupt", str(place / SUMS), str(error))]
         )
     findings: list[Finding] = []
     for done, (name, digest) in enumerate(sorted(sums.items()), start=1):
-        findings += _altered(place, name, digest)
+        findings += _check_file(place, name, digest)
         progress(done, len(sums))
-    if not findings:  # else what is told of the content would tell the same again
+    if not findings:  # otherwise reading the content would report the same files again
         try:
-            findings = [*_LOOKS[kind](folder, collection, progress)] if kind in _LOOKS else []
+            findings = [*_CHECKS[kind](folder, collection, progress)] if kind in _CHECKS else []
         except StoredDataError as error:
             findings = [Finding("corrupt", str(folder), str(error))]
         except MismatchError as error:
             findings = [Finding("stale", str(folder), str(error))]
-    return Verified(str(folder), kind, len(sums), findings)
+    return Verification(str(folder), kind, len(sums), findings)
 
 
-def require_known(folder: Path) -> Kind:
-    """What kind of thing shapecnn made in ``folder``.  Raises UsageError if it made nothing there."""
+def stored_kind(folder: Path) -> Kind:
+    """Return the kind of a folder.
+
+    Args:
+        folder: Any path.
+
+    Returns:
+        What shapecnn made there.
+
+    Raises:
+        UsageError: shapecnn made nothing there.
+    """
     kind = kind_of(folder)
     if kind is None:
-        found = "holds nothing that shapecnn made" if folder.is_dir() else "is not a folder"
-        found = found if folder.exists() else "does not exist"
-        raise UsageError(f"{folder} {found}: give artefacts, a run, an index or a report.")
+        problem = "holds nothing that shapecnn made" if folder.is_dir() else "is not a folder"
+        problem = problem if folder.exists() else "does not exist"
+        raise UsageError(f"{folder} {problem}: give artefacts, a run, an index or a report.")
     return kind
 
 
-def _altered(folder: Path, name: str, digest: str) -> Iterator[Finding]:
+def _check_file(folder: Path, name: str, digest: str) -> Iterator[Finding]:
+    """Compare one file with its hash."""
     path = str(folder / name)
     try:
         if sha256_of(published(folder, name)) != digest:
@@ -99,27 +133,29 @@ def _altered(folder: Path, name: str, digest: str) -> Iterator[Finding]:
         yield Finding("corrupt", path, f"{told(path)} cannot be read ({error.strerror or error}).")
 
 
-def _artefacts(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
+def _check_artefacts(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
+    """Check an artefact folder: hashes, unfinished work, and the meshes of ``collection``."""
     artefacts = open_artefacts(folder)
-    for name in artefacts.unlisted():
+    for name in artefacts.files_without_hash():
         yield Finding("missing", name, f"{folder / SUMS} has no hash of {told(name)}.")
     if (folder / WORK).exists():
         yield Finding("stale", str(folder), f"Work on {folder} was interrupted: run its command once more.")
     if collection is not None:
         if artefacts.settings.get("origin") == "imported":
-            return  # from what others made of meshes, which a collection does not hold
-        known = {entry.id: entry.sha256 for entry in read_manifest(folder)}
-        yield from _changed(known, _listed(collection), collection, progress)
+            return  # their sources are pictures or grids, not meshes
+        hashes = {entry.id: entry.sha256 for entry in read_manifest(folder)}
+        yield from _check_meshes(hashes, _listed(collection), collection, progress)
 
 
-def _run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterator[Finding]:
+def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterator[Finding]:
+    """Check a run: weights, gallery, configuration and metric."""
     run = open_run(folder)
     run.head.classifier()
     run.head.gallery()
     _, described = describe_run(folder)
     try:
         if load_experiment(str(folder / CONFIG)).digest() != described.get("config"):
-            yield Finding("stale", CONFIG, f"{folder / CONFIG} is not the experiment that the run was trained by.")
+            yield Finding("stale", CONFIG, f"{folder / CONFIG} is not the experiment that the run was trained with.")
     except UsageError as error:
         yield Finding("corrupt", CONFIG, str(error))
     try:
@@ -128,7 +164,8 @@ def _run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterato
         yield Finding("stale", "metric.json", str(error))
 
 
-def _index(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
+def _check_index(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
+    """Check an index: its model, unfinished work, and its meshes."""
     index = read_index(folder)
     try:
         index.record.open(folder)
@@ -138,23 +175,23 @@ def _index(folder: Path, collection: Path | None, progress: Progress) -> Iterato
         yield Finding("missing", index.record.model, str(error))
     if (folder / WORK).exists():
         yield Finding("stale", str(folder), f"Work on {folder} was interrupted: index the collection once more.")
-    known: dict[str, str | None] = {item.id: item.sha256 for item in index.shapes}
+    hashes: dict[str, str | None] = {item.id: item.sha256 for item in index.shapes}
     if collection is None:
-        yield from _changed(known, {item.id: item.source for item in index.shapes}, None, progress)
+        yield from _check_meshes(hashes, {item.id: item.source for item in index.shapes}, None, progress)
     else:
-        yield from _changed(known, _listed(collection), collection, progress)
+        yield from _check_meshes(hashes, _listed(collection), collection, progress)
 
 
 def _listed(collection: Path) -> dict[str, Shape]:
-    """By id, which no label changes."""
+    """List the meshes of a collection by id."""
     return {shape.id: shape for shape in list_shapes(collection, labels="none")}
 
 
-def _changed(
-    known: Mapping[str, str | None], shapes: Mapping[str, Shape], collection: Path | None, progress: Progress
+def _check_meshes(
+    hashes: Mapping[str, str | None], shapes: Mapping[str, Shape], collection: Path | None, progress: Progress
 ) -> Iterator[Finding]:
-    """Meshes that are gone, others now, or new.  known: SHA-256 by id, None of what could not be read."""
-    for done, (name, digest) in enumerate(sorted(known.items()), start=1):
+    """Find meshes that are gone, changed or new. ``hashes``: SHA-256 by id; None for a mesh that could not be read."""
+    for done, (name, digest) in enumerate(sorted(hashes.items()), start=1):
         shape = shapes.get(name)
         try:
             if shape is None:
@@ -164,14 +201,14 @@ def _changed(
         except MeshError as error:
             if digest is not None and shape is not None:
                 yield Finding("missing", name, f"{told(shape.path)} cannot be read: {error}.")
-        progress(done, len(known))
-    for name in sorted({*shapes} - {*known}):
+        progress(done, len(hashes))
+    for name in sorted({*shapes} - {*hashes}):
         yield Finding("stale", name, f"{told(name)} is new in {collection}.")
 
 
-_LOOKS: dict[str, Callable[[Path, Path | None, Progress], Iterator[Finding]]] = {
-    "artefacts": _artefacts,
-    "run": _run,
-    "index": _index,
+_CHECKS: dict[str, Callable[[Path, Path | None, Progress], Iterator[Finding]]] = {
+    "artefacts": _check_artefacts,
+    "run": _check_run,
+    "index": _check_index,
 }
-"""What is looked at once all files are as they were written."""
+"""Check of the content and the sources for each kind of folder."""

@@ -1,4 +1,4 @@
-"""The manifest of a folder of artefacts: its rows, and how the files of each shape are called."""
+"""Manifest of an artefact folder: its rows, and the file names of each shape's artefacts."""
 
 from __future__ import annotations
 
@@ -19,24 +19,43 @@ MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
 
 
 REMEDY = "Put it back from a copy, or run the command that made it once more, with --overwrite."
-"""What helps against damaged artefacts."""
+"""Last sentence of an error message about damaged artefacts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a manifest: what became of one item."""
+    """One row of a manifest: the result for one shape.
+
+    Attributes:
+        id: Path of the shape in its collection, with extension.
+        label: Class name; None if unknown.
+        split: ``train``, ``val`` or ``test``; None if unknown.
+        sha256: SHA-256 (hex) of the files that the artefacts were made from; None if they could not be read.
+        status: ``ok`` if the shape has artefacts, else ``failed``.
+        error: Why it failed, in one sentence; None for ``ok``.
+        note: What its file contains and the artefacts do not show, in one sentence; None if there is nothing to note,
+            and in manifests of earlier versions, which lack this column.
+    """
 
     id: str
     label: str | None
     split: str | None
-    sha256: str | None  # of what it is made from; None where that was not read to the end
+    sha256: str | None
     status: Literal["ok", "failed"]
     error: str | None
-    note: str | None = None  # what its file holds and the artefacts do not; earlier versions had no such column
+    note: str | None = None
 
 
 def artefact_files(settings: Mapping[str, Any], stem: str) -> list[str]:
-    """Relative paths of the artefacts of one item under these ``settings.json``, in the order of views or rotations."""
+    """Return the relative paths of one shape's artefacts.
+
+    Args:
+        settings: Content of ``settings.json``.
+        stem: Path of the artefact without suffix and extension; see :func:`artefact_stems`.
+
+    Returns:
+        One path for each file, in the order of views or rotations.
+    """
     if settings["kind"] == "voxels":
         count = settings.get("rotations", 1)
         return [f"{stem}.binvox"] if count == 1 else [f"{stem}_r{k:02d}.binvox" for k in range(count)]
@@ -46,7 +65,17 @@ def artefact_files(settings: Mapping[str, Any], stem: str) -> list[str]:
 
 
 def read_manifest(out: Path) -> list[Entry]:
-    """The rows of a finished manifest, by id.  Raises StoredDataError."""
+    """Read the manifest of a finished artefact folder.
+
+    Args:
+        out: The artefact folder.
+
+    Returns:
+        Its rows in order of id, including failed shapes.
+
+    Raises:
+        StoredDataError: The manifest or its hash is missing or damaged.
+    """
     sealed = open_sealed(out, REMEDY)
     content = sealed.read(MANIFEST)
     with sealed.expecting(MANIFEST):
@@ -54,14 +83,22 @@ def read_manifest(out: Path) -> list[Entry]:
 
 
 def artefact_stems(ids: Sequence[str]) -> list[str]:
-    """For each id the path of its artefact without extension: the id without its own, kept where ids differ only in it.
+    """Return the path of each shape's artefact without extension.
 
-    Raises CollectionError if two of them would still write one output (``a.off.obj`` beside ``a.off`` and
-    ``a.ply``).
+    This is the id without its extension; ids that differ only in their extension keep it.
+
+    Args:
+        ids: Unique ids of all shapes of the folder, failed ones included.
+
+    Returns:
+        One stem for each id, in the same order; all are different.
+
+    Raises:
+        CollectionError: Two stems are still equal, such as for ``a.off.obj`` beside ``a.off`` and ``a.ply``.
     """
     bare = [str(PurePosixPath(i).with_suffix("")) for i in ids]
-    shared = Counter(bare)
-    stems = [i if shared[stem] > 1 else stem for i, stem in zip(ids, bare, strict=True)]
+    counts = Counter(bare)
+    stems = [i if counts[stem] > 1 else stem for i, stem in zip(ids, bare, strict=True)]
     owners: dict[str, str] = {}
     for shape_id, stem in zip(ids, stems, strict=True):
         other = owners.setdefault(stem, shape_id)

@@ -1,4 +1,4 @@
-"""From a collection to artefacts: contact sheets or grids, one for each mesh."""
+"""Artefacts of a mesh collection: contact sheets or grids, one for each mesh."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapecnn.artefacts.writing import Drawn, Summary, make_artefacts
+from shapecnn.artefacts.maker import ArtefactData
+from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.meshes.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.mesh import Content, Mesh, read_mesh, ready
@@ -19,30 +20,56 @@ from shapecnn.workers.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is made of each mesh.  layout: one sheet of all views, or a file for each (grids are always files).
-    max_faces: how many faces a mesh may have that is not simplified; like the time it may take, no setting."""
+    """Maker of the artefacts of meshes; see :class:`shapecnn.artefacts.maker.Maker`.
+
+    Attributes:
+        settings: How a mesh is drawn or voxelized.
+        layout: One contact sheet of all views, or one file for each view. Grids are always separate files.
+        max_faces: Largest number of faces of a mesh that is not simplified; None for no limit. It does not change the
+            artefacts and is not stored with the settings.
+    """
 
     settings: ViewSettings | VoxelSettings
     layout: Layout = "sheet"
     max_faces: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``settings.json``."""
-        described = {"schema_version": 1, **self.settings.to_json()}
-        return {**described, "layout": self.layout} if isinstance(self.settings, ViewSettings) else described
+        """Return the content of ``settings.json``."""
+        values = {"schema_version": 1, **self.settings.to_json()}
+        return {**values, "layout": self.layout} if isinstance(self.settings, ViewSettings) else values
 
-    def open(self, shape: Shape) -> tuple[str, Callable[[], Drawn]]:
-        """SHA-256 of a mesh file, and what draws or fills the mesh; see :class:`shapecnn.artefacts.writing.Maker`."""
+    def open(self, shape: Shape) -> tuple[str, Callable[[], ArtefactData]]:
+        """Read a mesh file.
+
+        Args:
+            shape: A shape of the collection.
+
+        Returns:
+            SHA-256 (hex) of the file, and a function that draws or voxelizes the mesh and may raise MeshError.
+
+        Raises:
+            MeshError: The file cannot be read.
+        """
         data = shape.source()
 
-        def draw() -> Drawn:
+        def draw() -> ArtefactData:
             mesh = load_shape(shape, data, self.settings, self.max_faces)
-            return Drawn(self.make(mesh), "; ".join(mesh.notes) or None)
+            return ArtefactData(self.make(mesh), "; ".join(mesh.notes) or None)
 
         return content_hash(shape, data), draw
 
     def make(self, mesh: Mesh) -> Iterator[bytes]:
-        """The contents of its artefacts, in the order of views or rotations."""
+        """Draw or voxelize a normalized mesh.
+
+        Args:
+            mesh: Centred and scaled, with z up; see :func:`load_shape`.
+
+        Yields:
+            Content of each artefact, PNG or binvox, in the order of views or rotations.
+
+        Raises:
+            MissingLibraryError: The renderer cannot be loaded.
+        """
         if isinstance(self.settings, VoxelSettings):
             from shapecnn.voxels import binvox, voxelize
 
@@ -66,11 +93,29 @@ def prepare(
     progress: Progress = no_progress,
     say: Say = silent,
 ) -> Summary:
-    """Make the artefacts of every mesh of ``collection``, labelled as ``labels`` says, in ``out``; see
-    :func:`shapecnn.artefacts.writing.make_artefacts`.
+    """Make the artefacts of every mesh of a collection.
 
-    Raises CollectionError, MismatchError, StoredDataError and BusyError before any work, MissingLibraryError if the
-    renderer asked for does not load.
+    Args:
+        collection: A folder, a zip of one, or a CSV with the header ``path,label,split``.
+        out: The artefact folder.
+        recipe: How a mesh is drawn or voxelized.
+        command: Command line that makes ``out``, for messages.
+        labels: Where label and split come from; see :func:`shapecnn.meshes.collection.list_shapes`.
+        overwrite: Whether to replace artefacts that have other settings, and files that shapecnn did not write.
+        workers: The worker processes.
+        progress: Called with the number of finished meshes and their total.
+        say: Called with notes on how the collection was read, one sentence each.
+
+    Returns:
+        Counts and failures of this run.
+
+    Raises:
+        CollectionError: The collection cannot be listed, or two of its meshes would be written to one file.
+        UsageError: Files that shapecnn did not write are in the way.
+        MismatchError: ``out`` was made with other settings.
+        StoredDataError: ``out`` is damaged.
+        BusyError: Another process is writing to ``out``.
+        MissingLibraryError: The renderer cannot be loaded. The errors above come before any work.
     """
     shapes = list_shapes(collection, labels=labels, say=say)
     return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)
@@ -79,16 +124,33 @@ def prepare(
 def load_shape(
     shape: Shape, data: Content, settings: ViewSettings | VoxelSettings, max_faces: int | None = None
 ) -> Mesh:
-    """The mesh in ``data``, ready to be drawn or filled.
+    """Parse a mesh file and prepare the mesh for drawing or voxelizing.
 
-    max_faces: how many faces it may have where the settings do not say that it is simplified.  Raises MeshError.
+    Args:
+        shape: The shape, whose id gives the format and whose folder contains the files that the mesh refers to.
+        data: Content of the file.
+        settings: Up axis, and the number of faces that a larger mesh is simplified to, if any.
+        max_faces: Largest number of faces of a mesh that is not simplified; None for no limit.
+
+    Returns:
+        The mesh with z up, centred at the origin, its farthest vertex at radius 1.
+
+    Raises:
+        MeshError: The file is not a valid mesh, or has too many faces.
     """
     limit = FaceLimit(settings.simplify, simplify=True) if settings.simplify else FaceLimit(max_faces)
     return ready(read_mesh(data, shape.id, shape.sibling), settings.up, limit)
 
 
 def png(picture: Any) -> bytes:
-    """An (H, W) uint8 picture as a PNG file."""
+    """Encode a picture as PNG.
+
+    Args:
+        picture: (H, W) uint8, grey.
+
+    Returns:
+        Content of the PNG file.
+    """
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A folder of artefacts, read back: what it was made with, what is in it, and the pictures or grids of each shape."""
+"""Artefact folders, read: their settings, their entries, and the pictures or grids of each shape as arrays."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ from shapecnn.voxels import binvox
 
 @dataclass(frozen=True, slots=True)
 class Artefacts:
-    """What ``render``, ``voxelize`` or ``data import`` made of a collection. The artefacts are read when asked for.
+    """Artefacts made by ``render``, ``voxelize`` or ``data import``. Each file is read only when it is requested.
 
-    settings: the content of ``settings.json``.  entries: the shapes that have artefacts, in order of id.
+    Attributes:
+        folder: The artefact folder.
+        settings: Content of ``settings.json``.
+        entries: The shapes that have artefacts, in order of id.
     """
 
     folder: Path
@@ -38,13 +41,28 @@ class Artefacts:
     _sealed: Sealed
 
     def select(self, split: str | None) -> list[Entry]:
-        """The entries of one split, in order of id."""
+        """Return the entries of one split.
+
+        Args:
+            split: Name of the split; None for shapes without one.
+
+        Returns:
+            The entries in order of id.
+        """
         return [entry for entry in self.entries if entry.split == split]
 
     def pictures(self, entry: Entry) -> NDArray[np.uint8]:
-        """The views of one shape, (V, S, S) uint8, 255 where there is nothing.
+        """Read the views of one shape.
 
-        Raises StoredDataError if they are missing, damaged or of another size, UsageError if these are grids.
+        Args:
+            entry: One of :attr:`entries`.
+
+        Returns:
+            (V, S, S) uint8: V views of S × S pixels, grey from 0 to 255 (background).
+
+        Raises:
+            StoredDataError: A file is missing or damaged, or has the wrong size.
+            UsageError: The folder holds grids.
         """
         self._require("views", "shapecnn render COLLECTION OUT")
         views, size = self.settings["views"], self.settings["size"]
@@ -56,27 +74,42 @@ class Artefacts:
         return split_sheet(sheet, views)
 
     def grids(self, entry: Entry) -> NDArray[np.bool_]:
-        """The grids of one shape, (rotations, R, R, R) bool, [rotation, x, y, z] with z up.
+        """Read the grids of one shape.
 
-        Raises StoredDataError if they are missing, damaged or of another size, UsageError if these are pictures.
+        Args:
+            entry: One of :attr:`entries`.
+
+        Returns:
+            (rotations, R, R, R) bool, indexed [rotation, x, y, z] with z up; True for filled cells.
+
+        Raises:
+            StoredDataError: A file is missing or damaged, or has the wrong size.
+            UsageError: The folder holds pictures.
         """
         self._require("voxels", "shapecnn voxelize COLLECTION OUT")
         side = self.settings["resolution"]
         return np.stack([self._decoded(name, _grid, side) for name in self._names(entry)])
 
     def digest(self, entry: Entry) -> str:
-        """SHA-256 (hex) of the artefacts of one shape, the same for shapes that look the same to a network.
+        """Compute one hash of all artefacts of a shape; it is equal for shapes that a network cannot tell apart.
 
-        Raises StoredDataError if they are missing.
+        Args:
+            entry: One of :attr:`entries`.
+
+        Returns:
+            SHA-256 (hex) of the concatenated files.
+
+        Raises:
+            StoredDataError: A file is missing or damaged.
         """
         return sha256(b"".join(map(self._sealed.read, self._names(entry))))
 
     def file(self, entry: Entry) -> Path:
-        """The first artefact of one shape."""
+        """Return the path of a shape's first artefact, in the order of views or rotations."""
         return self.folder / self._names(entry)[0]
 
-    def unlisted(self) -> list[str]:
-        """Artefacts that should be there and have no hash: they will not be read."""
+    def files_without_hash(self) -> list[str]:
+        """List artefacts that ``SHA256SUMS`` lacks, as relative paths; they cannot be read."""
         return [name for entry in self.entries for name in self._names(entry) if name not in self._sealed.sums]
 
     def _names(self, entry: Entry) -> list[str]:
@@ -96,10 +129,18 @@ class Artefacts:
 
 
 def open_artefacts(folder: Path) -> Artefacts:
-    """The artefacts in ``folder``.
+    """Open an artefact folder; the manifest and the settings are checked, the artefacts are not read yet.
 
-    Raises UsageError if it is not a finished folder of artefacts, StoredDataError if its settings or its manifest are
-    damaged, MismatchError if an earlier version of shapecnn made them, and would make others now.
+    Args:
+        folder: A folder written by ``render``, ``voxelize`` or ``data import``.
+
+    Returns:
+        The artefacts of all shapes that did not fail.
+
+    Raises:
+        UsageError: It is not a finished artefact folder.
+        StoredDataError: Its settings or its manifest are damaged.
+        MismatchError: An earlier version of shapecnn made it, which drew or voxelized differently.
     """
     if kind_of(folder) is None and (folder / WORK).is_dir():
         raise UsageError(f"The artefacts in {folder} are unfinished. Run the command that makes them once more.")
@@ -113,38 +154,39 @@ def open_artefacts(folder: Path) -> Artefacts:
     sealed = open_sealed(folder, REMEDY)
     settings = _settings(sealed)
     with sealed.expecting(MANIFEST):
-        stems = artefact_stems([entry.id for entry in entries])  # failed ones too decide which keep their extension
-    made = sorted((entry for entry in entries if entry.status == "ok"), key=lambda entry: entry.id)
-    again = (
+        stems = artefact_stems([entry.id for entry in entries])  # the ids of failed shapes affect them too
+    usable = sorted((entry for entry in entries if entry.status == "ok"), key=lambda entry: entry.id)
+    remedy = (
         f"Run the command that made it once more, which makes only what is missing or damaged: "
         f"{_command(folder, settings)} (with the same options)."
     )
     return Artefacts(
         folder,
         settings,
-        tuple(made),
+        tuple(usable),
         {entry.id: stem for entry, stem in zip(entries, stems, strict=True)},
-        replace(sealed, remedy=again),
+        replace(sealed, remedy=remedy),
     )
 
 
 def _settings(sealed: Sealed) -> dict[str, Any]:
+    """Read and check ``settings.json``."""
     settings = sealed.json(SETTINGS)
-    again = f"Make it anew: {_command(Path('OUT'), settings)} (with the same options)."
-    require_current(settings, str(sealed.folder), again)
+    remedy = f"Make it anew: {_command(Path('OUT'), settings)} (with the same options)."
+    require_current(settings, str(sealed.folder), remedy)
     with sealed.expecting(SETTINGS):
         if settings.get("schema_version") != 1:
-            raise ValueError("it is of another version")
-        known = input_settings(settings)
-        if settings.get("hash") != known.digest():
-            raise ValueError("its own hash is another")
-        if known.kind == "views" and settings.get("layout") not in ("sheet", "files"):
-            raise ValueError("its layout is none")
+            raise ValueError("its schema_version is not 1")
+        parsed = input_settings(settings)
+        if settings.get("hash") != parsed.digest():
+            raise ValueError("its hash does not match its settings")
+        if parsed.kind == "views" and settings.get("layout") not in ("sheet", "files"):
+            raise ValueError("its layout is neither sheet nor files")
     return settings
 
 
 def _command(folder: Path, settings: Mapping[str, Any]) -> str:
-    """What makes such artefacts."""
+    """Return the command line that makes such artefacts."""
     out = shlex.quote(str(folder))
     if settings.get("origin") == "imported":
         return f"shapecnn data import SRC {out}"
@@ -152,21 +194,21 @@ def _command(folder: Path, settings: Mapping[str, Any]) -> str:
 
 
 def _grey(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
-    """(height, width) of a PNG file; ValueError for any other."""
+    """Decode a PNG file as (height, width) uint8. Raises ValueError for another format, mode or size."""
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.mode == "L" and image.size == (width, height):
                 return np.asarray(image)
-            found = f"it is {image.mode} with {image.width} × {image.height} pixels, not L with {width} × {height}"
-    except Exception as error:  # a decoder fed with anything raises anything
-        found = f"it cannot be read as PNG: {error}"
-    raise ValueError(found)
+            problem = f"it is {image.mode} with {image.width} × {image.height} pixels, not L with {width} × {height}"
+    except Exception as error:  # on arbitrary input, a decoder can raise any exception
+        problem = f"it cannot be read as PNG: {error}"
+    raise ValueError(problem)
 
 
 def _grid(data: bytes, side: int) -> NDArray[np.bool_]:
-    """(side, side, side) of a binvox file; ValueError for any other."""
+    """Decode a binvox file as (side, side, side) bool. Raises ValueError for another format or size."""
     try:
         grid = binvox.read(data)
     except ItemError as error:

@@ -1,4 +1,4 @@
-"""The first few shapes of each class: what papers measure on, such as 80 for training and 20 for testing."""
+"""Subsets of the first few shapes of each class, as in published protocols: 80 for training and 20 for testing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,29 @@ from shapecnn.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """How many shapes of each class are taken of the splits ``train`` and ``test``: 80 + 20 in Su et al. (2015)."""
+    """Number of shapes of each class that are used; 80 + 20 in Su et al. (2015).
+
+    Attributes:
+        train: Shapes of each class in the split ``train``, at least 1.
+        test: Shapes of each class in the split ``test``, at least 1.
+    """
 
     train: int
     test: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``"80+20"`` → 80 of train, 20 of test.  Raises UsageError if it is something else."""
+        """Parse the value of ``--subset``.
+
+        Args:
+            text: Two positive integers joined by a plus sign, such as ``"80+20"`` for 80 of train and 20 of test.
+
+        Returns:
+            The subset.
+
+        Raises:
+            UsageError: ``text`` has another form.
+        """
         counts = re.fullmatch(r"([1-9][0-9]{0,8})\+([1-9][0-9]{0,8})", text)
         if counts is None:
             raise UsageError(f"--subset {text!r} is not TRAIN+TEST, how many shapes of each class, such as 80+20.")
@@ -31,18 +46,23 @@ class Subset:
         return f"{self.train}+{self.test}"
 
     def select(self, entries: Iterable[Entry], split: str) -> list[Entry]:
-        """The first of each class by id, in order of id; all where a class has fewer.
+        """Return the first shapes of each class by id.
 
-        ``val`` stays as it is: it was held out of the subset's train already.
+        Args:
+            entries: The shapes of one split.
+            split: Name of that split. ``val`` is returned whole: it was held out of the subset of train.
+
+        Returns:
+            The chosen shapes in order of id; all shapes of a class that has fewer than the limit.
         """
         ordered = sorted(entries, key=lambda entry: entry.id)
         if split == "val":
             return ordered
-        most = self.train if split == "train" else self.test
-        taken: defaultdict[str | None, int] = defaultdict(int)
+        limit = self.train if split == "train" else self.test
+        counts: defaultdict[str | None, int] = defaultdict(int)
         chosen = []
         for entry in ordered:
-            if taken[entry.label] < most:
-                taken[entry.label] += 1
+            if counts[entry.label] < limit:
+                counts[entry.label] += 1
                 chosen.append(entry)
         return chosen

@@ -25,7 +25,7 @@ from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.artefacts.manifest import Entry
-    from shapecnn.duplicates.audit import Audit
+    from shapecnn.duplicates.results import Audit
     from shapecnn.meshes.collection import Shape
     from shapecnn.meshes.labels import Labels
     from shapecnn.models.engine import Device

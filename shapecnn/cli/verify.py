@@ -16,7 +16,7 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.verify import Verified
+    from shapecnn.verify import Verification
 
 
 @click.command("verify")
@@ -36,10 +36,10 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
       shapecnn verify views/ my-run/ my-index/
       shapecnn verify views/ --collection meshes/ --json
     """
-    from shapecnn.verify import require_known, verify
+    from shapecnn.verify import stored_kind, verify
 
     started = time.monotonic()
-    kinds = {require_known(path) for path in paths}
+    kinds = {stored_kind(path) for path in paths}
     if collection is not None and not kinds & {"artefacts", "index"}:
         raise click.UsageError(f"--collection {collection}: of what is given nothing was made from meshes.")
     verified = []
@@ -58,7 +58,7 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
         click.get_current_context().exit(1)
 
 
-def _lines(verified: Verified) -> list[str]:
+def _lines(verified: Verification) -> list[str]:
     counts = Counter(finding.fault for finding in verified.findings)
     told = ", ".join(f"{count} {fault}" for fault, count in sorted(counts.items())) or "good"
     lines = [f"{verified.path}: {verified.kind}, {counted(verified.files, 'file')}, {told}"]

@@ -1,17 +1,16 @@
-"""What is stored twice: copies within and across splits, copies with different labels, and what shows nothing.
+"""Audit of a dataset: copies within and across splits, copies with different labels, and blank shapes.
 
-Three levels, each taking in the ones before: **content**, the same bytes; **geometry**, the same shape however
-numbered, placed, scaled, turned or mirrored; **feature**, what a model can hardly tell apart. Groups are connected
-components: a chain of near copies is one group.
+It has three levels, each of which includes the stricter ones: **content**, the same bytes; **geometry**, the same shape
+after renumbering, moving, scaling, turning by quarters or mirroring; **feature**, shapes that a model can hardly tell
+apart. Groups are connected components: a chain of near copies is one group.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry, read_manifest
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.duplicates.copies import Copies, Fingerprint, artefact_fingerprints, find_copies, mesh_fingerprints
-from shapecnn.duplicates.groups import Grouping, close, joined, members, spread
+from shapecnn.duplicates.groups import Grouping, expand_grouping, group_by_distance, group_rows, merge_groupings
+from shapecnn.duplicates.results import Audit, Empty, Features, Group, Kind, Level, Member
 from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, list_shapes, silent
@@ -32,134 +32,14 @@ from shapecnn.similarity import unit_rows
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
 
-Kind = Literal["content", "geometry", "feature"]
-
 THRESHOLD = 0.98
-"""Cosine: on psb, with a network trained on it by gradients, five pairs lie above, copies and variants of one model;
-the next one lies at 0.97 (docs/audit.md)."""
+"""Default cosine similarity from which two shapes are copies.
+
+On the Princeton Shape Benchmark, with a network trained on it by gradients, five pairs are above it, which are copies
+and variants of one model; the next pair is at 0.97 (docs/audit.md).
+"""
 
 _MARKS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One shape of a group.  similarity: the cosine of its feature and the nearest other one; None on other levels."""
-
-    entry: Entry
-    similarity: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Copies of one shape.  kind: the level that holds it together; a level shows only the groups that it adds to or
-    joins."""
-
-    kind: Kind
-    members: Sequence[Member]
-
-    @property
-    def labels(self) -> list[str]:
-        """Sorted; more than one is a conflict."""
-        return sorted({m.entry.label for m in self.members if m.entry.label is not None})
-
-    @property
-    def splits(self) -> list[str]:
-        """Sorted; more than one is a leak."""
-        return sorted({m.entry.split for m in self.members if m.entry.split is not None})
-
-    @property
-    def conflict(self) -> bool:
-        """Whether its members have different labels."""
-        return len(self.labels) > 1
-
-    @property
-    def leak(self) -> bool:
-        """Whether it reaches across splits."""
-        return len(self.splits) > 1
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """Counts of one level, those before it taken in.  shapes: in groups.  redundant: all of them but one a group."""
-
-    groups: int
-    shapes: int
-    redundant: int
-    leaks: int
-    conflicts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """How the third level was found.  near: for some similarities, how many shapes have another at least as near."""
-
-    model: str
-    feature: str
-    threshold: float
-    near: Sequence[tuple[float, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Empty:
-    """A shape of which some pictures or grids show nothing.  blank: how many of its ``looks``."""
-
-    entry: Entry
-    blank: int
-    looks: int
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What was found.  entries: all shapes looked at, failed ones too.  groups: conflicts and leaks first, then large
-    ones.  features: None without a model."""
-
-    data: str
-    kind: Literal["views", "voxels", "meshes"]
-    entries: Sequence[Entry]
-    levels: dict[Kind, Level]
-    groups: Sequence[Group]
-    empty: Sequence[Empty]
-    features: Features | None
-    seconds: float
-
-    @property
-    def failed(self) -> list[Entry]:
-        """Those that could not be used, by id."""
-        return [entry for entry in self.entries if entry.status == "failed"]
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything, as ``shapecnn audit --json`` prints it."""
-        return {
-            "schema_version": 1,
-            "data": self.data,
-            "kind": self.kind,
-            "count": len(self.entries),
-            "failed": [{**_described(entry), "error": entry.error} for entry in self.failed],
-            "empty": [{**_described(e.entry), "blank": e.blank, "looks": e.looks} for e in self.empty],
-            "levels": {kind: asdict(level) for kind, level in self.levels.items()},
-            "features": self.features
-            and {
-                "model": self.features.model,
-                "feature": self.features.feature,
-                "threshold": self.features.threshold,
-                "near": [{"similarity": mark, "shapes": count} for mark, count in self.features.near],
-            },
-            "groups": [
-                {
-                    "kind": group.kind,
-                    "leak": group.leak,
-                    "conflict": group.conflict,
-                    "labels": group.labels,
-                    "splits": group.splits,
-                    "members": [
-                        {**_described(m.entry), "status": m.entry.status, "similarity": m.similarity}
-                        for m in group.members
-                    ],
-                }
-                for group in self.groups
-            ],
-            "seconds": self.seconds,
-        }
 
 
 def audit_artefacts(
@@ -171,14 +51,27 @@ def audit_artefacts(
     device: Device = "auto",
     workers: Workers = ONE_A_CORE,
 ) -> Audit:
-    """Look through a folder of artefacts, failed rows of its manifest included; features only with a ``model``.
+    """Audit an artefact folder.
 
-    Raises before any work UsageError if the model's features cannot tell copies, MismatchError if it sees other
-    settings; StoredDataError if artefacts are damaged.
+    Args:
+        artefacts: The artefacts; failed rows of their manifest are compared by content.
+        bar: Opens a progress bar with a name.
+        model: Model whose features are compared; None leaves out the level ``feature``.
+        threshold: Cosine similarity, above 0 and at most 1, from which two features are copies.
+        device: Where the features are computed.
+        workers: Number of threads that read the artefacts.
+
+    Returns:
+        The result, with all shapes of the manifest.
+
+    Raises:
+        UsageError: The features of ``model`` cannot reveal copies, or the device is absent.
+        MismatchError: ``model`` was trained on artefacts with other settings.
+        StoredDataError: Artefacts are missing or damaged.
     """
     started = time.monotonic()
     if model is not None:
-        _require_telling(model)
+        _require_distinct(model)
         model.input.require(artefacts, model.name)
     entries = sorted(read_manifest(artefacts.folder), key=lambda entry: entry.id)
     with bar("Reading", "shapes") as progress:
@@ -189,8 +82,8 @@ def audit_artefacts(
     if model is not None:
         vectors, rows = _features(model, artefacts, entries, device, bar)
         with bar("Comparing features", "shapes") as progress:
-            found, distances = close(vectors, float(np.sqrt(2 - 2 * threshold)), progress)
-        grouping = joined(copies.geometry, spread(found, rows, len(entries)))
+            near_groups, distances = group_by_distance(vectors, float(np.sqrt(2 - 2 * threshold)), progress)
+        grouping = merge_groupings(copies.geometry, expand_grouping(near_groups, rows, len(entries)))
         nearest = np.full(len(entries), np.nan)
         nearest[rows] = 1 - distances.astype(np.float64) ** 2 / 2
         near = [(mark, int((nearest >= mark).sum())) for mark in _MARKS]
@@ -208,7 +101,22 @@ def audit_collection(
     workers: Workers = ONE_A_CORE,
     say: Say = silent,
 ) -> Audit:
-    """Look through a collection of meshes, by content and by geometry.  Raises CollectionError."""
+    """Audit a collection of meshes by content and geometry.
+
+    Args:
+        collection: A folder, a zip of one, or a CSV with the header ``path,label,split``.
+        bar: Opens a progress bar with a name.
+        up: The axis that points up in the files.
+        labels: Where label and split come from; see :func:`shapecnn.meshes.collection.list_shapes`.
+        workers: The worker processes.
+        say: Called with notes on how the collection was read, one sentence each.
+
+    Returns:
+        The result, with all shapes of the collection.
+
+    Raises:
+        CollectionError: The collection cannot be listed.
+    """
     started = time.monotonic()
     shapes = list_shapes(collection, labels=labels, say=say)
     with bar("Reading", "shapes") as progress:
@@ -219,34 +127,44 @@ def audit_collection(
 
 
 def require_threshold(threshold: float) -> None:
-    """Raise UsageError unless it is a cosine that tells near copies."""
+    """Check the value of ``--threshold``.
+
+    Args:
+        threshold: Cosine similarity from which two features are copies.
+
+    Raises:
+        UsageError: It is not above 0 and at most 1.
+    """
     if not 0 < threshold <= 1:
-        raise UsageError(f"--threshold {threshold:g} is no similarity above 0 and up to 1, such as {THRESHOLD}.")
+        raise UsageError(f"--threshold {threshold:g} must be above 0 and at most 1, such as {THRESHOLD}.")
 
 
-def _require_telling(model: Model) -> None:
-    """In a discriminant space of more features than shapes, all of a class that were trained on are one point."""
+def _require_distinct(model: Model) -> None:
+    """Raise UsageError if the training shapes of a class coincide, as they do in a discriminant space.
+
+    With more features than shapes, the discriminant analysis maps them to one point.
+    """
     if model.comparison.discriminant:
         raise UsageError(
-            f"--model {model.name}: its last stage is lda, in whose space the shapes of a class that it was trained on "
-            f"are all the same. Compare by --model @imagenet --threshold 0.995, or by a run without such a stage."
+            f"--model {model.name}: its last stage is lda, which makes the training shapes of a class identical. "
+            f"Compare by --model @imagenet --threshold 0.995, or by a run without that stage."
         )
 
 
 def _features(
     model: Model, artefacts: Artefacts, entries: Sequence[Entry], device: Device, bar: ProgressBar
 ) -> tuple[NDArray[np.float32], list[int]]:
-    """Features of unit length, (M, D), of the usable ones among ``entries``, and their rows."""
+    """Compute the features of the M usable entries: (M, D) of unit length, and their rows among ``entries``."""
     rows = [row for row, entry in enumerate(entries) if entry.status == "ok"]
     if not rows:
         return np.empty((0, 1), np.float32), rows
-    done = 0
+    count = 0
     with bar("Computing features", "shapes") as progress:
 
         def advance() -> None:
-            nonlocal done
-            done += 1
-            progress(done, len(rows))
+            nonlocal count
+            count += 1
+            progress(count, len(rows))
 
         engine = open_engine(model, device)
         outputs = compute_outputs(engine, model, artefacts, [entries[row] for row in rows], False, advance)
@@ -264,32 +182,29 @@ def _audit(
     features: Features | None,
     started: float,
 ) -> Audit:
+    """Collect the groups and counts of all levels."""
     groupings: dict[Kind, Grouping] = {"content": copies.content, "geometry": copies.geometry}
     if grouping is not None:
         groupings["feature"] = grouping
-    shown: list[Group] = []
+    listed: list[Group] = []
     levels: dict[Kind, Level] = {}
     stricter: set[tuple[int, ...]] = set()
-    for level, found in groupings.items():
-        rows = [tuple(group.tolist()) for group in members(found)]
+    for level, level_grouping in groupings.items():
+        rows = [tuple(group.tolist()) for group in group_rows(level_grouping)]
         similarities = nearest if level == "feature" else None
         groups = [_group(level, entries, group, similarities) for group in rows]
         shapes = sum(map(len, rows))
         leaks, conflicts = sum(g.leak for g in groups), sum(g.conflict for g in groups)
         levels[level] = Level(len(rows), shapes, shapes - len(rows), leaks, conflicts)
-        shown += [group for group, its in zip(groups, rows, strict=True) if its not in stricter]
+        listed += [group for group, key in zip(groups, rows, strict=True) if key not in stricter]
         stricter.update(rows)
-    shown.sort(
+    listed.sort(
         key=lambda g: (not (g.leak and g.conflict), not g.leak, not g.conflict, -len(g.members))
-    )  # stable: then by level and id
+    )  # the sort is stable: level and id decide next
     empty = [Empty(e, f.blank, f.looks) for e, f in zip(entries, fingerprints, strict=True) if f.blank]
-    return Audit(data, kind, entries, levels, shown, empty, features, time.monotonic() - started)
+    return Audit(data, kind, entries, levels, listed, empty, features, time.monotonic() - started)
 
 
 def _group(kind: Kind, entries: Sequence[Entry], rows: Sequence[int], nearest: NDArray[np.float64] | None) -> Group:
     similarities = [None if nearest is None or np.isnan(nearest[row]) else float(nearest[row]) for row in rows]
     return Group(kind, [Member(entries[row], value) for row, value in zip(rows, similarities, strict=True)])
-
-
-def _described(entry: Entry) -> dict[str, str | None]:
-    return {"id": entry.id, "label": entry.label, "split": entry.split}

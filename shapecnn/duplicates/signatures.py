@@ -1,10 +1,10 @@
-"""What of a shape outlives moving, scaling, turning and mirroring it: one vector, so that copies lie close together.
+"""Signatures: one vector for each shape, so that copies are close after moving, scaling, turning and mirroring.
 
-Of pictures and grids, made of a shape that has been centred and scaled: those seen around the up axis form a ring,
-which a turn shifts and a mirror reverses. The magnitudes of its Fourier transform know neither; mirror images are told
-apart from nothing once the looks are split into an even and an odd part. Of a mesh: moments of its surface about its
-centroid, which no numbering, splitting or doubling of faces changes, as Gram matrices of those of one angular frequency
-(complex moments, Flusser 2000, in cylindrical coordinates).
+Pictures and grids are made of shapes that are centred and scaled. Those around the up axis form a ring; a turn shifts
+it, a mirror image reverses it, and the magnitudes of its Fourier transform change with neither. Each picture is split
+into an even and an odd part, whose magnitudes do not change when it is flipped. The signature of a mesh consists of
+surface moments about its centroid, which do not depend on the order, the splitting or the doubling of faces: Gram
+matrices of the moments of each angular frequency (complex moments, Flusser 2000, in cylindrical coordinates).
 """
 
 from __future__ import annotations
@@ -21,24 +21,29 @@ from shapecnn.similarity import unit
 Signature = NDArray[np.float32]
 
 LOOKS_TOLERANCE = 0.01
-"""Shapes look the same if their signatures are no farther apart: docs/audit.md has the figures."""
+"""Largest distance between the signatures of artefacts with the same geometry; measured in docs/audit.md."""
 
 MESH_TOLERANCE = 0.003
-"""The same for meshes, whose signature is shorter and so less telling."""
+"""Largest distance between the signatures of meshes with the same geometry; they are shorter and less distinctive."""
 
-_PIXELS = 16  # of a picture along one side, as it is compared
-_PIXELS_UNORDERED = 8  # where all views are compared one by one
-_CELLS = 10
-_DEGREE = 4  # of the moments
-_FACES = 1 << 16  # worked on at a time
+_PIXELS = 16  # side of a picture in the signature
+_PIXELS_UNORDERED = 8  # side of a picture whose views do not form a ring
+_CELLS = 10  # side of a grid in the signature
+_DEGREE = 4  # highest degree of the moments
+_FACES = 1 << 16  # faces of one block in memory
 
 
 def looks_signature(looks: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
-    """(D,) of unit length, of (V, S, S) pictures, 255 where there is nothing, or (R, N, N, N) grids; zeros if nothing
-    is seen.
+    """Compute the signature of pictures or grids.
 
-    The same after quarter turns about the up axis and mirroring, as far as the looks are; those of 20, 24 or 80 views
-    after neither.
+    It does not change under quarter turns about the up axis and mirroring, as far as the pictures or grids do not. For
+    views from all sides (20, 24 or 80) it changes under both.
+
+    Args:
+        looks: (V, S, S) uint8 pictures with background 255, or (R, N, N, N) bool grids.
+
+    Returns:
+        (D,) float32 of unit length; zeros if all pictures are blank or all grids empty.
     """
     if looks.ndim == 4:
         cells = looks.astype(np.float32)
@@ -46,15 +51,22 @@ def looks_signature(looks: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
             cells = np.moveaxis(np.moveaxis(cells, axis, -1) @ _averages(looks.shape[axis], _CELLS).T, -1, axis)
         ring = cells if len(cells) > 1 else np.concatenate([np.rot90(cells, k, axes=(1, 2)) for k in range(4)])
         return unit(_ring_signature(np.moveaxis(ring, 2, -1)))
-    ordered = len(looks) not in ALL_SIDES  # around the up axis
+    ordered = len(looks) not in ALL_SIDES  # a ring around the up axis
     rows = _averages(looks.shape[-1], _PIXELS if ordered else _PIXELS_UNORDERED)
     ink = rows @ (255 - looks).astype(np.float32) @ rows.T
     return unit(_ring_signature(ink) if ordered else ink.ravel())
 
 
 def mesh_signature(mesh: Mesh) -> Signature:
-    """(D,) of unit length, of the surface of a mesh with z up: the same after any turn about z and mirroring at an
-    upright plane.
+    """Compute the signature of a mesh.
+
+    It does not change under any turn about z and mirroring at a plane through z.
+
+    Args:
+        mesh: A mesh with z up, at any position and scale.
+
+    Returns:
+        (D,) float32 of unit length.
     """
     corners = mesh.vertices[mesh.faces]
     corners = (corners - mesh.vertices[0]) / np.ptp(mesh.vertices, axis=0).max()
@@ -68,25 +80,25 @@ def mesh_signature(mesh: Mesh) -> Signature:
         moments += _moments(corners[start : start + _FACES], areas[start : start + _FACES])
     parts = []
     for frequency, row in enumerate(moments):
-        kept = row[frequency + _ORDERS <= _DEGREE]
+        terms = row[frequency + _ORDERS <= _DEGREE]
         if frequency == 0:
-            parts.append(kept.real[1:])  # without the area, which is 1
+            parts.append(terms.real[1:])  # without the first, the area, which is 1
         else:
-            products = (kept[:, None] * kept.conj()).real
-            parts += [np.sqrt(products.diagonal()), products[np.triu_indices(len(kept), 1)]]
+            products = (terms[:, None] * terms.conj()).real
+            parts += [np.sqrt(products.diagonal()), products[np.triu_indices(len(terms), 1)]]
     return unit(np.concatenate(parts)).astype(np.float32)
 
 
 def _ring_signature(ring: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Magnitudes over the first axis, of parts that are even and odd in the last, which mirroring flips."""
-    half = (ring.shape[-1] + 1) // 2  # the other half repeats it
+    """Fourier magnitudes over the first axis of the even and the odd part of the last axis, which mirroring flips."""
+    half = (ring.shape[-1] + 1) // 2  # the other half is redundant
     flipped = np.flip(ring, -1)
     parts = [(ring + flipped)[..., :half], (ring - flipped)[..., :half]]
     return np.abs(np.fft.rfft(np.stack(parts), axis=1)).ravel()
 
 
 def _averages(size: int, cells: int) -> NDArray[np.float32]:
-    """(n, size), n ≤ cells: its product with a line of ``size`` values gives means over n equal parts."""
+    """Return the (n, size) matrix that averages ``size`` values over n = min(size, cells) equal parts."""
     n = min(size, cells)
     edges = np.linspace(0, size, n + 1)
     starts = np.arange(size)
@@ -95,8 +107,10 @@ def _averages(size: int, cells: int) -> NDArray[np.float32]:
 
 
 def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Barycentric coordinates (9, 3) and weights (9,) that sum to 1, exact on a triangle up to degree 4: Gauss-Legendre
-    in a square one of whose sides is collapsed to a corner."""
+    """Return a quadrature rule on the triangle, exact up to degree 4: barycentric coordinates (9, 3) and weights (9,).
+
+    It is the Gauss-Legendre rule of a square with one side collapsed to a corner. The weights sum to 1.
+    """
     points, weights = np.polynomial.legendre.leggauss(3)
     points, weights = (points + 1) / 2, weights / 2
     u, v = (axis.ravel() for axis in np.meshgrid(points, points, indexing="ij"))
@@ -110,7 +124,7 @@ _ORDERS = np.array([k + 2 * n for k, n in _POWERS])
 
 
 def _moments(corners: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """(5, 9): integrals over the faces of (x + iy)ᵐ zᵏ (x² + y²)ⁿ, for each m of each of the powers."""
+    """Return the (5, 9) integrals over the faces of (x + iy)ᵐ zᵏ (x² + y²)ⁿ, for m from 0 to 4 and each (k, n)."""
     x, y, z = (_POINTS @ corners).reshape(-1, 3).T
     around, heights, squares = _powers(x + 1j * y), _powers(z), _powers(x**2 + y**2)
     upwards = np.stack([heights[k] * squares[n] for k, n in _POWERS])
@@ -119,5 +133,5 @@ def _moments(corners: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArra
 
 
 def _powers(values: NDArray[Any]) -> NDArray[Any]:
-    """(5, P): those of 0 to 4; a tenth of the time of ``**``."""
+    """Return the powers 0 to 4 of P values, (5, P); ten times as fast as ``**``."""
     return np.multiply.accumulate(np.stack([np.ones_like(values), *[values] * _DEGREE]))

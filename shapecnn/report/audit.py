@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shapecnn.artefacts.manifest import Entry
-from shapecnn.duplicates.audit import Audit, Group, Member
+from shapecnn.duplicates.results import Audit, Group, Member
 from shapecnn.models.input import InputArray
 from shapecnn.report.html import fill, link, short
 from shapecnn.report.thumbnails import thumbnail

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shapecnn.artefacts.maker import ArtefactData
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, read_manifest
-from shapecnn.artefacts.writing import Drawn, make_artefacts
+from shapecnn.artefacts.writing import make_artefacts
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.storage import reading as storage
@@ -63,8 +64,8 @@ class Maker:
     def to_json(self) -> dict[str, Any]:
         return {"schema_version": 1, **self.settings.to_json()}
 
-    def open(self, item: Item) -> tuple[str, Callable[[], Drawn]]:
-        return sha256(item.id.encode()), lambda: Drawn(self._made(item), NOTES.get(item.id))
+    def open(self, item: Item) -> tuple[str, Callable[[], ArtefactData]]:
+        return sha256(item.id.encode()), lambda: ArtefactData(self._made(item), NOTES.get(item.id))
 
     def _made(self, item: Item) -> Iterator[bytes]:
         fault = item.id.removesuffix(".off")
@@ -180,8 +181,8 @@ class Logged(Maker):
 
     log: Path
 
-    def open(self, item: Piece) -> tuple[str, Callable[[], Drawn]]:
-        return sha256(item.content.encode()), lambda: Drawn(self._made(item), f"note of {item.content}")
+    def open(self, item: Piece) -> tuple[str, Callable[[], ArtefactData]]:
+        return sha256(item.content.encode()), lambda: ArtefactData(self._made(item), f"note of {item.content}")
 
     def _made(self, item: Piece) -> Iterator[bytes]:
         with self.log.open("a") as log:
@@ -277,7 +278,7 @@ def test_what_an_interrupted_run_made_is_found_under_another_name(remake: Remake
 class Watched(Logged):
     """Notes what is read of artefacts, in whatever process."""
 
-    def open(self, item: Piece) -> tuple[str, Callable[[], Drawn]]:
+    def open(self, item: Piece) -> tuple[str, Callable[[], ArtefactData]]:
         watch(self.log)
         return super().open(item)
 

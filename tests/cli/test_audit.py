@@ -103,7 +103,7 @@ def test_what_cannot_be_asked(views: Path, meshes: Path, tmp_path: Path, command
     for arguments, message in (
         ((meshes, "--model", "@imagenet"), "make those first"),
         ((views, "--set", "views=20"), "name it, with --model @imagenet"),
-        ((views, "--threshold", "2"), "--threshold 2 is no similarity"),
+        ((views, "--threshold", "2"), "--threshold 2 must be above 0"),
         ((views, "--out", views), "holds artefacts"),
         ((tmp_path,), "holds no mesh files"),
         ((tmp_path / "none",), "does not exist"),

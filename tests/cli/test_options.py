@@ -77,7 +77,7 @@ def test_what_has_its_labels_already_takes_no_others(tmp_path: Path, command: Co
     done = command("audit", out, "--labels", "none")
     assert (done.status, "holds artefacts, which have the labels" in done.stderr) == (2, True)
     done = command("data", "import", out, tmp_path / "in", "--layout", "views-by-name", "--labels", "none")
-    assert (done.status, "it is certain where label and split stand" in done.stderr) == (2, True)
+    assert (done.status, "defines label and split" in done.stderr) == (2, True)
 
 
 def test_defaults_are_those_of_the_stages() -> None:

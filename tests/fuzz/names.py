@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from shapecnn.artefacts.manifest import MANIFEST, Entry, artefact_files, artefact_stems, read_manifest
 from shapecnn.artefacts.prepare import Recipe, prepare
 from shapecnn.cli.console import emit, say
-from shapecnn.duplicates.audit import Audit, Group, Member
+from shapecnn.duplicates.results import Audit, Group, Member
 from shapecnn.errors import ShapecnnError
 from shapecnn.evaluation.classification import classify
 from shapecnn.meshes.collection import list_shapes

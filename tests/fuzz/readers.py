@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shapecnn.artefacts.imports.grids import open_npz, unpacked
-from shapecnn.artefacts.imports.pictures import grey
+from shapecnn.artefacts.imports.grids import open_npz, unpack_grid
+from shapecnn.artefacts.imports.pictures import decode_grey
 from shapecnn.artefacts.manifest import Entry, artefact_stems
 from shapecnn.duplicates.signatures import mesh_signature
 from shapecnn.errors import ItemError, MeshError, ShapecnnError, visible
@@ -113,7 +113,7 @@ def read_npz(data: bytes, folder: Path) -> str:
     try:
         items, maker = open_npz(folder / "a-train.npz")
         for item in items:
-            unpacked(item.bits, maker.settings.resolution)
+            unpack_grid(item.bits, maker.settings.resolution)
             list(maker.open(item)[1]().contents)
     except ShapecnnError as error:
         return refused(error)
@@ -122,7 +122,7 @@ def read_npz(data: bytes, folder: Path) -> str:
 
 def import_picture(data: bytes, folder: Path) -> str:
     try:
-        picture = grey(data, "a.png", 16)
+        picture = decode_grey(data, "a.png", 16)
     except ItemError as error:
         return refused(error)
     require(picture.shape == (16, 16) and picture.dtype == np.uint8, "another picture")

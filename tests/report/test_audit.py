@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
-from shapecnn.duplicates.audit import Audit, Empty, Features, Group, Level, Member
+from shapecnn.duplicates.results import Audit, Empty, Features, Group, Level, Member
 from shapecnn.report.audit import LISTED, SHOWN_GROUPS, SHOWN_MEMBERS, audit_page
 from tests.report.test_pages import Page
 

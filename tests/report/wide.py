@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from shapecnn.artefacts.manifest import Entry
-from shapecnn.duplicates.audit import Audit, Empty, Features, Group, Level, Member
+from shapecnn.duplicates.results import Audit, Empty, Features, Group, Level, Member
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.results import Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval.protocols import mvcnn

@@ -1,6 +1,6 @@
-"""Occupancy grids that others made of shapes: packed in one npz, or as binvox files.
+"""Import of occupancy grids: packed in one npz, or as binvox files.
 
-Grids are [x, y, z] with z up in the artefacts, so the last axis of what is imported has to be up.
+The grids of artefacts are indexed [x, y, z] with z up, so the last axis of imported grids must be up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.writing import Drawn
+from shapecnn.artefacts.maker import ArtefactData
 from shapecnn.errors import ItemError, UsageError, quoted, reason
 from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.meshes.labels import SPLITS, Labels
@@ -25,12 +25,20 @@ from shapecnn.settings.artefacts import ImportedVoxelSettings
 from shapecnn.storage.reading import sha256
 from shapecnn.voxels import binvox
 
-_SURVEYED = 100  # files that are looked at to learn the resolution
+_SAMPLE = 100  # files that are read to determine the resolution
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """One grid of an npz: its cells as bits, [x, y, z] in C order, the first in the highest bit."""
+class PackedGrid:
+    """One grid of an npz.
+
+    Attributes:
+        id: Path of the shape in the artefact folder, with the extension ``.npz``.
+        label: Class name.
+        split: ``train``, ``val`` or ``test``; None if unknown.
+        path: The npz and the row, for messages.
+        bits: ⌈R³/8⌉ bytes, cells [x, y, z] in C order, the first cell in the highest bit.
+    """
 
     id: str
     label: str
@@ -39,66 +47,106 @@ class Packed:
     bits: bytes
 
     def read(self) -> bytes:
-        """The bits."""
+        """Return the bits, as :meth:`shapecnn.meshes.collection.Shape.read` returns the bytes of a file."""
         return self.bits
 
 
 @dataclass(frozen=True, slots=True)
-class Grids:
-    """Grids become binvox files; see :class:`shapecnn.artefacts.writing.Maker`."""
+class GridMaker:
+    """Maker of binvox files from imported grids; see :class:`shapecnn.artefacts.maker.Maker`.
+
+    Attributes:
+        settings: The resolution.
+    """
 
     settings: ImportedVoxelSettings
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``settings.json``."""
+        """Return the content of ``settings.json``."""
         return {"schema_version": 1, **self.settings.to_json()}
 
-    def open(self, item: Packed | Shape) -> tuple[str, Callable[[], Drawn]]:
-        """SHA-256 of the bits or of the binvox file, and what makes the binvox file.  Raises ItemError."""
-        data = item.read()
-        return sha256(data), lambda: Drawn(self._binvox(item, data))
+    def open(self, item: PackedGrid | Shape) -> tuple[str, Callable[[], ArtefactData]]:
+        """Read a grid.
 
-    def _binvox(self, item: Packed | Shape, data: bytes) -> Iterator[bytes]:
+        Args:
+            item: A row of an npz, or a binvox file.
+
+        Returns:
+            SHA-256 (hex) of its bits or its file, and a function that makes the binvox file and may raise ItemError.
+
+        Raises:
+            ItemError: The file cannot be read.
+        """
+        data = item.read()
+        return sha256(data), lambda: ArtefactData(self._binvox(item, data))
+
+    def _binvox(self, item: PackedGrid | Shape, data: bytes) -> Iterator[bytes]:
         R = self.settings.resolution
-        grid = unpacked(data, R) if isinstance(item, Packed) else binvox.read(data)
+        grid = unpack_grid(data, R) if isinstance(item, PackedGrid) else binvox.read(data)
         if grid.shape != (R, R, R):
-            found = " × ".join(map(str, grid.shape))
-            raise ItemError("size", f"it has {found} cells where most grids have {R} × {R} × {R}")
+            cells = " × ".join(map(str, grid.shape))
+            raise ItemError("size", f"it has {cells} cells where most grids have {R} × {R} × {R}")
         if not grid.any():
             raise ItemError("empty", "the grid is empty")
         yield binvox.write(grid)
 
 
-def unpacked(bits: bytes, resolution: int) -> NDArray[np.bool_]:
-    """The grid (R, R, R) of ⌈R³/8⌉ bytes, as :func:`numpy.packbits` packs it."""
+def unpack_grid(bits: bytes, resolution: int) -> NDArray[np.bool_]:
+    """Unpack a grid.
+
+    Args:
+        bits: ⌈R³/8⌉ bytes, as :func:`numpy.packbits` packs them.
+        resolution: R, cells along one side.
+
+    Returns:
+        (R, R, R) bool.
+    """
     cells = np.unpackbits(np.frombuffer(bits, np.uint8), count=resolution**3)
     return cells.view(np.bool_).reshape(resolution, resolution, resolution)
 
 
-def open_npz(source: Path) -> tuple[list[Packed], Grids]:
-    """The grids of an npz with ``voxels`` uint8 (N, ⌈R³/8⌉), ``labels`` integer (N,) and ``classes`` str (C,).
+def open_npz(source: Path) -> tuple[list[PackedGrid], GridMaker]:
+    """Read the grids of an npz.
 
-    The split is what the name of the file ends in (``…-train.npz``), else null; the id of row 7 is
-    ``class/train/00007.npz``. Raises UsageError if it is no such file.
+    It contains ``voxels`` uint8 (N, ⌈R³/8⌉), ``labels`` integer (N,) and ``classes`` str (C,). The file name may end in
+    the split, such as ``voxels-train.npz``.
+
+    Args:
+        source: The npz.
+
+    Returns:
+        One item for each row, in order of id, and their maker. The id of row 7 is ``class/train/00007.npz``.
+
+    Raises:
+        UsageError: ``source`` is no such npz.
     """
     voxels, labels, classes = _arrays(source)
     resolution = round(math.cbrt(8 * voxels.shape[1]))
-    named = re.search(rf"(?:^|[-_.])({'|'.join(SPLITS)})$", source.stem)
-    split = named[1] if named else None
+    suffix = re.search(rf"(?:^|[-_.])({'|'.join(SPLITS)})$", source.stem)
+    split = suffix[1] if suffix else None
     items = []
     for row, label in enumerate(labels.tolist()):
         folder = "/".join(filter(None, (classes[label], split)))
         items.append(
-            Packed(f"{folder}/{row:05d}.npz", classes[label], split, f"{source}[{row}]", voxels[row].tobytes())
+            PackedGrid(f"{folder}/{row:05d}.npz", classes[label], split, f"{source}[{row}]", voxels[row].tobytes())
         )
     items.sort(key=lambda item: item.id)
-    return items, Grids(ImportedVoxelSettings.from_options(resolution=resolution))
+    return items, GridMaker(ImportedVoxelSettings.from_options(resolution=resolution))
 
 
-def open_binvox(source: Path, labels: Labels = "auto") -> tuple[list[Shape], Grids]:
-    """The binvox files of a collection: a folder, a zip of one, or a CSV with the header ``path,label,split``.
+def open_binvox(source: Path, labels: Labels = "auto") -> tuple[list[Shape], GridMaker]:
+    """List the binvox files of a collection.
 
-    The resolution is that of most among the first that can be read. Raises CollectionError, and UsageError if none can.
+    Args:
+        source: A folder, a zip of one, or a CSV with the header ``path,label,split``.
+        labels: Where label and split come from; see :func:`shapecnn.meshes.collection.list_shapes`.
+
+    Returns:
+        The files in order of id, and their maker, with the most frequent resolution of the first 100 readable files.
+
+    Raises:
+        CollectionError: ``source`` cannot be listed or contains no binvox files.
+        UsageError: None of the files can be read.
     """
     shapes = list_shapes(source, {".binvox"}, labels=labels)
     sides: Counter[int] = Counter()
@@ -107,19 +155,19 @@ def open_binvox(source: Path, labels: Labels = "auto") -> tuple[list[Shape], Gri
             sides[binvox.read(shape.read()).shape[0]] += 1
         except ItemError:
             continue
-        if sides.total() == _SURVEYED:
+        if sides.total() == _SAMPLE:
             break
     if not sides:
         raise UsageError(f"None of the files of {source} can be read as binvox.")
-    return shapes, Grids(ImportedVoxelSettings(resolution=sides.most_common(1)[0][0]))
+    return shapes, GridMaker(ImportedVoxelSettings(resolution=sides.most_common(1)[0][0]))
 
 
 def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], Sequence[str]]:
-    """``voxels``, ``labels`` and ``classes``, checked against each other.  Nothing in the file is unpickled."""
+    """Read and check ``voxels``, ``labels`` and ``classes``, without unpickling."""
     if not source.is_file():
         raise UsageError(f"There is no file {source}.")
     try:
-        with source.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             size = sum(member.file_size for member in file.zip.infolist())
             if size > MAX_BYTES:
                 raise UsageError(f"{source} would unpack to {size / 1e9:.1f} GB: import it in parts.")
@@ -128,38 +176,39 @@ def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], 
         raise
     except KeyError as error:
         raise UsageError(f"{source} lacks an array: {error.args[0]} It needs voxels, labels and classes.") from None
-    except Exception as error:  # a zip of anything finds many ways to fail; a lone .npy array is no context manager
+    except Exception as error:  # arbitrary zips fail in many ways; a .npy array is no context manager
         raise UsageError(f"{source} cannot be read as npz: {reason(error)}.") from None
     if voxels.dtype != np.uint8 or voxels.ndim != 2 or not voxels.size:
-        raise _unlike(source, "voxels", voxels, "uint8 (N, ⌈R³/8⌉), N ≥ 1")
+        raise _wrong_array(source, "voxels", voxels, "uint8 (N, ⌈R³/8⌉), N ≥ 1")
     R = round(math.cbrt(8 * voxels.shape[1]))
     if voxels.shape[1] != (R**3 + 7) // 8:
-        raise _unlike(source, "voxels", voxels, "the bits of R³ cells in each row")
+        raise _wrong_array(source, "voxels", voxels, "the bits of R³ cells in each row")
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != voxels.shape[:1]:
-        raise _unlike(source, "labels", labels, f"integers ({len(voxels)},)")
+        raise _wrong_array(source, "labels", labels, f"integers ({len(voxels)},)")
     if classes.dtype.kind != "U" or classes.ndim != 1:
-        raise _unlike(source, "classes", classes, "str (C,)")
+        raise _wrong_array(source, "classes", classes, "str (C,)")
     names = classes.tolist()
     bad = [name for name in names if not re.fullmatch(r"[^./\\\0][^/\\\0]*", name)]
     if bad or len(set(names)) < len(names):
-        raise UsageError(f"{source}: classes {quoted(str(bad or names))} cannot name folders, each its own.")
+        names_text = quoted(str(bad or names))
+        raise UsageError(f"{source}: classes {names_text} cannot name folders. Give unique names without slashes.")
     if labels.min() < 0 or labels.max() >= len(names):
-        raise UsageError(f"{source}: labels go from {labels.min()} to {labels.max()}, for {len(names)} classes.")
+        raise UsageError(f"{source}: labels range from {labels.min()} to {labels.max()}, for {len(names)} classes.")
     return voxels, labels, names
 
 
 def _array(file: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
-    """One array, once its header is known to promise what is there: numpy would take the memory first."""
-    assert file.zip is not None  # it is open
+    """Read one array after checking its header: numpy would allocate any size that the header claims."""
+    assert file.zip is not None  # the file is open
     with file.zip.open(f"{name}.npy") as stream:
         major, _ = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
         shape, _, kind = read(stream)
-        promised = math.prod(shape) * kind.itemsize
-        if not kind.hasobject and promised != file.zip.getinfo(f"{name}.npy").file_size - stream.tell():
-            raise ValueError(f"{name} does not have the {promised} bytes that its header promises")
+        size = math.prod(shape) * kind.itemsize
+        if not kind.hasobject and size != file.zip.getinfo(f"{name}.npy").file_size - stream.tell():
+            raise ValueError(f"{name} does not have the {size} bytes that its header states")
     return np.asarray(file[name])
 
 
-def _unlike(source: Path, name: str, array: NDArray[Any], expected: str) -> UsageError:
+def _wrong_array(source: Path, name: str, array: NDArray[Any], expected: str) -> UsageError:
     return UsageError(f"{source}: {name} is {str(array.dtype)[:40]} {array.shape}, not {expected}.")

@@ -1,7 +1,7 @@
-"""How what others made is laid out, found by looking at the names of files.
+"""Detection of the layout of imported pictures and grids, from the names of the files.
 
-A layout is one that fits all pictures, or all grids. Where two fit, the person is asked: whoever takes the one for the
-other gets other shapes, without a word.
+A layout must fit all pictures, or all grids. If several fit, the person has to choose: the wrong one would give other
+shapes without any error.
 """
 
 from __future__ import annotations
@@ -21,17 +21,23 @@ _ARRANGEMENTS = {"views-by-shape": BY_SHAPE, "views-by-name": BY_NAME}
 
 
 def find_layout(source: Path) -> str:
-    """The layout of ``source``, one of :data:`shapecnn.artefacts.imports.LAYOUTS`.
+    """Detect the layout of a source.
+
+    Args:
+        source: A folder, a zip, an npz, or a CSV that lists binvox files.
+
+    Returns:
+        A key of :data:`shapecnn.artefacts.imports.LAYOUTS`.
 
     Raises:
-        CollectionError: There is no such source, or it fits no layout.
-        UsageError: It fits more than one.
+        CollectionError: ``source`` does not exist, fits no layout, or was made by shapecnn.
+        UsageError: It fits several layouts.
     """
     if source.is_file() and source.suffix.lower() == ".npz":
         return "voxels-npz"
     if source.is_file() and source.suffix.lower() == ".csv":
         return "binvox"
-    _require_others(source)
+    _require_foreign(source)
     names = sorted(printable(file.id) for file in list_files(source, EXTENSIONS | GRIDS))
     grids = [name for name in names if PurePosixPath(name).suffix.lower() in GRIDS]
     pictures = sorted({*names} - {*grids})
@@ -41,16 +47,16 @@ def find_layout(source: Path) -> str:
     if len(readings) == 1:
         return next(iter(readings))
     if readings:
-        told = " and ".join(f"as {layout} ({why})" for layout, why in readings.items())
+        choices = " and ".join(f"as {layout} ({why})" for layout, why in readings.items())
         ways = "two" if len(readings) == 2 else "three"
-        raise UsageError(f"{source} can be read in {ways} ways: {told}. Say which with --layout.")
+        raise UsageError(f"{source} can be read in {ways} ways: {choices}. Choose one with --layout.")
     if pictures:
         patterns = f"neither {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
         raise CollectionError(f"{source} is {patterns}: {pictures[0]} lies elsewhere.{_too_deep(source, pictures)}")
     if list_files(source, MESHES):
         raise CollectionError(
-            f"{source} holds meshes and neither views nor grids of them: to make these, shapecnn render or shapecnn "
-            f"voxelize {shlex.quote(str(source))} OUT."
+            f"{source} holds meshes, neither views nor grids. To make these: shapecnn render or shapecnn voxelize "
+            f"{shlex.quote(str(source))} OUT"
         )
     views, solids = (", ".join(sorted(extensions)) for extensions in (EXTENSIONS, GRIDS))
     raise CollectionError(
@@ -58,38 +64,38 @@ def find_layout(source: Path) -> str:
     )
 
 
-def _require_others(source: Path) -> None:
-    """Raise CollectionError for what shapecnn made itself, also where it is a folder below or above what was given."""
-    told = taken_for(source, "a folder of views or grids that others made")
-    whole = source.resolve()
-    around = next(
-        (folder for folder in whole.parents if kind_of(folder) == "artefacts" and _wrote(folder, whole)), None
+def _require_foreign(source: Path) -> None:
+    """Raise CollectionError if shapecnn made ``source``, or it lies inside an artefact folder."""
+    problem = taken_for(source, "a folder of views or grids that others made")
+    resolved = source.resolve()
+    parent = next(
+        (folder for folder in resolved.parents if kind_of(folder) == "artefacts" and _wrote(folder, resolved)), None
     )
-    if told is None and around is not None:
-        told = f"{source} is a part of {around}, a folder of artefacts, which need no import: use that folder as it is."
-    if told is not None:
-        raise CollectionError(told)
+    if problem is None and parent is not None:
+        problem = f"{source} is a part of {parent}, a folder of artefacts. They need no import: use that folder."
+    if problem is not None:
+        raise CollectionError(problem)
 
 
 def _wrote(folder: Path, source: Path) -> bool:
-    """Whether shapecnn wrote anything in ``source``, which lies below artefacts and may be somebody else's."""
+    """Tell whether shapecnn wrote any file in ``source``, a path inside the artefact folder ``folder``."""
     return any((folder / name).is_relative_to(source) for name in written(folder))
 
 
 def _too_deep(source: Path, pictures: list[str]) -> str:
-    """What to give instead, where a class or a split inside the folder that is meant was given."""
+    """Suggest the folder to import, in one sentence, if ``source`` is one class or one split inside it; else empty."""
     if not source.is_dir():
         return ""
-    whole = source.resolve()
-    for around in (whole.parts[-1:], whole.parts[-2:], whole.parts[-3:]):
-        placed = ["/".join([*around, name]) for name in pictures]
-        if any(all(each.place(PurePosixPath(name).parts) for name in placed) for each in _ARRANGEMENTS.values()):
-            return f" It may lie inside what can be imported: try {whole.parents[len(around) - 1]}."
+    resolved = source.resolve()
+    for prefix in (resolved.parts[-1:], resolved.parts[-2:], resolved.parts[-3:]):
+        names = ["/".join([*prefix, name]) for name in pictures]
+        if any(all(each.place(PurePosixPath(name).parts) for name in names) for each in _ARRANGEMENTS.values()):
+            return f" It may lie inside what can be imported: try {resolved.parents[len(prefix) - 1]}."
     return ""
 
 
 def _readings(pictures: list[str]) -> dict[str, str]:
-    """The layouts that fit all pictures, or where none does, some of them; each with its pattern and an example."""
+    """Return the layouts that fit all pictures, else those that fit some; each with its pattern and an example."""
     fitting = {
         layout: [name for name in pictures if arrangement.place(PurePosixPath(name).parts)]
         for layout, arrangement in _ARRANGEMENTS.items()

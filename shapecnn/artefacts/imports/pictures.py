@@ -1,4 +1,4 @@
-"""View pictures that others made of shapes: one file for each view."""
+"""Import of pictures of shapes: one PNG or JPEG file for each view."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.maker import ArtefactData
 from shapecnn.artefacts.prepare import png
-from shapecnn.artefacts.writing import Drawn
 from shapecnn.errors import CollectionError, ItemError, UsageError, counted, reason
 from shapecnn.meshes.collection import Shape, list_files, printable
 from shapecnn.meshes.labels import SPLITS
@@ -32,25 +32,38 @@ if TYPE_CHECKING:
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 EXTENSIONS = frozenset(_FORMATS)
 _READABLE = " or ".join(dict.fromkeys(_FORMATS.values()))
-# What a view adds to the name of its shape: ``_001`` in Su's data of 2015, the others in mvcnn_pytorch's.
+# Suffix of a view after the name of its shape: ``_001`` in the data of Su et al. (2015), the others in mvcnn_pytorch.
 _VIEW = re.compile(r"(?:\.obj\.shaded|\.obj_whiteshaded)?_v?\d+$")
-_SURVEYED = 100  # shapes that are looked at to learn the size of the pictures
+_SAMPLE = 100  # shapes that are read to determine the size of the pictures
 
 
 Place = tuple[str, str, str]
-"""Label, split and name of a shape."""
+"""(label, split, name) of a shape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """Where pictures lie.  depth: of a picture's path.  places: what the last so many parts of the path mean."""
+    """Meaning of the parts of a picture's path.
+
+    Attributes:
+        pattern: The path, for messages.
+        depth: Number of parts of the path.
+        places: Function from these parts to the place of the shape.
+    """
 
     pattern: str
     depth: int
     places: Callable[..., Place]
 
     def place(self, parts: tuple[str, ...]) -> Place | None:
-        """What the path of a picture tells, if it can lie there."""
+        """Return the shape that a picture belongs to.
+
+        Args:
+            parts: Parts of the picture's path; only the last :attr:`depth` count.
+
+        Returns:
+            Its place; None if the path does not fit.
+        """
         place = self.places(*parts[-self.depth :]) if len(parts) >= self.depth else None
         return place if place and place[1] in SPLITS else None
 
@@ -63,7 +76,14 @@ BY_NAME = Arrangement(
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """The pictures of one shape, in the order of views."""
+    """Pictures of one shape.
+
+    Attributes:
+        id: ``class/split/name.png``.
+        label: Class name.
+        split: ``train``, ``val`` or ``test``.
+        files: The pictures in the order of views.
+    """
 
     id: str
     label: str
@@ -72,61 +92,101 @@ class Pictures:
 
     @property
     def path(self) -> str:
-        """The first of its files, for people."""
+        """Path of the first picture, for messages."""
         return self.files[0].path
 
 
 @dataclass(frozen=True, slots=True)
-class Sheets:
-    """Pictures become contact sheets; see :class:`shapecnn.artefacts.writing.Maker`."""
+class SheetMaker:
+    """Maker of contact sheets from imported pictures; see :class:`shapecnn.artefacts.maker.Maker`.
+
+    Attributes:
+        settings: Number and size of the views.
+    """
 
     settings: ImportedViewSettings
 
     def to_json(self) -> dict[str, Any]:
-        """The content of ``settings.json``."""
+        """Return the content of ``settings.json``."""
         return {"schema_version": 1, **self.settings.to_json(), "layout": "sheet"}
 
-    def open(self, item: Pictures) -> tuple[str, Callable[[], Drawn]]:
-        """SHA-256 of the files of all views one after the other, and what makes the sheet.  Raises ItemError."""
+    def open(self, item: Pictures) -> tuple[str, Callable[[], ArtefactData]]:
+        """Read the pictures of one shape.
+
+        Args:
+            item: The pictures.
+
+        Returns:
+            SHA-256 (hex) of the concatenated files, and a function that makes the sheet and may raise ItemError.
+
+        Raises:
+            ItemError: A view is missing or occurs twice, or a file cannot be read.
+        """
         for file, following in itertools.pairwise(item.files):
             if (number := _number(file)) is not None and number == _number(following):
                 both = f"{Path(file.id).name} and {Path(following.id).name}"
-                raise ItemError("count", f"view {number} is there twice: {both}")
+                raise ItemError("count", f"view {number} occurs twice: {both}")
         if len(item.files) != self.settings.views:
             counts = f"{counted(len(item.files), 'picture')} where most shapes have {self.settings.views}"
             raise ItemError("count", f"it has {counts}")
         contents = [_read(file) for file in item.files]
-        return sha256(b"".join(contents)), lambda: Drawn(self._sheet(item, contents))
+        return sha256(b"".join(contents)), lambda: ArtefactData(self._sheet(item, contents))
 
     def _sheet(self, item: Pictures, contents: list[bytes]) -> Iterator[bytes]:
         size = self.settings.size
-        pictures = [grey(data, Path(file.id).name, size) for data, file in zip(contents, item.files, strict=True)]
+        files = zip(contents, item.files, strict=True)
+        pictures = [decode_grey(data, Path(file.id).name, size) for data, file in files]
         yield png(contact_sheet(np.stack(pictures)))
 
 
-def open_views_by_shape(source: Path) -> tuple[list[Pictures], Sheets]:
-    """The shapes of ``split/class/id/*.png``, a folder or a zip of one, with ids ``class/split/id.png``.
+def open_views_by_shape(source: Path) -> tuple[list[Pictures], SheetMaker]:
+    """List the pictures of a source with the layout ``split/class/id/*.png``.
 
-    Raises CollectionError if there are none, UsageError if they have no number or size of views that is possible.
+    Args:
+        source: A folder, or a zip of one.
+
+    Returns:
+        The shapes in order of id, ``class/split/id.png``, and their maker.
+
+    Raises:
+        CollectionError: There are no pictures, or some lie elsewhere.
+        UsageError: The pictures cannot be read, or have an unsupported number or size of views.
     """
     return _open(source, BY_SHAPE)
 
 
-def open_views_by_name(source: Path) -> tuple[list[Pictures], Sheets]:
-    """The shapes of ``class/split/name_001.png``, as the MVCNN authors lay them out, with ids ``class/split/name.png``.
+def open_views_by_name(source: Path) -> tuple[list[Pictures], SheetMaker]:
+    """List the pictures of a source with the layout ``class/split/name_001.png``, which the MVCNN authors use.
 
-    Raises as :func:`open_views_by_shape` does.
+    Args:
+        source: A folder, or a zip of one.
+
+    Returns:
+        The shapes in order of id, ``class/split/name.png``, and their maker.
+
+    Raises:
+        CollectionError: There are no pictures, or some lie elsewhere.
+        UsageError: The pictures cannot be read, or have an unsupported number or size of views.
     """
     return _open(source, BY_NAME)
 
 
-def grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
-    """The picture file in ``data`` as (size, size) uint8: colours by their luma (ITU-R 601), 16 bits rounded to 8,
-    transparency over white.
+def decode_grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
+    """Decode a picture file as grey.
 
-    Raises ItemError if it is damaged or has another size.
+    Args:
+        data: Content of a PNG or JPEG file.
+        name: Name of the file, for messages.
+        size: Expected width and height in pixels.
+
+    Returns:
+        (size, size) uint8. Colours become their luma (ITU-R 601), 16 bits are rounded to 8, transparency is put on
+        white.
+
+    Raises:
+        ItemError: The file is damaged or has another size.
     """
-    with _opened(data, name) as image:
+    with _open_image(data, name) as image:
         if image.size != (size, size):
             raise ItemError(
                 "size", f"{name} has {image.width} × {image.height} pixels where most shapes have {size} × {size}"
@@ -134,8 +194,8 @@ def grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
         return to_grey(image)
 
 
-def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], Sheets]:
-    """The pictures below ``source`` by shape."""
+def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], SheetMaker]:
+    """Group the pictures below ``source`` by shape, and determine the settings."""
     pattern, depth = arrangement.pattern, arrangement.depth
     shapes = defaultdict(list)
     roots = set()
@@ -157,49 +217,49 @@ def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], Sheet
         for (label, split, name), files in shapes.items()
     ]
     items.sort(key=lambda item: item.id)
-    return items, Sheets(_survey(items, source))
+    return items, SheetMaker(_survey(items, source))
 
 
 def _survey(items: list[Pictures], source: Path) -> ImportedViewSettings:
-    """What most shapes have: their number of pictures, and of the first that can be read the size."""
+    """Return the most frequent number of pictures of a shape, and the most frequent size among the first shapes."""
     views = Counter(len(item.files) for item in items).most_common(1)[0][0]
     if views > MOST_VIEWS:
-        raise UsageError(f"Most shapes of {source} have {views} pictures; a shape may have {MOST_VIEWS}.")
+        raise UsageError(f"Most shapes of {source} have {views} pictures. At most {MOST_VIEWS} are allowed.")
     sizes: Counter[tuple[int, int]] = Counter()
     for item in items:
         try:
-            with _opened(_read(item.files[0]), item.id) as image:
+            with _open_image(_read(item.files[0]), item.id) as image:
                 sizes[image.size] += 1
         except ItemError:
             continue
-        if sizes.total() == _SURVEYED:
+        if sizes.total() == _SAMPLE:
             break
     if not sizes:
         raise UsageError(f"None of the pictures of {source} can be read as {_READABLE}.")
     (width, height), _ = sizes.most_common(1)[0]
     if width != height:
-        raise UsageError(f"Most pictures of {source} have {width} × {height} pixels; views are square, one to a file.")
+        raise UsageError(f"Most pictures of {source} have {width} × {height} pixels. Views must be square.")
     return ImportedViewSettings.from_options(views=views, size=width)
 
 
 @contextmanager
-def _opened(data: bytes, name: str) -> Iterator[Image]:
-    """The picture file in ``data``, not yet decoded; what is wrong with it, then or later, is an ItemError."""
+def _open_image(data: bytes, name: str) -> Iterator[Image]:
+    """Open a picture file without decoding it; errors inside the ``with`` block become ItemErrors."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # such as one about a picture too large to be true
+            warnings.simplefilter("error")  # such as DecompressionBombWarning
             with Image.open(io.BytesIO(data), formats=[*_FORMATS.values()]) as image:
                 yield image
     except ItemError:
         raise
-    except Exception as error:  # a decoder fed with anything raises anything
+    except Exception as error:  # on arbitrary input, a decoder can raise any exception
         raise ItemError("format", f"{name} cannot be read as {_READABLE}: {reason(error)}") from None
 
 
 def _read(file: Shape) -> bytes:
-    """The bytes of one picture.  Raises ItemError with its name."""
+    """Read one picture; an ItemError names the file."""
     try:
         return file.read()
     except ItemError as error:
@@ -207,11 +267,11 @@ def _read(file: Shape) -> bytes:
 
 
 def _order(file: Shape) -> tuple[int, str]:
-    """By the number at the end of the name, so that view 2 stands before view 10."""
+    """Sort key of a picture: its view number, so that view 2 comes before view 10."""
     return _number(file) or 0, file.id
 
 
 def _number(file: Shape) -> int | None:
-    """Which view it is, by the number at the end of its name."""
+    """Return the view number, from the digits at the end of the file name; None without digits."""
     number = re.search(r"\d{1,18}$", PurePosixPath(file.id).stem)
     return int(number[0]) if number else None

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.artefacts.imports.grids import Grids, open_binvox, open_npz, unpacked
+from shapecnn.artefacts.imports.grids import GridMaker, open_binvox, open_npz, unpack_grid
 from shapecnn.errors import CollectionError, ItemError, UsageError
 from shapecnn.voxels import binvox
 
@@ -35,7 +35,7 @@ def write_npz(
     return path
 
 
-def made(maker: Grids, item: Any) -> np.ndarray[Any, Any]:
+def made(maker: GridMaker, item: Any) -> np.ndarray[Any, Any]:
     (data,) = maker.open(item)[1]().contents
     return binvox.read(data)
 
@@ -84,7 +84,7 @@ def test_an_empty_grid_fails(tmp_path: Path) -> None:
 @given(R=st.integers(1, 9), seed=st.integers(0, 99))
 def test_unpacking_undoes_packing(R: int, seed: int) -> None:
     grid = np.random.default_rng(seed).random((R, R, R)) < 0.3
-    np.testing.assert_array_equal(unpacked(np.packbits(grid).tobytes(), R), grid)
+    np.testing.assert_array_equal(unpack_grid(np.packbits(grid).tobytes(), R), grid)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_unpacking_undoes_packing(R: int, seed: int) -> None:
         ({"voxels": np.zeros((1, 6), np.uint8)}, "not the bits of R³ cells"),
         ({"labels": np.zeros(2, np.int64)}, r"labels is int64 \(2,\)"),
         ({"labels": np.zeros(1)}, r"labels is float64"),
-        ({"labels": np.array([-1])}, "labels go from -1"),
+        ({"labels": np.array([-1])}, "labels range from -1"),
         ({"labels": np.array([2])}, "to 2, for 2 classes"),
         ({"classes": np.array([b"a", b"b"])}, r"classes is \|S1"),
         ({"classes": np.array(["a", "a"])}, "cannot name folders"),

@@ -69,7 +69,7 @@ def test_two_readings_are_told_with_an_example_each(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{source} can be read in two ways: "
         "as views-by-shape (split/class/id/*.png: train/chair/test/chair_001.png) and "
-        "as views-by-name (class/split/name_001.png: train/chair/test/chair_001.png). Say which with --layout."
+        "as views-by-name (class/split/name_001.png: train/chair/test/chair_001.png). Choose one with --layout."
     )
     source = make(tmp_path / "b", ["chair/train/a_001.png", "chair/train/a.binvox"])
     with pytest.raises(UsageError) as caught:
@@ -101,7 +101,7 @@ def test_nothing_to_import(tmp_path: Path) -> None:
 def test_meshes_are_told_as_such(tmp_path: Path) -> None:
     source = make(tmp_path / "meshes", ["chair/a.off"])
     with pytest.raises(
-        CollectionError, match=f"holds meshes and neither .*: to make these, shapecnn render .* {source} OUT"
+        CollectionError, match=f"holds meshes, neither .* To make these: shapecnn render .* {source} OUT"
     ):
         find_layout(source)
 
@@ -133,9 +133,7 @@ def test_what_shapecnn_made_needs_no_import(inside: str, tmp_path: Path) -> None
     shapes = {f"chair/train/{k}.off": pictures("bar", k) for k in range(2)}
     ours = write_artefacts(tmp_path / "ours", VIEWS, shapes)
     told = (
-        "is a part of .*ours, a folder of artefacts, which need no import"
-        if inside
-        else "ours is a folder of artefacts"
+        "is a part of .*ours, a folder of artefacts. They need no import" if inside else "ours is a folder of artefacts"
     )
     with pytest.raises(CollectionError, match=told):
         find_layout(ours / inside)

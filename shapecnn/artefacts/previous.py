@@ -1,0 +1,115 @@
+"""Results of previous runs in an artefact folder: a new run must have the same settings, and reuses the artefacts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shapecnn.artefacts.maker import Maker
+from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, artefact_files, artefact_stems, read_manifest
+from shapecnn.errors import MismatchError, StoredDataError
+from shapecnn.meshes.collection import ContentKey, content_key
+from shapecnn.settings.artefacts import ViewSettings, VoxelSettings, require_same
+from shapecnn.settings.core import differences, options
+from shapecnn.storage.journal import read_journal
+from shapecnn.storage.publishing import WORK
+from shapecnn.storage.sealed import open_sealed
+
+_OPTIONS = ({*ViewSettings.model_fields, *VoxelSettings.model_fields} | {"layout"}) - {"kind", "drawing", "filling"}
+"""Settings that are command-line options, under the same name; for ``simplify`` a similar one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousArtefacts:
+    """Artefacts of one shape that a previous run wrote and nobody changed since.
+
+    Attributes:
+        content: Key of the source that they were made from.
+        files: Paths relative to the artefact folder, in the order of views or rotations.
+        hashes: SHA-256 (hex) of each file.
+        note: Note in the manifest; None if there is none.
+    """
+
+    content: ContentKey
+    files: tuple[str, ...]
+    hashes: tuple[str, ...]
+    note: str | None
+
+
+def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command: str) -> None:
+    """Check that previous runs in a folder had the settings of this one.
+
+    Args:
+        out: The artefact folder.
+        finished: Whether it contains a finished run. An unfinished one is checked in any case.
+        maker: The maker of this run.
+        command: Command line of this run, for the message.
+
+    Raises:
+        MismatchError: They had other settings.
+        StoredDataError: Their settings are damaged.
+    """
+    requested = maker.to_json()
+    rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
+    published = [open_sealed(out, rebuild).json(SETTINGS)] if finished else []
+    journal, _ = read_journal(out / WORK)
+    for stored in [*published, journal or requested]:
+        stored_settings = {key: value for key, value in stored.items() if key not in ("schema_version", "layout")}
+        advice = f"{_continue_advice(requested, stored)}{rebuild}"
+        require_same(maker.settings.to_json(), stored_settings, str(out), advice)
+        if stored.get("layout", requested.get("layout")) != requested.get("layout"):
+            raise MismatchError(
+                f"{out} was made with --layout {stored['layout']}, this run asks for {requested['layout']}. {advice}"
+            )
+
+
+def read_previous(
+    out: Path, finished: bool, settings: Mapping[str, Any], intact: Mapping[str, str]
+) -> dict[str, PreviousArtefacts]:
+    """Read which artefacts of the last finished run, and of an unfinished one after it, can be reused.
+
+    Args:
+        out: The artefact folder.
+        finished: Whether it contains a finished run.
+        settings: Content of ``settings.json``, the same for both runs.
+        intact: SHA-256 (hex) of each file, by relative path, that is as it was written.
+
+    Returns:
+        The artefacts by stem, if all their files are intact.
+
+    Raises:
+        StoredDataError: The manifest or the journal is damaged or of another version.
+    """
+    previous: dict[str, PreviousArtefacts] = {}
+    if finished and os.path.lexists(out / MANIFEST):
+        entries = read_manifest(out)
+        sums = open_sealed(out, "").sums
+        for stem, entry in zip(artefact_stems([entry.id for entry in entries]), entries, strict=True):
+            if entry.status == "ok":
+                files = tuple(artefact_files(settings, stem))
+                hashes = tuple(sums.get(name, "") for name in files)
+                previous[stem] = PreviousArtefacts(content_key(entry.id, entry.sha256), files, hashes, entry.note)
+    _, records = read_journal(out / WORK)
+    try:
+        for record in records:
+            files, hashes = tuple(artefact_files(settings, record["stem"])), tuple(record["artefacts"])
+            content = content_key(record["id"], record["sha256"])
+            previous[record["stem"]] = PreviousArtefacts(content, files, hashes, record["note"])
+    except (KeyError, TypeError):
+        raise StoredDataError(f"{out / WORK} was made by another version of shapecnn. {REMEDY}") from None
+    return {stem: each for stem, each in previous.items() if each.hashes == tuple(map(intact.get, each.files))}
+
+
+def _continue_advice(requested: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    """Name the options that continue the stored run, in one sentence; empty if options cannot express them.
+
+    A person who forgot an option would otherwise be told to make everything again, with the wrong one.
+    """
+    changes = differences(requested, stored).keys()
+    imported = requested.get("origin", "own") != "own"  # data import has no options for its settings
+    if imported or not changes or not changes <= _OPTIONS or any(stored.get(key) is None for key in changes):
+        return ""
+    return f"Add {options(stored, changes)} to go on with it. "
