@@ -1,6 +1,6 @@
-"""numba's door: it reads nothing in the current folder, and keeps compiled kernels where that can be written.
+"""Import numba safely: it reads no file in the current folder, and it caches compiled kernels in a writable folder.
 
-Kernels are written as ``from shapecnn.jit import numba`` and ``@numba.njit(cache=True)``.
+In: nothing. Out: the module ``numba``. Kernels use ``from shapecnn.jit import numba`` and ``@numba.njit(cache=True)``.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 from shapecnn.storage.caches import numba_folder
 
 _CONFIG = ".numba_config.yaml"
-"""What numba reads in the current folder, which may be anybody's: it can name a folder to load compiled code from."""
+"""File that numba reads in the current folder. Anybody may have put it there, and it can name a folder from which numba
+loads compiled code."""
 
 
 def _import() -> Any:
-    """numba, with the cache folder set and the current folder's file left alone."""
+    """Import numba with its cache folder set, and keep it from reading the file in the current folder."""
     if "numba" not in sys.modules and "NUMBA_CACHE_DIR" not in os.environ and (folder := numba_folder()) is not None:
-        os.environ["NUMBA_CACHE_DIR"] = str(folder)  # for workers, too
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)  # worker processes inherit it
     exists = os.path.exists
     os.path.exists = lambda path: path != _CONFIG and exists(path)
     try:
@@ -26,7 +27,7 @@ def _import() -> Any:
         from numba.core import config
     finally:
         os.path.exists = exists
-    config._config_fname = os.devnull  # which is looked for at every compilation
+    config._config_fname = os.devnull  # numba looks for this file at every compilation
     return numba
 
 

@@ -1,4 +1,4 @@
-"""Mesh files drawn anew for a page, by workers: they may have changed since they were last read, and be broken now."""
+"""Draw mesh files for a page in worker processes: since they were last read the files may have changed or broken."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 
 class Drawing(NamedTuple):
-    """sha256: of the mesh file, if it is to be drawn only as it was."""
+    """A mesh file to draw.
+
+    Attributes:
+        shape: The shape and its mesh file.
+        settings: How to draw it.
+        sha256: Expected content hash of the mesh file: a changed file is not drawn. None: draw any content.
+    """
 
     shape: Shape
     settings: ViewSettings
@@ -25,7 +31,16 @@ class Drawing(NamedTuple):
 
 
 def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> Iterator[tuple[Drawing, InputArray]]:
-    """Each drawing with its pictures, as they are finished; not those of files that are gone, changed or unusable."""
+    """Draw mesh files in worker processes.
+
+    Args:
+        drawings: The mesh files to draw.
+        workers: Number of worker processes and their limits.
+
+    Yields:
+        A drawing and its pictures, (V, S, S) uint8, in the order in which they are finished. Files that are missing,
+        changed or unusable are left out.
+    """
     with closing(pool.run(_draw, drawings, workers)) as results:
         for drawing, pictures in results:
             if not isinstance(pictures, ItemError | None):
@@ -33,7 +48,7 @@ def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> I
 
 
 def _draw(drawing: Drawing) -> InputArray | None:
-    """Runs in a worker."""
+    """Draw one mesh file, in a worker; return None if the file has changed."""
     shape, settings, sha256 = drawing
     data = shape.source()
     if sha256 is not None and content_hash(shape, data) != sha256:

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML file that needs nothing else: figures, tables, mistakes and retrievals as pictures."""
+"""Write an evaluation as files: results as JSON, predictions as a table, figures, and one HTML page with pictures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.evaluation.results import Evaluation, PredictionRow, RankedShape
 from shapecnn.models.input import InputArray
 from shapecnn.report.figures import confusion_matrix, describe, precision_recall
-from shapecnn.report.html import fill, short
+from shapecnn.report.html import display_path, fill
 from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
 from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.tables import table_bytes
 
-MISTAKES = 48  # shown at most, the surest first
-EXAMPLES = 12  # queries shown at most
-RESULTS = 6  # of each
+MISTAKES = 48  # wrong predictions on the page, the most confident ones
+EXAMPLES = 12  # queries on the page
+RESULTS = 6  # results of each query
 
-Read = Callable[[Entry], InputArray]
+ReadInput = Callable[[Entry], InputArray]
+"""Returns the network input of a shape."""
 
 _RATES = {
     "mAP": "mean average precision",
@@ -34,12 +35,14 @@ _RATES = {
     "ST": "second tier",
     "E": "E-measure of the first 32",
     "DCG": "discounted cumulative gain",
-    "NDCG": "the same with discount log₂(k + 1)",
+    "NDCG": "discounted cumulative gain with discount log₂(k + 1)",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """A row of a table of figures."""
+
     name: str
     value: float | None
     interval: tuple[float, float] | None = None
@@ -47,49 +50,68 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Mistake:
-    picture: str
+    """A wrong prediction."""
+
+    picture: str  # base64 of a PNG
     prediction: PredictionRow
-    own_score: float
+    true_score: float  # probability of the true class
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    picture: str
+    """A result of a query."""
+
+    picture: str  # base64 of a PNG
     hit: RankedShape
     right: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Example:
-    """A query and the head of its list.  item: which rotation of the shape."""
+    """A query and the first of its results."""
 
     entry: Entry
-    item: int
-    picture: str
-    why: str
+    item: int  # rotation of the shape
+    picture: str  # base64 of a PNG
+    why: str  # why the query is an example
     average_precision: float
     results: list[_Result]
 
 
 def figures(evaluation: Evaluation) -> dict[str, bytes]:
-    """The SVG files of an evaluation by name; none for a task not asked for."""
+    """Draw the figures of an evaluation.
+
+    Args:
+        evaluation: The evaluation.
+
+    Returns:
+        The SVG files by name: pr.svg for retrieval, confusion.svg and reliability.svg for classification.
+    """
     title = f"{_title(evaluation)}, split {evaluation.split}"
-    drawn = {}
+    files = {}
     if evaluation.retrieval is not None:
-        drawn["pr.svg"] = precision_recall(evaluation.retrieval, title)
+        files["pr.svg"] = precision_recall(evaluation.retrieval, title)
     if evaluation.classification is not None:
-        drawn["confusion.svg"] = confusion_matrix(evaluation.classification, title)
-        told = evaluation.predictions()
-        right, scores = np.array([p.predicted == p.label for p in told]), np.array([p.score for p in told])
-        drawn["reliability.svg"] = reliability_diagram(right, scores, title)
-    return drawn
+        files["confusion.svg"] = confusion_matrix(evaluation.classification, title)
+        predictions = evaluation.predictions()
+        right = np.array([p.predicted == p.label for p in predictions])
+        scores = np.array([p.score for p in predictions])
+        files["reliability.svg"] = reliability_diagram(right, scores, title)
+    return files
 
 
-def write_report(folder: Path, evaluation: Evaluation, read: Read, overwrite: bool = False) -> None:
-    """Put everything into ``folder``: evaluation.json, predictions.parquet, the figures and report.html, which shows
-    shapes as ``read`` gives them.
+def write_report(folder: Path, evaluation: Evaluation, read: ReadInput, overwrite: bool = False) -> None:
+    """Write an evaluation to a folder: evaluation.json, predictions.parquet, the figures and report.html.
 
-    Raises BusyError if another process is writing there.
+    Args:
+        folder: The folder of the report.
+        evaluation: The evaluation.
+        read: Returns the network input of a shape, for its picture.
+        overwrite: Replace files that shapecnn did not write.
+
+    Raises:
+        BusyError: Another process is writing to the folder.
+        UsageError: The folder holds other files and ``overwrite`` is not set.
     """
     page = evaluation_page(evaluation, read)
     files = {"evaluation.json": json_bytes(evaluation.to_json()), **figures(evaluation), "report.html": page.encode()}
@@ -98,8 +120,16 @@ def write_report(folder: Path, evaluation: Evaluation, read: Read, overwrite: bo
     publish_report("evaluation.json", folder, files, overwrite)
 
 
-def evaluation_page(evaluation: Evaluation, read: Read) -> str:
-    """HTML. ``read`` gives what the network saw of a shape; it is asked only for the shapes shown."""
+def evaluation_page(evaluation: Evaluation, read: ReadInput) -> str:
+    """Return an evaluation as an HTML page: tables, figures, and pictures of mistakes and of queries.
+
+    Args:
+        evaluation: The evaluation.
+        read: Returns the network input of a shape; called only for the shapes on the page.
+
+    Returns:
+        The HTML.
+    """
     distinct = evaluation.distinct and evaluation.distinct.evaluation
     wrong = [p for p in evaluation.predictions() if p.predicted != p.label]
     return fill(
@@ -118,7 +148,7 @@ def evaluation_page(evaluation: Evaluation, read: Read) -> str:
 
 
 def _title(evaluation: Evaluation) -> str:
-    return f"{short(evaluation.model)} on {short(evaluation.data)}"
+    return f"{display_path(evaluation.model)} on {display_path(evaluation.data)}"
 
 
 def _classification_rows(evaluation: Evaluation) -> list[_Row]:
@@ -146,8 +176,8 @@ def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
     return rows
 
 
-def _mistakes(evaluation: Evaluation, wrong: list[PredictionRow], read: Read) -> list[_Mistake]:
-    """The surest first, equally sure ones by id."""
+def _mistakes(evaluation: Evaluation, wrong: list[PredictionRow], read: ReadInput) -> list[_Mistake]:
+    """Return the most confident mistakes, by descending score and then by id."""
     if evaluation.classification is None or evaluation.scores is None:
         return []
     rows = {entry.id: row for row, entry in enumerate(evaluation.entries)}
@@ -160,8 +190,8 @@ def _mistakes(evaluation: Evaluation, wrong: list[PredictionRow], read: Read) ->
     ]
 
 
-def _examples(evaluation: Evaluation, read: Read) -> list[_Example]:
-    """The worst and the best query, and those in the middle of their class, from classes spread over all."""
+def _examples(evaluation: Evaluation, read: ReadInput) -> list[_Example]:
+    """Return the worst and the best query, and the median query of classes that are evenly spread over all."""
     if evaluation.retrieval is None or evaluation.queries is None:
         return []
     labels = evaluation.queries.labels
@@ -174,14 +204,14 @@ def _examples(evaluation: Evaluation, read: Read) -> list[_Example]:
     )
     for item in ranked:
         by_class.setdefault(labels[item // rotations], []).append(item)
-    chosen = {ranked[0]: "the worst query", ranked[-1]: "the best query"} if ranked else {}
-    for k in np.linspace(0, len(by_class) - 1, min(EXAMPLES - len(chosen), len(by_class))).astype(int).tolist():
+    reasons = {ranked[0]: "the worst query", ranked[-1]: "the best query"} if ranked else {}
+    for k in np.linspace(0, len(by_class) - 1, min(EXAMPLES - len(reasons), len(by_class))).astype(int).tolist():
         label = sorted(by_class)[k]
-        chosen.setdefault(by_class[label][len(by_class[label]) // 2], f"in the middle of {label}")
+        reasons.setdefault(by_class[label][len(by_class[label]) // 2], f"the median query of {label}")
     examples = []
-    for item, hits in zip(chosen, evaluation.nearest(list(chosen), RESULTS), strict=True):
+    for item, hits in zip(reasons, evaluation.nearest(list(reasons), RESULTS), strict=True):
         entry = evaluation.queries.entries[item // rotations]
         results = [_Result(thumbnail(read(h.entry), h.item), h, h.entry.label == entry.label) for h in hits]
         turn, precision = item % rotations, float(precisions[item] or 0)
-        examples.append(_Example(entry, turn, thumbnail(read(entry), turn), chosen[item], precision, results))
+        examples.append(_Example(entry, turn, thumbnail(read(entry), turn), reasons[item], precision, results))
     return examples

@@ -1,4 +1,4 @@
-"""Explanations as one HTML file that needs nothing else: every look with what spoke for and against laid over it."""
+"""Show explanations on one HTML page: every view or rotation, coloured by its evidence for and against a class."""
 
 from __future__ import annotations
 
@@ -10,70 +10,86 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError
 from shapecnn.explain import Attribution, Explanation, Floats
-from shapecnn.report.grids import see
-from shapecnn.report.html import embedded, fill, short
+from shapecnn.report.grids import draw_grid
+from shapecnn.report.html import display_path, fill, png_base64
 
 SIDE = 192  # pixels along one side of a picture on the page
-SHOWN_CLASSES = 5
-_FOR, _AGAINST = np.array([200, 30, 20.0]), np.array([30, 80, 190.0])
-_PALE = 0.55  # how far greys are drawn towards white, so that colours stand out
+SHOWN_CLASSES = 5  # most probable classes in the table of a shape
+_FOR, _AGAINST = np.array([200, 30, 20.0]), np.array([30, 80, 190.0])  # RGB
+_PALE = 0.55  # fraction by which greys are moved towards white, so that colours stand out
 
 
 @dataclass(frozen=True, slots=True)
-class _Card:
+class _InputCard:
+    """One view or rotation of a shape."""
+
     picture: str  # base64 of a PNG
-    place: str
-    contribution: float
-    share: float
+    place: str  # position of the camera, or angle of the rotation
+    contribution: float  # logits
+    share: float  # of all positive contributions, from 0 to 1
     width: float  # of the bar, in percent of the largest
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
+class _ClassSection:
+    """All views or rotations of a shape, with their evidence for one class."""
+
     title: str
     evidence: Attribution
-    cards: list[_Card]
+    cards: list[_InputCard]
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class _ExplainedShape:
+    """A shape with its class probabilities and evidence, or with the error that it has instead."""
+
     path: str
     error: str | None = None
     scores: Sequence[tuple[str, float]] = ()
-    marked: Sequence[str | None] = ()
-    sections: Sequence[_Section] = ()
-    looks: str = "views"
+    marked: Sequence[str | None] = ()  # the most probable class and the one it is compared with
+    sections: Sequence[_ClassSection] = ()
+    looks: str = "views"  # or rotations
     found_axes: bool = False
 
 
 def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | ItemError], name: str) -> str:
-    """HTML: each shape with its classes, and its looks in order with what spoke for the class, and how much each gave.
+    """Return explanations as an HTML page.
 
-    name: of the model.
+    The page shows the class probabilities of each shape, and its views or rotations in order, each with its
+    contribution to the class and with its pixels or cells coloured by their evidence.
+
+    Args:
+        paths: Mesh files, as the user gave them.
+        explanations: The explanation of each, or the error.
+        name: Name of the model.
+
+    Returns:
+        The HTML.
     """
-    shapes = [_shape(path, explained) for path, explained in zip(paths, explanations, strict=True)]
-    return fill("explanation.html", shapes=shapes, model=short(name))
+    shapes = [_explained_shape(path, explained) for path, explained in zip(paths, explanations, strict=True)]
+    return fill("explanation.html", shapes=shapes, model=display_path(name))
 
 
-def _shape(path: str, explained: Explanation | ItemError) -> _Shape:
+def _explained_shape(path: str, explained: Explanation | ItemError) -> _ExplainedShape:
+    name = display_path(path)
     if isinstance(explained, ItemError):
-        return _Shape(short(path), error=str(explained))
+        return _ExplainedShape(name, error=str(explained))
     label = explained.ranked[0][0]
-    sections = [_section(f"Why {label}", explained, explained.evidence)]
+    sections = [_class_section(f"Why {label}", explained, explained.evidence)]
     if explained.why_not is not None:
-        sections.append(_section(f"Why {label} and not {explained.asked}", explained, explained.why_not))
+        sections.append(_class_section(f"Why {label} and not {explained.asked}", explained, explained.why_not))
     scores = explained.ranked[:SHOWN_CLASSES]
     scores += [score for score in explained.ranked[SHOWN_CLASSES:] if score[0] == explained.asked]
     looks = "views" if explained.elevations is not None else "rotations"
-    return _Shape(short(path), None, scores, (label, explained.asked), sections, looks, explained.found_axes)
+    return _ExplainedShape(name, None, scores, (label, explained.asked), sections, looks, explained.found_axes)
 
 
-def _section(title: str, explained: Explanation, evidence: Attribution) -> _Section:
+def _class_section(title: str, explained: Explanation, evidence: Attribution) -> _ClassSection:
     largest = float(np.abs(evidence.contributions).max()) or 1.0
     cards = [
-        _Card(
-            embedded(overlay(look, heat)),
-            place(explained, number),
+        _InputCard(
+            png_base64(overlay(look, heat)),
+            _place(explained, number),
             float(contribution),
             float(share),
             100 * abs(float(contribution)) / largest,
@@ -82,32 +98,40 @@ def _section(title: str, explained: Explanation, evidence: Attribution) -> _Sect
             zip(explained.inputs, evidence.heat, evidence.contributions, evidence.shares, strict=True)
         )
     ]
-    return _Section(title, evidence, cards)
+    return _ClassSection(title, evidence, cards)
 
 
-def place(explained: Explanation, number: int) -> str:
-    """Where a view was taken from, or by how much a grid is turned."""
+def _place(explained: Explanation, number: int) -> str:
+    """Return the azimuth and elevation of the camera of a view, or the angle by which a grid is turned."""
     azimuth = f"{explained.azimuths[number]:.0f}°"
     return azimuth if explained.elevations is None else f"{azimuth}, {explained.elevations[number]:.0f}° up"
 
 
 def overlay(look: NDArray[np.uint8], heat: Floats) -> NDArray[np.uint8]:
-    """A picture (S, S) or a grid (N, N, N) drawn in (SIDE, SIDE, 3): red where heat is positive, blue where negative.
+    """Draw a view or a grid in grey and colour it by heat: red where positive, blue where negative.
 
-    heat: like the look, from −1 to 1. Of a grid the cells in front are seen.
+    Args:
+        look: A view (S, S) uint8, or a grid (N, N, N) uint8 of 0 and 1, of which only the cells in front are drawn.
+        heat: Attribution of each pixel or cell, shaped like ``look``, from −1 to 1.
+
+    Returns:
+        The picture, (SIDE, SIDE, 3) uint8.
     """
     if look.ndim == 3:
-        seen = see(look, SIDE)
-        grey, shown = seen.grey.astype(np.float32), np.where(seen.cell < 0, 0, heat.reshape(-1)[seen.cell])
+        drawing = draw_grid(look, SIDE)
+        grey, visible_heat = (
+            drawing.grey.astype(np.float32),
+            np.where(drawing.cell < 0, 0, heat.reshape(-1)[drawing.cell]),
+        )
     else:
-        grey, shown = _scaled(look.astype(np.float32)), _scaled(heat)
+        grey, visible_heat = _resize(look.astype(np.float32)), _resize(heat)
     pale = grey + _PALE * (255.0 - grey)
-    strength = np.abs(shown)[..., None] * 0.9
-    colour = np.where(shown[..., None] > 0, _FOR, _AGAINST)
+    strength = np.abs(visible_heat)[..., None] * 0.9
+    colour = np.where(visible_heat[..., None] > 0, _FOR, _AGAINST)
     return np.asarray(pale[..., None] * (1 - strength) + colour * strength + 0.5).astype(np.uint8)
 
 
-def _scaled(picture: Floats) -> Floats:
+def _resize(picture: Floats) -> Floats:
     from PIL import Image
 
     return np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BILINEAR))

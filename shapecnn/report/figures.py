@@ -1,4 +1,4 @@
-"""Curves and matrices as SVG or PNG, by matplotlib: the same figures give the same bytes."""
+"""Draw precision–recall curves and confusion matrices with matplotlib. The same data gives the same bytes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Form = Literal["svg", "png"]
 
 _INK, _LINE, _MARK = "#1c2430", "#d9dde3", "#2a5db0"
 _LINE_LENGTH = 110  # characters
-_CELL = 0.3  # inches: room for three digits
+_CELL = 0.3  # inches along one side of a cell of a confusion matrix: room for three digits
 _DPI: dict[Form, float | Literal["figure"]] = {"svg": "figure", "png": 150}
-# None: the version and the hour are no result.
+# No version and no date: they would change the bytes.
 _METADATA: dict[Form, dict[str, None]] = {
     "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
     "png": {"Software": None},
@@ -33,25 +33,45 @@ _METADATA: dict[Form, dict[str, None]] = {
 
 
 def describe(retrieval: Retrieval) -> list[str]:
-    """What must be said with any retrieval figure: protocol, query and gallery counts, self flag, AP rule."""
-    skipped = f" ({retrieval.queries_skipped} without a relevant item left out)" if retrieval.queries_skipped else ""
+    """Describe the conditions that belong with every retrieval figure.
+
+    Args:
+        retrieval: Results of a retrieval evaluation.
+
+    Returns:
+        One line with the protocol, the numbers of queries and gallery items and whether the query itself is in the
+        gallery, and one with the rule for average precision.
+    """
+    omissions = f" ({retrieval.queries_skipped} without a relevant item left out)" if retrieval.queries_skipped else ""
     itself = "included" if retrieval.self_included else "not included"
     return [
-        f"Protocol {retrieval.protocol}: {retrieval.queries} queries{skipped}, gallery of {retrieval.gallery}, "
+        f"Protocol {retrieval.protocol}: {retrieval.queries} queries{omissions}, gallery of {retrieval.gallery}, "
         f"the query itself {itself}",
         f"AP: {retrieval.ap_rule}",
     ]
 
 
 def heading(*lines: str) -> str:
-    """What stands above a figure; a line that is longer than most figures are wide is broken."""
+    """Return the heading of a figure, with long lines wrapped.
+
+    Args:
+        lines: The lines of the heading; control characters in names are escaped.
+
+    Returns:
+        The lines, separated by line breaks, each at most 110 characters long.
+    """
     return "\n".join(textwrap.fill(visible(line), _LINE_LENGTH) for line in lines)
 
 
 def precision_recall(retrieval: Retrieval, title: str) -> bytes:
-    """SVG: interpolated precision at recall 0, 0.1 … 1, the mean over the queries; no curve where there are none.
+    """Draw interpolated precision at recall 0, 0.1 … 1, the mean over the queries.
 
-    title: what was measured, above the counts and rules that belong to the figure.
+    Args:
+        retrieval: Results of a retrieval evaluation; without queries the figure has no curve.
+        title: Model and data, the first line of the heading.
+
+    Returns:
+        The figure as SVG.
     """
     with drawing() as (figure, svg):
         figure.set_size_inches(7, 5)
@@ -66,7 +86,11 @@ def precision_recall(retrieval: Retrieval, title: str) -> bytes:
 
 
 def recall_axes(axes: Axes) -> None:
-    """Make them those of interpolated precision over recall, both from 0 to 1."""
+    """Set limits, ticks and labels for interpolated precision over recall, both from 0 to 1.
+
+    Args:
+        axes: The axes, changed in place.
+    """
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="interpolated precision, mean over queries")
     axes.set_xticks(np.arange(11) / 10)
     axes.set_yticks(np.arange(11) / 10)
@@ -75,12 +99,19 @@ def recall_axes(axes: Axes) -> None:
 
 
 def confusion_matrix(classification: Classification, title: str) -> bytes:
-    """SVG: a row for each true class and a column for each predicted one; counts, shaded by their share of the row.
+    """Draw a confusion matrix: rows are true classes, columns predicted ones, counts shaded by their share of the row.
 
-    Cells keep their size, so that 40 classes and more stay legible.
+    The size of a cell is constant, so that 40 classes and more stay legible.
+
+    Args:
+        classification: Results of a classification evaluation with C classes and a (C, C) confusion matrix.
+        title: Model and data, the first line of the heading.
+
+    Returns:
+        The figure as SVG.
     """
     confusion = np.array(classification.confusion, np.int64)
-    classes = [visible(name) for name in classification.classes]  # SVG cannot hold what XML cannot
+    classes = [visible(name) for name in classification.classes]  # SVG is XML, which forbids control characters
     counts = confusion.sum(axis=1, keepdims=True)
     shares = confusion / np.maximum(counts, 1)
     side = max(len(classes) * _CELL, 2.5)
@@ -98,31 +129,38 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
         axes.grid(which="minor", color=_LINE, linewidth=0.5)
         axes.tick_params(which="both", length=0)
         axes.set(xlabel="predicted", ylabel="true")
-        told = f"{counted(int(counts.sum()), 'shape')}, accuracy {classification.accuracy:.3f}"
-        axes.set_title(heading(title, told), fontsize=9, loc="left")
+        summary = f"{counted(int(counts.sum()), 'shape')}, accuracy {classification.accuracy:.3f}"
+        axes.set_title(heading(title, summary), fontsize=9, loc="left")
     return svg.getvalue()
 
 
 @contextmanager
 def drawing(form: Form = "svg") -> Iterator[tuple[Figure, io.BytesIO]]:
-    """A figure to be drawn on, and where its file is once that is done."""
+    """Open a matplotlib figure and write it to memory at the end of the ``with`` block.
+
+    Args:
+        form: Format of the file: ``svg`` or ``png``.
+
+    Yields:
+        The empty figure, and the buffer that holds the file after the block.
+    """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     file = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
-        matplotlib.rcdefaults()  # whatever a person has set for figures of their own
+        matplotlib.rcdefaults()  # ignore the user's own matplotlibrc
         matplotlib.rcParams.update({
-            "svg.fonttype": "none",  # text stays text: to be read aloud, searched and copied
+            "svg.fonttype": "none",  # text stays text, for screen readers, search and copying
             "svg.hashsalt": "shapecnn",
-            "text.parse_math": False,  # labels are names, dollars and all
+            "text.parse_math": False,  # a dollar sign in a name is no formula
             "font.size": 10,
             "text.color": _INK,
             "axes.edgecolor": _LINE,
             "axes.labelcolor": _INK,
         })  # fmt: skip
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the reader's fonts have it
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the fonts of the viewer are used
         figure = Figure()
         FigureCanvasSVG(figure)
         yield figure, file

@@ -1,5 +1,8 @@
-"""A grid drawn obliquely: parallel rays go from cell to cell until they meet a filled one (Amanatides & Woo, "A Fast
-Voxel Traversal Algorithm for Ray Tracing", Eurographics 1987)."""
+"""Draw a voxel grid from an oblique angle.
+
+Parallel rays step from cell to cell until they meet a filled one (Amanatides & Woo, "A Fast Voxel Traversal Algorithm
+for Ray Tracing", Eurographics 1987).
+"""
 
 from __future__ import annotations
 
@@ -10,36 +13,46 @@ from numpy.typing import NDArray
 
 from shapecnn.views.cameras import cameras
 
-_FACING, _AMBIENT = 150, 80  # grey of a face: ambient, and more the more it faces the reader
+_FACING, _AMBIENT = 150, 80  # grey of a face: ambient, plus a part that grows as the face turns towards the viewer
 
 
-class Seen(NamedTuple):
-    """Pictures (S, S), rows from top to bottom.
+class GridDrawing(NamedTuple):
+    """Two pictures of a grid, rows from top to bottom.
 
-    grey: uint8, 255 where no cell is met.  cell: int64, flat index of the cell that is met, −1 for none.
+    Attributes:
+        grey: (S, S) uint8, 255 where the ray meets no cell.
+        cell: (S, S) int64, flat index of the cell that the ray meets, −1 for none.
     """
 
     grey: NDArray[np.uint8]
     cell: NDArray[np.int64]
 
 
-def see(grid: NDArray[np.uint8], side: int) -> Seen:
-    """A grid [x, y, z] of 0 and 1 with z up, N cells a side, as it looks from azimuth 30° and elevation 30°."""
+def draw_grid(grid: NDArray[np.uint8], side: int) -> GridDrawing:
+    """Draw a grid from azimuth 30° and elevation 30°, in parallel projection.
+
+    Args:
+        grid: (N, N, N) uint8 of 0 and 1, indexed [x, y, z] with z up.
+        side: Pixels S along one side of the picture.
+
+    Returns:
+        The grey and the cell at each pixel.
+    """
     right, up, backward = cameras(12).axes[1]
     N = len(grid)
-    half = N * np.sqrt(3) / 2  # the ball around the grid fills the picture
+    half = N * np.sqrt(3) / 2  # the sphere around the grid fills the picture
     across = half * ((np.arange(side) + 0.5) * 2 / side - 1)
     starts = (N / 2 + up * -across[:, None, None] + right * across[:, None] + half * backward).reshape(-1, 3)
     cells = np.floor(starts).astype(np.int64)
-    met, entered = np.full(len(starts), -1, np.int64), np.zeros(len(starts), np.int64)
-    going = np.arange(len(starts))
-    while len(going):
-        places = cells[going]
+    hits, entry_axis = np.full(len(starts), -1, np.int64), np.zeros(len(starts), np.int64)
+    active = np.arange(len(starts))  # rays that are still inside the grid or before it
+    while len(active):
+        places = cells[active]
         flat = np.ravel_multi_index(tuple(places.T), grid.shape, mode="clip")
         hit = (places < N).all(axis=1) & (places >= 0).all(axis=1) & (grid.reshape(-1)[flat] > 0)
-        met[going[hit]] = flat[hit]
-        going = going[~hit & (places >= 0).all(axis=1)]  # rays go down along every axis
-        entered[going] = ((starts[going] - cells[going]) / backward).argmin(axis=1)  # the face that is reached first
-        cells[going, entered[going]] -= 1
-    grey = np.where(met < 0, 255, _AMBIENT + _FACING * backward[entered]).astype(np.uint8)
-    return Seen(grey.reshape(side, side), met.reshape(side, side))
+        hits[active[hit]] = flat[hit]
+        active = active[~hit & (places >= 0).all(axis=1)]  # rays descend along every axis
+        entry_axis[active] = ((starts[active] - cells[active]) / backward).argmin(axis=1)  # the first face reached
+        cells[active, entry_axis[active]] -= 1
+    grey = np.where(hits < 0, 255, _AMBIENT + _FACING * backward[entry_axis]).astype(np.uint8)
+    return GridDrawing(grey.reshape(side, side), hits.reshape(side, side))

@@ -1,4 +1,4 @@
-"""What all pages have in common: a template of this folder filled in, pictures inside, every name only ever text."""
+"""Helpers for all pages: fill in a template of this folder, embed pictures, and escape every name."""
 
 from __future__ import annotations
 
@@ -17,24 +17,51 @@ from shapecnn.errors import visible
 
 
 def fill(template: str, **values: Any) -> str:
-    """The HTML of a template by its file name, with the style of all pages; what it names and is not given is an
-    error."""
+    """Fill in a template, with the style sheet of all pages.
+
+    Args:
+        template: File name of the template in this folder.
+        values: Values of the variables of the template.
+
+    Returns:
+        The HTML.
+
+    Raises:
+        jinja2.UndefinedError: The template uses a variable without a value.
+    """
     import jinja2
     from markupsafe import Markup
 
     folder = resources.files("shapecnn.report")
-    style = Markup(folder.joinpath("page.css").read_text("utf-8"))  # our own
+    style = Markup(folder.joinpath("page.css").read_text("utf-8"))  # not escaped: it is our own file
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_plain)
     return environment.from_string(folder.joinpath(template).read_text("utf-8")).render(style=style, **values)
 
 
-def short(path: str) -> str:
-    """A path as a page names it: as it was typed, and of an absolute one, which is nobody else's, the last part."""
+def display_path(path: str) -> str:
+    """Return a path as a page shows it: as given, but only the last part of an absolute path.
+
+    Absolute paths exist on one machine only, while pages are passed on.
+
+    Args:
+        path: A path, or the name of a model.
+
+    Returns:
+        The text to show.
+    """
     return Path(path).name if Path(path).is_absolute() else path
 
 
 def link(target: Path, page: Path) -> str | None:
-    """The address of a file, seen from the folder of ``page``; None for what is not a file."""
+    """Return the address of a file relative to the folder of a page.
+
+    Args:
+        target: The file to link to.
+        page: The file of the page.
+
+    Returns:
+        The relative URL; None if ``target`` is not a file or is on another drive.
+    """
     if not target.is_file():
         return None
     try:
@@ -44,10 +71,17 @@ def link(target: Path, page: Path) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """A name as a page shows it: no control, directional or invisible character changes how it or the page reads."""
-    return visible(value) if type(value) is str else value  # not markup, which is the template's own
+    """Escape control, directional and invisible characters in a value of a template."""
+    return visible(value) if type(value) is str else value  # Markup is a subclass of str, and our own text
 
 
-def embedded(picture: NDArray[np.uint8]) -> str:
-    """A picture (H, W) or (H, W, 3) as the base64 text of a PNG."""
+def png_base64(picture: NDArray[np.uint8]) -> str:
+    """Encode a picture for embedding in a page.
+
+    Args:
+        picture: Grey (H, W) or colour (H, W, 3), uint8.
+
+    Returns:
+        The base64 text of a PNG.
+    """
     return base64.b64encode(png(picture)).decode()

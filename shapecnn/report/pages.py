@@ -1,4 +1,4 @@
-"""Answers as one HTML file that needs nothing else: no script, no network, pictures inside."""
+"""Show answers to queries on one HTML page that needs no other file: no scripts, no network, pictures embedded."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ import numpy as np
 from shapecnn.meshes.collection import Shape
 from shapecnn.models.input import InputArray
 from shapecnn.report.drawings import Drawing, draw_meshes
-from shapecnn.report.html import embedded, fill, link, short
+from shapecnn.report.html import display_path, fill, link, png_base64
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit
 from shapecnn.search.query import Answer
 from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
-SHOWN_VIEWS = 4  # of those drawn, evenly spread
+SHOWN_VIEWS = 4  # views in the picture of a shape, evenly spread over all
 PICTURE = 128  # pixels along one side of a picture on the page
 
 
 @dataclass(frozen=True, slots=True)
-class _Card:
+class _ShapeCard:
+    """A query or a result."""
+
     picture: str | None  # base64 of a PNG
-    title: str  # its file name
-    note: str
-    link: str | None = None  # to its file, from the page
-    score: str | None = None
+    title: str  # file name
+    note: str  # path or id, or an error
+    link: str | None = None  # address of the file, relative to the page
+    score: str | None = None  # cosine similarity
     label: str | None = None
-    view: int | None = None
+    view: int | None = None  # the view that matched a query picture
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
-    query: _Card
-    results: list[_Card]
-    single: bool = False  # the query is one picture
+class _QuerySection:
+    """A query and its results."""
+
+    query: _ShapeCard
+    results: list[_ShapeCard]
+    single: bool = False  # the query is one picture, not several views
 
 
 def query_page(
@@ -48,12 +52,21 @@ def query_page(
     page: Path = Path("answer.html"),
     workers: Workers = ONE_A_CORE,
 ) -> str:
-    """HTML: each query with its views, and below it each result with its views, label and similarity; a query that is a
-    picture as the network saw it, and of its results the view that it was matched with.
+    """Return answers to queries as an HTML page: each query with its results, their views, labels and similarities.
 
-    Meshes are drawn anew from their mesh files, turned as the index has them, also where the model sees grids; one that
-    is gone or has changed keeps its place without pictures. Files are named and linked as seen from ``page``, the file
-    this is written to.
+    Meshes are drawn again from their files, in the orientation of the index, even if the model uses grids. A result
+    whose file is missing or has changed keeps its place without a picture. A query picture is shown as the network saw
+    it, and its results with the view that matched it.
+
+    Args:
+        answers: The answers, in the order of the page.
+        index: The index that was searched.
+        name: Name or path of the index.
+        page: File that the page is written to; links are relative to its folder.
+        workers: Number of worker processes that draw, and their limits.
+
+    Returns:
+        The HTML.
     """
     plain = ViewSettings.from_options(size=PICTURE, orientation=index.record.orientation)
     views = plain.views if index.views is None else index.views.shape[1]
@@ -66,26 +79,27 @@ def query_page(
         changed = {"up": index.record.up} | ({} if hit.view is None else {"views": views})
         return Drawing(hit.shape.source, plain.model_copy(update=changed), hit.shape.sha256)
 
-    shown: dict[Drawing, set[int | None]] = {
+    wanted: dict[Drawing, set[int | None]] = {  # the views of each drawing; None: several side by side
         of_query(answer): {None} for answer in answers if answer.error is None and answer.picture is None
     }
-    found = [[(hit, of_hit(hit)) for hit in answer.hits] for answer in answers]
-    for hit, drawing in chain.from_iterable(found):
-        shown.setdefault(drawing, set()).add(hit.view)
+    results = [[(hit, of_hit(hit)) for hit in answer.hits] for answer in answers]
+    for hit, drawing in chain.from_iterable(results):
+        wanted.setdefault(drawing, set()).add(hit.view)
     pictures = {
-        (drawing, view): _embedded(looks, view)
-        for drawing, looks in draw_meshes(shown, workers)
-        for view in shown[drawing]
+        (drawing, view): _picture(looks, view)
+        for drawing, looks in draw_meshes(wanted, workers)
+        for view in wanted[drawing]
     }
     sections = []
-    for answer, hits in zip(answers, found, strict=True):
+    for answer, hits in zip(answers, results, strict=True):
         if answer.error is not None:
-            sections.append(_Section(_Card(None, short(answer.path), f"could not be used: {answer.error}"), []))
+            failure = _ShapeCard(None, display_path(answer.path), f"could not be used: {answer.error}")
+            sections.append(_QuerySection(failure, []))
             continue
-        seen, path = answer.picture, Path(answer.path)
-        picture = pictures.get((of_query(answer), None)) if seen is None else embedded(seen)
+        photograph, path = answer.picture, Path(answer.path)
+        picture = pictures.get((of_query(answer), None)) if photograph is None else png_base64(photograph)
         cards = [
-            _Card(
+            _ShapeCard(
                 pictures.get((drawing, hit.view)),
                 PurePosixPath(hit.shape.id).name,
                 hit.shape.id,
@@ -96,14 +110,14 @@ def query_page(
             )
             for hit, drawing in hits
         ]
-        query = _Card(picture, path.name, short(answer.path), link(path, page))
-        sections.append(_Section(query, cards, seen is not None))
+        query = _ShapeCard(picture, path.name, display_path(answer.path), link(path, page))
+        sections.append(_QuerySection(query, cards, photograph is not None))
     model, count = index.record.description, len(index.shapes)
-    return fill("query.html", sections=sections, index=short(name), model=model, count=count)
+    return fill("query.html", sections=sections, index=display_path(name), model=model, count=count)
 
 
-def _embedded(looks: InputArray, view: int | None) -> str:
-    """That view, or some of them side by side, as the base64 text of a PNG."""
+def _picture(looks: InputArray, view: int | None) -> str:
+    """Return one view, or for None several side by side, as the base64 text of a PNG."""
     if view is not None:
-        return embedded(looks[view])
-    return embedded(np.concatenate(list(looks[:: len(looks) // SHOWN_VIEWS]), axis=1))
+        return png_base64(looks[view])
+    return png_base64(np.concatenate(list(looks[:: len(looks) // SHOWN_VIEWS]), axis=1))

@@ -1,4 +1,4 @@
-"""Whether shapes are told right as often as the scores promise: a reliability diagram as SVG."""
+"""Draw a reliability diagram: accuracy over confidence, to show how well probabilities are calibrated."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ _BAR, _LINE = "#2a5db0", "#8a93a0"
 
 
 def reliability_diagram(right: NDArray[np.bool_], confidence: NDArray[np.floating], title: str) -> bytes:
-    """SVG: accuracy over mean confidence of each bin that has shapes, its area the number of them; on the diagonal both
-    are the same (Niculescu-Mizil and Caruana, ICML 2005).
+    """Draw accuracy over mean confidence of each bin of shapes (Niculescu-Mizil and Caruana, ICML 2005).
 
-    right, confidence: (N,), as :func:`shapecnn.evaluation.classification.reliability` takes them.
+    The area of a disc is proportional to the number of shapes in its bin. On the diagonal accuracy equals confidence.
+
+    Args:
+        right: Whether each prediction is right, (N,) bool.
+        confidence: Probability of each predicted class, (N,), from 0 to 1.
+        title: Model and data, the first line of the heading.
+
+    Returns:
+        The figure as SVG.
     """
     bins = [each for each in reliability(right, confidence) if each.count]
     with drawing() as (figure, svg):
@@ -33,8 +40,8 @@ def reliability_diagram(right: NDArray[np.bool_], confidence: NDArray[np.floatin
         )
         for each in bins:
             axes.annotate(str(each.count), (each.confidence, each.accuracy), ha="center", va="center", fontsize=8)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score, mean of the bin", ylabel="share told right", aspect="equal")
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="mean confidence of the bin", ylabel="accuracy", aspect="equal")
         error = calibration_error(right, confidence)
-        told = f"{counted(len(right), 'shape')}, expected calibration error {error:.3f}"
-        axes.set_title(heading(title, told), fontsize=9, loc="left")
+        summary = f"{counted(len(right), 'shape')}, expected calibration error {error:.3f}"
+        axes.set_title(heading(title, summary), fontsize=9, loc="left")
     return svg.getvalue()

@@ -1,4 +1,4 @@
-"""What a network saw of a shape, as one small picture for people."""
+"""Draw the network input of a shape as one small picture for a page."""
 
 from __future__ import annotations
 
@@ -6,41 +6,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.models.input import InputArray
-from shapecnn.report.html import embedded
+from shapecnn.report.html import png_base64
 
 SIDE = 96  # pixels of one view
-SHOWN_VIEWS = 3  # evenly spread
-_NEAR, _FAR = 90, 200  # grey of a cell in front and of one behind; nothing is 255
+SHOWN_VIEWS = 3  # evenly spread over all views
+_NEAR, _FAR = 90, 200  # greys of the nearest and the farthest cell; the background is 255
 
 
 def thumbnail(looks: InputArray, rotation: int = 0) -> str:
-    """Base64 of a PNG: three of the views (V, S, S), or one of the grids (R, N, N, N) from three sides."""
+    """Draw three views side by side, or one grid from three sides.
+
+    Args:
+        looks: Network input of a shape: views (V, S, S) uint8, or grids (R, N, N, N) uint8 of 0 and 1.
+        rotation: Which grid to draw.
+
+    Returns:
+        The base64 text of a PNG, at most 3 · SIDE pixels wide and SIDE pixels high.
+    """
     if looks.ndim == 4:
         pictures = projections(looks[rotation])
     else:
         pictures = looks[:: max(1, len(looks) // SHOWN_VIEWS)][:SHOWN_VIEWS]
-    return embedded(np.concatenate([_scaled(picture) for picture in pictures], axis=1))
+    return png_base64(np.concatenate([_resize(picture) for picture in pictures], axis=1))
 
 
 def projections(grid: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(3, N, N) uint8: what is seen of a grid [x, y, z] from +x, from −y and from above, nearer cells darker.
+    """Draw a grid from +x, from −y and from above; nearer cells are darker.
 
-    From the sides z is up; from above y is.
+    In the two side views z points up, in the view from above y does.
+
+    Args:
+        grid: (N, N, N) uint8 of 0 and 1, indexed [x, y, z] with z up.
+
+    Returns:
+        The pictures, (3, N, N) uint8, background 255.
     """
     front = np.flip(grid, 0).transpose(0, 2, 1)  # [depth, up, right]: from +x, y is to the right
     side = grid.transpose(1, 2, 0)  # from −y, x is to the right
     top = np.flip(grid, 2).transpose(2, 1, 0)
-    return np.stack([_depth(np.flip(seen, 1)) for seen in (front, side, top)])  # rows count downwards
+    return np.stack([_shade_depth(np.flip(cells, 1)) for cells in (front, side, top)])  # rows count downwards
 
 
-def _depth(seen: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(N, N) grey of a grid seen along its first axis, whose first cells are nearest."""
-    nearest = seen.argmax(axis=0)
-    grey = _NEAR + (_FAR - _NEAR) * nearest / max(len(seen) - 1, 1)
-    return np.where(seen.any(axis=0), grey, 255).astype(np.uint8)
+def _shade_depth(cells: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Draw a grid along its first axis, whose first cells are nearest, as an (N, N) picture shaded by depth."""
+    nearest = cells.argmax(axis=0)
+    grey = _NEAR + (_FAR - _NEAR) * nearest / max(len(cells) - 1, 1)
+    return np.where(cells.any(axis=0), grey, 255).astype(np.uint8)
 
 
-def _scaled(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _resize(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     from PIL import Image
 
     smooth = Image.Resampling.BOX if picture.shape[0] >= SIDE else Image.Resampling.NEAREST

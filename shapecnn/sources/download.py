@@ -1,4 +1,4 @@
-"""ModelNet from its official server, a mirror or a zip at hand: fetched, checked, unpacked whole."""
+"""Download ModelNet from its official server, a mirror or a local zip; check it and unpack it."""
 
 from __future__ import annotations
 
@@ -28,15 +28,21 @@ from shapecnn.workers.progress import Progress, stage
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A collection on its official server: its folder, and the address and SHA-256 of its zip."""
+    """A collection on its official server.
+
+    Attributes:
+        folder: Name of the folder that the collection is unpacked into.
+        url: Address of the zip.
+        sha256: SHA-256 of the zip, 64 hexadecimal digits.
+    """
 
     folder: str
     url: str
     sha256: str
 
 
-# We know of no checksums by Princeton. These are in compressai/datasets/pointcloud/modelnet.py of
-# InterDigitalInc/CompressAI, the same in src/datasets/modelnet/base.jl of FluxML/Flux3D.jl (both on GitHub).
+# Princeton publishes no checksums that we know of. These are from compressai/datasets/pointcloud/modelnet.py of
+# InterDigitalInc/CompressAI; src/datasets/modelnet/base.jl of FluxML/Flux3D.jl has the same (both on GitHub).
 SOURCES = {
     "modelnet10": Source(
         "ModelNet10",
@@ -50,12 +56,18 @@ SOURCES = {
     ),
 }
 
-RECORD = "download.json"  # in the unpacked folder: the Origin, and the count of shapes to check it by
+RECORD = "download.json"  # file in the unpacked folder with the Origin and the number of shapes, for later checks
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The zip that a folder came out of: where it was, its size in bytes and its SHA-256."""
+    """The zip that a folder was unpacked from.
+
+    Attributes:
+        url: Its address or path.
+        bytes: Its size in bytes.
+        sha256: Its SHA-256, 64 hexadecimal digits.
+    """
 
     url: str
     bytes: int
@@ -64,12 +76,19 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A collection in place."""
+    """A collection on disk.
+
+    Attributes:
+        path: Its folder.
+        shapes: Number of shapes in it.
+        origin: The zip that it was unpacked from; None for a folder that shapecnn did not make.
+        new: False if the folder existed already, so that nothing was fetched.
+    """
 
     path: Path
     shapes: int
-    origin: Origin | None  # None: the folder was there already, from elsewhere
-    new: bool  # False: it was there already and nothing was fetched
+    origin: Origin | None
+    new: bool
 
 
 def download(
@@ -81,26 +100,40 @@ def download(
     *,
     overwrite: bool = False,
 ) -> Download:
-    """Put the collection ``name`` of ``SOURCES`` into its folder in ``dest``; it appears whole or not at all.
+    """Download a collection and unpack it into its folder in ``dest``, which appears complete or not at all.
 
-    ``url`` is a mirror or a zip at hand (a path or file:// URL); ``sha256`` is what the zip must have, 64
-    hexadecimal digits (default: from the official server that of the official zip, from elsewhere anything).
-    ``progress`` is told the bytes fetched, then the bytes unpacked. What has come of a transfer that fails is
-    kept in ``dest / "<name>.zip.part"``, and the next call goes on from there.
+    After a failed transfer the bytes received stay in ``dest / "<name>.zip.part"``, and the next call continues there.
 
-    Raises DownloadError (the server, the SHA-256, the disk), ArchiveError, UsageError and BusyError; for a
-    folder that is there already MismatchError (from another zip) and StoredDataError (meshes are missing).
+    Args:
+        name: A collection of ``SOURCES``.
+        dest: The folder that the collection's folder is made in.
+        url: Address of a mirror, or a path or file:// URL of a local zip; None: the official server.
+        sha256: Expected SHA-256 of the zip, 64 hexadecimal digits; None: that of the official zip for the official
+            server, and no check for any other source.
+        progress: Receives the number of bytes fetched and later of bytes unpacked, and the number in all.
+        overwrite: Replace a partial download that shapecnn did not write.
+
+    Returns:
+        The collection on disk. An existing folder is checked and returned as it is.
+
+    Raises:
+        DownloadError: The server or the disk fails, or the zip has another SHA-256.
+        ArchiveError: The zip is damaged, unsafe, or no collection.
+        UsageError: ``sha256`` or ``url`` is not valid, or the partial download is not ours.
+        BusyError: Another process is writing to ``dest``.
+        MismatchError: The existing folder was unpacked from another zip.
+        StoredDataError: The existing folder has lost meshes.
     """
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        raise UsageError(f"The SHA-256 {sha256!r} does not have 64 hexadecimal digits.")
+        raise UsageError(f"The SHA-256 {sha256!r} does not have 64 hexadecimal digits. Check --sha256.")
     source = SOURCES[name]
     expected = sha256.lower() if sha256 else None
     target = dest / source.folder
     if target.exists():
-        return _already(target, expected)
+        return _check_existing(target, expected)
     if url in (None, source.url):
         url, expected = source.url, expected or source.sha256
-    local = _local(url)
+    local = _local_file(url)
     try:
         with exclusive(dest, overwrite):
             if local is not None:
@@ -112,57 +145,57 @@ def download(
             except DownloadError as error:
                 server = "The official server" if url == source.url else "The server"
                 raise DownloadError(
-                    f"{server} {error} Try again later (what has come is kept), or give a mirror or a zip"
-                    f" that you have: shapecnn data download {name} {dest} --url URL_OR_FILE"
+                    f"{server} {error} Try again later (the bytes received are kept), or give a mirror or a local"
+                    f" zip: shapecnn data download {name} {dest} --url URL_OR_FILE"
                 ) from None
             try:
-                made = _install(part, url, expected, target, progress)
+                collection = _install(part, url, expected, target, progress)
             except (ArchiveError, DownloadError) as error:
-                discard(part)  # or every later run would stumble over it
-                raise type(error)(f"{error} The download is removed: the next run is a new start.") from None
+                discard(part)  # otherwise every later run would fail on it
+                raise type(error)(f"{error} The partial download is removed; the next run starts anew.") from None
             discard(part)
-            return made
+            return collection
     except OSError as error:
         raise DownloadError(
             f"{error.filename or dest}: {error.strerror or error}. Make room or choose another folder, and"
-            " run again: what has come is kept."
+            " run again: the bytes received are kept."
         ) from None
 
 
-def _local(url: str) -> Path | None:
-    """The file that ``url`` names on this machine; None for a web address."""
+def _local_file(url: str) -> Path | None:
+    """Return the local file that ``url`` names, or None for a web address."""
     if url.lower().startswith(("http://", "https://")):
         return None
     if url.lower().startswith("file://"):
         path = Path(url2pathname(urlsplit(url).path))
     elif "://" in url:
-        raise UsageError(f"{url} is neither a web address (http, https) nor a file.")
+        raise UsageError(f"{url} is neither a web address (http, https) nor a file. Check --url.")
     else:
         path = Path(url)
     if not path.is_file():
-        raise UsageError(f"There is no file {path}.")
+        raise UsageError(f"There is no file {path}. Check --url.")
     return path
 
 
 def _install(archive: Path, url: str, expected: str | None, target: Path, progress: Progress | None) -> Download:
-    """Check the SHA-256 of ``archive``, unpack it beside ``target`` and move it there."""
+    """Check the SHA-256 of ``archive``, unpack it beside ``target`` and move the result to ``target``."""
     with stage(f"Checking {archive.name}"):
         sha256 = sha256_of(archive.resolve())
     if expected not in (None, sha256):
         raise DownloadError(
             f"{url} has the SHA-256 {sha256}, not {expected}: it is damaged or another file."
-            f" If it has changed and you trust it, add --sha256 {sha256}."
+            f" If you trust it, add --sha256 {sha256}."
         )
     work = target.parent / WORK
-    discard_work(work)  # of a run that was killed
+    discard_work(work)  # left by a run that was killed
     claim(work)
     try:
         unpack(archive, work / target.name, progress)
-        collection = _unwrapped(work / target.name)
+        collection = _collection_root(work / target.name)
         try:
             shapes = len(list_shapes(collection, labels="none"))
         except CollectionError:
-            raise ArchiveError(f"{url} holds no mesh files: give the zip of a collection.") from None
+            raise ArchiveError(f"{url} holds no mesh files. Give the zip of a collection.") from None
         origin = Origin(url, archive.stat().st_size, sha256)
         (collection / RECORD).write_bytes(json_bytes({**asdict(origin), "shapes": shapes}))
         collection.rename(target)
@@ -171,8 +204,11 @@ def _install(archive: Path, url: str, expected: str | None, target: Path, progre
     return Download(target, shapes, origin, new=True)
 
 
-def _unwrapped(folder: Path) -> Path:
-    """The only folder in ``folder``, whatever its name, but not a class with its splits; else ``folder``."""
+def _collection_root(folder: Path) -> Path:
+    """Return the folder that holds the classes: the only folder in ``folder`` unless it is a class, else ``folder``.
+
+    A folder with nothing but splits in it is a class.
+    """
     entries = list(folder.iterdir())
     if len(entries) != 1 or not entries[0].is_dir():
         return folder
@@ -180,8 +216,8 @@ def _unwrapped(folder: Path) -> Path:
     return folder if inside <= set(SPLITS) else entries[0]
 
 
-def _already(target: Path, expected: str | None) -> Download:
-    """What is in place, after a check that all of it still is."""
+def _check_existing(target: Path, expected: str | None) -> Download:
+    """Return the collection in an existing folder, after checking its number of shapes and the SHA-256 of its zip."""
     shapes = len(list_shapes(target, labels="none"))
     origin = None
     if (target / RECORD).exists():
@@ -193,7 +229,7 @@ def _already(target: Path, expected: str | None) -> Download:
         origin = Origin(**record)
     if expected is not None and (origin is None or origin.sha256 != expected):
         raise MismatchError(
-            f"{target} came out of a zip whose SHA-256 is {origin.sha256 if origin else 'unknown'}, not"
+            f"{target} was unpacked from a zip whose SHA-256 is {origin.sha256 if origin else 'unknown'}, not"
             f" {expected}. Move it away, or choose another folder."
         )
     return Download(target, shapes, origin, new=False)

@@ -1,7 +1,10 @@
-"""A mesh seen: cameras, renderers, contact sheets.
+"""Views: grey pictures of a mesh from fixed cameras, or of an object in a photograph or drawing.
 
-:func:`draw_views` is the one entry. The default renderer is the project's own rasterizer; pyrender (OpenGL) and Open3D
-(Embree) draw the same cameras and the same shading, and are imported only when asked for.
+In: a normalized mesh and its view settings, or a picture file. Out: uint8 pictures, as an array (V, S, S) or as one
+contact sheet. :func:`draw_views` draws a mesh; :func:`shapecnn.views.photographs.read_picture` reads a picture file.
+
+The default renderer is the project's own rasterizer. pyrender (OpenGL) and Open3D (Embree) draw from the same cameras
+with the same shading; each is imported only when the settings name it.
 """
 
 from __future__ import annotations
@@ -15,37 +18,64 @@ from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.views.cameras import cameras, columns
 from shapecnn.views.windows import windows
 
+__all__ = ["cameras", "columns", "contact_sheet", "draw_views", "split_sheet"]
+
 
 def draw_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
-    """Pictures (views, size, size) uint8 of a normalized mesh; see :func:`shapecnn.meshes.mesh.load_mesh`.
+    """Draw a mesh from every camera of the settings.
 
-    It is upright, or with orientation ``auto`` first turned to its own axes.
-    Raises MissingLibraryError if the renderer asked for does not load.
+    With orientation ``upright`` the mesh is drawn as it stands; with ``auto`` it is first turned to its own axes.
+
+    Args:
+        mesh: A normalized mesh, in the unit sphere around the origin, as :func:`shapecnn.meshes.mesh.load_mesh`
+            returns it.
+        settings: Number of views, picture size in pixels, samples along one side of a pixel, fit, renderer and
+            orientation.
+
+    Returns:
+        The pictures, (views, size, size) uint8, white (255) where the mesh is not seen.
+
+    Raises:
+        MissingLibraryError: The library of the chosen renderer does not load.
     """
     mesh = posed(mesh, settings.orientation)
-    seen_from = cameras(settings.views)
-    shown = windows(mesh.vertices, seen_from, settings.fit)
+    viewpoints = cameras(settings.views)
+    crops = windows(mesh.vertices, viewpoints, settings.fit)
     if settings.renderer == "pyrender":
         from shapecnn.views.pyrender_renderer import draw
     elif settings.renderer == "open3d":
         from shapecnn.views.open3d_renderer import draw
     else:
         from shapecnn.views.raster import draw
-    return draw(mesh.vertices, mesh.faces, seen_from, shown, settings.size, settings.samples)
+    return draw(mesh.vertices, mesh.faces, viewpoints, crops, settings.size, settings.samples)
 
 
 def contact_sheet(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The views (V, S, S) side by side, row-major and without gaps, in as many columns as
-    :func:`shapecnn.views.cameras.columns` says."""
-    across = columns(len(pictures))
+    """Arrange the views of a shape in one picture, row by row and without gaps.
+
+    Args:
+        pictures: V views, (V, S, S) uint8.
+
+    Returns:
+        The sheet, (rows · S, columns · S) uint8; :func:`shapecnn.views.cameras.columns` gives the number of columns.
+    """
+    per_row = columns(len(pictures))
     size = pictures.shape[1]
-    grid = pictures.reshape(-1, across, size, size)
-    return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, across * size))
+    grid = pictures.reshape(-1, per_row, size, size)
+    return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(-1, per_row * size))
 
 
 def split_sheet(sheet: NDArray[np.uint8], views: int) -> NDArray[np.uint8]:
-    """The views (V, S, S) of a contact sheet; the inverse of :func:`contact_sheet`."""
-    across = columns(views)
-    size = sheet.shape[1] // across
-    grid = sheet.reshape(views // across, size, across, size)
+    """Cut a contact sheet into its views; the inverse of :func:`contact_sheet`.
+
+    Args:
+        sheet: The sheet, (rows · S, columns · S) uint8.
+        views: The number of views V on the sheet.
+
+    Returns:
+        The views, (V, S, S) uint8.
+    """
+    per_row = columns(views)
+    size = sheet.shape[1] // per_row
+    grid = sheet.reshape(views // per_row, size, per_row, size)
     return np.ascontiguousarray(grid.swapaxes(1, 2).reshape(views, size, size))

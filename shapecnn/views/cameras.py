@@ -1,11 +1,11 @@
-"""Where the cameras stand, as pure functions.
+"""Camera positions and orientations for each number of views.
 
 Every camera looks at the origin from distance 1/sin 22.5° with a vertical field of view of 45°, so that the unit sphere
-just fits the square picture. N views circle the upright shape, 12 unless asked otherwise (Su et al. 2015, ICCV,
-"Multi-view Convolutional Neural Networks for 3D Shape Recognition", section 3.1). Three counts look from all sides
-instead: 20 from the vertices of a dodecahedron, 80 with four rolls of each, for shapes without a known up; 24 are one
-camera under all rotations of the cube: whichever of a shape's three axes is taken for up, they give the same pictures,
-in another order.
+just fits the square picture. By default 12 cameras circle the upright shape (Su et al. 2015, ICCV, "Multi-view
+Convolutional Neural Networks for 3D Shape Recognition", section 3.1); most other counts circle it too. Three counts
+look from all sides instead, for shapes whose up axis is unknown: 20 from the vertices of a dodecahedron, 80 with four
+rolls at each of these, and 24 from one camera under all rotations of the cube. These 24 give the same pictures, in
+another order, whichever of a shape's three axes is taken for up.
 """
 
 from __future__ import annotations
@@ -22,21 +22,35 @@ from shapecnn.settings.artefacts import ALL_SIDES
 
 FIELD_OF_VIEW = np.deg2rad(45.0)
 DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131
-FOCAL = float(1.0 / np.tan(FIELD_OF_VIEW / 2))  # of a picture plane that spans [-1, 1]
+FOCAL = float(1.0 / np.tan(FIELD_OF_VIEW / 2))  # focal length for a picture plane that spans [-1, 1]
 ELEVATION = np.deg2rad(30.0)
 
 
 def columns(views: int) -> int:
-    """Views per row of a contact sheet without gaps: as nearly square as ``views`` can be divided, and not higher than
-    wide, so 4 × 3, 5 × 4, 6 × 4, 10 × 8, and 7 × 1."""
+    """Return the number of columns of a contact sheet.
+
+    The sheet has no gaps, is as close to square as the number of views allows, and is never higher than wide: 4 × 3,
+    5 × 4, 6 × 4, 10 × 8, but 7 × 1.
+
+    Args:
+        views: The number of views on the sheet, at least 1.
+
+    Returns:
+        The number of views in a row, a divisor of ``views``.
+    """
     rows = max(rows for rows in range(1, math.isqrt(views) + 1) if views % rows == 0)
     return views // rows
 
 
 @dataclass(frozen=True, slots=True)
 class Cameras:
-    """V cameras.  eyes: (V, 3) float64 positions; axes: (V, 3, 3) float64, rows right, up and backward (unit, from
-    scene to eye)."""
+    """Positions and orientations of V cameras.
+
+    Attributes:
+        eyes: Positions, (V, 3) float64.
+        axes: Rotation matrices, (V, 3, 3) float64, whose rows are the unit vectors right, up and backward (from the
+            scene to the eye).
+    """
 
     eyes: NDArray[np.float64]
     axes: NDArray[np.float64]
@@ -44,11 +58,19 @@ class Cameras:
 
 @cache
 def cameras(views: int) -> Cameras:
-    """The ``views`` cameras of a setting, at least 1.
+    """Return the cameras for a number of views.
 
-    20: the vertices in the order of :func:`dodecahedron`.  80: view 4·v + r is vertex v with the picture rolled by
-    90·r° (the camera turns counter-clockwise about its line of sight).  24: the first of the 12 turned by
-    :func:`cube_rotations`.  Any other number N, such as 12: azimuth i · 360°/N at elevation 30°.
+    - 20: one at each vertex, in the order of :func:`dodecahedron`.
+    - 80: view 4·v + r looks from vertex v and is rolled by 90·r°: the camera turns counter-clockwise about its line of
+      sight.
+    - 24: the first of the 12 cameras, turned by each of :func:`cube_rotations`.
+    - Any other number N, such as 12: view i at azimuth i · 360°/N and elevation 30°.
+
+    Args:
+        views: The number of views, at least 1.
+
+    Returns:
+        The cameras, in the order of the views.
     """
     if views == 24:
         first = cameras(12)
@@ -65,9 +87,12 @@ def cameras(views: int) -> Cameras:
 
 
 def dodecahedron() -> NDArray[np.float64]:
-    """The 20 unit vertices, (20, 3) float64, from top to bottom ring and by azimuth within a ring.
+    """Return the 20 vertices of a dodecahedron on the unit sphere.
 
-    They are the cyclic permutations of (0, ±1/φ, ±φ) and the cube (±1, ±1, ±1), over √3; none lies on the z axis.
+    They are the cyclic permutations of (0, ±1/φ, ±φ) and the cube (±1, ±1, ±1), divided by √3. None lies on the z axis.
+
+    Returns:
+        The vertices, (20, 3) float64, ordered by ring from top to bottom and by azimuth within a ring.
     """
     golden = (1 + np.sqrt(5)) / 2
     signs = np.array([(a, b) for a in (1, -1) for b in (1, -1)])
@@ -82,7 +107,11 @@ def dodecahedron() -> NDArray[np.float64]:
 
 
 def cube_rotations() -> NDArray[np.float64]:
-    """The 24 rotations that turn a cube into itself, (24, 3, 3) float64: signed permutations, the identity first."""
+    """Return the 24 rotations that map a cube onto itself.
+
+    Returns:
+        Rotation matrices, (24, 3, 3) float64: signed permutation matrices, the identity first.
+    """
     signed = np.array(
         [
             np.diag(signs)[list(order)]
@@ -95,21 +124,24 @@ def cube_rotations() -> NDArray[np.float64]:
 
 
 def _directions(azimuth: NDArray[np.float64], elevation: float) -> NDArray[np.float64]:
-    level = np.cos(elevation)
+    """Return unit vectors (N, 3) from N azimuths and one elevation, all in radians."""
+    horizontal = np.cos(elevation)
     height = np.full_like(azimuth, np.sin(elevation))
-    return np.stack([level * np.cos(azimuth), level * np.sin(azimuth), height], axis=1)
+    return np.stack([horizontal * np.cos(azimuth), horizontal * np.sin(azimuth), height], axis=1)
 
 
 def _look_along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows right, up, backward of a camera at ``direction`` that looks at the origin with +z upward in the picture."""
+    """Return the axes (3, 3) of a camera at ``direction`` that looks at the origin, with +z upward in the picture."""
     right = np.cross([0.0, 0.0, 1.0], direction)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(direction, right), direction])
 
 
 def _roll(axes: NDArray[np.float64], quarters: int) -> NDArray[np.float64]:
-    """The camera turned counter-clockwise by ``quarters`` right angles, as seen from behind it (exact, no sine of
-    90°)."""
+    """Turn a camera about its line of sight by ``quarters`` right angles, counter-clockwise as seen from behind it.
+
+    Swapping axes is exact; a rotation matrix would bring in the rounding of sin 90°.
+    """
     right, up, backward = axes
     for _ in range(quarters):
         right, up = up, -right

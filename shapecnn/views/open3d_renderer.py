@@ -1,4 +1,4 @@
-"""The same pictures by ray casting with Embree, through Open3D. The only place that imports open3d."""
+"""A renderer that casts rays with Embree, through Open3D. Only this module imports open3d."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shapecnn.views.raster import BACKGROUND, shade_faces
 
 
 def _open3d() -> Any:
+    """Import Open3D, or raise MissingLibraryError with the packages that it needs."""
     try:
         import open3d
     except (ImportError, OSError) as error:
@@ -31,10 +32,24 @@ def draw(
     size: int,
     samples: int,
 ) -> NDArray[np.uint8]:
-    """Grey pictures (V, size, size) uint8; the arguments are those of :func:`shapecnn.views.raster.draw`.
+    """Draw a mesh from V cameras by ray casting.
 
-    The rays are our own, through the sample centres: Open3D's pinhole rays have another convention for the picture's
-    axes.
+    The rays go through the sample centres and are made here, because Open3D's pinhole rays follow another convention
+    for the axes of the picture.
+
+    Args:
+        vertices: (n, 3) float64.
+        faces: (m, 3) int32, indices into ``vertices``.
+        cameras: The V cameras.
+        windows: (V, 3) float64, the part of each picture plane to draw, from :func:`shapecnn.views.windows.windows`.
+        size: Pixels along one side of a picture.
+        samples: Samples along one side of a pixel, whose grey is their mean.
+
+    Returns:
+        Grey pictures, (V, size, size) uint8, background 255.
+
+    Raises:
+        MissingLibraryError: Open3D does not load.
     """
     o3d = _open3d()
     scene = o3d.t.geometry.RaycastingScene()
@@ -55,7 +70,7 @@ def draw(
 
 
 def _directions(axes: NDArray[np.float64], window: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """(side, side, 3): from the eye through the centre of each sample."""
+    """Return the ray directions (side, side, 3), from the eye through the centre of each sample."""
     steps = (2 * np.arange(side) + 1) / side - 1
     x = steps / window[2] + window[0]
     y = -steps / window[2] + window[1]

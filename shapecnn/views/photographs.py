@@ -1,7 +1,7 @@
-"""Photographs and drawings by others, made like a view: grey on white, the object in the middle and as large as there.
+"""Photographs and drawings turned into views: grey on white, the object centred and as large as in a view.
 
-The background is taken for what surrounds the object: the colour along the border of the picture, which becomes white.
-Removing a background that is not of one colour is left to whoever brings the picture.
+The colour along the border of the picture is taken for the background and becomes white. A background of several
+colours has to be removed before.
 """
 
 from __future__ import annotations
@@ -21,28 +21,46 @@ from shapecnn.storage.reading import why_no_file
 if TYPE_CHECKING:
     from PIL import Image
 
-CONTRAST = 24  # grey levels by which the object differs from the background: more than JPEG's noise
-SHADED = 0.5  # of an object at least, where it is more than its outline
+CONTRAST = 24  # grey levels between object and background: more than the noise of JPEG
+SHADED = 0.5  # an object with at least this share of dark pixels is shaded, one with fewer is an outline
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-"""What is opened: formats that photographs and drawings have, none of which wraps another or runs a program."""
+"""Picture formats that are read: those of photographs and drawings. None of them wraps another or runs a program."""
 
-MAX_BYTES = 256 << 20  # of a file
-ENCLOSED = np.uint8(150)  # grey of what an outline encloses: that of a face seen at 35° from its normal
+MAX_BYTES = 256 << 20  # of a picture file
+ENCLOSED = np.uint8(150)  # grey of the inside of an outline: that of a face seen at 35° from its normal
 
 
-_PLUGINS = {"WEBP": "WebP"}  # whose modules are not called like their formats
+_PLUGINS = {"WEBP": "WebP"}  # Pillow modules that are not named like their format
 
 
 def read_picture(path: Path, size: int, fill: float) -> NDArray[np.uint8]:
-    """The object in a picture file as one view, (size, size) uint8, on white.
+    """Read the object in a picture file as one view.
 
-    fill: how much of the picture the object's longer side takes.  Raises PictureError.
+    Args:
+        path: A picture file in one of ``FORMATS``, at most ``MAX_BYTES`` long.
+        size: Pixels along one side of the view.
+        fill: Length of the object's longer side, as a fraction of ``size``, above 0 and at most 1.
+
+    Returns:
+        The object in grey on white, (size, size) uint8.
+
+    Raises:
+        PictureError: The file is missing, too large or not a picture, or the picture is blank.
     """
     return fit_object(shade_outline(on_white(_read(path, 8 * size))), size, fill)
 
 
 def on_white(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) with the grey of its border made white; where that is dark, as chalk on a blackboard, inverted first."""
+    """Scale the greys of a picture so that its border becomes white.
+
+    A picture with a dark border, such as chalk on a blackboard, is inverted first.
+
+    Args:
+        grey: The picture, (H, W) uint8.
+
+    Returns:
+        The picture on white, (H, W) uint8.
+    """
     border = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
     if border < 128:
         grey, border = 255 - grey, 255 - border
@@ -50,44 +68,66 @@ def on_white(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def shade_outline(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A drawing of lines on white, (H, W), with what they enclose in grey; any other picture as it is.
+    """Fill the inside of a line drawing with grey; leave any other picture unchanged.
 
-    Views are shaded, and a network takes an empty outline for something else: of 60 line drawings of psb's shapes 42
-    found their own first when shaded so and 15 as they were. Lines may have gaps of some pixels.
+    Views are shaded, so a network mistakes an empty outline for something else. Of 60 line drawings of shapes of psb,
+    42 found their own shape first with the inside filled, and 15 without. Lines may have gaps of a few pixels.
+
+    Args:
+        grey: The picture on white, (H, W) uint8.
+
+    Returns:
+        The picture, (H, W) uint8.
     """
     from scipy import ndimage
 
-    drawn = grey < 255 - CONTRAST
-    closed = ndimage.binary_dilation(drawn, iterations=max(1, max(grey.shape) // 448))
-    regions, _ = ndimage.label(np.pad(~closed, 1, constant_values=True))
+    dark = grey < 255 - CONTRAST
+    outline = ndimage.binary_dilation(dark, iterations=max(1, max(grey.shape) // 448))
+    regions, _ = ndimage.label(np.pad(~outline, 1, constant_values=True))
     inside = (regions != regions[0, 0])[1:-1, 1:-1]
-    if drawn.sum() > SHADED * inside.sum():
+    if dark.sum() > SHADED * inside.sum():
         return grey
     return np.where(inside, np.minimum(grey, ENCLOSED), grey)
 
 
 def fit_object(grey: NDArray[np.uint8], size: int, fill: float) -> NDArray[np.uint8]:
-    """What is drawn on white, (H, W), in the middle of (size, size) and scaled so that its longer side takes ``fill``.
+    """Crop a picture to its object, scale it and place it in the middle of a view.
 
-    Raises PictureError if nothing is drawn.
+    Args:
+        grey: The picture on white, (H, W) uint8.
+        size: Pixels along one side of the view.
+        fill: Length of the object's longer side, as a fraction of ``size``, above 0 and at most 1.
+
+    Returns:
+        The view, (size, size) uint8.
+
+    Raises:
+        PictureError: The picture is blank: nothing in it is darker than the background.
     """
     from PIL import Image
 
-    drawn = grey < 255 - CONTRAST
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    dark = grey < 255 - CONTRAST
+    rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     if not len(rows):
-        raise PictureError("blank", "nothing is to be seen in it: it is of one colour")
-    cut = Image.fromarray(grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    scale = fill * size / max(cut.size)
-    scaled = cut.resize((max(1, round(cut.width * scale)), max(1, round(cut.height * scale))), Image.Resampling.BOX)
+        raise PictureError("blank", "the picture is blank: it has a single colour")
+    crop = Image.fromarray(grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    scale = fill * size / max(crop.size)
+    thing = crop.resize((max(1, round(crop.width * scale)), max(1, round(crop.height * scale))), Image.Resampling.BOX)
     picture = np.full((size, size), 255, np.uint8)
-    top, left = (size - scaled.height) // 2, (size - scaled.width) // 2
-    picture[top : top + scaled.height, left : left + scaled.width] = np.asarray(scaled)
+    top, left = (size - thing.height) // 2, (size - thing.width) // 2
+    picture[top : top + thing.height, left : left + thing.width] = np.asarray(thing)
     return picture
 
 
 def to_grey(image: Image.Image) -> NDArray[np.uint8]:
-    """(H, W) uint8: colours by their luma (ITU-R 601), 16 bits rounded to 8, transparency over white."""
+    """Convert an image to grey: colours to their luma (ITU-R 601), 16 bits rounded to 8, transparency over white.
+
+    Args:
+        image: An image of any mode, W × H pixels.
+
+    Returns:
+        The grey picture, (H, W) uint8.
+    """
     from PIL import Image
 
     if image.mode.startswith("I"):  # grey in 16 bits
@@ -102,11 +142,11 @@ def to_grey(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _read(path: Path, most: int) -> NDArray[np.uint8]:
-    """A picture file as grey, upright as its EXIF tells, neither side longer than ``most`` pixels."""
+    """Read a picture file as grey, turned upright by its EXIF orientation, at most ``most`` pixels along each side."""
     from PIL import ImageOps, UnidentifiedImageError
 
-    data = _content(path)
-    pillow = _restrained()
+    data = _read_bytes(path)
+    pillow = _restricted_pillow()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -118,16 +158,18 @@ def _read(path: Path, most: int) -> NDArray[np.uint8]:
         limit = f"{(pillow.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
         raise PictureError("too-large", f"it has more than {limit}: make it smaller") from None
     except UnidentifiedImageError:
-        raise PictureError("format", f"it is not a picture in one of {', '.join(FORMATS)}: save it as one") from None
+        formats = ", ".join(FORMATS)
+        raise PictureError("format", f"it is not a picture in one of {formats}: save it in one of these") from None
     except MemoryError:
         raise
-    except Exception as error:  # a decoder fed with anything raises anything
+    except Exception as error:  # a decoder may raise anything on damaged data
         raise PictureError("format", f"it cannot be read as a picture: {reason(error)}") from None
     grey.thumbnail((most, most), pillow.Resampling.BOX)
     return np.asarray(grey)
 
 
-def _content(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
+    """Return the content of a picture file that is neither empty nor too large."""
     try:
         if not path.is_file():
             raise PictureError("missing", why_no_file(path, "a picture", "the pictures"))
@@ -141,17 +183,17 @@ def _content(path: Path) -> bytes:
     return data
 
 
-def _restrained() -> Any:
-    """Pillow, which opens ``FORMATS`` and nothing else, neither a file nor what lies in one.
+def _restricted_pillow() -> Any:
+    """Return Pillow's Image module, restricted to ``FORMATS`` for files and for pictures embedded in files.
 
-    Left alone it would load every format it knows once a file is of none of those that are asked for, and one of them
-    opens what is wrapped in it as anything, PostScript included, for which it runs Ghostscript.
+    Otherwise Pillow loads all its plugins as soon as a file has none of the requested formats. One of them opens
+    embedded data in any format, among them PostScript, for which Pillow runs Ghostscript.
     """
     from PIL import Image
 
     for name in FORMATS:
         importlib.import_module(f"PIL.{_PLUGINS.get(name, name.capitalize())}ImagePlugin")
-    Image._initialized = 2  # all that there is to load is loaded
+    Image._initialized = 2  # keeps Pillow from loading its other plugins
     Image.ID[:] = [name for name in Image.ID if name in FORMATS]
     for name in Image.OPEN.keys() - {*FORMATS}:
         del Image.OPEN[name]

@@ -1,10 +1,10 @@
-"""The same pictures by OpenGL, through pyrender and EGL, on a GPU or in software. The only place that imports pyrender
-and trimesh, whose meshes pyrender draws.
+"""A renderer that uses OpenGL, through pyrender and EGL, on a GPU or in software.
 
-pyrender 0.1.45 is from 2021: it needs the EGL platform chosen before its import, does not shade back faces, and blends
-neighbours by multisampling. So the platform is set, the grey of each face is its colour and drawn unlit, and
-multisampling is switched off in favour of our own samples. It asks NumPy 2 for a name that is gone, np.infty, but
-only for the bounds of its meshes, which nothing here needs.
+Only this module imports pyrender, and trimesh, whose meshes pyrender draws. pyrender 0.1.45 is from 2021: it needs the
+EGL platform to be set before its import, does not shade back faces, and blends neighbouring faces by multisampling.
+So this module sets the platform, draws each face unlit in its own grey, switches multisampling off and averages
+samples itself. pyrender also uses np.infty, which NumPy 2 has removed, but only for the bounds of meshes, which are
+not needed here.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from shapecnn.errors import MissingLibraryError
 from shapecnn.views.cameras import FOCAL, Cameras
 from shapecnn.views.raster import BACKGROUND, shade_faces
 
-NEAR, FAR = 0.5, 6.0
+NEAR, FAR = 0.5, 6.0  # clipping planes: distances from the eye
 
 
 def _pyrender() -> Any:
+    """Import pyrender with EGL as its platform."""
     os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
     try:
         with warnings.catch_warnings():
@@ -36,6 +37,7 @@ def _pyrender() -> Any:
 
 
 def _missing(error: Exception) -> MissingLibraryError:
+    """Return the error that names the system packages to install."""
     return MissingLibraryError(
         f"pyrender cannot draw here ({type(error).__name__}: {error}). On Debian and Ubuntu: sudo apt-get install "
         "libegl1 libgl1 libgl1-mesa-dri; or leave out --renderer pyrender."
@@ -44,11 +46,14 @@ def _missing(error: Exception) -> MissingLibraryError:
 
 @functools.cache
 def _renderer() -> Any:
-    """The one renderer of this process: to give one up collects all garbage, which takes longer than to draw a mesh."""
+    """Return the renderer of this process.
+
+    There is only one, because deleting a renderer runs the garbage collector, which takes longer than drawing a mesh.
+    """
     pyrender = _pyrender()
     try:
         return pyrender.OffscreenRenderer(1, 1)
-    except Exception as error:  # whatever EGL and the driver say
+    except Exception as error:  # EGL and drivers raise many types
         raise _missing(error) from None
 
 
@@ -60,9 +65,21 @@ def draw(
     size: int,
     samples: int,
 ) -> NDArray[np.uint8]:
-    """Grey pictures (V, size, size) uint8; the arguments are those of :func:`shapecnn.views.raster.draw`.
+    """Draw a mesh from V cameras with OpenGL.
 
-    Raises MissingLibraryError where there is no EGL.
+    Args:
+        vertices: (n, 3) float64.
+        faces: (m, 3) int32, indices into ``vertices``.
+        cameras: The V cameras.
+        windows: (V, 3) float64, the part of each picture plane to draw, from :func:`shapecnn.views.windows.windows`.
+        size: Pixels along one side of a picture.
+        samples: Samples along one side of a pixel, whose grey is their mean.
+
+    Returns:
+        Grey pictures, (V, size, size) uint8, background 255.
+
+    Raises:
+        MissingLibraryError: pyrender or EGL does not load.
     """
     pyrender = _pyrender()
     import trimesh

@@ -1,9 +1,9 @@
-"""The z-buffer rasterizer: numba, serial, no GL, no display, the same pictures bit for bit on every run.
+"""The default renderer: a z-buffer rasterizer in numba that needs no OpenGL, no GPU and no display.
 
-Each triangle is drawn row by row between its two edges. 1/depth is linear in the picture plane, so a row costs one
-addition and one comparison a sample; an edge is evaluated from its upper end in whichever triangle it appears, so
-neighbours leave no crack. Faces are flat, shaded alike from both sides, and the first of two faces at the same depth
-stays, so that duplicated faces do not flicker.
+It is serial, so every run draws the same pictures bit for bit. Each triangle is drawn row by row between its two edges.
+1/depth is linear in the picture plane, so a sample costs one addition and one comparison. An edge is always evaluated
+from its upper end, in both triangles that share it, so neighbours leave no crack. Faces are shaded flat and alike from
+both sides, and of two faces at the same depth the first one stays, so duplicate faces do not flicker.
 """
 
 from __future__ import annotations
@@ -28,10 +28,18 @@ def draw(
     size: int,
     samples: int,
 ) -> NDArray[np.uint8]:
-    """Grey pictures (V, size, size) uint8 of a mesh, rows from top to bottom, background 255.
+    """Draw a mesh from V cameras.
 
-    windows: (V, 3) float64, the part of each picture plane that is drawn (see :func:`shapecnn.views.windows.windows`).
-    samples: along one side of a pixel; its grey is the mean of samples².
+    Args:
+        vertices: (n, 3) float64.
+        faces: (m, 3) int32, indices into ``vertices``.
+        cameras: The V cameras.
+        windows: (V, 3) float64, the part of each picture plane to draw, from :func:`shapecnn.views.windows.windows`.
+        size: Pixels along one side of a picture.
+        samples: Samples along one side of a pixel, whose grey is the mean of samples² samples.
+
+    Returns:
+        Grey pictures, (V, size, size) uint8, rows from top to bottom, background 255.
     """
     pictures = np.empty((len(cameras.eyes), size, size), np.uint8)
     _draw_views(vertices, faces, cameras.eyes, cameras.axes, windows, samples, pictures)
@@ -39,7 +47,16 @@ def draw(
 
 
 def shade_faces(vertices: NDArray[np.float64], faces: NDArray[np.int32], cameras: Cameras) -> NDArray[np.uint8]:
-    """The grey of each face in each view, (V, m) uint8: what the other renderers paint, so that all shade alike."""
+    """Return the grey of each face in each view; the other renderers paint faces in it, so that all shade alike.
+
+    Args:
+        vertices: (n, 3) float64.
+        faces: (m, 3) int32, indices into ``vertices``.
+        cameras: The V cameras.
+
+    Returns:
+        Greys, (V, m) uint8, from 26 to 179.
+    """
     greys = np.empty((len(cameras.eyes), len(faces)), np.uint8)
     _shade_faces(vertices, faces, cameras.eyes, greys)
     return greys
@@ -64,7 +81,7 @@ def _draw_views(vertices, faces, eyes, axes, windows, samples, pictures):  # typ
         _project(vertices, eyes[v], axes[v], windows[v], side, screen)
         top, bottom, left, right = _pixels_touched(screen, samples, pictures.shape[1])
         rows, columns = slice(top * samples, bottom * samples), slice(left * samples, right * samples)
-        nearness[rows, columns] = 0.0  # 1/depth of nothing at all
+        nearness[rows, columns] = 0.0  # 1/depth of the background
         grey[rows, columns] = BACKGROUND
         for f in range(faces.shape[0]):
             _draw_face(f, faces, screen, normals, centroids, eyes[v], nearness, grey)
@@ -74,7 +91,7 @@ def _draw_views(vertices, faces, eyes, axes, windows, samples, pictures):  # typ
 
 @numba.njit(cache=True, nogil=True)
 def _face_frames(vertices, faces):  # type: ignore[no-untyped-def]
-    """Unit normals (0 for faces without area) and centroids, each (m, 3) float64."""
+    """Return unit normals (zero for faces without area) and centroids of the faces, each (m, 3) float64."""
     normals = np.zeros((faces.shape[0], 3))
     centroids = np.empty((faces.shape[0], 3))
     for f in range(faces.shape[0]):
@@ -92,7 +109,7 @@ def _face_frames(vertices, faces):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _face_grey(f, normals, centroids, eye):  # type: ignore[no-untyped-def]
-    """255·(0.1 + 0.6·|n·d|), rounded; d is the unit vector from the face's centroid to the eye."""
+    """Return 255·(0.1 + 0.6·|n·d|), rounded; d is the unit vector from the centroid of the face to the eye."""
     dx, dy, dz = eye[0] - centroids[f, 0], eye[1] - centroids[f, 1], eye[2] - centroids[f, 2]
     length = math.sqrt(dx * dx + dy * dy + dz * dz)
     cosine = 0.0
@@ -103,7 +120,7 @@ def _face_grey(f, normals, centroids, eye):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _project(vertices, eye, axes, window, side, screen):  # type: ignore[no-untyped-def]
-    """Sample coordinates x to the right and y downward, and 1/depth, of each vertex."""
+    """Write to ``screen`` the picture coordinates of each vertex: x rightward, y downward (in samples) and 1/depth."""
     half = 0.5 * side
     for i in range(vertices.shape[0]):
         px, py, pz = vertices[i, 0] - eye[0], vertices[i, 1] - eye[1], vertices[i, 2] - eye[2]
@@ -118,7 +135,7 @@ def _project(vertices, eye, axes, window, side, screen):  # type: ignore[no-unty
 
 @numba.njit(cache=True, nogil=True)
 def _pixels_touched(screen, samples, size):  # type: ignore[no-untyped-def]
-    """Rows top to bottom and columns left to right, ends exclusive, outside which no vertex lies."""
+    """Return the pixel rows and columns that the mesh covers, as (top, bottom, left, right), ends exclusive."""
     low_x = low_y = np.inf
     high_x = high_y = -np.inf
     for i in range(screen.shape[0]):
@@ -133,12 +150,13 @@ def _pixels_touched(screen, samples, size):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _first_sample(x, side):  # type: ignore[no-untyped-def]
-    """Index of the first sample whose centre lies at or beyond ``x``, in [0, side]."""
+    """Return the index of the first sample whose centre lies at or beyond ``x``, clipped to [0, side]."""
     return int(min(max(np.ceil(x - 0.5), 0.0), float(side)))
 
 
 @numba.njit(cache=True, nogil=True)
 def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # type: ignore[no-untyped-def]
+    """Draw face ``f`` into the buffers of 1/depth and of grey, both (side, side), where it is nearest to the eye."""
     side = grey.shape[0]
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
     if screen[a, 1] > screen[b, 1]:  # from here on a is the uppermost corner and c the lowest
@@ -151,15 +169,15 @@ def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # ty
     bx, by, bz = screen[b, 0], screen[b, 1], screen[b, 2]
     cx, cy, cz = screen[c, 0], screen[c, 1], screen[c, 2]
     first_row, last_row = _first_sample(ay, side), _first_sample(cy, side)
-    if first_row >= last_row:  # between two rows of samples, as most small faces are
+    if first_row >= last_row:  # lies between two rows of samples, as most small faces do
         return
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-    if not 0.0 < abs(area) < np.inf:  # seen edge-on, or NaN
+    if not 0.0 < abs(area) < np.inf:  # edge-on, or behind the eye (NaN)
         return
     if abs(area) > 1e-6:
         along_x = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
         along_y = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
-    else:  # a millionth of a sample: its slope is rounding noise, its depth is not
+    else:  # so small that the slope of its depth is rounding noise, while the depth itself is not
         along_x = along_y = 0.0
     long_slope = (cx - ax) / (cy - ay)
     upper_slope = (bx - ax) / (by - ay) if by > ay else 0.0
@@ -175,7 +193,7 @@ def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # ty
         for column in range(first, last):
             rounded = np.float32(near)
             if rounded > nearness[row, column]:
-                if shade == 0:  # the grey is at least 26: not worked out yet
+                if shade == 0:  # not computed yet: a grey is at least 26
                     shade = _face_grey(f, normals, centroids, eye)
                 nearness[row, column] = rounded
                 grey[row, column] = shade
@@ -184,8 +202,8 @@ def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # ty
 
 @numba.njit(cache=True, nogil=True)
 def _average(grey, samples, picture):  # type: ignore[no-untyped-def]
-    """Each pixel the mean of its samples, rounded to nearest."""
-    if samples == 2:  # the default, in a form that the compiler turns into vector instructions
+    """Set each pixel of ``picture`` to the mean of its samples, rounded to nearest."""
+    if samples == 2:  # the default, written so that the compiler uses vector instructions
         for row in range(picture.shape[0]):
             for column in range(picture.shape[1]):
                 above = np.uint16(grey[2 * row, 2 * column]) + np.uint16(grey[2 * row, 2 * column + 1])

@@ -1,4 +1,4 @@
-"""Which part of the picture plane each view shows: all of it, or the shape enlarged until it fills the picture."""
+"""Windows: the part of the picture plane that each view shows, either all of it or a crop around the shape."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from shapecnn.jit import numba
 from shapecnn.settings.artefacts import Fit
 from shapecnn.views.cameras import FOCAL, Cameras
 
-FILL = 0.9  # of the picture, along the shape's longer side
+FILL = 0.9  # length of the shape's longer side in a crop, as a fraction of the picture
 
 
 def windows(vertices: NDArray[np.float64], cameras: Cameras, fit: Fit) -> NDArray[np.float64]:
-    """(V, 3) float64: centre x, centre y and magnification of each view.
+    """Return the window of each view: its centre and magnification.
 
-    A point of the picture plane, which spans [-1, 1] with y up, is drawn at (point − centre)·magnification. ``sphere``
-    is the plain camera, in which every shape of radius 1 fits; ``view`` crops and scales each view to fill 90 % of the
-    picture.
+    A point of the picture plane, which spans [-1, 1] with y up, is drawn at (point − centre)·magnification.
+
+    Args:
+        vertices: Vertices of a normalized mesh, (n, 3) float64.
+        cameras: The V cameras.
+        fit: ``sphere`` shows the whole picture plane, into which every shape of radius 1 fits; ``view`` crops and
+            scales each view until the shape fills 90 % of the picture.
+
+    Returns:
+        (V, 3) float64: centre x, centre y and magnification.
     """
     result = np.tile([0.0, 0.0, 1.0], (len(cameras.eyes), 1))
     if fit == "view":

@@ -1,15 +1,18 @@
-"""Volumes: a mesh becomes a grid of cells that are filled or empty.
+"""Voxel grids: occupancy grids of a mesh, and the binvox file format.
+
+In: a normalized mesh and its voxel settings, or the bytes of a binvox file. Out: bool grids indexed [x, y, z] with z
+up, or the bytes of a binvox file. :func:`voxelize` fills grids; :mod:`binvox` writes and reads them.
 
 ::
 
     Mesh ── grid.voxelize ──> bool [rotation, x, y, z] ── binvox.write ──> bytes ── binvox.read ──> [x, y, z]
                │
-               ├── turned about z and fitted: the longest extent is R − 2·padding cells, centred
-               ├── kernels.mark_surface: the cells that a triangle meets, exactly
-               └── kernels.mark_outside: the cells that the outside reaches; what is left is solid
+               ├── turn about z and fit: the longest extent is R − 2·padding cells, centred
+               ├── kernels.mark_surface: mark the cells that triangles meet, exactly
+               └── kernels.mark_outside: mark the cells that are reachable from outside; the rest is solid
 
-A cell whose centre lies inside a closed surface by more than √3/2 cell, half its diagonal, is filled; one
-whose centre lies outside by more is empty, unless the outside cannot reach it.
+A cell is filled if its centre lies inside a closed surface by more than √3/2 cell, half its diagonal. A cell is empty
+if its centre lies outside by more than that, unless it cannot be reached from outside.
 """
 
 from shapecnn.voxels import binvox

@@ -1,6 +1,6 @@
 """The binvox file format: a short text header, then runs of equal cells as pairs of bytes (value, count).
 
-In the file x varies slowest, then z, and y fastest; in memory a grid is [x, y, z].
+In the file x varies slowest, then z, and y fastest; in memory a grid is indexed [x, y, z].
 
 Format: https://www.patrickmin.com/binvox/binvox.html
 """
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError
 
-_MAX_SIDE = 1024
-_MAX_COUNT = 255
+_MAX_SIDE = 1024  # cells
+_MAX_COUNT = 255  # cells in one run: its length is one byte
 _HEADER = re.compile(rb"#binvox 1[ \t\r]*\n((?:[^\n]{0,200}\n){0,100}?)data[ \t\r]*\n")
 _DIM = re.compile(rb"^dim[ \t]+(\d{1,4})[ \t]+(\d{1,4})[ \t]+(\d{1,4})[ \t\r]*$", re.MULTILINE)
 
@@ -23,26 +23,41 @@ Vector = tuple[float, float, float]
 
 
 def write(grid: NDArray[np.bool_], translate: Vector = (0.0, 0.0, 0.0), scale: float = 1.0) -> bytes:
-    """The file that holds ``grid``, bool (R, R, R), indexed [x, y, z].
+    """Return the content of a binvox file that holds a grid.
 
-    ``translate`` and ``scale`` say where it is: the unit cube, times ``scale``, plus ``translate``.
+    Args:
+        grid: Cells, (R, R, R) bool, indexed [x, y, z].
+        translate: Position of the corner of the grid in space.
+        scale: Length of the sides of the grid in space: it fills the unit cube times ``scale``, plus ``translate``.
+
+    Returns:
+        The content of the file.
     """
     in_file_order = grid.transpose(0, 2, 1)
     cells = in_file_order.ravel()
     starts = np.concatenate(([0], np.flatnonzero(cells[1:] != cells[:-1]) + 1))
     lengths = np.diff(starts, append=cells.size)
-    pieces = -(-lengths // _MAX_COUNT)  # a long run is written as several
+    pieces = -(-lengths // _MAX_COUNT)  # a long run is split into several
     pairs = np.full((pieces.sum(), 2), _MAX_COUNT, np.uint8)
     pairs[:, 0] = np.repeat(cells[starts], pieces)
     pairs[np.cumsum(pieces) - 1, 1] = lengths - (pieces - 1) * _MAX_COUNT
-    places = _line("dim", *in_file_order.shape) + _line("translate", *translate) + _line("scale", scale)
-    return f"#binvox 1\n{places}data\n".encode("ascii") + pairs.tobytes()
+    fields = _line("dim", *in_file_order.shape) + _line("translate", *translate) + _line("scale", scale)
+    return f"#binvox 1\n{fields}data\n".encode("ascii") + pairs.tobytes()
 
 
 def read(data: bytes) -> NDArray[np.bool_]:
-    """The grid in a binvox file: bool, indexed [x, y, z], up to 1024 cells along each side.
+    """Return the grid in a binvox file.
 
-    Raises ItemError if it is damaged; memory is taken only for cells that its runs account for.
+    The lengths of the runs are checked first, so a false size in the header allocates no memory.
+
+    Args:
+        data: The content of the file.
+
+    Returns:
+        Cells, (X, Y, Z) bool, indexed [x, y, z], at most 1024 along each side.
+
+    Raises:
+        ItemError: The file is damaged.
     """
     header = _HEADER.match(data)
     dim = _DIM.search(header[1]) if header else None
@@ -57,16 +72,17 @@ def read(data: bytes) -> NDArray[np.bool_]:
     values, counts = runs[0::2], runs[1::2]
     if (values > 1).any():
         raise _damaged(f"a cell is {values.max()}, which is neither 0 nor 1")
-    promised, held = shape[0] * shape[1] * shape[2], int(counts.sum(dtype=np.int64))
-    if held != promised:
-        raise _damaged(f"its runs hold {held} cells where its header promises {promised}")
+    expected, actual = shape[0] * shape[1] * shape[2], int(counts.sum(dtype=np.int64))
+    if actual != expected:
+        raise _damaged(f"its runs hold {actual} cells where its header promises {expected}")
     in_file_order = np.repeat(values.astype(np.bool_), counts).reshape(shape)
     return np.ascontiguousarray(in_file_order.transpose(0, 2, 1))
 
 
 def _line(key: str, *numbers: float) -> str:
+    """Return a line of the header."""
     return " ".join([key, *map(str, numbers)]) + "\n"
 
 
-def _damaged(what: str) -> ItemError:
-    return ItemError("format", f"the binvox grid is damaged: {what}")
+def _damaged(complaint: str) -> ItemError:
+    return ItemError("format", f"the binvox grid is damaged: {complaint}")

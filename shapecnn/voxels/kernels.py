@@ -1,10 +1,10 @@
-"""Which cells of a grid triangles meet, and which cells the outside reaches.
+"""Numba kernels that mark the cells on the surface of a mesh and the cells outside it.
 
-Cell (i, j, k) is the closed box [i, i+1] × [j, j+1] × [k, k+1]. Whether a triangle meets it is decided by the
-13 axes of the separating axis theorem (Akenine-Möller, "Fast 3D Triangle-Box Overlap Testing", JGT 2001). As
-in Schwarz & Seidel ("Fast Parallel Surface and Solid Voxelization on GPUs", SIGGRAPH Asia 2010), all that
-depends on the triangle alone is computed once: what is left of an axis is a linear function of (i, j, k) and
-the interval it must lie in. So the cells met in a column along z are one run, found by clipping.
+Cell (i, j, k) is the closed box [i, i+1] × [j, j+1] × [k, k+1]. The 13 axes of the separating axis theorem decide
+whether a triangle meets it (Akenine-Möller, "Fast 3D Triangle-Box Overlap Testing", JGT 2001). As in Schwarz & Seidel
+("Fast Parallel Surface and Solid Voxelization on GPUs", SIGGRAPH Asia 2010), everything that depends on the triangle
+alone is computed once. Each axis then needs only a linear function of (i, j, k) and the interval that its value must
+lie in, so the cells that a triangle meets in a column along z are one run, found by clipping.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from numpy.typing import NDArray
 
 from shapecnn.jit import numba
 
-EMPTY, SURFACE, OUTSIDE = 0, 1, 2  # what is known of a cell
+EMPTY, SURFACE, OUTSIDE = 0, 1, 2  # marks of a cell
 
-# In cells, how much larger they are taken on every side: well above the rounding of coordinates up to 1024
-# (1e-13), so that two neighbours never both miss a triangle that touches the face between them.
+# Each cell is enlarged by this length on every side, in cells. It is well above the rounding of coordinates up to 1024
+# (1e-13), so a triangle that touches the face between two cells is never missed by both.
 TOLERANCE = 1e-9
 
 
 @numba.njit(cache=True, nogil=True)
 def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells: NDArray[np.uint8]) -> None:
-    """Set every cell that a triangle meets to SURFACE; one of zero area is the segment or point it shrank to.
+    """Set every cell that a triangle meets to SURFACE.
 
-    vertices: (n, 3) float64, finite, in cells.  faces: (m, 3), indices into vertices.
-    cells: (X, Y, Z) uint8, changed in place; what lies beyond it marks nothing.
+    A triangle of zero area counts as the segment or point that it is.
+
+    Args:
+        vertices: (n, 3) float64, finite, in cells.
+        faces: (m, 3) int32, indices into ``vertices``.
+        cells: (X, Y, Z) uint8, changed in place. Parts of triangles that lie outside are ignored.
     """
     corner = np.empty((3, 3))
     first = np.empty(3, np.int64)
@@ -45,7 +49,7 @@ def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells:
             first[a] = int(min(max(low, 0.0), cells.shape[a]))
             last[a] = int(max(min(high, cells.shape[a] - 1.0), -1.0))
             wide += high > low
-        count = 0  # a triangle is connected: if the cells of its box are in line, it meets them all
+        count = 0  # of the axes to test: a triangle meets all cells of its bounding box if these form one row
         if wide > 1:
             _project(corner, axes)
             count = len(axes)
@@ -65,10 +69,15 @@ def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells:
 
 @numba.njit(cache=True, nogil=True)
 def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
-    """Fill axes with (a, b, c, low, high): unless low ≤ a·i + b·j + c·k ≤ high, (a, b, c) separates the cell.
+    """Compute the separating axes of a triangle.
 
-    corner: (3, 3).  axes: (10, 5), zeros at first. They are the normals of the edges seen along z (c = 0), along
-    x and along y, and that of the plane. An axis that rounding has tilted separates too, so nothing is lost.
+    A row (a, b, c, low, high) says that the triangle misses cell (i, j, k) unless low ≤ a·i + b·j + c·k ≤ high. The
+    rows are the normals of the edges projected along z (c = 0), along x and along y, and the normal of the plane.
+    Rounding may tilt an axis, but the interval is computed for the tilted axis, so the test stays correct.
+
+    Args:
+        corner: (3, 3) float64, the corners of the triangle.
+        axes: (10, 5) float64, zeros at first, filled in place.
     """
     for w in range(3):
         u, v = (w + 1) % 3, (w + 2) % 3
@@ -91,7 +100,7 @@ def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _clip(first: int, last: int, slope: float, low: float, high: float) -> tuple[int, int]:
-    """The part of first..last where low ≤ slope·t ≤ high, never more; last < first if there is none."""
+    """Return the part of first..last where low ≤ slope·t ≤ high, as (first, last); last < first if it is empty."""
     if slope == 0.0:
         return first, last if low <= 0.0 <= high else first - 1
     begin, end = low / slope, high / slope
@@ -107,10 +116,13 @@ def _clip(first: int, last: int, slope: float, low: float, high: float) -> tuple
 
 @numba.njit(cache=True, nogil=True)
 def mark_outside(cells: NDArray[np.uint8]) -> None:
-    """Set cell (1, 1, 1), and every EMPTY cell reached from it across faces of EMPTY cells, to OUTSIDE.
+    """Flood fill from cell (1, 1, 1): set it and all EMPTY cells connected to it to OUTSIDE.
 
-    cells: (X, Y, Z) uint8 in C order, each side at least 3, fewer than 2³¹ in all, changed in place. The
-    outermost layer becomes OUTSIDE whatever it was: it is the wall that keeps the flood in the array.
+    Cells are connected across common faces. The outermost layer of the array is set to OUTSIDE first, whatever it
+    holds: this border keeps the flood inside the array.
+
+    Args:
+        cells: (X, Y, Z) uint8 in C order, each side at least 3 and fewer than 2³¹ cells in all, changed in place.
     """
     for side in (0, -1):
         cells[side] = OUTSIDE
@@ -118,7 +130,7 @@ def mark_outside(cells: NDArray[np.uint8]) -> None:
         cells[:, :, side] = OUTSIDE
     flat = cells.reshape(-1)
     along_x, along_y = cells.shape[1] * cells.shape[2], cells.shape[2]
-    pending = np.empty(flat.size, np.int32)  # a stack; each cell comes here once at most
+    pending = np.empty(flat.size, np.int32)  # a stack; each cell is pushed at most once
     pending[0] = along_x + along_y + 1
     flat[pending[0]] = OUTSIDE
     count = 1

@@ -114,7 +114,7 @@ def test_an_audit_says_that_files_failed_and_where_all_of_them_are(tmp_path: Pat
     listed = tmp_path / "failed.csv"
     command("audit", tmp_path / "meshes", "--out", tmp_path / "audit", "--failures", listed)
     page = (tmp_path / "audit" / "audit.html").read_text()
-    assert "<h2>60 could not be used</h2>" in page
+    assert "<h2>60 shapes could not be used</h2>" in page
     assert "Nothing to see" not in page
     assert listed.read_text().count("the file is empty") == 60
 

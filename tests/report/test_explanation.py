@@ -63,7 +63,7 @@ def test_rotations_of_a_grid_are_drawn_as_grids(voxels_run: Path, paths: list[st
     explained = explain_meshes(resolve_model(str(voxels_run)), paths[:1], device="cpu")
     page = Page(explanation_page(paths[:1], explained, "run"))
     assert len(page.pictures()) == 4
-    assert "the rotations give" in page.sections[0]
+    assert "the rotations contribute" in page.sections[0]
     assert "3 270° " in page.sections[0]
 
 
@@ -72,7 +72,7 @@ def test_angles_about_found_axes_are_told_to_be_such(views: Explained, paths: li
     assert isinstance(explained, Explanation)
     for found_axes in (True, False):
         page = Page(explanation_page(paths[:1], [replace(explained, found_axes=found_axes)], "run"))
-        assert ("the angles at the views are about these" in page.text) == found_axes
+        assert ("The angles of the views refer to these axes" in page.text) == found_axes
 
 
 def test_red_is_for_and_blue_against() -> None:

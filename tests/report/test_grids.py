@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shapecnn.report.grids import see
+from shapecnn.report.grids import draw_grid
 from shapecnn.views.cameras import cameras
 
 
@@ -12,7 +12,7 @@ def test_a_cell_is_drawn_where_it_is_as_large_as_it_is() -> None:
     N, side = 8, 800
     grid = np.zeros((N, N, N), np.uint8)
     grid[6, 1, 5] = 1
-    seen = see(grid, side)
+    seen = draw_grid(grid, side)
     right, up, backward = cameras(12).axes[1]
     centre = np.array([6.5, 1.5, 5.5]) - N / 2
     scale = side / (N * np.sqrt(3))
@@ -32,13 +32,13 @@ def test_a_cell_is_drawn_where_it_is_as_large_as_it_is() -> None:
 def test_what_is_in_front_hides_what_is_behind() -> None:
     """Seen from above the near side: of a full grid only the cells of three faces."""
     N = 10
-    seen = see(np.ones((N, N, N), np.uint8), 300)
+    seen = draw_grid(np.ones((N, N, N), np.uint8), 300)
     cells = np.stack(np.unravel_index(seen.cell[seen.cell >= 0], (N, N, N)))
     assert (cells.max(axis=0) == N - 1).all()
     assert len(np.unique(seen.cell)) - 1 == 3 * N**2 - 3 * N + 1
 
 
 def test_of_an_empty_grid_nothing_is_seen() -> None:
-    seen = see(np.zeros((5, 5, 5), np.uint8), 20)
+    seen = draw_grid(np.zeros((5, 5, 5), np.uint8), 20)
     assert (seen.cell == -1).all()
     assert (seen.grey == 255).all()

@@ -171,8 +171,8 @@ def test_a_result_whose_mesh_is_gone_or_changed_keeps_its_place(solids: Path, tm
     assert len(page.pictures()) == 1 + 9 - 2
     text = page.sections[0]
     for gone in ("round · round/cone.off", "box · box/cube.off"):
-        assert f"its mesh file is gone or has changed since {gone}" in text
-    assert text.count("gone or has changed") == 2
+        assert f"The mesh file is missing or has changed since it was indexed. {gone}" in text
+    assert text.count("missing or has changed") == 2
 
 
 def test_a_result_inside_a_zip_is_drawn(solids: Path, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from shapecnn.report.audit import audit_page
 from shapecnn.report.comparison import curves, page
 from shapecnn.report.evaluation import evaluation_page
 from shapecnn.report.explanation import explanation_page
-from shapecnn.report.html import embedded, fill
-from shapecnn.report.pages import _Card, _Section
+from shapecnn.report.html import fill, png_base64
+from shapecnn.report.pages import _QuerySection, _ShapeCard
 from tests.report.comparisons import comparison, measured
 
 CLASSES = [f"{'upholstered_armchair_with_footrest_and_' * (k % 3 == 0)}class_{k:02}" for k in range(40)]
@@ -91,7 +91,7 @@ def _explanation() -> Explanation:
 
 
 def _query() -> str:
-    card = _Card(embedded(np.concatenate([LOOK] * 4, axis=1)), f"{LONG}.off", f"{CLASSES[0]}/{LONG}.off")
+    card = _ShapeCard(png_base64(np.concatenate([LOOK] * 4, axis=1)), f"{LONG}.off", f"{CLASSES[0]}/{LONG}.off")
     hit = replace(card, link="x.off", score="1.000", label=CLASSES[0])
     gone = replace(hit, picture=None)
-    return fill("query.html", sections=[_Section(card, [hit, gone] * 3)], index=LONG, model=LONG, count=80)
+    return fill("query.html", sections=[_QuerySection(card, [hit, gone] * 3)], index=LONG, model=LONG, count=80)

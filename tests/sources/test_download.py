@@ -260,7 +260,7 @@ def test_a_zip_at_hand_is_used_and_kept(tmp_path: Path, form: type[str]) -> None
 def test_a_damaged_zip_at_hand_is_kept(tmp_path: Path) -> None:
     at_hand = tmp_path / "cut.zip"
     at_hand.write_bytes(ZIP[:-30])
-    with pytest.raises(ArchiveError, match=r"cut\.zip is no zip"):
+    with pytest.raises(ArchiveError, match=r"cut\.zip is not a complete zip"):
         download("modelnet10", tmp_path / "dest", str(at_hand))
     assert at_hand.exists()
     assert tree(tmp_path / "dest") == set()
@@ -482,7 +482,7 @@ def test_what_is_no_sha256_is_said(tmp_path: Path, sha256: str) -> None:
 def test_a_damaged_download_is_not_kept(server: Server, tmp_path: Path) -> None:
     at = ZIP.index(b"ModelNet10/README.txt") + 100
     server.body = ZIP[:at] + bytes([ZIP[at] ^ 1]) + ZIP[at + 1 :]
-    with pytest.raises(ArchiveError, match=r"README\.txt.*Run again with a sound copy of it.* new start"):
+    with pytest.raises(ArchiveError, match=r"README\.txt.*Run again with an undamaged copy.* starts anew"):
         download("modelnet10", tmp_path, server.url)
     assert tree(tmp_path) == set()
     server.body = ZIP
@@ -492,7 +492,7 @@ def test_a_damaged_download_is_not_kept(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", [b"", b"<!DOCTYPE html><p>Sign in to this network"])
 def test_a_page_in_place_of_the_zip_is_said(server: Server, tmp_path: Path, body: bytes) -> None:
     server.body = body
-    with pytest.raises(ArchiveError, match="is no zip"):
+    with pytest.raises(ArchiveError, match="is not a complete zip"):
         download("modelnet10", tmp_path, server.url)
     assert tree(tmp_path) == set()
 
@@ -523,14 +523,14 @@ def test_a_link_in_the_place_of_a_download_is_refused(overwrite: bool, server: S
     letter = tmp_path / "letter"
     letter.write_text("dear")
     (tmp_path / "modelnet10.zip.part").symlink_to(letter)
-    with pytest.raises(UsageError, match=r"modelnet10\.zip\.part is not what shapecnn writes there\. Move it away"):
+    with pytest.raises(UsageError, match=r"modelnet10\.zip\.part was not written by shapecnn\. Move it away"):
         download("modelnet10", tmp_path, server.url, overwrite=overwrite)
     assert letter.read_text() == "dear"
 
 
 def test_a_file_that_a_person_put_in_the_place_of_a_download_stays(server: Server, tmp_path: Path) -> None:
     (tmp_path / "modelnet10.zip.part").write_text("dear")
-    with pytest.raises(UsageError, match=r"modelnet10\.zip\.part is not what shapecnn writes there"):
+    with pytest.raises(UsageError, match=r"modelnet10\.zip\.part was not written by shapecnn"):
         download("modelnet10", tmp_path, server.url)
     assert (tmp_path / "modelnet10.zip.part").read_text() == "dear"
     assert download("modelnet10", tmp_path, server.url, overwrite=True).shapes

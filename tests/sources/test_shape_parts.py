@@ -32,12 +32,12 @@ SOLIDS = [
     ("bent rod", tube(parts.spline(L_PATH, 30), 0.05), None, 0),
     ("torus", hoop(2, 0.5), 2 * np.pi**2 * 2 * 0.25, 0.12),
     ("hull", hull([0, 2, 3], [1, 1, 0.5], [0, 0, 0.5], [2, 2, 1.5], SQUARE), 8 + 1 / 3 * (4 + 1 + 2), 1e-12),
-    ("mirrored box", parts.mirrored(box((1, 2, 3), (4, 5, 6)), "y"), 6, 1e-12),
-    ("turned box", parts.turned(box((1, 2, 3), (4, 5, 6)), 33, "x"), 6, 1e-12),
-    ("scaled box", parts.scaled(box((1, 1, 1)), (1, 2, 3)), 6, 1e-12),
+    ("mirrored box", parts.mirror(box((1, 2, 3), (4, 5, 6)), "y"), 6, 1e-12),
+    ("turned box", parts.rotate(box((1, 2, 3), (4, 5, 6)), 33, "x"), 6, 1e-12),
+    ("scaled box", parts.scale(box((1, 1, 1)), (1, 2, 3)), 6, 1e-12),
     ("two boxes", parts.pair(box((1, 2, 3), (4, 5, 6)), "x"), 12, 1e-12),
     ("five boxes", parts.around(box((1, 2, 3), (4, 5, 6)), 5, start=10), 30, 1e-12),
-    ("refined ball", parts.refined(ball((1, 1, 1), points=100)), 4 / 3 * np.pi, 3e-3),
+    ("refined ball", parts.subdivide(ball((1, 1, 1), points=100)), 4 / 3 * np.pi, 3e-3),
 ]
 closed = pytest.mark.parametrize(
     ("part", "volume", "tolerance"), [case[1:] for case in SOLIDS], ids=[case[0] for case in SOLIDS]
@@ -95,14 +95,14 @@ def test_a_box_stands_on_its_point_and_keeps_its_volume_when_turned(size, at, de
     np.testing.assert_allclose(mesh.vertices.min(axis=0), np.array(at) - (w / 2, d / 2, 0), atol=1e-9)
     np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), size, atol=1e-9)
     assert area(mesh) == pytest.approx(2 * (w * d + d * h + h * w))
-    turned = parts.turned(mesh, degrees, axis)
+    turned = parts.rotate(mesh, degrees, axis)
     assert signed_volume(turned) == pytest.approx(w * d * h, rel=1e-6)
 
 
 @pytest.mark.parametrize(("axis", "image"), [("x", (1, -3, 2)), ("y", (3, 2, -1)), ("z", (-2, 1, 3))])
 def test_turning_is_counter_clockwise(axis, image) -> None:
     point = Mesh(np.array([[1.0, 2.0, 3.0]]), np.zeros((1, 3), np.int32))
-    np.testing.assert_allclose(parts.turned(point, 90, axis).vertices[0], image, atol=1e-12)
+    np.testing.assert_allclose(parts.rotate(point, 90, axis).vertices[0], image, atol=1e-12)
 
 
 def test_open_surfaces_have_the_area_and_the_rims_they_should() -> None:
@@ -141,7 +141,7 @@ def test_splines_keep_straight_lines() -> None:
 
 def test_refining_cuts_each_face_in_four_and_keeps_the_surface() -> None:
     mesh = ball((1, 2, 3))
-    fine = parts.refined(mesh)
+    fine = parts.subdivide(mesh)
     edges = len(directed_edges(mesh)) // 2
     assert len(fine.faces) == 4 * len(mesh.faces)
     assert len(fine.vertices) == len(mesh.vertices) + edges

@@ -1,7 +1,8 @@
-"""The shapes of the demo: labelled meshes made by procedure, z up, of varied proportions, parts and topology.
+"""Demo shapes: labelled meshes from procedural generators, with varied proportions, parts and topology.
 
-``parts`` are lofts. ``vessels``, ``seats``, ``furniture`` and so on join them, one function for each class;
-``making`` picks the class and adds the defects of real files; ``writing`` makes the collection.
+In: a class and a seed, or a folder. Out: a mesh with z up, or a collection of OFF files. ``parts`` makes the building
+blocks; ``vessels``, ``seats``, ``furniture`` and so on join them, one function for each class. ``making`` picks the
+class and adds the defects of real files; ``writing`` writes the collection.
 """
 
 from shapecnn.sources.shapes.making import CLASSES, make_shape

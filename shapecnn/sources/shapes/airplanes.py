@@ -15,19 +15,26 @@ from shapecnn.sources.shapes.parts import (
     circle,
     cylinder,
     hull,
-    joined,
+    join,
     loft,
-    moved,
+    move,
     pair,
     revolve,
+    rotate,
     superellipse,
     tube,
-    turned,
 )
 
 
 def airplane(rng: Generator) -> Mesh:
-    """An airliner, a propeller plane, a biplane, a delta wing or a glider."""
+    """Build an airliner, a propeller plane, a biplane, a delta wing or a glider.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, nose to +x, z up, with a fuselage of length 1.
+    """
     u = rng.uniform
     radius = u(0.035, 0.085)
     x = [-0.5, -0.42, -0.25, 0.1, 0.35, 0.44, 0.48, 0.5]
@@ -45,9 +52,9 @@ def airplane(rng: Generator) -> Mesh:
     parts.append(pair(wing, "y"))
     if rng.random() < 0.12:  # a biplane
         gap = np.array([0, 0, 3 * radius])
-        parts.append(pair(moved(wing, gap), "y"))
+        parts.append(pair(move(wing, gap), "y"))
         struts = (tube([foot, foot + gap], 0.006, circle(6)) for foot in (root + 0.2 * axis, root + 0.75 * axis))
-        parts.append(pair(joined(struts), "y"))
+        parts.append(pair(join(struts), "y"))
 
     parts += [_tail(rng, radius), *_engines(rng, radius, root, axis, chords[0])]
     if rng.random() < 0.3:
@@ -55,30 +62,30 @@ def airplane(rng: Generator) -> Mesh:
         parts.append(_wheel((0.38, 0, -2.3 * radius), radius * 0.4))
     if rng.random() < 0.3:
         parts.append(ball((0.09, radius * 0.6, radius * 0.7), (u(0.15, 0.3), 0, radius * 0.8)))
-    return joined(parts)
+    return join(parts)
 
 
 def _engines(rng: Generator, radius: float, root: Array, axis: Array, chord: float) -> list[Mesh]:
-    """Jets under the wings or at the rear, propellers on the wings or the nose, or none."""
+    """Build jets under the wings or at the rear, propellers on the wings or the nose, or none."""
     places = [root + share * axis for share in np.linspace(0.35, 0.65, int(rng.integers(1, 3)))]
     size = radius * rng.uniform(0.4, 0.7)
     match rng.choice(["wing", "rear", "propellers", "nose", "none"], p=[0.35, 0.13, 0.2, 0.22, 0.1]):
         case "wing":
-            return [pair(moved(_jet(size), place + np.array([chord * 0.35, 0, -1.5 * size])), "y") for place in places]
+            return [pair(move(_jet(size), place + np.array([chord * 0.35, 0, -1.5 * size])), "y") for place in places]
         case "rear":
-            return [pair(moved(_jet(size), (-0.28, radius * 0.8 + size, radius * 0.4)), "y")]
+            return [pair(move(_jet(size), (-0.28, radius * 0.8 + size, radius * 0.4)), "y")]
         case "propellers":
             nacelle = ball((0.08, radius * 0.35, radius * 0.35))
-            engine = joined([nacelle, moved(_propeller(rng, 0.07), (0.075, 0, 0))])
-            return [pair(moved(engine, place + np.array([chord * 0.4, 0, 0])), "y") for place in places]
+            engine = join([nacelle, move(_propeller(rng, 0.07), (0.075, 0, 0))])
+            return [pair(move(engine, place + np.array([chord * 0.4, 0, 0])), "y") for place in places]
         case "nose":
-            return [moved(_propeller(rng, rng.uniform(0.08, 0.14)), (0.49, 0, -radius * 0.2))]
+            return [move(_propeller(rng, rng.uniform(0.08, 0.14)), (0.49, 0, -radius * 0.2))]
         case _:
             return []
 
 
 def _tail(rng: Generator, radius: float) -> Mesh:
-    """A fin and two stabilizers: low, on top of the fin, as a V, or with a fin at either end."""
+    """Build a fin and two stabilizers: low, on top of the fin, as a V, or with a fin at either end."""
     u = rng.uniform
     height, chord, sweep, span = u(0.1, 0.19), u(0.09, 0.15), u(0.0, 0.12), u(0.12, 0.22)
     up, out, back = height * np.array([0, 0, 1]), span * np.array([0, 1, 0]), sweep * np.array([-1, 0, 0])
@@ -86,20 +93,20 @@ def _tail(rng: Generator, radius: float) -> Mesh:
     fin = _blade(root, root + back + up, (chord, chord * 0.6))
     match rng.choice(["low", "tee", "vee", "twin"], p=[0.6, 0.2, 0.1, 0.1]):
         case "low":
-            return joined([fin, pair(_blade(root, root + back + out, (chord, chord * 0.5)), "y")])
+            return join([fin, pair(_blade(root, root + back + out, (chord, chord * 0.5)), "y")])
         case "tee":
             top = root + back + up
-            return joined([fin, pair(_blade(top, top + back / 2 + out, (chord * 0.8, chord * 0.4)), "y")])
+            return join([fin, pair(_blade(top, top + back / 2 + out, (chord * 0.8, chord * 0.4)), "y")])
         case "vee":
             return pair(_blade(root, root + back + 0.7 * out + up, (chord, chord * 0.5)), "y")
         case _:
             end = root + back + out
             fin = _blade(end - 0.4 * up, end + back / 2 + 0.8 * up, (chord, chord * 0.6))
-            return pair(joined([fin, _blade(root, end, (chord, chord * 0.8))]), "y")
+            return pair(join([fin, _blade(root, end, (chord, chord * 0.8))]), "y")
 
 
 def _blade(root: Array, tip: Array, chords: tuple[float, float]) -> Mesh:
-    """A wing from root to tip with elliptic sections parallel to x, a tenth as thick as long."""
+    """Build a wing from root to tip with elliptic sections parallel to x, a tenth as thick as long."""
     span = (tip - root) * np.array([0, 1, 1])
     normal = np.cross(span / np.linalg.norm(span), (1, 0, 0))
     section = circle(14) / 2 @ np.stack([np.array([1, 0, 0]), 0.1 * normal])
@@ -107,22 +114,22 @@ def _blade(root: Array, tip: Array, chords: tuple[float, float]) -> Mesh:
 
 
 def _jet(radius: float) -> Mesh:
-    """A jet engine along x: a casing open in front and behind, around a core."""
+    """Build a jet engine along x: a casing open in front and behind, around a core."""
     casing = [(0.7, 0), (1, 1.5), (0.9, 3.5), (0.8, 3.5), (0.6, 0), (0.7, 0)]
-    engine = joined([revolve(radius * np.array(casing)), cylinder(radius * 0.75, 1.5 * radius, (0, 0, radius))])
-    return moved(turned(engine, 90, "y"), (-2 * radius, 0, 0))
+    engine = join([revolve(radius * np.array(casing)), cylinder(radius * 0.75, 1.5 * radius, (0, 0, radius))])
+    return move(rotate(engine, 90, "y"), (-2 * radius, 0, 0))
 
 
 def _propeller(rng: Generator, radius: float) -> Mesh:
-    """Two to four twisted blades around a spinner on the x axis."""
-    blade = turned(box((radius * 0.16, radius * 0.04, radius), top=0.6), 30)
+    """Build two to four twisted blades around a spinner on the x axis."""
+    blade = rotate(box((radius * 0.16, radius * 0.04, radius), top=0.6), 30)
     spinner = ball((radius * 0.15, radius * 0.15, radius * 0.3), points=10)
-    blades = around(turned(blade, 90, "y"), int(rng.integers(2, 5)))
-    return turned(joined([blades, spinner]), 90, "y")
+    blades = around(rotate(blade, 90, "y"), int(rng.integers(2, 5)))
+    return rotate(join([blades, spinner]), 90, "y")
 
 
 def _wheel(at: Vector, radius: float) -> Mesh:
-    """A wheel around the point ``at`` on a strut that leads up to the fuselage."""
+    """Build a wheel around the point ``at`` on a strut that leads up to the fuselage."""
     x, y, z = at
-    tyre = moved(turned(cylinder(radius, radius, section=circle(12)), 90, "x"), (x, y + radius / 2, z))
-    return joined([tyre, tube([at, (x, y * 0.6, 0)], radius * 0.25, circle(6), across=(1, 0, 0))])
+    tyre = move(rotate(cylinder(radius, radius, section=circle(12)), 90, "x"), (x, y + radius / 2, z))
+    return join([tyre, tube([at, (x, y * 0.6, 0)], radius * 0.25, circle(6), across=(1, 0, 0))])

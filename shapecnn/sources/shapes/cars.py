@@ -8,11 +8,11 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.meshes.mesh import Mesh
-from shapecnn.sources.shapes.parts import box, circle, hull, joined, loft, moved, pair, revolve, superellipse, turned
+from shapecnn.sources.shapes.parts import box, circle, hull, join, loft, move, pair, revolve, rotate, superellipse
 
 
 class _Body(NamedTuple):
-    """The side view: heights of hood and deck, ends of the cabin at belt and roof, height above the belt."""
+    """Side view of a car: heights of hood and deck, ends of the cabin at belt and roof, height of roof above belt."""
 
     hood: float
     deck: float
@@ -30,12 +30,19 @@ _BODIES = {
     "van": _Body(0.2, 0.22, 0.42, -0.49, 0.28, -0.48, 0.2),
     "pickup": _Body(0.2, 0.2, 0.22, -0.12, 0.1, -0.09, 0.14),
     "coupé": _Body(0.12, 0.16, 0.17, -0.42, 0.0, -0.15, 0.09),
-    "open": _Body(0.14, 0.16, 0.2, 0.14, 0.12, 0.1, 0.09),  # of the cabin only the windscreen
+    "open": _Body(0.14, 0.16, 0.2, 0.14, 0.12, 0.1, 0.09),  # a windscreen instead of a cabin
 }
 
 
 def car(rng: Generator) -> Mesh:
-    """A sedan, hatchback, off-road car, van, pickup, coupé or open car."""
+    """Build a sedan, hatchback, off-road car, van, pickup, coupé or open car.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, nose to +x, z up, of length 1.
+    """
     u = rng.uniform
     kind = str(rng.choice(list(_BODIES)))
     body = _Body(*np.array(_BODIES[kind]) * u(0.93, 1.07, 7))
@@ -51,8 +58,8 @@ def car(rng: Generator) -> Mesh:
     parts = [hull(x, plan, low, clearance + top, superellipse(u(4, 10), 24)), _cabin(body, width, belt)]
 
     rim = [(0, 0.25), (0.55, 0.25), (0.6, 0), (0.95, 0), (1, 0.15), (1, 0.85), (0.95, 1), (0, 1)]
-    tyre = turned(revolve(np.array(rim) * (wheel, 0.06), circle(int(rng.choice([10, 16, 24])))), 90, "x")
-    parts += [pair(moved(tyre, (axle, 0.05 - width, wheel)), "y") for axle in (u(0.27, 0.33), -u(0.26, 0.33))]
+    tyre = rotate(revolve(np.array(rim) * (wheel, 0.06), circle(int(rng.choice([10, 16, 24])))), 90, "x")
+    parts += [pair(move(tyre, (axle, 0.05 - width, wheel)), "y") for axle in (u(0.27, 0.33), -u(0.26, 0.33))]
 
     if kind == "pickup":  # the walls of the bed
         bed = body.belt_rear + 0.5
@@ -71,11 +78,11 @@ def car(rng: Generator) -> Mesh:
         parts.append(pair(box((0.02, 0.05, 0.03), (body.belt_front - 0.03, width * 0.98, belt + 0.01)), "y"))
     if rng.random() < 0.4:  # bumpers
         parts += [box((0.03, width * 1.8, 0.035), (end, 0, clearance + 0.02)) for end in (-0.5, 0.5)]
-    return joined(parts)
+    return join(parts)
 
 
 def _cabin(body: _Body, width: float, belt: float) -> Mesh:
-    """The cabin from the belt line to a slightly domed roof."""
+    """Build the cabin from the belt line to a slightly domed roof."""
     outline = superellipse(8, 24)
     rings = np.empty((3, 24, 3))
     levels = [(body.belt_front, body.belt_rear), (body.roof_front, body.roof_rear)]

@@ -1,4 +1,4 @@
-"""Furniture to put things on: tables and bookshelves."""
+"""Tables and bookshelves, lengths in metres."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.meshes.mesh import Mesh
-from shapecnn.sources.shapes.parts import SQUARE, box, circle, joined, pair, prism, superellipse
+from shapecnn.sources.shapes.parts import SQUARE, box, circle, join, pair, prism, superellipse
 from shapecnn.sources.shapes.stands import legs, panels, pedestal, sled, spread_legs
 
 
 def table(rng: Generator) -> Mesh:
-    """A top on legs, panels or a pedestal; some have an apron, a lower shelf, or drawers as a desk has."""
+    """Build a table: a top on legs, panels or a pedestal, sometimes with an apron, a lower shelf or drawers.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     width, height, thickness = u(0.6, 1.8), u(0.35, 0.8), u(0.02, 0.045)
     depth = width * u(0.45, 1.0)
@@ -40,11 +47,11 @@ def table(rng: Generator) -> Mesh:
             parts.append(box((width * 0.85, depth * 0.8, slab), (0, 0, height * u(0.2, 0.5))))
         if rng.random() < 0.25:
             parts.append(_drawers(rng, width, depth, height))
-    return joined(parts)
+    return join(parts)
 
 
 def _drawers(rng: Generator, width: float, depth: float, height: float) -> Mesh:
-    """A chest of drawers under one end of a table top, or under both."""
+    """Build a chest of drawers under one end of a table top, or under both."""
     u = rng.uniform
     chest, drop = width * u(0.22, 0.32), height * u(0.3, 0.95)
     x, count = width * 0.48 - chest / 2, int(rng.integers(1, 5))
@@ -56,11 +63,18 @@ def _drawers(rng: Generator, width: float, depth: float, height: float) -> Mesh:
             box((chest * 0.9, 0.02, face), (x, -depth * 0.455, z)),
             box((chest * 0.3, 0.03, 0.02), (x, -depth * 0.48, z + face / 2)),
         ]
-    return pair(joined(parts), "x") if rng.random() < 0.4 else joined(parts)
+    return pair(join(parts), "x") if rng.random() < 0.4 else join(parts)
 
 
 def bookshelf(rng: Generator) -> Mesh:
-    """Boards between uprights, with or without back, dividers, doors and books."""
+    """Build a bookshelf: boards between uprights, with or without back, dividers, doors and books.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     width, height, depth, board = u(0.5, 1.5), u(0.8, 2.1), u(0.22, 0.42), u(0.015, 0.035)
     floor = u(0.04, 0.15)
@@ -85,11 +99,11 @@ def bookshelf(rng: Generator) -> Mesh:
     if rng.random() < 0.55:
         for low, high in itertools.pairwise(levels):
             parts += _books(rng, width - 2 * board, depth, low + board, high - low - board)
-    return joined(parts)
+    return join(parts)
 
 
 def _books(rng: Generator, width: float, depth: float, z: float, room: float) -> list[Mesh]:
-    """A row of books of many sizes that fills part of one compartment."""
+    """Build a row of books of many sizes that fills part of one compartment."""
     thick = rng.uniform(0.02, 0.07, int(rng.integers(0, 12)))
     right = np.cumsum(thick)
     start = rng.uniform(-width / 2, max(width / 2 - thick.sum(), -width / 2))

@@ -11,36 +11,43 @@ from shapecnn.sources.shapes.parts import (
     ball,
     circle,
     hull,
-    joined,
-    moved,
+    join,
+    move,
     pair,
+    rotate,
     spline,
     superellipse,
     tube,
-    turned,
 )
 
 
 def hammer(rng: Generator) -> Mesh:
-    """A claw, sledge or ball-peen hammer or a mallet that stands on its shaft or its head, or lies."""
+    """Build a claw, sledge or ball-peen hammer or a mallet, standing on its shaft, on its head, or lying.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     length, grip = u(0.28, 0.6), u(0.012, 0.02)
     radius = spline([(grip * u(0.9, 1.3),), (grip * u(0.8, 1.2),), (grip * u(0.6, 0.9),)], 9)
     axis = np.linspace((0, 0, 0), (0, 0, length), 9)
     shaft = tube(axis, radius * (1, u(0.7, 1)), superellipse(rng.choice([2, 4]), 12))
     head = _head(rng, u(0.05, 0.09), grip * u(1.1, 1.7))
-    whole = joined([shaft, moved(head, (0, 0, length))])
+    whole = join([shaft, move(head, (0, 0, length))])
     match rng.choice(["upright", "on its head", "lying"], p=[0.6, 0.2, 0.2]):
         case "upright":
-            return turned(whole, u(-8, 8), "y")
+            return rotate(whole, u(-8, 8), "y")
         case "on its head":
-            return turned(whole, 180, "x")
+            return rotate(whole, 180, "x")
         case _:
-            return turned(whole, 90, "x")
+            return rotate(whole, 90, "x")
 
 
 def _head(rng: Generator, reach: float, face: float) -> Mesh:
-    """A head around the origin, about ``reach`` long to either side, its face about ``face`` in radius."""
+    """Build a head around the origin, about ``reach`` long to either side, its face about ``face`` in radius."""
     u = rng.uniform
     section = circle(int(rng.choice([6, 8, 20])))
     match rng.choice(["claw", "sledge", "mallet", "peen"], p=[0.4, 0.2, 0.2, 0.2]):
@@ -50,7 +57,7 @@ def _head(rng: Generator, reach: float, face: float) -> Mesh:
             prong = spline(bend, 9) + np.linspace((0, 0, 0), (0, face * 0.7, 0), 9)
             width = np.linspace((face * 0.5, face * 0.8), (face * 0.25, face * 0.15), 9)
             claw = pair(tube(prong, width, SQUARE, across=(0, 1, 0)), "y")
-            return joined([hull(np.array(x) * reach, r, -r, r, section), claw])
+            return join([hull(np.array(x) * reach, r, -r, r, section), claw])
         case "sledge":
             section = SQUARE if rng.random() < 0.5 else circle(8)
             x, r = ([-1, -0.85, -0.3, 0.3, 0.85, 1], np.array([0.8, 1, 0.85, 0.85, 1, 0.8]) * face * u(1.3, 2.0))
@@ -60,5 +67,5 @@ def _head(rng: Generator, reach: float, face: float) -> Mesh:
         case _:
             x, r = [-0.6, -0.3, 0.3, 0.45, 0.6, 0.65, 1], np.array([0.6, 0.8, 0.8, 0.55, 0.6, 1, 1]) * face
             peen = ball((face * 0.9,) * 3, (-reach * 0.75, 0, 0))
-            return joined([hull(np.array(x) * reach, r, -r, r, section), peen])
+            return join([hull(np.array(x) * reach, r, -r, r, section), peen])
     return hull(np.array(x) * reach, r, -r, r, section)

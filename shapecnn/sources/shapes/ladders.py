@@ -1,4 +1,4 @@
-"""Ladders: rungs or treads between two stiles."""
+"""Ladders: rungs or treads between two stiles, in metres."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.meshes.mesh import Mesh
-from shapecnn.sources.shapes.parts import SQUARE, box, circle, joined, moved, pair, tube, turned
+from shapecnn.sources.shapes.parts import SQUARE, box, circle, join, move, pair, rotate, tube
 
 
 def ladder(rng: Generator) -> Mesh:
-    """A leaning or upright ladder, one in two pieces, or a step ladder."""
+    """Build a leaning or upright ladder, an extension ladder, or a step ladder.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     height, width, stile, lean = u(1.4, 3.2), u(0.35, 0.6), u(0.02, 0.04), u(0, 20)
     if rng.random() < 0.45:
@@ -19,14 +26,14 @@ def ladder(rng: Generator) -> Mesh:
     flight = _flight(
         rng, height, (width, width * u(0.6, 1.0)), stile, max(4, round(height / u(0.22, 0.38))), lean, flat
     )
-    if rng.random() < 0.2:  # drawn out: the same again, behind and higher
-        upper = moved(flight, (0, 2.5 * stile, height * u(0.3, 0.6)))
-        flight = joined([flight, upper])
-    return turned(flight, -lean, "x")
+    if rng.random() < 0.2:  # an extension ladder: a second flight behind the first, and higher
+        upper = move(flight, (0, 2.5 * stile, height * u(0.3, 0.6)))
+        flight = join([flight, upper])
+    return rotate(flight, -lean, "x")
 
 
 def _step_ladder(rng: Generator, height: float, width: float, stile: float, lean: float) -> Mesh:
-    """A leaning flight of treads held by two rear legs, with a platform and sometimes a rail above."""
+    """Build a leaning flight of treads held by two rear legs, with a platform and sometimes a rail above."""
     u = rng.uniform
     narrowing = u(0.6, 1.0)
     count = int(rng.integers(3, 7))
@@ -35,7 +42,7 @@ def _step_ladder(rng: Generator, height: float, width: float, stile: float, lean
     x = width / 2 * narrowing
     leg = tube([(width / 2, 2 * middle, 0), (x, middle, top)], stile * 0.7, SQUARE, across=(0, 1, 0))
     platform = box((2 * x + 2 * stile, u(0.1, 0.3), 0.03), (0, middle, top))
-    parts = [turned(front, -lean, "x"), pair(leg, "x"), platform]
+    parts = [rotate(front, -lean, "x"), pair(leg, "x"), platform]
     for share in u(0.15, 0.85, int(rng.integers(1, 4))):
         reach = width * (1 - share * (1 - narrowing))
         parts.append(box((reach, stile, stile), (0, middle * (2 - share), share * top)))
@@ -43,13 +50,13 @@ def _step_ladder(rng: Generator, height: float, width: float, stile: float, lean
         rise = top + u(0.3, 0.6)
         rail = [(-x, middle, top), (-x, middle, rise), (x, middle, rise), (x, middle, top)]
         parts.append(tube(rail, stile * 0.6, circle(8), across=(0, 1, 0)))
-    return joined(parts)
+    return join(parts)
 
 
 def _flight(
     rng: Generator, height: float, widths: tuple[float, float], stile: float, count: int, lean: float, flat: bool
 ) -> Mesh:
-    """Two upright stiles, ``widths`` apart below and above, and rungs or flat treads between them.
+    """Build two upright stiles, ``widths`` apart below and above, with rungs or flat treads between them.
 
     Treads are level once the flight leans by ``lean`` degrees.
     """
@@ -65,4 +72,4 @@ def _flight(
             rungs.append(tube([(-x, 0, z), (x, 0, z)], (stile * 1.8, stile * 0.4), SQUARE, across=level))
         else:
             rungs.append(tube([(-x, 0, z), (x, 0, z)], stile * 0.6, circle(8)))
-    return joined([pair(rail, "x"), *rungs])
+    return join([pair(rail, "x"), *rungs])

@@ -1,4 +1,4 @@
-"""One shape of one class as it might come from elsewhere: turned, stretched, in any unit, with defects."""
+"""Make one shape of a demo class like a mesh from elsewhere: turned, stretched, in any unit, and with defects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shapecnn.sources.shapes.guitars import guitar
 from shapecnn.sources.shapes.hammers import hammer
 from shapecnn.sources.shapes.ladders import ladder
 from shapecnn.sources.shapes.lamps import lamp
-from shapecnn.sources.shapes.parts import moved, refined, scaled, turned
+from shapecnn.sources.shapes.parts import move, rotate, scale, subdivide
 from shapecnn.sources.shapes.seats import bench, chair, stool
 from shapecnn.sources.shapes.vessels import bottle, bowl, mug, teapot, vase
 
@@ -43,35 +43,45 @@ CLASSES: tuple[str, ...] = tuple(_BUILDERS)
 
 
 def make_shape(label: str, seed: int) -> Mesh:
-    """The shape number ``seed`` ≥ 0 of the class ``label``, z up; the same two give the same mesh.
+    """Make a shape of a demo class.
 
-    One in four lacks the faces it stands on, one in six holds some faces twice, once with either orientation,
-    and one in six has some faces flipped. Raises UsageError if there is no such class.
+    One shape in four has no faces at the bottom, one in six has some faces twice, once in each orientation, and one in
+    six has some faces flipped.
+
+    Args:
+        label: A class of ``CLASSES``.
+        seed: Number of the shape, at least 0. The same label and seed give the same mesh.
+
+    Returns:
+        The mesh, z up, in an arbitrary unit and position.
+
+    Raises:
+        UsageError: There is no such class.
     """
     if label not in _BUILDERS:
-        raise UsageError(f"There is no demo class {label!r}; choose one of {', '.join(CLASSES)}.")
+        raise UsageError(f"There is no demo class {label!r}. Choose one of {', '.join(CLASSES)}.")
     rng = np.random.default_rng([seed, *label.encode()])
     mesh = _BUILDERS[label](rng)
-    mesh = turned(scaled(mesh, np.exp(rng.uniform(-0.16, 0.16, 3))), rng.uniform(-20, 20))
+    mesh = rotate(scale(mesh, np.exp(rng.uniform(-0.16, 0.16, 3))), rng.uniform(-20, 20))
     fineness = rng.integers(150, 600)
     while len(mesh.faces) < fineness:
-        mesh = refined(mesh)
+        mesh = subdivide(mesh)
     mesh = _damaged(mesh, rng)
     unit = 10 ** rng.uniform(-2, 3)
-    return moved(scaled(mesh, unit), unit * rng.uniform(-2, 2, 3))
+    return move(scale(mesh, unit), unit * rng.uniform(-2, 2, 3))
 
 
 def _damaged(mesh: Mesh, rng: Generator) -> Mesh:
-    """The mesh with the defects of real ones, each with its own probability."""
+    """Add defects of real meshes, each with its own probability."""
     faces = mesh.faces
-    if rng.random() < 1 / 4:  # open below
+    if rng.random() < 1 / 4:  # open at the bottom
         height = mesh.vertices[:, 2] - mesh.vertices[:, 2].min()
         faces = faces[(height[faces] > 0.01 * height.max()).any(axis=1)]
     if rng.random() < 1 / 6:
-        chosen = faces[rng.random(len(faces)) < rng.uniform(0.1, 1)]
-        faces = np.concatenate([faces, chosen[:, ::-1]])
+        duplicates = faces[rng.random(len(faces)) < rng.uniform(0.1, 1)]
+        faces = np.concatenate([faces, duplicates[:, ::-1]])
     if rng.random() < 1 / 6:
-        flipped = rng.random(len(faces)) < rng.uniform(0.05, 0.5)
-        faces = np.where(flipped[:, None], faces[:, ::-1], faces)
-    used, renumbered = np.unique(faces, return_inverse=True)
-    return Mesh(mesh.vertices[used], renumbered.reshape(-1, 3).astype(np.int32))
+        flips = rng.random(len(faces)) < rng.uniform(0.05, 0.5)
+        faces = np.where(flips[:, None], faces[:, ::-1], faces)
+    old, new = np.unique(faces, return_inverse=True)  # vertex numbers, without those that no face uses
+    return Mesh(mesh.vertices[old], new.reshape(-1, 3).astype(np.int32))

@@ -1,6 +1,6 @@
-"""Parts that procedural shapes are put together from: every one is a loft, a skin over a stack of rings.
+"""Building blocks of procedural shapes. Each part is a loft: a surface over a stack of rings.
 
-The faces of closed parts look outwards. Parts of one shape may overlap: this is no solid modeller.
+The faces of closed parts point outwards. The parts of a shape may overlap: they are joined without a Boolean union.
 """
 
 from __future__ import annotations
@@ -19,14 +19,22 @@ Vector = tuple[float, float, float]
 
 
 def superellipse(power: float, points: int) -> Array:
-    """|x|ⁿ + |y|ⁿ = 1 as an outline (points, 2), counter-clockwise: n = 2 is a circle, n → ∞ a square."""
+    """Return the curve |x|ⁿ + |y|ⁿ = 1 as an outline.
+
+    Args:
+        power: The exponent n, above 0: 2 gives a circle, a large n nearly a square.
+        points: The number of points.
+
+    Returns:
+        The outline, (points, 2) float64, counter-clockwise.
+    """
     angle = 2 * np.pi * np.arange(points) / points
     outline = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return np.asarray(np.sign(outline) * np.abs(outline) ** (2 / power))
 
 
 def circle(points: int = 20) -> Array:
-    """The unit circle as an outline (points, 2)."""
+    """Return the unit circle as an outline, (points, 2) float64, counter-clockwise."""
     return superellipse(2, points)
 
 
@@ -34,7 +42,15 @@ SQUARE = np.array([(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)])
 
 
 def spline(points: ArrayLike, n: int) -> Array:
-    """(n, d) points on the Catmull–Rom curve through the given (p, d), p ≥ 2."""
+    """Sample the Catmull–Rom curve through some points.
+
+    Args:
+        points: The points, (p, d) with p ≥ 2.
+        n: The number of samples.
+
+    Returns:
+        The samples, (n, d) float64, at equal steps of the curve's parameter.
+    """
     p = np.asarray(points, float)
     padded = np.concatenate([[2 * p[0] - p[1]], p, [2 * p[-1] - p[-2]]])
     time = np.linspace(0, len(p) - 1, n)
@@ -45,33 +61,44 @@ def spline(points: ArrayLike, n: int) -> Array:
 
 
 def loft(rings: ArrayLike, ends: Ends = "capped") -> Mesh:
-    """The skin over a stack of rings.
+    """Return the surface over a stack of rings.
 
-    rings: (m, k, 3), m ≥ 2 rings of k ≥ 3 points, counter-clockwise seen from the next ring on. A ring of
-    equal points is a tip, where triangles meet in a fan; no two tips may follow each other. ``capped`` closes
-    either end by a fan about the centroid of its ring, which has to see all of it; ``joined`` leads from the
-    last ring to the first.
+    Args:
+        rings: (m, k, 3), m ≥ 2 rings of k ≥ 3 points, counter-clockwise seen from the next ring. A ring of equal
+            points is a tip, where triangles meet in a fan; two tips must not be neighbours.
+        ends: ``capped`` closes both ends with a fan around the centroid of the ring, from which the whole ring must be
+            visible; ``joined`` connects the last ring with the first; ``open`` leaves the ends open.
+
+    Returns:
+        The mesh.
     """
     rings = np.asarray(rings, float)
     if ends == "capped":
         tips = rings[[0, -1]].mean(axis=1, keepdims=True).repeat(rings.shape[1], axis=1)
         rings = np.concatenate([tips[:1], rings, tips[1:]])
     tip = (rings == rings[:, :1]).all(axis=(1, 2))
-    kept = np.ones(rings.shape[:2], bool)
-    kept[tip, 1:] = False
-    index = np.cumsum(kept).reshape(kept.shape) - 1  # stands still within a tip: its corners are one vertex
+    distinct = np.ones(rings.shape[:2], bool)
+    distinct[tip, 1:] = False
+    index = np.cumsum(distinct).reshape(distinct.shape) - 1  # the points of a tip are one vertex
     if ends == "joined":
         index, tip = np.concatenate([index, index[:1]]), np.append(tip, tip[0])
-    turned = np.roll(index, -1, axis=1)
-    a, b, c, d = index[:-1], turned[:-1], turned[1:], index[1:]
+    neighbour = np.roll(index, -1, axis=1)
+    a, b, c, d = index[:-1], neighbour[:-1], neighbour[1:], index[1:]
     lower, upper = np.stack([a, b, c], axis=-1)[~tip[:-1]], np.stack([a, c, d], axis=-1)[~tip[1:]]
-    return Mesh(rings[kept], np.concatenate([lower.reshape(-1, 3), upper.reshape(-1, 3)]).astype(np.int32))
+    return Mesh(rings[distinct], np.concatenate([lower.reshape(-1, 3), upper.reshape(-1, 3)]).astype(np.int32))
 
 
 def revolve(profile: ArrayLike, section: Array | None = None) -> Mesh:
-    """The surface that a profile (m, 2) of (radius, z) sweeps around z, along a circle or a section (k, 2).
+    """Return the surface that a profile sweeps when it turns about the z axis.
 
-    Faces look outwards where the profile goes up. Beginning and ending at radius 0 closes the surface.
+    Faces point outwards where the profile goes up. A profile that begins and ends at radius 0 gives a closed surface.
+
+    Args:
+        profile: (m, 2), rows of (radius, z).
+        section: Horizontal outline that is scaled by the radius, (k, 2); None: a circle.
+
+    Returns:
+        The mesh.
     """
     radius, z = np.asarray(profile, float).T
     section = circle() if section is None else section
@@ -84,31 +111,68 @@ def revolve(profile: ArrayLike, section: Array | None = None) -> Mesh:
 def cylinder(
     radius: float, height: float, at: Vector = (0, 0, 0), top: float = 1, section: Array | None = None
 ) -> Mesh:
-    """A closed cylinder on the point ``at``, or a frustum whose upper radius is ``top`` times the lower."""
-    return moved(revolve([(0, 0), (radius, 0), (radius * top, height), (0, height)], section), at)
+    """Return a closed cylinder or frustum along z.
+
+    Args:
+        radius: Radius of the lower face.
+        height: Height along z.
+        at: Centre of the lower face.
+        top: Upper radius divided by the lower one.
+        section: Outline of the faces, (k, 2), scaled by the radius; None: a circle.
+
+    Returns:
+        The mesh.
+    """
+    return move(revolve([(0, 0), (radius, 0), (radius * top, height), (0, height)], section), at)
 
 
 def box(size: Vector, at: Vector = (0, 0, 0), top: float = 1) -> Mesh:
-    """A closed box on the point ``at``, its upper face ``top`` times as wide and deep as the lower."""
+    """Return a closed box with sides along the axes.
+
+    Args:
+        size: Width (x), depth (y) and height (z).
+        at: Centre of the lower face.
+        top: Width and depth of the upper face divided by those of the lower one.
+
+    Returns:
+        The mesh.
+    """
     return prism(SQUARE * np.array(size[:2]) / 2, size[2], at, top)
 
 
 def prism(outline: Array, height: float, at: Vector = (0, 0, 0), top: float = 1, bevel: float = 0) -> Mesh:
-    """A closed prism over an outline (k, 2), counter-clockwise, visible from its centroid.
+    """Return a closed prism along z.
 
-    ``bevel`` is the share of the height and of the width that is cut off along both rims.
+    Args:
+        outline: (k, 2), counter-clockwise; all of it is visible from its centroid.
+        height: Height along z.
+        at: Point of the lower face where the outline has its origin.
+        top: Size of the upper face divided by that of the lower one.
+        bevel: Fraction of the height and of the width that is cut off along both rims, from 0 to below 0.5.
+
+    Returns:
+        The mesh.
     """
     levels = [(1 - bevel, 0), (1, bevel), (top, 1 - bevel), (top * (1 - bevel), 1)] if bevel else [(1, 0), (top, 1)]
-    rings = [np.column_stack([outline * scale, np.full(len(outline), height * z)]) for scale, z in levels]
-    return moved(loft(np.array(rings)), at)
+    rings = [np.column_stack([outline * width, np.full(len(outline), height * z)]) for width, z in levels]
+    return move(loft(np.array(rings)), at)
 
 
 def ball(radii: ArrayLike, at: Vector = (0, 0, 0), points: int = 16) -> Mesh:
-    """A closed ellipsoid around the point ``at``."""
+    """Return a closed ellipsoid.
+
+    Args:
+        radii: One radius, or the three along x, y and z.
+        at: Centre.
+        points: Number of points around the equator.
+
+    Returns:
+        The mesh.
+    """
     angle = np.linspace(0, np.pi, points // 2 + 1)
     profile = np.stack([np.sin(angle), -np.cos(angle)], axis=1)
     profile[[0, -1], 0] = 0
-    return moved(scaled(revolve(profile, circle(points)), radii), at)
+    return move(scale(revolve(profile, circle(points)), radii), at)
 
 
 def tube(
@@ -118,11 +182,19 @@ def tube(
     across: Vector | None = None,
     ends: Ends = "capped",
 ) -> Mesh:
-    """A section (k, 2) swept along a path (m, 3).
+    """Return the surface that a section sweeps along a path.
 
-    radius: one number, or (2,) half widths along ``across`` and at right angles to it; or a row of these for
-    each point, (m, 1) or (m, 2). across: nowhere parallel to the path; by default the coordinate axis that it
-    runs least along.
+    Args:
+        path: (m, 3) points.
+        radius: Scale of the section: one number, two half widths (2,) along ``across`` and at right angles to it, or a
+            row of these for each point, (m, 1) or (m, 2).
+        section: Outline, (k, 2); None: a circle.
+        across: Direction of the first axis of the section, nowhere parallel to the path; None: the coordinate axis that
+            the path runs least along.
+        ends: See :func:`loft`.
+
+    Returns:
+        The mesh.
     """
     path = np.asarray(path, float)
     section = circle(10) if section is None else section
@@ -136,9 +208,17 @@ def tube(
 
 
 def hull(x: ArrayLike, half_width: ArrayLike, low: ArrayLike, high: ArrayLike, section: Array) -> Mesh:
-    """A closed skin along x over one section (k, 2), fitted at each of m places to a width and a height.
+    """Return a closed surface along x, over one section that is scaled to a width and a height at each of m places.
 
-    x, half_width, low, high: (m,) or one number, such that |y| ≤ half_width and low ≤ z ≤ high; x ascends.
+    Args:
+        x: Places, (m,), ascending.
+        half_width: Largest |y|, (m,) or one number.
+        low: Smallest z, (m,) or one number.
+        high: Largest z, (m,) or one number.
+        section: Outline in [−1, 1]², (k, 2).
+
+    Returns:
+        The mesh.
     """
     x, half_width, low, high = np.broadcast_arrays(
         *(np.asarray(values, float) for values in (x, half_width, low, high))
@@ -150,18 +230,18 @@ def hull(x: ArrayLike, half_width: ArrayLike, low: ArrayLike, high: ArrayLike, s
     return loft(rings)
 
 
-def moved(mesh: Mesh, offset: ArrayLike) -> Mesh:
-    """The mesh shifted by a vector."""
+def move(mesh: Mesh, offset: ArrayLike) -> Mesh:
+    """Return the mesh shifted by a vector (3,)."""
     return Mesh(mesh.vertices + np.asarray(offset, float), mesh.faces)
 
 
-def scaled(mesh: Mesh, factors: ArrayLike) -> Mesh:
-    """The mesh scaled by one positive factor or three."""
+def scale(mesh: Mesh, factors: ArrayLike) -> Mesh:
+    """Return the mesh scaled by one positive factor, or by one for each axis (3,)."""
     return Mesh(mesh.vertices * np.asarray(factors, float), mesh.faces)
 
 
-def turned(mesh: Mesh, degrees: float, axis: Literal["x", "y", "z"] = "z") -> Mesh:
-    """The mesh turned about a coordinate axis, counter-clockwise seen from its positive end."""
+def rotate(mesh: Mesh, degrees: float, axis: Literal["x", "y", "z"] = "z") -> Mesh:
+    """Return the mesh turned about a coordinate axis, counter-clockwise seen from the positive end of the axis."""
     i = "xyz".index(axis)
     j, k = (i + 1) % 3, (i + 2) % 3
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -171,19 +251,19 @@ def turned(mesh: Mesh, degrees: float, axis: Literal["x", "y", "z"] = "z") -> Me
     return Mesh(vertices, mesh.faces)
 
 
-def mirrored(mesh: Mesh, axis: Literal["x", "y", "z"]) -> Mesh:
-    """The mirror image with one coordinate negated, faces still outwards."""
+def mirror(mesh: Mesh, axis: Literal["x", "y", "z"]) -> Mesh:
+    """Return the mirror image with one coordinate negated; its faces still point outwards."""
     signs = np.where(np.array(list("xyz")) == axis, -1.0, 1.0)
     return Mesh(mesh.vertices * signs, mesh.faces[:, ::-1])
 
 
 def pair(mesh: Mesh, axis: Literal["x", "y", "z"]) -> Mesh:
-    """The mesh and its mirror image."""
-    return joined([mesh, mirrored(mesh, axis)])
+    """Return the mesh and its mirror image as one mesh; ``axis`` is the coordinate that is negated."""
+    return join([mesh, mirror(mesh, axis)])
 
 
-def joined(meshes: Iterable[Mesh]) -> Mesh:
-    """All the meshes as one."""
+def join(meshes: Iterable[Mesh]) -> Mesh:
+    """Return one mesh with the vertices and faces of all meshes, in their order."""
     meshes = list(meshes)
     offsets = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes[:-1]])
     faces = [mesh.faces + np.int32(offset) for mesh, offset in zip(meshes, offsets, strict=True)]
@@ -191,12 +271,12 @@ def joined(meshes: Iterable[Mesh]) -> Mesh:
 
 
 def around(mesh: Mesh, count: int, start: float = 0) -> Mesh:
-    """``count`` copies at equal angles about the z axis, the first turned by ``start`` degrees."""
-    return joined(turned(mesh, start + 360 * i / count) for i in range(count))
+    """Return ``count`` copies at equal angles about the z axis, the first turned by ``start`` degrees, as one mesh."""
+    return join(rotate(mesh, start + 360 * i / count) for i in range(count))
 
 
-def refined(mesh: Mesh) -> Mesh:
-    """The same surface with every triangle cut into four at the midpoints of its edges."""
+def subdivide(mesh: Mesh) -> Mesh:
+    """Return the same surface with every triangle split into four at the midpoints of its edges."""
     a, b, c = mesh.faces.T.astype(np.int64)
     ends = np.sort(np.stack([np.stack([a, b]), np.stack([b, c]), np.stack([c, a])]), axis=1)  # (3, 2, m)
     count = len(mesh.vertices)

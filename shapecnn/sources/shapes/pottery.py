@@ -1,4 +1,4 @@
-"""What vessels are made of: walls, sections and handles. The radius of a vessel is about 1."""
+"""Parts of vessels: walls, sections and handles. The radius of a vessel is about 1."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from shapecnn.sources.shapes.parts import Array, circle, revolve, spline, supere
 
 
 def wall(rng: Generator, profile: Array, section: Array) -> Mesh:
-    """The bottom and side of a vessel that is open above: solid or, for one in five, a bare surface.
+    """Build the bottom and side of an open vessel, with a thick wall or (one in five) as a bare surface.
 
-    profile: (m, 2) radius and height of the outside, upwards.
+    Args:
+        rng: Source of randomness.
+        profile: Outside of the vessel, (m, 2), rows of (radius, height) from the bottom up.
+        section: Horizontal outline that is scaled by the radius, (k, 2).
+
+    Returns:
+        The mesh.
     """
     floor, outside = profile[0, 1], np.concatenate([[(0, profile[0, 1])], profile])
     if rng.random() < 0.2:
@@ -24,7 +30,16 @@ def wall(rng: Generator, profile: Array, section: Array) -> Mesh:
 
 
 def section(rng: Generator, square: float = 0, lobed: float = 0) -> Array:
-    """A horizontal section: with these probabilities a rounded square or a lobed circle, else a circle."""
+    """Return a random horizontal section: a rounded square, a lobed circle, or else a circle.
+
+    Args:
+        rng: Source of randomness.
+        square: Probability of a rounded square.
+        lobed: Probability of a lobed circle.
+
+    Returns:
+        The outline, (k, 2).
+    """
     kind = rng.random()
     if kind < square:
         return superellipse(rng.uniform(3.5, 8), 32)
@@ -36,7 +51,17 @@ def section(rng: Generator, square: float = 0, lobed: float = 0) -> Array:
 
 
 def handle(rng: Generator, profile: Array, reach: float, span: tuple[float, float]) -> Mesh:
-    """A handle on the +x side of a vessel, ``reach`` wide, between two heights, shares of the vessel's."""
+    """Build a handle on the +x side of a vessel.
+
+    Args:
+        rng: Source of randomness.
+        profile: Outside of the vessel, (m, 2), rows of (radius, height) from the bottom up.
+        reach: Distance between the vessel and the outer end of the handle.
+        span: Heights of the two ends of the handle, as fractions of the height of the vessel.
+
+    Returns:
+        The mesh.
+    """
     u = rng.uniform
     low, high = np.array(span) * profile[-1, 1]
     middle, half = (low + high) / 2, (high - low) / 2

@@ -1,4 +1,4 @@
-"""What one leans on: the backs and arms that chairs and benches share."""
+"""Backs and arms that chairs and benches share, in metres."""
 
 from __future__ import annotations
 
@@ -6,11 +6,22 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.meshes.mesh import Mesh
-from shapecnn.sources.shapes.parts import box, circle, joined, moved, pair, prism, spline, superellipse, tube, turned
+from shapecnn.sources.shapes.parts import box, circle, join, move, pair, prism, rotate, spline, superellipse, tube
 
 
 def back(rng: Generator, width: float, height: float, thickness: float, at: tuple[float, float]) -> Mesh:
-    """A panel, slats, rungs, a splat or a hoop, leaned back, its foot at the given (y, z)."""
+    """Build a back that leans backwards: a panel, slats, rungs, a splat or a hoop.
+
+    Args:
+        rng: Source of randomness.
+        width: Width (x) of the back.
+        height: Height of the back.
+        thickness: Radius or half width of the bars.
+        at: The (y, z) of its foot.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     x = width / 2 - thickness
     posts = pair(tube([(x, 0, 0), (x, 0, height)], thickness, circle(8)), "x")
@@ -26,11 +37,11 @@ def back(rng: Generator, width: float, height: float, thickness: float, at: tupl
             parts = [panel, posts] if gap > 0.05 else [panel]
         case "oval":
             outline = superellipse(u(2, 4), 24) * (width / 2, height * 0.4)
-            disc = moved(turned(prism(outline, 1.5 * thickness), 90, "x"), (0, thickness, height * 0.6))
+            disc = move(rotate(prism(outline, 1.5 * thickness), 90, "x"), (0, thickness, height * 0.6))
             parts = [disc, pair(box((0.03, thickness, height * 0.6), (width / 5, 0, 0)), "x")]
         case "slats":
             slat = box((width / count * 0.35, thickness, height))
-            parts = [posts, top, *(moved(slat, (place, 0, 0)) for place in places)]
+            parts = [posts, top, *(move(slat, (place, 0, 0)) for place in places)]
         case "rungs":
             levels = np.linspace(height * 0.2, height * 0.9, int(rng.integers(2, 6)))
             parts = [posts, *(box((width - thickness, thickness, u(0.02, 0.06)), (0, 0, z)) for z in levels)]
@@ -43,11 +54,22 @@ def back(rng: Generator, width: float, height: float, thickness: float, at: tupl
             spindles = (([(p, 0, 0), (p, 0, z)]) for p, z in zip(places, reach, strict=True))
             parts = [tube(arch, thickness, circle(8), across=(0, 1, 0))]
             parts += [tube(spindle, thickness * 0.5, circle(6)) for spindle in spindles]
-    return moved(turned(joined(parts), -u(0, 18), "x"), (0, *at))
+    return move(rotate(join(parts), -u(0, 18), "x"), (0, *at))
 
 
 def arms(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """An arm rest on either side of a seat at ``height``: a bar on a post, or a solid panel."""
+    """Build an arm rest on either side of a seat at ``height``: a bar on a post, or a solid panel.
+
+    Args:
+        rng: Source of randomness.
+        width: Width (x) of the seat.
+        depth: Depth (y) of the seat.
+        height: Height of the seat.
+        thickness: Radius or half width of the bars.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     x, rise = width / 2, u(0.15, 0.28)
     rest = box((3 * thickness, depth * u(0.8, 1.05), 1.5 * thickness), (x, 0, height + rise))
@@ -57,4 +79,4 @@ def arms(rng: Generator, width: float, depth: float, height: float, thickness: f
         front = -depth * u(0.2, 0.45)
         post = [(x, front, height), (x, front - u(-0.04, 0.08), height + rise)]
         support = tube(post, thickness, circle(8), across=(1, 0, 0))
-    return pair(joined([rest, support]), "x")
+    return pair(join([rest, support]), "x")

@@ -1,24 +1,31 @@
-"""Seats: chairs have a back, stools have none, benches are long. The front is at −y, lengths in metres."""
+"""Seats: chairs have a back, stools have none, benches are long. The front is at −y; lengths are in metres."""
 
 from __future__ import annotations
 
 from numpy.random import Generator
 
 from shapecnn.meshes.mesh import Mesh
-from shapecnn.sources.shapes.parts import SQUARE, box, circle, joined, moved, pair, prism, superellipse
+from shapecnn.sources.shapes.parts import SQUARE, box, circle, join, move, pair, prism, superellipse
 from shapecnn.sources.shapes.rests import arms, back
 from shapecnn.sources.shapes.stands import hoop, legs, panels, pedestal, sled, spread_legs
 
 
 def chair(rng: Generator) -> Mesh:
-    """A seat for one with a back, often with arms, on legs, a pedestal, a sled or panels; or an armchair."""
+    """Build a chair with a back, often with arms, on legs, a pedestal, a sled or panels; or an armchair.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     if rng.random() < 0.15:
         return _armchair(rng)
     width, depth, height, thickness = u(0.38, 0.7), u(0.38, 0.56), u(0.32, 0.55), u(0.012, 0.03)
     is_round = rng.random() < 0.12
     outline = circle(24) if is_round else (SQUARE, superellipse(4, 24))[rng.integers(2)]
-    inner = 0.72 if is_round else 1.0  # of width and depth: where there still is seat to fix things to
+    inner = 0.72 if is_round else 1.0  # fraction of width and depth within which parts meet the seat
     seat = prism(outline * (width / 2, depth / 2), u(0.02, 0.1), (0, 0, height), bevel=rng.choice([0, 0.15]))
     match rng.choice(["legs", "pedestal", "sled", "panels"], p=[0.65, 0.17, 0.1, 0.08]):
         case "legs":
@@ -33,11 +40,11 @@ def chair(rng: Generator) -> Mesh:
     parts = [seat, stand, back(rng, width * inner, u(0.3, 0.75), thickness, rear)]
     if not is_round and rng.random() < 0.4:
         parts.append(arms(rng, width, depth, height, thickness))
-    return joined(parts)
+    return join(parts)
 
 
 def _armchair(rng: Generator) -> Mesh:
-    """Upholstered blocks."""
+    """Build an armchair of upholstered blocks."""
     u = rng.uniform
     width, depth, height, arm = u(0.6, 0.9), u(0.6, 0.85), u(0.3, 0.45), u(0.1, 0.2)
     pad = superellipse(6, 24) / 2
@@ -45,11 +52,18 @@ def _armchair(rng: Generator) -> Mesh:
     rear = (0, depth / 2, 0)
     high = prism(pad * (width + arm, arm * 1.3), height + u(0.3, 0.6), rear, u(0.85, 1), bevel=0.06)
     cushion = prism(pad * (width - arm, depth), u(0.1, 0.18), (0, -0.03, height - 0.05), bevel=0.2)
-    return joined([pair(side, "x"), high, cushion, box((width, depth, height))])
+    return join([pair(side, "x"), high, cushion, box((width, depth, height))])
 
 
 def stool(rng: Generator) -> Mesh:
-    """A seat for one without a back, low or high; a few high ones have a low rail."""
+    """Build a low or high stool without a back; a few high ones have a low rail.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     width, height, thickness = u(0.28, 0.52), u(0.25, 0.85), u(0.012, 0.028)
     is_round = rng.random() < 0.55
@@ -67,22 +81,29 @@ def stool(rng: Generator) -> Mesh:
             parts.append(pedestal(rng, width * u(0.45, 0.6), height, thickness))
             if rng.random() < 0.5:  # a ring for the feet
                 ring = [hoop(width * 0.4, thickness * 0.6), box((width * 0.8, thickness, thickness))]
-                parts.append(moved(joined(ring), (0, 0, height * u(0.3, 0.5))))
+                parts.append(move(join(ring), (0, 0, height * u(0.3, 0.5))))
         case _:
             parts.append(panels(rng, width, depth, height, thickness))
     if height > 0.65 and rng.random() < 0.25:
         rear = (depth * inner / 2 - thickness, height + 0.02)
         parts.append(back(rng, width * inner, u(0.12, 0.2), thickness, rear))
-    return joined(parts)
+    return join(parts)
 
 
 def bench(rng: Generator) -> Mesh:
-    """A long seat of boards or a slab, with or without back and arms."""
+    """Build a bench of boards or a slab, with or without back and arms.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     width, depth, height, thickness = u(0.85, 1.9), u(0.3, 0.55), u(0.36, 0.55), u(0.018, 0.035)
     boards = int(rng.choice([1, 1, 3, 4, 5]))
     board = box((width, depth / boards * (0.8 if boards > 1 else 1), u(0.02, 0.07)))
-    parts = [moved(board, (0, (i + 0.5) / boards * depth - depth / 2, height)) for i in range(boards)]
+    parts = [move(board, (0, (i + 0.5) / boards * depth - depth / 2, height)) for i in range(boards)]
     match rng.choice(["legs", "panels", "sled", "both"], p=[0.4, 0.35, 0.1, 0.15]):
         case "legs":
             parts.append(legs(rng, width, depth, height, thickness))
@@ -97,4 +118,4 @@ def bench(rng: Generator) -> Mesh:
         parts.append(back(rng, width, u(0.3, 0.5), thickness, (depth / 2 - thickness, height + 0.02)))
         if rng.random() < 0.5:
             parts.append(arms(rng, width, depth, height, thickness))
-    return joined(parts)
+    return join(parts)

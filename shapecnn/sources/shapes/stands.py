@@ -1,4 +1,4 @@
-"""What seats and table tops stand on, so that chairs, stools, benches and tables share their lower halves."""
+"""Legs, pedestals and other stands that chairs, stools, benches and tables share, in metres."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from shapecnn.sources.shapes.parts import (
     box,
     circle,
     cylinder,
-    joined,
-    moved,
+    join,
+    move,
     pair,
     revolve,
+    rotate,
     spline,
     tube,
-    turned,
 )
 
-# What cross-bars join: 0 to 3 are the legs around the seat, 4 and 5 the middles between those of one side.
+# Pairs of points that cross-bars connect: 0 to 3 are the legs around the seat, 4 and 5 the midpoints of its two sides.
 _BARS: dict[str, list[tuple[int, int]]] = {
     "none": [],
     "sides": [(0, 3), (1, 2)],
@@ -35,7 +35,18 @@ _BARS: dict[str, list[tuple[int, int]]] = {
 
 
 def legs(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """Four legs under the corners of a rectangle, straight, tapered or splayed, often with cross-bars."""
+    """Build four legs under the corners of a rectangle, straight, tapered or splayed, often with cross-bars.
+
+    Args:
+        rng: Source of randomness.
+        width: Width (x) of the rectangle.
+        depth: Depth (y) of the rectangle.
+        height: Height of the upper end of the stand.
+        thickness: Radius or half width of the bars.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     section = SQUARE if rng.random() < 0.5 else circle(10)
     splay = u(0.03, 0.2) if rng.random() < 0.4 else 0
@@ -49,11 +60,21 @@ def legs(rng: Generator, width: float, depth: float, height: float, thickness: f
     level = feet + u(0.15, 0.45) * (tops - feet)
     level = np.concatenate([level, (level[[0, 1]] + level[[3, 2]]) / 2])
     bars = _BARS[str(rng.choice(list(_BARS), p=[0.45, 0.15, 0.2, 0.1, 0.1]))]
-    return joined([*parts, *(tube(level[list(ends)], thickness * 0.6, section) for ends in bars)])
+    return join([*parts, *(tube(level[list(ends)], thickness * 0.6, section) for ends in bars)])
 
 
 def spread_legs(rng: Generator, radius: float, height: float, thickness: float) -> Mesh:
-    """Three to five legs around the z axis, often with a ring or spokes between them."""
+    """Build three to five legs around the z axis, often with a ring or spokes between them.
+
+    Args:
+        rng: Source of randomness.
+        radius: Distance of the feet from the axis, about.
+        height: Height of the upper end of the stand.
+        thickness: Radius or half width of the bars.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     count, foot, top = int(rng.integers(3, 6)), radius * u(0.9, 1.3), radius * u(0.4, 0.9)
     spoke = [tube([(foot, 0, 0), (top, 0, height)], thickness, circle(8))]
@@ -62,21 +83,31 @@ def spread_legs(rng: Generator, radius: float, height: float, thickness: float) 
     ring = []
     match rng.choice(["none", "ring", "spokes"]):
         case "ring":
-            ring = [moved(hoop(reach, thickness * 0.7), (0, 0, z))]
+            ring = [move(hoop(reach, thickness * 0.7), (0, 0, z))]
         case "spokes":
             spoke.append(tube([(0, 0, z), (reach, 0, z)], thickness * 0.6, circle(8)))
-    return joined([around(joined(spoke), count, start=u(0, 360)), *ring])
+    return join([around(join(spoke), count, start=u(0, 360)), *ring])
 
 
 def pedestal(rng: Generator, radius: float, height: float, thickness: float) -> Mesh:
-    """One column on a disc, a turned foot, or a star of feet that may have castors."""
+    """Build one column on a disc, a turned foot, or a star of feet that sometimes have castors.
+
+    Args:
+        rng: Source of randomness.
+        radius: Radius of the foot, about.
+        height: Height of the upper end of the stand.
+        thickness: Radius or half width of the bars.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     column = thickness * u(1.0, 2.0)
     match rng.choice(["disc", "turned", "star"]):
         case "disc":
             outline = (SQUARE, circle(8), circle(24))[rng.integers(3)]
             plate = cylinder(radius, u(0.02, 0.06), top=u(0.8, 1), section=outline)
-            return joined([plate, cylinder(column, height)])
+            return join([plate, cylinder(column, height)])
         case "turned":
             return baluster([radius * u(0.7, 1), column * u(1, 2), column, column * u(1, 2.5), column], height)
         case _:
@@ -84,14 +115,25 @@ def pedestal(rng: Generator, radius: float, height: float, thickness: float) -> 
             path = [(0, 0, low + lift), (radius, 0, low)]
             foot = [tube(path, thickness * np.array([(1,), (0.5,)]), SQUARE)]
             if rng.random() < 0.5:
-                castor = turned(cylinder(low, 2 * thickness, section=circle(10)), 90, "x")
-                foot.append(moved(castor, (radius, thickness, low)))
-            star = around(joined(foot), int(rng.integers(3, 6)), start=u(0, 360))
-            return joined([star, cylinder(column, height - low, (0, 0, low))])
+                castor = rotate(cylinder(low, 2 * thickness, section=circle(10)), 90, "x")
+                foot.append(move(castor, (radius, thickness, low)))
+            star = around(join(foot), int(rng.integers(3, 6)), start=u(0, 360))
+            return join([star, cylinder(column, height - low, (0, 0, low))])
 
 
 def panels(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """A solid panel, a trestle or an X under either end, often with a beam between them."""
+    """Build a panel, a trestle or an X under each end of a seat or top, often with a beam between them.
+
+    Args:
+        rng: Source of randomness.
+        width: Width (x) of the seat or top.
+        depth: Depth (y) of the seat or top.
+        height: Height of the upper end of the stand.
+        thickness: Radius or half width of the bars.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     u = rng.uniform
     x = width / 2 * u(0.75, 0.95)
     match rng.choice(["panel", "trestle", "X"]):
@@ -99,18 +141,29 @@ def panels(rng: Generator, width: float, depth: float, height: float, thickness:
             end = box((2 * thickness, depth * u(0.8, 1), height), (x, 0, 0), u(0.8, 1))
         case "trestle":
             foot = box((2 * thickness, depth * u(0.7, 1), 2 * thickness), (x, 0, 0))
-            end = joined([foot, box((2 * thickness, 3 * thickness, height), (x, 0, 0))])
+            end = join([foot, box((2 * thickness, 3 * thickness, height), (x, 0, 0))])
         case _:
             y = depth / 2 * 0.85
             end = pair(tube([(x, -y, 0), (x, y, height)], thickness, SQUARE), "y")
     if rng.random() < 0.4:
         return pair(end, "x")
     beam = box((2 * x, thickness, 3 * thickness), (0, 0, height * u(0.2, 0.8) - thickness))
-    return joined([pair(end, "x"), beam])
+    return join([pair(end, "x"), beam])
 
 
 def sled(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """A bent bar on either side that runs along the floor; some are open behind, as cantilever chairs are."""
+    """Build a bent bar on each side that runs along the floor, sometimes open at the rear as in a cantilever chair.
+
+    Args:
+        rng: Source of randomness.
+        width: Width (x) of the seat.
+        depth: Depth (y) of the seat.
+        height: Height of the upper end of the stand.
+        thickness: Radius or half width of the bars.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     y, low = depth / 2, thickness
     bend = [(-y, height), (-y, low + 0.03), (-y + 0.03, low), (y - 0.03, low), (y, low + 0.03), (y, height)]
     if rng.random() < 0.4:
@@ -122,12 +175,29 @@ def sled(rng: Generator, width: float, depth: float, height: float, thickness: f
 
 
 def baluster(radii: Sequence[float], height: float, section: Array | None = None) -> Mesh:
-    """A turned column with these radii at equal steps from the floor up, smooth between, open at the top."""
+    """Build a turned column, open at the top, from its radii at equal steps from the floor up.
+
+    Args:
+        radii: Radii at equal steps, from the floor up; the column is smooth between them.
+        height: Height of the column.
+        section: Horizontal outline that is scaled by the radii, (k, 2); None: a circle.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     profile = spline(np.column_stack([radii, np.linspace(0, height, len(radii))]), 17)
     return revolve([(0, 0), *profile], section)
 
 
 def hoop(radius: float, thickness: float) -> Mesh:
-    """A torus around the z axis."""
+    """Build a torus around the z axis.
+
+    Args:
+        radius: Distance of the tube from the axis.
+        thickness: Radius of the tube.
+
+    Returns:
+        The mesh, z up, in metres.
+    """
     ring = np.insert(circle(24) * radius, 2, 0, axis=1)
     return tube(ring, thickness, circle(8), across=(0, 0, 1), ends="joined")

@@ -1,4 +1,4 @@
-"""Vessels: surfaces of revolution that differ by profile, and by what is attached to them."""
+"""Vessels: surfaces of revolution with different profiles and attached parts. The radius is about 1."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import numpy as np
 from numpy.random import Generator
 
 from shapecnn.meshes.mesh import Mesh
-from shapecnn.sources.shapes.parts import around, ball, circle, cylinder, joined, moved, revolve, spline, tube, turned
+from shapecnn.sources.shapes.parts import around, ball, circle, cylinder, join, move, revolve, rotate, spline, tube
 from shapecnn.sources.shapes.pottery import handle, section, wall
 
 
 def mug(rng: Generator) -> Mesh:
-    """A cup with a handle, seldom two; some stand on a saucer."""
+    """Build a mug with one handle, rarely two, sometimes on a saucer.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, with a radius of about 1.
+    """
     u = rng.uniform
     height = u(1.5, 2.9)
     foot, belly, lip = u(0.7, 1.05), u(0.9, 1.15), u(0.9, 1.15)
@@ -21,16 +28,23 @@ def mug(rng: Generator) -> Mesh:
     parts.append(ear if rng.random() < 0.88 else around(ear, 2))
     if rng.random() < 0.12:
         saucer = np.array([(1.0, 0), (u(1.6, 2.0), u(0.15, 0.35))])
-        parts.append(moved(wall(rng, saucer, circle(28)), (0, 0, -0.12)))
-    return turned(joined(parts), u(0, 360))
+        parts.append(move(wall(rng, saucer, circle(28)), (0, 0, -0.12)))
+    return rotate(join(parts), u(0, 360))
 
 
 def vase(rng: Generator) -> Mesh:
-    """A tall open vessel of any profile; some have amphora handles, some hold flowers."""
+    """Build a vase of any profile; some have amphora handles, some hold flowers.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, with a radius of about 1.
+    """
     u = rng.uniform
     height = u(1.9, 4.5)
     radii = np.array([u(0.4, 0.9), u(0.7, 1.3), u(0.5, 1.2), u(0.3, 0.8), u(0.4, 1.0)])
-    if rng.random() < 0.3:  # a plain one, which lacks only the handle of a mug
+    if rng.random() < 0.3:  # a plain vase, like a mug without a handle
         radii = np.linspace(u(0.6, 0.9), u(0.7, 1.2), 5)
     levels = np.array([0, u(0.2, 0.35), u(0.45, 0.65), u(0.75, 0.88), 1]) * height
     profile = spline(np.column_stack([radii, levels]), 19)
@@ -39,20 +53,27 @@ def vase(rng: Generator) -> Mesh:
         parts.append(around(handle(rng, profile, u(0.3, 0.6), (u(0.4, 0.6), u(0.8, 0.92))), 2))
     if rng.random() < 0.25:
         parts += [_flower(rng, height) for _ in range(rng.integers(2, 7))]
-    return turned(joined(parts), u(0, 360))
+    return rotate(join(parts), u(0, 360))
 
 
 def _flower(rng: Generator, height: float) -> Mesh:
-    """A stalk that rises out of a vase and leans outwards, with a blossom or leaf at its end."""
+    """Build a stalk that rises out of a vase and leans outwards, with a blossom or leaf at its end."""
     u = rng.uniform
     reach, rise, size = u(0.1, 1.2), height * u(1.15, 1.45), u(0.2, 0.45)
     stalk = tube(spline([(0, 0, height * 0.3), (0.1, 0, height), (reach, 0, rise)], 7), 0.04, circle(6))
     radii = (size, size, size * u(0.4, 1.0)) if rng.random() < 0.7 else (size * 0.4, 0.05, size * 1.5)
-    return turned(joined([stalk, ball(radii, (reach, 0, rise), 10)]), u(0, 360))
+    return rotate(join([stalk, ball(radii, (reach, 0, rise), 10)]), u(0, 360))
 
 
 def bottle(rng: Generator) -> Mesh:
-    """A body that narrows over a shoulder to a neck, with or without a cap; some are jugs with a handle."""
+    """Build a bottle that narrows over a shoulder to a neck, with or without a cap; some are jugs with a handle.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, with a radius of about 1.
+    """
     u = rng.uniform
     body, shoulder, neck = u(1.2, 3.2), u(0.25, 1.2), u(0.2, 1.4)
     width, throat, height = u(0.85, 1.1), u(0.22, 0.55), body + shoulder + neck
@@ -66,11 +87,18 @@ def bottle(rng: Generator) -> Mesh:
         parts.append(cylinder(throat * u(1.1, 1.4), cap, (0, 0, height - cap / 2), u(0.7, 1.0), circle(sides)))
     if rng.random() < 0.12:
         parts.append(handle(rng, profile, u(0.2, 0.5), ((body - 0.3) / height, 1 - 0.4 * neck / height)))
-    return turned(joined(parts), u(0, 360))
+    return rotate(join(parts), u(0, 360))
 
 
 def bowl(rng: Generator) -> Mesh:
-    """A wide open vessel; some have a foot, two ears, fruit or a spoon in them."""
+    """Build a bowl; some have a foot or two ears, some hold fruit or a spoon.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, with a radius of about 1.
+    """
     u = rng.uniform
     height, foot, bulge = u(0.5, 1.6), u(0.3, 0.75), u(0.35, 0.9)
     side = [(foot, 0), (foot + (1 - foot) * bulge, height * u(0.3, 0.5)), (1, height)]
@@ -87,15 +115,22 @@ def bowl(rng: Generator) -> Mesh:
         case "fruit":
             for _ in range(rng.integers(3, 8)):
                 fruit = ball(u(0.2, 0.35) * u(0.85, 1.15, 3), (u(0, 0.5), 0, height * u(0.5, 0.85)))
-                parts.append(turned(fruit, u(0, 360)))
+                parts.append(rotate(fruit, u(0, 360)))
         case "spoon":
             stick = [(0.1, 0, height * 0.3), (0.9, 0, height), (u(1.3, 1.8), 0, height * u(1.2, 1.6))]
             parts.append(tube(spline(stick, 8), (0.07, 0.04)))
-    return turned(joined(parts), u(0, 360))
+    return rotate(join(parts), u(0, 360))
 
 
 def teapot(rng: Generator) -> Mesh:
-    """A bellied pot with a spout, mostly a lid, and a handle opposite the spout or over the lid."""
+    """Build a teapot with a spout, usually a lid, and a handle opposite the spout or over the lid.
+
+    Args:
+        rng: Source of randomness.
+
+    Returns:
+        The mesh, z up, with a radius of about 1.
+    """
     u = rng.uniform
     height, belly, top = u(1.2, 2.2), u(0.95, 1.2), u(0.45, 0.75)
     profile = spline([(u(0.5, 0.9), 0), (belly, height * u(0.3, 0.6)), (top, height)], 13)
@@ -111,13 +146,13 @@ def teapot(rng: Generator) -> Mesh:
     if rng.random() < 0.85:
         rise = u(0.08, 0.4)
         dome = spline([(top * 1.05, 0), (top * 0.7, rise * 0.8), (0, rise)], 6)
-        parts.append(moved(revolve([(0, 0), *dome], outline), (0, 0, height)))
+        parts.append(move(revolve([(0, 0), *dome], outline), (0, 0, height)))
         parts.append(ball(u(0.1, 0.2, 3), (0, 0, height + rise + 0.08)))
     if rng.random() < 0.7:
-        parts.append(turned(handle(rng, profile, u(0.4, 0.8), (u(0.15, 0.35), u(0.75, 0.95))), 180))
+        parts.append(rotate(handle(rng, profile, u(0.4, 0.8), (u(0.15, 0.35), u(0.75, 0.95))), 180))
     else:
         bow, peak = height * u(1.3, 1.5), height * u(1.6, 2.0)
         arch = [(-top, height - 0.1), (-top, bow), (0, peak), (top, bow), (top, height - 0.1)]
         path = np.insert(spline(arch, 21), 1, 0, axis=1)
         parts.append(tube(path, (u(0.06, 0.14), 0.06), across=(0, 1, 0)))
-    return turned(joined(parts), u(0, 360))
+    return rotate(join(parts), u(0, 360))
