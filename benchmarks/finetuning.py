@@ -34,7 +34,9 @@ from shapecnn.settings.experiment import Experiment, GradientStage, load_experim
 from shapecnn.storage.reading import sha256
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations
-from shapecnn.training.descent import Examples, descend, first_part, outputs
+from shapecnn.training.descent import Descent
+from shapecnn.training.examples import Examples
+from shapecnn.training.parts import first_part, outputs
 
 CONFIG, STAGE = "mvcnn-finetuned", "stages.pooled"
 BY_SOFTMAX, ANEW = ", by its softmax classifier", ", then discriminant analysis"
@@ -175,8 +177,9 @@ class Bench:
         accelerator, random = open_accelerator("cpu", experiment.precision, None), np.random.default_rng(key)
         rows, start = train.numpy(), first_part(network, stage.train_from)
         learned = seen.draw(rows, labels, random) if isinstance(seen, Mixed) else labels
-        epochs = descend(stage, network, Examples(seen, rows, learned), accelerator, [key[0], 0])
-        for _ in epochs:
+        descent = Descent(stage, network, Examples(seen, rows, learned), accelerator, [key[0], 0])
+        for number in range(stage.epochs):
+            descent.train_epoch(number)
             if isinstance(seen, Mixed):
                 learned.copy_(seen.draw(rows, labels, random))
         softmax = outputs(network, seen, val.numpy(), accelerator, start)[0].double().softmax(dim=1)

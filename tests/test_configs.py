@@ -16,7 +16,8 @@ from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import GradientStage, load_experiment
 from shapecnn.settings.files import shipped
 from shapecnn.training.activations import Activations
-from shapecnn.training.descent import Examples, descend
+from shapecnn.training.descent import Descent
+from shapecnn.training.examples import Examples
 from tests.cli.conftest import Command, command  # noqa: F401  # the fixture
 from tests.solids import write_boxes
 
@@ -94,6 +95,6 @@ def test_the_full_network_of_the_large_config_takes_a_step() -> None:
     before = network.parts["stage0"][0].weight.detach().clone()
     pictures = np.random.default_rng(0).integers(0, 256, (1, 2, 12, 32, 32), np.uint8)
     examples = Examples(Activations(pictures, bfloat16=False), np.arange(2), torch.tensor([0, 39]))
-    epoch = next(descend(stage, network, examples, Accelerator(cpu=True), [0]))
+    epoch = Descent(stage, network, examples, Accelerator(cpu=True), [0]).train_epoch(0)
     assert epoch.loss == pytest.approx(np.log(40), rel=0.2)
     assert not torch.equal(network.parts["stage0"][0].weight, before)

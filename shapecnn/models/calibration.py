@@ -22,7 +22,7 @@ class Calibration:
         loss: Mean cross-entropy with a temperature, in nats, cross-fitted.
         ece_before: Expected calibration error without a temperature, in [0, 1].
         ece: Expected calibration error with a temperature, in [0, 1], cross-fitted.
-        threshold: A shape of lower familiarity (:meth:`evidence.Evidence.familiarity`) is of no class of the run.
+        threshold: Familiarity (see models/familiarity.py) below which a shape is of no class of the run.
         rejected: Share of the measured shapes that lie below ``threshold``, in [0, 1].
         by: ``cross-validation`` for a run in closed form that was trained on all shapes: each shape was predicted by a
             run of the other folds.

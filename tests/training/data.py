@@ -19,7 +19,7 @@ from shapecnn.storage.publishing import publish, write_atomic
 from shapecnn.storage.reading import json_bytes, sha256
 from shapecnn.storage.tables import table_bytes
 from shapecnn.training.plan import Plan
-from shapecnn.training.session import Trained
+from shapecnn.training.result import TrainingResult
 from shapecnn.training.trainer import train
 from shapecnn.views import contact_sheet
 from shapecnn.voxels import binvox
@@ -114,10 +114,12 @@ class Witness:
         self._moment(message)
 
 
-def run(experiment: Experiment, data: Path, out: Path, witness: Witness | None = None, **options: Any) -> Trained:
+def run(
+    experiment: Experiment, data: Path, out: Path, witness: Witness | None = None, **options: Any
+) -> TrainingResult:
     return run_plan(Plan(experiment, data, options.pop("subset", None)), out, witness, **options)
 
 
-def run_plan(plan: Plan, out: Path, witness: Witness | None = None, **options: Any) -> Trained:
+def run_plan(plan: Plan, out: Path, witness: Witness | None = None, **options: Any) -> TrainingResult:
     witness = witness or Witness()
     return train(plan, out, bar=witness.bar, say=witness.say, **{"device": "cpu", **options})

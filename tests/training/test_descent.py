@@ -20,7 +20,9 @@ from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import Change, apply_change
-from shapecnn.training.descent import Epoch, Examples, _choose, descend, first_part, outputs
+from shapecnn.training.descent import Descent, Epoch
+from shapecnn.training.examples import Examples, draw_examples
+from shapecnn.training.parts import first_part, outputs
 from tests.training.data import EXTENTS, MVCNN, VOXRESNET, grid, pictures, stage
 
 LABELS = torch.tensor([0, 1, 2] * 4)
@@ -41,7 +43,8 @@ def descended(
 ) -> list[Epoch]:
     """All epochs of one stage."""
     settings = GradientStage.model_validate(stage(**values))
-    return list(descend(settings, trained, learned or examples(), accelerator, [0, 0]))
+    descent = Descent(settings, trained, learned or examples(), accelerator, [0, 0])
+    return [descent.train_epoch(number) for number in range(settings.epochs)]
 
 
 def copied(network: ShapeNetwork) -> dict[str, Tensor]:
@@ -192,8 +195,9 @@ def test_the_rate_drops_when_accuracies_stall(accelerator: Accelerator) -> None:
     accuracies: list[float] = []
     settings = GradientStage.model_validate(stage(epochs=6, schedule="plateau", patience=2, factor=0.1))
     rates = []
-    for epoch in descend(settings, network(), examples(), accelerator, [0, 0], accuracies=accuracies):
-        rates.append(epoch.learning_rate)
+    descent = Descent(settings, network(), examples(), accelerator, [0, 0])
+    for number in range(6):
+        rates.append(descent.train_epoch(number, accuracies).learning_rate)
         accuracies.append(0.5)
     assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
 
@@ -240,7 +244,9 @@ def test_the_order_is_drawn_for_each_epoch_by_itself(accelerator: Accelerator) -
     def shown(first: int, seed: int = 0) -> list[bytes]:
         trained = network()
         seen = Seen(trained)
-        list(descend(settings, trained, examples(), accelerator, [seed, 0], first=first))
+        descent = Descent(settings, trained, examples(), accelerator, [seed, 0])
+        for number in range(first, 3):
+            descent.train_epoch(number)
         return seen.looks()
 
     whole = shown(0)
@@ -281,7 +287,7 @@ def test_balancing_repeats_small_classes(pooled: bool, accelerator: Accelerator)
 def test_what_balancing_repeats_is_drawn_anew_and_changed_in_its_own_way(accelerator: Accelerator) -> None:
     rows = [0, 3, 6, 9, 1, 4, 7]  # four bars, three blocks: of these one is there twice
     settings = GradientStage.model_validate(stage(balance=True, pooled=True))
-    chosen = [_choose(settings, examples(rows=rows), np.random.default_rng(seed)) for seed in range(20)]
+    chosen = [draw_examples(settings, examples(rows=rows), np.random.default_rng(seed)) for seed in range(20)]
     again = []
     for each in chosen:
         counted = Counter(each[:, 0].tolist())
@@ -298,7 +304,9 @@ def test_no_batch_holds_one_example(count: int, sizes: list[int], accelerator: A
     seen = Seen(trained)
     told: list[tuple[int, int]] = []
     settings = GradientStage.model_validate(stage(batch=4))
-    list(descend(settings, trained, examples(rows=range(count)), accelerator, [0], progress=lambda *a: told.append(a)))
+    descent = Descent(settings, trained, examples(rows=range(count)), accelerator, [0])
+    for number in range(2):
+        descent.train_epoch(number, progress=lambda *a: told.append(a))
     assert [len(batch) for batch in seen.batches] == sizes * 2
     assert told == [(step + 1, 2 * len(sizes)) for step in range(2 * len(sizes))]
 
@@ -330,8 +338,8 @@ def test_a_loss_that_is_no_number_is_told_with_a_remedy(accelerator: Accelerator
     with pytest.raises(TrainingError) as caught:
         descended(network(), accelerator, name="pooled", learning_rate=1e30, optimizer="sgd", epochs=5)
     message = str(caught.value)
-    assert message.startswith("The loss became nan in epoch 1 of stage pooled. Lower its learning rate, ")
-    assert "--set stages.pooled.learning_rate=1e+29," in message
+    assert message.startswith("The loss became nan in epoch 1 of stage pooled. Train again with --overwrite and ")
+    assert "--set stages.pooled.learning_rate=1e+29, or" in message
     assert message.endswith("--set stages.pooled.clip=1.")
 
 
@@ -339,7 +347,7 @@ def test_weights_that_are_no_numbers_are_told_even_after_the_last_step(accelerat
     steep = network()
     assert steep.classifier is not None
     nn.init.normal_(steep.classifier.weight, std=100)
-    with pytest.raises(TrainingError, match="Weights became infinite or no numbers in epoch 1 of stage all"):
+    with pytest.raises(TrainingError, match="Weights became infinite or NaN in epoch 1 of stage all"):
         descended(steep, accelerator, learning_rate=3e38, optimizer="sgd", epochs=1, batch=12)
 
 

@@ -41,10 +41,11 @@ from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import Experiment, ShapenetsSettings, Validation
 from shapecnn.storage.publishing import claim, exclusive, write_noted
 from shapecnn.storage.reading import sha256
-from shapecnn.training import session, trainer
+from shapecnn.training import session, stage_activations, trainer
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import fit_temperature
-from shapecnn.training.validation import Figures
+from shapecnn.training.measurement import Measurement
+from shapecnn.training.validation import ValidationFigures
 from tests.solids import contents
 from tests.training.data import (
     MVCNN,
@@ -320,7 +321,10 @@ def test_two_trainings_do_not_share_a_place(views: Path, tmp_path: Path) -> None
         ({"network": VOXRESNET}, "views holds views, which voxresnet does not take. .*: shapecnn voxelize"),
         ({"network": {"kind": "mvcnn", "backbone": "test_eficientnet"}}, "Did you mean test_efficientnet"),
         ({"network": {"kind": "mvcnn", "backbone": "alexnet", "weights": "none"}}, "takes no pictures of 32 pixels"),
-        ({"stages": [stage(train_from="blok3")]}, "the network has no part 'blok3'; .* first, block0, .*, last, head"),
+        (
+            {"stages": [stage(train_from="blok3")]},
+            "the network has no part 'blok3'\\. Use one of first, block0, .*, last, head",
+        ),
         ({"validation": {"folds": 50}}, "validation.folds is 50, but no class has more than 5 shapes"),
     ],
 )
@@ -390,7 +394,7 @@ def test_a_training_that_goes_astray_keeps_what_was_good(views: Path, tmp_path: 
 
 def test_statistics_of_batches_that_overflow_are_told(views: Path, tmp_path: Path) -> None:
     checked = experiment(stage("only", epochs=1, batch=100, optimizer="sgd", learning_rate=1e30))
-    with pytest.raises(TrainingError, match=r"Stage only left weights that are no numbers"):
+    with pytest.raises(TrainingError, match=r"Stage only left weights that are not finite"):
         run(checked, views, tmp_path / "run")
     assert (tmp_path / "run/metrics.jsonl").read_text() == ""
 
@@ -504,15 +508,15 @@ def test_the_best_epoch_is_kept(views: Path, tmp_path: Path, monkeypatch: pytest
     told = iter([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.7, 0.85), (0.6, 0.1), (0.9, 0.1)])
     weights = []
 
-    def figures(sitting: Any, *_: object, vote: bool = False, **__: object) -> Figures:
+    def figures(measurement: Any, *_: object, vote: bool = False, **__: object) -> ValidationFigures:
         if vote:
-            weights.append(sitting.network.classifier.weight.detach().clone())
-            return Figures(3, 0.8, 0.7, 0.7, None)
-        weights.append(sitting.network.classifier.weight.detach().clone())
+            weights.append(measurement.network.classifier.weight.detach().clone())
+            return ValidationFigures(3, 0.8, 0.7, 0.7, None)
+        weights.append(measurement.network.classifier.weight.detach().clone())
         accuracy, loss = next(told)
-        return Figures(3, loss, accuracy, accuracy, None)
+        return ValidationFigures(3, loss, accuracy, accuracy, None)
 
-    monkeypatch.setattr(session.Session, "_validate", figures)
+    monkeypatch.setattr(Measurement, "validate", figures)
     done = run(experiment(stage(epochs=9, train_from="head", early_stopping=3)), views, tmp_path / "run")
     assert (done.epochs, done.best_epoch) == (5, 3)  # three epochs after the second, the first of 0.7
     assert torch.equal(weights[-1], weights[2])
@@ -538,13 +542,13 @@ def test_grids_are_trained_on_once_and_vote_in_the_end(
     grids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    open_activations = session.open_activations
+    open_activations = stage_activations.open_activations
 
     def noted(*arguments: Any) -> Activations:
         opened.append(open_activations(*arguments))
         return opened[-1]
 
-    monkeypatch.setattr(session, "open_activations", noted)
+    monkeypatch.setattr(stage_activations, "open_activations", noted)
     run(experiment(stage(epochs=1), network=VOXRESNET), grids, tmp_path / "run")
     assert {activations.looks for activations in opened} == {1}
     assert open_run(tmp_path / "run").input.turns == 4
