@@ -69,6 +69,9 @@ def command(
       shapecnn compare my-run @imagenet --data views/ --out comparison/
       shapecnn compare views-run voxels-run voxels-run:scores --data views/ --data grids/ --out comparison/
     """
+    from shapecnn.storage.table_reader import start_reader
+
+    start_reader()  # it loads pyarrow while this process loads its own
     from shapecnn.artefacts.reading import open_artefacts
     from shapecnn.evaluation.compare import compare
     from shapecnn.evaluation.contenders import choose

@@ -75,6 +75,9 @@ def command(
       shapecnn eval my-run --data views/ --out report/
       shapecnn eval @imagenet --data views/ --protocol train-gallery --json
     """
+    from shapecnn.storage.table_reader import start_reader
+
+    start_reader()  # it loads pyarrow while this process loads its own
     from shapecnn.artefacts.reading import open_artefacts
     from shapecnn.artefacts.subset import Subset
     from shapecnn.evaluation.evaluate import evaluate

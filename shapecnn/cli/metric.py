@@ -38,6 +38,9 @@ def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device
       shapecnn metric my-run --data views/
       shapecnn eval my-run --data views/ --feature metric
     """
+    from shapecnn.storage.table_reader import start_reader
+
+    start_reader()  # it loads pyarrow while this process loads its own
     from shapecnn.artefacts.reading import open_artefacts
     from shapecnn.models.run import open_run
     from shapecnn.training.metric import learn_metric

@@ -86,6 +86,9 @@ def command(
     """
     if not meshes and not images:
         raise click.UsageError("Say what to look for: MESH, or --image FILE.")
+    from shapecnn.storage.table_reader import start_reader
+
+    start_reader()  # it loads pyarrow while this process loads its own
     from shapecnn import open_index
     from shapecnn.search.query import require_views
     from shapecnn.storage.files import require_file, write_page

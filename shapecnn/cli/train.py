@@ -82,6 +82,9 @@ def command(
       shapecnn train mvcnn-psb --data views/ --out run/
       shapecnn train --resume run/
     """
+    from shapecnn.storage.table_reader import start_reader
+
+    start_reader()  # it loads pyarrow while this process loads its own
     from shapecnn.artefacts.subset import Subset
     from shapecnn.settings.core import parse_assignments
     from shapecnn.training.plan import begun_plan, is_finished, new_plan, plan_to_resume

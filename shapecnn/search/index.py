@@ -37,6 +37,7 @@ from shapecnn.storage.journal import scan_journal
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.publishing import WORK
 from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.table_reader import start_reader
 from shapecnn.storage.tables import read_table
 from shapecnn.storage.tensors import Kind, view_tensors
 
@@ -133,6 +134,7 @@ def read_index(folder: Path) -> Index:
 def _read(folder: Path) -> Index:
     require_kind(folder, "index", "To make one: shapecnn index COLLECTION INDEX")
     sealed = open_sealed(folder, REMEDY)
+    start_reader()  # it loads while the features are checked
     described = sealed.json(HEADER, FORMAT)
     with sealed.expecting(HEADER):
         header = _Header.from_options(**described)

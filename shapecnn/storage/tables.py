@@ -1,18 +1,14 @@
-"""Rows of plain values as Parquet, and back; what others wrote is held against what was expected before it is read."""
+"""Rows of plain values as Parquet files, and rows of text back from such a file, which is checked."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from shapecnn.storage.parquet import SNAPPY, read_footer
-
-if TYPE_CHECKING:
-    import pyarrow
+from shapecnn.storage.table_reader import read_columns
 
 MOST = 10_000_000  # rows of a table
 
@@ -20,8 +16,14 @@ Row = TypeVar("Row")
 
 
 def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
-    """Instances of the dataclass ``row``, of floats and of strings or None, as a Parquet file with a column for each
-    field; the same rows give the same bytes.
+    """Write rows as a Parquet file with a column for each field; the same rows give the same bytes.
+
+    Args:
+        row: A dataclass whose fields are floats, strings, or strings or None.
+        rows: Instances of it.
+
+    Returns:
+        The content of the file, compressed with snappy.
     """
     import pyarrow
     import pyarrow.parquet
@@ -35,39 +37,30 @@ def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
 
 
 def read_table(row: type[Row], data: bytes, most: int = MOST) -> list[Row]:
-    """The rows, at most so many and of strings alone, that :func:`table_bytes` was given; ValueError for anything else.
-
-    The last columns may be absent where their fields have a default: earlier versions did not have them.
+    """Read the rows of text that :func:`table_bytes` wrote, in a process that a damaged file may crash.
 
     A small file can promise much: strings are kept once however often they occur, and the compression is the one that
     is written, which shrinks nothing to less than a twentieth.
-    """
-    import pyarrow
-    import pyarrow.parquet
 
+    Args:
+        row: A dataclass whose fields are strings, or strings or None. The columns of its last fields may be absent
+            where these have a default, because earlier versions did not write them.
+        data: The content of the file. Nothing in it is trusted.
+        most: The largest number of rows.
+
+    Returns:
+        The rows in the order of the file.
+
+    Raises:
+        ValueError: It is not such a file, or is damaged.
+        ProcessError: The process cannot be started, or something else has ended it.
+    """
     kinds = _kinds(row)
-    footer = read_footer(data)
-    if footer.rows > most:
-        raise ValueError(f"it has {footer.rows} rows, more than {most}")
-    if not footer.codecs <= {SNAPPY}:
-        raise ValueError("it is not compressed with snappy")
-    try:
-        kinds = _held(row, pyarrow.parquet.read_schema(pyarrow.BufferReader(data)).names)
-        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data), read_dictionary=list(kinds))
-        if any(
-            field.type not in (pyarrow.string(), pyarrow.dictionary(pyarrow.int32(), pyarrow.string()))
-            for field in file.schema_arrow
-        ):
-            raise ValueError(f"its columns are not {', '.join(kinds)}")
-        table = file.read()
-        table.validate(full=True)  # a string of another number than there are
-    except KeyError:
-        raise ValueError(f"its columns are not {', '.join(kinds)}") from None
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(str(error).partition("\n")[0]) from None
-    for name, kind in kinds.items():
-        _require(name, table[name], kind)
-    return [row(*values) for values in zip(*(_texts(table[name]) for name in kinds), strict=True)]
+    required = sum(field.default is dataclasses.MISSING for field in dataclasses.fields(row))  # type: ignore[arg-type]
+    columns = read_columns(data, list(kinds), required, most)
+    for (name, kind), values in zip(kinds.items(), columns, strict=False):
+        _require(name, values, kind)
+    return [row(*values) for values in zip(*columns, strict=True)]
 
 
 def _kinds(row: type) -> dict[str, Any]:
@@ -75,30 +68,10 @@ def _kinds(row: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(row)}
 
 
-def _held(row: type, names: Sequence[str]) -> dict[str, Any]:
-    """The fields whose columns are these.  Raises ValueError if they are others."""
-    kinds = _kinds(row)
-    needed = [f.name for f in dataclasses.fields(row) if f.default is dataclasses.MISSING]
-    if not (len(names) >= len(needed) and list(kinds)[: len(names)] == list(names)):
-        raise ValueError(f"its columns are not {', '.join(kinds)}")
-    return {name: kinds[name] for name in names}
-
-
-def _require(name: str, column: pyarrow.ChunkedArray, kind: Any) -> None:
+def _require(name: str, values: Sequence[str | None], kind: Any) -> None:
     """Raise ValueError unless the values are of this type."""
-    if column.null_count and NoneType not in get_args(kind):
+    distinct = set(values)
+    if None in distinct and NoneType not in get_args(kind):
         raise ValueError(f"a {name} is missing")
-    if get_origin(kind) is Literal and not {*column.unique().to_pylist()} <= {*get_args(kind)}:
+    if get_origin(kind) is Literal and not distinct <= {*get_args(kind)}:
         raise ValueError(f"a {name} is none of {', '.join(get_args(kind))}")
-
-
-def _texts(column: pyarrow.ChunkedArray) -> Iterator[str | None]:
-    """The values, each string made once."""
-    return chain.from_iterable(map(_texts_of, column.chunks))
-
-
-def _texts_of(chunk: Any) -> list[str | None]:
-    if not hasattr(chunk, "dictionary"):  # an empty table
-        return list(chunk.to_pylist())
-    known = chunk.dictionary.to_pylist()
-    return [None if place is None else known[place] for place in chunk.indices.to_pylist()]

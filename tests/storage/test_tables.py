@@ -186,7 +186,7 @@ DATA = table_bytes(Row, ROWS)
 
 @pytest.mark.parametrize("place", range(8))
 def test_one_damaged_byte_never_ends_the_process(place: int) -> None:
-    """pyarrow ends it where the footer tells of a column what cannot be."""
+    """Some abort pyarrow."""
     for at in range(place, len(DATA), 8):
         for bit in (at % 8, (at + 3) % 8):
             assert "\n" not in outcome(DATA[:at] + bytes([DATA[at] ^ 1 << bit]) + DATA[at + 1 :])
@@ -199,6 +199,39 @@ def test_nor_do_several(changes: list[tuple[int, int]]) -> None:
     for at, value in changes:
         data[at] = value
     assert "\n" not in outcome(bytes(data))
+
+
+def closed(footer: bytes) -> bytes:
+    return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [
+        b"",
+        b"\x00",  # says nothing
+        b"\x1c" * 100_000,  # nested
+        b"\x19\xf3" + b"\xff" * 9 + b"\x01",  # a list without end
+        b"\x19\xf1" + b"\xff" * 9 + b"\x01",  # one of truths, which in a struct take no bytes
+        b"\x19\xf7" + b"\xff" * 5 + b"\x01",  # one of doubles
+        b"\x06\x88\x80\x08\x02\x00",  # a field of number 65540, which is 4 to others
+        b"\x16" + b"\xff" * 4_000_000,  # a number without end
+        b"\x18\xff\xff\xff\xff\x0f",  # a text without end
+        b"\x15\x02\x05\x02\x04\x00",  # one thing twice
+        b"\x1b\x00\x00",  # a map
+        b"\x36\x02\x19\x15\x02\x00",  # numbers in the place of groups
+        b"\x17" + bytes(8) + b"\x26\x0e\x19\x0c\x00",  # a footer without a column
+    ],
+)
+def test_a_forged_footer_is_refused(footer: bytes) -> None:
+    refused(closed(footer))
+    refused(closed(footer)[:-4] + b"PARE")  # encrypted
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_refused(content: bytes) -> None:
+    refused(content)
+    refused(closed(content))
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1PAR1", b"PAR1" + bytes(4) + b"PAR1", b"\xff" * 100])
