@@ -18,7 +18,7 @@ from measure import arguments, save, table, use_cores
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, upright
 from shapecnn.settings.artefacts import Renderer, ViewSettings
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 
 SUBSET = 60
 CORES = 2
@@ -26,12 +26,12 @@ CORES = 2
 
 def rate(meshes: list[Mesh], settings: ViewSettings, threads: int, repeats: int) -> float:
     """Meshes a second, the median of some runs."""
-    draw_views(meshes[0], settings)
+    render_views(meshes[0], settings)
     seconds = []
     with ThreadPoolExecutor(threads) as pool:
         for _ in range(repeats):
             started = time.perf_counter()
-            for _ in pool.map(lambda mesh: draw_views(mesh, settings), meshes):
+            for _ in pool.map(lambda mesh: render_views(mesh, settings), meshes):
                 pass
             seconds.append(time.perf_counter() - started)
     return len(meshes) / median(seconds)

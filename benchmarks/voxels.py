@@ -18,7 +18,7 @@ from measure import arguments, save, table, use_cores
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, read_mesh, upright
 from shapecnn.settings.artefacts import VoxelSettings
-from shapecnn.voxels import voxelize
+from shapecnn.voxels import occupancy_grids
 
 SUBSET = 60
 CELLS = 24
@@ -27,7 +27,7 @@ HEADINGS = ("voxelizer", "computes", "meshes", "meshes_per_second", "cells")
 
 def ours(**options: Any) -> Callable[[Mesh], int]:
     settings = VoxelSettings(**options)
-    return lambda mesh: int(voxelize(mesh, settings)[0].sum())
+    return lambda mesh: int(occupancy_grids(mesh, settings)[0].sum())
 
 
 def with_trimesh(mesh: Mesh) -> int:

@@ -26,6 +26,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shapecnn import errors as errors
+    from shapecnn.api.artefacts import open_artefacts as open_artefacts
+    from shapecnn.api.artefacts import prepare as prepare
+    from shapecnn.api.evaluation import compare as compare
+    from shapecnn.api.evaluation import evaluate as evaluate
     from shapecnn.api.explanations import Explanations as Explanations
     from shapecnn.api.explanations import explain as explain
     from shapecnn.api.indexes import open_index as open_index
@@ -36,22 +40,50 @@ if TYPE_CHECKING:
     from shapecnn.api.shapes import draw_views as draw_views
     from shapecnn.api.shapes import load_mesh as load_mesh
     from shapecnn.api.shapes import voxelize as voxelize
+    from shapecnn.api.training import train as train
+    from shapecnn.artefacts.reading import Artefacts as Artefacts
+    from shapecnn.artefacts.writing import Summary as Summary
+    from shapecnn.evaluation.comparison import Comparison as Comparison
+    from shapecnn.evaluation.results import Evaluation as Evaluation
+    from shapecnn.evaluation.settings import EvaluationSettings as EvaluationSettings
+    from shapecnn.explain import Explanation as Explanation
     from shapecnn.meshes.mesh import Mesh as Mesh
+    from shapecnn.predict import Features as Features
+    from shapecnn.predict import Prediction as Prediction
+    from shapecnn.predict import Predictions as Predictions
     from shapecnn.predict import Predictor as Predictor
+    from shapecnn.search.query import Answers as Answers
+    from shapecnn.search.query import Searcher as Searcher
+    from shapecnn.search.update import IndexChanges as IndexChanges
     from shapecnn.settings.artefacts import FaceLimit as FaceLimit
     from shapecnn.settings.artefacts import ViewSettings as ViewSettings
     from shapecnn.settings.artefacts import VoxelSettings as VoxelSettings
+    from shapecnn.training.result import TrainingResult as TrainingResult
+    from shapecnn.workers.pool import Workers as Workers
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "api.artefacts": ("open_artefacts", "prepare"),
+    "api.evaluation": ("compare", "evaluate"),
     "api.explanations": ("Explanations", "explain"),
     "api.indexes": ("open_index", "update_index"),
     "api.models": ("open_model",),
     "api.shapes": ("Grids", "Views", "draw_views", "load_mesh", "voxelize"),
+    "api.training": ("train",),
+    "artefacts.reading": ("Artefacts",),
+    "artefacts.writing": ("Summary",),
+    "evaluation.comparison": ("Comparison",),
+    "evaluation.results": ("Evaluation",),
+    "evaluation.settings": ("EvaluationSettings",),
+    "explain": ("Explanation",),
     "meshes.mesh": ("Mesh",),
-    "predict": ("Predictor",),
+    "predict": ("Features", "Prediction", "Predictions", "Predictor"),
+    "search.query": ("Answers", "Searcher"),
+    "search.update": ("IndexChanges",),
     "settings.artefacts": ("FaceLimit", "ViewSettings", "VoxelSettings"),
+    "training.result": ("TrainingResult",),
+    "workers.pool": ("Workers",),
 }
 _HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
 

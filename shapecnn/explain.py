@@ -285,5 +285,4 @@ def _angles(model: Model, count: int) -> tuple[NDArray[np.float64], NDArray[np.f
     """Return azimuths and elevations of V views in degrees, (V,) each; no elevations for grids."""
     if model.input.kind == "voxels":
         return np.arange(count) * 360 / count, None
-    x, y, z = cameras(count).eyes.T
-    return np.rad2deg(np.arctan2(y, x)).round(6) % 360, np.rad2deg(np.arctan2(z, np.hypot(x, y))).round(6)
+    return cameras(count).azimuths, cameras(count).elevations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trimesh
 
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.models.input import Input
 from shapecnn.models.run_files import run_bytes
@@ -38,7 +38,7 @@ def write_splits(folder: Path, *, train: int = 3, test: int = 3) -> Path:
 
 
 def write_artefacts(collection: Path, out: Path, settings: ViewSettings | VoxelSettings) -> Artefacts:
-    prepare(collection, out, Recipe(settings), command="shapecnn", workers=Workers(1))
+    prepare_collection(collection, out, Recipe(settings), command="shapecnn", workers=Workers(1))
     return open_artefacts(out)
 
 

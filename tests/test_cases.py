@@ -14,7 +14,7 @@ from shapecnn.errors import MeshError
 from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.settings.artefacts import VoxelSettings
-from shapecnn.voxels import voxelize
+from shapecnn.voxels import occupancy_grids
 
 CASES = Path(__file__).parent / "cases"
 BOX = 3072  # cells of a box of 2 × 1 × 3
@@ -53,7 +53,7 @@ NOTED = {"09_ply_tail.ply", "12_stl_tail.stl"}
 
 
 def cells(name: str) -> int:
-    (grid,) = voxelize(load_mesh(CASES / name, "y"), VoxelSettings(up="y"))
+    (grid,) = occupancy_grids(load_mesh(CASES / name, "y"), VoxelSettings(up="y"))
     return int(np.count_nonzero(grid))
 
 
@@ -72,7 +72,7 @@ def test_what_a_pose_gives_is_the_same_shape(name: str, right: str) -> None:
 
 
 def test_instances_stand_apart() -> None:
-    (grid,) = voxelize(load_mesh(CASES / "03_instancing.gltf", "y"), VoxelSettings(up="y"))
+    (grid,) = occupancy_grids(load_mesh(CASES / "03_instancing.gltf", "y"), VoxelSettings(up="y"))
     assert ndimage.label(grid)[1] == 3
 
 
@@ -84,7 +84,7 @@ def test_what_is_refused_says_why(name: str) -> None:
 
 def cells_of(shape: Shape) -> int:
     settings = VoxelSettings(up="y")
-    (grid,) = voxelize(load_shape(shape, shape.read(), settings), settings)
+    (grid,) = occupancy_grids(load_shape(shape, shape.read(), settings), settings)
     return int(np.count_nonzero(grid))
 
 

@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 import shapecnn
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import ArchiveError, ShapecnnError, StoredDataError, UsageError
-from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.meshes.zips import check_members
 from shapecnn.models.engine import TorchEngine
@@ -118,7 +118,7 @@ def use(folder: Path, world: Path) -> Any:
     if folder.name == "index":
         index = read_index(folder)
         return Searcher(index, index.record.open(folder), device="cpu").query([mesh], 3, up="z")
-    return evaluate(
+    return evaluate_model(
         resolve_model(str(world / "run")),
         open_artefacts(folder),
         EvaluationSettings(task="classification"),

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.prepare import png
+from shapecnn.artefacts.prepare import encode_png
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.source import MeshSource, require_mesh
-from shapecnn.report.grids import see
+from shapecnn.report.grids import draw_grid
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up, ViewSettings, VoxelSettings
 from shapecnn.views import contact_sheet, render_views
 from shapecnn.views.cameras import cameras
@@ -44,7 +44,8 @@ class Views:
 
     def __getitem__(self, number: int) -> NDArray[np.uint8]:
         """Return one view, (S, S)."""
-        return self.pictures[number]
+        picture: NDArray[np.uint8] = self.pictures[number]
+        return picture
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return (V, S, S), so that numpy takes the views as an array."""
@@ -73,7 +74,7 @@ class Views:
         Path(path).write_bytes(self._repr_png_())
 
     def _repr_png_(self) -> bytes:
-        return png(contact_sheet(self.pictures))
+        return encode_png(contact_sheet(self.pictures))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +99,8 @@ class Grids:
 
     def __getitem__(self, number: int) -> NDArray[np.bool_]:
         """Return the grid of one rotation, (N, N, N)."""
-        return self.occupancy[number]
+        grid: NDArray[np.bool_] = self.occupancy[number]
+        return grid
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return (R, N, N, N), so that numpy takes the grids as an array."""
@@ -119,8 +121,8 @@ class Grids:
         Path(path).write_bytes(binvox.write(self.occupancy[rotation]))
 
     def _repr_png_(self) -> bytes:
-        pictures = [see(grid.view(np.uint8), _SIDE).grey for grid in self.occupancy]
-        return png(np.concatenate(pictures, axis=1))
+        pictures = [draw_grid(grid.view(np.uint8), _SIDE).grey for grid in self.occupancy]
+        return encode_png(np.concatenate(pictures, axis=1))
 
 
 def load_mesh(mesh: MeshSource, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:

@@ -71,17 +71,17 @@ class Recipe:
             MissingLibraryError: The renderer cannot be loaded.
         """
         if isinstance(self.settings, VoxelSettings):
-            from shapecnn.voxels import binvox, voxelize
+            from shapecnn.voxels import binvox, occupancy_grids
 
-            yield from map(binvox.write, voxelize(mesh, self.settings))
+            yield from map(binvox.write, occupancy_grids(mesh, self.settings))
             return
-        from shapecnn.views import contact_sheet, draw_views
+        from shapecnn.views import contact_sheet, render_views
 
-        pictures = draw_views(mesh, self.settings)
-        yield from map(png, [contact_sheet(pictures)] if self.layout == "sheet" else pictures)
+        pictures = render_views(mesh, self.settings)
+        yield from map(encode_png, [contact_sheet(pictures)] if self.layout == "sheet" else pictures)
 
 
-def prepare(
+def prepare_collection(
     collection: Path,
     out: Path,
     recipe: Recipe,
@@ -142,7 +142,7 @@ def load_shape(
     return ready(read_mesh(data, shape.id, shape.sibling), settings.up, limit)
 
 
-def png(picture: Any) -> bytes:
+def encode_png(picture: Any) -> bytes:
     """Encode a picture as PNG.
 
     Args:

@@ -37,21 +37,22 @@ def run_prepare(
     from shapecnn.workers.server import start_server
 
     start_server()  # it loads its modules while this process loads its own
+    from shapecnn import prepare
     from shapecnn.artefacts.manifest import MANIFEST
-    from shapecnn.artefacts.prepare import Recipe, prepare
 
-    recipe = Recipe(settings, layout, max_faces)
     with progress_bar(doing) as progress:
         done = prepare(
             collection,
             out,
-            recipe,
-            command=command_line(),
+            settings,
+            layout=layout,
+            max_faces=max_faces,
             labels=labels,
             overwrite=overwrite,
             workers=workers,
             progress=progress,
             say=note,
+            command=command_line(),
         )
     emit_summary(done, out, as_json)
     report_failures(done.failures, skip_errors, kept=out / MANIFEST)

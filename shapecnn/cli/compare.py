@@ -72,19 +72,15 @@ def command(
     from shapecnn.storage.table_reader import start_reader
 
     start_reader()  # it loads pyarrow while this process loads its own
-    from shapecnn.artefacts.reading import open_artefacts
-    from shapecnn.evaluation.compare import compare
-    from shapecnn.evaluation.contenders import choose
-    from shapecnn.evaluation.settings import EvaluationSettings
+    from shapecnn import EvaluationSettings, compare
     from shapecnn.report.comparison import lines, write_comparison
     from shapecnn.settings.core import parse_assignments
     from shapecnn.storage.own import require_report
 
     require_report("comparison.json", out, overwrite)
     settings = EvaluationSettings(split=split, protocol=protocol, feature=feature, seed=seed)
-    artefacts = [open_artefacts(folder) for folder in data]
-    contenders = choose(models, artefacts, settings, assignments=parse_assignments(assignments))
-    comparison = compare(contenders, settings, device=device, bar=progress_bar)
+    model_settings = parse_assignments(assignments)
+    comparison = compare(models, data, settings, model_settings=model_settings, device=device, bar=progress_bar)
     emit(comparison.to_json(), as_json, lines(comparison))  # first: no full disk shall lose it
     write_comparison(out, comparison, overwrite, published=published)
     note(f"Wrote {out / 'report.html'}")

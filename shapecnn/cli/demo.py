@@ -61,10 +61,8 @@ def command(
     Example:
       shapecnn demo my-demo
     """
-    from shapecnn import open_index, update_index
-    from shapecnn.artefacts.prepare import Recipe, prepare
+    from shapecnn import ViewSettings, VoxelSettings, open_index, prepare, update_index
     from shapecnn.report.pages import query_page
-    from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
     from shapecnn.sources.shapes import write_collection
     from shapecnn.storage.files import require_file, write_page
     from shapecnn.workers.pool import Workers
@@ -78,13 +76,10 @@ def command(
         count = write_collection(meshes, per_class=per_class, seed=seed, overwrite=overwrite, progress=progress)
     steps.note("generate", counted(count, "mesh", "meshes"), meshes)
 
-    for what, target, recipe in (
-        ("render", views, Recipe(ViewSettings())),
-        ("voxelize", grids, Recipe(VoxelSettings())),
-    ):
+    for what, target, settings in (("render", views, ViewSettings()), ("voxelize", grids, VoxelSettings())):
         with progress_bar(what.capitalize()) as progress:
             done = prepare(
-                meshes, target, recipe, command=command_line(), overwrite=overwrite, workers=crew, progress=progress
+                meshes, target, settings, command=command_line(), overwrite=overwrite, workers=crew, progress=progress
             )
         steps.note(what, f"{done.written} written, {done.skipped} unchanged, {done.failed} failed", target)
 
@@ -156,17 +151,15 @@ def _train_and_measure(
     config: str, folds: int, data: Path, run: Path, report: Path, overwrite: bool, device: Device, steps: _Steps
 ) -> Evaluation:
     """Train a network unless it has been, measure it on the test split, and write the report."""
-    from shapecnn.artefacts.reading import open_artefacts
-    from shapecnn.evaluation.evaluate import evaluate
-    from shapecnn.models.model import resolve_model
+    from shapecnn import evaluate, open_artefacts, open_model, train
     from shapecnn.report.evaluation import write_report
-    from shapecnn.training.plan import new_plan
-    from shapecnn.training.trainer import train
 
     name = config.removeprefix("demo-")
     trained = train(
-        new_plan(config, {"validation.folds": folds}, data),
+        config,
+        data,
         run,
+        settings={"validation.folds": folds},
         device=device,
         resume=True,
         overwrite=overwrite,
@@ -174,10 +167,10 @@ def _train_and_measure(
         say=note,
     )
     steps.note(f"train {name}", counted(trained.epochs, "epoch"), run)
-    model, artefacts = resolve_model(str(run)), open_artefacts(data)
+    predictor, artefacts = open_model(str(run), device=device), open_artefacts(data)
     with progress_bar("Measuring") as progress:
-        evaluation = evaluate(model, artefacts, device=device, progress=progress)
-    write_report(report, evaluation, lambda entry: model.input.read(artefacts, entry), overwrite)
+        evaluation = evaluate(predictor, artefacts, device=device, progress=progress)
+    write_report(report, evaluation, lambda entry: predictor.model.input.read(artefacts, entry), overwrite)
     figures = _figures(evaluation)
     steps.note(f"eval {name}", _told(figures), report / "report.html")
     return evaluation

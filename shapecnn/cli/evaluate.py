@@ -78,11 +78,8 @@ def command(
     from shapecnn.storage.table_reader import start_reader
 
     start_reader()  # it loads pyarrow while this process loads its own
-    from shapecnn.artefacts.reading import open_artefacts
+    from shapecnn import EvaluationSettings, evaluate, open_artefacts, open_model
     from shapecnn.artefacts.subset import Subset
-    from shapecnn.evaluation.evaluate import evaluate
-    from shapecnn.evaluation.settings import EvaluationSettings
-    from shapecnn.models.model import resolve_model
     from shapecnn.settings.core import parse_assignments
     from shapecnn.storage.own import require_report
 
@@ -97,16 +94,16 @@ def command(
         subset=None if subset_text is None else Subset.parse(subset_text),
         exclude_duplicates=exclude_duplicates,
     )
-    opened = resolve_model(model, parse_assignments(assignments))
+    predictor = open_model(model, parse_assignments(assignments), device=device)
     artefacts = open_artefacts(data)
     with progress_bar("Measuring") as progress:
-        evaluation = evaluate(opened, artefacts, settings, device=device, progress=progress)
+        evaluation = evaluate(predictor, artefacts, settings, device=device, progress=progress)
     emit(evaluation.to_json(), as_json, _lines(evaluation))  # first: no full disk shall lose it
     if out is not None:
         from shapecnn.report.evaluation import write_report
 
         with stage("Writing the report"):
-            write_report(out, evaluation, lambda entry: opened.input.read(artefacts, entry), overwrite)
+            write_report(out, evaluation, lambda entry: predictor.model.input.read(artefacts, entry), overwrite)
         note(f"Wrote {out / 'report.html'}")
 
 

@@ -85,40 +85,33 @@ def command(
     from shapecnn.storage.table_reader import start_reader
 
     start_reader()  # it loads pyarrow while this process loads its own
-    from shapecnn.artefacts.subset import Subset
+    from shapecnn import train
     from shapecnn.settings.core import parse_assignments
-    from shapecnn.training.plan import begun_plan, is_finished, new_plan, plan_to_resume
-    from shapecnn.training.trainer import finished_training, train
+    from shapecnn.training.plan import is_finished
 
     values = parse_assignments(assignments) | ({} if seed is None else {"seed": seed})
-    part = Subset.parse(subset) if subset else None
     if resume:
         config, out = (config, out) if out else (None, _run(config))
-        plan = plan_to_resume(out, config, values, data, part)
-        if begun_plan(out) is None:
-            note(f"There is no training in {out} to go on with: one begins there.")
-    else:
-        if config is None:
-            raise _missing("config")
-        if data is None:
-            raise _missing("data")
-        if out is None:
-            raise _missing("out")
-        plan = new_plan(config, values, data, part)
+    elif config is None:
+        raise _missing("config")
+    elif data is None:
+        raise _missing("data")
+    elif out is None:
+        raise _missing("out")
     finished = resume and is_finished(out)
-    if finished and data is None:
-        done = finished_training(out)  # its data may be gone
-    else:
-        done = train(
-            plan,
-            out,
-            device=device,
-            resume=resume,
-            overwrite=overwrite,
-            tensorboard=tensorboard,
-            bar=progress_bar,
-            say=note,
-        )
+    done = train(
+        config,
+        data,
+        out,
+        settings=values,
+        subset=subset,
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
+        bar=progress_bar,
+        say=note,
+    )
     if os.environ.get("RANK", "0") != "0":
         return  # of several processes that torchrun started, one tells
     answer = {

@@ -18,7 +18,7 @@ from shapecnn.evaluation.comparison import (
     Values,
 )
 from shapecnn.evaluation.contenders import Contender
-from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
@@ -32,7 +32,7 @@ Test = Callable[[Values, Values], float]
 """Called with the values of two models for the same shapes, (N,) each; returns a two-sided p."""
 
 
-def compare(
+def compare_contenders(
     contenders: Sequence[Contender],
     settings: EvaluationSettings = TEST_SPLIT,
     *,
@@ -60,7 +60,7 @@ def compare(
     for contender in contenders:
         name = contender.model.name
         with bar(f"Measuring {contender.name}", "shapes") as progress:
-            evaluation = evaluate(
+            evaluation = evaluate_model(
                 contender.model, contender.artefacts, _own(settings, contender), device=device, progress=progress
             )
         if name not in networks:

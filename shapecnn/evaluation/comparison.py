@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.display import Displayed, text_table
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.results import Evaluation
@@ -123,8 +124,8 @@ class Pair:
         return self.first if self.difference > 0 else self.second
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Displayed):
     """Models compared on the same shapes.
 
     Attributes:
@@ -138,6 +139,23 @@ class Comparison:
     seed: int
     measured: list[Measured]
     pairs: list[Pair]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each contender: name, its figures, size and times."""
+        return [
+            {
+                "model": one.name,
+                **{name: figure.value for name, figure in one.figures.items()},
+                "feature_size": one.feature_size,
+                "parameters": one.parameters,
+                "seconds_per_shape": one.seconds_per_shape,
+            }
+            for one in self.measured
+        ]
+
+    def __repr__(self) -> str:
+        """Return the figures as a table."""
+        return text_table(self.rows())
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures, as ``shapecnn compare --json`` prints them."""

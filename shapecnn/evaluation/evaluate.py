@@ -21,7 +21,7 @@ from shapecnn.models.model import Model
 from shapecnn.workers.progress import Progress, no_progress, stage
 
 
-def evaluate(
+def evaluate_model(
     model: Model,
     artefacts: Artefacts,
     settings: EvaluationSettings = TEST_SPLIT,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.subset import Subset
+from shapecnn.display import Displayed, text_table
 from shapecnn.evaluation.classification import Classification
 from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.retrieval.protocols import Retrieval
@@ -98,8 +99,8 @@ class Distinct:
         return {"excluded": excluded, **left}
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation(Displayed):
     """Figures of one model on one split, and what they were computed from; None for a task not asked for.
 
     Attributes:
@@ -135,6 +136,24 @@ class Evaluation:
     seed: int
     engine: dict[str, str]
     distinct: Distinct | None = None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each figure: name, value, low and high end of its 95 % interval where it has one."""
+        values: dict[str, float | None] = {}
+        if self.classification is not None:
+            values |= {name: getattr(self.classification, name) for name in ("accuracy", "mean_class_accuracy")}
+        if self.retrieval is not None:
+            values |= {name: getattr(self.retrieval, name) for name in ("mAP", "AUC", "NN", "NDCG")}
+        rows = []
+        for name, value in values.items():
+            low, high = self.intervals.get(name) or (None, None)
+            rows.append({"figure": name, "value": value, "low": low, "high": high})
+        return rows
+
+    def __repr__(self) -> str:
+        """Return what was measured, and the figures as a table."""
+        count = f"{len(self.entries)} shapes of {self.split}"
+        return f"{self.model} on {self.data}: {count}\n{text_table(self.rows())}"
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures, as ``shapecnn eval --json`` prints them."""

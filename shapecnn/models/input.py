@@ -146,12 +146,12 @@ class Input:
         """Pictures or grids of a normalized mesh.  Raises MeshError."""
         settings = self.drawing()
         if isinstance(settings, ViewSettings):
-            from shapecnn.views import draw_views
+            from shapecnn.views import render_views
 
-            return draw_views(mesh, settings)
-        from shapecnn.voxels import voxelize
+            return render_views(mesh, settings)
+        from shapecnn.voxels import occupancy_grids
 
-        return self._turned(np.stack(list(voxelize(mesh, settings))))
+        return self._turned(np.stack(list(occupancy_grids(mesh, settings))))
 
     def drawing(self, up: Up = "z", simplify: int | None = None) -> ViewSettings | VoxelSettings:
         """How a mesh is drawn or filled for this network; ``simplify`` replaces that of what it was trained on.

@@ -11,7 +11,7 @@ from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import Shape, content_hash
 from shapecnn.models.input import InputArray
 from shapecnn.settings.artefacts import ViewSettings
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
@@ -53,4 +53,4 @@ def _draw(drawing: Drawing) -> InputArray | None:
     data = shape.source()
     if sha256 is not None and content_hash(shape, data) != sha256:
         return None
-    return draw_views(load_shape(shape, data, settings), settings)
+    return render_views(load_shape(shape, data, settings), settings)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.prepare import png
+from shapecnn.artefacts.prepare import encode_png
 from shapecnn.errors import visible
 
 
@@ -84,4 +84,4 @@ def png_base64(picture: NDArray[np.uint8]) -> str:
     Returns:
         The base64 text of a PNG.
     """
-    return base64.b64encode(png(picture)).decode()
+    return base64.b64encode(encode_png(picture)).decode()

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-def train(
+def train_plan(
     plan: Plan,
     out: Path,
     *,

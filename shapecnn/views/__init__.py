@@ -1,7 +1,7 @@
 """Views: grey pictures of a mesh from fixed cameras, or of an object in a photograph or drawing.
 
 In: a normalized mesh and its view settings, or a picture file. Out: uint8 pictures, as an array (V, S, S) or as one
-contact sheet. :func:`draw_views` draws a mesh; :func:`shapecnn.views.photographs.read_picture` reads a picture file.
+contact sheet. :func:`render_views` draws a mesh; :func:`shapecnn.views.photographs.read_picture` reads a picture file.
 
 The default renderer is the project's own rasterizer. pyrender (OpenGL) and Open3D (Embree) draw from the same cameras
 with the same shading; each is imported only when the settings name it.
@@ -21,7 +21,7 @@ from shapecnn.views.windows import windows
 __all__ = ["cameras", "columns", "contact_sheet", "draw_views", "split_sheet"]
 
 
-def draw_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
+def render_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
     """Draw a mesh from every camera of the settings.
 
     With orientation ``upright`` the mesh is drawn as it stands; with ``auto`` it is first turned to its own axes.

@@ -55,6 +55,18 @@ class Cameras:
     eyes: NDArray[np.float64]
     axes: NDArray[np.float64]
 
+    @property
+    def azimuths(self) -> NDArray[np.float64]:
+        """(V,) degrees from 0 to 360, counter-clockwise from +x as seen from above."""
+        x, y, _ = self.eyes.T
+        return np.asarray(np.rad2deg(np.arctan2(y, x)).round(6) % 360)
+
+    @property
+    def elevations(self) -> NDArray[np.float64]:
+        """(V,) degrees from -90 to 90 above the horizon."""
+        x, y, z = self.eyes.T
+        return np.asarray(np.rad2deg(np.arctan2(z, np.hypot(x, y))).round(6))
+
 
 @cache
 def cameras(views: int) -> Cameras:

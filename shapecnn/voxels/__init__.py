@@ -1,11 +1,11 @@
 """Voxel grids: occupancy grids of a mesh, and the binvox file format.
 
 In: a normalized mesh and its voxel settings, or the bytes of a binvox file. Out: bool grids indexed [x, y, z] with z
-up, or the bytes of a binvox file. :func:`voxelize` fills grids; :mod:`binvox` writes and reads them.
+up, or the bytes of a binvox file. :func:`occupancy_grids` fills grids; :mod:`binvox` writes and reads them.
 
 ::
 
-    Mesh ── grid.voxelize ──> bool [rotation, x, y, z] ── binvox.write ──> bytes ── binvox.read ──> [x, y, z]
+    Mesh ── grid.occupancy_grids ──> bool [rotation, x, y, z] ── binvox.write ──> bytes ── binvox.read ──> [x, y, z]
                │
                ├── turn about z and fit: the longest extent is R − 2·padding cells, centred
                ├── kernels.mark_surface: mark the cells that triangles meet, exactly
@@ -16,6 +16,6 @@ if its centre lies outside by more than that, unless it cannot be reached from o
 """
 
 from shapecnn.voxels import binvox
-from shapecnn.voxels.grid import voxelize
+from shapecnn.voxels.grid import occupancy_grids
 
-__all__ = ["binvox", "voxelize"]
+__all__ = ["binvox", "occupancy_grids"]

@@ -20,7 +20,7 @@ from shapecnn.voxels.kernels import OUTSIDE, SURFACE, mark_outside, mark_surface
 _CONTRACTION = 1e-6
 
 
-def voxelize(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
+def occupancy_grids(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
     """Fill one grid, or several with the mesh turned about z.
 
     With orientation ``auto`` the mesh is first turned to its own axes. In grid k it is turned about z by

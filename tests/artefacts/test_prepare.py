@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_files, read_manifest
-from shapecnn.artefacts.prepare import Recipe, png, prepare
+from shapecnn.artefacts.prepare import Recipe, png, prepare_collection
 from shapecnn.artefacts.writing import Progress, Summary
 from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
@@ -36,7 +36,9 @@ def run(
     overwrite: bool = False,
 ) -> Summary:
     again, workers = "shapecnn again", Workers(1)
-    return prepare(meshes, out, recipe, command=again, overwrite=overwrite, workers=workers, progress=progress)
+    return prepare_collection(
+        meshes, out, recipe, command=again, overwrite=overwrite, workers=workers, progress=progress
+    )
 
 
 def stop_after(count: int) -> Progress:

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.storage.reading import json_bytes
-from shapecnn.views import draw_views
-from shapecnn.voxels import binvox, voxelize
+from shapecnn.views import render_views
+from shapecnn.voxels import binvox, occupancy_grids
 from shapecnn.workers.pool import Workers
 from tests.sealing import reseal
 from tests.solids import write_ball, write_box
@@ -39,7 +39,7 @@ def meshes(tmp_path: Path) -> Path:
 
 
 def made(meshes: Path, out: Path, recipe: Recipe) -> Path:
-    prepare(meshes, out, recipe, command="", workers=Workers(1))
+    prepare_collection(meshes, out, recipe, command="", workers=Workers(1))
     return out
 
 
@@ -52,7 +52,7 @@ def test_pictures_are_those_that_were_drawn(layout: str, views: int, meshes: Pat
     for entry in artefacts.entries:
         pictures = artefacts.pictures(entry)
         assert pictures.dtype == np.uint8
-        np.testing.assert_array_equal(pictures, draw_views(load_mesh(meshes / entry.id), settings))
+        np.testing.assert_array_equal(pictures, render_views(load_mesh(meshes / entry.id), settings))
 
 
 def test_grids_are_those_that_were_filled(meshes: Path, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_grids_are_those_that_were_filled(meshes: Path, tmp_path: Path) -> None:
     for entry in artefacts.entries:
         grids = artefacts.grids(entry)
         assert (grids.dtype, grids.shape) == (bool, (3, 10, 10, 10))
-        np.testing.assert_array_equal(grids, voxelize(load_mesh(meshes / entry.id), VOXELS))
+        np.testing.assert_array_equal(grids, occupancy_grids(load_mesh(meshes / entry.id), VOXELS))
 
 
 def test_entries_are_the_ones_that_were_made_in_order_of_id(meshes: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_an_unfinished_folder_is_told_apart(meshes: Path, tmp_path: Path) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(meshes, tmp_path / "out", Recipe(VIEWS), command="", workers=Workers(1), progress=stop)
+        prepare_collection(meshes, tmp_path / "out", Recipe(VIEWS), command="", workers=Workers(1), progress=stop)
     with pytest.raises(UsageError, match="are unfinished"):
         open_artefacts(tmp_path / "out")
 

@@ -23,7 +23,7 @@ from shapecnn.search.index import read_index
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import ViewSettings
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import SCHEMAS, Command
 from tests.solids import contents, write
@@ -190,7 +190,7 @@ def test_a_damaged_index_is_status_1(solids_index: Path, tmp_path: Path, command
 @pytest.fixture
 def photograph(solids: Path, tmp_path: Path) -> Path:
     """View 2 of a cone."""
-    picture = draw_views(load_mesh(solids / "round/cone.off"), ViewSettings())[2]
+    picture = render_views(load_mesh(solids / "round/cone.off"), ViewSettings())[2]
     Image.fromarray(picture).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
 

@@ -25,12 +25,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.settings.artefacts import ViewSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
 from tests.solids import contents, write_ball, write_box
@@ -176,7 +176,7 @@ def test_a_sheet_shows_the_views_row_by_row_without_gaps(
     assert command("render", meshes, tmp_path / "out", *SMALL, "--views", views).status == 0
     sheet = picture(tmp_path / "out" / "chair" / "train" / "b.png")
     assert sheet.shape == (16 * views // columns, 16 * columns)
-    expected = draw_views(load_mesh(meshes / "chair" / "train" / "b.off"), ViewSettings(size=16, views=views))
+    expected = render_views(load_mesh(meshes / "chair" / "train" / "b.off"), ViewSettings(size=16, views=views))
     for view in range(views):
         row, column = divmod(view, columns)
         shown = sheet[16 * row : 16 * (row + 1), 16 * column : 16 * (column + 1)]
@@ -188,7 +188,7 @@ def test_a_file_for_each_view(meshes: Path, tmp_path: Path, command: Command) ->
     assert command("render", meshes, out, *SMALL, "--layout", "files").status == 0
     names = [f"{sheet.removesuffix('.png')}_{view:03d}.png" for sheet in SHEETS for view in range(1, 13)]
     assert pictures(out) == names
-    expected = draw_views(load_mesh(meshes / "chair" / "train" / "b.off"), SETTINGS)
+    expected = render_views(load_mesh(meshes / "chair" / "train" / "b.off"), SETTINGS)
     for view in range(12):
         assert np.array_equal(picture(out / f"chair/train/b_{view + 1:03d}.png"), expected[view])
 
@@ -197,7 +197,7 @@ def test_options_change_the_pictures_as_the_settings_do(meshes: Path, tmp_path: 
     options = ["--size", "24", "--samples", "3", "--fit", "view", "--up", "y", "--layout", "files"]
     assert command("render", meshes, tmp_path / "out", "--workers", "1", *options).status == 0
     mesh = load_mesh(meshes / "chair" / "train" / "b.off", "y")
-    expected = draw_views(mesh, ViewSettings(size=24, samples=3, fit="view", up="y"))
+    expected = render_views(mesh, ViewSettings(size=24, samples=3, fit="view", up="y"))
     assert np.array_equal(picture(tmp_path / "out" / "chair/train/b_005.png"), expected[4])
 
 
@@ -582,7 +582,7 @@ SLOW = ["--size", "256", "--samples", "4", "--workers", "2"]
 def whole(many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What a run that nobody interrupts makes of them."""
     out = tmp_path_factory.mktemp("whole")
-    prepare(many, out, Recipe(ViewSettings(size=256, samples=4)), command="", workers=Workers(2))
+    prepare_collection(many, out, Recipe(ViewSettings(size=256, samples=4)), command="", workers=Workers(2))
     return contents(out)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.models.model import resolve_model
 from shapecnn.report.evaluation import write_report
 from shapecnn.settings.artefacts import VoxelSettings
@@ -37,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = resolve_model(str(here / "run"))
     learn_metric(model, artefacts, device="cpu")
     bring_up_to_date(meshes, here / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
-    write_report(here / "report", evaluate(model, artefacts, device="cpu"), lambda _: None)
+    write_report(here / "report", evaluate_model(model, artefacts, device="cpu"), lambda _: None)
     return here
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.storage.checksums import SUMS
-from shapecnn.voxels import binvox, voxelize
+from shapecnn.voxels import binvox, occupancy_grids
 from tests.cli.conftest import Command
 from tests.solids import contents, write_ball, write_box
 
@@ -43,7 +43,7 @@ def test_a_grid_for_each_mesh_and_the_answer(meshes: Path, tmp_path: Path, comma
         SUMS, "ball/c.binvox", "box/a.binvox", "box/b.binvox", "manifest.parquet", "settings.json",
     ]  # fmt: skip
     for name, mesh in {"ball/c": "ball/c.obj", "box/a": "box/a.off", "box/b": "box/b.stl"}.items():
-        expected = voxelize(load_mesh(meshes / mesh), VoxelSettings())[0]
+        expected = occupancy_grids(load_mesh(meshes / mesh), VoxelSettings())[0]
         assert np.array_equal(grid(out / f"{name}.binvox"), expected)
 
 
@@ -86,7 +86,7 @@ def test_rotations_are_numbered_from_zero_and_each_refitted(meshes: Path, tmp_pa
     names = [f"box/a_r{k:02d}.binvox" for k in range(12)]
     assert sorted(name for name in contents(out) if name.startswith("box/a")) == names
     grids = [grid(out / name) for name in names]
-    expected = voxelize(load_mesh(meshes / "box" / "a.off"), VoxelSettings(rotations=12))
+    expected = occupancy_grids(load_mesh(meshes / "box" / "a.off"), VoxelSettings(rotations=12))
     assert np.array_equal(grids, expected)
     for turned in grids:
         assert np.ptp(np.argwhere(turned), axis=0).max() + 1 == 24

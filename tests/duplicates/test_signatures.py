@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE, looks_signature, mesh_signature
 from shapecnn.meshes.mesh import Mesh, normalize
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
-from shapecnn.views import draw_views
-from shapecnn.voxels import voxelize
+from shapecnn.views import render_views
+from shapecnn.voxels import occupancy_grids
 
 
 def steps(extra: float = 0.0) -> Mesh:
@@ -105,11 +105,11 @@ COPIES = {
 
 
 def views(mesh: Mesh, **settings: int) -> NDArray[np.uint8]:
-    return draw_views(normalize(mesh), ViewSettings(size=64, **settings))
+    return render_views(normalize(mesh), ViewSettings(size=64, **settings))
 
 
 def grids(mesh: Mesh, rotations: int = 1) -> NDArray[np.bool_]:
-    return np.stack(list(voxelize(normalize(mesh), VoxelSettings(rotations=rotations))))
+    return np.stack(list(occupancy_grids(normalize(mesh), VoxelSettings(rotations=rotations))))
 
 
 @pytest.mark.parametrize("name", COPIES)

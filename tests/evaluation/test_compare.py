@@ -13,10 +13,10 @@ import pytest
 
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.evaluation import timing
-from shapecnn.evaluation.compare import compare, pairs
+from shapecnn.evaluation.compare import compare_contenders, pairs
 from shapecnn.evaluation.comparison import Comparison, Measured, Pair
 from shapecnn.evaluation.contenders import choose
-from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.evaluation.significance import mcnemar, sign_flips
@@ -60,7 +60,7 @@ def filling(grids: Artefacts, tmp_path_factory: pytest.TempPathFactory) -> str:
 def comparison(seeing: str, filling: str, views: Artefacts, grids: Artefacts) -> Comparison:
     named = [seeing, filling, f"{filling}:scores", "@imagenet"]
     settings = EvaluationSettings(seed=3)
-    return compare(choose(named, [views, grids], settings, assignments=UNTRAINED), settings, device="cpu")
+    return compare_contenders(choose(named, [views, grids], settings, assignments=UNTRAINED), settings, device="cpu")
 
 
 def test_figures_are_those_of_eval(comparison: Comparison, views: Artefacts, grids: Artefacts) -> None:
@@ -70,7 +70,7 @@ def test_figures_are_those_of_eval(comparison: Comparison, views: Artefacts, gri
         data = views if contender.artefacts.folder == views.folder else grids
         shared = replace(data, entries=tuple(e for e in data.entries if e.id in kept or e.split == "train"))
         settings = EvaluationSettings(feature=contender.feature, seed=3)
-        alone = evaluate(contender.model, shared, settings, device="cpu")
+        alone = evaluate_model(contender.model, shared, settings, device="cpu")
         assert one.evaluation.retrieval == alone.retrieval
         assert one.evaluation.classification == alone.classification
         assert alone.retrieval is not None
@@ -122,7 +122,7 @@ def test_it_is_json(comparison: Comparison) -> None:
 
 def test_labels_a_run_does_not_know_are_searched_alone(filling: str, grids: Artefacts) -> None:
     strange = replace(grids, entries=tuple(replace(entry, label="yak") for entry in grids.entries))
-    (one,) = compare(choose([filling], [strange]), device="cpu").measured
+    (one,) = compare_contenders(choose([filling], [strange]), device="cpu").measured
     assert one.evaluation.classification is None
     assert one.figures["mAP"].value == 1
     assert one.right() is None
@@ -136,7 +136,7 @@ def test_each_contender_has_its_bar(filling: str, grids: Artefacts, monkeypatch:
     def bar(task: str, unit: str) -> Iterator[Progress]:
         yield lambda done, total: shown.append((f"{task}, {unit}", done, total))
 
-    compare(choose([filling, f"{filling}:scores"], [grids]), device="cpu", bar=bar)
+    compare_contenders(choose([filling, f"{filling}:scores"], [grids]), device="cpu", bar=bar)
     assert shown == [
         (f"Measuring {name}, shapes", k, 8) for name in (filling, f"{filling}:scores") for k in range(1, 9)
     ]

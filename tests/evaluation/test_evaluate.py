@@ -17,7 +17,7 @@ from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.evaluation import outputs as evaluation_outputs
 from shapecnn.evaluation.classification import classify
-from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.retrieval import protocols
@@ -94,7 +94,7 @@ def same(evaluation: Evaluation, expected: protocols.Retrieval) -> None:
 def test_both_tasks_of_a_run(run: Model, grids: Artefacts) -> None:
     entries = grids.select("test")
     outputs = one_by_one(run, grids, entries)
-    evaluation = evaluate(run, grids, device="cpu")
+    evaluation = evaluate_model(run, grids, device="cpu")
     scores = np.array([items[0].scores for items in outputs])
     assert np.array_equal(evaluation.scores, scores)
     assert evaluation.classification == classify(labels(entries), scores, run.classes)
@@ -108,7 +108,7 @@ def test_both_tasks_of_a_run(run: Model, grids: Artefacts) -> None:
 
 def test_shapenets_takes_each_rotation_for_an_item(run: Model, grids: Artefacts) -> None:
     entries = grids.select("test")
-    evaluation = evaluate(run, grids, EvaluationSettings(protocol="shapenets"), device="cpu")
+    evaluation = evaluate_model(run, grids, EvaluationSettings(protocol="shapenets"), device="cpu")
     alone = features(one_by_one(run, grids, entries, alone=True))
     assert alone.shape[:2] == (9, 3)
     same(evaluation, protocols.shapenets(alone, labels(entries)))
@@ -117,14 +117,14 @@ def test_shapenets_takes_each_rotation_for_an_item(run: Model, grids: Artefacts)
     # The rotations of a shape vote on its class all the same.
     assert (
         evaluation.classification
-        == evaluate(run, grids, EvaluationSettings(task="classification"), device="cpu").classification
+        == evaluate_model(run, grids, EvaluationSettings(task="classification"), device="cpu").classification
     )
     by_shape = np.reshape(evaluation.retrieval.average_precisions, (9, 3)).mean(axis=1)
     assert evaluation.intervals["mAP"] == mean_interval(by_shape)
 
 
 def test_shapenets_of_views_has_one_item_a_shape(untrained: Model, views: Artefacts) -> None:
-    figures = evaluate(untrained, views, EvaluationSettings(protocol="shapenets"), device="cpu").retrieval
+    figures = evaluate_model(untrained, views, EvaluationSettings(protocol="shapenets"), device="cpu").retrieval
     assert figures is not None
     assert (figures.queries, figures.NN) == (9, 1)
 
@@ -133,7 +133,9 @@ def test_train_gallery_is_the_run_s_own_train_split(run: Model, grids: Artefacts
     train = [entry for entry in grids.select("train") if entry.id not in VAL]
     entries = grids.select("test")
     gallery, queries = (features(one_by_one(run, grids, some))[:, 0] for some in (train, entries))
-    evaluation = evaluate(run, grids, EvaluationSettings(task="retrieval", protocol="train-gallery"), device="cpu")
+    evaluation = evaluate_model(
+        run, grids, EvaluationSettings(task="retrieval", protocol="train-gallery"), device="cpu"
+    )
     same(evaluation, protocols.train_gallery(queries, labels(entries), gallery, labels(train)))
     assert evaluation.classification is None
     assert evaluation.retrieval is not None
@@ -143,21 +145,23 @@ def test_train_gallery_is_the_run_s_own_train_split(run: Model, grids: Artefacts
 
 def test_scores_can_be_compared_instead_of_features(run: Model, grids: Artefacts) -> None:
     entries = grids.select("test")
-    evaluation = evaluate(run, grids, EvaluationSettings(protocol="shrec16", feature="scores"), device="cpu")
+    evaluation = evaluate_model(run, grids, EvaluationSettings(protocol="shrec16", feature="scores"), device="cpu")
     same(evaluation, protocols.shrec16(evaluation.scores, labels(entries)))
     assert evaluation.to_json()["retrieval"]["feature"] == "scores"
 
 
 def test_val_and_train_are_those_of_the_run(run: Model, grids: Artefacts) -> None:
-    val = evaluate(run, grids, EvaluationSettings("val"), device="cpu")
+    val = evaluate_model(run, grids, EvaluationSettings("val"), device="cpu")
     assert [entry.id for entry in val.entries] == VAL
     assert val.retrieval is not None
     assert (val.retrieval.queries_skipped, val.retrieval.mAP, val.intervals["mAP"]) == (3, None, None)
-    assert len(evaluate(run, grids, EvaluationSettings("train", "classification"), device="cpu").entries) == 6
+    assert len(evaluate_model(run, grids, EvaluationSettings("train", "classification"), device="cpu").entries) == 6
 
 
 def test_a_subset_is_of_each_class_and_of_the_gallery_too(run: Model, grids: Artefacts) -> None:
-    evaluation = evaluate(run, grids, EvaluationSettings(protocol="train-gallery", subset=Subset(1, 2)), device="cpu")
+    evaluation = evaluate_model(
+        run, grids, EvaluationSettings(protocol="train-gallery", subset=Subset(1, 2)), device="cpu"
+    )
     assert [entry.id[-5] for entry in evaluation.entries] == ["3", "4"] * 3
     assert evaluation.retrieval is not None
     assert evaluation.retrieval.gallery == 3
@@ -165,7 +169,7 @@ def test_a_subset_is_of_each_class_and_of_the_gallery_too(run: Model, grids: Art
 
 
 def test_without_classes_there_is_retrieval_alone(untrained: Model, views: Artefacts) -> None:
-    evaluation = evaluate(untrained, views, device="cpu")
+    evaluation = evaluate_model(untrained, views, device="cpu")
     record = evaluation.to_json()
     assert record["classification"] is None
     assert record["retrieval"]["queries"] == 9
@@ -176,12 +180,12 @@ def test_without_classes_there_is_retrieval_alone(untrained: Model, views: Artef
         ({"feature": "scores"}, "^--feature scores: @imagenet has no classes"),
     ):
         with pytest.raises(UsageError, match=message):
-            evaluate(untrained, views, EvaluationSettings(**options))
+            evaluate_model(untrained, views, EvaluationSettings(**options))
 
 
 def test_the_lists_shown_are_those_that_were_measured(run: Model, grids: Artefacts) -> None:
     for protocol, itself in (("mvcnn", False), ("shrec16", True), ("shapenets", True)):
-        evaluation = evaluate(run, grids, EvaluationSettings(task="retrieval", protocol=protocol), device="cpu")
+        evaluation = evaluate_model(run, grids, EvaluationSettings(task="retrieval", protocol=protocol), device="cpu")
         assert evaluation.retrieval is not None
         items = len(evaluation.retrieval.average_precisions)
         lists = evaluation.nearest(range(items), items)
@@ -199,7 +203,7 @@ def test_the_lists_shown_are_those_that_were_measured(run: Model, grids: Artefac
 
 def test_the_seed_is_that_of_the_intervals(run: Model, grids: Artefacts) -> None:
     first, again, other = (
-        evaluate(run, grids, EvaluationSettings(seed=seed), device="cpu").to_json() for seed in (0, 0, 1)
+        evaluate_model(run, grids, EvaluationSettings(seed=seed), device="cpu").to_json() for seed in (0, 0, 1)
     )
     assert first == again
     assert first["intervals"]["mAP"] != other["intervals"]["mAP"]
@@ -216,7 +220,7 @@ def test_progress_counts_every_shape_read(run: Model, grids: Artefacts) -> None:
         ({"protocol": "train-gallery", "task": "classification"}, 9),
     ):
         seen: list[tuple[int, int]] = []
-        evaluate(
+        evaluate_model(
             run,
             grids,
             EvaluationSettings(**options),
@@ -234,41 +238,41 @@ def test_what_cannot_be_measured_is_said_before_any_work(
         UsageError,
         match=r"no shapes in the split val: it has 9 in the split train, 9 in the split test\. Name a split",
     ):
-        evaluate(untrained, views, EvaluationSettings("val"))
+        evaluate_model(untrained, views, EvaluationSettings("val"))
     bare = replace(views, entries=tuple(replace(entry, split=None) for entry in views.entries))
     assert untrained.split(bare, "test") == list(bare.entries)  # data without splits is measured as a whole
     some = replace(bare, entries=(replace(bare.entries[0], split="train"), *bare.entries[1:]))
     with pytest.raises(UsageError, match="split test: it has 1 in the split train, 17 without a split"):
-        evaluate(untrained, some)
+        evaluate_model(untrained, some)
     with pytest.raises(UsageError, match="the split test: it has no shapes at all"):
-        evaluate(untrained, replace(views, entries=()))
+        evaluate_model(untrained, replace(views, entries=()))
     unlabelled = tuple(replace(e, label=None) if e.id == "box/train/1.off" else e for e in grids.entries)
     with pytest.raises(UsageError, match=r"1 of the 6 shapes in split train .* no label, such as box/train/1.off: put"):
-        evaluate(run, replace(grids, entries=unlabelled), EvaluationSettings(protocol="train-gallery"))
+        evaluate_model(run, replace(grids, entries=unlabelled), EvaluationSettings(protocol="train-gallery"))
     strange = tuple(replace(entry, label="yak") for entry in grids.entries)
     with pytest.raises(UsageError, match="labelled 'yak', which the model does not know"):
-        evaluate(run, replace(grids, entries=strange))
+        evaluate_model(run, replace(grids, entries=strange))
     with pytest.raises(UsageError, match="every query would find itself"):
-        evaluate(run, grids, EvaluationSettings("train", protocol="train-gallery"))
+        evaluate_model(run, grids, EvaluationSettings("train", protocol="train-gallery"))
     with pytest.raises(MismatchError, match="made with other settings"):
-        evaluate(run, views)
+        evaluate_model(run, views)
 
 
 def test_labels_the_run_does_not_know_can_still_be_searched(run: Model, grids: Artefacts) -> None:
     strange = replace(grids, entries=tuple(replace(entry, label="yak") for entry in grids.entries))
-    figures = evaluate(run, strange, EvaluationSettings(task="retrieval"), device="cpu").retrieval
+    figures = evaluate_model(run, strange, EvaluationSettings(task="retrieval"), device="cpu").retrieval
     assert figures is not None
     assert figures.mAP == 1
     known = tuple(replace(e, label="yak") if e.split == "test" else e for e in grids.entries)
     settings = EvaluationSettings(task="retrieval", protocol="train-gallery")
-    found = evaluate(run, replace(grids, entries=known), settings, device="cpu").retrieval
+    found = evaluate_model(run, replace(grids, entries=known), settings, device="cpu").retrieval
     assert found is not None
     assert (found.queries, found.queries_skipped) == (0, 9)
 
 
 def test_views_of_a_run(views: Artefacts, tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", views, MvcnnSettings(backbone="test_efficientnet", weights="none"))
-    evaluation = evaluate(resolve_model(str(folder)), views, device="cpu")
+    evaluation = evaluate_model(resolve_model(str(folder)), views, device="cpu")
     assert evaluation.classification is not None
     assert evaluation.model == str(folder)
     assert sum(map(sum, evaluation.classification.confusion)) == 9
@@ -307,11 +311,11 @@ def test_without_copies_it_is_as_if_they_were_not_there(
 
     monkeypatch.setattr(evaluation_outputs, "compute_outputs", counted)
     settings = EvaluationSettings(protocol=protocol)
-    plain = evaluate(model, copies, settings, device="cpu")
+    plain = evaluate_model(model, copies, settings, device="cpu")
     once = len(computed)
     seen: list[tuple[int, int]] = []
     excluding = replace(settings, exclude_duplicates=True)
-    both = evaluate(model, copies, excluding, device="cpu", progress=lambda *at: seen.append(at))
+    both = evaluate_model(model, copies, excluding, device="cpu", progress=lambda *at: seen.append(at))
     assert len(computed) == 2 * once  # the network ran no more than without
     assert seen == [(k + 1, len(seen)) for k in range(len(seen))]
     assert plain.distinct is None
@@ -324,7 +328,7 @@ def test_without_copies_it_is_as_if_they_were_not_there(
     if protocol == "train-gallery":
         (tmp_path / "bare").mkdir()
         model = resolve_model(str(write_run(tmp_path / "bare/run", bare, NETWORK)))
-    expected = evaluate(model, bare, settings, device="cpu")
+    expected = evaluate_model(model, bare, settings, device="cpu")
     assert both.distinct.evaluation is not None
     assert both.distinct.evaluation.figures_json() == expected.figures_json()
 
@@ -333,7 +337,7 @@ def test_a_split_of_copies_alone_leaves_nothing(copies: Artefacts, tmp_path: Pat
     model = resolve_model(str(write_run(tmp_path / "run", copies, NETWORK)))
     alone = {"cylinder/test/0.off", "box/test/9.off"}
     few = replace(copies, entries=tuple(e for e in copies.entries if e.split == "train" or e.id in alone))
-    evaluation = evaluate(model, few, EvaluationSettings(exclude_duplicates=True), device="cpu")
+    evaluation = evaluate_model(model, few, EvaluationSettings(exclude_duplicates=True), device="cpu")
     record = evaluation.to_json()["without_duplicates"]
     assert len(record["excluded"]) == 2
     assert (record["count"], record["classification"], record["retrieval"]) == (0, None, None)
@@ -341,11 +345,11 @@ def test_a_split_of_copies_alone_leaves_nothing(copies: Artefacts, tmp_path: Pat
 
 
 def test_nothing_was_trained_on_by_a_model_that_needs_no_training(untrained: Model, views: Artefacts) -> None:
-    evaluation = evaluate(untrained, views, EvaluationSettings("train", exclude_duplicates=True), device="cpu")
+    evaluation = evaluate_model(untrained, views, EvaluationSettings("train", exclude_duplicates=True), device="cpu")
     assert evaluation.distinct is not None
     assert evaluation.distinct.excluded == []
 
 
 def test_what_was_trained_on_cannot_be_measured_without_copies(run: Model, grids: Artefacts) -> None:
     with pytest.raises(UsageError, match="--exclude-duplicates --split train"):
-        evaluate(run, grids, EvaluationSettings("train", exclude_duplicates=True))
+        evaluate_model(run, grids, EvaluationSettings("train", exclude_duplicates=True))

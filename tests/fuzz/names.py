@@ -18,7 +18,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from shapecnn.artefacts.manifest import MANIFEST, Entry, artefact_files, artefact_stems, read_manifest
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.cli.console import emit, say
 from shapecnn.duplicates.results import Audit, Group, Member
 from shapecnn.errors import ShapecnnError
@@ -67,7 +67,7 @@ def draw_names(names: list[list[bytes]], folder: Path) -> str:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(PYRAMID)
     try:
-        done = prepare(meshes, out, _RECIPE, command="shapecnn …", workers=Workers(1))
+        done = prepare_collection(meshes, out, _RECIPE, command="shapecnn …", workers=Workers(1))
     except ShapecnnError as error:
         require(not out.exists(), "it was refused, and after something was written")
         return refused(error)
@@ -80,7 +80,7 @@ def draw_names(names: list[list[bytes]], folder: Path) -> str:
         if entry.status == "ok":
             for name in artefact_files(_RECIPE.to_json(), stem):
                 sealed.check(name)
-    again = prepare(meshes, out, _RECIPE, command="shapecnn …", workers=Workers(1))
+    again = prepare_collection(meshes, out, _RECIPE, command="shapecnn …", workers=Workers(1))
     require((again.written, again.skipped) == (0, done.written), f"{again.written} were drawn again")
     require(sealed.sums == open_sealed(out, "").sums, f"another {MANIFEST} than before")
     return "read"

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from hypothesis import strategies as st
 
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.errors import ShapecnnError
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.plan import IndexPlan
@@ -43,7 +43,7 @@ Act = Callable[[Path, bool, Progress], object]
 
 
 def _draw(settings: ViewSettings | VoxelSettings) -> Act:
-    return lambda out, overwrite, progress: prepare(
+    return lambda out, overwrite, progress: prepare_collection(
         _meshes(), out, Recipe(settings), command="shapecnn …", overwrite=overwrite, workers=ONE, progress=progress
     )
 

@@ -19,9 +19,9 @@ from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.sources.archive import unpack
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.tables import table_bytes
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 from shapecnn.views.photographs import read_picture
-from shapecnn.voxels import binvox, voxelize
+from shapecnn.voxels import binvox, occupancy_grids
 from tests.fuzz.checks import refused, require
 from tests.fuzz.seeds import gltf
 
@@ -43,10 +43,10 @@ def use(mesh: Mesh, views: ViewSettings, grids: VoxelSettings) -> None:
     check_mesh(ready)
     radius = np.linalg.norm(ready.vertices, axis=1).max()
     require(abs(radius - 1) < 1e-9, f"a radius of {radius}")
-    pictures = draw_views(ready, views)
+    pictures = render_views(ready, views)
     require(pictures.shape == (views.views, views.size, views.size) and pictures.dtype == np.uint8, "other pictures")
     require(set(np.unique(pictures)) <= set(range(25, 256)), "grey below the ambient light")
-    cells = voxelize(ready, grids)
+    cells = occupancy_grids(ready, grids)
     R = grids.resolution
     require(cells.shape == (grids.rotations, R, R, R) and cells.dtype == np.bool_, "another grid")
     require(cells.any(axis=(1, 2, 3)).all(), "an empty grid")

@@ -16,8 +16,8 @@ from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, upright
 from shapecnn.meshes.orientation import canonical_axes, posed
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.sources.shapes import CLASSES, make_shape
-from shapecnn.views import draw_views
-from shapecnn.voxels import voxelize
+from shapecnn.views import render_views
+from shapecnn.voxels import occupancy_grids
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -70,8 +70,8 @@ def test_without_symmetry_the_pose_is_the_same_however_it_was_turned(mesh: Mesh,
 def test_what_a_symmetry_leaves_open_does_not_show(extents: tuple[float, ...], seed: int) -> None:
     box = solid(trimesh.creation.box(extents))
     settings = VoxelSettings(resolution=12, padding=1, orientation="auto")
-    grid = voxelize(turned(box, rotation(seed)), settings)[0]
-    np.testing.assert_array_equal(grid, voxelize(box, settings)[0])
+    grid = occupancy_grids(turned(box, rotation(seed)), settings)[0]
+    np.testing.assert_array_equal(grid, occupancy_grids(box, settings)[0])
 
 
 @pytest.mark.parametrize("label", CLASSES)
@@ -80,7 +80,7 @@ def test_the_24_views_of_a_turned_shape_are_the_same_pictures(label: str, seed: 
     """In another order where axes or signs are near a tie, and but for rounding at edges."""
     mesh = normalize(make_shape(label, seed))
     settings = ViewSettings(size=32, orientation="auto")
-    pictures = [draw_views(each, settings).astype(float) for each in (mesh, turned(mesh, rotation(seed)))]
+    pictures = [render_views(each, settings).astype(float) for each in (mesh, turned(mesh, rotation(seed)))]
     apart = np.abs(pictures[0][:, None] - pictures[1][None]).mean(axis=(2, 3))
     assert apart.min(axis=1).max() < 2
 

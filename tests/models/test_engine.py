@@ -36,7 +36,7 @@ from shapecnn.settings.experiment import (
 )
 from shapecnn.similarity import unit
 from shapecnn.storage.publishing import publish
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 
 SMALL = UntrainedModel.of(backbone="test_efficientnet", weights="none", size=32)  # converted in a second
 
@@ -48,7 +48,7 @@ def pictures(solids: Path) -> list[InputArray]:
     """What the default model sees of six solids."""
     files = sorted(path for path in solids.rglob("*.*") if path.suffix == ".off")
     settings = UntrainedModel.of().settings.view_settings()
-    return [draw_views(load_mesh(file), settings) for file in files]
+    return [render_views(load_mesh(file), settings) for file in files]
 
 
 def in_float32(model: Model, shapes: list[InputArray]) -> list[Output]:

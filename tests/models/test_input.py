@@ -13,7 +13,7 @@ from PIL import Image
 
 from shapecnn.artefacts.imports import import_artefacts
 from shapecnn.artefacts.manifest import Entry
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.cli import render
 from shapecnn.cli import voxelize as voxelize_command
@@ -23,8 +23,8 @@ from shapecnn.models.input import Input
 from shapecnn.settings.artefacts import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
 from shapecnn.settings.core import Settings, settings_hash
 from shapecnn.storage.sealed import Sealed
-from shapecnn.views import draw_views
-from shapecnn.voxels import voxelize
+from shapecnn.views import render_views
+from shapecnn.voxels import occupancy_grids
 from shapecnn.workers.pool import Workers
 from tests.solids import write_box
 
@@ -51,7 +51,7 @@ def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(meshes: Path, tmp_path: Path) -> Callable[..., Artefacts]:
     def make(settings: ViewSettings | VoxelSettings, layout: str = "sheet") -> Artefacts:
         out = tmp_path / settings.digest() / layout
-        prepare(meshes, out, Recipe(settings, layout), command="", workers=Workers(1))  # type: ignore[arg-type]
+        prepare_collection(meshes, out, Recipe(settings, layout), command="", workers=Workers(1))  # type: ignore[arg-type]
         return open_artefacts(out)
 
     return make
@@ -84,7 +84,7 @@ def test_pictures_are_those_that_were_drawn_in_either_layout(meshes: Path, made:
     for layout in ("sheet", "files"):
         artefacts = made(VIEWS, layout)
         looks = Input.of(artefacts.settings).read(artefacts, artefacts.entries[0])
-        np.testing.assert_array_equal(looks, draw_views(load_mesh(meshes / "box/train/a.off"), VIEWS))
+        np.testing.assert_array_equal(looks, render_views(load_mesh(meshes / "box/train/a.off"), VIEWS))
 
 
 def test_quarter_turns_are_those_of_the_mesh() -> None:
@@ -92,7 +92,7 @@ def test_quarter_turns_are_those_of_the_mesh() -> None:
     looks = Input(VOXELS, turns=4).draw(corner())
     assert (looks.shape, looks.dtype) == ((4, 12, 12, 12), np.uint8)
     assert set(np.unique(looks)) == {0, 1}
-    expected = voxelize(corner(), VOXELS.model_copy(update={"rotations": 4}))
+    expected = occupancy_grids(corner(), VOXELS.model_copy(update={"rotations": 4}))
     np.testing.assert_array_equal(looks, expected)
     assert len({look.tobytes() for look in looks}) == 4
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
@@ -116,7 +116,7 @@ def test_fewer_turns_are_spread_evenly(turns: int, quarters: list[int]) -> None:
 
 def test_grids_that_were_made_in_rotations_are_not_turned_again() -> None:
     settings = VOXELS.model_copy(update={"rotations": 3})
-    np.testing.assert_array_equal(Input(settings, turns=4).draw(corner()), voxelize(corner(), settings))
+    np.testing.assert_array_equal(Input(settings, turns=4).draw(corner()), occupancy_grids(corner(), settings))
 
 
 def test_what_was_made_the_same_way_is_accepted() -> None:
@@ -253,7 +253,7 @@ def test_grids_of_others_may_be_small(resolution: int) -> None:
 
 
 def test_imported_grids_are_turned_and_imported_pictures_are_read(tmp_path: Path) -> None:
-    cells = voxelize(corner(), VOXELS)[0]
+    cells = occupancy_grids(corner(), VOXELS)[0]
     packed = np.packbits(cells.reshape(1, -1), axis=1)
     np.savez(tmp_path / "v-train.npz", voxels=packed, labels=[0], classes=["corner"])
     import_artefacts(tmp_path / "v-train.npz", tmp_path / "grids", "voxels-npz", command="", workers=Workers(1))

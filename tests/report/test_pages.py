@@ -26,7 +26,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Answer, Searcher
 from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import ViewSettings
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
 from tests.solids import write_ball
 
@@ -228,7 +228,7 @@ def test_meshes_without_a_known_up_are_shown_as_the_index_sees_them(solids: Path
                picture=np.full((32, 32), 255, np.uint8)),
     ]  # fmt: skip
     *_, view = pictures = Page(query_page(answers, free, "index")).pictures()
-    drawn = draw_views(load_mesh(cone), ViewSettings(size=PICTURE, orientation="auto"))
+    drawn = render_views(load_mesh(cone), ViewSettings(size=PICTURE, orientation="auto"))
     assert np.array_equal(pictures[0], np.concatenate(list(drawn[::6]), axis=1))
     assert np.array_equal(view, drawn[7])
 

@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 from shapecnn.errors import MeshError, MismatchError, PictureError, UsageError
-from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import Model, resolve_model
@@ -22,7 +22,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Answer, Searcher, require_views
 from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.artefacts import ViewSettings
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
 from tests.evaluations import write_artefacts, write_splits
 from tests.solids import write
@@ -97,7 +97,7 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     index = read_index(tmp_path / "index")
     artefacts = write_artefacts(collection, tmp_path / "views", model.view_settings())
     settings = EvaluationSettings("train", "retrieval")
-    measured = evaluate(model, artefacts, settings, device="cpu").nearest(range(24), 23)
+    measured = evaluate_model(model, artefacts, settings, device="cpu").nearest(range(24), 23)
 
     answers = Searcher(index, model, device="cpu").query([item.path for item in index.shapes], 24, up="z")
     plain = index.features @ index.features.T
@@ -143,7 +143,7 @@ def photographs(solids: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     """View 4 of each solid, small and in a corner of a large picture."""
     folder, found = tmp_path_factory.mktemp("photographs"), {}
     for number, path in enumerate(sorted(solids.rglob("*.off"))):
-        view = draw_views(load_mesh(path), ViewSettings())[4]
+        view = render_views(load_mesh(path), ViewSettings())[4]
         picture = np.full((500, 700), 255, np.uint8)
         picture[30:254, 60:284] = view
         Image.fromarray(picture).save(folder / f"{number}.png")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.input import Input
@@ -163,11 +163,11 @@ def test_a_run_trained_on_other_triangles_is_refused(solids: Path, tmp_path: Pat
 
 def test_artefacts_of_other_triangles_are_refused(solids: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    prepare(solids, out, Recipe(ViewSettings(size=8)), command="again", workers=Workers(1))
+    prepare_collection(solids, out, Recipe(ViewSettings(size=8)), command="again", workers=Workers(1))
     forge(out, "settings.json", before_drawing_2)
     with pytest.raises(MismatchError, match=re.escape(f"{out} {EARLIER}")) as caught:
         open_artefacts(out)
     assert str(caught.value).endswith("Make it anew: shapecnn render COLLECTION OUT (with the same options).")
     assert [(f.fault, f.path) for f in verify(out).findings] == [("stale", str(out))]
     with pytest.raises(MismatchError, match=re.escape(f"{out} {EARLIER}")):
-        prepare(solids, out, Recipe(ViewSettings(size=8)), command="again", workers=Workers(1))
+        prepare_collection(solids, out, Recipe(ViewSettings(size=8)), command="again", workers=Workers(1))

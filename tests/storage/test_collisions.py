@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shapecnn.artefacts.manifest import read_manifest
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import CollectionError
 from shapecnn.settings.artefacts import VoxelSettings
@@ -100,7 +100,7 @@ def boxes(meshes: Path, out: Path, *names: str) -> Summary:
     for place, name in enumerate(names):
         write_box(meshes / name, 1, 2, 3 + place)
     recipe = Recipe(VoxelSettings(resolution=24, padding=1))
-    return prepare(meshes, out, recipe, command="", workers=Workers(1))
+    return prepare_collection(meshes, out, recipe, command="", workers=Workers(1))
 
 
 def test_names_that_differ_in_case_are_both_kept(tmp_path: Path) -> None:

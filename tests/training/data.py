@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry
-from shapecnn.artefacts.prepare import Recipe, png
+from shapecnn.artefacts.prepare import Recipe, encode_png
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, MvcnnSettings, VoxresnetSettings
 from shapecnn.storage.publishing import publish, write_atomic
@@ -20,7 +20,7 @@ from shapecnn.storage.reading import json_bytes, sha256
 from shapecnn.storage.tables import table_bytes
 from shapecnn.training.plan import Plan
 from shapecnn.training.result import TrainingResult
-from shapecnn.training.trainer import train
+from shapecnn.training.trainer import train_plan
 from shapecnn.views import contact_sheet
 from shapecnn.voxels import binvox
 
@@ -61,7 +61,7 @@ def write_artefacts(out: Path, settings: ViewSettings | VoxelSettings, shapes: M
         stem = out / shape.removesuffix(".off")
         views = isinstance(settings, ViewSettings)
         path = stem.with_suffix(".png" if views else ".binvox")
-        content = png(contact_sheet(looks)) if views else binvox.write(looks[0])
+        content = encode_png(contact_sheet(looks)) if views else binvox.write(looks[0])
         write_atomic(path, content)
         made[str(path.relative_to(out))] = sha256(content)
         entries.append(Entry(shape, label, split, sha256(shape.encode()), "ok", None))
@@ -122,4 +122,4 @@ def run(
 
 def run_plan(plan: Plan, out: Path, witness: Witness | None = None, **options: Any) -> TrainingResult:
     witness = witness or Witness()
-    return train(plan, out, bar=witness.bar, say=witness.say, **{"device": "cpu", **options})
+    return train_plan(plan, out, bar=witness.bar, say=witness.say, **{"device": "cpu", **options})

@@ -12,7 +12,7 @@ import pytest
 
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import BusyError, MismatchError, StoredDataError, UsageError
-from shapecnn.evaluation.evaluate import evaluate
+from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.retrieval import protocols
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.models.apply import compute_outputs
@@ -69,7 +69,7 @@ def test_it_is_learned_on_the_train_split_alone_and_measured_on_val(run: Path, g
     after = protocols.mvcnn(np.array([metric(f) for f in features[9:]]), [str(entry.label) for entry in val])
     assert told["learned"]["after"] == {"count": 6, "mAP": after.mAP, "NN": after.NN}
     assert (
-        evaluate(opened(run), grids, EvaluationSettings("val", feature="metric"), device="cpu").retrieval.mAP
+        evaluate_model(opened(run), grids, EvaluationSettings("val", feature="metric"), device="cpu").retrieval.mAP
         == after.mAP
     )
 

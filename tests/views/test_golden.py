@@ -16,7 +16,7 @@ from PIL import Image
 
 from shapecnn.meshes.mesh import Mesh, load_mesh, normalize, upright
 from shapecnn.settings.artefacts import Up, ViewSettings
-from shapecnn.views import contact_sheet, draw_views
+from shapecnn.views import contact_sheet, render_views
 from tests.views.shapes import letter_f
 
 FOLDER = Path(__file__).parent / "golden"
@@ -25,7 +25,7 @@ SETTINGS = ViewSettings(size=96)
 
 
 def sheet(mesh: Mesh) -> np.ndarray:
-    return contact_sheet(draw_views(mesh, SETTINGS))
+    return contact_sheet(render_views(mesh, SETTINGS))
 
 
 def golden(up: str) -> np.ndarray:

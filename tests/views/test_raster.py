@@ -11,7 +11,7 @@ from scipy.ndimage import binary_fill_holes
 
 from shapecnn.meshes.mesh import Mesh, normalize
 from shapecnn.settings.artefacts import ViewSettings
-from shapecnn.views import contact_sheet, draw_views, split_sheet
+from shapecnn.views import contact_sheet, render_views, split_sheet
 from shapecnn.views.cameras import FOCAL, cameras
 from shapecnn.views.raster import draw, shade_faces
 from tests.views.shapes import letter_f, soup, sphere
@@ -55,7 +55,7 @@ def cast_rays(mesh: Mesh, view: int, size: int) -> tuple[NDArray[np.uint8], NDAr
 )
 @pytest.mark.parametrize("view", [0, 5])
 def test_every_clear_cut_pixel_is_what_a_naive_ray_caster_finds(mesh: Mesh, view: int) -> None:
-    picture = draw_views(mesh, ViewSettings(size=SIZE, samples=1))[view]
+    picture = render_views(mesh, ViewSettings(size=SIZE, samples=1))[view]
     expected, clear = cast_rays(mesh, view, SIZE)
     assert clear.mean() > 0.5
     np.testing.assert_array_equal(picture[clear], expected[clear])
@@ -64,14 +64,14 @@ def test_every_clear_cut_pixel_is_what_a_naive_ray_caster_finds(mesh: Mesh, view
 @given(st.integers(0, 10_000), st.integers(1, 30))
 def test_random_triangles_agree_with_the_ray_caster(seed: int, faces: int) -> None:
     mesh = soup(seed, faces)
-    picture = draw_views(mesh, ViewSettings(size=24, samples=1))[3]
+    picture = render_views(mesh, ViewSettings(size=24, samples=1))[3]
     expected, clear = cast_rays(mesh, 3, 24)
     np.testing.assert_array_equal(picture[clear], expected[clear])
 
 
 def test_a_sphere_is_a_disc_shaded_by_the_angle_to_the_eye() -> None:
     size = 401  # odd: a pixel in the very centre
-    picture = draw_views(sphere(), ViewSettings(size=size, samples=1))[0]
+    picture = render_views(sphere(), ViewSettings(size=size, samples=1))[0]
     assert picture[size // 2, size // 2] == pytest.approx(255 * 0.7, abs=1)  # seen head on
     y, x = np.indices(picture.shape) - size // 2
     radius = np.hypot(x, y) / (size / 2)  # the silhouette of the unit sphere has radius 1
@@ -95,11 +95,11 @@ def test_the_grey_of_a_face_is_the_contracts_formula() -> None:
 
 def test_flipped_and_duplicated_faces_change_no_pixel() -> None:
     mesh = normalize(letter_f())
-    plain = draw_views(mesh, ViewSettings(size=96))
+    plain = render_views(mesh, ViewSettings(size=96))
     flipped = Mesh(mesh.vertices, np.ascontiguousarray(mesh.faces[:, ::-1]))
     doubled = Mesh(mesh.vertices, np.concatenate([mesh.faces, mesh.faces[:, ::-1]]))
-    np.testing.assert_array_equal(draw_views(flipped, ViewSettings(size=96)), plain)
-    np.testing.assert_array_equal(draw_views(doubled, ViewSettings(size=96)), plain)
+    np.testing.assert_array_equal(render_views(flipped, ViewSettings(size=96)), plain)
+    np.testing.assert_array_equal(render_views(doubled, ViewSettings(size=96)), plain)
 
 
 def test_neighbouring_triangles_leave_no_crack() -> None:
@@ -112,7 +112,7 @@ def test_neighbouring_triangles_leave_no_crack() -> None:
         np.stack([i[:-1, :-1], i[1:, :-1], i[1:, 1:]], -1).reshape(-1, 3),
         np.stack([i[:-1, :-1], i[1:, 1:], i[:-1, 1:]], -1).reshape(-1, 3),
     ]).astype(np.int32)  # fmt: skip
-    for picture in draw_views(normalize(Mesh(vertices, faces)), ViewSettings(size=300, samples=1))[[0, 1, 11]]:
+    for picture in render_views(normalize(Mesh(vertices, faces)), ViewSettings(size=300, samples=1))[[0, 1, 11]]:
         drawn = picture < 255
         np.testing.assert_array_equal(binary_fill_holes(drawn), drawn)
 
@@ -120,20 +120,20 @@ def test_neighbouring_triangles_leave_no_crack() -> None:
 @pytest.mark.parametrize("samples", [2, 3, 4])
 def test_anti_aliasing_is_the_mean_of_a_finer_picture(samples: int) -> None:
     mesh = normalize(letter_f())
-    fine = draw_views(mesh, ViewSettings(size=40 * samples, samples=1)).astype(int)
+    fine = render_views(mesh, ViewSettings(size=40 * samples, samples=1)).astype(int)
     blocks = fine.reshape(12, 40, samples, 40, samples).sum(axis=(2, 4))
     expected = (blocks + samples**2 // 2) // samples**2
-    np.testing.assert_array_equal(draw_views(mesh, ViewSettings(size=40, samples=samples)), expected)
+    np.testing.assert_array_equal(render_views(mesh, ViewSettings(size=40, samples=samples)), expected)
 
 
 def test_the_same_mesh_gives_the_same_bits() -> None:
     mesh = soup(7, 300)
-    first = draw_views(mesh, ViewSettings(views=80, size=64))
-    np.testing.assert_array_equal(draw_views(mesh, ViewSettings(views=80, size=64)), first)
+    first = render_views(mesh, ViewSettings(views=80, size=64))
+    np.testing.assert_array_equal(render_views(mesh, ViewSettings(views=80, size=64)), first)
 
 
 def test_rolled_views_are_the_picture_turned() -> None:
-    pictures = draw_views(normalize(letter_f()), ViewSettings(views=80, size=64, samples=1))
+    pictures = render_views(normalize(letter_f()), ViewSettings(views=80, size=64, samples=1))
     for upright, rolled in zip(pictures[::4], pictures[1::4], strict=True):
         differing = np.rot90(upright, -1) != rolled  # a camera turned counter-clockwise sees the shape turned clockwise
         assert differing.mean() < 0.01  # samples on an edge may fall to either side

@@ -20,7 +20,7 @@ from shapecnn.errors import MissingLibraryError
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, upright
 from shapecnn.settings.artefacts import Fit, ViewSettings
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 from tests.views.shapes import letter_f
 
 CHUNKS = 4  # of the hundred meshes, so that the test processes share them
@@ -28,7 +28,7 @@ CHUNKS = 4  # of the hundred meshes, so that the test processes share them
 
 def _works(renderer: str) -> bool:
     try:
-        draw_views(normalize(letter_f()), ViewSettings(size=16, renderer=renderer))
+        render_views(normalize(letter_f()), ViewSettings(size=16, renderer=renderer))
     except MissingLibraryError:
         return False
     return True
@@ -53,8 +53,8 @@ def compare(
     mesh: Mesh, renderer: str, fit: Fit = "sphere"
 ) -> tuple[float, float, NDArray[np.bool_], NDArray[np.bool_]]:
     """IoU of the masks of all views, mean difference of grey inside both, and the two masks."""
-    ours = draw_views(mesh, ViewSettings(samples=1, fit=fit))
-    theirs = draw_views(mesh, ViewSettings(samples=1, fit=fit, renderer=renderer))
+    ours = render_views(mesh, ViewSettings(samples=1, fit=fit))
+    theirs = render_views(mesh, ViewSettings(samples=1, fit=fit, renderer=renderer))
     mine, other = ours < 255, theirs < 255
     inside = mine & other
     grey = np.abs(ours[inside].astype(int) - theirs[inside]).mean()
@@ -98,11 +98,11 @@ def test_an_asymmetric_shape_is_neither_mirrored_nor_turned(renderer: str, fit: 
 )
 def test_every_renderer_averages_its_samples(renderer: str) -> None:
     mesh = normalize(letter_f())
-    ours = draw_views(mesh, ViewSettings(size=64, samples=2)).astype(int)
-    theirs = draw_views(mesh, ViewSettings(size=64, samples=2, renderer=renderer))
+    ours = render_views(mesh, ViewSettings(size=64, samples=2)).astype(int)
+    theirs = render_views(mesh, ViewSettings(size=64, samples=2, renderer=renderer))
     assert np.abs(ours - theirs).mean() < 0.1
     assert (
-        np.unique(theirs).size > np.unique(draw_views(mesh, ViewSettings(size=64, samples=1, renderer=renderer))).size
+        np.unique(theirs).size > np.unique(render_views(mesh, ViewSettings(size=64, samples=1, renderer=renderer))).size
     )
 
 
@@ -129,7 +129,7 @@ def test_pyrender_loads_wherever_egl_does() -> None:
 def test_pyrender_draws_both_sides_of_a_face() -> None:
     mesh = normalize(letter_f())
     turned = Mesh(mesh.vertices, np.ascontiguousarray(mesh.faces[:, ::-1]))
-    front, back = (draw_views(m, ViewSettings(size=64, renderer="pyrender")).astype(int) for m in (mesh, turned))
+    front, back = (render_views(m, ViewSettings(size=64, renderer="pyrender")).astype(int) for m in (mesh, turned))
     assert (np.abs(front - back) > 1).mean() < 0.001  # which of two faces has a pixel on their edge
     assert front.min() > 20  # black is what it makes of back faces
 
@@ -139,7 +139,7 @@ def test_pyrender_blends_no_pixels() -> None:
     """Each pixel of one sample is the background or the grey of one of few faces."""
     box = trimesh.creation.box((1.0, 2.0, 3.0))
     box = normalize(Mesh(np.array(box.vertices), box.faces.astype(np.int32)))
-    for view in draw_views(box, ViewSettings(size=128, samples=1, renderer="pyrender")):
+    for view in render_views(box, ViewSettings(size=128, samples=1, renderer="pyrender")):
         assert np.unique(view).size <= 1 + 6  # at most three sides of a box are seen, of two faces each
 
 
@@ -197,10 +197,10 @@ def test_a_renderer_without_its_library_says_what_to_install(renderer: str, reme
     done = without_libraries(f"""
         from shapecnn.settings.artefacts import ViewSettings
         from shapecnn.errors import MissingLibraryError
-        from shapecnn.views import draw_views
+        from shapecnn.views import render_views
         from tests.views.shapes import letter_f
         try:
-            draw_views(letter_f(), ViewSettings(renderer="{renderer}"))
+            render_views(letter_f(), ViewSettings(renderer="{renderer}"))
         except MissingLibraryError as error:
             print(error)
     """)

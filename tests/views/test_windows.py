@@ -7,7 +7,7 @@ import pytest
 
 from shapecnn.meshes.mesh import Mesh, normalize
 from shapecnn.settings.artefacts import ViewSettings
-from shapecnn.views import draw_views
+from shapecnn.views import render_views
 from shapecnn.views.cameras import cameras
 from shapecnn.views.windows import windows
 from tests.views.shapes import letter_f, sphere
@@ -20,7 +20,7 @@ def test_the_plain_camera_shows_the_whole_picture_plane() -> None:
 @pytest.mark.parametrize("views", [12, 20, 80])
 def test_a_fitted_view_fills_nine_tenths_of_the_picture_and_is_centred(views: int) -> None:
     size = 200
-    pictures = draw_views(normalize(letter_f()), ViewSettings(views=views, size=size, samples=1, fit="view"))
+    pictures = render_views(normalize(letter_f()), ViewSettings(views=views, size=size, samples=1, fit="view"))
     for picture in pictures:
         rows, columns = np.nonzero(picture < 255)
         extents = np.ptp(rows) + 1, np.ptp(columns) + 1
@@ -31,7 +31,7 @@ def test_a_fitted_view_fills_nine_tenths_of_the_picture_and_is_centred(views: in
 
 def test_the_unit_sphere_just_fits_the_plain_camera() -> None:
     size = 400
-    for picture in draw_views(sphere(), ViewSettings(size=size, samples=1)):
+    for picture in render_views(sphere(), ViewSettings(size=size, samples=1)):
         rows, columns = np.nonzero(picture < 255)
         assert np.ptp(rows) + 1 == pytest.approx(size, abs=4)
         assert np.ptp(columns) + 1 == pytest.approx(size, abs=4)

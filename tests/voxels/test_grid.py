@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, read_mesh, upright
 from shapecnn.settings.artefacts import VoxelSettings
-from shapecnn.voxels import voxelize
+from shapecnn.voxels import occupancy_grids
 
 Array = NDArray[np.float64]
 Solid = tuple[Mesh, Callable[[Array], Array]]  # and its signed distance, negative inside, for points (..., 3)
@@ -76,7 +76,7 @@ def tilted_box(seed: int, *sides: float) -> Solid:
 
 def one(mesh: Mesh, **settings: object) -> NDArray[np.bool_]:
     """The only grid of ``mesh``."""
-    (grid,) = voxelize(mesh, VoxelSettings.model_validate(settings))
+    (grid,) = occupancy_grids(mesh, VoxelSettings.model_validate(settings))
     return grid
 
 
@@ -167,7 +167,7 @@ def test_the_longest_extent_is_met_and_the_padding_is_empty(soup: list, inside: 
     vertices[0] = -1.5  # so that no soup is a point
     mesh = mesh_of(vertices, np.arange(len(vertices)).reshape(-1, 3))
     settings = VoxelSettings(resolution=inside + 2 * padding, padding=padding, fill=fill, rotations=3)
-    for grid in voxelize(mesh, settings):
+    for grid in occupancy_grids(mesh, settings):
         ranges = extents(grid)
         assert all(padding <= first and last < padding + inside for first, last in ranges)
         assert (padding, padding + inside - 1) in ranges
@@ -238,7 +238,7 @@ def shoe() -> Mesh:
 
 def test_rotations_are_counter_clockwise_seen_from_above() -> None:
     for fill in ("solid", "surface"):
-        grids = voxelize(shoe(), VoxelSettings(rotations=4, fill=fill))
+        grids = occupancy_grids(shoe(), VoxelSettings(rotations=4, fill=fill))
         assert grids.shape == (4, 30, 30, 30)
         for k in range(4):
             np.testing.assert_array_equal(grids[k], np.rot90(grids[0], k, axes=(0, 1)))
@@ -249,16 +249,16 @@ def test_far_from_the_origin_turning_costs_no_digits() -> None:
     here = mesh_of(np.round(shoe().vertices * 20), shoe().faces)
     there = mesh_of(here.vertices + 2**50, here.faces)  # exact
     settings = VoxelSettings(rotations=12)
-    np.testing.assert_array_equal(voxelize(there, settings), voxelize(here, settings))
+    np.testing.assert_array_equal(occupancy_grids(there, settings), occupancy_grids(here, settings))
 
 
 def test_the_first_rotation_is_the_mesh_as_it_is() -> None:
-    np.testing.assert_array_equal(voxelize(shoe(), VoxelSettings(rotations=12))[0], one(shoe()))
+    np.testing.assert_array_equal(occupancy_grids(shoe(), VoxelSettings(rotations=12))[0], one(shoe()))
 
 
 def test_each_rotation_is_fitted_anew() -> None:
     mesh = box(24, 24, 2)
-    grids = voxelize(mesh, VoxelSettings(rotations=12))
+    grids = occupancy_grids(mesh, VoxelSettings(rotations=12))
     assert all(extents(grid)[0] == extents(grid)[1] == (3, 26) for grid in grids)
     # Turned by 30° it would span 32.8 cells; fitted, its two cells of height become 1.46 in the middle.
     angle = np.radians(30)
@@ -283,7 +283,7 @@ def test_order_winding_and_repetition_of_faces_do_not_matter() -> None:
 def test_the_mesh_is_left_as_it_was() -> None:
     mesh = shoe()
     before = mesh.vertices.copy(), mesh.faces.copy()
-    voxelize(mesh, VoxelSettings(rotations=2))
+    occupancy_grids(mesh, VoxelSettings(rotations=2))
     np.testing.assert_array_equal(mesh.vertices, before[0])
     np.testing.assert_array_equal(mesh.faces, before[1])
 
@@ -293,8 +293,8 @@ def test_real_meshes(data_dir: Path) -> None:
     assert len(shapes) > 30
     for shape in shapes:
         mesh = upright(read_mesh(shape.read(), shape.id), "y")
-        solid = voxelize(mesh, VoxelSettings(rotations=2))
-        surface = voxelize(mesh, VoxelSettings(rotations=2, fill="surface"))
+        solid = occupancy_grids(mesh, VoxelSettings(rotations=2))
+        surface = occupancy_grids(mesh, VoxelSettings(rotations=2, fill="surface"))
         assert (surface <= solid).all()
         for grid in [*solid, *surface]:
             ranges = extents(grid)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts.maker import ArtefactData
-from shapecnn.artefacts.prepare import png
+from shapecnn.artefacts.prepare import encode_png
 from shapecnn.errors import CollectionError, ItemError, UsageError, counted, reason
 from shapecnn.meshes.collection import Shape, list_files, printable
 from shapecnn.meshes.labels import SPLITS
@@ -136,7 +136,7 @@ class SheetMaker:
         size = self.settings.size
         files = zip(contents, item.files, strict=True)
         pictures = [decode_grey(data, Path(file.id).name, size) for data, file in files]
-        yield png(contact_sheet(np.stack(pictures)))
+        yield encode_png(contact_sheet(np.stack(pictures)))
 
 
 def open_views_by_shape(source: Path) -> tuple[list[Pictures], SheetMaker]:

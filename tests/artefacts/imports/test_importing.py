@@ -14,7 +14,7 @@ from PIL import Image
 
 from shapecnn.artefacts.imports import conflicts, import_artefacts
 from shapecnn.artefacts.manifest import Entry, artefact_files, read_manifest
-from shapecnn.artefacts.prepare import Recipe, prepare
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import MismatchError, UsageError
@@ -44,8 +44,8 @@ def artefacts(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("views", [12, 20])
 def test_files_of_views_come_back_as_the_sheets_that_render_makes(views: int, meshes: Path, tmp_path: Path) -> None:
     settings = ViewSettings(size=16, views=views)  # type: ignore[arg-type]
-    prepare(meshes, tmp_path / "sheets", Recipe(settings), command="", workers=Workers(1))
-    prepare(meshes, tmp_path / "files", Recipe(settings, "files"), command="", workers=Workers(1))
+    prepare_collection(meshes, tmp_path / "sheets", Recipe(settings), command="", workers=Workers(1))
+    prepare_collection(meshes, tmp_path / "files", Recipe(settings, "files"), command="", workers=Workers(1))
     done = run(tmp_path / "files", tmp_path / "out", "views-by-name")
     assert (done.written, done.failed) == (8, 0)
     assert artefacts(tmp_path / "out") == artefacts(tmp_path / "sheets")
@@ -54,7 +54,7 @@ def test_files_of_views_come_back_as_the_sheets_that_render_makes(views: int, me
 
 
 def test_grids_come_back_as_they_were_voxelized(meshes: Path, tmp_path: Path) -> None:
-    prepare(meshes, tmp_path / "grids", Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
+    prepare_collection(meshes, tmp_path / "grids", Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
     done = run(tmp_path / "grids", tmp_path / "out", "binvox")
     assert (done.written, done.failed) == (8, 0)
     assert artefacts(tmp_path / "out") == artefacts(tmp_path / "grids")
@@ -65,7 +65,7 @@ def test_grids_come_back_as_they_were_voxelized(meshes: Path, tmp_path: Path) ->
 
 def test_what_has_not_changed_is_left_alone_and_what_is_gone_is_removed(meshes: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "grids", tmp_path / "out"
-    prepare(meshes, source, Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
+    prepare_collection(meshes, source, Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
     run(source, out, "binvox")
     assert run(source, out, "binvox").skipped == 8
     (source / "box/train/box_1.binvox").unlink()
@@ -77,8 +77,8 @@ def test_what_has_not_changed_is_left_alone_and_what_is_gone_is_removed(meshes: 
 
 def test_other_settings_and_other_origins_are_refused(meshes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    prepare(meshes, tmp_path / "small", Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
-    prepare(meshes, tmp_path / "large", Recipe(VoxelSettings(resolution=18)), command="", workers=Workers(1))
+    prepare_collection(meshes, tmp_path / "small", Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
+    prepare_collection(meshes, tmp_path / "large", Recipe(VoxelSettings(resolution=18)), command="", workers=Workers(1))
     run(tmp_path / "small", out, "binvox")
     with pytest.raises(MismatchError, match=r"\(resolution is 16 there and 18 here\)\. To keep it, name another"):
         run(tmp_path / "large", out, "binvox")
@@ -87,7 +87,7 @@ def test_other_settings_and_other_origins_are_refused(meshes: Path, tmp_path: Pa
 
 
 def test_nothing_is_imported_into_itself(meshes: Path, tmp_path: Path) -> None:
-    prepare(meshes, tmp_path / "grids", Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
+    prepare_collection(meshes, tmp_path / "grids", Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
     before = contents(tmp_path / "grids")
     for out in (tmp_path / "grids", tmp_path / "grids" / "out"):
         with pytest.raises(UsageError, match="choose a folder outside it"):
