@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +11,12 @@ import trimesh
 
 from shapecnn.artefacts.imports import import_artefacts
 from shapecnn.artefacts.reading import open_artefacts
-from shapecnn.artefacts.writing import Progress
 from shapecnn.duplicates.audit import audit_artefacts, audit_collection, require_threshold
 from shapecnn.duplicates.results import Audit, Level
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
-from shapecnn.models.model import ImagenetSettings
+from shapecnn.models.comparison import FeatureComparison
 from shapecnn.models.run import open_run
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
 from shapecnn.voxels import binvox
@@ -67,11 +65,6 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def bar(_name: str) -> Iterator[Progress]:
-    yield lambda _done, _total: None
-
-
 def groups(audit: Audit) -> list[tuple[str, list[str]]]:
     return [(group.kind, [m.entry.id for m in group.members]) for group in audit.groups]
 
@@ -99,7 +92,7 @@ def check(audit: Audit, same: list[str] = BYTES) -> None:
 
 
 def test_a_collection(planted: Path) -> None:
-    audit = audit_collection(planted, bar=bar, workers=Workers(1))
+    audit = audit_collection(planted, workers=Workers(1))
     check(audit)
     assert (audit.kind, len(audit.entries), audit.features, audit.empty) == ("meshes", 9, None, [])
 
@@ -108,7 +101,7 @@ def test_a_collection(planted: Path) -> None:
 def test_artefacts(settings: ViewSettings | VoxelSettings, planted: Path, tmp_path: Path) -> None:
     artefacts = write_artefacts(planted, tmp_path / "out", settings)
     digests = {entry.id: artefacts.digest(entry) for entry in artefacts.entries}
-    audit = audit_artefacts(artefacts, bar=bar, workers=Workers(2))
+    audit = audit_artefacts(artefacts, workers=Workers(2))
     check(audit, [name for name in SHAPE if digests[name] == digests[BYTES[0]]])
     assert (audit.kind, len(audit.entries)) == (settings.kind, 9)
 
@@ -118,8 +111,8 @@ def seen(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_artefacts(planted, tmp_path_factory.mktemp("seen"), ViewSettings(size=64)).folder
 
 
-def untrained(size: int = 64) -> ImagenetSettings:
-    return ImagenetSettings(backbone="test_efficientnet", size=size, weights="none", adapt=False)
+def untrained(size: int = 64) -> UntrainedModel:
+    return UntrainedModel.of(backbone="test_efficientnet", size=size, weights="none", adapt=False)
 
 
 def test_features_join_what_is_near(seen: Path) -> None:
@@ -137,8 +130,8 @@ def test_features_join_what_is_near(seen: Path) -> None:
     noisy = names.index("bench/train/z_noisy.off")
     threshold = similarity[noisy].max() - 1e-6
 
-    audit = audit_artefacts(artefacts, bar=bar, model=model, threshold=threshold, device="cpu", workers=Workers(1))
-    strict = audit_artefacts(artefacts, bar=bar, model=model, threshold=1.0, device="cpu", workers=Workers(1))
+    audit = audit_artefacts(artefacts, model=model, threshold=threshold, device="cpu", workers=Workers(1))
+    strict = audit_artefacts(artefacts, model=model, threshold=1.0, device="cpu", workers=Workers(1))
     found = next(group for group in audit.groups if group.kind == "feature")
     assert {"bench/train/z_noisy.off", *SHAPE} <= {m.entry.id for m in found.members}
     for member in found.members:
@@ -161,8 +154,9 @@ def test_a_run_to_which_shapes_of_a_class_are_one_point_is_refused_before_any_wo
 ) -> None:
     artefacts = write_artefacts(planted, tmp_path / "out", VoxelSettings(resolution=8, padding=1))
     run = open_run(write_run(tmp_path / "run", artefacts, VoxresnetSettings(width=4), classes=("bench", "table")))
+    discriminant = replace(run, comparison=FeatureComparison(discriminant=True))
     with pytest.raises(UsageError, match=r"its last stage is lda.* --model @imagenet"):
-        audit_artefacts(artefacts, bar=None, model=replace(run, discriminant=True))  # type: ignore[arg-type]
+        audit_artefacts(artefacts, bar=None, model=discriminant)  # type: ignore[arg-type]
 
 
 def test_meshes_that_all_failed_are_compared_by_their_bytes(tmp_path: Path) -> None:
@@ -170,7 +164,7 @@ def test_meshes_that_all_failed_are_compared_by_their_bytes(tmp_path: Path) -> N
     for name in ("a.off", "b.off"):
         (tmp_path / "meshes" / name).write_text("OFF\n3 1 0\n0 0 0\n")
     artefacts = write_artefacts(tmp_path / "meshes", tmp_path / "out", ViewSettings(size=64))
-    audit = audit_artefacts(artefacts, bar=bar, model=untrained(), device="cpu", workers=Workers(1))
+    audit = audit_artefacts(artefacts, model=untrained(), device="cpu", workers=Workers(1))
     assert groups(audit) == [("content", ["a.off", "b.off"])]
     assert audit.features is not None
     assert {count for _, count in audit.features.near} == {0}
@@ -180,14 +174,14 @@ def test_missing_artefacts_are_told(planted: Path, tmp_path: Path) -> None:
     artefacts = write_artefacts(planted, tmp_path / "out", VoxelSettings(resolution=8, padding=1))
     next((tmp_path / "out").rglob("*.binvox")).unlink()
     with pytest.raises(StoredDataError, match="cannot be read"):
-        audit_artefacts(artefacts, bar=bar, workers=Workers(1))
+        audit_artefacts(artefacts, workers=Workers(1))
 
 
 def test_what_shows_nothing(planted: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_artefacts(planted, out, VoxelSettings(resolution=8, padding=1, rotations=2))
     (out / "table/test/column_r01.binvox").write_bytes(binvox.write(np.zeros((8, 8, 8), bool)))
-    audit = audit_artefacts(open_artefacts(reseal(out)), bar=bar, workers=Workers(1))
+    audit = audit_artefacts(open_artefacts(reseal(out)), workers=Workers(1))
     assert [(empty.entry.id, empty.blank, empty.looks) for empty in audit.empty] == [("table/test/column.off", 1, 2)]
 
 
@@ -202,7 +196,7 @@ def test_the_voxels_of_modelnet10_have_the_copies_that_are_known(data_dir: Path,
     """7 empty grids, and 191 redundant copies: 321 grids in 130 groups; copies there differ in label, too."""
     source = data_dir / "modelnet10-voxels-train.npz"
     import_artefacts(source, tmp_path / "out", "voxels-npz", command="", workers=Workers(2))
-    audit = audit_artefacts(open_artefacts(tmp_path / "out"), bar=bar, workers=Workers(2))
+    audit = audit_artefacts(open_artefacts(tmp_path / "out"), workers=Workers(2))
     content = audit.levels["content"]
     assert (content.groups, content.shapes, content.redundant, content.conflicts) == (130, 321, 191, 7)
     assert [entry.error for entry in audit.failed] == ["the grid is empty"] * 7
