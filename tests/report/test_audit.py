@@ -1,4 +1,4 @@
-"""The page of an audit: bounded, whatever there is, and showing each label and split of a group."""
+"""The audit page: its size is bounded, and it shows each label and split of a group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of an evaluation: one whole file, everything inside it, mistakes and lists as they were measured."""
+"""The evaluation page: one complete file with the right figures, mistakes and query results."""
 
 from __future__ import annotations
 

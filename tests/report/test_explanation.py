@@ -1,4 +1,4 @@
-"""The page of explanations: everything inside it, every look with its heat laid over it."""
+"""The explanation page: one complete file that shows every view or rotation with its evidence."""
 
 from __future__ import annotations
 

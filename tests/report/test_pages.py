@@ -1,4 +1,4 @@
-"""The page of answers: one whole file of HTML, everything inside it, and every name only ever text."""
+"""The page of answers to queries: one complete HTML file in which every name is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The diagram shows what is told right as often as promised, and what is not, by hand."""
+"""The reliability diagram, compared with bins computed by hand."""
 
 from __future__ import annotations
 

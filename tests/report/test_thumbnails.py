@@ -1,4 +1,4 @@
-"""Thumbnails: the right views, and grids seen from the right sides."""
+"""Thumbnails: the right views, and grids drawn from the right sides."""
 
 from __future__ import annotations
 

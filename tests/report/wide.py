@@ -1,4 +1,4 @@
-"""One page of each kind, as wide as they come: forty classes, and names that are long and hold no blank."""
+"""One page of each kind with extreme widths: forty classes, and long names without spaces."""
 
 from __future__ import annotations
 

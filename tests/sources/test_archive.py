@@ -1,4 +1,4 @@
-"""Zips that are sound, damaged, hostile and lying."""
+"""Zips that are intact, damaged, hostile or have false headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real transfers over loopback, from a server that breaks off, forgets ranges, changes its file and lies."""
+"""Transfers over loopback from a server that breaks off, ignores ranges, changes its file or sends wrong headers."""
 
 from __future__ import annotations
 
