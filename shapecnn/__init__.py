@@ -21,11 +21,12 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shapecnn import errors as errors
+from shapecnn.shared.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from shapecnn import errors as errors
     from shapecnn.api.artefacts import open_artefacts as open_artefacts
     from shapecnn.api.artefacts import prepare as prepare
     from shapecnn.api.evaluation import compare as compare
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from shapecnn.evaluation.comparison import Comparison as Comparison
     from shapecnn.evaluation.results import Evaluation as Evaluation
     from shapecnn.evaluation.settings import EvaluationSettings as EvaluationSettings
-    from shapecnn.explain import Explanation as Explanation
+    from shapecnn.explanation import Explanation as Explanation
     from shapecnn.meshes.mesh import Mesh as Mesh
     from shapecnn.predict import Features as Features
     from shapecnn.predict import Prediction as Prediction
@@ -76,7 +77,7 @@ _HOMES = {
     "evaluation.comparison": ("Comparison",),
     "evaluation.results": ("Evaluation",),
     "evaluation.settings": ("EvaluationSettings",),
-    "explain": ("Explanation",),
+    "explanation": ("Explanation",),
     "meshes.mesh": ("Mesh",),
     "predict": ("Features", "Prediction", "Predictions", "Predictor"),
     "search.query": ("Answers", "Searcher"),
@@ -85,22 +86,6 @@ _HOMES = {
     "training.result": ("TrainingResult",),
     "workers.pool": ("Workers",),
 }
-_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", "errors", *_HOME_OF]
-
-
-def __getattr__(name: str) -> Any:
-    """Load a name of the interface when it is first used (PEP 562)."""
-    if name == "errors":
-        return import_module("shapecnn.errors")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the interface, loaded or not."""
-    return sorted(__all__)
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

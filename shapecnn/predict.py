@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.display import Displayed, ResultList, pandas
 from shapecnn.errors import ItemError, UsageError
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.apply import MeshEncoder
@@ -19,6 +18,7 @@ from shapecnn.models.familiarity import Familiarity, Neighbour
 from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.shared.display import Displayed, ResultList, pandas
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 PACKAGE = Path(shapecnn.__file__).parent
 SOURCES = {path: path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
-COMPILED = [path for path, text in SOURCES.items() if "\nfrom shapecnn.jit import numba\n" in text]
+COMPILED = [path for path, text in SOURCES.items() if "\nfrom shapecnn.shared.jit import numba\n" in text]
 
 
 def kernels(path: Path) -> dict[str, Dispatcher]:

@@ -9,7 +9,6 @@ from typing import Any
 from shapecnn.api.artefacts import open_artefacts
 from shapecnn.api.models import ModelSource, model_of
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.display import framed, html_table, show_with
 from shapecnn.evaluation.compare import compare_contenders
 from shapecnn.evaluation.comparison import Comparison
 from shapecnn.evaluation.contenders import choose
@@ -17,6 +16,7 @@ from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
 from shapecnn.models.engine import Device
+from shapecnn.shared.display import framed, html_table, show_with
 from shapecnn.workers.progress import Progress, ProgressBar, no_bar, no_progress
 
 ArtefactSource = str | Path | Artefacts

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from shapecnn.api.models import ModelSource, model_of
-from shapecnn.display import ResultList, framed, show_with
 from shapecnn.errors import ItemError
-from shapecnn.explain import Explanation, explain_meshes
+from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.engine import Device
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.shared.display import ResultList, framed, show_with
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -94,7 +94,7 @@ def explain(
 
     Example:
         >>> import shapecnn
-        >>> shapecnn.explain("@imagenet", "chair.off")
+        >>> shapecnn.explanation("@imagenet", "chair.off")
         Traceback (most recent call last):
             ...
         shapecnn.errors.UsageError: @imagenet has no classes to explain. To train a run that has: shapecnn train CONFIG

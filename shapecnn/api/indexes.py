@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shapecnn.display import framed, show_with
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.engine import Device
@@ -14,6 +13,7 @@ from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Answers, Searcher
 from shapecnn.search.update import IndexChanges, bring_up_to_date
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Orientation, Up
+from shapecnn.shared.display import framed, show_with
 from shapecnn.storage.own import require_own
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress

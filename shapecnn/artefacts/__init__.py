@@ -7,45 +7,29 @@ In: a mesh collection, or pictures and grids that other programs made. Out: a se
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from shapecnn.artefacts.imports import import_artefacts
-    from shapecnn.artefacts.manifest import Entry, read_manifest
-    from shapecnn.artefacts.prepare import Recipe
-    from shapecnn.artefacts.reading import Artefacts, open_artefacts
-    from shapecnn.artefacts.subset import Subset
-    from shapecnn.artefacts.writing import Summary, make_artefacts
+    from shapecnn.artefacts.imports import import_artefacts as import_artefacts
+    from shapecnn.artefacts.manifest import Entry as Entry
+    from shapecnn.artefacts.manifest import read_manifest as read_manifest
+    from shapecnn.artefacts.prepare import Recipe as Recipe
+    from shapecnn.artefacts.reading import Artefacts as Artefacts
+    from shapecnn.artefacts.reading import open_artefacts as open_artefacts
+    from shapecnn.artefacts.subset import Subset as Subset
+    from shapecnn.artefacts.writing import Summary as Summary
+    from shapecnn.artefacts.writing import make_artefacts as make_artefacts
 
-__all__ = [
-    "Artefacts",
-    "Entry",
-    "Recipe",
-    "Subset",
-    "Summary",
-    "import_artefacts",
-    "make_artefacts",
-    "open_artefacts",
-    "read_manifest",
-]
-
-_MODULES = {
-    "Artefacts": "reading",
-    "Entry": "manifest",
-    "Recipe": "prepare",
-    "Subset": "subset",
-    "Summary": "writing",
-    "import_artefacts": "imports",
-    "make_artefacts": "writing",
-    "open_artefacts": "reading",
-    "read_manifest": "manifest",
+_HOMES = {
+    "imports": ["import_artefacts"],
+    "manifest": ["Entry", "read_manifest"],
+    "prepare": ["Recipe"],
+    "reading": ["Artefacts", "open_artefacts"],
+    "subset": ["Subset"],
+    "writing": ["Summary", "make_artefacts"],
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name
-
-    def __getattr__(name: str) -> Any:
-        """Import an exported name on first use: reading a manifest loads neither NumPy nor numba."""
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

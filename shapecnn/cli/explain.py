@@ -26,7 +26,7 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import ItemError
 
 if TYPE_CHECKING:
-    from shapecnn.explain import Explanation
+    from shapecnn.explanation import Explanation
     from shapecnn.models.engine import Device
     from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers

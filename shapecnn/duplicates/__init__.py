@@ -7,28 +7,22 @@ In: artefacts or a mesh collection, and a model if features are compared. Out: g
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from shapecnn.duplicates.audit import audit_artefacts, audit_collection
-    from shapecnn.duplicates.copies import same_geometry
-    from shapecnn.duplicates.results import Audit, Group
+    from shapecnn.duplicates.audit import audit_artefacts as audit_artefacts
+    from shapecnn.duplicates.audit import audit_collection as audit_collection
+    from shapecnn.duplicates.copies import same_geometry as same_geometry
+    from shapecnn.duplicates.results import Audit as Audit
+    from shapecnn.duplicates.results import Group as Group
 
-__all__ = ["Audit", "Group", "audit_artefacts", "audit_collection", "same_geometry"]
-
-_MODULES = {
-    "Audit": "results",
-    "Group": "results",
-    "audit_artefacts": "audit",
-    "audit_collection": "audit",
-    "same_geometry": "copies",
+_HOMES = {
+    "audit": ["audit_artefacts", "audit_collection"],
+    "copies": ["same_geometry"],
+    "results": ["Audit", "Group"],
 }
 
 if not TYPE_CHECKING:  # a type checker would accept any name
-
-    def __getattr__(name: str) -> Any:
-        """Import an exported name on first use: grouping features loads no mesh reader and no model."""
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -28,7 +28,7 @@ from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import Device, open_engine
 from shapecnn.models.model import Model
 from shapecnn.settings.artefacts import Up
-from shapecnn.similarity import unit_rows
+from shapecnn.shared.similarity import unit_rows
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
 

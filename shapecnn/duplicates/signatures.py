@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.settings.artefacts import ALL_SIDES
-from shapecnn.similarity import unit
+from shapecnn.shared.similarity import unit
 
 Signature = NDArray[np.float32]
 

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.display import Displayed, text_table
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.models.model import Split
-from shapecnn.similarity import cosines
+from shapecnn.shared.display import Displayed, text_table
+from shapecnn.shared.similarity import cosines
 
 Values = NDArray[np.float64]
 

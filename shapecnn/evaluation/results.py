@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.subset import Subset
-from shapecnn.display import Displayed, text_table
 from shapecnn.evaluation.classification import Classification
 from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.retrieval.protocols import Retrieval
 from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
-from shapecnn.similarity import Similarity, cosines, nearest, unit_rows
+from shapecnn.shared.display import Displayed, text_table
+from shapecnn.shared.similarity import Similarity, cosines, nearest, unit_rows
 
 NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
 

@@ -10,7 +10,7 @@ import numpy as np
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.models.engine import Device, open_engine
-from shapecnn.similarity import nearest, unit_rows
+from shapecnn.shared.similarity import nearest, unit_rows
 
 _TIMED_SHAPES, _TIMED_SEARCHES = 16, 100
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shapecnn.models.metric import Projection
 from shapecnn.models.output import Feature, FeatureName, Output
 from shapecnn.models.space import AdaptedSpace, FeatureSpace, Placed, Space
-from shapecnn.similarity import unit
+from shapecnn.shared.similarity import unit
 
 
 class Comparison(Protocol):

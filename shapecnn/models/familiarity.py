@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shapecnn.models.classifiers import Classifier
 from shapecnn.models.gallery import Gallery
-from shapecnn.similarity import unit
+from shapecnn.shared.similarity import unit
 
 _NEGLIGIBLE = 1e-6  # of the longest axis: rounding
 _DECIMALS = 6

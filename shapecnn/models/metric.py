@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MismatchError
 from shapecnn.models.output import Feature
-from shapecnn.similarity import unit
+from shapecnn.shared.similarity import unit
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.reading import json_bytes, sha256
 from shapecnn.storage.sealed import open_sealed

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.jit import numba
-from shapecnn.similarity import Similarity, cosines
+from shapecnn.shared.jit import numba
+from shapecnn.shared.similarity import Similarity, cosines
 
 Features = NDArray[np.float32]
 Rows = NDArray[np.int64]

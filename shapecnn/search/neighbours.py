@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.search.index import Index, IndexedShape
-from shapecnn.similarity import Similarity, cosines, unit
+from shapecnn.shared.similarity import Similarity, cosines, unit
 
 BLOCK = 256  # shapes whose views are compared at a time: 16 MB of float32 at 12 views of 1280 numbers
 

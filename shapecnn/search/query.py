@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.display import ResultList
 from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.apply import MeshEncoder
@@ -23,6 +22,7 @@ from shapecnn.models.output import Feature, Output
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up, ViewSettings
+from shapecnn.shared.display import ResultList
 from shapecnn.views.photographs import read_picture
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers

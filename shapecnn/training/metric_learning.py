@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import TrainingError
 from shapecnn.models.metric import SHARE, SHARPNESS, Projection, raised
-from shapecnn.similarity import unit
+from shapecnn.shared.similarity import unit
 
 SIZE = 128
 

@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.jit import numba
+from shapecnn.shared.jit import numba
 from shapecnn.views.cameras import FOCAL, Cameras
 
 AMBIENT, DIFFUSE = 0.1, 0.6

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.jit import numba
 from shapecnn.settings.artefacts import Fit
+from shapecnn.shared.jit import numba
 from shapecnn.views.cameras import FOCAL, Cameras
 
 FILL = 0.9  # length of the shape's longer side in a crop, as a fraction of the picture

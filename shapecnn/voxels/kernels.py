@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.jit import numba
+from shapecnn.shared.jit import numba
 
 EMPTY, SURFACE, OUTSIDE = 0, 1, 2  # marks of a cell
 

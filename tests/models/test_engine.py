@@ -34,7 +34,7 @@ from shapecnn.settings.experiment import (
     ShapenetsSettings,
     VoxresnetSettings,
 )
-from shapecnn.similarity import unit
+from shapecnn.shared.similarity import unit
 from shapecnn.storage.publishing import publish
 from shapecnn.views import render_views
 

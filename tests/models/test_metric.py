@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.models.metric import METRIC, PROJECTION, Projection, metric_bytes, read_metric
-from shapecnn.similarity import unit
+from shapecnn.shared.similarity import unit
 from shapecnn.storage.publishing import publish
 from shapecnn.storage.sealed import publish_beside
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shapecnn.errors import MeshError
-from shapecnn.explain import Explanation, explain_meshes
+from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.models.model import resolve_model
 from shapecnn.report.explanation import SIDE, explanation_page, overlay
 from tests.report.test_pages import Page

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shapecnn.evaluation.retrieval import metrics
 from shapecnn.evaluation.retrieval.ranks import Ranks, relevant_ranks
 from shapecnn.evaluation.retrieval.shrec import CUTOFF, SHREC16, SHREC17, Evaluator, Shrec, average, cut, query_scores
-from shapecnn.similarity import Features, Similarity, cosines, unit_rows
+from shapecnn.shared.similarity import Features, Similarity, cosines, unit_rows
 
 _BLOCK = 1 << 21  # similarities held at a time
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.jit import numba
-from shapecnn.similarity import STEPS
+from shapecnn.shared.jit import numba
+from shapecnn.shared.similarity import STEPS
 
 Classes = NDArray[np.int64]
 Rows = NDArray[np.int64]

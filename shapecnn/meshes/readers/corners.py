@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shapecnn.jit import numba
+from shapecnn.shared.jit import numba
 
 
 @numba.njit(cache=True)

@@ -15,7 +15,6 @@ from mmap import mmap
 import numpy as np
 
 from shapecnn.errors import MeshError
-from shapecnn.jit import numba
 from shapecnn.meshes.readers.tokens import (
     MALFORMED,
     NOT_FINITE,
@@ -28,6 +27,7 @@ from shapecnn.meshes.readers.tokens import (
     skip_word,
 )
 from shapecnn.meshes.readers.triangles import Triangles, triangulate
+from shapecnn.shared.jit import numba
 
 _INDEX = 4  # what else a kernel may find
 _FAR = 1 << 40  # numbers of vertices are cut off there

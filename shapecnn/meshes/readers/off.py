@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError, counted
-from shapecnn.jit import numba
 from shapecnn.meshes.readers.tokens import (
     MALFORMED,
     NOT_FINITE,
@@ -31,6 +30,7 @@ from shapecnn.meshes.readers.tokens import (
     whole,
 )
 from shapecnn.meshes.readers.triangles import Triangles, grown, ignored, triangulate
+from shapecnn.shared.jit import numba
 
 # Possessive throughout: a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"

@@ -6,7 +6,6 @@ from mmap import mmap
 
 import numpy as np
 
-from shapecnn.jit import numba
 from shapecnn.meshes.readers.ply_records import (
     CORNERS,
     END,
@@ -21,6 +20,7 @@ from shapecnn.meshes.readers.ply_records import (
 )
 from shapecnn.meshes.readers.tokens import MALFORMED, OK
 from shapecnn.meshes.readers.triangles import grown
+from shapecnn.shared.jit import numba
 
 _WIDTHS = np.array([np.dtype(name).itemsize for name in TYPES])
 

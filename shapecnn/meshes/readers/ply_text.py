@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shapecnn.jit import numba
 from shapecnn.meshes.readers.ply_records import (
     CORNERS,
     END,
@@ -39,6 +38,7 @@ from shapecnn.meshes.readers.tokens import (
     skip_word,
 )
 from shapecnn.meshes.readers.triangles import grown
+from shapecnn.shared.jit import numba
 
 UNKNOWN, _LINES, _FLOWING = range(3)
 """Whether the records of a text end where lines end."""

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
-from shapecnn.jit import numba
 from shapecnn.meshes.readers.corners import place, place_all
 from shapecnn.meshes.readers.tokens import (
     NOT_FINITE,
@@ -31,6 +30,7 @@ from shapecnn.meshes.readers.tokens import (
     skip_word,
 )
 from shapecnn.meshes.readers.triangles import Triangles, grown, ignored
+from shapecnn.shared.jit import numba
 
 _FULL, _UNSOUND, _CUT = range(4, 7)  # what else a kernel may find
 _VERTEX, _END_LOOP, _END_SOLID, _SOLID, _FACET, _LOOP, _END = (

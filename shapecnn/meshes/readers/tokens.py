@@ -10,7 +10,7 @@ from mmap import mmap
 
 import numpy as np
 
-from shapecnn.jit import numba
+from shapecnn.shared.jit import numba
 
 OK, MALFORMED, SHORT, NOT_FINITE = range(4)
 """What :func:`number` found: a number, or why there is none. Its callers go on from 4."""

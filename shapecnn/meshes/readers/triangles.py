@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.jit import numba
+from shapecnn.shared.jit import numba
 
 _FLAT = 1e-12  # below this part of its squared extent a polygon has no area, and so no normal
 _NOISE = 1e-6  # a triangle of a fan may be turned over by this part of its polygon's area: coordinates are rounded

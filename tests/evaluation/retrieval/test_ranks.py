@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import ShapecnnError
 from shapecnn.evaluation.retrieval.ranks import relevant_ranks
-from shapecnn.similarity import cosines, nearest, unit_rows
+from shapecnn.shared.similarity import cosines, nearest, unit_rows
 from tests.evaluation.retrieval.cases import directions, hits, items
 
 

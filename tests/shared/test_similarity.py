@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from shapecnn.similarity import unit
+from shapecnn.shared.similarity import unit
 
 NUMBERS = st.floats(-1e9, 1e9).map(lambda value: round(value, 3))
 

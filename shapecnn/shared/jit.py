@@ -1,6 +1,6 @@
 """Import numba safely: it reads no file in the current folder, and it caches compiled kernels in a writable folder.
 
-In: nothing. Out: the module ``numba``. Kernels use ``from shapecnn.jit import numba`` and ``@numba.njit(cache=True)``.
+Kernels use ``from shapecnn.shared.jit import numba`` and ``@numba.njit(cache=True)``.
 """
 
 from __future__ import annotations

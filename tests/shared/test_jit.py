@@ -12,7 +12,7 @@ import shapecnn
 from tests.conftest import ROOT
 
 PROGRAM = """
-from shapecnn.jit import numba
+from shapecnn.shared.jit import numba
 @numba.njit
 def twice(number): return 2 * number
 print(twice(21), repr(numba.config.CACHE_DIR), numba.config.DISABLE_JIT)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from shapecnn.errors import MeshError, UsageError
-from shapecnn.explain import Attribution, Explanation, Inquiry, explain_meshes
+from shapecnn.explanation import Attribution, Explanation, Inquiry, explain_meshes
 from shapecnn.models.model import resolve_model
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.discriminant import Discriminant
