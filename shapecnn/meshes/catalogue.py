@@ -1,4 +1,4 @@
-"""A CSV that lists the shapes of a collection, as spreadsheets and other people's scripts write it."""
+"""Reader of a CSV that lists the shapes of a collection, as spreadsheets and scripts of any origin write it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from shapecnn.errors import CollectionError, quoted
 from shapecnn.meshes.folders import is_hidden
-from shapecnn.meshes.labels import SPLITS, split_called
+from shapecnn.meshes.labels import SPLITS, split_by_name
 
 _COLUMNS = {"path": ("path", "object_path"), "label": ("label", "class"), "split": ("split",)}
-"""Our columns, and what they may be called: the second names are those of ModelNet's metadata."""
+"""Column names that are accepted for each field; the second name is that of ModelNet's metadata."""
 
 _SEPARATORS = ",;\t"
-_LOOKED_AT = 50  # rows whose files are looked for, to learn from where paths are meant
+_SAMPLE = 50  # rows whose files are looked for, to find the folder that paths are relative to
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """One row.  name: the path as it is under ``folder``, with ``/``; label and split: None where the cell is empty."""
+class CatalogueRow:
+    """One row of a catalogue.
+
+    Attributes:
+        name: Path of the mesh file relative to ``folder``, with ``/`` between folders.
+        label: None where the cell is empty.
+        split: train, val or test; None where the cell is empty.
+        folder: The folder that the paths of the CSV are relative to.
+    """
 
     name: str
     label: str | None
@@ -29,35 +36,39 @@ class Listed:
     folder: Path
 
 
-def read_catalogue(path: Path) -> tuple[list[Listed], list[str]]:
-    """The rows of a CSV with a header ``path,label,split`` (or ModelNet's ``object_id,class,split,object_path``).
+def read_catalogue(path: Path) -> tuple[list[CatalogueRow], list[str]]:
+    """Read a CSV with the header ``path,label,split`` (or ModelNet's ``object_id,class,split,object_path``).
 
-    Columns are told by their names, in any order and case, and are separated by commas, semicolons or tabs. The text
-    is UTF-8, UTF-16 with a byte-order mark, or else taken for Windows-1252. Paths are relative to the folder of the
-    CSV; where none of the first are there, to the one folder beside it that holds them. A backslash separates folders
-    unless a file is called so.
+    Columns may come in any order and their names in any case, separated by commas, semicolons or tabs. The text is
+    UTF-8, UTF-16 with a byte-order mark, or else Windows-1252. Paths are relative to the folder of the CSV; where none
+    of the first 50 exists there, to the one folder below it that has them. A backslash separates folders unless a file
+    has that very name.
+
+    Args:
+        path: The CSV file.
 
     Returns:
-        The rows, and what a person should know of how they were read.
+        The rows in file order, and sentences that tell the user how the file was read where that is not obvious.
 
     Raises:
-        CollectionError: It cannot be read, lacks a column, or a row is wrong: which is named.
+        CollectionError: The file cannot be read, lacks a column, or a row is wrong; the message names it.
     """
-    text, told = _text(path)
+    text, notes = _text(path)
     try:
         rows = list(_rows(path, text))
     except csv.Error as error:
         raise CollectionError(f"{path} cannot be read as a CSV: {error}.") from None
-    listed = [_listed(path, line, row) for line, row in rows]
-    base = _base([name for name, _, _ in listed], path.parent)
+    entries = [_entry(path, line, row) for line, row in rows]
+    base = _base([name for name, _, _ in entries], path.parent)
     if base != path.parent:
-        told.append(f"{path}: its paths are read as relative to {base}, where the files are.")
-    return [Listed(_found(name, base), label, split, base) for name, label, split in listed], told
+        notes.append(f"{path}: its paths are read as relative to {base}, where the files are.")
+    return [CatalogueRow(_with_slashes(name, base), label, split, base) for name, label, split in entries], notes
 
 
 def _text(path: Path) -> tuple[str, list[str]]:
+    """Return the decoded text of the file and notes on its encoding."""
     try:
-        data = path.read_bytes()  # a person's own file, which may be a link
+        data = path.read_bytes()  # the user's own file, which may be a link
     except OSError as error:
         raise CollectionError(f"{path} cannot be read: {error.strerror or error}.") from None
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
@@ -69,20 +80,20 @@ def _text(path: Path) -> tuple[str, list[str]]:
     except UnicodeDecodeError:
         if encoding == "utf-16":
             raise damaged from None
-    # As Excel writes where the system's language is a western one; its five unused bytes keep their value.
+    # Excel writes it on systems in a western language. Its five undefined bytes are replaced.
     return data.decode("cp1252", "replace"), [f"{path} is not in UTF-8: its text is read as Windows-1252 (Latin-1)."]
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """The line and the cells of each row, by our columns."""
+    """Yield the line number and the cells of each row, by field."""
     hint, _, rest = text.partition("\n")
     skipped = 0
     if hint.strip().lower().startswith("sep=") and len(hint.strip()) <= len("sep=;"):  # a hint to Excel
         text, skipped = rest, 1
     first = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(_SEPARATORS, key=first.count)  # the first of them where none is there
+    separator = max(_SEPARATORS, key=first.count)  # a comma if there are none
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    places = _places(path, next(filter(None, rows), []))  # behind blank lines
+    places = _places(path, next(filter(None, rows), []))  # after blank lines
     for row in rows:
         if row:
             cells = {column: row[place].strip() if place < len(row) else "" for column, place in places.items()}
@@ -90,6 +101,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _places(path: Path, header: list[str]) -> dict[str, int]:
+    """Return the column number of each field."""
     names = [name.strip().lower() for name in header]
     places = {
         column: names.index(name)
@@ -103,39 +115,40 @@ def _places(path: Path, header: list[str]) -> dict[str, int]:
     return places
 
 
-def _listed(path: Path, line: int, row: Mapping[str, str]) -> tuple[str, str | None, str | None]:
+def _entry(path: Path, line: int, row: Mapping[str, str]) -> tuple[str, str | None, str | None]:
+    """Return the checked name, label and split of a row."""
     name, split = row["path"], row["split"] or None
     windows = PureWindowsPath(name)
     parts = windows.parts if "\\" in name else PurePosixPath(name).parts
     if not name or name.startswith("/") or ".." in parts or ("\\" in name and windows.anchor):
         raise CollectionError(f"{path}, line {line}: {quoted(name)} is not a path inside the folder of the CSV.")
-    if any(map(is_hidden, parts)):  # an artefact of that name would land among an output's own hidden files
+    if any(map(is_hidden, parts)):  # its artefact would land among the output's own hidden files
         hidden = "is hidden (a name that begins with a dot); rename it"
         raise CollectionError(f"{path}, line {line}: {quoted(name)} {hidden}.")
-    known = split_called(split) if split else None
-    if split and known is None:
+    standard = split_by_name(split) if split else None
+    if split and standard is None:
         raise CollectionError(f"{path}, line {line}: the split {quoted(split)} is none of {', '.join(SPLITS)}.")
-    return name, row["label"] or None, known
+    return name, row["label"] or None, standard
 
 
-def _base(names: list[str], beside: Path) -> Path:
-    """The folder that the paths are relative to."""
-    some = names[:_LOOKED_AT]
-    if any(_exists(beside, name) for name in some):
-        return beside
-    folders = [beside]
-    for _ in range(2):  # ModelNet40/ or, as it is unpacked, ModelNet40/ModelNet40/
+def _base(names: list[str], parent: Path) -> Path:
+    """Return the folder that the paths are relative to: that of the CSV, or one of its subfolders."""
+    sample = names[:_SAMPLE]
+    if any(_exists(parent, name) for name in sample):
+        return parent
+    folders = [parent]
+    for _ in range(2):  # ModelNet40/ or, after unpacking, ModelNet40/ModelNet40/
         try:
             folders = sorted(sub for above in folders for sub in above.iterdir() if _is_open_folder(sub))
         except OSError:
-            return beside
-        holding = [folder for folder in folders if any(_exists(folder, name) for name in some)]
-        if len(holding) > 1:
-            both = " and ".join(map(str, holding[:2]))
-            raise CollectionError(f"The paths of a CSV in {beside} fit {both}: put it into the one that is meant.")
-        if holding:
-            return holding[0]
-    return beside
+            return parent
+        matches = [folder for folder in folders if any(_exists(folder, name) for name in sample)]
+        if len(matches) > 1:
+            both = " and ".join(map(str, matches[:2]))
+            raise CollectionError(f"The paths of a CSV in {parent} fit {both}: move it into the one that is meant.")
+        if matches:
+            return matches[0]
+    return parent
 
 
 def _is_open_folder(path: Path) -> bool:
@@ -149,11 +162,12 @@ def _exists(folder: Path, name: str) -> bool:
         return False
 
 
-def _found(name: str, base: Path) -> str:
+def _with_slashes(name: str, base: Path) -> str:
+    """Replace backslashes by ``/`` unless a file has that very name."""
     if "\\" not in name:
         return name
     try:
-        taken_literally = (base / name).is_file()
+        is_literal = (base / name).is_file()
     except (OSError, ValueError):
-        taken_literally = False
-    return name if taken_literally else name.replace("\\", "/")
+        is_literal = False
+    return name if is_literal else name.replace("\\", "/")

@@ -1,7 +1,7 @@
 """A collection of mesh files: a folder tree, a zip of one, or a CSV with the header ``path,label,split``.
 
-What the folders mean is in :mod:`labels`, what a CSV may look like in :mod:`catalogue`. The id of a
-shape is its path inside the collection, with its extension; the order is by id everywhere.
+:mod:`labels` reads labels and splits from folders, :mod:`catalogue` reads a CSV, :mod:`zips` a zip. The id of a shape
+is its path inside the collection, with its extension; shapes are ordered by id everywhere.
 """
 
 from __future__ import annotations
@@ -16,55 +16,71 @@ from pathlib import Path, PurePosixPath
 from shapecnn.errors import ArchiveError, CollectionError, quoted, reason, visible
 from shapecnn.meshes.catalogue import read_catalogue
 from shapecnn.meshes.folders import find_files, is_hidden
-from shapecnn.meshes.labels import Labels, by_folder, describe
+from shapecnn.meshes.labels import Labels, label_by_folder, label_paths
 from shapecnn.meshes.mesh import EXTENSIONS, MAX_BYTES, Content, read_file, read_source, require_beside, sibling_reader
-from shapecnn.meshes.readers.gltf import Sibling, outer_buffers
+from shapecnn.meshes.readers import Sibling, find_format
 from shapecnn.meshes.zips import list_members, read_member
 from shapecnn.storage.kinds import taken_for
 from shapecnn.storage.reading import sha256
 from shapecnn.workers.progress import stage
 
 Say = Callable[[str], None]
-"""Told what a person should know of how a collection was read."""
+"""Shows the user one sentence on how a collection was read."""
 
 ContentKey = tuple[str | None, str]
-"""What decides all that is made of a shape beside the settings: :func:`content_hash`, and the extension of its id."""
+"""Key of everything computed from a shape with given settings: its :func:`content_hash` and the extension of its id."""
 
-_SHOWN = 3  # links named in one message
+_SHOWN = 3  # links that a message names
 
 
 def silent(_message: str) -> None:
-    """For whom nothing needs to be told."""
+    """Discard a message: the default for ``say``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One mesh of a collection: what it is called, what it is, and where its bytes are."""
+    """One mesh of a collection.
+
+    Attributes:
+        id: Relative path inside the collection, with its extension.
+        label: Name of its class, None if unknown.
+        split: train, val or test, None if unknown.
+        file: The mesh file, or the zip that contains it.
+        member: Path inside the zip; None for a file of its own.
+    """
 
     id: str
     label: str | None
     split: str | None
-    file: Path  # the mesh file, or the zip it is in
-    member: str | None = None  # its name inside the zip
+    file: Path
+    member: str | None = None
 
     @property
     def path(self) -> str:
-        """Where to find it, for people, on one line: a file, or a file inside a zip."""
+        """Path of the mesh file, or of the file inside its zip, printable on one line."""
         return _printed(str(self.file if self.member is None else self.file / self.member))
 
     def read(self) -> bytes:
-        """The bytes of the file.  Raises MeshError: missing, unreadable, too-large."""
+        """Return the bytes of the file.
+
+        Raises:
+            MeshError: missing, unreadable, too-large.
+        """
         if self.member is None:
             return read_file(self.file)
         return read_member(self.file, self.member, MAX_BYTES)
 
     def source(self) -> Content:
-        """As :meth:`read`, for a mesh: see :func:`shapecnn.meshes.mesh.read_source`."""
+        """Return the content of the file; a large file on disk is mapped: :func:`shapecnn.meshes.mesh.read_source`.
+
+        Raises:
+            MeshError: missing, unreadable, too-large.
+        """
         return read_source(self.file) if self.member is None else self.read()
 
     @property
     def sibling(self) -> Sibling:
-        """Reads files that the mesh refers to, from its own folder and nowhere else."""
+        """Reader of the companion files of the mesh, from its own folder or below and nowhere else."""
         if self.member is None:
             return sibling_reader(self.file.parent)
         folder = PurePosixPath(self.member).parent
@@ -84,18 +100,21 @@ def list_shapes(
     labels: Labels = "auto",
     say: Say = silent,
 ) -> list[Shape]:
-    """The shapes of a collection, sorted by id: its mesh files, or its files with other ``extensions``.
+    """List the shapes of a collection, sorted by id.
 
     Args:
         collection: A folder, a zip, or a CSV.
-        extensions: Of the files that count, in lower case.
-        labels: What names label and split: auto: the CSV, or folders as they look; folder: the first folder, also in a
-            CSV; none: nothing. Ids are the same either way.
-        say: Told what is not as a person might expect: links passed over, folders read as split/class, and the like.
+        extensions: Extensions of the files to list, in lower case with the dot; those of meshes by default.
+        labels: Where label and split come from. auto: the columns of the CSV, or the layout of the folders; folder:
+            the first folder, also for a CSV; none: both are None. Ids do not depend on it.
+        say: Called with one sentence for anything unexpected: links passed over, folders read as split/class, ….
+
+    Returns:
+        One or more shapes.
 
     Raises:
-        CollectionError: There is no such collection, it holds no such file, two of its shapes have one id, it is not
-            safe to read, or its folders can be read in two ways and ``labels`` does not say in which.
+        CollectionError: The collection does not exist, has no such file, is not safe to read, has two shapes with one
+            id, or its folders can be read in two ways and ``labels`` is auto.
     """
     with stage(f"Listing {collection}"):
         if collection.suffix.lower() == ".csv" and collection.is_file():
@@ -104,8 +123,8 @@ def list_shapes(
             shapes = _in_folders(list_files(collection, extensions, say=say), collection, labels, say)
     if not shapes:
         kind = "mesh files" if extensions == EXTENSIONS else "files"
-        told = taken_for(collection, f"a collection of {kind}")
-        raise CollectionError(told or f"{collection} holds no {kind} ({', '.join(sorted(extensions))}).")
+        mistake = taken_for(collection, f"a collection of {kind}")
+        raise CollectionError(mistake or f"{collection} holds no {kind} ({', '.join(sorted(extensions))}).")
     shapes.sort(key=lambda shape: shape.id)
     for shape, following in itertools.pairwise(shapes):
         if shape.id == following.id:
@@ -114,65 +133,84 @@ def list_shapes(
 
 
 def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> list[Shape]:
-    """The visible files of a folder or a zip, whatever its folders mean: each as a shape without label and split whose
-    id is its whole relative path, in no order.
+    """List the visible files of a folder or a zip without interpreting its folders.
 
-    Raises CollectionError if there is no such folder or zip, or it is not safe to read.
+    Args:
+        collection: A folder or a zip.
+        extensions: Extensions of the files to list, in lower case with the dot.
+        say: Called with one sentence if links were passed over.
+
+    Returns:
+        Shapes in no particular order, without label and split; the id is the whole relative path.
+
+    Raises:
+        CollectionError: The folder or zip does not exist or is not safe to read.
     """
     if collection.is_dir():
-        found = find_files(collection, extensions)
-        if found.passed_over:
-            some = ", ".join(map(quoted, found.passed_over[:_SHOWN]))
-            more = len(found.passed_over) - _SHOWN
-            links = "folders that lead" if len(found.passed_over) > 1 else "a folder that leads"
+        listing = find_files(collection, extensions)
+        if listing.passed_over:
+            some = ", ".join(map(quoted, listing.passed_over[:_SHOWN]))
+            more = len(listing.passed_over) - _SHOWN
+            links = "folders that lead" if len(listing.passed_over) > 1 else "a folder that leads"
             say(
                 f"Note: {collection}: passed over {links} to where the meshes are listed already or back up: {some}"
                 f"{f' and {more} more' if more > 0 else ''}."
             )
-        return [Shape(name, None, None, collection / name) for name in found.files]
+        return [Shape(name, None, None, collection / name) for name in listing.files]
     if not collection.exists():
         raise CollectionError(f"There is no collection at {collection}.")
     if collection.is_file() and (collection.suffix.lower() == ".zip" or zipfile.is_zipfile(collection)):
         return _in_zip(collection, extensions)
     raise CollectionError(
-        f"{collection} is no collection: give a folder, a zip of one, or a CSV with the header path,label,split."
+        f"{collection} is not a collection: give a folder, a zip of one, or a CSV with the header path,label,split."
     )
 
 
 def content_hash(shape: Shape, data: Content) -> str:
-    """SHA-256 (hex) of a mesh file; for a GLB or GLTF with buffers beside it, of the file and those buffers.
+    """Hash a mesh file together with its companion files.
 
-    Raises MeshError if a buffer cannot be read.
+    Args:
+        shape: The shape; its id tells the format, its folder has the companion files (buffers of a GLB or GLTF).
+        data: The content of its file.
+
+    Returns:
+        SHA-256 in hex.
+
+    Raises:
+        MeshError: A companion file cannot be read.
     """
-    if not shape.id.lower().endswith((".gltf", ".glb")):
+    file_format = find_format(shape.id)
+    if file_format is None or file_format.companions is None:
         return sha256(data)
-    return sha256(b"".join([data, *outer_buffers(bytes(data), shape.sibling)]))
+    return sha256(b"".join([data, *file_format.companions(bytes(data), shape.sibling)]))
 
 
 def content_key(shape_id: str, digest: str | None) -> ContentKey:
-    """What is decided by the bytes of a file, and by how its extension says that they are read."""
+    """Return the key of a content hash read by the extension of an id: the same bytes may be read in two ways."""
     return digest, PurePosixPath(shape_id).suffix.lower()
 
 
 def printable(name: str) -> str:
-    """A file name as text that any file format can hold: bytes that are no UTF-8 become ``\\xNN``."""
+    r"""Return a file name as valid Unicode text: bytes that are not UTF-8 become ``\xNN``."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def find_printed(path: str) -> Path:
-    """The file or folder that :attr:`Shape.path` names so: where a part of the path is not there, what is and is
-    printed like it; the path as it is where nothing is."""
-    given = Path(path)
-    found = Path(given.anchor)
-    for part in given.parts[len(found.parts) :]:
-        if "\\" in part and not os.path.lexists(found / part):
+    """Return the file or folder whose printed path, as in :attr:`Shape.path`, is ``path``.
+
+    A part of the path that does not exist is replaced by an entry that is printed the same way, if there is one.
+    """
+    printed = Path(path)
+    actual = Path(printed.anchor)
+    for part in printed.parts[len(actual.parts) :]:
+        if "\\" in part and not os.path.lexists(actual / part):
             try:
-                names = os.listdir(found)
-            except OSError:  # it is gone, or inside a zip
-                return given
+                names = os.listdir(actual)
+            except OSError:  # the folder is gone, or inside a zip
+                return printed
             part = next((name for name in names if _printed(name) == part), part)
-        found /= part
-    return found
+        actual /= part
+    return actual
 
 
 def _printed(name: str) -> str:
@@ -195,27 +233,27 @@ def _in_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
 
 
 def _of_catalogue(path: Path, labels: Labels, say: Say) -> list[Shape]:
-    """A CSV says itself what is a label: it is believed, unless a person says otherwise."""
-    rows, told = read_catalogue(path)
-    for sentence in told:
+    """List the shapes of a CSV; its own labels and splits count unless ``labels`` says otherwise."""
+    rows, notes = read_catalogue(path)
+    for sentence in notes:
         say(f"Note: {sentence}")
     shapes = []
     for row in rows:
         place = PurePosixPath(row.name)
         label, split = row.label, row.split
         if labels != "auto":
-            described = by_folder(place)
-            label, split = (described.label, described.split) if labels == "folder" else (None, None)
+            by_folder = label_by_folder(place)
+            label, split = (by_folder.label, by_folder.split) if labels == "folder" else (None, None)
         shapes.append(Shape(str(place), label, split, row.folder / row.name))
     return shapes
 
 
 def _in_folders(files: Sequence[Shape], collection: Path, labels: Labels, say: Say) -> list[Shape]:
-    """The same files, with what their folders mean."""
-    described, told = describe([file.id for file in files], str(collection), labels)
-    for sentence in told:
+    """Return the files with the labels and splits that their folders name."""
+    paths, notes = label_paths([file.id for file in files], str(collection), labels)
+    for sentence in notes:
         say(f"Note: {sentence}")
     return [
         Shape(printable(str(one.path)), printable(one.label) if one.label else None, one.split, file.file, file.member)
-        for file, one in zip(files, described, strict=True)
+        for file, one in zip(files, paths, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The files below a folder, whatever its links do."""
+"""Search for files below a folder that terminates and lists each file once, whatever links there are."""
 
 from __future__ import annotations
 
@@ -12,28 +12,38 @@ from shapecnn.errors import CollectionError
 
 
 @dataclass(slots=True)
-class Found:
-    """files: their paths relative to the folder, with ``/``.  passed_over: links to folders, and folders mounted twice,
-    that were not entered since they lead to where the walk has been or from where it came."""
+class FileListing:
+    """Result of :func:`find_files`.
+
+    Attributes:
+        files: Paths relative to the folder, with ``/``.
+        passed_over: Links to folders, and folders mounted twice, that were not entered: they lead to a folder that is
+            listed already, or to one above.
+    """
 
     files: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
 
 
-def find_files(folder: Path, extensions: Set[str]) -> Found:
-    """The visible files below ``folder`` with one of these ``extensions`` (lower case).
+def find_files(folder: Path, extensions: Set[str]) -> FileListing:
+    """List the visible files below a folder that have one of some extensions.
 
     Each folder is entered once, however many links lead to it: under its own path if it lies below ``folder``, else
-    under the first link in order of path, those that lie less deep behind links first. Links that lead to ``folder``
-    or up from it are not followed. Links to files are files.
+    under the first link in order of path, with links behind fewer other links first. Links to ``folder`` or to a
+    folder above it are not followed. Links to files count as files.
 
-    Raises CollectionError if a folder cannot be listed.
+    Args:
+        folder: Where the search starts.
+        extensions: In lower case, with the dot.
+
+    Raises:
+        CollectionError: A folder cannot be listed.
     """
-    found = Found()
+    listing = FileListing()
     entered: set[tuple[int, int]] = set()
     for parent in Path(os.path.realpath(folder)).parents:
         entered.add(_identity(parent))
-    waiting = deque([""])  # folders behind links; all real folders come before them
+    waiting = deque([""])  # folders behind links: all real folders come first
     while waiting:
         links: list[str] = []
         pending = [waiting.popleft()]
@@ -41,7 +51,7 @@ def find_files(folder: Path, extensions: Set[str]) -> Found:
             prefix = pending.pop()
             identity = _identity(folder / prefix)
             if identity in entered:
-                found.passed_over.append(prefix.rstrip("/"))
+                listing.passed_over.append(prefix.rstrip("/"))
                 continue
             entered.add(identity)
             for name, kind in _entries(folder / prefix):
@@ -50,18 +60,19 @@ def find_files(folder: Path, extensions: Set[str]) -> Found:
                 elif kind == "link":
                     links.append(f"{prefix}{name}/")
                 elif PurePosixPath(name).suffix.lower() in extensions:
-                    found.files.append(prefix + name)
+                    listing.files.append(prefix + name)
         waiting.extend(sorted(links))
-    found.passed_over.sort()
-    return found
+    listing.passed_over.sort()
+    return listing
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of that name is none of the user's meshes."""
+    """Return whether a file or folder of that name is skipped: a hidden one, or metadata of macOS in a zip."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def _identity(folder: Path) -> tuple[int, int]:
+    """Return the device and inode of a folder."""
     try:
         status = folder.stat()
     except OSError as error:
@@ -70,7 +81,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _entries(folder: Path) -> list[tuple[str, str]]:
-    """(name, "folder", "link" to a folder, or "file") of what is visible, the last name first: a stack turns it."""
+    """Return (name, kind) of the visible entries: folder, link (to a folder) or file; reversed, for use as a stack."""
     try:
         with os.scandir(folder) as entries:
             visible = [(entry.name, _kind(entry)) for entry in entries if not is_hidden(entry.name)]
@@ -84,5 +95,5 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if not entry.is_dir():
             return "file"
         return "link" if entry.is_symlink() else "folder"
-    except OSError:  # a link to itself, or to where nobody may look: whoever reads it is told
+    except OSError:  # a link to itself or to a forbidden place: reading the file reports it
         return "file"

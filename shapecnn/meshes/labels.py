@@ -1,43 +1,49 @@
-"""What the folders of a collection mean: which of them name a label, and which a split.
+"""Labels and splits from the folders of a collection.
 
-Two forms are known. ``class/x.off``, with ``class/split/x.off`` where there are splits; and ``split/class/x.off``.
-Folders around either are taken off. Where folders fit both forms they are refused, with both readings named: whoever
-trains on the wrong one learns to tell the training shapes from the test shapes. A person may say what folders mean; the
-paths without the folders around everything, which are the ids of shapes, are the same then.
+There are two layouts: ``class/x.off``, with ``class/split/x.off`` where there are splits; and ``split/class/x.off``.
+Outer folders, which contain everything, are removed from the paths. Folders that fit both layouts are refused, and the
+message names both: a network trained on the wrong one learns to tell training shapes from test shapes. The user may
+override the layout; the paths without outer folders, which are the ids of shapes, stay the same.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 
 from shapecnn.errors import CollectionError, quoted
 
 SPLITS = ("train", "val", "test")
-_SPELLED = {
+_SPELLINGS = {
     **{name: name for name in SPLITS},
     "training": "train",
     "validation": "val",
     "valid": "val",
     "testing": "test",
 }
-"""How a folder around classes may spell the split, in any case."""
+"""Split by the name of a folder around classes, in lower case."""
 
-_SHOWN = 3  # folders named in one message
+_SHOWN = 3  # folders that a message names
 
 Labels = Literal["auto", "folder", "none"]
-"""What a person says of the folders.  auto: as they look.  folder: the first one names the label, and ``train``,
-``val`` or ``test`` below it the split, whatever else is there.  none: they mean nothing."""
+"""How folders are read.  auto: by their layout.  folder: the first one is the label, and ``train``, ``val`` or ``test``
+right below it the split, whatever the layout.  none: labels and splits are None."""
 
 Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """A path inside a collection, without the folders around everything, and what its folders mean."""
+class LabelledPath:
+    """A path inside a collection, with what its folders name.
+
+    Attributes:
+        path: The path without outer folders.
+        label: Name of the class; None for a file in no folder.
+        split: train, val or test; None where no folder names one.
+    """
 
     path: PurePosixPath
     label: str | None
@@ -46,8 +52,14 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """wrappers: how many folders around everything are taken off.  split_first: whether splits stand above labels.
-    doubt: the two ways in which the folders can be read, if they can."""
+    """One way to read the folders.
+
+    Attributes:
+        wrappers: Number of outer folders to remove.
+        split_first: Whether splits stand above labels.
+        note: A sentence for the user, if the reading is not obvious.
+        doubt: Two readings in words, if both fit.
+    """
 
     wrappers: int
     split_first: bool
@@ -55,77 +67,79 @@ class _Reading:
     doubt: tuple[str, str] | None = None
 
 
-def describe(names: Sequence[str], where: str, labels: Labels = "auto") -> tuple[list[Described], list[str]]:
-    """What the folders of each relative path mean, and what a person should know of how they were read.
+def label_paths(names: Sequence[str], where: str, labels: Labels = "auto") -> tuple[list[LabelledPath], list[str]]:
+    """Read label and split of each mesh from its folders.
 
     Args:
         names: Relative paths of all meshes, with ``/``.
-        where: The collection, for messages.
-        labels: What a person says of the folders.
+        where: Name of the collection, for messages.
+        labels: How folders are read.
 
     Returns:
-        The paths, in the order of ``names``, and sentences.
+        The paths, in the order of ``names``, and sentences that tell the user how the folders were read.
 
     Raises:
-        CollectionError: Two readings fit, and ``labels`` does not say which is meant.
+        CollectionError: Two readings fit, and ``labels`` is auto.
     """
     paths = [PurePosixPath(name) for name in names]
     reading = _read([path.parts[:-1] for path in paths], where)
     stripped = [PurePosixPath(*path.parts[reading.wrappers :]) for path in paths]
     if labels == "none":
-        return [Described(path, None, None) for path in stripped], []
+        return [LabelledPath(path, None, None) for path in stripped], []
     if labels == "folder":
-        if reading.wrappers and all(len(path.parts) == 1 for path in stripped):  # the one folder there is
-            around = paths[0].parts[reading.wrappers - 1]
-            return [Described(path, around, None) for path in stripped], []
-        return [by_folder(path) for path in stripped], []
+        if reading.wrappers and all(len(path.parts) == 1 for path in stripped):  # a single folder is the label
+            outer = paths[0].parts[reading.wrappers - 1]
+            return [LabelledPath(path, outer, None) for path in stripped], []
+        return [label_by_folder(path) for path in stripped], []
     if reading.doubt is not None:
         raise _ambiguous(where, *reading.doubt)
-    told = [reading.note] if reading.note else []
+    notes = [reading.note] if reading.note else []
     if reading.split_first:
-        return [Described(path, path.parts[1], _SPELLED[path.parts[0].lower()]) for path in stripped], told
-    described = [by_folder(path) for path in stripped]
-    misspelt = sorted({d.path.parts[1] for d in described if d.split is None and _is_misspelt(d.path.parts[1:-1])})
+        return [LabelledPath(path, path.parts[1], _SPELLINGS[path.parts[0].lower()]) for path in stripped], notes
+    labelled = [label_by_folder(path) for path in stripped]
+    misspelt = sorted({each.path.parts[1] for each in labelled if each.split is None and _is_misspelt(each.path)})
     if misspelt:
         one = ", ".join(map(quoted, misspelt))
-        taken = f"the folder {one} is" if len(misspelt) == 1 else f"the folders {one} are"
-        told.append(f"{where}: {taken} not taken for splits, which are called {', '.join(SPLITS)}.")
-    plain = _plain_folders(described)
+        subject = f"the folder {one} is" if len(misspelt) == 1 else f"the folders {one} are"
+        notes.append(f"{where}: {subject} not taken for splits, which are called {', '.join(SPLITS)}.")
+    plain = _plain_folders(labelled)
     if plain:
         some = ", ".join(quoted("/".join(each)) for each in sorted(plain)[:_SHOWN])
         more = f" and {len(plain) - _SHOWN} more" if len(plain) > _SHOWN else ""
-        told.append(
+        notes.append(
             f"{where}: {some}{more}: taken for a folder like those beside it, not for a split; --labels folder takes "
             f"it for one."
         )
-    return [Described(d.path, d.label, None if d.path.parts[:2] in plain else d.split) for d in described], told
+    return [replace(each, split=None) if each.path.parts[:2] in plain else each for each in labelled], notes
 
 
-def split_called(name: str) -> str | None:
-    """The split that a column, or a folder around classes, spells so; None for any other name."""
-    return _SPELLED.get(name.lower())
+def split_by_name(name: str) -> str | None:
+    """Return the split that a cell of a CSV or a folder around classes names, in any spelling; None for other names."""
+    return _SPELLINGS.get(name.lower())
 
 
-def by_folder(path: PurePosixPath) -> Described:
-    """What ``class/name``, ``class/split/name`` and what lies deeper means."""
+def label_by_folder(path: PurePosixPath) -> LabelledPath:
+    """Read label and split from ``class/…`` or ``class/split/…``; deeper folders belong to the shape."""
     folders = path.parts[:-1]
     split = folders[1] if len(folders) > 1 and folders[1] in SPLITS else None
-    return Described(path, folders[0] if folders else None, split)
+    return LabelledPath(path, folders[0] if folders else None, split)
 
 
-def _plain_folders(described: Sequence[Described]) -> set[Parts]:
-    """Class and name of those folders that are called like a split, and are none: each is the only one so called of a
-    class that has other folders as well, as in a mess of folders one called ``test``."""
+def _plain_folders(labelled: Sequence[LabelledPath]) -> set[Parts]:
+    """Return (class, folder) of the folders that have the name of a split but are not one.
+
+    Such a folder is the only one of its class with the name of a split, among folders with other names.
+    """
     inside: defaultdict[str, set[str]] = defaultdict(set)
-    for each in described:
+    for each in labelled:
         if len(each.path.parts) > 2:
             inside[each.path.parts[0]].add(each.path.parts[1])
     splits = {name: names.intersection(SPLITS) for name, names in inside.items()}
-    return {(name, *called) for name, called in splits.items() if len(called) == 1 and inside[name] > called}
+    return {(name, *names) for name, names in splits.items() if len(names) == 1 and inside[name] > names}
 
 
 def _read(folders: Sequence[Parts], where: str) -> _Reading:
-    """The one reading that fits, or the doubt between two."""
+    """Return the reading that fits, or one with the doubt between two."""
     if not folders:
         return _Reading(0, split_first=False)
     for wrappers in (0, 1):
@@ -135,41 +149,41 @@ def _read(folders: Sequence[Parts], where: str) -> _Reading:
         if _all_splits(below, 0):
             return _read_splits(below, wrappers, where)
         if _common(below) and _all_splits([parts[1:] for parts in below], 0):
-            around = below[0][0]
+            outer = below[0][0]
             inside = [parts[2:3] for parts in below]
             if not any(inside):
                 break  # class/train/x.off: one class and its splits
             if not all(inside) or not _are_classes([parts[1:] for parts in below]):
-                one_class = f"one class called {quoted(around)} with its splits"
-                classes = f"a folder {quoted(around)} around splits, with the classes inside them"
+                one_class = f"one class called {quoted(outer)} with its splits"
+                classes = f"a folder {quoted(outer)} around splits, with the classes inside them"
                 return _Reading(wrappers, split_first=False, doubt=(one_class, classes))
             return _read_splits([parts[1:] for parts in below], wrappers + 1, where)
         if wrappers and _common(below) and _all_class_split([parts[1:] for parts in below]):
-            return _Reading(2, False, f"{where}: the two folders around the classes were taken off.")
+            return _Reading(2, False, f"{where}: the two folders around the classes were removed from the ids.")
     plain = _plain_wrappers(folders)
     below = [parts[plain:] for parts in folders]
     first = {parts[0] for parts in below if parts}
-    called = sorted(name for name in first if name.lower() in _SPELLED)
+    splits = sorted(name for name in first if name.lower() in _SPELLINGS)
     doubt = None
-    if len(called) > 1 and not _all_class_split(below):
-        both = " and ".join(map(quoted, called[:3]))
+    if len(splits) > 1 and not _all_class_split(below):
+        both = " and ".join(map(quoted, splits[:3]))
         doubt = f"{both} are classes", f"{both} are splits"
     return _Reading(plain, split_first=False, doubt=doubt)
 
 
 def _read_splits(below: Sequence[Parts], wrappers: int, where: str) -> _Reading:
-    """``split/class/…``, unless the second level is of splits as well or is not there."""
-    called = ", ".join(sorted({parts[0] for parts in below}))
+    """Return the reading ``split/class/…``, with a doubt if the second level has splits too or is missing."""
+    splits = ", ".join(sorted({parts[0] for parts in below}))
     second = sorted({parts[1] for parts in below if len(parts) > 1})
     if not second and len({parts[0] for parts in below}) == 1:
-        return _Reading(wrappers + 1, split_first=False)  # one folder around meshes, whatever it is called
-    if not all(len(parts) > 1 for parts in below) or any(name.lower() in _SPELLED for name in second):
-        return _Reading(wrappers, split_first=False, doubt=(f"{called} are classes", f"{called} are splits"))
+        return _Reading(wrappers + 1, split_first=False)  # one folder around meshes, whatever its name
+    if not all(len(parts) > 1 for parts in below) or any(name.lower() in _SPELLINGS for name in second):
+        return _Reading(wrappers, split_first=False, doubt=(f"{splits} are classes", f"{splits} are splits"))
     classes = (
         f"{len(second)} classes such as {quoted(second[0])}" if len(second) > 1 else f"the class {quoted(second[0])}"
     )
-    found = f"the splits {called}, inside them" if ", " in called else f"the split {called}, inside it"
-    return _Reading(wrappers, True, f"{where}: read as split/class: {found} {classes}.")
+    outer = f"the splits {splits}, inside them" if ", " in splits else f"the split {splits}, inside it"
+    return _Reading(wrappers, True, f"{where}: read as split/class: {outer} {classes}.")
 
 
 def _ambiguous(where: str, one: str, other: str) -> CollectionError:
@@ -181,18 +195,17 @@ def _ambiguous(where: str, one: str, other: str) -> CollectionError:
 
 
 def _common(folders: Sequence[Parts]) -> int:
-    """1 if a single folder is around everything, else 0."""
+    """Return 1 if a single folder contains everything, else 0."""
     return int(bool(folders) and all(folders) and len({parts[0] for parts in folders}) == 1)
 
 
 def _plain_wrappers(folders: Sequence[Parts]) -> int:
-    """How many folders are taken off ``class/…``: a lone one, unless its own are all splits, since then it is a
-    class."""
+    """Return the number of outer folders of ``class/…``: a single folder, unless it is a class with splits."""
     return 0 if _all_class_split(folders) else _common(folders)
 
 
 def _all_splits(folders: Sequence[Parts], level: int) -> bool:
-    return all(len(parts) > level and parts[level].lower() in _SPELLED for parts in folders)
+    return all(len(parts) > level and parts[level].lower() in _SPELLINGS for parts in folders)
 
 
 def _all_class_split(folders: Sequence[Parts]) -> bool:
@@ -200,9 +213,11 @@ def _all_class_split(folders: Sequence[Parts]) -> bool:
 
 
 def _are_classes(folders: Sequence[Parts]) -> bool:
-    """Whether the folders below ``split/`` hold several meshes or are in several splits: a shape's own are not."""
+    """Return whether a folder below ``split/`` has several meshes or is in several splits; a shape's own does not."""
     return len({parts[1] for parts in folders}) < len(folders)
 
 
-def _is_misspelt(parts: Parts) -> bool:
-    return bool(parts) and parts[0] not in SPLITS and parts[0].lower() in _SPELLED
+def _is_misspelt(path: PurePosixPath) -> bool:
+    """Return whether the second folder names a split in another spelling than that of :data:`SPLITS`."""
+    below = path.parts[1:-1]
+    return bool(below) and below[0] not in SPLITS and below[0].lower() in _SPELLINGS

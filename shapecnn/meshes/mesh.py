@@ -1,8 +1,7 @@
 """From the bytes of a mesh file to a checked triangle mesh that stands upright, centred, with radius 1.
 
-Each format has a reader: :mod:`off`, :mod:`obj`, :mod:`ply`, :mod:`binary_stl`,
-:mod:`text_stl`, :mod:`gltf` (scenes are flattened with their transforms). Whatever is wrong with a
-file ends in one :class:`MeshError` that says what.
+The formats and their readers are in :mod:`readers`. Every fault of a file becomes one :class:`MeshError` that says what
+is wrong.
 """
 
 from __future__ import annotations
@@ -19,35 +18,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError, quoted
-from shapecnn.meshes.readers.binary_stl import is_binary_stl, read_binary_stl
-from shapecnn.meshes.readers.gltf import Sibling, read_gltf
-from shapecnn.meshes.readers.obj import read_obj
-from shapecnn.meshes.readers.off import read_off
-from shapecnn.meshes.readers.ply import read_ply
-from shapecnn.meshes.readers.text_stl import read_text_stl
-from shapecnn.meshes.readers.triangles import Triangles
+from shapecnn.meshes.readers import FORMATS, Sibling, Triangles, find_format
 from shapecnn.meshes.simplification import simplify
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
 from shapecnn.storage.reading import why_no_file
 
-EXTENSIONS = frozenset({".off", ".obj", ".stl", ".ply", ".glb", ".gltf"})
-_BLOCK = 1 << 16  # faces looked at together: for most meshes all, and for the largest a hundredth of their memory
-MAX_BYTES = 1 << 30  # of one file that is held: what a worker can hold and parse in its share of memory
-MAX_MAPPED = 1 << 32  # of one that is looked at on the disk
-_MAPPED = frozenset({".off", ".obj", ".stl", ".ply"})  # formats whose readers hold no copy of the file
+EXTENSIONS = frozenset(FORMATS)
+_BLOCK = 1 << 16  # faces checked at a time: most meshes fit, and the largest need a hundredth of the memory
+MAX_BYTES = 1 << 30  # of a file in memory: what a worker can hold and parse in its share of memory
+MAX_MAPPED = 1 << 32  # of a file that is mapped from disk
 
 Content = bytes | mmap.mmap
-"""The bytes of a mesh file, held in memory or mapped."""
+"""The bytes of a mesh file, in memory or mapped from disk."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Triangles in space.
+    """A checked triangle mesh.
 
-    vertices: (n, 3) float64, finite, each used by a face.  faces: (m, 3) int32, m ≥ 1, indices into vertices.
-    notes: what its file holds and the mesh does not, a sentence each; see :class:`Triangles`.
+    Attributes:
+        vertices: (n, 3) float64 coordinates, all finite, each used by a face.
+        faces: (m, 3) int32 indices into vertices, m ≥ 1.
+        notes: Sentences, without a full stop, on what of the file is not in the mesh; see :class:`Triangles`.
     """
 
     vertices: NDArray[np.float64]
@@ -56,7 +50,19 @@ class Mesh:
 
 
 def load_mesh(path: Path, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
-    """Read and check the mesh file at ``path`` and make it :func:`ready`.  Raises MeshError."""
+    """Read a mesh file and return the mesh checked, upright, centred and scaled to radius 1.
+
+    Args:
+        path: A file in one of the formats of :data:`FORMATS`; companion files are read from its folder.
+        up: The axis of the file that points up.
+        limit: The largest number of faces, and whether a larger mesh is simplified or refused.
+
+    Returns:
+        The mesh with +z up, its bounding box centred at the origin and its farthest vertex at distance 1.
+
+    Raises:
+        MeshError: The file cannot be used as a mesh.
+    """
     try:
         return ready(read_mesh(read_source(path), path.name, sibling_reader(path.parent)), up, limit)
     except MemoryError:
@@ -64,26 +70,41 @@ def load_mesh(path: Path, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
 
 
 def ready(mesh: Mesh, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
-    """The mesh within its limit, upright, centred and scaled.  Raises MeshError: too-large, degenerate."""
+    """Return the mesh within its face limit, upright, centred and scaled to radius 1.
+
+    Args:
+        mesh: A checked mesh as its file has it.
+        up: The axis of the file that points up.
+        limit: The largest number of faces, and whether a larger mesh is simplified or refused.
+
+    Raises:
+        MeshError: too-large, degenerate.
+    """
     if limit.most is not None and len(mesh.faces) > limit.most:
         if not limit.simplify:
-            told = f"it has {len(mesh.faces)} faces, more than the {limit.most} of --max-faces"
-            raise MeshError("too-large", f"{told}: raise that, or add --simplify")
+            excess = f"it has {len(mesh.faces)} faces, more than the {limit.most} of --max-faces"
+            raise MeshError("too-large", f"{excess}: raise that, or add --simplify")
         mesh = _checked(Triangles(*simplify(mesh.vertices, mesh.faces, limit.most), mesh.notes))
     return normalize(upright(mesh, up))
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of one file.  Raises MeshError: missing, unreadable, too-large."""
+    """Return the bytes of a file of at most ``MAX_BYTES``.
+
+    Raises:
+        MeshError: missing, unreadable, too-large.
+    """
     return _read(path, MAX_BYTES, Path.read_bytes)
 
 
 def read_source(path: Path) -> Content:
-    """The bytes of a mesh file; those of one too large to be held stay on the disk, where its format allows it.
+    """Return the content of a mesh file: mapped from disk if it exceeds ``MAX_BYTES`` and its format allows a map.
 
-    Raises MeshError as :func:`read_file` does.
+    Raises:
+        MeshError: missing, unreadable, too-large.
     """
-    most = MAX_MAPPED if path.suffix.lower() in _MAPPED else MAX_BYTES
+    file_format = find_format(path.name)
+    most = MAX_MAPPED if file_format is not None and file_format.mapped else MAX_BYTES
     return _read(path, most, lambda path: _map(path) if path.stat().st_size > MAX_BYTES else path.read_bytes())
 
 
@@ -104,13 +125,13 @@ def _map(path: Path) -> mmap.mmap:
 
 
 def too_large(size: int, most: int) -> MeshError:
-    """The complaint about a file of ``size`` bytes."""
-    held, limit = f"{size / 1e9:.1f} GB", f"{most / 1e9:.1f} GB"
-    return MeshError("too-large", f"it holds {held}, more than the limit of {limit}: simplify it")
+    """Return the error for a file of ``size`` bytes where ``most`` are allowed."""
+    actual, limit = f"{size / 1e9:.1f} GB", f"{most / 1e9:.1f} GB"
+    return MeshError("too-large", f"it holds {actual}, more than the limit of {limit}: simplify it")
 
 
 def sibling_reader(folder: Path) -> Sibling:
-    """A reader of files beside a mesh file that never leaves ``folder``."""
+    """Return a function that reads the companion files of a mesh file, from ``folder`` or below and nowhere else."""
 
     def read(name: str) -> bytes:
         require_beside(name)
@@ -126,43 +147,44 @@ def sibling_reader(folder: Path) -> Sibling:
 
 
 def require_beside(name: str) -> None:
-    """Raise MeshError unless ``name`` may be the relative path of a file in the folder of a mesh, or below."""
+    """Check that ``name`` is a relative path to a file in the folder of a mesh file, or below.
+
+    Raises:
+        MeshError: reference.
+    """
     path = PurePosixPath(name)
     if re.search("[\0\ud800-\udfff]", name):
-        raise MeshError("reference", f"it refers to {quoted(name)}, which no file is called")
+        raise MeshError("reference", f"it refers to {quoted(name)}, which cannot be the name of a file")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", name) or path.is_absolute() or ".." in path.parts:
         raise MeshError("reference", f"it refers to {quoted(name)}, outside its own folder")
 
 
 def read_mesh(data: Content, name: str, sibling: Sibling | None = None) -> Mesh:
-    """The checked mesh in ``data``; the format is told by the extension of ``name``.
+    """Read and check a mesh, in the coordinates of its file.
 
-    ``sibling`` reads further files that the mesh refers to; without it such references are errors.
-    Raises MeshError.
+    Args:
+        data: The content of the mesh file.
+        name: Its name; the extension decides the format.
+        sibling: Reads the files that the mesh refers to. Without it such references are errors.
+
+    Raises:
+        MeshError: format, empty, truncated, not-finite, no-faces, index, degenerate, too-large, reference.
     """
-    extension = PurePosixPath(name).suffix.lower()
-    if extension not in EXTENSIONS:
-        readable = ", ".join(sorted(EXTENSIONS))
+    file_format = find_format(name)
+    if file_format is None:
+        extension, readable = PurePosixPath(name).suffix.lower(), ", ".join(sorted(EXTENSIONS))
         raise MeshError("format", f"{extension[:80] or 'no extension'} is not a mesh format; readable are {readable}")
     if not re.search(rb"[^\0 \t\r\n]", data):
         nothing = "holds nothing but zero bytes" if b"\0" in data[: 1 << 10] else "is empty"
         raise MeshError("empty", f"the file {nothing}")
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise MeshError("format", "it is text in UTF-16 or UTF-32: save it as UTF-8")
-    if extension == ".off":
-        return _checked(read_off(data))
-    if extension == ".obj":
-        return _checked(read_obj(data))
-    if extension == ".ply":
-        return _checked(read_ply(data))
-    if extension == ".stl":
-        return _checked(read_binary_stl(data) if is_binary_stl(data) else read_text_stl(data))
-    return _checked(read_gltf(bytes(data), sibling))  # which is held already
+    return _checked(file_format.read(data, sibling))
 
 
-def _checked(found: Triangles) -> Mesh:
-    """The mesh without unused vertices, once everything that would break a later stage is ruled out."""
-    vertices, faces, notes = found
+def _checked(triangles: Triangles) -> Mesh:
+    """Return the mesh without unused vertices, or raise MeshError for anything that would break a later stage."""
+    vertices, faces, notes = triangles
     if len(faces) == 0:
         raise MeshError("no-faces", "it has no faces")
     lowest, highest = int(faces.min()), int(faces.max())
@@ -172,8 +194,8 @@ def _checked(found: Triangles) -> Mesh:
     used = np.zeros(len(vertices), bool)
     used[faces.ravel()] = True
     if not used.all():
-        renumbered = np.cumsum(used, dtype=np.int64) - 1
-        vertices, faces = vertices[used], renumbered[faces]
+        numbers = np.cumsum(used, dtype=np.int64) - 1
+        vertices, faces = vertices[used], numbers[faces]
     vertices = np.ascontiguousarray(vertices, np.float64)
     faces = np.ascontiguousarray(faces, np.int32)
     finite = np.isfinite(vertices).all(axis=1)
@@ -193,7 +215,7 @@ def _checked(found: Triangles) -> Mesh:
 
 
 def _have_area(vertices: NDArray[np.float64], faces: NDArray[np.int32], extent: float) -> bool:
-    """Whether any of some faces has an area, measured by the extent of the mesh."""
+    """Return whether any of the faces has an area, relative to the extent of the mesh."""
     corners = (vertices[faces] - vertices[0]) / extent
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     return bool(np.linalg.norm(normals, axis=1).max() > 1e-12)

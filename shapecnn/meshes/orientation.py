@@ -1,19 +1,20 @@
-"""A pose for meshes of which nobody knows which way is up: along the axes that their faces and their mass agree on.
+"""Canonical axes for meshes whose up axis is unknown, from the normals of their faces and their distribution of area.
 
 The axes maximise
 
     Σ_f a_f Σ_i (r_i · n_f)⁴  +  λ Σ_i (r_iᵀ C r_i)²        over rotations R with rows r_i,
 
-where a_f and n_f are the area (of a total of 1) and the unit normal of face f and C is the covariance of the surface,
-its trace 1. The first term is large where faces look along the axes: most man-made things are rectilinear (Lian, Rosin,
-Sun 2010, IJCV 89, "Rectilinearity of 3D Meshes"; their L1 norm of the normals is the fourth power here, which is smooth
-and of which 81 moments say all). The second has its maximum at the principal axes, and decides where faces look
-everywhere. Both are convex, so that R ← polar(∇) climbs without a step size (Zhai, Yang, Liao, Wright, Ma 2020, JMLR
-21, "Complete Dictionary Learning via ℓ4-Norm Maximization over the Orthogonal Group").
+where a_f is the share of face f in the area, n_f its unit normal, and C the covariance of the surface with trace 1.
+The first term is large where normals lie along the axes: most man-made objects are rectilinear (Lian, Rosin, Sun 2010,
+IJCV 89, "Rectilinearity of 3D Meshes"; the fourth power replaces their L1 norm of the normals, because it is smooth and
+81 moments of the normals determine it). The second term has its maximum at the principal axes and decides where normals
+have no preferred direction. Both terms are convex, so the iteration R ← polar(∇) climbs without a step size (Zhai,
+Yang, Liao, Wright, Ma 2020, JMLR 21, "Complete Dictionary Learning via ℓ4-Norm Maximization over the Orthogonal
+Group").
 
-On the train split of psb, every mesh turned at random, an axis lies within 10° of the true up for 89 % of the shapes;
-for the principal axes it is 74 %. Which of the six ends of the axes is up is left open: 24 views show them all
-(:mod:`shapecnn.views.cameras`).
+On the train split of psb, with every mesh rotated at random, an axis lies within 10° of the true up for 89 % of the
+shapes; with the principal axes for 74 %. Which of the six directions of the axes is up stays open: 24 views show them
+all (:mod:`shapecnn.views.cameras`).
 """
 
 from __future__ import annotations
@@ -27,25 +28,39 @@ from numpy.typing import NDArray
 from shapecnn.meshes.mesh import Mesh, normalize
 from shapecnn.settings.artefacts import Orientation
 
-_PRINCIPAL = 0.3  # λ: of 0, 0.1, 0.3, 1 and 3 the one whose axes are most often near the true up
+_PRINCIPAL = 0.3  # λ: best of 0, 0.1, 0.3, 1 and 3 by how often an axis is near the true up
 _STARTS = 24
 _STEPS = 30  # from each start
-_LAST_STEPS = 100  # from the best, where the climb is flat
+_LAST_STEPS = 100  # from the best result, near the flat top
 
 
 def posed(mesh: Mesh, orientation: Orientation) -> Mesh:
-    """A normalized mesh as it is to be seen: as it stands, or with ``auto`` turned to :func:`canonical_axes`."""
+    """Return a normalized mesh in the pose for rendering or voxelization.
+
+    Args:
+        mesh: A mesh as :func:`normalize` returns it.
+        orientation: ``upright`` leaves the mesh as it is, ``auto`` rotates it to its :func:`canonical_axes`.
+
+    Returns:
+        A normalized mesh.
+    """
     if orientation == "upright":
         return mesh
     return normalize(replace(mesh, vertices=mesh.vertices @ canonical_axes(mesh).T))
 
 
 def canonical_axes(mesh: Mesh) -> NDArray[np.float64]:
-    """A rotation (3, 3) float64 whose rows become x, y and z: the same axes however the mesh is turned.
+    """Return the canonical axes of a mesh: the same axes however the mesh is rotated.
 
-    Along x the surface varies most and along z least; two of the axes point where the surface reaches far (its third
-    moment is positive), the third so that they are right-handed. Where a shape's own symmetry lets no axis be told from
-    another, as in a cube or a ball, any of the equivalent ones is returned.
+    The variance of the surface is largest along x and smallest along z. Two axes point to where the third moment of the
+    surface is positive; the third makes the axes right-handed. Where the symmetry of a shape makes axes equivalent, as
+    in a cube or a ball, any of them is returned.
+
+    Args:
+        mesh: A mesh with area, in any pose.
+
+    Returns:
+        A rotation matrix (3, 3) float64 whose rows become x, y and z.
     """
     corners = mesh.vertices[mesh.faces]  # (m, 3 corners, 3)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -56,7 +71,7 @@ def canonical_axes(mesh: Mesh) -> NDArray[np.float64]:
     corners = corners - np.einsum("f,fci->i", areas, corners) / 3
     covariance = np.einsum("f,fci,fcj->ij", areas, corners, corners)
     middles = corners.sum(axis=1)
-    covariance += (areas[:, None] * middles).T @ middles  # over 12, and then over the trace
+    covariance += (areas[:, None] * middles).T @ middles  # 12 times the covariance; the trace normalizes it
     covariance /= np.trace(covariance)
     pairs = (normals[:, :, None] * normals[:, None, :]).reshape(-1, 9)
     fourth = (pairs.T @ (areas[:, None] * pairs)).reshape(3, 27)
@@ -72,41 +87,45 @@ def canonical_axes(mesh: Mesh) -> NDArray[np.float64]:
 
 
 def _climb(fourth: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The best (3, 3) orthogonal matrix found from several starts.  fourth: moments Σ a n⊗n⊗n⊗n of the normals, (3,
-    27)."""
+    """Maximise the objective over orthogonal matrices from several starts and return the best matrix, (3, 3).
+
+    Args:
+        fourth: Fourth moments Σ a n⊗n⊗n⊗n of the normals, (3, 27).
+        covariance: Covariance of the surface, (3, 3), trace 1.
+    """
     principal = np.linalg.eigh(covariance)[1].T
-    R = _starts() @ principal  # from the mesh's own axes, so that its first pose decides nothing
+    R = _starts() @ principal  # relative to the principal axes, so that the pose in the file has no influence
 
     def gradient(R: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Of both terms, over 4."""
+        """Return the gradient of each term divided by 4."""
         cubes = (R[..., :, None, None] * R[..., None, :, None] * R[..., None, None, :]).reshape(-1, 3, 27)
-        turned = R @ covariance
-        return cubes @ fourth.T, _PRINCIPAL * (turned * R).sum(axis=-1, keepdims=True) * turned
+        product = R @ covariance
+        return cubes @ fourth.T, _PRINCIPAL * (product * R).sum(axis=-1, keepdims=True) * product
 
-    def climbed(R: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
+    def climb(R: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
         for _ in range(steps):
             normals, mass = gradient(R)
             U, _, V = np.linalg.svd(normals + mass / 2)
             R = U @ V
         return R
 
-    R = climbed(R, _STEPS)
+    R = climb(R, _STEPS)
     normals, mass = gradient(R)
     best = ((normals + mass) * R).sum(axis=(1, 2)).argmax()
-    result: NDArray[np.float64] = climbed(R[best, None], _LAST_STEPS)[0]
+    result: NDArray[np.float64] = climb(R[best, None], _LAST_STEPS)[0]
     return result
 
 
 @cache
 def _starts() -> NDArray[np.float64]:
-    """As they are, and 24 rotations drawn uniformly from a fixed seed, (25, 3, 3)."""
-    drawn, triangular = np.linalg.qr(np.random.default_rng(0).normal(size=(_STARTS, 3, 3)))
-    drawn *= np.sign(np.diagonal(triangular, axis1=1, axis2=2))[:, None, :]
-    return np.concatenate([np.eye(3)[None], drawn])
+    """Return the identity and 24 orthogonal matrices drawn uniformly with a fixed seed, (25, 3, 3)."""
+    orthogonal, triangular = np.linalg.qr(np.random.default_rng(0).normal(size=(_STARTS, 3, 3)))
+    orthogonal *= np.sign(np.diagonal(triangular, axis1=1, axis2=2))[:, None, :]
+    return np.concatenate([np.eye(3)[None], orthogonal])
 
 
 def _third_moments(corners: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """∫ x³, ∫ y³, ∫ z³ over the faces (m, 3 corners, 3), (3,), exactly but for a factor of 60."""
+    """Return 60 · (∫ x³, ∫ y³, ∫ z³), (3,), over faces given by their corners (m, 3 corners, 3) and areas (m,)."""
     sums = [(corners**power).sum(axis=1) for power in (1, 2, 3)]
     moments: NDArray[np.float64] = areas @ (sums[0] ** 3 + 3 * sums[0] * sums[1] + 2 * sums[2])
     return moments

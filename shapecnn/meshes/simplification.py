@@ -1,8 +1,8 @@
-"""A mesh with fewer faces, through fast-simplification: its only door.
+"""Simplification of a mesh to a number of faces, with fast-simplification.
 
-Edges are collapsed where that costs least (Garland & Heckbert, "Surface Simplification Using Quadric Error Metrics",
-SIGGRAPH 1997). That takes half a kilobyte a face, so of a mesh too large for it vertices near each other are made one
-before (Rossignac & Borrel, "Multi-Resolution 3D Approximations for Rendering Complex Scenes", 1993).
+Edge collapse with quadric error metrics (Garland & Heckbert, "Surface Simplification Using Quadric Error Metrics",
+SIGGRAPH 1997) takes half a kilobyte per face. A mesh too large for that is first thinned by vertex clustering
+(Rossignac & Borrel, "Multi-Resolution 3D Approximations for Rendering Complex Scenes", 1993).
 """
 
 from __future__ import annotations
@@ -12,43 +12,54 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 
-_COLLAPSED = 1_500_000  # faces, at most: what it can hold within 2 GB, beside a file of 500 MB
-_COARSEST = 16  # cells along half a side of a grid that still tells one part of a shape from another
-_KEPT = 0.5  # of the surface's area, at least: edge collapse keeps nearly all of it
+_COLLAPSED = 1_500_000  # most faces for edge collapse: fits into 2 GB beside a file of 500 MB
+_COARSEST = 16  # cells along half a side of the coarsest grid that still separates the parts of a shape
+_LEAST_AREA = 0.5  # of the original area; edge collapse keeps nearly all of it
 
 
 def simplify(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Vertices (n, 3) and faces (m, 3), m ≤ ``most``, of the mesh with fewer faces; the same bits every time.
+    """Simplify a mesh to at most ``most`` faces; deterministic to the bit.
 
-    Vertices at the same place are made one: an STL file gives each triangle three of its own, which no collapse joins.
-    Raises MeshError (too-large) where it does not come out: loose triangles can only be dropped.
+    Vertices at the same place are merged first: edge collapse does not join triangles that share no vertex.
+
+    Args:
+        vertices: (n, 3) float64.
+        faces: (m, 3) int32.
+        most: The largest number of faces of the result.
+
+    Returns:
+        Vertices (n', 3) float64 and faces (m', 3), m' ≤ ``most``.
+
+    Raises:
+        MeshError: too-large, if that takes more than half the area, as with loose triangles.
     """
     import fast_simplification
 
     centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     points = vertices - centre
-    scale = float(max(points.max(), -points.min()))  # its quadrics are in absolute units
+    scale = float(max(points.max(), -points.min()))  # fast-simplification works in absolute units
     points /= scale
-    points, faces = _welded(points, faces)
+    points, faces = _weld(points, faces)
     area = _area(points, faces)
     count = len(faces)
-    points, faces = _thinned(points, faces, max(most, _COLLAPSED))
+    points, faces = _cluster(points, faces, max(most, _COLLAPSED))
     if len(faces) > most:
         points, faces = fast_simplification.simplify(points, faces, target_count=most)
     if len(faces) > most:
-        raise _stays(count, f"only to {len(faces)}")
-    if _area(points, faces) < _KEPT * area:
-        raise _stays(count, "without losing half its surface")
+        raise _error(count, f"only to {len(faces)}")
+    if _area(points, faces) < _LEAST_AREA * area:
+        raise _error(count, "without losing half its surface")
     return points * scale + centre, faces
 
 
-def _stays(count: int, why: str) -> MeshError:
+def _error(count: int, why: str) -> MeshError:
     return MeshError("too-large", f"its {count} faces cannot be simplified as far as asked, {why}: raise --max-faces")
 
 
-def _welded(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def _weld(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Merge vertices with the same coordinates."""
     order = np.lexsort(vertices.T)
     first = np.ones(len(vertices), bool)
     first[1:] = (vertices[order[1:]] != vertices[order[:-1]]).any(axis=1)
@@ -57,11 +68,13 @@ def _welded(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[ND
     return vertices[order[first]], place[faces]
 
 
-def _thinned(
+def _cluster(
     points: NDArray[np.float64], faces: NDArray[np.int32], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Vertices within [-1, 1] joined to their mean in the cells of a grid, ever larger, until few enough faces stay; of
-    large loose triangles more do."""
+    """Merge the vertices in each cell of a grid to their mean, on ever coarser grids, until ``most`` faces remain.
+
+    Vertices lie within [-1, 1]. The coarsest grid may leave more faces: large loose triangles do not collapse.
+    """
     cells = 4096.0
     while len(faces) > most and cells > _COARSEST:
         cells /= 2**0.5
@@ -75,8 +88,9 @@ def _thinned(
 
 
 def _area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> float:
+    """Return the area of all faces."""
     total = 0.0
-    for part in np.array_split(faces, 1 + len(faces) // 65536):  # a part at a time, for the memory
+    for part in np.array_split(faces, 1 + len(faces) // 65536):  # in parts, to bound memory
         a, b, c = vertices[part].swapaxes(0, 1)
         total += float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()) / 2
     return total

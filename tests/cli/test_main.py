@@ -141,7 +141,7 @@ def test_an_unknown_command_is_met_with_the_nearest(command: Command) -> None:
         (["render", "here", "out", "--colour", "red"], "No such option"),
         (["render", "nowhere", "out"], "There is no collection at nowhere."),
         (["render", "here", "here/a.off"], "is a file"),
-        (["render", "here/a.off", "out"], "here/a.off is no collection"),
+        (["render", "here/a.off", "out"], "here/a.off is not a collection"),
         (["render", "empty", "out"], "empty holds no mesh files"),
         (["render", "here", "out", "--size", "4"], "size = 4"),
         (["render", "here", "out", "--size", "big"], "'big' is not a valid integer"),

@@ -173,7 +173,7 @@ def test_ids_are_sorted_by_code_point(tmp_path_factory: pytest.TempPathFactory, 
     assert len(ids) == len(names) + 2
 
 
-# What is no collection
+# Paths that are not collections
 
 
 def test_what_is_no_collection(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_what_is_no_collection(tmp_path: Path) -> None:
     assert _refused(tmp_path / "empty") == f"{tmp_path / 'empty'} holds no mesh files {meshes}."
     assert _refused(tmp_path / "empty.zip") == f"{tmp_path / 'empty.zip'} holds no mesh files {meshes}."
     wanted = "a folder, a zip of one, or a CSV with the header path,label,split"
-    assert _refused(tmp_path / "a.off") == f"{tmp_path / 'a.off'} is no collection: give {wanted}."
+    assert _refused(tmp_path / "a.off") == f"{tmp_path / 'a.off'} is not a collection: give {wanted}."
     none = "no column is called label, path, split"
     assert _refused(tmp_path / "text.csv") == f"{tmp_path / 'text.csv'} lacks the header path,label,split: {none}."
     no_zip = "cannot be read as a zip: File is not a zip file."
@@ -195,7 +195,7 @@ def test_what_is_no_collection(tmp_path: Path) -> None:
 def test_a_pipe_is_no_collection(name: str, tmp_path: Path) -> None:
     """Nobody may ever write into it: to open it would be to wait for ever."""
     os.mkfifo(tmp_path / name)
-    with pytest.raises(CollectionError, match=f"{name} is no collection: give a folder, a zip of one, or a CSV"):
+    with pytest.raises(CollectionError, match=f"{name} is not a collection: give a folder, a zip of one, or a CSV"):
         list_shapes(tmp_path / name)
 
 
@@ -394,7 +394,7 @@ def test_a_member_that_is_huge_is_not_unpacked(tmp_path: Path, monkeypatch: pyte
 def test_a_zip_that_unpacks_to_hundreds_of_times_its_size_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.off", b"\n" * (17 << 20))
-    assert "would unpack to 17.8 MB, which is no size for a collection" in _refused(tmp_path / "a.zip")
+    assert "would unpack to 17.8 MB, more than the limit of" in _refused(tmp_path / "a.zip")
 
 
 def test_a_file_without_a_name_in_a_zip_is_passed_over(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shapecnn.errors import CollectionError
 from shapecnn.meshes.collection import list_shapes
-from shapecnn.meshes.labels import Labels, describe
+from shapecnn.meshes.labels import Labels, label_paths
 
 Row = tuple[str, str | None, str | None]
 
@@ -84,7 +84,7 @@ MEANT: dict[str, tuple[list[str], Labels, list[Row]]] = {
 
 @pytest.mark.parametrize(("names", "labels", "rows"), MEANT.values(), ids=MEANT.keys())
 def test_what_folders_mean(names: list[str], labels: Labels, rows: list[Row]) -> None:
-    described, _ = describe(names, "set", labels)
+    described, _ = label_paths(names, "set", labels)
     assert [(str(each.path), each.label, each.split) for each in described] == rows
 
 
@@ -102,21 +102,21 @@ def test_what_folders_mean(names: list[str], labels: Labels, rows: list[Row]) ->
 )
 def test_ids_are_the_same_whatever_folders_mean(names: list[str]) -> None:
     meant: list[Labels] = ["auto", "folder", "none"]
-    auto, *others = ([each.path for each in describe(names, "set", labels)[0]] for labels in meant)
+    auto, *others = ([each.path for each in label_paths(names, "set", labels)[0]] for labels in meant)
     assert others == [auto, auto]
 
 
 def test_a_folder_that_is_taken_for_no_split_is_told_with_what_to_do() -> None:
-    _, told = describe(MESS, "set")
+    _, told = label_paths(MESS, "set")
     assert told == [
         "set: 'parts/test': taken for a folder like those beside it, not for a split; --labels folder takes it for one."
     ]
-    assert describe(MESS, "set", "none")[1] == describe(MESS, "set", "folder")[1] == []
+    assert label_paths(MESS, "set", "none")[1] == label_paths(MESS, "set", "folder")[1] == []
 
 
 def test_what_can_be_read_in_two_ways_says_what_to_do() -> None:
     with pytest.raises(CollectionError, match=r"or say --labels folder \(the first folder is the class\) or --labels"):
-        describe(TWICE, "set")
+        label_paths(TWICE, "set")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_a_csv_says_counts_unless_something_else_is_said(
 
 
 def test_one_split_is_told_as_one() -> None:
-    _, (told,) = describe(["train/chair/a.off", "train/desk/b.off", "train/desk/c.off"], "IN")
+    _, (told,) = label_paths(["train/chair/a.off", "train/desk/b.off", "train/desk/c.off"], "IN")
     assert told == "IN: read as split/class: the split train, inside it 2 classes such as 'chair'."
-    _, (told,) = describe(["chair/Train/a.off", "desk/b.off"], "IN")
+    _, (told,) = label_paths(["chair/Train/a.off", "desk/b.off"], "IN")
     assert told.startswith("IN: the folder 'Train' is not taken for splits")

@@ -263,8 +263,8 @@ def test_an_empty_file(extension: str, data: bytes) -> None:
 
 POINTS_PLY = trimesh.PointCloud(np.eye(3)).export(file_type="ply")
 LOST = "no faces are found in it: it holds only points, ends early, or is not "
-THREE = "a facet has not three corners of three coordinates"
-NO_JSON = "it cannot be read as GLTF: it is not JSON, or no GLB"
+THREE = "a facet does not have three corners of three coordinates"
+NO_JSON = "it cannot be read as GLTF: it is neither JSON nor GLB"
 NO_STL = "no faces are found in it: it ends early, or is not STL"
 
 
@@ -435,7 +435,7 @@ def _tree(change: Callable[[dict[str, Any]], object]) -> tuple[bytes, dict[str, 
 
 MALFORMED = "it cannot be read as GLTF: its tree of nodes and meshes is malformed"
 NO_TREE = "it cannot be read as GLTF: a node of its scene hangs in two places"
-UNSOUND = "it cannot be read as GLTF: an accessor has no sound count or offset"
+NO_COUNT = "it cannot be read as GLTF: an accessor has no valid count or offset"
 NO_DATA = "it has positions without data, which may need an extension that is not read"
 
 
@@ -445,15 +445,15 @@ NO_DATA = "it has positions without data, which may need an extension that is no
         (lambda t: [a.pop("bufferView") for a in t["accessors"]], "format", NO_DATA),
         (lambda t: [a.update(sparse={"count": 1}) for a in t["accessors"]], "format", MALFORMED),
         (lambda t: [a.update(count=10**9) for a in t["accessors"]], "truncated", None),
-        (lambda t: [a.update(count=-1) for a in t["accessors"]], "format", UNSOUND),
-        (lambda t: [a.update(count=0) for a in t["accessors"]], "format", UNSOUND),
-        (lambda t: [a.update(count="9") for a in t["accessors"]], "format", UNSOUND),
-        (lambda t: [a.update(byteOffset=-4) for a in t["accessors"]], "format", UNSOUND),
+        (lambda t: [a.update(count=-1) for a in t["accessors"]], "format", NO_COUNT),
+        (lambda t: [a.update(count=0) for a in t["accessors"]], "format", NO_COUNT),
+        (lambda t: [a.update(count="9") for a in t["accessors"]], "format", NO_COUNT),
+        (lambda t: [a.update(byteOffset=-4) for a in t["accessors"]], "format", NO_COUNT),
         (lambda t: [v.update(byteStride=1) for v in t["bufferViews"]], "format", None),
         (lambda t: [v.update(byteLength=10**9) for v in t["bufferViews"]], "truncated", None),
         (lambda t: t["meshes"][0]["primitives"][0].update(mode=0), "no-faces", None),
         (lambda t: t["buffers"][0].pop("uri"), "reference", "it has a buffer without content or name"),
-        (lambda t: t.update(meshes=5), "format", "it cannot be read as GLTF: its meshes are no list"),
+        (lambda t: t.update(meshes=5), "format", "it cannot be read as GLTF: its meshes are not a list"),
         (lambda t: t.update(scene=7), "format", MALFORMED),
         (lambda t: t["nodes"][0].update(matrix=[1, 2]), "format", MALFORMED),
         (lambda t: t["scenes"][0]["nodes"].append(-1), "format", MALFORMED),

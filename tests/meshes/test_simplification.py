@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError
 from shapecnn.meshes import simplification
 from shapecnn.meshes.mesh import load_mesh, normalize, read_mesh, ready
+from shapecnn.meshes.readers import FORMATS
 from shapecnn.meshes.simplification import simplify
 from shapecnn.models.input import Input
 from shapecnn.settings.artefacts import FaceLimit, ViewSettings, VoxelSettings
@@ -100,7 +102,7 @@ def test_a_mesh_that_does_not_fit_in_memory_is_refused(tmp_path: Path, monkeypat
     def read(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("shapecnn.meshes.mesh.read_off", read)
+    monkeypatch.setitem(FORMATS, ".off", replace(FORMATS[".off"], read=read))
     with pytest.raises(MeshError, match="there is not enough memory for it: simplify it"):
         load_mesh(write_ball(tmp_path / "ball.off"))
     with pytest.raises(MemoryError):  # of a worker, which has a better answer
@@ -154,6 +156,6 @@ def test_loose_triangles_across_the_shape_are_not_thinned_for_ever(monkeypatch: 
     monkeypatch.setattr(simplification, "_COLLAPSED", 1000)
     corners = np.random.default_rng(0).uniform(-1, 1, (6000, 3))
     faces = np.arange(6000, dtype=np.int32).reshape(-1, 3)
-    assert len(simplification._thinned(corners, faces, 100)[1]) > 1900
+    assert len(simplification._cluster(corners, faces, 100)[1]) > 1900
     with pytest.raises(MeshError, match="its 2000 faces cannot be simplified"):
         simplify(corners, faces, 100)

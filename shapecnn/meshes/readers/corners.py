@@ -1,9 +1,9 @@
-"""Corners of triangles that come one by one, as STL has them, joined into vertices: one for each place.
+"""Kernels that merge equal corners of separate triangles, as in STL, into shared vertices.
 
-Six corners meet at a vertex, on average. Joined as they come, ten million triangles take a sixth of the memory.
+Six corners meet at a vertex on average: merged while reading, ten million triangles take a sixth of the memory.
 
-numba looks at the file of a calling kernel alone when it decides whether cached code is stale: whoever changes a kernel
-here edits (or touches) the modules that call it, too.
+numba checks only the file of the calling kernel when it decides whether cached code is stale. After a change here, edit
+or touch the modules that call these kernels, too.
 """
 
 from __future__ import annotations
@@ -15,10 +15,15 @@ from shapecnn.shared.jit import numba
 
 @numba.njit(cache=True)
 def place(vertices, count, table, x, y, z):  # type: ignore[no-untyped-def]
-    """The number of the vertex at x, y, z, which is put at the end, as number ``count``, where there is none.
+    """Return the index of the vertex at x, y, z; a new vertex is stored at index ``count``.
 
-    vertices: (n, 3) unsigned integers, the bits of floats; n > count.  table: -1, a power of two of them, more than
-    count; it holds the number of each vertex at its hash.
+    Args:
+        vertices: (n, 3) unsigned integers, the bits of floats; n > count.
+        count: Number of vertices so far.
+        table: Hash table of vertex indices, -1 where free; its size is a power of two greater than count.
+        x: Bits of a coordinate, as y and z.
+        y: See x.
+        z: See x.
     """
     last = np.uint64(table.size - 1)
     h = np.uint64(x) * np.uint64(0x9E3779B97F4A7C15)
@@ -38,7 +43,13 @@ def place(vertices, count, table, x, y, z):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def place_all(corners, table, numbers):  # type: ignore[no-untyped-def]
-    """Move distinct ``corners`` (k, 3) to the front, and give each corner its number (k,); how many they are."""
+    """Merge equal corners in place and return the number of distinct ones, n.
+
+    Args:
+        corners: (k, 3) unsigned integers, the bits of floats; rows [0, n) receive the distinct corners.
+        table: Hash table as :func:`place` needs it, all -1.
+        numbers: (k,) receives the row of each corner.
+    """
     count = 0
     for i in range(corners.shape[0]):
         number = place(corners, count, table, corners[i, 0], corners[i, 1], corners[i, 2])

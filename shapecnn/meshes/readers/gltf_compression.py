@@ -1,4 +1,4 @@
-"""What compressed parts of a glTF hold: Draco meshes (DracoPy), and views packed by meshopt (meshoptimizer).
+"""Decompression of parts of a glTF: Draco meshes (DracoPy) and buffer views compressed by meshopt (meshoptimizer).
 
 Formats: KHR_draco_mesh_compression, EXT_meshopt_compression and KHR_meshopt_compression in
 https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0
@@ -16,23 +16,32 @@ from shapecnn.errors import MeshError
 
 
 class DracoMesh(NamedTuple):
-    """attributes: (n, k) by the number that the file gives each.  faces: (m, 3), indices into their rows."""
+    """A mesh decoded by Draco.
+
+    Attributes:
+        attributes: Values (n, k) by the id that the file gives each attribute.
+        faces: (m, 3) indices into the rows of the attributes.
+    """
 
     attributes: dict[int, NDArray[Any]]
     faces: NDArray[np.uint32]
 
 
 def decode_draco(data: bytes) -> DracoMesh:
-    """The mesh in a Draco buffer.  Raises MeshError: format."""
+    """Decode a Draco buffer.
+
+    Raises:
+        MeshError: format.
+    """
     import DracoPy
 
     try:
         decoded = DracoPy.decode(data)
         faces = np.asarray(decoded.faces, np.uint32).reshape(-1, 3)
-        attributes = {int(found["unique_id"]): np.asarray(found["data"]) for found in decoded.attributes}
+        attributes = {int(each["unique_id"]): np.asarray(each["data"]) for each in decoded.attributes}
     except MemoryError:
         raise
-    except Exception:  # a point cloud, or anything
+    except Exception:  # a point cloud, or damaged data
         raise MeshError(
             "format", "a mesh in it that is compressed with Draco cannot be decoded: it is damaged"
         ) from None
@@ -40,7 +49,7 @@ def decode_draco(data: bytes) -> DracoMesh:
 
 
 def has_meshopt() -> bool:
-    """Whether views that are packed by meshopt can be decoded: that takes an extra."""
+    """Return whether the optional package meshoptimizer is installed."""
     try:
         import meshoptimizer  # noqa: F401
     except ImportError:
@@ -48,24 +57,29 @@ def has_meshopt() -> bool:
     return True
 
 
-def decode_meshopt(data: memoryview, packed: Mapping[str, Any], most: int) -> bytes:
-    """The bytes of a view that is packed by meshopt.
+def decode_meshopt(data: memoryview, compression: Mapping[str, Any], most: int) -> bytes:
+    """Decompress a buffer view that is compressed by meshopt.
 
     Args:
-        data: the compressed bytes.
-        packed: the extension of the view, which says how they are packed.
-        most: bytes that the view may have.
+        data: The compressed bytes.
+        compression: The extension of the view with count, stride, mode and filter.
+        most: Largest size of the result in bytes.
 
-    Raises MeshError: format, too-large.
+    Returns:
+        The bytes of the view.
+
+    Raises:
+        MeshError: format, too-large.
     """
-    count, stride, mode, kind = packed["count"], packed["byteStride"], packed["mode"], packed.get("filter", "NONE")
+    count, stride, mode = compression["count"], compression["byteStride"], compression["mode"]
+    kind = compression.get("filter", "NONE")
     if type(count) is not int or type(stride) is not int or not 0 < count <= most:
         raise _damaged()
     if not 0 < stride <= 256 or count * stride > most:
         raise MeshError("too-large", f"a view of it takes {count} × {stride} bytes once it is decompressed")
     if mode == "ATTRIBUTES" and kind in _FILTERS and stride % 4 == 0:
-        unpacked: NDArray[Any] = _FILTERS[kind](_rows(data, count, stride))
-        return unpacked.tobytes()
+        values: NDArray[Any] = _FILTERS[kind](_rows(data, count, stride))
+        return values.tobytes()
     if (
         mode in ("TRIANGLES", "INDICES")
         and kind == "NONE"
@@ -75,26 +89,28 @@ def decode_meshopt(data: memoryview, packed: Mapping[str, Any], most: int) -> by
         return _indices(data, count, stride, mode)
     if kind in ("OCTAHEDRAL", "COLOR"):
         raise MeshError(
-            "format", f"it packs positions, indices or weights with the meshopt filter {kind}, which loses them"
+            "format",
+            f"it compresses positions, indices or weights with the meshopt filter {kind}, which is not made for them",
         )
     raise _damaged()
 
 
 def _rows(data: memoryview, count: int, stride: int) -> NDArray[np.uint8]:
-    return _unpacked("decode_vertex_buffer", count, stride, data).view(np.uint8).reshape(count, stride)
+    return _call("decode_vertex_buffer", count, stride, data).view(np.uint8).reshape(count, stride)
 
 
 def _indices(data: memoryview, count: int, stride: int, mode: str) -> bytes:
-    unpacked = _unpacked("decode_index_buffer" if mode == "TRIANGLES" else "decode_index_sequence", count, 4, data)
-    if stride == 2 and unpacked.max() > 0xFFFF:
+    indices = _call("decode_index_buffer" if mode == "TRIANGLES" else "decode_index_sequence", count, 4, data)
+    if stride == 2 and indices.max() > 0xFFFF:
         raise _damaged()
-    return unpacked.astype("<u2" if stride == 2 else "<u4").tobytes()
+    return indices.astype("<u2" if stride == 2 else "<u4").tobytes()
 
 
-def _unpacked(function: str, count: int, size: int, data: memoryview) -> NDArray[Any]:
+def _call(function: str, count: int, size: int, data: memoryview) -> NDArray[Any]:
+    """Call a function of meshoptimizer; raise MeshError (format) where it is missing or fails."""
     if not has_meshopt():
-        told = "it is compressed with meshopt, which takes a further package: pip install 'shapecnn[meshopt]'"
-        raise MeshError("format", told)
+        message = "it is compressed with meshopt, which takes a further package: pip install 'shapecnn[meshopt]'"
+        raise MeshError("format", message)
     import meshoptimizer
 
     try:
@@ -104,14 +120,14 @@ def _unpacked(function: str, count: int, size: int, data: memoryview) -> NDArray
 
 
 def _exponential(rows: NDArray[np.uint8]) -> NDArray[Any]:
-    """Numbers of a signed mantissa of 24 bits and a signed exponent of 8, as float32."""
+    """Decode numbers with a signed mantissa of 24 bits and a signed exponent of 8 bits to float32."""
     packed = rows.view("<i4")
     with np.errstate(over="ignore"):
         return np.asarray(np.ldexp((packed << 8 >> 8).astype(np.float32), packed >> 24), "<f4")
 
 
 def _quaternion(rows: NDArray[np.uint8]) -> NDArray[Any]:
-    """Quaternions of which the largest component is left out, as four normalized int16."""
+    """Decode quaternions stored without their largest component to four normalized int16."""
     if rows.shape[1] != 8:
         raise _damaged()
     packed = rows.view("<i2").astype(np.float64)

@@ -1,4 +1,4 @@
-"""What holds a glTF together: the JSON tree, the chunks of a GLB, and the buffers, inside or in files of their own.
+"""The container of a glTF: the JSON tree, the chunks of a GLB, and the buffers, embedded or in companion files.
 
 Format: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html
 """
@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from shapecnn.errors import MeshError, quoted
-from shapecnn.meshes.readers.triangles import ignored
+from shapecnn.meshes.readers.triangles import note_ignored
 
 Sibling = Callable[[str], bytes]
-"""Reads a file named by a mesh file (a glTF's buffer), by its path relative to that mesh file."""
+"""Reads a companion file of a mesh file (a buffer of a glTF) by its path relative to the mesh file."""
 
 MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
-_HARMLESS = re.compile(  # extensions that may be required and leave the shape as it is
+_HARMLESS = re.compile(  # extensions that do not change the shape, so that a file may require them
     r"KHR_materials_\w+|EXT_materials_\w+|ADOBE_materials_\w+|NV_materials_mdl|KHR_techniques?_webgl|KHR_blend"
     r"|KHR_texture_\w+|EXT_texture_\w+|GOOGLE_texture_basis|MSFT_texture_dds|MSFT_packing_\w+|KHR_image_\w+"
     r"|KHR_lights_\w+|EXT_lights_\w+|KHR_xmp|KHR_xmp_json_ld|KHR_animation_pointer|KHR_audio|KHR_audio_emitter"
@@ -38,9 +38,16 @@ _HANDLED = {
 
 
 def open_container(data: bytes) -> tuple[dict[str, Any], bytes | None, tuple[str, ...]]:
-    """The tree of a glTF, the binary chunk of a GLB, and notes.
+    """Open a GLB or GLTF file.
 
-    Raises MeshError: format (no glTF, or one of another version), truncated.
+    Args:
+        data: The content of the file.
+
+    Returns:
+        The JSON tree; the binary chunk, None without one; and notes, for :class:`Triangles`.
+
+    Raises:
+        MeshError: format (not glTF 2.0), truncated.
     """
     chunk: bytes | None = None
     notes: tuple[str, ...] = ()
@@ -49,15 +56,15 @@ def open_container(data: bytes) -> tuple[dict[str, Any], bytes | None, tuple[str
     try:
         tree = json.loads(data.decode("utf-8-sig").rstrip("\0"))
     except (ValueError, RecursionError):
-        raise MeshError("format", "it cannot be read as GLTF: it is not JSON, or no GLB") from None
+        raise MeshError("format", "it cannot be read as GLTF: it is neither JSON nor GLB") from None
     if not isinstance(tree, dict):
-        raise MeshError("format", "it cannot be read as GLTF: its JSON is no object")
+        raise MeshError("format", "it cannot be read as GLTF: its JSON is not an object")
     _require_version(tree)
     return tree, chunk, notes
 
 
 def _chunks(data: bytes) -> tuple[bytes, bytes | None, tuple[str, ...]]:
-    """The JSON and the binary chunk of a GLB, and notes."""
+    """Return the JSON and the binary chunk of a GLB, and notes."""
     version, total = struct.unpack_from("<II", data.ljust(12, b"\0"), 4)
     if version != 2:
         raise MeshError("format", f"it is a GLB of version {version}, and only version 2 can be read: {_CONVERT}")
@@ -72,7 +79,7 @@ def _chunks(data: bytes) -> tuple[bytes, bytes | None, tuple[str, ...]]:
         chunks.append((kind, data[position - length : position]))
     if not chunks or chunks[0][0] != b"JSON":
         raise MeshError("format", "it cannot be read as GLB: it does not begin with JSON")
-    notes = ignored(max(len(data) - max(end, position), 0), "the end of the GLB")
+    notes = note_ignored(max(len(data) - max(end, position), 0), "the end of the GLB")
     return chunks[0][1], next((content for kind, content in chunks[1:] if kind == b"BIN\0"), None), notes
 
 
@@ -80,72 +87,98 @@ _CONVERT = "convert it to glTF 2.0 (Blender and gltf-pipeline do)"
 
 
 def _require_version(tree: Mapping[str, Any]) -> None:
+    """Raise MeshError (format) unless the tree can be read as glTF 2.0."""
     asset = tree.get("asset")
-    version, needed = (asset.get("version"), asset.get("minVersion")) if isinstance(asset, dict) else (None, None)
-    if version is None and isinstance(tree.get("meshes"), dict):  # lists became objects in 1.0, and lists again in 2.0
+    version, least = (asset.get("version"), asset.get("minVersion")) if isinstance(asset, dict) else (None, None)
+    if version is None and isinstance(tree.get("meshes"), dict):  # its lists are objects in 1.0 alone
         version = "1.0"
-    if needed is not None and not re.fullmatch(r"2(\.0+)?", str(needed)):
-        raise MeshError("format", f"it needs glTF {str(needed)[:20]}, and only glTF 2.0 can be read: {_CONVERT}")
-    if needed is None and version is not None and not re.fullmatch(r"2(\.[0-9]+)?", str(version)):  # 2.x adds to 2.0
+    if least is not None and not re.fullmatch(r"2(\.0+)?", str(least)):
+        raise MeshError("format", f"it needs glTF {str(least)[:20]}, and only glTF 2.0 can be read: {_CONVERT}")
+    if least is None and version is not None and not re.fullmatch(r"2(\.[0-9]+)?", str(version)):  # 2.x adds to 2.0
         raise MeshError("format", f"it is glTF {str(version)[:20]}, and only glTF 2.0 can be read: {_CONVERT}")
 
 
 def require_known_extensions(tree: Mapping[str, Any]) -> None:
-    """Raise MeshError unless each extension that the file says is required is read, or leaves the shape as it is."""
-    for name in listed(tree, "extensionsRequired"):
+    """Check that each extension the file requires is supported or does not change the shape.
+
+    Raises:
+        MeshError: format.
+    """
+    for name in get_list(tree, "extensionsRequired"):
         if name not in _HANDLED and not (isinstance(name, str) and _HARMLESS.fullmatch(name)):
-            told = name if isinstance(name, str) and re.fullmatch(r"\w{1,80}", name) else quoted(str(name))
-            raise MeshError("format", f"it requires the extension {told}, which cannot be read: export it without")
+            shown = name if isinstance(name, str) and re.fullmatch(r"\w{1,80}", name) else quoted(str(name))
+            raise MeshError("format", f"it requires the extension {shown}, which cannot be read: export it without")
 
 
 def read_buffers(tree: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | None) -> list[bytes | None]:
-    """The content of each buffer; None for one that has none, as where it only stands in for compressed data.
+    """Read the content of each buffer.
 
-    Raises MeshError.
+    Args:
+        tree: The JSON tree.
+        chunk: The binary chunk of a GLB, the content of its first buffer.
+        sibling: Reads companion files; without it references to them are errors.
+
+    Returns:
+        The contents; None for a buffer without one, such as the fallback for compressed data.
+
+    Raises:
+        MeshError: format, reference, too-large.
     """
     return [
-        _buffer(buffer, None if number else chunk, sibling) for number, buffer in enumerate(listed(tree, "buffers"))
+        _buffer(buffer, None if number else chunk, sibling) for number, buffer in enumerate(get_list(tree, "buffers"))
     ]
 
 
 def outer_buffers(data: bytes, sibling: Sibling) -> list[bytes]:
-    """The files that a GLB or GLTF refers to, in its order; none where it is none, as reading it will tell.
+    """Read the companion files of a GLB or GLTF.
 
-    Raises MeshError if one of them cannot be read.
+    Args:
+        data: The content of the file.
+        sibling: Reads its companion files.
+
+    Returns:
+        Their contents, in the order of the file; an empty list if it is not a GLB or GLTF, which reading it reports.
+
+    Raises:
+        MeshError: A companion file cannot be read.
     """
     try:
-        buffers = listed(open_container(data)[0], "buffers")
+        buffers = get_list(open_container(data)[0], "buffers")
         outer = [buffer for buffer in buffers if not _is_data(buffer.get("uri", "data:"))]
     except (MeshError, TypeError, AttributeError):
         return []
-    read = [_buffer(buffer, None, sibling) for buffer in outer]
-    return [content for content in read if content is not None]
+    contents = [_buffer(buffer, None, sibling) for buffer in outer]
+    return [content for content in contents if content is not None]
 
 
-def listed(tree: Mapping[str, Any], key: str) -> list[Any]:
-    """``tree[key]``, empty where there is none.  Raises MeshError unless it is a list."""
-    found = tree.get(key, [])
-    if not isinstance(found, list):
-        raise MeshError("format", f"it cannot be read as GLTF: its {key} are no list")
-    return found
+def get_list(tree: Mapping[str, Any], key: str) -> list[Any]:
+    """Return the list ``tree[key]``; an empty one if the key is missing.
+
+    Raises:
+        MeshError: format, if the value is not a list.
+    """
+    items = tree.get(key, [])
+    if not isinstance(items, list):
+        raise MeshError("format", f"it cannot be read as GLTF: its {key} are not a list")
+    return items
 
 
 def extension(item: Mapping[str, Any], *names: str) -> dict[str, Any] | None:
-    """The first of some extensions that an item has."""
-    found = item.get("extensions")
-    extensions = found if isinstance(found, dict) else {}
+    """Return the first of the named extensions that an item of the tree has; None without one."""
+    value = item.get("extensions")
+    extensions = value if isinstance(value, dict) else {}
     return next((extensions[name] for name in names if isinstance(extensions.get(name), dict)), None)
 
 
-def at(items: list[Any], index: Any) -> Any:
-    """``items[index]``, and an IndexError where Python would count from the end."""
+def item_at(items: list[Any], index: Any) -> Any:
+    """Return ``items[index]``; raise IndexError for an index that is negative or not an integer."""
     if type(index) is not int or index < 0:
         raise IndexError(index)
     return items[index]
 
 
-def _stands_in(buffer: Mapping[str, Any]) -> bool:
-    """Whether a buffer is there for programs that cannot decompress: it need have no content, and its file may lack."""
+def _is_fallback(buffer: Mapping[str, Any]) -> bool:
+    """Return whether a buffer is a fallback for programs that cannot decompress; its content may be missing."""
     return (extension(buffer, *MESHOPT) or {}).get("fallback") is True
 
 
@@ -158,15 +191,15 @@ def _buffer(buffer: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | N
     if uri is None:
         return chunk
     try:
-        return _data_of(uri) if _is_data(uri) else _outer(uri, sibling)
+        return _data_of(uri) if _is_data(uri) else _companion(uri, sibling)
     except MeshError:
-        if _stands_in(buffer):
+        if _is_fallback(buffer):
             return None
         raise
 
 
 def _data_of(uri: str) -> bytes:
-    """What a ``data:`` URI holds: base64 or not, percent-encoded or not, whatever media type it names."""
+    """Decode a ``data:`` URI of any media type, in base64 or percent-encoded."""
     head, comma, body = uri.partition(",")
     if not comma:
         raise MeshError("format", "it cannot be read as GLTF: a buffer in it has a data URI without data")
@@ -180,7 +213,7 @@ def _data_of(uri: str) -> bytes:
         raise MeshError("format", "it cannot be read as GLTF: a buffer in it is not base64") from None
 
 
-def _outer(uri: str, sibling: Sibling | None) -> bytes:
+def _companion(uri: str, sibling: Sibling | None) -> bytes:
     names = list(_names(uri))
     if sibling is None:
         raise MeshError("reference", f"it refers to the file {quoted(names[0])}, which cannot be read from here")
@@ -198,7 +231,7 @@ def _outer(uri: str, sibling: Sibling | None) -> bytes:
 
 
 def _names(uri: str) -> Iterator[str]:
-    """What a file may be called that a URI names: as the format says; as it stands, where it is not encoded."""
+    """Yield the possible names of the file of a URI: decoded, as the format says, then as written."""
     yield urllib.parse.unquote(uri)
     if urllib.parse.unquote(uri) != uri:
         yield uri

@@ -1,4 +1,4 @@
-"""How a glTF bends its meshes at rest: morph targets by their default weights, skins by where their joints stand."""
+"""Deformation of the meshes of a glTF: morph targets with default weights, skins with joints in rest pose."""
 
 from __future__ import annotations
 
@@ -10,28 +10,45 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 from shapecnn.meshes.readers.gltf_accessors import Accessors
-from shapecnn.meshes.readers.gltf_container import listed
+from shapecnn.meshes.readers.gltf_container import get_list
 from shapecnn.meshes.readers.gltf_nodes import Nodes
 
-_BLOCK = 1 << 16  # vertices bent together: their matrices take four times their memory
+_BLOCK = 1 << 16  # vertices at a time: their matrices take four times their memory
 
 
-def morphed(
+def apply_morph_targets(
     vertices: NDArray[np.float64], targets: Sequence[Mapping[str, Any]], weights: Sequence[float], accessors: Accessors
 ) -> NDArray[np.float64]:
-    """Vertices (n, 3) moved by each target's displacements times its weight.  Raises MeshError."""
+    """Move vertices by the displacements of morph targets.
+
+    Args:
+        vertices: (n, 3).
+        targets: The targets of the primitive, as in the tree.
+        weights: The weight of each target.
+        accessors: Reads the displacements.
+
+    Returns:
+        Moved vertices, (n, 3).
+
+    Raises:
+        MeshError: format, truncated, index, too-large.
+    """
     for target, weight in zip(targets, weights, strict=False):
         if weight != 0 and "POSITION" in target:
-            moves = accessors.floats(target["POSITION"], "VEC3")
-            if len(moves) != len(vertices):
-                raise MeshError("format", f"a morph target moves {len(moves)} of {len(vertices)} vertices")
-            vertices = vertices + float(weight) * moves
+            displacements = accessors.floats(target["POSITION"], "VEC3")
+            if len(displacements) != len(vertices):
+                raise MeshError("format", f"a morph target moves {len(displacements)} of {len(vertices)} vertices")
+            vertices = vertices + float(weight) * displacements
     return vertices
 
 
 def joint_matrices(skin: Mapping[str, Any], nodes: Nodes, accessors: Accessors) -> NDArray[np.float64]:
-    """(j, 4, 4): for each joint of a skin, from where the mesh was bound to where the joint stands in the scene."""
-    joints = listed(skin, "joints")
+    """Return the matrix of each joint of a skin, from the bind pose of the mesh to the scene, (j, 4, 4).
+
+    Raises:
+        MeshError: format, truncated, index, too-large.
+    """
+    joints = get_list(skin, "joints")
     worlds = np.array([nodes.world(joint) for joint in joints]).reshape(-1, 4, 4)
     if (inverse := skin.get("inverseBindMatrices")) is None:
         return worlds
@@ -45,7 +62,16 @@ def joint_matrices(skin: Mapping[str, Any], nodes: Nodes, accessors: Accessors) 
 def influences(
     attributes: Mapping[str, Any], joints: Callable[[str], NDArray[Any]], weights: Callable[[str], NDArray[np.float64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-    """Which joints (n, 4·s) move each vertex and how much (n, 4·s), of all sets that a primitive has; None if none."""
+    """Collect the joints and weights of each vertex from all sets of a primitive.
+
+    Args:
+        attributes: The attributes of the primitive, as in the tree.
+        joints: Reads an attribute as joint indices, (n, 4).
+        weights: Reads an attribute as weights, (n, 4).
+
+    Returns:
+        Joint indices and weights, (n, 4·s) each for s sets; None for a primitive without any.
+    """
     sets = [n for n in range(len(attributes)) if f"JOINTS_{n}" in attributes and f"WEIGHTS_{n}" in attributes]
     if not sets:
         return None
@@ -53,16 +79,27 @@ def influences(
     return numbers, np.hstack([weights(f"WEIGHTS_{n}") for n in sets])
 
 
-def skinned(
+def apply_skin(
     vertices: NDArray[np.float64],
     joints: NDArray[np.int64],
     weights: NDArray[np.float64],
     matrices: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Vertices (n, 3) each moved by the matrices (j, 4, 4) of its joints (n, k), by their weights (n, k).
+    """Move each vertex by the weighted matrices of its joints.
 
-    Weights that do not add up to 1 are scaled to; without any the first joint moves the vertex, as three.js has it.
-    Raises MeshError: index, format.
+    Weights are scaled to a sum of 1. A vertex without weights is moved by its first joint, as in three.js.
+
+    Args:
+        vertices: (n, 3).
+        joints: Joint indices, (n, k).
+        weights: Their weights, (n, k).
+        matrices: The matrix of each joint, (j, 4, 4).
+
+    Returns:
+        Moved vertices, (n, 3).
+
+    Raises:
+        MeshError: index, format.
     """
     if not len(joints) == len(weights) == len(vertices):
         raise MeshError("format", f"it has {len(vertices)} vertices, but joints or weights of {len(joints)}")
@@ -72,13 +109,13 @@ def skinned(
     weights /= np.where(totals == 0, 1.0, totals)[:, None]
     joints = np.where(weights == 0, 0, joints)
     lowest, highest = int(joints.min()), int(joints.max())
-    if lowest < 0 or highest >= len(matrices):  # what is decoded by Draco may be negative
+    if lowest < 0 or highest >= len(matrices):  # values from Draco may be negative
         bad = lowest if lowest < 0 else highest
         raise MeshError("index", f"a vertex names joint {bad}, but there are {len(matrices)} joints")
-    bent = np.empty_like(vertices)
-    with np.errstate(all="ignore"):  # what becomes infinite is found later
+    result = np.empty_like(vertices)
+    with np.errstate(all="ignore"):  # infinite results are refused later
         for start in range(0, len(vertices), _BLOCK):
             part = slice(start, start + _BLOCK)
             blended = np.einsum("nk,nkij->nij", weights[part], matrices[joints[part], :3])
-            bent[part] = np.einsum("nij,nj->ni", blended[:, :, :3], vertices[part]) + blended[:, :, 3]
-    return bent
+            result[part] = np.einsum("nij,nj->ni", blended[:, :, :3], vertices[part]) + blended[:, :, 3]
+    return result

@@ -1,4 +1,4 @@
-"""Where the nodes of a glTF stand, and which of them its scene shows."""
+"""Nodes of a glTF: their matrices in the scene, and which of them the scene shows."""
 
 from __future__ import annotations
 
@@ -9,75 +9,94 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shapecnn.errors import MeshError
-from shapecnn.meshes.readers.gltf_container import at, extension, listed
+from shapecnn.meshes.readers.gltf_container import extension, get_list, item_at
 
 
 class Nodes:
-    """The nodes of a glTF: ``shown`` are the numbers of those in its scene, in order.
+    """The nodes of a glTF.
 
-    Raises MeshError if the scene is no tree. Nodes that are hidden (KHR_node_visibility), and those that stand for
-    others seen from afar (MSFT_lod), are not shown, nor is what hangs below them.
+    Hidden nodes (KHR_node_visibility) and lower levels of detail (MSFT_lod) are not visible, nor are their descendants.
+
+    Attributes:
+        visible: Numbers of the nodes that the scene shows, in its order.
+
+    Raises:
+        MeshError: format, if the scene is not a tree.
     """
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
-        self._nodes = listed(tree, "nodes")
+        self._nodes = get_list(tree, "nodes")
         self._parents = {
-            child: n for n, node in reversed([*enumerate(self._nodes)]) for child in listed(node, "children")
+            child: n for n, node in reversed([*enumerate(self._nodes)]) for child in get_list(node, "children")
         }
         self._worlds: dict[int, NDArray[np.float64]] = {}
-        scenes = listed(tree, "scenes")
-        far = {i for node in self._nodes for i in listed(extension(node, "MSFT_lod") or {}, "ids")}
+        scenes = get_list(tree, "scenes")
+        lower_detail = {i for node in self._nodes for i in get_list(extension(node, "MSFT_lod") or {}, "ids")}
         if scenes:
-            roots = listed(at(scenes, tree.get("scene", 0)), "nodes")
+            roots = get_list(item_at(scenes, tree.get("scene", 0)), "nodes")
         else:
             roots = [n for n in range(len(self._nodes)) if n not in self._parents]
-        self.shown = self._walk(roots, far)
+        self.visible = self._walk(roots, lower_detail)
 
-    def _walk(self, roots: list[Any], far: set[Any]) -> list[int]:
+    def _walk(self, roots: list[Any], lower_detail: set[Any]) -> list[int]:
+        """Compute the matrices of all nodes of the scene and return the numbers of the visible ones."""
         pending = [(np.eye(4), root, True) for root in reversed(roots)]
-        shown = []
+        numbers = []
         while pending:
             above, number, visible = pending.pop()
             if number in self._worlds:
                 raise MeshError("format", "it cannot be read as GLTF: a node of its scene hangs in two places")
-            node = at(self._nodes, number)
+            node = item_at(self._nodes, number)
             with np.errstate(all="ignore"):
                 matrix = self._worlds[number] = above @ _local(node)
-            visible = visible and number not in far
+            visible = visible and number not in lower_detail
             visible = visible and (extension(node, "KHR_node_visibility") or {}).get("visible") is not False
             if visible:
-                shown.append(number)
-            pending += [(matrix, child, visible) for child in reversed(listed(node, "children"))]
-        return shown
+                numbers.append(number)
+            pending += [(matrix, child, visible) for child in reversed(get_list(node, "children"))]
+        return numbers
 
     def world(self, number: int) -> NDArray[np.float64]:
-        """The matrix (4, 4) from a node to the scene; joints of a skin may stand outside of it."""
-        chain, seen = [], set()
+        """Return the matrix of a node in the scene, (4, 4), also for a joint outside the scene.
+
+        Raises:
+            MeshError: format, if the node is its own ancestor.
+        """
+        chain, ancestors = [], set()
         above: Any = number
         while above not in self._worlds and above is not None:
-            if above in seen:
+            if above in ancestors:
                 raise MeshError("format", "it cannot be read as GLTF: a node hangs below itself")
-            seen.add(above)
+            ancestors.add(above)
             chain.append(above)
             above = self._parents.get(above)
         matrix = np.eye(4) if above is None else self._worlds[above]
         for node in reversed(chain):
             with np.errstate(all="ignore"):
-                matrix = self._worlds[node] = matrix @ _local(at(self._nodes, node))
+                matrix = self._worlds[node] = matrix @ _local(item_at(self._nodes, node))
         return matrix
 
 
 def _local(node: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The matrix (4, 4) of a node: its own, or translation · rotation · scale."""
+    """Return the matrix of a node relative to its parent, (4, 4), given or as translation · rotation · scale."""
     if "matrix" in node:
         return np.array(node["matrix"], np.float64).reshape(4, 4).T
     parts = (node.get("translation", (0, 0, 0)), node.get("rotation", (0, 0, 0, 1)), node.get("scale", (1, 1, 1)))
-    matrix: NDArray[np.float64] = placed(*(np.array([part], np.float64) for part in parts))[0]
+    matrix: NDArray[np.float64] = compose_matrices(*(np.array([part], np.float64) for part in parts))[0]
     return matrix
 
 
-def placed(translation: ArrayLike, rotation: ArrayLike, scale: ArrayLike) -> NDArray[np.float64]:
-    """Matrices (k, 4, 4) that scale (k, 3), then rotate by quaternions (k, 4: x, y, z, w), then move (k, 3)."""
+def compose_matrices(translation: ArrayLike, rotation: ArrayLike, scale: ArrayLike) -> NDArray[np.float64]:
+    """Compose matrices that scale, then rotate, then translate.
+
+    Args:
+        translation: (k, 3).
+        rotation: Quaternions x, y, z, w, (k, 4), of any length.
+        scale: (k, 3).
+
+    Returns:
+        Matrices, (k, 4, 4) float64.
+    """
     quaternions = np.asarray(rotation, np.float64)
     lengths = np.sqrt((quaternions * quaternions).sum(axis=1, keepdims=True))
     x, y, z, w = (quaternions / np.where(lengths == 0, 1.0, lengths)).T

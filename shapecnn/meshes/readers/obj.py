@@ -1,8 +1,8 @@
-"""A fast reader of Wavefront OBJ: vertices (``v``) and faces (``f``) of one file as one mesh.
+"""Reader of Wavefront OBJ: vertices (``v``) and faces (``f``) of one file as one mesh.
 
-Takes what is out there: numbers of texture coordinates and normals behind slashes, numbers that count back from the
-last vertex, weights or colours behind coordinates, lines that go on after a backslash, LF, CRLF and CR line ends,
-comments. Everything else (groups, materials, lines, points, curves) is passed over, whatever it is called.
+It accepts the variants that occur in practice: indices of texture coordinates and normals after slashes, negative
+indices that count back from the last vertex, weights or colours after coordinates, lines continued after a backslash,
+LF, CRLF and CR line ends, comments. All other statements (groups, materials, lines, points, curves) are skipped.
 
 Format: https://paulbourke.net/dataformats/obj/
 """
@@ -29,15 +29,22 @@ from shapecnn.meshes.readers.tokens import (
 from shapecnn.meshes.readers.triangles import Triangles, triangulate
 from shapecnn.shared.jit import numba
 
-_INDEX = 4  # what else a kernel may find
-_FAR = 1 << 40  # numbers of vertices are cut off there
+_INDEX = 4  # a further status: a face names a vertex that does not exist
+_FAR = 1 << 40  # larger indices are clipped
 
 
 def read_obj(data: bytes | mmap) -> Triangles:
-    """The triangles of an OBJ file, one or more.
+    """Read the triangles of an OBJ file.
 
-    A coordinate that is not a finite number is NaN: it may belong to a vertex that no face uses.
-    Raises MeshError: format, index, no-faces.
+    Args:
+        data: The content of the file.
+
+    Returns:
+        Vertices (n, 3) float64 and faces (m, 3) int32, m ≥ 1. A coordinate that is not a finite number is NaN: it may
+        belong to a vertex that no face uses.
+
+    Raises:
+        MeshError: format, index, no-faces.
     """
     text = np.frombuffer(data, np.uint8)
     begin = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
@@ -45,29 +52,31 @@ def read_obj(data: bytes | mmap) -> Triangles:
     vertices = np.empty((vertex_count, 3))
     corners = np.empty(corner_count, np.int32)
     sizes = np.empty(face_count, np.int32)
-    face_count, corner_count, position, above, named, status = _read(text, begin, vertices, corners, sizes, POWERS)
+    face_count, corner_count, position, vertices_above, index, status = _read(
+        text, begin, vertices, corners, sizes, POWERS
+    )
     if status != OK:
         line = f"line {line_number(data, position)}"
-        raise _complaint(line, status, above, named, vertex_count)
+        raise _error(line, status, vertices_above, index, vertex_count)
     if not face_count:
         raise MeshError("no-faces", "no faces are found in it: it holds only points, ends early, or is not OBJ")
     return Triangles(vertices, triangulate(vertices, corners[:corner_count], sizes[:face_count]))
 
 
-def _complaint(line: str, status: int, above: int, named: int, count: int) -> MeshError:
-    """above: vertices above the line.  named: the vertex that a face there names."""
+def _error(line: str, status: int, vertices_above: int, index: int, count: int) -> MeshError:
+    """Return the error for a line; ``index`` is the index of a vertex that a face there names."""
     if status == SHORT:
         return MeshError("format", f"{line}: a vertex has fewer than three coordinates")
-    if status == _INDEX and named > 0:
+    if status == _INDEX and index > 0:
         return MeshError("index", f"{line}: a face names a vertex beyond the {count} that there are")
     if status == _INDEX:
-        return MeshError("index", f"{line}: a face names vertex {named}, with {above} vertices above it")
+        return MeshError("index", f"{line}: a face names vertex {index}, with {vertices_above} vertices above it")
     return MeshError("format", f"{line}: a vertex is not made of numbers, or a face not of numbers of vertices")
 
 
 @numba.njit(cache=True)
 def _skip_blanks(text, i):  # type: ignore[no-untyped-def]
-    """The first position from ``i`` on that is no blank; a backslash at the end of a line is one, with the line end."""
+    """Return the first position from ``i`` on that is not blank; a backslash with the line end after it is blank."""
     n = text.size
     while i < n:
         c = text[i]
@@ -82,7 +91,7 @@ def _skip_blanks(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _skip_reference(text, i):  # type: ignore[no-untyped-def]
-    """The end of the corner that begins at ``i``: a comment or a backslash at the end of a line ends it, too."""
+    """Return the end of the corner that begins at ``i``; a comment or a backslash before a line end ends it, too."""
     n = text.size
     while i < n:
         c = text[i]
@@ -101,9 +110,9 @@ def _ends_line(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _next_statement(text, i):  # type: ignore[no-untyped-def]
-    """The next line from ``i``, the beginning of one, on that holds a vertex or a face.
+    """Find the next line with a vertex or a face; ``i`` is the beginning of a line.
 
-    (``v`` or ``f`` as a number, or 0 at the end of the text; the position behind the keyword)
+    Return the code of ``v`` or ``f``, or 0 at the end of the text, and the position after the keyword.
     """
     n = text.size
     while i < n:
@@ -120,7 +129,7 @@ def _next_statement(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _measure(text, i):  # type: ignore[no-untyped-def]
-    """How many vertices, faces, and corners of faces there are at most."""
+    """Return upper bounds of the numbers of vertices, faces, and corners of faces."""
     vertices = faces = corners = 0
     while True:
         kind, i = _next_statement(text, i)
@@ -139,7 +148,7 @@ def _measure(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _whole(text, i):  # type: ignore[no-untyped-def]
-    """The whole number before the first slash of the corner at ``i``: (value, status)."""
+    """Parse the whole number before the first slash of the corner at ``i``: (value, status)."""
     n = text.size
     negative = text[i] == 45
     if negative or text[i] == 43:
@@ -149,21 +158,22 @@ def _whole(text, i):  # type: ignore[no-untyped-def]
     while i < n and 48 <= text[i] <= 57:
         value = min(value * 10 + int(text[i]) - 48, _FAR)
         i += 1
-    sound = i > start and (i == n or text[i] == 47 or _skip_reference(text, i) == i)
-    return (-value if negative else value), (OK if sound else MALFORMED)
+    valid = i > start and (i == n or text[i] == 47 or _skip_reference(text, i) == i)
+    return (-value if negative else value), (OK if valid else MALFORMED)
 
 
 @numba.njit(cache=True)
 def _read(text, i, vertices, corners, sizes, powers):  # type: ignore[no-untyped-def]
-    """Fill all three; faces of fewer than three corners are left out.
+    """Fill vertices, corners and sizes; faces of fewer than three corners are left out.
 
-    Returns (faces, corners, position, vertices read, the number a face names, status).
+    Return (faces, corners, position, vertices, index of the vertex at fault, status). Unless the status is OK, the
+    position is in the line at fault.
     """
-    read = faces = filled = 0
+    vertex_count = face_count = corner_count = 0
     while True:
         kind, i = _next_statement(text, i)
         if kind == 0:
-            return faces, filled, i, read, 0, OK
+            return face_count, corner_count, i, vertex_count, 0, OK
         line = i
         if kind == 118:
             for axis in range(3):
@@ -172,33 +182,33 @@ def _read(text, i, vertices, corners, sizes, powers):  # type: ignore[no-untyped
                 if status == NOT_FINITE:
                     value, end, status = np.nan, skip_word(text, i), OK
                 if status != OK:
-                    return faces, filled, line, read, 0, status
-                vertices[read, axis] = value
+                    return face_count, corner_count, line, vertex_count, 0, status
+                vertices[vertex_count, axis] = value
                 i = end
-            read += 1
+            vertex_count += 1
         else:
-            start = filled
+            start = corner_count
             wrong = False
-            named = 0
+            index = 0
             i = _skip_blanks(text, i)
             while not _ends_line(text, i):
                 value, status = _whole(text, i)
                 if status != OK:
-                    return faces, filled, line, read, 0, status
-                corner = value - 1 if value > 0 else read + value
+                    return face_count, corner_count, line, vertex_count, 0, status
+                corner = value - 1 if value > 0 else vertex_count + value
                 if value == 0 or not 0 <= corner < vertices.shape[0]:
                     if not wrong:
-                        named = value
+                        index = value
                     wrong = True
                     corner = 0
-                corners[filled] = corner
-                filled += 1
+                corners[corner_count] = corner
+                corner_count += 1
                 i = _skip_blanks(text, _skip_reference(text, i))
-            if filled - start < 3:
-                filled = start
+            if corner_count - start < 3:
+                corner_count = start
             elif wrong:
-                return faces, filled, line, read, named, _INDEX
+                return face_count, corner_count, line, vertex_count, index, _INDEX
             else:
-                sizes[faces] = filled - start
-                faces += 1
+                sizes[face_count] = corner_count - start
+                face_count += 1
         i = skip_line(text, i)

@@ -1,10 +1,10 @@
-"""A fast reader of Geomview OFF, the format of ModelNet and the Princeton Shape Benchmark, as text and binary.
+"""Reader of Geomview OFF, text and binary: the format of ModelNet and the Princeton Shape Benchmark.
 
-Takes what is out there: the header glued to the counts (``OFF490 518 0``), CRLF and CR line ends, comments,
-blank lines, normals, colours and texture coordinates, homogeneous coordinates, polygons (cut into triangles:
-:mod:`triangles`), vertices and faces over several lines, no header at all, and anything behind the last face.
-The counts of the header are promises, not facts: nothing is allocated on their word, and a file that holds fewer lines
-is an error that says so.
+It accepts the variants that occur in practice: a header without a space before the counts (``OFF490 518 0``), CRLF and
+CR line ends, comments, blank lines, normals, colours and texture coordinates, homogeneous coordinates, polygons (cut
+into triangles: :mod:`triangles`), vertices and faces over several lines, no header at all, and anything after the last
+face. The counts in the header are checked against the size of the file before memory is allocated for them; a file
+with fewer lines is an error.
 
 Format: http://www.geomview.org/docs/html/OFF.html
 """
@@ -29,10 +29,10 @@ from shapecnn.meshes.readers.tokens import (
     skip_line,
     whole,
 )
-from shapecnn.meshes.readers.triangles import Triangles, grown, ignored, triangulate
+from shapecnn.meshes.readers.triangles import Triangles, enlarge, note_ignored, triangulate
 from shapecnn.shared.jit import numba
 
-# Possessive throughout: a header of a million spaces or comments is refused in one pass.
+# All quantifiers are possessive, so that a header of a million spaces or comments is refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
 _KEYWORD = re.compile(
     # MeshLab writes NCOFF
@@ -44,15 +44,23 @@ _COUNTS = re.compile(
     rb"(?:[ \t]++-?\d++|[ \t]*+(?:#[^\r\n]*+)?[\r\n]++[ \t]*+\d++(?=[ \t]*+[\r\n#]))?"
     rb"[ \t]*+(?:#[^\r\n]*+)?(?=[\r\n]|\Z)"
 )  # fmt: skip
-_BESIDE = {b"N": 3, b"C": 4, b"ST": 2}  # floats of a normal, a colour, a place in a texture
-_END, _INDEX, _FULL = range(4, 7)  # what else a kernel may find
+_EXTRAS = {b"N": 3, b"C": 4, b"ST": 2}  # floats of a normal, a colour, a texture coordinate
+_END, _INDEX, _FULL = range(4, 7)  # further statuses of the kernels
 
 
 def read_off(data: bytes | mmap) -> Triangles:
-    """The triangles of an OFF file, faces int32.
+    """Read the triangles of an OFF file.
 
     Numbers of up to 15 digits and 22 decimal places are read exactly, others to within a few units in the last place.
-    Raises MeshError: format, truncated, not-finite, index.
+
+    Args:
+        data: The content of the file.
+
+    Returns:
+        Vertices (n, 3) float64 and faces (m, 3) int32, possibly none; a note if bytes after the last face were ignored.
+
+    Raises:
+        MeshError: format, truncated, not-finite, index.
     """
     keyword = _KEYWORD.match(data)
     assert keyword is not None  # every part of it is optional
@@ -62,20 +70,20 @@ def read_off(data: bytes | mmap) -> Triangles:
         )
     width = 4 if keyword[2] else 3
     if keyword[4]:
-        beside = sum(floats for letter, floats in _BESIDE.items() if letter in keyword[1])
-        vertices, corners, sizes, position = _read_binary(data, keyword.end(), width, beside)
+        extra = sum(floats for letter, floats in _EXTRAS.items() if letter in keyword[1])
+        vertices, corners, sizes, position = _read_binary(data, keyword.end(), width, extra)
     else:
         vertices, corners, sizes, position = _read_text(data, keyword.end(), width)
     if width == 4:
-        with np.errstate(all="ignore"):  # what becomes infinite is found later
+        with np.errstate(all="ignore"):  # infinite results are refused later
             vertices = vertices[:, :3] / vertices[:, 3:]
     faces = triangulate(vertices, corners, sizes)
     rest = data[position:].strip(b" \t\r\n\f\v\0\x1a")  # some exporters pad, or end the file as CP/M did
-    return Triangles(vertices, faces, ignored(len(rest), f"the last of its {len(sizes)} faces"))
+    return Triangles(vertices, faces, note_ignored(len(rest), f"the last of its {len(sizes)} faces"))
 
 
 _Polygons = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], int]
-"""Vertices (n, 3 or 4), corners of all faces one after the other (k,), corners of each face (p,), where they end."""
+"""Vertices (n, 3 or 4), corners of all faces (k,), corners of each face (p,), and the position after the last face."""
 
 
 def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
@@ -86,50 +94,52 @@ def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
     text = np.frombuffer(data, np.uint8)
     _require_room(nv, nf, nv * 6 + nf * 2, len(data) - header.end(), len(data))  # "\n0 0 0" and "\n0" are the shortest
     vertices = np.empty((nv, width))
-    position, done, status = _read_vertices(text, header.end(), vertices, POWERS)
+    position, vertex, status = _read_vertices(text, header.end(), vertices, POWERS)
     if status != OK:
-        raise _complaint("vertex", done, nv, status, nv)
+        raise _error("vertex", vertex, nv, status, nv)
     sizes = np.empty(nf, np.int32)
     corners = np.empty(3 * nf, np.int32)
-    done = filled = 0
+    face = corner_count = 0
     while True:
-        position, done, filled, status = _read_faces(text, position, done, nv, sizes, corners, filled, POWERS)
+        position, face, corner_count, status = _read_faces(
+            text, position, face, nv, sizes, corners, corner_count, POWERS
+        )
         if status != _FULL:
             break
-        corners = grown(corners)  # polygons
+        corners = enlarge(corners)  # there are polygons
     if status != OK:
-        raise _complaint("face", done, nf, status, nv)
-    return vertices, corners[:filled], sizes, _skip_to_content(text, position)
+        raise _error("face", face, nf, status, nv)
+    return vertices, corners[:corner_count], sizes, _skip_to_content(text, position)
 
 
-def _read_binary(data: bytes | mmap, position: int, width: int, beside: int) -> _Polygons:
-    """All numbers are of 32 bits.  beside: how many floats follow the coordinates of a vertex.
+def _read_binary(data: bytes | mmap, position: int, width: int, extra: int) -> _Polygons:
+    """Read binary OFF, whose numbers have 32 bits; ``extra`` floats follow the coordinates of each vertex.
 
-    Geomview's are big-endian, and behind each face stands how many colours it has. OpenMesh and pmp-library write the
-    byte order of their machine, and no colours: so are read those that have no other meaning, to the last number.
+    Geomview writes big-endian numbers and a count of colours after each face. OpenMesh and pmp-library write the byte
+    order of their machine and no colours: a file is read so if Geomview's form does not fit and theirs fits exactly.
     """
     words = np.frombuffer(data, ">i4", (len(data) - position) // 4, position)
-    if not _fits(words, width + beside) and _fits(words.view("<i4"), width + beside):
+    if not _fits(words, width + extra) and _fits(words.view("<i4"), width + extra):
         words = words.view("<i4")
     if len(words) < 3 or min(words[:2]) < 0:
         raise MeshError("format", "not binary OFF: its header does not go on with the counts of vertices and faces")
     nv, nf = int(words[0]), int(words[1])
-    _require_room(nv, nf, 4 * (nv * (width + beside) + 2 * nf), 4 * (len(words) - 3), len(data))
-    last = 3 + nv * (width + beside)
-    floats = words[3:last].view(words.dtype.str.replace("i", "f")).reshape(nv, width + beside)
+    _require_room(nv, nf, 4 * (nv * (width + extra) + 2 * nf), 4 * (len(words) - 3), len(data))
+    last = 3 + nv * (width + extra)
+    floats = words[3:last].view(words.dtype.str.replace("i", "f")).reshape(nv, width + extra)
     words = words[last:].astype(np.int32)
     sizes = np.empty(nf, np.int32)
     corners = np.empty(len(words), np.int32)
-    used, done, filled, status = _walk_faces(words, nv, True, sizes, corners)
+    end, face, corner_count, status = _walk_faces(words, nv, True, sizes, corners)
     if status != OK:
-        used, _, filled, without = _walk_faces(words, nv, False, sizes, corners)
-        if without != OK or used < len(words) or sizes.min() < 3:  # 0 would be a count of colours
-            raise _complaint("face", done, nf, status, nv)
-    return floats[:, :width].astype(np.float64), corners[:filled], sizes, position + 4 * (last + used)
+        end, _, corner_count, colourless = _walk_faces(words, nv, False, sizes, corners)
+        if colourless != OK or end < len(words) or sizes.min() < 3:  # 0 would be a count of colours
+            raise _error("face", face, nf, status, nv)
+    return floats[:, :width].astype(np.float64), corners[:corner_count], sizes, position + 4 * (last + end)
 
 
 def _fits(words: NDArray[np.int32], width: int) -> bool:
-    """Whether the numbers that a binary file begins with can be its counts."""
+    """Return whether the first numbers of a binary file can be its counts."""
     if len(words) < 3:
         return False
     nv, nf = map(int, words[:2])
@@ -137,17 +147,18 @@ def _fits(words: NDArray[np.int32], width: int) -> bool:
 
 
 def _require_room(nv: int, nf: int, least: int, room: int, size: int) -> None:
+    """Raise MeshError (truncated) if the promised records take ``least`` bytes, more than the ``room`` in the file."""
     if least > room:
         promise = f"the header promises {counted(nv, 'vertex', 'vertices')} and {counted(nf, 'face')}"
         raise MeshError("truncated", f"{promise}, more than its {size} bytes can hold")
 
 
-def _complaint(what: str, done: int, promised: int, status: int, nv: int) -> MeshError:
-    place = f"{what} {done + 1} of {promised}"
+def _error(what: str, index: int, total: int, status: int, nv: int) -> MeshError:
+    """Return the error for the vertex or face number ``index``, from 0."""
+    place = f"{what} {index + 1} of {total}"
     if status == _END:
-        several = "vertices" if what == "vertex" else "faces"
-        told = counted(promised, what, several)
-        return MeshError("truncated", f"the header promises {told}, the file ends after {done}")
+        promise = counted(total, what, "vertices" if what == "vertex" else "faces")
+        return MeshError("truncated", f"the header promises {promise}, the file ends after {index}")
     if status == NOT_FINITE:
         return MeshError("not-finite", f"{place} is not a finite number")
     if status == _INDEX:
@@ -159,7 +170,7 @@ def _complaint(what: str, done: int, promised: int, status: int, nv: int) -> Mes
 
 @numba.njit(cache=True)
 def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
-    """The first position from ``i`` that is neither white space nor in a comment."""
+    """Return the first position from ``i`` on that is neither white space nor in a comment."""
     n = text.size
     while i < n:
         c = text[i]
@@ -175,7 +186,7 @@ def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
-    """As :func:`number`, on the lines below if there is none on this one; ``over`` comes back True then."""
+    """Parse the next number as :func:`number` does, or on a later line if this one ends: then ``over`` is True."""
     value, after, status = number(text, i, powers)
     if status == SHORT:
         below = _skip_to_content(text, i)
@@ -187,9 +198,10 @@ def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _end_of_record(text, i, over):  # type: ignore[no-untyped-def]
-    """The end of the line, past colours and the like, and whether a record may end so.
+    """Return the end of the line, after colours and the like, and whether the record may end there.
 
-    One over several lines ends with its last line: else a line that is too short would take from the next one.
+    A record over several lines (``over``) must end at a line end. Otherwise a line that is too short would take numbers
+    from the next record.
     """
     end = skip_line(text, i)
     if over:
@@ -201,7 +213,7 @@ def _end_of_record(text, i, over):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _read_vertices(text, i, out, powers):  # type: ignore[no-untyped-def]
-    """Fill ``out``, passing over normals and colours; returns (position, vertices read, status)."""
+    """Fill ``out`` with coordinates, without normals and colours; return (position, vertices read, status)."""
     for v in range(out.shape[0]):
         i = _skip_to_content(text, i)
         if i >= text.size:
@@ -219,75 +231,77 @@ def _read_vertices(text, i, out, powers):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _read_faces(text, i, done, nv, sizes, out, filled, powers):  # type: ignore[no-untyped-def]
-    """Read faces from number ``done`` on, their ``sizes`` and their corners into ``out`` from place ``filled`` on.
+def _read_faces(text, i, face, nv, sizes, out, corner_count, powers):  # type: ignore[no-untyped-def]
+    """Read faces from number ``face`` on: their ``sizes``, and their corners into ``out`` from ``corner_count`` on.
 
-    Returns (position, faces read, places filled, status). With status _FULL the position is that of the face
-    that did not fit.
+    Return (position, faces read, corners read, status). With status _FULL the position is that of the face that did not
+    fit into ``out``.
     """
-    while done < sizes.size:
+    while face < sizes.size:
         start = i = _skip_to_content(text, i)
         if i >= text.size:
-            return i, done, filled, _END
-        corners, i = whole(text, i)
-        if corners < 0:
+            return i, face, corner_count, _END
+        size, i = whole(text, i)
+        if size < 0:
             value, i, status = number(text, i, powers)
             if status != OK:
-                return i, done, filled, status
+                return i, face, corner_count, status
             if value < 0 or value != np.floor(value):
-                return i, done, filled, MALFORMED
-            corners = int(min(value, 4e9))
-        if corners > text.size - i:
-            return i, done, filled, SHORT
-        if filled + corners > out.size:
-            return start, done, filled, _FULL
+                return i, face, corner_count, MALFORMED
+            size = int(min(value, 4e9))
+        if size > text.size - i:
+            return i, face, corner_count, SHORT
+        if corner_count + size > out.size:
+            return start, face, corner_count, _FULL
         over = False
-        for k in range(corners):
+        for k in range(size):
             corner, i = whole(text, i)
             if corner < 0:
                 value, i, status, over = _next_number(text, i, powers, over)
                 if status != OK:
-                    return i, done, filled, status
+                    return i, face, corner_count, status
                 if value != np.floor(value):
-                    return i, done, filled, MALFORMED
+                    return i, face, corner_count, MALFORMED
                 corner = int(max(min(value, 4e9), -1.0))
             if not 0 <= corner < nv:
-                return i, done, filled, _INDEX
-            out[filled + k] = corner
+                return i, face, corner_count, _INDEX
+            out[corner_count + k] = corner
         i, status = _end_of_record(text, i, over)
         if status != OK:
-            return i, done, filled, status
-        sizes[done] = corners
-        filled += corners
-        done += 1
-    return i, done, filled, OK
+            return i, face, corner_count, status
+        sizes[face] = size
+        corner_count += size
+        face += 1
+    return i, face, corner_count, OK
 
 
 @numba.njit(cache=True)
 def _walk_faces(words, nv, coloured, sizes, out):  # type: ignore[no-untyped-def]
-    """As :func:`_read_faces`, all faces of a binary file: each its size, its corners, and where they are ``coloured``
-    how many colours, and the colours."""
-    i = filled = 0
-    for done in range(sizes.size):
+    """Read all faces of a binary file; with ``coloured`` each is followed by a count of colours and the colours.
+
+    Return (position, faces read, corners read, status), as :func:`_read_faces`.
+    """
+    i = corner_count = 0
+    for face in range(sizes.size):
         if i >= words.size:
-            return i, done, filled, _END
-        corners = words[i]
-        if corners < 0:
-            return i, done, filled, MALFORMED
-        if corners > words.size - i - (2 if coloured else 1):
-            return i, done, filled, _END
-        for k in range(corners):
+            return i, face, corner_count, _END
+        size = words[i]
+        if size < 0:
+            return i, face, corner_count, MALFORMED
+        if size > words.size - i - (2 if coloured else 1):
+            return i, face, corner_count, _END
+        for k in range(size):
             corner = words[i + 1 + k]
             if not 0 <= corner < nv:
-                return i, done, filled, _INDEX
-            out[filled + k] = corner
-        i += 1 + corners
+                return i, face, corner_count, _INDEX
+            out[corner_count + k] = corner
+        i += 1 + size
         if coloured:
             if words[i] < 0:
-                return i, done, filled, MALFORMED
+                return i, face, corner_count, MALFORMED
             if words[i] > words.size - i - 1:
-                return i, done, filled, _END
+                return i, face, corner_count, _END
             i += 1 + words[i]
-        sizes[done] = corners
-        filled += corners
-    return i, sizes.size, filled, OK
+        sizes[face] = size
+        corner_count += size
+    return i, sizes.size, corner_count, OK

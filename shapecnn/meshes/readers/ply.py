@@ -1,9 +1,9 @@
-"""A reader of PLY, text and binary: its header, and what of its records makes triangles.
+"""Reader of PLY, text and binary: the header, and the elements that make triangles.
 
-Takes what is out there: elements and properties in any order, beside any others; lists of any type and length, of
-faces with corners of different number; triangle strips; both byte orders; LF, CRLF and CR line ends; the type names of
-all versions. Text is read word by word, as the format says, but its records have to end where lines end: where they do
-not, lines are missing, short or too many, and all behind them would be misread (:mod:`ply_text`).
+It accepts the variants that occur in practice: elements and properties in any order, among any others; lists of any
+type and length; polygons of mixed sizes; triangle strips; both byte orders; LF, CRLF and CR line ends; the type names
+of all versions. Text is read word by word, as the format says, but records must end where lines end: otherwise a line
+is missing, short or too much, and everything after it would be misread (:mod:`ply_text`).
 
 Format: https://paulbourke.net/dataformats/ply/
 """
@@ -23,28 +23,28 @@ from shapecnn.meshes.readers.ply_binary import read_binary
 from shapecnn.meshes.readers.ply_records import CORNERS, SKIPPED, Column, Records
 from shapecnn.meshes.readers.ply_text import UNKNOWN, read_text
 from shapecnn.meshes.readers.tokens import line_number
-from shapecnn.meshes.readers.triangles import Triangles, ignored, strip_triangles, triangulate
+from shapecnn.meshes.readers.triangles import Triangles, note_ignored, strip_triangles, triangulate
 
 _LONGEST_HEADER = 1 << 20  # bytes
 _BYTE_ORDERS = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}
 _TYPES = {
     **{"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"},
     **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"},
-    **{"int64": "i8", "uint64": "u8"},  # in no version of the format, but written
+    **{"int64": "i8", "uint64": "u8"},  # in no version of the format, but in use
     **{"float": "f4", "double": "f8", "float32": "f4", "float64": "f8"},
 }
 _AXES = ("x", "y", "z")
-_KEYWORDS = ("format", "element", "property")  # whose lines are never passed over
+_KEYWORDS = ("format", "element", "property")  # their lines are never skipped
 _INDICES = ("vertex_indices", "vertex_index")
-_KEPT = (*_AXES, *_INDICES)
+_USED = (*_AXES, *_INDICES)
 _PADDING = b" \t\r\n\v\f\0\x1a"
 
 
 @dataclass
 class _Property:
     name: str
-    type: str  # of NumPy, without the byte order
-    length: str | None = None  # the type of a list's length; None: no list
+    type: str  # NumPy's name, without the byte order
+    length: str | None = None  # type of the length of a list; None for a scalar
 
 
 @dataclass
@@ -54,9 +54,9 @@ class _Element:
     properties: list[_Property] = field(default_factory=list)
 
     def columns(self) -> list[Column]:
-        """What of each record is kept: the coordinates of a vertex, the corners of a face or of a strip."""
-        listed = {p.name for p in self.properties if p.length}
-        indices = next((name for name in _INDICES if name in listed), None)
+        """Return the columns of a record with their roles: coordinates of a vertex, corners of a face or strip."""
+        lists = {p.name for p in self.properties if p.length}
+        indices = next((name for name in _INDICES if name in lists), None)
         columns = []
         for p in self.properties:
             role = SKIPPED
@@ -69,10 +69,17 @@ class _Element:
 
 
 def read_ply(data: bytes | mmap) -> Triangles:
-    """The triangles of a PLY file, one or more.
+    """Read the triangles of a PLY file.
 
-    A coordinate that is not a finite number is as it stands in the file, NaN in text: it may belong to a vertex that
-    no face uses. Raises MeshError: format, truncated, index, no-faces.
+    Args:
+        data: The content of the file.
+
+    Returns:
+        Vertices (n, 3) float64 and faces (m, 3) int32, m ≥ 1; notes on ignored bytes and numbers. A coordinate that is
+        not finite is kept (in text as NaN): it may belong to a vertex that no face uses.
+
+    Raises:
+        MeshError: format, truncated, index, no-faces.
     """
     encoding, elements, position, notes = _read_header(data)
     order = _BYTE_ORDERS[encoding]
@@ -85,18 +92,18 @@ def read_ply(data: bytes | mmap) -> Triangles:
             continue
         records = Records(element.name, element.count, element.columns(), count, strips=element.name == "tristrips")
         if order is None:
-            found, position, lines = read_text(data, position, records, lines)
+            content, position, lines = read_text(data, position, records, lines)
         else:
-            found, position = read_binary(data, position, records, order)
+            content, position = read_binary(data, position, records, order)
         if element.name == "vertex":
-            points = found.points
+            points = content.points
         elif element.name == "face":
-            polygons.append((found.corners, found.sizes))
+            polygons.append((content.corners, content.sizes))
         elif element.name == "tristrips":
-            strips.append(strip_triangles(found.corners, found.sizes))
-        notes += _spare(found.spare, element.name)
+            strips.append(strip_triangles(content.corners, content.sizes))
+        notes += _note_spare(content.spare, element.name)
         last = element.name
-    notes += _look_behind(data, position, last, text=order is None)
+    notes += _check_rest(data, position, last, text=order is None)
     faces = [triangulate(points, *polygon) for polygon in polygons] + strips
     if not any(map(len, faces)):
         raise MeshError(
@@ -106,11 +113,11 @@ def read_ply(data: bytes | mmap) -> Triangles:
 
 
 def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[str, ...]]:
-    """The format, the elements, where their records begin, and notes.  Raises MeshError: format."""
+    """Return the encoding, the elements, the position of their records, and notes; raise MeshError (format)."""
     start = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
     head = data[start : start + _LONGEST_HEADER]
     first = re.match(rb"\s*+ply[ \t]*+(\r\n|\r|\n)", head)
-    # The records of a binary file may begin with the byte of LF: after CR it is a line end only where it was before.
+    # Binary records may begin with the byte of LF: after CR it ends the line only if the first line ends with CR LF.
     end = first and re.compile(
         rb"[\r\n][ \t]*+end_header[ \t]*+(?:%s|\Z)" % (rb"\r" if first[1] == b"\r" else rb"\r\n|\r|\n")
     ).search(head, first.end() - 1)
@@ -127,23 +134,21 @@ def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[st
             case ["format", name, *_] if name in _BYTE_ORDERS and not encoding:
                 encoding = name
                 continue
-            case [word, *_] if (
-                not elements and word not in _KEYWORDS
-            ):  # a comment of Blender 2.4, which lacks its keyword
+            case [word, *_] if not elements and word not in _KEYWORDS:  # a comment of Blender 2.4, without the keyword
                 notes = notes or (f"{quoted(line.decode('ascii', 'replace'))} in its header was ignored",)
                 continue
             case ["element", name, number] if re.fullmatch(r"\d{1,15}", number) and _is_new(name, elements):
                 elements.append(_Element(name, int(number)))
                 continue
             case ["property", "list", length, kind, name] if elements and length in _TYPES and kind in _TYPES:
-                added = _Property(name, _TYPES[kind], _TYPES[length])
+                new = _Property(name, _TYPES[kind], _TYPES[length])
             case ["property", kind, name] if elements and kind in _TYPES:
-                added = _Property(name, _TYPES[kind])
+                new = _Property(name, _TYPES[kind])
             case _:
                 raise _unreadable(f"its header says {quoted(line.decode('ascii', 'replace'))}")
-        if added.name in _KEPT and not _is_new(added.name, elements[-1].properties):
+        if new.name in _USED and not _is_new(new.name, elements[-1].properties):
             raise _unreadable(f"its header says {quoted(line.decode('ascii', 'replace'))} twice")
-        elements[-1].properties.append(added)
+        elements[-1].properties.append(new)
     if not encoding:
         raise _unreadable("its header does not say whether it is ascii or binary")
     for element in elements:
@@ -153,16 +158,16 @@ def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[st
     return encoding, elements, start + end.end(), notes
 
 
-def _is_new(name: str, known: list[_Element] | list[_Property]) -> bool:
-    return name not in [each.name for each in known]
+def _is_new(name: str, items: list[_Element] | list[_Property]) -> bool:
+    return name not in [each.name for each in items]
 
 
 def _unreadable(why: str) -> MeshError:
     return MeshError("format", f"it cannot be read as PLY: {why}")
 
 
-def _spare(count: int, name: str) -> tuple[str, ...]:
-    """The note of so many numbers, perhaps none, on the line of each record of an element."""
+def _note_spare(count: int, name: str) -> tuple[str, ...]:
+    """Return the note that ``count`` numbers after each record of an element were ignored; no note for 0."""
     if not count:
         return ()
     some = "1 number" if count == 1 else f"{count} numbers"
@@ -170,12 +175,12 @@ def _spare(count: int, name: str) -> tuple[str, ...]:
     return (f"{some} at the end of the line of each {visible(name)} beyond what the header promises {were} ignored",)
 
 
-def _look_behind(data: bytes | mmap, position: int, last: str, text: bool) -> tuple[str, ...]:
-    """A note of what follows the last record.  Raises MeshError (format) if that is more records."""
+def _check_rest(data: bytes | mmap, position: int, last: str, text: bool) -> tuple[str, ...]:
+    """Return the note on the bytes after the last record; raise MeshError (format) if they are further records."""
     rest = data[position:].strip(_PADDING) if text else data[position:]
     if not rest:
         return ()
     if text and len(rest) > 2 and re.match(rb"[-+.]?\d", rest):
         line = line_number(data, data.find(rest, position))
         raise MeshError("format", f"line {line}: the file goes on after all that its header promises")
-    return ignored(len(rest), f"the last {last}")
+    return note_ignored(len(rest), f"the last {last}")

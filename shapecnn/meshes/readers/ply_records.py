@@ -1,6 +1,6 @@
-"""What a header of PLY promises of the records of one element, room for them, and the complaint where they are others.
+"""The records of one element of PLY: their layout by the header, arrays for their content, and errors.
 
-Shared by the readers of text (:mod:`ply_text`) and of bytes (:mod:`ply_binary`).
+Shared by the readers of text (:mod:`ply_text`) and binary (:mod:`ply_binary`).
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError, quoted
 
 CORNERS, SKIPPED = 3, 4
-"""What becomes of a property, beside 0, 1, 2: the coordinate of that axis."""
+"""Roles of a property; roles 0, 1 and 2 are the coordinates x, y and z."""
 
 TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 END, INDEX, FULL, WITHIN_LINE = range(4, 8)
-"""What a kernel may find beside what :func:`tokens.number` does."""
+"""Statuses of the kernels, in addition to those of :func:`tokens.number`."""
 
 
 class Column(NamedTuple):
-    """A property.  role: 0, 1, 2, CORNERS or SKIPPED.  type, length: its NumPy type, and that of a list's length."""
+    """One property of an element.
+
+    Attributes:
+        role: 0, 1, 2, CORNERS or SKIPPED.
+        type: NumPy type of the value, one of TYPES.
+        length: NumPy type of the length of a list; None for a scalar.
+    """
 
     role: int
     type: str
@@ -29,7 +35,15 @@ class Column(NamedTuple):
 
 
 class Records(NamedTuple):
-    """What to read: an element of a header, in a file of ``vertices`` of them.  strips: -1 is a corner, too."""
+    """The layout of the records of one element.
+
+    Attributes:
+        name: Name of the element.
+        promised: Number of records by the header.
+        columns: The properties of each record.
+        vertices: Number of vertices in the file; corners are less than it.
+        strips: Whether the element has triangle strips, in which -1 is a valid corner.
+    """
 
     name: str
     promised: int
@@ -38,7 +52,7 @@ class Records(NamedTuple):
     strips: bool
 
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Of each column: its role, the numbers of its type and of the type of a list's length (-1: no list)."""
+        """Return the role, the index of the type and the index of the length type (-1: a scalar) of each column."""
         return (
             np.array([column.role for column in self.columns]),
             np.array([TYPES.index(column.type) for column in self.columns]),
@@ -46,9 +60,15 @@ class Records(NamedTuple):
         )
 
 
-class Found(NamedTuple):
-    """points: (n, 3) of vertices, else (0, 3).  corners: (k,) int32 of all records.  sizes: (n,) how many each has.
-    spare: numbers at the end of each line of text that no header declares."""
+class Content(NamedTuple):
+    """The content of the records of one element.
+
+    Attributes:
+        points: (n, 3) float64 coordinates of vertices; (0, 3) for other elements.
+        corners: (k,) int32, the corners of all records one after the other.
+        sizes: (n,) int32, the number of corners of each record.
+        spare: Number of further numbers on the line of each record in text, which the header does not declare.
+    """
 
     points: NDArray[np.float64]
     corners: NDArray[np.int32]
@@ -56,30 +76,43 @@ class Found(NamedTuple):
     spare: int = 0
 
 
-def room_for(records: Records, least: int, left: int) -> Found:
-    """Room for all records, of at least so many bytes each, in the bytes that are left.  Raises MeshError: truncated.
+def allocate(records: Records, least: int, left: int) -> Content:
+    """Allocate arrays for the promised records, once the rest of the file is long enough for them.
 
-    The header's counts are promises: what they take is bounded by what the file can hold.
+    Args:
+        records: The layout of the records.
+        least: The smallest size of a record in bytes.
+        left: The length of the rest of the file in bytes.
+
+    Raises:
+        MeshError: truncated.
     """
     if records.promised * least > left:
         raise MeshError("truncated", f"the header promises {_counted(records)}, more than its {left} bytes can hold")
     roles = {column.role for column in records.columns}
-    listed = records.promised if CORNERS in roles else 0
+    lists = records.promised if CORNERS in roles else 0
     points = np.empty((records.promised if roles & {0, 1, 2} else 0, 3))
-    return Found(points, np.empty(3 * listed, np.int32), np.empty(listed, np.int32))
+    return Content(points, np.empty(3 * lists, np.int32), np.empty(lists, np.int32))
 
 
 def _counted(records: Records) -> str:
-    named = {"vertex": "vertices", "face": "faces"}.get(records.name, f"records of {quoted(records.name)}")
-    return f"{records.promised} {named}"
+    plural = {"vertex": "vertices", "face": "faces"}.get(records.name, f"records of {quoted(records.name)}")
+    return f"{records.promised} {plural}"
 
 
-def complaint(where: str, records: Records, done: int, status: int) -> MeshError:
-    """What is wrong with the record behind those that are done.  where: its line, as the message begins."""
+def record_error(where: str, records: Records, index: int, status: int) -> MeshError:
+    """Return the error for one record.
+
+    Args:
+        where: Its line, as the beginning of the message; empty for binary files.
+        records: The layout of the records.
+        index: Number of the record, from 0.
+        status: Status of the kernel.
+    """
     name = records.name if records.name in ("vertex", "face") else f"record of {quoted(records.name)}"
-    place = f"{where}{name} {done + 1} of {records.promised}"
+    place = f"{where}{name} {index + 1} of {records.promised}"
     if status == END:
-        return MeshError("truncated", f"the header promises {_counted(records)}, the file ends after {done}")
+        return MeshError("truncated", f"the header promises {_counted(records)}, the file ends after {index}")
     if status == INDEX:
         return MeshError("index", f"{place} names a vertex that does not exist (there are {records.vertices})")
     if status == WITHIN_LINE:

@@ -1,9 +1,9 @@
-"""The records of a text PLY: coordinates and lists of corners, all else passed over.
+"""Reader of the records of a text PLY: coordinates and lists of corners; the rest is skipped.
 
-Text is a stream of words, whose line ends mean nothing to the format. Yet programs end a line with each record, so that
-a record ending within a line tells of lines that are missing, short or too many. Only where already the first record
-does so, the text flows freely, and words are all there is to go by. Where each record of a later element has a line of
-its own and as many numbers behind it, which the header does not declare, those are left out.
+The format is a stream of words in which line ends have no meaning. But programs end a line with each record, so a
+record that ends within a line is a sign that a line is missing, short or too much. Only if the first record already
+ends within a line, line ends are ignored. If each record of an element has its own line, with the same number of
+further numbers that the header does not declare, those are skipped.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from shapecnn.meshes.readers.ply_records import (
     INDEX,
     SKIPPED,
     WITHIN_LINE,
-    Found,
+    Content,
     Records,
-    complaint,
-    room_for,
+    allocate,
+    record_error,
 )
 from shapecnn.meshes.readers.tokens import (
     MALFORMED,
@@ -37,82 +37,93 @@ from shapecnn.meshes.readers.tokens import (
     skip_space,
     skip_word,
 )
-from shapecnn.meshes.readers.triangles import grown
+from shapecnn.meshes.readers.triangles import enlarge
 from shapecnn.shared.jit import numba
 
 UNKNOWN, _LINES, _FLOWING = range(3)
-"""Whether the records of a text end where lines end."""
+"""Relation of records and lines: not known yet; each record ends with a line; line ends have no meaning."""
 
-_LINE = re.compile(rb"[^\r\n]{0,65536}+")  # as far as anybody would write one
+_LINE = re.compile(rb"[^\r\n]{0,65536}+")  # longest line that is examined
 
 
-def read_text(data: bytes | mmap, position: int, records: Records, lines: int) -> tuple[Found, int, int]:
-    """The records at a position, the position behind them, and whether they end where lines end.
+def read_text(data: bytes | mmap, position: int, records: Records, lines: int) -> tuple[Content, int, int]:
+    """Read the records of one element.
 
-    ``lines`` is that of the records before them, UNKNOWN for the first.  Raises MeshError: format, truncated, index.
+    Args:
+        data: The content of the file.
+        position: Where the records begin.
+        records: Their layout.
+        lines: Relation of records and lines so far, UNKNOWN for the first element.
+
+    Returns:
+        The content of the records, the position after them, and the relation of records and lines.
+
+    Raises:
+        MeshError: format, truncated, index.
     """
     least = 2 * len(records.columns)  # bytes of a record: a digit and a space for each number
-    room = room_for(records, least, len(data) + 1 - position)
-    read = _fill(data, position, records, lines, room)
-    if read.status == WITHIN_LINE and read.done == 0 and (spare := _spare_numbers(data, position, records, room)):
-        by_lines = _fill(data, position, records, lines, room._replace(spare=spare))
-        read = by_lines if by_lines.status == OK else read
-    if read.status != OK:
-        position = min(int(skip_space(np.frombuffer(data, np.uint8), read.position)), len(data) - 1)
-        raise complaint(f"line {line_number(data, position)}: ", records, read.done, read.status)
-    return read.found, read.position, read.lines
+    content = allocate(records, least, len(data) + 1 - position)
+    result = _fill(data, position, records, lines, content)
+    if result.status == WITHIN_LINE and result.record == 0:
+        spare = _spare_numbers(data, position, records, content)
+        by_lines = _fill(data, position, records, lines, content._replace(spare=spare)) if spare else result
+        result = by_lines if by_lines.status == OK else result
+    if result.status != OK:
+        position = min(int(skip_space(np.frombuffer(data, np.uint8), result.position)), len(data) - 1)
+        raise record_error(f"line {line_number(data, position)}: ", records, result.record, result.status)
+    return result.content, result.position, result.lines
 
 
-class _Read(NamedTuple):
-    """How far records of text were read."""
+class _Result(NamedTuple):
+    """Content of the records before number ``record``, where reading stopped, and the status there."""
 
-    found: Found
+    content: Content
     position: int
-    done: int
+    record: int
     lines: int
     status: int
 
 
-def _fill(data: bytes | mmap, position: int, records: Records, lines: int, found: Found) -> _Read:
-    """Read as many records as there are, with ``found.spare`` numbers behind each."""
+def _fill(data: bytes | mmap, position: int, records: Records, lines: int, content: Content) -> _Result:
+    """Read all records, with ``content.spare`` further numbers after each."""
     text = np.frombuffer(data, np.uint8)
     roles, _, lengths = records.arrays()
-    done = filled = 0
+    index = corner_count = 0
     while True:
-        position, done, filled, lines, status = _read_text(
-            text, position, done, records.promised, roles, lengths, -int(records.strips), records.vertices,
-            found.points, found.corners, found.sizes, filled, lines, found.spare, POWERS,
+        position, index, corner_count, lines, status = _read_text(
+            text, position, index, records.promised, roles, lengths, -int(records.strips), records.vertices,
+            content.points, content.corners, content.sizes, corner_count, lines, content.spare, POWERS,
         )  # fmt: skip
         if status != FULL:
-            return _Read(found._replace(corners=found.corners[:filled]), position, done, lines, status)
-        found = found._replace(corners=grown(found.corners))
+            return _Result(content._replace(corners=content.corners[:corner_count]), position, index, lines, status)
+        content = content._replace(corners=enlarge(content.corners))
 
 
-def _spare_numbers(data: bytes | mmap, position: int, records: Records, room: Found) -> int:
-    """How many words stand behind the first record on its line; 0 of a record that is alone, and so tells nothing."""
-    first = _fill(data, position, records._replace(promised=min(records.promised, 1)), _FLOWING, room)
+def _spare_numbers(data: bytes | mmap, position: int, records: Records, content: Content) -> int:
+    """Return the number of words after the first record on its line; 0 if it is the only record."""
+    first = _fill(data, position, records._replace(promised=min(records.promised, 1)), _FLOWING, content)
     rest = _LINE.match(data, first.position)
     return len(rest[0].split()) if rest and first.status == OK and records.promised > 1 else 0
 
 
 @numba.njit(cache=True)
 def _read_text(  # type: ignore[no-untyped-def]
-    text, i, first, count, roles, lengths, lowest, vertices, points, corners, sizes, filled, lines, spare, powers
+    text, i, first, count, roles, lengths, lowest, vertices, points, corners, sizes, corner_count, lines, spare, powers
 ):
-    """Read records from number ``first`` on into ``points`` and ``sizes``, and from ``filled`` on into ``corners``.
+    """Read records from number ``first`` on into ``points``, ``sizes``, and ``corners`` from ``corner_count`` on.
 
-    spare: how many numbers stand behind each record, which then has a line of its own; 0: records may flow.
+    With ``spare`` > 0 each record has its own line, with as many further numbers after it.
 
-    Returns (position, records read, corners filled, lines, status). With another status than OK the position is that
-    of the record that is to blame, or that did not fit.
+    Return (position, records read, corners read, lines, status). Unless the status is OK, the position is that of the
+    record at fault, or of the one that did not fit.
     """
     n = text.size
     for record in range(first, count):
-        start, begun = i, filled
+        start, corners_before = i, corner_count
         for p in range(roles.size):
             i = skip_space(text, i)
             if i >= n:
-                return start, record, begun, lines, END
+                return start, record, corners_before, lines, END
             if lengths[p] < 0 and roles[p] == SKIPPED:
                 i = skip_word(text, i)
                 continue
@@ -121,50 +132,50 @@ def _read_text(  # type: ignore[no-untyped-def]
                 if status == NOT_FINITE:
                     value, end, status = np.nan, skip_word(text, i), OK
                 if status != OK:
-                    return start, record, begun, lines, status
+                    return start, record, corners_before, lines, status
                 points[record, roles[p]] = value
                 i = end
                 continue
             if status != OK or value < 0 or value != np.floor(value):
-                return start, record, begun, lines, MALFORMED
+                return start, record, corners_before, lines, MALFORMED
             i = end
-            if value > n - i:  # each takes a byte, and more
-                return start, record, begun, lines, END
+            if value > n - i:  # each value takes at least one byte
+                return start, record, corners_before, lines, END
             length = int(value)
             if roles[p] == CORNERS:
-                if filled + length > corners.size:
-                    return start, record, begun, lines, FULL
+                if corner_count + length > corners.size:
+                    return start, record, corners_before, lines, FULL
                 sizes[record] = length
             for _ in range(length):
                 i = skip_space(text, i)
                 if i >= n:
-                    return start, record, begun, lines, END
+                    return start, record, corners_before, lines, END
                 if roles[p] == SKIPPED:
                     i = skip_word(text, i)
                     continue
                 value, i, status = number(text, i, powers)
                 if status != OK or value != np.floor(value):
-                    return start, record, begun, lines, MALFORMED
+                    return start, record, corners_before, lines, MALFORMED
                 if not lowest <= value < vertices:
-                    return start, record, begun, lines, INDEX
-                corners[filled] = int(value)
-                filled += 1
+                    return start, record, corners_before, lines, INDEX
+                corners[corner_count] = int(value)
+                corner_count += 1
         if spare:
             i = _skip_spare(text, start, i, spare, powers)
             if i < 0:
-                return start, record, begun, lines, WITHIN_LINE
+                return start, record, corners_before, lines, WITHIN_LINE
         i = skip_blanks(text, i)
-        ended = i >= n or 10 <= text[i] <= 13 or text[i] == 0 or text[i] == 26
+        at_line_end = i >= n or 10 <= text[i] <= 13 or text[i] == 0 or text[i] == 26
         if lines == UNKNOWN:
-            lines = _LINES if ended else _FLOWING
-        elif lines == _LINES and not ended:
-            return start, record, begun, lines, WITHIN_LINE
-    return i, count, filled, lines, OK
+            lines = _LINES if at_line_end else _FLOWING
+        elif lines == _LINES and not at_line_end:
+            return start, record, corners_before, lines, WITHIN_LINE
+    return i, count, corner_count, lines, OK
 
 
 @numba.njit(cache=True)
 def _skip_spare(text, start, i, spare, powers):  # type: ignore[no-untyped-def]
-    """The end of as many numbers behind ``i``; -1 if they, and the record from ``start`` on, are not on one line."""
+    """Return the end of the ``spare`` numbers after ``i``; -1 if the record from ``start`` on exceeds one line."""
     for k in range(skip_space(text, start), i):
         if text[k] == 10 or text[k] == 13:
             return -1

@@ -1,8 +1,8 @@
-"""A fast reader of text STL: the facets of all its solids as one mesh, their corners joined.
+"""Reader of text STL: the facets of all solids as one mesh, with equal corners merged.
 
-Takes what is out there: solids whose names hold anything, keywords in any case, ``end solid`` and ``end loop``, facets
-on one line or many, LF, CRLF and CR line ends, normals of any kind, which are not looked at, and anything behind the
-last ``endsolid``. A file that ends within a solid is cut short, and refused.
+It accepts the variants that occur in practice: any names of solids, keywords in any case, ``end solid`` and
+``end loop``, facets on one line or many, LF, CRLF and CR line ends, any normals, which are ignored, and anything after
+the last ``endsolid``. A file that ends within a solid is truncated and refused.
 
 Format: https://www.fabbers.com/tech/STL_Format
 """
@@ -29,55 +29,58 @@ from shapecnn.meshes.readers.tokens import (
     skip_space,
     skip_word,
 )
-from shapecnn.meshes.readers.triangles import Triangles, grown, ignored
+from shapecnn.meshes.readers.triangles import Triangles, enlarge, note_ignored
 from shapecnn.shared.jit import numba
 
-_FULL, _UNSOUND, _CUT = range(4, 7)  # what else a kernel may find
+_FULL, _BAD_FACET, _TRUNCATED = range(4, 7)  # further statuses of the kernel
 _VERTEX, _END_LOOP, _END_SOLID, _SOLID, _FACET, _LOOP, _END = (
     int.from_bytes(word, "big") for word in (b"vertex", b"endloop", b"endsolid", b"solid", b"facet", b"loop", b"end")
 )
-_COMMENT = ord("#")  # some writers begin with a line of it
+_COMMENT = ord("#")  # some writers begin with a comment line
 _CLOSED = re.compile(rb"(?<!\S)end[ \t]*solid(?!\S)", re.IGNORECASE)
 
 
 def read_text_stl(data: bytes | mmap) -> Triangles:
-    """The triangles, one or more, of all solids of a text STL.
+    """Read the triangles of all solids of a text STL file.
+
+    Args:
+        data: The content of the file.
 
     Returns:
-        Faces are int32; no two vertices have the same bits; both are in order of appearance. A coordinate that is not
-        a finite number is NaN.
+        Vertices (n, 3) float64, no two with the same bits, and faces (m, 3) int32, m ≥ 1, both in order of appearance;
+        a note if bytes after the last solid were ignored. A coordinate that is not a finite number is NaN.
 
     Raises:
         MeshError: format, truncated, no-faces.
     """
     text = np.frombuffer(data, np.uint8)
-    position = ended = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
+    position = solid_end = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
     vertices, faces = np.empty((1024, 3)), np.empty((1024, 3), np.int32)
-    table, count, filled = _table(vertices[:0], len(vertices)), 0, 0
+    table, count, corner_count = _table(vertices[:0], len(vertices)), 0, 0
     while True:
-        position, ended, count, filled, status = _read(
-            text, position, ended, vertices.view(np.uint64), table, count, faces.reshape(-1), filled, POWERS
+        position, solid_end, count, corner_count, status = _read(
+            text, position, solid_end, vertices.view(np.uint64), table, count, faces.reshape(-1), corner_count, POWERS
         )
         if status != _FULL:
             break
-        if filled + 3 > faces.size:
-            faces = grown(faces)
+        if corner_count + 3 > faces.size:
+            faces = enlarge(faces)
         if count + 3 > len(vertices):
-            vertices = grown(vertices)
+            vertices = enlarge(vertices)
             table = _table(vertices[:count], len(vertices))
-    if status == _CUT or (status == _UNSOUND and not _CLOSED.search(data, position)):
+    if status == _TRUNCATED or (status == _BAD_FACET and not _CLOSED.search(data, position)):
         raise MeshError("truncated", "it ends within a solid, without endsolid")
-    if status == _UNSOUND:
+    if status == _BAD_FACET:
         line = line_number(data, position)
-        raise MeshError("format", f"line {line}: a facet has not three corners of three coordinates")
-    if not filled:
+        raise MeshError("format", f"line {line}: a facet does not have three corners of three coordinates")
+    if not corner_count:
         raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
-    rest = data[ended:].strip(b" \t\r\n\v\f\0\x1a")
-    return Triangles(vertices[:count], faces[: filled // 3], ignored(len(rest), "the last endsolid"))
+    rest = data[solid_end:].strip(b" \t\r\n\v\f\0\x1a")
+    return Triangles(vertices[:count], faces[: corner_count // 3], note_ignored(len(rest), "the last endsolid"))
 
 
 def _table(vertices: NDArray[np.float64], room: int) -> NDArray[np.int32]:
-    """Where :func:`corners.place` finds these vertices, all distinct, and more, up to ``room``."""
+    """Return a hash table for :func:`corners.place` with these distinct vertices, and space for ``room`` in all."""
     table = np.full(1 << (2 * room).bit_length(), -1, np.int32)
     place_all(vertices.view(np.uint64), table, np.empty(len(vertices), np.int32))
     return table
@@ -85,7 +88,7 @@ def _table(vertices: NDArray[np.float64], room: int) -> NDArray[np.int32]:
 
 @numba.njit(cache=True)
 def _keyword(text, start, end):  # type: ignore[no-untyped-def]
-    """The letters of a word in lower case as one number, its first the highest byte; 0 of more than eight."""
+    """Return the letters of a word, in lower case, as the bytes of one big-endian number; 0 for more than eight."""
     word = 0
     if end - start <= 8:
         for k in range(start, end):
@@ -95,25 +98,25 @@ def _keyword(text, start, end):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _next_keyword(text, i):  # type: ignore[no-untyped-def]
-    """The word at ``i`` and where it ends; ``end`` before ``solid`` or ``loop`` on the same line is one with it."""
+    """Return the keyword at ``i`` and its end; ``end solid`` and ``end loop`` on one line are one keyword each."""
     end = skip_word(text, i)
     word = _keyword(text, i, end)
     if word == _END:
         start = skip_blanks(text, end)
-        behind = skip_word(text, start)
-        following = _keyword(text, start, behind)
-        if following == _SOLID:
-            return _END_SOLID, behind
-        if following == _LOOP:
-            return _END_LOOP, behind
-        if following == _FACET:
-            return 0, behind
+        second_end = skip_word(text, start)
+        second = _keyword(text, start, second_end)
+        if second == _SOLID:
+            return _END_SOLID, second_end
+        if second == _LOOP:
+            return _END_LOOP, second_end
+        if second == _FACET:
+            return 0, second_end
     return word, end
 
 
 @numba.njit(cache=True)
 def _ends_vertex(text, i):  # type: ignore[no-untyped-def]
-    """Whether a vertex may end at ``i``: with its line, or where the next vertex or the end of the loop follows."""
+    """Return whether a vertex may end at ``i``: at a line end, or before the next vertex or the end of the loop."""
     i = skip_blanks(text, i)
     if i >= text.size or 10 <= text[i] <= 13:
         return True
@@ -122,53 +125,53 @@ def _ends_vertex(text, i):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _read(text, i, ended, vertices, table, count, faces, filled, powers):  # type: ignore[no-untyped-def]
-    """Read on from ``i``, into ``vertices`` (as bits) from row ``count`` on and into ``faces`` from ``filled`` on.
+def _read(text, i, solid_end, vertices, table, count, faces, corner_count, powers):  # type: ignore[no-untyped-def]
+    """Read from ``i`` on into ``vertices`` (as bits) from row ``count`` on and into ``faces`` from ``corner_count`` on.
 
-    Returns (position, where the last solid ended, vertices, corners filled, status). With another status than OK the
-    position is that of the word that is to blame, or of the first vertex that did not fit.
+    Return (position, end of the last solid, vertices, corners, status). Unless the status is OK, the position is that
+    of the word at fault, or of the first vertex that did not fit.
     """
-    held = 0  # corners of the facet that is being read
-    within = False  # a solid
+    corner = 0  # number of corners of the current facet so far
+    in_solid = False
     point = np.empty(3)
     bits = point.view(np.uint64)
     while True:
         i = skip_space(text, i)
         if i >= text.size:
-            return i, ended, count, filled, (_CUT if within else OK)
+            return i, solid_end, count, corner_count, (_TRUNCATED if in_solid else OK)
         word, end = _next_keyword(text, i)
         if text[i] == _COMMENT:
             end = skip_line(text, end)
         elif word == _VERTEX:
-            if held == 0 and (filled + 3 > faces.size or count + 3 > vertices.shape[0]):
-                return i, ended, count, filled, _FULL
-            if held == 3:
-                return i, ended, count, filled, _UNSOUND
-            within = True
+            if corner == 0 and (corner_count + 3 > faces.size or count + 3 > vertices.shape[0]):
+                return i, solid_end, count, corner_count, _FULL
+            if corner == 3:
+                return i, solid_end, count, corner_count, _BAD_FACET
+            in_solid = True
             for axis in range(3):
                 value, end, status = number(text, end, powers)
                 if status == NOT_FINITE:
                     value, end, status = np.nan, skip_word(text, end), OK
                 if status != OK:
-                    return i, ended, count, filled, _UNSOUND
+                    return i, solid_end, count, corner_count, _BAD_FACET
                 point[axis] = value
             if not _ends_vertex(text, end):
-                return i, ended, count, filled, _UNSOUND
-            placed = place(vertices, count, table, bits[0], bits[1], bits[2])
-            count += placed == count
-            faces[filled + held] = placed
-            held += 1
+                return i, solid_end, count, corner_count, _BAD_FACET
+            vertex = place(vertices, count, table, bits[0], bits[1], bits[2])
+            count += vertex == count
+            faces[corner_count + corner] = vertex
+            corner += 1
         elif word == _END_LOOP:
-            if held != 3:
-                return i, ended, count, filled, _UNSOUND
-            filled += 3
-            held = 0
+            if corner != 3:
+                return i, solid_end, count, corner_count, _BAD_FACET
+            corner_count += 3
+            corner = 0
         elif word in (_FACET, _SOLID, _END_SOLID):
-            if held != 0:
-                return i, ended, count, filled, _UNSOUND
+            if corner != 0:
+                return i, solid_end, count, corner_count, _BAD_FACET
             if word != _FACET:
-                end = skip_line(text, end)  # the name, which may be anything
+                end = skip_line(text, end)  # skip the name, which may be anything
             if word == _END_SOLID:
-                ended = end
-                within = False
+                solid_end = end
+                in_solid = False
         i = end

@@ -1,7 +1,7 @@
-"""Words and numbers in text, for the readers of mesh formats: kernels over its bytes that never leave the array.
+"""Kernels that parse words and numbers in the bytes of a text, for the readers of mesh formats.
 
-numba looks at the file of a calling kernel alone when it decides whether cached code is stale: whoever changes a kernel
-here edits (or touches) the modules that call it, too.
+They never read beyond the end of the array. numba checks only the file of the calling kernel when it decides whether
+cached code is stale. After a change here, edit or touch the modules that call these kernels, too.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 from shapecnn.shared.jit import numba
 
 OK, MALFORMED, SHORT, NOT_FINITE = range(4)
-"""What :func:`number` found: a number, or why there is none. Its callers go on from 4."""
+"""Status of :func:`number`: OK, or why there is no number. Callers define further statuses from 4 on."""
 
 POWERS = np.array([float(f"1e{n}") for n in range(309)])  # exact up to 1e22, correctly rounded beyond
 
 
 @numba.njit(cache=True)
 def skip_blanks(text, i):  # type: ignore[no-untyped-def]
-    """The first position from ``i`` on that is neither a space nor a tab."""
+    """Return the first position from ``i`` on that is neither a space nor a tab."""
     while i < text.size and (text[i] == 32 or text[i] == 9):
         i += 1
     return i
@@ -28,7 +28,7 @@ def skip_blanks(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def number(text, i, powers):  # type: ignore[no-untyped-def]
-    """The number at or after ``i`` on the same line: (value, position behind it, status)."""
+    """Parse the number at or after ``i`` on the same line: (float64 value, position after it, status)."""
     n = text.size
     i = skip_blanks(text, i)
     if i >= n:
@@ -42,14 +42,14 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
     if i < n and (text[i] | 32 == 110 or text[i] | 32 == 105):  # nan, inf
         return 0.0, i, NOT_FINITE
     mantissa = np.uint64(0)
-    digits = 0  # significant ones taken into the mantissa
-    seen = 0
+    digits = 0  # significant digits in the mantissa
+    length = 0  # digits in all
     exponent = 0
     point = False
     while i < n:
         c = text[i]
         if 48 <= c <= 57:
-            seen += 1
+            length += 1
             if digits < 18:
                 mantissa = mantissa * np.uint64(10) + np.uint64(c - 48)
                 if mantissa > 0:
@@ -63,29 +63,29 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
         else:
             break
         i += 1
-    if seen == 0:
+    if length == 0:
         return 0.0, i, MALFORMED
-    if i < n and ((text[i] | 32) == 101 or (text[i] | 32) == 100):  # 'e', or 'd' as Fortran writes
+    if i < n and ((text[i] | 32) == 101 or (text[i] | 32) == 100):  # 'e', or 'd' in Fortran's notation
         i += 1
         minus = False
         if i < n and (text[i] == 45 or text[i] == 43):
             minus = text[i] == 45
             i += 1
         power = 0
-        some = False
+        empty = True
         while i < n and 48 <= text[i] <= 57:
             if power < 100000:
                 power = power * 10 + (text[i] - 48)
-            some = True
+            empty = False
             i += 1
-        if not some:
+        if empty:
             return 0.0, i, MALFORMED
         exponent += -power if minus else power
     if i < n:
         c = text[i]
         if c == 35 and i + 1 < n and (text[i + 1] == 73 or text[i + 1] == 81 or text[i + 1] == 83):
-            return 0.0, i, NOT_FINITE  # 1.#INF, -1.#IND, 1.#QNAN, 1.#SNAN: what old Windows programs write
-        # White space, a comment, padding, ^Z, or the backslash at the end of a line of OBJ that goes on.
+            return 0.0, i, NOT_FINITE  # 1.#INF, -1.#IND, 1.#QNAN, 1.#SNAN: notation of old Windows programs
+        # White space, a comment, padding, ^Z, or the backslash that continues a line of OBJ.
         if not (c == 32 or 9 <= c <= 13 or c == 35 or c == 0 or c == 26 or c == 92):
             return 0.0, i, MALFORMED
     value = np.float64(mantissa)
@@ -105,10 +105,10 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def whole(text, i):  # type: ignore[no-untyped-def]
-    """The whole number at or after ``i`` on the same line, if plain digits say it: (value, position behind it).
+    """Parse up to nine plain digits at or after ``i`` on the same line: (value, position after them).
 
-    Else (-1, i): :func:`number` knows what it is. Small, so that it is compiled into its callers: indices are most of
-    the words of a mesh.
+    Return (-1, i) for anything else, which :func:`number` parses. Small enough to be inlined into its callers: most
+    words of a mesh are indices.
     """
     n = text.size
     first = after = skip_blanks(text, i)
@@ -123,7 +123,7 @@ def whole(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def skip_line(text, i):  # type: ignore[no-untyped-def]
-    """The position of the next line end from ``i`` on."""
+    """Return the position of the next line end from ``i`` on."""
     n = text.size
     while i < n and text[i] != 10 and text[i] != 13:
         i += 1
@@ -132,7 +132,7 @@ def skip_line(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def skip_space(text, i):  # type: ignore[no-untyped-def]
-    """The first position from ``i`` on that is not white space, line ends included."""
+    """Return the first position from ``i`` on that is not white space; line ends are white space."""
     n = text.size
     while i < n and (text[i] == 32 or 9 <= text[i] <= 13):
         i += 1
@@ -141,7 +141,7 @@ def skip_space(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def skip_word(text, i):  # type: ignore[no-untyped-def]
-    """The first position from ``i`` on that is white space."""
+    """Return the first position from ``i`` on that is white space."""
     n = text.size
     while i < n and not (text[i] == 32 or 9 <= text[i] <= 13):
         i += 1
@@ -149,7 +149,7 @@ def skip_word(text, i):  # type: ignore[no-untyped-def]
 
 
 def line_number(data: bytes | mmap, position: int) -> int:
-    """The number of the line, counted from 1, that holds a position; LF, CRLF and CR end lines."""
+    """Return the number, from 1, of the line at a position; LF, CRLF and CR end lines."""
     return 1 + int(_line_ends(np.frombuffer(data, np.uint8), position))
 
 

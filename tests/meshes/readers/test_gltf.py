@@ -24,7 +24,7 @@ try:  # an extra that takes a compiler
 except ImportError:
     meshoptimizer = None
 from shapecnn.meshes.readers.gltf_compression import decode_meshopt
-from shapecnn.meshes.readers.gltf_deform import skinned as bend
+from shapecnn.meshes.readers.gltf_deform import apply_skin as bend
 
 TYPES = {"int8": 5120, "uint8": 5121, "int16": 5122, "uint16": 5123, "uint32": 5125, "float32": 5126}
 TETRAHEDRON = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
@@ -183,7 +183,7 @@ def test_sparse_accessors_change_what_they_name() -> None:
     changed[[0, 2]] = 0
     np.testing.assert_array_equal(file.corners(), changed[FACES])
     accessor["sparse"]["count"] = 99
-    assert "no sound count" in file.refused()
+    assert "no valid count" in file.refused()
 
 
 def test_quantized_positions_are_scaled_by_their_node() -> None:

@@ -88,7 +88,7 @@ def test_what_follows_is_noted(tail: str, count: int) -> None:
 def test_a_facet_that_is_none_is_refused_with_its_line(wrong: str, right: str, line: int) -> None:
     for ends in ("\n", "\r\n", "\r"):
         told = _refused(TWO.replace(wrong, right, 1).replace("\n", ends))
-        assert told == ("format", f"line {line}: a facet has not three corners of three coordinates")
+        assert told == ("format", f"line {line}: a facet does not have three corners of three coordinates")
 
 
 def test_every_cut_is_refused() -> None:
