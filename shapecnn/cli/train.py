@@ -84,7 +84,7 @@ def command(
     """
     from shapecnn.artefacts.subset import Subset
     from shapecnn.settings.core import parse_assignments
-    from shapecnn.training.plan import begun_plan, is_finished, new_plan, plan_to_resume
+    from shapecnn.training.plan import is_finished, new_plan, plan_to_resume, stored_plan
     from shapecnn.training.trainer import finished_training, train
 
     values = parse_assignments(assignments) | ({} if seed is None else {"seed": seed})
@@ -92,7 +92,7 @@ def command(
     if resume:
         config, out = (config, out) if out else (None, _run(config))
         plan = plan_to_resume(out, config, values, data, part)
-        if begun_plan(out) is None:
+        if stored_plan(out) is None:
             note(f"There is no training in {out} to go on with: one begins there.")
     else:
         if config is None:
