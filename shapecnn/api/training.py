@@ -10,7 +10,7 @@ from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import silent
 from shapecnn.models.engine import Device
-from shapecnn.training.plan import begun_plan, is_finished, new_plan, plan_to_resume
+from shapecnn.training.plan import is_finished, new_plan, plan_to_resume, stored_plan
 from shapecnn.training.result import TrainingResult
 from shapecnn.workers.progress import ProgressBar, no_bar
 
@@ -66,7 +66,7 @@ def train(
     config, data = None if config is None else str(config), None if data is None else Path(data)
     if resume:
         plan = plan_to_resume(out, config, values, data, part)
-        if begun_plan(out) is None:
+        if stored_plan(out) is None:
             say(f"There is no training in {out} to go on with: one begins there.")
     elif config is None or data is None:
         raise UsageError("A new training needs a config and data; with resume=True an old one goes on without.")

@@ -1,1 +1,1 @@
-"""From artefacts to a trained run."""
+"""Training of networks, from artefacts to a run."""

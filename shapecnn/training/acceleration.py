@@ -1,4 +1,4 @@
-"""Where and in which precision a training computes: the door of Accelerate."""
+"""Device, precision and processes of a training, which Accelerate provides."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 
 def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accelerator:
-    """Where and in which precision to train.  logs: where TensorBoard's go, if they are asked for.
+    """Open the accelerator on which a training computes.
 
-    Raises MissingLibraryError if TensorBoard is absent then.
+    Args:
+        device: Device on which the network computes.
+        precision: ``float32``, or ``auto`` for 16 bits where the device computes in them.
+        logs: Folder for the logs of TensorBoard; None to log nothing.
+
+    Returns:
+        The accelerator, with mixed precision and loggers set up.
+
+    Raises:
+        MissingLibraryError: Logs are asked for and TensorBoard is not installed.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -25,17 +34,17 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
 
     if logs is not None and not is_tensorboard_available():
         raise MissingLibraryError("--tensorboard needs the package tensorboard: pip install 'shapecnn[tensorboard]'")
-    AcceleratorState._reset_state(reset_partial_state=True)  # another training in this process may have had another
+    AcceleratorState._reset_state(reset_partial_state=True)  # an earlier training in this process may have left its own
     cuda = runs_on_cuda(device)
-    reduced = "no"
+    mixed_precision = "no"
     if precision == "auto":
         if cuda:
-            reduced = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+            mixed_precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         elif cpu_has_bfloat16():
-            reduced = "bf16"
+            mixed_precision = "bf16"
     accelerator = Accelerator(
         cpu=not cuda,
-        mixed_precision=reduced,
+        mixed_precision=mixed_precision,
         log_with="tensorboard" if logs is not None else None,
         project_dir=str(logs) if logs is not None else None,
     )

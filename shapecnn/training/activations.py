@@ -1,7 +1,7 @@
-"""What enters the trained part of a network, computed once for all shapes and kept on disk.
+"""Activations: the input of the first trained part of a network, computed once for all shapes and kept on disk.
 
-Where everything is trained that is the pictures or grids themselves, decoded; where parts are frozen, what leaves
-them, plain and, if they are to be flipped, mirrored. The file is mapped, not read: memory stays bounded.
+Where the whole network is trained these are the decoded pictures or grids. Where parts are frozen they are the output
+of these parts, plain and, for augmentation by flips, mirrored. The file is memory-mapped, so that memory stays bounded.
 """
 
 from __future__ import annotations
@@ -37,28 +37,32 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Encode = Callable[[Iterable[InputArray]], Iterator[NDArray[Any]]]
-"""Looks (V, ...) uint8 one after the other → the activations of each, in order: float32, or the bits of bfloat16."""
+"""Encoder of a stream of looks (V, ...) uint8: yields the activations of each, float32 or the bits of bfloat16."""
 
-_READERS = 4  # decoding releases the interpreter
+_READERS = 4  # threads; decoding releases the interpreter lock
 _FLIPPED = Change(flip=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """values: (copies, N, V, ...), copies plain and mirrored, or plain alone.  bfloat16: as the bits of it, for which
-    numpy has no type."""
+    """Input of the first trained part, for N shapes.
+
+    Attributes:
+        values: (copies, N, V, ...): one copy, or two, the second mirrored. uint8, float32, or uint16.
+        bfloat16: Whether the values are bits of bfloat16, for which numpy has no type.
+    """
 
     values: NDArray[Any]
     bfloat16: bool
 
     @property
     def looks(self) -> int:
-        """Views or rotations of each shape."""
+        """Number of views or rotations of each shape."""
         return int(self.values.shape[2])
 
     @property
     def axes(self) -> int:
-        """Along which a picture (2) or a grid (3) may be shifted."""
+        """Number of axes along which pictures (2) or grids (3) can be shifted."""
         return self.values.ndim - 3
 
     def batch(
@@ -67,7 +71,16 @@ class Activations:
         changes: Sequence[Change] | None = None,
         looks: NDArray[np.int64] | None = None,
     ) -> Tensor:
-        """(B, V, ...) of some rows, changed; only look i of row i, (B, 1, ...), if ``looks`` are given."""
+        """Stack the activations of some shapes to a batch.
+
+        Args:
+            rows: (B,) int64, the rows of the shapes.
+            changes: Augmentation of each row; None for none. Output of frozen parts can only be flipped.
+            looks: (B,) int64, the only view or rotation to take of each row; None for all.
+
+        Returns:
+            (B, V, ...), or (B, 1, ...) where ``looks`` are given; uint8, float32 or bfloat16.
+        """
         examples = []
         for i, row in enumerate(rows):
             change = changes[i] if changes is not None else Change()
@@ -85,20 +98,33 @@ def open_activations(
     path: Path,
     artefacts: Artefacts,
     entries: Sequence[Entry],
-    seen: Input,
+    network_input: Input,
     encode: Encode | None,
     flip: bool,
     progress: Progress,
 ) -> Activations:
-    """Those in ``path``, computed now unless they are there as they were written.
+    """Open the activations in a file, which are computed first unless the file is there undamaged.
 
-    encode: the frozen parts; None where there are none.  Raises UsageError if the disk is too full for them.
+    Args:
+        path: The file, ``.npy``.
+        artefacts: The pictures or grids.
+        entries: The N shapes, in the order of the rows.
+        network_input: How the network sees the artefacts.
+        encode: The frozen parts; None if there are none.
+        flip: Whether a mirrored copy is computed too.
+        progress: Called after each shape.
+
+    Returns:
+        The activations, memory-mapped.
+
+    Raises:
+        UsageError: The disk has too little space.
     """
-    if not _kept(path):
+    if not _is_intact(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
-        partial.unlink(missing_ok=True)  # of an interrupted sitting: its room is needed
-        _write(partial, _computed(artefacts, entries, seen, encode, flip), len(entries), progress)
+        partial.unlink(missing_ok=True)  # left by an interruption; its space is needed
+        _write(partial, _compute(artefacts, entries, network_input, encode, flip), len(entries), progress)
         digest = sha256_of(partial)
         partial.replace(path)
         publish_beside(path.parent, {}, REMEDY, {path.name: digest})
@@ -106,8 +132,8 @@ def open_activations(
     return Activations(values, bfloat16=values.dtype == np.uint16)
 
 
-def _kept(path: Path) -> bool:
-    """Whether the file is there and its hash, which takes a reading of all of it, is right."""
+def _is_intact(path: Path) -> bool:
+    """Whether the file exists and its hash is right, for which all of it is read."""
     try:
         open_sealed(path.parent, "").check(path.name)
     except StoredDataError:
@@ -116,70 +142,82 @@ def _kept(path: Path) -> bool:
 
 
 def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encode:
-    """The parts before ``stop``, on the fastest engine: OpenVINO on a CPU where it is installed, else torch."""
-    bits = accelerator.mixed_precision == "bf16"
+    """Build the encoder that computes the frozen parts of a network.
 
-    def stored(activations: Tensor) -> NDArray[Any]:
-        return activations.bfloat16().view(torch.uint16).numpy() if bits else activations.float().numpy()
+    On a CPU it computes with OpenVINO where that is installed, else with torch.
+
+    Args:
+        network: The network.
+        stop: Number of its frozen parts.
+        accelerator: Sets device and precision.
+
+    Returns:
+        A function from a stream of looks to a stream of activations.
+    """
+    bfloat16 = accelerator.mixed_precision == "bf16"
+
+    def to_numpy(activations: Tensor) -> NDArray[Any]:
+        return activations.bfloat16().view(torch.uint16).numpy() if bfloat16 else activations.float().numpy()
 
     def by_openvino(inputs: Iterable[InputArray]) -> Iterator[NDArray[Any]]:
         stream = iter(inputs)
         first = next(stream, None)
         if first is not None:
-            # A copy on the CPU, as it is stored: the network itself goes on in the layout it trains in.
+            # A copy in the contiguous layout; the network itself keeps the layout in which it trains.
             frozen = _Frozen(copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format), stop).eval()
-            queue = conversion.Queue(*conversion.convert(frozen, first.shape), exact=not bits)
-            yield from (stored(torch.from_numpy(out)) for (out,) in queue.map(itertools.chain([first], stream)))
+            queue = conversion.Queue(*conversion.convert(frozen, first.shape), exact=not bfloat16)
+            yield from (to_numpy(torch.from_numpy(out)) for (out,) in queue.map(itertools.chain([first], stream)))
 
     def by_torch(inputs: Iterable[InputArray]) -> Iterator[NDArray[Any]]:
         network.eval()
         for looks in inputs:
             with torch.inference_mode(), accelerator.autocast():
                 activations = network.stem(torch.from_numpy(looks)[None].to(accelerator.device), stop=stop)
-            yield stored(activations[0].cpu().contiguous())
+            yield to_numpy(activations[0].cpu().contiguous())
 
     return by_openvino if accelerator.device.type == "cpu" and conversion.available() else by_torch
 
 
 class _Frozen(nn.Module):
-    """The first parts of a network."""
+    """Frozen first parts of a network."""
 
     def __init__(self, network: ShapeNetwork, stop: int) -> None:
         super().__init__()
         self.network, self.stop = network, stop
 
     def forward(self, looks: Tensor) -> Tensor:
-        """Looks (B, V, ...) → their activations."""
+        """Compute the activations of looks (B, V, ...)."""
         return self.network.stem(looks, stop=self.stop)
 
 
-def _computed(
-    artefacts: Artefacts, entries: Sequence[Entry], seen: Input, encode: Encode | None, flip: bool
+def _compute(
+    artefacts: Artefacts, entries: Sequence[Entry], network_input: Input, encode: Encode | None, flip: bool
 ) -> Iterator[NDArray[Any]]:
-    """(copies, V, ...) of each shape."""
-    decoded = _decoded(artefacts, entries, seen)
+    """Yield the activations (copies, V, ...) of each shape."""
+    decoded = _decode(artefacts, entries, network_input)
     if encode is None:
         yield from (looks[None] for looks in decoded)
         return
     changes = (Change(), _FLIPPED) if flip else (Change(),)
     copies = (np.ascontiguousarray(apply_change(looks, change)) for looks in decoded for change in changes)
-    encoded = encode(copies)
-    yield from map(np.stack, zip(*[encoded] * len(changes), strict=True))
+    activations = encode(copies)
+    yield from map(np.stack, zip(*[activations] * len(changes), strict=True))
 
 
-def _decoded(artefacts: Artefacts, entries: Sequence[Entry], seen: Input) -> Iterator[InputArray]:
-    """What is seen of each shape, a few of them decoded ahead."""
+def _decode(artefacts: Artefacts, entries: Sequence[Entry], network_input: Input) -> Iterator[InputArray]:
+    """Yield the pictures or grids (V, ...) uint8 of each shape, a few of them decoded ahead."""
     with ThreadPoolExecutor(_READERS) as readers:
-        waiting = []
+        queue = []
         for entry in entries:
-            waiting.append(readers.submit(seen.read, artefacts, entry))
-            if len(waiting) > 2 * _READERS:
-                yield waiting.pop(0).result()
-        for future in waiting:
+            queue.append(readers.submit(network_input.read, artefacts, entry))
+            if len(queue) > 2 * _READERS:
+                yield queue.pop(0).result()
+        for future in queue:
             yield future.result()
 
 
 def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Progress) -> None:
+    """Write rows of activations to a ``.npy`` file as they come."""
     values: np.memmap[Any, Any] | None = None
     for done, row in enumerate(rows):
         if values is None:
@@ -188,10 +226,10 @@ def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Progr
             if needed > free:
                 raise UsageError(
                     f"Training needs {needed / 1e9:.1f} GB beside {path.parent.parent}, where {free / 1e9:.1f} GB are "
-                    f"free: choose another --out, or make room."
+                    f"free. Choose another --out, or free some space."
                 )
             values = np.lib.format.open_memmap(path, mode="w+", dtype=row.dtype, shape=shape)
-            if hasattr(os, "posix_fallocate"):  # a disk that fills up later would kill the process that writes to a map
+            if hasattr(os, "posix_fallocate"):  # a disk that fills up later would kill this process
                 with path.open("r+b") as file:
                     os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         values[:, done] = row

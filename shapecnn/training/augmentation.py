@@ -1,4 +1,4 @@
-"""Random changes of what a network sees of a shape, drawn once and the same for all its views or rotations."""
+"""Augmentation: random changes of pictures or grids, the same for all views or rotations of a shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from shapecnn.settings.experiment import Augmentation
 
 
 class Change(NamedTuple):
-    """flip: mirrored.  turns: quarter turns about z.  shift: pixels or cells along the last axes."""
+    """Change of a shape's pictures or grids.
+
+    Attributes:
+        flip: Whether left and right are swapped.
+        turns: Number of quarter turns about z, of grids only.
+        shift: Pixels or cells along each of the last axes; empty for none.
+    """
 
     flip: bool = False
     turns: int = 0
@@ -20,7 +26,16 @@ class Change(NamedTuple):
 
 
 def draw_change(settings: Augmentation, axes: int, random: np.random.Generator) -> Change:
-    """One change of pictures (2 axes) or grids (3 axes)."""
+    """Draw the change of one shape.
+
+    Args:
+        settings: Which changes occur.
+        axes: 2 for pictures, 3 for grids.
+        random: Draws the change.
+
+    Returns:
+        The change.
+    """
     flip = bool(settings.flip and random.integers(2))
     turns = int(random.integers(4)) if settings.turn else 0
     shift = random.integers(-settings.shift, settings.shift + 1, axes).tolist() if settings.shift else []
@@ -28,7 +43,15 @@ def draw_change(settings: Augmentation, axes: int, random: np.random.Generator) 
 
 
 def apply_change(looks: InputArray, change: Change) -> InputArray:
-    """(V, S, S) pictures or (R, N, N, N) grids [rotation, x, y, z], changed; what is shifted in is empty space."""
+    """Apply a change to all views or rotations of a shape.
+
+    Args:
+        looks: (V, S, S) uint8 pictures, or (R, N, N, N) uint8 grids [rotation, x, y, z].
+        change: The change.
+
+    Returns:
+        The changed pictures or grids, same shape and dtype. Space that a shift leaves free is empty.
+    """
     volumetric = looks.ndim == 4
     if change.flip:
         looks = np.flip(looks, 1 if volumetric else 2)  # x of the grid, or left and right in the pictures

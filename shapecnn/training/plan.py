@@ -1,4 +1,4 @@
-"""What is trained on what; and how a training that was begun is found again, by its folder alone."""
+"""Plan of a training: an experiment and its data. The plan of an earlier training is read from its folder."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ ORIGIN = "origin.json"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """experiment: the network and its stages.  data: a folder of artefacts.  subset: None: all of it.  written: the
-    hash of the config as it was written, before --set; None: not known."""
+    """Experiment and data of a training.
+
+    Attributes:
+        experiment: The network and its stages.
+        data: Folder of the artefacts.
+        subset: Part of the data; None for all of it.
+        written: Hash (hex) of the config as it is in its file, before ``--set``; None if unknown.
+    """
 
     experiment: Experiment
     data: Path
@@ -35,7 +41,7 @@ class Plan:
     written: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As :meth:`read` reads it, wherever one stands."""
+        """Describe the plan as a JSON object with an absolute path, for :meth:`read`."""
         return {
             "config": self.experiment.model_dump(mode="json"),
             "data": str(self.data.absolute()),
@@ -45,7 +51,18 @@ class Plan:
 
     @classmethod
     def read(cls, stored: Any) -> Plan:
-        """The plan that was stored.  Raises ValueError or UsageError for what is none."""
+        """Read a plan from JSON.
+
+        Args:
+            stored: A value from :meth:`to_json`; anything else is refused.
+
+        Returns:
+            The plan; its folder is relative if it is below the current one.
+
+        Raises:
+            ValueError: A value is missing or of the wrong type.
+            UsageError: The experiment or the subset is not valid.
+        """
         try:
             subset = Subset.parse(stored["subset"]) if stored["subset"] else None
             data = _from_here(Path(stored["data"]))
@@ -55,20 +72,39 @@ class Plan:
 
 
 def new_plan(config: str, assignments: Mapping[str, Any], data: Path, subset: Subset | None = None) -> Plan:
-    """That of a config, with what ``--set`` changes in it.  Raises UsageError as :func:`load_experiment` does."""
-    return Plan(load_experiment(config, assignments), data, subset, _written(config))
+    """Make the plan of a new training.
+
+    Args:
+        config: A YAML file, or the name of a config that comes with shapecnn.
+        assignments: Dotted keys and their values, from ``--set``.
+        data: Folder of the artefacts.
+        subset: Part of the data; None for all of it.
+
+    Returns:
+        The plan.
+
+    Raises:
+        UsageError: The config is not found, or a key or value in it is not valid.
+    """
+    return Plan(load_experiment(config, assignments), data, subset, _config_hash(config))
 
 
 def is_finished(out: Path) -> bool:
-    """Whether ``out`` holds a run whose training has ended."""
+    """Whether a folder holds a run whose training has finished."""
     return published(out, MODEL).exists()
 
 
-def begun_plan(out: Path) -> Plan | None:
-    """That of the training in ``out``, finished or not; None if none was begun there.
+def stored_plan(out: Path) -> Plan | None:
+    """Read the plan of the training in a folder, finished or not.
+
+    Args:
+        out: Folder of the run.
+
+    Returns:
+        The plan; None if the folder holds no training.
 
     Raises:
-        StoredDataError: What is kept of it is damaged.
+        StoredDataError: The stored plan is damaged.
     """
     if is_finished(out):
         return _finished_plan(out)
@@ -87,83 +123,108 @@ def plan_to_resume(
     data: Path | None = None,
     subset: Subset | None = None,
 ) -> Plan:
-    """That of the training in ``out``, which nothing given besides may contradict; where none was begun, a new one.
+    """Read the plan of the training to resume, or make a new one where the folder holds none.
+
+    Values may be given again. They must be those of the training.
 
     Args:
-        out: The folder of the run.
-        config: The config it was begun with, or one that comes to the same; None: its own.
-        assignments: What ``--set`` gives: values that it has.
-        data: Where its data is now; None: where it was.
-        subset: That it was begun with; None: that, whichever it is.
+        out: Folder of the run.
+        config: A YAML file or the name of a config; None for that of the training.
+        assignments: Dotted keys and their values, from ``--set``.
+        data: Folder of the artefacts; None for that of the training.
+        subset: Part of the data; None for that of the training.
+
+    Returns:
+        The plan.
 
     Raises:
-        MismatchError: Something given differs from what it was begun with; both are named.
-        UsageError: There is no training, and too little is given to begin one; or its data is no longer there.
-        StoredDataError: What is kept of it is damaged.
+        MismatchError: A given value differs from that of the training.
+        UsageError: There is no training and no config or data to begin one; or its data is not found.
+        StoredDataError: The stored plan is damaged.
     """
-    begun = begun_plan(out)
-    if begun is None:
-        if kind_of(out) not in ("run", "training") and (told := taken_for(out, "a training")):
-            raise UsageError(told)
+    plan = stored_plan(out)
+    if plan is None:
+        if kind_of(out) not in ("run", "training") and (message := taken_for(out, "a training")):
+            raise UsageError(message)
         if config is None or data is None:
             raise UsageError(
                 f"There is no training in {out} to go on with. To begin one: shapecnn train CONFIG --data DIR --out "
                 f"{shlex.quote(str(out))}"
             )
         return new_plan(config, assignments or {}, data, subset)
-    given = _given(begun, out, config, assignments or {})
-    if given.digest() != begun.experiment.digest():
-        raise other_training(out, unlike(begun.experiment, given))
-    if subset not in (None, begun.subset):
-        raise other_training(out, f"--subset is {begun.subset or 'all'} there and {subset} as given now")
-    if data is None and not begun.data.is_dir() and not is_finished(out):
+    experiment = _apply_options(plan, out, config, assignments or {})
+    if experiment.digest() != plan.experiment.digest():
+        raise other_training(out, describe_differences(plan.experiment, experiment))
+    if subset not in (None, plan.subset):
+        raise other_training(out, f"--subset is {plan.subset or 'all'} there and {subset} as given now")
+    if data is None and not plan.data.is_dir() and not is_finished(out):
         raise UsageError(
-            f"The data of the training in {out} is no longer at {begun.data}. Say where it is: "
+            f"The data of the training in {out} is no longer at {plan.data}. Say where it is: "
             f"{resume_command(out)} --data DIR"
         )
-    return replace(begun, data=data or begun.data)
+    return replace(plan, data=data or plan.data)
 
 
-def other_training(out: Path, how: str) -> MismatchError:
-    """The complaint that ``out`` holds another training than the one that is asked for."""
-    finished = is_finished(out)
-    go_on = "" if finished else f" To go on with it as it was begun: {resume_command(out)}."
-    what = "a finished run" if finished else "a training"
+def other_training(out: Path, differences: str) -> MismatchError:
+    """Make the error for a folder that holds a training with other settings.
+
+    Args:
+        out: Folder of the run.
+        differences: Keys with both values.
+
+    Returns:
+        The error, to be raised.
+    """
+    if is_finished(out):
+        return MismatchError(f"{out} holds a finished run with other values ({differences}). Choose another folder.")
     return MismatchError(
-        f"{out} holds {what} with other values ({how}).{go_on} To train with those given now, choose another folder."
+        f"{out} holds a training with other values ({differences}). Choose another folder, or go on with it as it is: "
+        f"{resume_command(out)}"
     )
 
 
 def resume_command(out: Path) -> str:
-    """What a person types to go on with the training in ``out``."""
+    """Command line that resumes the training in a folder."""
     return f"shapecnn train --resume {shlex.quote(str(out))}"
 
 
-def unlike(begun: Experiment, given: Experiment) -> str:
-    """Which keys differ, a few of them, with both values."""
-    there, now = (dict(_leaves(each.model_dump(mode="json"))) for each in (begun, given))
-    told = {key: (_shown(there, key), _shown(now, key)) for key in {**there, **now}}
-    return few(f"{key} is {old} there and {new} as given now" for key, (old, new) in told.items() if old != new)
+def describe_differences(stored: Experiment, asked: Experiment) -> str:
+    """Name the first few keys in which two experiments differ, with both values.
+
+    Args:
+        stored: The experiment of the training in a folder.
+        asked: The experiment that is asked for.
+
+    Returns:
+        A list of clauses, empty if the experiments are the same.
+    """
+    there, now = (dict(_leaves(experiment.model_dump(mode="json"))) for experiment in (stored, asked))
+    pairs = {key: (_format_value(there, key), _format_value(now, key)) for key in {**there, **now}}
+    return few(f"{key} is {old} there and {new} as given now" for key, (old, new) in pairs.items() if old != new)
 
 
-def _shown(leaves: Mapping[str, Any], key: str) -> str:
-    """A value as YAML has it; ``absent`` for that of another kind of network or stage."""
+def _format_value(leaves: Mapping[str, Any], key: str) -> str:
+    """Format a value as YAML; ``absent`` for a key that only another kind of network or stage has."""
     return json.dumps(leaves[key], ensure_ascii=False) if key in leaves else "absent"
 
 
-def _given(begun: Plan, out: Path, config: str | None, assignments: Mapping[str, Any]) -> Experiment:
-    """What is asked for. The config it was begun with, by itself, asks for no other values than it was begun with."""
-    if config is None or _written(config) == begun.written:
-        return changed(begun.experiment, assignments, str(out / CONFIG))
+def _apply_options(plan: Plan, out: Path, config: str | None, assignments: Mapping[str, Any]) -> Experiment:
+    """Apply ``--set`` to the experiment of a training, or to another config.
+
+    The config that the training began with keeps the values that were set then.
+    """
+    if config is None or _config_hash(config) == plan.written:
+        return changed(plan.experiment, assignments, str(out / CONFIG))
     return load_experiment(config, assignments)
 
 
-def _written(config: str) -> str:
+def _config_hash(config: str) -> str:
+    """SHA-256 (hex) of a config as it is in its file."""
     return settings_hash(read_config(config))
 
 
 def _finished_plan(out: Path) -> Plan:
-    """What a finished run says of it; of one by an earlier version, what it says."""
+    """Read the plan of a finished run; a run of an earlier version may lack the hash of its config."""
     sealed, described = describe_run(out)
     config = sealed.read(CONFIG).decode("utf-8", "replace")
     with sealed.expecting(CONFIG):
@@ -180,13 +241,13 @@ def _finished_plan(out: Path) -> Plan:
 
 
 def _from_here(path: Path) -> Path:
-    """A path as one would type it, if it is below the current folder."""
+    """Make a path relative if it is below the current folder."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of all that is no mapping and no list; stages by their names, as ``--set`` takes them."""
+    """Yield the dotted key, as ``--set`` takes it, and the value of all settings; stages go by their names."""
     if isinstance(value, dict | list):
         named = value.items() if isinstance(value, dict) else ((each.get("name"), each) for each in value)
         for name, inner in named:

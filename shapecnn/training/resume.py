@@ -1,6 +1,6 @@
-"""How far a training has come, on disk after every epoch. Opened by ``train --resume`` alone.
+"""State of a training on disk after every epoch, from which ``train --resume`` continues.
 
-The file is torch's own, and is read only once its hash is right, with an unpickler that knows tensors and plain values.
+The file has torch's own format. It is read only if its hash is right, by an unpickler for tensors and plain values.
 """
 
 from __future__ import annotations
@@ -19,18 +19,26 @@ from shapecnn.storage.sealed import open_sealed, publish_beside
 
 STATE = "state.pt"
 
-REMEDY = "Put it back from a copy; without one this training cannot go on: begin another, in another folder."
-"""What helps against a damaged one."""
+REMEDY = "Put it back from a copy, or begin another training in another folder."
+"""Sentence that ends the message for a damaged file."""
 
 Weights = dict[str, Tensor]
 
 
 @dataclass(slots=True)
 class State:
-    """``epoch`` epochs of stage number ``stage`` are done.
+    """State of a training after an epoch or a stage.
 
-    records: the lines of metrics.jsonl.  best_epoch: that of this stage whose weights were best, counted over all
-    stages; best: its record.  kept: its weights, where they are not the latest.
+    Attributes:
+        stage: Number of finished stages.
+        epoch: Number of finished epochs of the current stage.
+        records: Lines of ``metrics.jsonl``.
+        best: Validation figures of the best epoch of the current stage.
+        best_epoch: Number of the epoch whose weights are kept, from 1, over all stages.
+        kept: Weights of the best epoch of the current stage; None where the latest weights are kept.
+        network: Latest weights.
+        optimizer: State dict of the optimizer of the current stage.
+        seconds: Wall-clock time so far.
     """
 
     stage: int = 0
@@ -45,14 +53,29 @@ class State:
 
 
 def save_state(folder: Path, state: State) -> None:
-    """Replace what ``folder`` holds."""
+    """Write a state in place of an earlier one.
+
+    Args:
+        folder: The ``resume`` folder of a run.
+        state: The state after the latest epoch.
+    """
     buffer = io.BytesIO()
     torch.save({name: getattr(state, name) for name in State.__slots__}, buffer)
     publish_beside(folder, {STATE: buffer.getvalue()}, REMEDY)
 
 
 def load_state(folder: Path) -> State | None:
-    """What was saved; None if nothing was.  Raises StoredDataError if it is damaged."""
+    """Read the latest state.
+
+    Args:
+        folder: The ``resume`` folder of a run.
+
+    Returns:
+        The state; None if none was saved.
+
+    Raises:
+        StoredDataError: The file is damaged.
+    """
     if not published(folder, SUMS).exists():
         return None
     sealed = open_sealed(folder, REMEDY)
@@ -62,5 +85,5 @@ def load_state(folder: Path) -> State | None:
     with sealed.expecting(STATE):
         try:
             return State(**torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
-        except Exception as error:  # what is no such archive fails in many ways
+        except Exception as error:  # other files fail in many ways
             raise ValueError(type(error).__name__) from None

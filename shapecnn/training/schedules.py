@@ -1,4 +1,4 @@
-"""Learning rates as a pure function of how far a stage has come, so that nothing has to be remembered."""
+"""Learning-rate schedules as pure functions of the progress of a stage, so that resuming needs no state."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from shapecnn.settings.experiment import GradientStage
 
 
 def learning_rate_factor(stage: GradientStage, epoch: int, done: float, accuracies: Sequence[float]) -> float:
-    """What multiplies the stage's learning rate.
+    """Compute the factor of a stage's learning rate.
 
-    epoch: finished ones.  done: the share of the stage's steps that were taken, in [0, 1).  accuracies: of the
-    validation after each finished epoch.
+    Args:
+        stage: Schedule and warm-up.
+        epoch: Number of finished epochs.
+        done: Fraction of the stage's steps that are done, in [0, 1).
+        accuracies: Validation accuracy, in [0, 1], after each finished epoch.
+
+    Returns:
+        The factor, in [0, 1].
     """
     if done < stage.warmup:
         return (done + 1e-3) / (stage.warmup + 1e-3)
@@ -26,12 +32,19 @@ def learning_rate_factor(stage: GradientStage, epoch: int, done: float, accuraci
 
 
 def stalled(accuracies: Sequence[float]) -> int:
-    """How many epochs have gone by since the best one, the first of equal ones."""
+    """Count the epochs since the best one.
+
+    Args:
+        accuracies: Validation accuracy after each epoch.
+
+    Returns:
+        The number of epochs after the first of those with the highest accuracy; 0 without epochs.
+    """
     return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
 
 
 def _drops(accuracies: Sequence[float], patience: int) -> int:
-    """How often ``patience`` epochs in a row brought nothing better."""
+    """Count how often ``patience`` epochs in a row were no better than the best one before them."""
     drops, waited, best = 0, 0, -math.inf
     for accuracy in accuracies:
         waited = 0 if accuracy > best else waited + 1

@@ -1,4 +1,4 @@
-"""Which shapes a run is trained on and which are held out: stratified by class, copies of a shape on one side."""
+"""Division of shapes into train and val: stratified by class, copies of a shape on the same side."""
 
 from __future__ import annotations
 
@@ -17,44 +17,66 @@ from shapecnn.workers.progress import stage
 
 
 class Division(NamedTuple):
-    """train, val: in order of id.  classes: labels of train, sorted."""
+    """Division of the shapes of a training.
+
+    Attributes:
+        train: Shapes to train on, by id.
+        val: Held-out shapes, by id.
+        classes: Labels of the shapes to train on, sorted.
+    """
 
     train: list[Entry]
     val: list[Entry]
     classes: tuple[str, ...]
 
     def ids(self) -> dict[str, list[str]]:
-        """The content of ``split.json``."""
+        """Ids of train and val, the content of ``split.json``."""
         return {"train": [entry.id for entry in self.train], "val": [entry.id for entry in self.val]}
 
 
 def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -> Division:
-    """Train and val among ``entries``: those of split train, or all where the data names no splits.
+    """Divide shapes into train and val.
 
-    A split called val in the data is val; else one of ``validation.folds`` folds is, whose shapes look different from
-    all of train to the last bit. Raises UsageError if that leaves too little to train on or to validate with.
+    Shapes of split train are divided, or all where the data has no splits. A split val in the data is val. Else one of
+    ``validation.folds`` folds is; shapes with the same pictures or grids are in the same fold.
+
+    Args:
+        artefacts: The pictures or grids.
+        entries: The shapes to divide, by id.
+        validation: Number of folds, the fold that is held out, and the seed.
+
+    Returns:
+        Train, val and classes.
+
+    Raises:
+        UsageError: Shapes have no labels, or too few are left to train on or to validate with.
     """
     folder = artefacts.folder
-    named = Counter(entry.split for entry in entries)
-    pool = [entry for entry in entries if entry.split == "train" or set(named) == {None}]
+    counts = Counter(entry.split for entry in entries)
+    pool = [entry for entry in entries if entry.split == "train" or set(counts) == {None}]
     if not pool:
-        there = ", ".join(f"{split or 'no split'}: {count}" for split, count in named.items())
-        raise UsageError(f"{folder} has no shapes of split train ({there or 'it is empty'}). Use another --data.")
+        splits = ", ".join(f"{split or 'no split'}: {count}" for split, count in counts.items())
+        raise UsageError(f"{folder} has no shapes of split train ({splits or 'it is empty'}). Use another --data.")
     own_val = [entry for entry in entries if entry.split == "val"]
     unlabelled = [entry.id for entry in [*pool, *own_val] if entry.label is None]
     if unlabelled:
         raise UsageError(
-            f"{counted(len(unlabelled), 'shape')} in {folder} without a label, such as {unlabelled[0]}. Put the "
+            f"{folder} has {counted(len(unlabelled), 'shape')} without a label, such as {unlabelled[0]}. Put the "
             f"meshes of each class in a folder of its name, or list them in a CSV path,label,split, and make the "
             f"artefacts again."
         )
     labels = np.array([entry.label for entry in pool])
     classes = tuple(np.unique(labels).tolist())
     if len(classes) < 2:
-        raise UsageError(f"All shapes of split train in {folder} are of class {classes[0]!r}; two classes are needed.")
+        raise UsageError(
+            f"All shapes of split train in {folder} are of class {classes[0]!r}. Add shapes of another class."
+        )
     if own_val:
         if unknown := sorted({str(entry.label) for entry in own_val} - set(classes)):
-            raise UsageError(f"{folder} has shapes of class {unknown[0]!r} in split val and none in split train.")
+            raise UsageError(
+                f"{folder} has shapes of class {unknown[0]!r} in split val and none in split train. Add some to train, "
+                f"or remove those in val."
+            )
         return Division(pool, own_val, classes)
     if validation.folds == 0:
         return Division(pool, [], classes)
@@ -67,31 +89,41 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
                 f" Add shapes, leave the class out, or hold nothing out: --set validation.folds=0 "
                 f"--set validation.select=last"
             )
-    held_out = _fold(labels, groups, validation)
-    trained = set(labels[~held_out])
+    held_out = _select_fold(labels, groups, validation)
+    train_labels = set(labels[~held_out])
     for name in classes:
-        if name not in trained:
+        if name not in train_labels:
             raise UsageError(
                 f"All shapes of class {name!r} in {folder} fell into fold {validation.fold}, which leaves none to "
                 f"train on. Choose another division: --set validation.seed={validation.seed + 1}"
             )
-    train = [entry for entry, held in zip(pool, held_out, strict=True) if not held]
-    return Division(train, [entry for entry, held in zip(pool, held_out, strict=True) if held], classes)
+    train = [entry for entry, out in zip(pool, held_out, strict=True) if not out]
+    return Division(train, [entry for entry, out in zip(pool, held_out, strict=True) if out], classes)
 
 
 def folds_of(artefacts: Artefacts, entries: list[Entry], folds: int, seed: int) -> NDArray[np.int64] | None:
-    """(N,) the fold each is in, as :func:`divide` has them; None where one holds all of a class."""
+    """Assign shapes to stratified folds, shapes with the same pictures or grids to the same one.
+
+    Args:
+        artefacts: The pictures or grids.
+        entries: N shapes with labels.
+        folds: Number of folds.
+        seed: Seed of the division.
+
+    Returns:
+        (N,) int64, the fold of each shape; None if a class is too small, or all in one fold.
+    """
     labels = np.array([entry.label for entry in entries])
     try:
         numbers = _folds(labels, _copies(artefacts, entries), folds, seed)
     except ValueError:
         return None
-    alone = any(len({*numbers[labels == label].tolist()}) < 2 for label in np.unique(labels))
-    return None if alone else numbers
+    undivided = any(len({*numbers[labels == label].tolist()}) < 2 for label in np.unique(labels))
+    return None if undivided else numbers
 
 
 def _copies(artefacts: Artefacts, entries: list[Entry]) -> NDArray[np.int64]:
-    """(N,) the same number for shapes that look the same to the last bit."""
+    """Group shapes: (N,) int64, the same number for shapes with the same pictures or grids."""
     digests = []
     with stage("Looking for copies") as progress:
         for entry in entries:
@@ -101,29 +133,31 @@ def _copies(artefacts: Artefacts, entries: list[Entry]) -> NDArray[np.int64]:
 
 
 def _folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> NDArray[np.int64]:
-    """(N,) the fold each is in.  Raises ValueError where no class has as many shapes as there are folds."""
+    """Assign shapes to folds: (N,) int64.  Raises ValueError if no class has as many shapes as there are folds."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     numbers = np.zeros(len(labels), np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a class has fewer shapes than there are folds
+        warnings.simplefilter("ignore")  # about classes with fewer shapes than there are folds
         for number, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
             numbers[rows] = number
     return numbers
 
 
-def _fold(labels: np.ndarray, groups: np.ndarray, validation: Validation) -> NDArray[np.bool_]:
-    """(N,): held out."""
+def _select_fold(labels: np.ndarray, groups: np.ndarray, validation: Validation) -> NDArray[np.bool_]:
+    """Select the shapes to hold out: (N,) bool."""
     try:
         numbers = _folds(labels, groups, validation.folds, validation.seed)
     except ValueError:
         largest = max(Counter(labels.tolist()).values())
         raise UsageError(
-            f"validation.folds is {validation.folds}, but no class has more than {counted(largest, 'shape')}: use "
+            f"validation.folds is {validation.folds}, but no class has more than {counted(largest, 'shape')}. Use "
             f"fewer folds."
         ) from None
     held_out: NDArray[np.bool_] = numbers == validation.fold
     if not held_out.any():
-        raise UsageError(f"Fold {validation.fold} of {validation.folds} is empty: use fewer, --set validation.folds=2")
+        raise UsageError(
+            f"Fold {validation.fold} of {validation.folds} is empty. Use fewer folds: --set validation.folds=2"
+        )
     return held_out

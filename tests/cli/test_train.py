@@ -126,7 +126,8 @@ def test_a_training_that_was_interrupted_says_how_to_go_on(
         assert command(*typed, "--json").status == 130
     refused = command(*typed)
     assert refused.status == 2
-    assert f"{out} holds an unfinished training. To go on with it: shapecnn train --resume '{out}'. " in refused.stderr
+    assert f"{out} holds an unfinished training. Choose another folder, " in refused.stderr
+    assert f"or go on with it: shapecnn train --resume '{out}'" in refused.stderr
     asked = command("predict", out, "x.off")
     assert (asked.status, f"To go on: shapecnn train --resume '{out}'" in asked.stderr) == (2, True)
     assert command("train", "--resume", out).status == 0  # it knows the rest

@@ -11,7 +11,7 @@ import yaml
 from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.settings.experiment import load_experiment
-from shapecnn.training.plan import Plan, begun_plan, new_plan, plan_to_resume
+from shapecnn.training.plan import Plan, new_plan, plan_to_resume, stored_plan
 from tests.solids import contents
 from tests.training.data import Interrupted, Witness, run_plan, stage
 
@@ -79,7 +79,7 @@ def test_other_values_are_refused_with_both(begun: Path, config: str, typed: str
     assert "seed" not in message
     assert "--set" not in message
     assert "--overwrite" not in message
-    assert message.endswith("choose another folder.")
+    assert "). Choose another folder" in message
     assert contents(begun) == before
 
 
@@ -129,7 +129,7 @@ def test_data_is_named_from_where_one_stands(
 
 def test_where_nothing_was_begun_a_config_and_data_begin(config: str, views: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert begun_plan(out) is None
+    assert stored_plan(out) is None
     assert plan_to_resume(out, config, {}, views) == new_plan(config, {}, views)
     for words in ((None, {}, views), (config, {}, None)):
         with pytest.raises(UsageError, match=r"There is no training in .*run to go on with\. To begin one: shapecnn"):
@@ -143,7 +143,7 @@ def test_an_origin_that_holds_something_else_is_told(origin: str, tmp_path: Path
     claim(tmp_path / "resume")
     publish(tmp_path / "resume", {"origin.json": origin.encode()})
     with pytest.raises(StoredDataError, match=r"origin\.json does not hold what it should"):
-        begun_plan(tmp_path)
+        stored_plan(tmp_path)
 
 
 def test_a_plan_survives_its_file(config: str, views: Path) -> None:

@@ -145,7 +145,7 @@ def test_data_without_splits_is_for_training_all_of_it(tmp_path: Path) -> None:
 
 def test_fewer_than_two_classes(tmp_path: Path) -> None:
     assert refused(drawn(tmp_path, "bar/train/1.off", "bar/train/2.off", "slab/test/1.off")) == (
-        "All shapes of split train in DATA are of class 'bar'; two classes are needed."
+        "All shapes of split train in DATA are of class 'bar'. Add shapes of another class."
     )
 
 
@@ -157,7 +157,7 @@ def test_an_empty_split(tmp_path: Path) -> None:
 
 def test_no_labels(tmp_path: Path) -> None:
     message = refused(drawn(tmp_path, "1.off", "2.off", "bar/3.off"))
-    assert message.startswith("2 shapes in DATA without a label, such as 1.off. Put the meshes of each class in a")
+    assert message.startswith("DATA has 2 shapes without a label, such as 1.off. Put the meshes of each class in a")
 
 
 def test_a_class_with_one_shape(tmp_path: Path) -> None:
@@ -175,13 +175,16 @@ def test_a_class_of_copies_of_one_shape(tmp_path: Path) -> None:
 
 def test_a_class_of_val_that_train_lacks(tmp_path: Path) -> None:
     artefacts = drawn(tmp_path, "bar/train/1.off", "slab/train/2.off", "block/val/3.off")
-    assert refused(artefacts) == "DATA has shapes of class 'block' in split val and none in split train."
+    assert refused(artefacts) == (
+        "DATA has shapes of class 'block' in split val and none in split train. Add some to train, or remove those in "
+        "val."
+    )
 
 
 def test_more_folds_than_shapes(tmp_path: Path) -> None:
     artefacts = drawn(tmp_path, *(f"{c}/{k}.off" for c in ("bar", "slab") for k in "123"))
     assert refused(artefacts, Validation(folds=20)) == (
-        "validation.folds is 20, but no class has more than 3 shapes: use fewer folds."
+        "validation.folds is 20, but no class has more than 3 shapes. Use fewer folds."
     )
 
 

@@ -234,17 +234,18 @@ def test_a_place_that_is_taken_is_refused_with_the_way_on(views: Path, tmp_path:
     out = tmp_path / "my run"
     with pytest.raises(Interrupted):
         run(ONCE, views, out, Witness(lambda moments: len(moments) == 20))
-    go_on, another = f"To go on with it: shapecnn train --resume '{out}'", "For another, choose another folder"
     with pytest.raises(UsageError) as caught:
         run(ONCE, views, out)
-    unfinished = f"{out} holds an unfinished training. {go_on}. {another}: --overwrite replaces it."
-    assert str(caught.value) == unfinished
+    assert str(caught.value) == (
+        f"{out} holds an unfinished training. Choose another folder, --overwrite to replace it, or go on with it: "
+        f"shapecnn train --resume '{out}'"
+    )
     with pytest.raises(UsageError, match=rf"is unfinished\. To go on: shapecnn train --resume '{out}'$"):
         open_run(out)
     run(ONCE, views, out, resume=True)
     with pytest.raises(UsageError) as caught:
         run(ONCE, views, out)
-    assert str(caught.value) == f"{out} holds a finished run. {another}: --overwrite replaces it."
+    assert str(caught.value) == f"{out} holds a finished run. Choose another folder, or --overwrite to replace it."
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -264,7 +265,7 @@ def test_another_config_or_other_data_is_a_mismatch(finished: bool, views: Path,
         assert ("shapecnn train --resume" in str(caught.value)) != finished
     more = write_artefacts(tmp_path / "more", VIEWS, collection(pictures, train=6))
     for values in ({"data": more}, {"data": views, "subset": Subset(4, 1)}):
-        with pytest.raises(MismatchError, match=r"is not what the training in .* was begun with: 7 shapes") as caught:
+        with pytest.raises(MismatchError, match=r"differs from the data of the training in .* \(7 shapes") as caught:
             run(once, out=out, resume=True, **values)  # type: ignore[arg-type]
         assert "--overwrite" not in str(caught.value)
     assert contents(out) == before
