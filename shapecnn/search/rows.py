@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import StoredDataError
 from shapecnn.models.space import Placed
+from shapecnn.storage.arrays import Rows, write_arrays
 from shapecnn.storage.journal import Record, read_record, scan_journal
-from shapecnn.storage.tensors import Rows, write_tensors
 
 
 class Row(NamedTuple):
@@ -74,7 +74,7 @@ def write_rows(path: Path, rows: Sequence[Kept], placed: Placed | None = None) -
     """Write ``features`` (N, D) float32, and, where there are any, ``gallery`` of the same shape, ``views``
     (N, V, D) float16 and ``distinct`` (N,) uint8 as safetensors; returns the SHA-256 of the file, D and V."""
     if not rows:
-        return write_tensors(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
+        return write_arrays(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
     feature, views = rows[0].read()
     tensors = {"features": Rows("F32", (len(rows), *feature.shape), (row.read().feature for row in rows))}
     if placed is not None:
@@ -83,7 +83,7 @@ def write_rows(path: Path, rows: Sequence[Kept], placed: Placed | None = None) -
         tensors["views"] = Rows("F16", (len(rows), *views.shape), _views(rows))
     if placed is not None:
         tensors["distinct"] = Rows("U8", placed.distinct.shape, placed.distinct.view(np.uint8))
-    return write_tensors(path, tensors), len(feature), 0 if views is None else len(views)
+    return write_arrays(path, tensors), len(feature), 0 if views is None else len(views)
 
 
 def _views(rows: Iterable[Kept]) -> Iterable[NDArray[np.float16]]:
