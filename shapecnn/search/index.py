@@ -32,14 +32,13 @@ from shapecnn.search.record import ModelRecord
 from shapecnn.search.rows import foreign
 from shapecnn.settings.artefacts import MOST_VIEWS
 from shapecnn.settings.core import Settings
-from shapecnn.storage.arrays import require_numbers
+from shapecnn.storage.arrays import Kind, require_numbers, view_arrays
 from shapecnn.storage.journal import scan_journal
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.publishing import WORK
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.table_reader import start_reader
 from shapecnn.storage.tables import read_table
-from shapecnn.storage.tensors import Kind, view_tensors
 
 REMEDY = "Put it back from a copy, or index the collection again, with --overwrite."
 
@@ -149,7 +148,7 @@ def _read(folder: Path) -> Index:
             kinds["views"] = "F16", (header.count, header.views, header.feature_size)
         if header.gallery == VERSION:
             kinds["distinct"] = "U8", pooled[:1]
-        held = view_tensors(content, kinds)
+        held = view_arrays(content, kinds)
         for name, rows in held.items():
             require_numbers(name, rows)
         features, views = held["features"], held.get("views")

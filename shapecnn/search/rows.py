@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import StoredDataError
 from shapecnn.models.space import Placed
+from shapecnn.storage.arrays import Rows, write_arrays
 from shapecnn.storage.journal import Record, read_record, scan_journal
-from shapecnn.storage.tensors import Rows, write_tensors
 
 
 class FeatureRow(NamedTuple):
@@ -115,7 +115,7 @@ def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = No
         SHA-256 of the file, D and V; V is 0 without views.
     """
     if not rows:
-        return write_tensors(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
+        return write_arrays(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
     feature, views = rows[0].read()
     tensors = {"features": Rows("F32", (len(rows), *feature.shape), (row.read().feature for row in rows))}
     if placed is not None:
@@ -124,7 +124,7 @@ def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = No
         tensors["views"] = Rows("F16", (len(rows), *views.shape), _views(rows))
     if placed is not None:
         tensors["distinct"] = Rows("U8", placed.distinct.shape, placed.distinct.view(np.uint8))
-    return write_tensors(path, tensors), len(feature), 0 if views is None else len(views)
+    return write_arrays(path, tensors), len(feature), 0 if views is None else len(views)
 
 
 def _views(rows: Iterable[StoredRow]) -> Iterable[NDArray[np.float16]]:

@@ -1,4 +1,4 @@
-"""Tensors written row by row, the bytes that safetensors itself writes, and looked at where they lie."""
+"""Arrays written row by row, the bytes that safetensors itself writes; viewed where they lie; read with checks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from shapecnn.storage.arrays import Kind, Rows, array_of, read_arrays, view_arrays, write_arrays
 from shapecnn.storage.reading import map_stored
-from shapecnn.storage.tensors import Kind, Rows, view_tensors, write_tensors
 
 
 @pytest.mark.parametrize(("count", "views", "size"), [(0, 0, 0), (1, 1, 1), (3, 12, 5), (40, 2, 1280)])
@@ -20,7 +20,7 @@ def test_the_bytes_are_those_of_safetensors(tmp_path: Path, count: int, views: i
     features = random.normal(size=(count, size)).astype(np.float32)
     alone = random.normal(size=(count, views, size)).astype(np.float16)
     flags = random.integers(0, 2, count, np.uint8)
-    digest = write_tensors(
+    digest = write_arrays(
         tmp_path / "file",
         {
             "features": Rows("F32", features.shape, features),
@@ -38,12 +38,12 @@ def test_the_bytes_are_those_of_safetensors(tmp_path: Path, count: int, views: i
 )
 def test_rows_that_the_shape_denies_are_an_error(tmp_path: Path, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        write_tensors(tmp_path / "file", {"features": Rows("F32", shape, np.ones((2, 4), np.float32))})
+        write_arrays(tmp_path / "file", {"features": Rows("F32", shape, np.ones((2, 4), np.float32))})
 
 
 def test_a_row_of_more_precision_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        write_tensors(tmp_path / "file", {"views": Rows("F16", (2, 4), np.ones((2, 4), np.float32))})
+        write_arrays(tmp_path / "file", {"views": Rows("F16", (2, 4), np.ones((2, 4), np.float32))})
 
 
 HELD: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", (3, 5)), "views": ("F16", (3, 2, 5))}
@@ -51,40 +51,72 @@ HELD: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", (3, 5)), "v
 
 def held() -> tuple[bytes, dict[str, NDArray[np.floating]]]:
     random = np.random.default_rng(0)
-    tensors = {
+    arrays = {
         "features": random.normal(size=(3, 5)).astype(np.float32),
         "views": random.normal(size=(3, 2, 5)).astype(np.float16),
     }
-    return save(tensors), tensors
+    return save(arrays), arrays
 
 
 def test_what_was_written_is_seen_where_it_lies(tmp_path: Path) -> None:
-    content, tensors = held()
+    content, arrays = held()
     (tmp_path / "file").write_bytes(content)
     mapped = map_stored(tmp_path / "file")
     for data in (content, mapped):
-        seen = view_tensors(data, HELD)
-        assert {*seen} == {*tensors}
-        for name, tensor in tensors.items():
-            np.testing.assert_array_equal(seen[name], tensor)
+        seen = view_arrays(data, HELD)
+        assert {*seen} == {*arrays}
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(seen[name], array)
             assert not seen[name].flags.writeable
             assert not seen[name].flags.owndata
 
 
 def test_content_of_another_layout_is_refused() -> None:
-    content, tensors = held()
+    content, arrays = held()
     others = [
         b"",
         content[:-1],
         content + b"\0",
-        save({"features": tensors["features"]}),
-        save({**tensors, "more": tensors["views"]}),
-        save({"features": tensors["features"].T.copy(), "views": tensors["views"]}),
-        save({"features": tensors["features"].view(np.int32), "views": tensors["views"]}),
+        save({"features": arrays["features"]}),
+        save({**arrays, "more": arrays["views"]}),
+        save({"features": arrays["features"].T.copy(), "views": arrays["views"]}),
+        save({"features": arrays["features"].view(np.int32), "views": arrays["views"]}),
         (10**18).to_bytes(8, "little") + content[8:],
     ]
     for other in others:
         with pytest.raises(ValueError, match="it is not of features F32"):
-            view_tensors(other, HELD)
+            view_arrays(other, HELD)
     with pytest.raises(ValueError, match="it is not of features F32"):
-        view_tensors(content, {**HELD, "features": ("F32", (10**30, 5))})
+        view_arrays(content, {**HELD, "features": ("F32", (10**30, 5))})
+
+
+def test_what_is_read_is_what_was_written() -> None:
+    content, arrays = held()
+    loaded = read_arrays(content)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array_of(loaded, name, array.dtype.type, array.shape), array)
+    assert array_of(loaded, "features", np.float32, (None, 5)).shape == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "shape", "message"),
+    [
+        ("more", np.float32, (3, 5), "^it lacks more$"),
+        ("features", np.float16, (3, 5), r"^features is float32 \(3, 5\), not float16 \(3, 5\)$"),
+        ("features", np.float32, (None, 4), r"^features is float32 \(3, 5\), not float32 \(any, 4\)$"),
+        ("features", np.float32, (3, 5, 1), "^features is float32"),
+        ("features", np.float32, (3, 5), "^some of features are no numbers$"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_refused(
+    name: str, dtype: type[np.floating], shape: tuple[int | None, ...], message: str
+) -> None:
+    _, arrays = held()
+    arrays["features"][2, 4] = np.nan
+    with pytest.raises(ValueError, match=message):
+        array_of(arrays, name, dtype, shape)
+
+
+def test_what_is_no_safetensors_file_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^it is no safetensors file: "):
+        read_arrays(b"no file of arrays")
