@@ -7,20 +7,22 @@ of formats, :mod:`orientation` and :mod:`simplification` change a mesh.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from shapecnn.meshes.collection import Shape, list_shapes
-    from shapecnn.meshes.mesh import Mesh, load_mesh
+    from shapecnn.meshes.collection import Shape as Shape
+    from shapecnn.meshes.collection import list_shapes as list_shapes
+    from shapecnn.meshes.mesh import Mesh as Mesh
+    from shapecnn.meshes.mesh import load_mesh as load_mesh
+    from shapecnn.meshes.source import MeshSource as MeshSource
 
-__all__ = ["Mesh", "Shape", "list_shapes", "load_mesh"]
+_HOMES = {
+    "collection": ["Shape", "list_shapes"],
+    "mesh": ["Mesh", "load_mesh"],
+    "source": ["MeshSource"],
+}
 
-_MODULES = {"Mesh": "mesh", "Shape": "collection", "list_shapes": "collection", "load_mesh": "mesh"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import an exported name on first use: ``import shapecnn.meshes`` alone loads neither NumPy nor numba."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

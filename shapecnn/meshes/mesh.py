@@ -84,7 +84,7 @@ def ready(mesh: Mesh, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
         if not limit.simplify:
             excess = f"it has {len(mesh.faces)} faces, more than the {limit.most} of --max-faces"
             raise MeshError("too-large", f"{excess}: raise that, or add --simplify")
-        mesh = _checked(Triangles(*simplify(mesh.vertices, mesh.faces, limit.most), mesh.notes))
+        mesh = check_triangles(Triangles(*simplify(mesh.vertices, mesh.faces, limit.most), mesh.notes))
     return normalize(upright(mesh, up))
 
 
@@ -179,10 +179,10 @@ def read_mesh(data: Content, name: str, sibling: Sibling | None = None) -> Mesh:
         raise MeshError("empty", f"the file {nothing}")
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise MeshError("format", "it is text in UTF-16 or UTF-32: save it as UTF-8")
-    return _checked(file_format.read(data, sibling))
+    return check_triangles(file_format.read(data, sibling))
 
 
-def _checked(triangles: Triangles) -> Mesh:
+def check_triangles(triangles: Triangles) -> Mesh:
     """Return the mesh without unused vertices, or raise MeshError for anything that would break a later stage."""
     vertices, faces, notes = triangles
     if len(faces) == 0:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shapecnn.errors import MeshError, UsageError
-from shapecnn.meshes.mesh import Mesh, _checked, load_mesh, ready
+from shapecnn.meshes.mesh import Mesh, check_triangles, load_mesh, ready
 from shapecnn.meshes.readers.triangles import Triangles
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
 
@@ -83,7 +83,7 @@ def load_mesh_input(mesh: MeshInput, up: Up = "z", limit: FaceLimit = NO_LIMIT) 
     """
     if isinstance(mesh, str):
         return load_mesh(Path(mesh), up, limit)
-    return ready(_checked(Triangles(mesh.vertices, mesh.faces, ())), up, limit)
+    return ready(check_triangles(Triangles(mesh.vertices, mesh.faces, ())), up, limit)
 
 
 def mesh_name(mesh: MeshInput) -> str:

@@ -45,7 +45,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         try:
             columns = read_columns(data, request["columns"], request["required"], request["most"])
             rows = len(columns[0][1])
-            parts = [_line({"rows": rows, "columns": [strings for strings, _ in columns]}), *(p for _, p in columns)]
+            header = _line({"rows": rows, "columns": [strings for strings, _ in columns]})
+            parts: list[bytes | memoryview] = [header, *(places for _, places in columns)]
         except MemoryError:
             parts = [_line({"error": "it takes more memory than a table of its size should"})]
         except ValueError as error:

@@ -140,7 +140,7 @@ class _Reader:
         """Wait until pyarrow is loaded.  Raises ProcessError if it does not load."""
         if self._greeted:
             return
-        complaint = ""
+        complaint: str | None = "it was interrupted"
         try:
             complaint = self._line()
         except EOFError:
