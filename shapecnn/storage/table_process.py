@@ -38,6 +38,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     del pyarrow
     sink.write(_line(None))
     sink.flush()
+    parts: list[bytes | memoryview]
     while line := source.readline():
         request = json.loads(line)
         _limit(request["seconds"], request["memory"])
