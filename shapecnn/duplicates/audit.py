@@ -28,7 +28,7 @@ from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import Device, open_engine
 from shapecnn.models.model import Model
 from shapecnn.settings.artefacts import Up
-from shapecnn.shared.similarity import unit_rows
+from shapecnn.shared.similarity import unit_float64
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
 
@@ -168,7 +168,7 @@ def _features(
 
         engine = open_engine(model, device)
         outputs = compute_outputs(engine, model, artefacts, [entries[row] for row in rows], False, advance)
-    return unit_rows(outputs.get(model.comparison.feature)[:, 0]).astype(np.float32), rows
+    return unit_float64(outputs.get(model.comparison.feature)[:, 0]).astype(np.float32), rows
 
 
 def _audit(
@@ -201,7 +201,7 @@ def _audit(
     listed.sort(
         key=lambda g: (not (g.leak and g.conflict), not g.leak, not g.conflict, -len(g.members))
     )  # the sort is stable: level and id decide next
-    empty = [Empty(e, f.blank, f.looks) for e, f in zip(entries, fingerprints, strict=True) if f.blank]
+    empty = [Empty(e, f.blank, f.total) for e, f in zip(entries, fingerprints, strict=True) if f.blank]
     return Audit(data, kind, entries, levels, listed, empty, features, time.monotonic() - started)
 
 

@@ -28,12 +28,12 @@ def available() -> bool:
     return util.find_spec("openvino") is not None
 
 
-def convert(network: nn.Module, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
-    """Graph and weights of a network from (1, \\*looks) uint8 to one tensor or several, of one row each."""
+def convert(network: nn.Module, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
+    """Graph and weights of a network from (1, \\*shape) uint8 to one tensor or several, of one row each."""
     import torch
 
     openvino = _openvino()
-    example = torch.zeros((1, *looks), dtype=torch.uint8)
+    example = torch.zeros((1, *shape), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         converted = openvino.convert_model(torch.export.export(network, (example,)))
@@ -70,9 +70,9 @@ class Queue:
     def _collect(self, request: Any, key: Hashable) -> None:
         self._done.append((key, tuple(np.array(tensor.data[0], np.float32) for tensor in request.output_tensors)))
 
-    def start(self, key: Hashable, looks: NDArray[np.uint8]) -> None:
+    def start(self, key: Hashable, array: NDArray[np.uint8]) -> None:
         """Begin on one input; waits while all places are taken."""
-        self._queue.start_async({0: looks[None]}, key)
+        self._queue.start_async({0: array[None]}, key)
 
     def finished(self) -> list[tuple[Any, Outputs]]:
         """Key and outputs of what was finished since this was last asked, in any order."""
@@ -87,8 +87,8 @@ class Queue:
         early: dict[int, Outputs] = {}
         told = 0
         try:
-            for number, looks in enumerate(inputs):
-                self.start(number, looks)
+            for number, array in enumerate(inputs):
+                self.start(number, array)
                 early.update(self.finished())
                 while told in early:
                     yield early.pop(told)

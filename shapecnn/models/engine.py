@@ -32,7 +32,7 @@ class Engine(Protocol):
     description: dict[str, str]
     """engine, precision and device: what to record beside the features."""
 
-    def start(self, key: Hashable, looks: InputArray) -> None:
+    def start(self, key: Hashable, array: InputArray) -> None:
         """Begin on one shape, uint8: its pictures (V, S, S) or grids (R, N, N, N); waits while all places are taken."""
 
     def finished(self) -> list[tuple[Any, Output]]:
@@ -75,10 +75,10 @@ class OpenVinoEngine:
         self._open(_shape_of(model))
         self.description = self._queue.description
 
-    def _open(self, looks: tuple[int, ...]) -> None:
+    def _open(self, shape: tuple[int, ...]) -> None:
         """Make ready for shapes seen in so many pictures or grids."""
-        converted = _converted(self._model, looks, self._views)
-        self._looks, self._queue = looks, conversion.Queue(*converted, threads=self._threads)
+        converted = _converted(self._model, shape, self._views)
+        self._shape, self._queue = shape, conversion.Queue(*converted, threads=self._threads)
 
     def _output(self, feature: Feature, views: Feature | None = None) -> Output:
         _require_numbers(self._model, feature)
@@ -86,13 +86,13 @@ class OpenVinoEngine:
             return Output(feature, None, views)
         return Output(feature, _scores(self._model, self._classifier.logits(feature)), views)
 
-    def start(self, key: Hashable, looks: InputArray) -> None:
+    def start(self, key: Hashable, array: InputArray) -> None:
         """Begin on one shape; waits while all places are taken."""
-        if looks.shape != self._looks:
+        if array.shape != self._shape:
             self.wait()
             self._earlier += self.finished()
-            self._open(looks.shape)
-        self._queue.start(key, looks)
+            self._open(array.shape)
+        self._queue.start(key, array)
 
     def finished(self) -> list[tuple[Any, Output]]:
         """What was finished since this was last asked."""
@@ -128,11 +128,11 @@ class TorchEngine:
             "device": device,
         }
 
-    def start(self, key: Hashable, looks: InputArray) -> None:
+    def start(self, key: Hashable, array: InputArray) -> None:
         """Compute the output of one shape."""
         torch = self._torch
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._reduced):
-            activations = self._network.stem(torch.from_numpy(np.ascontiguousarray(looks[None])).to(self._device))
+            activations = self._network.stem(torch.from_numpy(np.ascontiguousarray(array[None])).to(self._device))
             logits, feature = self._network.head(self._network.pool(activations))
             tensors = (feature, logits, *([self._network.alone(activations)] if self._views else []))
         numbers, decisions, *views = (tensor[0].float().cpu().numpy() for tensor in tensors)
@@ -197,18 +197,18 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _converted(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
+def _converted(model: Model, shape: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
     """The network in OpenVINO's format, graph and weights, from the cache or converted now."""
-    parts = [model.network.identity, " × ".join(map(str, looks)) + " and each alone" * views]
+    parts = [model.network.identity, " × ".join(map(str, shape)) + " and each alone" * views]
     key = engine_cache.key(*parts)
     kept = engine_cache.load(key)
     if kept is None:
-        kept = _convert(model, looks, views)
+        kept = _convert(model, shape, views)
         engine_cache.store(key, *kept)
     return kept
 
 
-def _convert(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
+def _convert(model: Model, shape: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
     from shapecnn.networks.network import FeaturesAlone
 
-    return conversion.convert(FeaturesAlone(model.network.build(), views).eval(), looks)
+    return conversion.convert(FeaturesAlone(model.network.build(), views).eval(), shape)

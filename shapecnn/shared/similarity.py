@@ -25,7 +25,7 @@ def unit(vectors: NDArray[Floating]) -> NDArray[Floating]:
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
 
 
-def unit_rows(features: NDArray[np.floating]) -> Features:
+def unit_float64(features: NDArray[np.floating]) -> Features:
     """Rows of unit length, (N, D) → (N, D); rows of zeros stay, and are as similar to anything as a right angle is.
 
     In float64, because in float32 the noise of a product may straddle the rounding of a similarity.

@@ -402,9 +402,9 @@ def test_a_run_sees_each_mesh_as_it_was_trained(
     network = model.network.build()
     index = read_index(tmp_path / "index")
     for item, feature in zip(index.shapes, index.features, strict=True):
-        looks = model.input.draw(load_mesh(Path(item.path), "y"))
+        array = model.input.draw(load_mesh(Path(item.path), "y"))
         with torch.inference_mode():
-            expected = network(torch.from_numpy(looks[None]))[1][0].numpy()
+            expected = network(torch.from_numpy(array[None]))[1][0].numpy()
         assert feature @ expected / np.linalg.norm(expected) > 0.9999
 
 
@@ -469,8 +469,8 @@ def test_a_worker_draws_for_a_run_without_torch(
         "import pickle, sys\n"
         "from shapecnn.search import features\n"
         "task = pickle.loads(open(sys.argv[1], 'rb').read())\n"
-        "looks = features._draw(frozenset(), task)[1]\n"
-        "print(looks.shape, looks.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
+        "array = features._draw(frozenset(), task)[1]\n"
+        "print(array.shape, array.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "task")], capture_output=True, text=True, check=True

@@ -199,10 +199,10 @@ def test_the_views_of_an_index_are_those_of_the_network_alone(index: Index, mode
     network = model.network.build()
     assert index.views is not None
     assert (index.views.dtype, index.views.shape) == (np.float16, (9, 12, 1280))
-    looks = model.input.draw(load_mesh(Path(index.shapes[4].path)))
+    array = model.input.draw(load_mesh(Path(index.shapes[4].path)))
     for view in (0, 7):
         with torch.inference_mode():
-            expected = network(torch.from_numpy(looks[None, view : view + 1].copy()))[1][0].numpy()
+            expected = network(torch.from_numpy(array[None, view : view + 1].copy()))[1][0].numpy()
         expected /= np.linalg.norm(expected)
         similar = index.views.astype(np.float32).reshape(-1, 1280) @ expected
         assert similar.argmax() // 12 == 4  # which is round: all its views are alike
