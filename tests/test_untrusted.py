@@ -273,7 +273,7 @@ def test_weights_that_lead_to_no_numbers_end_in_a_sentence(
         assert all(0 <= candidate.score <= 1 for candidate in prediction.top)
     model = resolve_model(str(folder))
     engine = TorchEngine(model, "cpu")
-    with pytest.raises(StoredDataError, match="gives what is no number"):
+    with pytest.raises(StoredDataError, match="computes infinite values or NaN"):
         engine.start(0, np.ones((4, 16, 16, 16), np.uint8))
 
 

@@ -20,7 +20,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.duplicates.copies import Copies, Fingerprint, artefact_fingerprints, find_copies, mesh_fingerprints
 from shapecnn.duplicates.groups import Grouping, expand_grouping, group_by_distance, group_rows, merge_groupings
 from shapecnn.duplicates.results import Audit, Empty, Features, Group, Kind, Level, Member
-from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE
+from shapecnn.duplicates.signatures import INPUT_TOLERANCE, MESH_TOLERANCE
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, list_shapes, silent
 from shapecnn.meshes.labels import Labels
@@ -77,7 +77,7 @@ def audit_artefacts(
     with bar("Reading", "shapes") as progress:
         fingerprints = artefact_fingerprints(artefacts, entries, progress, workers)
     with bar("Comparing", "shapes") as progress:
-        copies = find_copies(fingerprints, LOOKS_TOLERANCE, progress)
+        copies = find_copies(fingerprints, INPUT_TOLERANCE, progress)
     features = grouping = nearest = None
     if model is not None:
         vectors, rows = _features(model, artefacts, entries, device, bar)

@@ -180,7 +180,7 @@ def test_engines_agree_with_float32_on_every_kind_of_network(
     assert np.ptp(scores, axis=0).max() > 0.02  # which shape it is matters
 
 
-def test_another_number_of_looks_is_another_compilation(run: Run) -> None:
+def test_another_number_of_views_is_another_compilation(run: Run) -> None:
     engine, shapes = open_engine(run, "cpu"), inputs_of(run.input, 2)
     shapes = [shapes[0], shapes[1][:1], shapes[0]]
     expected = in_float32(run, shapes)
@@ -219,7 +219,7 @@ def test_late_pooling_of_the_views_is_the_feature(pictures: list[InputArray], mo
             np.testing.assert_allclose(pooled, output.feature, rtol=0.02, atol=1e-3)
 
 
-def test_looks_may_lie_in_memory_as_they_like(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_may_have_any_memory_layout(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     (array,) = inputs_of(run.input, 1)
     turned = np.flip(np.ascontiguousarray(np.flip(array, -1)), -1)  # the same, backwards in memory
     turned.flags.writeable = False
@@ -371,10 +371,10 @@ def test_every_network_has_a_place_of_its_own(cache: Path, monkeypatch: pytest.M
 
 def test_an_engine_is_ready_for_what_the_model_was_trained_on(run: Run) -> None:
     shape = inputs_of(run.input, 1)[0].shape
-    assert inference._shape_of(run) == shape
+    assert inference._trained_shape(run) == shape
     rotations = VoxelSettings(rotations=12)
     model = dataclasses.replace(run, input=Input(rotations, 4))
-    assert inference._shape_of(model) == (12, 30, 30, 30)
+    assert inference._trained_shape(model) == (12, 30, 30, 30)
 
 
 @no_cuda

@@ -171,13 +171,13 @@ def test_what_was_made_otherwise_is_refused_with_the_way_out(
 @pytest.mark.parametrize(
     ("given", "way_out"),
     [
-        (ViewSettings(fit="view"), "To see what is there: --set fit=view"),
-        (VOXELS, "To make such: shapecnn render COLLECTION OUT"),
-        (ImportedViewSettings(views=12, size=224), "To make such: shapecnn render COLLECTION OUT"),
+        (ViewSettings(fit="view"), "To use these artefacts: --set fit=view"),
+        (VOXELS, "To make matching ones: shapecnn render COLLECTION OUT"),
+        (ImportedViewSettings(views=12, size=224), "To make matching ones: shapecnn render COLLECTION OUT"),
     ],
 )
 def test_a_model_without_training_is_set_to_what_is_there_if_it_can_be(given: Settings, way_out: str) -> None:
-    with pytest.raises(MismatchError, match=rf"than @imagenet sees \(.*\)\. {way_out}$"):
+    with pytest.raises(MismatchError, match=rf"than @imagenet takes \(.*\)\. {way_out}$"):
         Input(ViewSettings()).require(described(given), "@imagenet")
 
 
@@ -291,7 +291,7 @@ def test_another_orientation_than_the_model_was_made_for_is_refused(made: Callab
     upright, free = Input(VIEWS), Input(ViewSettings(size=16, orientation="auto"))
     upright.require_orientation(None, "run")
     free.require_orientation("auto", "run")
-    with pytest.raises(MismatchError, match="run sees meshes with --orientation upright, and not auto"):
+    with pytest.raises(MismatchError, match="run takes meshes with --orientation upright, not auto"):
         upright.require_orientation("auto", "run")
     with pytest.raises(MismatchError, match="orientation is 'auto' there and 'upright' here"):
         upright.require(made(ViewSettings(size=16, orientation="auto")))

@@ -144,9 +144,9 @@ def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path,
     evil = tmp_path / name.replace("/", "\\")
     shutil.copy(solids / "box/cube.off", evil)
     items = [replace(item, id=name, label="<b>&amp;</b>", path=item.path) for item in index.shapes]
-    source = query_page(ask(evil, tmp_path / f"missing {evil.name}"), replace(index, items=items), '"><img src=x>')
+    source = query_page(ask(evil, tmp_path / f"missing {evil.name}"), replace(index, shapes=items), '"><img src=x>')
     hostile = [replace(a, hits=[replace(h, item=items[0]) for h in a.hits]) for a in ask(evil)]
-    source += query_page(hostile, replace(index, items=items), '"><img src=x>')
+    source += query_page(hostile, replace(index, shapes=items), '"><img src=x>')
     page = Page(source)
     assert "script" not in {tag for tag, _ in page.elements}
     assert "b" not in {tag for tag, _ in page.elements}
