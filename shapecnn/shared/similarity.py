@@ -77,7 +77,8 @@ def scale_to_unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _lengths(rows: NDArray[Floating]) -> NDArray[np.float64]:
     """Return the lengths of rows, (N, 1) float64; np.linalg.norm would need a squared copy of the rows."""
-    return np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None]
+    squares: NDArray[np.float64] = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
+    return np.sqrt(squares)[:, None]
 
 
 def cosines(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:

@@ -293,12 +293,12 @@ CALIBRATION = asdict(Calibration(10, 1.5, 0.3, 0.2, 0.1, 0.05, 0.5, 0.05))
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": ["cup", "hat", "cup"]}, "a class is there twice"),
+        ({"classes": ["cup", "hat", "cup"]}, "a class occurs twice"),
         ({"classes": []}, "classes"),
         ({"feature_size": 0}, "feature_size"),
         ({"discriminant": None}, "discriminant"),
         *(
-            ({"calibration": {**CALIBRATION, "temperature": t}}, "its temperature is none")
+            ({"calibration": {**CALIBRATION, "temperature": t}}, "its temperature is not between")
             for t in (0, -1, 5e-324, 1e300)
         ),
         ({"calibration": {**CALIBRATION, "by": "eye"}}, "calibration.by"),

@@ -240,7 +240,7 @@ def test_a_shape_without_label_and_an_index_of_nothing(index: Index, ask: Ask, s
     name, place = Path(bare[1].id).name, bare[1].id
     (section,) = Page(query_page([replace(answer, hits=hits)], index, "index")).sections
     assert section.endswith(f"1 {name} {hits[0].score:.3f} {place}")
-    empty = Page(query_page([replace(answer, hits=[])], replace(index, items=[]), "index"))
+    empty = Page(query_page([replace(answer, hits=[])], replace(index, shapes=[]), "index"))
     assert "0 shapes in index" in empty.text
 
 

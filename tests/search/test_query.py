@@ -216,5 +216,5 @@ def test_an_index_that_cannot_be_asked_by_a_picture_says_what_to_do(
     with pytest.raises(UsageError, match=r"earlier version. To add them: shapecnn index COLLECTION here"):
         require_views(replace(index, views=None), model, "here")
     require_views(replace(index, views=None, items=[]), model, "here")
-    with pytest.raises(UsageError, match=r"sees grids and no pictures: --image needs"):
+    with pytest.raises(UsageError, match=r"takes grids, not pictures\. --image needs"):
         require_views(index, resolve_model(str(voxels_run)), "here")

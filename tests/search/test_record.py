@@ -117,7 +117,7 @@ def test_what_cannot_be_one_is_not_read() -> None:
     with pytest.raises(ValueError, match="does not say what made it"):
         ModelRecord.read("/run", [run])
     for settings in (run, {**sealed(**run), "up": "x"}, *(sealed(**{**run, key: None}) for key in run)):
-        with pytest.raises(ValueError, match="its settings are no model's"):
+        with pytest.raises(ValueError, match="its settings do not describe a model"):
             ModelRecord.read("/run", settings)
 
 
