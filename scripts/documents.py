@@ -354,10 +354,35 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[t
             yield from _commands(child, (*path, name))
 
 
+def notebook() -> str:
+    """The tutorial docs/python.md as a notebook, without the outputs that it shows."""
+    import nbformat
+
+    cells = []
+    for place, part in enumerate(
+        re.split(r"^```python\n(.*?)^```\n", (ROOT / "docs/python.md").read_text(), flags=re.M | re.S)
+    ):
+        if place % 2:
+            lines = [line[4:] for line in part.splitlines() if re.match(r"(>>>|\.\.\.)( |$)", line)]
+            cell = nbformat.v4.new_code_cell("\n".join(lines))
+        elif part.strip():
+            cell = nbformat.v4.new_markdown_cell(part.strip())
+        else:
+            continue
+        cell["id"] = f"cell-{place}"  # the same every time
+        cells.append(cell)
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    return str(nbformat.writes(book)) + "\n"
+
+
 def main() -> None:
     readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
     tables = [readme, *(ROOT / "docs" / f"{name}.md" for name in ("orientation", "reliability", "search", "training"))]
-    documents = {path: filled(path.read_text()) for path in tables} | {reference: command_reference()}
+    documents = {path: filled(path.read_text()) for path in tables} | {
+        reference: command_reference(),
+        ROOT / "docs" / "python.ipynb": notebook(),
+    }
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         if stale:

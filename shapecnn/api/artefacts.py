@@ -59,10 +59,9 @@ def prepare(
 
     Example:
         >>> import shapecnn
-        >>> shapecnn.prepare("no-such-folder", "views")
-        Traceback (most recent call last):
-            ...
-        shapecnn.errors.CollectionError: There is no collection at no-such-folder.
+        >>> made = shapecnn.prepare("meshes", "new-grids", shapecnn.VoxelSettings(resolution=16, padding=1))
+        >>> made.written, made.failed
+        (9, 0)
     """
     return prepare_collection(
         Path(collection),
@@ -93,9 +92,8 @@ def open_artefacts(folder: str | Path) -> Artefacts:
 
     Example:
         >>> import shapecnn
-        >>> shapecnn.open_artefacts("no-such-folder")
-        Traceback (most recent call last):
-            ...
-        shapecnn.errors.UsageError: There are no artefacts at no-such-folder. ...
+        >>> artefacts = shapecnn.open_artefacts("views")
+        >>> artefacts.pictures(artefacts.entries[0]).shape
+        (12, 32, 32)
     """
     return reading.open_artefacts(Path(folder))

@@ -16,7 +16,7 @@ from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
 from shapecnn.models.engine import Device
-from shapecnn.shared.display import framed, html_table, show_with
+from shapecnn.shared.results import framed, html_table, show_with
 from shapecnn.workers.progress import Progress, ProgressBar, no_bar, no_progress
 
 ArtefactSource = str | Path | Artefacts
@@ -50,10 +50,9 @@ def evaluate(
 
     Example:
         >>> import shapecnn
-        >>> shapecnn.evaluate("@imagenet", "no-such-folder", shapecnn.EvaluationSettings(protocol="train-gallery"))
-        Traceback (most recent call last):
-            ...
-        shapecnn.errors.UsageError: There are no artefacts at no-such-folder. ...
+        >>> figures = shapecnn.evaluate("run", "views", shapecnn.EvaluationSettings(split="train"))
+        >>> figures.classification.accuracy
+        1.0
     """
     return evaluate_model(model_of(model), _artefacts(data), settings, device=device, progress=progress)
 
@@ -87,10 +86,9 @@ def compare(
 
     Example:
         >>> import shapecnn
-        >>> shapecnn.compare(["@imagenet", "@imagenet"], [])
-        Traceback (most recent call last):
-            ...
-        shapecnn.errors.UsageError: A model is named twice with the same feature. ...
+        >>> comparison = shapecnn.compare(["run", "run:scores"], "views", shapecnn.EvaluationSettings(split="train"))
+        >>> [row["accuracy"] for row in comparison.rows()]
+        [1.0, 1.0]
     """
     sources = [data] if isinstance(data, str | Path | Artefacts) else data
     contenders = choose(models, [_artefacts(source) for source in sources], settings, assignments=model_settings)

@@ -11,7 +11,7 @@ from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.engine import Device
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
-from shapecnn.shared.display import ResultList, framed, show_with
+from shapecnn.shared.results import ResultList, framed, show_with
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -94,10 +94,9 @@ def explain(
 
     Example:
         >>> import shapecnn
-        >>> shapecnn.explanation("@imagenet", "chair.off")
-        Traceback (most recent call last):
-            ...
-        shapecnn.errors.UsageError: @imagenet has no classes to explain. To train a run that has: shapecnn train CONFIG
+        >>> (explanation,) = shapecnn.explain("run", "meshes/box/train/0.off", label="round")
+        >>> explanation.ranked[0][0], explanation.evidence.shares.shape
+        ('box', (12,))
     """
     resolved = model_of(model)
     inputs = mesh_inputs(meshes)

@@ -13,7 +13,7 @@ from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Answers, Searcher
 from shapecnn.search.update import IndexChanges, bring_up_to_date
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Orientation, Up
-from shapecnn.shared.display import framed, show_with
+from shapecnn.shared.results import framed, show_with
 from shapecnn.storage.own import require_own
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
@@ -71,10 +71,9 @@ def update_index(
 
     Example:
         >>> import shapecnn
-        >>> shapecnn.update_index("no-such-folder", "index")
-        Traceback (most recent call last):
-            ...
-        shapecnn.errors.CollectionError: There is no collection at no-such-folder.
+        >>> changes = shapecnn.update_index("meshes", "index-of-run", "run")
+        >>> changes.added, changes.total
+        (9, 9)
     """
     folder = Path(folder)
     require_own(HEADER, folder, overwrite)
@@ -121,10 +120,10 @@ def open_index(
 
     Example:
         >>> import shapecnn
-        >>> index = shapecnn.open_index("no-such-index")
-        Traceback (most recent call last):
-            ...
-        shapecnn.errors.UsageError: There is no index at no-such-index. To make one: shapecnn index COLLECTION INDEX
+        >>> index = shapecnn.open_index("index")
+        >>> answers = index.query("meshes/box/train/0.off", k=3)
+        >>> answers[0].hits[0].shape.id
+        'box/train/0.off'
     """
     folder = Path(folder)
     index = read_index(folder)

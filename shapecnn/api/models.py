@@ -33,12 +33,11 @@ def open_model(
 
     Example:
         >>> import shapecnn
-        >>> corners = [(0, 0, 0), (2, 0, 0), (0, 2, 0), (0, 0, 2)]
-        >>> tetrahedron = corners, [(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)]
-        >>> small = {"backbone": "test_efficientnet", "weights": "none", "size": 32}
-        >>> model = shapecnn.open_model("@imagenet", small, device="cpu")
-        >>> model.features(tetrahedron).values.shape
-        (1, 256)
+        >>> model = shapecnn.open_model("run")
+        >>> model.classes
+        ('box', 'cylinder', 'round')
+        >>> model.predict("meshes/box/train/0.off")[0].label
+        'box'
     """
     return Predictor(resolve_model(name, settings), device, workers)
 

@@ -57,10 +57,10 @@ def train(
 
     Example:
         >>> import shapecnn
-        >>> shapecnn.train("no-such-config", "views", "run")
-        Traceback (most recent call last):
-            ...
-        shapecnn.errors.UsageError: There is no config at no-such-config; ...
+        >>> changes = {"stages.grids.epochs": 1, "validation.folds": 2}
+        >>> result = shapecnn.train("demo-shapenets", "grids", "new-run", settings=changes)
+        >>> result.epochs, result.validation.count
+        (1, 3)
     """
     values, part, out = dict(settings or {}), Subset.parse(subset) if subset else None, Path(out)
     config, data = None if config is None else str(config), None if data is None else Path(data)

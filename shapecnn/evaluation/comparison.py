@@ -12,7 +12,7 @@ from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.models.model import Split
-from shapecnn.shared.display import Displayed, text_table
+from shapecnn.shared.results import Displayed, text_table
 from shapecnn.shared.similarity import cosines
 
 Values = NDArray[np.float64]

@@ -16,7 +16,7 @@ from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.retrieval.protocols import Retrieval
 from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
-from shapecnn.shared.display import Displayed, text_table
+from shapecnn.shared.results import Displayed, text_table
 from shapecnn.shared.similarity import Similarity, cosines, nearest, unit_float64
 
 NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}

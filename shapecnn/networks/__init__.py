@@ -1,1 +1,1 @@
-"""Networks from tensors to tensors: they know no file and no mesh."""
+"""Networks: modules from tensors to tensors, without files and meshes."""

@@ -1,7 +1,6 @@
-"""Picture networks trained on ImageNet, cut before their classifier: any of timm or torchvision, by name.
+"""Backbones: picture networks trained on ImageNet, cut before their classifier, from timm or torchvision by name.
 
-The default, EfficientNet-Lite0, comes with its weights from the package index and needs no hub. The networks of this
-folder see tensors only.
+The default, EfficientNet-Lite0, comes with its weights as a Python package and needs no connection to a hub.
 """
 
 from __future__ import annotations
@@ -30,11 +29,15 @@ _WITHOUT = f"Without a connection: --set backbone={DEFAULT_BACKBONE}, or {_OTHER
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A network from pictures to features, and what it expects of pictures.
+    """Network from pictures (N, 3, S, S) float to features (N, D), with the normalization it expects.
 
-    parts: name and module, one after the other (N, 3, S, S) float, normalized → (N, D); a network whose insides are not
-    known here is one part.  blocks: sizes, of sum D, of the features that are joined there.  mean, std: of the three
-    channels, for values in [0, 1].  size: the S it was trained on, in pixels.
+    Attributes:
+        name: Name in timm or torchvision.
+        parts: Names and modules, applied one after the other; one part if the structure is not known here.
+        blocks: Sizes, of sum D, of the features that are joined.
+        size: S of the pictures it was trained on, in pixels.
+        mean: Mean of each channel, for values in [0, 1].
+        std: Standard deviation of each channel.
     """
 
     name: str
@@ -46,16 +49,23 @@ class Backbone:
 
     @property
     def feature_size(self) -> int:
-        """D."""
+        """Number of features, D."""
         return sum(self.blocks)
 
 
 def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> Backbone:
-    """The backbone called ``name`` in timm or torchvision, freshly initialized (``none``), with ImageNet weights
-    (``imagenet``), or with those in a file: a state dict as .safetensors, or as torch saves it (.pt, .pth).
+    """Build a backbone of timm or torchvision. Warns before weights are fetched.
 
-    Weights that have to be fetched are told before. Raises UsageError for an unknown name or file, WeightsError if the
-    weights cannot be had.
+    Args:
+        name: Name in timm or torchvision.
+        weights: ``none`` for random weights, ``imagenet``, or a file with a state dict: .safetensors, .pt, .pth.
+
+    Returns:
+        The backbone, in evaluation mode.
+
+    Raises:
+        UsageError: The name or the file is unknown.
+        WeightsError: The weights are not available or do not fit.
     """
     import timm
 
@@ -81,21 +91,30 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> B
 
 
 class Fork(nn.Module):
-    """Maps (N, C, H, W) to what ``rest`` makes of them, beside the maps themselves, flattened."""
+    """Joins the output of ``rest`` on maps (N, C, H, W) with the maps themselves, flattened."""
 
     def __init__(self, rest: nn.Module) -> None:
         super().__init__()
         self.rest = rest
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, D + C H W)."""
+        """Compute features (N, D + C H W) from maps (N, C, H, W)."""
         return torch.cat([self.rest(maps), maps.flatten(1)], dim=1)
 
 
 def fork(backbone: Backbone, part: str, size: int) -> Backbone:
-    """The backbone with the maps that enter ``part`` joined to its features, for pictures of ``size`` pixels a side.
+    """Join the maps that enter a part to the features of a backbone.
 
-    Raises UsageError if it has no such part behind others.
+    Args:
+        backbone: The backbone.
+        part: Name of a part other than the first.
+        size: Side of the pictures in pixels.
+
+    Returns:
+        A backbone with two blocks of features.
+
+    Raises:
+        UsageError: There is no such part, or it is the first.
     """
     names = [name for name, _ in backbone.parts]
     if part not in names[1:]:
@@ -140,7 +159,7 @@ def _from_timm(name: str, weights: str) -> Backbone:
 
 @contextmanager
 def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
-    """One short try of the hub's server: its client would retry for the better part of a minute."""
+    """Use only the cache of the hub if its server does not answer: the client would retry for most of a minute."""
     from huggingface_hub import constants, get_session
 
     before = constants.HF_HUB_OFFLINE
@@ -155,7 +174,7 @@ def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
 
 
 def _packaged_weights(name: str, own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state of the offline package under timm's names: the same tensors in the same order."""
+    """Load the weights of an offline package under timm's names: the same tensors in the same order."""
     package = OFFLINE[name]
     try:
         module = import_module(package.module)
@@ -192,7 +211,7 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
 
 
 def _parts_of_timm(network: Any) -> tuple[Part, ...]:
-    """Stages in order; the last one ends in the pooling of pixels, in VGG in the fully connected layers."""
+    """Split a network of timm into stages; the last one pools pixels, or in VGG has the fully connected layers."""
     from timm.models.efficientnet import EfficientNet
     from timm.models.resnet import ResNet
     from timm.models.vgg import VGG
@@ -221,14 +240,14 @@ def _parts_of_torchvision(network: Any) -> tuple[Part, ...]:
 
 
 def _stages(convolutions: nn.Sequential) -> list[Part]:
-    """Cut behind every pooling of pixels, which is what the last one ends in."""
+    """Split convolutions after every pooling layer, of which the last layer is one."""
     ends = [i + 1 for i, layer in enumerate(convolutions) if isinstance(layer, nn.MaxPool2d)]
     starts = [0, *ends[:-1]]
     return [(f"stage{i}", convolutions[start:end]) for i, (start, end) in enumerate(zip(starts, ends, strict=True))]
 
 
 def _load_file(network: nn.Module, name: str, weights: str) -> None:
-    """Load weights from a file, if that is what they are, into a network without its classifier."""
+    """Load weights into a network without classifier, if ``weights`` is a file."""
     from safetensors.torch import load_file
 
     if weights in ("imagenet", "none"):
@@ -249,7 +268,7 @@ def _load_file(network: nn.Module, name: str, weights: str) -> None:
         unsafe = isinstance(error, pickle.UnpicklingError)  # torch would advise to trust it
         reason = "it holds more than tensors, or is none" if unsafe else type(error).__name__
         raise WeightsError(
-            f"The weights in {weights} cannot be read ({reason}); give a state dict of {name}."
+            f"The weights in {weights} cannot be read ({reason}). Give a state dict of {name}."
         ) from None
     missing = [key for key in own if key not in fitting]
     if missing:

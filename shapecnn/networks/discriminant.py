@@ -1,4 +1,4 @@
-"""Linear discriminant analysis, and in its space the cosine to the class means: a classifier in closed form.
+"""Linear discriminant analysis, with a classifier in closed form: the cosine to the class means in its space.
 
 Fisher 1936, Rao 1948, with a covariance shrunk towards a multiple of the identity, as there are more features than
 shapes. The Gaussian posterior is far too sure there, and how far a shape lies from the centre says more of the shape
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from shapecnn.errors import TrainingError
 
 SIZE = 128
-"""Coordinates, unless fewer shapes or more classes want others."""
+"""Number of coordinates, unless there are fewer shapes or more classes."""
 
 _FLOOR = 1e-6  # keeps the slope of the square root finite at zero
 _WITHIN = 0.2  # length of the coordinates within classes, beside 1 of those between
 
 
 class Discriminant(nn.Module):
-    """Features (B, D) → coordinates (B, K + L): K between classes, one less than these, and L within them.
+    """Discriminant space: features (B, D) → coordinates (B, K + L), K (classes - 1) between classes and L within.
 
     Between: x = between · (p − centre), divided by √(|x|² + radius²): nearly a direction, but what lies near the centre
     is of no class, also where K is 1.  Within: the strongest directions in which shapes of one class differ, as a short
@@ -47,16 +47,27 @@ class Discriminant(nn.Module):
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor], blocks: Sequence[int]) -> Discriminant:
-        """That with these tensors.  Raises KeyError if one is missing."""
+        """Build the space from its tensors.
+
+        Args:
+            state: ``between``, ``within``, ``centre`` and ``radius``.
+            blocks: Sizes, of sum D, of the features that were joined.
+
+        Returns:
+            The space.
+
+        Raises:
+            KeyError: A tensor is missing.
+        """
         return cls(state["between"], state["within"], state["centre"], state["radius"], blocks)
 
     @property
     def size(self) -> int:
-        """K + L."""
+        """Number of coordinates, K + L."""
         return len(self.between) + len(self.within)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, D) → coordinates (B, K + L)."""
+        """Compute coordinates (B, K + L) from features (B, D)."""
         p = prepare(features, self.blocks) - self.centre
         x = p @ self.between.T
         damped = x / (x.square().sum(dim=1, keepdim=True) + self.radius.square()).sqrt()
@@ -64,7 +75,15 @@ class Discriminant(nn.Module):
 
 
 def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
-    """(N, D) → (N, D): signed square roots, each block divided by its length."""
+    """Take signed square roots and divide each block by its length.
+
+    Args:
+        features: (N, D) float.
+        blocks: Sizes, of sum D, of the features that were joined.
+
+    Returns:
+        (N, D) float.
+    """
     roots = features / (features.abs() + _FLOOR).sqrt()
     return torch.cat([nn.functional.normalize(part, dim=1) for part in torch.split(roots, list(blocks), dim=1)], dim=1)
 
@@ -72,13 +91,21 @@ def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
 def analyse(
     features: Tensor, labels: Tensor, blocks: Sequence[int], *, shrinkage: float
 ) -> tuple[Discriminant, Tensor]:
-    """The space of N shapes of C classes, all of which occur, and the directions of the class means in it, (C, K + L),
-    which are zero within classes.
+    """Fit a discriminant space to N shapes of C classes.
 
-    features: (N, D).  labels: (N,), of 0 to C − 1.  shrinkage: s of (1 − s) S + s tr(S)/D I, in place of the covariance
-    S within classes. Holds one copy of the features and the square of the smaller of N and D.
+    Memory holds one copy of the features and the square of the smaller of N and D.
 
-    Raises TrainingError if all class means are the same.
+    Args:
+        features: (N, D) float.
+        labels: (N,) int64, from 0 to C - 1; each class occurs.
+        blocks: Sizes, of sum D, of the features that were joined.
+        shrinkage: s of (1 − s) S + s tr(S)/D I, which replaces the covariance S within classes; in (0, 1].
+
+    Returns:
+        The space, and the directions of the class means in it, (C, K + L) float32, zero within classes.
+
+    Raises:
+        TrainingError: All class means are the same.
     """
     x = prepare(features.float(), blocks)
     classes, size = int(labels.max()) + 1, x.shape[1]
@@ -94,7 +121,9 @@ def analyse(
     kept = variances > variances.max() * 1e-6
     kept[0] = False
     if not kept.any():
-        raise TrainingError("The mean feature of every class is the same: nothing tells the classes apart.")
+        raise TrainingError(
+            "The mean feature of every class is the same: nothing tells the classes apart. Use another network."
+        )
     projection = (axes[:, kept] / variances[kept].sqrt()).T @ solved
     projected = between @ projection.T
     lengths = torch.linalg.norm(projected, dim=1).clamp(min=torch.finfo(between.dtype).tiny)
@@ -105,7 +134,7 @@ def analyse(
 
 
 def _strongest(rows: Tensor, count: int) -> Tensor:
-    """(at most ``count``, D) orthonormal: the directions in which rows (N, D) of mean zero are longest.
+    """Compute the directions (at most ``count``, D), orthonormal, in which rows (N, D) of mean zero vary most.
 
     Randomized (Halko, Martinsson, Tropp 2011), always from the same numbers.
     """
@@ -120,7 +149,7 @@ def _strongest(rows: Tensor, count: int) -> Tensor:
 
 
 def _solve(rows: Tensor, share: float, ridge: float, right: Tensor) -> Tensor:
-    """(share RᵀR + ridge I)⁻¹ applied to each row of ``right``, float64.  rows: R, (N, D) float32.  right: (M, D).
+    """Apply (share RᵀR + ridge I)⁻¹ to each row of ``right`` (M, D) float64; R is ``rows``, (N, D) float32.
 
     Where rows are fewer than columns the inverse is Woodbury's.
     """
@@ -130,6 +159,6 @@ def _solve(rows: Tensor, share: float, ridge: float, right: Tensor) -> Tensor:
         solved: Tensor = torch.linalg.solve(square, right, left=False)
         return solved
     square = share * (rows @ rows.T).double() + ridge * torch.eye(count, dtype=right.dtype)
-    known = torch.linalg.solve(square, (right.float() @ rows.T).double(), left=False)
-    correction: Tensor = share * (known.float() @ rows).double()
+    inner = torch.linalg.solve(square, (right.float() @ rows.T).double(), left=False)
+    correction: Tensor = share * (inner.float() @ rows).double()
     return (right - correction) / ridge

@@ -1,4 +1,4 @@
-"""The multi-view convolutional network: one picture network for all views, then the views pooled.
+"""Multi-view convolutional network: one picture network for all views, then the views pooled.
 
 Su, Maji, Kalogerakis, Learned-Miller: Multi-view Convolutional Neural Networks for 3D Shape Recognition. ICCV 2015.
 """
@@ -17,9 +17,12 @@ from shapecnn.networks.network import Pooling, ShapeNetwork
 
 
 class Grey(nn.Module):
-    """Grey pictures (N, S, S) uint8 as the three normalized channels (N, 3, S, S) a backbone was trained on.
+    """Converts grey pictures (N, S, S) uint8 to the three normalized channels a backbone was trained on.
 
-    size: scaled to (N, 3, size, size), between pixels linearly.
+    Args:
+        mean: Mean of each channel, for values in [0, 1].
+        std: Standard deviation of each channel.
+        size: Side in pixels to which pictures are scaled, bilinearly; None to leave them as they are.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class Grey(nn.Module):
         self.shift: Tensor
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(N, S, S) uint8 → (N, 3, S, S) float."""
+        """Convert pictures (N, S, S) uint8 to channels (N, 3, S, S) float."""
         grey = pictures[:, None].to(self.scale.dtype)
         if self.size is not None:
             grey = functional.interpolate(grey, (self.size, self.size), mode="bilinear", align_corners=False)
@@ -50,13 +53,22 @@ def mvcnn(
     pool_at: Literal["early", "late"] = "late",
     dropout: float = 0.0,
 ) -> ShapeNetwork:
-    """Views (B, V, S, S) uint8, grey, to logits and features.
+    """Build a multi-view network from a backbone.
 
-    resize: pictures are scaled to so many pixels a side.  pooling: element-wise over views, ``max`` as in the paper
-    or ``mean``.  pool_at: ``late``, of features, or ``early``, before the backbone's last part,
-    where the paper has it in VGG-M: between the convolutions and the rest.
+    Args:
+        backbone: The picture network that all views share.
+        classes: Number of classes; 0 for a network without classifier.
+        resize: Side in pixels to which pictures are scaled; None to leave them as they are.
+        pooling: Element-wise over views: ``max``, as in the paper, or ``mean``.
+        pool_at: ``late`` pools features; ``early`` pools before the backbone's last part, as the paper does in VGG-M,
+            between the convolutions and the fully connected layers.
+        dropout: Dropout rate in front of the classifier.
 
-    Raises UsageError if a backbone known only as a whole is to be pooled early.
+    Returns:
+        A network from views (B, V, S, S) uint8 to logits and features.
+
+    Raises:
+        UsageError: ``early`` is asked for and the backbone has only one part.
     """
     parts, tail = list(backbone.parts), nn.Module()
     if pool_at == "late":
@@ -65,7 +77,7 @@ def mvcnn(
         tail = parts.pop()[1]
     else:
         raise UsageError(
-            f"{backbone.name} is not known in parts, so that views cannot be pooled inside: pool_at: late."
+            f"{backbone.name} is not known in parts, so that views cannot be pooled inside. Use pool_at: late."
         )
     return ShapeNetwork(
         Grey(backbone.mean, backbone.std, resize),

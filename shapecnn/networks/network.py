@@ -1,4 +1,4 @@
-"""The one form of all networks: parts applied to each view or rotation, pooling over these, a head."""
+"""Common form of all networks: parts applied to each view or rotation, pooling over these, and a head."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ Part = tuple[str, nn.Module]
 
 
 class ShapeNetwork(nn.Module):
-    """V looks at a shape (views, or rotations of a grid), any number of them, to logits and a feature.
+    """Network from any number V of looks at a shape (views, or rotations of a grid) to logits and a feature.
 
-    encode: (N, ...) uint8, one look each, to what the first part takes.  parts: name and module, applied to each look
-    by itself, one after the other.  tail: applied to what pooling leaves, ends in features (B, D).  blocks: sizes, of
-    sum D, of what was joined to make the features.  classes: 0 for a network without a classifier, whose logits are
-    (B, 0).
+    Args:
+        encode: Converts looks (N, ...) uint8 to the input of the first part.
+        parts: Names and modules, applied to each look by itself, one after the other.
+        tail: Applied to the pooled activations; its output is features (B, D).
+        blocks: Sizes, of sum D, of the features that are joined.
+        classes: Number of classes; 0 for a network without classifier, whose logits are (B, 0).
+        pooling: Element-wise over the looks: ``max`` or ``mean``.
+        dropout: Dropout rate in front of the classifier.
     """
 
     def __init__(
@@ -49,17 +53,22 @@ class ShapeNetwork(nn.Module):
 
     @property
     def feature_size(self) -> int:
-        """D of the features."""
+        """Number of features."""
         return sum(self.blocks) if self.discriminant is None else self.discriminant.size
 
     @property
     def parameter_count(self) -> int:
-        """Numbers that were learned: by gradients, or of the discriminant space, which no gradient changes."""
+        """Number of learned values: parameters, and the tensors of the discriminant space."""
         space = [] if self.discriminant is None else self.discriminant.buffers()
         return sum(tensor.numel() for tensor in (*self.parameters(), *space))
 
     def discriminate(self, discriminant: Discriminant, weight: Tensor) -> None:
-        """Take coordinates in a discriminant space as features, and a classifier of these.  weight: (C, K + L)."""
+        """Replace features by coordinates in a discriminant space, and the classifier by one without bias.
+
+        Args:
+            discriminant: The space, of K + L coordinates.
+            weight: (C, K + L), the weights of the classifier.
+        """
         device = next(self.parameters()).device
         self.discriminant = discriminant.to(device)
         self.classifier = linear = nn.Linear(weight.shape[1], len(weight)).to(device)
@@ -68,9 +77,14 @@ class ShapeNetwork(nn.Module):
             linear.bias.zero_()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of a state dict, and the discriminant space if it has one.
+        """Load a state dict, with its discriminant space if it has one.
 
-        Raises RuntimeError or KeyError if they are not those of this network.
+        Args:
+            state: Tensors by name.
+
+        Raises:
+            RuntimeError: The tensors are not those of this network.
+            KeyError: A tensor of the discriminant space or its classifier is missing.
         """
         prefix = "discriminant."
         space = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
@@ -79,9 +93,15 @@ class ShapeNetwork(nn.Module):
         self.load_state_dict(state)
 
     def stem(self, looks: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """The activations of each look, (B, V, ...), after parts ``start`` to ``stop``.
+        """Compute the activations of each look after the parts from ``start`` up to ``stop``.
 
-        looks: (B, V, ...) uint8 where ``start`` is 0, else what enters part ``start``.
+        Args:
+            looks: (B, V, ...) uint8 where ``start`` is 0, else the input of part ``start``.
+            start: Number of the first part.
+            stop: Number of the part before which to stop; None for all parts.
+
+        Returns:
+            (B, V, ...) float.
         """
         batch, count = looks.shape[:2]
         x = looks.flatten(0, 1)
@@ -92,13 +112,13 @@ class ShapeNetwork(nn.Module):
         return x.reshape(batch, count, *x.shape[1:])
 
     def pool(self, activations: Tensor) -> Tensor:
-        """(B, V, C, ...) → (B, C, ...): element-wise over the looks."""
+        """Pool activations (B, V, C, ...) element-wise over the looks to (B, C, ...)."""
         return activations.amax(dim=1) if self.pooling == "max" else activations.mean(dim=1)
 
     def embed(self, pooled: Tensor) -> Tensor:
-        """What pooling leaves → features (B, D): coordinates in the discriminant space where there is one.
+        """Compute features (B, D) from pooled activations: coordinates in the discriminant space if there is one.
 
-        That, like the classifier, computes in float32 where torch does, whatever the rest does.
+        Like the classifier, the discriminant space computes in float32, whatever the precision of the rest.
         """
         features: Tensor = self.tail(pooled)
         if self.discriminant is None:
@@ -108,10 +128,10 @@ class ShapeNetwork(nn.Module):
         return coordinates
 
     def head(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """What pooling leaves → logits (B, C), features (B, D).
+        """Compute logits (B, C) and features (B, D) from pooled activations.
 
-        The classifier computes in float32 whatever the rest does: differences of large sums decide, and 8 bits of
-        bfloat16 would make ties of neighbours in a ranking by scores.
+        The classifier computes in float32, whatever the precision of the rest: differences of large sums decide, and
+        the 8 bits of bfloat16 would make ties of neighbours in a ranking by scores.
         """
         features = self.embed(pooled)
         if self.classifier is None:
@@ -121,19 +141,21 @@ class ShapeNetwork(nn.Module):
             return logits, features
 
     def alone(self, activations: Tensor) -> Tensor:
-        """(B, V, ...) → (B, V, D): the feature each look would give if it were the only one."""
+        """Compute features (B, V, D) from activations (B, V, ...): of each look as if it were the only one."""
         single = self.embed(self.pool(activations.flatten(0, 1)[:, None]))
         return single.reshape(*activations.shape[:2], -1)
 
     def forward(self, looks: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-        """Looks (B, V, ...) → logits (B, C), features (B, D)."""
+        """Compute logits (B, C) and features (B, D) from looks (B, V, ...) that enter part ``start``."""
         return self.head(self.pool(self.stem(looks, start)))
 
 
 class FeaturesAlone(nn.Module):
-    """The same network as it is exported, without its classifier: engines that compute in few bits would spoil that.
+    """Network as it is exported: without classifier, whose scores engines that compute in few bits would spoil.
 
-    views: whether it also gives the feature of each look alone.
+    Args:
+        network: The network.
+        views: Whether the feature of each look alone is computed too.
     """
 
     def __init__(self, network: ShapeNetwork, views: bool = False) -> None:
@@ -141,7 +163,7 @@ class FeaturesAlone(nn.Module):
         self.network, self.views = network, views
 
     def forward(self, looks: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Looks (B, V, ...) → features (B, D); with ``views`` also (B, V, D)."""
+        """Compute features (B, D) from looks (B, V, ...); with ``views`` also those of each look, (B, V, D)."""
         activations = self.network.stem(looks)
         features = self.network.embed(self.network.pool(activations))
         return (features, self.network.alone(activations)) if self.views else features

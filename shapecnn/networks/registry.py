@@ -1,4 +1,4 @@
-"""The registry of networks: from settings to a network, pretrained where they say so."""
+"""Registry of networks: from settings to a network, pretrained where they say so."""
 
 from __future__ import annotations
 
@@ -18,10 +18,20 @@ from shapecnn.settings.experiment import MvcnnSettings, NetworkSettings, Shapene
 
 
 def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: int = 0) -> ShapeNetwork:
-    """The network for pictures or grids of ``side`` pixels or cells; what is not pretrained is drawn from ``seed``.
+    """Build a network from its settings.
 
-    Raises UsageError if there is no such backbone or it takes no pictures of this size, WeightsError if the weights
-    cannot be had.
+    Args:
+        settings: Kind of network and its options.
+        side: Pixels along one side of the pictures, or cells along one side of the grids.
+        classes: Number of classes; 0 for a network without classifier.
+        seed: Seed of the weights that are not pretrained.
+
+    Returns:
+        The network, on the CPU.
+
+    Raises:
+        UsageError: There is no such backbone, or it takes no pictures or grids of this size.
+        WeightsError: The pretrained weights are not available.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -29,11 +39,14 @@ def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: i
 
 
 def fetch_weights(settings: NetworkSettings) -> None:
-    """Fetch pretrained weights that are not at hand, for :func:`build_network` to find them.
+    """Fetch pretrained weights that are not on this machine, for :func:`build_network` to find them.
+
+    Args:
+        settings: Names the backbone and its weights.
 
     Raises:
         UsageError: The backbone cannot be built.
-        WeightsError: They cannot be had.
+        WeightsError: The weights are not available.
     """
     if not isinstance(settings, MvcnnSettings) or settings.weights != "imagenet":
         return
@@ -42,8 +55,16 @@ def fetch_weights(settings: NetworkSettings) -> None:
 
 
 def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side: int) -> None:
-    """Raise RuntimeError unless ``state`` holds the tensors of this network but for its classifier, whose sizes are
-    known before memory is taken for any."""
+    """Require a state dict to hold the tensors of a network, before memory is allocated for the network.
+
+    Args:
+        state: Tensors by name; those of the classifier are not checked.
+        settings: Kind of network and its options.
+        side: Pixels along one side of the pictures, or cells along one side of the grids.
+
+    Raises:
+        RuntimeError: A tensor is missing or has another shape.
+    """
     with torch.device("meta"):
         own = build_network(settings, side, classes=0).state_dict()
     for name, tensor in own.items():
@@ -52,7 +73,7 @@ def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side:
 
 
 def takes(settings: NetworkSettings, kind: str) -> bool:
-    """Whether the network takes artefacts of this kind: views or voxels."""
+    """Whether a network takes artefacts of a kind, ``views`` or ``voxels``."""
     return (kind == "views") == isinstance(settings, MvcnnSettings)
 
 

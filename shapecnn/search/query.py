@@ -22,7 +22,7 @@ from shapecnn.models.output import Feature, Output
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
 from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up, ViewSettings
-from shapecnn.shared.display import ResultList
+from shapecnn.shared.results import ResultList
 from shapecnn.views.photographs import read_picture
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers

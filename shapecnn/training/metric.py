@@ -1,4 +1,4 @@
-"""The metric of a run: learned on its own train split, measured on its val split, kept beside its weights."""
+"""Metric of a run: learned on its train split, measured on its val split, and stored with its weights."""
 
 from __future__ import annotations
 
@@ -27,8 +27,14 @@ from shapecnn.workers.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Retrieval among ``count`` shapes of the run's val split, protocol mvcnn; None where no class has two."""
+class MetricFigures:
+    """Retrieval among the shapes of a run's val split, protocol mvcnn.
+
+    Attributes:
+        count: Number of shapes.
+        mAP: Mean average precision, in [0, 1]; None if no class has two shapes.
+        NN: Fraction of shapes whose nearest neighbour has their class, in [0, 1]; None if no class has two shapes.
+    """
 
     count: int
     mAP: float | None  # noqa: N815
@@ -36,17 +42,22 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """size: d of the projection.  anew: whether it was learned now; else it was there, with the same settings.
+class MetricResult:
+    """Result of learning a metric.
 
-    before, after: on features as they are, and by the metric; None if the run held nothing out.
+    Attributes:
+        size: Number of dimensions of the projection.
+        seconds: Wall-clock time of learning.
+        anew: Whether the metric was learned now; False if the run had it already.
+        before: Figures of the features as they are; None if the run held no shapes out.
+        after: Figures of the projected features; None if the run held no shapes out.
     """
 
     size: int
     seconds: float
     anew: bool
-    before: Figures | None
-    after: Figures | None
+    before: MetricFigures | None
+    after: MetricFigures | None
 
 
 def learn_metric(
@@ -58,14 +69,27 @@ def learn_metric(
     overwrite: bool = False,
     device: Device = "auto",
     progress: Progress = no_progress,
-) -> Learned:
-    """Learn the metric of ``run`` on its own train split, and keep it there.
+) -> MetricResult:
+    """Learn the metric of a run on its train split and store it in the run.
 
-    One that is there stays if it was learned for these weights with the same settings and libraries; else it is
-    replaced.
+    A metric that was learned for the same weights with the same settings and libraries stays; any other is replaced.
 
-    Raises UsageError before any work if the artefacts are not what it was trained on or no class has two shapes,
-    TrainingError if the features tell nothing apart, BusyError while another process writes the run.
+    Args:
+        run: The run.
+        artefacts: The artefacts that it was trained on.
+        size: Largest number of dimensions of the projection.
+        seed: Seed of the gradient descent.
+        overwrite: Replace files that shapecnn did not write.
+        device: Device on which features are computed.
+        progress: Called after each shape.
+
+    Returns:
+        Size, time and figures of the metric.
+
+    Raises:
+        UsageError: The artefacts are not those of the run, or there are too few shapes. Raised before any work.
+        TrainingError: The features of all shapes are the same.
+        BusyError: Another process writes the run.
     """
     require_device(device)
     run = run.compared_by("penultimate")
@@ -74,7 +98,9 @@ def learn_metric(
     labels = np.array([str(entry.label) for entry in train])
     counts = np.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or counts.max() < 2:
-        raise UsageError(f"{run.folder} was not trained on two classes, one with two shapes; a metric takes that.")
+        raise UsageError(
+            f"{run.folder} was trained on too few shapes: a metric needs two classes, one with two shapes."
+        )
     settings = {
         "size": size,
         "seed": seed,
@@ -82,13 +108,13 @@ def learn_metric(
     }
     with exclusive(run.folder, overwrite):
         require_unchanged(run.folder, (METRIC, PROJECTION), overwrite)
-        if (kept := _kept(run, settings)) is not None:
-            return kept
-        started = time.monotonic()
+        if (result := _stored_result(run, settings)) is not None:
+            return result
+        start = time.monotonic()
         gallery = run.head.gallery()
-        known = gallery is not None and [*gallery.ids] == [entry.id for entry in train]  # it may hold but some of them
-        parts = [gallery.features] if gallery is not None and known else []
-        entries: list[Entry] = [*([] if known else train), *val]
+        complete = gallery is not None and [*gallery.ids] == [entry.id for entry in train]  # it may hold only some
+        parts = [gallery.features] if gallery is not None and complete else []
+        entries: list[Entry] = [*([] if complete else train), *val]
         done = 0
 
         def advance() -> None:
@@ -107,28 +133,28 @@ def learn_metric(
         held_out, val_labels = features[len(train) :], [str(entry.label) for entry in val]
         before = _figures(held_out, val_labels)
         after = _figures(np.array([projection(feature) for feature in held_out]), val_labels)
-        learned = Learned(len(projection.matrix), round(time.monotonic() - started, 3), True, before, after)
-        told = {name: value for name, value in asdict(learned).items() if name != "anew"}
-        files = metric_bytes(projection, run.network.weights, {"settings": settings, "learned": told})
+        result = MetricResult(len(projection.matrix), round(time.monotonic() - start, 3), True, before, after)
+        summary = {name: value for name, value in asdict(result).items() if name != "anew"}
+        files = metric_bytes(projection, run.network.weights, {"settings": settings, "learned": summary})
         publish_beside(run.folder, files, damaged_remedy(run.folder))
-    return learned
+    return result
 
 
-def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> Figures | None:
+def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> MetricFigures | None:
     if not labels:
         return None
     retrieval = protocols.mvcnn(features, labels)
-    return Figures(len(labels), retrieval.mAP, retrieval.NN)
+    return MetricFigures(len(labels), retrieval.mAP, retrieval.NN)
 
 
-def _kept(run: Run, settings: dict[str, Any]) -> Learned | None:
-    """What is there already, if it was learned in the same way."""
+def _stored_result(run: Run, settings: dict[str, Any]) -> MetricResult | None:
+    """Read the result of the metric in a run; None if there is none for the same settings."""
     try:
-        found = read_metric(run.folder, run.network.weights, run.head.feature_size)
-        if found is None or found[1]["settings"] != settings:
+        stored = read_metric(run.folder, run.network.weights, run.head.feature_size)
+        if stored is None or stored[1]["settings"] != settings:
             return None
-        told = found[1]["learned"]
-        before, after = (told[name] and Figures(**told[name]) for name in ("before", "after"))
-        return Learned(told["size"], told["seconds"], False, before, after)
+        summary = stored[1]["learned"]
+        before, after = (summary[name] and MetricFigures(**summary[name]) for name in ("before", "after"))
+        return MetricResult(summary["size"], summary["seconds"], False, before, after)
     except (StoredDataError, MismatchError, KeyError, TypeError):
         return None

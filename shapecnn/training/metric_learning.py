@@ -1,6 +1,6 @@
-"""A low-rank projection of features in which shapes of one class are close.
+"""Learning of a low-rank projection of features in which shapes of one class are close.
 
-It starts as the discriminant directions and is then drawn by large-margin pairs, as in the paper of MVCNN (Su, Maji,
+It starts as the discriminant directions and is then trained on large-margin pairs, as in the paper of MVCNN (Su, Maji,
 Kalogerakis, Learned-Miller, ICCV 2015), where it follows Simonyan, Parkhi, Vedaldi, Zisserman: Fisher Vector Faces in
 the Wild, BMVC 2013.
 """
@@ -29,16 +29,25 @@ _STEPS, _RATE, _DROPOUT, _BATCH = 40, 3e-4, 0.5, 1024
 def learn_projection(
     features: NDArray[np.float32], labels: NDArray[Any], *, size: int = SIZE, seed: int = 0, spread: bool = False
 ) -> Projection:
-    """The metric for features (N, D) and labels (N,) of at least two classes; rank ``size``, or N − 1 or D if less.
+    """Learn the projection of a metric.
 
     The start is linear discriminant analysis with the scatter within classes shrunk towards that of a sphere, all
     classes worth the same, and the strongest of the other directions beside it. Contrastive loss on all pairs of a
     batch, by what will be compared, then moves projection and anchors.
 
-    spread: whether the features are coordinates of a discriminant space already, fitted to these very shapes: their
-    axes are worth the same, and how the shapes scatter there says nothing.
+    Args:
+        features: (N, D) float32.
+        labels: (N,), of at least two classes.
+        size: Largest rank of the projection; N - 1 or D if that is less.
+        seed: Seed of batches and dropout.
+        spread: Whether the features are coordinates of a discriminant space that was fitted to the same shapes. Its
+            axes are worth the same, and the scatter of these shapes in it says nothing.
 
-    Raises TrainingError if the features tell nothing apart.
+    Returns:
+        The projection, with one anchor for each class.
+
+    Raises:
+        TrainingError: The features of all shapes are the same.
     """
     power, shrinkage = (1.0, 1.0) if spread else (_POWER, _SHRINKAGE)
     x = np.array([raised(feature, power) for feature in features], np.float64)
@@ -58,7 +67,7 @@ def learn_projection(
 def _whitening(
     x: NDArray[np.float64], classes: NDArray[np.int64], shrinkage: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of the class means (D,), and (D, r) that makes the shrunk scatter within classes a sphere of radius 1."""
+    """Compute the mean of the class means (D,), and the map (D, r) that whitens the shrunk scatter within classes."""
     means = _class_means(x, classes)
     centre = means.mean(axis=0)
     axes = _directions(x - centre)
@@ -80,7 +89,7 @@ def _draw_together(
     anchors: NDArray[np.float64],
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weights (r, d) and anchors (C, d) after some steps of Adam on large-margin pairs of shapes."""
+    """Train weights (r, d) and anchors (C, d) with Adam on large-margin pairs of shapes."""
     import torch
     from pytorch_metric_learning.distances import CosineSimilarity
     from pytorch_metric_learning.losses import ContrastiveLoss
@@ -107,13 +116,13 @@ def _draw_together(
 
 
 def _class_means(x: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N, D) → (C, D)."""
+    """Compute the mean of each class: rows (N, D) → (C, D)."""
     sums = np.zeros((classes.max() + 1, x.shape[1]))
     np.add.at(sums, classes, x)
     return sums / np.bincount(classes)[:, None]
 
 
 def _directions(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, D) → (D, rank): orthonormal, what the rows span, the strongest first."""
+    """Compute an orthonormal basis (D, rank) of the rows (N, D), strongest direction first."""
     _, strengths, axes = np.linalg.svd(rows, full_matrices=False)
     return np.asarray(axes[strengths > 1e-6 * max(strengths[0], 1e-6)].T)

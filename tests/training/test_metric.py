@@ -23,7 +23,7 @@ from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive
-from shapecnn.training.metric import Figures, learn_metric
+from shapecnn.training.metric import MetricFigures, learn_metric
 from shapecnn.training.metric_learning import learn_projection
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.sealing import reseal
@@ -78,7 +78,7 @@ def test_learning_it_again_changes_nothing_and_other_settings_replace_it(copy: P
     before = contents(copy)
     again = learn_metric(open_run(copy), grids, size=4, device="cpu")
     assert (again.anew, again.size) == (False, 4)
-    assert isinstance(again.after, Figures)
+    assert isinstance(again.after, MetricFigures)
     assert contents(copy) == before
     other = learn_metric(open_run(copy), grids, size=3, device="cpu")
     assert (other.anew, other.size) == (True, 3)
@@ -132,7 +132,7 @@ def test_a_run_without_one_says_how_to_learn_it(copy: Path) -> None:
 
 def test_a_run_of_one_class_is_refused_before_any_work(run: Path, grids: Artefacts) -> None:
     one = {"train": frozenset(["box/train/2.off", "box/train/3.off"]), "val": frozenset[str]()}
-    with pytest.raises(UsageError, match="was not trained on two classes"):
+    with pytest.raises(UsageError, match="was trained on too few shapes: a metric needs two classes"):
         learn_metric(replace(open_run(run), held_out=one), grids, size=4, device="cpu")
 
 

@@ -2,9 +2,8 @@
 
 It accepts the variants that occur in practice: a header without a space before the counts (``OFF490 518 0``), CRLF and
 CR line ends, comments, blank lines, normals, colours and texture coordinates, homogeneous coordinates, polygons (cut
-into triangles: :mod:`triangles`), vertices and faces over several lines, no header at all, and anything after the last
-face. The counts in the header are checked against the size of the file before memory is allocated for them; a file
-with fewer lines is an error.
+into triangles), vertices and faces over several lines, no header at all, and anything after the last face. The counts
+in the header are checked against the size of the file before memory is allocated; too few lines are an error.
 
 Format: http://www.geomview.org/docs/html/OFF.html
 """
@@ -65,9 +64,8 @@ def read_off(data: bytes | mmap) -> Triangles:
     keyword = _KEYWORD.match(data)
     assert keyword is not None  # every part of it is optional
     if keyword[3]:
-        raise MeshError(
-            "format", "it is nOFF, whose vertices may have any number of dimensions: convert it to plain OFF"
-        )
+        dimensions = "whose vertices may have any number of dimensions"
+        raise MeshError("format", f"it is nOFF, {dimensions}: convert it to plain OFF")
     width = 4 if keyword[2] else 3
     if keyword[4]:
         extra = sum(floats for letter, floats in _EXTRAS.items() if letter in keyword[1])
@@ -99,17 +97,15 @@ def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
         raise _error("vertex", vertex, nv, status, nv)
     sizes = np.empty(nf, np.int32)
     corners = np.empty(3 * nf, np.int32)
-    face = corner_count = 0
+    face = count = 0
     while True:
-        position, face, corner_count, status = _read_faces(
-            text, position, face, nv, sizes, corners, corner_count, POWERS
-        )
+        position, face, count, status = _read_faces(text, position, face, nv, sizes, corners, count, POWERS)
         if status != _FULL:
             break
         corners = enlarge(corners)  # there are polygons
     if status != OK:
         raise _error("face", face, nf, status, nv)
-    return vertices, corners[:corner_count], sizes, _skip_to_content(text, position)
+    return vertices, corners[:count], sizes, _skip_to_content(text, position)
 
 
 def _read_binary(data: bytes | mmap, position: int, width: int, extra: int) -> _Polygons:
@@ -175,8 +171,7 @@ def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
     while i < n:
         c = text[i]
         if c == 35:  # '#'
-            while i < n and text[i] != 10 and text[i] != 13:
-                i += 1
+            i = skip_line(text, i)
         elif c == 32 or 9 <= c <= 13:
             i += 1
         else:
@@ -277,10 +272,7 @@ def _read_faces(text, i, face, nv, sizes, out, corner_count, powers):  # type: i
 
 @numba.njit(cache=True)
 def _walk_faces(words, nv, coloured, sizes, out):  # type: ignore[no-untyped-def]
-    """Read all faces of a binary file; with ``coloured`` each is followed by a count of colours and the colours.
-
-    Return (position, faces read, corners read, status), as :func:`_read_faces`.
-    """
+    """Read all faces of a binary file as :func:`_read_faces` does; with ``coloured``, each has colours after it."""
     i = corner_count = 0
     for face in range(sizes.size):
         if i >= words.size:

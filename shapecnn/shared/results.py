@@ -1,4 +1,4 @@
-"""How results show themselves: as text, as a table or a page in a notebook, as a pandas frame."""
+"""Results that show themselves: as text, as a table or a page in a notebook, as a pandas frame."""
 
 from __future__ import annotations
 

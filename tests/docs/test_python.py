@@ -1,0 +1,39 @@
+"""The tutorial of the Python interface does what it says, and its notebook runs and shows pictures."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import ROOT
+
+TUTORIAL = ROOT / "docs" / "python.md"
+
+
+def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cache: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```$", TUTORIAL.read_text(), re.MULTILINE | re.DOTALL)
+    text = "\n\n".join(blocks)
+    test = doctest.DocTestParser().get_doctest(text, {"__name__": "tutorial"}, TUTORIAL.name, str(TUTORIAL), 0)
+    assert len(test.examples) > 40
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL, verbose=False)
+    report: list[str] = []
+    runner.run(test, out=report.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_the_notebook_shows_pictures_and_tables(tmp_path: Path, user_cache: Path) -> None:
+    book = nbformat.read(ROOT / "docs" / "python.ipynb", as_version=4)
+    NotebookClient(book, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()  # raises for an error
+    data = [
+        output.data for cell in book.cells if cell.cell_type == "code" for output in cell.outputs if "data" in output
+    ]
+    assert sum("image/png" in each for each in data) >= 3  # views and grids
+    pages = [each["text/html"] for each in data if "text/html" in each]
+    assert sum("<table>" in page for page in pages) >= 2  # predictions, figures
+    assert sum("<iframe" in page for page in pages) >= 2  # an explanation, the answers to a query
