@@ -65,7 +65,7 @@ WHITE = torch.full((1, SIDE, SIDE), 255, dtype=torch.uint8)
 
 
 def explained(made: ShapeNetwork, seen: Tensor, along: Tensor | None = None, blank: int = 255) -> Attribution:
-    return Inquiry(made, seen, blank).evidence(direction() if along is None else along)
+    return Inquiry(made, seen, blank).attribution(direction() if along is None else along)
 
 
 @pytest.fixture(autouse=True)

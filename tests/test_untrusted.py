@@ -473,7 +473,7 @@ def test_ids_and_labels_are_only_ever_text_on_a_page(world: Path) -> None:
     index = read_index(world / "index")
     evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     item = replace(index.shapes[0], id=evil, label=evil, path=evil)
-    page = query_page([Answer(evil, "z", [Hit(item, 1.0)])], replace(index, items=[item]), evil)
+    page = query_page([Answer(evil, "z", [Hit(item, 1.0)])], replace(index, shapes=[item]), evil)
     assert "<script" not in page
     assert "<img src=x" not in page
     assert page.count("&lt;script&gt;") > 3

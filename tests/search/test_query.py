@@ -55,7 +55,7 @@ def test_answers_keep_the_order_of_questions(index: Index, model: Model, tmp_pat
     paths = [str(tmp_path / "nowhere.off"), good[0], good[1], str(tmp_path / "text.off"), good[0], good[2]]
     answers = Searcher(index, model, device="cpu").query(paths, 1, up="z")
     assert [answer.path for answer in answers] == paths
-    found = [answer.hits[0].item.path if answer.hits else None for answer in answers]
+    found = [answer.hits[0].shape.path if answer.hits else None for answer in answers]
     assert found == [None, good[0], good[1], None, good[0], good[2]]
     for bad, kind in ((0, "missing"), (3, "format")):
         assert isinstance(answers[bad].error, MeshError)
@@ -75,7 +75,7 @@ def test_up_is_that_of_the_query(index: Index, model: Model, solids: Path, tmp_p
     mesh.vertices = np.stack([x, z, -y], axis=1)  # by hand: what was up is now y
     lying = str(write(tmp_path / "lying.off", mesh))
     (turned,) = Searcher(index, model).query([lying], 1, up="y")
-    assert (turned.up, turned.hits[0].item.id) == ("y", "round/cone.off")
+    assert (turned.up, turned.hits[0].shape.id) == ("y", "round/cone.off")
     assert turned.hits[0].score == pytest.approx(1, abs=1e-4)
     assert Searcher(index, model).query([lying], 1, up="z")[0].hits[0].score < 0.99
 
@@ -159,7 +159,7 @@ def test_a_photograph_finds_the_shape_and_the_view(index: Index, model: Model, p
     names = {path: name for name, path in photographs.items()}
     answers = pictures(index, model, list(photographs.values()), 9)
     assert [answer.path for answer in answers] == list(names)
-    first = [(answer.hits[0].item.id, names[answer.path]) for answer in answers]
+    first = [(answer.hits[0].shape.id, names[answer.path]) for answer in answers]
     assert [found for found, _ in first] == [name for _, name in first]
     cube = next(answer for answer in answers if names[answer.path] == "box/cube.off")
     assert cube.hits[0].view in (1, 4, 7, 10)  # the same from all four sides
@@ -183,7 +183,7 @@ def test_more_pictures_than_views_and_bad_ones_keep_their_order(
     by_path: dict[str, set[tuple[str, int | None]]] = {}
     for answer in answers:
         if answer.error is None:
-            by_path.setdefault(answer.path, set()).add((answer.hits[0].item.id, answer.hits[0].view))
+            by_path.setdefault(answer.path, set()).add((answer.hits[0].shape.id, answer.hits[0].view))
     assert {name: by_path[path] for name, path in photographs.items()}.keys() == photographs.keys()
     for name, path in photographs.items():
         assert [shape_id for shape_id, _ in by_path[path]] == [name]  # wherever in the row it stood
