@@ -45,7 +45,7 @@ def test_every_mesh_finds_itself_first(index: Index, model: Model) -> None:
     for item, answer in zip(index.shapes, answers, strict=True):
         assert answer.error is None
         assert len(answer.hits) == 3
-        assert (answer.hits[0].item, answer.hits[0].score) == (item, 1)
+        assert (answer.hits[0].shape, answer.hits[0].score) == (item, 1)
         assert answer.hits[1].score < 0.999
 
 
@@ -95,7 +95,7 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     collection = write_splits(tmp_path / "meshes", train=8, test=0)
     bring_up_to_date(collection, tmp_path / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
     index = read_index(tmp_path / "index")
-    artefacts = write_artefacts(collection, tmp_path / "views", model.view_settings())
+    artefacts = write_artefacts(collection, tmp_path / "views", model.settings.view_settings())
     settings = EvaluationSettings("train", "retrieval")
     measured = evaluate_model(model, artefacts, settings, device="cpu").nearest(range(24), 23)
 
@@ -103,7 +103,7 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     plain = index.features @ index.features.T
     changed = 0
     for row, (answer, expected) in enumerate(zip(answers, measured, strict=True)):
-        assert (answer.hits[0].item, answer.hits[0].score) == (index.shapes[row], 1)
+        assert (answer.hits[0].shape, answer.hits[0].score) == (index.shapes[row], 1)
         scores = {hit.shape.id: hit.score for hit in answer.hits[1:]}
         assert scores == pytest.approx({hit.entry.id: hit.similarity for hit in expected}, abs=1e-3)  # bfloat16, twice
         order = [index.shapes[other].id for other in np.argsort(-plain[row], kind="stable")]
@@ -131,7 +131,7 @@ def test_every_mesh_finds_itself_by_a_trained_run(
     index = read_index(tmp_path / "index")
     paths = [item.path for item in index.shapes]
     answers = Searcher(index, index.record.open(tmp_path / "index"), device="cpu").query(paths, 1, up="z")
-    assert [answer.hits[0].item for answer in answers] == index.shapes
+    assert [answer.hits[0].shape for answer in answers] == index.shapes
     assert {answer.hits[0].score for answer in answers} == {1}
 
 
@@ -215,6 +215,6 @@ def test_an_index_that_cannot_be_asked_by_a_picture_says_what_to_do(
     require_views(index, model, "here")
     with pytest.raises(UsageError, match=r"earlier version. To add them: shapecnn index COLLECTION here"):
         require_views(replace(index, views=None), model, "here")
-    require_views(replace(index, views=None, items=[]), model, "here")
+    require_views(replace(index, views=None, shapes=[]), model, "here")
     with pytest.raises(UsageError, match=r"takes grids, not pictures\. --image needs"):
         require_views(index, resolve_model(str(voxels_run)), "here")
