@@ -154,7 +154,7 @@ def _drawn(
     settings = ViewSettings(size=_PICTURE, up=up)
     asked = {entry.id: entry for entry in entries if entry.id in listed()}
     drawings = (Drawing(listed()[name], settings, entry.sha256) for name, entry in sorted(asked.items()))
-    return ((asked[drawing.shape.id], looks) for drawing, looks in draw_meshes(drawings, workers))
+    return ((asked[drawing.shape.id], array) for drawing, array in draw_meshes(drawings, workers))
 
 
 def _lines(audit: Audit) -> list[str]:
