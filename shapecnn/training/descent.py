@@ -173,6 +173,6 @@ def _build_optimizer(stage: GradientStage, trainable: _TrainablePart) -> torch.o
 def _divergence(stage: GradientStage, number: int, what: str) -> TrainingError:
     key = f"--set stages.{stage.name}"
     return TrainingError(
-        f"{what} in epoch {number + 1} of stage {stage.name}. Train again with --overwrite and "
-        f"{key}.learning_rate={stage.learning_rate / 10:g}, or with --overwrite and {key}.clip=1."
+        f"{what} in epoch {number + 1} of stage {stage.name}. Train into another folder with "
+        f"{key}.learning_rate={stage.learning_rate / 10:g}, or with {key}.clip=1."
     )
