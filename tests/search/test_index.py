@@ -45,6 +45,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Searcher
 from shapecnn.search.record import ModelRecord
 from shapecnn.search.update import IndexChanges, bring_up_to_date
+from shapecnn.settings.artefacts import Up
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.journal import open_journal, read_journal
 from shapecnn.storage.publishing import claim, exclusive
@@ -356,11 +357,9 @@ def test_a_model_that_cannot_be_had_leaves_the_folder_free_for_another(solids: P
 # --- with a trained run -----------------------------------------------------------------------------------------------
 
 
-def update_with(run: Path, collection: Path, folder: Path, **options: Any) -> IndexChanges:
-    model = resolve_model(str(run))
-    return bring_up_to_date(
-        collection, folder, IndexPlan.of(model), command="shapecnn index …", device="cpu", workers=Workers(1), **options
-    )
+def update_with(run: Path, collection: Path, folder: Path, up: Up = "z") -> IndexChanges:
+    plan = IndexPlan.of(resolve_model(str(run)), up)
+    return bring_up_to_date(collection, folder, plan, command="shapecnn index …", device="cpu", workers=Workers(1))
 
 
 @pytest.fixture(scope="module")
