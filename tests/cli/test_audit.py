@@ -70,7 +70,7 @@ def test_json_and_files_of_artefacts(views: Path, tmp_path: Path, command: Comma
 def test_text_of_a_collection(meshes: Path, tmp_path: Path, command: Command) -> None:
     done = command("audit", meshes, "--workers", "1", "--out", tmp_path / "report")
     assert done.status == 0
-    assert "4 shapes, seen as meshes" in done.stdout
+    assert "4 shapes, compared as meshes" in done.stdout
     assert "across splits and different labels (content): <b>brick/train/a.off, box/test/a.off" in done.stdout
     page = Page((tmp_path / "report/audit.html").read_text("utf-8"))
     assert sum(tag == "img" for tag, _ in page.elements) == 2
@@ -101,8 +101,8 @@ def test_a_mesh_that_cannot_be_used(meshes: Path, tmp_path: Path, command: Comma
 
 def test_what_cannot_be_asked(views: Path, meshes: Path, tmp_path: Path, command: Command) -> None:
     for arguments, message in (
-        ((meshes, "--model", "@imagenet"), "make those first"),
-        ((views, "--set", "views=20"), "name it, with --model @imagenet"),
+        ((meshes, "--model", "@imagenet"), "make them first"),
+        ((views, "--set", "views=20"), "name the model with --model @imagenet"),
         ((views, "--threshold", "2"), "--threshold 2 must be above 0"),
         ((views, "--out", views), "holds artefacts"),
         ((tmp_path,), "holds no mesh files"),

@@ -51,7 +51,7 @@ def test_json(tmp_path: Path) -> None:
     }
     assert valid(again.stdout) | {"seconds": 0} == value | {"seconds": 0}
     assert "not known to be the official archive" in done.stderr
-    assert "is there already: nothing was fetched" in again.stderr
+    assert "exists already: nothing was downloaded" in again.stderr
 
 
 def test_people_get_the_folder(tmp_path: Path) -> None:

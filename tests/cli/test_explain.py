@@ -54,7 +54,7 @@ def test_people_are_told_which_views_gave_most(views_run: Path, solids: Path, co
     assert done.status == 0
     first = max(answer["views"], key=lambda view: (view["share"], -view["view"]))
     told = f"{first['view']} (" if first["share"] else "none"
-    assert done.stdout.startswith(f"{cube}  box {answer['score']:.1%} and not round  views that spoke for it: {told}")
+    assert done.stdout.startswith(f"{cube}  box {answer['score']:.1%}, not round  views in favour: {told}")
     assert done.stdout.count("\n") == 1
 
 

@@ -306,7 +306,7 @@ def test_memory_too_short_to_load_a_library_is_told(tmp_path: Path) -> None:
     line = f'ulimit -v 1500000; exec "{sys.executable}" -m shapecnn train mvcnn-psb --data views --out run'
     done = by_bash(line, tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: There is not enough memory for it. Free some or raise the limit (ulimit -v)")
+    assert done.stderr.startswith("Error: There is not enough memory. Free some or raise the limit (ulimit -v)")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), ImportError("no module of that name")])
@@ -324,17 +324,17 @@ def test_a_bug_is_not_told_as_memory(
 @pytest.mark.parametrize(
     ("error", "told", "status"),
     [
-        (EOFError(), "Error: A file or a process ended before all of it was read.", 1),
-        (MemoryError(), "Error: There is not enough memory for it.", 1),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Error: There is not enough memory for it.", 1),
+        (EOFError(), "Error: A file or a process ended early.", 1),
+        (MemoryError(), "Error: There is not enough memory.", 1),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Error: There is not enough memory.", 1),
         (ImportError("libtorch.so: failed to map segment from shared object"), "Error: There is not enough memory", 1),
         (
             RuntimeError("Exception from plugin.cpp:54:\nstd::bad_alloc\n"),
-            "Error: There is not enough memory for it.",
+            "Error: There is not enough memory.",
             1,
         ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "Error: There is not enough memory", 1),
-        (KeyboardInterrupt(), "Interrupted. What was finished is kept", 130),
+        (KeyboardInterrupt(), "Interrupted. Finished work is kept", 130),
     ],
 )
 def test_what_ends_a_command_is_told_as_what_it_is(

@@ -61,7 +61,7 @@ def test_for_people(run: Path, grids: Path, command: Command) -> None:
     assert done.status == 0
     assert done.stdout.startswith("Learned in ")
     assert "mAP of the 4 shapes of val" in done.stdout
-    assert command("metric", run, "--data", grids).stdout.startswith("It is there already")
+    assert command("metric", run, "--data", grids).stdout.startswith("Unchanged: a metric")
 
 
 def test_index_and_query_by_the_metric(run: Path, grids: Path, meshes: Path, tmp_path: Path, command: Command) -> None:

@@ -98,7 +98,7 @@ def test_a_limit_of_faces_is_asked_for_in_the_same_way_wherever_meshes_are_seen(
 def test_to_simplify_a_number_of_faces_is_needed(tmp_path: Path, command: Command) -> None:
     done = command("render", tmp_path, tmp_path / "out", "--simplify")
     assert done.status == 2
-    assert "--simplify: to how many faces? Say so with --max-faces." in done.stderr
+    assert "--simplify needs a number of faces: add --max-faces." in done.stderr
     assert command("render", tmp_path, tmp_path / "out", "--simplify", "--max-faces", "3").status == 2
 
 

@@ -628,7 +628,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
             stdout, stderr = process.communicate(timeout=30)
             assert process.returncode == 130
             assert (stdout, stderr.strip()) == (
-                "", "Interrupted. What was finished is kept; run the same command again to go on.",
+                "", "Interrupted. Finished work is kept; run the same command again to continue.",
             )  # fmt: skip
         else:
             process.kill()

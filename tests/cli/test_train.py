@@ -77,7 +77,7 @@ def test_people_get_a_line(config: Path, views: Path, tmp_path: Path, command: C
     (line,) = done.stdout.splitlines()
     assert line.startswith("2 epochs in ")
     assert line.endswith(f" of 5 shapes: {out}")
-    assert "The scores are not calibrated and predict calls nothing unknown: fewer than 20" in done.stderr
+    assert "The scores are not calibrated and predict reports no unknown shapes: fewer than 20" in done.stderr
 
 
 def test_enough_shapes_held_out_calibrate_the_scores(config: Path, tmp_path: Path, command: Command) -> None:
@@ -166,10 +166,10 @@ def test_a_run_is_enough_to_resume_it_and_refuses_other_values(
         ([], "Missing argument 'CONFIG'"),
         (["mvcnn-psb"], "Missing option '--data'"),
         (["mvcnn-psb", "--data", "views"], "Missing option '--out'"),
-        (["--resume"], "To go on with a training: shapecnn train --resume RUN"),
+        (["--resume"], "To continue a training: shapecnn train --resume RUN"),
         (
             ["--resume", "mvcnn-psb"],
-            "mvcnn-psb is no folder of a run. To go on with a training: shapecnn train --resume",
+            "mvcnn-psb is not the folder of a run. To continue a training: shapecnn train --resume",
         ),
         (["--resume", "."], "There is no training in . to go on with. To begin one: shapecnn train CONFIG --data DIR"),
         (["--resume", "--out", "run"], "There is no training in run to go on with."),
@@ -266,7 +266,7 @@ def test_the_schema_takes_answers_and_nothing_else() -> None:
 def test_data_and_run_given_as_arguments_are_told_their_options(command: Command) -> None:
     done = command("train", "demo-mvcnn", "views", "run")
     assert done.status == 2
-    assert "(views run). Name the data by --data and the run by --out: shapecnn train CONFIG --data DIR" in done.stderr
+    assert "(views run). Give the data by --data and the run by --out: shapecnn train CONFIG --data DIR" in done.stderr
 
 
 def test_a_run_that_was_finished_says_that_nothing_was_done(
@@ -277,4 +277,4 @@ def test_a_run_that_was_finished_says_that_nothing_was_done(
     assert "finished already" not in begun.stdout
     for words in ([], ["--data", views]):
         again = command("train", "--resume", out, *words)
-        assert again.stdout == f"It was finished already and nothing was done: {begun.stdout}"
+        assert again.stdout == f"Already finished, nothing to do: {begun.stdout}"
