@@ -88,7 +88,7 @@ max_faces_option = click.option(
     help="Maximum number of faces of a mesh; one with more fails.  [default: limited by memory only]",
 )  # fmt: skip
 simplify_option = click.option(
-    "--simplify", is_flag=True, help="Simplify meshes with more than --max-faces faces to that number instead."
+    "--simplify", is_flag=True, help="Simplify meshes with more than --max-faces faces instead of letting them fail."
 )
 skip_errors_option = click.option("--skip-errors", is_flag=True, help="Exit with status 0 even if some files failed.")
 overwrite_option = click.option(

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @collection_argument
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--views", type=click.IntRange(1, 360),
-              help="Number of views, at equal angles around the upright shape; but 20 and 80 look from the corners of "
-              "a dodecahedron, 24 at all rotations of a cube.  [default: 12; 24 with --orientation auto]")  # fmt: skip
+              help="Number of views. They circle the upright shape at equal angles, except 20 and 80 (from a "
+              "dodecahedron) and 24 (all rotations of a cube).  [default: 12; 24 with --orientation auto]")  # fmt: skip
 @click.option("--size", type=int, default=224, show_default=True, help="Width and height of a view in pixels.")
 @click.option(
     "--samples", type=int, default=2, show_default=True, help="Samples along each side of a pixel, for anti-aliasing."
@@ -64,7 +64,7 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Draw views of each mesh of COLLECTION from 12 cameras, as grey PNG files in OUT.
+    """Draw views of each mesh of COLLECTION, as grey PNG files in OUT.
 
     COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. Running the same command again
     draws only new and changed meshes, removes the views of deleted meshes, and continues where an interrupted run

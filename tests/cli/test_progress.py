@@ -13,7 +13,7 @@ import pytest
 
 from shapecnn.cli import progress
 from shapecnn.cli.console import be_quiet
-from shapecnn.cli.progress import heartbeat, lasting, progress_bar
+from shapecnn.cli.progress import heartbeat, duration, progress_bar
 from shapecnn.workers.progress import stage
 from tests.cli.conftest import Command
 
@@ -144,7 +144,7 @@ def test_on_a_terminal_the_bar_says_which_number_is_what(monkeypatch: pytest.Mon
     ],
 )
 def test_lengths_of_time_are_told_for_people(seconds: float, told: str) -> None:
-    assert lasting(seconds) == told
+    assert duration(seconds) == told
 
 
 def test_bytes_are_told_in_megabytes() -> None:
