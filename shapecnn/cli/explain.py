@@ -68,7 +68,7 @@ def command(
 ) -> None:
     """Show which views of each MESH, and which pixels or cells, led the network of RUN to its prediction.
 
-    Each view gets a share of the evidence for the predicted class; the shares of a mesh sum to 1.
+    Each view that favours the predicted class gets a share of the evidence for it; the shares sum to 1.
 
     \b
     Example:

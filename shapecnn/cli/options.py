@@ -41,7 +41,7 @@ up_option = click.option(
 known_up_option = click.option(
     "--up",
     type=click.Choice(["x", "y", "z"]),
-    help="Axis of the mesh files that points up.  [default: as for the meshes of the index or the run]",
+    help="Axis of the mesh files that points up.  [default: that of the index or the run]",
 )
 index_up_option = click.option(
     "--up",

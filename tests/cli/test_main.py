@@ -316,7 +316,7 @@ def test_a_bug_is_not_told_as_memory(
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr("shapecnn.artefacts.prepare.prepare", fail)
+    monkeypatch.setattr("shapecnn.api.artefacts.prepare_collection", fail)
     with pytest.raises(type(error)):
         command("render", solids, "out")
 
@@ -343,7 +343,7 @@ def test_what_ends_a_command_is_told_as_what_it_is(
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr("shapecnn.artefacts.prepare.prepare", fail)
+    monkeypatch.setattr("shapecnn.api.artefacts.prepare_collection", fail)
     done = command("render", solids, "out")
     assert done.status == status
     assert told in done.stderr

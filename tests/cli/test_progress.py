@@ -13,7 +13,7 @@ import pytest
 
 from shapecnn.cli import progress
 from shapecnn.cli.console import be_quiet
-from shapecnn.cli.progress import heartbeat, duration, progress_bar
+from shapecnn.cli.progress import duration, heartbeat, progress_bar
 from shapecnn.workers.progress import stage
 from tests.cli.conftest import Command
 
