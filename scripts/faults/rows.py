@@ -18,7 +18,7 @@ import numpy as np
 from processes import Fault, end_all
 
 Try = Callable[[np.random.Generator, Path], str]
-"""Function of one try, called with a generator and an empty folder. It returns the outcome in a word, or raises a Fault,
+"""Function of one try, called with a generator and an empty folder. It returns the outcome in a word or raises a Fault,
 or Impossible if the machine does not allow the fault."""
 
 
