@@ -98,12 +98,12 @@ def fuzz(inputs: int, seed: int, workers: int, folder: Path) -> tuple[list[dict[
 
     retries = []
     work = tasks(inputs, seed, folder)
-    for done, (task, batch) in enumerate(_run(work, workers), start=1):
+    for count, (task, batch) in enumerate(_run(work, workers), start=1):
         if isinstance(batch, ItemError):
             retries.append(task)  # other processes may have used up the memory: only repeated failures count
         else:
             note(task, batch)
-        if done % 25 == 0:
+        if count % 25 == 0:
             print(f"{sum(b.outcomes.total() for b in sums.values())} inputs, {len(findings)} findings", flush=True)
     for task, batch in _run(retries, 1):
         if isinstance(batch, ItemError):

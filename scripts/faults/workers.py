@@ -68,8 +68,8 @@ def _death(subject: Subject, number: signal.Signals, reason: str, random: np.ran
         f"the message does not name the mesh or the reason: {failure}",
     )
     files = contents(out)
-    made = [name for name in subject.whole if name.endswith((".png", ".binvox"))]
-    lost = [name for name in made if files.get(name) != subject.whole[name]]
+    artefacts = [name for name in subject.whole if name.endswith((".png", ".binvox"))]
+    lost = [name for name in artefacts if files.get(name) != subject.whole[name]]
     require(len(lost) < 2, f"these artefacts are lost: {lost}")  # none if the worker died after writing its artefact
     subject.go_on(out, folder / "scratch")
     return "named"

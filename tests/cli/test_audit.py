@@ -1,4 +1,4 @@
-"""``shapecnn audit`` as a person and as a program meet it."""
+"""``shapecnn audit``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNTRAINED = ("--model", "@imagenet", "--set", "backbone=test_efficientnet", "--s
 
 @pytest.fixture(scope="module")
 def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A box in both splits under two labels, and two shapes of their own."""
+    """Collection with a box in both splits under two labels, and two other shapes."""
     folder = tmp_path_factory.mktemp("meshes")
     box = trimesh.creation.box((1, 2, 3))
     for name in ("<b>brick/train/a.off", "box/test/a.off"):
@@ -38,7 +38,7 @@ def views(meshes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def linked(page: Page, folder: Path) -> set[Path]:
-    """What the cards of a page in ``folder`` lead to."""
+    """Return the files to which the cards of a page in ``folder`` link."""
     addresses = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
     return {Path(os.path.normpath(folder / unquote(address))) for address in addresses}
 
@@ -99,7 +99,7 @@ def test_a_mesh_that_cannot_be_used(meshes: Path, tmp_path: Path, command: Comma
     assert command("audit", tmp_path / "c", "--workers", "1", "--skip-errors").status == 0
 
 
-def test_what_cannot_be_asked(views: Path, meshes: Path, tmp_path: Path, command: Command) -> None:
+def test_requests_that_cannot_be_met_are_refused(views: Path, meshes: Path, tmp_path: Path, command: Command) -> None:
     for arguments, message in (
         ((meshes, "--model", "@imagenet"), "make them first"),
         ((views, "--set", "views=20"), "name the model with --model @imagenet"),

@@ -1,4 +1,4 @@
-"""``shapecnn data download`` as a person and as a program meet it, against a server on loopback."""
+"""``shapecnn data download`` from a server on loopback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shapecnn(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def valid(output: str) -> dict[str, Any]:
-    """The one JSON value of ``output``, checked against the schema."""
+    """Return the JSON value of ``output``, checked against the schema."""
     value = json.loads(output)
     jsonschema.Draft202012Validator(SCHEMA).validate(value)
     return value

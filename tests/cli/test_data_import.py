@@ -1,4 +1,4 @@
-"""``shapecnn data import`` as a person and as a program meet it."""
+"""``shapecnn data import``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.solids import contents
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Three shapes, one of which has a broken picture."""
+    """Source of three shapes, one with a broken picture."""
     for name in ("chair/test/chair_2", "chair/train/chair_1", "desk/train/desk_1"):
         for i in range(1, 13):
             path = tmp_path / "in" / f"{name}_{i:03d}.png"
@@ -90,7 +90,7 @@ def test_jpeg_files_as_the_authors_scripts_write_need_no_layout(tmp_path: Path, 
         assert np.asarray(sheet)[8::16, 8::16].ravel().tolist() == [20 * i for i in range(1, 13)]
 
 
-def test_a_second_run_imports_what_was_mended(pictures: Path, tmp_path: Path, command: Command) -> None:
+def test_a_second_run_imports_repaired_files(pictures: Path, tmp_path: Path, command: Command) -> None:
     arguments = ["data", "import", pictures, tmp_path / "out", "--layout", "views-by-name", "--workers", "2", "--json"]
     assert command(*arguments, "--skip-errors").status == 0
     Image.new("L", (8, 8), 7).save(pictures / "desk/train/desk_1_007.png")

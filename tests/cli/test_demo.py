@@ -1,4 +1,4 @@
-"""The demo, small: everything it names is there, and a second run makes nothing anew."""
+"""A small demo: all its results exist, and a second run does not repeat finished work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``shapecnn train`` as a person and as a program meet it."""
+"""``shapecnn train``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_meshes_to_predictions(config: Path, tmp_path: Path, command: Command) -> None:
-    """By the commands alone."""
+    """The whole way by commands: render, train, eval and predict."""
     meshes, data, out = write_splits(tmp_path / "meshes", train=3, test=1), tmp_path / "views", tmp_path / "run"
     assert command("render", meshes, data, "--size", 32, "--up", "y", "--workers", 1).status == 0
     done = command("train", config, "--data", data, "--out", out, "--json")
@@ -176,7 +176,7 @@ def test_a_run_is_enough_to_resume_it_and_refuses_other_values(
         ([".", "--data", "views", "--out", "run"], ". is a folder, not a config"),
     ],
 )
-def test_what_is_missing_is_told(
+def test_missing_arguments_are_reported(
     words: list[str], sentence: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -205,7 +205,7 @@ def test_resuming_where_nothing_was_begun_begins_and_says_so(
         (["--set", "stages.head.train_from=null", *STEEP], 1, "training", "--set stages.head.learning_rate=1e+29"),
     ],
 )
-def test_what_goes_wrong_has_a_sentence_and_a_status(
+def test_each_error_has_a_message_and_a_status(
     options: list[str],
     status: int,
     kind: str,
@@ -224,7 +224,7 @@ def test_what_goes_wrong_has_a_sentence_and_a_status(
 
 
 @pytest.mark.parametrize("missing", ["config", "data"])
-def test_what_is_not_there_is_told(missing: str, config: Path, views: Path, tmp_path: Path, command: Command) -> None:
+def test_missing_files_are_reported(missing: str, config: Path, views: Path, tmp_path: Path, command: Command) -> None:
     paths = {"config": config, "data": views, missing: tmp_path / "nowhere"}
     done = command("train", paths["config"], "--data", paths["data"], "--out", tmp_path / "run")
     assert done.status == 2
@@ -263,7 +263,7 @@ def test_the_schema_takes_answers_and_nothing_else() -> None:
         assert not validator.is_valid(bad), bad
 
 
-def test_data_and_run_given_as_arguments_are_told_their_options(command: Command) -> None:
+def test_data_and_run_as_arguments_are_refused_with_their_options(command: Command) -> None:
     done = command("train", "demo-mvcnn", "views", "run")
     assert done.status == 2
     assert "(views run). Give the data by --data and the run by --out: shapecnn train CONFIG --data DIR" in done.stderr
