@@ -71,7 +71,7 @@ def test_orientation_auto_is_explained_in_the_axes_of_the_mesh(solids: Path, tmp
     asked = ([], ["--orientation", "auto"], ["--up", "y"], ["--up", "x"])
     page = tmp_path / "why.html"
     answers = [command("explain", run, box, "--json", "--html", page, *more).json("explain")[0] for more in asked]
-    assert "axes found in it" in page.read_text()
+    assert "axes computed from it" in page.read_text()
     assert all(answer == answers[0] for answer in answers)
     assert len(answers[0]["views"]) == 24
     refused = command("explain", run, box, "--orientation", "upright")

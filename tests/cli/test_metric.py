@@ -60,7 +60,7 @@ def test_for_people(run: Path, grids: Path, command: Command) -> None:
     done = command("metric", run, "--data", grids)
     assert done.status == 0
     assert done.stdout.startswith("Learned in ")
-    assert "mAP of the 4 shapes of val" in done.stdout
+    assert "mAP on 4 shapes of val" in done.stdout
     assert command("metric", run, "--data", grids).stdout.startswith("Unchanged: a metric")
 
 
