@@ -95,7 +95,7 @@ def command(
         steps.finish(what, f"{summary.written} written, {summary.skipped} unchanged, {summary.failed} failed", target)
 
     evaluations = {}
-    folds = 5 if per_class >= 8 else 2  # three quarters of each class are the train split
+    folds = 5 if per_class >= 8 else 2  # of the train split, three quarters of each class
     for config, data in (("demo-mvcnn", views), ("demo-shapenets", grids)):
         name = config.removeprefix("demo-")
         run, report = out / f"{name}-run", out / f"{name}-report"

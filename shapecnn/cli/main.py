@@ -147,7 +147,7 @@ def _run() -> int:
     try:
         return cli.main(standalone_mode=False) or 0  # exit status of the command; None if it returned
     except click.ClickException as error:
-        error.message = visible(error.message)  # type: ignore[misc]  # the message may quote an argument with control characters
+        error.message = visible(error.message)  # type: ignore[misc]  # may quote control characters
         error.show()
         status, kind, message = error.exit_code, UsageError.kind, error.format_message()
     except (click.Abort, KeyboardInterrupt) as end:
