@@ -155,7 +155,7 @@ def _draw(
     settings = ViewSettings(size=_PICTURE, up=up)
     by_id = {entry.id: entry for entry in entries if entry.id in shapes()}
     drawings = (Drawing(shapes()[name], settings, entry.sha256) for name, entry in sorted(by_id.items()))
-    return ((by_id[drawing.shape.id], looks) for drawing, looks in draw_meshes(drawings, workers))
+    return ((by_id[drawing.shape.id], array) for drawing, array in draw_meshes(drawings, workers))
 
 
 def _lines(audit: Audit) -> list[str]:
