@@ -8,7 +8,13 @@ from importlib import import_module
 
 import pytest
 
-PACKAGES = ["shapecnn.artefacts", "shapecnn.duplicates"]
+PACKAGES = [
+    "shapecnn.artefacts",
+    "shapecnn.duplicates",
+    "shapecnn.models",
+    "shapecnn.search",
+    "shapecnn.shared",
+]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -38,6 +38,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     del pyarrow
     sink.write(_line(None))
     sink.flush()
+    parts: list[bytes | memoryview]
     while line := source.readline():
         request = json.loads(line)
         _limit(request["seconds"], request["memory"])
@@ -46,7 +47,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
             columns = read_columns(data, request["columns"], request["required"], request["most"])
             rows = len(columns[0][1])
             header = _line({"rows": rows, "columns": [strings for strings, _ in columns]})
-            parts: list[bytes | memoryview] = [header, *(places for _, places in columns)]
+            parts = [header, *(places for _, places in columns)]
         except MemoryError:
             parts = [_line({"error": "it takes more memory than a table of its size should"})]
         except ValueError as error:

@@ -140,16 +140,16 @@ class _Reader:
         """Wait until pyarrow is loaded.  Raises ProcessError if it does not load."""
         if self._greeted:
             return
-        complaint: str | None = "it was interrupted"
         try:
-            complaint = self._line()
+            complaint: str | None = self._line()
         except EOFError:
-            self.stop()
+            self._process.wait()
             complaint = f"it ended with {self._process.returncode}"
-        finally:
-            if complaint is not None:
-                self.stop()
+        except BaseException:
+            self.stop()
+            raise
         if complaint is not None:
+            self.stop()
             raise ProcessError(
                 f"The process that reads tables does not start: {complaint}. Free memory, or install shapecnn again."
             )

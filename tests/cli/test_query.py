@@ -150,7 +150,7 @@ def test_a_run_that_moved_is_named(
     cube = solids / "box/cube.off"
     done = command("query", folder, cube)
     assert (done.status, done.stdout) == (2, "")
-    assert f"made with the run {tmp_path / 'copy' / 'run'}, which is not there any more" in done.stderr
+    assert f"made with the run {tmp_path / 'copy' / 'run'}, which does not exist any more" in done.stderr
     assert "--model RUN" in done.stderr
     done = command("query", folder, cube, "--model", moved, "--json")
     assert (done.status, done.json("query")[0]["results"][0]["id"]) == (0, "box/cube.off")
@@ -228,7 +228,7 @@ def test_people_see_which_view_a_picture_matched(solids_index: Path, photograph:
 def test_an_index_of_grids_takes_no_picture(run_index: Path, photograph: Path, command: Command) -> None:
     done = command("query", run_index, "--image", photograph)
     assert (done.status, done.stdout) == (2, "")
-    assert "sees grids and no pictures: --image needs an index made with @imagenet or a run on views." in done.stderr
+    assert "takes grids, not pictures. --image needs an index made with @imagenet or a run on views." in done.stderr
 
 
 def test_a_reader_who_leaves_takes_no_page_along(solids: Path, solids_index: Path, tmp_path: Path) -> None:

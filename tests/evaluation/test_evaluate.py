@@ -68,9 +68,9 @@ def one_by_one(model: Model, artefacts: Artefacts, entries: list[Entry], alone: 
     engine = open_engine(model, "cpu")
     outputs = []
     for entry in entries:
-        looks = model.input.read(artefacts, entry)
+        array = model.input.read(artefacts, entry)
         outputs.append([])
-        for item in [looks[k : k + 1] for k in range(len(looks))] if alone else [looks]:
+        for item in [array[k : k + 1] for k in range(len(array))] if alone else [array]:
             engine.start(None, item)
             engine.wait()
             ((_, output),) = engine.finished()
