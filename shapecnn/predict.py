@@ -100,7 +100,7 @@ class Predictions(ResultList[Prediction]):
         ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Features(Displayed):
     """Features of N meshes.
 
@@ -113,6 +113,11 @@ class Features(Displayed):
     names: list[str]
     values: NDArray[np.float32]
     errors: dict[str, ItemError] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return how many there are, of which length."""
+        failed = f", {len(self.errors)} with an error" if self.errors else ""
+        return f"<Features: {len(self.names)} of {self.values.shape[1]} numbers{failed}>"
 
     def __len__(self) -> int:
         """Number of meshes."""

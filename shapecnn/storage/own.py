@@ -183,7 +183,8 @@ def _kept(folder: Path, name: str, digests: set[str]) -> str | None:
 
 def _renamed(folder: Path, names: Iterable[str], known: Written) -> Written:
     """What was written into those files that are there under a known name spelt otherwise, as on file systems that
-    ignore case."""
+    ignore case.
+    """
     there = [name for name in names if name not in known and os.path.lexists(folder / name)]
     spelt = {folded(name): name for name in known} if there else {}
     former = {name: spelt[folded(name)] for name in there if folded(name) in spelt}

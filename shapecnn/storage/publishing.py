@@ -197,7 +197,8 @@ def discard(folder: Path) -> None:
 
 def write_noted(path: Path, name: str, data: bytes, work: Path) -> None:
     """Write the file ``path``, called ``name`` in its output folder, as :func:`write_atomic` does, with the folder
-    ``work`` as scratch; that it is ours is noted there before."""
+    ``work`` as scratch; that it is ours is noted there before.
+    """
     note_written(work, name, sha256(data))
     write_atomic(path, data, work)
 

@@ -76,7 +76,8 @@ def read_stored(path: Path) -> bytes:
 def map_stored(path: Path) -> bytes | mmap.mmap:
     """The content of a file of any size, to be looked at and not held: what is looked at comes from the disk and memory
     may forget it. It stays what it is when ``path`` becomes another file, and changes with what is written into this
-    one. OSError as :func:`open_stored`."""
+    one. OSError as :func:`open_stored`.
+    """
     with open_stored(path) as file:
         if not os.fstat(file.fileno()).st_size:
             return b""  # which cannot be mapped

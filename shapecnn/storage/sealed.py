@@ -22,7 +22,8 @@ LARGEST_JSON = 16 << 20  # bytes; a description has some thousand
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """sums: SHA-256 of each file by its relative path; no other file is read.  remedy: the sentence that ends what is
-    told of a damaged one."""
+    told of a damaged one.
+    """
 
     folder: Path
     sums: Mapping[str, str]
@@ -106,6 +107,7 @@ def publish_beside(
     folder: Path, files: Mapping[str, bytes], remedy: str, made: Mapping[str, str] | None = None
 ) -> None:
     """Publish ``files`` in a folder whose other files stay as they are, with the hashes of what was ``made`` there
-    already.  Raises StoredDataError as :func:`open_sealed` does."""
+    already.  Raises StoredDataError as :func:`open_sealed` does.
+    """
     known = open_sealed(folder, remedy).sums if published(folder, SUMS).exists() else {}
     publish(folder, files, {**known, **(made or {})})

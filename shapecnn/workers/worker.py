@@ -62,7 +62,8 @@ def _explained(error: Exception, memory: float) -> WorkerError:
 
 def _restrain(memory: float) -> None:
     """On Linux: no more than so many GiB; first to go when the machine has none left; and gone with the parent also in
-    native code that never lets the thread run that waits for it."""
+    native code that never lets the thread run that waits for it.
+    """
     if sys.platform != "linux":
         return
     import fcntl
