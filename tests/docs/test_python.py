@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import trimesh
 from nbclient import NotebookClient
 
 from tests.conftest import ROOT
@@ -25,6 +26,18 @@ def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cach
     report: list[str] = []
     runner.run(test, out=report.append)
     assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_the_lines_of_the_readme(world: Path, user_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    for name in ("run", "index"):
+        (world / name).rename(world / f"my-{name}")
+    for name, mesh in {"chair.obj": "box/train/0.off", "table.stl": "round/train/1.off"}.items():
+        trimesh.load(world / "meshes" / mesh).export(world / name)
+    exec(code.replace('"my-index"', '"my-index", "my-run"'), {})  # the run has moved since
+    shown = capsys.readouterr().out
+    assert shown.count("chair.obj") == 1 + 3
+    assert "table.stl  round" in shown
 
 
 def test_the_notebook_shows_pictures_and_tables(tmp_path: Path, user_cache: Path) -> None:

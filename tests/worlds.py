@@ -1,4 +1,4 @@
-"""What the examples in docstrings find in their folder."""
+"""A small world of meshes, artefacts, a run and an index, as the current folder: what examples find there."""
 
 from __future__ import annotations
 
