@@ -39,7 +39,7 @@ def write_run(
 
     Another seed draws another network. It is as runs were before there was a gallery, unless that is asked for.
     """
-    seen = Input(settings, getattr(network, "turns", 1))
+    seen = Input(settings, network.turns)
     shapes = list_shapes(collection)
     classes = sorted({str(shape.label) for shape in shapes})
     built = build_network(network, seen.side, len(classes), seed=seed).eval()

@@ -134,7 +134,7 @@ RUNS: dict[str, tuple[NetworkSettings, InputSettings]] = {
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of three classes whose classifier, drawn at random, is of different minds about different shapes."""
     network, settings = RUNS[request.param]
-    seen = Input(settings, getattr(network, "turns", 1))
+    seen = Input(settings, network.turns)
     built = build_network(network, seen.side, 3).eval()
     example = torch.from_numpy(inputs_of(seen, 6)[0][None])
     with torch.inference_mode():

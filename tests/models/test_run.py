@@ -58,7 +58,7 @@ def trained(network: NetworkSettings, side: int) -> ShapeNetwork:
 
 def write(folder: Path, network: NetworkSettings, settings: InputSettings, classes: Sequence[str] = CLASSES) -> Path:
     experiment = Experiment(network=network, stages=(GradientStage(name="all", epochs=1, learning_rate=1e-3),))
-    seen = Input(settings, getattr(network, "turns", 1))
+    seen = Input(settings, network.turns)
     publish(folder, run_bytes(experiment, trained(network, seen.side), classes, seen, IDS, {"hash": "0" * 64}))
     return folder
 
@@ -108,7 +108,7 @@ def test_the_network_comes_back_to_the_bit(network: NetworkSettings, settings: I
     run = open_run(write(tmp_path / "run", network, settings))
     assert (run.name, run.network.settings, run.head.classes) == (str(tmp_path / "run"), network, CLASSES)
     assert run.input.to_json() == Input(settings).to_json()
-    assert run.input.turns == getattr(network, "turns", 1)
+    assert run.input.turns == network.turns
     assert run.held_out == {"train": {"a.off", "b.off"}, "val": {"c.off"}}
     built, expected = run.network.build(), trained(network, run.input.side)
     assert not built.training
