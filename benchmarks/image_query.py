@@ -33,7 +33,7 @@ from shapecnn.search.neighbours import search_views
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Searcher
 from shapecnn.search.update import bring_up_to_date
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.storage.publishing import write_atomic
 from shapecnn.views import raster
 from shapecnn.views.cameras import DISTANCE, FOCAL, Cameras

@@ -17,7 +17,7 @@ from measure import arguments, save, table, use_cores
 
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, upright
-from shapecnn.settings.artefacts import Renderer, ViewSettings
+from shapecnn.settings.views_and_grids import Renderer, ViewSettings
 from shapecnn.views import render_views
 
 SUBSET = 60

@@ -18,7 +18,7 @@ from measure import arguments, save, table, use_cores
 
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, read_mesh, upright
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.voxels import occupancy_grids
 
 SUBSET = 60

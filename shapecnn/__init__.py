@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from shapecnn.api.training import train as train
     from shapecnn.artefacts.reading import Artefacts as Artefacts
     from shapecnn.artefacts.writing import Summary as Summary
-    from shapecnn.evaluation.comparison import Comparison as Comparison
+    from shapecnn.evaluation.compare_results import Comparison as Comparison
     from shapecnn.evaluation.results import Evaluation as Evaluation
     from shapecnn.evaluation.settings import EvaluationSettings as EvaluationSettings
     from shapecnn.explanation import Explanation as Explanation
@@ -52,9 +52,9 @@ if TYPE_CHECKING:
     from shapecnn.search.query import Answers as Answers
     from shapecnn.search.query import Searcher as Searcher
     from shapecnn.search.update import IndexChanges as IndexChanges
-    from shapecnn.settings.artefacts import FaceLimit as FaceLimit
-    from shapecnn.settings.artefacts import ViewSettings as ViewSettings
-    from shapecnn.settings.artefacts import VoxelSettings as VoxelSettings
+    from shapecnn.settings.views_and_grids import FaceLimit as FaceLimit
+    from shapecnn.settings.views_and_grids import ViewSettings as ViewSettings
+    from shapecnn.settings.views_and_grids import VoxelSettings as VoxelSettings
     from shapecnn.training.result import TrainingResult as TrainingResult
     from shapecnn.workers.pool import Workers as Workers
 
@@ -78,7 +78,7 @@ _HOMES = {
     "predict": ("Features", "Prediction", "Predictions", "Predictor"),
     "search.query": ("Answers", "Searcher"),
     "search.update": ("IndexChanges",),
-    "settings.artefacts": ("FaceLimit", "ViewSettings", "VoxelSettings"),
+    "settings.views_and_grids": ("FaceLimit", "ViewSettings", "VoxelSettings"),
     "training.result": ("TrainingResult",),
     "workers.pool": ("Workers",),
 }

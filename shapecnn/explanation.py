@@ -22,7 +22,7 @@ from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import Device, require_device, runs_on_cuda
 from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model, classes_of, temperature_of
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.views.cameras import cameras
 from shapecnn.views.raster import BACKGROUND
 from shapecnn.workers.pool import ONE_A_CORE, Workers

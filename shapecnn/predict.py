@@ -17,7 +17,7 @@ from shapecnn.models.engine import Device
 from shapecnn.models.familiarity import Familiarity, Neighbour
 from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.results import Displayed, ResultList, pandas
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress

@@ -12,8 +12,8 @@ from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.models.input import Input
 from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, GradientStage, MvcnnSettings, NetworkSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.publishing import publish
 from shapecnn.workers.pool import Workers
 from tests.solids import write

@@ -13,7 +13,7 @@ from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import MeshError
 from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.voxels import occupancy_grids
 
 CASES = Path(__file__).parent / "cases"

@@ -13,8 +13,8 @@ import torch
 from accelerate import Accelerator
 
 from shapecnn.networks.registry import build_network
+from shapecnn.settings.config_files import shipped
 from shapecnn.settings.experiment import GradientStage, load_experiment
-from shapecnn.settings.files import shipped
 from shapecnn.training.activations import Activations
 from shapecnn.training.descent import Descent
 from shapecnn.training.examples import Examples

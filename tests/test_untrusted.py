@@ -39,7 +39,7 @@ from shapecnn.search.index import IndexedShape, read_index
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Searcher
 from shapecnn.search.update import bring_up_to_date
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.tables import table_bytes
 from shapecnn.verify import verify

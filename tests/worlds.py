@@ -10,7 +10,7 @@ import pytest
 from shapecnn.models.model import resolve_model
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.update import bring_up_to_date
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.workers.pool import Workers
 from tests.evaluations import write_artefacts, write_splits
 from tests.runs import VIEWS, write_run

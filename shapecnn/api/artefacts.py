@@ -10,7 +10,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.artefacts.writing import Summary
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
-from shapecnn.settings.artefacts import Layout, ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 

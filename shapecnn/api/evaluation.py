@@ -10,7 +10,7 @@ from shapecnn.api.artefacts import open_artefacts
 from shapecnn.api.models import ModelSource, model_of
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.evaluation.compare import compare_contenders
-from shapecnn.evaluation.comparison import Comparison
+from shapecnn.evaluation.compare_results import Comparison
 from shapecnn.evaluation.contenders import choose
 from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.results import Evaluation

@@ -10,7 +10,7 @@ from shapecnn.errors import ItemError
 from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.engine import Device
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.results import ResultList, framed, show_with
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress

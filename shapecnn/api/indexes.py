@@ -12,7 +12,7 @@ from shapecnn.search.index import HEADER, read_index
 from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Answers, Searcher
 from shapecnn.search.update import IndexChanges, bring_up_to_date
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Orientation, Up
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
 from shapecnn.shared.results import framed, show_with
 from shapecnn.storage.own import require_own
 from shapecnn.workers.pool import ONE_A_CORE, Workers

@@ -14,7 +14,7 @@ from shapecnn.artefacts.prepare import encode_png
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.source import MeshSource, require_mesh
 from shapecnn.report.grids import draw_grid
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up, ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings, VoxelSettings
 from shapecnn.views import contact_sheet, render_views
 from shapecnn.views.cameras import cameras
 from shapecnn.voxels import binvox, occupancy_grids

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from shapecnn.settings.core import Settings
+from shapecnn.settings.base import Settings
 
 
 class BatchItem(Protocol):

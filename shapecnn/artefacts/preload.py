@@ -3,7 +3,7 @@
 from shapecnn.artefacts.prepare import Recipe
 from shapecnn.meshes.mesh import normalize, read_mesh
 from shapecnn.meshes.readers.binary_stl import read_binary_stl
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 
 # The first call of a kernel loads its code, or compiles it on the very first run; the first call of all starts numba.
 _mesh = normalize(read_mesh(b"OFF 3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "triangle.off"))

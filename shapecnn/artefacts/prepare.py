@@ -13,7 +13,7 @@ from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.meshes.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.mesh import Content, Mesh, read_mesh, ready
-from shapecnn.settings.artefacts import FaceLimit, Layout, ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import FaceLimit, Layout, ViewSettings, VoxelSettings
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 

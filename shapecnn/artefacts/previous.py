@@ -12,8 +12,8 @@ from shapecnn.artefacts.maker import Maker
 from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, content_key
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings, require_same
-from shapecnn.settings.core import differences, options
+from shapecnn.settings.base import differences, options
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings, require_same
 from shapecnn.storage.journal import read_journal
 from shapecnn.storage.publishing import WORK
 from shapecnn.storage.sealed import open_sealed

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, Entry, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import ItemError, UsageError
-from shapecnn.settings.artefacts import input_settings, require_current
+from shapecnn.settings.views_and_grids import input_settings, require_current
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.publishing import WORK
 from shapecnn.storage.reading import sha256

@@ -9,7 +9,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, note
 if TYPE_CHECKING:
     from shapecnn.errors import ItemError
     from shapecnn.models.model import Model
-    from shapecnn.settings.artefacts import Up
+    from shapecnn.settings.views_and_grids import Up
 
 
 def note_drawing(model: Model) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shapecnn.models.engine import Device
     from shapecnn.models.input import InputArray
     from shapecnn.report.audit import Find, Read
-    from shapecnn.settings.artefacts import Up
+    from shapecnn.settings.views_and_grids import Up
     from shapecnn.workers.pool import Workers
 
 _SHOWN = 10  # groups listed on the terminal
@@ -95,7 +95,7 @@ def command(
         from shapecnn.artefacts.reading import open_artefacts
         from shapecnn.models.input import Input
         from shapecnn.models.model import resolve_model
-        from shapecnn.settings.core import parse_assignments
+        from shapecnn.settings.base import parse_assignments
 
         model = None if model_name is None else resolve_model(model_name, parse_assignments(assignments))
         artefacts = open_artefacts(data)
@@ -150,7 +150,7 @@ def _draw(
 ) -> Iterator[tuple[Entry, InputArray]]:
     """Draw thumbnails of shapes of a collection; shapes whose files have changed are skipped."""
     from shapecnn.report.drawings import Drawing, draw_meshes
-    from shapecnn.settings.artefacts import ViewSettings
+    from shapecnn.settings.views_and_grids import ViewSettings
 
     settings = ViewSettings(size=_PICTURE, up=up)
     by_id = {entry.id: entry for entry in entries if entry.id in shapes()}

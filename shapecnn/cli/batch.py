@@ -14,7 +14,7 @@ from shapecnn.cli.progress import progress_bar
 if TYPE_CHECKING:
     from shapecnn.artefacts.writing import Summary
     from shapecnn.meshes.labels import Labels
-    from shapecnn.settings.artefacts import Layout, ViewSettings, VoxelSettings
+    from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
     from shapecnn.workers.pool import Workers
 
 SHOWN = 20  # failures listed on a terminal

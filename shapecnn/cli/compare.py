@@ -76,7 +76,7 @@ def command(
     start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import EvaluationSettings, compare
     from shapecnn.report.comparison import lines, write_comparison
-    from shapecnn.settings.core import parse_assignments
+    from shapecnn.settings.base import parse_assignments
     from shapecnn.storage.own import require_report
 
     require_report("comparison.json", out, overwrite)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from shapecnn.settings.files import config_text, description, shipped
+from shapecnn.settings.config_files import config_text, description, shipped
 
 
 def complete_name(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:

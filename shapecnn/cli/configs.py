@@ -23,7 +23,7 @@ def command(name: str | None, as_json: bool) -> None:
       shapecnn configs
       shapecnn configs mvcnn-psb > mine.yaml
     """
-    from shapecnn.settings.files import config_text, description, shipped
+    from shapecnn.settings.config_files import config_text, description, shipped
 
     texts = {each: config_text(each) for each in ([name] if name else sorted(shipped()))}
     configs = [{"name": each, "description": description(text), "text": text} for each, text in texts.items()]

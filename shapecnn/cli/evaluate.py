@@ -83,7 +83,7 @@ def command(
     start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import EvaluationSettings, evaluate, open_artefacts, open_model
     from shapecnn.artefacts.subset import Subset
-    from shapecnn.settings.core import parse_assignments
+    from shapecnn.settings.base import parse_assignments
     from shapecnn.storage.own import require_report
 
     if out is not None:

@@ -28,7 +28,7 @@ from shapecnn.errors import ItemError
 if TYPE_CHECKING:
     from shapecnn.explanation import Explanation
     from shapecnn.models.engine import Device
-    from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
+    from shapecnn.settings.views_and_grids import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
 SHOWN = 3  # views listed on the terminal

@@ -27,7 +27,7 @@ from shapecnn.errors import counted
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
     from shapecnn.models.engine import Device
-    from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
+    from shapecnn.settings.views_and_grids import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
 
@@ -86,7 +86,7 @@ def command(
     start_server()  # early: it loads its modules while this process loads its own
     from shapecnn import update_index
     from shapecnn.search.index import FAILURES
-    from shapecnn.settings.core import parse_assignments
+    from shapecnn.settings.base import parse_assignments
 
     with progress_bar("Indexing") as progress:
         update = update_index(

@@ -202,7 +202,7 @@ def faces_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def wrapper(*args: Any, max_faces: int | None, simplify: bool, **options: Any) -> Any:
-        from shapecnn.settings.artefacts import FaceLimit
+        from shapecnn.settings.views_and_grids import FaceLimit
 
         if simplify and max_faces is None:
             raise click.UsageError("--simplify needs a number of faces: add --max-faces.")

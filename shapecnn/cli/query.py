@@ -26,7 +26,7 @@ from shapecnn.cli.progress import progress_bar
 if TYPE_CHECKING:
     from shapecnn.models.engine import Device
     from shapecnn.search.query import Answer
-    from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
+    from shapecnn.settings.views_and_grids import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
 

@@ -20,7 +20,7 @@ from shapecnn.cli.options import (
 
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
-    from shapecnn.settings.artefacts import FaceLimit, Layout, Up
+    from shapecnn.settings.views_and_grids import FaceLimit, Layout, Up
     from shapecnn.workers.pool import Workers
 
 
@@ -74,7 +74,7 @@ def command(
     Example:
       shapecnn render meshes/ views/ --up y
     """
-    from shapecnn.settings.artefacts import ViewSettings
+    from shapecnn.settings.views_and_grids import ViewSettings
 
     settings = ViewSettings.from_options(
         **({"views": views} if views else {}),

@@ -90,7 +90,7 @@ def command(
 
     start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import train
-    from shapecnn.settings.core import parse_assignments
+    from shapecnn.settings.base import parse_assignments
     from shapecnn.training.plan import is_finished
 
     values = parse_assignments(assignments) | ({} if seed is None else {"seed": seed})

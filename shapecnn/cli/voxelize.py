@@ -20,7 +20,7 @@ from shapecnn.cli.options import (
 
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
-    from shapecnn.settings.artefacts import FaceLimit, Up
+    from shapecnn.settings.views_and_grids import FaceLimit, Up
     from shapecnn.workers.pool import Workers
 
 
@@ -76,7 +76,7 @@ def command(
     Example:
       shapecnn voxelize meshes/ grids/ --up y --rotations 12
     """
-    from shapecnn.settings.artefacts import VoxelSettings
+    from shapecnn.settings.views_and_grids import VoxelSettings
 
     settings = VoxelSettings.from_options(
         resolution=resolution,

@@ -27,7 +27,7 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import Device, open_engine
 from shapecnn.models.model import Model
-from shapecnn.settings.artefacts import Up
+from shapecnn.settings.views_and_grids import Up
 from shapecnn.shared.similarity import unit_float64
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar

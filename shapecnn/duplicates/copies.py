@@ -21,7 +21,7 @@ from shapecnn.duplicates.signatures import INPUT_TOLERANCE, Signature, input_sig
 from shapecnn.errors import ItemError, MeshError
 from shapecnn.meshes.collection import Shape, content_hash
 from shapecnn.meshes.mesh import read_mesh, upright
-from shapecnn.settings.artefacts import Up
+from shapecnn.settings.views_and_grids import Up
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import Mesh
-from shapecnn.settings.artefacts import ALL_SIDES
+from shapecnn.settings.views_and_grids import ALL_SIDES
 from shapecnn.shared.similarity import unit
 
 Signature = NDArray[np.float32]

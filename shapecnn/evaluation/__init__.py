@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shapecnn.evaluation.classification import classify as classify
     from shapecnn.evaluation.classification import reliability as reliability
     from shapecnn.evaluation.compare import compare_contenders as compare_contenders
-    from shapecnn.evaluation.comparison import Comparison as Comparison
+    from shapecnn.evaluation.compare_results import Comparison as Comparison
     from shapecnn.evaluation.contenders import choose as choose
     from shapecnn.evaluation.evaluate import evaluate_model as evaluate_model
     from shapecnn.evaluation.intervals import mean_interval as mean_interval

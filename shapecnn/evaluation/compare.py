@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from shapecnn.evaluation.comparison import (
+from shapecnn.evaluation.compare_results import (
     CLASSIFICATION_FIGURES,
     RETRIEVAL_FIGURES,
     Comparison,

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from shapecnn.errors import CollectionError, quoted
-from shapecnn.meshes.folders import is_hidden
 from shapecnn.meshes.labels import SPLITS, split_by_name
+from shapecnn.meshes.listing import is_hidden
 
 _COLUMNS = {"path": ("path", "object_path"), "label": ("label", "class"), "split": ("split",)}
 """Column names that are accepted for each field; the second name is that of ModelNet's metadata."""

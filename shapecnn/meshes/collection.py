@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from shapecnn.errors import ArchiveError, CollectionError, quoted, reason, visible
 from shapecnn.meshes.catalogue import read_catalogue
-from shapecnn.meshes.folders import find_files, is_hidden
 from shapecnn.meshes.labels import Labels, label_by_folder, label_paths
+from shapecnn.meshes.listing import find_files, is_hidden
 from shapecnn.meshes.mesh import EXTENSIONS, MAX_BYTES, Content, read_file, read_source, require_beside, sibling_reader
 from shapecnn.meshes.readers import Sibling, find_format
 from shapecnn.meshes.zips import list_members, read_member

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError, quoted
 from shapecnn.meshes.readers import FORMATS, Sibling, Triangles, find_format
 from shapecnn.meshes.simplification import simplify
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.storage.reading import why_no_file
 
 EXTENSIONS = frozenset(FORMATS)

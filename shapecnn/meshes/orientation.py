@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import Mesh, normalize
-from shapecnn.settings.artefacts import Orientation
+from shapecnn.settings.views_and_grids import Orientation
 
 _PRINCIPAL = 0.3  # λ: best of 0, 0.1, 0.3, 1 and 3 by how often an axis is near the true up
 _STARTS = 24

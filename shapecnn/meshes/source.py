@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.meshes.mesh import Mesh, check_triangles, load_mesh, ready
 from shapecnn.meshes.readers.triangles import Triangles
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 
 
 class TriangleMesh(Protocol):

@@ -17,7 +17,7 @@ from shapecnn.models.engine import Device, Engine, open_engine, require_device
 from shapecnn.models.input import Input, InputArray
 from shapecnn.models.model import Model
 from shapecnn.models.output import FeatureName, Output
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress

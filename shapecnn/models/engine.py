@@ -19,7 +19,7 @@ from shapecnn.models.calibration import probabilities
 from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model, temperature_of
 from shapecnn.models.output import Feature, Output
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.workers.progress import stage
 
 Device = Literal["auto", "cpu", "cuda"]

@@ -14,7 +14,8 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.source import MeshInput, load_mesh_input
-from shapecnn.settings.artefacts import (
+from shapecnn.settings.base import Settings, differences, options, settings_hash
+from shapecnn.settings.views_and_grids import (
     FaceLimit,
     ImportedViewSettings,
     ImportedVoxelSettings,
@@ -25,7 +26,6 @@ from shapecnn.settings.artefacts import (
     VoxelSettings,
     input_settings,
 )
-from shapecnn.settings.core import Settings, differences, options, settings_hash
 
 InputArray = NDArray[np.uint8]
 """Views (V, S, S), grey from 0 to 255, or grids (R, N, N, N) of 0 and 1, [rotation, x, y, z] with z up."""

@@ -13,7 +13,7 @@ from shapecnn.models.head import ClassHead
 from shapecnn.models.input import Input
 from shapecnn.models.run import open_run
 from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
-from shapecnn.settings.artefacts import Up
+from shapecnn.settings.views_and_grids import Up
 
 if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork

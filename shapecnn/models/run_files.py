@@ -13,9 +13,9 @@ from shapecnn.models.gallery import Gallery
 from shapecnn.models.head import GALLERY, WEIGHTS
 from shapecnn.models.input import Input
 from shapecnn.models.run import CONFIG, FORMAT, MODEL, SPLIT
-from shapecnn.settings.artefacts import Up
 from shapecnn.settings.experiment import Experiment
-from shapecnn.settings.yaml_core import write_yaml
+from shapecnn.settings.views_and_grids import Up
+from shapecnn.settings.yaml_reader import write_yaml
 from shapecnn.storage.reading import json_bytes
 
 if TYPE_CHECKING:

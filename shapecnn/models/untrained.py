@@ -14,9 +14,9 @@ from shapecnn.errors import UsageError
 from shapecnn.models.comparison import AdaptedComparison, Comparison, FeatureComparison
 from shapecnn.models.input import Input
 from shapecnn.networks.weights import OFFLINE, Weights, weights_version
-from shapecnn.settings.artefacts import Fit, Renderer, Up, Viewpoints, ViewSettings
-from shapecnn.settings.core import Whole
+from shapecnn.settings.base import Whole
 from shapecnn.settings.experiment import MvcnnSettings
+from shapecnn.settings.views_and_grids import Fit, Renderer, Up, Viewpoints, ViewSettings
 
 if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork

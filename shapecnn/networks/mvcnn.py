@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from shapecnn.errors import UsageError
 from shapecnn.networks.backbones import Backbone
-from shapecnn.networks.network import Pooling, ShapeNetwork
+from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.pooling import Pooling
 
 
 class Grey(nn.Module):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from shapecnn.networks.discriminant import Discriminant
+from shapecnn.networks.pooling import Pooling, pool_views
 
-Pooling = Literal["max", "mean"]
 Part = tuple[str, nn.Module]
 
 
@@ -18,12 +17,12 @@ class ShapeNetwork(nn.Module):
     """Network from any number V of looks at a shape (views, or rotations of a grid) to logits and a feature.
 
     Args:
-        encode: Converts looks (N, ...) uint8 to the input of the first part.
-        parts: Names and modules, applied to each look by itself, one after the other.
+        encode: Converts views (N, ...) uint8 to the input of the first part.
+        parts: Names and modules, applied to each view by itself, one after the other.
         tail: Applied to the pooled activations; its output is features (B, D).
         blocks: Sizes, of sum D, of the features that are joined.
         classes: Number of classes; 0 for a network without classifier, whose logits are (B, 0).
-        pooling: Element-wise over the looks: ``max`` or ``mean``.
+        pooling: Element-wise over the views: ``max`` or ``mean``.
         dropout: Dropout rate in front of the classifier.
     """
 
@@ -92,19 +91,19 @@ class ShapeNetwork(nn.Module):
             self.discriminate(Discriminant.of(space, self.blocks), state["classifier.weight"])
         self.load_state_dict(state)
 
-    def stem(self, looks: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Compute the activations of each look after the parts from ``start`` up to ``stop``.
+    def stem(self, inputs: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """Compute the activations of each view after the parts from ``start`` up to ``stop``.
 
         Args:
-            looks: (B, V, ...) uint8 where ``start`` is 0, else the input of part ``start``.
+            inputs: (B, V, ...) uint8 where ``start`` is 0, else the input of part ``start``.
             start: Number of the first part.
             stop: Number of the part before which to stop; None for all parts.
 
         Returns:
             (B, V, ...) float.
         """
-        batch, count = looks.shape[:2]
-        x = looks.flatten(0, 1)
+        batch, count = inputs.shape[:2]
+        x = inputs.flatten(0, 1)
         if start == 0:
             x = self.encode(x)
         for part in list(self.parts.values())[start:stop]:
@@ -112,8 +111,8 @@ class ShapeNetwork(nn.Module):
         return x.reshape(batch, count, *x.shape[1:])
 
     def pool(self, activations: Tensor) -> Tensor:
-        """Pool activations (B, V, C, ...) element-wise over the looks to (B, C, ...)."""
-        return activations.amax(dim=1) if self.pooling == "max" else activations.mean(dim=1)
+        """Pool activations (B, V, C, ...) over the views to (B, C, ...); see :func:`pool_views`."""
+        return pool_views(activations, self.pooling)
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Compute features (B, D) from pooled activations: coordinates in the discriminant space if there is one.
@@ -141,13 +140,13 @@ class ShapeNetwork(nn.Module):
             return logits, features
 
     def alone(self, activations: Tensor) -> Tensor:
-        """Compute features (B, V, D) from activations (B, V, ...): of each look as if it were the only one."""
+        """Compute features (B, V, D) from activations (B, V, ...): of each view as if it were the only one."""
         single = self.embed(self.pool(activations.flatten(0, 1)[:, None]))
         return single.reshape(*activations.shape[:2], -1)
 
-    def forward(self, looks: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-        """Compute logits (B, C) and features (B, D) from looks (B, V, ...) that enter part ``start``."""
-        return self.head(self.pool(self.stem(looks, start)))
+    def forward(self, inputs: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
+        """Compute logits (B, C) and features (B, D) from views or grids (B, V, ...) that enter part ``start``."""
+        return self.head(self.pool(self.stem(inputs, start)))
 
 
 class FeaturesAlone(nn.Module):
@@ -155,15 +154,15 @@ class FeaturesAlone(nn.Module):
 
     Args:
         network: The network.
-        views: Whether the feature of each look alone is computed too.
+        views: Whether the feature of each view alone is computed too.
     """
 
     def __init__(self, network: ShapeNetwork, views: bool = False) -> None:
         super().__init__()
         self.network, self.views = network, views
 
-    def forward(self, looks: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Compute features (B, D) from looks (B, V, ...); with ``views`` also those of each look, (B, V, D)."""
-        activations = self.network.stem(looks)
+    def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Compute features (B, D) of shapes (B, V, ...); with ``views`` also those of each view, (B, V, D)."""
+        activations = self.network.stem(inputs)
         features = self.network.embed(self.network.pool(activations))
         return (features, self.network.alone(activations)) if self.views else features

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from shapecnn.errors import counted, visible
-from shapecnn.evaluation.comparison import (
+from shapecnn.evaluation.compare_results import (
     ALPHA,
     CLASSIFICATION_FIGURES,
     RETRIEVAL_FIGURES,

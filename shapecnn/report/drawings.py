@@ -10,7 +10,7 @@ from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import Shape, content_hash
 from shapecnn.models.input import InputArray
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers

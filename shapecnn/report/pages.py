@@ -16,7 +16,7 @@ from shapecnn.report.html import display_path, fill, link, png_base64
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit
 from shapecnn.search.query import Answer
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 SHOWN_VIEWS = 4  # views in the picture of a shape, evenly spread over all

@@ -18,7 +18,7 @@ from shapecnn.models.model import Model
 from shapecnn.models.output import Output
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.workers import pool
 from shapecnn.workers.pool import Workers
 from shapecnn.workers.progress import Progress

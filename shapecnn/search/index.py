@@ -30,8 +30,8 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.models.space import VERSION, Placed
 from shapecnn.search.record import ModelRecord
 from shapecnn.search.rows import foreign
-from shapecnn.settings.artefacts import MOST_VIEWS
-from shapecnn.settings.core import Settings
+from shapecnn.settings.base import Settings
+from shapecnn.settings.views_and_grids import MOST_VIEWS
 from shapecnn.storage.arrays import Kind, require_numbers, view_arrays
 from shapecnn.storage.journal import scan_journal
 from shapecnn.storage.kinds import kind_of, require_kind

@@ -11,7 +11,7 @@ from shapecnn.meshes.labels import Labels
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.search.index import index_settings
 from shapecnn.search.record import ModelRecord
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Orientation, Up
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Up, ViewSettings
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings
 from shapecnn.shared.results import ResultList
 from shapecnn.views.photographs import read_picture
 from shapecnn.workers import pool

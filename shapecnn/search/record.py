@@ -13,8 +13,8 @@ from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.run import open_run
 from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
-from shapecnn.settings.artefacts import Orientation, Up, require_current, require_same
-from shapecnn.settings.core import settings_hash
+from shapecnn.settings.base import settings_hash
+from shapecnn.settings.views_and_grids import Orientation, Up, require_current, require_same
 
 
 @dataclass(frozen=True, slots=True)

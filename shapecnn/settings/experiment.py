@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from shapecnn.errors import UsageError, quoted
-from shapecnn.settings.core import Settings, Whole, suggestion
-from shapecnn.settings.files import read_config
+from shapecnn.settings.base import Settings, Whole, suggestion
+from shapecnn.settings.config_files import read_config
 
 
 class MvcnnSettings(Settings):

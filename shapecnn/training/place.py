@@ -8,7 +8,7 @@ from typing import Any
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.models.input import Input
 from shapecnn.models.run import MODEL, describe_run
-from shapecnn.settings.core import settings_hash
+from shapecnn.settings.base import settings_hash
 from shapecnn.settings.experiment import Experiment
 from shapecnn.storage.publishing import RESUME
 from shapecnn.storage.sealed import open_sealed

@@ -12,10 +12,10 @@ from typing import Any
 from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.models.run import CONFIG, MODEL, describe_run
-from shapecnn.settings.core import few, settings_hash
+from shapecnn.settings.base import few, settings_hash
+from shapecnn.settings.config_files import read_config
 from shapecnn.settings.experiment import Experiment, changed, load_experiment
-from shapecnn.settings.files import read_config
-from shapecnn.settings.yaml_core import read_yaml
+from shapecnn.settings.yaml_reader import read_yaml
 from shapecnn.storage.kinds import kind_of, taken_for
 from shapecnn.storage.publishing import RESUME, published
 from shapecnn.storage.sealed import open_sealed

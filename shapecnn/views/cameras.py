@@ -18,7 +18,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.settings.artefacts import ALL_SIDES
+from shapecnn.settings.views_and_grids import ALL_SIDES
 
 FIELD_OF_VIEW = np.deg2rad(45.0)
 DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131

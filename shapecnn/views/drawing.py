@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.orientation import posed
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views.cameras import cameras
 from shapecnn.views.windows import windows
 

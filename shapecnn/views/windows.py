@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.settings.artefacts import Fit
+from shapecnn.settings.views_and_grids import Fit
 from shapecnn.shared.jit import numba
 from shapecnn.views.cameras import FOCAL, Cameras
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.orientation import posed
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.voxels.kernels import OUTSIDE, SURFACE, mark_outside, mark_surface
 
 # The mesh is shrunk by this fraction after fitting. The kernel marks both cells beside a face that lies on their

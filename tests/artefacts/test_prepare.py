@@ -18,7 +18,7 @@ from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_file
 from shapecnn.artefacts.prepare import Recipe, encode_png, prepare_collection
 from shapecnn.artefacts.writing import Progress, Summary
 from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError, UsageError
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.workers.pool import Workers
 from tests.sealing import reseal

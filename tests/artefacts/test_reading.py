@@ -16,7 +16,7 @@ from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.reading import json_bytes
 from shapecnn.views import render_views
 from shapecnn.voxels import binvox, occupancy_grids
@@ -105,7 +105,7 @@ def test_nothing_is_read_before_it_is_asked_for(meshes: Path, tmp_path: Path) ->
 def test_the_command_that_makes_what_is_missing(
     settings: dict[str, object], command: str, meshes: Path, tmp_path: Path
 ) -> None:
-    from shapecnn.settings.artefacts import ImportedVoxelSettings
+    from shapecnn.settings.views_and_grids import ImportedVoxelSettings
 
     out = made(meshes, tmp_path / "out", Recipe(VoxelSettings(resolution=10)))
     if "origin" in settings:

@@ -22,7 +22,7 @@ from shapecnn.artefacts.maker import ArtefactData
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, read_manifest
 from shapecnn.artefacts.writing import make_artefacts
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage import reading as storage
 from shapecnn.storage.reading import sha256
 from shapecnn.storage.tables import table_bytes

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 import trimesh
 
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts
 from tests.report.test_pages import Page

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.solids import contents

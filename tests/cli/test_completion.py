@@ -11,7 +11,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from shapecnn.cli.main import cli
-from shapecnn.settings.files import shipped
+from shapecnn.settings.config_files import shipped
 
 BASH = """
 eval "$(_SHAPECNN_COMPLETE=bash_source shapecnn)"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from shapecnn.settings.config_files import shipped
 from shapecnn.settings.experiment import load_experiment
-from shapecnn.settings.files import shipped
 from tests.cli.conftest import Command
 from tests.conftest import ROOT
 

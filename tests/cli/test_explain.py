@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from tests.cli.conftest import Command
 from tests.runs import write_run
 from tests.solids import contents, write_box

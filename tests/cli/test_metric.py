@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from shapecnn.search.index import read_index
-from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts, write_run, write_splits
 

@@ -13,7 +13,7 @@ import pytest
 from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.cli import audit, data, explain, index, options, predict, query, render, voxelize
 from shapecnn.meshes.labels import Labels
-from shapecnn.settings.artefacts import Up
+from shapecnn.settings.views_and_grids import Up
 from shapecnn.storage.reading import read_json
 from shapecnn.workers import pool
 from tests.cli.conftest import Command

@@ -22,7 +22,7 @@ from shapecnn.models.model import resolve_model
 from shapecnn.search.index import read_index
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.update import bring_up_to_date
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import SCHEMAS, Command

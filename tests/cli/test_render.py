@@ -27,7 +27,7 @@ from PIL import Image
 
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive
 from shapecnn.views import render_views

@@ -12,7 +12,7 @@ import pytest
 from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.models.model import resolve_model
 from shapecnn.report.evaluation import write_report
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command, Run
 from tests.evaluations import write_artefacts, write_splits

@@ -14,7 +14,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.voxels import binvox, occupancy_grids
 from tests.cli.conftest import Command

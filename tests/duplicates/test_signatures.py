@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shapecnn.duplicates.signatures import INPUT_TOLERANCE, MESH_TOLERANCE, input_signature, mesh_signature
 from shapecnn.meshes.mesh import Mesh, normalize
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.views import render_views
 from shapecnn.voxels import occupancy_grids
 

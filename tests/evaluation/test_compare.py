@@ -14,14 +14,14 @@ import pytest
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.evaluation import timing
 from shapecnn.evaluation.compare import compare_contenders, pairs
-from shapecnn.evaluation.comparison import Comparison, Measured, Pair
+from shapecnn.evaluation.compare_results import Comparison, Measured, Pair
 from shapecnn.evaluation.contenders import choose
 from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.evaluation.significance import mcnemar, sign_flips
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.workers.progress import Progress
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.report.comparisons import measured

@@ -11,8 +11,8 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.evaluation.contenders import Contender, choose
 from shapecnn.evaluation.settings import EvaluationSettings
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
 
 VAL = ["box/train/0.off", "round/train/0.off"]

@@ -26,8 +26,8 @@ from shapecnn.models.apply import OutputArrays
 from shapecnn.models.engine import Engine, Output, open_engine
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.solids import write
 

@@ -26,7 +26,7 @@ from shapecnn.evaluation.classification import classify
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.report.audit import write_audit
 from shapecnn.report.figures import confusion_matrix
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.workers.pool import Workers
 from tests.fuzz.checks import refused, require

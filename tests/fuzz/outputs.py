@@ -23,7 +23,7 @@ from shapecnn.errors import ShapecnnError
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.update import bring_up_to_date
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.files import write_page
 from shapecnn.storage.own import WRITES, publish_report, require_report
 from shapecnn.storage.publishing import LOCK, MARK, RESUME, STAGED, WORK, WORKS, claim

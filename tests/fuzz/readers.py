@@ -15,7 +15,7 @@ from shapecnn.duplicates.signatures import mesh_signature
 from shapecnn.errors import ItemError, MeshError, ShapecnnError, visible
 from shapecnn.meshes.collection import Shape, content_hash, list_shapes
 from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, sibling_reader
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.sources.archive import unpack
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.tables import table_bytes

@@ -10,7 +10,7 @@ import numpy as np
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.errors import StoredDataError, visible
 from shapecnn.search.index import IndexedShape
-from shapecnn.settings.yaml_core import DEEPEST, YamlError, read_yaml
+from shapecnn.settings.yaml_reader import DEEPEST, YamlError, read_yaml
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.checksums import parse_sums, sums_bytes
 from shapecnn.storage.sealed import Sealed

@@ -16,7 +16,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from tests.fuzz.inputs import damaged, damaged_sums, damaged_tree, meshes
 from tests.fuzz.names import OWN_NAMES, SHOWN, WRITTEN, draw_names, show_names
 from tests.fuzz.outputs import situations, use_output

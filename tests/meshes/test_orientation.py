@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, upright
 from shapecnn.meshes.orientation import canonical_axes, posed
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.sources.shapes import CLASSES, make_shape
 from shapecnn.views import render_views
 from shapecnn.voxels import occupancy_grids

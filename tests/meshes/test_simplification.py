@@ -18,7 +18,7 @@ from shapecnn.meshes.mesh import load_mesh, normalize, read_mesh, ready
 from shapecnn.meshes.readers import FORMATS
 from shapecnn.meshes.simplification import simplify
 from shapecnn.models.input import Input
-from shapecnn.settings.artefacts import FaceLimit, ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import FaceLimit, ViewSettings, VoxelSettings
 from tests.solids import write, write_ball
 
 BALL = trimesh.creation.icosphere(4)  # 5120 faces

@@ -13,7 +13,7 @@ import trimesh
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.meshes.mesh import Mesh, load_mesh
 from shapecnn.meshes.source import MeshArrays, load_mesh_input, mesh_inputs, mesh_name, require_mesh
-from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit
+from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit
 from tests.solids import write_box
 
 CORNERS = [(0, 0, 0), (2, 0, 0), (0, 2, 0), (0, 0, 2)]

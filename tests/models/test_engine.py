@@ -25,7 +25,6 @@ from shapecnn.models.run import Run, open_run
 from shapecnn.models.run_files import run_bytes
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import (
     Experiment,
     GradientStage,
@@ -34,6 +33,7 @@ from shapecnn.settings.experiment import (
     ShapenetsSettings,
     VoxresnetSettings,
 )
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.shared.similarity import unit
 from shapecnn.storage.publishing import publish
 from shapecnn.views import render_views

@@ -20,8 +20,8 @@ from shapecnn.cli import voxelize as voxelize_command
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.mesh import Mesh, load_mesh
 from shapecnn.models.input import Input
-from shapecnn.settings.artefacts import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
-from shapecnn.settings.core import Settings, settings_hash
+from shapecnn.settings.base import Settings, settings_hash
+from shapecnn.settings.views_and_grids import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
 from shapecnn.storage.sealed import Sealed
 from shapecnn.views import render_views
 from shapecnn.voxels import occupancy_grids

@@ -25,8 +25,7 @@ from shapecnn.models.run import CONFIG, MODEL, SPLIT, Run, open_run
 from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.artefacts import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
-from shapecnn.settings.core import settings_hash
+from shapecnn.settings.base import settings_hash
 from shapecnn.settings.experiment import (
     Experiment,
     GradientStage,
@@ -35,6 +34,7 @@ from shapecnn.settings.experiment import (
     ShapenetsSettings,
     VoxresnetSettings,
 )
+from shapecnn.settings.views_and_grids import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import RESUME, publish
 from shapecnn.storage.sealed import Sealed

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from shapecnn.errors import Caution, UsageError, WeightsError
 from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone, fork
 from shapecnn.networks.servers import server_of_weights
+from shapecnn.settings.config_files import config_text, shipped
 from shapecnn.settings.experiment import MvcnnSettings, load_experiment
-from shapecnn.settings.files import config_text, shipped
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers
 

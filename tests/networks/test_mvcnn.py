@@ -13,7 +13,7 @@ from torchvision.transforms.functional import normalize, resize
 from shapecnn.errors import UsageError
 from shapecnn.networks.backbones import Backbone, build_backbone
 from shapecnn.networks.mvcnn import Grey, mvcnn
-from shapecnn.networks.network import Pooling
+from shapecnn.networks.pooling import Pooling
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIDE = 64

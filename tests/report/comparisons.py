@@ -10,7 +10,7 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.compare import figures_with_intervals, pairs
-from shapecnn.evaluation.comparison import Comparison, Measured
+from shapecnn.evaluation.compare_results import Comparison, Measured
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.results import Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval.protocols import mvcnn

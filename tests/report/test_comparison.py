@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shapecnn.evaluation.comparison import Pair
+from shapecnn.evaluation.compare_results import Pair
 from shapecnn.report.comparison import (
     HEADINGS,
     csv_table,

@@ -25,7 +25,7 @@ from shapecnn.search.neighbours import Hit
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Answer, Searcher
 from shapecnn.search.update import bring_up_to_date
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
 from tests.solids import write_ball

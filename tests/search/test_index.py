@@ -45,7 +45,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Searcher
 from shapecnn.search.record import ModelRecord
 from shapecnn.search.update import IndexChanges, bring_up_to_date
-from shapecnn.settings.artefacts import Up
+from shapecnn.settings.views_and_grids import Up
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.journal import open_journal, read_journal
 from shapecnn.storage.publishing import claim, exclusive

@@ -21,7 +21,7 @@ from shapecnn.search.index import Index, read_index
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Answer, Searcher, require_views
 from shapecnn.search.update import bring_up_to_date
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
 from tests.evaluations import write_artefacts, write_splits

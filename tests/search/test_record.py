@@ -18,8 +18,8 @@ from shapecnn.models.model import resolve_model
 from shapecnn.models.run import Run
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search.record import ModelRecord
-from shapecnn.settings.artefacts import ImportedViewSettings, ViewSettings
-from shapecnn.settings.core import settings_hash
+from shapecnn.settings.base import settings_hash
+from shapecnn.settings.views_and_grids import ImportedViewSettings, ViewSettings
 from shapecnn.verify import verify
 from shapecnn.workers.pool import Workers
 from tests.runs import write_run

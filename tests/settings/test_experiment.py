@@ -12,7 +12,8 @@ import yaml
 
 from shapecnn.errors import UsageError
 from shapecnn.models.run_files import config_bytes
-from shapecnn.settings.core import parse_assignments
+from shapecnn.settings.base import parse_assignments
+from shapecnn.settings.config_files import shipped
 from shapecnn.settings.experiment import (
     Experiment,
     GradientStage,
@@ -22,7 +23,6 @@ from shapecnn.settings.experiment import (
     VoxresnetSettings,
     load_experiment,
 )
-from shapecnn.settings.files import shipped
 
 CONFIG = """
 network: {kind: mvcnn, backbone: test_efficientnet, weights: none}

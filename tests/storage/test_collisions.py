@@ -16,7 +16,7 @@ from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import CollectionError
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage import collisions
 from shapecnn.storage.collisions import folded, require_apart
 from shapecnn.workers.pool import Workers

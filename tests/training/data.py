@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry
 from shapecnn.artefacts.prepare import Recipe, encode_png
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.settings.experiment import Experiment, MvcnnSettings, VoxresnetSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.publishing import publish, write_atomic
 from shapecnn.storage.reading import json_bytes, sha256
 from shapecnn.storage.tables import table_bytes

@@ -19,8 +19,8 @@ from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import open_engine
 from shapecnn.models.metric import METRIC, PROJECTION
 from shapecnn.models.run import Run, open_run
-from shapecnn.settings.artefacts import VoxelSettings
 from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive
 from shapecnn.training.metric import MetricFigures, learn_metric

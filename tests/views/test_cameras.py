@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shapecnn.settings.artefacts import MOST_VIEWS
+from shapecnn.settings.views_and_grids import MOST_VIEWS
 from shapecnn.views.cameras import DISTANCE, cameras, columns, cube_rotations, dodecahedron
 
 

@@ -15,7 +15,7 @@ import trimesh
 from PIL import Image
 
 from shapecnn.meshes.mesh import Mesh, load_mesh, normalize, upright
-from shapecnn.settings.artefacts import Up, ViewSettings
+from shapecnn.settings.views_and_grids import Up, ViewSettings
 from shapecnn.views import contact_sheet, render_views
 from tests.views.shapes import letter_f
 

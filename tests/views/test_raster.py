@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
 from shapecnn.meshes.mesh import Mesh, normalize
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import contact_sheet, render_views, split_sheet
 from shapecnn.views.cameras import FOCAL, cameras
 from shapecnn.views.raster import draw, shade_faces

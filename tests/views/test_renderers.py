@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import MissingLibraryError
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, upright
-from shapecnn.settings.artefacts import Fit, ViewSettings
+from shapecnn.settings.views_and_grids import Fit, ViewSettings
 from shapecnn.views import render_views
 from tests.views.shapes import letter_f
 
@@ -195,7 +195,7 @@ def test_without_egl_and_libusb_everything_else_works(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("renderer", "remedy"), [("open3d", "libusb-1.0-0"), ("pyrender", "libegl1")])
 def test_a_renderer_without_its_library_says_what_to_install(renderer: str, remedy: str) -> None:
     done = without_libraries(f"""
-        from shapecnn.settings.artefacts import ViewSettings
+        from shapecnn.settings.views_and_grids import ViewSettings
         from shapecnn.errors import MissingLibraryError
         from shapecnn.views import render_views
         from tests.views.shapes import letter_f

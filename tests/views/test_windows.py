@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shapecnn.meshes.mesh import Mesh, normalize
-from shapecnn.settings.artefacts import ViewSettings
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
 from shapecnn.views.cameras import cameras
 from shapecnn.views.windows import windows

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import Mesh, read_mesh, upright
-from shapecnn.settings.artefacts import VoxelSettings
+from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.voxels import occupancy_grids
 
 Array = NDArray[np.float64]

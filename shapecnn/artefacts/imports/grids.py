@@ -21,7 +21,7 @@ from shapecnn.errors import ItemError, UsageError, quoted, reason
 from shapecnn.meshes.collection import Shape, list_shapes
 from shapecnn.meshes.labels import SPLITS, Labels
 from shapecnn.meshes.mesh import MAX_BYTES
-from shapecnn.settings.artefacts import ImportedVoxelSettings
+from shapecnn.settings.views_and_grids import ImportedVoxelSettings
 from shapecnn.storage.reading import sha256
 from shapecnn.voxels import binvox
 

@@ -21,7 +21,7 @@ from shapecnn.artefacts.prepare import encode_png
 from shapecnn.errors import CollectionError, ItemError, UsageError, counted, reason
 from shapecnn.meshes.collection import Shape, list_files, printable
 from shapecnn.meshes.labels import SPLITS
-from shapecnn.settings.artefacts import MOST_VIEWS, ImportedViewSettings
+from shapecnn.settings.views_and_grids import MOST_VIEWS, ImportedViewSettings
 from shapecnn.storage.reading import sha256
 from shapecnn.views import contact_sheet
 from shapecnn.views.photographs import to_grey

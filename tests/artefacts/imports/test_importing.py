@@ -18,7 +18,7 @@ from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.workers.pool import Workers
 from tests.solids import contents, write_ball, write_box
 

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from shapecnn.errors import MismatchError, UsageError, quoted
-from shapecnn.settings.core import Settings, Whole, differences, few
+from shapecnn.settings.base import Settings, Whole, differences, few
 
 Up = Literal["x", "y", "z"]
 Fit = Literal["sphere", "view"]

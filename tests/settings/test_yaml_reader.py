@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.settings.yaml_core import DEEPEST, MOST_BYTES, MOST_VALUES, YamlError, read_yaml, write_yaml
+from shapecnn.settings.yaml_reader import DEEPEST, MOST_BYTES, MOST_VALUES, YamlError, read_yaml, write_yaml
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import UsageError
-from shapecnn.settings.yaml_core import MOST_BYTES, read_yaml
+from shapecnn.settings.yaml_reader import MOST_BYTES, read_yaml
 
 _ANCHOR_PREFIX = "x-"
 """Prefix of top-level keys that only hold YAML anchors for use elsewhere, as in Docker Compose files."""

@@ -11,8 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapecnn.errors import MismatchError, UsageError
-from shapecnn.settings.artefacts import ImportedViewSettings, ViewSettings, VoxelSettings, require_current, require_same
-from shapecnn.settings.core import Settings, parse_assignments
+from shapecnn.settings.base import Settings, parse_assignments
+from shapecnn.settings.views_and_grids import (
+    ImportedViewSettings,
+    ViewSettings,
+    VoxelSettings,
+    require_current,
+    require_same,
+)
 
 view_settings = st.builds(
     ViewSettings,
@@ -49,7 +55,7 @@ def test_the_defaults_and_their_digest_do_not_change_unnoticed(settings: Setting
 
 
 def test_the_digest_is_the_same_in_another_process() -> None:
-    code = "from shapecnn.settings.artefacts import ViewSettings; print(ViewSettings(size=64, up='y').digest())"
+    code = "from shapecnn.settings.views_and_grids import ViewSettings; print(ViewSettings(size=64, up='y').digest())"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert shown == ViewSettings(up="y", size=64).digest()
 

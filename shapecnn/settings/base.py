@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from shapecnn.errors import UsageError, quoted
-from shapecnn.settings.yaml_core import YamlError, read_yaml
+from shapecnn.settings.yaml_reader import YamlError, read_yaml
 
 _MOST_LISTED = 5  # errors or differences that one message names
 
