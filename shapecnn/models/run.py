@@ -99,7 +99,7 @@ class StoredNetwork:
             network = build_network(settings, self.side, self.classes)
             network.load(state)
         except (SafetensorError, RuntimeError, KeyError) as error:
-            raise self._sealed.unfit(WEIGHTS, f"it does not fit {MODEL}: {error}") from None
+            raise self._sealed.invalid(WEIGHTS, f"it does not fit {MODEL}: {error}") from None
         return network.eval()
 
 
@@ -196,18 +196,18 @@ def open_run(folder: Path) -> Run:
     """
     sealed, described = describe_run(folder)
     sealed.check(WEIGHTS)  # an engine converted earlier would never look at them
-    with sealed.expecting(MODEL):
+    with sealed.validating(MODEL):
         model = _Description.from_options(**described)
     config = shlex.quote(str(folder / CONFIG))
     again = f"Make its artefacts anew, and train it on them: shapecnn train {config} --data DIR --out RUN"
     require_current(model.input, str(folder), again)
-    with sealed.expecting(MODEL):
+    with sealed.validating(MODEL):
         seen = Input.of(model.input, model.network.turns)
         if len({*model.classes}) < len(model.classes):
             raise ValueError("a class is there twice")
         if model.calibration is not None and not 1e-6 < model.calibration.temperature < 1e6:
             raise ValueError("its temperature is none that a training finds")
-    with sealed.expecting(SPLIT):
+    with sealed.validating(SPLIT):
         ids = _Ids.from_options(**sealed.json(SPLIT))
     return Run(
         input=seen,

@@ -17,20 +17,11 @@ import pytest
 
 from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError
 from shapecnn.meshes.zips import check_members
+from shapecnn.storage.atomic import create, write_atomic
 from shapecnn.storage.checksums import SUMS, sums_bytes
-from shapecnn.storage.publishing import (
-    MARK,
-    claim,
-    create,
-    discard,
-    exclusive,
-    is_claimed,
-    publish,
-    published,
-    recover,
-    write_atomic,
-)
+from shapecnn.storage.publishing import exclusive, publish, published, recover
 from shapecnn.storage.reading import json_bytes, map_stored, open_stored, read_json, read_stored, sha256, sha256_of
+from shapecnn.storage.unfinished import MARK, claim, discard, is_claimed
 
 OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
 NEW = {"a": b"new a", "b": b"new b", "c": b"new c"}
@@ -403,7 +394,7 @@ def test_where_there_are_no_locks_it_is_said_and_the_work_goes_on(
 def test_a_folder_of_unfinished_work_that_is_not_ours_is_refused_unless_it_shall_go(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "model.json").write_text("dear")
-    refused = pytest.raises(UsageError, match=rf"{name} is not what this version of shapecnn writes there")
+    refused = pytest.raises(UsageError, match=rf"{name} was not written by this version of shapecnn")
     with refused, exclusive(tmp_path):
         pytest.fail("it was written")
     assert (tmp_path / name / "model.json").read_text() == "dear"
