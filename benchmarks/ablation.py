@@ -1,10 +1,10 @@
-"""What each choice of a shipped closed-form config is worth: everything else stays, one thing is taken out or put in.
+"""Ablation of a shipped closed-form config: the value of each choice, measured by changing one at a time.
 
     python benchmarks/ablation.py --config mvcnn-psb --json results/ablation/mvcnn-psb.json
 
-Views go through the networks once. Every row is then the package's discriminant analysis over the five folds of five
-divisions of the train split, and is compared with the shipped config shape by shape: accuracy and average precision
-(protocol mvcnn, by class scores), means over the divisions; intervals are by the bootstrap over shapes.
+The networks process all views once. Each row then fits the discriminant analysis of the package on the five folds of
+five divisions of the train split, and is compared with the shipped config shape by shape. Figures are accuracy and
+average precision (protocol mvcnn, by class scores), as means over the divisions with bootstrap intervals over shapes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Whole commands on psb.zip, on two cores: wall time and the peak memory of all their processes together.
+"""Wall time and peak memory of whole commands on psb.zip, on two cores.
 
     python benchmarks/commands.py --json results/commands.json
 
-Memory is the proportional set size summed over the process tree, sampled every 50 ms.
+Memory is the proportional set size, summed over all processes of a command and sampled every 50 ms.
 """
 
 from __future__ import annotations

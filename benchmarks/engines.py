@@ -1,6 +1,8 @@
-"""How many pictures a second each engine turns into features: EfficientNet-Lite0 at 224 pixels, on two cores.
+"""Pictures per second that each engine turns into features: EfficientNet-Lite0 at 224 pixels, on two cores.
 
-python benchmarks/engines.py --json results/engines.json
+    python benchmarks/engines.py --json results/engines.json
+
+All engines process the same random pictures; each figure is the median of several runs after a first one.
 """
 
 from __future__ import annotations

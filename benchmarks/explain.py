@@ -1,12 +1,12 @@
-"""Whether explanations are faithful: what is said to have spoken for the class is taken away, and the score must fall.
+"""Faithfulness of explanations: the score of a class must fall when the evidence for it is removed.
 
     shapecnn render psb.zip views/ --up y && shapecnn train mvcnn-psb --data views/ --out run/
     python benchmarks/explain.py --run run/ --data views/ --json results/explain.json
 
-Pixels are blanked, or cells emptied, in blocks, the same for all orders: by ``explain``'s heat, by the plain gradient
-(the saliency of the MVCNN paper), by chance. Views are left out by ``explain``'s shares, by the norm of their gradient
-(as the paper ranks them), by chance. Shapes: held out of the training, evenly spread over the classes; 40 take about
-5 minutes on 2 cores.
+Pixels are blanked, or cells emptied, in the same blocks for each order: by the heat of ``explain``, by the plain
+gradient (the saliency of the MVCNN paper), or at random. Views are removed by the shares of ``explain``, by the norm of
+their gradient (the ranking of the paper), or at random. The shapes were held out of training and are spread evenly over
+the classes; 40 take about 5 minutes on 2 cores.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What each choice of gradient training is worth: mvcnn-finetuned with one thing changed, on psb.
+"""Ablation of mvcnn-finetuned on psb: the value of each choice in gradient training, changed one at a time.
 
     python benchmarks/finetuning.py --json results/finetuning.json
 
-Fine-tuned rows train the config anew, by the package's own gradient descent, on the first three folds of its division,
-and are told twice: by the softmax classifier that was trained, and by the discriminant analysis that ends the config.
-Rows of frozen features train a softmax head alone, on what Lite0 with ImageNet's weights leaves of each view, on all
-five folds. All are compared shape by shape, as ablation.py has it; the test split is not read.
+Fine-tuned rows train the config anew, by the gradient descent of the package, on the first three folds of its division.
+Each has two results: of the trained softmax classifier, and of the discriminant analysis that ends the config. Rows of
+frozen features train only a softmax head, on the ImageNet features of Lite0 for each view, on all five folds. All rows
+are compared shape by shape, as in ablation.py. The test split is not read.
 
 --work: a folder that keeps what was computed.
 """

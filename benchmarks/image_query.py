@@ -1,13 +1,13 @@
-"""Query by picture, measured on shapes that the network was not trained on.
+"""Search by picture, measured on shapes that the network was not trained on.
 
     python benchmarks/image_query.py --data ../shared/data --run RUN --json results/image_query.json
 
-The gallery is psb's train split, each shape in 12 views. What is asked: one picture of each shape that RUN has held out
-(a fifth of the split), from an azimuth halfway between two views and an elevation drawn from 10° to 50°; and the same
-as a line drawing, from jumps of its depth and its normals. Pictures go through a PNG file as a user's do. `own` is the
-place of the shape itself; `class` leaves it out, so that only other meshes of its class count. RUN must be trained on
-psb upright (configs/mvcnn-psb.yaml); @imagenet answers the same questions beside it. --work keeps meshes and indexes in
-a folder for the next time.
+The gallery is the train split of psb, with 12 views of each shape. Queries are the shapes that RUN held out, a fifth of
+the split: one picture of each, from an azimuth halfway between two views and a random elevation from 10° to 50°, and a
+line drawing of the same view, from discontinuities of depth and normals. Each query is written to a PNG file and read
+as a user's picture is. `own` is the rank of the shape itself; `class` leaves the shape out, so that only other meshes
+of its class count. RUN must be trained on upright psb (configs/mvcnn-psb.yaml). @imagenet answers the same queries for
+comparison. --work: a folder that keeps meshes and indexes for the next run.
 """
 
 from __future__ import annotations

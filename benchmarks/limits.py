@@ -1,15 +1,14 @@
-"""What becomes of a mesh of 10 million faces under the default limits: 2 GB of memory a worker, 300 s a mesh.
+"""Meshes of 10 million faces under the default limits: 2 GB of memory a worker, 300 s a mesh.
 
     python benchmarks/limits.py --json results/limits.json
 
-A wavy torus is written in each format that can be read, one file at a time, beside a small sound mesh. `render` draws
-the two; simplifies the large one to a million faces first; and refuses it with `--max-faces` alone. `voxelize` fills
-what `render` draws. Each command is the real one, in a process of its own, with one worker. Exit status 1 when a row
-fails:
+A wavy torus is written in each format that can be read, one file at a time, beside a small valid mesh. `render` draws
+both, then simplifies the large one to a million faces first, then refuses it with `--max-faces` alone. `voxelize` fills
+what `render` draws. Each command runs in its own process, with one worker. The exit status is 1 if a row fails:
 
-- sentence: the large mesh is neither made nor refused in a sentence of its own, but costs its worker, or the command;
-- small: the small mesh does not come out, to the bytes that it has when it is alone;
-- memory: a process of the command held more than the limit.
+- sentence: the large mesh gives neither a result nor an error of its own, but ends its worker or the command;
+- small: the small mesh is missing, or its bytes differ from those of a run without the large mesh;
+- memory: a process of the command used more than the limit.
 """
 
 from __future__ import annotations

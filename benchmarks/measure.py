@@ -1,5 +1,7 @@
-"""What every benchmark needs: where the data is, what machine this is, and one JSON file with all that makes a figure
-checkable."""
+"""Common parts of all benchmarks: options, commands, and results as a table and as JSON.
+
+The JSON file also describes the machine, the versions and the data, so that the figures can be checked.
+"""
 
 from __future__ import annotations
 

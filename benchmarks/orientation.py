@@ -1,10 +1,10 @@
-"""What not knowing the up costs: psb as it stands and turned at random, searched by each method.
+"""Cost of an unknown up axis: search in psb as it stands and turned at random, by each method.
 
     python benchmarks/orientation.py --json results/orientation.json
 
-psb: the train split, every mesh turned by a rotation uniform over SO(3). Untrained, it is its own gallery (protocol
-mvcnn) by @imagenet. Trained, mvcnn-psb learns on the first --folds folds of upright 12 views and
-of 24 views of turned meshes, each measured on its held-out fifth. psb-unaligned: 313 meshes without a common up.
+psb: the train split, each mesh turned by a rotation drawn uniformly from SO(3). Untrained: @imagenet searches the split
+in itself (protocol mvcnn). Trained: mvcnn-psb is trained on the first --folds folds, once on 12 upright views and once
+on 24 views of turned meshes, and measured on the held-out fifth of each. psb-unaligned: 313 meshes without a common up.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How fast mesh files are read: ours beside trimesh, Open3D, plyfile and a plain Python reader, one process, one core.
+"""Speed of the mesh readers beside trimesh, Open3D, plyfile and a plain Python reader: one process, one core.
 
     python benchmarks/readers.py --json results/readers.json
 
-All meshes of psb.zip as they are, in OFF, and every fourth written in each other format beforehand. Files lie in
-memory; for Open3D, which reads from paths, in a folder of /dev/shm. The readers take turns on each file and must agree
-on it. Time is that of the processor, so that others at work on the machine count little.
+All meshes of psb.zip are read in OFF, as they are, and every fourth in each other format, written beforehand. Files are
+in memory; for Open3D, which reads from paths, in a folder of /dev/shm. The readers take turns on each file, and their
+results must agree. Time is processor time, so that other work on the machine counts little.
 """
 
 from __future__ import annotations

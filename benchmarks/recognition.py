@@ -1,10 +1,10 @@
-"""How well a shipped config recognises and retrieves: from files to figures by the commands alone, on two cores.
+"""Accuracy and retrieval of a shipped config: from files to figures by the commands alone, on two cores.
 
     python benchmarks/recognition.py --config mvcnn-psb --json results/recognition/mvcnn-psb.json
 
-Views are cross-validated over five folds of the train split; grids are measured on one fold by three seeds of training.
-Where the data has a test split of its own, one more training on the whole of train is evaluated there, once. Retrieval
-is by class scores, by the penultimate feature and by the learned metric, protocol mvcnn on the held-out shapes.
+Views are cross-validated over five folds of the train split; grids are measured on one fold, with three training seeds.
+If the data has a test split, one more training on the whole train split is evaluated there, once. Retrieval is by class
+scores, by the penultimate feature and by the learned metric, protocol mvcnn on the held-out shapes.
 """
 
 from __future__ import annotations

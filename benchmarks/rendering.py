@@ -1,10 +1,10 @@
-"""How many meshes a second each renderer draws: 12 views of 224 pixels, drawing alone, on two cores.
+"""Meshes per second that each renderer draws: 12 views of 224 pixels, drawing alone, on two cores.
 
     python benchmarks/rendering.py --json results/rendering.json
 
-The meshes of psb.zip are read beforehand. Ours draws all of them on two threads (its kernels hold no lock); then all
-three draw the same subset, one after the other in this process, as Embree uses both cores by itself and pyrender has
-one OpenGL context.
+The meshes of psb.zip are read beforehand. The project's renderer draws all of them on two threads (its kernels release
+the GIL). Then all three renderers draw the same subset, one after the other in this process, as Embree uses both cores
+by itself and pyrender has one OpenGL context.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How long all metrics of a protocol take for two ModelNet40-sized sets, 12,311 × 12,311 at 512-d, on two cores.
+"""Time of all metrics of each protocol for sets as large as ModelNet40, 12,311 × 12,311 at 512-d, on two cores.
 
     python benchmarks/retrieval.py --json results/retrieval.json
 
-Random features of 40 classes, sizes as uneven as ModelNet40's; each protocol in a process of its own, which tells its
-peak memory, imports and all. Beside it what the sort alone would take with numpy.
+Features are random, in 40 classes of sizes as uneven as those of ModelNet40. Each protocol runs in its own process,
+which reports its peak memory, imports included. For comparison: the time of the sort alone with numpy.
 """
 
 from __future__ import annotations

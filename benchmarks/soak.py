@@ -1,18 +1,18 @@
-"""Long runs: does memory, do open files, do processes grow with the number of meshes?
+"""Long runs: check that memory, open files and processes do not grow with the number of meshes.
 
     python benchmarks/soak.py --json results/soak.json
 
-`render` and `voxelize` over generated meshes, `index` over some of them with two small trained runs, one that sees
-grids and one that sees pictures. Each command is the real one, in a process of its own, on two cores; its whole process
-tree is looked at every second: memory (proportional set size), open files, processes. Exit status 1 when a row fails:
+`render` and `voxelize` process generated meshes; `index` processes some of them with two small trained runs, one on
+grids and one on pictures. Each command runs in its own process, on two cores. The whole process tree is sampled every
+second: memory (proportional set size), open files, number of processes. The exit status is 1 if a row fails:
 
-- memory: the line through all samples of what they allocated, after the first fifth of the meshes, rises by more than
-  5 % of the level and what a command has to hold of each mesh until it publishes (measured: the same rows and hashes,
-  read back);
-- open files and processes: the fewest of the last fifth are more than the fewest of the second fifth;
-- processes: one that was seen in the tree is alive five seconds after the command ended;
-- files: any are left where temporary ones are made (TMPDIR);
-- meshes: one of them failed.
+- memory: the line through the samples of allocated memory, after the first fifth of the meshes, rises by more than 5 %
+  of its level plus what a command must keep of each mesh until it publishes (measured: the same rows and hashes, read
+  back);
+- open files and processes: the minimum of the last fifth exceeds the minimum of the second fifth;
+- processes: a process of the tree is alive five seconds after the command ended;
+- files: temporary files are left in TMPDIR;
+- meshes: a mesh failed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How well `predict` tells shapes of classes that it was not trained on: some of psb left out, by the commands alone.
+"""Detection of unknown classes by `predict`: some classes of psb are left out of training, by the commands alone.
 
     python benchmarks/unknown.py --json results/unknown.json
 
-Each draw leaves out 8 of the 40 classes and trains on the train split of the others, of which one fold is held out.
-Known are the shapes of that fold, unknown the train split of the 8; the test split is not read. AUROC is the chance
-that a known shape is more familiar than an unknown one. On one core shared with other work a draw took 14 minutes.
+Each draw leaves out 8 of the 40 classes and trains on the train split of the others, except one fold. Known shapes are
+those of that fold, unknown shapes the train split of the 8 classes; the test split is not read. AUROC is the chance
+that a known shape is more familiar than an unknown one. On one core shared with other work, a draw took 14 minutes.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""How good, how fast and how large search is with nothing trained on shapes: ``@imagenet`` by its default and by
-simpler settings, on the train split of psb.zip as its own gallery; the test split and psb-unaligned.zip beside it.
+"""Quality, time and size of search without training on shapes: ``@imagenet`` with its default and simpler settings.
 
     python benchmarks/untrained_search.py --json results/untrained_search.json
 
-Protocol mvcnn: every shape queries all others, itself left out, average precision over the full list. Held out: ten
-times a tenth of the train split queries an index of the rest, in which nothing has seen it. Seconds a shape are of two
-cores, from mesh files to the index; CPU seconds tell the same on a busy machine.
+The train split of psb.zip is its own gallery; figures of the test split and of psb-unaligned.zip are given too.
+Protocol mvcnn: every shape queries all others, without itself; average precision over the full list. Held out: ten
+times, a tenth of the train split queries an index of the rest, which was built without it. Seconds per shape are on two
+cores, from mesh files to the index; CPU seconds are comparable on a busy machine too.
 """
 
 from __future__ import annotations

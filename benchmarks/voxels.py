@@ -1,8 +1,9 @@
-"""How many meshes a second become grids: 24 cells across in 30³, filling alone, on one core.
+"""Meshes per second that become grids: 24 cells across in 30³, filling alone, on one core.
 
     python benchmarks/voxels.py --json results/voxels.json
 
-The meshes of psb.zip are read beforehand. Ours takes all of them; then it, trimesh and Open3D take the same subset.
+The meshes of psb.zip are read beforehand. The project's voxelizer fills all of them; then it, trimesh and Open3D fill
+the same subset.
 """
 
 from __future__ import annotations

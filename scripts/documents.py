@@ -1,10 +1,9 @@
-"""What is written by no hand: the tables of README and of ``docs/``, from ``results/``, and ``docs/commands.md``, from
-``--help``.
+"""Generate the tables of README.md and ``docs/`` from ``results/``, and ``docs/commands.md`` from ``--help``.
 
     python scripts/documents.py [--check]
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- /table -->``. With ``--check`` nothing is written, and the
-exit status says whether all is current.
+exit status is 1 if a document is not current.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- /table -->)", re.DOTA
 
 def rendering(record: dict[str, Any]) -> str:
     rows = record["figures"]["rows"]
-    slowest = rows[-1]  # pyrender; those before it that drew the same meshes are compared with it
+    slowest = rows[-1]  # pyrender: the reference for the renderers that drew the same meshes
     names = {
         "raster": "shapecnn's rasterizer",
         "open3d": "Open3D (Embree)",
@@ -47,7 +46,9 @@ def rendering(record: dict[str, Any]) -> str:
         ]
         for row in rows
     ]
-    return _markdown(["12 views of 224 px", "meshes of `psb`", "samples a pixel", "meshes/s", "ratio"], lines)
+    return _markdown(
+        ["renderer, 12 views of 224 px", "meshes of `psb`", "samples per pixel", "meshes/s", "speed-up"], lines
+    )
 
 
 def voxels(record: dict[str, Any]) -> str:
@@ -61,7 +62,7 @@ def voxels(record: dict[str, Any]) -> str:
         ]
         for row in record["figures"]["rows"]
     ]
-    return _markdown(["24 cells across in a 30³ grid, one core", "computes", "meshes of `psb`", "meshes/s"], lines)
+    return _markdown(["voxelizer, 30³ grid, one core", "result", "meshes of `psb`", "meshes/s"], lines)
 
 
 def readers(record: dict[str, Any]) -> str:
@@ -76,7 +77,7 @@ def readers(record: dict[str, Any]) -> str:
         ]
         for row in record["figures"]["rows"]
     ]
-    return _markdown(["reading, one core", "meshes of `psb`", "by", "MB/s", "meshes/s", "time"], lines)
+    return _markdown(["format, one core", "meshes of `psb`", "reader", "MB/s", "meshes/s", "relative time"], lines)
 
 
 def commands(record: dict[str, Any]) -> str:
@@ -92,7 +93,7 @@ def commands(record: dict[str, Any]) -> str:
         for row in record["figures"]["rows"]
         if row["meshes"]
     ]
-    return _markdown(["command, whole", "collection", "meshes", "failed", "wall time", "peak memory"], lines)
+    return _markdown(["command", "collection", "meshes", "failed", "wall time", "peak memory"], lines)
 
 
 def untrained_search(record: dict[str, Any]) -> str:
@@ -110,13 +111,13 @@ def untrained_search(record: dict[str, Any]) -> str:
         ]
         for name, method in record["figures"]["methods"].items()
     ]
-    headings = ["`@imagenet`", "`psb` train", "nearest neighbour", "held out", "`psb` test", "`psb-unaligned`"]
-    return _markdown([*headings, "indexing a shape, CPU time", "a query", "index, a shape"], lines)
+    headings = ["`@imagenet`, mAP", "`psb` train", "nearest neighbour", "held out", "`psb` test", "`psb-unaligned`"]
+    return _markdown([*headings, "CPU time per indexed shape", "time per query", "index size per shape"], lines)
 
 
 def image_query(record: dict[str, Any]) -> str:
     figures = record["figures"]
-    models = {"@imagenet": "`@imagenet`", "mvcnn": "`mvcnn-psb`, not trained on what is asked"}
+    models = {"@imagenet": "`@imagenet`", "mvcnn": "`mvcnn-psb`, trained without the query shapes"}
     pictures = {"view": "shaded", "lines": "lines"}
     lines = []
     for model, name in models.items():
@@ -124,14 +125,14 @@ def image_query(record: dict[str, Any]) -> str:
             own, others = (figures[model][kind][key] for key in ("own", "class"))
             shares = (own["top1"], own["top5"], others["NN"], others["top5"], others["mAP"])
             lines.append([name, drawn, *(f"{share:.1%}" for share in shares)])
-    found = ["first", "among five", "class of the first", "among five", "mAP"]
-    return _markdown(["index by", "picture", *(f"itself {f}" for f in found[:2]), *found[2:]], lines)
+    headings = ["own shape first", "own shape in the first 5", "own class first", "own class in the first 5", "mAP"]
+    return _markdown(["model of the index", "picture", *headings], lines)
 
 
 def recognition(records: list[dict[str, Any]]) -> str:
     data = {
         "mvcnn-psb": "`psb`, 12 views",
-        "mvcnn-modelnet10": "ModelNet10, 12 views of others",
+        "mvcnn-modelnet10": "ModelNet10, 12 imported views",
         "voxresnet-modelnet10": "ModelNet10, 30³ grids",
         "shapenets-modelnet10": "ModelNet10, 30³ grids",
     }
@@ -142,7 +143,7 @@ def recognition(records: list[dict[str, Any]]) -> str:
         repeated = "folds" if "validation.fold" in rows[0]["changes"] else "seeds, one fold"
         shapes = sum(row["shapes"] for row in rows) if repeated == "folds" else rows[0]["shapes"]
         means = [f"{_spread(summary[name])}" for name in ("accuracy", "mAP_scores", "mAP_metric") if name in summary]
-        means += [""] * (3 - len(means))  # grids were measured before there was a metric
+        means += [""] * (3 - len(means))  # the grids were measured before shapecnn had metrics
         minutes = f"{summary['train_seconds']['mean'] / 60:.0f} min"
         held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}"
         lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
@@ -154,7 +155,7 @@ def recognition(records: list[dict[str, Any]]) -> str:
             ]
             minutes = f"{test['train_seconds'] / 60:.0f} min"
             lines.append(["", "", f"test: {test['shapes']} shapes, once", *means, minutes])
-    headings = ["config", "data", "measured on", "accuracy", "mAP by scores", "mAP by the metric", "one training"]
+    headings = ["config", "data", "measured on", "accuracy", "mAP by scores", "mAP by metric", "training time"]
     return _markdown(headings, lines)
 
 
@@ -166,7 +167,7 @@ def ablation(records: list[dict[str, Any]]) -> str:
         [name, *(_gained(column[name][key]) if name in column else "" for column in columns for key in _GAINS)]
         for name in dict.fromkeys(name for column in columns for name in column)
     ]
-    return _markdown(["what", *(f"{name}, {figure}" for name in data.values() for figure in _GAINS)], lines)
+    return _markdown(["change", *(f"{name}, {figure}" for name in data.values() for figure in _GAINS)], lines)
 
 
 _GAINS = ("accuracy", "mAP")
@@ -182,7 +183,7 @@ def finetuning(record: dict[str, Any]) -> str:
         ]
         for row in record["figures"]["rows"]
     ]
-    return _markdown(["what", "compared with", "folds", *_GAINS], lines)
+    return _markdown(["change", "compared with", "folds", *_GAINS], lines)
 
 
 def _gained(figure: dict[str, Any]) -> str:
@@ -206,26 +207,26 @@ def orientation(record: dict[str, Any]) -> str:
         seconds = f"{sum(row['train_seconds'] for row in rows) / len(rows):.0f} s of training"
         what = f"`mvcnn-psb`, {len(rows)} folds"
         lines.append([f"psb {stands}", views, what, f"{mean:.1%}", "", f"{accuracy:.1%}", seconds])
-    headings = ["collection", "views", "by", "mAP", "nearest neighbour", "accuracy", "drawing + search, s a shape"]
+    headings = ["collection", "views", "model", "mAP", "nearest neighbour", "accuracy", "drawing + search, s per shape"]
     return _markdown(headings, lines)
 
 
 def faults(record: dict[str, Any]) -> str:
-    """A line for each fault, the commands that meet it together."""
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    """Return a line for each fault, with all commands that were tested for it."""
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in record["figures"]["rows"]:
-        alike.setdefault((row["fault"], row["how"], row["expected"]), []).append(row)
+        groups.setdefault((row["fault"], row["how"], row["expected"]), []).append(row)
     lines = []
-    for (fault, how, expected), rows in alike.items():
+    for (fault, how, expected), rows in groups.items():
         tries, passed = (sum(row[key] for row in rows) for key in ("tries", "passed"))
         met = sum((Counter(row["met"]) for row in rows), Counter[str]())
         outcome = f"{'all' if passed == tries else f'{passed} of {tries}'}: {expected}"
         if len(met) > 1:
             outcome += f" ({', '.join(f'{what} {count}' for what, count in met.items())})"
         if impossible := next((row["impossible"] for row in rows if row["impossible"]), None):
-            outcome += f"; not everywhere tried: {impossible}"
+            outcome += f"; some tries were not possible: {impossible}"
         lines.append([fault, how, ", ".join(dict.fromkeys(row["command"] for row in rows)), tries, outcome])
-    return _markdown(["fault", "how it is provoked", "in", "tries", "outcome"], lines)
+    return _markdown(["fault", "how it is provoked", "commands", "tries", "outcome"], lines)
 
 
 def fuzz(record: dict[str, Any]) -> str:
@@ -235,8 +236,8 @@ def fuzz(record: dict[str, Any]) -> str:
         broken = row["crashes"] + row["hangs"] + row["findings"]
         lines.append([row["target"], f"{row['inputs']:,}", f"{row['distinct']:,}", f"{row['read']:,}", f"{refused:,}",
                       broken or "none", f"{row['slowest_seconds']:.1f} s", f"{row['peak_mb']:.0f} MB"])  # fmt: skip
-    headings = ["what is given to", "inputs", "distinct", "read", "refused in a sentence", "crashes, hangs, others"]
-    return _markdown([*headings, "slowest", "most memory"], lines)
+    headings = ["target", "inputs", "distinct", "read", "refused with a message", "crashes, hangs, other faults"]
+    return _markdown([*headings, "slowest", "peak memory"], lines)
 
 
 def soak(record: dict[str, Any]) -> str:
@@ -255,24 +256,24 @@ def soak(record: dict[str, Any]) -> str:
 
 
 def limits(record: dict[str, Any]) -> str:
-    """A line for each format, a column for each run; the sentences of what was refused below."""
-    alike: dict[str, list[dict[str, Any]]] = {}
+    """Return a line for each format and a column for each run; below, the messages of the refusals."""
+    groups: dict[str, list[dict[str, Any]]] = {}
     for row in record["figures"]["rows"]:
-        alike.setdefault(row["format"], []).append(row)
-    runs = dict.fromkeys((row["command"], row["options"]) for rows in alike.values() for row in rows)
-    refused = list(dict.fromkeys(r["outcome"] for rows in alike.values() for r in rows if r["outcome"] != "made"))
+        groups.setdefault(row["format"], []).append(row)
+    runs = dict.fromkeys((row["command"], row["options"]) for rows in groups.values() for row in rows)
+    refusals = list(dict.fromkeys(r["outcome"] for rows in groups.values() for r in rows if r["outcome"] != "made"))
     lines = []
-    for name, rows in alike.items():
+    for name, rows in groups.items():
         cells = dict.fromkeys(runs, "")
         for row in rows:
-            taken = f"{row['seconds']:.0f} s, {row['peak_mb'] / 1e3:.1f} GB"
-            why = "" if row["outcome"] == "made" else f"refused ({refused.index(row['outcome']) + 1}): "
-            broken = [what for what, passed in row["passed"].items() if not passed]
-            cells[row["command"], row["options"]] = "; ".join([f"{why}{taken}", *(f"not passed: {b}" for b in broken)])
+            usage = f"{row['seconds']:.0f} s, {row['peak_mb'] / 1e3:.1f} GB"
+            refusal = "" if row["outcome"] == "made" else f"refused ({refusals.index(row['outcome']) + 1}): "
+            failures = [f"failed: {check}" for check, passed in row["passed"].items() if not passed]
+            cells[row["command"], row["options"]] = "; ".join([f"{refusal}{usage}", *failures])
         lines.append([name, f"{rows[0]['bytes'] / 1e6:,.0f} MB", *cells.values()])
     headings = ["format", "file", *(f"`{' '.join(filter(None, run))}`" for run in runs)]
-    said = "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(refused, 1))
-    return f"{_markdown(headings, lines)}\n\n{said}"
+    messages = "\n".join(f"{number}. {message}" for number, message in enumerate(refusals, 1))
+    return f"{_markdown(headings, lines)}\n\n{messages}"
 
 
 def _spread(figure: dict[str, float]) -> str:
@@ -300,7 +301,7 @@ def _markdown(headings: list[str], rows: list[list[Any]]) -> str:
 
 
 def rooms() -> str:
-    """The map of the package: what the import contract calls a layer, and what each room says of itself."""
+    """Return the map of the package: the layers of the import contract, each with the docstring of its room."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     lines = []
     for layer in next(contract["layers"] for contract in contracts if contract["type"] == "layers"):
@@ -312,30 +313,30 @@ def rooms() -> str:
             lines.append(
                 [f"[`{path.removeprefix('shapecnn/')}`]({path})", " ".join(paragraph.split()).replace("``", "`")]
             )
-    return _markdown(["where", "what"], lines)
+    return _markdown(["module", "content"], lines)
 
 
 def filled(text: str) -> str:
-    """The text with every table made anew."""
+    """Return the text with all its tables regenerated."""
 
     def table(match: re.Match[str]) -> str:
         if match[2] == "map":
             return f"{match[1]}{rooms()}\n{match[3]}"
-        folder = ROOT / "results" / match[2]  # of several records for one table
+        folder = ROOT / "results" / match[2]  # a folder if the table has several records
         files = sorted(folder.glob("*.json")) if folder.is_dir() else [folder.with_suffix(".json")]
         records = [json.loads(file.read_text()) for file in files]
         content = TABLES[match[2]](records if folder.is_dir() else records[0])
         where = records[0]["environment"]
-        said = "; ".join(f"`{record['command']}`" for record in records)
-        note = f"{where['processor']}, {where['cores']} core{'s' * (where['cores'] > 1)}, no GPU; {said}"
+        commands = "; ".join(f"`{record['command']}`" for record in records)
+        note = f"{where['processor']}, {where['cores']} core{'s' * (where['cores'] > 1)}, no GPU; {commands}"
         return f"{match[1]}{content}\n\n<sub>{note}</sub>\n{match[3]}"
 
     return _BLOCK.sub(table, text)
 
 
 def command_reference() -> str:
-    """The help of every command, as Markdown."""
-    parts = ["# Commands\n\nMade from `--help` by `scripts/documents.py`.\n"]
+    """Return the help of all commands as Markdown."""
+    parts = ["# Commands\n\nGenerated from `--help` by `scripts/documents.py`.\n"]
     for path, command in _commands(cli, ("shapecnn",)):
         context = click.Context(
             command, info_name=" ".join(path), max_content_width=110, help_option_names=["-h", "--help"]

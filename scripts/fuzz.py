@@ -1,11 +1,11 @@
-"""Throw generated inputs at the readers, the rasteriser and the voxelizer, and see that none breaks them.
+"""Fuzz the readers, the rasterizer and the voxelizer with generated inputs.
 
     python scripts/fuzz.py --inputs 100000 --json results/fuzz.json
 
-Each input has to be read, or refused in one sentence, within the limits of time and memory of tests/fuzz/batches.py.
-They are worked on in processes of their own, two hundred at a time, so that a crash or a hang is seen too and laid on
-the input that was at work. Inputs that broke something are kept in fuzz-findings/; the exit status is 1 if there are
-any. The same --seed makes the same inputs.
+Each input must be read or refused with one sentence, within the limits of time and memory of tests/fuzz/batches.py.
+Worker processes take batches of two hundred inputs, so that crashes and hangs are caught and attributed to their input.
+Inputs that broke something are saved in fuzz-findings/, and the exit status is then 1. The same --seed generates the
+same inputs.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from tests.fuzz.batches import GROWTH, SECONDS, Batch, Task, run  # noqa: E402
 from tests.fuzz.targets import TARGETS  # noqa: E402
 
 BATCH = 200
-TIMEOUT = 120.0  # seconds for a batch, most of which take five
-MEMORY = 2.0  # GiB of data that a process may take
+TIMEOUT = 120.0  # seconds for a batch; most batches take five
+MEMORY = 2.0  # GiB of memory for each process
 HEADINGS = (
     "target",
     "inputs",
@@ -48,7 +48,16 @@ HEADINGS = (
 
 
 def tasks(inputs: int, seed: int, folder: Path) -> list[Task]:
-    """Batches of all targets by turns, each with a seed of its own."""
+    """Return the batches of all targets in alternation, each with its own seed.
+
+    Args:
+        inputs: Number of inputs of all targets together.
+        seed: Seed of the generated inputs.
+        folder: Folder in which a worker notes its current input.
+
+    Returns:
+        Tasks of ``BATCH`` inputs each.
+    """
     numbers = itertools.count(seed * 1_000_000)
     shares = sum(target.share for target in TARGETS.values())
     pending = []
@@ -58,38 +67,48 @@ def tasks(inputs: int, seed: int, folder: Path) -> list[Task]:
     return [task for _, task in sorted(pending, key=lambda item: item[0])]
 
 
-Found = tuple[str, str, bytes]
-"""Target, what is wrong, and the input."""
+Finding = tuple[str, str, bytes]
+"""Target, description of the fault, and the input."""
 
 
-def fuzz(inputs: int, seed: int, workers: int, folder: Path) -> tuple[list[dict[str, Any]], list[Found]]:
-    """A row of figures for each target, and what was found."""
+def fuzz(inputs: int, seed: int, workers: int, folder: Path) -> tuple[list[dict[str, Any]], list[Finding]]:
+    """Run all batches.
+
+    Args:
+        inputs: Number of inputs of all targets together.
+        seed: Seed of the generated inputs.
+        workers: Number of worker processes.
+        folder: Folder in which a worker notes its current input.
+
+    Returns:
+        A row of figures for each target, and the findings.
+    """
     sums = {name: Batch() for name in TARGETS}
     lost = {name: Counter[str]() for name in TARGETS}
-    found: list[Found] = []
+    findings: list[Finding] = []
 
     def note(task: Task, batch: Batch) -> None:
         total = sums[task.target]
         total.outcomes += batch.outcomes
         total.digests |= batch.digests
         total.slowest, total.growth = max(total.slowest, batch.slowest), max(total.growth, batch.growth)
-        for wrong, data in batch.findings:
-            found.append((task.target, wrong, data))
-            print(f"{task.target}: {wrong}", flush=True)
+        for fault, data in batch.findings:
+            findings.append((task.target, fault, data))
+            print(f"{task.target}: {fault}", flush=True)
 
-    again = []
+    retries = []
     work = tasks(inputs, seed, folder)
-    for done, (task, batch) in enumerate(_run(work, workers), start=1):
+    for count, (task, batch) in enumerate(_run(work, workers), start=1):
         if isinstance(batch, ItemError):
-            again.append(task)  # another process may have eaten the machine's memory: only what happens twice counts
+            retries.append(task)  # other processes may have used up the memory: only repeated failures count
         else:
             note(task, batch)
-        if done % 25 == 0:
-            print(f"{sum(b.outcomes.total() for b in sums.values())} inputs, {len(found)} findings", flush=True)
-    for task, batch in _run(again, 1):
+        if count % 25 == 0:
+            print(f"{sum(b.outcomes.total() for b in sums.values())} inputs, {len(findings)} findings", flush=True)
+    for task, batch in _run(retries, 1):
         if isinstance(batch, ItemError):
             lost[task.target]["hangs" if batch.kind == "timeout" else "crashes"] += 1
-            found.append((task.target, str(batch), task.note.read_bytes() if task.note.exists() else b""))
+            findings.append((task.target, str(batch), task.note.read_bytes() if task.note.exists() else b""))
         else:
             note(task, batch)
     rows = []
@@ -101,7 +120,7 @@ def fuzz(inputs: int, seed: int, workers: int, folder: Path) -> tuple[list[dict[
             "crashes": lost[name]["crashes"], "hangs": lost[name]["hangs"], "findings": total.outcomes["finding"],
             "slowest_seconds": round(total.slowest, 3), "peak_mb": round(total.growth, 1),
         })  # fmt: skip
-    return rows, found
+    return rows, findings
 
 
 def _run(work: list[Task], workers: int) -> Iterator[tuple[Task, Batch | ItemError]]:
@@ -112,24 +131,24 @@ def main() -> None:
     options = arguments(__doc__ or "", inputs=100_000, seed=0, workers=2)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shapecnn-fuzz-") as folder:
-        rows, found = fuzz(options.inputs, options.seed, options.workers, Path(folder))
+        rows, findings = fuzz(options.inputs, options.seed, options.workers, Path(folder))
     seconds = time.monotonic() - started
     print(
         table(HEADINGS, [[sum(v.values()) if isinstance(v := row[h], dict) else v for h in HEADINGS] for row in rows])
     )
-    for number, (target, wrong, data) in enumerate(found):
-        kept = Path("fuzz-findings") / f"{re.sub(r'[^a-z]+', '-', target)}-{number:04}"
-        kept.parent.mkdir(exist_ok=True)
-        kept.write_bytes(data)
-        print(f"{kept}: {wrong}", file=sys.stderr)
+    for number, (target, fault, data) in enumerate(findings):
+        file = Path("fuzz-findings") / f"{re.sub(r'[^a-z]+', '-', target)}-{number:04}"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(data)
+        print(f"{file}: {fault}", file=sys.stderr)
     limits = {"seconds": SECONDS, "growth_mb": GROWTH, "data_gib": MEMORY, "batch_seconds": TIMEOUT}
     totals = {
         key: sum(row[key] for row in rows) for key in ("inputs", "distinct", "read", "crashes", "hangs", "findings")
     }
     figures = {"seed": options.seed, **totals, "seconds": round(seconds, 1), "limits": limits, "rows": rows}
     save(options.json, figures, [])
-    print(f"{totals['inputs']} inputs in {seconds / 60:.1f} minutes, {len(found)} findings")
-    sys.exit(bool(found) or totals["inputs"] < options.inputs)
+    print(f"{totals['inputs']} inputs in {seconds / 60:.1f} minutes, {len(findings)} findings")
+    sys.exit(bool(findings) or totals["inputs"] < options.inputs)
 
 
 if __name__ == "__main__":

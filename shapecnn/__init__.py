@@ -19,14 +19,10 @@ Example:
     <Views: 12 of 224 × 224 pixels>
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from shapecnn import errors as errors
-from shapecnn.shared.exports import lazy_exports
+TYPE_CHECKING = False  # which a type checker takes for true
 
 if TYPE_CHECKING:
+    from shapecnn import errors as errors
     from shapecnn.api.artefacts import open_artefacts as open_artefacts
     from shapecnn.api.artefacts import prepare as prepare
     from shapecnn.api.evaluation import compare as compare
@@ -87,5 +83,21 @@ _HOMES = {
     "workers.pool": ("Workers",),
 }
 
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+
 if not TYPE_CHECKING:  # a type checker would accept any name
-    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)
+    # Nothing is imported above: `python -m shapecnn` runs this before the current folder leaves the path of modules.
+    def __getattr__(name):
+        """Load a name of the interface when it is first used (PEP 562)."""
+        from importlib import import_module
+
+        if name == "errors":
+            return import_module("shapecnn.errors")
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(import_module(f"shapecnn.{home}"), name)
+        raise AttributeError(f"module 'shapecnn' has no attribute {name!r}")
+
+    def __dir__():
+        """List the interface, loaded or not."""
+        return ["errors", *__all__]

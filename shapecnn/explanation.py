@@ -1,4 +1,4 @@
-"""Which views of a shape, and which of their pixels or cells, speak for a class.
+"""Explain predictions: which views of a shape, and which of their pixels or cells, are evidence for a class.
 
 Su, Maji, Kalogerakis, Learned-Miller (ICCV 2015), section 4.4, follow the gradient of a class score back through view
 pooling to all views. So does this module, with Captum, at two places of every network: at view pooling, and between
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-STEPS = 8  # of the integral, from the activations of empty views to those of the shape
-HEAD_STEPS = 256  # of the integral over what comes after view pooling, which costs little
+STEPS = 8  # of the integral from the activations of empty views to those of the shape
+HEAD_STEPS = 256  # of the integral over the layers after view pooling, which cost little
 FINE = 12  # cells along one side of a map that still separates the parts of a shape
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What each of V views or rotations contributes to a class.
+    """Contributions of V views or rotations to a class.
 
     Attributes:
-        contributions: (V,) float32, logits that each view gives.
+        contributions: (V,) float32, logits that each view contributes.
         rest: Logits of an empty view.
-        logit: Sum of both, by which the class leads.
+        logit: Sum of both: the lead of the class over the classes that it is compared with.
         heat: (V, ...) float32 like the views, from -1 to 1: positive where pixels or cells speak for the class,
             negative where they speak against it; the largest magnitude is 1.
     """
@@ -60,9 +60,9 @@ class Attribution:
 
     @property
     def shares(self) -> Floats:
-        """(V,) float32 from 0 to 1, shares of what the views give that speak for the class.
+        """Shares of the positive contributions, (V,) float32 from 0 to 1.
 
-        They sum to 1, or to 0 if no view speaks for it.
+        They sum to 1, or to 0 if no contribution is positive.
         """
         gain = np.maximum(self.contributions, 0)
         return np.asarray(gain / max(float(gain.sum()), np.finfo(np.float32).tiny), np.float32)
@@ -175,7 +175,7 @@ def _explain(network: ShapeNetwork, model: Model, name: str, inputs: InputArray,
 
 
 class Inquiry:
-    """The views or grids of one shape, which pass the network once for any number of questions about them.
+    """Views or grids of one shape, passed through the network once for any number of attributions.
 
     Args:
         network: Network that takes them.
@@ -225,9 +225,9 @@ class Inquiry:
         return Attribution(contributions.cpu().numpy(), rest, logit, (heat / largest).cpu().numpy())
 
     def _contributions(self, direction: Tensor) -> tuple[Tensor, float]:
-        """Return what each view gives to the logits along ``direction``, (V,), and the logits of empty views.
+        """Return the contribution of each view to the logits along ``direction``, (V,), and the logits of empty views.
 
-        Gradients are integrated (Sundararajan, Taly, Yan, ICML 2017) over what comes after view pooling, from the
+        Gradients are integrated (Sundararajan, Taly, Yan, ICML 2017) over the layers after view pooling, from the
         pooled activations of empty views, and go to the views as pooling chose them. Where only a linear classifier
         comes after it, this is exact: with pooling by maximum, view v gives Σ w_d (f_vd − e_d) over the features d
         of which it has the largest, e being those of an empty view. Views that tie share alike.
@@ -249,7 +249,7 @@ class Inquiry:
         return gains.flatten(2).sum(dim=(0, 2)), float(score(baseline).detach())
 
     def _heat(self, direction: Tensor) -> Tensor:
-        """Return what each pixel or filled cell gives, a float tensor like the views, without a unit.
+        """Return the contribution of each pixel or filled cell, a float tensor like the views, without a unit.
 
         Gradients are integrated from the maps of empty views and summed over channels. For views they are taken at the
         last maps that are fine enough and spread over the pixels, as gradients at single pixels are mostly noise; for

@@ -1,4 +1,4 @@
-"""Classes of meshes, how far they can be trusted, and the training shapes that speak for them."""
+"""Predict the classes of meshes, with their probabilities and the most similar training shapes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOP = 5
 
 
 class Candidate(NamedTuple):
-    """A class that a shape may be of.
+    """Class that a shape may belong to.
 
     Attributes:
         label: Name of the class.
@@ -44,9 +44,9 @@ class Prediction:
     Attributes:
         path: Path of the mesh file, or the name of a mesh in memory.
         top: The most probable classes, at most :data:`TOP`, best first; empty with an error.
-        familiarity: Similarity of the most similar training shape, from -1 to 1; None where the run kept none.
+        familiarity: Similarity of the most similar training shape, from -1 to 1; None where the run stored none.
         threshold: Familiarity below which a mesh is unknown; None where the run is not calibrated.
-        evidence: The most similar training shapes, best first; None where the run kept none.
+        evidence: The most similar training shapes, best first; None where the run stored none.
         error: Why the mesh could not be used.
     """
 
@@ -100,7 +100,7 @@ class Predictions(ResultList[Prediction]):
         ]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Features(Displayed):
     """Features of N meshes.
 
@@ -114,6 +114,11 @@ class Features(Displayed):
     values: NDArray[np.float32]
     errors: dict[str, ItemError] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return how many there are, of which length."""
+        failed = f", {len(self.errors)} with an error" if self.errors else ""
+        return f"<Features: {len(self.names)} of {self.values.shape[1]} numbers{failed}>"
+
     def __len__(self) -> int:
         """Number of meshes."""
         return len(self.names)
@@ -123,7 +128,7 @@ class Features(Displayed):
         return np.array(self.values, dtype=dtype, copy=copy is not False)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each mesh: path, size and norm of its feature, error."""
+        """Return one row for each mesh: path, length of its feature, error."""
         return [
             {"path": name, "numbers": len(row), "error": str(self.errors[name]) if name in self.errors else None}
             for name, row in zip(self.names, self.values, strict=True)
@@ -135,7 +140,7 @@ class Features(Displayed):
 
 
 class Predictor:
-    """A model at work on meshes; what it needs to compute is opened once and kept.
+    """Classifies meshes and computes their features; the network is loaded once and stays loaded.
 
     Args:
         model: Model to apply.
@@ -184,7 +189,7 @@ class Predictor:
         Raises:
             UsageError: The model has no classes, or something given is not a mesh.
             StoredDataError: The model is damaged.
-            WeightsError: Its weights cannot be had.
+            WeightsError: Its weights cannot be downloaded.
         """
         if self.model.head is None:
             raise UsageError(
@@ -220,7 +225,7 @@ class Predictor:
         Raises:
             UsageError: Something given is not a mesh.
             StoredDataError: The model is damaged.
-            WeightsError: Its weights cannot be had.
+            WeightsError: Its weights cannot be downloaded.
         """
         inputs = mesh_inputs(meshes)
         outputs = self._encoder.outputs(inputs, up=self._up(up), limit=limit, progress=progress)

@@ -43,9 +43,9 @@ def write_run(
     shapes = list_shapes(collection)
     classes = sorted({str(shape.label) for shape in shapes})
     built = build_network(network, seen.side, len(classes), seed=seed).eval()
-    looks = [seen.draw(load_shape(shape, shape.read(), seen.drawing())) for shape in shapes]
+    inputs = [seen.draw(load_shape(shape, shape.read(), seen.drawing())) for shape in shapes]
     with torch.inference_mode():
-        features = np.concatenate([built(torch.from_numpy(look.copy())[None])[1].numpy() for look in looks])
+        features = np.concatenate([built(torch.from_numpy(array.copy())[None])[1].numpy() for array in inputs])
     features = features.astype(np.float64)
     centre = features.mean(axis=0)
     targets = 5 * (np.array([[shape.label == label for label in classes] for shape in shapes]) - 1 / len(classes))

@@ -21,7 +21,7 @@ FLAWED = {"name": "jinja2", "version": "2.4.1", "vulns": [{"id": "PYSEC-2019-217
         ([SOUND], 0, "1 packages, 0 not audited, 0 with advisories"),
         ([SOUND, UNKNOWN], 3, "six: not audited: not found"),
         ([SOUND, UNKNOWN, FLAWED], 1, "jinja2 2.4.1: PYSEC-2019-217, fixed in 2.10.1"),
-        (None, 3, "No audit: OSV could not be asked (no route to it)"),
+        (None, 3, "No audit: OSV could not be reached (no route to it)"),
     ],
 )
 def test_the_status_tells_what_was_found(tmp_path: Path, packages: list[object] | None, status: int, said: str) -> None:

@@ -27,8 +27,8 @@ SIDE, FEATURES, CLASSES = 16, 6, 4
 class Maps(nn.Module):
     """(N, ...) uint8 → (N, 1, ...) float in [0, 1]."""
 
-    def forward(self, looks: Tensor) -> Tensor:
-        return looks[:, None].float() / 255
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs[:, None].float() / 255
 
 
 class Largest(nn.Module):
@@ -52,7 +52,7 @@ def linear(cells: int = SIDE**2) -> Part:
     return "linear", nn.Sequential(nn.Flatten(), nn.Linear(cells, FEATURES))
 
 
-def looks(count: int, seed: int = 0) -> Tensor:
+def views(count: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, SIDE, SIDE), dtype=torch.uint8, generator=generator)
 
@@ -65,7 +65,7 @@ WHITE = torch.full((1, SIDE, SIDE), 255, dtype=torch.uint8)
 
 
 def explained(made: ShapeNetwork, seen: Tensor, along: Tensor | None = None, blank: int = 255) -> Attribution:
-    return Inquiry(made, seen, blank).evidence(direction() if along is None else along)
+    return Inquiry(made, seen, blank).attribution(direction() if along is None else along)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def seed() -> None:
 
 
 def test_pixels_of_a_linear_network_are_weight_times_difference_from_the_background() -> None:
-    made, seen = network([linear()], "mean"), looks(3)
+    made, seen = network([linear()], "mean"), views(3)
     heat = explained(made, seen).heat
     weights = direction() @ made.classifier.weight @ made.parts["linear"][1].weight  # type: ignore
     by_hand = (seen.float() - 255) * weights.view(SIDE, SIDE)
@@ -84,7 +84,7 @@ def test_pixels_of_a_linear_network_are_weight_times_difference_from_the_backgro
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("pooling", ["max", "mean"])
 def test_contributions_are_the_loop_over_features_and_complete(pooling: Pooling, seed: int) -> None:
-    made, seen = network([linear()], pooling), looks(12, seed)
+    made, seen = network([linear()], pooling), views(12, seed)
     found = explained(made, seen)
     features = made.stem(seen[None])[0]
     nothing = made.stem(WHITE[None])[0, 0]
@@ -92,11 +92,11 @@ def test_contributions_are_the_loop_over_features_and_complete(pooling: Pooling,
     by_hand = np.zeros(12)
     for feature in range(FEATURES):
         column = [float(value) for value in features[:, feature]]
-        for look in range(12):
+        for view in range(12):
             if pooling == "mean":
-                by_hand[look] += float(weights[feature] * (column[look] - nothing[feature])) / 12
-            elif column[look] == max(column):
-                by_hand[look] += float(weights[feature] * (column[look] - nothing[feature]))
+                by_hand[view] += float(weights[feature] * (column[view] - nothing[feature])) / 12
+            elif column[view] == max(column):
+                by_hand[view] += float(weights[feature] * (column[view] - nothing[feature]))
     np.testing.assert_allclose(found.contributions, by_hand, atol=1e-5)
     logits = made(seen[None])[0][0]
     assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=1e-5)
@@ -120,8 +120,8 @@ def test_a_network_that_looks_at_one_view_only_owes_it_all() -> None:
     np.testing.assert_allclose(found.heat[7], np.where(seen[7] == 0, 1, 0), atol=1e-5)
 
 
-def test_looks_that_tie_share_alike() -> None:
-    found = explained(network([linear()]), looks(1).repeat(8, 1, 1))
+def test_views_that_tie_share_alike() -> None:
+    found = explained(network([linear()]), views(1).repeat(8, 1, 1))
     np.testing.assert_allclose(found.contributions, found.contributions[0], rtol=1e-4)
 
 
@@ -130,14 +130,14 @@ def test_gradients_reach_all_12_views(pooling: Pooling) -> None:
     """Every view holds the largest value of some feature."""
     maps = nn.Conv2d(1, 200, 3)
     made = network([("maps", nn.Sequential(maps, nn.ReLU())), ("last", Largest())], pooling, features=200)
-    found = explained(made, looks(12))
+    found = explained(made, views(12))
     assert (np.abs(found.heat).reshape(12, -1).max(axis=1) > 0).all()
     assert (found.contributions != 0).all()
 
 
 def test_what_comes_after_early_pooling_is_complete_too() -> None:
     tail = nn.Sequential(nn.Linear(FEATURES, 9), nn.Tanh(), nn.Linear(9, FEATURES))
-    found = explained(network([linear()], tail=tail), looks(12))
+    found = explained(network([linear()], tail=tail), views(12))
     assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=1e-3)
 
 
@@ -149,13 +149,13 @@ def test_of_a_space_in_which_directions_are_compared_it_is_complete_too() -> Non
         torch.randn(3, FEATURES), torch.zeros(0, FEATURES), torch.randn(FEATURES) / 9, torch.tensor(0.5), [FEATURES]
     )
     made.discriminate(space, 10 * means)
-    found = explained(made, looks(12))
+    found = explained(made, views(12))
     assert abs(found.contributions).max() > 0.1
     assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=0.05)
 
 
 def test_a_constant_added_to_all_logits_changes_nothing() -> None:
-    made, seen = network([linear()]), looks(12)
+    made, seen = network([linear()]), views(12)
     before = explained(made, seen)
     made.classifier.weight += torch.randn(FEATURES)  # type: ignore
     made.classifier.bias += 3  # type: ignore
@@ -165,7 +165,7 @@ def test_a_constant_added_to_all_logits_changes_nothing() -> None:
 
 
 def test_one_class_rather_than_another_is_the_reverse_of_the_other_way_round() -> None:
-    made, seen = network([linear()]), looks(12)
+    made, seen = network([linear()]), views(12)
     one_hot = torch.eye(CLASSES)
     there, back = (explained(made, seen, one_hot[a] - one_hot[b]) for a, b in ((0, 2), (2, 0)))
     np.testing.assert_allclose(there.heat, -back.heat, atol=1e-6)
@@ -226,8 +226,8 @@ def test_a_run_explains_what_it_predicts(run: Path, solids: Path, tmp_path: Path
         assert isinstance(found, Explanation)
         assert found.ranked[0][0] == prediction.top[0].label
         assert found.ranked[0][1] == pytest.approx(prediction.top[0].score, abs=0.02)  # the engine has fewer bits
-        count = len(found.looks)
-        assert found.evidence.heat.shape == found.looks.shape
+        count = len(found.inputs)
+        assert found.evidence.heat.shape == found.inputs.shape
         assert found.evidence.contributions.sum() + found.evidence.rest == pytest.approx(found.evidence.logit, abs=1e-4)
         assert np.abs(found.evidence.heat).max() == 1
         assert not found.found_axes
@@ -264,7 +264,7 @@ def test_grids_are_placed_by_the_angle_they_are_turned_by(voxels_run: Path, tmp_
     assert isinstance(found, Explanation)
     assert found.azimuths.tolist() == [0, 90, 180, 270]
     for turn in range(4):
-        assert np.array_equal(found.looks[turn], np.rot90(found.looks[0], turn, axes=(0, 1)))
+        assert np.array_equal(found.inputs[turn], np.rot90(found.inputs[0], turn, axes=(0, 1)))
 
 
 def test_what_cannot_be_explained_is_said_before_any_work(views_run: Path) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from shapecnn import predict as module
 from shapecnn.errors import MeshError, UsageError
 from shapecnn.meshes.collection import list_shapes
+from shapecnn.models.apply import MeshEncoder
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.engine import Output
 from shapecnn.models.model import Model, resolve_model
@@ -70,17 +70,19 @@ def test_there_are_five_candidates_or_all_and_ties_keep_the_order_of_classes(
     scores = np.full(classes, 0.5 / classes, np.float32)
     scores[1] += 0.5
 
-    class Many:
-        name = "many"
+    class Head:
+        """Of a run of an early version, which kept no training shapes."""
+
+        classes = names
         calibration = None
 
         def gallery(self) -> None: ...
 
-        def classifier(self) -> None: ...
+    class Many:
+        name, up, head = "many", "z", Head()
 
-    Many.classes = names  # type: ignore[attr-defined]
-    monkeypatch.setattr(module, "mesh_outputs", lambda *_, **__: [Output(scores, scores)])
-    (prediction,) = Predictor(Many()).predict(["a.off"], up="z")  # type: ignore[arg-type]
+    monkeypatch.setattr(MeshEncoder, "outputs", lambda *_, **__: [Output(scores, scores)])
+    (prediction,) = Predictor(Many()).predict(["a.off"])  # type: ignore[arg-type]
     expected = [names[1], names[0], *names[2:]][:TOP]
     assert [candidate.label for candidate in prediction.top] == expected
     assert len(expected) == count

@@ -1,11 +1,12 @@
-"""What happens to finished and unfinished work when a command is killed, the disk is full, a file is gone or damaged,
-a worker dies, somebody's files are in the way: each fault is provoked from outside, on whole commands, and has to leave
-nothing behind.
+"""Fault injection: kills, full disks, lost and damaged files, dead workers and foreign files in the way.
+
+Each fault is provoked from outside, on whole commands. Finished work must survive it, and the command must then finish
+with the same bytes as an undisturbed run.
 
     python scripts/faults --kills 100 --json results/faults-full.json
 
-Exit status 1 if any try fails. Runs two commands at a time, each on one core; mounts need root, without which those
-rows are left out and say so.
+The exit status is 1 if any try fails. Two commands run at a time, each on one core. Mounts need root; without it their
+rows are skipped with a note.
 """
 
 from __future__ import annotations
@@ -31,25 +32,25 @@ from measure import arguments, save  # noqa: E402
 from rows import run_rows  # noqa: E402
 from subjects import open_workshop  # noqa: E402
 
-PARTS = (planted, names, removals, workers, disks, damage, kills)  # the longest last
+PARTS = (planted, names, removals, workers, disks, damage, kills)  # the slowest last
 
 
 def main() -> None:
     options = arguments(__doc__ or "", kills=5, seed=0, cores=2, only="")
-    started = time.monotonic()
+    start = time.monotonic()
     cores = sorted(os.sched_getaffinity(0))[: options.cores]
     with tempfile.TemporaryDirectory(prefix="faults-") as scratch:
         folder = Path(scratch)
-        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # of converted networks
-        os.sched_setaffinity(0, cores[:1])  # as every try
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # cache of converted networks
+        os.sched_setaffinity(0, cores[:1])  # one core, as for every try
         shop = open_workshop(folder)
         os.sched_setaffinity(0, cores)
         rows = [row for part in PARTS for row in part.rows(shop, options.kills) if re.search(options.only, row.name)]
-        told = run_rows(rows, folder, options.seed, cores)
-    failed = [row for row in told if row["failures"]]
-    seconds = round(time.monotonic() - started)
-    print(f"{sum(row['passed'] for row in told)} of {sum(row['tries'] for row in told)} tries, in {seconds} s")
-    save(options.json, {"kills": options.kills, "seed": options.seed, "seconds": seconds, "rows": told}, [])
+        results = run_rows(rows, folder, options.seed, cores)
+    failed = [row for row in results if row["failures"]]
+    seconds = round(time.monotonic() - start)
+    print(f"{sum(row['passed'] for row in results)} of {sum(row['tries'] for row in results)} tries, in {seconds} s")
+    save(options.json, {"kills": options.kills, "seed": options.seed, "seconds": seconds, "rows": results}, [])
     sys.exit(bool(failed))
 
 

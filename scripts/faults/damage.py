@@ -1,4 +1,4 @@
-"""Stored files of which a bit flips, or that are gone: found before they are used."""
+"""Flipped bits and removed files in stored folders, which must be detected before the files are used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ Damage = Callable[[Path, np.random.Generator], None]
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """readers: for each file the words of a command that takes something from it; none for those that people read."""
+    """Stored folder with its files.
+
+    Attributes:
+        folder: Folder of artefacts, a run or an index.
+        readers: By file name: the command line that reads the file; empty for files that only people read.
+    """
 
     folder: Path
     readers: dict[str, tuple[str, ...]]
@@ -33,7 +38,7 @@ class _Stored:
 
 
 def rows(shop: Workshop, kills: int) -> Iterator[Row]:
-    """Rows for artefacts, runs and indexes, whole, and for unfinished work."""
+    """Yield rows for finished artefacts, runs and indexes, and for unfinished work."""
     tries = max(1, kills // 100)
     for fault, damage, statuses in (("a flipped bit", _flip, (1,)), ("a stored file is removed", _unlink, (1, 2))):
         for what, stored in _stored_things(shop).items():
@@ -91,9 +96,12 @@ def _find(
     copy, scratch = folder / "copy", folder / "scratch"
     shutil.copytree(source, copy)
     damage(copy / name, random)
-    verified = Command(["verify", str(copy)], copy, scratch).wait()
-    said = verified.stdout + verified.stderr
-    require(verified.status == 1 and name in said, f"verify ends with {verified.status} and says {said[-300:]!r}")
+    verification = Command(["verify", str(copy)], copy, scratch).wait()
+    output = verification.stdout + verification.stderr
+    require(
+        verification.status == 1 and name in output,
+        f"verify ends with status {verification.status} and prints {output[-300:]!r}",
+    )
     if words:
         here = [str(copy) if word == str(source) else word for word in words]
         Command(here, copy, scratch).wait().sentence(*statuses)

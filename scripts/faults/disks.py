@@ -1,4 +1,4 @@
-"""A disk that is full, or can only be read: a small tmpfs, which takes root."""
+"""Full and read-only disks: a small tmpfs, which needs root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAGE = 4096
 
 
 def rows(shop: Workshop, kills: int) -> Iterator[Row]:
-    """Two rows for each command."""
+    """Yield two rows for each command: full disk and read-only disk."""
     tries = max(1, kills // 100)
     for subject in shop.subjects.values():
         yield Row(
@@ -51,7 +51,9 @@ def _full(subject: Subject, random: np.random.Generator, folder: Path) -> str:
             space = os.statvfs(disk)
             os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_bsize - room)
         sentence = Command(subject.words(out), out, folder / "scratch").wait().sentence(1, 2)
-        require("No space left" in sentence or "are free" in sentence, f"the disk is not named: {sentence}")
+        require(
+            "No space left" in sentence or "are free" in sentence, f"the message does not name the disk: {sentence}"
+        )
         subject.require_intact(out, source)
         ballast.unlink()
         subject.go_on(out, folder / "scratch")
@@ -67,7 +69,7 @@ def _read_only(subject: Subject, random: np.random.Generator, folder: Path) -> s
         _mount("-o", "remount,ro", str(disk))
         before = {path: comparable(path) for path in out.rglob("*") if path.is_file()}
         sentence = Command([*subject.words(out), *subject.again], out, folder / "scratch").wait().sentence(1)
-        require("Read-only" in sentence and str(out) in sentence, f"what cannot be written is not named: {sentence}")
+        require("Read-only" in sentence and str(out) in sentence, f"the message does not name the output: {sentence}")
         require(before == {path: comparable(path) for path in out.rglob("*") if path.is_file()}, "files changed")
         _mount("-o", "remount,rw", str(disk))
         subject.go_on(out, folder / "scratch")
@@ -76,7 +78,7 @@ def _read_only(subject: Subject, random: np.random.Generator, folder: Path) -> s
 
 @contextmanager
 def _disk(folder: Path) -> Iterator[Path]:
-    """A disk of 64 MB in memory."""
+    """Mount a tmpfs of 64 MB while the body runs."""
     folder.mkdir()
     _mount("-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder))
     try:
@@ -86,6 +88,6 @@ def _disk(folder: Path) -> Iterator[Path]:
 
 
 def _mount(*words: str) -> None:
-    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Impossible(f"nothing can be mounted here: {done.stderr.strip()}")
+    process = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise Impossible(f"nothing can be mounted here: {process.stderr.strip()}")

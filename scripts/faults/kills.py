@@ -1,4 +1,4 @@
-"""kill -9 at any moment."""
+"""SIGKILL at random moments of a command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HOW = (
 
 
 def rows(shop: Workshop, count: int) -> Iterator[Row]:
-    """A row for each command, of ``count`` kills."""
+    """Yield a row of ``count`` kills for each command."""
     for subject in shop.subjects.values():
         kinds = [_KINDS[k % len(_KINDS)] for k in range(count)]
         tries: list[Try] = []
@@ -34,12 +34,13 @@ def rows(shop: Workshop, count: int) -> Iterator[Row]:
 
 
 def _kill(subject: Subject, kind: str, low: float, width: float, random: np.random.Generator, folder: Path) -> str:
-    """Kill the command in this part of its run; returns at what it was: start, work or publication.
+    """Kill the command in the part of its run from ``low`` to ``low + width``, as fractions, then let it finish.
 
-    In a run that ended before, the moment is drawn anew from the time until then.
+    If the run ends before the kill, an earlier moment is drawn. Returns the phase of the kill: start, work or
+    publication.
     """
     out, share = folder / "out", low + width * random.random()
-    earlier = kind == "publication" or bool(random.integers(2))  # only there old and new could be mixed
+    earlier = kind == "publication" or bool(random.integers(2))  # only a publication over old files could mix both
     while True:
         remove(out)
         source = subject.begin(out, earlier=earlier)
@@ -62,12 +63,12 @@ def _kill(subject: Subject, kind: str, low: float, width: float, random: np.rand
     subject.require_intact(out, source)
     subject.go_on(out, folder / "scratch")
     left = sorted(path.name for path in folder.iterdir() if path.name not in ("out", "scratch"))
-    require(not left, f"beside OUT there is left: {', '.join(left)}")
+    require(not left, f"files are left beside OUT: {', '.join(left)}")
     return _met(ended.log.read_text().splitlines())
 
 
 def _met(changes: list[str]) -> str:
-    """At what a command was when it had made these changes."""
+    """Return the phase of a command after these changes: start, work or publication."""
     if any(f" {PUBLISHING}" in line for line in changes):
         return "publication"
     return "work" if any("/.lock" not in line for line in changes) else "start"

@@ -1,4 +1,4 @@
-"""Names that collide with shapecnn's own, and names that forge what a person reads."""
+"""File names that collide with those of shapecnn, and names that forge lines of the output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 
 
 def rows(shop: Workshop, _kills: int) -> Iterator[Row]:
-    """Both need no chance: one try says all."""
+    """Yield one row for collisions and one for forgery; neither is random, so one try each suffices."""
     yield Row(
         "names that collide",
         "a.off beside a folder a.png; classes called as each of shapecnn's own files",
@@ -49,7 +49,7 @@ def _collide(shop: Workshop, names: tuple[str, ...], _: np.random.Generator, fol
         (meshes / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(mesh, meshes / name)
     Command(["render", str(meshes), str(out), "--size", "32"], out, folder / "scratch").wait().sentence(2)
-    require(not out.exists(), "something was written before")
+    require(not out.exists(), "files were written before the refusal")
     return "told"
 
 
@@ -96,5 +96,5 @@ def _forge(shop: Workshop, _: np.random.Generator, folder: Path) -> str:
 
 
 def _require_plain(text: str, where: str) -> None:
-    require(not _RAW.search(text), f"{where}: what a name holds stands there as it is")
+    require(not _RAW.search(text), f"{where}: control characters of a name are not escaped")
     require(not re.search("^Error: forged", text, re.MULTILINE), f"{where}: a name forges a line")

@@ -1,4 +1,4 @@
-"""What somebody else put where a command reads or writes: files, links, pipes, code."""
+"""Foreign files, links, pipes and code in the folders that a command reads or writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NEVER_OURS = ("notes.txt", ".partial/letter", ".publish/letter", "SHA256SUMS")
 
 
 def rows(shop: Workshop, kills: int) -> Iterator[Row]:
-    """Four rows for each command that writes a folder, and one for commands that only read."""
+    """Yield five rows for each command that writes a folder, and one for the commands that only read."""
     tries = max(1, kills // 100)
     for subject in shop.subjects.values():
         yield Row(
@@ -68,7 +68,7 @@ _CODE = (
 
 
 def _own(subject: Subject, random: np.random.Generator) -> str:
-    """The name of a file that the command would write and that is not there before."""
+    """Draw the name of a file that the command would create."""
     there = (
         {path.relative_to(subject.start).as_posix() for path in subject.start.rglob("*")} if subject.start else set()
     )
@@ -76,23 +76,23 @@ def _own(subject: Subject, random: np.random.Generator) -> str:
 
 
 def _plant(subject: Subject, name: str, make: Callable[[Path], object], folder: Path) -> str:
-    """What the command says of it."""
+    """Create something at ``name`` in OUT, run the command, and require an error that names it."""
     out = folder / "out"
     subject.begin(out, earlier=False)
     place = out / name
     place.parent.mkdir(parents=True, exist_ok=True)
     make(place)
     sentence = Command(subject.words(out), out, folder / "scratch").wait().sentence(1, 2)
-    require(Path(name).parts[0] in sentence, f"{name} is not named: {sentence}")
+    require(Path(name).parts[0] in sentence, f"the message does not name {name}: {sentence}")
     require(os.path.lexists(place), f"{name} is gone")
     return "named"
 
 
 def _file(subject: Subject, random: np.random.Generator, folder: Path) -> str:
-    whole = subject.start is None  # else only what it writes can be in the way
+    whole = subject.start is None  # a command that adds to an existing folder tolerates other files there
     name = str(random.choice(NEVER_OURS)) if whole and random.random() < 0.5 else _own(subject, random)
     met = _plant(subject, name, lambda place: place.write_bytes(LETTER), folder)
-    require((folder / "out" / name).read_bytes() == LETTER, f"{name} is not what it was")
+    require((folder / "out" / name).read_bytes() == LETTER, f"{name} has changed")
     return met
 
 
@@ -101,7 +101,7 @@ def _change(shop: Workshop, subject: Subject, random: np.random.Generator, folde
     shutil.copytree(shop.made(subject.name), out)
     (out / name).write_bytes(LETTER)
     Command(subject.words(out), out, folder / "scratch").wait().sentence(1, 2)
-    require((out / name).read_bytes() == LETTER, f"{name} is not what it was")
+    require((out / name).read_bytes() == LETTER, f"{name} has changed")
     return "told"
 
 
@@ -114,17 +114,17 @@ def _to_pipe(place: Path) -> None:
 
 
 _NEXT = {WORK: "journal.tmp", RESUME: ".publish.tmp"}
-"""What the next command makes in these folders."""
+"""File that the next command creates in each of these folders."""
 
 _WAYS = ((_to_pipe, ""), (_to_letter, WORK), (_to_letter, STAGED))
-"""What is planted, and in which folder of unfinished work; empty: in any."""
+"""What is planted, and in which folder of unfinished work; empty: in any of them."""
 
 
 def _link(subject: Subject, random: np.random.Generator, folder: Path) -> str:
     letter = folder / "letter"
     letter.write_bytes(LETTER)
     met = _plant(subject, _own(subject, random), lambda place: place.symlink_to(letter), folder)
-    require(letter.read_bytes() == LETTER, "it was written through")
+    require(letter.read_bytes() == LETTER, "the command wrote through the link")
     return met
 
 
@@ -145,14 +145,14 @@ def _work(
         subject.require_whole(out)
     else:
         ended.sentence(1, 2)
-    require((folder / "letter").read_bytes() == LETTER, "it was written through")
+    require((folder / "letter").read_bytes() == LETTER, "the command wrote through the link")
     strange = sorted(path.name for path in out.iterdir() if path.is_symlink() or path.is_fifo())
-    require(not strange, f"it was put into OUT: {strange}")
+    require(not strange, f"links or pipes in OUT: {strange}")
     return "told" if ended.status else "not used"
 
 
 def _killed(subject: Subject, where: str, random: np.random.Generator, out: Path, scratch: Path) -> Path:
-    """A place in the unfinished work of a command that was killed."""
+    """Kill a command and return the path of a file in its unfinished work."""
     for _ in range(20):
         remove(out)
         subject.begin(out)
@@ -164,11 +164,11 @@ def _killed(subject: Subject, where: str, random: np.random.Generator, out: Path
         for work in [out / name for name in WORKS if (out / name).is_dir()]:
             if where == WORK and work.name in _NEXT:
                 return work / _NEXT[work.name]
-            found = sorted(path for path in work.iterdir() if path.name != MARK or not where)
-            if found and where == STAGED == work.name:
-                return found[-1]
-            if found and not where:
-                return found[int(random.integers(len(found)))]
+            files = sorted(path for path in work.iterdir() if path.name != MARK or not where)
+            if files and where == STAGED == work.name:
+                return files[-1]
+            if files and not where:
+                return files[int(random.integers(len(files)))]
     raise Impossible("it leaves no such work")
 
 
@@ -190,7 +190,7 @@ def _code_read(shop: Workshop, _: np.random.Generator, folder: Path) -> str:
 
 
 def _run_among_code(words: list[str], folder: Path) -> None:
-    """Run the command, which has to succeed, in a folder full of code that notes when it runs."""
+    """Run a command, which must succeed, in a folder full of modules that report when they are imported."""
     here, ran = folder / "here", folder / "ran"
     here.mkdir(exist_ok=True)
     installed = {name for name in metadata.packages_distributions() if name.isidentifier()}
@@ -199,9 +199,11 @@ def _run_among_code(words: list[str], folder: Path) -> None:
     (here / ".numba_config.yaml").write_text(f"cache_dir: {folder / 'compiled'}\n")
     script = Path(sys.executable).with_name("shapecnn")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([str(script), *words], cwd=here, env=environment, capture_output=True, text=True, check=False)
+    process = subprocess.run(
+        [str(script), *words], cwd=here, env=environment, capture_output=True, text=True, check=False
+    )
     require(not ran.exists(), f"code in the current folder ran: {ran.read_text()[:200] if ran.exists() else ''}")
     require(not (folder / "compiled").exists(), "the folder for compiled code was used")
-    require(done.returncode == 0, f"it ended with {done.returncode}: {done.stderr[-300:]!r}")
+    require(process.returncode == 0, f"it ended with {process.returncode}: {process.stderr[-300:]!r}")
     left = contents(here).keys() - {f"{name}.py" for name in sys.stdlib_module_names | installed}
     require(left <= {".numba_config.yaml", "sitecustomize.py", "usercustomize.py"}, f"it left {sorted(left)}")

@@ -1,4 +1,4 @@
-"""The command line as a process group of its own, to be watched, killed and waited for."""
+"""Run ``shapecnn`` in its own process group, to watch it, kill it and wait for it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PATIENCE = 300.0  # seconds after which a command hangs
-LAST_WORDS = 30.0  # seconds: a server of workers whose parent was killed first loads what it is loading
+PATIENCE = 300.0  # seconds after which a command counts as hanging
+LAST_WORDS = 30.0  # seconds: an orphaned worker server first finishes loading its modules
 
 _numbers = itertools.count()
 
 
-class Fault(Exception):  # noqa: N818  # not an error of this program: what the table is about
-    """Something did not hold; the sentence says what."""
+class Fault(Exception):  # noqa: N818  # not an error of this program, but a result of a try
+    """Failure of a try; the message says which requirement was violated."""
 
 
 def require(condition: object, sentence: str) -> None:
@@ -33,7 +33,15 @@ def require(condition: object, sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a command left.  log: the changes of files in the folder that was watched, one a line."""
+    """Result of a command.
+
+    Attributes:
+        status: Exit status; negative: number of the signal that ended it.
+        stdout: Standard output.
+        stderr: Standard error.
+        seconds: Duration.
+        log: File with the changes in the watched folder, one per line.
+    """
 
     status: int
     stdout: str
@@ -42,23 +50,31 @@ class Ended:
     log: Path
 
     def answer(self, *statuses: int) -> Any:
-        """What --json said; a Fault unless it ended with one of these, by default with 0: all was done."""
+        """Return the JSON answer; raise a Fault unless the exit status is one of these, by default 0."""
         allowed = statuses or (0,)
         require(self.status in allowed and self.stdout, f"it ended with {self.status}: {self.stderr[-300:]!r}")
         return json.loads(self.stdout)
 
     def sentence(self, *statuses: int) -> str:
-        """The one sentence of a command that failed; a Fault if it said less or more."""
+        """Return the error message of a failed command; raise a Fault unless there is exactly one."""
         require(self.status in statuses, f"it ended with {self.status}, not {statuses}: {self.stderr[-300:]!r}")
-        told = [line for line in self.stderr.splitlines() if line.startswith("Error: ")]
+        errors = [line for line in self.stderr.splitlines() if line.startswith("Error: ")]
         traced = "Traceback" in self.stderr
-        require(len(told) == 1 and not traced and len(told[0]) < 600, f"no clear sentence: {self.stderr[-600:]!r}")
-        return told[0]
+        require(len(errors) == 1 and not traced and len(errors[0]) < 600, f"no clear message: {self.stderr[-600:]!r}")
+        return errors[0]
 
 
 class Command:
-    """A running ``shapecnn``.  folder: what is watched.  since, at, number: at which change of a file there signal
-    ``number`` comes, see ``watched``; 0: at none."""
+    """Running ``shapecnn`` command.
+
+    Args:
+        words: Arguments of the command line.
+        folder: Folder to watch.
+        scratch: Folder for its temporary files and its output.
+        since: Beginning of the path whose first change starts the count, see ``watched``.
+        at: Number of the change before which the signal is sent; 0: never.
+        number: Number of the signal.
+    """
 
     def __init__(
         self, words: Sequence[str], folder: Path, scratch: Path, *, since: str = "", at: int = 0, number: int = 0
@@ -93,20 +109,20 @@ class Command:
         return self._process.poll() is None
 
     def group(self) -> list[int]:
-        """Its processes that live."""
+        """Return the ids of its living processes."""
         return [pid for pid, process in _processes().items() if process.group == self.pid]
 
     def workers(self) -> list[int]:
-        """Its processes that work on meshes: children of the server that a pool forks them from."""
+        """Return the ids of its worker processes, the children of the worker server."""
         group = {pid: process.parent for pid, process in _processes().items() if process.group == self.pid}
         return sorted(pid for pid, parent in group.items() if parent != self.pid and parent in group)
 
     def stopped(self) -> bool:
-        """Whether one of its processes is."""
+        """Whether one of its processes is stopped."""
         return any(process.state == "T" for process in _processes().values() if process.group == self.pid)
 
     def until(self, condition: Callable[[], object], what: str) -> None:
-        """Return as soon as ``condition`` holds; a Fault if the command ends before."""
+        """Wait until ``condition`` holds; raise a Fault if the command ends before."""
         while not condition():
             require(self.running(), f"it ended before {what}: {self._said[1].read_text()[-300:]!r}")
             time.sleep(0.002)
@@ -116,7 +132,7 @@ class Command:
             (os.killpg if group else os.kill)(self.pid, number)
 
     def while_stopped(self, act: Callable[[], object]) -> Ended:
-        """Wait until it is stopped, do something, let it go on, and return what it left."""
+        """Wait until the command is stopped, call ``act``, let the command continue, and return its result."""
         self.until(self.stopped, "it was stopped")
         try:
             act()
@@ -125,7 +141,7 @@ class Command:
         return self.wait()
 
     def wait(self) -> Ended:
-        """What it left; a Fault if it hangs, or if one of its processes outlives it."""
+        """Return the result; raise a Fault if the command hangs or one of its processes outlives it."""
         try:
             status = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -134,16 +150,16 @@ class Command:
         seconds = time.monotonic() - self.started
         while left := self.group():
             if time.monotonic() - self.started > seconds + LAST_WORDS:
-                told = "; ".join(map(_told, left))
+                survivors = "; ".join(map(_describe, left))
                 self.send(signal.SIGKILL)
-                raise Fault(f"{len(left)} of its processes outlive it ({told})")
+                raise Fault(f"{len(left)} of its processes outlive it ({survivors})")
             time.sleep(0.01)
         stdout, stderr = (file.read_text(errors="backslashreplace") for file in self._said)
         return Ended(status, stdout, stderr, seconds, self.log)
 
 
-def _told(pid: int) -> str:
-    """What a process is, what it waits for in the kernel, and how much it has computed."""
+def _describe(pid: int) -> str:
+    """Return the command line of a process, its state, its kernel wait channel and its CPU time."""
     try:
         place = Path(f"/proc/{pid}")
         command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -151,7 +167,7 @@ def _told(pid: int) -> str:
         ticks = sum(map(int, times))
         return f"{command[:120]!r} in state {state}, {(place / 'wchan').read_text()}, {ticks / 100:.1f} s computed"
     except OSError:
-        return "one that has just ended"
+        return "a process that has just ended"
 
 
 class _Process(NamedTuple):
@@ -161,19 +177,19 @@ class _Process(NamedTuple):
 
 
 def _processes() -> dict[int, _Process]:
-    """All that are more than zombies."""
-    found = {}
+    """Return all processes except zombies, by id."""
+    processes = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if entry.name.isdigit():
                 state, parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
                 if state != "Z":
-                    found[int(entry.name)] = _Process(state, int(parent), int(group))
-    return found
+                    processes[int(entry.name)] = _Process(state, int(parent), int(group))
+    return processes
 
 
 def end_all(folder: Path) -> None:
-    """Kill every process that a command left which watched something in ``folder``."""
+    """Kill all remaining processes of the command that watched ``folder``."""
     mark = f"FAULTS_FOLDER={folder}".encode()
     for pid in _processes():
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Files that are gone under a run."""
+"""Files that are removed while a command runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shapecnn.storage.unfinished import WORK
 
 
 def rows(shop: Workshop, kills: int) -> Iterator[Row]:
-    """Rows for what is read, what was made before, and what is being made."""
+    """Yield rows for removed inputs, removed artefacts and removed unfinished work."""
     tries = max(1, kills // 100)
     stopped = "when it is about to lock OUT, where it is stopped (SIGSTOP) meanwhile"
     for name in ("render", "voxelize", "data import", "index"):
@@ -50,7 +50,7 @@ def rows(shop: Workshop, kills: int) -> Iterator[Row]:
 
 
 def _held(subject: Subject, out: Path, scratch: Path) -> Command:
-    """It will stop when it is about to lock OUT: what is to be read is listed, and nothing of it read."""
+    """Start a command that stops before it locks OUT: its inputs are listed, but not yet read."""
     subject.begin(out)
     return Command(subject.words(out), out, scratch, since=LOCKED, at=1, number=signal.SIGSTOP)
 
@@ -64,7 +64,7 @@ def _source(subject: Subject, source: Path, _: np.random.Generator, folder: Path
     ended = _held(moved, out, scratch).while_stopped(lambda: last.rename(folder / "aside"))
     answer = ended.answer(1)
     require(answer["failed"] == 1, f"{answer['failed']} failed")
-    require(answer["failures"][0]["path"] == str(last), f"it is not named: {answer['failures']}")
+    require(answer["failures"][0]["path"] == str(last), f"the failures do not name it: {answer['failures']}")
     (folder / "aside").rename(last)
     moved.go_on(out, scratch)
     return "named"
@@ -75,7 +75,7 @@ def _artefact(shop: Workshop, subject: Subject, maker: Subject, random: np.rando
     copy, out, scratch = folder / "data", folder / "out", folder / "scratch"
     shutil.copytree(source, copy)
     moved = subject.on(source, copy, folder / "undisturbed", scratch)
-    if subject.name == "metric":  # which has the features of train in the run
+    if subject.name == "metric":  # reads only val artefacts: the run stores the features of train
         ids = json.loads((shop.made("train in closed form") / "split.json").read_text())["val"]
         read = [copy / Path(name).with_suffix(".png") for name in ids]
     else:
@@ -87,9 +87,9 @@ def _artefact(shop: Workshop, subject: Subject, maker: Subject, random: np.rando
     else:
         ended = _held(moved, out, scratch).while_stopped(victim.unlink)
     sentence = ended.sentence(1)
-    require(str(victim) in sentence, f"{victim} is not named: {sentence}")
-    mended = Command(maker.words(copy), copy, scratch).wait().answer()
-    require(mended["written"] == 1, f"{maker.name} made {mended['written']} anew")
+    require(str(victim) in sentence, f"the message does not name {victim}: {sentence}")
+    repair = Command(maker.words(copy), copy, scratch).wait().answer()
+    require(repair["written"] == 1, f"{maker.name} wrote {repair['written']} artefacts again")
     moved.go_on(out, scratch)
     return "named"
 
@@ -112,7 +112,7 @@ def _work(subject: Subject, random: np.random.Generator, folder: Path) -> str:
             break
     if ended.status != 0:
         ended.sentence(1)
-    insist = [*subject.words(out), *subject.again, "--overwrite"]  # what was noted there is made anew
+    insist = [*subject.words(out), *subject.again, "--overwrite"]  # the lost work is done again
     Command(insist, out, scratch).wait().answer()
     subject.require_whole(out)
     return "told" if ended.status else "went on"

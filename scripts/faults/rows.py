@@ -1,4 +1,4 @@
-"""Rows of the table: a fault, how it is provoked, and what came of all tries."""
+"""Rows of the table: a fault, how it is provoked, and the results of all tries."""
 
 from __future__ import annotations
 
@@ -18,17 +18,25 @@ import numpy as np
 from processes import Fault, end_all
 
 Try = Callable[[np.random.Generator, Path], str]
-"""One try, in a folder of its own: raises a Fault or says in a word what it met; Impossible where the machine does not
-allow it."""
+"""Function of one try, called with a generator and an empty folder. It returns the outcome in a word or raises a Fault,
+or Impossible if the machine does not allow the fault."""
 
 
 class Impossible(Exception):  # noqa: N818
-    """This machine does not let the fault be provoked; says why."""
+    """Raised with the reason if this machine does not allow the fault to be provoked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """how: it is provoked.  command: what meets the fault.  expected: what every try has to show."""
+    """Row of the table.
+
+    Attributes:
+        fault: Name of the fault.
+        how: How the fault is provoked.
+        command: Command that meets the fault.
+        expected: Required outcome of every try.
+        tries: Functions of the tries.
+    """
 
     fault: str
     how: str
@@ -42,16 +50,26 @@ class Row:
 
 
 def run_rows(rows: Sequence[Row], folder: Path, seed: int, cores: Sequence[int]) -> list[dict[str, Any]]:
-    """What came of each row, told as it is known. Tries run side by side, each on one of ``cores``."""
+    """Run all tries, in parallel on one core each, and print the result of each row as soon as it is known.
+
+    Args:
+        rows: Rows to run.
+        folder: Folder for the files of the tries.
+        seed: Seed of the random choices.
+        cores: Numbers of the cores to use.
+
+    Returns:
+        A dict of figures for each row, as stored in results/faults.json.
+    """
     lanes = iter(cores)
     lane = local()
 
     def pin() -> None:
         lane.core = next(lanes)
-        os.sched_setaffinity(0, {lane.core})  # of this thread, and of the processes it starts
+        os.sched_setaffinity(0, {lane.core})  # for this thread and the processes that it starts
 
     def attempt(row: Row, number: int) -> tuple[str, str]:
-        """(passed, failed or impossible; what it met)."""
+        """Return the status (passed, failed or impossible) and the outcome."""
         place = folder / f"try-{lane.core}"
         place.mkdir()
         random = np.random.default_rng([seed, zlib.crc32(row.name.encode()), number])
@@ -61,16 +79,16 @@ def run_rows(rows: Sequence[Row], folder: Path, seed: int, cores: Sequence[int])
             return "failed", f"try {number}: {fault}"
         except Impossible as reason:
             return "impossible", str(reason)
-        except Exception:  # a bug of this program fails the row, and ends nothing
+        except Exception:  # a bug of this program fails the try, but does not stop the others
             return "failed", f"try {number}: {traceback.format_exc()}"
         finally:
-            end_all(place)  # of a try that failed
+            end_all(place)  # of failed tries
             shutil.rmtree(place)
 
-    told = []
-    with ThreadPoolExecutor(len(cores), initializer=pin) as side_by_side:
-        running = [(row, [side_by_side.submit(attempt, row, k) for k in range(len(row.tries))]) for row in rows]
-        for row, futures in running:
+    table = []
+    with ThreadPoolExecutor(len(cores), initializer=pin) as executor:
+        pending = [(row, [executor.submit(attempt, row, k) for k in range(len(row.tries))]) for row in rows]
+        for row, futures in pending:
             results = [future.result() for future in futures]
             counts = Counter(status for status, _ in results)
             figures: dict[str, Any] = {
@@ -84,7 +102,7 @@ def run_rows(rows: Sequence[Row], folder: Path, seed: int, cores: Sequence[int])
                 "failures": [what for status, what in results if status == "failed"],
                 "impossible": next((what for status, what in results if status == "impossible"), None),
             }
-            told.append(figures)
-            counted = f"{figures['passed']} of {figures['tries']}, {figures['impossible'] or figures['met']}"
-            print(f"{row.name}: {counted}", *figures["failures"], sep="\n  ", flush=True)
-    return told
+            table.append(figures)
+            summary = f"{figures['passed']} of {figures['tries']}, {figures['impossible'] or figures['met']}"
+            print(f"{row.name}: {summary}", *figures["failures"], sep="\n  ", flush=True)
+    return table

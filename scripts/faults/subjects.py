@@ -1,4 +1,4 @@
-"""The commands that are put to the test, on small inputs, and what each leaves when nothing happens to it."""
+"""Commands under test, on small inputs, with the output of their undisturbed runs."""
 
 from __future__ import annotations
 
@@ -21,22 +21,33 @@ from shapecnn.storage.journal import read_journal
 from shapecnn.storage.publishing import published
 from shapecnn.storage.unfinished import STAGED, WORK
 
-_TIMED = (b"  model.json", b"  metrics.jsonl", b"  metric.json")  # tell how many seconds a training or a metric took
+_TIMED = (
+    b"  model.json",
+    b"  metrics.jsonl",
+    b"  metric.json",
+)  # hold the duration of a training or of learning a metric
 
-LOCKED, PUBLISHING = "/.lock", "/.publish.tmp"  # the first change under the lock, and that of a publication
+LOCKED, PUBLISHING = "/.lock", "/.publish.tmp"  # first change under the lock, and first of a publication
 
 Check = Callable[[Ended], None]
-"""Raises a Fault if the command that went on made anew what was finished before."""
+"""Function that raises a Fault if the resumed command repeated finished work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A command that writes OUT.
+    """Command that writes OUT.
 
-    start: what has to be in OUT, earlier: what may be, of a former run on less (None: nothing).  again: words that are
-    added to go on.  kept: what an OUT holds that is finished, as a check of what comes after.  whole: what is in OUT
-    after an undisturbed run, ``seconds`` long, of ``changes`` changes of files, the last ``publishing`` to publish, of
-    which number ``commit`` is the commit.
+    Attributes:
+        name: Name of the command in the table.
+        kept: Function that records the finished work in OUT and returns a check that the next run keeps it.
+        whole: Comparable content of OUT after an undisturbed run, by relative path.
+        seconds: Duration of the undisturbed run.
+        changes: Number of its changes of files.
+        publishing: Number of those changes that publish; the last ones.
+        commit: Number of the change that commits, counted from the first that publishes.
+        start: Folder that OUT must be a copy of at the start; None: OUT does not exist.
+        earlier: Folder that OUT may be a copy of: output of a run on fewer inputs; None: there is none.
+        again: Arguments to add to continue.
     """
 
     name: str
@@ -55,21 +66,21 @@ class Subject:
         return _filled(self._words, out)
 
     def begin(self, out: Path, *, earlier: bool = True) -> Path | None:
-        """Put into ``out`` what has to be there, or may be; returns what that is a copy of."""
+        """Create ``out`` as a copy of ``earlier`` or ``start``, and return the folder copied, if any."""
         source = (self.earlier if earlier else None) or self.start
         if source is not None:
             shutil.copytree(source, out)
         return source
 
     def on(self, source: Path, copy: Path, undisturbed: Path, scratch: Path) -> Subject:
-        """The same command on a copy of what it reads, whose undisturbed run is made now."""
+        """Return the same command on a copy of its input, after an undisturbed run on that copy."""
         moved = replace(self, _words=tuple(word.replace(str(source), str(copy)) for word in self._words), earlier=None)
         moved.begin(undisturbed)
         Command(moved.words(undisturbed), undisturbed, scratch).wait().answer()
         return replace(moved, whole=contents(undisturbed))
 
     def go_on(self, out: Path, scratch: Path) -> Ended:
-        """Run the command to its end in an ``out`` where something happened, and require that nothing shows."""
+        """Run the command to its end after a fault, and require the output of an undisturbed run."""
         check = self.kept(out)
         ended = Command([*self.words(out), *self.again], out, scratch).wait()
         ended.answer()
@@ -79,34 +90,33 @@ class Subject:
 
     def require_whole(self, out: Path) -> None:
         """Raise a Fault unless ``out`` holds the same files with the same bytes as after an undisturbed run."""
-        found = contents(out)
-        unlike = sorted(name for name in found | self.whole if found.get(name) != self.whole.get(name))
-        require(not unlike, f"{len(unlike)} files differ from those of an undisturbed run: {', '.join(unlike[:4])}")
+        files = contents(out)
+        differences = sorted(name for name in files | self.whole if files.get(name) != self.whole.get(name))
+        shown = ", ".join(differences[:4])
+        require(not differences, f"{len(differences)} files differ from those of an undisturbed run: {shown}")
 
     def require_intact(self, out: Path, source: Path | None) -> None:
-        """Raise a Fault unless a reader finds every file of ``source`` in ``out`` as it was or as it ends up, all that
-        change old or all new."""
+        """Raise a Fault unless ``out`` has every file of ``source`` in its old or final version, unmixed."""
         old = []
         for name, before in (contents(source) if source else {}).items():
             path, after = published(out, name), self.whole.get(name)
             now = comparable(path) if path.exists() else None
-            require(now in (before, after), f"{name}, which was there before, is not what it was")
+            require(now in (before, after), f"{name} has neither its old nor its final content")
             old += [now == before] * (before != after)
-        require(all(old) or not any(old), "of what is published together, some is old and some is new")
+        require(all(old) or not any(old), "some files are old and some are new")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """What can be compared of every file, by relative path; all but locks, which stay empty and have no meaning."""
+    """Return the comparable content of all files except locks, by relative path."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {path.relative_to(folder).as_posix(): comparable(path) for path in files}
 
 
 def comparable(path: Path) -> bytes:
-    """The bytes of a file, but how many ``seconds`` a training or a metric took, and the hashes which those enter: of a
-    file in itself, and in the list of all."""
+    """Return the bytes of a file without durations, which differ between runs, and without the hashes of those."""
     data = path.read_bytes()
     if path.name == SUMS:
-        lines = data.splitlines()[1:]  # the first is a hash of these
+        lines = data.splitlines()[1:]  # the first line is a hash of the others
         return b"\n".join(line for line in lines if not line.endswith(_TIMED))
     if f"  {path.name}".encode() not in _TIMED:
         return data
@@ -121,16 +131,16 @@ def _without_seconds(value: Any) -> Any:
     return [_without_seconds(inner) for inner in value] if isinstance(value, list) else value
 
 
-# What is finished already, and must not be made anew
+# Checks that finished work is not repeated
 
 
 def _artefacts(out: Path) -> Check:
-    """Of what two workers had made, two results each may not have been noted."""
+    """Check that finished artefacts are skipped, except two per worker, which may not have been recorded."""
     finished = max(0, sum(path.suffix in (".png", ".binvox") for path in out.rglob("*")) - 4)
 
     def check(ended: Ended) -> None:
         kept = ended.answer()["skipped"]
-        require(kept >= finished, f"at least {finished} artefacts were finished, and only {kept} were kept")
+        require(kept >= finished, f"{finished} artefacts were finished, but only {kept} were kept")
 
     return check
 
@@ -152,13 +162,13 @@ def _epochs(out: Path) -> Check:
     metrics = out / "metrics.jsonl"
     lines = metrics.read_text().splitlines() if metrics.exists() else []
     epochs = sum("epoch" in json.loads(line) for line in lines)
-    sums = published(out / "resume", SUMS)  # of what is finished there
+    sums = published(out / "resume", SUMS)  # hashes of the finished files
     activations = set(re.findall(r"(activations-\w+)\.npy$", sums.read_text() if sums.exists() else "", re.MULTILINE))
 
     def check(ended: Ended) -> None:
-        told = [int(number) for number in re.findall(r"epoch (\d+) of", ended.stderr)]
-        again = [number for number in told if finished or number <= epochs]
-        require(not again, f"{epochs} epochs were finished, and these were trained again: {again}")
+        epochs_seen = [int(number) for number in re.findall(r"epoch (\d+) of", ended.stderr)]
+        again = [number for number in epochs_seen if finished or number <= epochs]
+        require(not again, f"{epochs} epochs were finished, but these were trained again: {again}")
         written = set(re.findall(r"open /resume/(activations-\w+)\.partial", ended.log.read_text()))
         require(not written & activations and not (finished and written), "activations were computed again")
 
@@ -169,13 +179,13 @@ def _metric(out: Path) -> Check:
     finished = published(out, "metric.json").exists()
 
     def check(ended: Ended) -> None:
-        require(ended.answer()["anew"] != finished, "the metric was learned, and was learned again")
+        require(ended.answer()["anew"] != finished, "the metric was finished, but was learned again")
 
     return check
 
 
 def _report(_: Path) -> Check:
-    return lambda _: None  # is measured in one go
+    return lambda _: None  # an evaluation has no intermediate results
 
 
 def _journal_ids(folder: Path) -> list[str]:
@@ -190,7 +200,7 @@ def _published_ids(out: Path, table: str) -> set[str]:
     return {row["id"] for row in rows if row.get("status", "ok") == "ok"}
 
 
-# The workshop
+# Inputs and undisturbed runs
 
 _NETWORKS = {
     "train by gradients": {
@@ -206,22 +216,23 @@ _NETWORKS = {
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """meshes: a collection of 64.  views, grids: made of it.  run: trained on the views.  index: of the meshes."""
+    """Inputs of all commands, with the output of undisturbed runs; ``subjects`` are the commands by name."""
 
     folder: Path
     subjects: dict[str, Subject]
 
     @property
     def meshes(self) -> Path:
+        """Collection of 64 meshes."""
         return self.folder / "meshes"
 
     def made(self, name: str) -> Path:
-        """What the undisturbed run of a subject left."""
+        """Return the output folder of the undisturbed run of a command."""
         return self.folder / "whole" / name
 
 
 def open_workshop(folder: Path) -> Workshop:
-    """Make the inputs, and run every command once undisturbed, in an order in which each finds what it needs."""
+    """Generate the inputs, and run every command once undisturbed, each after those that it depends on."""
     shop = Workshop(folder, {})
     meshes = shop.meshes
     write_collection(meshes, per_class=4)
@@ -243,7 +254,7 @@ def open_workshop(folder: Path) -> Workshop:
         start: Path | None = None,
         again: tuple[str, ...] = (),
     ) -> None:
-        """former: the words that make, of less, what OUT may hold before."""
+        """Add a command; ``former`` is the command line on fewer inputs, which makes its ``earlier`` folder."""
         earlier = folder / "half" / name if former else None
         if earlier is not None:
             Command(_filled(former, earlier), earlier, scratch).wait().answer()
@@ -283,6 +294,6 @@ def _filled(words: tuple[str, ...], out: Path) -> list[str]:
 
 
 def remove(path: Path) -> None:
-    """A file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     with suppress(FileNotFoundError):
         shutil.rmtree(path) if path.is_dir() else path.unlink()

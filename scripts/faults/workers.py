@@ -1,4 +1,4 @@
-"""Other processes: a worker that dies or hangs, a second run of the same command."""
+"""Workers that die or hang, and a second run of the same command."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEATHS = {
 
 
 def rows(shop: Workshop, kills: int) -> Iterator[Row]:
-    """A row for each death in each command that has workers, and one for each command run twice."""
+    """Yield a row for each kind of death in each command with workers, and one for each command run twice."""
     tries = max(1, kills // 100)
     for fault, (number, how, words) in _DEATHS.items():
         for name in ("render", "voxelize", "data import", "index"):
@@ -57,14 +57,20 @@ def _death(subject: Subject, number: signal.Signals, reason: str, random: np.ran
         answer = ended.answer(0, 1)
         if answer["failed"]:
             break
-        wait /= 2  # all was done before
-    require(ended.status == 1 and answer["failed"] == 1, f"it cost {answer['failed']}, and ended with {ended.status}")
+        wait /= 2  # the command had finished before
+    require(
+        ended.status == 1 and answer["failed"] == 1,
+        f"{answer['failed']} meshes failed, and it ended with {ended.status}",
+    )
     failure = answer["failures"][0]
-    require(reason in failure["error"] and failure["path"] in ended.stderr, f"not named: {failure}")
-    found = contents(out)
-    made = [name for name in subject.whole if name.endswith((".png", ".binvox"))]
-    lost = [name for name in made if found.get(name) != subject.whole[name]]
-    require(len(lost) < 2, f"it cost these artefacts: {lost}")  # none if it was written, and not yet told
+    require(
+        reason in failure["error"] and failure["path"] in ended.stderr,
+        f"the message does not name the mesh or the reason: {failure}",
+    )
+    files = contents(out)
+    artefacts = [name for name in subject.whole if name.endswith((".png", ".binvox"))]
+    lost = [name for name in artefacts if files.get(name) != subject.whole[name]]
+    require(len(lost) < 2, f"these artefacts are lost: {lost}")  # none if the worker died after writing its artefact
     subject.go_on(out, folder / "scratch")
     return "named"
 

@@ -1,1 +1,1 @@
-"""The command line: one thin file for each command."""
+"""Command line: one module per command; the work is done by the functions of ``shapecnn.api``."""

@@ -1,4 +1,4 @@
-"""What the commands have in common that answer about each file they are given."""
+"""Helpers of the commands that answer for each input file: predict, explain and query."""
 
 from __future__ import annotations
 
@@ -13,26 +13,43 @@ if TYPE_CHECKING:
 
 
 def note_drawing(model: Model) -> None:
-    """Say so where meshes cannot be shown to the model as its training data was made."""
+    """Print a note if the model was trained on imported views or grids, which shapecnn cannot reproduce.
+
+    Args:
+        model: Model that the meshes are shown to.
+    """
     if model.input.imported:
         note(model.input.note(model.name))
 
 
-def chosen_up(asked: Up | None, known: Up | None, what: str) -> Up:
-    """Which axis of mesh files is taken to point up: what was asked for, else what is ``known``, else z.
+def resolve_up(option: Up | None, recorded: Up | None, reference: str) -> Up:
+    """Return the up axis of the mesh files: the option, else the recorded axis, else z.
+
+    A note is printed if the two differ.
 
     Args:
-        asked: By --up.
-        known: With which the meshes were read that the answers come from; None where that is not known.
-        what: These meshes, for the note about another one.
+        option: Value of --up; None: not given.
+        recorded: Up axis with which the indexed or training meshes were read; None: not recorded.
+        reference: Name of those meshes, for the note.
+
+    Returns:
+        ``x``, ``y`` or ``z``.
     """
-    if asked is not None and known is not None and asked != known:
-        note(f"Note: {what} were read with --up {known}; these are read with --up {asked}.")
-    return asked or known or "z"
+    if option is not None and recorded is not None and option != recorded:
+        note(f"Note: {reference} were read with --up {recorded}; these are read with --up {option}.")
+    return option or recorded or "z"
 
 
 def failure_json(path: str, error: ItemError) -> dict[str, object]:
-    """What stands in the place of an answer."""
+    """Return the JSON object that replaces the answer for a file that failed.
+
+    Args:
+        path: File as the user named it.
+        error: Cause of the failure.
+
+    Returns:
+        An object with ``schema_version``, ``path`` and ``error``: its ``kind`` and ``message``.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "path": path,

@@ -1,4 +1,4 @@
-"""``shapecnn audit``: what is there twice?"""
+"""``shapecnn audit``: find duplicate shapes."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
     from shapecnn.settings.artefacts import Up
     from shapecnn.workers.pool import Workers
 
-_SHOWN = 10  # groups listed for people
-_PICTURE = 96  # pixels of a view of a mesh
+_SHOWN = 10  # groups listed on the terminal
+_PICTURE = 96  # pixels along one side of a thumbnail
 
 
 @click.command("audit")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", "model_name", metavar="RUN|@imagenet",
-              help="Also compare what this model says of artefacts.")  # fmt: skip
+              help="Also compare the features that this model computes; DATA must be artefacts.")  # fmt: skip
 @click.option("--threshold", type=float, default=0.98, show_default=True,
-              help="The cosine from which on two features are taken for the same shape.")  # fmt: skip
+              help="Cosine similarity of two features from which on they count as copies.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Also write audit.json, audit.csv, and audit.html with pictures.")  # fmt: skip
+              help="Also write audit.json, audit.csv and audit.html with pictures here.")  # fmt: skip
 @set_option
 @device_option
 @up_option
@@ -66,10 +66,11 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Find copies in DATA, artefacts or a collection of meshes: across splits, with different labels, or just twice.
+    """Find duplicate shapes in DATA, above all across splits and with different labels.
 
-    Copies are told by content (the same bytes), by geometry (the same shape, renumbered, moved, scaled, turned or
-    mirrored) and, with --model, by what a network sees in them.
+    DATA is a folder of artefacts or a collection of meshes. Two shapes are copies if their files have the same bytes,
+    if their geometry is the same after renumbering, moving, scaling, turning or mirroring, or, with --model, if their
+    features are similar.
 
     \b
     Examples:
@@ -85,13 +86,13 @@ def command(
 
     require_threshold(threshold)
     if assignments and model_name is None:
-        raise click.UsageError("--set changes a setting of a model: name it, with --model @imagenet.")
-    made = any(is_kind_file(published(data, name)) for name in (SETTINGS, MANIFEST))
-    if made and labels != "auto":
+        raise click.UsageError("--set changes a setting of a model: name the model with --model @imagenet.")
+    is_artefacts = any(is_kind_file(published(data, name)) for name in (SETTINGS, MANIFEST))
+    if is_artefacts and labels != "auto":
         raise click.UsageError(f"--labels: {data} holds artefacts, which have the labels that they were made with.")
     if out is not None:
         require_report("audit.json", out, overwrite)
-    if made:
+    if is_artefacts:
         from shapecnn.artefacts.reading import open_artefacts
         from shapecnn.models.input import Input
         from shapecnn.models.model import resolve_model
@@ -102,21 +103,21 @@ def command(
         audit = audit_artefacts(
             artefacts, bar=progress_bar, model=model, threshold=threshold, device=device, workers=workers
         )
-        seen = Input.of(artefacts.settings)
-        read: Read = partial(map, lambda entry: (entry, seen.read(artefacts, entry)))
+        model_input = Input.of(artefacts.settings)
+        read: Read = partial(map, lambda entry: (entry, model_input.read(artefacts, entry)))
         find: Find = artefacts.file
-        place: Callable[[Entry], str] = attrgetter("id")  # where the mesh was is not kept
-        failed = 0  # that was told when they were made
+        place: Callable[[Entry], str] = attrgetter("id")  # artefacts do not record where the mesh was
+        failed = 0  # render and voxelize have reported the failures already
     else:
         if model_name is not None:
-            raise click.UsageError("--model compares artefacts: make those first, with shapecnn render or voxelize.")
+            raise click.UsageError("--model compares artefacts: make them first with shapecnn render or voxelize.")
         audit = audit_collection(data, bar=progress_bar, up=up, labels=labels, workers=workers, say=note)
-        listed = cache(partial(_listed, data))
-        read = partial(_drawn, listed, up=up, workers=workers)
-        find = partial(_file, listed)
-        place = partial(_place, listed)
+        shapes = cache(partial(_shapes_by_id, data))
+        read = partial(_draw, shapes, up=up, workers=workers)
+        find = partial(_file, shapes)
+        place = partial(_place, shapes)
         failed = len(audit.failed)
-    emit(audit.to_json(), as_json, _lines(audit))  # first: no full disk shall lose it
+    emit(audit.to_json(), as_json, _lines(audit))  # before the report: a full disk must not lose it
     if out is not None:
         from shapecnn.report.audit import write_audit
 
@@ -127,40 +128,40 @@ def command(
         click.get_current_context().exit(1)
 
 
-def _listed(collection: Path) -> dict[str, Shape]:
+def _shapes_by_id(collection: Path) -> dict[str, Shape]:
     from shapecnn.meshes.collection import list_shapes
 
     return {shape.id: shape for shape in list_shapes(collection, labels="none")}
 
 
-def _place(listed: Callable[[], dict[str, Shape]], entry: Entry) -> str:
-    """Where a shape of a collection is, for people; its id if it has gone since."""
-    shape = listed().get(entry.id)
+def _place(shapes: Callable[[], dict[str, Shape]], entry: Entry) -> str:
+    """Return the path of a shape of a collection, for messages; its id if the file is gone."""
+    shape = shapes().get(entry.id)
     return entry.id if shape is None else shape.path
 
 
-def _file(listed: Callable[[], dict[str, Shape]], entry: Entry) -> Path | None:
-    """Where a shape of a collection is, unless that is inside a zip."""
-    shape = listed().get(entry.id)
+def _file(shapes: Callable[[], dict[str, Shape]], entry: Entry) -> Path | None:
+    """Return the file of a shape of a collection; None inside a zip or if the file is gone."""
+    shape = shapes().get(entry.id)
     return None if shape is None or shape.member is not None else shape.file
 
 
-def _drawn(
-    listed: Callable[[], dict[str, Shape]], entries: Iterable[Entry], up: Up, workers: Workers
+def _draw(
+    shapes: Callable[[], dict[str, Shape]], entries: Iterable[Entry], up: Up, workers: Workers
 ) -> Iterator[tuple[Entry, InputArray]]:
-    """Shapes of a collection, small, if they are still as they were."""
+    """Draw thumbnails of shapes of a collection; shapes whose files have changed are skipped."""
     from shapecnn.report.drawings import Drawing, draw_meshes
     from shapecnn.settings.artefacts import ViewSettings
 
     settings = ViewSettings(size=_PICTURE, up=up)
-    asked = {entry.id: entry for entry in entries if entry.id in listed()}
-    drawings = (Drawing(listed()[name], settings, entry.sha256) for name, entry in sorted(asked.items()))
-    return ((asked[drawing.shape.id], looks) for drawing, looks in draw_meshes(drawings, workers))
+    by_id = {entry.id: entry for entry in entries if entry.id in shapes()}
+    drawings = (Drawing(shapes()[name], settings, entry.sha256) for name, entry in sorted(by_id.items()))
+    return ((by_id[drawing.shape.id], array) for drawing, array in draw_meshes(drawings, workers))
 
 
 def _lines(audit: Audit) -> list[str]:
-    """A short summary for people."""
-    lines = [f"{audit.data}: {counted(len(audit.entries), 'shape')}, seen as {audit.kind}"]
+    """Return the summary for a terminal."""
+    lines = [f"{audit.data}: {counted(len(audit.entries), 'shape')}, compared as {audit.kind}"]
     lines.append("  copies by    groups  shapes  redundant  across splits  with different labels")
     for kind, level in audit.levels.items():
         lines.append(
@@ -168,11 +169,13 @@ def _lines(audit: Audit) -> list[str]:
         )
     if audit.features is not None:
         near = ", ".join(f"{count} at {mark}" for mark, count in audit.features.near)
-        lines.append(f"  by {audit.features.feature} of {audit.features.model}, shapes with another as near: {near}")
+        lines.append(
+            f"  by {audit.features.feature} of {audit.features.model}, shapes with another at least as similar: {near}"
+        )
     if audit.failed:
         lines.append(f"  {len(audit.failed)} could not be used, such as {audit.failed[0].id}: {audit.failed[0].error}")
     if audit.empty:
-        lines.append(f"  {len(audit.empty)} with blank pictures or empty grids, such as {audit.empty[0].entry.id}")
+        lines.append(f"  {len(audit.empty)} with blank views or empty grids, such as {audit.empty[0].entry.id}")
     flagged = [group for group in audit.groups if group.leak or group.conflict]
     for group in flagged[:_SHOWN]:
         flags = [name for name, flag in (("across splits", group.leak), ("different labels", group.conflict)) if flag]

@@ -1,4 +1,4 @@
-"""The common tail of the commands that work through a collection."""
+"""Shared steps of the commands that process a collection: summary, failures and exit status."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 20  # failures listed on a terminal
 
 
 def run_prepare(
-    doing: str,
+    task: str,
     collection: Path,
     out: Path,
     settings: ViewSettings | VoxelSettings,
@@ -33,15 +33,29 @@ def run_prepare(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Make the artefacts, say what was done, and end with status 1 if a mesh failed."""
+    """Make artefacts, print the summary, and exit with status 1 if a mesh failed and ``skip_errors`` is false.
+
+    Args:
+        task: Name of the work on the progress bar, such as "Drawing".
+        collection: Folder of meshes, a zip of one, or a CSV with the header path,label,split.
+        out: Folder of the artefacts.
+        settings: Settings of the views or the grids.
+        layout: ``sheet``: one contact sheet of all views; ``files``: a file for each view or grid.
+        max_faces: Maximum number of faces of a mesh; None: limited by memory only.
+        labels: Source of labels and splits: ``auto``, ``folder`` or ``none``.
+        workers: Processes that read the meshes.
+        overwrite: Replace results of other settings and files that shapecnn did not write.
+        skip_errors: Exit with status 0 even if meshes failed.
+        as_json: Print the summary as JSON.
+    """
     from shapecnn.workers.server import start_server
 
-    start_server()  # it loads its modules while this process loads its own
+    start_server()  # early: it loads its modules while this process loads its own
     from shapecnn import prepare
     from shapecnn.artefacts.manifest import MANIFEST
 
-    with progress_bar(doing) as progress:
-        done = prepare(
+    with progress_bar(task) as progress:
+        summary = prepare(
             collection,
             out,
             settings,
@@ -54,52 +68,79 @@ def run_prepare(
             say=note,
             command=command_line(),
         )
-    emit_summary(done, out, as_json)
-    report_failures(done.failures, skip_errors, kept=out / MANIFEST)
+    emit_summary(summary, out, as_json)
+    report_failures(summary.failures, skip_errors, record=out / MANIFEST)
 
 
-def emit_summary(done: Summary, out: Path, as_json: bool, **more: object) -> None:
-    """The answer of a command that makes artefacts; ``more`` are further keys of the JSON object."""
+def emit_summary(summary: Summary, out: Path, as_json: bool, **more: object) -> None:
+    """Print the answer of a command that makes artefacts.
+
+    Args:
+        summary: Counts and failures.
+        out: Folder of the artefacts.
+        as_json: Print a JSON object instead of a line of text.
+        **more: Further keys of the JSON object.
+    """
     answer = {
         "schema_version": SCHEMA_VERSION,
-        "written": done.written,
-        "skipped": done.skipped,
-        "failed": done.failed,
-        "seconds": round(done.seconds, 3),
-        "failures": [{"path": path, "error": error} for path, error in done.failures],
+        "written": summary.written,
+        "skipped": summary.skipped,
+        "failed": summary.failed,
+        "seconds": round(summary.seconds, 3),
+        "failures": [{"path": path, "error": error} for path, error in summary.failures],
         **more,
     }
-    text = f"{done.written} written, {done.skipped} unchanged, {done.failed} failed in {done.seconds:.1f} s: {out}"
-    emit(answer, as_json, [text])
+    counts = f"{summary.written} written, {summary.skipped} unchanged, {summary.failed} failed"
+    emit(answer, as_json, [f"{counts} in {summary.seconds:.1f} s: {out}"])
 
 
 def report_failures(
     failures: list[tuple[str, str]],
     skip_errors: bool,
-    what: str = "meshes",
-    kept: Path | None = None,
+    noun: str = "meshes",
+    record: Path | None = None,
 ) -> None:
-    """Name the files that failed on stderr, write all to what --failures names, and exit with status 1 unless told not
-    to.  kept: the file that has them all anyway."""
-    listed = write_failures(failures)
+    """Report the files that failed on stderr and in the file of --failures, then exit with status 1 if there are any.
+
+    Args:
+        failures: Path and error of each file that failed.
+        skip_errors: Return instead of exiting with status 1.
+        noun: What the inputs are, in the plural.
+        record: File of the output that also records all failures, for the message.
+
+    Raises:
+        UsageError: The file of --failures cannot be replaced.
+        click.exceptions.Exit: There are failures and ``skip_errors`` is false.
+    """
+    csv_file = write_failures(failures)
     for path, error in failures[:SHOWN]:
         say(f"Failed: {path}: {error}")
     if len(failures) > SHOWN:
-        all_of_them = f"all are in {listed or kept}" if listed or kept else "--failures FILE.csv writes all"
-        say(f"… and {len(failures) - SHOWN} more: {all_of_them}.")
+        complete = f"all are in {csv_file or record}" if csv_file or record else "--failures FILE.csv writes all"
+        say(f"… and {len(failures) - SHOWN} more: {complete}.")
     if failures:
-        say(f"{len(failures)} of the {what} could not be used.")
+        say(f"{len(failures)} of the {noun} could not be used.")
         if not skip_errors:
             click.get_current_context().exit(1)
 
 
 def write_failures(failures: list[tuple[str, str]]) -> Path | None:
-    """Write them to the file that --failures names, and return that."""
-    listed = failures_file()
-    if listed is not None:
+    """Write failures to the file of --failures.
+
+    Args:
+        failures: Path and error of each file that failed.
+
+    Returns:
+        The CSV file; None without --failures.
+
+    Raises:
+        UsageError: The file cannot be replaced.
+    """
+    csv_file = failures_file()
+    if csv_file is not None:
         from shapecnn.storage.files import write_file
         from shapecnn.storage.spreadsheets import csv_text
 
         rows = csv_text([FAILURES, *((path, error, WRITER) for path, error in failures)])
-        write_file(listed, rows.encode(), overwrite=True)  # failures_file has looked at it
-    return listed
+        write_file(csv_file, rows.encode(), overwrite=True)  # failures_file has checked that it may be replaced
+    return csv_file

@@ -1,4 +1,4 @@
-"""``shapecnn compare``: which model is better?"""
+"""``shapecnn compare``: measure models side by side and test which is better."""
 
 from __future__ import annotations
 
@@ -27,20 +27,22 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("models", metavar="RUN|@imagenet[:FEATURE]...", nargs=-1, required=True)
 @click.option("--data", required=True, multiple=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="A folder made by render, voxelize or data import; several for models that see different things: "
-              "each takes the first made with its settings.")  # fmt: skip
+              help="Artefacts to measure on; repeat it for models that need different artefacts: each model takes the "
+              "first folder made with its settings.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Where comparison.json, .csv and .md, pr.svg, pr.png and report.html go.")  # fmt: skip
+              help="Folder for comparison.json, .csv and .md, pr.svg, pr.png and report.html.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
-              help="Which shapes; train and val are what the RUNs were trained with, the same for all.")  # fmt: skip
+              help="Shapes to measure; train and val are those of the RUNs, which must agree.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
-              default="mvcnn", show_default=True, help="Who queries what in retrieval.")  # fmt: skip
+              default="mvcnn", show_default=True,
+              help="Rules of retrieval: which shapes are queries, which are the gallery.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
-              show_default=True, help="What retrieval compares, of models that name none themselves.")  # fmt: skip
+              show_default=True,
+              help="Feature that retrieval compares, for models named without :FEATURE.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="That of the 95 % intervals and of the tests.")  # fmt: skip
+              help="Seed of the 95 % intervals and of the tests.")  # fmt: skip
 @click.option("--published", is_flag=True,
-              help="Also draw precision-recall curves that others published, of ModelNet40.")  # fmt: skip
+              help="Also draw published precision-recall curves of other methods on ModelNet40.")  # fmt: skip
 @set_option
 @overwrite_option
 @device_option
@@ -60,9 +62,9 @@ def command(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Measure models on the shapes that all of them have, and say which is better beyond chance.
+    """Measure models on the shapes that they have in common, and test which is better beyond chance.
 
-    A model may stand there more than once, by different features: RUN RUN:scores RUN:metric.
+    A model can be named more than once with different features: RUN RUN:scores RUN:metric.
 
     \b
     Examples:
@@ -71,7 +73,7 @@ def command(
     """
     from shapecnn.storage.table_reader import start_reader
 
-    start_reader()  # it loads pyarrow while this process loads its own
+    start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import EvaluationSettings, compare
     from shapecnn.report.comparison import lines, write_comparison
     from shapecnn.settings.core import parse_assignments
@@ -81,6 +83,6 @@ def command(
     settings = EvaluationSettings(split=split, protocol=protocol, feature=feature, seed=seed)
     model_settings = parse_assignments(assignments)
     comparison = compare(models, data, settings, model_settings=model_settings, device=device, bar=progress_bar)
-    emit(comparison.to_json(), as_json, lines(comparison))  # first: no full disk shall lose it
+    emit(comparison.to_json(), as_json, lines(comparison))  # before the report: a full disk must not lose it
     write_comparison(out, comparison, overwrite, published=published)
     note(f"Wrote {out / 'report.html'}")

@@ -1,4 +1,4 @@
-"""What a shell offers when a person presses the Tab key, beyond what click knows of files and options."""
+"""Shell completion of config names, beyond the files and options that click completes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,34 @@ from shapecnn.settings.files import config_text, description, shipped
 
 
 def complete_name(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """The configs that come with shapecnn, each with what it is, which zsh and fish show."""
+    """Return the names of the built-in configs that match.
+
+    Args:
+        typed: Beginning of the word to complete.
+
+    Returns:
+        Completions with a description each, which zsh and fish show.
+    """
     return [
         CompletionItem(name, help=description(config_text(name))) for name in sorted(shipped()) if _fits(name, typed)
     ]
 
 
 def complete_config(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """The same and the YAML files of the folder that is typed; where there is neither, or after --resume, paths."""
+    """Return the built-in configs and the YAML files that match; after --resume, folders.
+
+    Args:
+        context: Context of the command, with the options before this word.
+        parameter: Argument that is completed.
+        typed: Beginning of the word to complete.
+
+    Returns:
+        Completions; if nothing matches, one that lets the shell complete paths.
+    """
     if context.params.get("resume"):
         return [CompletionItem(typed, type="dir")]
-    folder, begun = os.path.split(typed)
-    files = [name for name in _names(folder) if name.endswith((".yaml", ".yml")) and _fits(name, begun)]
+    folder, prefix = os.path.split(typed)
+    files = [name for name in _names(folder) if name.endswith((".yaml", ".yml")) and _fits(name, prefix)]
     items = [*complete_name(context, parameter, typed), *(CompletionItem(os.path.join(folder, name)) for name in files)]
     return items or [CompletionItem(typed, type="file")]
 
@@ -36,5 +52,5 @@ def _names(folder: str) -> list[str]:
 
 
 def _fits(name: str, typed: str) -> bool:
-    """Hidden files are offered once their dot is typed."""
+    """Whether a name completes ``typed``; hidden files only after their dot."""
     return name.startswith(typed) and name.startswith(".") == typed.startswith(".")

@@ -1,4 +1,4 @@
-"""``shapecnn configs``: the experiments that come with shapecnn."""
+"""``shapecnn configs``: list and print the built-in configs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from shapecnn.cli.options import json_option
 @click.argument("name", required=False, shell_complete=complete_name)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the configs that come with shapecnn, or show the one called NAME.
+    """List the built-in configs, or print the one called NAME.
 
-    `shapecnn train NAME` takes one; to change it, save what is shown to a file, or use --set.
+    `shapecnn train NAME` uses a built-in config. To change it, add --set, or save the printed text to a file and edit
+    that.
 
     \b
     Examples:
@@ -25,10 +26,10 @@ def command(name: str | None, as_json: bool) -> None:
     from shapecnn.settings.files import config_text, description, shipped
 
     texts = {each: config_text(each) for each in ([name] if name else sorted(shipped()))}
-    described = [{"name": each, "description": description(text), "text": text} for each, text in texts.items()]
-    answer = {"schema_version": SCHEMA_VERSION, "configs": described}
+    configs = [{"name": each, "description": description(text), "text": text} for each, text in texts.items()]
+    answer = {"schema_version": SCHEMA_VERSION, "configs": configs}
     if name:
         emit(answer, as_json, texts[name].splitlines())
         return
     width = max(map(len, texts))
-    emit(answer, as_json, [f"{each['name']:{width}}  {each['description']}" for each in described])
+    emit(answer, as_json, [f"{each['name']:{width}}  {each['description']}" for each in configs])

@@ -1,4 +1,4 @@
-"""``shapecnn data``: collections, views and grids that others have published."""
+"""``shapecnn data``: download public collections; import views and grids made by other programs."""
 
 from __future__ import annotations
 
@@ -31,26 +31,27 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Download known collections; import views and grids that others made."""
+    """Download public collections; import views and grids made by other programs."""
 
 
 @command.command(short_help="Download ModelNet10 or ModelNet40.")
 @click.argument("name", type=click.Choice(["modelnet10", "modelnet40"]))
 @click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--url", metavar="URL|FILE", help="A mirror, or the zip itself if you have it.")
+@click.option("--url", metavar="URL|FILE", help="Address of a mirror, or a zip file on this machine.")
 @click.option(
     "--sha256",
     metavar="HEX",
-    help="What the zip must have.  [default: the official zip's, from the official server]",
+    help="Expected SHA-256 of the zip.  [default: that of the official zip, from the official server]",
 )
 @overwrite_option
 @quiet_option
 @json_option
 def download(name: str, dest: Path, url: str | None, sha256: str | None, overwrite: bool, as_json: bool) -> None:
-    """Put ModelNet10 (0.5 GB to fetch) or ModelNet40 (2 GB to fetch, 10 GB unpacked) into the folder DEST.
+    """Download ModelNet10 (0.5 GB) or ModelNet40 (2 GB, 10 GB unpacked) into the folder DEST.
 
-    Princeton provides both for academic research. A download that broke off goes on where it stopped; a
-    collection that is there already is checked and left alone. Prints the folder, for every other command.
+    Princeton provides both for academic research. An interrupted download continues where it stopped; a collection
+    that exists already is checked and left as it is. The command prints the folder of the collection, to be given to
+    other commands.
 
     \b
     Examples:
@@ -64,7 +65,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
     with progress_bar(name, unit="bytes") as progress:
         result = fetch_and_unpack(name, dest, url, sha256, progress, overwrite=overwrite)
     if not result.new:
-        note(f"{result.path} is there already: nothing was fetched.")
+        note(f"{result.path} exists already: nothing was downloaded.")
     origin = asdict(result.origin) if result.origin else dict.fromkeys(("url", "bytes", "sha256"))
     if origin["sha256"] != SOURCES[name].sha256:
         note(f"It is not known to be the official archive (SHA-256: {origin['sha256'] or 'unknown'}).")
@@ -79,13 +80,13 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
     emit(report, as_json, [str(result.path)])
 
 
-@command.command("import", short_help="Turn views or grids of others into artefacts.")
+@command.command("import", short_help="Import views or grids made by other programs.")
 @click.argument("src", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--layout",
     type=click.Choice(["views-by-shape", "views-by-name", "voxels-npz", "binvox"]),
-    help="How SRC is laid out.  [default: found by looking]",
+    help="Layout of SRC.  [default: detected]",
 )
 @labels_option
 @failures_option
@@ -103,17 +104,17 @@ def import_(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Turn views or grids that others made into artefacts in OUT, as if render or voxelize had made them.
+    """Import views or grids made by other programs into OUT, as artefacts like those of render and voxelize.
 
     \b
-    SRC is one of these, found by looking; --layout says which where two fit
-      views-by-shape  split/class/id/*.png, one PNG or JPEG file a view, a folder or a zip of one
-      views-by-name   class/split/name_001.png, the same: as the MVCNN authors' scripts write
-      voxels-npz      one file with voxels (packed bits), labels and classes; …-train.npz is the split train
-      binvox          class/split/name.binvox, a folder, a zip of one, or a CSV path,label,split
+    SRC has one of these layouts; give --layout if two of them match
+      views-by-shape  split/class/id/*.png: one PNG or JPEG per view, in a folder or a zip
+      views-by-name   class/split/name_001.png: the same, as written by the scripts of the MVCNN authors
+      voxels-npz      one file of packed voxels, labels and classes; the name …-train.npz means the split train
+      binvox          class/split/name.binvox in a folder or a zip, or a CSV with the header path,label,split
 
-    The last axis of a grid has to point up. Shapes that are the same and yet have different labels are named.
-    Running the same command again imports only what is new or changed.
+    The last axis of a grid must point up. A note lists shapes that are identical but have different labels. Running
+    the same command again imports only new and changed shapes.
 
     \b
     Example:
@@ -121,12 +122,12 @@ def import_(
     """
     from shapecnn.workers.server import start_server
 
-    start_server()  # it loads its modules while this process loads its own
+    start_server()  # early: it loads its modules while this process loads its own
     from shapecnn.artefacts.imports import conflicts, import_artefacts
     from shapecnn.artefacts.manifest import MANIFEST, read_manifest
 
     with progress_bar("Importing") as progress:
-        done = import_artefacts(
+        summary = import_artefacts(
             src,
             out,
             layout,
@@ -138,13 +139,13 @@ def import_(
             say=note,
         )
     conflicting = conflicts(read_manifest(out))
-    emit_summary(done, out, as_json, conflicts=conflicting)
+    emit_summary(summary, out, as_json, conflicts=conflicting)
     if conflicting:
         count = sum(map(len, conflicting))
         groups = counted(len(conflicting), "group")
-        note(f"Note: {count} shapes are the same as one with another label, in {groups}:")
+        note(f"Note: {count} shapes are identical to one with another label, in {groups}:")
         for group in conflicting[:SHOWN]:
             note(f"  {', '.join(group)}")
         if len(conflicting) > SHOWN:
-            note(f"  … and {len(conflicting) - SHOWN} more; --json has them all.")
-    report_failures(done.failures, skip_errors, "shapes", kept=out / MANIFEST)
+            note(f"  … and {len(conflicting) - SHOWN} more; --json lists all.")
+    report_failures(summary.failures, skip_errors, "shapes", record=out / MANIFEST)

@@ -1,4 +1,4 @@
-"""``shapecnn demo``: everything at work, on shapes made for the purpose."""
+"""``shapecnn demo``: run the whole pipeline on generated shapes."""
 
 from __future__ import annotations
 
@@ -28,23 +28,33 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Steps:
-    """What was done, what came of it, how long it took and where it is; told as it happens."""
+    """Log of the steps, one row each: name, duration, result and path.
+
+    Attributes:
+        rows: Lines of the final table.
+        start: Start of the current step, by the monotonic clock in seconds.
+    """
 
     rows: list[str] = field(default_factory=list)
-    since: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=time.monotonic)
 
-    def note(self, what: str, result: str, path: Path) -> None:
-        took, self.since = time.monotonic() - self.since, time.monotonic()
-        self.rows.append(f"{what:16} {took:6.1f} s  {result:52} {path}")
-        note(f"{what}: {result} ({took:.1f} s)")
+    def finish(self, step: str, result: str, path: Path) -> None:
+        """Add the row of the step that has just ended, and print it as a note."""
+        seconds, self.start = time.monotonic() - self.start, time.monotonic()
+        self.rows.append(f"{step:16} {seconds:6.1f} s  {result:52} {path}")
+        note(f"{step}: {result} ({seconds:.1f} s)")
 
 
 @click.command("demo")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
 @click.option(
-    "--per-class", type=click.IntRange(4), default=40, show_default=True, help="Shapes generated for each class."
+    "--per-class",
+    type=click.IntRange(4),
+    default=40,
+    show_default=True,
+    help="Number of shapes to generate for each class.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed makes other shapes.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the generated shapes.")
 @overwrite_option
 @device_option
 @workers_option
@@ -53,9 +63,10 @@ class _Steps:
 def command(
     out: Path, per_class: int, seed: int, overwrite: bool, device: Device, workers: int | None, as_json: bool
 ) -> None:
-    """Generate a labelled collection of meshes in OUT; draw and fill it, train both networks, measure and search.
+    """Run the whole pipeline on generated shapes: render, voxelize, train, evaluate, index and query.
 
-    Nothing is downloaded. The figures at the end are a smoke test on generated shapes, not a measure of the method.
+    All results go to the folder OUT. Nothing is downloaded. The figures at the end are a smoke test on easy
+    shapes; they do not measure the quality of the method.
 
     \b
     Example:
@@ -67,28 +78,28 @@ def command(
     from shapecnn.storage.files import require_file, write_page
     from shapecnn.workers.pool import Workers
 
-    started, crew = time.monotonic(), Workers(workers)
+    start, pool = time.monotonic(), Workers(workers)
     meshes, views, grids, index, page = (out / name for name in ("meshes", "views", "grids", "index", "answer.html"))
     steps = _Steps()
     require_file(page, overwrite)
 
     with progress_bar("Generating") as progress:
         count = write_collection(meshes, per_class=per_class, seed=seed, overwrite=overwrite, progress=progress)
-    steps.note("generate", counted(count, "mesh", "meshes"), meshes)
+    steps.finish("generate", counted(count, "mesh", "meshes"), meshes)
 
     for what, target, settings in (("render", views, ViewSettings()), ("voxelize", grids, VoxelSettings())):
         with progress_bar(what.capitalize()) as progress:
-            done = prepare(
-                meshes, target, settings, command=command_line(), overwrite=overwrite, workers=crew, progress=progress
+            summary = prepare(
+                meshes, target, settings, command=command_line(), overwrite=overwrite, workers=pool, progress=progress
             )
-        steps.note(what, f"{done.written} written, {done.skipped} unchanged, {done.failed} failed", target)
+        steps.finish(what, f"{summary.written} written, {summary.skipped} unchanged, {summary.failed} failed", target)
 
-    measured = {}
-    folds = 5 if per_class >= 8 else 2  # of the three quarters of each class that are trained on
+    evaluations = {}
+    folds = 5 if per_class >= 8 else 2  # of the train split, three quarters of each class
     for config, data in (("demo-mvcnn", views), ("demo-shapenets", grids)):
         name = config.removeprefix("demo-")
         run, report = out / f"{name}-run", out / f"{name}-report"
-        measured[name] = _train_and_measure(config, folds, data, run, report, overwrite, device, steps)
+        evaluations[name] = _train_and_evaluate(config, folds, data, run, report, overwrite, device, steps)
 
     with progress_bar("Indexing") as progress:
         changes = update_index(
@@ -98,25 +109,25 @@ def command(
             command=command_line(),
             overwrite=overwrite,
             device=device,
-            workers=crew,
+            workers=pool,
             progress=progress,
         )
-    searcher = open_index(index, device=device, workers=crew)
-    opened = searcher.index
-    steps.note("index", f"{counted(changes.total, 'shape')}, {opened.features.shape[1]} numbers each", index)
+    searcher = open_index(index, device=device, workers=pool)
+    shape_index = searcher.index
+    steps.finish("index", f"{counted(changes.total, 'shape')}, {shape_index.features.shape[1]} numbers each", index)
 
-    mug = next(item for item in opened.shapes if item.label == "mug" and item.split == "test")
+    mug = next(item for item in shape_index.shapes if item.label == "mug" and item.split == "test")
     answers = searcher.query(mug.path, 12)
-    write_page(page, query_page(answers, opened, str(index), page, crew), overwrite)
+    write_page(page, query_page(answers, shape_index, str(index), page, pool), overwrite)
     mugs = sum(hit.shape.label == "mug" for hit in answers[0].hits)
-    steps.note("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
+    steps.finish("query", f"{mugs} of {len(answers[0].hits)} answers to a mug are mugs", page)
 
-    seconds = time.monotonic() - started
-    networks = {name: _figures(evaluation) for name, evaluation in measured.items()}
+    seconds = time.monotonic() - start
+    networks = {name: _figures(evaluation) for name, evaluation in evaluations.items()}
     answer = {
         "schema_version": SCHEMA_VERSION,
         "out": str(out),
-        "classes": len({item.label for item in opened.shapes}),
+        "classes": len({item.label for item in shape_index.shapes}),
         "shapes": count,
         "failed": len(changes.failures),
         "networks": networks,
@@ -125,8 +136,8 @@ def command(
             "meshes": str(meshes),
             "views": str(views),
             "grids": str(grids),
-            **{f"{name}_run": str(out / f"{name}-run") for name in measured},
-            **{f"{name}_report": str(out / f"{name}-report" / "report.html") for name in measured},
+            **{f"{name}_run": str(out / f"{name}-run") for name in evaluations},
+            **{f"{name}_report": str(out / f"{name}-report" / "report.html") for name in evaluations},
             "index": str(index),
             "page": str(page),
         },
@@ -135,27 +146,27 @@ def command(
     text = [
         *steps.rows,
         "",
-        "Smoke test on generated shapes, their test split, protocol mvcnn by the penultimate feature:",
+        "Smoke test on the test split of the generated shapes, protocol mvcnn with the penultimate feature:",
         *(
-            f"  {name:10} {_told(figures)} of {counted(figures['count'], 'shape')}"
+            f"  {name:10} {_summary(figures)} of {counted(figures['count'], 'shape')}"
             for name, figures in networks.items()
         ),
-        f"All in {seconds:.0f} s. Open {page} and {out / 'mvcnn-report' / 'report.html'}, or try",
+        f"Finished in {seconds:.0f} s. Open {page} and {out / 'mvcnn-report' / 'report.html'}, or try",
         f"  shapecnn predict {out / 'mvcnn-run'} {mug.path}",
         f"  shapecnn query {index} {mug.path}",
     ]
     emit(answer, as_json, text)
 
 
-def _train_and_measure(
+def _train_and_evaluate(
     config: str, folds: int, data: Path, run: Path, report: Path, overwrite: bool, device: Device, steps: _Steps
 ) -> Evaluation:
-    """Train a network unless it has been, measure it on the test split, and write the report."""
+    """Train a network unless its run is finished, evaluate it on the test split, and write the report."""
     from shapecnn import evaluate, open_artefacts, open_model, train
     from shapecnn.report.evaluation import write_report
 
     name = config.removeprefix("demo-")
-    trained = train(
+    training = train(
         config,
         data,
         run,
@@ -166,13 +177,13 @@ def _train_and_measure(
         bar=progress_bar,
         say=note,
     )
-    steps.note(f"train {name}", counted(trained.epochs, "epoch"), run)
+    steps.finish(f"train {name}", counted(training.epochs, "epoch"), run)
     predictor, artefacts = open_model(str(run), device=device), open_artefacts(data)
-    with progress_bar("Measuring") as progress:
+    with progress_bar("Evaluating") as progress:
         evaluation = evaluate(predictor, artefacts, device=device, progress=progress)
     write_report(report, evaluation, lambda entry: predictor.model.input.read(artefacts, entry), overwrite)
     figures = _figures(evaluation)
-    steps.note(f"eval {name}", _told(figures), report / "report.html")
+    steps.finish(f"eval {name}", _summary(figures), report / "report.html")
     return evaluation
 
 
@@ -186,8 +197,8 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _told(figures: dict[str, Any]) -> str:
-    """mAP is undefined where each class has one shape."""
+def _summary(figures: dict[str, Any]) -> str:
+    """Format accuracy and mAP, which is undefined if each class has one shape."""
     return ", ".join(
         f"{name} {'undefined' if figures[name] is None else format(figures[name], '.1%')}"
         for name in ("accuracy", "mAP")

@@ -1,4 +1,4 @@
-"""``shapecnn eval``: how good is a model?"""
+"""``shapecnn eval``: measure a model on one split."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("model", metavar="RUN|@imagenet")
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="A folder made by render, voxelize or data import.")  # fmt: skip
+              help="Artefacts to measure on, made by render, voxelize or data import.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
-              help="Which shapes; train and val of a RUN are those it was trained with.")  # fmt: skip
-@click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True)
+              help="Shapes to measure; train and val are those of the RUN.")  # fmt: skip
+@click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True,
+              help="Figures to compute.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
               default="mvcnn", show_default=True,
-              help="Who queries what in retrieval; their figures cannot be compared.")  # fmt: skip
+              help="Rules of retrieval: which shapes are queries, which are the gallery.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
-              show_default=True, help="What retrieval compares: what the classifier sees, its probabilities, or what "
-              "`shapecnn metric` learned.")  # fmt: skip
+              show_default=True, help="Feature that retrieval compares: the input of the classifier, its probabilities "
+              "or the metric learned by `shapecnn metric`.")  # fmt: skip
 @click.option("--subset", "subset_text", metavar="TRAIN+TEST",
-              help="The first shapes of each class alone, such as 80+20.")  # fmt: skip
+              help="Use only the first shapes of each class, by id, such as 80+20.")  # fmt: skip
 @click.option("--exclude-duplicates", is_flag=True,
-              help="Also report without shapes that copy one of the train split, or each other.")  # fmt: skip
+              help="Also report figures without shapes that are copies of a train shape or of each other.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Also write evaluation.json, predictions.parquet, the figures and report.html.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="That of the 95 % intervals.")
+              help="Also write evaluation.json, predictions.parquet, figures and report.html here.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the 95 % intervals.")
 @set_option
 @overwrite_option
 @device_option
@@ -68,7 +69,9 @@ def command(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Measure a trained RUN, or @imagenet, on the shapes of DIR: classification and retrieval.
+    """Measure classification and retrieval of a trained RUN, or retrieval of @imagenet, on artefacts.
+
+    Figures of different protocols cannot be compared with each other.
 
     \b
     Examples:
@@ -77,7 +80,7 @@ def command(
     """
     from shapecnn.storage.table_reader import start_reader
 
-    start_reader()  # it loads pyarrow while this process loads its own
+    start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import EvaluationSettings, evaluate, open_artefacts, open_model
     from shapecnn.artefacts.subset import Subset
     from shapecnn.settings.core import parse_assignments
@@ -96,9 +99,9 @@ def command(
     )
     predictor = open_model(model, parse_assignments(assignments), device=device)
     artefacts = open_artefacts(data)
-    with progress_bar("Measuring") as progress:
+    with progress_bar("Evaluating") as progress:
         evaluation = evaluate(predictor, artefacts, settings, device=device, progress=progress)
-    emit(evaluation.to_json(), as_json, _lines(evaluation))  # first: no full disk shall lose it
+    emit(evaluation.to_json(), as_json, _lines(evaluation))  # before the report: a full disk must not lose it
     if out is not None:
         from shapecnn.report.evaluation import write_report
 
@@ -107,11 +110,11 @@ def command(
         note(f"Wrote {out / 'report.html'}")
 
 
-_MANY_TIES = 0.01  # of all places in the lists
+_MANY_TIES = 0.01  # fraction of the ranks of all result lists
 
 
 def _lines(evaluation: Evaluation) -> list[str]:
-    """A short table for people."""
+    """Return the table of figures for a terminal."""
     subset = f", subset {evaluation.subset}" if evaluation.subset else ""
     shapes = counted(len(evaluation.entries), "shape")
     lines = [f"{evaluation.model} on {evaluation.data}: {shapes} of {evaluation.split}{subset}"]
@@ -139,8 +142,8 @@ def _figures(evaluation: Evaluation) -> list[str]:
 
         if (retrieval.tied or 0) > _MANY_TIES:
             note(
-                f"Note: {retrieval.tied:.0%} of the places in the lists are as similar to the query as another one. "
-                f"They are shuffled; the figures say little where so many shapes are alike."
+                f"Note: {retrieval.tied:.0%} of the results are as similar to the query as another result. "
+                f"They are shuffled, and the retrieval figures say little with so many ties."
             )
         lines += [*describe(retrieval), _line("mAP", retrieval.mAP, evaluation.intervals["mAP"])]
         lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]

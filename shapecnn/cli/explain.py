@@ -1,4 +1,4 @@
-"""``shapecnn explain``: why is this mesh what it is told to be?"""
+"""``shapecnn explain``: show which views and pixels led to a prediction."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from shapecnn.cli.answers import chosen_up, failure_json, note_drawing
+from shapecnn.cli.answers import failure_json, note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
@@ -31,16 +31,18 @@ if TYPE_CHECKING:
     from shapecnn.settings.artefacts import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
-SHOWN = 3  # views told of on a terminal
+SHOWN = 3  # views listed on the terminal
 
 
 @click.command("explain")
 @click.argument("run")
 @click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write pictures and bars to one HTML file."
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write an HTML page with heat maps and bars to this file.",
 )
-@click.option("--class", "asked", metavar="LABEL", help="Compare the most probable class with this one: why not LABEL?")
+@click.option("--class", "label", metavar="LABEL", help="Explain why the predicted class was preferred to this one.")
 @device_option
 @known_up_option
 @trained_orientation_option
@@ -54,7 +56,7 @@ def command(
     run: str,
     meshes: tuple[str, ...],
     html: Path | None,
-    asked: str | None,
+    label: str | None,
     device: Device,
     up: Up | None,
     orientation: Orientation | None,
@@ -64,7 +66,9 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Say which views of each MESH, and which pixels or cells, spoke for the class that the network in RUN gives it.
+    """Show which views of each MESH, and which pixels or cells, led the network of RUN to its prediction.
+
+    Each view that favours the predicted class gets a share of the evidence for it; the shares sum to 1.
 
     \b
     Example:
@@ -78,30 +82,29 @@ def command(
     model = open_model(run).model
     model.input.require_orientation(orientation, run)
     note_drawing(model)
-    read_up = chosen_up(up, model.up, f"the meshes that {run} was trained on")
+    mesh_up = resolve_up(up, model.up, f"the meshes that {run} was trained on")
     with progress_bar("Explaining", "meshes") as progress:
         explanations = explain(
-            model, meshes, label=asked, up=read_up, device=device, limit=limit, workers=workers, progress=progress
+            model, meshes, label=label, up=mesh_up, device=device, limit=limit, workers=workers, progress=progress
         )
     pairs = list(zip(meshes, explanations, strict=True))
-    lines = [_line(explained) for explained in explanations if not isinstance(explained, ItemError)]
-    emit(
-        [_json(path, explained, html) for path, explained in pairs], as_json, lines
-    )  # first: no full disk shall lose it
+    lines = [_line(result) for result in explanations if not isinstance(result, ItemError)]
+    # before the page: a full disk must not lose it
+    emit([_json(path, result, html) for path, result in pairs], as_json, lines)
     if html is not None and all(isinstance(each, ItemError) for each in explanations):
-        note(f"{html} was not written: there is nothing to show.")  # one that is there stays
+        note(f"{html} was not written: there is nothing to show.")  # an existing page stays
     elif html is not None:
         write_page(html, explanations.page(), overwrite)
         note(f"Wrote {html}")
     report_failures([(path, str(error)) for path, error in pairs if isinstance(error, ItemError)], skip_errors)
 
 
-def _json(path: str, explained: Explanation | ItemError, page: Path | None) -> dict[str, object]:
-    if isinstance(explained, ItemError):
-        return failure_json(path, explained)
-    label, score = explained.ranked[0]
-    evidence = explained.why_not or explained.evidence
-    elevations = explained.elevations
+def _json(path: str, result: Explanation | ItemError, page: Path | None) -> dict[str, object]:
+    if isinstance(result, ItemError):
+        return failure_json(path, result)
+    label, score = result.ranked[0]
+    evidence = result.why_not or result.evidence
+    elevations = result.elevations
     views = [
         {
             "view": number,
@@ -110,25 +113,25 @@ def _json(path: str, explained: Explanation | ItemError, page: Path | None) -> d
             "share": round(float(evidence.shares[number]), 6),
             "contribution": round(float(evidence.contributions[number]), 6),
         }
-        for number, azimuth in enumerate(explained.azimuths)
+        for number, azimuth in enumerate(result.azimuths)
     ]
     return {
         "schema_version": SCHEMA_VERSION,
         "path": path,
         "label": label,
         "score": round(score, 6),
-        "class": explained.asked or label,
+        "class": result.asked or label,
         "views": views,
         "page": None if page is None else str(page),
     }
 
 
-def _line(explained: Explanation) -> str:
-    """Path, class, probability, and the views that gave most to it."""
-    label, score = explained.ranked[0]
-    evidence = explained.why_not or explained.evidence
-    most = np.argsort(-evidence.shares, kind="stable")[:SHOWN]
-    told = ", ".join(f"{number} ({evidence.shares[number]:.0%})" for number in most if evidence.shares[number] > 0)
-    kind = "rotations" if explained.elevations is None else "views"
-    against = f" and not {explained.asked}" if explained.asked else ""
-    return f"{explained.path}  {label} {score:.1%}{against}  {kind} that spoke for it: {told or 'none'}"
+def _line(result: Explanation) -> str:
+    """Return path, class, probability and the views with the largest shares."""
+    label, score = result.ranked[0]
+    evidence = result.why_not or result.evidence
+    largest = np.argsort(-evidence.shares, kind="stable")[:SHOWN]
+    shares = ", ".join(f"{number} ({evidence.shares[number]:.0%})" for number in largest if evidence.shares[number] > 0)
+    kind = "rotations" if result.elevations is None else "views"
+    other = f", not {result.asked}" if result.asked else ""
+    return f"{result.path}  {label} {score:.1%}{other}  {kind} in favour: {shares or 'none'}"

@@ -1,4 +1,4 @@
-"""``shapecnn index``: a collection made searchable."""
+"""``shapecnn index``: make a collection searchable."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     "--model",
     "model_name",
     metavar="RUN|@imagenet",
-    help="A trained run; @imagenet is a network trained on pictures and on no shapes.  [default: what INDEX was made "
-    "with; @imagenet for a new one]",
+    help="Model that computes the features: a trained run, or @imagenet, which needs no training.  [default: that of "
+    "INDEX; @imagenet for a new one]",
 )
 @click.option("--feature", type=click.Choice(["penultimate", "metric"]),
-              help="What is compared: what the classifier sees, or what `shapecnn metric` learned.  [default: as in "
-              "INDEX; penultimate for a new one]")  # fmt: skip
+              help="Feature that queries compare: the input of the classifier, or the metric learned by `shapecnn "
+              "metric`.  [default: that of INDEX; penultimate for a new one]")  # fmt: skip
 @set_option
 @trained_orientation_option
 @faces_options
@@ -68,10 +68,11 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Compute a feature of each mesh of COLLECTION and keep them in INDEX, to be searched with `shapecnn query`.
+    """Compute the feature of each mesh of COLLECTION and store it in INDEX, which `shapecnn query` searches.
 
-    Running it again brings INDEX up to date: new and changed meshes are computed, meshes that are gone leave. The
-    model, its settings, --up and --labels stay as they were when INDEX was made, and need not be given again.
+    COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. Running the command again
+    updates INDEX: new and changed meshes are computed, deleted meshes are removed. INDEX remembers its model, settings,
+    --up and --labels; they need not be repeated.
 
     \b
     Examples:
@@ -82,13 +83,13 @@ def command(
     """
     from shapecnn.workers.server import start_server
 
-    start_server()  # it loads its modules while this process loads its own
+    start_server()  # early: it loads its modules while this process loads its own
     from shapecnn import update_index
     from shapecnn.search.index import FAILURES
     from shapecnn.settings.core import parse_assignments
 
     with progress_bar("Indexing") as progress:
-        done = update_index(
+        update = update_index(
             collection,
             index,
             model_name,
@@ -107,19 +108,19 @@ def command(
         )
     answer = {
         "schema_version": SCHEMA_VERSION,
-        "added": done.added,
-        "updated": done.updated,
-        "unchanged": done.unchanged,
-        "relabelled": done.relabelled,
-        "removed": done.removed,
-        "failed": len(done.failures),
-        "total": done.total,
-        "seconds": round(done.seconds, 3),
-        "failures": [{"path": path, "error": error} for path, error in done.failures],
+        "added": update.added,
+        "updated": update.updated,
+        "unchanged": update.unchanged,
+        "relabelled": update.relabelled,
+        "removed": update.removed,
+        "failed": len(update.failures),
+        "total": update.total,
+        "seconds": round(update.seconds, 3),
+        "failures": [{"path": path, "error": error} for path, error in update.failures],
     }
-    counts = ", ".join(f"{answer[what]} {what}" for what in ("added", "updated", "unchanged", "removed", "failed"))
-    if done.relabelled:
-        have = "shape has" if done.relabelled == 1 else "shapes have"
-        note(f"{done.relabelled} unchanged {have} another label or split than before.")
-    emit(answer, as_json, [f"{counts} in {done.seconds:.1f} s: {index} holds {counted(done.total, 'shape')}"])
-    report_failures(done.failures, skip_errors, kept=index / FAILURES)
+    counts = ", ".join(f"{answer[key]} {key}" for key in ("added", "updated", "unchanged", "removed", "failed"))
+    if update.relabelled:
+        verb = "shape has" if update.relabelled == 1 else "shapes have"
+        note(f"{update.relabelled} unchanged {verb} another label or split than before.")
+    emit(answer, as_json, [f"{counts} in {update.seconds:.1f} s: {index} holds {counted(update.total, 'shape')}"])
+    report_failures(update.failures, skip_errors, record=index / FAILURES)

@@ -1,4 +1,4 @@
-"""``shapecnn metric``: what makes shapes of a class alike, learned."""
+"""``shapecnn metric``: learn a similarity of features from the labels."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 @click.command("metric")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="The artefacts that RUN was trained on.")  # fmt: skip
-@click.option("--size", type=click.IntRange(1), default=128, show_default=True, help="Rank of the projection.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="That of the learning.")
+              help="Artefacts that RUN was trained on.")  # fmt: skip
+@click.option(
+    "--size", type=click.IntRange(1), default=128, show_default=True, help="Dimension of the learned features."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the training.")
 @overwrite_option
 @device_option
 @quiet_option
 @json_option
 def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device: Device, as_json: bool) -> None:
-    """Learn a metric of the features of RUN, on the shapes it was trained on, and keep it in RUN.
+    """Learn a metric for the features of RUN from its training shapes, and store it in RUN.
 
-    It is used where --feature metric is asked for, in `shapecnn eval` and `shapecnn index`. A metric that is there
-    already stays if RUN and the options are the same; else it is replaced.
+    `shapecnn eval`, `compare` and `index` use it with --feature metric. An existing metric is kept if RUN and the
+    options have not changed, and replaced otherwise.
 
     \b
     Example:
@@ -40,21 +42,21 @@ def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device
     """
     from shapecnn.storage.table_reader import start_reader
 
-    start_reader()  # it loads pyarrow while this process loads its own
+    start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn.artefacts.reading import open_artefacts
     from shapecnn.models.run import open_run
     from shapecnn.training.metric import learn_metric
 
-    opened = open_run(run)
+    trained = open_run(run)
     artefacts = open_artefacts(data)
     with progress_bar("Computing features") as progress:
-        learned = learn_metric(
-            opened, artefacts, size=size, seed=seed, overwrite=overwrite, device=device, progress=progress
+        result = learn_metric(
+            trained, artefacts, size=size, seed=seed, overwrite=overwrite, device=device, progress=progress
         )
-    answer = {"schema_version": SCHEMA_VERSION, "run": str(run), **asdict(learned)}
+    answer = {"schema_version": SCHEMA_VERSION, "run": str(run), **asdict(result)}
     figures = ""
-    if learned.before is not None and learned.after is not None and learned.after.mAP is not None:
-        before, after = learned.before.mAP, learned.after.mAP
-        figures = f"; mAP of the {counted(learned.after.count, 'shape')} of val {after:.1%}, {before:.1%} before"
-    what = f"Learned in {learned.seconds:.1f} s" if learned.anew else "It is there already"
-    emit(answer, as_json, [f"{what}: a metric of rank {learned.size} in {run}{figures}"])
+    if result.before is not None and result.after is not None and result.after.mAP is not None:
+        before, after = result.before.mAP, result.after.mAP
+        figures = f"; mAP on {counted(result.after.count, 'shape')} of val {after:.1%}, {before:.1%} before"
+    action = f"Learned in {result.seconds:.1f} s" if result.anew else "Unchanged"
+    emit(answer, as_json, [f"{action}: a metric of rank {result.size} in {run}{figures}"])

@@ -1,4 +1,4 @@
-"""``shapecnn predict``: what is this mesh?"""
+"""``shapecnn predict``: predict the classes of meshes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.answers import chosen_up, failure_json, note_drawing
+from shapecnn.cli.answers import failure_json, note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 100),
     default=3,
     show_default=True,
-    help="How many of the most similar training shapes to name.",
+    help="Number of most similar training shapes to list.",
 )
 @device_option
 @known_up_option
@@ -61,12 +61,13 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Say what each MESH is, and how probable that is, by the network trained in RUN.
+    """Predict the class of each MESH, with its probability, using the trained network in RUN.
 
-    A mesh that resembles nothing RUN was trained on is told to be unknown; of the shapes held out of its training 1 in
-    20 or fewer are. In JSON it keeps the label of the most probable class and has unknown: true.
+    A mesh that resembles no training shape is reported as unknown; the threshold is set so that at most 1 in 20 of the
+    shapes held out from training fall below it. In JSON such a mesh keeps the label of the most probable class and has
+    unknown: true.
 
-    Meshes are drawn or filled as those were that RUN was trained on, also where --up is another.
+    Meshes are drawn or voxelized with the settings that RUN was trained with, except --up.
 
     \b
     Example:
@@ -78,11 +79,11 @@ def command(
     model = predictor.model
     model.input.require_orientation(orientation, run)
     note_drawing(model)
-    read_up = chosen_up(up, model.up, f"the meshes that {run} was trained on")
+    mesh_up = resolve_up(up, model.up, f"the meshes that {run} was trained on")
     with progress_bar("Predicting", "meshes") as progress:
-        predictions = predictor.predict(meshes, up=read_up, evidence=evidence, limit=limit, progress=progress)
+        predictions = predictor.predict(meshes, up=mesh_up, evidence=evidence, limit=limit, progress=progress)
     emit([_json(prediction) for prediction in predictions], as_json, _lines(predictions))
-    report_failures([(done.path, str(done.error)) for done in predictions if done.error is not None], skip_errors)
+    report_failures([(each.path, str(each.error)) for each in predictions if each.error is not None], skip_errors)
 
 
 def _json(prediction: Prediction) -> dict[str, object]:
@@ -103,22 +104,24 @@ def _json(prediction: Prediction) -> dict[str, object]:
 
 
 def _lines(predictions: list[Prediction]) -> list[str]:
-    """A line for each mesh that could be used: path, label, probability, and the classes that come next; below it the
-    training shapes that are most similar. What is unknown has no label: all classes come next."""
-    usable = [done for done in predictions if done.error is None]
-    path_width = max((len(done.path) for done in usable), default=0)
-    label_width = max((len(_label(done)) for done in usable), default=0)
+    """Return a line for each prediction: path, label, probability and the next classes; below it the evidence.
+
+    An unknown shape has no label; all its classes are listed as next ones.
+    """
+    usable = [each for each in predictions if each.error is None]
+    path_width = max((len(each.path) for each in usable), default=0)
+    label_width = max((len(_label(each)) for each in usable), default=0)
     lines = []
-    for done in usable:
-        shown = [f"{candidate.label} {candidate.score:.1%}" for candidate in done.top]
-        first = " " * 6 if done.unknown else f"{done.top[0].score:6.1%}"
-        following = ", ".join(shown if done.unknown else shown[1:])
-        lines.append(f"{done.path:{path_width}}  {_label(done):{label_width}}  {first}  {following}".rstrip())
-        if done.evidence:
-            near = ", ".join(f"{shape.id} ({shape.label}, {shape.similarity:.2f})" for shape in done.evidence)
+    for each in usable:
+        classes = [f"{candidate.label} {candidate.score:.1%}" for candidate in each.top]
+        first = " " * 6 if each.unknown else f"{each.top[0].score:6.1%}"
+        following = ", ".join(classes if each.unknown else classes[1:])
+        lines.append(f"{each.path:{path_width}}  {_label(each):{label_width}}  {first}  {following}".rstrip())
+        if each.evidence:
+            near = ", ".join(f"{shape.id} ({shape.label}, {shape.similarity:.2f})" for shape in each.evidence)
             lines.append(f"{'':{path_width}}  like {near}")
     return lines
 
 
-def _label(done: Prediction) -> str:
-    return "unknown" if done.unknown else done.top[0].label
+def _label(prediction: Prediction) -> str:
+    return "unknown" if prediction.unknown else prediction.top[0].label

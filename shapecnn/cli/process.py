@@ -1,4 +1,4 @@
-"""What the process of a command needs: streams that can be written to, signals that end it in order."""
+"""Process of a command: usable standard streams, and signals that end it in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from types import FrameType
 
 
 class Ended(KeyboardInterrupt):
-    """The process was asked to end, as by Ctrl-C, by another signal."""
+    """Raised when SIGTERM or SIGHUP ends the process, as KeyboardInterrupt is by Ctrl-C.
+
+    Attributes:
+        number: Number of the signal.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -24,19 +28,19 @@ _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 
 def open_streams() -> None:
-    """Make stdin, stdout and stderr streams that can be used, also where the process was started without them.
+    """Make stdin, stdout and stderr usable, even if the process was started with some of them closed.
 
-    A closed one leads to nowhere: its number would else be that of the next file opened, and messages of libraries
-    would be written into that.
+    A closed stream is replaced by the null device. Otherwise the next file opened would get its number, and messages of
+    libraries would be written into that file.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115  # for ever
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115  # open until exit
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal's encoding cannot
@@ -44,19 +48,19 @@ def open_streams() -> None:
 
 @contextlib.contextmanager
 def ending_in_order() -> Iterator[None]:
-    """While a command runs, SIGTERM and SIGHUP end it as Ctrl-C does: raised as :class:`Ended` in the main thread.
+    """Let SIGTERM and SIGHUP end the body as Ctrl-C does: they raise :class:`Ended` in the main thread.
 
-    A signal that is ignored stays ignored, as ``nohup`` asks.
+    Signals that are ignored stay ignored, as ``nohup`` requires.
     """
-    former = {}
+    previous = {}
     if threading.current_thread() is threading.main_thread():
         for number in _ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                former[number] = signal.signal(number, _end)
+                previous[number] = signal.signal(number, _end)
     try:
         yield
     finally:
-        for number, handler in former.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 

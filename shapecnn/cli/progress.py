@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal; elsewhere, such as in a log, a line at least every 30 seconds."""
+"""Progress on stderr: a bar on a terminal; a line at least every 30 seconds elsewhere, such as in a log."""
 
 from __future__ import annotations
 
@@ -15,12 +15,21 @@ from shapecnn.cli.console import is_quiet, note
 from shapecnn.workers.progress import Progress, listen
 
 INTERVAL = 30.0
-"""Seconds without a line after which one is written."""
+"""Seconds between two lines of progress."""
 
 
 @dataclass(slots=True)
 class _Stage:
-    """One countable piece of work.  first: what was done already when it was counted first."""
+    """Work that is counted, such as drawing the meshes of a collection.
+
+    Attributes:
+        name: Name of the work, such as "Drawing".
+        unit: What is counted, in the plural; ``bytes`` are shown as MB.
+        done: Number of units done.
+        total: Number of all units; None: not known yet.
+        first: ``done`` at the first update, from an earlier run; None before.
+        started: Time of the first update, by the monotonic clock in seconds.
+    """
 
     name: str
     unit: str
@@ -35,7 +44,7 @@ class _Stage:
         self.done, self.total = done, total
 
     def counts(self) -> str:
-        """``120 of 800 shapes``; what is not known is left out, and all of it where nothing was counted."""
+        """Return ``120 of 800 shapes``, without the total if it is not known; empty before the first count."""
         if self.first is None or (not self.done and not self.total):
             return ""
         if self.unit == "bytes":
@@ -44,23 +53,23 @@ class _Stage:
         return f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
 
     def pace(self) -> str:
-        """``4.1 shapes a second, 3 min left``; empty before anything was done."""
+        """Return ``4.1 shapes a second, 3 min left``; empty before the first unit is done."""
         seconds = time.monotonic() - self.started
         fresh = self.done - (self.first or 0)
         if fresh <= 0 or seconds <= 0:
             return ""
         rate = fresh / seconds
         if self.unit == "bytes":
-            told = f"{rate / 1e6:,.1f} MB a second"
+            text = f"{rate / 1e6:,.1f} MB a second"
         else:
-            told = f"{rate:,.1f} {self.unit} a second" if rate >= 1 else f"{60 * rate:,.1f} {self.unit} a minute"
+            text = f"{rate:,.1f} {self.unit} a second" if rate >= 1 else f"{60 * rate:,.1f} {self.unit} a minute"
         if self.total and self.total > self.done:
-            told += f", {lasting((self.total - self.done) / rate)} left"
-        return told
+            text += f", {duration((self.total - self.done) / rate)} left"
+        return text
 
 
 class _Heartbeat:
-    """Writes a line about the current stage whenever ``INTERVAL`` seconds have gone by without one."""
+    """Thread that writes a line about the current stage every ``INTERVAL`` seconds."""
 
     def __init__(self, context: click.Context) -> None:
         self._context = context
@@ -78,7 +87,7 @@ class _Heartbeat:
 
     @contextmanager
     def stage(self, name: str, unit: str) -> Iterator[Progress]:
-        """One inside the work of a command, which has no bar of its own."""
+        """Show a stage while the body runs; yields its update function."""
         stage = _Stage(name, unit)
         self.push(stage)
         try:
@@ -92,11 +101,11 @@ class _Heartbeat:
 
     def _beat(self) -> None:
         while not self._end.wait(INTERVAL):
-            with self._context.scope(cleanup=False):  # a thread of its own has none, and would not know of --quiet
+            with self._context.scope(cleanup=False):  # a new thread has no click context and would ignore --quiet
                 note(self._line())
 
     def _line(self) -> str:
-        so_far = f"{lasting(time.monotonic() - self._started)} so far"
+        so_far = f"{duration(time.monotonic() - self._started)} so far"
         if not self._stages:
             return f"Working, {so_far}"
         stage = self._stages[-1]
@@ -104,12 +113,12 @@ class _Heartbeat:
         return ", ".join(filter(None, [f"{stage.name}: {counts}" if counts else stage.name, stage.pace(), so_far]))
 
 
-_heartbeat: _Heartbeat | None = None  # of the running command; None where stderr is a terminal
+_heartbeat: _Heartbeat | None = None  # of the running command; None if stderr is a terminal
 
 
 @contextmanager
 def heartbeat() -> Iterator[None]:
-    """Around a whole command: where stderr is not a terminal, long work is not silent there, unless --quiet."""
+    """Write progress lines while a command runs, if stderr is not a terminal; --quiet silences them."""
     global _heartbeat
     if _is_terminal():
         yield
@@ -126,14 +135,14 @@ def heartbeat() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(task: str, unit: str = "shapes") -> Iterator[Progress]:
-    """Show what is done, what there is to do, the pace and the time left: a bar on a terminal, lines elsewhere.
+    """Show the count, the rate and the time left while the body runs: a bar on a terminal, lines elsewhere.
 
     Args:
-        task: What is being done, such as "Drawing".
-        unit: What is counted, in the plural; "bytes" are shown as MB.
+        task: Name of the work, such as "Drawing".
+        unit: What is counted, in the plural; ``bytes`` are shown as MB.
 
     Yields:
-        A function to be called with the number done and the number there is to do (None: not known yet).
+        A function to call with the number of units done and of all units (None: not known yet).
     """
     stage = _Stage(task, unit)
     if is_quiet() or (_heartbeat is None and not _is_terminal()):
@@ -152,7 +161,7 @@ def _terminal_bar(stage: _Stage) -> Iterator[Progress]:
 
     columns = [
         TextColumn("{task.description}"),
-        BarColumn(),  # moves to and fro until the total is known
+        BarColumn(),  # pulses until the total is known
         TextColumn("{task.fields[counts]}", markup=False),
         TextColumn("{task.fields[pace]}", markup=False),
     ]
@@ -166,8 +175,8 @@ def _terminal_bar(stage: _Stage) -> Iterator[Progress]:
         yield update
 
 
-def lasting(seconds: float) -> str:
-    """A length of time for people: ``40 s``, ``3 min 20 s``, ``2 h 5 min``."""
+def duration(seconds: float) -> str:
+    """Format a duration in seconds: ``40 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""``shapecnn query``: what is most like this mesh or this picture?"""
+"""``shapecnn query``: find the shapes most similar to a mesh or a picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.answers import chosen_up, failure_json, note_drawing
+from shapecnn.cli.answers import failure_json, note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import (
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
     "images",
     metavar="FILE",
     multiple=True,
-    help="A photograph or drawing of one object on a plain background; removing another one is left to you. "
-    "May be given several times.",
+    help="Photograph or drawing of one object on a plain background; remove any other background first. "
+    "Can be repeated.",
 )
-@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="How many results for each query.")
+@click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of results for each query.")
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write the answers with pictures to one HTML file.",
+    help="Also write an HTML page with pictures of the results to this file.",
 )
-@click.option("--model", "run", metavar="RUN", help="Where the run is that INDEX was made with, if it has moved.")
+@click.option("--model", "run", metavar="RUN", help="Run that INDEX was made with, if its folder has moved.")
 @device_option
 @known_up_option
 @faces_options
@@ -73,11 +73,11 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Find the shapes of INDEX most like each MESH, by the cosine similarity of their features.
+    """Find the shapes of INDEX most similar to each MESH, by the cosine similarity of their features.
 
-    With --image those that have the view most like a picture: PNG, JPEG, WEBP, TIFF, BMP, GIF or PPM of up to 256 MB.
-    What is drawn on it is cut out along the colour of its border and shown as a view is, in grey. Answers come in the
-    order of the meshes, then in that of the pictures.
+    With --image, find the shapes with the view most similar to a picture: PNG, JPEG, WEBP, TIFF, BMP, GIF or PPM of up
+    to 256 MB. The object is cut out by the colour of the border of the picture and turned to grey, like a view. Answers
+    for meshes come first, then those for pictures, each in the order given.
 
     \b
     Examples:
@@ -85,10 +85,10 @@ def command(
       shapecnn query my-index --image photo.jpg --image sketch.png
     """
     if not meshes and not images:
-        raise click.UsageError("Say what to look for: MESH, or --image FILE.")
+        raise click.UsageError("Nothing to search for: give a MESH or --image FILE.")
     from shapecnn.storage.table_reader import start_reader
 
-    start_reader()  # it loads pyarrow while this process loads its own
+    start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import open_index
     from shapecnn.search.query import require_views
     from shapecnn.storage.files import require_file, write_page
@@ -101,14 +101,14 @@ def command(
     if images:
         require_views(searcher.index, model, str(index))
     note_drawing(model)
-    read_up = chosen_up(up if meshes else None, record.up, f"the meshes of {index}")
+    mesh_up = resolve_up(up if meshes else None, record.up, f"the meshes of {index}")
     with progress_bar("Searching", "meshes") as progress:
-        answers = searcher.query(meshes, k, up=read_up, limit=limit, progress=progress)
+        answers = searcher.query(meshes, k, up=mesh_up, limit=limit, progress=progress)
     if images:
         answers += searcher.query_pictures(images, k)
     texts = [_lines(answer) for answer in answers if answer.error is None]
     lines = [line for number, each in enumerate(texts) for line in ([""] * (number > 0) + each)]
-    emit([_json(answer) for answer in answers], as_json, lines)  # first: no full disk shall lose it
+    emit([_json(answer) for answer in answers], as_json, lines)  # before the page: a full disk must not lose it
     if html is not None:
         from shapecnn.report.pages import query_page
 

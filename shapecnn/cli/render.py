@@ -1,4 +1,4 @@
-"""``shapecnn render``: a collection drawn."""
+"""``shapecnn render``: draw views of the meshes of a collection."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 @collection_argument
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--views", type=click.IntRange(1, 360),
-              help="How many around the upright shape, at equal angles; but 24 look along all directions of its axes, "
-              "20 and 80 from a dodecahedron.  [default: 12; 24 with --orientation auto]")  # fmt: skip
-@click.option("--size", type=int, default=224, show_default=True, help="Pixels along one side of a view.")
+              help="Number of views. They circle the upright shape at equal angles, except 20 and 80 (from a "
+              "dodecahedron) and 24 (all rotations of a cube).  [default: 12; 24 with --orientation auto]")  # fmt: skip
+@click.option("--size", type=int, default=224, show_default=True, help="Width and height of a view in pixels.")
 @click.option(
-    "--samples", type=int, default=2, show_default=True, help="Samples along one side of a pixel (anti-aliasing)."
+    "--samples", type=int, default=2, show_default=True, help="Samples along each side of a pixel, for anti-aliasing."
 )
 @click.option("--fit", type=click.Choice(["sphere", "view"]), default="sphere", show_default=True,
-              help="One camera for all views, or crop and scale each view to fill 90 % of its picture.")  # fmt: skip
+              help="Scale: one camera for all views, or each view scaled to fill 90 % of its picture.")  # fmt: skip
 @click.option("--renderer", type=click.Choice(["raster", "pyrender", "open3d"]), default="raster", show_default=True,
-              help="Our own rasterizer, OpenGL, or Embree: the same cameras and shading.")  # fmt: skip
+              help="Renderer: our own rasterizer, OpenGL, or Embree, with the same cameras and shading.")  # fmt: skip
 @click.option("--layout", type=click.Choice(["sheet", "files"]), default="sheet", show_default=True,
-              help="One contact sheet for each mesh, or a file for each view.")  # fmt: skip
+              help="Files to write: one contact sheet per mesh, or one file per view.")  # fmt: skip
 @orientation_option
 @faces_options
 @up_option
@@ -64,11 +64,11 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Draw each mesh of COLLECTION into OUT, as grey PNG pictures from 12 sides.
+    """Draw views of each mesh of COLLECTION, as grey PNG files in OUT.
 
-    COLLECTION is a folder, a zip of one, or a CSV with the header path,label,split. Running the same command again
-    draws only what is new or changed, removes what was drawn of meshes that are gone, and goes on where an interrupted
-    run stopped.
+    COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. Running the same command again
+    draws only new and changed meshes, removes the views of deleted meshes, and continues where an interrupted run
+    stopped.
 
     \b
     Example:

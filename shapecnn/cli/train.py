@@ -1,4 +1,4 @@
-"""``shapecnn train``: from a config and artefacts to a run."""
+"""``shapecnn train``: train a network on artefacts."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 
 class _Train(click.Command):
-    """Says which option takes what was given as a further argument, as `render` and others take it."""
+    """Click command that points to --data and --out if they are given as arguments, as for ``render``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does."""
+        """Parse the arguments as click does, with a clearer error for superfluous ones."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             if not error.message.startswith("Got unexpected extra argument"):
                 raise
             raise click.UsageError(
-                f"{error.message.rstrip('.')}. Name the data by --data and the run by --out: "
+                f"{error.message.rstrip('.')}. Give the data by --data and the run by --out: "
                 f"shapecnn train CONFIG --data DIR --out RUN, or shapecnn train --resume RUN",
                 ctx,
             ) from None
@@ -45,12 +45,16 @@ class _Train(click.Command):
 @click.command("train", cls=_Train)
 @click.argument("config", required=False, metavar="CONFIG", shell_complete=complete_config)
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Artefacts to train on.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where the run goes.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.")
 @set_option
-@click.option("--subset", metavar="TRAIN+TEST", help="Only the first shapes of each class, by id, such as 80+20.")
-@click.option("--seed", type=click.IntRange(0), help="Another seed draws other weights and another order.")
-@click.option("--resume", is_flag=True, help="Go on with a training that was interrupted: --resume RUN is enough.")
-@click.option("--tensorboard", is_flag=True, help="Log for TensorBoard too, in RUN/tensorboard.")
+@click.option("--subset", metavar="TRAIN+TEST", help="Use only the first shapes of each class, by id, such as 80+20.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    help="Seed of the initial weights and of the order of the shapes.  [default: that of CONFIG]",
+)
+@click.option("--resume", is_flag=True, help="Continue an interrupted training: shapecnn train --resume RUN.")
+@click.option("--tensorboard", is_flag=True, help="Also write a TensorBoard log to RUN/tensorboard.")
 @overwrite_option
 @device_option
 @quiet_option
@@ -68,13 +72,13 @@ def command(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Train the network that CONFIG describes on artefacts of render, voxelize or data import.
+    """Train the network of CONFIG on artefacts made by render, voxelize or data import.
 
-    CONFIG is a YAML file, or the name of one that comes with shapecnn: `shapecnn configs` lists them. Part of the train
-    split is held out for validation, as the config says; the test split is never touched.
+    CONFIG is a YAML file or the name of a built-in config, which `shapecnn configs` lists. Part of the train split is
+    held out for validation, as the config defines; the test split is never used.
 
-    What was interrupted goes on with --resume and ends with the same weights. RUN knows its config and its data; other
-    values than those it was begun with are refused.
+    --resume continues an interrupted training and ends with the same weights. RUN remembers its config and its data;
+    values that differ from them are refused.
 
     \b
     Examples:
@@ -84,7 +88,7 @@ def command(
     """
     from shapecnn.storage.table_reader import start_reader
 
-    start_reader()  # it loads pyarrow while this process loads its own
+    start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import train
     from shapecnn.settings.core import parse_assignments
     from shapecnn.training.plan import is_finished
@@ -99,7 +103,7 @@ def command(
     elif out is None:
         raise _missing("out")
     finished = resume and is_finished(out)
-    done = train(
+    training = train(
         config,
         data,
         out,
@@ -113,36 +117,38 @@ def command(
         say=note,
     )
     if os.environ.get("RANK", "0") != "0":
-        return  # of several processes that torchrun started, one tells
+        return  # torchrun starts several processes; only the first prints
     answer = {
         "schema_version": SCHEMA_VERSION,
-        "run": str(done.run),
-        "epochs": done.epochs,
-        "best_epoch": done.best_epoch,
-        "validation": asdict(done.validation) if done.validation else None,
-        "calibration": asdict(done.calibration) if done.calibration else None,
-        "seconds": round(done.seconds, 3),
+        "run": str(training.run),
+        "epochs": training.epochs,
+        "best_epoch": training.best_epoch,
+        "validation": asdict(training.validation) if training.validation else None,
+        "calibration": asdict(training.calibration) if training.calibration else None,
+        "seconds": round(training.seconds, 3),
     }
-    figures = done.validation
-    told = f", validation accuracy {figures.accuracy:.1%} of {counted(figures.count, 'shape')}" if figures else ""
-    if done.calibration is None:
-        note("The scores are not calibrated and predict calls nothing unknown: fewer than 20 shapes were held out.")
+    validation, calibration = training.validation, training.calibration
+    figures = (
+        f", validation accuracy {validation.accuracy:.1%} of {counted(validation.count, 'shape')}" if validation else ""
+    )
+    if calibration is None:
+        note("The scores are not calibrated and predict reports no unknown shapes: fewer than 20 shapes were held out.")
     else:
-        told += f", calibration error {done.calibration.ece:.1%} ({done.calibration.ece_before:.1%} before)"
-    lasted = counted(done.epochs, "epoch") if done.epochs else "Trained"
-    again = "It was finished already and nothing was done: " if finished else ""
-    emit(answer, as_json, [f"{again}{lasted} in {done.seconds:.0f} s{told}: {out}"])
+        figures += f", calibration error {calibration.ece:.1%} ({calibration.ece_before:.1%} before)"
+    action = counted(training.epochs, "epoch") if training.epochs else "Trained"
+    prefix = "Already finished, nothing to do: " if finished else ""
+    emit(answer, as_json, [f"{prefix}{action} in {training.seconds:.0f} s{figures}: {out}"])
 
 
 def _run(folder: str | None) -> Path:
-    """What stands where CONFIG would, after --resume and without --out: the folder of a run."""
+    """Return the run of ``train --resume RUN``, which takes the place of CONFIG if there is no --out."""
     if folder is None or not Path(folder).is_dir():
-        found = "" if folder is None else f"{folder} is no folder of a run. "
-        raise click.UsageError(f"{found}To go on with a training: shapecnn train --resume RUN")
+        problem = "" if folder is None else f"{folder} is not the folder of a run. "
+        raise click.UsageError(f"{problem}To continue a training: shapecnn train --resume RUN")
     return Path(folder)
 
 
 def _missing(name: str) -> click.MissingParameter:
-    """The complaint that CONFIG or an option of this name, which only --resume can do without, is missing."""
+    """Return the error for a missing CONFIG, --data or --out, which only --resume does without."""
     context = click.get_current_context()
     return click.MissingParameter(ctx=context, param=next(p for p in context.command.params if p.name == name))

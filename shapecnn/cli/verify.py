@@ -1,4 +1,4 @@
-"""``shapecnn verify``: is what is stored still what was written?"""
+"""``shapecnn verify``: check stored results against their hashes and their sources."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--collection", type=click.Path(path_type=Path),
-              help="The meshes that artefacts were made from, or where those of an index are now.")  # fmt: skip
+              help="Meshes that the artefacts were made from, or where the meshes of an index are now.")  # fmt: skip
 @quiet_option
 @json_option
 def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> None:
-    """Hold artefacts, runs, indexes and reports against their hashes, and against what they were made from.
+    """Check artefacts, runs, indexes and reports against their stored hashes and against their sources.
 
-    Missing is what was there and is gone, corrupt what is not as it was written, stale what was made from something
-    that has changed since: a mesh, the run of an index, the weights of a metric. Exits with 1 if there is any.
+    A file is missing if it was deleted, corrupt if its content is not what was written, and stale if its source has
+    changed since: a mesh, the run of an index, the weights behind a metric. The exit status is 1 if any is found.
 
     \b
     Examples:
@@ -38,28 +38,28 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
     """
     from shapecnn.verify import stored_kind, verify
 
-    started = time.monotonic()
+    start = time.monotonic()
     kinds = {stored_kind(path) for path in paths}
     if collection is not None and not kinds & {"artefacts", "index"}:
-        raise click.UsageError(f"--collection {collection}: of what is given nothing was made from meshes.")
-    verified = []
+        raise click.UsageError(f"--collection {collection}: none of the paths is artefacts or an index.")
+    verifications = []
     for path in paths:
         with progress_bar(f"Verifying {path}", "files") as progress:
-            verified.append(verify(path, collection, progress))
-    good = not any(each.findings for each in verified)
+            verifications.append(verify(path, collection, progress))
+    good = not any(each.findings for each in verifications)
     answer = {
         "schema_version": SCHEMA_VERSION,
         "good": good,
-        "folders": [asdict(each) for each in verified],
-        "seconds": round(time.monotonic() - started, 3),
+        "folders": [asdict(each) for each in verifications],
+        "seconds": round(time.monotonic() - start, 3),
     }
-    emit(answer, as_json, [line for each in verified for line in _lines(each)])
+    emit(answer, as_json, [line for each in verifications for line in _lines(each)])
     if not good:
         click.get_current_context().exit(1)
 
 
-def _lines(verified: Verification) -> list[str]:
-    counts = Counter(finding.fault for finding in verified.findings)
-    told = ", ".join(f"{count} {fault}" for fault, count in sorted(counts.items())) or "good"
-    lines = [f"{verified.path}: {verified.kind}, {counted(verified.files, 'file')}, {told}"]
-    return lines + [f"  {finding.fault:8} {finding.message}" for finding in verified.findings]
+def _lines(verification: Verification) -> list[str]:
+    counts = Counter(finding.fault for finding in verification.findings)
+    result = ", ".join(f"{count} {fault}" for fault, count in sorted(counts.items())) or "good"
+    lines = [f"{verification.path}: {verification.kind}, {counted(verification.files, 'file')}, {result}"]
+    return lines + [f"  {finding.fault:8} {finding.message}" for finding in verification.findings]

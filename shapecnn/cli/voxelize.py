@@ -1,4 +1,4 @@
-"""``shapecnn voxelize``: a collection filled."""
+"""``shapecnn voxelize``: turn the meshes of a collection into occupancy grids."""
 
 from __future__ import annotations
 
@@ -27,14 +27,22 @@ if TYPE_CHECKING:
 @click.command("voxelize")
 @collection_argument
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--resolution", type=int, default=30, show_default=True, help="Cells along one side of the grid.")
+@click.option("--resolution", type=int, default=30, show_default=True, help="Cells along each side of the grid.")
 @click.option(
-    "--padding", type=int, default=3, show_default=True, help="Empty cells on each side of the longest extent."
+    "--padding",
+    type=int,
+    default=3,
+    show_default=True,
+    help="Empty cells on both sides of the longest extent of the mesh.",
 )
 @click.option("--fill", type=click.Choice(["solid", "surface"]), default="solid", show_default=True,
-              help="All that the outside cannot reach, or only cells the surface meets.")  # fmt: skip
+              help="Cells to fill: all that the outside cannot reach, or only those on the surface.")  # fmt: skip
 @click.option(
-    "--rotations", type=int, default=1, show_default=True, help="Grids for each mesh, turned about z by 360/N degrees."
+    "--rotations",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Number of grids per mesh, each turned about z by a further 360/N degrees.",
 )
 @orientation_option
 @faces_options
@@ -58,10 +66,11 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Turn each mesh of COLLECTION into an occupancy grid in OUT, as a binvox file.
+    """Turn each mesh of COLLECTION into an occupancy grid, as a binvox file in OUT.
 
-    Running the same command again fills only what is new or changed, removes the grids of meshes that are gone, and
-    goes on where an interrupted run stopped.
+    COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. Running the same command again
+    fills only new and changed meshes, removes the grids of deleted meshes, and continues where an interrupted run
+    stopped.
 
     \b
     Example:

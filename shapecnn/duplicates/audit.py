@@ -20,7 +20,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.duplicates.copies import Copies, Fingerprint, artefact_fingerprints, find_copies, mesh_fingerprints
 from shapecnn.duplicates.groups import Grouping, expand_grouping, group_by_distance, group_rows, merge_groupings
 from shapecnn.duplicates.results import Audit, Empty, Features, Group, Kind, Level, Member
-from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE
+from shapecnn.duplicates.signatures import INPUT_TOLERANCE, MESH_TOLERANCE
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, list_shapes, silent
 from shapecnn.meshes.labels import Labels
@@ -28,7 +28,7 @@ from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import Device, open_engine
 from shapecnn.models.model import Model
 from shapecnn.settings.artefacts import Up
-from shapecnn.shared.similarity import unit_rows
+from shapecnn.shared.similarity import unit_float64
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
 
@@ -77,7 +77,7 @@ def audit_artefacts(
     with bar("Reading", "shapes") as progress:
         fingerprints = artefact_fingerprints(artefacts, entries, progress, workers)
     with bar("Comparing", "shapes") as progress:
-        copies = find_copies(fingerprints, LOOKS_TOLERANCE, progress)
+        copies = find_copies(fingerprints, INPUT_TOLERANCE, progress)
     features = grouping = nearest = None
     if model is not None:
         vectors, rows = _features(model, artefacts, entries, device, bar)
@@ -168,7 +168,7 @@ def _features(
 
         engine = open_engine(model, device)
         outputs = compute_outputs(engine, model, artefacts, [entries[row] for row in rows], False, advance)
-    return unit_rows(outputs.get(model.comparison.feature)[:, 0]).astype(np.float32), rows
+    return unit_float64(outputs.get(model.comparison.feature)[:, 0]).astype(np.float32), rows
 
 
 def _audit(
@@ -201,7 +201,7 @@ def _audit(
     listed.sort(
         key=lambda g: (not (g.leak and g.conflict), not g.leak, not g.conflict, -len(g.members))
     )  # the sort is stable: level and id decide next
-    empty = [Empty(e, f.blank, f.looks) for e, f in zip(entries, fingerprints, strict=True) if f.blank]
+    empty = [Empty(e, f.blank, f.total) for e, f in zip(entries, fingerprints, strict=True) if f.blank]
     return Audit(data, kind, entries, levels, listed, empty, features, time.monotonic() - started)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.duplicates.groups import Grouping, expand_grouping, group_by_distance, group_by_key, merge_groupings
-from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, Signature, looks_signature, mesh_signature
+from shapecnn.duplicates.signatures import INPUT_TOLERANCE, Signature, input_signature, mesh_signature
 from shapecnn.errors import ItemError, MeshError
 from shapecnn.meshes.collection import Shape, content_hash
 from shapecnn.meshes.mesh import read_mesh, upright
@@ -34,14 +34,14 @@ class Fingerprint(NamedTuple):
         sha256: SHA-256 (hex) of its source file.
         digest: SHA-256 (hex) of its artefacts.
         signature: (D,) float32; see :mod:`shapecnn.duplicates.signatures`.
-        looks: Number of its pictures or grids; 0 for a mesh.
+        total: Number of its pictures or grids; 0 for a mesh.
         blank: Number of its blank pictures or empty grids.
     """
 
     sha256: str | None
     digest: str | None
     signature: Signature | None
-    looks: int = 0
+    total: int = 0
     blank: int = 0
 
 
@@ -104,11 +104,11 @@ def artefact_fingerprints(
         if artefacts.settings["kind"] == "views":
             pictures = artefacts.pictures(entry)
             blank = (pictures == 255).all(axis=(1, 2))
-            signature = looks_signature(pictures)
+            signature = input_signature(pictures)
         else:
             grids = artefacts.grids(entry)
             blank = ~grids.any(axis=(1, 2, 3))
-            signature = looks_signature(grids)
+            signature = input_signature(grids)
         return Fingerprint(entry.sha256, artefacts.digest(entry), signature, len(blank), int(blank.sum()))
 
     fingerprints: list[Fingerprint] = []
@@ -166,7 +166,7 @@ def same_geometry(artefacts: Artefacts, entries: Sequence[Entry], progress: Prog
     Raises:
         StoredDataError: Artefacts are missing or damaged.
     """
-    return find_copies(artefact_fingerprints(artefacts, entries, progress), LOOKS_TOLERANCE).geometry
+    return find_copies(artefact_fingerprints(artefacts, entries, progress), INPUT_TOLERANCE).geometry
 
 
 class _Task(NamedTuple):

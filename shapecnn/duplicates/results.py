@@ -102,12 +102,12 @@ class Empty:
     Attributes:
         entry: The shape.
         blank: Number of its blank pictures or empty grids, at least 1.
-        looks: Number of its pictures or grids.
+        total: Number of its pictures or grids.
     """
 
     entry: Entry
     blank: int
-    looks: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Audit:
             "kind": self.kind,
             "count": len(self.entries),
             "failed": [{**_identity(entry), "error": entry.error} for entry in self.failed],
-            "empty": [{**_identity(e.entry), "blank": e.blank, "looks": e.looks} for e in self.empty],
+            "empty": [{**_identity(e.entry), "blank": e.blank, "looks": e.total} for e in self.empty],
             "levels": {kind: asdict(level) for kind, level in self.levels.items()},
             "features": self.features
             and {

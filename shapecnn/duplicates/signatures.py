@@ -20,7 +20,7 @@ from shapecnn.shared.similarity import unit
 
 Signature = NDArray[np.float32]
 
-LOOKS_TOLERANCE = 0.01
+INPUT_TOLERANCE = 0.01
 """Largest distance between the signatures of artefacts with the same geometry; measured in docs/audit.md."""
 
 MESH_TOLERANCE = 0.003
@@ -33,27 +33,27 @@ _DEGREE = 4  # highest degree of the moments
 _FACES = 1 << 16  # faces of one block in memory
 
 
-def looks_signature(looks: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
+def input_signature(array: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
     """Compute the signature of pictures or grids.
 
     It does not change under quarter turns about the up axis and mirroring, as far as the pictures or grids do not. For
     views from all sides (20, 24 or 80) it changes under both.
 
     Args:
-        looks: (V, S, S) uint8 pictures with background 255, or (R, N, N, N) bool grids.
+        array: (V, S, S) uint8 pictures with background 255, or (R, N, N, N) bool grids.
 
     Returns:
         (D,) float32 of unit length; zeros if all pictures are blank or all grids empty.
     """
-    if looks.ndim == 4:
-        cells = looks.astype(np.float32)
+    if array.ndim == 4:
+        cells = array.astype(np.float32)
         for axis in (1, 2, 3):
-            cells = np.moveaxis(np.moveaxis(cells, axis, -1) @ _averages(looks.shape[axis], _CELLS).T, -1, axis)
+            cells = np.moveaxis(np.moveaxis(cells, axis, -1) @ _averages(array.shape[axis], _CELLS).T, -1, axis)
         ring = cells if len(cells) > 1 else np.concatenate([np.rot90(cells, k, axes=(1, 2)) for k in range(4)])
         return unit(_ring_signature(np.moveaxis(ring, 2, -1)))
-    ordered = len(looks) not in ALL_SIDES  # a ring around the up axis
-    rows = _averages(looks.shape[-1], _PIXELS if ordered else _PIXELS_UNORDERED)
-    ink = rows @ (255 - looks).astype(np.float32) @ rows.T
+    ordered = len(array) not in ALL_SIDES  # a ring around the up axis
+    rows = _averages(array.shape[-1], _PIXELS if ordered else _PIXELS_UNORDERED)
+    ink = rows @ (255 - array).astype(np.float32) @ rows.T
     return unit(_ring_signature(ink) if ordered else ink.ravel())
 
 

@@ -1,4 +1,45 @@
-"""Evaluation: a model measured on a split: classification, retrieval by named protocols, intervals, comparisons.
+"""Evaluation: classification and retrieval of a model on one split, with intervals, and comparisons of models.
 
-In: a model and artefacts. Out: figures as data; nothing is drawn or printed here.
+In: models and artefacts. Out: figures as data; :mod:`shapecnn.report` draws them and the command line prints them.
+:mod:`evaluate` measures one model, :mod:`compare` several on the same shapes. :mod:`settings` says what to measure,
+:mod:`selection` and :mod:`contenders` check whether the shapes and the models allow it, :mod:`outputs` runs the model.
+:mod:`classification`, :mod:`retrieval`, :mod:`intervals` and :mod:`significance` are pure functions of arrays.
+:mod:`results` and :mod:`comparison` have the results.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from shapecnn.evaluation.classification import Classification as Classification
+    from shapecnn.evaluation.classification import calibration_error as calibration_error
+    from shapecnn.evaluation.classification import classify as classify
+    from shapecnn.evaluation.classification import reliability as reliability
+    from shapecnn.evaluation.compare import compare_contenders as compare_contenders
+    from shapecnn.evaluation.comparison import Comparison as Comparison
+    from shapecnn.evaluation.contenders import choose as choose
+    from shapecnn.evaluation.evaluate import evaluate_model as evaluate_model
+    from shapecnn.evaluation.intervals import mean_interval as mean_interval
+    from shapecnn.evaluation.results import Evaluation as Evaluation
+    from shapecnn.evaluation.results import PredictionRow as PredictionRow
+    from shapecnn.evaluation.results import RankedShape as RankedShape
+    from shapecnn.evaluation.settings import EvaluationSettings as EvaluationSettings
+    from shapecnn.evaluation.significance import sign_flips as sign_flips
+
+_HOMES = {
+    "classification": ["Classification", "calibration_error", "classify", "reliability"],
+    "compare": ["compare_contenders"],
+    "comparison": ["Comparison"],
+    "contenders": ["choose"],
+    "evaluate": ["evaluate_model"],
+    "intervals": ["mean_interval"],
+    "results": ["Evaluation", "PredictionRow", "RankedShape"],
+    "settings": ["EvaluationSettings"],
+    "significance": ["sign_flips"],
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

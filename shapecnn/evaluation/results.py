@@ -17,7 +17,7 @@ from shapecnn.evaluation.retrieval.protocols import Retrieval
 from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
 from shapecnn.shared.results import Displayed, text_table
-from shapecnn.shared.similarity import Similarity, cosines, nearest, unit_rows
+from shapecnn.shared.similarity import Similarity, cosines, nearest, unit_float64
 
 NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
 
@@ -201,10 +201,10 @@ class Evaluation(Displayed):
         if self.retrieval is None or self.queries is None or self.gallery is None:
             return []
         rotations, size = self.gallery.features.shape[1:]
-        gallery = unit_rows(self.gallery.features.reshape(-1, size))
+        gallery = unit_float64(self.gallery.features.reshape(-1, size))
         rows = np.array(items, np.int64)
         left_out = self.gallery is self.queries and not self.retrieval.self_included
-        queries = unit_rows(self.queries.features.reshape(-1, size)[rows])
+        queries = unit_float64(self.queries.features.reshape(-1, size)[rows])
         ranked, similarities = nearest(
             queries, gallery, rows if left_out else np.full_like(rows, -1), count, self.gallery.similarity
         )

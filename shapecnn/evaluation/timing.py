@@ -10,7 +10,7 @@ import numpy as np
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.models.engine import Device, open_engine
-from shapecnn.shared.similarity import nearest, unit_rows
+from shapecnn.shared.similarity import nearest, unit_float64
 
 _TIMED_SHAPES, _TIMED_SEARCHES = 16, 100
 
@@ -39,11 +39,11 @@ def measure_network(contender: Contender, evaluation: Evaluation, device: Device
     """
     model = contender.model
     engine = open_engine(model, device)
-    looks = [model.input.read(contender.artefacts, entry) for entry in evaluation.entries[:_TIMED_SHAPES]]
+    inputs = [model.input.read(contender.artefacts, entry) for entry in evaluation.entries[:_TIMED_SHAPES]]
     seconds = []
-    for key, look in enumerate([looks[0], *looks]):
+    for key, array in enumerate([inputs[0], *inputs]):
         started = time.perf_counter()
-        engine.start(key, look)
+        engine.start(key, array)
         engine.wait()
         seconds.append(time.perf_counter() - started)
     parameters = model.network.build().parameter_count
@@ -62,7 +62,7 @@ def seconds_per_search(evaluation: Evaluation) -> float:
     assert evaluation.queries is not None
     assert evaluation.gallery is not None
     queries, gallery = (
-        unit_rows(items.features.reshape(-1, items.features.shape[-1]))
+        unit_float64(items.features.reshape(-1, items.features.shape[-1]))
         for items in (evaluation.queries, evaluation.gallery)
     )
     seconds = []

@@ -29,7 +29,7 @@ class TriangleMesh(Protocol):
 
 
 MeshSource: TypeAlias = str | os.PathLike[str] | TriangleMesh | tuple[ArrayLike, ArrayLike]
-"""A path of a mesh file, a ``trimesh.Trimesh``, a :class:`Mesh`, or a pair of arrays (vertices, faces)."""
+"""A path of a mesh file, a ``trimesh.Trimesh`` or ``trimesh.Scene``, a :class:`Mesh`, or a pair (vertices, faces)."""
 
 
 class MeshArrays(NamedTuple):
@@ -92,9 +92,16 @@ def mesh_name(mesh: MeshInput) -> str:
 
 
 def _is_mesh(value: object) -> bool:
-    if isinstance(value, str | os.PathLike) or hasattr(value, "faces") or hasattr(value, "triangles"):
+    if isinstance(value, str | os.PathLike) or _is_scene(value):
+        return True
+    if hasattr(value, "vertices") and (hasattr(value, "faces") or hasattr(value, "triangles")):
         return True
     return isinstance(value, tuple) and len(value) == 2 and all(_is_array(part) for part in value)
+
+
+def _is_scene(value: object) -> bool:
+    """Whether a value is a ``trimesh.Scene``, as trimesh loads GLB files."""
+    return hasattr(value, "to_mesh") and hasattr(value, "graph")
 
 
 def _is_array(value: object) -> bool:
@@ -109,11 +116,13 @@ def _mesh_input(mesh: Any, number: int) -> MeshInput:
         return os.fspath(mesh)
     if not _is_mesh(mesh):
         raise _not_a_mesh(mesh)
+    source = (getattr(mesh, "metadata", None) or {}).get("file_name")
+    if _is_scene(mesh):
+        mesh = mesh.to_mesh()  # one mesh, with the transforms of its parts applied
     if isinstance(mesh, tuple):
         vertices, faces = mesh
     else:
         vertices, faces = mesh.vertices, mesh.faces if hasattr(mesh, "faces") else mesh.triangles
-    source = (getattr(mesh, "metadata", None) or {}).get("file_name")
     name = source if isinstance(source, str) else f"mesh {number}"
     return MeshArrays(name, _array(vertices, "vertices", name, np.float64), _array(faces, "faces", name, np.int64))
 
@@ -134,8 +143,8 @@ def _array(values: Any, what: str, name: str, kind: type[np.generic]) -> NDArray
 
 def _not_a_mesh(value: object) -> UsageError:
     return UsageError(
-        f"{type(value).__name__} is not a mesh. Give a path, a trimesh.Trimesh or a pair (vertices, faces); of a "
-        f"trimesh.Scene, scene.to_mesh()."
+        f"{type(value).__name__} is not a mesh. Give a path, a trimesh.Trimesh or trimesh.Scene, or a pair "
+        f"(vertices, faces)."
     )
 
 

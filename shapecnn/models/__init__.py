@@ -1,4 +1,43 @@
-"""Models: a trained run or ``@imagenet``, opened without running code, and applied to artefacts and meshes.
+"""Models: a trained run or ``@imagenet``, opened without executing code from it, and applied to artefacts and meshes.
 
-In: a run's folder or a name, pictures or grids. Out: features, logits, probabilities.
+In: the folder of a run or a name, and views or grids. Out: features, logits, probabilities.
+:mod:`model` defines what a model is and opens one by name, :mod:`run` and :mod:`untrained` are the two kinds,
+:mod:`input` makes the views or grids, :mod:`engine` computes, :mod:`apply` applies a model to many shapes, and
+:mod:`comparison` and :mod:`space` say how shapes are compared.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from shapecnn.models.apply import MeshEncoder as MeshEncoder
+    from shapecnn.models.apply import compute_outputs as compute_outputs
+    from shapecnn.models.apply import input_arrays as input_arrays
+    from shapecnn.models.engine import Engine as Engine
+    from shapecnn.models.engine import open_engine as open_engine
+    from shapecnn.models.engine import require_device as require_device
+    from shapecnn.models.input import Input as Input
+    from shapecnn.models.model import Model as Model
+    from shapecnn.models.model import resolve_model as resolve_model
+    from shapecnn.models.output import Output as Output
+    from shapecnn.models.run import Run as Run
+    from shapecnn.models.run import open_run as open_run
+    from shapecnn.models.run_files import run_bytes as run_bytes
+    from shapecnn.models.untrained import UntrainedModel as UntrainedModel
+
+_HOMES = {
+    "apply": ["MeshEncoder", "compute_outputs", "input_arrays"],
+    "engine": ["Engine", "open_engine", "require_device"],
+    "input": ["Input"],
+    "model": ["Model", "resolve_model"],
+    "output": ["Output"],
+    "run": ["Run", "open_run"],
+    "run_files": ["run_bytes"],
+    "untrained": ["UntrainedModel"],
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""A model applied to shapes: to meshes, each drawn or filled here and now, and to artefacts."""
+"""Apply a model to meshes, which are drawn or filled on the way, or to artefacts."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class MeshEncoder:
         limit: FaceLimit = NO_LIMIT,
         progress: Progress = no_progress,
     ) -> list[Output | ItemError]:
-        """Compute what the network says of each mesh.
+        """Compute the output of the network for each mesh.
 
-        Workers draw or fill the next meshes while the engine computes; views and grids are held only until then.
+        Workers draw or fill the next meshes while the engine computes, so few views or grids are in memory at a time.
 
         Args:
             meshes: Paths or arrays of N meshes.
@@ -66,7 +66,7 @@ class MeshEncoder:
 
         Raises:
             StoredDataError: The model is damaged.
-            WeightsError: Its weights cannot be had.
+            WeightsError: Its weights cannot be downloaded.
         """
         results: dict[int, Output | ItemError] = {}
         arrays = input_arrays(self.model.input, meshes, up=up, limit=limit, workers=self._workers, progress=progress)
@@ -89,7 +89,12 @@ class MeshEncoder:
 
 
 class OutputArrays:
-    """Outputs of N shapes with R items each, as arrays that fill as the outputs come."""
+    """Arrays of the outputs of N shapes with R items each, filled one output at a time.
+
+    Args:
+        model: Model that computes the outputs.
+        shapes: N.
+    """
 
     def __init__(self, model: Model, shapes: int) -> None:
         self._model, self._shapes = model, shapes
@@ -117,7 +122,7 @@ class OutputArrays:
                 self._arrays[name][shape, item] = values
 
     def get(self, name: FeatureName) -> NDArray[np.float32]:
-        """Return one feature of all items, (N, R, D) float32.
+        """Return one kind of output for all items, (N, R, D) float32.
 
         Args:
             name: ``penultimate``: what the classifier takes, of any length; ``scores``: probabilities of the classes;
@@ -188,7 +193,7 @@ def input_arrays(
 ) -> Iterator[tuple[int, InputArray | ItemError]]:
     """Draw or fill meshes for a network, in workers.
 
-    Meshes are read as the results are taken: two of each worker are held at most.
+    Meshes are read as results are consumed: at most two per worker are in memory.
 
     Args:
         network_input: What the network takes.
@@ -199,7 +204,7 @@ def input_arrays(
         progress: Called as meshes are done.
 
     Yields:
-        The number of each mesh with its views or grids, or why there are none, as they are finished.
+        The number of each mesh with its views or grids, or the error that stopped it, as they are finished.
     """
     tasks: Iterable[_Task] = (_Task(number, mesh, network_input, up, limit) for number, mesh in enumerate(meshes))
     with closing(pool.run(_load, tasks, workers)) as results:
@@ -210,5 +215,5 @@ def input_arrays(
 
 
 def _load(task: _Task) -> InputArray:
-    """Runs in a worker."""
+    """Draw or fill one mesh in a worker."""
     return task.input.load(task.mesh, task.up, task.limit)

@@ -37,7 +37,7 @@ class Comparison(Protocol):
 
         Args:
             features: (N, D), what :meth:`represent` gives for each shape of the collection.
-            placed: Places of these features, where an index has kept them.
+            placed: Places of these features, where an index has stored them.
         """
 
 
@@ -60,7 +60,7 @@ class FeatureComparison:
 
     @property
     def adapts(self) -> bool:
-        """Never: what makes the features comparable was learned."""
+        """Always False: the projection, if there is one, was learned from the training shapes."""
         return False
 
     def represent(self, output: Output) -> Feature:
@@ -70,7 +70,7 @@ class FeatureComparison:
     def space(
         self,
         features: NDArray[np.float32],
-        placed: Placed | None = None,  # noqa: ARG002  # an index keeps places of adapted spaces only
+        placed: Placed | None = None,  # noqa: ARG002  # an index stores places of adapted spaces only
     ) -> FeatureSpace:
         """Return the space of the features themselves."""
         return FeatureSpace(features)
@@ -81,7 +81,7 @@ class AdaptedComparison:
     """Compares features of a network that was never trained on shapes, in a space adapted to the collection.
 
     Attributes:
-        neighbours: How many of its neighbours each shape is moved towards; see :class:`AdaptedSpace`.
+        neighbours: Number of neighbours that each shape moves towards; see :class:`AdaptedSpace`.
     """
 
     neighbours: int
@@ -93,12 +93,12 @@ class AdaptedComparison:
 
     @property
     def adapts(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     @property
     def discriminant(self) -> bool:
-        """Never: nothing was trained."""
+        """Always False: nothing was trained on shapes."""
         return False
 
     def represent(self, output: Output) -> Feature:

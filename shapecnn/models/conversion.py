@@ -1,4 +1,4 @@
-"""Networks of torch in OpenVINO, which computes them several times as fast on a CPU."""
+"""Convert networks of torch to OpenVINO, which runs them several times as fast on a CPU."""
 
 from __future__ import annotations
 
@@ -20,20 +20,28 @@ if TYPE_CHECKING:
     from torch import nn
 
 Outputs = tuple[NDArray[np.float32], ...]
-"""What a network says of one input: an array for each tensor it ends in, the first axis (of one) left out."""
+"""Outputs of a network for one input: one float32 array for each output tensor, without the batch axis."""
 
 
 def available() -> bool:
-    """Whether OpenVINO is installed."""
+    """Return whether OpenVINO is installed."""
     return util.find_spec("openvino") is not None
 
 
-def convert(network: nn.Module, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
-    """Graph and weights of a network from (1, \\*looks) uint8 to one tensor or several, of one row each."""
+def convert(network: nn.Module, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
+    """Convert a network to OpenVINO.
+
+    Args:
+        network: Takes a batch (1, ...) uint8 and returns one tensor or several, of one row each.
+        shape: Shape of one input, without the batch axis.
+
+    Returns:
+        Graph (XML) and weights, as the two files of OpenVINO's format.
+    """
     import torch
 
     openvino = _openvino()
-    example = torch.zeros((1, *looks), dtype=torch.uint8)
+    example = torch.zeros((1, *shape), dtype=torch.uint8)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         converted = openvino.convert_model(torch.export.export(network, (example,)))
@@ -44,9 +52,16 @@ def convert(network: nn.Module, looks: tuple[int, ...]) -> tuple[bytes, bytes]:
 
 
 class Queue:
-    """A converted network at work on several inputs at a time.
+    """Asynchronous inference with a converted network, several inputs at a time.
 
-    description: engine, precision and device, to be recorded beside what it computes.
+    Args:
+        graph: Graph, as :func:`convert` returns it.
+        weights: Weights, as :func:`convert` returns them.
+        threads: Number of threads; None for one for each core.
+        exact: Whether to compute in float32 even where the processor supports bfloat16.
+
+    Attributes:
+        description: Values of ``engine``, ``precision`` and ``device``, to be stored with the outputs.
     """
 
     def __init__(self, graph: bytes, weights: bytes, *, threads: int | None = None, exact: bool = False) -> None:
@@ -58,7 +73,7 @@ class Queue:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_NUM_THREADS": threads or pool.available_cores(),
         }
-        self._done: deque[tuple[Hashable, Outputs]] = deque()  # filled by OpenVINO's threads
+        self._outputs: deque[tuple[Hashable, Outputs]] = deque()  # filled by OpenVINO's threads
         self._queue = openvino.AsyncInferQueue(core.compile_model(core.read_model(graph, weights), "CPU", options))
         self._queue.set_callback(self._collect)
         self.description = {
@@ -68,39 +83,51 @@ class Queue:
         }
 
     def _collect(self, request: Any, key: Hashable) -> None:
-        self._done.append((key, tuple(np.array(tensor.data[0], np.float32) for tensor in request.output_tensors)))
+        self._outputs.append((key, tuple(np.array(tensor.data[0], np.float32) for tensor in request.output_tensors)))
 
-    def start(self, key: Hashable, looks: NDArray[np.uint8]) -> None:
-        """Begin on one input; waits while all places are taken."""
-        self._queue.start_async({0: looks[None]}, key)
+    def start(self, key: Hashable, array: NDArray[np.uint8]) -> None:
+        """Start to compute the outputs of one input; block while the queue is full.
+
+        Args:
+            key: Returned with the outputs.
+            array: Input without the batch axis, of the shape that the network was converted for.
+        """
+        self._queue.start_async({0: array[None]}, key)
 
     def finished(self) -> list[tuple[Any, Outputs]]:
-        """Key and outputs of what was finished since this was last asked, in any order."""
-        return [self._done.popleft() for _ in range(len(self._done))]
+        """Return the keys and outputs that became ready since the last call, in any order."""
+        return [self._outputs.popleft() for _ in range(len(self._outputs))]
 
     def wait(self) -> None:
-        """Return when all that was started is finished."""
+        """Block until every input that was started is finished."""
         self._queue.wait_all()
 
     def map(self, inputs: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
-        """The outputs of each input, in their order, a few at a time."""
-        early: dict[int, Outputs] = {}
-        told = 0
+        """Compute the outputs of a stream of inputs, a few at a time.
+
+        Args:
+            inputs: Arrays uint8 without the batch axis.
+
+        Yields:
+            The outputs of each input, in the order of the inputs.
+        """
+        waiting: dict[int, Outputs] = {}  # ready before those of an earlier input
+        due = 0  # number of the input whose outputs come next
         try:
-            for number, looks in enumerate(inputs):
-                self.start(number, looks)
-                early.update(self.finished())
-                while told in early:
-                    yield early.pop(told)
-                    told += 1
+            for number, array in enumerate(inputs):
+                self.start(number, array)
+                waiting.update(self.finished())
+                while due in waiting:
+                    yield waiting.pop(due)
+                    due += 1
         finally:
             self.wait()
-        early.update(self.finished())
-        yield from (early[number] for number in sorted(early))
+        waiting.update(self.finished())
+        yield from (waiting[number] for number in sorted(waiting))
 
 
 def _openvino() -> Any:
-    # Left alone it would report each import to Google Analytics, from a forked process that exit waits for.
+    # Its telemetry would report each import to Google Analytics, from a forked process that delays the exit.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 

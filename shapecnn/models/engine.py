@@ -1,8 +1,7 @@
-"""From pictures or grids to features and scores, on the fastest engine there is: CUDA through torch, OpenVINO on a
-CPU, else torch on the CPU.
+"""Engines compute features and scores from views or grids: torch on a GPU, else OpenVINO, else torch on the CPU.
 
-bfloat16 is used where the processor computes in it. The network is converted for OpenVINO once and kept
-(:mod:`shapecnn.models.engine_cache`); from then on neither torch nor timm is imported.
+They compute in bfloat16 where the processor supports it. A network is converted for OpenVINO once and cached
+(:mod:`shapecnn.models.engine_cache`); from then on a command imports neither torch nor timm, which saves seconds.
 """
 
 from __future__ import annotations
@@ -27,34 +26,61 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class Engine(Protocol):
-    """Computes the outputs of many shapes, several at a time."""
+    """Asynchronous inference: shapes are started one by one, and their outputs collected when they are ready.
+
+    Attributes:
+        description: Values of ``engine``, ``precision`` and ``device``, to be stored with the features.
+    """
 
     description: dict[str, str]
-    """engine, precision and device: what to record beside the features."""
 
-    def start(self, key: Hashable, looks: InputArray) -> None:
-        """Begin on one shape, uint8: its pictures (V, S, S) or grids (R, N, N, N); waits while all places are taken."""
+    def start(self, key: Hashable, array: InputArray) -> None:
+        """Start to compute the output of one shape; block while the queue is full.
+
+        Args:
+            key: Returned with the output.
+            array: Views (V, S, S) uint8, or grids (R, N, N, N) uint8 of 0 and 1.
+
+        Raises:
+            StoredDataError: The weights lead to values that are not finite.
+        """
 
     def finished(self) -> list[tuple[Any, Output]]:
-        """Key and output of what was finished since this was last asked."""
+        """Return the keys and outputs that became ready since the last call, in any order.
+
+        Raises:
+            StoredDataError: The weights lead to values that are not finite.
+        """
 
     def wait(self) -> None:
-        """Return when all that was started is finished."""
+        """Block until every shape that was started is finished."""
 
 
 def require_device(device: Device) -> None:
-    """Raise UsageError if CUDA is asked for and absent: to be called before any work."""
+    """Raise an error if a device is not available; called before any work.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        UsageError: It is ``cuda``, and torch finds no CUDA device.
+    """
     if device == "cuda" and not has_cuda():
         raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu or auto.")
 
 
 def open_engine(model: Model, device: Device = "auto", *, views: bool = False) -> Engine:
-    """The fastest engine for this model on this machine.
+    """Open the fastest engine for a model on this machine.
 
-    views: whether its outputs have ``views``.
+    Args:
+        model: Model whose network the engine runs.
+        device: ``auto`` uses a GPU if there is one.
+        views: Whether outputs also have the feature of each view or rotation by itself.
 
-    Raises UsageError if CUDA is asked for and absent or the model cannot be built, WeightsError if the weights cannot
-    be had, StoredDataError if those of a run are damaged.
+    Raises:
+        UsageError: CUDA is asked for and absent, or the model cannot be built.
+        WeightsError: The weights cannot be downloaded.
+        StoredDataError: The weights of a run are damaged.
     """
     require_device(device)
     with stage("Making the network ready"):
@@ -66,46 +92,65 @@ def open_engine(model: Model, device: Device = "auto", *, views: bool = False) -
 
 
 class OpenVinoEngine:
-    """OpenVINO on the CPU."""
+    """Engine that runs a converted network with OpenVINO on the CPU.
+
+    Args:
+        model: Model whose network it runs.
+        threads: Number of threads; None for one for each core.
+        views: Whether outputs also have the feature of each view or rotation by itself.
+
+    Attributes:
+        description: Values of ``engine``, ``precision`` and ``device``.
+    """
 
     def __init__(self, model: Model, threads: int | None = None, *, views: bool = False) -> None:
         self._model, self._threads, self._views = model, threads, views
         self._classifier = model.head.classifier() if model.head else None
-        self._earlier: list[tuple[Any, Output]] = []
-        self._open(_shape_of(model))
+        self._outputs: list[tuple[Any, Output]] = []
+        self._open(_trained_shape(model))
         self.description = self._queue.description
 
-    def _open(self, looks: tuple[int, ...]) -> None:
-        """Make ready for shapes seen in so many pictures or grids."""
-        converted = _converted(self._model, looks, self._views)
-        self._looks, self._queue = looks, conversion.Queue(*converted, threads=self._threads)
+    def _open(self, shape: tuple[int, ...]) -> None:
+        """Compile the network for arrays of a shape, (V, S, S) or (R, N, N, N)."""
+        converted = _converted(self._model, shape, self._views)
+        self._shape, self._queue = shape, conversion.Queue(*converted, threads=self._threads)
 
     def _output(self, feature: Feature, views: Feature | None = None) -> Output:
-        _require_numbers(self._model, feature)
+        _require_finite(self._model, feature)
         if self._classifier is None:
             return Output(feature, None, views)
         return Output(feature, _scores(self._model, self._classifier.logits(feature)), views)
 
-    def start(self, key: Hashable, looks: InputArray) -> None:
-        """Begin on one shape; waits while all places are taken."""
-        if looks.shape != self._looks:
+    def start(self, key: Hashable, array: InputArray) -> None:
+        """Start to compute the output of one shape; block while the queue is full."""
+        if array.shape != self._shape:
             self.wait()
-            self._earlier += self.finished()
-            self._open(looks.shape)
-        self._queue.start(key, looks)
+            self._outputs += self.finished()
+            self._open(array.shape)
+        self._queue.start(key, array)
 
     def finished(self) -> list[tuple[Any, Output]]:
-        """What was finished since this was last asked."""
-        earlier, self._earlier = self._earlier, []
-        return earlier + [(key, self._output(*tensors)) for key, tensors in self._queue.finished()]
+        """Return the keys and outputs that became ready since the last call."""
+        outputs, self._outputs = self._outputs, []
+        return outputs + [(key, self._output(*tensors)) for key, tensors in self._queue.finished()]
 
     def wait(self) -> None:
-        """Return when all that was started is finished."""
+        """Block until every shape that was started is finished."""
         self._queue.wait()
 
 
 class TorchEngine:
-    """torch, on a GPU or where OpenVINO is not installed."""
+    """Engine that runs a network with torch: on a GPU, or where OpenVINO is not installed.
+
+    Args:
+        model: Model whose network it runs.
+        device: ``cpu`` or ``cuda``.
+        threads: Number of threads of torch; None leaves it unchanged.
+        views: Whether outputs also have the feature of each view or rotation by itself.
+
+    Attributes:
+        description: Values of ``engine``, ``precision`` and ``device``.
+    """
 
     def __init__(
         self, model: Model, device: Literal["cpu", "cuda"], threads: int | None = None, *, views: bool = False
@@ -121,51 +166,51 @@ class TorchEngine:
         self._reduced = (
             torch.cuda.is_bf16_supported(including_emulation=False) if device == "cuda" else cpu_has_bfloat16()
         )
-        self._done: list[tuple[Hashable, Output]] = []
+        self._outputs: list[tuple[Hashable, Output]] = []
         self.description = {
             "engine": f"torch {torch.__version__}",
             "precision": "bfloat16" if self._reduced else "float32",
             "device": device,
         }
 
-    def start(self, key: Hashable, looks: InputArray) -> None:
+    def start(self, key: Hashable, array: InputArray) -> None:
         """Compute the output of one shape."""
         torch = self._torch
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._reduced):
-            activations = self._network.stem(torch.from_numpy(np.ascontiguousarray(looks[None])).to(self._device))
+            activations = self._network.stem(torch.from_numpy(np.ascontiguousarray(array[None])).to(self._device))
             logits, feature = self._network.head(self._network.pool(activations))
             tensors = (feature, logits, *([self._network.alone(activations)] if self._views else []))
-        numbers, decisions, *views = (tensor[0].float().cpu().numpy() for tensor in tensors)
-        _require_numbers(self._model, numbers)
-        scores = _scores(self._model, decisions) if decisions.size else None
-        self._done.append((key, Output(numbers, scores, views[0] if views else None)))
+        feature_array, logit_array, *views = (tensor[0].float().cpu().numpy() for tensor in tensors)
+        _require_finite(self._model, feature_array)
+        scores = _scores(self._model, logit_array) if logit_array.size else None
+        self._outputs.append((key, Output(feature_array, scores, views[0] if views else None)))
 
     def finished(self) -> list[tuple[Any, Output]]:
-        """What was finished since this was last asked."""
-        done, self._done = self._done, []
-        return done
+        """Return the keys and outputs that became ready since the last call."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
 
     def wait(self) -> None:
-        """Nothing is ever under way."""
+        """Do nothing: :meth:`start` returns when the output is ready."""
 
 
 def _scores(model: Model, logits: Feature) -> Feature:
-    """(C,) probabilities, by the model's calibration if it has one."""
-    _require_numbers(model, logits)
+    """Return the probabilities (C,) of logits, calibrated if the model is."""
+    _require_finite(model, logits)
     return probabilities(logits, temperature_of(model)).astype(np.float32)
 
 
-def _require_numbers(model: Model, computed: Feature) -> None:
-    """Raise StoredDataError if the weights, which may be anybody's, lead to infinity or no numbers."""
-    if not np.isfinite(computed).all():
+def _require_finite(model: Model, values: Feature) -> None:
+    """Raise StoredDataError if computed values are infinite or NaN; weights may come from anybody."""
+    if not np.isfinite(values).all():
         raise StoredDataError(
-            f"The network of {model.name} gives what is no number. Its weights are damaged or its training went "
-            f"astray: put it back from a copy, or use another model."
+            f"The network of {model.name} computes infinite values or NaN: its weights are damaged, or its training "
+            f"diverged. Put it back from a copy, or use another model."
         )
 
 
-def _shape_of(model: Model) -> tuple[int, ...]:
-    """Of what the model sees of a shape, as it was trained: (V, S, S) or (R, N, N, N)."""
+def _trained_shape(model: Model) -> tuple[int, ...]:
+    """Return the shape of the arrays that the model was trained on: (V, S, S) or (R, N, N, N)."""
     settings, side = model.input.drawing(), model.input.side
     if isinstance(settings, VoxelSettings):
         return (settings.rotations if settings.rotations > 1 else model.input.turns, side, side, side)
@@ -173,12 +218,16 @@ def _shape_of(model: Model) -> tuple[int, ...]:
 
 
 def runs_on_cuda(device: Device) -> bool:
-    """Whether that device, or the one chosen by ``auto``, is a GPU."""
+    """Return whether a device is a GPU, or ``auto`` selects one.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
     return device == "cuda" or (device == "auto" and has_cuda())
 
 
 def has_cuda() -> bool:
-    """Whether there is an NVIDIA driver, told without importing torch, which takes a second."""
+    """Return whether torch can use an NVIDIA GPU; without a driver, torch is not imported, which takes a second."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return False
     if not (Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists() or os.name == "nt"):
@@ -189,7 +238,7 @@ def has_cuda() -> bool:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16."""
+    """Return whether the processor has instructions for bfloat16, as ``/proc/cpuinfo`` lists them."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -197,18 +246,18 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _converted(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
-    """The network in OpenVINO's format, graph and weights, from the cache or converted now."""
-    parts = [model.network.identity, " × ".join(map(str, looks)) + " and each alone" * views]
+def _converted(model: Model, shape: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
+    """Return graph and weights of the network in OpenVINO's format, from the cache or converted now."""
+    parts = [model.network.identity, " × ".join(map(str, shape)) + " and each alone" * views]
     key = engine_cache.key(*parts)
-    kept = engine_cache.load(key)
-    if kept is None:
-        kept = _convert(model, looks, views)
-        engine_cache.store(key, *kept)
-    return kept
+    converted = engine_cache.load(key)
+    if converted is None:
+        converted = _convert(model, shape, views)
+        engine_cache.store(key, *converted)
+    return converted
 
 
-def _convert(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
+def _convert(model: Model, shape: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
     from shapecnn.networks.network import FeaturesAlone
 
-    return conversion.convert(FeaturesAlone(model.network.build(), views).eval(), looks)
+    return conversion.convert(FeaturesAlone(model.network.build(), views).eval(), shape)

@@ -1,9 +1,9 @@
-"""Converted networks, kept on disk: in ``engines`` of the user's cache folder (``~/.cache/shapecnn`` on Linux).
+"""Cache of converted networks on disk: in ``engines`` of the user's cache folder (``~/.cache/shapecnn`` on Linux).
 
-One file holds a network behind its hash, so that nothing damaged, and no mixture of two conversions, is ever used. Its
-name is the hash of all that enters the conversion, the code of the networks included: whoever edits that gets another
-file. The folder holds ``LIMIT`` bytes at most; what was not used for the longest time leaves first. It may be removed
-at any time.
+Each file holds one network, preceded by its hash, so that a damaged file or a mixture of two conversions is never used.
+Its name is a hash of everything that decides the conversion; that includes the code of the networks, so a change of it
+makes another file. The folder holds at most ``LIMIT`` bytes: the least recently used files are removed first. It can be
+deleted at any time.
 """
 
 from __future__ import annotations
@@ -19,56 +19,69 @@ from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
 from shapecnn.storage.reading import read_stored, sha256
 
-LIMIT = 2 << 30  # bytes of all files together; one has 15 to 100 MB
+LIMIT = 2 << 30  # bytes of all files together; one file has 15 to 100 MB
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 _PACKAGES = ("openvino", "timm", "torch", "torchvision")
 
 
 def key(*parts: str) -> str:
-    """The name of a converted network.
+    """Return the file name of a converted network.
 
     Args:
-        parts: What tells the network, its weights and its input from every other one.
+        parts: Texts that identify the network, its weights and the shape of its input.
 
     Returns:
-        32 hexadecimal digits, others for another version of a package that converts it or of the networks' code.
+        32 hexadecimal digits. They also depend on the versions of the packages that convert and on the networks' code.
     """
     versions = [f"{package} {metadata.version(package)}" for package in _PACKAGES]
     return sha256("\n".join([*parts, *versions, _code()]).encode())[:32]
 
 
 def load(name: str) -> tuple[bytes, bytes] | None:
-    """Graph and weights of a converted network; None where it is not kept, or not as it was written."""
+    """Read a converted network.
+
+    Args:
+        name: File name, from :func:`key`.
+
+    Returns:
+        Graph and weights; None if the file is missing, unreadable or damaged.
+    """
     path = folder() / name
     with contextlib.suppress(OSError):
         digest, _, content = read_stored(path).partition(b"\n")
         if digest == sha256(content).encode():
-            os.utime(path)  # used now
+            os.utime(path)  # marks it as recently used
             graph, _, weights = content.partition(b"\0")
             return graph, weights
     return None
 
 
 def store(name: str, graph: bytes, weights: bytes) -> None:
-    """Keep a converted network; a folder that cannot be written costs the next command time, and nothing else."""
-    content = graph + b"\0" + weights  # the graph is XML, which knows no NUL
+    """Write a converted network to the cache; a folder that cannot be written is ignored, as the cache only saves time.
+
+    Args:
+        name: File name, from :func:`key`.
+        graph: Graph (XML).
+        weights: Weights.
+    """
+    content = graph + b"\0" + weights  # XML cannot contain NUL
     with contextlib.suppress(OSError):
         write_atomic(folder() / name, sha256(content).encode() + b"\n" + content)
         _prune(name)
 
 
 def folder() -> Path:
-    """Where they are kept."""
+    """Return the path of the cache folder."""
     return cache_folder("engines")
 
 
 def _prune(newest: str) -> None:
-    """Remove what was used least lately, while all together are too large."""
+    """Remove the least recently used files, but never the newest one, until the rest fits into ``LIMIT``."""
     with os.scandir(folder()) as entries:
-        kept = [(entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in entries if _is_ours(entry)]
-    total = sum(size for _, size, _ in kept)
-    for _, size, path in sorted(kept):
+        files = [(entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in entries if _is_ours(entry)]
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
         if total <= LIMIT:
             break
         if Path(path).name != newest:
@@ -83,7 +96,7 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
 
 @functools.cache
 def _code() -> str:
-    """SHA-256 of what builds and converts networks."""
+    """Return the SHA-256 of the source files that build and convert networks."""
     here = Path(__file__).parent
     files = [*sorted((here.parent / "networks").glob("*.py")), here / "conversion.py"]
     return sha256(b"".join(file.read_bytes() for file in files))

@@ -1,4 +1,4 @@
-"""What speaks for a prediction: the most similar of the shapes that a run was trained on."""
+"""Evidence for a prediction: the training shapes of a run that are most similar to a shape."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from shapecnn.models.classifiers import Classifier
 from shapecnn.models.gallery import Gallery
 from shapecnn.shared.similarity import unit
 
-_NEGLIGIBLE = 1e-6  # of the longest axis: rounding
+_NEGLIGIBLE = 1e-6  # singular values below this fraction of the largest are rounding
 _DECIMALS = 6
 
 
 class Neighbour(NamedTuple):
-    """A shape that was trained on, and how similar it is, to 6 decimals."""
+    """Training shape that is similar to another shape.
+
+    Attributes:
+        id: Id of the training shape.
+        label: Its class.
+        similarity: Cosine from -1 to 1, rounded to 6 decimals.
+    """
 
     id: str
     label: str
@@ -24,11 +30,15 @@ class Neighbour(NamedTuple):
 
 
 class Familiarity:
-    """Compares shapes by what of their features a classifier tells classes by.
+    """Similarity of shapes to the training shapes, by the part of their features that separates the classes.
 
-    That is the part in the span of the differences of its weights, all of it where the features are coordinates in a
-    discriminant space, taken from the centre of the classes' means. Similarity is the cosine, from −1 to 1: what lies
-    between the classes, as shapes of another class do, points to none of them.
+    Features are projected on the span of the differences of the classifier's weights, which is all of the space where
+    the features are coordinates in a discriminant space. The origin is the mean of the class means. Similarity is the
+    cosine, from −1 to 1, because shapes of an unknown class lie between the classes and point to none of them.
+
+    Args:
+        gallery: Training shapes.
+        classifier: Classifier of the run.
     """
 
     def __init__(self, gallery: Gallery, classifier: Classifier) -> None:
@@ -42,15 +52,37 @@ class Familiarity:
         self._rows = self._directions(gallery.features)
 
     def similarities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(Q, D) → (Q, N), to 6 decimals."""
+        """Return the similarities of shapes and training shapes.
+
+        Args:
+            features: (Q, D) float32 of any length.
+
+        Returns:
+            (Q, N) float64 from -1 to 1, rounded to 6 decimals.
+        """
         return np.asarray((self._directions(features) @ self._rows.T).round(_DECIMALS))
 
     def familiarity(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(Q, D) → (Q,), the similarity of the most similar shape each."""
+        """Return the similarity of the most similar training shape.
+
+        Args:
+            features: (Q, D) float32 of any length.
+
+        Returns:
+            (Q,) float64 from -1 to 1, rounded to 6 decimals.
+        """
         return np.asarray(self.similarities(features).max(axis=1))
 
     def nearest(self, feature: NDArray[np.float32], count: int) -> list[Neighbour]:
-        """The ``count`` shapes most similar to one (D,), or all if they are fewer; equal ones in their order."""
+        """Return the training shapes most similar to one shape.
+
+        Args:
+            feature: (D,) float32 of any length.
+            count: Number of training shapes to return, at most.
+
+        Returns:
+            Training shapes, most similar first, equal ones in the order of the gallery.
+        """
         (similarities,) = self.similarities(feature[None])
         rows = np.argsort(-similarities, kind="stable")[:count].tolist()
         ids, labels = self._gallery.ids, self._gallery.labels

@@ -1,4 +1,4 @@
-"""The shapes that a run was trained on, as its network sees them, kept beside its weights."""
+"""Features of the training shapes of a run, stored beside its weights."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.shared.similarity import unit
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.reading import parse_json
 
-LARGEST = 20_000  # shapes: 51 MB of 1280 numbers each; of more, as many evenly spaced by id
+LARGEST = 20_000  # shapes, 51 MB at 1280 numbers each; of more shapes every few by id are stored
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """N shapes.  units: (N, D) float16, their features at unit length.  lengths: (N,) float32."""
+    """N training shapes with their features.
+
+    Attributes:
+        ids: Ids of the shapes.
+        labels: Their classes.
+        units: (N, D) float16, features scaled to unit length.
+        lengths: (N,) float32, lengths of the features.
+    """
 
     ids: Sequence[str]
     labels: Sequence[str]
@@ -26,10 +34,16 @@ class Gallery:
 
     @classmethod
     def of(cls, ids: Sequence[str], labels: Sequence[str], features: NDArray[np.float32]) -> Gallery:
-        """That of these shapes, or of :data:`LARGEST` of them.  features: (N, D)."""
+        """Return the gallery of M shapes, or of :data:`LARGEST` evenly spaced ones if there are more.
+
+        Args:
+            ids: M ids.
+            labels: M classes.
+            features: (M, D) float32 of any length.
+        """
         rows = np.linspace(0, len(ids) - 1, min(len(ids), LARGEST)).round().astype(np.int64)
         lengths = np.linalg.norm(features[rows], axis=1)
-        units = features[rows] / np.where(lengths > 0, lengths, 1)[:, None]
+        units = unit(features[rows])
         return cls(
             [ids[row] for row in rows],
             [labels[row] for row in rows],
@@ -39,12 +53,20 @@ class Gallery:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """(N, D), as they were but for the last bits."""
+        """Features of the shapes, (N, D) float32, with the precision of float16."""
         return self.units.astype(np.float32) * self.lengths[:, None]
 
     @classmethod
     def read(cls, content: bytes, size: int) -> Gallery:
-        """What :meth:`to_bytes` wrote.  size: D.  Raises ValueError for anything else."""
+        """Read a gallery from bytes that :meth:`to_bytes` wrote.
+
+        Args:
+            content: Bytes of the file.
+            size: D, length of a feature.
+
+        Raises:
+            ValueError: The bytes are something else.
+        """
         tensors = read_arrays(content)
         units = array_of(tensors, "units", np.float16, (None, size))
         lengths = array_of(tensors, "lengths", np.float32, (len(units),))
@@ -59,7 +81,7 @@ class Gallery:
         return cls(ids, labels, units, lengths)
 
     def to_bytes(self) -> bytes:
-        """As safetensors, which know no text: ids and labels are JSON in an array of bytes."""
+        """Return the gallery as safetensors; ids and labels are JSON in an array of bytes: the format has no text."""
         from safetensors.numpy import save
 
         shapes = json.dumps({"ids": list(self.ids), "labels": list(self.labels)}).encode()
@@ -69,7 +91,7 @@ class Gallery:
 
 
 def _texts(value: object, count: int) -> list[str]:
-    """``value``, if it is so many texts; else ValueError."""
+    """Return a value that must be a list of ``count`` texts; raise ValueError for any other."""
     if not isinstance(value, list) or len(value) != count or not all(isinstance(text, str) for text in value):
         raise ValueError("its ids and labels are not those of its shapes")
     return value

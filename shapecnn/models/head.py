@@ -1,4 +1,4 @@
-"""The classes of a trained run, and what tells them apart: classifier, calibration, training shapes."""
+"""Classification head of a run: its classes, classifier, calibration and training shapes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ WEIGHTS, GALLERY = "model.safetensors", "gallery.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class ClassHead:
-    """Classification head of a run; its arrays are read when they are asked for.
+    """Classification head of a run; its arrays are read from disk on each call.
 
     Attributes:
         classes: C labels, in the order of the scores.
         calibration: How far the scores can be trusted; None where too few shapes were held out.
-        feature_size: D, numbers in the feature that the classifier takes.
+        feature_size: D, length of the feature that the classifier takes.
     """
 
     classes: tuple[str, ...]
@@ -45,7 +45,7 @@ class ClassHead:
             )
 
     def gallery(self) -> Gallery | None:
-        """Read the features of the training shapes; None for a run of an early version, which kept none.
+        """Read the features of the training shapes; None for a run of an early version, which stored none.
 
         Raises:
             StoredDataError: They are damaged.

@@ -1,4 +1,4 @@
-"""What a network sees of a shape: pictures or grids, from artefacts or straight from a mesh."""
+"""Network input: views or grids of a shape, read from artefacts or made from a mesh."""
 
 from __future__ import annotations
 
@@ -28,47 +28,59 @@ from shapecnn.settings.artefacts import (
 from shapecnn.settings.core import Settings, differences, options, settings_hash
 
 InputArray = NDArray[np.uint8]
-"""(V, S, S) grey pictures, or (R, N, N, N) grids of 0 and 1."""
+"""Views (V, S, S), grey from 0 to 255, or grids (R, N, N, N) of 0 and 1, [rotation, x, y, z] with z up."""
 
 _COUNTS = {"views", "rotations"}  # networks pool over any number of them
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """settings: those of the artefacts; ``up`` says nothing here.  turns: quarter turns about z that a single grid is
-    shown in, to vote."""
+    """Kind and settings of the views or grids that a network takes.
+
+    Attributes:
+        settings: Settings of the artefacts that it was trained on; their ``up`` is not used.
+        turns: 1, 2 or 4: number of rotations about z in which the network takes a single grid, to pool over them.
+    """
 
     settings: InputSettings
     turns: int = 1
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:
-        """That of artefacts with this ``settings.json``, or as :meth:`to_json` gave it.  Raises UsageError."""
+        """Return the input that stored settings describe.
+
+        Args:
+            stored: ``settings.json`` of artefacts, or the value of :meth:`to_json`.
+            turns: 1, 2 or 4: number of rotations of a single grid.
+
+        Raises:
+            UsageError: The settings are not valid.
+        """
         return cls(input_settings({key: value for key, value in stored.items() if key != "up"}), turns)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings that a network was trained on, and their hash; which axis was up in the meshes is none."""
+        """Return the settings without ``up``, with a ``hash`` of them."""
         values = self.settings.model_dump(mode="json", exclude={"up"})
         return {**values, "hash": settings_hash(values)}
 
     @property
     def kind(self) -> str:
-        """views or voxels."""
+        """Kind of the artefacts: ``views`` or ``voxels``."""
         return self.settings.kind
 
     @property
     def side(self) -> int:
-        """Pixels or cells along one side."""
+        """Number of pixels or cells along one side."""
         settings = self.settings
         return settings.size if isinstance(settings, ViewSettings | ImportedViewSettings) else settings.resolution
 
     @property
     def imported(self) -> bool:
-        """Whether others made what the network was trained on."""
+        """Whether the network was trained on imported artefacts, which another program made."""
         return isinstance(self.settings, ImportedViewSettings | ImportedVoxelSettings)
 
     def note(self, name: str) -> str:
-        """Return the note that meshes cannot be shown to a model as its imported training data was made.
+        """Return a note for users of a model that was trained on imported artefacts.
 
         Args:
             name: Name of the model.
@@ -80,48 +92,79 @@ class Input:
         )
 
     def require(self, artefacts: Artefacts, name: str = "the model") -> None:
-        """Raise MismatchError unless the artefacts were made like those the network was trained on.
+        """Raise an error unless artefacts have the settings that the network was trained on.
 
         The number of views or rotations may differ: networks pool over any number.
+
+        Args:
+            artefacts: Folder of views or grids.
+            name: Name of the model, for the message.
+
+        Raises:
+            MismatchError: Another setting differs.
         """
         here, there = (_compared(i.settings) for i in (self, Input.of(artefacts.settings)))
-        found = differences(here, there)
-        if not found:
+        different = differences(here, there)
+        if not different:
             return
-        told = ", ".join(found.values())
-        if name.startswith("@") and not found.keys() & {"origin", "kind"}:
-            alike = " ".join(f"--set {key}={there.get(key)}" for key in found)
+        text = ", ".join(different.values())
+        if name.startswith("@") and not different.keys() & {"origin", "kind"}:
+            settings = " ".join(f"--set {key}={there.get(key)}" for key in different)
             raise MismatchError(
-                f"{artefacts.folder} was made with other settings than {name} sees ({told}). To see what is there: "
-                f"{alike}"
+                f"{artefacts.folder} was made with other settings than {name} takes ({text}). To use these artefacts: "
+                f"{settings}"
             )
-        knows = "sees" if name.startswith("@") else "was trained on"
+        verb = "takes" if name.startswith("@") else "was trained on"
         raise MismatchError(
-            f"{artefacts.folder} was made with other settings than {name} {knows} ({told}). {self.remedy()}"
+            f"{artefacts.folder} was made with other settings than {name} {verb} ({text}). {self.remedy()}"
         )
 
     def remedy(self) -> str:
-        """The sentence that tells how to make artefacts for this network."""
+        """Return a sentence with the command that makes artefacts for this network."""
         if self.imported:
-            return "Import what was made like its training data: shapecnn data import SRC OUT --layout LAYOUT"
-        plain = ViewSettings() if self.kind == "views" else VoxelSettings()
-        own = self.settings.model_dump()
-        changed = [key for key, value in own.items() if key not in ("kind", "up") and value != getattr(plain, key)]
+            return (
+                "Import artefacts that were made like its training data: shapecnn data import SRC OUT --layout LAYOUT"
+            )
+        defaults = ViewSettings() if self.kind == "views" else VoxelSettings()
+        values = self.settings.model_dump()
+        changed = [
+            key for key, value in values.items() if key not in ("kind", "up") and value != getattr(defaults, key)
+        ]
         command = "render" if self.kind == "views" else "voxelize"
-        return f"To make such: shapecnn {command} COLLECTION OUT {options(own, changed)}".rstrip()
+        return f"To make matching ones: shapecnn {command} COLLECTION OUT {options(values, changed)}".rstrip()
 
     def require_orientation(self, asked: Orientation | None, name: str) -> None:
-        """Raise MismatchError if ``asked`` is another orientation than the model ``name`` sees meshes in."""
-        own = self.drawing().orientation
-        if asked not in (None, own):
+        """Raise an error if an orientation is asked for that the model does not use.
+
+        Args:
+            asked: ``upright`` or ``auto``; None if none was asked for.
+            name: Name of the model, for the message.
+
+        Raises:
+            MismatchError: The model uses another one.
+        """
+        orientation = self.drawing().orientation
+        if asked not in (None, orientation):
+            command = "render" if self.kind == "views" else "voxelize"
             raise MismatchError(
-                f"{name} sees meshes with --orientation {own}, and not {asked}: leave the option out, or train or "
-                f"index anew with what `shapecnn {'render' if self.kind == 'views' else 'voxelize'} --orientation "
-                f"{asked}` makes."
+                f"{name} takes meshes with --orientation {orientation}, not {asked}. Leave the option out, or use a "
+                f"model for artefacts of `shapecnn {command} --orientation {asked}`."
             )
 
     def read(self, artefacts: Artefacts, entry: Entry) -> InputArray:
-        """Pictures or grids of one shape from its artefacts.  Raises StoredDataError, UsageError."""
+        """Read the views or grids of one shape from artefacts.
+
+        Args:
+            artefacts: Folder of views or grids.
+            entry: Row of its manifest.
+
+        Returns:
+            Views (V, S, S) or grids (R, N, N, N), uint8.
+
+        Raises:
+            StoredDataError: They are missing or damaged.
+            UsageError: The artefacts are of the other kind.
+        """
         if self.kind == "views":
             return artefacts.pictures(entry)
         return self._turned(artefacts.grids(entry))
@@ -132,7 +175,11 @@ class Input:
         Args:
             mesh: Path of its file, or its arrays.
             up: Axis that points up in it.
-            limit: How many faces it may have. Unless it says how, the mesh is simplified as the training meshes were.
+            limit: How many faces it may have. Where it does not simplify, the mesh is simplified as the training
+                meshes were.
+
+        Returns:
+            Views (V, S, S) or grids (R, N, N, N), uint8.
 
         Raises:
             MeshError: The mesh cannot be used.
@@ -143,7 +190,17 @@ class Input:
         return self.draw(load_mesh_input(mesh, up, limit))
 
     def draw(self, mesh: Mesh) -> InputArray:
-        """Pictures or grids of a normalized mesh.  Raises MeshError."""
+        """Draw or fill a normalized mesh.
+
+        Args:
+            mesh: Mesh with z up, centred, of radius 1.
+
+        Returns:
+            Views (V, S, S) or grids (R, N, N, N), uint8.
+
+        Raises:
+            MeshError: The mesh cannot be drawn or filled.
+        """
         settings = self.drawing()
         if isinstance(settings, ViewSettings):
             from shapecnn.views import render_views
@@ -154,9 +211,13 @@ class Input:
         return self._turned(np.stack(list(occupancy_grids(mesh, settings))))
 
     def drawing(self, up: Up = "z", simplify: int | None = None) -> ViewSettings | VoxelSettings:
-        """How a mesh is drawn or filled for this network; ``simplify`` replaces that of what it was trained on.
+        """Return the settings to draw or fill a mesh with for this network.
 
-        For a network trained on what others made that is our own way with their size, which is as near as we know.
+        For imported artefacts these are shapecnn's defaults with their size, as how they were made is unknown.
+
+        Args:
+            up: Axis that points up in the mesh.
+            simplify: Number of faces that larger meshes are simplified to; None: as for the training artefacts.
         """
         match self.settings:
             case ImportedViewSettings(views=views, size=size):

@@ -1,6 +1,6 @@
-"""The learned metric as it is kept: a low-rank linear projection of a run's features, beside the run's weights.
+"""Learned metric of a run: a low-rank linear projection of its features, stored beside its weights.
 
-It belongs to these weights, and to no others: ``metric.json`` names them by their hash.
+It fits only the weights that it was learned for, whose hash ``metric.json`` holds.
 """
 
 from __future__ import annotations
@@ -24,20 +24,24 @@ from shapecnn.storage.sealed import open_sealed
 FORMAT = 1
 PROJECTION, METRIC = "metric.safetensors", "metric.json"
 
-SHARPNESS = 8.0  # of the softmax over the anchors
-_LONGEST = 1e18  # z of a feature of unit length, whose square float32 still holds
-SHARE = 0.5  # weight of the projection itself beside the anchors
+SHARPNESS = 8.0  # factor of the cosines in the softmax over the anchors
+_LONGEST = 1e18  # largest length of z: its square is finite in float32
+SHARE = 0.5  # weight of z relative to the assignment to anchors
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A feature f, its numbers raised to a power (their signs kept) and of unit length, to z = matrix (f − centre).
+    """Projection z = matrix (f − centre), where f is a feature with numbers raised to a power and of unit length.
 
-    What is compared is z beside its soft assignment to the anchors, softmax(SHARPNESS · cosines of z and anchors): the
-    assignment decides between classes, z between what they have in common.
+    Shapes are compared by z and by its soft assignment to the anchors, softmax(SHARPNESS · cosines of z and anchors).
+    The assignment separates classes, and z orders the shapes within them.
 
-    matrix: (d, D) float32.  centre: (D,) float32.  anchors: (C, d) float32, one for each class, of unit length.
-    power: ½, so that a few strong numbers do not decide, or 1.  digest: SHA-256 of the file that holds them.
+    Attributes:
+        matrix: (d, D) float32.
+        centre: (D,) float32.
+        anchors: (C, d) float32 of unit length, one for each class.
+        power: Exponent of the numbers, in (0, 1]: ½ keeps a few strong ones from dominating, 1 leaves them.
+        digest: SHA-256 (hex) of the file of the arrays.
     """
 
     matrix: NDArray[np.float32]
@@ -50,29 +54,54 @@ class Projection:
     def of(
         cls, matrix: NDArray[np.float32], centre: NDArray[np.float32], anchors: NDArray[np.float32], power: float
     ) -> Projection:
-        """That of these arrays, whatever file they will be kept in."""
+        """Return the projection with these arrays.
+
+        Args:
+            matrix: (d, D) float32.
+            centre: (D,) float32.
+            anchors: (C, d) float32 of unit length.
+            power: Exponent of the numbers, in (0, 1].
+        """
         return cls(matrix, centre, anchors, power, sha256(_content(matrix, centre, anchors, power)))
 
     def __call__(self, feature: Feature) -> Feature:
-        """(D,), of any length, → (C + d,) of unit length."""
+        """Return what is compared of a feature.
+
+        Args:
+            feature: (D,) float32 of any length.
+
+        Returns:
+            (C + d,) float32 of unit length: assignment to the anchors, and z.
+        """
         z = self.project(feature)
         powers = np.exp(SHARPNESS * (self.anchors @ z - 1))
         return unit(np.concatenate([unit(powers), SHARE * z]))
 
     def project(self, feature: Feature) -> Feature:
-        """(D,), of any length, → z (d,) of unit length."""
+        """Return z, (d,) float32 of unit length, of a feature (D,) float32 of any length."""
         return unit(self.matrix @ (raised(feature, self.power) - self.centre))
 
 
 def raised(feature: Feature, power: float) -> Feature:
-    """Each number raised to ``power``, its sign kept; of unit length."""
+    """Raise each number of a feature to a power, keeping its sign, and scale to unit length.
+
+    Args:
+        feature: (D,) float32 of any length.
+        power: Exponent, in (0, 1].
+
+    Returns:
+        (D,) float32 of unit length.
+    """
     return unit((np.sign(feature) * np.abs(feature) ** np.float32(power)).astype(np.float32))
 
 
 def metric_bytes(projection: Projection, weights: str, described: Mapping[str, Any]) -> dict[str, bytes]:
-    """The files of a metric, to be published together.
+    """Return the files of a metric by name, to be published together.
 
-    weights: SHA-256 of the run's weights.  described: how it was learned and what it achieves, for people.
+    Args:
+        projection: The metric.
+        weights: SHA-256 (hex) of the run's weights.
+        described: How it was learned and what it achieves, for people.
     """
     return {
         PROJECTION: _content(projection.matrix, projection.centre, projection.anchors, projection.power),
@@ -81,10 +110,19 @@ def metric_bytes(projection: Projection, weights: str, described: Mapping[str, A
 
 
 def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict[str, Any]] | None:
-    """The metric of the run in ``folder`` and how it is described; None if none was learned.
+    """Read the metric of a run.
 
-    weights: SHA-256 of the run's weights.  size: D of its features.  Raises StoredDataError if it is damaged or of
-    another version, MismatchError if it belongs to other weights.
+    Args:
+        folder: Folder of the run.
+        weights: SHA-256 (hex) of the run's weights.
+        size: D, length of its features.
+
+    Returns:
+        The projection and the content of ``metric.json``; None if no metric was learned.
+
+    Raises:
+        StoredDataError: It is damaged or from another version.
+        MismatchError: It was learned for other weights.
     """
     remedy = f"To learn it anew: {learn_command(folder)}"
     sealed = open_sealed(folder, remedy)
@@ -117,7 +155,11 @@ def _norm(array: NDArray[np.float32]) -> float:
 
 
 def learn_command(folder: Path) -> str:
-    """What learns the metric of the run in ``folder``."""
+    """Return the command that learns the metric of the run in a folder.
+
+    Args:
+        folder: Folder of the run.
+    """
     return f"shapecnn metric {shlex.quote(str(folder))} --data DIR"
 
 

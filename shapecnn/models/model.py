@@ -1,4 +1,4 @@
-"""What every command can be given as a model: a trained run, or ``@imagenet``, which needs no training."""
+"""Models that commands accept: a trained run, or ``@imagenet``, which needs no training."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class NetworkSource(Protocol):
 
     @property
     def at_hand(self) -> bool:
-        """Whether the network can be built offline, from files of this machine that are known to be there."""
+        """Whether the network can be built offline, because its weights are on this machine."""
 
     def build(self) -> ShapeNetwork:
         """Build the network in float32, ready to infer.
 
         Raises:
             UsageError: There is no such network, or it does not take this input.
-            WeightsError: Its weights cannot be had.
+            WeightsError: Its weights cannot be downloaded.
             StoredDataError: Its weights are damaged.
         """
 
@@ -66,7 +66,7 @@ class Model(Protocol):
 
     @property
     def head(self) -> ClassHead | None:
-        """Classes, and what tells them apart; None for a model that was not trained on shapes."""
+        """Classes, classifier and calibration; None for a model that was not trained on shapes."""
 
     @property
     def comparison(self) -> Comparison:
@@ -90,7 +90,7 @@ class Model(Protocol):
         """
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything that decides the model's features, with a ``hash`` of it."""
+        """Return all settings and hashes that decide the model's features, with a ``hash`` of them."""
 
 
 def resolve_model(name: str, assignments: dict[str, Any] | None = None, up: Up = "z") -> Model:
@@ -102,7 +102,7 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None, up: Up =
         up: Axis that points up in the meshes, for ``@imagenet``; a run knows its own.
 
     Raises:
-        UsageError: There is no such model, or the settings are not its own.
+        UsageError: There is no such model, or it does not have these settings.
         StoredDataError: The run is damaged.
     """
     if name == "@imagenet":
@@ -120,5 +120,5 @@ def classes_of(model: Model) -> tuple[str, ...]:
 
 
 def temperature_of(model: Model) -> float:
-    """Return what the logits of a model are divided by to become probabilities; 1 where it is not calibrated."""
+    """Return the temperature that divides the logits of a model before the softmax; 1 where it is not calibrated."""
     return model.head.calibration.temperature if model.head and model.head.calibration else 1.0

@@ -1,4 +1,4 @@
-"""What a model says of many shapes. Artefacts stream: what is kept is the feature and the scores of each item."""
+"""Outputs of a network for one shape: features and class probabilities."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 FeatureName = Literal["penultimate", "scores", "metric"]
-
-
 Feature = NDArray[np.float32]
 
 
 class Output(NamedTuple):
-    """What a network says of a shape.
+    """Output of a network for one shape.
 
-    feature: (D,), what its classifier sees, as it is.  scores: (C,) probabilities, summing to 1; None without classes.
-    views: (V, D), the feature each view or rotation would give if it were the only one; None unless asked for.
+    Attributes:
+        feature: (D,) float32 of any length, input of the classifier.
+        scores: (C,) float32, probabilities that sum to 1; None for a model without classes.
+        views: (V, D) float32, the feature of each view or rotation by itself; None unless asked for.
     """
 
     feature: Feature

@@ -1,6 +1,6 @@
-"""A run on disk: weights, classes and what the network sees. Nothing that runs code is loaded.
+"""Runs: trained networks on disk, with their weights, classes and input. Opening one executes no code from it.
 
-Its files are published together, with their hashes, and each is held against its own before it is used.
+The files of a run are published together with their hashes, and each file is checked before it is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODEL, CONFIG, SPLIT, METRICS = "model.json", "config.yaml", "split.json", "metr
 
 
 class _Description(Settings):
-    """What is used of ``model.json``; the rest is for people."""
+    """Keys of ``model.json`` that are used; the others are for people."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -45,11 +45,11 @@ class _Description(Settings):
     feature_size: int = Field(ge=1)
     discriminant: bool
     calibration: Calibration | None
-    up: Up | None = None  # which runs of earlier versions do not say
+    up: Up | None = None  # missing in runs of earlier versions
 
 
 class _Ids(Settings):
-    """``split.json``."""
+    """Content of ``split.json``: ids of the training and validation shapes."""
 
     train: frozenset[str]
     val: frozenset[str]
@@ -57,7 +57,13 @@ class _Ids(Settings):
 
 @dataclass(frozen=True, slots=True)
 class StoredNetwork:
-    """Network of a run, with the weights in its folder; a :class:`shapecnn.models.model.NetworkSource`."""
+    """Network of a run, with the weights in its folder; a :class:`shapecnn.models.model.NetworkSource`.
+
+    Attributes:
+        settings: Architecture of the network.
+        classes: Number of classes.
+        side: Number of pixels or cells along one side of its input.
+    """
 
     settings: NetworkSettings
     classes: int
@@ -66,17 +72,17 @@ class StoredNetwork:
 
     @property
     def weights(self) -> str:
-        """SHA-256 of the file of weights."""
+        """SHA-256 (hex) of the file of weights."""
         return self._sealed.sums[WEIGHTS]
 
     @property
     def identity(self) -> str:
-        """Hash of the weights, and of the network that they belong to."""
+        """Hash of the weights, with everything else that decides the network."""
         return f"{self.weights} {self.settings.digest()} {self.classes} {self.side}"
 
     @property
     def at_hand(self) -> bool:
-        """Always: the weights lie in the run."""
+        """Always True: the weights are in the run."""
         return True
 
     def build(self) -> ShapeNetwork:
@@ -95,7 +101,7 @@ class StoredNetwork:
         settings = self.settings.model_copy(update=untrained)
         try:
             state = load(content)
-            require_shapes(state, settings, self.side)  # before memory is taken for any
+            require_shapes(state, settings, self.side)  # before memory is allocated for the network
             network = build_network(settings, self.side, self.classes)
             network.load(state)
         except (SafetensorError, RuntimeError, KeyError) as error:
@@ -109,7 +115,7 @@ class Run:
 
     Attributes:
         input: Views or grids that the network takes.
-        head: Classes, and what tells them apart.
+        head: Classes, classifier and calibration.
         network: Source of the network with its weights.
         comparison: How its shapes are compared.
         held_out: Ids of the shapes of train and val, by split.
@@ -135,7 +141,7 @@ class Run:
         return str(self.folder)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything that decides its features, with a ``hash`` of it."""
+        """Return everything that decides the run's features, with a ``hash`` of it."""
         described = {
             "kind": "run",
             "weights": self.network.weights,
@@ -160,7 +166,7 @@ class Run:
         return replace(self, comparison=replace(self.comparison, projection=projection))
 
     def metric(self) -> Projection | None:
-        """Read the learned metric that is kept in the run; None if none was learned.
+        """Read the learned metric of the run; None if none was learned.
 
         Raises:
             StoredDataError: It is damaged.
@@ -189,30 +195,35 @@ class Run:
 
 
 def open_run(folder: Path) -> Run:
-    """The run in ``folder``, its files checked against their hashes.
+    """Open a run, and check its files against their hashes; its network is not loaded.
 
-    Raises UsageError if there is none or it is unfinished, StoredDataError if it is damaged or of another version,
-    MismatchError if that version drew or filled otherwise.
+    Args:
+        folder: Folder of the run.
+
+    Raises:
+        UsageError: There is no run, or its training is unfinished.
+        StoredDataError: It is damaged or from another version.
+        MismatchError: It was trained on views or grids that this version would make differently.
     """
     sealed, described = describe_run(folder)
-    sealed.check(WEIGHTS)  # an engine converted earlier would never look at them
+    sealed.check(WEIGHTS)  # an engine from the cache does not read them
     with sealed.validating(MODEL):
         model = _Description.from_options(**described)
     config = shlex.quote(str(folder / CONFIG))
-    again = f"Make its artefacts anew, and train it on them: shapecnn train {config} --data DIR --out RUN"
-    require_current(model.input, str(folder), again)
+    remedy = f"Make its artefacts anew, and train it on them: shapecnn train {config} --data DIR --out RUN"
+    require_current(model.input, str(folder), remedy)
     with sealed.validating(MODEL):
-        seen = Input.of(model.input, model.network.turns)
+        network_input = Input.of(model.input, model.network.turns)
         if len({*model.classes}) < len(model.classes):
-            raise ValueError("a class is there twice")
+            raise ValueError("a class occurs twice")
         if model.calibration is not None and not 1e-6 < model.calibration.temperature < 1e6:
-            raise ValueError("its temperature is none that a training finds")
+            raise ValueError("its temperature is not between 1e-6 and 1e6")
     with sealed.validating(SPLIT):
         ids = _Ids.from_options(**sealed.json(SPLIT))
     return Run(
-        input=seen,
+        input=network_input,
         head=ClassHead(model.classes, model.calibration, model.feature_size, sealed),
-        network=StoredNetwork(model.network, len(model.classes), seen.side, sealed),
+        network=StoredNetwork(model.network, len(model.classes), network_input.side, sealed),
         comparison=FeatureComparison(discriminant=model.discriminant),
         held_out={"train": ids.train, "val": ids.val},
         up=model.up,
@@ -221,7 +232,18 @@ def open_run(folder: Path) -> Run:
 
 
 def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
-    """The files of the run in ``folder``, and what its ``model.json`` holds.  Raises as :func:`open_run` does."""
+    """Read the description of a run.
+
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        The files of the run with their hashes, and the content of ``model.json``.
+
+    Raises:
+        UsageError: There is no run, or its training is unfinished.
+        StoredDataError: It is damaged or from another version.
+    """
     if kind_of(folder) == "training":
         raise UsageError(
             f"The training in {folder} is unfinished. To go on: shapecnn train --resume {shlex.quote(str(folder))}"
@@ -232,5 +254,9 @@ def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
 
 
 def damaged_remedy(folder: Path) -> str:
-    """What helps against a damaged run: it may have taken days, and all else in it may be sound."""
+    """Return what to do about a damaged run; not to train it again, as its other files may be intact.
+
+    Args:
+        folder: Folder of the run.
+    """
     return f"Put it back from a copy. To see what else is damaged: shapecnn verify {shlex.quote(str(folder))}"

@@ -1,4 +1,4 @@
-"""The files that a training leaves: weights, classes, input settings, config."""
+"""Write the files of a finished run: weights, classes, settings of the input, config."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from shapecnn import __version__
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.gallery import Gallery
+from shapecnn.models.head import GALLERY, WEIGHTS
 from shapecnn.models.input import Input
+from shapecnn.models.run import CONFIG, FORMAT, MODEL, SPLIT
 from shapecnn.settings.artefacts import Up
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.yaml_core import write_yaml
@@ -20,25 +22,31 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from shapecnn.networks.network import ShapeNetwork
-from shapecnn.models.head import GALLERY, WEIGHTS
-from shapecnn.models.run import CONFIG, FORMAT, MODEL, SPLIT
 
 
 def run_bytes(
     experiment: Experiment,
     network: ShapeNetwork,
     classes: Sequence[str],
-    seen: Input,
+    network_input: Input,
     ids: Mapping[str, Sequence[str]],
     data: Mapping[str, Any],
     gallery: Gallery | None = None,
     calibration: Calibration | None = None,
     up: Up | None = None,
 ) -> dict[str, bytes]:
-    """The files of a finished run, to be published together.
+    """Return the files of a finished run by name, to be published together.
 
-    ids: of train and val.  data: what it was trained on, for people and for reports.  up: which axis was up in the
-    meshes; None: not known.
+    Args:
+        experiment: Settings that it was trained with.
+        network: Trained network.
+        classes: C labels, in the order of the scores.
+        network_input: Views or grids that the network takes.
+        ids: Ids of the shapes of ``train`` and ``val``.
+        data: Description of the training data, for people and reports.
+        gallery: Features of the training shapes; None if none are stored.
+        calibration: Calibration of the scores; None if it was not measured.
+        up: Axis that pointed up in the meshes; None if unknown.
     """
     from safetensors.torch import save
 
@@ -50,7 +58,7 @@ def run_bytes(
         "schema_version": FORMAT,
         "network": experiment.network.model_dump(mode="json"),
         "classes": list(classes),
-        "input": seen.to_json(),
+        "input": network_input.to_json(),
         "up": up,
         "feature_size": network.feature_size,
         "discriminant": network.discriminant is not None,
@@ -64,5 +72,9 @@ def run_bytes(
 
 
 def config_bytes(experiment: Experiment) -> bytes:
-    """The experiment as YAML with every key, as it was resolved."""
+    """Return an experiment as YAML with every key, defaults included.
+
+    Args:
+        experiment: Settings of the training.
+    """
     return write_yaml(experiment.model_dump(mode="json")).encode()

@@ -1,5 +1,7 @@
-"""The space in which shapes are compared: that of a network's features, or one that a collection makes of them without
-a label."""
+"""Spaces in which shapes are compared: the features of a network as they are, or adapted to a collection.
+
+The adapted space needs no labels: it is for networks that were never trained on shapes.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.shared.jit import numba
-from shapecnn.shared.similarity import Similarity, cosines
+from shapecnn.shared.similarity import Similarity, cosines, scale_to_unit
 
 Features = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Floating = TypeVar("Floating", np.float32, np.float64)
 
-VERSION = 3  # of AdaptedSpace: places in another one are made anew
-PRIOR = 10  # shapes: as much is the guess worth that channels have mean 0 and one variance, for collections of a few
-SHARE = 10  # shapes for each neighbour at least: all of a small collection would be everyone's neighbours
-FARTHER = 5  # times as far as the network alone sees two shapes is the most that a collection can put them
-COPY = 1e-3  # 1 - cosine of square roots, up to which two meshes are one shape: the same mesh in another file format
-_LIMIT = 2 * COPY  # of the squared distance of vectors of unit length
-_HEAD = 64  # numbers of which most rows are told apart
-_BLOCK = 1 << 21  # cosines held at a time
+VERSION = 3  # of AdaptedSpace; places that an index stored with another version are computed again
+PRIOR = 10  # weight, in shapes, of the prior that channels have mean 0 and equal variance; it matters for few shapes
+SHARE = 10  # shapes per neighbour, at least; else all shapes of a small collection would be neighbours of each other
+FARTHER = 5  # largest factor by which a collection can increase the distance that the network alone gives
+COPY = 1e-3  # largest 1 - cosine (of square roots) of copies, such as the same mesh in another file format
+_LIMIT = 2 * COPY  # the same as a squared distance of vectors of unit length
+_HEAD = 64  # sums per row, enough to distinguish most rows
+_BLOCK = 1 << 21  # cosines in memory at a time
 
 
 def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -> NDArray[Floating]:
-    """The cosine of two places, kept within what the network alone sees of the two shapes.
+    """Return the cosines of places, bounded by the distance that the network alone gives.
 
-    With d the distance (1 - cosine) of the square roots of their features, the similarity is at least 1 - 5 d and at
-    most 1 - d. So it is 1 for a copy, and a shape less than a fifth as far as another by d is never ranked below it,
-    whatever else the collection holds.
+    With d the distance (1 - cosine) of the square roots of two features, the similarity is at least 1 - 5 d and at
+    most 1 - d. So it is 1 for a copy, and a shape less than a fifth as far as another by d never ranks below it,
+    whatever else the collection contains.
 
     Args:
         queries: (Q, 2 D), rows of an :class:`AdaptedSpace`.
-        gallery: (N, 2 D), the same.
+        gallery: (N, 2 D), rows of the same space.
 
     Returns:
         (Q, N), from -1 to 1.
@@ -50,9 +52,11 @@ def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -
 
 
 class Placed(NamedTuple):
-    """What takes time with the square of a collection to make of it, and is worth keeping.
+    """Part of a space that an index stores, because computing it takes time quadratic in the number of shapes.
 
-    gallery: (N, D) float32 of unit length, the places.  distinct: (N,), which shapes are copies of none before them.
+    Attributes:
+        gallery: (N, D) float32 of unit length, places of the shapes.
+        distinct: (N,) bool, False for a shape that is a copy of an earlier one.
     """
 
     gallery: Features
@@ -60,26 +64,37 @@ class Placed(NamedTuple):
 
 
 class Space(Protocol):
-    """A collection placed once, and queries placed among it."""
+    """Space that compares the shapes of a collection with each other and with queries."""
 
     @property
     def similarity(self) -> Similarity:
-        """How similar two sets of :meth:`rows` are, (Q, S) and (N, S) → (Q, N), from -1 to 1."""
+        """Similarity of two sets of :meth:`rows`, (Q, S) and (N, S) → (Q, N), from -1 to 1."""
 
     @property
     def placed(self) -> Placed | None:
-        """What is worth keeping; None where nothing takes long to make."""
+        """Part that an index stores; None if it is quick to compute."""
 
     @property
     def rows(self) -> Features:
-        """(N, S) float32 of unit length, the shapes of the collection, to be compared."""
+        """Shapes of the collection as rows to compare, (N, S) float32 of unit length."""
 
     def place(self, queries: Features) -> Features:
-        """(Q, D) features of any length, as the network gives them → (Q, S) float32, to be compared with the rows."""
+        """Return queries as rows to compare.
+
+        Args:
+            queries: (Q, D) float32 features of any length.
+
+        Returns:
+            (Q, S) float32.
+        """
 
 
 class FeatureSpace:
-    """Features as they are, compared by their cosines."""
+    """Space of the features themselves, compared by cosine.
+
+    Args:
+        features: (N, D) float32 of unit length.
+    """
 
     similarity: Similarity = staticmethod(cosines)
     placed: None = None
@@ -89,46 +104,46 @@ class FeatureSpace:
 
     @property
     def rows(self) -> Features:
-        """The same."""
+        """Features of the collection, unchanged."""
         return self.gallery
 
     def place(self, queries: Features) -> Features:
-        """The same."""
+        """Return the features of queries unchanged."""
         return queries
 
 
 class AdaptedSpace:
-    """Features made comparable by what the collection itself shows, no label asked.
+    """Space adapted to a collection by the statistics of its features, without labels.
 
-    The square root of each number (its sign kept), so that a few strong channels do not decide; each channel with mean
-    0 and variance 1 over the collection, so that what all its shapes have in common does not either. Then each shape is
-    moved towards the ``neighbours`` it is most similar to, weighted by the square of the cosine: the collection as in
-    database-side augmentation, a query as in query expansion (Arandjelović and Zisserman, "Three things everyone should
-    know to improve object retrieval", CVPR 2012; Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no
-    human annotation", 2018). A collection has no more neighbours than one for each :data:`SHARE` shapes.
+    Signed square roots keep a few strong channels from dominating. Each channel is standardized over the collection,
+    which removes what all its shapes have in common. Then each shape moves towards its ``neighbours`` most similar
+    shapes, weighted by the squared cosine: database-side augmentation for the collection, query expansion for a query
+    (Arandjelović and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012; Radenović,
+    Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). There is at most one neighbour
+    for each :data:`SHARE` shapes of the collection.
 
-    Two rules keep a collection from deciding what it cannot know:
+    Two rules limit the influence of the collection:
 
-    - Copies count once, in means, variances and neighbours: shapes up to :data:`COPY` apart are one, the first of them.
-      More copies of any shape change nothing.
-    - The distance ``1 - similarity`` of two shapes is never less than that of their square roots, which is the same in
-      every collection, and never more than :data:`FARTHER` times that: see :func:`bounded_similarity`.
+    - Copies count once in means, variances and neighbours: of shapes up to :data:`COPY` apart only the first counts.
+      More copies of a shape change nothing.
+    - The distance ``1 - similarity`` of two shapes is at least the distance of their square roots, which does not
+      depend on the collection, and at most :data:`FARTHER` times as large: see :func:`bounded_similarity`.
 
-    Everything is a function of the features: the same whenever, and in whichever order of updates, they came.
+    The space depends on the features alone, not on when or in which order they were added.
     """
 
     similarity: Similarity = staticmethod(bounded_similarity)
 
     def __init__(self, features: Features, neighbours: int, placed: Placed | None = None) -> None:
-        """Place a collection.
+        """Adapt the space to a collection.
 
         Args:
-            features: (N, D), N > 0, rows of any length.
-            neighbours: how many each shape is moved towards.
-            placed: what came of the same features before; with it the time is linear in N.
+            features: (N, D) float32, N > 0, rows of any length.
+            neighbours: Number of neighbours that each shape moves towards.
+            placed: Stored part of the space of the same features; with it the time is linear in N.
         """
         rooted = _rooted(features)
-        self._alone = _unit(rooted.copy())
+        self._alone = scale_to_unit(rooted.copy())
         first = _distinct(self._alone) if placed is None else placed.distinct
         self._distinct, distinct, count = self._alone[first], rooted[first], int(np.count_nonzero(first))
         self._mean = (distinct.sum(axis=0, dtype=np.float64) / (count + PRIOR)).astype(np.float32)
@@ -137,30 +152,44 @@ class AdaptedSpace:
         variance = (count * variance + PRIOR * variance.mean()) / (count + PRIOR) if variance.size else variance
         self._scale: Features = np.asarray(np.where(variance > 0, variance, 1) ** -0.5, np.float32)
         distinct *= self._scale
-        self._known = _unit(distinct)
+        self._known = scale_to_unit(distinct)
         self._neighbours = min(neighbours, count // SHARE)
         self.placed = Placed(self._moved(rooted, self._alone), first) if placed is None else placed
 
     @property
     def gallery(self) -> Features:
-        """(N, D) of unit length: the places."""
+        """Places of the shapes, (N, D) float32 of unit length."""
         return self.placed.gallery
 
     @property
     def rows(self) -> Features:
-        """(N, 2 D) of unit length: the places, and what the network alone sees."""
+        """Places and square roots of the shapes side by side, (N, 2 D) float32 of unit length."""
         return _joined(self.gallery, self._alone)
 
     def place(self, queries: Features) -> Features:
-        """(Q, D) of any length → (Q, 2 D) of unit length."""
+        """Return places and square roots of queries side by side.
+
+        Args:
+            queries: (Q, D) float32 features of any length.
+
+        Returns:
+            (Q, 2 D) float32 of unit length.
+        """
         rooted = _rooted(queries)
-        alone = _unit(rooted.copy())
+        alone = scale_to_unit(rooted.copy())
         return _joined(self._moved(rooted, alone), alone)
 
     def _moved(self, rooted: Features, alone: Features) -> Features:
-        """Square roots, (Q, D), and the same of unit length → (Q, D) of unit length, standardized and each moved
-        towards its neighbours, of which none is its copy."""
-        items = _unit((rooted - self._mean) * self._scale)
+        """Return places: rows standardized and moved towards their neighbours, copies excepted.
+
+        Args:
+            rooted: (Q, D), square roots of features.
+            alone: (Q, D), the same rows of unit length.
+
+        Returns:
+            (Q, D) of unit length.
+        """
+        items = scale_to_unit((rooted - self._mean) * self._scale)
         if not self._neighbours:
             return items
         own = _copied(alone, self._distinct)
@@ -174,52 +203,52 @@ class AdaptedSpace:
             nearest = np.sort(np.argpartition(cosines, -self._neighbours, axis=1)[:, -self._neighbours :], axis=1)
             sums = moved[start : start + step]
             sums[:] = block
-            for rows in nearest.T:  # in order of rows, and weighed to the last bit alike in every block: copies tie
+            for rows in nearest.T:  # in order of rows, with sums that do not depend on the block: copies tie
                 weights = np.einsum("qd,qd->q", block, self._known[rows], dtype=np.float64)
                 weights = np.where(rows == itself, 0, np.maximum(weights, 0) ** 2)
                 sums += weights.astype(np.float32)[:, None] * self._known[rows]
-        return _unit(moved)
+        return scale_to_unit(moved)
 
 
 def _heads(rows: Features) -> Features:
-    """(N, D) → (N, H): sums of a few numbers each, so scaled that no two rows come to lie farther apart."""
+    """Return sums of a few numbers of each row, (N, D) → (N, H), scaled so that no distance of rows increases."""
     starts = np.unique(np.linspace(0, rows.shape[1], _HEAD, endpoint=False, dtype=np.int64))
     sizes = np.diff(np.append(starts, rows.shape[1])).astype(np.float32)
     return np.asarray(np.add.reduceat(rows, starts, axis=1) / np.sqrt(sizes), np.float32)
 
 
 def _distinct(rows: Features) -> Flags:
-    """(N,): which of the rows (N, D), of unit length or zero, are copies of none before them."""
+    """Return (N,) bool: False for each row (N, D), of unit length or zero, that is a copy of an earlier one."""
     heads, first = _heads(rows), np.arange(len(rows))
     for start, near in _near(heads, heads):
-        _find(near, rows[start : start + len(near)], rows, start, first)
+        _find_copies(near, rows[start : start + len(near)], rows, start, first)
     distinct: Flags = first == np.arange(len(rows))
     return distinct
 
 
 def _copied(rows: Features, known: Features) -> Rows:
-    """(Q,): the first of the known rows, all distinct, of which each of the rows is a copy; -1 where there is none."""
-    found = np.full(len(rows), -1)
+    """Return (Q,) int64: the first of the distinct rows ``known`` that each row copies; -1 where there is none."""
+    originals = np.full(len(rows), -1)
     for start, near in _near(_heads(rows), _heads(known)):
-        own = np.concatenate([np.arange(len(known)), found[start : start + len(near)]])
-        _find(near, rows[start : start + len(near)], known, len(known), own)
-        found[start : start + len(near)] = own[len(known) :]
-    return found
+        own = np.concatenate([np.arange(len(known)), originals[start : start + len(near)]])
+        _find_copies(near, rows[start : start + len(near)], known, len(known), own)
+        originals[start : start + len(near)] = own[len(known) :]
+    return originals
 
 
 def _near(heads: Features, known: Features) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Which rows may be copies: blocks (B, N) with where they start."""
+    """Yield the start of each block of rows, and (B, N) bool: True where a row may be a copy of a known row."""
     lengths = np.einsum("nd,nd->n", known, known)
     step = max(1, _BLOCK // max(len(known), 1))
     for start in range(0, len(heads), step):
         block = heads[start : start + step]
         squares = np.einsum("nd,nd->n", block, block)[:, None] + lengths - 2 * (block @ known.T)
-        yield start, squares <= _LIMIT + 1e-5  # and the noise of float32
+        yield start, squares <= _LIMIT + 1e-5  # plus the noise of float32
 
 
 @numba.njit(cache=True)
-def _find(near: NDArray[np.bool_], rows: Features, known: Features, start: int, first: Rows) -> None:
-    """Write to first[start + row] the first known row before it that is a first itself and that it is a copy of."""
+def _find_copies(near: NDArray[np.bool_], rows: Features, known: Features, start: int, first: Rows) -> None:
+    """Set first[start + row] to the first earlier known row that the row copies and that copies no other row."""
     for row in range(len(rows)):
         for other in range(min(start + row, len(known))):
             if near[row, other] and first[other] == other:
@@ -237,14 +266,7 @@ def _joined(places: Features, alone: Features) -> Features:
 
 
 def _rooted(features: Features) -> Features:
-    """Square roots of the numbers of rows scaled to unit length, with their signs: a copy."""
-    rows = _unit(features.astype(np.float32))
+    """Return signed square roots of the numbers of rows that were scaled to unit length, as a new array."""
+    rows = scale_to_unit(features.astype(np.float32))
     rooted: Features = np.copysign(np.sqrt(np.abs(rows)), rows)
     return rooted
-
-
-def _unit(rows: Features) -> Features:
-    """Rows divided in place by their lengths; zeros stay zeros."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))[:, None]
-    rows /= np.where(lengths > 0, lengths, 1).astype(np.float32)
-    return rows

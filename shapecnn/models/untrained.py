@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class ImagenetSettings(Viewpoints):
-    """Settings of ``@imagenet``; the defaults find best at little cost, as ``docs/search.md`` shows.
+    """Settings of ``@imagenet``; the defaults retrieve best at low cost, as ``docs/search.md`` shows.
 
     Attributes:
         backbone: Network of timm or torchvision, by name.
         weights: Where its weights come from.
         pooling: How the features of the views become one.
         adapt: Whether features are compared in a space adapted to the collection; see models/space.py.
-        neighbours: How many neighbours each shape is moved towards in that space.
+        neighbours: Number of neighbours that each shape moves towards in that space.
     """
 
     kind: Literal["imagenet"] = "imagenet"
@@ -47,10 +47,10 @@ class ImagenetSettings(Viewpoints):
     up: Up = "z"
 
     def view_settings(self, up: Up | None = None) -> ViewSettings:
-        """Return how the views are drawn that the network takes.
+        """Return the settings with which the views are drawn that the network takes.
 
         Args:
-            up: Axis that points up in the meshes, in the place of that of the settings.
+            up: Axis that points up in the meshes; None: as in the settings.
         """
         return ViewSettings(
             drawing=self.drawing,
@@ -84,7 +84,7 @@ class PretrainedNetwork:
         return package is not None and importlib.util.find_spec(package.module) is not None
 
     def build(self) -> ShapeNetwork:
-        """Build the network; without ImageNet weights with the same random ones every time."""
+        """Build the network; where its weights are random, they are the same every time."""
         from shapecnn.networks.registry import build_network
 
         settings = self.settings

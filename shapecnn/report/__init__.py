@@ -1,8 +1,37 @@
 """Reports: HTML pages, figures and tables of the results of a command.
 
 In: an evaluation, a comparison, an audit, explanations or answers to queries. Out: one HTML page that needs no other
-file, SVG and PNG figures, and JSON and CSV files in the folder of the report.
-
-Each command imports one module: ``evaluation``, ``comparison``, ``audit``, ``explanation`` or ``pages`` (answers to
-queries). Nothing is imported here, so that a command does not load what only the others need.
+file, SVG and PNG figures, and JSON and CSV files in the folder of the report. There is one module for each kind of
+result: :mod:`evaluation`, :mod:`comparison`, :mod:`audit`, :mod:`explanation` and :mod:`pages` (answers to queries).
+:mod:`html` fills in the templates, :mod:`figures` draws with matplotlib, :mod:`drawings`, :mod:`thumbnails` and
+:mod:`grids` make the pictures of shapes.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from shapecnn.report.audit import write_audit as write_audit
+    from shapecnn.report.comparison import write_comparison as write_comparison
+    from shapecnn.report.drawings import Drawing as Drawing
+    from shapecnn.report.drawings import draw_meshes as draw_meshes
+    from shapecnn.report.evaluation import write_report as write_report
+    from shapecnn.report.explanation import explanation_page as explanation_page
+    from shapecnn.report.grids import draw_grid as draw_grid
+    from shapecnn.report.pages import query_page as query_page
+
+_HOMES = {
+    "audit": ["write_audit"],
+    "comparison": ["write_comparison"],
+    "drawings": ["Drawing", "draw_meshes"],
+    "evaluation": ["write_report"],
+    "explanation": ["explanation_page"],
+    "grids": ["draw_grid"],
+    "pages": ["query_page"],
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

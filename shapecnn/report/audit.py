@@ -61,7 +61,7 @@ def audit_page(audit: Audit, read: Read, find: Find, page: Path) -> str:
     selection = [(group, _select(group)) for group in audit.groups[:SHOWN_GROUPS]]
     members = chain.from_iterable(cards for _, cards in selection)
     usable = {member.entry.id: member.entry for member in members if member.entry.status == "ok"}
-    pictures = {entry.id: thumbnail(looks) for entry, looks in read(usable.values())}
+    pictures = {entry.id: thumbnail(array) for entry, array in read(usable.values())}
 
     def card(member: Member) -> tuple[Member, str, str | None, str | None]:
         file = find(member.entry)

@@ -48,7 +48,7 @@ class _ExplainedShape:
     scores: Sequence[tuple[str, float]] = ()
     marked: Sequence[str | None] = ()  # the most probable class and the one it is compared with
     sections: Sequence[_ClassSection] = ()
-    looks: str = "views"  # or rotations
+    input_name: str = "views"  # or rotations
     found_axes: bool = False
 
 
@@ -80,21 +80,21 @@ def _explained_shape(path: str, explained: Explanation | ItemError) -> _Explaine
         sections.append(_class_section(f"Why {label} and not {explained.asked}", explained, explained.why_not))
     scores = explained.ranked[:SHOWN_CLASSES]
     scores += [score for score in explained.ranked[SHOWN_CLASSES:] if score[0] == explained.asked]
-    looks = "views" if explained.elevations is not None else "rotations"
-    return _ExplainedShape(name, None, scores, (label, explained.asked), sections, looks, explained.found_axes)
+    input_name = "views" if explained.elevations is not None else "rotations"
+    return _ExplainedShape(name, None, scores, (label, explained.asked), sections, input_name, explained.found_axes)
 
 
 def _class_section(title: str, explained: Explanation, evidence: Attribution) -> _ClassSection:
     largest = float(np.abs(evidence.contributions).max()) or 1.0
     cards = [
         _InputCard(
-            png_base64(overlay(look, heat)),
+            png_base64(overlay(array, heat)),
             _place(explained, number),
             float(contribution),
             float(share),
             100 * abs(float(contribution)) / largest,
         )
-        for number, (look, heat, contribution, share) in enumerate(
+        for number, (array, heat, contribution, share) in enumerate(
             zip(explained.inputs, evidence.heat, evidence.contributions, evidence.shares, strict=True)
         )
     ]
@@ -107,24 +107,24 @@ def _place(explained: Explanation, number: int) -> str:
     return azimuth if explained.elevations is None else f"{azimuth}, {explained.elevations[number]:.0f}° up"
 
 
-def overlay(look: NDArray[np.uint8], heat: Floats) -> NDArray[np.uint8]:
+def overlay(array: NDArray[np.uint8], heat: Floats) -> NDArray[np.uint8]:
     """Draw a view or a grid in grey and colour it by heat: red where positive, blue where negative.
 
     Args:
-        look: A view (S, S) uint8, or a grid (N, N, N) uint8 of 0 and 1, of which only the cells in front are drawn.
-        heat: Attribution of each pixel or cell, shaped like ``look``, from −1 to 1.
+        array: A view (S, S) uint8, or a grid (N, N, N) uint8 of 0 and 1, of which only the cells in front are drawn.
+        heat: Attribution of each pixel or cell, shaped like ``array``, from −1 to 1.
 
     Returns:
         The picture, (SIDE, SIDE, 3) uint8.
     """
-    if look.ndim == 3:
-        drawing = draw_grid(look, SIDE)
+    if array.ndim == 3:
+        drawing = draw_grid(array, SIDE)
         grey, visible_heat = (
             drawing.grey.astype(np.float32),
             np.where(drawing.cell < 0, 0, heat.reshape(-1)[drawing.cell]),
         )
     else:
-        grey, visible_heat = _resize(look.astype(np.float32)), _resize(heat)
+        grey, visible_heat = _resize(array.astype(np.float32)), _resize(heat)
     pale = grey + _PALE * (255.0 - grey)
     strength = np.abs(visible_heat)[..., None] * 0.9
     colour = np.where(visible_heat[..., None] > 0, _FOR, _AGAINST)

@@ -86,8 +86,8 @@ def query_page(
     for hit, drawing in chain.from_iterable(results):
         wanted.setdefault(drawing, set()).add(hit.view)
     pictures = {
-        (drawing, view): _picture(looks, view)
-        for drawing, looks in draw_meshes(wanted, workers)
+        (drawing, view): _picture(array, view)
+        for drawing, array in draw_meshes(wanted, workers)
         for view in wanted[drawing]
     }
     sections = []
@@ -116,8 +116,8 @@ def query_page(
     return fill("query.html", sections=sections, index=display_path(name), model=model, count=count)
 
 
-def _picture(looks: InputArray, view: int | None) -> str:
+def _picture(array: InputArray, view: int | None) -> str:
     """Return one view, or for None several side by side, as the base64 text of a PNG."""
     if view is not None:
-        return png_base64(looks[view])
-    return png_base64(np.concatenate(list(looks[:: len(looks) // SHOWN_VIEWS]), axis=1))
+        return png_base64(array[view])
+    return png_base64(np.concatenate(list(array[:: len(array) // SHOWN_VIEWS]), axis=1))

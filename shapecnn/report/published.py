@@ -1,8 +1,8 @@
-"""Precision–recall curves that others published, of another data set than one's own: drawn only where asked for.
+"""Published precision–recall curves of other methods on ModelNet40, which ``compare --published`` draws.
 
-Interpolated precision at recall 0, 0.1 … 1 on ModelNet40, as it stands in ``exp_scripts/prfigure.m`` (``pr40``) of
-github.com/suhangpro/mvcnn, commit 0b20a1b, the authors' code of Su, Maji, Kalogerakis and Learned-Miller, "Multi-view
-convolutional neural networks for 3D shape recognition" (2015). The methods:
+Source: ``exp_scripts/prfigure.m`` (``pr40``) of github.com/suhangpro/mvcnn, commit 0b20a1b, the code of the authors of
+Su, Maji, Kalogerakis and Learned-Miller, "Multi-view convolutional neural networks for 3D shape recognition" (2015).
+The methods:
 
 - SPH: Kazhdan, Funkhouser and Rusinkiewicz, "Rotation invariant spherical harmonic representation of 3D shape
   descriptors" (2003);
@@ -11,11 +11,11 @@ convolutional neural networks for 3D shape recognition" (2015). The methods:
 """
 
 DATA_SET = "ModelNet40"
-"""What they were measured on."""
+"""Data set on which the curves were measured."""
 
 CURVES = {
     "SPH": (1, 0.5767, 0.4589, 0.3738, 0.3135, 0.2703, 0.2331, 0.2031, 0.1722, 0.1383, 0.025),
     "LFD": (1, 0.6796, 0.5637, 0.4768, 0.4179, 0.3639, 0.3143, 0.2654, 0.2194, 0.1662, 0.025),
     "3D ShapeNets": (1, 0.7184, 0.6358, 0.5793, 0.5322, 0.4842, 0.4371, 0.3928, 0.3345, 0.2533, 0.025),
 }
-"""By method: precision, in [0, 1], at the 11 recalls."""
+"""Interpolated precision, in [0, 1], at recall 0, 0.1 … 1, by method."""

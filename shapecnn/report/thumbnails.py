@@ -13,20 +13,20 @@ SHOWN_VIEWS = 3  # evenly spread over all views
 _NEAR, _FAR = 90, 200  # greys of the nearest and the farthest cell; the background is 255
 
 
-def thumbnail(looks: InputArray, rotation: int = 0) -> str:
+def thumbnail(array: InputArray, rotation: int = 0) -> str:
     """Draw three views side by side, or one grid from three sides.
 
     Args:
-        looks: Network input of a shape: views (V, S, S) uint8, or grids (R, N, N, N) uint8 of 0 and 1.
+        array: Network input of a shape: views (V, S, S) uint8, or grids (R, N, N, N) uint8 of 0 and 1.
         rotation: Which grid to draw.
 
     Returns:
         The base64 text of a PNG, at most 3 · SIDE pixels wide and SIDE pixels high.
     """
-    if looks.ndim == 4:
-        pictures = projections(looks[rotation])
+    if array.ndim == 4:
+        pictures = projections(array[rotation])
     else:
-        pictures = looks[:: max(1, len(looks) // SHOWN_VIEWS)][:SHOWN_VIEWS]
+        pictures = array[:: max(1, len(array) // SHOWN_VIEWS)][:SHOWN_VIEWS]
     return png_base64(np.concatenate([_resize(picture) for picture in pictures], axis=1))
 
 

@@ -1,4 +1,38 @@
-"""Search: the features of a collection, kept up to date on disk, and the most similar shapes of a query.
+"""Search: the features of a collection, kept up to date on disk, and the shapes most similar to a query.
 
-In: a collection, meshes, photographs. Out: an index folder; hits with their similarity.
+In: a collection, and meshes or photographs as queries. Out: an index folder; hits with their similarity.
+:mod:`plan` settles with what an index is made, :mod:`update` makes it or brings it up to date, :mod:`index` reads it,
+:mod:`record` finds its model again, and :mod:`query` searches it.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from shapecnn.search.index import Index as Index
+    from shapecnn.search.index import read_index as read_index
+    from shapecnn.search.neighbours import Hit as Hit
+    from shapecnn.search.plan import IndexPlan as IndexPlan
+    from shapecnn.search.plan import IndexRequest as IndexRequest
+    from shapecnn.search.plan import plan_index as plan_index
+    from shapecnn.search.query import Answer as Answer
+    from shapecnn.search.query import Answers as Answers
+    from shapecnn.search.query import Searcher as Searcher
+    from shapecnn.search.record import ModelRecord as ModelRecord
+    from shapecnn.search.update import IndexChanges as IndexChanges
+    from shapecnn.search.update import bring_up_to_date as bring_up_to_date
+
+_HOMES = {
+    "index": ["Index", "read_index"],
+    "neighbours": ["Hit"],
+    "plan": ["IndexPlan", "IndexRequest", "plan_index"],
+    "query": ["Answer", "Answers", "Searcher"],
+    "record": ["ModelRecord"],
+    "update": ["IndexChanges", "bring_up_to_date"],
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""Features of the meshes that an index lacks: workers draw or fill the next meshes while the engine computes."""
+"""Compute the features that an index lacks: workers draw or fill the next meshes while the engine computes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class CollectionRows:
 
     Attributes:
         hashes: SHA-256 of each mesh file that could be read.
-        rows: Rows of the shapes that can be used, stored before or computed now.
+        rows: Rows of the shapes that can be used, stored earlier or computed now.
         failures: Path and error of each mesh that cannot be used.
-        engine: What computed the new rows; None if there are none.
+        engine: Description of the engine that computed the new rows; None if there are none.
     """
 
     hashes: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class CollectionRows:
 
 
 class FeatureEngine:
-    """The engine of a plan, opened when it is first needed.
+    """Engine of a plan, opened when it is first needed.
 
     Args:
         plan: Plan of the index.
@@ -60,19 +60,19 @@ class FeatureEngine:
         return self._engine
 
     def open_if_remote(self) -> None:
-        """Open the engine of a new index now if its weights may have to be fetched.
+        """Open the engine of a new index now if its weights may have to be downloaded.
 
-        So it is said before any mesh is read that there is no such backbone, or that weights cannot be had.
-        Else the engine is opened while meshes are read.
+        So a wrong backbone or a failed download is reported before any mesh is read. Otherwise the engine is opened
+        while meshes are read.
         """
         if not self._model.network.at_hand:
             self.open()
 
     def finished(self, wait: bool = False) -> list[tuple[str, Output]]:
-        """Return the ids and outputs of shapes that were finished since the last call.
+        """Return the ids and outputs of shapes that became ready since the last call.
 
         Args:
-            wait: Whether to wait for all that were started.
+            wait: Whether to wait for all shapes that were started.
         """
         if self._engine is None:
             return []
@@ -110,13 +110,13 @@ def compute_rows(
     workers: Workers,
     progress: Progress,
 ) -> CollectionRows:
-    """Hash every mesh file, and compute the rows of those whose content has none yet, under whatever id.
+    """Hash every mesh file, and compute a row for each content that has none yet under any id.
 
     Args:
         shapes: Shapes of the collection.
         stored: Rows by id, of the index and of an interrupted run.
-        plan: What the index is made with.
-        journal: Where each new row is kept as soon as it is computed.
+        plan: Plan of the index.
+        journal: Journal that stores each new row as soon as it is computed.
         engine: Engine of the plan.
         workers: Processes that read, draw and fill meshes.
         progress: Called with the number of shapes done and of all shapes.
@@ -143,7 +143,9 @@ def compute_rows(
                     result.engine = engine.open().description
                 else:
                     row = stored.get(shape.id)
-                    if row is None or row.sha256 != sha:  # else its own, for another engine may have seen a copy
+                    if (
+                        row is None or row.sha256 != sha
+                    ):  # else its own row: that of a copy may come from another engine
                         row = contents[content_key(shape.id, sha)]
                     result.rows[shape.id] = row
             collect()
@@ -159,7 +161,7 @@ def _tasks(shapes: Sequence[Shape], plan: IndexPlan) -> Iterator[_Task]:
 
 
 def row_of(output: Output, model: Model) -> FeatureRow:
-    """Return the row of an index for what a model says of a shape."""
+    """Return the row of an index for the output of a model."""
     represent = model.comparison.represent
     if output.views is None:
         return FeatureRow(represent(output), None)

@@ -1,6 +1,6 @@
-"""An index on disk: the features of a collection, and the model that made them.
+"""Indexes on disk: the features of a collection, and the model that computed them.
 
-An index is four files that are published together, with their hashes:
+An index consists of four files that are published together, with their hashes:
 
 - ``index.json``: the model, its settings and the engine that computed the features.
 - ``shapes.parquet``: the shapes, in order of id.
@@ -93,17 +93,17 @@ class Failure:
 class Index:
     """Features of a collection, with the model that made them.
 
-    Arrays are views of a mapped file: rows that are not looked at take no memory.
+    Arrays are views of a mapped file: rows that are not read take no memory.
 
     Attributes:
         record: Model that made the features.
-        engine: What computed the latest of them; empty for an index without shapes.
+        engine: Description of the engine that computed the latest of them; empty for an index without shapes.
         shapes: N shapes, in order of id.
         features: (N, D) float32 of unit length.
         views: (N, V, D) float16 of unit length, the feature of each view by itself; None where the model takes grids
-            or nothing was indexed, and in an index of a version that did not keep them.
+            or nothing was indexed, and in an index of a version that did not store them.
         placed: Places of the features in the model's space; None where the features are compared as they are, and in
-            an index of a version that did not keep places.
+            an index of a version that did not store places.
     """
 
     record: ModelRecord
@@ -155,11 +155,11 @@ def _read(folder: Path) -> Index:
         placed = None
         if header.gallery == VERSION:
             if held["distinct"].max(initial=0) > 1:
-                raise ValueError("distinct is neither 0 nor 1")
+                raise ValueError("distinct has values other than 0 and 1")
             placed = Placed(held["gallery"], held["distinct"].view(np.bool_))
         if header.count and not header.feature_size:
-            raise ValueError("features are of no numbers")
-        for name in held.keys() - {"views", "distinct"}:  # which are scaled when they are searched
+            raise ValueError("its features have length 0")
+        for name in held.keys() - {"views", "distinct"}:  # views are scaled to unit length when they are searched
             if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
                 raise ValueError("features are not of unit length")
     table = sealed.read(SHAPES)
@@ -171,24 +171,24 @@ def _read(folder: Path) -> Index:
 
 
 class _Header(Settings):
-    """``index.json``."""
+    """Content of ``index.json``."""
 
     model: str
     settings: dict[str, Any]
     engine: dict[str, str]
     count: int = Field(ge=0)
     feature_size: int = Field(ge=0)
-    views: int = Field(ge=0, le=MOST_VIEWS)  # of each shape; 0: none are kept
-    gallery: int = 0  # the version of the space that its places are in; 0: none are kept
+    views: int = Field(ge=0, le=MOST_VIEWS)  # of each shape; 0: none are stored
+    gallery: int = 0  # version of the space whose places are stored; 0: none are
     labels: Labels = "auto"
 
 
 class IndexSettings(NamedTuple):
-    """What an index is made with.
+    """Settings of an index.
 
     Attributes:
         record: Model that computes the features.
-        labels: What names the labels of the collection; it decides no feature.
+        labels: Source of the labels of the collection; it does not change features.
     """
 
     record: ModelRecord
@@ -196,7 +196,7 @@ class IndexSettings(NamedTuple):
 
 
 def index_settings(folder: Path) -> IndexSettings | None:
-    """Return what an index, finished or not, is made with; None where there is none yet.
+    """Return the settings of an index, finished or not; None where there is none yet.
 
     Args:
         folder: Folder of the index.
@@ -213,7 +213,7 @@ def index_settings(folder: Path) -> IndexSettings | None:
 
 
 def unfinished_settings(scratch: Path) -> IndexSettings | None:
-    """Return what an unfinished index is being made with; None before its first shape is done.
+    """Return the settings of an unfinished index; None before its first shape is done.
 
     Args:
         scratch: Work folder of the index.
@@ -231,8 +231,8 @@ def unfinished_settings(scratch: Path) -> IndexSettings | None:
 
 
 def _settings(described: Mapping[str, Any]) -> IndexSettings:
-    """Raises ValueError for settings that no version writes."""
-    labels = described.get("labels", "auto")  # which earlier versions did not say
+    """Return stored settings; raise ValueError for values that no version writes."""
+    labels = described.get("labels", "auto")  # missing in indexes of earlier versions
     if labels not in get_args(Labels):
-        raise ValueError("its labels are none of those that there are")
+        raise ValueError(f"its labels are not one of {', '.join(get_args(Labels))}")
     return IndexSettings(ModelRecord.read(described.get("model"), described.get("settings")), labels)

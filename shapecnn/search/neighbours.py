@@ -1,7 +1,7 @@
-"""The shapes of an index most similar to a feature: pooled features against pooled ones, or a picture against views.
+"""Find the shapes of an index most similar to a query: by the features of all views pooled, or by single views.
 
-Scores are rounded to 6 decimals, beyond which lies the noise of float32. So copies tie exactly, and shapes with equal
-scores come in order of id.
+Scores are rounded to 6 decimals, as further ones are noise of float32. So copies tie exactly, and shapes with equal
+scores are in order of id.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shapecnn.shared.similarity import Similarity, cosines, unit
 
 BLOCK = 256  # shapes whose views are compared at a time: 16 MB of float32 at 12 views of 1280 numbers
 
-_NOISE = 5e-5  # by which a score in float32 may be off
+_NOISE = 5e-5  # largest error of a score in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
 def _candidates(
     features: NDArray[np.float32], queries: NDArray[np.float32], k: int, similarity: Similarity
 ) -> Iterator[NDArray[np.int64]]:
-    """For each query the rows, ascending, among which its k most similar are, told in float32."""
+    """Yield for each query the rows, ascending, that may be among its k most similar, found in float32."""
     k = min(k, len(features))
     if similarity is not cosines:
         for query in queries:
@@ -88,7 +88,7 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
     """
     if index.views is None or not index.shapes:
         return [[] for _ in queries]
-    # Of unit length again, from which float16 strays by a little.
+    # float16 rounds the lengths, so they are scaled again.
     blocks = (unit(index.views[i : i + BLOCK].astype(np.float32)) for i in range(0, len(index.views), BLOCK))
     count, size = index.views.shape[1:]
     compared = ((block.reshape(-1, size) @ queries.T).reshape(-1, count, len(queries)) for block in blocks)
@@ -107,6 +107,6 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
 
 
 def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
-    """Places and scores of the k largest, scored by one arithmetic, so that copies tie and the first goes first."""
+    """Return the places and rounded scores of the k largest, of equal ones the first."""
     rounded = similarity.round(6)
     return [(int(i), float(rounded[i])) for i in np.argsort(-rounded, kind="stable")[:k]]

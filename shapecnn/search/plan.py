@@ -1,4 +1,4 @@
-"""What an index is made with: the model and the reading of meshes, as asked for or as the index was made before."""
+"""Plan an index: its model and how meshes are read, as the user asks or as the index was made before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shapecnn.settings.artefacts import NO_LIMIT, FaceLimit, Orientation, Up
 
 @dataclass(frozen=True, slots=True)
 class IndexRequest:
-    """What a person asks of an index; None where it stays as the index was made, or takes the default.
+    """Options that a user gives for an index; None keeps what the index was made with, or the default.
 
     Attributes:
         model: ``@imagenet``, or the folder of a run.
@@ -24,7 +24,7 @@ class IndexRequest:
         settings: Settings of ``@imagenet``, by key.
         orientation: How meshes are turned: ``upright`` or ``auto``.
         up: Axis that points up in the meshes.
-        labels: What names the labels of the collection.
+        labels: Source of the labels of the collection.
         limit: How many faces a mesh may have, and whether larger ones are simplified.
     """
 
@@ -39,12 +39,12 @@ class IndexRequest:
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """What an index is made or brought up to date with.
+    """Settings with which an index is made or brought up to date.
 
     Attributes:
         model: Model that computes the features.
-        record: What the index stores of it.
-        labels: What names the labels of the collection.
+        record: Record of the model that the index stores.
+        labels: Source of the labels of the collection.
         max_faces: Faces that a mesh may have where none is simplified; None: as many as memory holds.
         new: Whether there is no index yet, not even the beginning of one.
     """
@@ -69,7 +69,7 @@ class IndexPlan:
         Args:
             model: Model that computes the features.
             up: Axis that points up in the meshes.
-            labels: What names the labels of the collection.
+            labels: Source of the labels of the collection.
             simplify: Number of faces that larger meshes are simplified to; ``@imagenet`` has its own in its settings.
             max_faces: Faces that a mesh may have where none is simplified.
         """
@@ -81,7 +81,7 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
 
     Args:
         folder: Where the index is or will be.
-        request: What is asked for; what it leaves open stays as the index was made.
+        request: Options of the user; those that are None stay as the index was made.
         overwrite: Whether a damaged index is replaced rather than reported.
 
     Raises:

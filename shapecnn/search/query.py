@@ -1,4 +1,4 @@
-"""From meshes, photographs and drawings to the most similar shapes of an index."""
+"""Query an index with meshes, photographs or drawings for the most similar shapes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 FILL = {"sphere": 0.83, "view": 0.9}
-"""Share of a view that the longer side of a shape takes: the median over the train split of psb, and by definition."""
+"""Fraction of a view that the longer side of a shape takes: the median over the train split of psb; by definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Answers(ResultList[Answer]):
 
 
 class Searcher:
-    """An index with its model, ready to be searched; what it needs to compute is opened once and kept.
+    """Searches an index with its model; the network is loaded once and stays loaded.
 
     Args:
         index: Index to search.
@@ -130,7 +130,8 @@ class Searcher:
             meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
             k: How many shapes to return for each, at most.
             up: Axis that points up in the meshes; None: as in the meshes of the index.
-            limit: How many faces a mesh may have. Unless it says how, meshes are simplified as those of the index were.
+            limit: How many faces a mesh may have. Where it does not simplify, meshes are simplified as
+                those of the index were.
             progress: Called with the number of meshes done and N.
 
         Returns:
@@ -139,7 +140,7 @@ class Searcher:
         Raises:
             UsageError: Something given is not a mesh.
             StoredDataError: The model is damaged, or is not the one that made the index.
-            WeightsError: The weights of the model cannot be had.
+            WeightsError: The weights of the model cannot be downloaded.
         """
         record = self.index.record
         if record.simplify is not None and not limit.simplify:
@@ -173,7 +174,7 @@ class Searcher:
             N answers in the order given; a file that cannot be used is an answer with an error.
 
         Raises:
-            UsageError: The index keeps no features of views.
+            UsageError: The index has no features of views.
             StoredDataError: The model is damaged, or is not the one that made the index.
         """
         require_views(self.index, self.model, self._where)
@@ -234,12 +235,12 @@ def require_views(index: Index, model: Model, where: str) -> None:
     """
     if model.input.kind != "views":
         raise UsageError(
-            f"{where} was made with {model.name}, which sees grids and no pictures: --image needs an index made with "
+            f"{where} was made with {model.name}, which takes grids, not pictures. --image needs an index made with "
             f"@imagenet or a run on views."
         )
     if index.views is None and index.shapes:
         raise UsageError(
-            f"{where} keeps no features of single views, as it was made by an earlier version. To add them: "
+            f"{where} has no features of single views, as it was made by an earlier version. To add them: "
             f"shapecnn index COLLECTION {shlex.quote(where)}, with the options it was made with."
         )
 
@@ -252,7 +253,7 @@ class _Photograph(NamedTuple):
 
 
 def _read_photograph(task: _Photograph) -> NDArray[np.uint8]:
-    """Runs in a worker: decoders are native code, and a photograph may be anybody's."""
+    """Read a picture in a worker, as decoders are native code and the file may come from anybody."""
     return read_picture(Path(task.path), task.size, task.fill)
 
 

@@ -1,4 +1,4 @@
-"""The model that made an index, remembered well enough to be told from every other and found again."""
+"""Record of the model that made an index: it identifies the model, and finds it again for queries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shapecnn.settings.core import settings_hash
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """What an index stores of its model.
+    """Model of an index, as the index stores it.
 
     Attributes:
         model: ``@imagenet``, or the absolute path of a run.
@@ -41,7 +41,7 @@ class ModelRecord:
         """
         described = {"up": up} | ({"simplify": simplify} if simplify else {}) | model.to_json()
         del described["hash"]
-        if model.input.imported:  # its own settings do not say how we draw or fill for it
+        if model.input.imported:  # its own settings do not say how meshes are drawn or filled for it
             described |= model.input.drawing().version()
         name = os.path.abspath(model.name) if described["kind"] == "run" else model.name
         return cls(name, {**described, "hash": settings_hash(described)})
@@ -61,7 +61,7 @@ class ModelRecord:
         if settings.get("hash") != settings_hash(described) or any(
             not isinstance(settings.get(key), kind) for key, kind in required.items()
         ):
-            raise ValueError("its settings are no model's")
+            raise ValueError("its settings do not describe a model")
         return cls(model, settings)
 
     @property
@@ -123,7 +123,7 @@ class ModelRecord:
 
         Raises:
             MismatchError: Another model is there, or an earlier version of shapecnn drew or filled meshes otherwise.
-            UsageError: There is no model.
+            UsageError: The model does not exist.
             StoredDataError: The model is damaged or of another version.
         """
         again = f"Make it anew: shapecnn index COLLECTION INDEX --model {shlex.quote(self.model)} --up {self.up}"
@@ -145,8 +145,8 @@ class ModelRecord:
                 return open_run(Path(self.model))
             except UsageError:
                 raise UsageError(
-                    f"{where} was made with the run {self.model}, which is not there any more. If it has moved, say "
-                    f"where it is: --model RUN"
+                    f"{where} was made with the run {self.model}, which does not exist any more. If it has "
+                    f"moved, say where it is: --model RUN"
                 ) from None
         try:
             settings = {key: value for key, value in self.settings.items() if key != "hash"}

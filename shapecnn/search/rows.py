@@ -1,4 +1,4 @@
-"""The rows of an index while it is made: on disk, with only their places in memory.
+"""Rows of an index while it is made: on disk, with only their positions in memory.
 
 The rows of 20,000 shapes with 12 views are 700 MB. They wait in a journal, and go to the file of features one at a
 time.
@@ -23,7 +23,7 @@ from shapecnn.storage.journal import Record, read_record, scan_journal
 
 
 class FeatureRow(NamedTuple):
-    """What an index keeps of a shape.
+    """Features of one shape in an index.
 
     Attributes:
         feature: (D,) float32 of unit length.
@@ -35,7 +35,7 @@ class FeatureRow(NamedTuple):
 
 
 class StoredRow(NamedTuple):
-    """A row that can be read from where it is stored.
+    """Row on disk, read on demand.
 
     Attributes:
         sha256: Hash of the mesh file that it was computed from.
@@ -47,10 +47,10 @@ class StoredRow(NamedTuple):
 
 
 class RowJournal:
-    """Keeps rows on disk as they are computed, so that an interrupted run loses none.
+    """Writes rows to disk as they are computed, so that an interrupted run loses none.
 
     Args:
-        note: Writes a record to the journal and returns its place.
+        note: Writes a record to the journal and returns its position.
         scratch: Folder of the journal.
     """
 
@@ -58,13 +58,13 @@ class RowJournal:
         self._note, self._scratch = note, scratch
 
     def add(self, shape_id: str, sha256: str, row: FeatureRow, engine: dict[str, str]) -> StoredRow:
-        """Keep a row.
+        """Write a row to the journal.
 
         Args:
             shape_id: Id of the shape.
             sha256: Hash of its mesh file.
             row: The row.
-            engine: What computed it.
+            engine: Description of the engine that computed it.
         """
         place = self._note({
             "id": shape_id,
@@ -77,7 +77,7 @@ class RowJournal:
 
 
 def journal_rows(scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str] | None]:
-    """Return the rows of a journal by id, and what computed the latest of them.
+    """Return the rows of a journal by id, and the description of the engine that computed the latest.
 
     Args:
         scratch: Folder of the journal.
@@ -130,7 +130,7 @@ def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = No
 def _views(rows: Iterable[StoredRow]) -> Iterable[NDArray[np.float16]]:
     for row in rows:
         _, views = row.read()
-        if views is not None:  # one is missing: the writer counts
+        if views is not None:  # a missing one makes the count wrong, which the writer reports
             yield views
 
 

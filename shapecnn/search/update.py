@@ -1,4 +1,4 @@
-"""An index made or brought up to date: new features are computed, and everything is published at once, or nothing."""
+"""Make an index or bring it up to date: new features are computed, then all files are published at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from shapecnn.workers.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class IndexChanges:
-    """What an update changed.
+    """Changes of an index by an update.
 
     Attributes:
         added: Shapes that are new.
@@ -87,7 +87,7 @@ def bring_up_to_date(
     Args:
         collection: Folder, zip or CSV of meshes.
         folder: Folder of the index.
-        plan: What the index is made with.
+        plan: Plan of the index.
         command: Command that builds this index, for messages.
         overwrite: Build the index anew if it was made with other settings, and replace files in its folder that
             shapecnn did not write.
@@ -118,7 +118,7 @@ def bring_up_to_date(
         listed = _listed(shapes, result)
         rows = [result.rows[shape.id] for shape in listed]
         placed = _placed(plan.model, rows, old, scratch)
-        if old is not None:  # whose rows are in a file that was open all the time
+        if old is not None:  # its file of features was mapped all the time, and may have changed
             open_sealed(folder, rebuild).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
         _publish(folder, plan, result.engine or described, listed, failures, rows, placed)
@@ -154,9 +154,9 @@ def _require_same(folder: Path, record: ModelRecord, old: Index | None, rebuild:
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
-    """Return the rows of an index and of an unfinished run by id, and what computed the latest of them.
+    """Return the rows of an index and of an unfinished run by id, and the engine that computed the latest.
 
-    With ``views`` only rows that have features of views.
+    With ``views`` only rows that have features of views are returned.
     """
     noted, engine = journal_rows(scratch, views)
     if old is None:

@@ -1,4 +1,7 @@
-"""What makes pictures and grids of meshes: the settings that are stored beside them."""
+"""Settings of pictures and grids: how they are made from meshes, or that they were imported.
+
+They are stored beside the pictures or grids in ``settings.json``, with their hash.
+"""
 
 from __future__ import annotations
 
@@ -13,50 +16,38 @@ from pydantic import (
     model_validator,
 )
 
-from shapecnn.errors import MismatchError, UsageError
+from shapecnn.errors import MismatchError, UsageError, quoted
 from shapecnn.settings.core import Settings, Whole, differences, few
 
 Up = Literal["x", "y", "z"]
-
-
 Fit = Literal["sphere", "view"]
-
-
 Fill = Literal["solid", "surface"]
-
-
 Renderer = Literal["raster", "pyrender", "open3d"]
-
-
 Layout = Literal["sheet", "files"]
-
-
 Orientation = Literal["upright", "auto"]
 
-
-FEWEST = 4  # faces that a mesh may be simplified to: those of a tetrahedron
-
-
-ALL_SIDES = (20, 24, 80)  # view counts that look from all sides; any other number circles the up axis
-
-
+FEWEST_FACES = 4  # a tetrahedron, the smallest closed mesh that simplification may return
+ALL_SIDES = (20, 24, 80)  # numbers of views with cameras on all sides; any other number circles the up axis
 MOST_VIEWS = 360
-
 
 ViewCount = Annotated[int, Field(ge=1, le=MOST_VIEWS)]
 
 
 @dataclass(frozen=True, slots=True)
 class FaceLimit:
-    """most: how many faces a mesh may have; None: as many as memory holds.  simplify: whether one that has more is
-    brought down to them, or refused."""
+    """Limit on the number of faces of a mesh, and what happens to a mesh that exceeds it.
+
+    Attributes:
+        most: Largest number of faces; None for no limit.
+        simplify: Whether a mesh with more faces is simplified to ``most`` faces; otherwise it is refused.
+    """
 
     most: int | None = None
     simplify: bool = False
 
     @property
     def target(self) -> int | None:
-        """The faces to which meshes are simplified, if they are."""
+        """Number of faces to which larger meshes are simplified; None if they are not simplified."""
         return self.most if self.simplify else None
 
 
@@ -64,10 +55,14 @@ NO_LIMIT = FaceLimit()
 
 
 class ReadingSettings(Settings):
-    """What is done to a mesh before it is seen.  simplify: the faces that one with more is brought down to; where that
-    is not asked for it is left out, so that such settings are those of versions that could not."""
+    """Settings of how a mesh is read, before it is drawn or filled.
 
-    simplify: int | None = Field(None, ge=FEWEST)
+    Attributes:
+        simplify: Number of faces to which larger meshes are simplified, at least 4; None to keep all faces. None is
+            left out of the JSON, so that the hash equals that of versions without this setting.
+    """
+
+    simplify: int | None = Field(None, ge=FEWEST_FACES)
 
     @model_serializer(mode="wrap")
     def _without_none(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -76,10 +71,16 @@ class ReadingSettings(Settings):
 
 
 class Viewpoints(ReadingSettings):
-    """From where a mesh is seen: from around its up, or, where none is known, from all sides of its own axes."""
+    """Settings of the cameras.
+
+    Attributes:
+        orientation: ``upright`` circles the up axis of the mesh; ``auto`` first turns the mesh to its own axes
+            (:mod:`shapecnn.meshes.orientation`) and shows it from all sides, for meshes whose up axis is unknown.
+        views: Number of views, 1 to 360; 20, 24 or 80 with ``auto``. The default is 12, or 24 with ``auto``.
+    """
 
     orientation: Orientation = "upright"
-    views: ViewCount = 12  # with orientation auto: 24
+    views: ViewCount = 12
 
     @model_validator(mode="before")
     @classmethod
@@ -92,36 +93,58 @@ class Viewpoints(ReadingSettings):
     def _no_up_to_circle(self) -> Self:
         if self.orientation == "auto" and self.views not in ALL_SIDES:
             raise ValueError(
-                f"{self.views} views circle a shape that stands upright; with orientation auto use 24, 20 or 80"
+                f"orientation auto needs views from all sides: use 20, 24 or 80 views instead of {self.views}"
             )
         return self
 
 
 class ViewSettings(Viewpoints):
-    """How a mesh becomes grey pictures."""
+    """Settings of the grey pictures that are drawn of a mesh.
+
+    Attributes:
+        kind: Always ``views``.
+        drawing: Version of the renderers. It rises whenever the same settings give other pixels.
+        size: Pixels along one side of a view, 8 to 4096.
+        samples: Samples along one side of a pixel, 1 to 8, for anti-aliasing.
+        fit: ``sphere`` scales all views alike, so that the unit sphere fits; ``view`` crops each view to the mesh.
+        renderer: ``raster``, the project's own, or ``pyrender`` (OpenGL), or ``open3d`` (Embree).
+        up: Axis of the mesh file that points up.
+    """
 
     kind: Literal["views"] = "views"
-    drawing: Annotated[Literal[2], Whole] = 2  # raised whenever the same settings give other pixels
-    size: int = Field(224, ge=8, le=4096)  # pixels along one side of a view
-    samples: int = Field(2, ge=1, le=8)  # samples along one side of a pixel
+    drawing: Annotated[Literal[2], Whole] = 2
+    size: int = Field(224, ge=8, le=4096)
+    samples: int = Field(2, ge=1, le=8)
     fit: Fit = "sphere"
     renderer: Renderer = "raster"
     up: Up = "z"
 
     def version(self) -> dict[str, int]:
-        """What changes whenever the same settings give other pixels."""
+        """Return the version that rises whenever the same settings give other pixels, under its key."""
         return {"drawing": self.drawing}
 
 
 class VoxelSettings(ReadingSettings):
-    """How a mesh becomes occupancy grids."""
+    """Settings of the occupancy grids that are made from a mesh.
+
+    Attributes:
+        kind: Always ``voxels``.
+        filling: Version of the voxelizer. It rises whenever the same settings give other cells.
+        resolution: Cells along one side of the grid, 1 to 1024.
+        padding: Empty cells on each side of the longest extent of the mesh; less than half of ``resolution``.
+        fill: ``solid`` fills the inside of a closed surface, ``surface`` marks only the cells that faces meet.
+        rotations: Number of grids, 1 to 100: the mesh turned about z in steps of 360/rotations degrees, each time
+            fitted into the grid anew.
+        orientation: ``upright`` keeps the mesh as it stands; ``auto`` first turns it to its own axes.
+        up: Axis of the mesh file that points up.
+    """
 
     kind: Literal["voxels"] = "voxels"
-    filling: Annotated[Literal[2], Whole] = 2  # raised whenever the same settings give other cells
-    resolution: int = Field(30, ge=1, le=1024)  # cells along one side of the grid
-    padding: int = Field(3, ge=0)  # empty cells on each side of the longest extent
+    filling: Annotated[Literal[2], Whole] = 2
+    resolution: int = Field(30, ge=1, le=1024)
+    padding: int = Field(3, ge=0)
     fill: Fill = "solid"
-    rotations: int = Field(1, ge=1, le=100)  # turns about z by 360/rotations degrees, each refitted
+    rotations: int = Field(1, ge=1, le=100)
     orientation: Orientation = "upright"
     up: Up = "z"
 
@@ -134,25 +157,38 @@ class VoxelSettings(ReadingSettings):
         return self
 
     def version(self) -> dict[str, int]:
-        """What changes whenever the same settings give other cells."""
+        """Return the version that rises whenever the same settings give other cells, under its key."""
         return {"filling": self.filling}
 
 
 class ImportedViewSettings(Settings):
-    """Grey pictures that others made of shapes."""
+    """Settings of grey pictures that another program made.
+
+    Attributes:
+        kind: Always ``views``.
+        origin: Always ``imported``.
+        views: Number of views of each shape, 1 to 360.
+        size: Pixels along one side of a view, 8 to 4096.
+    """
 
     kind: Literal["views"] = "views"
     origin: Literal["imported"] = "imported"
     views: ViewCount
-    size: int = Field(ge=8, le=4096)  # pixels along one side of a view
+    size: int = Field(ge=8, le=4096)
 
 
 class ImportedVoxelSettings(Settings):
-    """Occupancy grids that others made of shapes."""
+    """Settings of occupancy grids that another program made.
+
+    Attributes:
+        kind: Always ``voxels``.
+        origin: Always ``imported``.
+        resolution: Cells along one side of the grid, 1 to 1024.
+    """
 
     kind: Literal["voxels"] = "voxels"
     origin: Literal["imported"] = "imported"
-    resolution: int = Field(ge=1, le=1024)  # cells along one side of the grid
+    resolution: int = Field(ge=1, le=1024)
 
 
 InputSettings = ViewSettings | VoxelSettings | ImportedViewSettings | ImportedVoxelSettings
@@ -167,35 +203,59 @@ _KINDS: dict[tuple[str, str], type[InputSettings]] = {
 
 
 def input_settings(stored: Mapping[str, Any]) -> InputSettings:
-    """The settings of pictures or grids that ``settings.json`` or :meth:`Settings.to_json` has.  Raises UsageError."""
-    kind = str(stored.get("kind")), str(stored.get("origin", "own"))
-    if kind not in _KINDS:
-        raise UsageError(f"{' '.join(kind)} are neither views nor voxels, own or imported")
-    return _KINDS[kind].from_options(**{key: stored[key] for key in {*stored} - {"schema_version", "hash", "layout"}})
+    """Return the settings of pictures or grids from their JSON object.
+
+    Args:
+        stored: Content of ``settings.json``, or of :meth:`Settings.to_json`. The keys ``schema_version``, ``hash`` and
+            ``layout`` are ignored.
+
+    Raises:
+        UsageError: The kind or the origin is unknown, a key is unknown, or a value is not allowed.
+    """
+    kind, origin = str(stored.get("kind")), str(stored.get("origin", "own"))
+    if (kind, origin) not in _KINDS:
+        raise UsageError(f"kind {quoted(kind)} with origin {quoted(origin)} is not known")
+    return _KINDS[kind, origin].from_options(
+        **{key: stored[key] for key in {*stored} - {"schema_version", "hash", "layout"}}
+    )
 
 
 def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str, rebuild: str) -> None:
-    """Raise MismatchError unless two sets of settings with their ``hash`` (:meth:`Settings.to_json`) are the same.
+    """Raise an error unless two sets of settings have the same hash.
 
-    The message names every differing key with both values and ends with ``rebuild``, the sentence that tells how to
-    make ``where`` anew.
+    Args:
+        asked: Requested settings with their ``hash``, as :meth:`Settings.to_json` returns them.
+        stored: Settings of the stored data with their ``hash``.
+        where: Name of the stored data, with which the message begins.
+        rebuild: Sentence that says what to do, with which the message ends.
+
+    Raises:
+        MismatchError: The hashes differ. The message names the first differing keys with both values.
     """
     if stored.get("hash") == asked["hash"]:
         return
     require_current(stored, where, rebuild)
-    told = few(differences(asked, stored).values()) or "damaged hash"
-    raise MismatchError(f"{where} was made with other settings ({told}). {rebuild}")
+    reasons = few(differences(asked, stored).values()) or "damaged hash"
+    raise MismatchError(f"{where} was made with other settings ({reasons}). {rebuild}")
 
 
 def require_current(stored: Mapping[str, Any], where: str, remedy: str) -> None:
-    """Raise MismatchError, which ends with ``remedy``, if what has these settings was drawn or filled by a version of
-    shapecnn that gives other pixels or cells for them."""
-    for key, now in {**ViewSettings().version(), **VoxelSettings().version()}.items():
-        then = stored.get(key)
-        if type(then) is not int or then == now:
+    """Raise an error if a version of shapecnn made the data that gives other pixels or cells for the same settings.
+
+    Args:
+        stored: Settings of the stored data, with ``drawing`` or ``filling``. Imported data has neither and passes.
+        where: Name of the stored data, with which the message begins.
+        remedy: Sentence that says what to do, with which the message ends.
+
+    Raises:
+        MismatchError: ``drawing`` or ``filling`` differs from that of this version.
+    """
+    for key, current in {**ViewSettings().version(), **VoxelSettings().version()}.items():
+        version = stored.get(key)
+        if type(version) is not int or version == current:
             continue
-        if then > now:
-            made = "a later version of shapecnn"
+        if version > current:
+            program = "a later version of shapecnn"
         else:
-            made = "an earlier version of shapecnn, which cut concave polygons into wrong triangles"
-        raise MismatchError(f"{where} was made by {made} ({key} is {then} there and {now} here). {remedy}")
+            program = "an earlier version of shapecnn, which cut concave polygons into wrong triangles"
+        raise MismatchError(f"{where} was made by {program} ({key} is {version} there and {current} here). {remedy}")

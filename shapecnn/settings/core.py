@@ -1,7 +1,7 @@
-"""Settings as frozen, strict values: what changes a pixel, a cell or a feature, and nothing else.
+"""Base of all settings: frozen, strict values with a hash, and messages about wrong keys and values.
 
-Every artefact carries the settings it was made with and their hash. Two sets of settings are the same exactly
-when their hashes are.
+Settings hold what changes a pixel, a cell or a feature, and nothing else. They are stored with their hash beside what
+was made with them. Two sets of settings are equal exactly if their hashes are.
 """
 
 from __future__ import annotations
@@ -23,37 +23,46 @@ from pydantic import (
 from shapecnn.errors import UsageError, quoted
 from shapecnn.settings.yaml_core import YamlError, read_yaml
 
-TOLD = 5  # wrong keys or different values that one message names
+_MOST_LISTED = 5  # errors or differences that one message names
 
 
 def _whole(value: Any) -> Any:
-    if isinstance(value, bool | float):  # equal to an integer, and so to a literal one
+    if isinstance(value, bool | float):  # True == 1 and 2.0 == 2, so that a Literal of integers would accept them
         raise ValueError("Input should be a valid integer")
     return value
 
 
 Whole = BeforeValidator(_whole)
-"""For ``Literal[1, 2]``, which would take ``True`` and ``2.0`` too."""
+"""Validator for ``Literal[1, 2]``: refuse ``True`` and ``2.0``, which pydantic would accept."""
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys are errors, and a value is never converted (true is not 1, "224" is
-    not 224) but for an integer where a number is wanted."""
+    """Base of all settings: frozen, without unknown keys, and strict about types.
+
+    Values are not converted: ``true`` is not 1, and ``"224"`` is not 224. The one exception is an integer where a
+    floating-point number is expected.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
     def digest(self) -> str:
-        """SHA-256 (hex) of the settings as canonical JSON."""
+        """Return the SHA-256 of the settings as canonical JSON, in hexadecimal."""
         return settings_hash(self.model_dump(mode="json"))
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as a JSON object, with their ``hash``."""
+        """Return the settings as a JSON object, with their digest under the key ``hash``."""
         return {**self.model_dump(mode="json"), "hash": self.digest()}
 
     @classmethod
     def from_options(cls, /, **options: Any) -> Self:
-        """The settings given as JSON has values (lists for tuples, objects for settings within), or a UsageError that
-        names each bad key or value in one sentence."""
+        """Return settings from values as JSON has them: lists for tuples, objects for nested settings.
+
+        Args:
+            options: Values by key. Keys that are left out keep their default.
+
+        Raises:
+            UsageError: Keys are unknown or missing, or values are not allowed; one sentence for each of the first 5.
+        """
         try:
             return cls.model_validate_json(json.dumps(options))
         except ValidationError as error:
@@ -61,28 +70,48 @@ class Settings(BaseModel):
 
 
 def settings_hash(values: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of settings, without their ``hash``, as canonical JSON: sorted keys, no blanks, ASCII."""
+    """Return the SHA-256 of settings as canonical JSON: sorted keys, no spaces, ASCII.
+
+    Args:
+        values: The settings as a JSON object, without ``hash``.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, str]:
-    """Each key, but for ``hash``, whose values differ, in order, with both values told.
+    """Describe each key whose values differ, except ``hash``.
 
-    Pictures and grids, others' and our own, have little else to compare: of such only that is told.
+    If the origin differs (own or imported), or else the kind (views or voxels), only that is described: the other keys
+    then have different meanings.
+
+    Args:
+        here: Requested settings.
+        there: Settings of the stored data.
+
+    Returns:
+        Phrases such as ``size is 112 there and 224 here``, by key, in alphabetical order.
     """
     here, there = ({"origin": "own"} | {**settings} for settings in (here, there))
     keys = [key for key in sorted({*here, *there} - {"hash"}) if here.get(key) != there.get(key)]
-    apart = [key for key in ("origin", "kind") if key in keys][:1]
-    told = {
+    decisive = [key for key in ("origin", "kind") if key in keys][:1]
+    values = {
         key: [_shown(settings[key]) if settings.get(key) is not None else "not set" for settings in (there, here)]
-        for key in apart or keys
+        for key in decisive or keys
     }
-    return {key: f"{key} is {then} there and {now} here" for key, (then, now) in told.items()}
+    return {key: f"{key} is {stored} there and {asked} here" for key, (stored, asked) in values.items()}
 
 
 def options(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """The options of `render` and `voxelize` that give these of the settings."""
+    """Return the command-line options of `render` and `voxelize` for some of the settings, quoted for a shell.
+
+    Args:
+        settings: Settings as a JSON object.
+        keys: Keys that become options, in this order.
+    """
     return " ".join(
         f"--max-faces {settings[key]} --simplify" if key == "simplify" else f"--{key} {shlex.quote(str(settings[key]))}"
         for key in keys
@@ -90,7 +119,7 @@ def options(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value as a message may hold it, spelt as in a config."""
+    """Return a value as text for a message, spelt as in a config."""
     if isinstance(value, str):
         return quoted(value)
     if value is None or isinstance(value, bool):
@@ -100,13 +129,29 @@ def _shown(value: Any) -> str:
 
 
 def few(parts: Iterable[str], between: str = ", ") -> str:
-    """The first few of what there is to tell, and how many more there are."""
-    told = [*parts]
-    return between.join(told[:TOLD]) + (f"{between}and {len(told) - TOLD} more" if len(told) > TOLD else "")
+    """Join the first 5 parts, and say how many more there are.
+
+    Args:
+        parts: Parts of a sentence.
+        between: Separator.
+
+    Returns:
+        Text such as ``a, b, c, d, e, and 3 more``; empty if there are no parts.
+    """
+    texts = [*parts]
+    more = len(texts) - _MOST_LISTED
+    return between.join(texts[:_MOST_LISTED]) + (f"{between}and {more} more" if more > 0 else "")
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
-    """``("views=20", "fit=view")`` → ``{"views": 20, "fit": "view"}``, values read as YAML."""
+    """Return the values of ``--set`` options: ``("views=20", "fit=view")`` gives ``{"views": 20, "fit": "view"}``.
+
+    Args:
+        assignments: Texts of the form key=value. Values are read as YAML; a later value of a key replaces an earlier.
+
+    Raises:
+        UsageError: A text has no key or no ``=``, or its value is not YAML.
+    """
     values: dict[str, Any] = {}
     for text in assignments:
         key, equals, value = text.partition("=")
@@ -120,23 +165,24 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, settings: type[Settings]) -> str:
-    """One sentence for each of the first few things that are wrong."""
-    found = error.errors(include_url=False)
-    outer = {item["loc"][:end] for item in found for end in range(len(item["loc"]))}
-    told = [item for item in found if item["loc"] not in outer]  # what is wrong inside a value says it better
-    sentences = [_sentence(item, settings) for item in told[:TOLD]]
-    return " ".join(sentences + [f"{len(told) - TOLD:,} more things are wrong."] * (len(told) > TOLD))
+    """Return one sentence for each of the first 5 errors, and how many more there are."""
+    errors = error.errors(include_url=False)
+    outer = {item["loc"][:end] for item in errors for end in range(len(item["loc"]))}
+    innermost = [item for item in errors if item["loc"] not in outer]  # an error inside a value is more precise
+    sentences = [_sentence(item, settings) for item in innermost[:_MOST_LISTED]]
+    more = len(innermost) - _MOST_LISTED
+    return " ".join([*sentences, f"More errors: {more:,}."] if more > 0 else sentences)
 
 
 def _sentence(item: Mapping[str, Any], settings: type[Settings]) -> str:
-    """What is wrong with one key or value, with the nearest known key for an unknown one."""
+    """Describe one error of a key or value; for an unknown key, suggest the most similar known one."""
     key, known = _locate(item["loc"], settings)
     if item["type"] == "extra_forbidden":
-        hint = near(str(item["loc"][-1]), known) or f"known keys: {', '.join(known)}."
+        hint = suggestion(str(item["loc"][-1]), known) or f"known keys: {', '.join(known)}."
         return f"Unknown key {quoted(key)}; {hint}"
     if item["type"] == "union_tag_invalid":
         kinds = item["ctx"]["expected_tags"].replace("'", "")
-        return f"{key}.kind = {_shown(item['ctx']['tag'])} is none of {kinds}."
+        return f"{key}.kind = {_shown(item['ctx']['tag'])} is not one of {kinds}."
     if item["type"] == "union_tag_not_found":
         return f"{key}.kind is missing."
     if item["type"] == "missing":
@@ -149,14 +195,17 @@ def _sentence(item: Mapping[str, Any], settings: type[Settings]) -> str:
     return f"{key}: {reason}." if key else f"{reason}."
 
 
-def near(key: str, known: Iterable[str]) -> str:
-    """The question whether the known key that is most like ``key`` was meant; empty if none is like it."""
+def suggestion(key: str, known: Iterable[str]) -> str:
+    """Return ``did you mean 'views'?`` with the known key most similar to ``key``; empty if none is similar."""
     close = difflib.get_close_matches(key[:100], known, n=1)
     return f"did you mean {close[0]!r}?" if close else ""
 
 
 def _locate(place: tuple[int | str, ...], settings: type[Settings]) -> tuple[str, list[str]]:
-    """A place of pydantic's, which names the ``kind`` it went by too, as dotted key; and the keys known beside it."""
+    """Return the dotted key of an error, and the known keys of the settings that it is in.
+
+    ``place`` is pydantic's path, which also has the ``kind`` of each union on the way; the dotted key leaves it out.
+    """
     keys: list[str] = []
     known: list[str] = []
     members = [settings]
@@ -174,7 +223,7 @@ def _locate(place: tuple[int | str, ...], settings: type[Settings]) -> tuple[str
 
 
 def _members(annotation: Any) -> list[type[Settings]]:
-    """The settings that an annotation allows."""
+    """Return the settings classes that an annotation allows."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return [annotation]
     return [member for argument in get_args(annotation) for member in _members(argument)]

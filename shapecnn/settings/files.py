@@ -1,4 +1,4 @@
-"""Configs as files: those that come with shapecnn, known by name, and a person's own."""
+"""Config files: the shipped ones, which have names, and the user's own, which have paths."""
 
 from __future__ import annotations
 
@@ -12,18 +12,25 @@ from typing import Any
 from shapecnn.errors import UsageError
 from shapecnn.settings.yaml_core import MOST_BYTES, read_yaml
 
-PLACE_FOR_ANCHORS = "x-"
-"""How the keys at the top begin that hold what is only referred to (``&`` and ``*``), as in Docker Compose files."""
+_ANCHOR_PREFIX = "x-"
+"""Prefix of top-level keys that only hold YAML anchors for use elsewhere, as in Docker Compose files."""
 
 
 def shipped() -> dict[str, Traversable]:
-    """The configs that come with the package, by name."""
+    """Return the configs that come with the package, by name (the file name without ``.yaml``)."""
     folder = resources.files("shapecnn.settings").joinpath("configs")
     return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
 
 
 def config_text(name: str) -> str:
-    """The YAML of a shipped config, comments included.  Raises UsageError if there is none of that name."""
+    """Return the YAML text of a shipped config, with its comments.
+
+    Args:
+        name: Name of the config, as in :func:`shipped`.
+
+    Raises:
+        UsageError: No shipped config has this name.
+    """
     known = shipped()
     if name not in known:
         raise _unknown(name, known)
@@ -31,18 +38,31 @@ def config_text(name: str) -> str:
 
 
 def description(text: str) -> str:
-    """The first sentence of the comment that a config begins with, up to an example."""
+    """Return the first sentence of the comment at the beginning of a config.
+
+    Args:
+        text: YAML text of the config.
+
+    Returns:
+        The sentence without its full stop; without the example that follows a colon.
+    """
     lines = [line.removeprefix("#").strip() for line in text.split("\n\n")[0].splitlines() if line.startswith("#")]
     return " ".join(lines).split(". ")[0].split(":  ")[0].rstrip(".:")
 
 
 def read_config(config: str) -> dict[str, Any]:
-    """The keys and values of a YAML file, or of a shipped config by name, as they are written there.
+    """Read the keys and values of a config, unchecked.
 
-    Keys that begin with ``x-`` are left out: they hold parts for ``<<: *name``.
+    Top-level keys that begin with ``x-`` are left out: they only hold parts that ``<<: *name`` merges elsewhere.
+
+    Args:
+        config: Path of a YAML file, or name of a shipped config. A file has precedence.
+
+    Returns:
+        Values by top-level key.
 
     Raises:
-        UsageError: There is no such file, it is not YAML, or holds no keys.
+        UsageError: The file does not exist, is not YAML, or has no keys.
     """
     try:
         with _find(config).open("rb") as file:
@@ -51,7 +71,7 @@ def read_config(config: str) -> dict[str, Any]:
         raise UsageError(f"{config} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(values, dict):
         raise UsageError(f"{config} is not a config: it holds no keys. `shapecnn configs` lists examples.")
-    return {key: value for key, value in values.items() if not key.startswith(PLACE_FOR_ANCHORS)}
+    return {key: value for key, value in values.items() if not key.startswith(_ANCHOR_PREFIX)}
 
 
 def _find(config: str) -> Traversable:
@@ -65,7 +85,9 @@ def _find(config: str) -> Traversable:
 
 def _unknown(config: str, known: Iterable[str]) -> UsageError:
     if Path(config).is_dir():
-        return UsageError(f"{config} is a folder, not a config, which is a YAML file or a name of `shapecnn configs`.")
+        return UsageError(
+            f"{config} is a folder, not a config. Give a YAML file, or a name that `shapecnn configs` lists."
+        )
     close = difflib.get_close_matches(Path(config).stem, known, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"Shipped ones: {', '.join(sorted(known))}."
+    hint = f"Did you mean {close[0]}?" if close else f"Shipped configs: {', '.join(sorted(known))}."
     return UsageError(f"There is no config {config!r}. {hint}")

@@ -1,7 +1,8 @@
-"""YAML as configs and ``--set`` may hold it: the core schema of YAML 1.2, bounded in size and depth.
+"""YAML of configs and ``--set``: the core schema of YAML 1.2, with limits on size and depth.
 
-Maps with text keys, lists, null, true and false, integers, numbers and text; anchors, aliases and the merge key ``<<``.
-There are no other types: ``yes``, ``12:30`` and ``2020-01-01`` are text, and ``1e-3`` is a number.
+Supported are maps with text keys, lists, null, booleans, integers, floating-point numbers and text, with anchors,
+aliases and the merge key ``<<``. There are no other types: ``yes``, ``12:30`` and ``2020-01-01`` are text, and ``1e-3``
+is a number, unlike in YAML 1.1, which PyYAML reads.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import yaml
 
 from shapecnn.errors import quoted, visible
 
-MOST_BYTES = 1 << 18  # the longest config that comes with shapecnn has 3 KB
+MOST_BYTES = 1 << 18  # the longest shipped config has 3 KB
 MOST_VALUES = 10_000
 DEEPEST = 20
-_MOST_DIGITS = 1000  # what Python writes as decimal, in whichever base it was written
+_MOST_DIGITS = 1000  # in any base; Python refuses to print more than 4300 decimal digits
 
 _TAG = "tag:yaml.org,2002:"
 _CONSTANTS = {
@@ -33,11 +34,21 @@ _BASES = {"0o": 8, "0x": 16}
 
 
 class YamlError(ValueError):
-    """Why a text cannot be read as YAML, with the line: a clause without a full stop."""
+    """A text cannot be read as YAML. The message is a clause without a full stop, with the line of the error."""
 
 
 def read_yaml(text: str) -> Any:
-    """The value in ``text``; None if it holds none.  Raises YamlError."""
+    """Read one YAML document.
+
+    Args:
+        text: The document, at most 256 KB.
+
+    Returns:
+        A dict, list, str, int, float or bool; None for null or an empty text.
+
+    Raises:
+        YamlError: The text is not valid YAML, uses unsupported types, or exceeds a limit.
+    """
     if len(text) > MOST_BYTES:
         raise YamlError(f"it is longer than {MOST_BYTES >> 10} KB")
     try:
@@ -49,12 +60,16 @@ def read_yaml(text: str) -> Any:
 
 
 def write_yaml(value: Any) -> str:
-    """``value`` as YAML that :func:`read_yaml` and readers of YAML 1.1 read alike, keys in their order."""
+    """Write a value as YAML that :func:`read_yaml` and readers of YAML 1.1 read in the same way.
+
+    Args:
+        value: Dicts, lists and plain values, as :func:`read_yaml` returns them. Keys keep their order.
+    """
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts in quotes also the text that is a number in the core schema alone, such as ``1e-3``."""
+    """Dumper that also quotes text that is a number only in the core schema, such as ``1e-3``."""
 
 
 for _kind, _pattern in (("int", _INTEGER), ("float", _NUMBER)):
@@ -62,15 +77,15 @@ for _kind, _pattern in (("int", _INTEGER), ("float", _NUMBER)):
 
 
 class _Reader:
-    """Builds the value from the parser's events; the bound on depth makes recursion safe."""
+    """Reader that builds a value from the events of the parser. The limit on depth makes its recursion safe."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self.events = (event for event in events if not isinstance(event, yaml.StreamStartEvent))
-        self.anchors: dict[str, tuple[Any, int]] = {}  # what each names, and how many values that is
+        self.anchors: dict[str, tuple[Any, int]] = {}  # value of each anchor, and the number of values in it
         self.count = 0
 
     def document(self) -> Any:
-        """The one value of the stream."""
+        """Return the value of the only document."""
         if isinstance(next(self.events), yaml.StreamEndEvent):
             return None
         value = self._value(next(self.events), 0)
@@ -81,19 +96,17 @@ class _Reader:
         return value
 
     def _value(self, event: Any, depth: int) -> Any:
-        """The value that begins with ``event``."""
+        """Return the value that begins with ``event``."""
         self._add(1, event)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
-                raise YamlError(
-                    f"the alias {quoted(str(event.anchor))} is not defined before it{_line(event.start_mark)}"
-                )
+                raise YamlError(f"undefined alias {quoted(str(event.anchor))}{_line(event.start_mark)}")
             value, size = self.anchors[event.anchor]
-            self._add(size, event)  # before it is copied: aliases of aliases grow fast
-            return copy.deepcopy(value)  # so that a later change of one does not change the other
+            self._add(size, event)  # before copying: nested aliases grow exponentially
+            return copy.deepcopy(value)  # so that changing one copy does not change the other
         before = self.count
         if depth > DEEPEST:
-            raise YamlError(f"it is nested more than {DEEPEST} deep{_line(event.start_mark)}")
+            raise YamlError(f"it is nested more than {DEEPEST} levels deep{_line(event.start_mark)}")
         if isinstance(event, yaml.ScalarEvent):
             value = _scalar(event)
         elif isinstance(event, yaml.MappingStartEvent):
@@ -120,12 +133,14 @@ class _Reader:
                 raise YamlError(f"a key is not plain text{_line(key.start_mark)}")
             value = self._value(next(self.events), depth + 1)
             if key.value == "<<" and key.implicit[0]:
-                for other in reversed(value if isinstance(value, list) else [value]):  # the first of a list wins
+                for other in reversed(
+                    value if isinstance(value, list) else [value]
+                ):  # the first map of a list has precedence
                     if not isinstance(other, dict):
                         raise YamlError(f"the merge key << takes a map or a list of maps{_line(key.start_mark)}")
                     merged |= other
             elif key.value in values:
-                raise YamlError(f"the key {quoted(key.value)} is there twice{_line(key.start_mark)}")
+                raise YamlError(f"the key {quoted(key.value)} is repeated{_line(key.start_mark)}")
             else:
                 values[key.value] = value
         return {**merged, **values}
@@ -137,7 +152,7 @@ class _Reader:
 
 
 def _scalar(event: Any) -> Any:
-    """null, true or false, an integer, a number or text, by its form or by its tag."""
+    """Return the value of a scalar, null, a boolean, a number or text, by its tag or else by its form."""
     text: str = event.value
     plain = event.implicit[0] and event.tag is None
     value = _resolved(text, event) if plain or event.tag not in (None, "!", f"{_TAG}str") else text
@@ -170,10 +185,10 @@ def _resolved(text: str, event: Any) -> Any:
 
 
 def _require_tag(event: Any, kind: str) -> None:
-    """Raise YamlError if the event has another tag than that of its own kind."""
+    """Raise YamlError if the event has a tag other than that of its kind."""
     if event.tag not in (None, "!", f"{_TAG}{kind}"):
         tag = event.tag.replace(_TAG, "!!", 1)
-        raise YamlError(f"the tag {quoted(tag)} is not known; write the value without it{_line(event.start_mark)}")
+        raise YamlError(f"remove the unsupported tag {quoted(tag)}{_line(event.start_mark)}")
 
 
 def _line(mark: Any) -> str:

@@ -1,4 +1,8 @@
-"""How similar features are: rows of unit length, their cosines, and the nearest rows of a gallery."""
+"""Similarity of features: vectors of unit length, their cosines, and the nearest rows of a gallery.
+
+Three functions scale to unit length. They stay apart because they round differently: stored features, and which shapes
+tie, depend on the last bits.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +18,79 @@ Floating = TypeVar("Floating", np.float32, np.float64)
 Features = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Similarity = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
-"""How similar rows of unit length are, (Q, D) and (N, D) → (Q, N), from -1 to 1, in the floats given."""
+"""Function of rows of unit length, (Q, D) and (N, D) → (Q, N), from -1 to 1, in the precision of the rows."""
 
-STEPS = 1e10  # similarities are compared to 10 decimals: copies tie, whatever the order of the product's additions
+STEPS = 1e10  # similarities are rounded to 10 decimals: copies tie, in whatever order a product was summed
 
 
 def unit(vectors: NDArray[Floating]) -> NDArray[Floating]:
-    """Divide vectors (..., D) by their lengths; zeros stay zeros."""
+    """Return vectors scaled to unit length, all computed in their own precision.
+
+    Args:
+        vectors: (..., D) float32 or float64.
+
+    Returns:
+        (..., D) of the same dtype; zero vectors stay zero.
+    """
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1))
 
 
-def unit_rows(features: NDArray[np.floating]) -> Features:
-    """Rows of unit length, (N, D) → (N, D); rows of zeros stay, and are as similar to anything as a right angle is.
+def unit_float64(features: NDArray[np.floating]) -> Features:
+    """Return rows scaled to unit length in float64, for evaluation.
 
-    In float64, because in float32 the noise of a product may straddle the rounding of a similarity.
-    Raises ShapecnnError where a value is not finite.
+    In float32 the noise of a product can exceed the rounding of similarities, and copies would not tie.
+
+    Args:
+        features: (N, D) of any float dtype.
+
+    Returns:
+        (N, D) float64, a copy; zero rows stay zero, so their cosine with any row is 0.
+
+    Raises:
+        ShapecnnError: A value is not finite.
     """
     rows: Features = features.astype(np.float64)
-    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]  # np.linalg.norm would square a copy
+    lengths = _lengths(rows)
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise ShapecnnError(
-            f"The feature of row {row} is not finite: the training of its network went astray. Use another model."
+            f"The feature of row {row} is not finite: the training of its network diverged. Use another model."
         )
     rows /= np.where(lengths > 0, lengths, 1)
     return rows
 
 
+def scale_to_unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale float32 rows to unit length in place, by lengths that are summed in float64.
+
+    Args:
+        rows: (N, D) float32, overwritten; zero rows stay zero.
+
+    Returns:
+        The same array.
+    """
+    lengths = _lengths(rows)
+    rows /= np.where(lengths > 0, lengths, 1).astype(np.float32)
+    return rows
+
+
+def _lengths(rows: NDArray[Floating]) -> NDArray[np.float64]:
+    """Return the lengths of rows, (N, 1) float64; np.linalg.norm would need a squared copy of the rows."""
+    squares: NDArray[np.float64] = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
+    return np.sqrt(squares)[:, None]
+
+
 def cosines(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
-    """(Q, D) and (N, D), rows of unit length → (Q, N)."""
+    """Return the cosines of rows of unit length.
+
+    Args:
+        queries: (Q, D).
+        gallery: (N, D).
+
+    Returns:
+        (Q, N), from -1 to 1 up to rounding.
+    """
     similarity: NDArray[Any] = queries @ gallery.T
     return similarity
 
@@ -51,10 +98,18 @@ def cosines(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
 def nearest(
     queries: Features, gallery: Features, own: Rows, count: int, similar: Similarity = cosines
 ) -> tuple[Rows, NDArray[np.float64]]:
-    """The first ``count`` rows of each query's list and their similarities, equal ones in order of rows.
+    """Return the most similar rows of a gallery for a few queries, whose (Q, N) similarities are sorted in full.
 
-    For a few queries: (Q, N) similarities are sorted in full. Returns (Q, K) int64 and (Q, K) float64, K the smaller of
-    ``count`` and what there is to list.
+    Args:
+        queries: (Q, D) float64 of unit length.
+        gallery: (N, D) float64 of unit length.
+        own: (Q,) int64, the gallery row that each query is and that is left out; -1 where it is none.
+        count: Number of rows to return for each query, at most.
+        similar: Similarity of queries and gallery.
+
+    Returns:
+        Rows (Q, K) int64, most similar first, equal ones in order of rows, and their similarities (Q, K) float64. K is
+        ``count``, or fewer where the gallery has fewer.
     """
     similarity = np.rint(similar(queries, gallery) * STEPS) / STEPS
     left_out = own >= 0

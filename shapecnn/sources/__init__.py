@@ -1,6 +1,24 @@
 """Sources of collections: downloads of ModelNet, and generated shapes for the demo.
 
-In: the name of a collection, or the number of shapes to generate. Out: a folder of mesh files.
-:func:`shapecnn.sources.download.download` fetches a collection, :func:`shapecnn.sources.shapes.write_collection`
-generates one. Import each from its module: the two have no code in common.
+In: the name of a collection, or the number of shapes to generate. Out: a folder of mesh files. :mod:`download` fetches
+a collection with :mod:`transfer` and unpacks it with :mod:`archive`; :mod:`shapes` generates one. The function
+:func:`shapecnn.sources.download.download` has the name of its module, so import it from there.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from shapecnn.sources.shapes import make_shape as make_shape
+    from shapecnn.sources.shapes import write_collection as write_collection
+    from shapecnn.sources.shapes import write_off as write_off
+
+_HOMES = {
+    "shapes": ["make_shape", "write_collection", "write_off"],
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -1,1 +1,34 @@
-"""Training of networks, from artefacts to a run."""
+"""Training: a network trained on artefacts in stages, with validation, calibration, resumption and a retrieval metric.
+
+In: artefacts and an :class:`shapecnn.settings.experiment.Experiment`. Out: the folder of a run, and
+:class:`TrainingResult`. :mod:`plan` says what is trained on which data, :mod:`trainer` runs a plan and :mod:`session`
+its stages, :mod:`descent` is a stage of gradient descent, :mod:`resume` saves the state after each epoch.
+:mod:`calibration` fits the temperature and the threshold for unknown shapes, :mod:`metric` learns a retrieval metric.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from shapecnn.training.metric import learn_metric as learn_metric
+    from shapecnn.training.plan import Plan as Plan
+    from shapecnn.training.plan import is_finished as is_finished
+    from shapecnn.training.plan import new_plan as new_plan
+    from shapecnn.training.plan import plan_to_resume as plan_to_resume
+    from shapecnn.training.plan import stored_plan as stored_plan
+    from shapecnn.training.result import TrainingResult as TrainingResult
+    from shapecnn.training.trainer import finished_training as finished_training
+    from shapecnn.training.trainer import train_plan as train_plan
+
+_HOMES = {
+    "metric": ["learn_metric"],
+    "plan": ["Plan", "is_finished", "new_plan", "plan_to_resume", "stored_plan"],
+    "result": ["TrainingResult"],
+    "trainer": ["finished_training", "train_plan"],
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Encode = Callable[[Iterable[InputArray]], Iterator[NDArray[Any]]]
-"""Encoder of a stream of looks (V, ...) uint8: yields the activations of each, float32 or the bits of bfloat16."""
+"""Encoder of a stream of arrays (V, ...) uint8: yields the activations of each, float32 or the bits of bfloat16."""
 
 _READERS = 4  # threads; decoding releases the interpreter lock
 _FLIPPED = Change(flip=True)
@@ -56,7 +56,7 @@ class Activations:
     bfloat16: bool
 
     @property
-    def looks(self) -> int:
+    def views_per_shape(self) -> int:
         """Number of views or rotations of each shape."""
         return int(self.values.shape[2])
 
@@ -69,24 +69,24 @@ class Activations:
         self,
         rows: NDArray[np.int64],
         changes: Sequence[Change] | None = None,
-        looks: NDArray[np.int64] | None = None,
+        views: NDArray[np.int64] | None = None,
     ) -> Tensor:
         """Stack the activations of some shapes to a batch.
 
         Args:
             rows: (B,) int64, the rows of the shapes.
             changes: Augmentation of each row; None for none. Output of frozen parts can only be flipped.
-            looks: (B,) int64, the only view or rotation to take of each row; None for all.
+            views: (B,) int64, the only view or rotation to take of each row; None for all.
 
         Returns:
-            (B, V, ...), or (B, 1, ...) where ``looks`` are given; uint8, float32 or bfloat16.
+            (B, V, ...), or (B, 1, ...) where ``views`` is given; uint8, float32 or bfloat16.
         """
         examples = []
         for i, row in enumerate(rows):
             change = changes[i] if changes is not None else Change()
             example = self.values[int(change.flip and len(self.values) > 1), row]
-            if looks is not None:
-                example = example[looks[i] : looks[i] + 1]
+            if views is not None:
+                example = example[views[i] : views[i] + 1]
             if self.values.dtype == np.uint8:
                 example = apply_change(example, change)
             examples.append(example)
@@ -152,7 +152,7 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
         accelerator: Sets device and precision.
 
     Returns:
-        A function from a stream of looks to a stream of activations.
+        A function from a stream of arrays to a stream of activations.
     """
     bfloat16 = accelerator.mixed_precision == "bf16"
 
@@ -170,9 +170,9 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
 
     def by_torch(inputs: Iterable[InputArray]) -> Iterator[NDArray[Any]]:
         network.eval()
-        for looks in inputs:
+        for array in inputs:
             with torch.inference_mode(), accelerator.autocast():
-                activations = network.stem(torch.from_numpy(looks)[None].to(accelerator.device), stop=stop)
+                activations = network.stem(torch.from_numpy(array)[None].to(accelerator.device), stop=stop)
             yield to_numpy(activations[0].cpu().contiguous())
 
     return by_openvino if accelerator.device.type == "cpu" and conversion.available() else by_torch
@@ -185,9 +185,9 @@ class _Frozen(nn.Module):
         super().__init__()
         self.network, self.stop = network, stop
 
-    def forward(self, looks: Tensor) -> Tensor:
-        """Compute the activations of looks (B, V, ...)."""
-        return self.network.stem(looks, stop=self.stop)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute the activations of inputs (B, V, ...)."""
+        return self.network.stem(inputs, stop=self.stop)
 
 
 def _compute(
@@ -196,10 +196,10 @@ def _compute(
     """Yield the activations (copies, V, ...) of each shape."""
     decoded = _decode(artefacts, entries, network_input)
     if encode is None:
-        yield from (looks[None] for looks in decoded)
+        yield from (array[None] for array in decoded)
         return
     changes = (Change(), _FLIPPED) if flip else (Change(),)
-    copies = (np.ascontiguousarray(apply_change(looks, change)) for looks in decoded for change in changes)
+    copies = (np.ascontiguousarray(apply_change(array, change)) for array in decoded for change in changes)
     activations = encode(copies)
     yield from map(np.stack, zip(*[activations] * len(changes), strict=True))
 

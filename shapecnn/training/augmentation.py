@@ -42,30 +42,30 @@ def draw_change(settings: Augmentation, axes: int, random: np.random.Generator) 
     return Change(flip, turns, tuple(shift))
 
 
-def apply_change(looks: InputArray, change: Change) -> InputArray:
+def apply_change(array: InputArray, change: Change) -> InputArray:
     """Apply a change to all views or rotations of a shape.
 
     Args:
-        looks: (V, S, S) uint8 pictures, or (R, N, N, N) uint8 grids [rotation, x, y, z].
+        array: (V, S, S) uint8 pictures, or (R, N, N, N) uint8 grids [rotation, x, y, z].
         change: The change.
 
     Returns:
         The changed pictures or grids, same shape and dtype. Space that a shift leaves free is empty.
     """
-    volumetric = looks.ndim == 4
+    volumetric = array.ndim == 4
     if change.flip:
-        looks = np.flip(looks, 1 if volumetric else 2)  # x of the grid, or left and right in the pictures
+        array = np.flip(array, 1 if volumetric else 2)  # x of the grid, or left and right in the pictures
     if change.turns:
-        looks = np.rot90(looks, change.turns, axes=(1, 2))
+        array = np.rot90(array, change.turns, axes=(1, 2))
     if any(change.shift):
-        looks = _shifted(looks, change.shift, empty=0 if volumetric else 255)
-    return looks
+        array = _shifted(array, change.shift, empty=0 if volumetric else 255)
+    return array
 
 
-def _shifted(looks: InputArray, shift: tuple[int, ...], empty: int) -> NDArray[np.uint8]:
-    moved = np.full_like(looks, empty)
-    sizes = looks.shape[1:]
+def _shifted(array: InputArray, shift: tuple[int, ...], empty: int) -> NDArray[np.uint8]:
+    moved = np.full_like(array, empty)
+    sizes = array.shape[1:]
     source = tuple(slice(max(0, -by), min(size, size - by)) for by, size in zip(shift, sizes, strict=True))
     target = tuple(slice(max(0, by), min(size, size + by)) for by, size in zip(shift, sizes, strict=True))
-    moved[(slice(None), *target)] = looks[(slice(None), *source)]
+    moved[(slice(None), *target)] = array[(slice(None), *source)]
     return moved

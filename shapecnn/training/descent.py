@@ -101,9 +101,9 @@ class Descent:
         order = random.permutation(draw_examples(stage, self.examples, random))
         batches = assemble_batches(stage, self.examples, order, random, self.accelerator)
         losses = 0.0
-        for step, (looks, labels) in enumerate(batches, start=number * self._steps):
+        for step, (inputs, labels) in enumerate(batches, start=number * self._steps):
             self._set_learning_rate(learning_rate_factor(stage, number, step / total_steps, accuracies))
-            losses += self._step(looks, labels, number)
+            losses += self._step(inputs, labels, number)
             progress(step + 1, total_steps)
         if not all(parameter.isfinite().all() for parameter in self._trainable.trainable):
             raise _divergence(stage, number, "Weights became infinite or NaN")
@@ -115,9 +115,9 @@ class Descent:
         for group, own_rate in zip(self._optimizer.param_groups, [rate, rate * self.stage.head_rate], strict=True):
             group["lr"] = own_rate * factor
 
-    def _step(self, looks: Tensor, labels: Tensor, number: int) -> float:
+    def _step(self, inputs: Tensor, labels: Tensor, number: int) -> float:
         """Update the weights on one batch and return its loss."""
-        loss = self._loss(self._model(looks).float(), labels)
+        loss = self._loss(self._model(inputs).float(), labels)
         value = float(loss.item())
         if not math.isfinite(value):
             raise _divergence(self.stage, number, f"The loss became {value}")
@@ -152,9 +152,9 @@ class _TrainablePart(nn.Module):
                 if isinstance(module, _NORMS):
                     module.eval()
 
-    def forward(self, looks: Tensor) -> Tensor:
-        """Compute logits (B, C) from the looks (B, V, ...) that enter part ``start``."""
-        logits: Tensor = self.network(looks, self.start)[0]
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Compute logits (B, C) from the inputs (B, V, ...) of part ``start``."""
+        logits: Tensor = self.network(inputs, self.start)[0]
         return logits
 
 
@@ -173,6 +173,6 @@ def _build_optimizer(stage: GradientStage, trainable: _TrainablePart) -> torch.o
 def _divergence(stage: GradientStage, number: int, what: str) -> TrainingError:
     key = f"--set stages.{stage.name}"
     return TrainingError(
-        f"{what} in epoch {number + 1} of stage {stage.name}. Train again with --overwrite and "
-        f"{key}.learning_rate={stage.learning_rate / 10:g}, or with --overwrite and {key}.clip=1."
+        f"{what} in epoch {number + 1} of stage {stage.name}. Train into another folder with "
+        f"{key}.learning_rate={stage.learning_rate / 10:g}, or with {key}.clip=1."
     )

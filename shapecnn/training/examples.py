@@ -64,7 +64,7 @@ def count_examples(stage: GradientStage, examples: Examples) -> int:
     """
     counts = np.bincount(examples.labels.numpy()[examples.rows])
     shapes = int(counts.max()) * int((counts > 0).sum()) if stage.balance else len(examples.rows)
-    return shapes * (1 if stage.pooled else examples.activations.looks)
+    return shapes * (1 if stage.pooled else examples.activations.views_per_shape)
 
 
 def draw_examples(stage: GradientStage, examples: Examples, random: np.random.Generator) -> NDArray[np.int64]:
@@ -92,9 +92,11 @@ def draw_examples(stage: GradientStage, examples: Examples, random: np.random.Ge
         ]
         rows = np.concatenate(balanced)
         repetition = np.concatenate([np.arange(largest) // len(own) for own in rows_by_class])
-    looks = np.array([-1] if stage.pooled else range(examples.activations.looks))
-    views = np.tile(looks, len(rows))
-    return np.stack([np.repeat(rows, len(looks)), views, np.repeat(repetition, len(looks))], axis=1).astype(np.int64)
+    numbers = np.array([-1] if stage.pooled else range(examples.activations.views_per_shape))
+    views = np.tile(numbers, len(rows))
+    return np.stack([np.repeat(rows, len(numbers)), views, np.repeat(repetition, len(numbers))], axis=1).astype(
+        np.int64
+    )
 
 
 def assemble_batches(
@@ -116,7 +118,7 @@ def assemble_batches(
         accelerator: Names the device, and this process's share of each batch.
 
     Yields:
-        Looks (B, V, ...) and labels (B,) int64 of one step, on the device.
+        Inputs (B, V, ...) and labels (B,) int64 of one step, on the device.
     """
     pairs = map(tuple, np.unique(order[:, [2, 0]], axis=0).tolist())
     changes = {pair: draw_change(stage.augment, examples.activations.axes, random) for pair in pairs}
@@ -128,13 +130,13 @@ def assemble_batches(
         share = whole[rank::processes] if len(whole) >= processes else whole
         rows = share[:, 0]
         own_changes = [changes[repetition, row] for row, _, repetition in share.tolist()]
-        looks = examples.activations.batch(rows, own_changes, None if stage.pooled else share[:, 1])
-        return looks, examples.labels[rows]
+        inputs = examples.activations.batch(rows, own_changes, None if stage.pooled else share[:, 1])
+        return inputs, examples.labels[rows]
 
     with ThreadPoolExecutor(1) as assembler:
         remaining = iter(starts)
         queue = [assembler.submit(assemble, start) for start in itertools.islice(remaining, _PREFETCH)]
         while queue:
-            looks, labels = queue.pop(0).result()
+            inputs, labels = queue.pop(0).result()
             queue += [assembler.submit(assemble, start) for start in itertools.islice(remaining, 1)]
-            yield looks.to(accelerator.device, non_blocking=True), labels.to(accelerator.device, non_blocking=True)
+            yield inputs.to(accelerator.device, non_blocking=True), labels.to(accelerator.device, non_blocking=True)

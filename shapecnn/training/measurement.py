@@ -63,7 +63,7 @@ class Measurement:
         logits, features = outputs(self.network, activations, rows, self.accelerator, start, turns)
         if not torch.isfinite(logits).all():
             raise TrainingError(
-                f"Stage {stage.name} left weights that are not finite. Train again with --overwrite and a lower "
+                f"Stage {stage.name} left weights that are not finite. Train into another folder with a lower "
                 f"learning_rate, or with clip=1, in the last stage that has them."
             )
         return logits, features

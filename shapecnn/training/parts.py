@@ -97,10 +97,10 @@ def outputs(
     parts = []
     with torch.inference_mode(), accelerator.autocast():
         for chunk in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-            looks = activations.batch(chunk)
-            if turns > 1 and looks.shape[1] == 1 and start == 0:
-                looks = torch.cat([looks.rot90(4 // turns * turn, (2, 3)) for turn in range(turns)], dim=1)
-            logits, features = network(looks.to(accelerator.device), start)
+            inputs = activations.batch(chunk)
+            if turns > 1 and inputs.shape[1] == 1 and start == 0:
+                inputs = torch.cat([inputs.rot90(4 // turns * turn, (2, 3)) for turn in range(turns)], dim=1)
+            logits, features = network(inputs.to(accelerator.device), start)
             parts.append((logits.float().cpu(), features.float().cpu()))
     logits, features = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     return logits, features

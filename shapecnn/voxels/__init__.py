@@ -1,7 +1,8 @@
 """Voxel grids: occupancy grids of a mesh, and the binvox file format.
 
 In: a normalized mesh and its voxel settings, or the bytes of a binvox file. Out: bool grids indexed [x, y, z] with z
-up, or the bytes of a binvox file. :func:`occupancy_grids` fills grids; :mod:`binvox` writes and reads them.
+up, or the bytes of a binvox file. :mod:`grid` fills grids with the kernels of :mod:`kernels`; :mod:`binvox` writes and
+reads them.
 
 ::
 
@@ -15,7 +16,18 @@ A cell is filled if its centre lies inside a closed surface by more than √3/2 
 if its centre lies outside by more than that, unless it cannot be reached from outside.
 """
 
-from shapecnn.voxels import binvox
-from shapecnn.voxels.grid import occupancy_grids
+from __future__ import annotations
 
-__all__ = ["binvox", "occupancy_grids"]
+from typing import TYPE_CHECKING
+
+from shapecnn.shared.exports import lazy_exports
+
+if TYPE_CHECKING:
+    from shapecnn.voxels.grid import occupancy_grids as occupancy_grids
+
+_HOMES = {
+    "grid": ["occupancy_grids"],
+}
+
+if not TYPE_CHECKING:  # a type checker would accept any name
+    __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

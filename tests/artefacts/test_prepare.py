@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_files, read_manifest
-from shapecnn.artefacts.prepare import Recipe, png, prepare_collection
+from shapecnn.artefacts.prepare import Recipe, encode_png, prepare_collection
 from shapecnn.artefacts.writing import Progress, Summary
 from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
@@ -73,7 +73,7 @@ def test_names_of_artefacts(recipe: Recipe, files: list[str]) -> None:
 
 def test_a_png_holds_every_pixel() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (5, 7), np.uint8)
-    with Image.open(io.BytesIO(png(picture))) as read:
+    with Image.open(io.BytesIO(encode_png(picture))) as read:
         assert np.array_equal(np.array(read), picture)
 
 

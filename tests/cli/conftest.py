@@ -1,4 +1,4 @@
-"""The command line, run inside the test process: everything but the start of an interpreter."""
+"""Fixture that runs the command line inside the test process."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SCHEMAS = Path(shapecnn.__file__).parent / "cli" / "schemas"
 
 @dataclass
 class Run:
-    """What a command did."""
+    """Result of a command."""
 
     status: int
     stdout: str
     stderr: str
 
     def json(self, schema: str) -> dict[str, Any]:
-        """The one JSON value on stdout, checked against a shipped schema."""
+        """Return the JSON value on stdout, checked against a shipped schema."""
         value = json.loads(self.stdout)
         jsonschema.validate(value, json.loads((SCHEMAS / f"{schema}.json").read_text()))
         return value
@@ -39,7 +39,7 @@ Command = Callable[..., Run]
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
-    """``command("render", collection, out, "--json")`` runs ``shapecnn render … --json``."""
+    """Function that runs a command: ``command("render", collection, out, "--json")``."""
 
     def run(*arguments: object) -> Run:
         typed = [os.fsdecode(a) if isinstance(a, bytes | os.PathLike) else str(a) for a in arguments]

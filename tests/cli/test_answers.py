@@ -1,4 +1,4 @@
-"""What is said of a run whose training data others made."""
+"""Notes and failures of the commands that answer for each file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.runs import IMPORTED, MVCNN, VOXRESNET, write_run
         ),
     ],
 )
-def test_a_run_on_what_others_made_says_so_in_one_line(
+def test_a_run_on_imported_artefacts_prints_one_note(
     solids: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -46,7 +46,7 @@ def test_a_run_on_what_others_made_says_so_in_one_line(
     assert said.err.count("\n") == 1
 
 
-def test_of_our_own_artefacts_nothing_is_said(views_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_on_own_artefacts_prints_no_note(views_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     note_drawing(resolve_model(str(views_run)))
     note_drawing(UntrainedModel.of())
     assert capsys.readouterr() == ("", "")

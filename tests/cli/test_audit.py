@@ -1,4 +1,4 @@
-"""``shapecnn audit`` as a person and as a program meet it."""
+"""``shapecnn audit``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNTRAINED = ("--model", "@imagenet", "--set", "backbone=test_efficientnet", "--s
 
 @pytest.fixture(scope="module")
 def meshes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A box in both splits under two labels, and two shapes of their own."""
+    """Collection with a box in both splits under two labels, and two other shapes."""
     folder = tmp_path_factory.mktemp("meshes")
     box = trimesh.creation.box((1, 2, 3))
     for name in ("<b>brick/train/a.off", "box/test/a.off"):
@@ -38,7 +38,7 @@ def views(meshes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def linked(page: Page, folder: Path) -> set[Path]:
-    """What the cards of a page in ``folder`` lead to."""
+    """Return the files to which the cards of a page in ``folder`` link."""
     addresses = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
     return {Path(os.path.normpath(folder / unquote(address))) for address in addresses}
 
@@ -70,7 +70,7 @@ def test_json_and_files_of_artefacts(views: Path, tmp_path: Path, command: Comma
 def test_text_of_a_collection(meshes: Path, tmp_path: Path, command: Command) -> None:
     done = command("audit", meshes, "--workers", "1", "--out", tmp_path / "report")
     assert done.status == 0
-    assert "4 shapes, seen as meshes" in done.stdout
+    assert "4 shapes, compared as meshes" in done.stdout
     assert "across splits and different labels (content): <b>brick/train/a.off, box/test/a.off" in done.stdout
     page = Page((tmp_path / "report/audit.html").read_text("utf-8"))
     assert sum(tag == "img" for tag, _ in page.elements) == 2
@@ -99,10 +99,10 @@ def test_a_mesh_that_cannot_be_used(meshes: Path, tmp_path: Path, command: Comma
     assert command("audit", tmp_path / "c", "--workers", "1", "--skip-errors").status == 0
 
 
-def test_what_cannot_be_asked(views: Path, meshes: Path, tmp_path: Path, command: Command) -> None:
+def test_requests_that_cannot_be_met_are_refused(views: Path, meshes: Path, tmp_path: Path, command: Command) -> None:
     for arguments, message in (
-        ((meshes, "--model", "@imagenet"), "make those first"),
-        ((views, "--set", "views=20"), "name it, with --model @imagenet"),
+        ((meshes, "--model", "@imagenet"), "make them first"),
+        ((views, "--set", "views=20"), "name the model with --model @imagenet"),
         ((views, "--threshold", "2"), "--threshold 2 must be above 0"),
         ((views, "--out", views), "holds artefacts"),
         ((tmp_path,), "holds no mesh files"),

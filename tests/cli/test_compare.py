@@ -1,4 +1,4 @@
-"""``shapecnn compare`` as a person and as a program meet it."""
+"""``shapecnn compare``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_views_and_grids_by_several_features(
     assert json.loads(contents(out)["comparison.json"]) == answer
 
 
-def test_people_get_a_table_and_what_may_be_said(run: Path, grids: Path, tmp_path: Path, command: Command) -> None:
+def test_people_get_a_table_and_statements(run: Path, grids: Path, tmp_path: Path, command: Command) -> None:
     options = ("--protocol", "train-gallery", "--feature", "scores")
     lines = command("compare", run, "--data", grids, "--out", tmp_path / "out", *options).stdout.splitlines()
     assert lines[0].split() == ["model", "accuracy", "mAP", "ms", "a", "shape"]
@@ -82,7 +82,7 @@ def test_curves_of_others_are_drawn_where_asked_for(run: Path, grids: Path, tmp_
         (("--set", "size=64"), "--set size"),
     ],
 )
-def test_what_cannot_be_compared_ends_with_2(
+def test_models_that_cannot_be_compared_are_status_2(
     run: Path, grids: Path, tmp_path: Path, command: Command, options: tuple[str, ...], message: str
 ) -> None:
     done = command("compare", run, "--data", grids, "--out", tmp_path / "out", *options, "--json")

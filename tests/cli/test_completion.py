@@ -1,4 +1,4 @@
-"""What a shell offers when a person presses the Tab key, through click's own machinery and in a real bash."""
+"""Shell completion of config names, through click and in a real bash."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 def offered(*words: str, last: str = "") -> list[tuple[str, str]]:
-    """Type and value of each thing offered for ``last``."""
+    """Return type and value of each completion of ``last``."""
     return [(item.type, item.value) for item in ShellComplete(cli, {}, "shapecnn", "_").get_completions([*words], last)]
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A current folder with configs of one's own."""
+    """Current folder with configs of the user."""
     (tmp_path / "sub").mkdir()
     for name in ("mine.yaml", "mvcnn-mine.yml", "notes.txt", "sub/deep.yaml", "sub/notes.txt", ".hidden.yaml"):
         (tmp_path / name).touch()
@@ -46,13 +46,13 @@ def test_configs_are_offered_by_name_and_as_files() -> None:
     assert offered("train", "mine.yaml", last="") == []
 
 
-def test_each_name_comes_with_what_it_is() -> None:
+def test_each_name_comes_with_its_description() -> None:
     (item,) = ShellComplete(cli, {}, "shapecnn", "_").get_completions(["train"], "mvcnn-p")
     assert item.value == "mvcnn-psb"
     assert len(str(item.help)) > 20
 
 
-def test_what_goes_on_is_a_folder() -> None:
+def test_resume_completes_folders() -> None:
     assert offered("train", "--resume", last="ru") == [("dir", "ru")]
 
 

@@ -1,4 +1,4 @@
-"""``shapecnn data download`` as a person and as a program meet it, against a server on loopback."""
+"""``shapecnn data download`` from a server on loopback."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def shapecnn(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def valid(output: str) -> dict[str, Any]:
-    """The one JSON value of ``output``, checked against the schema."""
+    """Return the JSON value of ``output``, checked against the schema."""
     value = json.loads(output)
     jsonschema.Draft202012Validator(SCHEMA).validate(value)
     return value
@@ -51,7 +51,7 @@ def test_json(tmp_path: Path) -> None:
     }
     assert valid(again.stdout) | {"seconds": 0} == value | {"seconds": 0}
     assert "not known to be the official archive" in done.stderr
-    assert "is there already: nothing was fetched" in again.stderr
+    assert "exists already: nothing was downloaded" in again.stderr
 
 
 def test_people_get_the_folder(tmp_path: Path) -> None:

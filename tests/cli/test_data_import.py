@@ -1,4 +1,4 @@
-"""``shapecnn data import`` as a person and as a program meet it."""
+"""``shapecnn data import``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.solids import contents
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Three shapes, one of which has a broken picture."""
+    """Source of three shapes, one with a broken picture."""
     for name in ("chair/test/chair_2", "chair/train/chair_1", "desk/train/desk_1"):
         for i in range(1, 13):
             path = tmp_path / "in" / f"{name}_{i:03d}.png"
@@ -90,7 +90,7 @@ def test_jpeg_files_as_the_authors_scripts_write_need_no_layout(tmp_path: Path, 
         assert np.asarray(sheet)[8::16, 8::16].ravel().tolist() == [20 * i for i in range(1, 13)]
 
 
-def test_a_second_run_imports_what_was_mended(pictures: Path, tmp_path: Path, command: Command) -> None:
+def test_a_second_run_imports_repaired_files(pictures: Path, tmp_path: Path, command: Command) -> None:
     arguments = ["data", "import", pictures, tmp_path / "out", "--layout", "views-by-name", "--workers", "2", "--json"]
     assert command(*arguments, "--skip-errors").status == 0
     Image.new("L", (8, 8), 7).save(pictures / "desk/train/desk_1_007.png")
@@ -105,7 +105,7 @@ def test_empty_and_conflicting_grids_are_named(npz: Path, tmp_path: Path, comman
     assert (done.status, done.stdout[:30]) == (1, "3 written, 0 unchanged, 1 fail")
     assert f"Failed: {npz}[3]: the grid is empty\n" in done.stderr
     conflicting = "bed/train/00000.npz, sofa/train/00001.npz"
-    assert f"2 shapes are the same as one with another label, in 1 group:\n  {conflicting}\n" in done.stderr
+    assert f"2 shapes are identical to one with another label, in 1 group:\n  {conflicting}\n" in done.stderr
     again = command(*arguments, "--json", "--skip-errors")
     assert again.status == 0
     assert again.json("data-import")["conflicts"] == [conflicting.split(", ")]

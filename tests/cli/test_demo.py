@@ -1,4 +1,4 @@
-"""The demo, small: everything it names is there, and a second run makes nothing anew."""
+"""A small demo: all its results exist, and a second run does not repeat finished work."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_demo_makes_all_it_names_and_ends_with_a_page(tmp_path: Path, comman
 
     again = command("demo", out, "--per-class", "4", "--workers", "2", "--device", "cpu")
     assert again.status == 0, again.stderr
-    assert "Smoke test on generated shapes" in again.stdout
+    assert "Smoke test on the test split of the generated shapes" in again.stdout
     assert all(str(path) in again.stdout for path in paths.values())
     assert "epoch 1 of" not in again.stderr  # what was trained stays trained
     assert {path: path.stat().st_mtime_ns for path in paths["views"].rglob("*.png")} == sheets

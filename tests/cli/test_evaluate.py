@@ -1,4 +1,4 @@
-"""``shapecnn eval`` as a person and as a program meet it."""
+"""``shapecnn eval``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_bad_option_is_status_2(run: Path, grids: Path, command: Command, opti
     assert command("eval", run, "--data", grids, *options, "--json").json("error")["error"]["kind"] == "usage"
 
 
-def test_what_does_not_fit_is_status_2(run: Path, views: Path, grids: Path, tmp_path: Path, command: Command) -> None:
+def test_wrong_options_are_status_2(run: Path, views: Path, grids: Path, tmp_path: Path, command: Command) -> None:
     assert "Missing option '--data'" in command("eval", run).stderr
     assert "is not a folder of artefacts" in command("eval", run, "--data", tmp_path).stderr
     assert "is not a run" in command("eval", tmp_path, "--data", grids).stderr

@@ -1,4 +1,4 @@
-"""``shapecnn explain`` as a person and as a program meet it."""
+"""``shapecnn explain``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_views_and_grids_have_their_places(views_run: Path, voxels_run: Path, so
         assert {view["elevation"] for view in answer["views"]} == {elevation}
 
 
-def test_people_are_told_which_views_gave_most(views_run: Path, solids: Path, command: Command) -> None:
+def test_people_see_the_views_with_the_largest_shares(views_run: Path, solids: Path, command: Command) -> None:
     cube = solids / "box/cube.off"
     done = command("explain", views_run, cube, "nowhere.off", "--class", "round", "--skip-errors")
     (answer,) = command("explain", views_run, cube, "--class", "round", "--json").json("explain")
     assert done.status == 0
     first = max(answer["views"], key=lambda view: (view["share"], -view["view"]))
     told = f"{first['view']} (" if first["share"] else "none"
-    assert done.stdout.startswith(f"{cube}  box {answer['score']:.1%} and not round  views that spoke for it: {told}")
+    assert done.stdout.startswith(f"{cube}  box {answer['score']:.1%}, not round  views in favour: {told}")
     assert done.stdout.count("\n") == 1
 
 
@@ -65,13 +65,13 @@ def test_up_is_honoured(views_run: Path, solids: Path, command: Command) -> None
     assert answers[0][0]["views"] != answers[1][0]["views"]
 
 
-def test_what_was_trained_with_found_axes_is_explained_in_them(solids: Path, tmp_path: Path, command: Command) -> None:
+def test_orientation_auto_is_explained_in_the_axes_of_the_mesh(solids: Path, tmp_path: Path, command: Command) -> None:
     run = write_run(tmp_path / "run", solids, settings=ViewSettings(size=32, orientation="auto"))
     box = write_box(tmp_path / "box.off")
     asked = ([], ["--orientation", "auto"], ["--up", "y"], ["--up", "x"])
     page = tmp_path / "why.html"
     answers = [command("explain", run, box, "--json", "--html", page, *more).json("explain")[0] for more in asked]
-    assert "axes found in it" in page.read_text()
+    assert "axes computed from it" in page.read_text()
     assert all(answer == answers[0] for answer in answers)
     assert len(answers[0]["views"]) == 24
     refused = command("explain", run, box, "--orientation", "upright")
@@ -79,7 +79,7 @@ def test_what_was_trained_with_found_axes_is_explained_in_them(solids: Path, tmp
     assert "--orientation auto, and not upright" in refused.stderr
 
 
-def test_what_cannot_be_asked_is_status_2(views_run: Path, command: Command) -> None:
+def test_wrong_requests_are_status_2(views_run: Path, command: Command) -> None:
     for typed, told in ((["@imagenet"], "has no classes"), ([views_run, "--class", "boks"], "but box")):
         done = command("explain", *typed, "mesh.off", "--json")
         assert done.status == 2

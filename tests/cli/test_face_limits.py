@@ -1,4 +1,4 @@
-"""``--max-faces`` and ``--simplify`` where meshes are shown to a model."""
+"""``--max-faces`` and ``--simplify`` in the commands that use a model."""
 
 from __future__ import annotations
 

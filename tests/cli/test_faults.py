@@ -1,4 +1,4 @@
-"""A command killed at the steps of its publication, and one that finds no room: what `make faults` does at length."""
+"""Kills during publication, and full disks: a short version of `make faults`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def meshes(tmp_path: Path) -> Path:
     ("step", "change"), [(2, "open /.publish.tmp/"), (9, "os.rename /.publish"), (11, "os.rename /settings")]
 )
 def test_a_kill_in_the_publication(step: int, change: str, meshes: Path, tmp_path: Path, command: Command) -> None:
-    """While a file is open and empty; before the commit; when some files have moved."""
+    """Kill while a file is open and empty, before the commit, and when some files have moved."""
     out, log = tmp_path / "out", tmp_path / "log"
     watch = {"FOLDER": out, "LOG": log, "SINCE": "/.publish.tmp", "AT": step, "SIGNAL": int(signal.SIGKILL)}
     killed = subprocess.run(
@@ -50,7 +50,7 @@ def test_a_kill_in_the_publication(step: int, change: str, meshes: Path, tmp_pat
 
 
 def test_a_disk_without_room(meshes: Path, tmp_path: Path, command: Command) -> None:
-    """As far as it can be had without being root: no file may grow beyond a block."""
+    """Emulate a full disk without root: no file may grow beyond a block."""
     out, last = tmp_path / "out", tmp_path / "3.off"
     (meshes / "3.off").rename(last)
     assert command("render", meshes, out, *SMALL).status == 0
@@ -62,7 +62,7 @@ def test_a_disk_without_room(meshes: Path, tmp_path: Path, command: Command) -> 
     )
     assert failed.returncode == 1
     assert failed.stderr.startswith(f"Error: {out}")
-    assert failed.stderr.endswith("What was finished is kept; mend this and run the command again.\n")
+    assert failed.stderr.endswith("Finished work is kept; fix this and run the command again.\n")
     assert len(failed.stderr.splitlines()) == 1
     assert {name: content for name, content in contents(out).items() if ".partial" not in name} == before
     assert command("render", meshes, out, *SMALL).status == 0

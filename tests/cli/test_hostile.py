@@ -1,4 +1,4 @@
-"""``shapecnn render`` and ``voxelize`` over a folder of what people scrape together: every file is read or named."""
+"""``shapecnn render`` and ``voxelize`` on a folder of broken and odd files: each is read or reported."""
 
 from __future__ import annotations
 

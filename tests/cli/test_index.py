@@ -1,4 +1,4 @@
-"""``shapecnn index`` as a person and as a program meet it."""
+"""``shapecnn index``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def counted(value: dict[str, Any], **expected: object) -> bool:
     return value == {**BARE, **expected, "schema_version": 1, "seconds": value["seconds"]}
 
 
-def test_json_counts_what_was_done(meshes: Path, tmp_path: Path, command: Command) -> None:
+def test_json_counts_the_meshes(meshes: Path, tmp_path: Path, command: Command) -> None:
     index = tmp_path / "index"
     done = command("index", meshes, index, "--json", "--workers", 1)
     assert (done.status, done.stderr) == (0, "")
@@ -79,7 +79,7 @@ def test_people_get_a_line_and_the_failures(meshes: Path, tmp_path: Path, comman
 
 
 def test_the_settings_of_a_model_can_be_set(meshes: Path, tmp_path: Path, command: Command) -> None:
-    """A small network, so that its conversion takes a second."""
+    """Use a small network, whose conversion takes one second."""
     options = ["backbone=test_efficientnet", "weights=none", "views=20", "fit=view", "size=32", "pooling=max"]
     chosen = [word for option in options for word in ("--set", option)]
     done = command("index", meshes, tmp_path / "index", "--up", "y", "--workers", 1, *chosen)
@@ -113,7 +113,7 @@ def test_a_trained_run_makes_an_index(
     assert "and not with @imagenet." in done.stderr
 
 
-def test_what_folders_mean_is_remembered(meshes: Path, tmp_path: Path, command: Command) -> None:
+def test_an_index_remembers_labels(meshes: Path, tmp_path: Path, command: Command) -> None:
     index = tmp_path / "index"
 
     def labels(*options: object) -> list[tuple[str | None, str | None]]:
@@ -128,7 +128,7 @@ def test_what_folders_mean_is_remembered(meshes: Path, tmp_path: Path, command: 
     assert labels() == [("ball", None), ("box", None), ("box", None), ("box", None)]
 
 
-def test_what_folders_mean_outlives_an_interruption(
+def test_labels_are_remembered_after_an_interruption(
     meshes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
@@ -144,7 +144,7 @@ def test_what_folders_mean_outlives_an_interruption(
     assert made.labels == "none"
 
 
-def test_a_run_on_what_others_made_is_noted(meshes: Path, solids: Path, tmp_path: Path, command: Command) -> None:
+def test_a_run_on_imported_views_is_noted(meshes: Path, solids: Path, tmp_path: Path, command: Command) -> None:
     imported = write_run(tmp_path / "run", solids, settings=IMPORTED)
     done = command("index", meshes, tmp_path / "index", "--model", imported, "--workers", 1)
     assert done.status == 0
@@ -229,7 +229,7 @@ def test_a_damaged_index_is_status_1_and_says_what_to_do(
 
 
 def test_a_missing_library_is_one_error_and_not_that_of_every_mesh(solids: Path, tmp_path: Path) -> None:
-    """Hidden from the workers too, as their server starts afresh."""
+    """Hide the library from the workers too, whose server is restarted."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "class Absent:\n"
@@ -248,7 +248,7 @@ def test_a_missing_library_is_one_error_and_not_that_of_every_mesh(solids: Path,
     assert "libusb-1.0-0" in done.stderr
 
 
-def test_labels_that_changed_are_told_though_no_mesh_did(meshes: Path, tmp_path: Path, command: Command) -> None:
+def test_changed_labels_of_unchanged_meshes_are_reported(meshes: Path, tmp_path: Path, command: Command) -> None:
     index = tmp_path / "index"
     command("index", meshes, index, "--device", "cpu")
     again = command("index", meshes, index, "--device", "cpu")
@@ -259,7 +259,7 @@ def test_labels_that_changed_are_told_though_no_mesh_did(meshes: Path, tmp_path:
     assert f"{count[1]} unchanged shapes have another label or split than before." in bare.stderr
 
 
-def test_a_backbone_that_cannot_be_had_is_told_before_any_mesh_is_read(
+def test_a_missing_backbone_is_reported_before_any_mesh_is_read(
     meshes: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = tmp_path / "index"

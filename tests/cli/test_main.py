@@ -1,4 +1,4 @@
-"""What all commands have in common: help, exit statuses, JSON for errors, and nothing loaded that is not needed."""
+"""All commands: help, exit statuses, JSON for errors, and lazy imports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SCRIPT = "from shapecnn.cli.main import run; run()"
 
 
 def subcommands(command: click.Command, *names: str) -> list[tuple[str, ...]]:
-    """The names that lead to each command below ``command``."""
+    """Yield the names that lead to each command below ``command``."""
     if not isinstance(command, click.Group):
         return [names]
     found = []
@@ -80,7 +80,7 @@ def test_python_m_is_the_command() -> None:
 
 
 def test_nothing_stays_where_temporary_files_are_made(tmp_path: Path) -> None:
-    """Such as the folder with the socket by which the server of workers is reached."""
+    """One of them removes the folder of the socket of the worker server."""
     write_box(tmp_path / "meshes" / "box.off")
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         for command in ("render", "voxelize"):
@@ -89,7 +89,7 @@ def test_nothing_stays_where_temporary_files_are_made(tmp_path: Path) -> None:
 
 
 def test_temporary_files_may_have_a_long_path(tmp_path: Path) -> None:
-    """Longer than that of a socket may be."""
+    """The path of a socket may not be as long."""
     write_box(tmp_path / "meshes" / "box.off")
     long = tmp_path / ("long" * 30)
     long.mkdir()
@@ -103,7 +103,7 @@ def _use_tempdir(command: str, folder: Path, tempdir: str) -> None:
 
 
 def test_the_end_waits_for_no_thread() -> None:
-    """Such as those of native libraries, which are still at work when an error ends a command."""
+    """Native libraries have such threads, which still run when an error ends a command."""
     code = """import sys, threading, time
 threading.Thread(target=time.sleep, args=(60,)).start()
 sys.argv[1:] = ["--version"]
@@ -262,7 +262,7 @@ def test_a_signal_ends_a_command_in_order(tmp_path: Path, solids: Path, number: 
     assert list(scratch.iterdir()) == []
 
 
-def test_what_is_ignored_stays_ignored() -> None:
+def test_ignored_signals_stay_ignored() -> None:
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with ending_in_order():
@@ -286,7 +286,7 @@ def by_bash(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(("words", "status"), [("--version", 0), ("--help", 0), ("render nowhere out", 2)])
-def test_closed_streams_change_nothing_but_what_is_seen(closed: str, words: str, status: int, tmp_path: Path) -> None:
+def test_closed_streams_change_only_the_output(closed: str, words: str, status: int, tmp_path: Path) -> None:
     line = f'"{sys.executable}" -m shapecnn {words} {closed}'
     done = by_bash(line, tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (status, False)
@@ -302,21 +302,21 @@ def test_a_current_folder_that_is_gone_is_named(tmp_path: Path, solids: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v is of Linux")
-def test_memory_too_short_to_load_a_library_is_told(tmp_path: Path) -> None:
+def test_too_little_memory_to_load_a_library_is_reported(tmp_path: Path) -> None:
     line = f'ulimit -v 1500000; exec "{sys.executable}" -m shapecnn train mvcnn-psb --data views --out run'
     done = by_bash(line, tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: There is not enough memory for it. Free some or raise the limit (ulimit -v)")
+    assert done.stderr.startswith("Error: There is not enough memory. Free some or raise the limit (ulimit -v)")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), ImportError("no module of that name")])
-def test_a_bug_is_not_told_as_memory(
+def test_a_bug_is_not_reported_as_lack_of_memory(
     error: Exception, command: Command, monkeypatch: pytest.MonkeyPatch, solids: Path
 ) -> None:
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr("shapecnn.artefacts.prepare.prepare", fail)
+    monkeypatch.setattr("shapecnn.api.artefacts.prepare_collection", fail)
     with pytest.raises(type(error)):
         command("render", solids, "out")
 
@@ -324,32 +324,32 @@ def test_a_bug_is_not_told_as_memory(
 @pytest.mark.parametrize(
     ("error", "told", "status"),
     [
-        (EOFError(), "Error: A file or a process ended before all of it was read.", 1),
-        (MemoryError(), "Error: There is not enough memory for it.", 1),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Error: There is not enough memory for it.", 1),
+        (EOFError(), "Error: A file or a process ended early.", 1),
+        (MemoryError(), "Error: There is not enough memory.", 1),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "Error: There is not enough memory.", 1),
         (ImportError("libtorch.so: failed to map segment from shared object"), "Error: There is not enough memory", 1),
         (
             RuntimeError("Exception from plugin.cpp:54:\nstd::bad_alloc\n"),
-            "Error: There is not enough memory for it.",
+            "Error: There is not enough memory.",
             1,
         ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "Error: There is not enough memory", 1),
-        (KeyboardInterrupt(), "Interrupted. What was finished is kept", 130),
+        (KeyboardInterrupt(), "Interrupted. Finished work is kept", 130),
     ],
 )
-def test_what_ends_a_command_is_told_as_what_it_is(
+def test_each_error_has_its_message_and_status(
     error: BaseException, told: str, status: int, command: Command, monkeypatch: pytest.MonkeyPatch, solids: Path
 ) -> None:
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr("shapecnn.artefacts.prepare.prepare", fail)
+    monkeypatch.setattr("shapecnn.api.artefacts.prepare_collection", fail)
     done = command("render", solids, "out")
     assert done.status == status
     assert told in done.stderr
 
 
-def test_an_answer_that_cannot_be_written_is_told() -> None:
+def test_an_answer_that_cannot_be_written_is_reported() -> None:
     with open("/dev/full", "w") as full:
         words = [sys.executable, "-P", "-m", "shapecnn", "configs", "--json"]
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -1,4 +1,4 @@
-"""``shapecnn metric`` and what uses it: eval, index and query."""
+"""``shapecnn metric`` and the commands that use the metric: eval, index and query."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def grids(meshes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(meshes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run without a metric, not to be changed."""
+    """Run without a metric; read-only."""
     folder = tmp_path_factory.mktemp("plain")
     artefacts = write_artefacts(meshes, folder / "grids", VoxelSettings(resolution=16, padding=1))
     val = [f"{label}/train/{k}.off" for label in ("box", "round") for k in (0, 1)]
@@ -40,7 +40,7 @@ def run(plain: Path, tmp_path: Path) -> Path:
     return shutil.copytree(plain, tmp_path / "run")
 
 
-def test_json_and_what_eval_makes_of_it(run: Path, grids: Path, command: Command) -> None:
+def test_json_agrees_with_eval(run: Path, grids: Path, command: Command) -> None:
     done = command("metric", run, "--data", grids, "--size", "3", "--device", "cpu", "--json")
     assert (done.status, done.stderr) == (0, "")
     answer = done.json("metric")
@@ -60,8 +60,8 @@ def test_for_people(run: Path, grids: Path, command: Command) -> None:
     done = command("metric", run, "--data", grids)
     assert done.status == 0
     assert done.stdout.startswith("Learned in ")
-    assert "mAP of the 4 shapes of val" in done.stdout
-    assert command("metric", run, "--data", grids).stdout.startswith("It is there already")
+    assert "mAP on 4 shapes of val" in done.stdout
+    assert command("metric", run, "--data", grids).stdout.startswith("Unchanged: a metric")
 
 
 def test_index_and_query_by_the_metric(run: Path, grids: Path, meshes: Path, tmp_path: Path, command: Command) -> None:
@@ -87,7 +87,7 @@ def test_index_and_query_by_the_metric(run: Path, grids: Path, meshes: Path, tmp
 
 
 @pytest.mark.parametrize("typed", [("eval", "--data", "GRIDS"), ("index", "MESHES", "INDEX")])
-def test_without_a_metric_the_way_to_it_is_told(
+def test_without_a_metric_the_message_names_the_command(
     plain: Path, grids: Path, meshes: Path, tmp_path: Path, command: Command, typed: tuple[str, ...]
 ) -> None:
     places = {"GRIDS": grids, "MESHES": meshes, "INDEX": tmp_path / "index"}

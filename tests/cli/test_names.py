@@ -1,4 +1,4 @@
-"""Names that would forge a line, break a picture or run in a spreadsheet are shown escaped wherever they appear."""
+"""Names that would forge a line, break a picture or run in a spreadsheet are escaped everywhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Meshes of which one class has such a name, and a run that knows it."""
+    """Meshes with a class of such a name, and a run trained on them."""
     folder = tmp_path_factory.mktemp("names")
     meshes = write_splits(folder / "meshes", train=2, test=2)
     (meshes / "box").rename(meshes / FORGED)

@@ -1,4 +1,4 @@
-"""Options that several commands share mean the same everywhere."""
+"""Options shared by several commands have the same meaning everywhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_commands_on_collections_take_the_same_options(module: object) -> None:
 
 
 @pytest.mark.parametrize("command", [render.command, voxelize.command, audit.command, data.import_, index.command])
-def test_what_folders_mean_is_said_in_the_same_way_wherever_a_collection_is_read(command: click.Command) -> None:
+def test_labels_has_the_same_help_in_every_command(command: click.Command) -> None:
     option = by_name(command)["labels"]
     assert option.opts == ["--labels"]
     assert tuple(option.type.choices) == get_args(Labels)  # type: ignore[attr-defined]
@@ -52,7 +52,7 @@ def test_what_folders_mean_is_said_in_the_same_way_wherever_a_collection_is_read
 @pytest.mark.parametrize(
     ("labels", "expected"), [("auto", ("a", None)), ("folder", ("a", "test")), ("none", (None, None))]
 )
-def test_what_folders_mean_is_in_the_manifest(
+def test_labels_decides_the_labels_of_the_manifest(
     labels: str, expected: tuple[str | None, str | None], tmp_path: Path, command: Command
 ) -> None:
     for name in ("a/test/x.off", "a/old/y.off", "b/z.off"):
@@ -70,7 +70,7 @@ def test_what_folders_mean_is_in_the_manifest(
     assert (member["label"], member["split"]) == expected
 
 
-def test_what_has_its_labels_already_takes_no_others(tmp_path: Path, command: Command) -> None:
+def test_labelled_sources_refuse_labels(tmp_path: Path, command: Command) -> None:
     write_box(tmp_path / "meshes" / "a.off")
     out = tmp_path / "out"
     command("voxelize", tmp_path / "meshes", out, "--resolution", 8, "--padding", 1, "--workers", 1)
@@ -98,7 +98,7 @@ def test_a_limit_of_faces_is_asked_for_in_the_same_way_wherever_meshes_are_seen(
 def test_to_simplify_a_number_of_faces_is_needed(tmp_path: Path, command: Command) -> None:
     done = command("render", tmp_path, tmp_path / "out", "--simplify")
     assert done.status == 2
-    assert "--simplify: to how many faces? Say so with --max-faces." in done.stderr
+    assert "--simplify needs a number of faces: add --max-faces." in done.stderr
     assert command("render", tmp_path, tmp_path / "out", "--simplify", "--max-faces", "3").status == 2
 
 

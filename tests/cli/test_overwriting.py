@@ -1,4 +1,4 @@
-"""What a person keeps where a command writes is named and stays, unless --overwrite says otherwise."""
+"""Files of the user in an output folder are reported and kept, unless --overwrite is given."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL = ("--resolution", "8", "--padding", "1")
 
 
 @pytest.mark.parametrize("name", ["box/a.binvox", "SHA256SUMS", "settings.json", ".partial/letter", "letter.txt"])
-def test_voxelize_leaves_what_is_not_its_own(name: str, tmp_path: Path, command: Command) -> None:
+def test_voxelize_keeps_foreign_files(name: str, tmp_path: Path, command: Command) -> None:
     for label in ("box", "lamp"):
         write_box(tmp_path / "meshes" / label / "a.off")
     place = tmp_path / "out" / name
@@ -53,7 +53,7 @@ def test_a_file_in_the_place_of_an_artefact_outlives_its_mesh(tmp_path: Path, co
 
 
 @pytest.mark.parametrize("name", ["resume/notes", "config.yaml", "split.json", "metrics.jsonl"])
-def test_train_leaves_what_is_not_its_own(name: str, tmp_path: Path, command: Command) -> None:
+def test_train_keeps_foreign_files(name: str, tmp_path: Path, command: Command) -> None:
     for k in range(6):
         write_box(tmp_path / "meshes" / "ab"[k % 2] / "train" / f"{k}.off")
     assert command("voxelize", tmp_path / "meshes", tmp_path / "grids", *SMALL).status == 0
@@ -66,7 +66,7 @@ def test_train_leaves_what_is_not_its_own(name: str, tmp_path: Path, command: Co
     assert contents(tmp_path / "run") == {name: b"dear"}
 
 
-def test_what_failed_stays_in_the_index(tmp_path: Path, engine: Engine) -> None:  # made once
+def test_failures_stay_in_the_index(tmp_path: Path, engine: Engine) -> None:  # made once
     write_box(tmp_path / "meshes" / "a.off")
     (tmp_path / "meshes" / "b.off").touch()
     folder, model = tmp_path / "index", UntrainedModel.of()
@@ -130,7 +130,7 @@ def test_an_audit_says_that_files_failed_and_where_all_of_them_are(tmp_path: Pat
         (("SHA256SUMS/a.off", "c/b.off"), "where shapecnn keeps its own SHA256SUMS: rename it"),
     ],
 )
-def test_names_that_collide_are_told_before_any_work(
+def test_names_that_collide_are_reported_before_any_work(
     names: tuple[str, ...], told: str, tmp_path: Path, command: Command
 ) -> None:
     for name in names:

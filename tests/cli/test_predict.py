@@ -1,4 +1,4 @@
-"""``shapecnn predict`` as a person and as a program meet it."""
+"""``shapecnn predict``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_up_is_honoured(run: Path, solids: Path, tmp_path: Path, command: Comman
     assert wrong["top"] != upright["top"]
 
 
-def test_a_run_on_what_others_made_is_noted(solids: Path, tmp_path: Path, command: Command) -> None:
+def test_a_run_on_imported_views_is_noted(solids: Path, tmp_path: Path, command: Command) -> None:
     imported = write_run(tmp_path / "imported", solids, settings=IMPORTED)
     done = command("predict", imported, solids / "box/cube.off", "--json")
     assert (done.status, done.json("predict")[0]["label"]) == (0, "box")
@@ -102,7 +102,7 @@ def test_a_model_without_classes_is_status_2(command: Command) -> None:
 
 
 @pytest.mark.parametrize("place", ["nowhere", "folder", "file"])
-def test_what_is_no_run_is_status_2(tmp_path: Path, command: Command, place: str) -> None:
+def test_a_folder_that_is_not_a_run_is_status_2(tmp_path: Path, command: Command, place: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")
     done = command("predict", tmp_path / place, "mesh.off", "--json")
@@ -115,12 +115,12 @@ def test_what_is_no_run_is_status_2(tmp_path: Path, command: Command, place: str
 
 @pytest.fixture(scope="module")
 def trusted_run(solids: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that has kept what it was trained on and calls most of what is new unknown, not to be changed."""
+    """Run with features of its training shapes, which reports most new shapes as unknown; read-only."""
     calibration = Calibration(20, 1.0, 1.0, 1.0, 0.1, 0.1, threshold=0.9999, rejected=0.05)
     return write_run(tmp_path_factory.mktemp("trusted") / "run", solids, calibration=calibration, gallery=True)
 
 
-def test_evidence_and_what_is_unknown_in_json(
+def test_evidence_and_unknown_shapes_in_json(
     trusted_run: Path, views_run: Path, solids: Path, tmp_path: Path, command: Command
 ) -> None:
     torus = write(tmp_path / "torus.off", trimesh.creation.torus(0.9, 0.05))
@@ -137,7 +137,7 @@ def test_evidence_and_what_is_unknown_in_json(
         assert {answer[key] for key in ("unknown", "familiarity", "threshold", "evidence")} == {None}
 
 
-def test_people_are_told_what_is_unknown_and_what_it_is_like(
+def test_people_see_unknown_shapes_and_the_evidence(
     trusted_run: Path, solids: Path, tmp_path: Path, command: Command
 ) -> None:
     cube, torus = solids / "box/cube.off", write(tmp_path / "torus.off", trimesh.creation.torus(0.9, 0.05))
@@ -155,7 +155,7 @@ def test_people_are_told_what_is_unknown_and_what_it_is_like(
 def test_a_damaged_run_is_refused_in_a_sentence(
     trusted_run: Path, solids: Path, tmp_path: Path, command: Command, name: str, damage: str
 ) -> None:
-    """Also where the engine of the sound run is kept, in which the weights would be found."""
+    """Damage is found even if the converted engine of the sound run is in the cache."""
     assert command("predict", trusted_run, solids / "box/cube.off").status == 0
     run = shutil.copytree(trusted_run, tmp_path / "run")
     whole = (run / name).read_bytes()
@@ -172,7 +172,7 @@ def test_a_damaged_run_is_refused_in_a_sentence(
     assert done.stderr.count("\n") == 1
 
 
-def test_another_version_is_told_so(views_run: Path, tmp_path: Path, command: Command) -> None:
+def test_a_run_of_another_version_is_refused(views_run: Path, tmp_path: Path, command: Command) -> None:
     run = shutil.copytree(views_run, tmp_path / "run")
     forge(run, "model.json", lambda described: {**described, "schema_version": 99})
     done = command("predict", run, "mesh.off")
@@ -181,7 +181,7 @@ def test_another_version_is_told_so(views_run: Path, tmp_path: Path, command: Co
 
 
 class Payload:
-    """Unpickled, it writes a file."""
+    """Object that writes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -191,7 +191,7 @@ class Payload:
 
 
 def test_no_pickle_is_loaded(views_run: Path, solids: Path, tmp_path: Path, command: Command) -> None:
-    """Not even if all hashes agree with it."""
+    """Code is not run even if all hashes match."""
     run = shutil.copytree(views_run, tmp_path / "run")
     mark = tmp_path / "executed"
     evil = pickle.dumps(Payload(mark))
@@ -247,9 +247,7 @@ def test_an_orientation_the_run_was_not_trained_in_is_refused(views_run: Path, s
     assert "--orientation upright, and not auto" in told.stderr
 
 
-def test_the_up_of_the_training_meshes_is_that_of_what_is_predicted(
-    solids: Path, tmp_path: Path, command: Command
-) -> None:
+def test_up_defaults_to_that_of_the_training_meshes(solids: Path, tmp_path: Path, command: Command) -> None:
     run = write_run(tmp_path / "run", solids, up="y")
     mesh = solids / "round/cone.off"
     assert command("predict", run, mesh, "--json").json("predict") == command(

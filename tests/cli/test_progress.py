@@ -13,13 +13,13 @@ import pytest
 
 from shapecnn.cli import progress
 from shapecnn.cli.console import be_quiet
-from shapecnn.cli.progress import heartbeat, lasting, progress_bar
+from shapecnn.cli.progress import duration, heartbeat, progress_bar
 from shapecnn.workers.progress import stage
 from tests.cli.conftest import Command
 
 
 def in_command(work: Callable[[], None]) -> None:
-    """Run ``work`` as a command of the command line does: in a context of click, with the heartbeat around it."""
+    """Run ``work`` as a command does: in a click context with the heartbeat."""
     with click.Context(click.Command("work")), heartbeat():
         work()
 
@@ -30,7 +30,7 @@ def short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_for(told: Callable[[], str], pattern: str) -> str:
-    """All that was told, once it matches; the test's own limit of time ends a wait for what never comes."""
+    """Wait until the messages match and return them; the time limit of the test ends a wait in vain."""
     text = ""
     for _ in range(1000):
         text += told()
@@ -73,7 +73,7 @@ def test_a_stage_that_does_not_know_its_total_shows_no_question_mark(capfd: pyte
 
 
 @pytest.mark.usefixtures("short_interval")
-def test_a_stage_deep_inside_the_work_is_told_by_its_name_and_counts(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_inner_stage_is_shown_with_its_name_and_counts(capfd: pytest.CaptureFixture[str]) -> None:
     def work() -> None:
         with progress_bar("Drawing"):
             with stage("Checking", "files") as advance:
@@ -110,7 +110,7 @@ def test_quiet_silences_notes_and_not_failures(command: Command, solids: Path, t
     assert told.stderr.startswith("Failed: ")
 
 
-def test_on_a_terminal_the_bar_says_which_number_is_what(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_the_bar_labels_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -143,11 +143,11 @@ def test_on_a_terminal_the_bar_says_which_number_is_what(monkeypatch: pytest.Mon
         (7500, "2 h 5 min"),
     ],
 )
-def test_lengths_of_time_are_told_for_people(seconds: float, told: str) -> None:
-    assert lasting(seconds) == told
+def test_durations_are_formatted_for_people(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
 
 
-def test_bytes_are_told_in_megabytes() -> None:
+def test_bytes_are_shown_in_megabytes() -> None:
     stage = progress._Stage("modelnet40", "bytes")
     stage.update(1_500_000, 400_000_000)
     assert stage.counts() == "1.5 of 400.0 MB"

@@ -1,4 +1,4 @@
-"""``shapecnn query`` as a person and as a program meet it."""
+"""``shapecnn query``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_query_changes_nothing(solids: Path, solids_index: Path, command: Comm
 
 @pytest.fixture(scope="module")
 def run_index(solids: Path, voxels_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index by a volumetric run, beside a copy of that; not to be changed."""
+    """Index made with a volumetric run, beside a copy of the run; read-only."""
     folder = tmp_path_factory.mktemp("by a run")
     model = resolve_model(str(shutil.copytree(voxels_run, folder / "run")))
     bring_up_to_date(solids, folder / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
@@ -150,7 +150,7 @@ def test_a_run_that_moved_is_named(
     cube = solids / "box/cube.off"
     done = command("query", folder, cube)
     assert (done.status, done.stdout) == (2, "")
-    assert f"made with the run {tmp_path / 'copy' / 'run'}, which is not there any more" in done.stderr
+    assert f"made with the run {tmp_path / 'copy' / 'run'}, which does not exist any more" in done.stderr
     assert "--model RUN" in done.stderr
     done = command("query", folder, cube, "--model", moved, "--json")
     assert (done.status, done.json("query")[0]["results"][0]["id"]) == (0, "box/cube.off")
@@ -162,7 +162,7 @@ def test_a_run_that_moved_is_named(
 
 
 @pytest.mark.parametrize("place", ["nowhere", "folder", "file"])
-def test_what_is_no_index_is_status_2(tmp_path: Path, command: Command, place: str) -> None:
+def test_a_folder_that_is_not_an_index_is_status_2(tmp_path: Path, command: Command, place: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")
     done = command("query", tmp_path / place, "mesh.off", "--json")
@@ -189,7 +189,7 @@ def test_a_damaged_index_is_status_1(solids_index: Path, tmp_path: Path, command
 
 @pytest.fixture
 def photograph(solids: Path, tmp_path: Path) -> Path:
-    """View 2 of a cone."""
+    """Picture file: view 2 of a cone."""
     picture = render_views(load_mesh(solids / "round/cone.off"), ViewSettings())[2]
     Image.fromarray(picture).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
@@ -217,7 +217,7 @@ def test_pictures_are_answered_behind_the_meshes(
     assert f"view {picture['results'][0]['view']} of round/cone.off" in source
 
 
-def test_people_are_told_which_view_a_picture_matched(solids_index: Path, photograph: Path, command: Command) -> None:
+def test_people_see_which_view_a_picture_matched(solids_index: Path, photograph: Path, command: Command) -> None:
     done = command("query", solids_index, "--image", photograph, "-k", 1)
     assert (done.status, done.stderr) == (0, "")
     path, best = done.stdout.splitlines()
@@ -228,11 +228,11 @@ def test_people_are_told_which_view_a_picture_matched(solids_index: Path, photog
 def test_an_index_of_grids_takes_no_picture(run_index: Path, photograph: Path, command: Command) -> None:
     done = command("query", run_index, "--image", photograph)
     assert (done.status, done.stdout) == (2, "")
-    assert "sees grids and no pictures: --image needs an index made with @imagenet or a run on views." in done.stderr
+    assert "takes grids, not pictures. --image needs an index made with @imagenet or a run on views." in done.stderr
 
 
 def test_a_reader_who_leaves_takes_no_page_along(solids: Path, solids_index: Path, tmp_path: Path) -> None:
-    """``shapecnn query … --html q.html | head -1`` wrote none."""
+    """Regression: ``shapecnn query … --html q.html | head -1`` wrote no page."""
     reader, writer = os.pipe()
     os.close(reader)
     words = ["query", solids_index, solids / "box/cube.off", "--device", "cpu", "--html", tmp_path / "q.html"]
@@ -310,7 +310,7 @@ def test_the_up_of_the_index_is_that_of_the_queries(tmp_path: Path, command: Com
     assert read_index(tmp_path / "index").record.up == "y"
 
 
-def test_what_is_another_kind_of_folder_is_told_and_nothing_is_advised_away(
+def test_another_kind_of_folder_is_refused_without_advice_to_remove_it(
     solids: Path, solids_index: Path, views_run: Path, tmp_path: Path, command: Command
 ) -> None:
     mesh = solids / "box/cube.off"

@@ -59,7 +59,7 @@ def pictures(out: Path) -> list[str]:
 
 @pytest.fixture
 def meshes(tmp_path: Path) -> Path:
-    """Two classes, two splits, a folder for one shape."""
+    """Collection with two classes, two splits, and a folder for one shape."""
     folder = tmp_path / "meshes"
     write_box(folder / "chair" / "train" / "b.off")
     write_box(folder / "chair" / "test" / "a.stl", 3, 1, 1)
@@ -217,7 +217,7 @@ def test_two_inputs_for_one_output_are_refused_before_any_work(tmp_path: Path, c
     assert not (tmp_path / "out").exists()
 
 
-def test_the_manifest_says_what_became_of_each_mesh(meshes: Path, tmp_path: Path, command: Command) -> None:
+def test_the_manifest_has_the_status_of_each_mesh(meshes: Path, tmp_path: Path, command: Command) -> None:
     (meshes / "lamp" / "bad.off").write_bytes(b"OFF\n1 0 0\n0 0 0\n")
     assert command("render", meshes, tmp_path / "out", *SMALL).status == 1
     table = parquet.read_table(tmp_path / "out" / "manifest.parquet")
@@ -340,7 +340,7 @@ def test_bad_meshes_are_recorded_with_path_and_cause_and_the_batch_goes_on(tmp_p
     assert pictures(out) == ["a-good.png", "z-good.png"]
 
 
-def test_a_csv_may_name_what_is_missing(tmp_path: Path, command: Command) -> None:
+def test_a_csv_may_name_missing_files(tmp_path: Path, command: Command) -> None:
     write_box(tmp_path / "a.off")
     (tmp_path / "list.csv").write_text("path,label,split\na.off,box,train\nb.off,box,test\n")
     done = command("render", tmp_path / "list.csv", tmp_path / "out", *SMALL, "--json")
@@ -389,7 +389,7 @@ def test_an_unsafe_zip_is_refused_as_a_whole(
     assert [path.name for path in tmp_path.iterdir()] == ["unsafe.zip"]
 
 
-def test_what_failed_is_written_where_it_is_asked_for(tmp_path: Path, command: Command) -> None:
+def test_failures_are_written_to_the_file_of_the_option(tmp_path: Path, command: Command) -> None:
     meshes, out, listed = tmp_path / "meshes", tmp_path / "out", tmp_path / "failed.csv"
     meshes.mkdir()
     (meshes / "=1+1.off").touch()
@@ -409,7 +409,7 @@ def test_what_failed_is_written_where_it_is_asked_for(tmp_path: Path, command: C
 
 
 def test_a_list_of_failures_that_a_person_made_stays(tmp_path: Path, command: Command) -> None:
-    """It has just the two columns that anybody would give it."""
+    """The list of the user has the two obvious columns only."""
     write_box(tmp_path / "meshes" / "a.off")
     listed = tmp_path / "mine.csv"
     listed.write_text("path,error\nb.off,no top\n")
@@ -477,7 +477,7 @@ def test_a_full_disk_ends_the_run_with_one_sentence(meshes: Path, tmp_path: Path
 # Again
 
 
-def test_a_second_run_draws_only_what_is_new_changed_failed_or_missing(
+def test_a_second_run_draws_only_new_changed_failed_and_missing_meshes(
     meshes: Path, tmp_path: Path, command: Command
 ) -> None:
     out = tmp_path / "out"
@@ -533,7 +533,7 @@ def test_another_layout_is_refused_too(meshes: Path, tmp_path: Path, command: Co
 
 
 def test_an_option_left_out_is_the_first_advice(meshes: Path, tmp_path: Path, command: Command) -> None:
-    """--overwrite alone was advised, which draws everything anew about the wrong axis."""
+    """Regression: the advice was --overwrite alone, which draws everything about the wrong axis."""
     out = tmp_path / "out"
     command("render", meshes, out, *SMALL, "--up", "y", "--fit", "view")
     done = command("render", meshes, out, *SMALL)
@@ -580,7 +580,7 @@ SLOW = ["--size", "256", "--samples", "4", "--workers", "2"]
 
 @pytest.fixture(scope="module")
 def whole(many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What a run that nobody interrupts makes of them."""
+    """Folder of an uninterrupted run."""
     out = tmp_path_factory.mktemp("whole")
     prepare_collection(many, out, Recipe(ViewSettings(size=256, samples=4)), command="", workers=Workers(2))
     return contents(out)
@@ -588,7 +588,7 @@ def whole(many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, byt
 
 @contextlib.contextmanager
 def rendering(collection: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run that has drawn some of its meshes and not yet all."""
+    """Start a run and wait until it has drawn some of its meshes, but not all."""
     process = subprocess.Popen(
         [sys.executable, "-m", "shapecnn", "render", collection, out, *SLOW],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -607,7 +607,7 @@ def rendering(collection: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def group(leader: int) -> list[int]:
-    """The processes of a group."""
+    """Return the ids of the processes of a group."""
     members = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -628,7 +628,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
             stdout, stderr = process.communicate(timeout=30)
             assert process.returncode == 130
             assert (stdout, stderr.strip()) == (
-                "", "Interrupted. What was finished is kept; run the same command again to go on.",
+                "", "Interrupted. Finished work is kept; run the same command again to continue.",
             )  # fmt: skip
         else:
             process.kill()
@@ -651,7 +651,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
 
 
 @pytest.mark.parametrize("kind", ["render", "voxelize"])
-def test_no_class_folder_stays_behind_whose_meshes_all_fail(kind: str, tmp_path: Path, command: Command) -> None:
+def test_no_class_folder_stays_if_all_its_meshes_fail(kind: str, tmp_path: Path, command: Command) -> None:
     meshes, out = tmp_path / "meshes", tmp_path / "out"
     for name in ("good/a.off", "bad/a.off", "deep/er/a.off"):
         write_box(meshes / name)

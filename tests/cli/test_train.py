@@ -1,4 +1,4 @@
-"""``shapecnn train`` as a person and as a program meet it."""
+"""``shapecnn train``: text for people, JSON for programs, and errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_from_meshes_to_predictions(config: Path, tmp_path: Path, command: Command) -> None:
-    """By the commands alone."""
+    """The whole way by commands: render, train, eval and predict."""
     meshes, data, out = write_splits(tmp_path / "meshes", train=3, test=1), tmp_path / "views", tmp_path / "run"
     assert command("render", meshes, data, "--size", 32, "--up", "y", "--workers", 1).status == 0
     done = command("train", config, "--data", data, "--out", out, "--json")
@@ -77,7 +77,7 @@ def test_people_get_a_line(config: Path, views: Path, tmp_path: Path, command: C
     (line,) = done.stdout.splitlines()
     assert line.startswith("2 epochs in ")
     assert line.endswith(f" of 5 shapes: {out}")
-    assert "The scores are not calibrated and predict calls nothing unknown: fewer than 20" in done.stderr
+    assert "The scores are not calibrated and predict reports no unknown shapes: fewer than 20" in done.stderr
 
 
 def test_enough_shapes_held_out_calibrate_the_scores(config: Path, tmp_path: Path, command: Command) -> None:
@@ -166,17 +166,17 @@ def test_a_run_is_enough_to_resume_it_and_refuses_other_values(
         ([], "Missing argument 'CONFIG'"),
         (["mvcnn-psb"], "Missing option '--data'"),
         (["mvcnn-psb", "--data", "views"], "Missing option '--out'"),
-        (["--resume"], "To go on with a training: shapecnn train --resume RUN"),
+        (["--resume"], "To continue a training: shapecnn train --resume RUN"),
         (
             ["--resume", "mvcnn-psb"],
-            "mvcnn-psb is no folder of a run. To go on with a training: shapecnn train --resume",
+            "mvcnn-psb is not the folder of a run. To continue a training: shapecnn train --resume",
         ),
         (["--resume", "."], "There is no training in . to go on with. To begin one: shapecnn train CONFIG --data DIR"),
         (["--resume", "--out", "run"], "There is no training in run to go on with."),
         ([".", "--data", "views", "--out", "run"], ". is a folder, not a config"),
     ],
 )
-def test_what_is_missing_is_told(
+def test_missing_arguments_are_reported(
     words: list[str], sentence: str, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -205,7 +205,7 @@ def test_resuming_where_nothing_was_begun_begins_and_says_so(
         (["--set", "stages.head.train_from=null", *STEEP], 1, "training", "--set stages.head.learning_rate=1e+29"),
     ],
 )
-def test_what_goes_wrong_has_a_sentence_and_a_status(
+def test_each_error_has_a_message_and_a_status(
     options: list[str],
     status: int,
     kind: str,
@@ -224,7 +224,7 @@ def test_what_goes_wrong_has_a_sentence_and_a_status(
 
 
 @pytest.mark.parametrize("missing", ["config", "data"])
-def test_what_is_not_there_is_told(missing: str, config: Path, views: Path, tmp_path: Path, command: Command) -> None:
+def test_missing_files_are_reported(missing: str, config: Path, views: Path, tmp_path: Path, command: Command) -> None:
     paths = {"config": config, "data": views, missing: tmp_path / "nowhere"}
     done = command("train", paths["config"], "--data", paths["data"], "--out", tmp_path / "run")
     assert done.status == 2
@@ -263,10 +263,10 @@ def test_the_schema_takes_answers_and_nothing_else() -> None:
         assert not validator.is_valid(bad), bad
 
 
-def test_data_and_run_given_as_arguments_are_told_their_options(command: Command) -> None:
+def test_data_and_run_as_arguments_are_refused_with_their_options(command: Command) -> None:
     done = command("train", "demo-mvcnn", "views", "run")
     assert done.status == 2
-    assert "(views run). Name the data by --data and the run by --out: shapecnn train CONFIG --data DIR" in done.stderr
+    assert "(views run). Give the data by --data and the run by --out: shapecnn train CONFIG --data DIR" in done.stderr
 
 
 def test_a_run_that_was_finished_says_that_nothing_was_done(
@@ -277,4 +277,4 @@ def test_a_run_that_was_finished_says_that_nothing_was_done(
     assert "finished already" not in begun.stdout
     for words in ([], ["--data", views]):
         again = command("train", "--resume", out, *words)
-        assert again.stdout == f"It was finished already and nothing was done: {begun.stdout}"
+        assert again.stdout == f"Already finished, nothing to do: {begun.stdout}"

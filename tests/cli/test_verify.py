@@ -1,4 +1,4 @@
-"""Every bit of every file: one that flips is told by verify, and by the command that would have used it."""
+"""Flipped bits in every stored file are found by verify and by the command that reads the file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRIDS = VoxelSettings(resolution=16, padding=1)
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """meshes, grids, run (with a metric), index and report, each made of those before; not to be changed."""
+    """Folder with meshes, grids, run (with a metric), index and report, each made from those before; read-only."""
     from shapecnn.search.plan import IndexPlan
     from shapecnn.search.update import bring_up_to_date
     from shapecnn.training.metric import learn_metric
@@ -43,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(world: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of one of them, to be changed."""
+    """Function that copies one of them, for changes."""
     return lambda name: Path(shutil.copytree(world / name, tmp_path / name))
 
 
@@ -52,7 +52,7 @@ def stored(folder: Path) -> list[Path]:
 
 
 def flipped(content: bytes, seed: str) -> list[bytes]:
-    """The content with one bit changed, several times."""
+    """Yield copies of the content with one flipped bit each."""
     chance = random.Random(seed)
     places = [0, len(content) - 1, *(chance.randrange(len(content)) for _ in range(FLIPS - 2))]
     changed = []
@@ -64,14 +64,14 @@ def flipped(content: bytes, seed: str) -> list[bytes]:
 
 
 def told(done: Run) -> str:
-    """The one sentence with which a command ended in 1."""
+    """Return the error message of a command that ended with status 1."""
     assert done.status == 1, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
     return line
 
 
-def test_what_is_as_it_was_written_is_good(world: Path, command: Command) -> None:
+def test_untouched_folders_are_good(world: Path, command: Command) -> None:
     folders = [world / name for name in ("grids", "run", "index", "report")]
     done = command("verify", *folders, "--json")
     answer = done.json("verify")
@@ -142,7 +142,7 @@ def test_a_damaged_metric_is_not_compared_by(world: Path, copy: Callable[[str], 
     assert command(*use).status == 0
 
 
-def test_what_is_missing_is_named(copy: Callable[[str], Path], command: Command) -> None:
+def test_missing_files_are_named(copy: Callable[[str], Path], command: Command) -> None:
     for name in ("grids", "run", "index"):
         folder = copy(name)
         for path in stored(folder):
@@ -202,7 +202,7 @@ def test_a_metric_of_other_weights_and_a_config_of_another_training_are_stale(
     assert [(f["fault"], f["path"]) for f in findings] == [("stale", "config.yaml"), ("stale", "metric.json")]
 
 
-def test_what_was_interrupted_is_stale(copy: Callable[[str], Path], command: Command) -> None:
+def test_interrupted_work_is_stale(copy: Callable[[str], Path], command: Command) -> None:
     folder = copy("grids")
     (folder / ".partial").mkdir()
     (finding,) = command("verify", folder, "--json").json("verify")["folders"][0]["findings"]
@@ -210,7 +210,7 @@ def test_what_was_interrupted_is_stale(copy: Callable[[str], Path], command: Com
     assert "run its command once more" in finding["message"]
 
 
-def test_what_shapecnn_never_made_is_a_bad_path(tmp_path: Path, world: Path, command: Command) -> None:
+def test_foreign_folders_are_status_2(tmp_path: Path, world: Path, command: Command) -> None:
     for path in (tmp_path, tmp_path / "nowhere", world / "meshes", world / "run/model.json"):
         assert command("verify", path).status == 2
     assert command("verify").status == 2
@@ -218,7 +218,7 @@ def test_what_shapecnn_never_made_is_a_bad_path(tmp_path: Path, world: Path, com
     assert command("verify", world / "run", tmp_path).status == 2
 
 
-def test_a_collection_is_held_against_what_was_made_from_it_and_against_nothing_else(
+def test_a_collection_is_compared_with_artefacts_and_indexes_only(
     world: Path, copy: Callable[[str], Path], command: Command
 ) -> None:
     meshes = copy("meshes")
@@ -229,6 +229,6 @@ def test_a_collection_is_held_against_what_was_made_from_it_and_against_nothing_
     assert found == [[], [], [("missing", "box/train/1.off")], [("missing", "box/train/1.off")]]
 
 
-def test_a_path_that_does_not_exist_is_told_so(tmp_path: Path, command: Command) -> None:
+def test_a_path_that_does_not_exist_is_reported(tmp_path: Path, command: Command) -> None:
     done = command("verify", tmp_path / "no")
     assert (done.status, f"{tmp_path / 'no'} does not exist: give artefacts" in done.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""``shapecnn voxelize`` from end to end; what it shares with ``render`` is tested there."""
+"""``shapecnn voxelize`` from end to end; test_render.py tests what both share."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_manifest_and_settings(meshes: Path, tmp_path: Path, command: Command) -
     assert settings["hash"] == hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def test_a_second_run_fills_only_what_is_missing(meshes: Path, tmp_path: Path, command: Command) -> None:
+def test_a_second_run_fills_only_missing_grids(meshes: Path, tmp_path: Path, command: Command) -> None:
     out = tmp_path / "out"
     arguments = ["voxelize", meshes, out, "--workers", "1", "--rotations", "3", "--json"]
     command(*arguments)

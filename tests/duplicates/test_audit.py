@@ -182,7 +182,7 @@ def test_what_shows_nothing(planted: Path, tmp_path: Path) -> None:
     write_artefacts(planted, out, VoxelSettings(resolution=8, padding=1, rotations=2))
     (out / "table/test/column_r01.binvox").write_bytes(binvox.write(np.zeros((8, 8, 8), bool)))
     audit = audit_artefacts(open_artefacts(reseal(out)), workers=Workers(1))
-    assert [(empty.entry.id, empty.blank, empty.looks) for empty in audit.empty] == [("table/test/column.off", 1, 2)]
+    assert [(empty.entry.id, empty.blank, empty.total) for empty in audit.empty] == [("table/test/column.off", 1, 2)]
 
 
 @pytest.mark.parametrize("threshold", [0, -1, 1.01, float("nan")])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shapecnn.duplicates.signatures import LOOKS_TOLERANCE, MESH_TOLERANCE, looks_signature, mesh_signature
+from shapecnn.duplicates.signatures import INPUT_TOLERANCE, MESH_TOLERANCE, input_signature, mesh_signature
 from shapecnn.meshes.mesh import Mesh, normalize
 from shapecnn.settings.artefacts import ViewSettings, VoxelSettings
 from shapecnn.views import render_views
@@ -114,29 +114,29 @@ def grids(mesh: Mesh, rotations: int = 1) -> NDArray[np.bool_]:
 
 @pytest.mark.parametrize("name", COPIES)
 def test_copies_look_the_same(name: str) -> None:
-    for look in (views, grids, lambda mesh: grids(mesh, 4)):
-        assert apart(looks_signature(look(COPIES[name])), looks_signature(look(steps()))) < LOOKS_TOLERANCE
+    for drawn in (views, grids, lambda mesh: grids(mesh, 4)):
+        assert apart(input_signature(drawn(COPIES[name])), input_signature(drawn(steps()))) < INPUT_TOLERANCE
 
 
 def test_other_shapes_look_otherwise() -> None:
-    for look in (views, grids, lambda mesh: grids(mesh, 4), lambda mesh: views(mesh, views=20)):
-        assert apart(looks_signature(look(steps(0.2))), looks_signature(look(steps()))) > 2 * LOOKS_TOLERANCE
+    for drawn in (views, grids, lambda mesh: grids(mesh, 4), lambda mesh: views(mesh, views=20)):
+        assert apart(input_signature(drawn(steps(0.2))), input_signature(drawn(steps()))) > 2 * INPUT_TOLERANCE
 
 
 def test_views_are_a_ring_whose_order_counts() -> None:
     pictures = views(steps())
-    assert apart(looks_signature(np.roll(pictures, 5, axis=0)), looks_signature(pictures)) < 1e-3
+    assert apart(input_signature(np.roll(pictures, 5, axis=0)), input_signature(pictures)) < 1e-3
     swapped = pictures[[0, 4, 2, 3, 1, *range(5, 12)]]
-    assert apart(looks_signature(swapped), looks_signature(pictures)) > 2 * LOOKS_TOLERANCE
+    assert apart(input_signature(swapped), input_signature(pictures)) > 2 * INPUT_TOLERANCE
 
 
 def test_twenty_views_are_compared_one_by_one() -> None:
     assert (
-        apart(looks_signature(views(renumbered(steps()), views=20)), looks_signature(views(steps(), views=20))) < 1e-3
+        apart(input_signature(views(renumbered(steps()), views=20)), input_signature(views(steps(), views=20))) < 1e-3
     )
-    assert apart(looks_signature(views(turned(steps(), 90), views=20)), looks_signature(views(steps(), views=20))) > 0.1
+    assert apart(input_signature(views(turned(steps(), 90), views=20)), input_signature(views(steps(), views=20))) > 0.1
 
 
 def test_nothing_is_zeros_whatever_its_size() -> None:
-    assert not looks_signature(np.full((12, 9, 9), 255, np.uint8)).any()
-    assert not looks_signature(np.zeros((1, 7, 7, 7), bool)).any()
+    assert not input_signature(np.full((12, 9, 9), 255, np.uint8)).any()
+    assert not input_signature(np.zeros((1, 7, 7, 7), bool)).any()

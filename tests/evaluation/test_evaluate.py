@@ -22,7 +22,7 @@ from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.retrieval import protocols
 from shapecnn.evaluation.settings import EvaluationSettings, Protocol
-from shapecnn.models.apply import Outputs
+from shapecnn.models.apply import OutputArrays
 from shapecnn.models.engine import Engine, Output, open_engine
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.untrained import UntrainedModel
@@ -68,9 +68,9 @@ def one_by_one(model: Model, artefacts: Artefacts, entries: list[Entry], alone: 
     engine = open_engine(model, "cpu")
     outputs = []
     for entry in entries:
-        looks = model.input.read(artefacts, entry)
+        array = model.input.read(artefacts, entry)
         outputs.append([])
-        for item in [looks[k : k + 1] for k in range(len(looks))] if alone else [looks]:
+        for item in [array[k : k + 1] for k in range(len(array))] if alone else [array]:
             engine.start(None, item)
             engine.wait()
             ((_, output),) = engine.finished()
@@ -305,7 +305,7 @@ def test_without_copies_it_is_as_if_they_were_not_there(
     computed: list[str] = []
     whole = evaluation_outputs.compute_outputs
 
-    def counted(engine: Engine, model: Model, artefacts: Artefacts, entries: list[Entry], *rest: Any) -> Outputs:
+    def counted(engine: Engine, model: Model, artefacts: Artefacts, entries: list[Entry], *rest: Any) -> OutputArrays:
         computed.extend(entry.id for entry in entries)
         return whole(engine, model, artefacts, entries, *rest)
 

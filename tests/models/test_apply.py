@@ -33,10 +33,10 @@ class Recorder:
         self.busy = 1
         self.done: list[tuple[Any, Output]] = []
 
-    def start(self, key: Any, looks: NDArray[np.uint8]) -> None:
-        self.held.append(weakref.ref(looks))
+    def start(self, key: Any, array: NDArray[np.uint8]) -> None:
+        self.held.append(weakref.ref(array))
         self.most = max(self.most, sum(ref() is not None for ref in self.held))
-        self.done.insert(0, (key, Output(np.array([looks.mean()], np.float32), None)))
+        self.done.insert(0, (key, Output(np.array([array.mean()], np.float32), None)))
 
     def finished(self) -> list[tuple[Any, Output]]:
         """The last first, and the latest only when waited for, as of an engine that is busy."""
@@ -64,9 +64,9 @@ def test_outputs_are_those_of_the_network(name: str, solids: Path, request: pyte
     model = resolve_model(str(request.getfixturevalue(name)))
     network = model.network.build()
     for shape_id, output in zip(IDS, MeshEncoder(model).outputs([str(solids / i) for i in IDS], up="z"), strict=True):
-        looks = model.input.draw(load_mesh(solids / shape_id))
+        array = model.input.draw(load_mesh(solids / shape_id))
         with torch.inference_mode():
-            logits, feature = network(torch.from_numpy(looks[None]))
+            logits, feature = network(torch.from_numpy(array[None]))
         assert isinstance(output, Output)
         assert output.scores == pytest.approx(logits.softmax(dim=1)[0].numpy(), abs=0.02)
         cosine = feature[0].numpy() @ output.feature / np.linalg.norm(output.feature) / feature.norm().item()

@@ -55,8 +55,8 @@ def in_float32(model: Model, shapes: list[InputArray]) -> list[Output]:
     """What torch says in float32."""
     network, outputs = model.network.build(), []
     with torch.inference_mode():
-        for looks in shapes:
-            logits, feature = network(torch.from_numpy(np.ascontiguousarray(looks[None])))
+        for array in shapes:
+            logits, feature = network(torch.from_numpy(np.ascontiguousarray(array[None])))
             outputs.append(Output(feature[0].numpy(), logits[0].softmax(0).numpy() if model.head else None))
     return outputs
 
@@ -76,8 +76,8 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 def outputs(engine: Engine, shapes: list[InputArray]) -> list[Output]:
     """All of them under way together."""
-    for key, looks in enumerate(shapes):
-        engine.start(key, looks)
+    for key, array in enumerate(shapes):
+        engine.start(key, array)
     engine.wait()
     finished = dict(engine.finished())
     return [finished[key] for key in range(len(shapes))]
@@ -89,7 +89,7 @@ def features(engine: Engine, shapes: list[InputArray]) -> NDArray[np.float32]:
 
 
 def one_by_one(engine: Engine, shapes: list[InputArray]) -> NDArray[np.float32]:
-    return np.concatenate([features(engine, [looks]) for looks in shapes])
+    return np.concatenate([features(engine, [array]) for array in shapes])
 
 
 def agree(found: NDArray[np.float32], reference: NDArray[np.float32]) -> bool:
@@ -136,7 +136,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     network, settings = RUNS[request.param]
     seen = Input(settings, getattr(network, "turns", 1))
     built = build_network(network, seen.side, 3).eval()
-    example = torch.from_numpy(looks_of(seen, 6)[0][None])
+    example = torch.from_numpy(inputs_of(seen, 6)[0][None])
     with torch.inference_mode():
         feature = built(example)[1]
     assert built.classifier is not None
@@ -148,18 +148,18 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return open_run(folder)
 
 
-def looks_of(seen: Input, count: int) -> list[InputArray]:
+def inputs_of(seen: Input, count: int) -> list[InputArray]:
     """What the network sees of slabs of different thickness, at random brightness or broken into cells at random."""
     generator = np.random.default_rng(0)
     settings, shapes = seen.drawing(), []
     for thickness in range(2, 2 + count):
         if isinstance(settings, ViewSettings):
-            looks = np.full((settings.views, seen.side, seen.side), 255, np.uint8)
-            looks[:, :, : 4 * thickness] = generator.integers(0, 256, (settings.views, seen.side, 4 * thickness))
+            array = np.full((settings.views, seen.side, seen.side), 255, np.uint8)
+            array[:, :, : 4 * thickness] = generator.integers(0, 256, (settings.views, seen.side, 4 * thickness))
         else:
-            looks = np.zeros((seen.turns, *[seen.side] * 3), np.uint8)
-            looks[:, :thickness] = generator.random((seen.turns, thickness, seen.side, seen.side)) < thickness / 10
-        shapes.append(looks)
+            array = np.zeros((seen.turns, *[seen.side] * 3), np.uint8)
+            array[:, :thickness] = generator.random((seen.turns, thickness, seen.side, seen.side)) < thickness / 10
+        shapes.append(array)
     return shapes
 
 
@@ -169,7 +169,7 @@ def test_engines_agree_with_float32_on_every_kind_of_network(
 ) -> None:
     if kind is TorchEngine:
         monkeypatch.setitem(sys.modules, "openvino", None)
-    engine, shapes = open_engine(run, "cpu"), looks_of(run.input, 6)
+    engine, shapes = open_engine(run, "cpu"), inputs_of(run.input, 6)
     assert isinstance(engine, kind)
     expected, found = in_float32(run, shapes), outputs(engine, shapes)
     assert agree(np.stack([output.feature for output in found]), np.stack([output.feature for output in expected]))
@@ -180,8 +180,8 @@ def test_engines_agree_with_float32_on_every_kind_of_network(
     assert np.ptp(scores, axis=0).max() > 0.02  # which shape it is matters
 
 
-def test_another_number_of_looks_is_another_compilation(run: Run) -> None:
-    engine, shapes = open_engine(run, "cpu"), looks_of(run.input, 2)
+def test_another_number_of_views_is_another_compilation(run: Run) -> None:
+    engine, shapes = open_engine(run, "cpu"), inputs_of(run.input, 2)
     shapes = [shapes[0], shapes[1][:1], shapes[0]]
     expected = in_float32(run, shapes)
     for output, reference in zip(outputs(engine, shapes), expected, strict=True):
@@ -196,14 +196,14 @@ def test_views_are_what_each_look_alone_would_give(
 ) -> None:
     if kind is TorchEngine:
         monkeypatch.setitem(sys.modules, "openvino", None)
-    engine, shapes = open_engine(run, "cpu", views=True), looks_of(run.input, 3)
+    engine, shapes = open_engine(run, "cpu", views=True), inputs_of(run.input, 3)
     assert isinstance(engine, kind)
     plain = outputs(open_engine(run, "cpu"), shapes)
-    for looks, found, expected in zip(shapes, outputs(engine, shapes), plain, strict=True):
+    for array, found, expected in zip(shapes, outputs(engine, shapes), plain, strict=True):
         assert found.views is not None
         assert found.views.dtype == np.float32
-        assert found.views.shape == (len(looks), len(found.feature))
-        assert agree(found.views, np.stack([one.feature for one in in_float32(run, [look[None] for look in looks])]))
+        assert found.views.shape == (len(array), len(found.feature))
+        assert agree(found.views, np.stack([one.feature for one in in_float32(run, [view[None] for view in array])]))
         assert agree(found.feature[None], expected.feature[None])
         assert expected.views is None
 
@@ -219,15 +219,15 @@ def test_late_pooling_of_the_views_is_the_feature(pictures: list[InputArray], mo
             np.testing.assert_allclose(pooled, output.feature, rtol=0.02, atol=1e-3)
 
 
-def test_looks_may_lie_in_memory_as_they_like(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    (looks,) = looks_of(run.input, 1)
-    turned = np.flip(np.ascontiguousarray(np.flip(looks, -1)), -1)  # the same, backwards in memory
+def test_arrays_may_have_any_memory_layout(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (array,) = inputs_of(run.input, 1)
+    turned = np.flip(np.ascontiguousarray(np.flip(array, -1)), -1)  # the same, backwards in memory
     turned.flags.writeable = False
     engine = open_engine(run, "cpu")
-    assert np.array_equal(features(engine, [turned]), features(engine, [looks]))
+    assert np.array_equal(features(engine, [turned]), features(engine, [array]))
     monkeypatch.setitem(sys.modules, "openvino", None)
     engine = open_engine(run, "cpu")
-    assert np.array_equal(features(engine, [turned]), features(engine, [looks]))
+    assert np.array_equal(features(engine, [turned]), features(engine, [array]))
 
 
 def test_without_classes_there_are_no_scores(engine: Engine, pictures: list[InputArray]) -> None:
@@ -335,11 +335,11 @@ def test_a_damaged_conversion_is_made_anew(
 def test_two_conversions_at_once_leave_a_whole_one(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     convert = inference._convert
 
-    def overtaken(model: Model, looks: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
+    def overtaken(model: Model, shape: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
         """While this one converts, another process begins and finishes the same."""
-        mine = convert(model, looks, views)
+        mine = convert(model, shape, views)
         monkeypatch.setattr(inference, "_convert", convert)
-        assert inference._converted(model, looks, views)[1] == mine[1]
+        assert inference._converted(model, shape, views)[1] == mine[1]
         return mine
 
     monkeypatch.setattr(inference, "_convert", overtaken)
@@ -370,11 +370,11 @@ def test_every_network_has_a_place_of_its_own(cache: Path, monkeypatch: pytest.M
 
 
 def test_an_engine_is_ready_for_what_the_model_was_trained_on(run: Run) -> None:
-    shape = looks_of(run.input, 1)[0].shape
-    assert inference._shape_of(run) == shape
+    shape = inputs_of(run.input, 1)[0].shape
+    assert inference._trained_shape(run) == shape
     rotations = VoxelSettings(rotations=12)
     model = dataclasses.replace(run, input=Input(rotations, 4))
-    assert inference._shape_of(model) == (12, 30, 30, 30)
+    assert inference._trained_shape(model) == (12, 30, 30, 30)
 
 
 @no_cuda

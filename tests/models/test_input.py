@@ -74,35 +74,35 @@ def test_a_mesh_looks_like_its_artefacts(
     artefacts = made(settings)
     seen = Input.of(artefacts.settings, turns=4 if settings.kind == "voxels" else 1)
     for entry in artefacts.entries:
-        looks = seen.read(artefacts, entry)
+        array = seen.read(artefacts, entry)
         drawn = seen.draw(load_mesh(meshes / entry.id))
-        assert looks.dtype == drawn.dtype == np.uint8
-        np.testing.assert_array_equal(looks, drawn)
+        assert array.dtype == drawn.dtype == np.uint8
+        np.testing.assert_array_equal(array, drawn)
 
 
 def test_pictures_are_those_that_were_drawn_in_either_layout(meshes: Path, made: Callable[..., Artefacts]) -> None:
     for layout in ("sheet", "files"):
         artefacts = made(VIEWS, layout)
-        looks = Input.of(artefacts.settings).read(artefacts, artefacts.entries[0])
-        np.testing.assert_array_equal(looks, render_views(load_mesh(meshes / "box/train/a.off"), VIEWS))
+        array = Input.of(artefacts.settings).read(artefacts, artefacts.entries[0])
+        np.testing.assert_array_equal(array, render_views(load_mesh(meshes / "box/train/a.off"), VIEWS))
 
 
 def test_quarter_turns_are_those_of_the_mesh() -> None:
     """Counter-clockwise about z, in order, as if the mesh itself were turned and filled."""
-    looks = Input(VOXELS, turns=4).draw(corner())
-    assert (looks.shape, looks.dtype) == ((4, 12, 12, 12), np.uint8)
-    assert set(np.unique(looks)) == {0, 1}
+    array = Input(VOXELS, turns=4).draw(corner())
+    assert (array.shape, array.dtype) == ((4, 12, 12, 12), np.uint8)
+    assert set(np.unique(array)) == {0, 1}
     expected = occupancy_grids(corner(), VOXELS.model_copy(update={"rotations": 4}))
-    np.testing.assert_array_equal(looks, expected)
-    assert len({look.tobytes() for look in looks}) == 4
+    np.testing.assert_array_equal(array, expected)
+    assert len({turned.tobytes() for turned in array}) == 4
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     turned = Mesh(corner().vertices @ quarter.T, corner().faces)
-    np.testing.assert_array_equal(Input(VOXELS).draw(turned)[0], looks[1])
+    np.testing.assert_array_equal(Input(VOXELS).draw(turned)[0], array[1])
 
 
 def test_quarter_turns_leave_up_where_it_is() -> None:
-    looks = Input(VOXELS, turns=4).draw(corner())
-    layers = looks.sum(axis=(1, 2))  # cells at each height
+    array = Input(VOXELS, turns=4).draw(corner())
+    layers = array.sum(axis=(1, 2))  # cells at each height
     assert len(set(layers[0])) > 1
     for turned in layers:
         np.testing.assert_array_equal(turned, layers[0])
@@ -110,8 +110,8 @@ def test_quarter_turns_leave_up_where_it_is() -> None:
 
 @pytest.mark.parametrize(("turns", "quarters"), [(1, [0]), (2, [0, 2]), (4, [0, 1, 2, 3])])
 def test_fewer_turns_are_spread_evenly(turns: int, quarters: list[int]) -> None:
-    looks = Input(VOXELS, turns).draw(corner())
-    np.testing.assert_array_equal(looks, Input(VOXELS, 4).draw(corner())[quarters])
+    array = Input(VOXELS, turns).draw(corner())
+    np.testing.assert_array_equal(array, Input(VOXELS, 4).draw(corner())[quarters])
 
 
 def test_grids_that_were_made_in_rotations_are_not_turned_again() -> None:
@@ -171,13 +171,13 @@ def test_what_was_made_otherwise_is_refused_with_the_way_out(
 @pytest.mark.parametrize(
     ("given", "way_out"),
     [
-        (ViewSettings(fit="view"), "To see what is there: --set fit=view"),
-        (VOXELS, "To make such: shapecnn render COLLECTION OUT"),
-        (ImportedViewSettings(views=12, size=224), "To make such: shapecnn render COLLECTION OUT"),
+        (ViewSettings(fit="view"), "To use these artefacts: --set fit=view"),
+        (VOXELS, "To make matching ones: shapecnn render COLLECTION OUT"),
+        (ImportedViewSettings(views=12, size=224), "To make matching ones: shapecnn render COLLECTION OUT"),
     ],
 )
 def test_a_model_without_training_is_set_to_what_is_there_if_it_can_be(given: Settings, way_out: str) -> None:
-    with pytest.raises(MismatchError, match=rf"than @imagenet sees \(.*\)\. {way_out}$"):
+    with pytest.raises(MismatchError, match=rf"than @imagenet takes \(.*\)\. {way_out}$"):
         Input(ViewSettings()).require(described(given), "@imagenet")
 
 
@@ -247,9 +247,9 @@ def test_what_others_made_is_drawn_our_way_in_their_size() -> None:
 
 @pytest.mark.parametrize("resolution", range(1, 8))
 def test_grids_of_others_may_be_small(resolution: int) -> None:
-    looks = Input(ImportedVoxelSettings(resolution=resolution), 4).draw(corner())
-    assert looks.shape == (4, resolution, resolution, resolution)
-    assert looks.any()
+    array = Input(ImportedVoxelSettings(resolution=resolution), 4).draw(corner())
+    assert array.shape == (4, resolution, resolution, resolution)
+    assert array.any()
 
 
 def test_imported_grids_are_turned_and_imported_pictures_are_read(tmp_path: Path) -> None:
@@ -259,8 +259,8 @@ def test_imported_grids_are_turned_and_imported_pictures_are_read(tmp_path: Path
     import_artefacts(tmp_path / "v-train.npz", tmp_path / "grids", "voxels-npz", command="", workers=Workers(1))
     artefacts = open_artefacts(tmp_path / "grids")
     (entry,) = artefacts.entries
-    looks = Input.of(artefacts.settings, 4).read(artefacts, entry)
-    np.testing.assert_array_equal(looks, Input(VOXELS, 4).draw(corner()))
+    array = Input.of(artefacts.settings, 4).read(artefacts, entry)
+    np.testing.assert_array_equal(array, Input(VOXELS, 4).draw(corner()))
 
     for view in range(12):
         path = tmp_path / f"pictures/corner/train/a_{view:03d}.png"
@@ -269,8 +269,8 @@ def test_imported_grids_are_turned_and_imported_pictures_are_read(tmp_path: Path
     import_artefacts(tmp_path / "pictures", tmp_path / "views", "views-by-name", command="", workers=Workers(1))
     artefacts = open_artefacts(tmp_path / "views")
     (entry,) = artefacts.entries
-    looks = Input.of(artefacts.settings).read(artefacts, entry)
-    assert looks[:, 0, 0].tolist() == [10 * view for view in range(12)]
+    array = Input.of(artefacts.settings).read(artefacts, entry)
+    assert array[:, 0, 0].tolist() == [10 * view for view in range(12)]
 
 
 def test_pictures_are_not_read_as_grids(made: Callable[..., Artefacts]) -> None:
@@ -291,7 +291,7 @@ def test_another_orientation_than_the_model_was_made_for_is_refused(made: Callab
     upright, free = Input(VIEWS), Input(ViewSettings(size=16, orientation="auto"))
     upright.require_orientation(None, "run")
     free.require_orientation("auto", "run")
-    with pytest.raises(MismatchError, match="run sees meshes with --orientation upright, and not auto"):
+    with pytest.raises(MismatchError, match="run takes meshes with --orientation upright, not auto"):
         upright.require_orientation("auto", "run")
     with pytest.raises(MismatchError, match="orientation is 'auto' there and 'upright' here"):
         upright.require(made(ViewSettings(size=16, orientation="auto")))

@@ -121,9 +121,9 @@ def test_the_network_comes_back_to_the_bit(network: NetworkSettings, settings: I
     np.testing.assert_array_equal(classifier.bias, expected.classifier.bias.detach())
     side = run.input.side
     torch.manual_seed(3)
-    looks = torch.randint(0, 2, (2, 3, *[side] * (2 if run.input.kind == "views" else 3)), dtype=torch.uint8)
+    inputs = torch.randint(0, 2, (2, 3, *[side] * (2 if run.input.kind == "views" else 3)), dtype=torch.uint8)
     with torch.inference_mode():
-        assert all(map(torch.equal, built(looks), expected(looks)))
+        assert all(map(torch.equal, built(inputs), expected(inputs)))
 
 
 def test_weights_that_were_pretrained_are_not_fetched_again(
@@ -294,12 +294,12 @@ CALIBRATION = asdict(Calibration(10, 1.5, 0.3, 0.2, 0.1, 0.05, 0.5, 0.05))
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": ["cup", "hat", "cup"]}, "a class is there twice"),
+        ({"classes": ["cup", "hat", "cup"]}, "a class occurs twice"),
         ({"classes": []}, "classes"),
         ({"feature_size": 0}, "feature_size"),
         ({"discriminant": None}, "discriminant"),
         *(
-            ({"calibration": {**CALIBRATION, "temperature": t}}, "its temperature is none")
+            ({"calibration": {**CALIBRATION, "temperature": t}}, "its temperature is not between")
             for t in (0, -1, 5e-324, 1e300)
         ),
         ({"calibration": {**CALIBRATION, "by": "eye"}}, "calibration.by"),

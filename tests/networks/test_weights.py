@@ -25,7 +25,7 @@ def test_they_are_names_of_timm(backbone: str) -> None:
     assert timm.is_model(backbone)
 
 
-@pytest.mark.parametrize("backbone", [DEFAULT_BACKBONE, UntrainedModel.of().backbone])
+@pytest.mark.parametrize("backbone", [DEFAULT_BACKBONE, UntrainedModel.of().settings.backbone])
 def test_the_packages_of_the_defaults_are_required_by_the_project(backbone: str) -> None:
     required = metadata.requires("shapecnn") or ()
     assert any(requirement.startswith(OFFLINE[backbone].distribution) for requirement in required)

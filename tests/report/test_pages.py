@@ -144,9 +144,9 @@ def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path,
     evil = tmp_path / name.replace("/", "\\")
     shutil.copy(solids / "box/cube.off", evil)
     items = [replace(item, id=name, label="<b>&amp;</b>", path=item.path) for item in index.shapes]
-    source = query_page(ask(evil, tmp_path / f"missing {evil.name}"), replace(index, items=items), '"><img src=x>')
-    hostile = [replace(a, hits=[replace(h, item=items[0]) for h in a.hits]) for a in ask(evil)]
-    source += query_page(hostile, replace(index, items=items), '"><img src=x>')
+    source = query_page(ask(evil, tmp_path / f"missing {evil.name}"), replace(index, shapes=items), '"><img src=x>')
+    hostile = [replace(a, hits=[replace(h, shape=items[0]) for h in a.hits]) for a in ask(evil)]
+    source += query_page(hostile, replace(index, shapes=items), '"><img src=x>')
     page = Page(source)
     assert "script" not in {tag for tag, _ in page.elements}
     assert "b" not in {tag for tag, _ in page.elements}
@@ -236,11 +236,11 @@ def test_meshes_without_a_known_up_are_shown_as_the_index_sees_them(solids: Path
 def test_a_shape_without_label_and_an_index_of_nothing(index: Index, ask: Ask, solids: Path) -> None:
     bare = [replace(item, label=None) for item in index.shapes]
     (answer,) = ask(solids / "box/cube.off", k=1)
-    hits = [replace(answer.hits[0], item=bare[1])]
+    hits = [replace(answer.hits[0], shape=bare[1])]
     name, place = Path(bare[1].id).name, bare[1].id
     (section,) = Page(query_page([replace(answer, hits=hits)], index, "index")).sections
     assert section.endswith(f"1 {name} {hits[0].score:.3f} {place}")
-    empty = Page(query_page([replace(answer, hits=[])], replace(index, items=[]), "index"))
+    empty = Page(query_page([replace(answer, hits=[])], replace(index, shapes=[]), "index"))
     assert "0 shapes in index" in empty.text
 
 
@@ -255,7 +255,7 @@ def test_files_are_linked_from_the_page_and_named_by_no_absolute_path(
     (answer,) = ask(meshes / "box/cube.off")
     moved = read_index(tmp_path / "index")
     items = {item.id: item for item in moved.shapes}
-    hits = [replace(hit, item=items[hit.shape.id]) for hit in answer.hits]
+    hits = [replace(hit, shape=items[hit.shape.id]) for hit in answer.hits]
     source = query_page(
         [replace(answer, hits=hits)], moved, str(tmp_path / "index"), tmp_path / "pages" / "answer.html"
     )

@@ -20,8 +20,8 @@ def opened(picture: str) -> np.ndarray:
 
 @pytest.mark.parametrize(("views", "shown"), [(1, [0]), (2, [0, 1]), (12, [0, 4, 8]), (20, [0, 6, 12])])
 def test_three_views_evenly_spread(views: int, shown: list[int]) -> None:
-    looks = np.repeat(np.arange(views, dtype=np.uint8), 150 * 150).reshape(views, 150, 150)
-    picture = opened(thumbnail(looks))
+    array = np.repeat(np.arange(views, dtype=np.uint8), 150 * 150).reshape(views, 150, 150)
+    picture = opened(thumbnail(array))
     assert picture.shape == (SIDE, SIDE * len(shown))
     assert [int(part[0, 0]) for part in np.split(picture, len(shown), axis=1)] == shown
 
@@ -48,9 +48,9 @@ def test_the_nearest_cell_hides_those_behind() -> None:
 
 
 def test_the_rotation_asked_for_is_shown() -> None:
-    looks = np.zeros((2, 30, 30, 30), np.uint8)
-    looks[1, 10:20, 10:20, 10:20] = 1
-    assert (opened(thumbnail(looks)) == 255).all()
-    picture = opened(thumbnail(looks, 1))
+    array = np.zeros((2, 30, 30, 30), np.uint8)
+    array[1, 10:20, 10:20, 10:20] = 1
+    assert (opened(thumbnail(array)) == 255).all()
+    picture = opened(thumbnail(array, 1))
     assert picture.shape == (SIDE, 3 * SIDE)
     assert (picture < 255).mean() == pytest.approx(1 / 9, abs=0.01)

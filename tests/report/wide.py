@@ -23,14 +23,14 @@ from tests.report.comparisons import comparison, measured
 
 CLASSES = [f"{'upholstered_armchair_with_footrest_and_' * (k % 3 == 0)}class_{k:02}" for k in range(40)]
 LONG = "a_long_name_of_a_file_that_somebody_has_exported_from_a_program_" * 3
-LOOK = np.full((24, 24), 200, np.uint8)
+VIEW = np.full((24, 24), 200, np.uint8)
 
 
 def pages() -> dict[str, str]:
     """HTML by kind of page."""
     compared = comparison(*(measured(f"runs/{LONG[:90]}{k}", seed=k) for k in range(3)))
     return {
-        "evaluation": evaluation_page(_evaluation(), lambda _: np.stack([LOOK] * 12)),
+        "evaluation": evaluation_page(_evaluation(), lambda _: np.stack([VIEW] * 12)),
         "audit": _audit(),
         "explanation": explanation_page([f"{LONG}.off"], [_explanation()], LONG),
         "comparison": page(compared, curves(compared)),
@@ -69,7 +69,7 @@ def _audit() -> str:
     levels = {"content": level, "geometry": level, "feature": level}
     audited = Audit(LONG, "views", [*entries, failed], levels, [group], [Empty(entries[0], 3, 12)], features, 1.0)
     page, mesh = Path("audit") / "audit.html", Path(f"{LONG}.off")
-    return audit_page(audited, lambda shown: ((entry, np.stack([LOOK] * 12)) for entry in shown), lambda _: mesh, page)
+    return audit_page(audited, lambda shown: ((entry, np.stack([VIEW] * 12)) for entry in shown), lambda _: mesh, page)
 
 
 def _explanation() -> Explanation:
@@ -78,7 +78,7 @@ def _explanation() -> Explanation:
     evidence = Attribution(given, -12.34, -10.0, np.zeros((12, 24, 24), np.float32))
     return Explanation(
         path=f"{LONG}.off",
-        looks=np.stack([LOOK] * 12),
+        inputs=np.stack([VIEW] * 12),
         azimuths=np.full(12, 330.0),
         elevations=np.full(12, 30.0),
         found_axes=True,
@@ -91,7 +91,7 @@ def _explanation() -> Explanation:
 
 
 def _query() -> str:
-    card = _ShapeCard(png_base64(np.concatenate([LOOK] * 4, axis=1)), f"{LONG}.off", f"{CLASSES[0]}/{LONG}.off")
+    card = _ShapeCard(png_base64(np.concatenate([VIEW] * 4, axis=1)), f"{LONG}.off", f"{CLASSES[0]}/{LONG}.off")
     hit = replace(card, link="x.off", score="1.000", label=CLASSES[0])
     gone = replace(hit, picture=None)
     return fill("query.html", sections=[_QuerySection(card, [hit, gone] * 3)], index=LONG, model=LONG, count=80)

@@ -45,6 +45,7 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.query import Searcher
 from shapecnn.search.record import ModelRecord
 from shapecnn.search.update import IndexChanges, bring_up_to_date
+from shapecnn.settings.artefacts import Up
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.journal import open_journal, read_journal
 from shapecnn.storage.publishing import exclusive
@@ -142,9 +143,9 @@ def test_the_files_are_what_the_contract_says(solids: Path, solids_index: Path) 
 def republish(folder: Path, index: Index) -> None:
     """Publish an index that is in memory."""
     claim(folder / ".partial")
-    rows, engine = updating._known(index, folder / ".partial", views=False)
-    made, kept = module.Made(index.record, "auto"), [rows[item.id] for item in index.shapes]
-    updating._publish(folder, made, engine, index.shapes, [], kept, index.placed)
+    stored, engine = updating._stored_rows(index, folder / ".partial", views=False)
+    plan, rows = IndexPlan(index.record.open(folder), index.record), [stored[shape.id] for shape in index.shapes]
+    updating._publish(folder, plan, engine, index.shapes, [], rows, index.placed)
 
 
 def without_views(folder: Path) -> None:
@@ -314,9 +315,9 @@ def test_a_shape_is_found_again_whatever_its_name_holds(tmp_path: Path) -> None:
     (listed,) = list_shapes(tmp_path / "meshes")
     item = IndexedShape(listed.id, None, None, "", listed.path)
     assert item.path == f"{tmp_path}/meshes/st\\xfchle \\n\\x41/\\xff.off"
-    assert item.shape.file == listed.file
+    assert item.source.file == listed.file
     listed.file.unlink()
-    assert not item.shape.file.exists()
+    assert not item.source.file.exists()
 
 
 def test_a_new_label_is_no_new_feature(collection: Path, folder: Path, tmp_path: Path, computed: list[str]) -> None:
@@ -357,11 +358,9 @@ def test_a_model_that_cannot_be_had_leaves_the_folder_free_for_another(solids: P
 # --- with a trained run -----------------------------------------------------------------------------------------------
 
 
-def update_with(run: Path, collection: Path, folder: Path, **options: Any) -> IndexChanges:
-    model = resolve_model(str(run))
-    return bring_up_to_date(
-        collection, folder, IndexPlan.of(model), command="shapecnn index …", device="cpu", workers=Workers(1), **options
-    )
+def update_with(run: Path, collection: Path, folder: Path, up: Up = "z") -> IndexChanges:
+    plan = IndexPlan.of(resolve_model(str(run)), up)
+    return bring_up_to_date(collection, folder, plan, command="shapecnn index …", device="cpu", workers=Workers(1))
 
 
 @pytest.fixture(scope="module")
@@ -389,7 +388,7 @@ def test_a_run_is_stored_by_its_place_and_weights(
     assert np.linalg.norm(index.features, axis=1) == pytest.approx(1, abs=1e-6)
     assert (index.views is None) == (name == "voxels_run")
     for item, hits in zip(index.shapes, search(index, index.features, 2), strict=True):
-        assert (hits[0].item, hits[0].score) == (item, 1)
+        assert (hits[0].shape, hits[0].score) == (item, 1)
         assert hits[1].score < 0.99999
 
 
@@ -403,9 +402,9 @@ def test_a_run_sees_each_mesh_as_it_was_trained(
     network = model.network.build()
     index = read_index(tmp_path / "index")
     for item, feature in zip(index.shapes, index.features, strict=True):
-        looks = model.input.draw(load_mesh(Path(item.path), "y"))
+        array = model.input.draw(load_mesh(Path(item.path), "y"))
         with torch.inference_mode():
-            expected = network(torch.from_numpy(looks[None]))[1][0].numpy()
+            expected = network(torch.from_numpy(array[None]))[1][0].numpy()
         assert feature @ expected / np.linalg.norm(expected) > 0.9999
 
 
@@ -470,8 +469,8 @@ def test_a_worker_draws_for_a_run_without_torch(
         "import pickle, sys\n"
         "from shapecnn.search import features\n"
         "task = pickle.loads(open(sys.argv[1], 'rb').read())\n"
-        "looks = features._draw(frozenset(), task)[1]\n"
-        "print(looks.shape, looks.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
+        "array = features._draw(frozenset(), task)[1]\n"
+        "print(array.shape, array.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "task")], capture_output=True, text=True, check=True
@@ -754,6 +753,6 @@ def test_copies_of_a_mesh_tie_in_a_real_index(solids: Path, tmp_path: Path) -> N
 def test_every_shape_is_its_own_nearest(solids_index: Path) -> None:
     index = read_index(solids_index)
     for item, hits in zip(index.shapes, search(index, index.features, 100), strict=True):
-        assert (hits[0].item, hits[0].score) == (item, 1)
+        assert (hits[0].shape, hits[0].score) == (item, 1)
         assert len(hits) == 9
         assert all(one.score >= other.score for one, other in itertools.pairwise(hits))

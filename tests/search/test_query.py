@@ -45,7 +45,7 @@ def test_every_mesh_finds_itself_first(index: Index, model: Model) -> None:
     for item, answer in zip(index.shapes, answers, strict=True):
         assert answer.error is None
         assert len(answer.hits) == 3
-        assert (answer.hits[0].item, answer.hits[0].score) == (item, 1)
+        assert (answer.hits[0].shape, answer.hits[0].score) == (item, 1)
         assert answer.hits[1].score < 0.999
 
 
@@ -55,7 +55,7 @@ def test_answers_keep_the_order_of_questions(index: Index, model: Model, tmp_pat
     paths = [str(tmp_path / "nowhere.off"), good[0], good[1], str(tmp_path / "text.off"), good[0], good[2]]
     answers = Searcher(index, model, device="cpu").query(paths, 1, up="z")
     assert [answer.path for answer in answers] == paths
-    found = [answer.hits[0].item.path if answer.hits else None for answer in answers]
+    found = [answer.hits[0].shape.path if answer.hits else None for answer in answers]
     assert found == [None, good[0], good[1], None, good[0], good[2]]
     for bad, kind in ((0, "missing"), (3, "format")):
         assert isinstance(answers[bad].error, MeshError)
@@ -75,7 +75,7 @@ def test_up_is_that_of_the_query(index: Index, model: Model, solids: Path, tmp_p
     mesh.vertices = np.stack([x, z, -y], axis=1)  # by hand: what was up is now y
     lying = str(write(tmp_path / "lying.off", mesh))
     (turned,) = Searcher(index, model).query([lying], 1, up="y")
-    assert (turned.up, turned.hits[0].item.id) == ("y", "round/cone.off")
+    assert (turned.up, turned.hits[0].shape.id) == ("y", "round/cone.off")
     assert turned.hits[0].score == pytest.approx(1, abs=1e-4)
     assert Searcher(index, model).query([lying], 1, up="z")[0].hits[0].score < 0.99
 
@@ -95,7 +95,7 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     collection = write_splits(tmp_path / "meshes", train=8, test=0)
     bring_up_to_date(collection, tmp_path / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
     index = read_index(tmp_path / "index")
-    artefacts = write_artefacts(collection, tmp_path / "views", model.view_settings())
+    artefacts = write_artefacts(collection, tmp_path / "views", model.settings.view_settings())
     settings = EvaluationSettings("train", "retrieval")
     measured = evaluate_model(model, artefacts, settings, device="cpu").nearest(range(24), 23)
 
@@ -103,7 +103,7 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     plain = index.features @ index.features.T
     changed = 0
     for row, (answer, expected) in enumerate(zip(answers, measured, strict=True)):
-        assert (answer.hits[0].item, answer.hits[0].score) == (index.shapes[row], 1)
+        assert (answer.hits[0].shape, answer.hits[0].score) == (index.shapes[row], 1)
         scores = {hit.shape.id: hit.score for hit in answer.hits[1:]}
         assert scores == pytest.approx({hit.entry.id: hit.similarity for hit in expected}, abs=1e-3)  # bfloat16, twice
         order = [index.shapes[other].id for other in np.argsort(-plain[row], kind="stable")]
@@ -131,7 +131,7 @@ def test_every_mesh_finds_itself_by_a_trained_run(
     index = read_index(tmp_path / "index")
     paths = [item.path for item in index.shapes]
     answers = Searcher(index, index.record.open(tmp_path / "index"), device="cpu").query(paths, 1, up="z")
-    assert [answer.hits[0].item for answer in answers] == index.shapes
+    assert [answer.hits[0].shape for answer in answers] == index.shapes
     assert {answer.hits[0].score for answer in answers} == {1}
 
 
@@ -159,7 +159,7 @@ def test_a_photograph_finds_the_shape_and_the_view(index: Index, model: Model, p
     names = {path: name for name, path in photographs.items()}
     answers = pictures(index, model, list(photographs.values()), 9)
     assert [answer.path for answer in answers] == list(names)
-    first = [(answer.hits[0].item.id, names[answer.path]) for answer in answers]
+    first = [(answer.hits[0].shape.id, names[answer.path]) for answer in answers]
     assert [found for found, _ in first] == [name for _, name in first]
     cube = next(answer for answer in answers if names[answer.path] == "box/cube.off")
     assert cube.hits[0].view in (1, 4, 7, 10)  # the same from all four sides
@@ -183,7 +183,7 @@ def test_more_pictures_than_views_and_bad_ones_keep_their_order(
     by_path: dict[str, set[tuple[str, int | None]]] = {}
     for answer in answers:
         if answer.error is None:
-            by_path.setdefault(answer.path, set()).add((answer.hits[0].item.id, answer.hits[0].view))
+            by_path.setdefault(answer.path, set()).add((answer.hits[0].shape.id, answer.hits[0].view))
     assert {name: by_path[path] for name, path in photographs.items()}.keys() == photographs.keys()
     for name, path in photographs.items():
         assert [shape_id for shape_id, _ in by_path[path]] == [name]  # wherever in the row it stood
@@ -199,10 +199,10 @@ def test_the_views_of_an_index_are_those_of_the_network_alone(index: Index, mode
     network = model.network.build()
     assert index.views is not None
     assert (index.views.dtype, index.views.shape) == (np.float16, (9, 12, 1280))
-    looks = model.input.draw(load_mesh(Path(index.shapes[4].path)))
+    array = model.input.draw(load_mesh(Path(index.shapes[4].path)))
     for view in (0, 7):
         with torch.inference_mode():
-            expected = network(torch.from_numpy(looks[None, view : view + 1].copy()))[1][0].numpy()
+            expected = network(torch.from_numpy(array[None, view : view + 1].copy()))[1][0].numpy()
         expected /= np.linalg.norm(expected)
         similar = index.views.astype(np.float32).reshape(-1, 1280) @ expected
         assert similar.argmax() // 12 == 4  # which is round: all its views are alike
@@ -215,6 +215,6 @@ def test_an_index_that_cannot_be_asked_by_a_picture_says_what_to_do(
     require_views(index, model, "here")
     with pytest.raises(UsageError, match=r"earlier version. To add them: shapecnn index COLLECTION here"):
         require_views(replace(index, views=None), model, "here")
-    require_views(replace(index, views=None, items=[]), model, "here")
-    with pytest.raises(UsageError, match=r"sees grids and no pictures: --image needs"):
+    require_views(replace(index, views=None, shapes=[]), model, "here")
+    with pytest.raises(UsageError, match=r"takes grids, not pictures\. --image needs"):
         require_views(index, resolve_model(str(voxels_run)), "here")

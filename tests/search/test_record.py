@@ -51,9 +51,9 @@ def test_up_is_one_of_the_settings_and_the_place_is_none(views_run: Path, tmp_pa
     model = resolve_model(str(views_run))
     moved = resolve_model(str(shutil.copytree(views_run, tmp_path / "moved")))
     assert ModelRecord.of(model, "y").settings["hash"] != ModelRecord.of(model, "z").settings["hash"]
-    ModelRecord.of(moved, "y").require(ModelRecord.of(model, "y"), "INDEX", "")
+    ModelRecord.of(moved, "y").require_same(ModelRecord.of(model, "y"), "INDEX", "")
     with pytest.raises(MismatchError, match=r"INDEX .* other settings \(up is 'z' there and 'y' here\)\. Remedy"):
-        ModelRecord.of(moved, "y").require(ModelRecord.of(model, "z"), "INDEX", "Remedy")
+        ModelRecord.of(moved, "y").require_same(ModelRecord.of(model, "z"), "INDEX", "Remedy")
 
 
 def test_a_run_that_moved_is_found_where_it_is_said_to_be(views_run: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_what_cannot_be_one_is_not_read() -> None:
     with pytest.raises(ValueError, match="does not say what made it"):
         ModelRecord.read("/run", [run])
     for settings in (run, {**sealed(**run), "up": "x"}, *(sealed(**{**run, key: None}) for key in run)):
-        with pytest.raises(ValueError, match="its settings are no model's"):
+        with pytest.raises(ValueError, match="its settings do not describe a model"):
             ModelRecord.read("/run", settings)
 
 
@@ -136,7 +136,7 @@ def test_an_index_of_other_triangles_is_refused() -> None:
         old.open(INDEX)
     assert str(caught.value).endswith("Make it anew: shapecnn index COLLECTION INDEX --model @imagenet --up y")
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):
-        ModelRecord.of(UntrainedModel.of(up="y"), "y").require(old, "INDEX", "Remedy")
+        ModelRecord.of(UntrainedModel.of(up="y"), "y").require_same(old, "INDEX", "Remedy")
 
 
 def test_an_index_by_a_run_trained_on_others_pictures_is_of_our_drawing(solids: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_an_index_by_a_run_trained_on_others_pictures_is_of_our_drawing(solids: 
     assert origin.settings["drawing"] == 2
     old = replace(origin, settings={key: value for key, value in origin.settings.items() if key != "drawing"})
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):
-        origin.require(old, "INDEX", "Remedy")
+        origin.require_same(old, "INDEX", "Remedy")
 
 
 def test_a_run_trained_on_other_triangles_is_refused(solids: Path, tmp_path: Path) -> None:

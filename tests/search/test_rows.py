@@ -11,27 +11,28 @@ import pytest
 from safetensors.numpy import load_file
 
 from shapecnn.models.space import Placed
-from shapecnn.search.rows import Kept, Row, note_row, noted_rows, write_rows
+from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, journal_rows, write_rows
 from shapecnn.storage.journal import open_journal
 
 ENGINE = {"engine": "none"}
 
 
-def row(number: int, views: bool) -> Row:
+def row(number: int, views: bool) -> FeatureRow:
     random = np.random.default_rng(number)
     alone = random.normal(size=(12, 256)).astype(np.float16) if views else None
-    return Row(random.normal(size=256).astype(np.float32), alone)
+    return FeatureRow(random.normal(size=256).astype(np.float32), alone)
 
 
-def noted(scratch: Path, numbers: range, views: bool = True) -> list[Kept]:
+def journalled(scratch: Path, numbers: range, views: bool = True) -> list[StoredRow]:
     with open_journal(scratch, {"model": "a run"}) as note:
-        return [note_row(note, scratch, f"{n}.off", f"{n:064}", row(n, views), ENGINE) for n in numbers]
+        journal = RowJournal(note, scratch)
+        return [journal.add(f"{n}.off", f"{n:064}", row(n, views), ENGINE) for n in numbers]
 
 
 @pytest.mark.parametrize("views", [True, False])
 def test_a_row_is_read_as_it_was_noted_now_and_by_a_later_run(tmp_path: Path, views: bool) -> None:
-    rows = noted(tmp_path, range(5), views)
-    again, engine = noted_rows(tmp_path, views)
+    rows = journalled(tmp_path, range(5), views)
+    again, engine = journal_rows(tmp_path, views)
     assert engine == ENGINE
     assert list(again) == [f"{n}.off" for n in range(5)]
     for number, kept in enumerate(rows):
@@ -45,14 +46,14 @@ def test_a_row_is_read_as_it_was_noted_now_and_by_a_later_run(tmp_path: Path, vi
 
 
 def test_rows_without_views_are_passed_over_where_views_are_asked_for(tmp_path: Path) -> None:
-    noted(tmp_path, range(2), views=False)
-    noted(tmp_path, range(2, 4))
-    assert list(noted_rows(tmp_path, views=True)[0]) == ["2.off", "3.off"]
-    assert len(noted_rows(tmp_path, views=False)[0]) == 4
+    journalled(tmp_path, range(2), views=False)
+    journalled(tmp_path, range(2, 4))
+    assert list(journal_rows(tmp_path, views=True)[0]) == ["2.off", "3.off"]
+    assert len(journal_rows(tmp_path, views=False)[0]) == 4
 
 
 def test_the_file_holds_the_rows_in_the_order_asked_for(tmp_path: Path) -> None:
-    rows = noted(tmp_path, range(6))[::-2]
+    rows = journalled(tmp_path, range(6))[::-2]
     digest, size, views = write_rows(tmp_path / "file", rows)
     assert (len(digest), size, views) == (64, 256, 12)
     found = load_file(tmp_path / "file")
@@ -70,14 +71,14 @@ def test_the_file_holds_the_rows_in_the_order_asked_for(tmp_path: Path) -> None:
 MEMORY = """
 import sys, tracemalloc
 from pathlib import Path
-from shapecnn.search.rows import noted_rows, write_rows
-from tests.search.test_rows import noted
+from shapecnn.search.rows import journal_rows, write_rows
+from tests.search.test_rows import journalled
 scratch = Path(sys.argv[1])
-noted(scratch, range(1))
-write_rows(scratch / "file", [*noted_rows(scratch, views=True)[0].values()])  # what is imported on the way
+journalled(scratch, range(1))
+write_rows(scratch / "file", [*journal_rows(scratch, views=True)[0].values()])  # what is imported on the way
 tracemalloc.start()
-noted(scratch, range(1, 400))
-write_rows(scratch / "file", [*noted_rows(scratch, views=True)[0].values()])
+journalled(scratch, range(1, 400))
+write_rows(scratch / "file", [*journal_rows(scratch, views=True)[0].values()])
 print(tracemalloc.get_traced_memory()[1])
 """
 

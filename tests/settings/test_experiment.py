@@ -69,7 +69,7 @@ def test_a_config_is_read_with_its_defaults(config: str) -> None:
 
 def test_views_that_are_pooled_early_have_no_maps(refused: Callable[..., str]) -> None:
     told = refused("network.pool_at=early", "network.maps=layer4")
-    assert "pool_at early is for features without maps" in told
+    assert "pool_at early cannot be combined with maps" in told
 
 
 @pytest.mark.parametrize("kind", ["shapenets", "voxresnet"])
@@ -156,7 +156,7 @@ def test_an_unknown_key_comes_with_a_near_one(refused: Callable[..., str], assig
         ("stages.0.name=a b", "stages.0.name = 'a b': String should match pattern"),
         ("stages.0.batch=1", "stages.0.batch = 1: Input should be greater than or equal to 2."),
         ("network.dropout=1", "network.dropout = 1: Input should be less than 1."),
-        ("network.kind=mvccn", "network.kind = 'mvccn' is none of mvcnn, shapenets, voxresnet."),
+        ("network.kind=mvccn", "network.kind = 'mvccn' is not one of mvcnn, shapenets, voxresnet."),
         ("network={}", "network.kind is missing."),
         ("network=mvcnn", "network = 'mvcnn': "),
         ("validation=5", "validation = 5: "),
@@ -180,22 +180,25 @@ def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment
     ("assignments", "sentence"),
     [
         (["validation.folds=1"], "validation: folds 1 would leave nothing to train on; use 0"),
-        (["validation.fold=4"], "validation: there is no fold 4 among 4: they count from 0."),
-        (["validation.folds=0"], "validation: folds 0 holds nothing out, .* set select to last"),
-        (["stages.closed.name=head"], "two stages have one name: head, pooled, head."),
-        (["stages.pooled.augment.turn=true"], "stages.pooled.augment.turn is of grids, and mvcnn sees pictures."),
-        (["stages.head.augment.shift=2"], "stages.head: shift and turn change .* set train_from to null."),
+        (["validation.fold=4"], "validation: fold 4 does not exist; with folds 4, use 0 to 3."),
+        (["validation.folds=0"], "validation: folds 0 leaves no validation data .* set select to last"),
+        (["stages.closed.name=head"], "stage names must differ: head, pooled, head."),
+        (["stages.pooled.augment.turn=true"], "stages.pooled.augment.turn works on grids only; mvcnn takes pictures"),
+        (
+            ["stages.head.augment.shift=2"],
+            "stages.head: augment.shift and augment.turn need .* set train_from to null.",
+        ),
         (
             ["network={kind: voxresnet}", "stages.head.augment.turn=true"],
-            "stages.head: shift and turn change .* set train_from to null.",
+            "stages.head: augment.shift and augment.turn need .* set train_from to null.",
         ),
         (
             ["validation={folds: 0, select: last}", "stages.pooled.schedule=plateau"],
-            "stages.pooled watches validation, of which validation.folds 0 holds out none.",
+            "stages.pooled: plateau and early_stopping need validation data; set validation.folds.",
         ),
         (
             ["validation={folds: 0, select: last}", "stages.pooled.early_stopping=3"],
-            "stages.pooled watches validation",
+            "stages.pooled: plateau and early_stopping need validation data",
         ),
     ],
 )
@@ -223,11 +226,14 @@ def test_each_wrong_thing_has_its_sentence(refused: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     ("assignment", "sentence"),
     [
-        ("stages.poled.clip=8", "--set stages.poled.clip: there is no stage 'poled'; there are head, pooled, closed."),
-        ("stages.3.epochs=1", "--set stages.3.epochs: there is no stage '3'; there are head, pooled, closed."),
-        ("stages.-1.epochs=1", "--set stages.-1.epochs: there is no stage '-1'; there are head, pooled, closed."),
+        (
+            "stages.poled.clip=8",
+            "--set stages.poled.clip: there is no stage 'poled'; the stages are head, pooled, closed.",
+        ),
+        ("stages.3.epochs=1", "--set stages.3.epochs: there is no stage '3'; the stages are head, pooled, closed."),
+        ("stages.-1.epochs=1", "--set stages.-1.epochs: there is no stage '-1'; the stages are head, pooled, closed."),
         ("stages.pooled=1", "--set stages.pooled: say which key of 'pooled' to set, such as stages.pooled.epochs."),
-        ("network.kind.x=1", "--set network.kind.x: network.kind holds a value and no keys."),
+        ("network.kind.x=1", "--set network.kind.x: network.kind is a value and has no keys."),
     ],
 )  # fmt: skip
 def test_a_place_that_is_not_there_is_told(refused: Callable[..., str], assignment: str, sentence: str) -> None:
@@ -285,7 +291,7 @@ def test_parts_that_are_only_referred_to_have_a_place(tmp_path: Path) -> None:
     assert (stage.epochs, stage.learning_rate) == (3, 1e-3)
     path.write_text(path.read_text().replace("x-usual", "usual"))
     with pytest.raises(
-        UsageError, match=r"Unknown key 'usual'; .* If it only holds an anchor \(&name\), call it 'x-usual'\."
+        UsageError, match=r"Unknown key 'usual'; .* If it only holds an anchor \(&name\), rename it 'x-usual'\."
     ):
         load_experiment(str(path))
 
@@ -319,7 +325,7 @@ def test_an_unknown_name_comes_with_a_near_one_or_with_all(tmp_path: Path) -> No
     for near in (name[:-1], f"{name}.yaml", f"elsewhere/{name}.yaml"):
         with pytest.raises(UsageError, match=f"There is no config '{near}'. Did you mean {name}"):
             load_experiment(near)
-    with pytest.raises(UsageError, match=f"There is no config '§§§'. Shipped ones: .*{name}"):
+    with pytest.raises(UsageError, match=f"There is no config '§§§'. Shipped configs: .*{name}"):
         load_experiment("§§§")
     with pytest.raises(UsageError, match="is a folder, not a config"):
         load_experiment(str(tmp_path))
@@ -337,7 +343,7 @@ def test_the_settings_of_one_experiment_are_told_from_another(config: str) -> No
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("seed: 1\nseed: 2\n", "the key 'seed' is there twice in line 2"), ("seed: 1\n\tb: 2\n", "in line 2")],
+    [("seed: 1\nseed: 2\n", "the key 'seed' is repeated in line 2"), ("seed: 1\n\tb: 2\n", "in line 2")],
 )
 def test_what_is_no_yaml_is_told_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "mine.yaml"

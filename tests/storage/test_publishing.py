@@ -165,7 +165,9 @@ def test_what_is_somebodys_is_not_replaced_by_what_was_committed(name: str, make
     committed(tmp_path, {**NEW, "d": b"new d"})
     (tmp_path / name).unlink(missing_ok=True)
     make(tmp_path / name)
-    refused = pytest.raises(UsageError, match=rf"{tmp_path / name} is there, .* Move it away, or add --overwrite")
+    refused = pytest.raises(
+        UsageError, match=rf"{tmp_path / name} is in the way of .* Move it away, or add --overwrite"
+    )
     with refused, exclusive(tmp_path):
         pytest.fail("it was written")
     assert (tmp_path / name).is_symlink() or (tmp_path / name).read_text() == "dear"
@@ -181,7 +183,7 @@ def test_nothing_but_files_is_published(make: Any, overwrite: bool, tmp_path: Pa
     publish(tmp_path, OLD)
     planted = committed(tmp_path, {"a": b"new a"}) / "b"
     make(planted)
-    refused = pytest.raises(UsageError, match=rf"{planted} is not a file, .* do not trust {tmp_path}")
+    refused = pytest.raises(UsageError, match=rf"{planted} is not a regular file, .* do not trust {tmp_path}")
     with refused, exclusive(tmp_path, overwrite):
         pytest.fail("it was written")
     assert (tmp_path / "b").read_bytes() == OLD["b"]

@@ -57,12 +57,12 @@ def write_artefacts(out: Path, settings: ViewSettings | VoxelSettings, shapes: M
     """The artefacts of ``shapes``: what is seen of each, by id ``label/split/name.off``, ``label/name.off`` or
     ``name.off``."""
     entries, made = [], {}
-    for shape, looks in shapes.items():
+    for shape, array in shapes.items():
         label, split = ([*shape.split("/")[:-1], None, None])[:2]
         stem = out / shape.removesuffix(".off")
         views = isinstance(settings, ViewSettings)
         path = stem.with_suffix(".png" if views else ".binvox")
-        content = encode_png(contact_sheet(looks)) if views else binvox.write(looks[0])
+        content = encode_png(contact_sheet(array)) if views else binvox.write(array[0])
         write_atomic(path, content)
         made[str(path.relative_to(out))] = sha256(content)
         entries.append(Entry(shape, label, split, sha256(shape.encode()), "ok", None))

@@ -55,7 +55,7 @@ def opened(artefacts: Artefacts, seen: Input, tmp_path: Path) -> Callable[..., A
 def stem(network: ShapeNetwork, stop: int) -> Encode:
     def encode(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
         with torch.inference_mode():
-            yield from (network.stem(torch.from_numpy(looks)[None], stop=stop)[0].numpy() for looks in inputs)
+            yield from (network.stem(torch.from_numpy(array)[None], stop=stop)[0].numpy() for array in inputs)
 
     return encode
 
@@ -64,7 +64,7 @@ def test_without_frozen_parts_they_are_the_pictures(
     opened: Callable[..., Activations], artefacts: Artefacts, seen: Input
 ) -> None:
     activations = opened()
-    assert (activations.looks, activations.axes, activations.bfloat16) == (12, 2, False)
+    assert (activations.views_per_shape, activations.axes, activations.bfloat16) == (12, 2, False)
     rows = np.array([7, 0, 20])
     batch = activations.batch(rows)
     assert (batch.dtype, batch.shape) == (torch.uint8, (3, 12, 32, 32))
@@ -98,8 +98,8 @@ def test_mirrored_copies_are_of_mirrored_pictures(
 
 def test_one_look_of_each_row_where_views_are_examples(opened: Callable[..., Activations]) -> None:
     activations = opened()
-    rows, looks = np.array([3, 3, 5]), np.array([11, 0, 4])
-    batch = activations.batch(rows, [Change(flip=True), Change(), Change(shift=(1, 2))], looks)
+    rows, views = np.array([3, 3, 5]), np.array([11, 0, 4])
+    batch = activations.batch(rows, [Change(flip=True), Change(), Change(shift=(1, 2))], views)
     assert batch.shape == (3, 1, 32, 32)
     whole = activations.batch(rows)
     assert torch.equal(batch[0, 0], whole[0, 11].flip(1))
@@ -109,7 +109,7 @@ def test_one_look_of_each_row_where_views_are_examples(opened: Callable[..., Act
 
 def test_bfloat16_is_kept_to_the_bit(opened: Callable[..., Activations], artefacts: Artefacts, seen: Input) -> None:
     def encode(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.uint16]]:
-        yield from ((torch.from_numpy(looks.copy()) / 7).bfloat16().view(torch.uint16).numpy() for looks in inputs)
+        yield from ((torch.from_numpy(array.copy()) / 7).bfloat16().view(torch.uint16).numpy() for array in inputs)
 
     activations = opened(encode)
     assert (activations.bfloat16, activations.values.dtype) == (True, np.uint16)
@@ -139,7 +139,7 @@ def test_what_is_there_is_not_computed_again(opened: Callable[..., Activations],
 
 def test_an_interrupted_computation_begins_anew(opened: Callable[..., Activations], tmp_path: Path) -> None:
     def as_floats(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
-        yield from (looks.astype(np.float32) for looks in inputs)
+        yield from (array.astype(np.float32) for array in inputs)
 
     def interrupted(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
         yield from itertools.islice(as_floats(inputs), 4)
@@ -208,9 +208,9 @@ def test_only_a_few_shapes_are_decoded_ahead(
     ahead = []
 
     def encode(inputs: Iterable[InputArray]) -> Iterator[NDArray[np.float32]]:
-        for looks in inputs:
+        for array in inputs:
             ahead.append(read - len(ahead))
-            yield looks.mean(axis=(1, 2), dtype=np.float32)
+            yield array.mean(axis=(1, 2), dtype=np.float32)
 
     many = artefacts.entries * 5
     open_activations(tmp_path / "a.npy", artefacts, many, seen, encode, False, lambda _done, _total: None)
@@ -224,10 +224,10 @@ def test_the_encoder_is_the_stem_in_order(
     network: ShapeNetwork, stop: int, engine: str, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conversion, "available", lambda: engine == "openvino")
-    looks = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), np.uint8)
-    encoded = np.stack(list(encoder(network, stop, accelerator)(iter(looks))))
+    arrays = np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), np.uint8)
+    encoded = np.stack(list(encoder(network, stop, accelerator)(iter(arrays))))
     with torch.inference_mode():
-        expected = network.stem(torch.from_numpy(looks), stop=stop).numpy()
+        expected = network.stem(torch.from_numpy(arrays), stop=stop).numpy()
     assert encoded.dtype == np.float32
     np.testing.assert_allclose(encoded, expected, atol=1e-3)
     assert list(encoder(network, stop, accelerator)(iter([]))) == []

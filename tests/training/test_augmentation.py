@@ -15,7 +15,7 @@ from shapecnn.training.augmentation import Change, apply_change, draw_change
 
 VIEWS = np.arange(3 * 5 * 5, dtype=np.uint8).reshape(3, 5, 5)
 GRIDS = np.random.default_rng(0).integers(0, 2, (2, 5, 5, 5), np.uint8)
-LOOKS = [VIEWS, GRIDS]
+ARRAYS = [VIEWS, GRIDS]
 changes = st.builds(
     Change,
     flip=st.booleans(),
@@ -71,30 +71,30 @@ def test_turns_are_about_z(turns: int) -> None:
     assert np.argwhere(apply_change(grid, Change(turns=turns))).tolist() == [[0, x, y, 1]]
 
 
-@pytest.mark.parametrize(("looks", "empty"), [(VIEWS, 255), (GRIDS + 1, 0)])
-def test_empty_space_is_shifted_in(looks: NDArray[np.uint8], empty: int) -> None:
-    axes = looks.ndim - 1
-    moved = apply_change(looks, Change(shift=(2, -1, 0)[:axes]))
+@pytest.mark.parametrize(("array", "empty"), [(VIEWS, 255), (GRIDS + 1, 0)])
+def test_empty_space_is_shifted_in(array: NDArray[np.uint8], empty: int) -> None:
+    axes = array.ndim - 1
+    moved = apply_change(array, Change(shift=(2, -1, 0)[:axes]))
     assert (moved[:, :2] == empty).all()
     assert (moved[:, :, 4:] == empty).all()
-    np.testing.assert_array_equal(moved[:, 2:, :4], looks[:, :3, 1:])
+    np.testing.assert_array_equal(moved[:, 2:, :4], array[:, :3, 1:])
 
 
 @given(change=changes, which=st.sampled_from([0, 1]))
 def test_all_views_are_changed_alike(change: Change, which: int) -> None:
-    looks = LOOKS[which]
-    change = change._replace(shift=change.shift[: looks.ndim - 1], turns=change.turns * which)
-    changed = apply_change(looks, change)
-    assert (changed.shape, changed.dtype) == (looks.shape, looks.dtype)
-    for look, alone in zip(changed, looks, strict=True):
-        np.testing.assert_array_equal(look, apply_change(alone[None], change)[0])
+    array = ARRAYS[which]
+    change = change._replace(shift=change.shift[: array.ndim - 1], turns=change.turns * which)
+    changed = apply_change(array, change)
+    assert (changed.shape, changed.dtype) == (array.shape, array.dtype)
+    for view, alone in zip(changed, array, strict=True):
+        np.testing.assert_array_equal(view, apply_change(alone[None], change)[0])
 
 
 @given(change=changes, which=st.sampled_from([0, 1]))
 def test_what_is_changed_stays_as_it_was(change: Change, which: int) -> None:
-    looks = LOOKS[which].copy()
-    apply_change(looks, change._replace(shift=change.shift[: looks.ndim - 1], turns=change.turns * which))
-    np.testing.assert_array_equal(looks, LOOKS[which])
+    array = ARRAYS[which].copy()
+    apply_change(array, change._replace(shift=change.shift[: array.ndim - 1], turns=change.turns * which))
+    np.testing.assert_array_equal(array, ARRAYS[which])
 
 
 @given(turns=st.integers(0, 3), shift=st.tuples(*[st.integers(-9, 9)] * 3))

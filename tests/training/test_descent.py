@@ -120,14 +120,14 @@ class Computed:
     axes: int = 2
 
     @property
-    def looks(self) -> int:
-        return self.pictures.looks
+    def views_per_shape(self) -> int:
+        return self.pictures.views_per_shape
 
     def batch(
-        self, rows: NDArray[np.int64], changes: list[Change] | None = None, looks: NDArray[np.int64] | None = None
+        self, rows: NDArray[np.int64], changes: list[Change] | None = None, views: NDArray[np.int64] | None = None
     ) -> Tensor:
         with torch.inference_mode():
-            out = self.network.stem(self.pictures.batch(rows, changes, looks), stop=self.stop)
+            out = self.network.stem(self.pictures.batch(rows, changes, views), stop=self.stop)
         return out.clone()
 
 
@@ -212,8 +212,8 @@ class Seen:
         self.batches: list[NDArray[Any]] = []
         network.register_forward_pre_hook(lambda _, entering: self.batches.append(entering[0].numpy().copy()))
 
-    def looks(self) -> list[bytes]:
-        return [look.tobytes() for batch in self.batches for shape in batch for look in shape]
+    def views(self) -> list[bytes]:
+        return [view.tobytes() for batch in self.batches for shape in batch for view in shape]
 
 
 def test_a_pooled_epoch_shows_every_shape_once(accelerator: Accelerator) -> None:
@@ -231,10 +231,10 @@ def test_an_epoch_of_single_views_shows_every_view_once(accelerator: Accelerator
     descended(trained, accelerator, examples(rows=range(5)), epochs=2, batch=8, pooled=False)
     assert {batch.shape[1] for batch in seen.batches} == {1}
     views = sorted(PICTURES[0, row, view].tobytes() for row in range(5) for view in range(4))
-    looks = seen.looks()
-    assert sorted(looks[:20]) == sorted(looks[20:]) == views
-    assert looks[:20] != looks[20:]  # in another order
-    assert looks[:20] != views
+    shown = seen.views()
+    assert sorted(shown[:20]) == sorted(shown[20:]) == views
+    assert shown[:20] != shown[20:]  # in another order
+    assert shown[:20] != views
 
 
 def test_the_order_is_drawn_for_each_epoch_by_itself(accelerator: Accelerator) -> None:
@@ -247,7 +247,7 @@ def test_the_order_is_drawn_for_each_epoch_by_itself(accelerator: Accelerator) -
         descent = Descent(settings, trained, examples(), accelerator, [seed, 0])
         for number in range(first, 3):
             descent.train_epoch(number)
-        return seen.looks()
+        return seen.views()
 
     whole = shown(0)
     assert shown(0) == whole
@@ -262,11 +262,11 @@ def test_a_shape_changes_once_in_an_epoch_and_all_its_views_alike(pooled: bool, 
     seen = Seen(trained)
     augment = {"flip": True, "shift": 1}
     descended(trained, accelerator, epochs=1, augment=augment, pooled=pooled)
-    looks = Counter(seen.looks())
+    shown = Counter(seen.views())
     drawn = []
     for shape in PICTURES[0]:
         possible = [Change(flip, 0, (y, x)) for flip in (False, True) for y in (-1, 0, 1) for x in (-1, 0, 1)]
-        fitting = [c for c in possible if not Counter(v.tobytes() for v in apply_change(shape, c)) - looks]
+        fitting = [c for c in possible if not Counter(v.tobytes() for v in apply_change(shape, c)) - shown]
         assert fitting
         drawn.append(fitting[0])
     assert len({*drawn}) > 3
@@ -278,7 +278,7 @@ def test_balancing_repeats_small_classes(pooled: bool, accelerator: Accelerator)
     trained = network()
     seen = Seen(trained)
     descended(trained, accelerator, examples(rows=rows), epochs=1, balance=True, pooled=pooled, batch=12)
-    shown = Counter(seen.looks())
+    shown = Counter(seen.views())
     for row, times in [(0, 1), (3, 1), (6, 1), (9, 1), (1, 2), (4, 2), (2, 4)]:
         assert all(shown[view.tobytes()] == times for view in PICTURES[0, row])
     assert sum(shown.values()) == 48
@@ -338,7 +338,7 @@ def test_a_loss_that_is_no_number_is_told_with_a_remedy(accelerator: Accelerator
     with pytest.raises(TrainingError) as caught:
         descended(network(), accelerator, name="pooled", learning_rate=1e30, optimizer="sgd", epochs=5)
     message = str(caught.value)
-    assert message.startswith("The loss became nan in epoch 1 of stage pooled. Train again with --overwrite and ")
+    assert message.startswith("The loss became nan in epoch 1 of stage pooled. Train into another folder with ")
     assert "--set stages.pooled.learning_rate=1e+29, or" in message
     assert message.endswith("--set stages.pooled.clip=1.")
 

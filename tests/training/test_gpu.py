@@ -56,12 +56,12 @@ def test_answers_of_a_run_agree_with_those_of_the_cpu(views: Path, tmp_path: Pat
     run(experiment(stage(epochs=1)), views, tmp_path / "run", device="cuda")
     model = resolve_model(str(tmp_path / "run"))
     artefacts = open_artefacts(views)
-    looks = model.input.read(artefacts, artefacts.entries[0])
+    array = model.input.read(artefacts, artefacts.entries[0])
     features = []
     for device in ("cpu", "cuda"):
         engine = open_engine(model, device)
         assert device == "cpu" or isinstance(engine, TorchEngine)
-        engine.start(0, looks)
+        engine.start(0, array)
         engine.wait()
         feature = engine.finished()[0][1].feature
         features.append(feature / np.linalg.norm(feature))

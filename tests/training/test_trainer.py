@@ -423,8 +423,8 @@ def test_what_was_held_out_calibrates_and_what_was_trained_on_is_kept(tmp_path: 
     found = {}
     with torch.inference_mode():
         for name in ("train", "val"):
-            looks = [trained.input.read(artefacts, entry) for entry in trained.split(artefacts, name)]  # type: ignore[arg-type]
-            found[name] = trained.network.build()(torch.from_numpy(np.stack(looks)))[1].numpy()
+            inputs = [trained.input.read(artefacts, entry) for entry in trained.split(artefacts, name)]  # type: ignore[arg-type]
+            found[name] = trained.network.build()(torch.from_numpy(np.stack(inputs)))[1].numpy()
     assert gallery.features == pytest.approx(found["train"], abs=0.02 * float(np.abs(found["train"]).max()))
     logits = classifier.logits(found["val"]).astype(np.float64)
     codes = np.array([trained.head.classes.index(str(entry.label)) for entry in trained.split(artefacts, "val")])
@@ -530,10 +530,10 @@ def test_validation_is_never_augmented(views: Path, tmp_path: Path, monkeypatch:
     plain: set[int] = set()
     batch = Activations.batch
 
-    def noted(self: Activations, rows: Any, changes: Any = None, looks: Any = None) -> Any:
+    def noted(self: Activations, rows: Any, changes: Any = None, views: Any = None) -> Any:
         assert changes is None or any(change.flip or any(change.shift) for change in changes) or len(changes) < 6
         (plain if changes is None else trained).update(rows.tolist())
-        return batch(self, rows, changes, looks)
+        return batch(self, rows, changes, views)
 
     monkeypatch.setattr(Activations, "batch", noted)
     run(experiment(stage(augment={"flip": True, "shift": 3}, batch=12)), views, tmp_path / "run")
@@ -552,7 +552,7 @@ def test_grids_are_trained_on_once_and_vote_in_the_end(
 
     monkeypatch.setattr(stage_activations, "open_activations", noted)
     run(experiment(stage(epochs=1), network=VOXRESNET), grids, tmp_path / "run")
-    assert {activations.looks for activations in opened} == {1}
+    assert {activations.views_per_shape for activations in opened} == {1}
     assert open_run(tmp_path / "run").input.turns == 4
 
 
@@ -562,8 +562,8 @@ def test_the_figures_are_those_of_the_run_as_it_was_saved(grids: Path, tmp_path:
     entries = saved.split(artefacts, "val")
     network = saved.network.build()
     with torch.inference_mode():
-        looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
-        logits, _ = network(torch.from_numpy(looks))
+        inputs = np.stack([saved.input.read(artefacts, entry) for entry in entries])
+        logits, _ = network(torch.from_numpy(inputs))
     labels = torch.tensor([saved.head.classes.index(str(entry.label)) for entry in entries])
     assert done.validation is not None
     assert done.validation.accuracy == (logits.argmax(1) == labels).double().mean().item()
@@ -572,7 +572,7 @@ def test_the_figures_are_those_of_the_run_as_it_was_saved(grids: Path, tmp_path:
 
 def test_the_closed_form_is_that_of_the_features_of_train(views: Path, tmp_path: Path) -> None:
     """Also of two classes, whose space has one axis."""
-    shapes = {name: looks for name, looks in collection(pictures).items() if not name.startswith("slab")}
+    shapes = {name: array for name, array in collection(pictures).items() if not name.startswith("slab")}
     for number, folder in enumerate([views, write_artefacts(tmp_path / "two", VIEWS, shapes)]):
         out = tmp_path / str(number)
         run(experiment({**LDA, "shrinkage": 0.5, "scale": 7.0}), folder, out)
@@ -580,10 +580,10 @@ def test_the_closed_form_is_that_of_the_features_of_train(views: Path, tmp_path:
         network = saved.network.build()
         entries = [*saved.split(artefacts, "train"), *artefacts.select("test")]
         with torch.inference_mode():
-            looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
-            logits, _ = network(torch.from_numpy(looks))
+            inputs = np.stack([saved.input.read(artefacts, entry) for entry in entries])
+            logits, _ = network(torch.from_numpy(inputs))
             network.discriminant = None
-            raw = network.embed(network.pool(network.stem(torch.from_numpy(looks))))
+            raw = network.embed(network.pool(network.stem(torch.from_numpy(inputs))))
         count = len(saved.held_out["train"])
         labels = torch.tensor([saved.head.classes.index(str(entry.label)) for entry in entries[:count]])
         space, directions = analyse(raw[:count], labels, network.blocks, shrinkage=0.5)
@@ -626,8 +626,8 @@ def test_networks_learn_what_is_easily_told(kind: str, tmp_path: Path) -> None:
     saved, artefacts = open_run(tmp_path / "run"), open_artefacts(folder)
     entries = saved.split(artefacts, "test")
     with torch.inference_mode():
-        looks = np.stack([saved.input.read(artefacts, entry) for entry in entries])
-        predicted = saved.network.build()(torch.from_numpy(looks))[0].argmax(1)
+        inputs = np.stack([saved.input.read(artefacts, entry) for entry in entries])
+        predicted = saved.network.build()(torch.from_numpy(inputs))[0].argmax(1)
     right = [saved.head.classes[code] == entry.label for code, entry in zip(predicted.tolist(), entries, strict=True)]
     assert sum(right) / len(right) >= 2 / 3
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shapecnn.evaluation.retrieval import metrics
 from shapecnn.evaluation.retrieval.ranks import Ranks, relevant_ranks
 from shapecnn.evaluation.retrieval.shrec import CUTOFF, SHREC16, SHREC17, Evaluator, Shrec, average, cut, query_scores
-from shapecnn.shared.similarity import Features, Similarity, cosines, unit_rows
+from shapecnn.shared.similarity import Features, Similarity, cosines, unit_float64
 
 _BLOCK = 1 << 21  # similarities held at a time
 
@@ -194,7 +194,7 @@ class _LabelledFeatures(NamedTuple):
 def _labelled(features: NDArray[np.floating], labels: Sequence[str]) -> _LabelledFeatures:
     if len(features) != len(labels):  # the sort indexes classes by rows of features
         raise ValueError(f"{len(features)} features but {len(labels)} labels")
-    return _LabelledFeatures(unit_rows(features), labels)
+    return _LabelledFeatures(unit_float64(features), labels)
 
 
 def _measure(

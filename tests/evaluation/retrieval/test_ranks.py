@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import ShapecnnError
 from shapecnn.evaluation.retrieval.ranks import relevant_ranks
-from shapecnn.shared.similarity import cosines, nearest, unit_rows
+from shapecnn.shared.similarity import cosines, nearest, unit_float64
 from tests.evaluation.retrieval.cases import directions, hits, items
 
 
 def ranks_of(features: NDArray[np.float32], classes: list[int], own: bool) -> list[list[float]]:
-    rows = unit_rows(features)
+    rows = unit_float64(features)
     codes = np.array(classes, np.int64)
     left_out = np.arange(len(rows)) if own else np.full(len(rows), -1)
     ranks, _ = relevant_ranks(cosines(rows, rows), codes, codes, left_out, np.arange(len(rows)))
@@ -72,7 +72,7 @@ def test_an_opposite_is_last_but_in_the_list_and_the_query_itself_is_not() -> No
 
 
 def test_a_class_the_gallery_lacks_has_no_ranks() -> None:
-    gallery = unit_rows(directions(0, 90))
+    gallery = unit_float64(directions(0, 90))
     none, numbers = np.array([-1, -1]), np.arange(2)
     ranks, _ = relevant_ranks(cosines(gallery, gallery), np.array([5, 5]), np.array([0, 1]), none, numbers)
     assert ranks.tolist() == [[np.inf], [np.inf]]
@@ -80,7 +80,7 @@ def test_a_class_the_gallery_lacks_has_no_ranks() -> None:
 
 def test_rows_become_unit_vectors_of_float64_and_zeros_stay() -> None:
     given_ = np.array([[3, 4], [0, 0], [-2, 0]], np.float32)
-    rows = unit_rows(given_)
+    rows = unit_float64(given_)
     assert rows.dtype == np.float64
     assert rows == pytest.approx(np.array([[0.6, 0.8], [0, 0], [-1, 0]]), abs=1e-15)
     assert given_[0].tolist() == [3, 4]  # untouched
@@ -89,7 +89,7 @@ def test_rows_become_unit_vectors_of_float64_and_zeros_stay() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_features_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(ShapecnnError, match="row 1 is not finite"):
-        unit_rows(np.array([[1, 0], [value, 0]], np.float32))
+        unit_float64(np.array([[1, 0], [value, 0]], np.float32))
 
 
 @settings(max_examples=50)
@@ -98,7 +98,7 @@ def test_the_nearest_are_the_head_of_the_list(
     case: tuple[NDArray[np.float32], list[str]], count: int, leave_out: bool
 ) -> None:
     features, labels = case
-    unit = unit_rows(features)
+    unit = unit_float64(features)
     rows = np.arange(len(features))
     found, similarities = nearest(unit, unit, rows if leave_out else np.full_like(rows, -1), count)
     for query, label in enumerate(labels):

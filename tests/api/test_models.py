@@ -1,0 +1,113 @@
+"""Models and indexes that are opened once: what they keep, and that they say what the commands say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+import shapecnn
+from shapecnn.models import apply
+
+CUBE = "meshes/box/train/0.off"
+
+
+def test_the_engine_is_opened_once(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    whole = apply.open_engine
+
+    def counted(*arguments: object, **options: object) -> object:
+        opened.append(arguments)
+        return whole(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(apply, "open_engine", counted)
+    model = shapecnn.open_model("run", device="cpu")
+    assert opened == []  # nothing is loaded before the first mesh
+    first, second = model.predict(CUBE), model.predict([CUBE, CUBE])
+    assert model.features(CUBE).values.shape[0] == 1
+    assert len(opened) == 1
+    assert [prediction.top for prediction in second] == [first[0].top] * 2
+    index = shapecnn.open_index("index", device="cpu")
+    assert index.query(CUBE, 1)[0].hits[0].shape.id == index.query(CUBE, 3)[0].hits[0].shape.id == "box/train/0.off"
+    assert len(opened) == 2
+
+
+def test_meshes_in_memory_are_predicted_as_their_files(world: Path) -> None:
+    model = shapecnn.open_model("run", device="cpu")
+    in_memory = trimesh.load(CUBE)
+    by_file, by_mesh, by_arrays = model.predict([CUBE, in_memory, (in_memory.vertices, in_memory.faces)])
+    assert by_file.top == by_mesh.top == by_arrays.top
+    assert (by_file.path, by_arrays.path) == (CUBE, "mesh 2")
+
+
+def test_a_mesh_that_cannot_be_used_keeps_its_place(world: Path) -> None:
+    model = shapecnn.open_model("run", device="cpu")
+    predictions = model.predict([CUBE, "missing.off"])
+    assert predictions[0].error is None
+    assert (predictions[1].label, predictions[1].score, predictions[1].unknown) == (None, None, None)
+    assert "there is no such file" in str(predictions[1])
+    features = model.features(["missing.off", CUBE])
+    assert np.isnan(features.values[0]).all()
+    assert np.linalg.norm(features.values[1]) == pytest.approx(1, abs=1e-5)
+    assert list(features.errors) == ["missing.off"]
+    assert np.asarray(features).shape == features.to_frame().shape == features.values.shape
+    nothing = model.features([])
+    assert (len(nothing), nothing.values.shape) == (0, (0, 0))
+
+
+def test_the_command_says_the_same(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from shapecnn.cli.main import cli
+
+    cli(["predict", "run", CUBE, "--json", "--device", "cpu"], standalone_mode=False)
+    (answer,) = json.loads(capsys.readouterr().out)
+    (prediction,) = shapecnn.open_model("run", device="cpu").predict(CUBE)
+    assert (answer["label"], answer["score"]) == (prediction.label, prediction.score)
+    assert answer["familiarity"] == prediction.familiarity
+
+
+def test_a_model_without_classes_has_features_alone(world: Path) -> None:
+    small = {"backbone": "test_efficientnet", "weights": "none", "size": 32}
+    model = shapecnn.open_model("@imagenet", small, device="cpu")
+    assert model.classes == ()
+    with pytest.raises(shapecnn.errors.UsageError, match="@imagenet has no classes"):
+        model.predict(CUBE)
+    assert model.features(CUBE).values.shape == (1, 256)
+
+
+def test_results_show_themselves(world: Path) -> None:
+    model = shapecnn.open_model("run", device="cpu")
+    index = shapecnn.open_index("index", device="cpu")
+    for result in (
+        model.predict([CUBE, "missing.off"]),
+        model.features(CUBE),
+        shapecnn.explain(model, [CUBE, "missing.off"]),
+        index.query([CUBE, "missing.off"], 2),
+        shapecnn.evaluate(model, "views", shapecnn.EvaluationSettings(split="train"), device="cpu"),
+        shapecnn.compare(["run", "run:scores"], "views", shapecnn.EvaluationSettings(split="train"), device="cpu"),
+    ):
+        assert len(repr(result)) < 4000
+        assert set(result.to_frame().columns)
+        assert result._repr_html_().startswith("<")
+    assert repr(model) == "<Predictor run: 3 classes, views>"
+    assert repr(index).startswith("<Searcher index: 9 shapes, mvcnn trained in ")
+    assert index.query(CUBE, 2)._repr_html_().count("data:image/png;base64") >= 3  # the query and its two answers
+
+
+def test_views_and_grids_are_pictures_and_arrays(tmp_path: Path) -> None:
+    box = trimesh.creation.box((1, 2, 3))
+    views = shapecnn.draw_views(box, shapecnn.ViewSettings(views=4, size=32))
+    grids = shapecnn.voxelize(box, shapecnn.VoxelSettings(resolution=16, padding=1, rotations=3))
+    for result, shape in ((views, (4, 32, 32)), (grids, (3, 16, 16, 16))):
+        assert np.asarray(result).shape == shape
+        assert len(result) == len(list(result)) == shape[0]
+        assert result[1].shape == shape[1:]
+        assert result._repr_png_().startswith(b"\x89PNG")
+        result.save(tmp_path / "file")
+        assert (tmp_path / "file").stat().st_size > 0
+    assert views.azimuths.tolist() == [0, 90, 180, 270]
+    assert views.elevations.round(6).tolist() == [30] * 4
+    again = shapecnn.draw_views(shapecnn.load_mesh(box), shapecnn.ViewSettings(views=4, size=32))
+    assert (again.pictures == views.pictures).all()
