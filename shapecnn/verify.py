@@ -21,9 +21,10 @@ from shapecnn.search.index import read_index
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.kinds import Kind, kind_of
-from shapecnn.storage.publishing import RESUME, WORK, published
+from shapecnn.storage.publishing import published
 from shapecnn.storage.reading import sha256_of
-from shapecnn.storage.sealed import open_sealed, told
+from shapecnn.storage.sealed import open_sealed, printable
+from shapecnn.storage.unfinished import RESUME, WORK
 from shapecnn.workers.progress import Progress, no_progress
 
 Fault = Literal["missing", "corrupt", "stale"]
@@ -126,18 +127,18 @@ def _check_file(folder: Path, name: str, digest: str) -> Iterator[Finding]:
     path = str(folder / name)
     try:
         if sha256_of(published(folder, name)) != digest:
-            yield Finding("corrupt", path, f"{told(path)} is not what was written there (its hash differs).")
+            yield Finding("corrupt", path, f"{printable(path)} has changed since it was written (its hash differs).")
     except (FileNotFoundError, NotADirectoryError):
-        yield Finding("missing", path, f"{told(path)} is gone.")
+        yield Finding("missing", path, f"{printable(path)} is gone.")
     except OSError as error:
-        yield Finding("corrupt", path, f"{told(path)} cannot be read ({error.strerror or error}).")
+        yield Finding("corrupt", path, f"{printable(path)} cannot be read ({error.strerror or error}).")
 
 
 def _check_artefacts(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
     """Check an artefact folder: hashes, unfinished work, and the meshes of ``collection``."""
     artefacts = open_artefacts(folder)
     for name in artefacts.files_without_hash():
-        yield Finding("missing", name, f"{folder / SUMS} has no hash of {told(name)}.")
+        yield Finding("missing", name, f"{folder / SUMS} has no hash of {printable(name)}.")
     if (folder / WORK).exists():
         yield Finding("stale", str(folder), f"Work on {folder} was interrupted: run its command once more.")
     if collection is not None:
@@ -195,15 +196,15 @@ def _check_meshes(
         shape = shapes.get(name)
         try:
             if shape is None:
-                yield Finding("missing", name, f"{told(name)} is gone from {collection}.")
+                yield Finding("missing", name, f"{printable(name)} is gone from {collection}.")
             elif digest is not None and content_hash(shape, shape.source()) != digest:
-                yield Finding("stale", name, f"{told(shape.path)} has changed since.")
+                yield Finding("stale", name, f"{printable(shape.path)} has changed since.")
         except MeshError as error:
             if digest is not None and shape is not None:
-                yield Finding("missing", name, f"{told(shape.path)} cannot be read: {error}.")
+                yield Finding("missing", name, f"{printable(shape.path)} cannot be read: {error}.")
         progress(done, len(hashes))
     for name in sorted({*shapes} - {*hashes}):
-        yield Finding("stale", name, f"{told(name)} is new in {collection}.")
+        yield Finding("stale", name, f"{printable(name)} is new in {collection}.")
 
 
 _CHECKS: dict[str, Callable[[Path, Path | None, Progress], Iterator[Finding]]] = {

@@ -256,7 +256,7 @@ def test_numbers_of_any_shape_end_in_a_sentence(
 ) -> None:
     folder = copy(name)
     change_tensors(folder / file, lambda tensors: tensors.update({tensor: change(tensors[tensor]).copy()}))
-    assert f"{file} does not hold what it should" in outcome(folder)
+    assert f"{file} has invalid content" in outcome(folder)
 
 
 @pytest.mark.parametrize("value", [np.nan, 1e38])
@@ -317,7 +317,7 @@ def test_shapes_promised_and_not_there_take_no_memory(content: bytes, world: Pat
     read_index(world / "index")  # what is imported on the way
     with little_memory(100 << 20):
         message = refused(folder, world)
-    assert "features.safetensors does not hold what it should" in message
+    assert "features.safetensors has invalid content" in message
 
 
 @pytest.mark.parametrize("width", [512, 64])
@@ -426,7 +426,7 @@ def test_a_hash_of_a_file_elsewhere_is_refused(out: str, world: Path, copy: Call
 
     folder = copy("grids")
     (folder / SUMS).write_bytes(sums_bytes({out: "0" * 64}))
-    assert "line 2 is no hash of a file of this folder" in refused(folder, world)
+    assert "line 2 is not the hash of a file in this folder" in refused(folder, world)
 
 
 def test_an_id_that_leads_out_is_not_read(world: Path, copy: Callable[[str], Path], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rows import Row
 from subjects import Subject, Workshop, remove
 
 from shapecnn.storage.checksums import SUMS
-from shapecnn.storage.publishing import WORK
+from shapecnn.storage.unfinished import WORK
 
 Damage = Callable[[Path, np.random.Generator], None]
 

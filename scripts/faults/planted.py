@@ -17,7 +17,7 @@ from processes import Command, require
 from rows import Impossible, Row
 from subjects import PUBLISHING, Subject, Workshop, contents, remove
 
-from shapecnn.storage.publishing import MARK, RESUME, STAGED, WORK, WORKS
+from shapecnn.storage.unfinished import MARK, RESUME, STAGED, WORK, WORKS
 
 LETTER = b"dear"
 NEVER_OURS = ("notes.txt", ".partial/letter", ".publish/letter", "SHA256SUMS")

@@ -14,7 +14,7 @@ from processes import Command, require
 from rows import Row
 from subjects import LOCKED, Subject, Workshop, remove
 
-from shapecnn.storage.publishing import WORK
+from shapecnn.storage.unfinished import WORK
 
 
 def rows(shop: Workshop, kills: int) -> Iterator[Row]:

@@ -18,7 +18,8 @@ from processes import Command, Ended, require
 from shapecnn.sources.shapes import write_collection
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.journal import read_journal
-from shapecnn.storage.publishing import STAGED, WORK, published
+from shapecnn.storage.publishing import published
+from shapecnn.storage.unfinished import STAGED, WORK
 
 _TIMED = (
     b"  model.json",

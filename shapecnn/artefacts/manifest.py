@@ -78,7 +78,7 @@ def read_manifest(out: Path) -> list[Entry]:
     """
     sealed = open_sealed(out, REMEDY)
     content = sealed.read(MANIFEST)
-    with sealed.expecting(MANIFEST):
+    with sealed.validating(MANIFEST):
         return read_table(Entry, content)
 
 

@@ -15,8 +15,8 @@ from shapecnn.meshes.collection import ContentKey, content_key
 from shapecnn.settings.base import differences, options
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings, require_same
 from shapecnn.storage.journal import read_journal
-from shapecnn.storage.publishing import WORK
 from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.unfinished import WORK
 
 _OPTIONS = ({*ViewSettings.model_fields, *VoxelSettings.model_fields} | {"layout"}) - {"kind", "drawing", "filling"}
 """Settings that are command-line options, under the same name; for ``simplify`` a similar one."""

@@ -16,9 +16,9 @@ from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, Entry, artef
 from shapecnn.errors import ItemError, UsageError
 from shapecnn.settings.views_and_grids import input_settings, require_current
 from shapecnn.storage.kinds import kind_of, require_kind
-from shapecnn.storage.publishing import WORK
 from shapecnn.storage.reading import sha256
 from shapecnn.storage.sealed import Sealed, open_sealed
+from shapecnn.storage.unfinished import WORK
 from shapecnn.views import split_sheet
 from shapecnn.views.cameras import columns
 from shapecnn.voxels import binvox
@@ -117,7 +117,7 @@ class Artefacts:
 
     def _decoded(self, name: str, decode: Callable[..., NDArray[Any]], *size: int) -> NDArray[Any]:
         content = self._sealed.read(name)
-        with self._sealed.expecting(name):
+        with self._sealed.validating(name):
             return decode(content, *size)
 
     def _require(self, kind: str, command: str) -> None:
@@ -153,7 +153,7 @@ def open_artefacts(folder: Path) -> Artefacts:
     entries = read_manifest(folder)
     sealed = open_sealed(folder, REMEDY)
     settings = _settings(sealed)
-    with sealed.expecting(MANIFEST):
+    with sealed.validating(MANIFEST):
         stems = artefact_stems([entry.id for entry in entries])  # the ids of failed shapes affect them too
     usable = sorted((entry for entry in entries if entry.status == "ok"), key=lambda entry: entry.id)
     remedy = (
@@ -174,7 +174,7 @@ def _settings(sealed: Sealed) -> dict[str, Any]:
     settings = sealed.json(SETTINGS)
     remedy = f"Make it anew: {_command(Path('OUT'), settings)} (with the same options)."
     require_current(settings, str(sealed.folder), remedy)
-    with sealed.expecting(SETTINGS):
+    with sealed.validating(SETTINGS):
         if settings.get("schema_version") != 1:
             raise ValueError("its schema_version is not 1")
         parsed = input_settings(settings)

@@ -25,12 +25,14 @@ from shapecnn.artefacts.previous import PreviousArtefacts, read_previous, requir
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, content_key
 from shapecnn.storage.checksums import SUMS
-from shapecnn.storage.collisions import require_apart
+from shapecnn.storage.collisions import require_no_collisions
 from shapecnn.storage.journal import open_journal
-from shapecnn.storage.own import remove_own, require_own, require_unchanged, start_anew
-from shapecnn.storage.publishing import HOLDS, LOCK, WORK, WORKS, discard, exclusive, publish, write_noted, written
+from shapecnn.storage.kinds import KIND_FILES
+from shapecnn.storage.own import remove_all_own, remove_own, require_own, require_unchanged
+from shapecnn.storage.publishing import LOCK, exclusive, publish, written_hashes
 from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.tables import table_bytes
+from shapecnn.storage.unfinished import WORK, WORKS, discard, write_recorded
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
@@ -94,9 +96,9 @@ def make_artefacts(
     stems = artefact_stems([item.id for item in items])
     require_own(SETTINGS, out, overwrite)
     owners = {name: item.id for item, stem in zip(items, stems, strict=True) for name in artefact_files(settings, stem)}
-    require_apart(owners, (MANIFEST, *HOLDS, SUMS, LOCK, *WORKS), out)
+    require_no_collisions(owners, (MANIFEST, *KIND_FILES, SUMS, LOCK, *WORKS), out)
     with exclusive(out, overwrite):
-        hashes = written(out)
+        hashes = written_hashes(out)
         sealed_files = {MANIFEST, SETTINGS, SUMS} & hashes.keys()  # checked against their hashes when they are read
         intact = require_unchanged(out, {*owners, MANIFEST, SETTINGS, *hashes} - sealed_files, overwrite)
         finished = SETTINGS in hashes and os.path.lexists(out / SETTINGS)  # a broken link counts as existing
@@ -107,7 +109,7 @@ def make_artefacts(
         except (MismatchError, StoredDataError):
             if not overwrite:
                 raise
-            start_anew(out)
+            remove_all_own(out)
             previous = {}
         tasks = (_Task(item, stem, maker, out, previous.get(stem)) for item, stem in zip(items, stems, strict=True))
         make = partial(_make_item, {each.content: each for each in previous.values()})  # sent to each worker once
@@ -136,7 +138,7 @@ def make_artefacts(
                     record = {"stem": task.stem, "id": item.id, "sha256": result.sha256, "artefacts": result.hashes}
                     note({**record, "note": result.note})
                 progress(len(entries), len(items))
-        hashes = written(out)
+        hashes = written_hashes(out)
         remove_own(out, hashes.keys() - {*current, MANIFEST, SETTINGS, SUMS}, hashes, current)
         manifest = table_bytes(Entry, [entries[item.id] for item in items])
         publish(out, {MANIFEST: manifest, SETTINGS: json_bytes(settings)}, current)
@@ -194,7 +196,7 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) ->
         contents, note = draw()
         hashes = []
         for name, data in zip(names, contents, strict=True):
-            write_noted(task.out / name, name, data, task.out / WORK)
+            write_recorded(task.out / name, name, data, task.out / WORK)
             hashes.append(sha256(data))
     except ItemError as error:
         return _Result(sha, written=False, error=str(error))
@@ -217,5 +219,5 @@ def _copy(previous: PreviousArtefacts, names: Sequence[str], out: Path) -> bool:
             return False
         if sha256(data) != digest:
             return False
-        write_noted(out / name, name, data, out / WORK)
+        write_recorded(out / name, name, data, out / WORK)
     return True

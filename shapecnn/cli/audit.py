@@ -80,13 +80,14 @@ def command(
     """
     from shapecnn.artefacts.manifest import MANIFEST, SETTINGS
     from shapecnn.duplicates.audit import audit_artefacts, audit_collection, require_threshold
+    from shapecnn.storage.kinds import is_kind_file
     from shapecnn.storage.own import require_report
-    from shapecnn.storage.publishing import is_told, published
+    from shapecnn.storage.publishing import published
 
     require_threshold(threshold)
     if assignments and model_name is None:
         raise click.UsageError("--set changes a setting of a model: name the model with --model @imagenet.")
-    is_artefacts = any(is_told(published(data, name)) for name in (SETTINGS, MANIFEST))
+    is_artefacts = any(is_kind_file(published(data, name)) for name in (SETTINGS, MANIFEST))
     if is_artefacts and labels != "auto":
         raise click.UsageError(f"--labels: {data} holds artefacts, which have the labels that they were made with.")
     if out is not None:

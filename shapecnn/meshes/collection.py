@@ -20,7 +20,7 @@ from shapecnn.meshes.listing import find_files, is_hidden
 from shapecnn.meshes.mesh import EXTENSIONS, MAX_BYTES, Content, read_file, read_source, require_beside, sibling_reader
 from shapecnn.meshes.readers import Sibling, find_format
 from shapecnn.meshes.zips import list_members, read_member
-from shapecnn.storage.kinds import taken_for
+from shapecnn.storage.kinds import explain_kind
 from shapecnn.storage.reading import sha256
 from shapecnn.workers.progress import stage
 
@@ -123,7 +123,7 @@ def list_shapes(
             shapes = _in_folders(list_files(collection, extensions, say=say), collection, labels, say)
     if not shapes:
         kind = "mesh files" if extensions == EXTENSIONS else "files"
-        mistake = taken_for(collection, f"a collection of {kind}")
+        mistake = explain_kind(collection, f"a collection of {kind}")
         raise CollectionError(mistake or f"{collection} holds no {kind} ({', '.join(sorted(extensions))}).")
     shapes.sort(key=lambda shape: shape.id)
     for shape, following in itertools.pairwise(shapes):

@@ -21,7 +21,7 @@ from shapecnn.errors import MeshError, quoted
 from shapecnn.meshes.readers import FORMATS, Sibling, Triangles, find_format
 from shapecnn.meshes.simplification import simplify
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
-from shapecnn.storage.reading import why_no_file
+from shapecnn.storage.reading import describe_non_file
 
 EXTENSIONS = frozenset(FORMATS)
 _BLOCK = 1 << 16  # faces checked at a time: most meshes fit, and the largest need a hundredth of the memory
@@ -111,7 +111,7 @@ def read_source(path: Path) -> Content:
 def _read(path: Path, most: int, read: Callable[[Path], _T]) -> _T:
     try:
         if not path.is_file():
-            raise MeshError("missing", why_no_file(path, "a mesh file", "the mesh files"))
+            raise MeshError("missing", describe_non_file(path, "a mesh file", "the mesh files"))
         if path.stat().st_size > most:
             raise too_large(path.stat().st_size, most)
         return read(path)

@@ -15,8 +15,8 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
-from shapecnn.storage.publishing import write_atomic
 from shapecnn.storage.reading import read_stored, sha256
 
 LIMIT = 2 << 30  # bytes of all files together; one file has 15 to 100 MB

@@ -37,7 +37,7 @@ class ClassHead:
             StoredDataError: The weights are damaged.
         """
         content = self._sealed.read(WEIGHTS)
-        with self._sealed.expecting(WEIGHTS):
+        with self._sealed.validating(WEIGHTS):
             state, count = read_arrays(content), len(self.classes)
             return Classifier(
                 array_of(state, "classifier.weight", np.float32, (count, self.feature_size)),
@@ -53,5 +53,5 @@ class ClassHead:
         if GALLERY not in self._sealed.sums:
             return None
         content = self._sealed.read(GALLERY)
-        with self._sealed.expecting(GALLERY):
+        with self._sealed.validating(GALLERY):
             return Gallery.read(content, self.feature_size)

@@ -135,7 +135,7 @@ def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict
             f"{weights[:8]}. {remedy}"
         )
     content = sealed.read(PROJECTION)
-    with sealed.expecting(PROJECTION):
+    with sealed.validating(PROJECTION):
         arrays = read_arrays(content)
         matrix = array_of(arrays, "matrix", np.float32, (None, size))
         centre = array_of(arrays, "centre", np.float32, (size,))

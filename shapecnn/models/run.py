@@ -105,7 +105,7 @@ class StoredNetwork:
             network = build_network(settings, self.side, self.classes)
             network.load(state)
         except (SafetensorError, RuntimeError, KeyError) as error:
-            raise self._sealed.unfit(WEIGHTS, f"it does not fit {MODEL}: {error}") from None
+            raise self._sealed.invalid(WEIGHTS, f"it does not fit {MODEL}: {error}") from None
         return network.eval()
 
 
@@ -207,18 +207,18 @@ def open_run(folder: Path) -> Run:
     """
     sealed, described = describe_run(folder)
     sealed.check(WEIGHTS)  # an engine from the cache does not read them
-    with sealed.expecting(MODEL):
+    with sealed.validating(MODEL):
         model = _Description.from_options(**described)
     config = shlex.quote(str(folder / CONFIG))
     remedy = f"Make its artefacts anew, and train it on them: shapecnn train {config} --data DIR --out RUN"
     require_current(model.input, str(folder), remedy)
-    with sealed.expecting(MODEL):
+    with sealed.validating(MODEL):
         network_input = Input.of(model.input, model.network.turns)
         if len({*model.classes}) < len(model.classes):
             raise ValueError("a class occurs twice")
         if model.calibration is not None and not 1e-6 < model.calibration.temperature < 1e6:
             raise ValueError("its temperature is not between 1e-6 and 1e6")
-    with sealed.expecting(SPLIT):
+    with sealed.validating(SPLIT):
         ids = _Ids.from_options(**sealed.json(SPLIT))
     return Run(
         input=network_input,

@@ -35,10 +35,10 @@ from shapecnn.settings.views_and_grids import MOST_VIEWS
 from shapecnn.storage.arrays import Kind, require_numbers, view_arrays
 from shapecnn.storage.journal import scan_journal
 from shapecnn.storage.kinds import kind_of, require_kind
-from shapecnn.storage.publishing import WORK
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.table_reader import start_reader
 from shapecnn.storage.tables import read_table
+from shapecnn.storage.unfinished import WORK
 
 REMEDY = "Put it back from a copy, or index the collection again, with --overwrite."
 
@@ -135,11 +135,11 @@ def _read(folder: Path) -> Index:
     sealed = open_sealed(folder, REMEDY)
     start_reader()  # it loads while the features are checked
     described = sealed.json(HEADER, FORMAT)
-    with sealed.expecting(HEADER):
+    with sealed.validating(HEADER):
         header = _Header.from_options(**described)
         record = ModelRecord.read(header.model, header.settings)
     content = sealed.map(FEATURES)
-    with sealed.expecting(FEATURES):
+    with sealed.validating(FEATURES):
         pooled = header.count, header.feature_size
         kinds: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", pooled)}
         if header.gallery:
@@ -163,7 +163,7 @@ def _read(folder: Path) -> Index:
             if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
                 raise ValueError("features are not of unit length")
     table = sealed.read(SHAPES)
-    with sealed.expecting(SHAPES):
+    with sealed.validating(SHAPES):
         shapes = read_table(IndexedShape, table, most=header.count)
         if len(shapes) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(shapes)):
             raise ValueError("it does not have the shapes of the index in order of id")
@@ -207,7 +207,7 @@ def index_settings(folder: Path) -> IndexSettings | None:
     if kind_of(folder) == "index":
         sealed = open_sealed(folder, REMEDY)
         described = sealed.json(HEADER, FORMAT)
-        with sealed.expecting(HEADER):
+        with sealed.validating(HEADER):
             return _settings(described)
     return unfinished_settings(folder / WORK)
 

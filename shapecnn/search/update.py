@@ -33,11 +33,12 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.record import ModelRecord
 from shapecnn.search.rows import FeatureRow, RowJournal, StoredRow, foreign, journal_rows, write_rows
 from shapecnn.storage.journal import open_journal
-from shapecnn.storage.own import require_own, require_unchanged, start_anew
-from shapecnn.storage.publishing import WORK, discard, exclusive, publish, written
+from shapecnn.storage.own import remove_all_own, require_own, require_unchanged
+from shapecnn.storage.publishing import exclusive, publish, written_hashes
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.tables import table_bytes
+from shapecnn.storage.unfinished import WORK, discard
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -127,7 +128,7 @@ def bring_up_to_date(
 
 def _old_index(folder: Path, record: ModelRecord, engine: FeatureEngine, overwrite: bool, rebuild: str) -> Index | None:
     """Return the index in a folder, if it was made with the same model; with ``overwrite`` any other is removed."""
-    ours = written(folder)
+    ours = written_hashes(folder)
     require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
     try:
         old = read_index(folder) if HEADER in ours and os.path.lexists(folder / HEADER) else None
@@ -136,7 +137,7 @@ def _old_index(folder: Path, record: ModelRecord, engine: FeatureEngine, overwri
         if not overwrite:
             raise
         engine.open_if_remote()  # before the old index goes
-        start_anew(folder)
+        remove_all_own(folder)
         return None
     if old is None and not os.path.lexists(folder / WORK):  # else perhaps nothing is left to compute
         engine.open_if_remote()

@@ -20,9 +20,10 @@ from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.labels import SPLITS
 from shapecnn.sources.archive import unpack
 from shapecnn.sources.transfer import discard, fetch, require_begun
-from shapecnn.storage.publishing import WORK, claim, exclusive
-from shapecnn.storage.publishing import discard as discard_work
+from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.reading import json_bytes, read_json, sha256_of
+from shapecnn.storage.unfinished import WORK, claim
+from shapecnn.storage.unfinished import discard as discard_work
 from shapecnn.workers.progress import Progress, stage
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapecnn.errors import DownloadError, StoredDataError, UsageError
-from shapecnn.storage.publishing import create, write_atomic
+from shapecnn.storage.atomic import create, write_atomic
 from shapecnn.storage.reading import json_bytes, read_json
 from shapecnn.workers.progress import Progress
 

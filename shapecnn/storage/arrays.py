@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.storage.publishing import create
+from shapecnn.storage.atomic import create
 
 Kind = Literal["F32", "F16", "U8"]
 """The names of safetensors for float32, float16 and uint8."""

@@ -1,4 +1,4 @@
-"""Where what is computed once is kept: the user's cache folder, or, where that cannot be written, a temporary one."""
+"""Folders of caches: the user's cache folder or, where that cannot be written, a private temporary folder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 
 
 def numba_folder() -> Path | None:
-    """Where numba is to keep compiled kernels; None: where it does so by itself.
+    """Choose the folder in which numba caches compiled kernels.
 
-    It looks beside the package, then in the user's cache folder, and ends the command where neither can be written, as
-    for a user without a home and a package that root installed.
+    By default numba tries the folder of the package, then the user's cache folder. If it can write to neither, it ends
+    the command, such as for a user without a home folder and a package that root installed.
+
+    Returns:
+        A private temporary folder, or None if numba's default can be written.
     """
     if os.access(Path(__file__).parent, os.W_OK) or _can_be_written(_user_caches()):
         return None
@@ -20,14 +23,14 @@ def numba_folder() -> Path | None:
 
 
 def cache_folder(name: str) -> Path:
-    """The folder of shapecnn for one kind of thing that is kept, which may not exist yet.
+    """Choose the folder of one of shapecnn's caches. It is not made.
 
     Args:
-        name: What is kept there, such as "engines".
+        name: Name of the cache, such as "engines".
 
     Returns:
-        ``~/.cache/shapecnn/NAME`` or where else the system has caches; where that cannot be written a folder for
-        temporary files that only this user can read and write.
+        ``~/.cache/shapecnn/NAME`` or its equivalent on this system; if that cannot be written, a temporary folder that
+        only this user can read and write.
     """
     import platformdirs
 
@@ -36,9 +39,16 @@ def cache_folder(name: str) -> Path:
 
 
 def private_temporary(name: str) -> Path:
-    """A folder among temporary files that belongs to this user alone, the same one each time.
+    """Choose a temporary folder that only this user can read and write, the same on each call.
 
-    Compiled code is loaded from such a folder: one that another user has made or may write to is never used.
+    Compiled code is loaded from such folders, so a folder that another user made or can write to is never used. A
+    folder for this process alone, removed at its end, takes its place.
+
+    Args:
+        name: Name of a subfolder, which is not made.
+
+    Returns:
+        The path of the subfolder.
     """
     import tempfile
 
@@ -49,27 +59,27 @@ def private_temporary(name: str) -> Path:
         if not _is_private(folder):
             raise OSError
     except OSError:
-        folder = _own_temporary()
+        folder = _process_folder()
     return folder / name
 
 
-_own: list[Path] = []
+_process_folders: list[Path] = []
 
 
-def _own_temporary() -> Path:
-    """A folder of this process, removed at its end."""
+def _process_folder() -> Path:
+    """Return a temporary folder for this process, made on the first call and removed at the end of the process."""
     import atexit
     import shutil
     import tempfile
 
-    if not _own:
-        _own.append(Path(tempfile.mkdtemp(prefix="shapecnn-")))
-        atexit.register(_remove, _own[0], os.getpid(), shutil.rmtree)
-    return _own[0]
+    if not _process_folders:
+        _process_folders.append(Path(tempfile.mkdtemp(prefix="shapecnn-")))
+        atexit.register(_remove, _process_folders[0], os.getpid(), shutil.rmtree)
+    return _process_folders[0]
 
 
 def _remove(folder: Path, owner: int, rmtree: object) -> None:
-    if os.getpid() == owner and callable(rmtree):  # not a forked worker that ends earlier
+    if os.getpid() == owner and callable(rmtree):  # a forked worker, which ends earlier, must not remove it
         rmtree(folder, ignore_errors=True)
 
 
@@ -81,7 +91,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _user_caches() -> Path:
-    """Where numba keeps what a user compiles, by the rules of the system."""
+    """Return the folder in which numba places a user's cache on this system."""
     if sys.platform == "darwin":
         return Path("~/Library/Caches").expanduser()
     if sys.platform == "win32":
@@ -90,8 +100,8 @@ def _user_caches() -> Path:
 
 
 def _can_be_written(folder: Path) -> bool:
-    """Whether files can be made in ``folder``, or it and the folders above it that are not there yet."""
+    """Tell whether files can be created in a folder, after making it and its missing parents."""
     for place in (folder, *folder.parents):
-        if os.path.exists(place):  # which, unlike Path, takes what may not be looked at as not there
+        if os.path.exists(place):  # unlike Path.exists(), False without permission
             return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
     return False

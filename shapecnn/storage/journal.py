@@ -1,7 +1,7 @@
-"""What an unfinished run has done so far: a header that says what the run is, then one JSON line for each thing done.
+"""The journal of an unfinished run: a header that describes the run, then one JSON line for each finished item.
 
-Lines are flushed as they are written, so that a killed process loses none. Each stands behind its hash: one that was
-cut short or has changed ends the journal, and what would follow is done anew.
+Lines are flushed as they are written, so that a killed process loses none. Each line begins with its hash. The first
+line that was cut short or has changed ends the journal, and the items from there on are done again.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import StoredDataError
-from shapecnn.storage.publishing import claim, create
+from shapecnn.storage.atomic import create
 from shapecnn.storage.reading import open_stored, sha256
+from shapecnn.storage.unfinished import claim
 
 Record = dict[str, Any]
 
@@ -24,20 +25,40 @@ _DIGEST = 65  # characters: a SHA-256 and a blank
 
 
 def read_journal(folder: Path) -> tuple[Record | None, list[Record]]:
-    """The header and the records of the unfinished run in ``folder``; (None, []) where there is none."""
+    """Read the journal of an unfinished run.
+
+    Args:
+        folder: The folder of unfinished work.
+
+    Returns:
+        The header and the records in the order in which they were written; (None, []) if there is no journal.
+
+    Raises:
+        OSError: The journal cannot be read.
+    """
     records = [record for _, record in scan_journal(folder)]
     return (records[0], records[1:]) if records else (None, [])
 
 
 def scan_journal(folder: Path) -> Iterator[tuple[int, Record]]:
-    """Header and records of the unfinished run in ``folder``, one in memory at a time, each with its place."""
+    """Yield the header and the records of an unfinished run, with only one in memory at a time.
+
+    Args:
+        folder: The folder of unfinished work.
+
+    Yields:
+        The place of each record, for :func:`read_record`, and the record. Nothing if there is no journal.
+
+    Raises:
+        OSError: The journal cannot be read.
+    """
     path = folder / _NAME
     if not path.exists():
         return
     with open_stored(path) as file:
         place = 0
         for line in file:
-            record = _record(line)
+            record = _parse(line)
             if record is None:
                 return
             yield place, record
@@ -45,10 +66,22 @@ def scan_journal(folder: Path) -> Iterator[tuple[int, Record]]:
 
 
 def read_record(folder: Path, place: int) -> Record:
-    """The record at that place of the journal in ``folder``.  Raises StoredDataError if it has changed since."""
+    """Read one record of a journal.
+
+    Args:
+        folder: The folder of unfinished work.
+        place: Its place in bytes, from :func:`scan_journal` or :func:`open_journal`.
+
+    Returns:
+        The record.
+
+    Raises:
+        StoredDataError: The record has changed since its place was determined.
+        OSError: The journal cannot be read.
+    """
     with open_stored(folder / _NAME) as file:
         file.seek(place)
-        record = _record(file.readline())
+        record = _parse(file.readline())
     if record is None:
         raise StoredDataError(f"{folder / _NAME} has changed while it was read. Run the command once more.")
     return record
@@ -56,9 +89,18 @@ def read_record(folder: Path, place: int) -> Record:
 
 @contextmanager
 def open_journal(folder: Path, header: Record) -> Iterator[Callable[[Record], int]]:
-    """A function that notes one record, behind those of earlier runs with the same header, and returns its place.
+    """Open a journal for writing; the records of earlier runs stay, the header is replaced.
 
-    Raises UsageError if ``folder`` is there and not ours.
+    Args:
+        folder: The folder of unfinished work, which is made and marked if missing.
+        header: What the run is.
+
+    Yields:
+        A function that appends one record and returns its place in bytes.
+
+    Raises:
+        UsageError: ``folder`` exists, and shapecnn did not make it.
+        OSError: The journal cannot be read or written.
     """
     claim(folder)
     path = folder / _NAME
@@ -70,16 +112,16 @@ def open_journal(folder: Path, header: Record) -> Iterator[Callable[[Record], in
     temporary.replace(path)
     with path.open("ab", buffering=0) as journal:
 
-        def note(record: Record) -> int:
+        def append(record: Record) -> int:
             place = journal.tell()
             journal.write(_line(record))
             return place
 
-        yield note
+        yield append
 
 
-def _record(line: bytes) -> Record | None:
-    """What a line holds; None if it is not as it was written."""
+def _parse(line: bytes) -> Record | None:
+    """Return the record in a line; None if the line does not match its hash."""
     digest, text = line[:_DIGEST], line[_DIGEST:]
     if digest != _digest(text):
         return None

@@ -1,6 +1,6 @@
-"""What kind of thing a path is: artefacts, a run, an index, a report, or nothing that shapecnn made.
+"""Kinds of outputs: artefacts, runs, indexes and reports, each recognized by one of its files.
 
-Every command that is given one kind where it needs another says which it was given and what can be done with it.
+Every command that needs one kind of folder and gets another says which kind it got and what can be done with it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,28 @@ from typing import Literal
 
 from shapecnn.errors import UsageError
 from shapecnn.storage.checksums import SUMS
-from shapecnn.storage.publishing import HOLDS, RESUME, is_told, published
-from shapecnn.storage.publishing import Kind as Published
+from shapecnn.storage.publishing import published
 from shapecnn.storage.reading import read_stored
+from shapecnn.storage.unfinished import RESUME
+
+Published = Literal["artefacts", "run", "index", "report", "audit", "comparison"]
+"""Kind of a finished output."""
 
 Kind = Published | Literal["training"]
+"""Kind of an output; "training" is unfinished and becomes a run."""
 
-_TELLS: dict[str, Kind] = {**HOLDS, "manifest.parquet": "artefacts"}
-"""The file that tells what a folder holds; that of artefacts whose settings are gone as well."""
+KIND_FILES: dict[str, Published] = {
+    "settings.json": "artefacts",
+    "model.json": "run",
+    "index.json": "index",
+    "evaluation.json": "report",
+    "audit.json": "audit",
+    "comparison.json": "comparison",
+}
+"""Name of the file that identifies each kind of output."""
+
+_EVIDENCE: dict[str, Kind] = {**KIND_FILES, "manifest.parquet": "artefacts"}
+"""The same, with the manifest, which identifies artefacts whose settings are missing."""
 
 _NAMES: dict[Kind, str] = {
     "artefacts": "a folder of artefacts",
@@ -33,7 +47,7 @@ _NAMES: dict[Kind, str] = {
 _USES: dict[Kind, str] = {
     "artefacts": "To train on it: shapecnn train CONFIG --data {} --out RUN. To measure a model on it: "
     "shapecnn eval RUN --data {}",
-    "run": "To classify a mesh by it: shapecnn predict {} MESH. To search by it, make an index first: "
+    "run": "To classify a mesh with it: shapecnn predict {} MESH. To search with it, make an index first: "
     "shapecnn index COLLECTION INDEX --model {}",
     "training": "To go on with it: shapecnn train --resume {}",
     "index": "To search it: shapecnn query {} MESH",
@@ -43,18 +57,30 @@ _USES: dict[Kind, str] = {
 }
 
 
+def is_kind_file(path: Path) -> bool:
+    """Tell whether a file of :data:`KIND_FILES` exists, damaged or not.
+
+    Args:
+        path: The path of such a file.
+
+    Returns:
+        True unless the path is missing or is a folder, which may be a class that somebody gave this name.
+    """
+    return path.exists() and not path.is_dir()
+
+
 def kind_of(folder: Path) -> Kind | None:
-    """What shapecnn made in ``folder``.
+    """Recognize what shapecnn made in a folder.
 
     Args:
         folder: Any path.
 
     Returns:
-        The kind, also where single files of it are missing or damaged; None for what shapecnn did not make, what is not
-        a folder, and what is not there.
+        The kind, also where some of its files are missing or damaged. None for a folder that shapecnn did not make, a
+        file, and a path that does not exist.
     """
-    for name, kind in _TELLS.items():
-        if is_told(published(folder, name)):
+    for name, kind in _EVIDENCE.items():
+        if is_kind_file(published(folder, name)):
             return kind
     if (folder / RESUME).is_dir():
         return "training"
@@ -62,47 +88,50 @@ def kind_of(folder: Path) -> Kind | None:
         sums = read_stored(published(folder, SUMS))
     except OSError:
         return None
-    for name, kind in _TELLS.items():  # the file that tells is gone, and its hash is not
+    for name, kind in _EVIDENCE.items():  # the file is missing, but its hash is listed
         if f"  {name}\n".encode() in sums:
             return kind
     return None
 
 
 def require_kind(folder: Path, wanted: Kind, making: str) -> None:
-    """Raise UsageError unless ``folder`` holds what is ``wanted``, be it damaged.
+    """Require that a folder holds an output of one kind, damaged or not.
 
     Args:
-        folder: What a person gave.
-        wanted: The kind that is needed there.
-        making: What makes one, for the message: a sentence.
+        folder: The path that the user passed.
+        wanted: The kind that is needed.
+        making: A sentence that says how to make one, for the message.
+
+    Raises:
+        UsageError: The folder holds another kind or nothing that shapecnn made, is a file, or does not exist.
     """
     kind = kind_of(folder)
     if kind == wanted:
         return
     if kind is not None:
-        raise UsageError(_told(folder, kind, _NAMES[wanted]))
+        raise UsageError(_explanation(folder, kind, _NAMES[wanted]))
     if folder.is_dir():
-        found = f"{folder} is not {_NAMES[wanted]}: it holds nothing that shapecnn made."
+        problem = f"{folder} is not {_NAMES[wanted]}: shapecnn made nothing in it."
     elif folder.exists():
-        found = f"{folder} is a file, not {_NAMES[wanted]}."
+        problem = f"{folder} is a file, not {_NAMES[wanted]}."
     else:
-        found = f"There is no {_NAMES[wanted].split(maxsplit=1)[1]} at {folder}."
-    raise UsageError(f"{found} {making}")
+        problem = f"There is no {_NAMES[wanted].split(maxsplit=1)[1]} at {folder}."
+    raise UsageError(f"{problem} {making}")
 
 
-def taken_for(folder: Path, wanted: str) -> str | None:
-    """What to tell who gave a folder that shapecnn made where nothing that it makes can stand.
+def explain_kind(folder: Path, wanted: str) -> str | None:
+    """Explain what a folder is that shapecnn made, where something else is needed.
 
     Args:
-        folder: What a person gave.
-        wanted: What is needed there, such as "a collection of meshes".
+        folder: The path that the user passed.
+        wanted: What is needed, such as "a collection of meshes".
 
     Returns:
-        What it is instead and what can be done with it; None for what shapecnn did not make.
+        Sentences that say what the folder is and what can be done with it; None if shapecnn did not make it.
     """
     kind = kind_of(folder)
-    return None if kind is None else _told(folder, kind, wanted)
+    return None if kind is None else _explanation(folder, kind, wanted)
 
 
-def _told(folder: Path, kind: Kind, wanted: str) -> str:
+def _explanation(folder: Path, kind: Kind, wanted: str) -> str:
     return f"{folder} is {_NAMES[kind]}, not {wanted}. {_USES[kind].replace('{}', shlex.quote(str(folder)))}"

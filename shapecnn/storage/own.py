@@ -1,8 +1,8 @@
-"""What in an output folder is shapecnn's own: the files it wrote, as long as they are what it wrote.
+"""The files in an output folder that shapecnn wrote itself and that have not changed since: it may replace only these.
 
-They are known by their hashes: those in ``SHA256SUMS`` of what was published, and those noted in the mark of unfinished
-work of what was put beside it since. Everything else belongs to somebody, and is neither overwritten nor removed unless
-a person insists.
+They are recognized by their hashes: ``SHA256SUMS`` has those of published files, and the mark of unfinished work has
+those of files written since. Every other file belongs to somebody else, and is neither overwritten nor removed unless
+the user passes ``--overwrite``.
 """
 
 from __future__ import annotations
@@ -15,29 +15,21 @@ from pathlib import Path, PurePosixPath
 
 from shapecnn.errors import UsageError, visible
 from shapecnn.storage.checksums import SUMS
-from shapecnn.storage.collisions import folded
+from shapecnn.storage.collisions import fold_name
+from shapecnn.storage.kinds import KIND_FILES, Published, is_kind_file
 from shapecnn.storage.publishing import (
-    HOLDS,
     LOCK,
-    RESUME,
-    WORK,
-    WORKS,
-    Kind,
-    Written,
-    claim,
+    FileHashes,
     digest_among,
-    discard,
     exclusive,
-    is_claimed,
-    is_told,
-    note_written,
     publish,
     published,
-    written,
+    written_hashes,
 )
+from shapecnn.storage.unfinished import RESUME, WORK, WORKS, claim, discard, is_claimed, record_hash
 from shapecnn.workers.progress import stage
 
-WRITES = {
+COMPANIONS = {
     "settings.json": ("manifest.parquet",),
     "model.json": ("model.safetensors", "gallery.safetensors", "split.json", "config.yaml", "metrics.jsonl"),
     "index.json": ("shapes.parquet", "features.safetensors", "failures.parquet"),
@@ -45,9 +37,9 @@ WRITES = {
     "audit.json": ("audit.html", "audit.csv"),
     "comparison.json": ("report.html", "comparison.csv", "comparison.md", "pr.svg", "pr.png"),
 }
-"""What is written beside the file that tells what a folder holds, artefacts aside."""
+"""Files that shapecnn writes beside each of :data:`KIND_FILES`, but for the views and grids of artefacts."""
 
-_NAMES: dict[Kind, str] = {
+_NAMES: dict[Published, str] = {
     "artefacts": "artefacts",
     "run": "a run",
     "index": "an index",
@@ -56,116 +48,161 @@ _NAMES: dict[Kind, str] = {
     "comparison": "a comparison",
 }
 
-_NOBODYS = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # in a folder that counts as empty
+_IGNORED = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # a folder with only these counts as empty
 
 
-def require_own(own: str, folder: Path, overwrite: bool = False) -> None:
-    """Raise UsageError unless ``folder`` is absent, empty, or made by the command whose file is called ``own``.
+def require_own(kind_file: str, folder: Path, overwrite: bool = False) -> None:
+    """Require that an output folder is absent, empty, or holds an earlier output of the same kind.
 
-    With ``overwrite`` it may hold somebody's files as well.
+    Args:
+        kind_file: The one of :data:`KIND_FILES` that the output will have, such as ``index.json``.
+        folder: The output folder.
+        overwrite: Accept somebody else's files in the folder; an output of another kind is still refused.
+
+    Raises:
+        UsageError: The folder holds an output of another kind or somebody else's files, or it is a file.
     """
-    for name, kind in HOLDS.items():
-        if name != own and is_told(folder / name) and (name in written(folder) or not overwrite):
-            raise UsageError(
-                f"{folder} holds {_NAMES[kind]}, which this would be mixed with. Choose a folder of its own."
-            )
+    for name, kind in KIND_FILES.items():
+        if name != kind_file and is_kind_file(folder / name) and (name in written_hashes(folder) or not overwrite):
+            raise UsageError(f"{folder} holds {_NAMES[kind]}, and the two would be mixed. Choose another folder.")
     if overwrite or not folder.exists():
         return
     if not folder.is_dir():
         raise UsageError(f"{folder} is a file. Choose a folder.")
-    theirs = sorted(path.name for path in folder.iterdir() if path.name not in _NOBODYS and not _is_work(path))
-    if theirs and not written(folder):
-        own_names = {own, SUMS, *WRITES[own]}
-        first = next((name for name in theirs if name in own_names), theirs[0])
+    names = sorted(path.name for path in folder.iterdir() if path.name not in _IGNORED and not _is_work(path))
+    if names and not written_hashes(folder):
+        outputs = {kind_file, SUMS, *COMPANIONS[kind_file]}
+        first = next((name for name in names if name in outputs), names[0])
         raise UsageError(
-            f"{folder} holds {_told(first, len(theirs))}, which shapecnn did not write. Choose an empty folder, or add "
-            f"--overwrite to write there all the same and replace what is in the way."
+            f"{folder} holds {_and_more(first, len(names))}, which shapecnn did not write. Choose an empty folder, or "
+            f"add --overwrite to write there anyway and replace files in the way."
         )
 
 
 def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = False) -> dict[str, str]:
-    """Raise UsageError unless each file of these names is absent, or shapecnn's own and as it was written; and
-    ``SHA256SUMS``, which is written with any of them.
+    """Require that the files of an output, and ``SHA256SUMS``, are absent or as shapecnn wrote them.
 
-    With ``overwrite`` only for what no file can replace: a link in the place of a folder, or a file.
+    Args:
+        folder: The output folder.
+        names: Relative paths of the files that will be written or removed.
+        overwrite: Accept files that shapecnn did not write or that have changed. A link or a file where a folder is
+            needed is still refused.
 
     Returns:
-        The SHA-256 of each file that is there and as it was written.
+        SHA-256 (hex) by relative path of each file that exists and is as shapecnn wrote it.
+
+    Raises:
+        UsageError: A file is not as shapecnn wrote it, or a link or a file is where a folder is needed.
     """
-    asked = sorted({*names, SUMS})
-    for parent in sorted({parent for name in asked for parent in PurePosixPath(name).parents}):
+    paths = sorted({*names, SUMS})
+    for parent in sorted({parent for name in paths for parent in PurePosixPath(name).parents}):
         path = folder / parent
         if parent.name and os.path.islink(path):
             raise UsageError(
-                f"{path} is a link, and nothing is written through one. Choose another folder, or put a folder in the "
-                f"place of the link."
+                f"{path} is a link, and shapecnn does not write through links. Choose another folder, or replace the "
+                f"link by a folder."
             )
         if os.path.lexists(path) and not os.path.isdir(path):
-            raise UsageError(f"{path} is a file where a folder has to be. Move it away and run again.")
-    known = written(folder)
-    known = {**known, **_renamed(folder, asked, known)}
-    kept = {}
-    with ThreadPoolExecutor(4) as readers, stage(f"Checking what is in {folder}", "files") as progress:
-        found = readers.map(lambda name: _kept(folder, name, known.get(name, set())), asked)  # hashes without the lock
-        for name, digest in zip(asked, found, strict=True):
-            kept[name] = digest
-            progress(len(kept), len(asked))
-    theirs = [name for name, digest in kept.items() if digest is None]
-    if theirs and not overwrite:
+            raise UsageError(f"{path} is a file where a folder is needed. Move it away and run again.")
+    hashes = written_hashes(folder)
+    hashes = {**hashes, **_respelt(folder, paths, hashes)}
+    digests: dict[str, str | None] = {}
+    with ThreadPoolExecutor(4) as readers, stage(f"Checking the files in {folder}", "files") as progress:
+        results = readers.map(lambda name: _own_digest(folder, name, hashes.get(name, set())), paths)  # without the GIL
+        for name, digest in zip(paths, results, strict=True):
+            digests[name] = digest
+            progress(len(digests), len(paths))
+    foreign = [name for name, digest in digests.items() if digest is None]
+    if foreign and not overwrite:
         raise UsageError(
-            f"{folder} holds {_told(theirs[0], len(theirs))}, which shapecnn did not write or which has changed since. "
-            f"Move it away, or add --overwrite to replace it."
+            f"{folder} holds {_and_more(foreign[0], len(foreign))}, which shapecnn did not write or which has changed "
+            f"since. Move it away, or add --overwrite to replace it."
         )
-    return {name: digest for name, digest in kept.items() if digest}
+    return {name: digest for name, digest in digests.items() if digest}
 
 
-def remove_own(folder: Path, names: Iterable[str], known: Written, current: Iterable[str] = ()) -> None:
-    """Remove those files that are as they were written, and are none of the ``current`` ones under another name."""
-    gone = sorted(name for name in names if _kept(folder, name, known[name]))
-    staying = {folded(name): name for name in current} if gone else {}
-    for name in gone:
-        stays = staying.get(folded(name))
-        if stays is None or not _is_one(folder / name, folder / stays):
-            (folder / name).unlink(missing_ok=True)  # of two spellings, both may be gone
-    for parent in sorted({parent for name in gone for parent in PurePosixPath(name).parents}, reverse=True):
+def remove_own(folder: Path, names: Iterable[str], hashes: FileHashes, current: Iterable[str] = ()) -> None:
+    """Remove files that are as shapecnn wrote them, and the folders that this leaves empty.
+
+    Args:
+        folder: The output folder.
+        names: Relative paths of the files; each is a key of ``hashes``.
+        hashes: SHA-256 of the files that shapecnn wrote, from :func:`shapecnn.storage.publishing.written_hashes`.
+        current: Relative paths of the files of the new output, which stay. On a file system that ignores case, one of
+            them may be a file of ``names`` in another spelling.
+
+    Raises:
+        OSError: A file cannot be removed.
+    """
+    stale = sorted(name for name in names if _own_digest(folder, name, hashes[name]))
+    spellings = {fold_name(name): name for name in current} if stale else {}
+    for name in stale:
+        spelling = spellings.get(fold_name(name))
+        if spelling is None or not _is_same_file(folder / name, folder / spelling):
+            (folder / name).unlink(missing_ok=True)  # missing: removed before under another spelling
+    for parent in sorted({parent for name in stale for parent in PurePosixPath(name).parents}, reverse=True):
         if parent.name:
-            with contextlib.suppress(OSError):  # something else is there still
+            with contextlib.suppress(OSError):  # it holds other files
                 (folder / parent).rmdir()
 
 
-def start_anew(folder: Path) -> None:
-    """Remove all of ``folder`` that shapecnn wrote, finished or not."""
-    known = written(folder)
-    remove_own(folder, known.keys() - {SUMS}, known)
-    remove_own(folder, {SUMS} & known.keys(), known)
+def remove_all_own(folder: Path) -> None:
+    """Remove everything that shapecnn wrote into a folder, finished or not.
+
+    Args:
+        folder: The output folder, which the caller holds.
+
+    Raises:
+        OSError: A file cannot be removed.
+    """
+    hashes = written_hashes(folder)
+    remove_own(folder, hashes.keys() - {SUMS}, hashes)
+    remove_own(folder, {SUMS} & hashes.keys(), hashes)
     for work in (WORK, RESUME):
         if is_claimed(folder / work):
             discard(folder / work)
 
 
-def require_report(own: str, folder: Path, overwrite: bool = False) -> None:
-    """Raise UsageError unless a report may be written into ``folder``, before anything is computed for it."""
-    require_own(own, folder, overwrite)
-    require_unchanged(folder, (own, *WRITES[own]), overwrite)
+def require_report(kind_file: str, folder: Path, overwrite: bool = False) -> None:
+    """Require that a report may be written into a folder, before anything is computed for it.
 
+    Args:
+        kind_file: The one of :data:`KIND_FILES` that the report will have.
+        folder: The output folder.
+        overwrite: Accept somebody else's files in the folder.
 
-def publish_report(own: str, folder: Path, files: Mapping[str, bytes], overwrite: bool = False) -> None:
-    """Publish the files of a report, in the place of an earlier one.
-
-    Raises BusyError if another process is writing there, UsageError as :func:`require_own` and
-    :func:`require_unchanged` do.
+    Raises:
+        UsageError: As by :func:`require_own` and :func:`require_unchanged`.
     """
-    require_own(own, folder, overwrite)
+    require_own(kind_file, folder, overwrite)
+    require_unchanged(folder, (kind_file, *COMPANIONS[kind_file]), overwrite)
+
+
+def publish_report(kind_file: str, folder: Path, files: Mapping[str, bytes], overwrite: bool = False) -> None:
+    """Publish the files of a report in place of those of an earlier one.
+
+    Args:
+        kind_file: The one of :data:`KIND_FILES` that the report has.
+        folder: The output folder, which is made if missing.
+        files: Content by file name.
+        overwrite: Replace somebody else's files that are in the way.
+
+    Raises:
+        BusyError: Another process is writing to the folder.
+        UsageError: As by :func:`require_own` and :func:`require_unchanged`.
+        OSError: A file cannot be written.
+    """
+    require_own(kind_file, folder, overwrite)
     with exclusive(folder, overwrite):
         require_unchanged(folder, files, overwrite)
-        known = written(folder)
-        stale = known.keys() - {SUMS, *files}
+        hashes = written_hashes(folder)
+        stale = hashes.keys() - {SUMS, *files}
         claim(folder / WORK)
-        for name in stale:  # so that they stay our own until they are removed
-            for digest in known[name]:
-                note_written(folder / WORK, name, digest)
+        for name in stale:  # so that they are recognized as shapecnn's until they are removed
+            for digest in hashes[name]:
+                record_hash(folder / WORK, name, digest)
         publish(folder, files)
-        remove_own(folder, stale, known)
+        remove_own(folder, stale, hashes)
         discard(folder / WORK)
 
 
@@ -173,30 +210,28 @@ def _is_work(path: Path) -> bool:
     return path.name in WORKS and is_claimed(path)
 
 
-def _kept(folder: Path, name: str, digests: set[str]) -> str | None:
-    """The hash of a file that is as it was written; empty for one that is absent; None for any other."""
+def _own_digest(folder: Path, name: str, digests: set[str]) -> str | None:
+    """Return the hash of a file that is as shapecnn wrote it; empty if there is no file; None for any other file."""
     path = published(folder, name)
-    if not os.path.lexists(path):  # or its name is too long for a file
+    if not os.path.lexists(path):  # also if its name is too long for a file
         return ""
     return digest_among(path, digests)
 
 
-def _renamed(folder: Path, names: Iterable[str], known: Written) -> Written:
-    """What was written into those files that are there under a known name spelt otherwise, as on file systems that
-    ignore case.
-    """
-    there = [name for name in names if name not in known and os.path.lexists(folder / name)]
-    spelt = {folded(name): name for name in known} if there else {}
-    former = {name: spelt[folded(name)] for name in there if folded(name) in spelt}
-    return {name: known[old] for name, old in former.items() if _is_one(folder / name, folder / old)}
+def _respelt(folder: Path, names: Iterable[str], hashes: FileHashes) -> FileHashes:
+    """Return the hashes of existing files that shapecnn wrote under another spelling, if the file system ignores it."""
+    unlisted = [name for name in names if name not in hashes and os.path.lexists(folder / name)]
+    spellings = {fold_name(name): name for name in hashes} if unlisted else {}
+    former = {name: spellings[fold_name(name)] for name in unlisted if fold_name(name) in spellings}
+    return {name: hashes[old] for name, old in former.items() if _is_same_file(folder / name, folder / old)}
 
 
-def _is_one(path: Path, other: Path) -> bool:
+def _is_same_file(path: Path, other: Path) -> bool:
     try:
         return os.path.samefile(path, other)
     except OSError:
         return False
 
 
-def _told(name: str, count: int) -> str:
+def _and_more(name: str, count: int) -> str:
     return visible(name) + (f" and {count - 1} more" if count > 1 else "")

@@ -1,4 +1,4 @@
-"""Folders whose files are read against the hashes published with them, and how more is published beside them."""
+"""Sealed folders: each file is checked against the hash that was published with it before its content is used."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from shapecnn.storage.reading import map_stored, parse_json, read_stored, sha256
 
 Content = TypeVar("Content")
 
-LARGEST_JSON = 16 << 20  # bytes; a description has some thousand
+LARGEST_JSON = 16 << 20  # bytes; a description of a run or an index has some thousand
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """sums: SHA-256 of each file by its relative path; no other file is read.  remedy: the sentence that ends what is
-    told of a damaged one.
+    """A folder whose files are read only if they match their hashes.
+
+    Attributes:
+        folder: The folder.
+        sums: SHA-256 (hex) of each file by its relative path. No other file is read.
+        remedy: The sentence that ends the message about a damaged file and says what to do.
     """
 
     folder: Path
@@ -30,69 +34,144 @@ class Sealed:
     remedy: str
 
     def read(self, name: str) -> bytes:
-        """The content of a file, hashed before it is given away.  Raises StoredDataError."""
-        return self._hashed(name, read_stored, sha256)
+        """Read a file into memory and check its hash.
+
+        Args:
+            name: Path of the file relative to the folder.
+
+        Returns:
+            The content of the file.
+
+        Raises:
+            StoredDataError: The file has no hash, cannot be read, or has another hash.
+        """
+        return self._checked(name, read_stored, sha256)
 
     def map(self, name: str) -> bytes | mmap:
-        """As :meth:`read`, of a file of any size, which is not held in memory."""
-        return self._hashed(name, map_stored, sha256)
+        """Map a file of any size and check its hash; its content is not held in memory.
+
+        Args:
+            name: Path of the file relative to the folder.
+
+        Returns:
+            The content of the file, as by :func:`shapecnn.storage.reading.map_stored`.
+
+        Raises:
+            StoredDataError: The file has no hash, cannot be read, or has another hash.
+        """
+        return self._checked(name, map_stored, sha256)
 
     def check(self, name: str) -> None:
-        """As :meth:`read`, of a file of any size."""
-        self._hashed(name, lambda path: path, sha256_of)
+        """Check the hash of a file of any size.
+
+        Args:
+            name: Path of the file relative to the folder.
+
+        Raises:
+            StoredDataError: The file has no hash, cannot be read, or has another hash.
+        """
+        self._checked(name, lambda path: path, sha256_of)
 
     def json(self, name: str, version: int | None = None) -> dict[str, Any]:
-        """The JSON object in a file; StoredDataError also for another ``schema_version``."""
+        """Read a JSON object from a file and check its hash.
+
+        Args:
+            name: Path of the file relative to the folder.
+            version: The ``schema_version`` that the object must have; None for any object.
+
+        Returns:
+            The object; with a ``version``, without its ``schema_version``.
+
+        Raises:
+            StoredDataError: The file has no hash, cannot be read, or has another hash; or it is not a JSON object of
+                at most 16 MiB with the required version.
+        """
         content = self.map(name)
-        with self.expecting(name):
+        with self.validating(name):
             if len(content) > LARGEST_JSON:
                 raise ValueError(f"it has more than {LARGEST_JSON / 1e6:.0f} MB")
             value = parse_json(content[:])
             if not isinstance(value, dict):
-                raise ValueError("it is no JSON object")
+                raise ValueError("it is not a JSON object")
         if version is not None and value.pop("schema_version", None) != version:
             raise StoredDataError(
-                f"{told(self.folder / name)} was made by another version of shapecnn. Use that version for it, or make "
-                f"it again with this one."
+                f"{printable(self.folder / name)} was made by another version of shapecnn. Use that version for it, "
+                f"or make it again with this one."
             )
         return value
 
     @contextmanager
-    def expecting(self, name: str) -> Iterator[None]:
-        """What does not hold of a file that is as it was written, raised as ValueError or UsageError, told of it."""
+    def validating(self, name: str) -> Iterator[None]:
+        """Convert errors about the content of a file into a StoredDataError that names the file.
+
+        Args:
+            name: Path of the file relative to the folder. Its hash has been checked.
+
+        Yields:
+            Nothing, around the code that validates the content.
+
+        Raises:
+            StoredDataError: The code raised a ValueError or a UsageError.
+        """
         try:
             yield
         except (ValueError, UsageError) as error:
-            raise self.unfit(name, str(error)) from None
+            raise self.invalid(name, str(error)) from None
 
-    def unfit(self, name: str, reason: str) -> StoredDataError:
-        """The complaint about a file that is as it was written and yet does not hold what it should."""
-        first = visible((reason.splitlines() or ["it is damaged"])[0].rstrip("."))
-        first = first if len(first) <= 200 else f"{first[:199]}…"  # it may quote the file
-        return StoredDataError(f"{told(self.folder / name)} does not hold what it should ({first}). {self.remedy}")
+    def invalid(self, name: str, reason: str) -> StoredDataError:
+        """Describe a file that has its hash and yet invalid content.
 
-    def _hashed(self, name: str, read: Callable[[Path], Content], digest: Callable[[Content], str]) -> Content:
-        """What is read of a file, whose digest is the one that was written.  Raises StoredDataError."""
+        Args:
+            name: Path of the file relative to the folder.
+            reason: What is wrong with it. Only the first line is used, cut to 200 characters.
+
+        Returns:
+            The error, to be raised by the caller.
+        """
+        line = visible((reason.splitlines() or ["it is damaged"])[0].rstrip("."))
+        line = line if len(line) <= 200 else f"{line[:199]}…"  # it may quote the file
+        return StoredDataError(f"{printable(self.folder / name)} has invalid content ({line}). {self.remedy}")
+
+    def _checked(self, name: str, read: Callable[[Path], Content], digest: Callable[[Content], str]) -> Content:
+        """Read a file and compare the digest of the result with its hash.  Raises StoredDataError."""
         if name not in self.sums:
-            raise StoredDataError(f"{self.folder / SUMS} has no hash of {told(name)}. {self.remedy}")
-        path = told(self.folder / name)
+            raise StoredDataError(f"{self.folder / SUMS} has no hash of {printable(name)}. {self.remedy}")
+        path = printable(self.folder / name)
         try:
             content = read(published(self.folder, name))
-            found = digest(content)
+            actual = digest(content)
         except OSError as error:
             raise StoredDataError(f"{path} cannot be read ({error.strerror or error}). {self.remedy}") from None
-        if found != self.sums[name]:
-            raise StoredDataError(f"{path} is not what was written there (its hash differs). {self.remedy}")
+        if actual != self.sums[name]:
+            raise StoredDataError(f"{path} has changed since it was written (its hash differs). {self.remedy}")
         return content
 
 
-def told(path: Path | str) -> str:
-    """A path as a message may hold it: on one line."""
+def printable(path: Path | str) -> str:
+    """Format a path for a message, on one line.
+
+    Args:
+        path: Any path.
+
+    Returns:
+        The path; quoted, with escapes, if it contains characters that cannot be printed.
+    """
     return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def open_sealed(folder: Path, remedy: str) -> Sealed:
-    """The files published in ``folder``.  Raises StoredDataError if their hashes are missing or damaged."""
+    """Read the hashes of a folder, by which its files are checked.
+
+    Args:
+        folder: A folder in which files were published.
+        remedy: The sentence that ends the message about a damaged file and says what to do.
+
+    Returns:
+        The sealed folder. None of its other files has been read yet.
+
+    Raises:
+        StoredDataError: ``SHA256SUMS`` is missing, damaged or cannot be read.
+    """
     try:
         return Sealed(folder, parse_sums(read_stored(published(folder, SUMS))), remedy)
     except FileNotFoundError:
@@ -106,8 +185,17 @@ def open_sealed(folder: Path, remedy: str) -> Sealed:
 def publish_beside(
     folder: Path, files: Mapping[str, bytes], remedy: str, made: Mapping[str, str] | None = None
 ) -> None:
-    """Publish ``files`` in a folder whose other files stay as they are, with the hashes of what was ``made`` there
-    already.  Raises StoredDataError as :func:`open_sealed` does.
+    """Publish files in a folder and keep those published there before.
+
+    Args:
+        folder: The folder, which may be new.
+        files: Content by file name.
+        remedy: The sentence that ends the message about damaged hashes and says what to do.
+        made: SHA-256 (hex) by relative path of files that are already in the folder and join the published ones.
+
+    Raises:
+        StoredDataError: The folder has a ``SHA256SUMS`` that is damaged or cannot be read.
+        UsageError: An earlier publication cannot be finished; see :func:`shapecnn.storage.publishing.recover`.
     """
-    known = open_sealed(folder, remedy).sums if published(folder, SUMS).exists() else {}
-    publish(folder, files, {**known, **(made or {})})
+    sums = open_sealed(folder, remedy).sums if published(folder, SUMS).exists() else {}
+    publish(folder, files, {**sums, **(made or {})})

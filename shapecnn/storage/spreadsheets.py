@@ -1,4 +1,4 @@
-"""Rows as CSV that a spreadsheet shows and never runs."""
+"""CSV files whose text a spreadsheet never evaluates as a formula."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from shapecnn.errors import visible
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Rows as the text of a CSV file.
+    r"""Write rows as the text of a CSV file.
 
-    Text comes from file names and labels, which anybody may have chosen. What a spreadsheet would take for a formula
-    gets an apostrophe in front, as OWASP advises; line ends and control characters are written as ``\\\\x1b``.
+    The text in cells comes from file names and labels, which are not trusted. A cell that a spreadsheet would take for
+    a formula gets an apostrophe in front, as OWASP advises; line ends and control characters become escapes such as
+    ``\x1b``.
 
     Args:
-        rows: Text, numbers, and None for an empty cell.
+        rows: Cells of text or numbers; None for an empty cell.
 
     Returns:
-        Lines that end in ``\\\\n``.
+        The text, with ``\n`` at the end of each line.
 
     Example:
         >>> csv_text([["name", "score"], ["=1+1", -0.5]])
-        "name,score\\n'=1+1,-0.5\\n"
+        "name,score\n'=1+1,-0.5\n"
     """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([[_cell(value) for value in row] for row in rows])
@@ -32,23 +33,30 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def is_csv_text(content: bytes, headings: Sequence[str], last: str) -> bool:
-    """Whether a file is what :func:`csv_text` makes of rows of text below these headings, no cell empty, each of which
-    ends in ``last``.
+    """Tell whether a file was written by :func:`csv_text` and has not been edited.
 
-    A CSV has no place for a signature. But one that a person made, saved by a spreadsheet or wrote notes into has
-    another form to the byte: other headings, line ends, quotes, or a row with more cells or fewer.
+    CSV has no place for a signature. But a file that was made or edited by hand or saved by a spreadsheet differs in
+    some byte: other headings, line ends or quotes, or a row with more or fewer cells.
+
+    Args:
+        content: The content of the file.
+        headings: The cells of the first row.
+        last: The text in the last cell of all other rows.
+
+    Returns:
+        True for these headings above rows of text without empty cells, in the exact form of :func:`csv_text`.
     """
     try:
         text = content.decode()
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error):
         return False
-    full = all(len(row) == len(headings) and all(row) and row[-1] == last for row in rows[1:])
-    return full and rows[:1] == [[*headings]] and csv_text(rows) == text
+    complete = all(len(row) == len(headings) and all(row) and row[-1] == last for row in rows[1:])
+    return complete and rows[:1] == [[*headings]] and csv_text(rows) == text
 
 
 def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    shown = visible(value)
-    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+    text = visible(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -116,8 +116,8 @@ class _Reader:
                 raise ValueError(f"reading it takes longer than {request['seconds']} s") from None
             if code == -signal.SIGKILL:
                 raise ProcessError(
-                    "The process that reads tables was killed, perhaps as the machine had no memory left. Free some, "
-                    "and run the command again."
+                    "The process that reads tables was killed, perhaps because the machine ran out of memory. Free "
+                    "some, and run the command again."
                 ) from None
             raise ValueError("the library that reads it crashed") from None
         except BaseException:

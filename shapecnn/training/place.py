@@ -10,8 +10,8 @@ from shapecnn.models.input import Input
 from shapecnn.models.run import MODEL, describe_run
 from shapecnn.settings.base import settings_hash
 from shapecnn.settings.experiment import Experiment
-from shapecnn.storage.publishing import RESUME
 from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.unfinished import RESUME
 from shapecnn.training.plan import ORIGIN, Plan, describe_differences, other_training, resume_command, stored_plan
 from shapecnn.training.resume import REMEDY
 from shapecnn.training.splits import Division

@@ -16,9 +16,10 @@ from shapecnn.settings.base import few, settings_hash
 from shapecnn.settings.config_files import read_config
 from shapecnn.settings.experiment import Experiment, changed, load_experiment
 from shapecnn.settings.yaml_reader import read_yaml
-from shapecnn.storage.kinds import kind_of, taken_for
-from shapecnn.storage.publishing import RESUME, published
+from shapecnn.storage.kinds import explain_kind, kind_of
+from shapecnn.storage.publishing import published
 from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.unfinished import RESUME
 from shapecnn.training.resume import REMEDY
 
 ORIGIN = "origin.json"
@@ -112,7 +113,7 @@ def stored_plan(out: Path) -> Plan | None:
         return None
     sealed = open_sealed(out / RESUME, REMEDY)
     stored = sealed.json(ORIGIN)
-    with sealed.expecting(ORIGIN):
+    with sealed.validating(ORIGIN):
         return Plan.read(stored.get("plan"))
 
 
@@ -144,7 +145,7 @@ def plan_to_resume(
     """
     plan = stored_plan(out)
     if plan is None:
-        if kind_of(out) not in ("run", "training") and (message := taken_for(out, "a training")):
+        if kind_of(out) not in ("run", "training") and (message := explain_kind(out, "a training")):
             raise UsageError(message)
         if config is None or data is None:
             raise UsageError(
@@ -227,10 +228,10 @@ def _finished_plan(out: Path) -> Plan:
     """Read the plan of a finished run; a run of an earlier version may lack the hash of its config."""
     sealed, described = describe_run(out)
     config = sealed.read(CONFIG).decode("utf-8", "replace")
-    with sealed.expecting(CONFIG):
+    with sealed.validating(CONFIG):
         values = read_yaml(config)
         experiment = Experiment.from_options(**(values if isinstance(values, dict) else {}))
-    with sealed.expecting(MODEL):
+    with sealed.validating(MODEL):
         stored = described.get("data")
         stored = stored if isinstance(stored, dict) else {}
         subset = stored.get("subset")

@@ -10,7 +10,8 @@ from shapecnn.models.gallery import Gallery
 from shapecnn.models.run import METRICS
 from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.storage.publishing import RESUME, discard, publish
+from shapecnn.storage.publishing import publish
+from shapecnn.storage.unfinished import RESUME, discard
 from shapecnn.training.data import TrainingData
 from shapecnn.training.records import Record, metrics_bytes
 from shapecnn.training.result import TrainingResult

@@ -82,7 +82,7 @@ def load_state(folder: Path) -> State | None:
     if STATE not in sealed.sums:
         return None
     content = sealed.read(STATE)
-    with sealed.expecting(STATE):
+    with sealed.validating(STATE):
         try:
             return State(**torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
         except Exception as error:  # other files fail in many ways

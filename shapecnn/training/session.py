@@ -14,7 +14,7 @@ from shapecnn.models.run import METRICS
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import GradientStage, LdaStage
-from shapecnn.storage.publishing import RESUME, write_noted
+from shapecnn.storage.unfinished import RESUME, write_recorded
 from shapecnn.training.activations import Activations
 from shapecnn.training.data import TrainingData
 from shapecnn.training.descent import Descent, Epoch
@@ -182,7 +182,7 @@ class Session:
 
     def _write_metrics(self, state: State) -> None:
         if self.accelerator.is_main_process:
-            write_noted(self.out / METRICS, METRICS, metrics_bytes(state.records), self.out / RESUME)
+            write_recorded(self.out / METRICS, METRICS, metrics_bytes(state.records), self.out / RESUME)
 
 
 def _copy_weights(network: ShapeNetwork) -> dict[str, Tensor]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import Stage
-from shapecnn.storage.publishing import RESUME
 from shapecnn.storage.reading import sha256
+from shapecnn.storage.unfinished import RESUME
 from shapecnn.training.activations import Activations, encoder, open_activations
 from shapecnn.training.data import TrainingData
 from shapecnn.training.parts import activation_stage, start_part

@@ -21,10 +21,11 @@ from shapecnn.models.run import CONFIG, MODEL, SPLIT, describe_run
 from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network, fetch_weights
-from shapecnn.storage.own import WRITES, require_own, require_unchanged, start_anew
-from shapecnn.storage.publishing import RESUME, claim, discard, exclusive, recover, require_claimed, write_noted
+from shapecnn.storage.own import COMPANIONS, remove_all_own, require_own, require_unchanged
+from shapecnn.storage.publishing import exclusive, recover
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.sealed import publish_beside
+from shapecnn.storage.unfinished import RESUME, claim, discard, require_claimed, write_recorded
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.data import TrainingData
 from shapecnn.training.place import describe_origin, require_place
@@ -88,7 +89,7 @@ def train_plan(
         if main:
             require_claimed(out / RESUME, overwrite)
             recover(out / RESUME, overwrite)
-            require_unchanged(out, (MODEL, *WRITES[MODEL]), overwrite)
+            require_unchanged(out, (MODEL, *COMPANIONS[MODEL]), overwrite)
         accelerator.wait_for_everyone()
         if not restart:
             require_place(out, plan, origin, resume)
@@ -117,7 +118,7 @@ def finished_training(out: Path) -> TrainingResult:
         StoredDataError: A file of the run is damaged.
     """
     sealed, described = describe_run(out)
-    with sealed.expecting(MODEL):
+    with sealed.validating(MODEL):
         try:
             summary, stored_calibration = described["data"]["training"], described["calibration"]
             figures = ValidationFigures(**summary["validation"]) if summary["validation"] else None
@@ -177,10 +178,10 @@ def _begin(out: Path, data: TrainingData, origin: dict[str, Any], accelerator: A
     unfinished = (out / RESUME / ORIGIN).exists()
     if accelerator.is_main_process:
         if restart:  # only now that nothing is left to refuse
-            start_anew(out)
+            remove_all_own(out)
         claim(out / RESUME)
         publish_beside(out / RESUME, {ORIGIN: json_bytes({**origin, "plan": data.plan.to_json()})}, REMEDY)
-        write_noted(out / CONFIG, CONFIG, config_bytes(data.experiment), out / RESUME)
-        write_noted(out / SPLIT, SPLIT, json_bytes(data.division.ids()), out / RESUME)
+        write_recorded(out / CONFIG, CONFIG, config_bytes(data.experiment), out / RESUME)
+        write_recorded(out / SPLIT, SPLIT, json_bytes(data.division.ids()), out / RESUME)
     accelerator.wait_for_everyone()
     return unfinished

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import PictureError, reason
-from shapecnn.storage.reading import why_no_file
+from shapecnn.storage.reading import describe_non_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -172,7 +172,7 @@ def _read_bytes(path: Path) -> bytes:
     """Return the content of a picture file that is neither empty nor too large."""
     try:
         if not path.is_file():
-            raise PictureError("missing", why_no_file(path, "a picture", "the pictures"))
+            raise PictureError("missing", describe_non_file(path, "a picture", "the pictures"))
         if path.stat().st_size > MAX_BYTES:
             raise PictureError("too-large", f"it has more than {MAX_BYTES >> 20} MB: make it smaller")
         data = path.read_bytes()

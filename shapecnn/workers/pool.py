@@ -1,7 +1,7 @@
-"""Work on many shapes in several processes; a worker that dies, hangs or grows costs one shape, not the batch.
+"""A pool of worker processes in which a worker that dies, hangs or uses too much memory costs one task, not the batch.
 
-Each worker has a pipe of its own and one task at a time, so that there is never a doubt on which it died. Workers that
-share a queue leave one: concurrent.futures gives up the whole pool, pebble now and then blames another task.
+Each worker has its own pipe and one task at a time, so that it is certain on which task it died. Pools whose workers
+share a queue cannot know: concurrent.futures stops the whole pool, and pebble sometimes blames another task.
 """
 
 from __future__ import annotations
@@ -26,14 +26,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Processes that work on shapes, and what each of them may take.
+    """Number of worker processes, and the time and memory that each may use.
 
-    count: None for one a core.  timeout: seconds for one shape; the largest mesh that is read at all takes well under a
-    minute.  memory: GiB, where the system can limit it (Linux).  Either may be infinite; UsageError for one that is no
-    number above 0.
+    Workers do not run the caller's program again: it needs no ``if __name__ == "__main__":``, and may be a notebook or
+    come from standard input.
 
-    They do not run the caller's program again: it needs no ``if __name__ == "__main__":``, and may come from standard
-    input or a notebook.
+    Attributes:
+        count: Number of processes, at least 1; None for one per core.
+        timeout: Seconds for one task, above 0; may be infinite. The largest mesh that can be read takes well under a
+            minute.
+        memory: GiB for one process, above 0; may be infinite. It is enforced on Linux only.
+
+    Raises:
+        UsageError: ``timeout`` or ``memory`` is not a number above 0.
     """
 
     count: int | None = None
@@ -42,28 +47,39 @@ class Workers:
 
     def __post_init__(self) -> None:
         for name in ("timeout", "memory"):
-            if not getattr(self, name) > 0:  # nan, too
-                raise UsageError(f"--{name} {getattr(self, name)} is no number above 0.")
+            if not getattr(self, name) > 0:  # also for NaN
+                raise UsageError(f"--{name} must be a number above 0, not {getattr(self, name)}.")
 
 
 ONE_A_CORE = Workers()
 
 
 def available_cores() -> int:
-    """How many processors this process may run on."""
+    """Return the number of processors on which this process may run."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers = ONE_A_CORE
 ) -> Generator[tuple[Task, Result | ItemError], None, None]:
-    """Each task with what ``function`` made of it, or the ItemError that came of it, as they are finished.
+    """Call a function on each task, in worker processes, and yield the results in the order in which they finish.
 
-    Tasks are drawn as workers fall free and at most two results of each are held. ``function`` is importable by name.
+    Tasks are drawn when workers become idle, and at most two results per worker wait in memory. Closing the generator
+    stops the workers.
 
-    What is no task's own is raised here: any other ShapecnnError, such as of a missing library, and an OSError, such as
-    of a full disk; ProcessError if a worker cannot be started. Other errors are bugs, which cost their task, as a crash
-    does. Closing the generator stops the workers.
+    Args:
+        function: A function of this package, importable by name.
+        tasks: Arguments of the calls. They are pickled.
+        workers: Number of workers and their limits.
+
+    Yields:
+        The task, and its result or the ItemError of the call. A WorkerError stands for a crash, for an exceeded limit,
+        and for any exception that is a bug.
+
+    Raises:
+        ShapecnnError: A call raised an error that concerns more than its task, such as a missing library.
+        OSError: A call raised it, such as for a full disk.
+        ProcessError: A worker cannot be started.
     """
     context = start_server()
     size = workers.count or available_cores()
@@ -75,16 +91,16 @@ def run(
         while True:
             for task in itertools.islice(source, size - len(busy)):
                 busy.append(idle.pop() if idle else _Worker(context, function, workers.memory))
-                busy[-1].give(task, workers.timeout)
-            yield from outcomes  # while the workers are at the next tasks
+                busy[-1].assign(task, workers.timeout)
+            yield from outcomes  # meanwhile the workers are busy with the next tasks
             if not busy:
                 break
             patience = min(
                 60.0, min(worker.deadline for worker in busy) - time.monotonic()
             )  # inf is too long for select
-            answered = connection.wait([worker.pipe for worker in busy], max(patience, 0.0))
+            ready = connection.wait([worker.pipe for worker in busy], max(patience, 0.0))
             now = time.monotonic()
-            finished = [worker for worker in busy if worker.pipe in answered or worker.deadline <= now]
+            finished = [worker for worker in busy if worker.pipe in ready or worker.deadline <= now]
             busy = [worker for worker in busy if worker not in finished]
             idle += finished
             outcomes = [(worker.task, worker.outcome()) for worker in finished]
@@ -98,30 +114,31 @@ class _Worker:
     """A process that works on one task at a time."""
 
     def __init__(self, context: Any, function: Callable[[Any], Any], memory: float) -> None:
-        self.pipe, theirs = context.Pipe()
-        self.process = start_process(context, serve, theirs, memory)
-        theirs.close()  # so that the end of the process is the end of the pipe
+        self.pipe, remote = context.Pipe()
+        self.process = start_process(context, serve, remote, memory)
+        remote.close()  # so that the end of the process closes the pipe
         try:
             self.pipe.send(function)
-            refused = self.pipe.recv()
+            problem = self.pipe.recv()
         except (EOFError, ConnectionError):
             self.process.join()
-            refused = f"it ended with {self._end()}" if (self.process.exitcode or 0) >= 0 else None  # None: killed
+            problem = f"it ended with {self._end()}" if (self.process.exitcode or 0) >= 0 else None  # None: killed
         except BaseException:
             self.stop()
             raise
-        if refused is not None:
+        if problem is not None:
             self.stop()
-            raise ProcessError(f"A worker process could not start: {refused}.")
+            raise ProcessError(f"A worker process could not start: {problem}.")
 
-    def give(self, task: Any, timeout: float) -> None:
+    def assign(self, task: Any, timeout: float) -> None:
+        """Send a task to the worker."""
         self.task, self.timeout = task, timeout
         self.deadline = time.monotonic() + timeout
-        with contextlib.suppress(BrokenPipeError):  # it died while idle, as outcome() will find
+        with contextlib.suppress(BrokenPipeError):  # the worker died while idle; outcome() reports it
             self.pipe.send(task)
 
     def outcome(self) -> Any:
-        """What came of the task; a worker that gave no answer is stopped."""
+        """Return the result or the ItemError of the task; stop a worker that did not answer.  Raises other errors."""
         if not self.pipe.poll():
             self.stop()
             return WorkerError("timeout", f"it took longer than {self.timeout:g} s: simplify it, or raise --timeout")
@@ -130,10 +147,10 @@ class _Worker:
         except (EOFError, OSError):
             self.stop()
             killed = self.process.exitcode == -signal.SIGKILL
-            hint = ", perhaps as the machine had no memory left: use fewer --workers" if killed else ""
+            hint = ", perhaps because the machine ran out of memory: use fewer --workers" if killed else ""
             return WorkerError("crashed", f"the process that worked on it died ({self._end()}){hint}")
         if isinstance(error, WorkerError):
-            self.stop()  # who knows what is left in it: the next task starts in a new one
+            self.stop()  # its state is unknown: the next task gets a new process
         if error is not None and not isinstance(error, ItemError):
             raise error
         return result if error is None else error
@@ -144,6 +161,6 @@ class _Worker:
         self.pipe.close()
 
     def _end(self) -> str:
-        """How the process ended, once it is stopped."""
+        """Describe how the process ended."""
         code = self.process.exitcode or 0
         return f"exit status {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"

@@ -30,21 +30,25 @@ _listener: ProgressBar = no_bar
 
 
 def listen(listener: ProgressBar = no_bar) -> None:
-    """Have ``listener`` show each stage of this process from now on, in place of the one before."""
+    """Set the listener that shows each stage of this process from now on.
+
+    Args:
+        listener: Replaces the one before; by default nothing is shown.
+    """
     global _listener
     _listener = listener
 
 
 @contextmanager
 def stage(name: str, unit: str = "shapes") -> Iterator[Progress]:
-    """Report a piece of work that may be long, to be put around it.
+    """Report the progress of the work in this context to the listener of the process.
 
     Args:
-        name: The task, such as "Checking what is there".
+        name: The task, such as "Checking the files".
         unit: What is counted, in the plural; "bytes" are shown as MB.
 
     Yields:
-        A function to be called with the number done and the number there is to do, where there is one.
+        A function to be called with the number done and the number there is to do in all (None: not known).
     """
     with _listener(name, unit) as progress:
         yield progress

@@ -1,6 +1,7 @@
-"""Where workers come from: one server process that has everything loaded forks them, in milliseconds each.
+"""The start of worker processes: one server process with everything loaded forks each in milliseconds.
 
-They copy no threads of torch or OpenVINO, and run neither the caller's program nor anything in the current folder.
+Forks of the server, unlike forks of the caller, copy no threads of torch or OpenVINO. Workers run neither the caller's
+program nor modules from the current folder.
 """
 
 from __future__ import annotations
@@ -23,18 +24,25 @@ from typing import Any
 from shapecnn.errors import ProcessError
 
 PRELOAD = ["shapecnn.artefacts.preload"]
-"""Loaded once by the server, so that no worker has to."""
+"""Modules that the server imports once, so that no worker has to."""
 
-_LONGEST = 60  # bytes of the folder in which multiprocessing makes one with a socket: of 104, with what it adds
+_LONGEST = 60  # bytes of the path of TMPDIR; with what multiprocessing adds, a socket's path may have 104
 _SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
-_starting = threading.RLock()
-_started: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
+_start_lock = threading.RLock()
+_processes: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 
 
 def start_server() -> multiprocessing.context.BaseContext:
-    """Start the server, unless it runs, and have it load what workers need.
+    """Start the server, unless it runs already.
 
-    Returns at once: called early, the server loads while the caller does.  Raises ProcessError.
+    The call does not wait for the server to import :data:`PRELOAD`: if it comes early, the server imports while the
+    caller goes on.
+
+    Returns:
+        The context of multiprocessing for :func:`start_process`.
+
+    Raises:
+        ProcessError: The server cannot be started.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -42,9 +50,9 @@ def start_server() -> multiprocessing.context.BaseContext:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    with _told(), _own_code_only(), _short_tempdir():
-        resource_tracker.ensure_running()  # here, for it would unblock what is blocked below
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # inherited by the server and its workers
+    with _process_errors(), _own_code_only(), _short_tempdir():
+        resource_tracker.ensure_running()  # before the mask: it unblocks signals
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # for the server and its workers
         try:
             forkserver.ensure_running()
         finally:
@@ -53,46 +61,58 @@ def start_server() -> multiprocessing.context.BaseContext:
 
 
 def start_process(context: Any, target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Start a process that calls ``target``, a function of this package.  Raises ProcessError."""
+    """Start a process that calls a function.
+
+    Args:
+        context: From :func:`start_server`.
+        target: A function of this package, importable by name.
+        *arguments: Its arguments.
+
+    Returns:
+        The process, which is killed at the end of this one.
+
+    Raises:
+        ProcessError: The process cannot be started.
+    """
     process: BaseProcess = context.Process(target=target, args=arguments, daemon=True)
-    with _told(), _own_code_only():
+    with _process_errors(), _own_code_only():
         process.start()
-    _started.add(process)
+    _processes.add(process)
     return process
 
 
-@atexit.register  # after multiprocessing's own, so called before it, which would ask them to end and wait
-def _kill_started() -> None:
-    for process in _started:
+@atexit.register  # called before multiprocessing's own handler, which would wait for the processes
+def _kill_processes() -> None:
+    for process in _processes:
         process.kill()
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """What keeps a process from starting, as one sentence."""
+def _process_errors() -> Iterator[None]:
+    """Convert errors of starting a process into ProcessError."""
     try:
         yield
     except (EOFError, ConnectionError, BrokenPipeError):
         raise ProcessError(
             "The process that starts the workers has ended: the system may allow this user no more processes or"
-            " memory (see ulimit -u and ulimit -v), or someone stopped it. Make room, or use fewer --workers."
+            " memory (see ulimit -u and ulimit -v), or it was stopped. Close other programs, or use fewer --workers."
         ) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise ProcessError(
-            f"No worker process can be started ({place}{error.strerror or error}). Close what is not needed, or use"
+            f"No worker process can be started ({place}{error.strerror or error}). Close other programs, or use"
             f" fewer --workers."
         ) from None
 
 
 @contextlib.contextmanager
 def _own_code_only() -> Iterator[None]:
-    """What starts meanwhile runs nobody's code but ours.
+    """Let processes that start in this context run no code of the caller or of the current folder.
 
-    Python puts the current folder first where it looks for modules, unless PYTHONSAFEPATH is set; and multiprocessing
-    has every worker run the program's main file once more, unless there is none to be seen.
+    Python puts the current folder first on the path of modules unless PYTHONSAFEPATH is set. Multiprocessing has each
+    worker run the file of the main module unless that module has none.
     """
-    with _starting:
+    with _start_lock:
         path, main = os.environ.get("PYTHONSAFEPATH"), sys.modules["__main__"]
         os.environ["PYTHONSAFEPATH"] = "1"
         sys.modules["__main__"] = types.ModuleType("__main__")
@@ -108,7 +128,7 @@ def _own_code_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _short_tempdir() -> Iterator[None]:
-    """Where the path of TMPDIR leaves too little of the hundred bytes that the name of a socket may have: another."""
+    """Use /tmp in this context if the path of TMPDIR is too long for a socket in it."""
     former = tempfile.tempdir
     if len(os.fsencode(tempfile.gettempdir())) > _LONGEST and os.access("/tmp", os.W_OK):
         tempfile.tempdir = "/tmp"

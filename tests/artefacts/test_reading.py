@@ -154,15 +154,15 @@ def test_a_damaged_artefact_is_named(
 ) -> None:
     artefacts = open_artefacts(made(meshes, tmp_path / "views", Recipe(VIEWS)))
     damage(tmp_path / "views/ball/c.png")
-    with pytest.raises(StoredDataError, match=r"c\.png is not what was written there \(its hash differs\)\. Run the"):
+    with pytest.raises(StoredDataError, match=r"c\.png has changed since it was written \(its hash differs\)\. Run"):
         artefacts.pictures(artefacts.entries[0])
-    with pytest.raises(StoredDataError, match=rf"c\.png does not hold what it should .*({picture})"):
+    with pytest.raises(StoredDataError, match=rf"c\.png has invalid content .*({picture})"):
         open_artefacts(reseal(tmp_path / "views")).pictures(artefacts.entries[0])
     assert artefacts.pictures(artefacts.entries[1]).shape == (12, 8, 8)
     if grid:
         artefacts = open_artefacts(made(meshes, tmp_path / "grids", Recipe(VOXELS)))
         damage(tmp_path / "grids/ball/c_r01.binvox")
-        with pytest.raises(StoredDataError, match=rf"c_r01\.binvox does not hold what it should .*({grid})"):
+        with pytest.raises(StoredDataError, match=rf"c_r01\.binvox has invalid content .*({grid})"):
             open_artefacts(reseal(tmp_path / "grids")).grids(artefacts.entries[0])
 
 
@@ -201,9 +201,9 @@ def test_an_unfinished_folder_is_told_apart(meshes: Path, tmp_path: Path) -> Non
 def test_altered_settings_are_refused(change: dict[str, object], meshes: Path, tmp_path: Path) -> None:
     path = made(meshes, tmp_path / "out", Recipe(VIEWS)) / "settings.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(StoredDataError, match=r"settings\.json is not what was written there"):
+    with pytest.raises(StoredDataError, match=r"settings\.json has changed since it was written"):
         open_artefacts(tmp_path / "out")
-    with pytest.raises(StoredDataError, match=r"settings\.json does not hold what it should"):
+    with pytest.raises(StoredDataError, match=r"settings\.json has invalid content"):
         open_artefacts(reseal(tmp_path / "out"))
 
 
@@ -216,9 +216,9 @@ def test_damaged_settings_are_refused(damage: bytes, meshes: Path, tmp_path: Pat
 
 def test_a_damaged_manifest_is_refused(meshes: Path, tmp_path: Path) -> None:
     (made(meshes, tmp_path / "out", Recipe(VIEWS)) / "manifest.parquet").write_bytes(b"PAR1")
-    with pytest.raises(StoredDataError, match=r"manifest\.parquet is not what was written there"):
+    with pytest.raises(StoredDataError, match=r"manifest\.parquet has changed since it was written"):
         open_artefacts(tmp_path / "out")
-    with pytest.raises(StoredDataError, match=r"manifest\.parquet does not hold what it should"):
+    with pytest.raises(StoredDataError, match=r"manifest\.parquet has invalid content"):
         open_artefacts(reseal(tmp_path / "out"))
 
 

@@ -33,7 +33,8 @@ FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "segfault": (lambda: ctypes.string_at(0), "the process that worked on it died (Segmentation fault)"),
     "killed": (
         lambda: os.kill(os.getpid(), signal.SIGKILL),
-        "the process that worked on it died (Killed), perhaps as the machine had no memory left: use fewer --workers",
+        "the process that worked on it died (Killed), perhaps because the machine ran out of memory: use fewer "
+        "--workers",
     ),
     "hang": (lambda: time.sleep(60), "it took longer than 4 s: simplify it, or raise --timeout"),
     "hang in native code": (
@@ -163,7 +164,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     shutil.rmtree(out / "chair")
     (out / "chair").symlink_to(elsewhere)
     for overwrite in (False, True):
-        with pytest.raises(UsageError, match=r"/out/chair is a link, and nothing is written through one\."):
+        with pytest.raises(UsageError, match=r"/out/chair is a link, and shapecnn does not write through links\."):
             make(out, "a.off", "chair/b.off", overwrite=overwrite)
     assert list(elsewhere.iterdir()) == []
 

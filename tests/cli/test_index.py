@@ -224,7 +224,7 @@ def test_a_damaged_index_is_status_1_and_says_what_to_do(
     (index / "features.safetensors").write_bytes(b"")
     done = command("index", solids, index)
     assert done.status == 1
-    assert "features.safetensors is not what was written there" in done.stderr
+    assert "features.safetensors has changed since it was written" in done.stderr
     assert "index the collection again, with --overwrite." in done.stderr
 
 

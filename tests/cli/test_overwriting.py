@@ -62,7 +62,7 @@ def test_train_keeps_foreign_files(name: str, tmp_path: Path, command: Command) 
     place.write_text("dear")
     done = command("train", "demo-shapenets", "--data", tmp_path / "grids", "--out", tmp_path / "run")
     assert done.status == 2, done.stderr
-    assert "which shapecnn did not write" in done.stderr or "is not what this version of shapecnn writes" in done.stderr
+    assert "which shapecnn did not write" in done.stderr or "was not written by this version of shapecnn" in done.stderr
     assert contents(tmp_path / "run") == {name: b"dear"}
 
 
@@ -102,7 +102,7 @@ def test_a_page_stays_private_and_goes_through_no_link(
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
     (tmp_path / "link.html").symlink_to(page)
     done = command(*words, tmp_path / "link.html")
-    assert (done.status, "is a link, and nothing is written through one" in done.stderr) == (2, True)
+    assert (done.status, "is a link, and shapecnn does not write through links" in done.stderr) == (2, True)
     assert command(*words, "/dev/null").status == 0
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
@@ -154,5 +154,5 @@ def test_failures_replace_nothing_that_the_command_itself_has_put_there(tmp_path
     write_box(tmp_path / "meshes" / "a.off")
     listed = tmp_path / "audit" / "audit.csv"
     done = command("audit", tmp_path / "meshes", "--out", tmp_path / "audit", "--failures", listed)
-    assert (done.status, "is there, and not as shapecnn wrote it" in done.stderr) == (2, True)
+    assert (done.status, "exists, and shapecnn did not write it" in done.stderr) == (2, True)
     assert "path,error" not in listed.read_text()

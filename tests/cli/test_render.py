@@ -403,7 +403,7 @@ def test_failures_are_written_to_the_file_of_the_option(tmp_path: Path, command:
     listed.write_text(listed.read_text() + "told Ann\n")
     done = command("render", meshes, out, *SMALL, "--failures", listed)
     assert done.status == 2
-    assert f"{listed} is there, and not as shapecnn wrote it" in done.stderr
+    assert f"{listed} exists, and shapecnn did not write it" in done.stderr
     assert listed.read_text().endswith("told Ann\n")
     assert command("render", meshes, out, *SMALL, "--failures", listed, "--overwrite", "--skip-errors").status == 0
 
@@ -414,7 +414,7 @@ def test_a_list_of_failures_that_a_person_made_stays(tmp_path: Path, command: Co
     listed = tmp_path / "mine.csv"
     listed.write_text("path,error\nb.off,no top\n")
     done = command("render", tmp_path / "meshes", tmp_path / "out", *SMALL, "--failures", listed)
-    assert (done.status, f"{listed} is there, and not as shapecnn wrote it" in done.stderr) == (2, True)
+    assert (done.status, f"{listed} exists, and shapecnn did not write it" in done.stderr) == (2, True)
     assert listed.read_text() == "path,error\nb.off,no top\n"
 
 

@@ -25,9 +25,10 @@ from shapecnn.search.plan import IndexPlan
 from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.files import write_page
-from shapecnn.storage.own import WRITES, publish_report, require_report
-from shapecnn.storage.publishing import LOCK, MARK, RESUME, STAGED, WORK, WORKS, claim
+from shapecnn.storage.own import COMPANIONS, publish_report, require_report
+from shapecnn.storage.publishing import LOCK
 from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.unfinished import MARK, RESUME, STAGED, WORK, WORKS, claim
 from shapecnn.workers.pool import Workers
 from shapecnn.workers.progress import Progress
 from tests.fuzz.checks import refused, require
@@ -82,8 +83,8 @@ _SETTLED = ("settings.json", "manifest.parquet", "SHA256SUMS")
 OWN = {
     "render": (*_SETTLED, "c/a.png", "c/b.png", "d/a.png"),
     "voxelize": (*_SETTLED, "c/a.binvox", "c/b.binvox", "d/a.binvox"),
-    "index": ("index.json", *WRITES["index.json"], "SHA256SUMS"),
-    "report": (REPORT, "report.html", "pr.svg", *WRITES[REPORT], "SHA256SUMS"),
+    "index": ("index.json", *COMPANIONS["index.json"], "SHA256SUMS"),
+    "report": (REPORT, "report.html", "pr.svg", *COMPANIONS[REPORT], "SHA256SUMS"),
     "page": ("page.html",),
 }
 """What each action writes, or its like of more shapes wrote."""

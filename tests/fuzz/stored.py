@@ -26,7 +26,7 @@ def read_stored_table(data: bytes, folder: Path) -> str:
     outcomes = []
     for row in (Entry, IndexedShape):
         try:
-            with STORED.expecting("a.parquet"):
+            with STORED.validating("a.parquet"):
                 rows = read_table(row, data)
         except StoredDataError as error:
             outcomes.append(refused(error))
@@ -38,7 +38,7 @@ def read_stored_table(data: bytes, folder: Path) -> str:
 
 def read_stored_arrays(data: bytes, folder: Path) -> str:
     try:
-        with STORED.expecting("a.safetensors"):
+        with STORED.validating("a.safetensors"):
             matrix = array_of(read_arrays(data), "matrix", np.float32, (None, 4))
     except StoredDataError as error:
         return refused(error)
@@ -48,7 +48,7 @@ def read_stored_arrays(data: bytes, folder: Path) -> str:
 
 def read_sums(data: bytes, folder: Path) -> str:
     try:
-        with STORED.expecting("SHA256SUMS"):
+        with STORED.validating("SHA256SUMS"):
             sums = parse_sums(data)
     except StoredDataError as error:
         return refused(error)

@@ -36,8 +36,9 @@ from shapecnn.settings.experiment import (
 )
 from shapecnn.settings.views_and_grids import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
-from shapecnn.storage.publishing import RESUME, publish
+from shapecnn.storage.publishing import publish
 from shapecnn.storage.sealed import Sealed
+from shapecnn.storage.unfinished import RESUME
 from tests.sealing import forge
 
 CLASSES = ("chair", "table", "vase")
@@ -180,7 +181,7 @@ def test_weights_altered_in_one_bit_are_refused(folder: Path, where: float) -> N
     (folder / WEIGHTS).write_bytes(content)
     for attempt in (opened.network.build, opened.head.classifier, lambda: open_run(folder)):
         with pytest.raises(
-            StoredDataError, match=f"{WEIGHTS} is not what was written there.*Put it back from a copy"
+            StoredDataError, match=f"{WEIGHTS} has changed since it was written.*Put it back from a copy"
         ) as error:
             attempt()
         said(error.value)
@@ -239,7 +240,7 @@ def test_json_of_something_else_is_refused(folder: Path, content: bytes) -> None
 @pytest.mark.parametrize("network", [{"kind": "transformer"}, {**VOXRESNET.model_dump(), "heads": 8}, {}, 3])
 def test_a_network_of_a_later_version_is_refused(folder: Path, network: object) -> None:
     resign(folder, network=network)
-    with pytest.raises(StoredDataError, match=r"model.json does not hold what it should \(.*network") as error:
+    with pytest.raises(StoredDataError, match=r"model.json has invalid content \(.*network") as error:
         open_run(folder)
     said(error.value)
 
@@ -274,7 +275,7 @@ def test_numbers_of_a_type_that_torch_does_not_know_are_refused(folder: Path) ->
 
 def test_ids_that_are_none_are_told_of_their_file(folder: Path) -> None:
     forge(folder, SPLIT, lambda ids: {**ids, "val": 3})
-    with pytest.raises(StoredDataError, match=r"split.json does not hold what it should \(.*val") as error:
+    with pytest.raises(StoredDataError, match=r"split.json has invalid content \(.*val") as error:
         open_run(folder)
     said(error.value)
 
@@ -309,7 +310,7 @@ def test_a_description_that_cannot_be_is_refused(folder: Path, changes: dict[str
     resign(folder, calibration=CALIBRATION)
     assert open_run(folder).head.calibration == Calibration(**CALIBRATION)
     resign(folder, **changes)
-    with pytest.raises(StoredDataError, match=f"model.json does not hold what it should .*{message}") as error:
+    with pytest.raises(StoredDataError, match=f"model.json has invalid content .*{message}") as error:
         open_run(folder)
     said(error.value)
 

@@ -48,9 +48,10 @@ from shapecnn.search.update import IndexChanges, bring_up_to_date
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.journal import open_journal, read_journal
-from shapecnn.storage.publishing import claim, exclusive
+from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.reading import sha256_of
 from shapecnn.storage.sealed import Sealed
+from shapecnn.storage.unfinished import claim
 from shapecnn.workers.pool import Workers
 from tests.runs import write_run
 from tests.sealing import reseal
@@ -641,7 +642,7 @@ def test_a_flipped_bit_is_found(folder: Path, name: str, place: int) -> None:
     content = bytearray((folder / name).read_bytes())
     content[place * (len(content) - 1) // 4] ^= 1 << place
     (folder / name).write_bytes(content)
-    with pytest.raises(StoredDataError, match=f"{name} is not what was written there"):
+    with pytest.raises(StoredDataError, match=f"{name} has changed since it was written"):
         read_index(folder)
 
 
@@ -659,7 +660,7 @@ def test_a_flipped_bit_anywhere_in_the_header_is_found(folder: Path) -> None:
 def test_another_version_is_told_so(folder: Path, header: str) -> None:
     (folder / HEADER).write_text(header)
     reseal(folder)
-    told = "does not hold what it should" if header in ("[]", "3") else "was made by another version"
+    told = "has invalid content" if header in ("[]", "3") else "was made by another version"
     with pytest.raises(StoredDataError, match=rf"index.json {told}.*(Use that version|index the collection again)"):
         read_index(folder)
 

@@ -91,7 +91,7 @@ def test_a_damaged_run_is_said_to_be(solids: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", solids)
     origin = ModelRecord.of(resolve_model(str(run)), "z")
     (run / "model.safetensors").write_bytes(b"")
-    with pytest.raises(StoredDataError, match=r"model\.safetensors is not what was written there"):
+    with pytest.raises(StoredDataError, match=r"model\.safetensors has changed since it was written"):
         origin.open(INDEX)
 
 

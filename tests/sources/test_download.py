@@ -34,7 +34,8 @@ from shapecnn.meshes.collection import list_shapes
 from shapecnn.sources import transfer as module
 from shapecnn.sources.download import SOURCES, Origin, Source, download
 from shapecnn.sources.transfer import fetch
-from shapecnn.storage.publishing import claim, exclusive
+from shapecnn.storage.publishing import exclusive
+from shapecnn.storage.unfinished import claim
 
 OFF = b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
 MESHES = ["chair/train/chair_0001.off", "chair/test/chair_0002.off", "sofa/train/sofa_0001.off"]

@@ -89,7 +89,7 @@ def test_a_folder_that_another_user_may_have_made_is_never_used(
     trap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(caches, "_own", [])
+    monkeypatch.setattr(caches, "_process_folders", [])
     folder = tmp_path / f"shapecnn-{os.getuid()}"
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     if trap == "link":

@@ -86,14 +86,14 @@ def test_what_was_cut_short_is_refused(kept: int) -> None:
     ],
 )
 def test_a_forged_line_is_named(line: str) -> None:
-    assert refused(sealed(f"{ONE}  A\n{line}\n")) == "line 3 is no hash of a file of this folder"
+    assert refused(sealed(f"{ONE}  A\n{line}\n")) == "line 3 is not the hash of a file in this folder"
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "//a", "..", "../a", "a/../../b", "a/..", "a\0b", "/"])
 def test_a_path_that_leads_out_is_named(name: str) -> None:
-    assert refused(sealed(f"{ONE}  {name}\n")) == "line 2 is no hash of a file of this folder"
+    assert refused(sealed(f"{ONE}  {name}\n")) == "line 2 is not the hash of a file in this folder"
     if name.isprintable():
-        assert refused(sealed(f"\\{ONE}  {name}\n")) == "line 2 is no hash of a file of this folder"
+        assert refused(sealed(f"\\{ONE}  {name}\n")) == "line 2 is not the hash of a file in this folder"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_path_that_leads_out_is_named(name: str) -> None:
     ],
 )
 def test_what_would_be_written_otherwise_is_refused(lines: str) -> None:
-    assert refused(sealed(lines)) == "it is not as it is written"
+    assert refused(sealed(lines)) == "it is not in the form that shapecnn writes"
 
 
 def test_what_is_no_text_is_refused() -> None:

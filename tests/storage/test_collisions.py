@@ -18,7 +18,7 @@ from shapecnn.artefacts.writing import Summary
 from shapecnn.errors import CollectionError
 from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage import collisions
-from shapecnn.storage.collisions import folded, require_apart
+from shapecnn.storage.collisions import fold_name, require_no_collisions
 from shapecnn.workers.pool import Workers
 from tests.solids import contents, write_box
 
@@ -44,9 +44,9 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system that ignores case and how accents are encoded, as far as a try of two names goes."""
 
     def tried(self: object, place: Path, left: str, right: str) -> bool:
-        return folded(left) == folded(right)
+        return fold_name(left) == fold_name(right)
 
-    monkeypatch.setattr(collisions._Tries, "_tried", tried)
+    monkeypatch.setattr(collisions._NameTrials, "_try", tried)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_this_file_system_is_tried_and_nothing_is_left(names: list[str], tmp_pat
         pytest.skip("temporary files lie where case is ignored")
     (tmp_path / "out" / "c").mkdir(parents=True)
     for out in (tmp_path / "out", tmp_path / "absent" / "out"):
-        require_apart(owners(*names), OWN, out)
+        require_no_collisions(owners(*names), OWN, out)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "c", "out"]
 
 
@@ -75,22 +75,22 @@ def test_this_file_system_is_tried_and_nothing_is_left(names: list[str], tmp_pat
 @pytest.mark.parametrize(("names", "told"), ALIKE.values(), ids=ALIKE.keys())
 def test_names_that_are_one_there_are_told_with_what_to_do(names: list[str], told: str, tmp_path: Path) -> None:
     with pytest.raises(CollectionError) as raised:
-        require_apart(owners(*names), OWN, tmp_path / "out")
+        require_no_collisions(owners(*names), OWN, tmp_path / "out")
     assert told in str(raised.value)
     assert str(raised.value).endswith(
-        "or choose an output elsewhere: the file system there takes names for the same that differ only in case or in "
-        "how accents are encoded."
+        "or choose an output elsewhere: the file system there does not distinguish names that differ only in case or "
+        "in the encoding of accents."
     )
 
 
 @pytest.mark.usefixtures("careless")
 def test_folders_that_are_one_hold_what_is_called_otherwise(tmp_path: Path) -> None:
-    require_apart(owners("Chair/x.png", "chair/y.png", "Chair/z.png"), OWN, tmp_path)
+    require_no_collisions(owners("Chair/x.png", "chair/y.png", "Chair/z.png"), OWN, tmp_path)
 
 
 def test_only_names_that_could_be_one_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "TemporaryDirectory", None)
-    require_apart(owners("a/x.png", "b/x.png", "ä/x.png", "ab/x.png"), OWN, tmp_path)
+    require_no_collisions(owners("a/x.png", "b/x.png", "ä/x.png", "ab/x.png"), OWN, tmp_path)
 
 
 def boxes(meshes: Path, out: Path, *names: str) -> Summary:
@@ -115,7 +115,7 @@ def test_names_that_differ_in_case_are_both_kept(tmp_path: Path) -> None:
 
 def test_where_case_is_ignored_they_are_told_before_any_work(caseless: Path, tmp_path: Path) -> None:
     for names in (("c/A.off", "c/a.off"), ("Chair/x.off", "chair/x.off"), ("c/A.off", "c/a.binvox/b.off")):
-        with pytest.raises(CollectionError, match="the file system there takes names for the same"):
+        with pytest.raises(CollectionError, match="the file system there does not distinguish names"):
             boxes(tmp_path / "meshes", caseless / "out", *names)
         assert not (caseless / "out").exists()
 

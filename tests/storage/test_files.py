@@ -33,7 +33,7 @@ def test_a_page_that_is_not_ours_is_refused_and_stays(change: str, tmp_path: Pat
     write_page(page, "<p>1")
     page.write_text(change and change + page.read_text())
     before = page.read_bytes()
-    with pytest.raises(UsageError, match=r"page\.html is there, and not as shapecnn wrote it\."):
+    with pytest.raises(UsageError, match=r"page\.html exists, and shapecnn did not write it or it has changed"):
         write_page(page, "<p>2")
     assert page.read_bytes() == before
     write_page(page, "<p>2", overwrite=True)
@@ -44,7 +44,7 @@ def test_a_page_that_is_not_ours_is_refused_and_stays(change: str, tmp_path: Pat
 def test_nothing_is_written_through_a_link(overwrite: bool, tmp_path: Path) -> None:
     (tmp_path / "letter").write_text("dear")
     (tmp_path / "page.html").symlink_to(tmp_path / "letter")
-    with pytest.raises(UsageError, match="is a link, and nothing is written through one"):
+    with pytest.raises(UsageError, match="is a link, and shapecnn does not write through links"):
         write_page(tmp_path / "page.html", "<p>", overwrite)
     assert (tmp_path / "letter").read_text() == "dear"
     (tmp_path / "null.html").symlink_to("/dev/null")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapecnn.storage.journal import Record, open_journal, read_journal, read_record
-from shapecnn.storage.publishing import claim
 from shapecnn.storage.reading import sha256
+from shapecnn.storage.unfinished import claim
 
 HEADER: Record = {"kind": "views", "size": 224}
 RECORDS: list[Record] = [{"id": f"chair/größe \\xff {i}.off", "sha256": "0" * 64} for i in range(4)]

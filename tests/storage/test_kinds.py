@@ -31,9 +31,9 @@ def test_the_kind_of_each_folder_is_known_also_where_the_file_that_tells_is_gone
 @pytest.mark.parametrize(
     ("given", "wanted", "told"),
     [
-        ("run", "index", r"run is a run, not an index\. To classify a mesh by it: shapecnn predict .*run MESH\."),
+        ("run", "index", r"run is a run, not an index\. To classify a mesh with it: shapecnn predict .*run MESH\."),
         ("index", "run", r"solids is an index, not a run\. To search it: shapecnn query .*solids MESH$"),
-        ("meshes", "index", r"is not an index: it holds nothing that shapecnn made\. To make one: "),
+        ("meshes", "index", r"is not an index: shapecnn made nothing in it\. To make one: "),
         ("file", "run", r"cube\.off is a file, not a run\. To make one: "),
         ("nowhere", "artefacts", r"There is no folder of artefacts at .*nowhere\. To make one: "),
     ],
@@ -53,7 +53,7 @@ def test_what_shapecnn_made_is_no_collection(
 ) -> None:
     with pytest.raises(CollectionError, match=r"solids is an index, not a .*\. To search it: shapecnn query"):
         read(solids_index)
-    with pytest.raises(CollectionError, match=r"run is a run, not a .*\. To classify a mesh by it: shapecnn predict"):
+    with pytest.raises(CollectionError, match=r"run is a run, not a .*\. To classify a mesh with it: shapecnn predict"):
         read(views_run)
     (tmp_path / "audit.json").touch()
     with pytest.raises(CollectionError, match=r" is a report of audit, not a .*\. To look at it: open "):

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from shapecnn.errors import UsageError
-from shapecnn.storage.own import WRITES, publish_report, remove_own, require_own, require_unchanged, start_anew
-from shapecnn.storage.publishing import HOLDS, claim, exclusive, publish, write_noted, written
+from shapecnn.storage.kinds import KIND_FILES
+from shapecnn.storage.own import COMPANIONS, publish_report, remove_all_own, remove_own, require_own, require_unchanged
+from shapecnn.storage.publishing import exclusive, publish, written_hashes
 from shapecnn.storage.reading import sha256
+from shapecnn.storage.unfinished import claim, write_recorded
 from tests.solids import contents
 
 KIND = "evaluation.json"
@@ -18,7 +20,7 @@ REPORT = {KIND: b"{}", "report.html": b"<html>", "pr.svg": b"<svg>"}
 
 
 def test_every_kind_of_folder_says_what_is_written_there() -> None:
-    assert WRITES.keys() == HOLDS.keys()
+    assert COMPANIONS.keys() == KIND_FILES.keys()
 
 
 @pytest.mark.parametrize("name", ["report.html", "notes.txt", "SHA256SUMS", ".partial", ".publish", ".hidden"])
@@ -83,16 +85,16 @@ def test_a_folder_that_is_a_link_is_not_written_through(overwrite: bool, tmp_pat
     (tmp_path / "home").mkdir()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "chair").symlink_to(tmp_path / "home")
-    with pytest.raises(UsageError, match=r"out/chair is a link, and nothing is written through one"):
+    with pytest.raises(UsageError, match=r"out/chair is a link, and shapecnn does not write through links"):
         require_unchanged(tmp_path / "out", ["chair/deep/a.png"], overwrite)
 
 
 def test_what_was_put_beside_unfinished_work_is_known_after_a_kill(tmp_path: Path) -> None:
     with exclusive(tmp_path):
         claim(tmp_path / ".partial")
-        write_noted(tmp_path / "a\n.png", "a\n.png", b"1", tmp_path / ".partial")
+        write_recorded(tmp_path / "a\n.png", "a\n.png", b"1", tmp_path / ".partial")
         (tmp_path / "b.png").write_bytes(b"2")
-    known = written(tmp_path)
+    known = written_hashes(tmp_path)
     assert known == {"a\n.png": {sha256(b"1")}}
     require_own("settings.json", tmp_path)
     require_unchanged(tmp_path, ["a\n.png"])
@@ -108,5 +110,5 @@ def test_beginning_anew_removes_what_is_ours_and_nothing_else(tmp_path: Path) ->
     claim(tmp_path / ".partial")
     (tmp_path / "b").write_bytes(b"3")
     (tmp_path / "c").write_bytes(b"4")
-    start_anew(tmp_path)
+    remove_all_own(tmp_path)
     assert contents(tmp_path) == {"b": b"3", "c": b"4"}

@@ -17,20 +17,11 @@ import pytest
 
 from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError
 from shapecnn.meshes.zips import check_members
+from shapecnn.storage.atomic import create, write_atomic
 from shapecnn.storage.checksums import SUMS, sums_bytes
-from shapecnn.storage.publishing import (
-    MARK,
-    claim,
-    create,
-    discard,
-    exclusive,
-    is_claimed,
-    publish,
-    published,
-    recover,
-    write_atomic,
-)
+from shapecnn.storage.publishing import exclusive, publish, published, recover
 from shapecnn.storage.reading import json_bytes, map_stored, open_stored, read_json, read_stored, sha256, sha256_of
+from shapecnn.storage.unfinished import MARK, claim, discard, is_claimed
 
 OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
 NEW = {"a": b"new a", "b": b"new b", "c": b"new c"}
@@ -174,7 +165,9 @@ def test_what_is_somebodys_is_not_replaced_by_what_was_committed(name: str, make
     committed(tmp_path, {**NEW, "d": b"new d"})
     (tmp_path / name).unlink(missing_ok=True)
     make(tmp_path / name)
-    refused = pytest.raises(UsageError, match=rf"{tmp_path / name} is there, .* Move it away, or add --overwrite")
+    refused = pytest.raises(
+        UsageError, match=rf"{tmp_path / name} is in the way of .* Move it away, or add --overwrite"
+    )
     with refused, exclusive(tmp_path):
         pytest.fail("it was written")
     assert (tmp_path / name).is_symlink() or (tmp_path / name).read_text() == "dear"
@@ -190,7 +183,7 @@ def test_nothing_but_files_is_published(make: Any, overwrite: bool, tmp_path: Pa
     publish(tmp_path, OLD)
     planted = committed(tmp_path, {"a": b"new a"}) / "b"
     make(planted)
-    refused = pytest.raises(UsageError, match=rf"{planted} is not a file, .* do not trust {tmp_path}")
+    refused = pytest.raises(UsageError, match=rf"{planted} is not a regular file, .* do not trust {tmp_path}")
     with refused, exclusive(tmp_path, overwrite):
         pytest.fail("it was written")
     assert (tmp_path / "b").read_bytes() == OLD["b"]
@@ -403,7 +396,7 @@ def test_where_there_are_no_locks_it_is_said_and_the_work_goes_on(
 def test_a_folder_of_unfinished_work_that_is_not_ours_is_refused_unless_it_shall_go(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "model.json").write_text("dear")
-    refused = pytest.raises(UsageError, match=rf"{name} is not what this version of shapecnn writes there")
+    refused = pytest.raises(UsageError, match=rf"{name} was not written by this version of shapecnn")
     with refused, exclusive(tmp_path):
         pytest.fail("it was written")
     assert (tmp_path / name / "model.json").read_text() == "dear"

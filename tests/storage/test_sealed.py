@@ -15,7 +15,7 @@ from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.storage.checksums import SUMS, parse_sums
 from shapecnn.storage.publishing import publish
 from shapecnn.storage.reading import sha256
-from shapecnn.storage.sealed import LARGEST_JSON, Sealed, open_sealed, publish_beside, told
+from shapecnn.storage.sealed import LARGEST_JSON, Sealed, open_sealed, printable, publish_beside
 
 REMEDY = "Make it again."
 CONTENT = b'{"schema_version": 1, "name": "cup"}'
@@ -80,7 +80,8 @@ def test_any_one_flipped_bit_is_refused(place: int, bit: int, tmp_path_factory: 
     (folder / "b").write_bytes(content)
     sealed = open_sealed(folder, REMEDY)
     for use in (sealed.read, sealed.map, sealed.check):
-        assert refused(lambda use=use: use("b")) == f"{folder / 'b'} is not what was written there (its hash differs)."
+        message = f"{folder / 'b'} has changed since it was written (its hash differs)."
+        assert refused(lambda use=use: use("b")) == message
 
 
 @pytest.mark.parametrize("method", ["read", "map", "check", "json"])
@@ -127,9 +128,9 @@ def test_an_object_is_read_and_its_version_compared(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"[]", "it is no JSON object"),
-        (b'"schema_version"', "it is no JSON object"),
-        (b"null", "it is no JSON object"),
+        (b"[]", "it is not a JSON object"),
+        (b'"schema_version"', "it is not a JSON object"),
+        (b"null", "it is not a JSON object"),
         (b"", "Expecting value"),
         (b"{} {}", "Extra data"),
         (b"\xff", "codec can't decode"),
@@ -142,7 +143,7 @@ def test_an_object_is_read_and_its_version_compared(folder: Path) -> None:
 )
 def test_what_is_no_object_of_numbers_and_texts_is_refused(folder: Path, content: bytes, reason: str) -> None:
     message = refused(lambda: holding(folder, content).json("a.json"))
-    assert message.startswith(f"{folder / 'a.json'} does not hold what it should (")
+    assert message.startswith(f"{folder / 'a.json'} has invalid content (")
     assert reason in message
 
 
@@ -154,31 +155,31 @@ def test_what_does_not_hold_is_told_of_the_file(folder: Path, error: type[Except
     sealed = open_sealed(folder, REMEDY)
 
     def use() -> None:
-        with sealed.expecting("b"):
+        with sealed.validating("b"):
             raise error("it is upside down.\nIn line 3:")
 
-    assert refused(use) == f"{folder / 'b'} does not hold what it should (it is upside down)."
+    assert refused(use) == f"{folder / 'b'} has invalid content (it is upside down)."
 
 
 @pytest.mark.parametrize("error", [StoredDataError("of another file"), KeyError("a bug")])
 def test_other_errors_are_left_as_they_are(folder: Path, error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, open_sealed(folder, REMEDY).expecting("b"):
+    with pytest.raises(type(error)) as caught, open_sealed(folder, REMEDY).validating("b"):
         raise error
     assert caught.value is error
 
 
 def test_a_reason_is_never_empty_moves_no_cursor_and_is_never_the_whole_file(folder: Path) -> None:
     sealed = open_sealed(folder, REMEDY)
-    start = f"{folder / 'b'} does not hold what it should"
-    assert str(sealed.unfit("b", "")) == f"{start} (it is damaged). {REMEDY}"
-    assert str(sealed.unfit("b", "\x1b[2J")) == rf"{start} (\x1b[2J). {REMEDY}"
-    assert str(sealed.unfit("b", "x" * 200)) == f"{start} ({'x' * 200}). {REMEDY}"
-    assert str(sealed.unfit("b", "x" * 201)) == f"{start} ({'x' * 199}…). {REMEDY}"
+    start = f"{folder / 'b'} has invalid content"
+    assert str(sealed.invalid("b", "")) == f"{start} (it is damaged). {REMEDY}"
+    assert str(sealed.invalid("b", "\x1b[2J")) == rf"{start} (\x1b[2J). {REMEDY}"
+    assert str(sealed.invalid("b", "x" * 200)) == f"{start} ({'x' * 200}). {REMEDY}"
+    assert str(sealed.invalid("b", "x" * 201)) == f"{start} ({'x' * 199}…). {REMEDY}"
 
 
 def test_a_path_is_told_on_one_line() -> None:
-    assert told(Path("a b/é")) == "a b/é"
-    assert told("a\n\x1b[2J") == r"'a\n\x1b[2J'"
+    assert printable(Path("a b/é")) == "a b/é"
+    assert printable("a\n\x1b[2J") == r"'a\n\x1b[2J'"
 
 
 # --- hashes that are missing or damaged ---
@@ -221,6 +222,6 @@ def test_hashes_that_are_damaged_are_not_written_over(folder: Path) -> None:
 
 def test_a_description_of_many_megabytes_is_not_parsed(folder: Path) -> None:
     huge = b'{"schema_version": 1, "name": "' + b"x" * LARGEST_JSON + b'"}'
-    assert "a.json does not hold what it should (it has more than 17 MB)" in refused(
+    assert "a.json has invalid content (it has more than 17 MB)" in refused(
         lambda: holding(folder, huge).json("a.json", 1)
     )

@@ -15,7 +15,8 @@ from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry
 from shapecnn.artefacts.prepare import Recipe, encode_png
 from shapecnn.settings.experiment import Experiment, MvcnnSettings, VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
-from shapecnn.storage.publishing import publish, write_atomic
+from shapecnn.storage.atomic import write_atomic
+from shapecnn.storage.publishing import publish
 from shapecnn.storage.reading import json_bytes, sha256
 from shapecnn.storage.tables import table_bytes
 from shapecnn.training.plan import Plan

@@ -138,11 +138,12 @@ def test_where_nothing_was_begun_a_config_and_data_begin(config: str, views: Pat
 
 @pytest.mark.parametrize("origin", ["{}", "[1]", '{"plan": {"config": {}}}', '{"plan": {"config": 3, "data": 1}}'])
 def test_an_origin_that_holds_something_else_is_told(origin: str, tmp_path: Path) -> None:
-    from shapecnn.storage.publishing import claim, publish
+    from shapecnn.storage.publishing import publish
+    from shapecnn.storage.unfinished import claim
 
     claim(tmp_path / "resume")
     publish(tmp_path / "resume", {"origin.json": origin.encode()})
-    with pytest.raises(StoredDataError, match=r"origin\.json does not hold what it should"):
+    with pytest.raises(StoredDataError, match=r"origin\.json has invalid content"):
         stored_plan(tmp_path)
 
 

@@ -88,7 +88,7 @@ def test_nothing_in_it_is_run(tmp_path: Path) -> None:
 
 def test_a_state_of_other_fields_is_refused(tmp_path: Path) -> None:
     torch.save({"stage": 1, "phase": 2}, tmp_path / STATE)
-    with pytest.raises(StoredDataError, match="does not hold what it should"):
+    with pytest.raises(StoredDataError, match="has invalid content"):
         load_state(reseal(tmp_path))
 
 
@@ -99,5 +99,5 @@ def test_a_flipped_bit_is_never_trained_on(tmp_path: Path) -> None:
         altered = bytearray(whole)
         altered[place] ^= 1 << place % 8
         (tmp_path / STATE).write_bytes(altered)
-        with pytest.raises(StoredDataError, match="is not what was written there"):
+        with pytest.raises(StoredDataError, match="has changed since it was written"):
             load_state(tmp_path)

@@ -39,8 +39,9 @@ from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.discriminant import analyse
 from shapecnn.settings.experiment import Experiment, ShapenetsSettings, Validation
 from shapecnn.settings.views_and_grids import VoxelSettings
-from shapecnn.storage.publishing import claim, exclusive, write_noted
+from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.reading import sha256
+from shapecnn.storage.unfinished import claim, write_recorded
 from shapecnn.training import session, stage_activations, trainer
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import fit_temperature
@@ -195,10 +196,10 @@ def test_what_was_half_written_does_not_stay(
         if path.name == name:
             (work / ".1-half.tmp").write_bytes(data[:5])
             raise Interrupted
-        write_noted(path, noted, data, work)
+        write_recorded(path, noted, data, work)
 
     for module in (trainer, session):
-        monkeypatch.setattr(module, "write_noted", killed)
+        monkeypatch.setattr(module, "write_recorded", killed)
     with pytest.raises(Interrupted):
         run(checked, grids, out)
     monkeypatch.undo()

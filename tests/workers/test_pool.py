@@ -158,7 +158,7 @@ def test_without_a_task_no_process_is_started() -> None:
 
 @pytest.mark.parametrize("limits", [{"timeout": float("nan")}, {"memory": float("nan")}, {"timeout": 0.0}])
 def test_a_limit_that_would_limit_nothing_or_all_is_refused(limits: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match=f"--{next(iter(limits))} .* is no number above 0"):
+    with pytest.raises(UsageError, match=f"--{next(iter(limits))} must be a number above 0, not "):
         Workers(**limits)
 
 
@@ -187,7 +187,7 @@ def test_a_worker_that_dies_costs_one_task_and_says_how(how: str) -> None:
     assert outcomes == {x: x for x in "abcd"}
     assert isinstance(error, WorkerError)
     assert error.kind == "crashed"
-    hint = ", perhaps as the machine had no memory left: use fewer --workers" if how == "killed" else ""
+    hint = ", perhaps because the machine ran out of memory: use fewer --workers" if how == "killed" else ""
     assert str(error) == f"the process that worked on it died ({DEATHS[how][1]}){hint}"
 
 
@@ -204,7 +204,7 @@ def unsendable(_: int) -> Callable[[], None]:
 def test_a_result_that_cannot_be_sent_costs_its_task_and_says_why() -> None:
     ((_, outcome),) = pool.run(unsendable, [0], Workers(1))
     assert isinstance(outcome, WorkerError)
-    assert str(outcome).startswith("it met a bug of shapecnn (AttributeError: Can't pickle local object 'unsendable")
+    assert str(outcome).startswith("it hit a bug in shapecnn (AttributeError: Can't pickle local object 'unsendable")
 
 
 def test_never_a_neighbour_is_blamed() -> None:
@@ -300,7 +300,7 @@ def test_a_bug_costs_one_task_and_says_where_it_is() -> None:
     assert isinstance(error, WorkerError)
     line = divide.__code__.co_firstlineno + 1
     what = f"ZeroDivisionError: division by zero; test_pool.py, line {line}"
-    assert (error.kind, str(error)) == ("crashed", f"it met a bug of shapecnn ({what}): please report it")
+    assert (error.kind, str(error)) == ("crashed", f"it hit a bug in shapecnn ({what}): please report it")
 
 
 def test_what_stops_every_task_is_raised_and_stops_the_workers() -> None:

@@ -36,7 +36,7 @@ def test_what_comes_before_the_counted_work_is_told(tmp_path: Path, solids: Path
     """It was silent but for "Working", however long the listing of a share or the hashing of a million files took."""
     assert told_stages(lambda: list_shapes(solids)) == {f"Listing {solids}": None}
     checked = told_stages(lambda: require_unchanged(tmp_path / "out", ["a.png", "b.png"]))
-    assert checked == {f"Checking what is in {tmp_path / 'out'}": (3, 3)}
+    assert checked == {f"Checking the files in {tmp_path / 'out'}": (3, 3)}
 
 
 def test_the_search_for_copies_before_a_training_is_counted(tmp_path: Path) -> None:

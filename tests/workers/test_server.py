@@ -118,7 +118,7 @@ def test_a_worker_that_cannot_begin_says_why(
 ) -> None:
     monkeypatch.setattr(nobody, "__qualname__", "somebody")
     monkeypatch.setitem(globals(), "somebody", nobody)
-    with pytest.raises(ProcessError, match=r"could not start: it met a bug .*AttributeError: .*somebody"):
+    with pytest.raises(ProcessError, match=r"could not start: it hit a bug .*AttributeError: .*somebody"):
         list(pool.run(nobody, [1], Workers(1)))
     assert capfd.readouterr().err == ""
     assert multiprocessing.active_children() == []
@@ -128,7 +128,7 @@ def test_no_worker_is_left_that_would_keep_the_end_waiting() -> None:
     running = pool.run(abs, [-1, -2, -3], Workers(1))
     next(running)
     (process,) = multiprocessing.active_children()
-    server._kill_started()
+    server._kill_processes()
     process.join(10)
     assert process.exitcode == -signal.SIGKILL
     running.close()

@@ -13,8 +13,8 @@ from shapecnn.artefacts.imports.pictures import BY_NAME, BY_SHAPE, EXTENSIONS
 from shapecnn.errors import CollectionError, UsageError
 from shapecnn.meshes.collection import list_files, printable
 from shapecnn.meshes.mesh import EXTENSIONS as MESHES
-from shapecnn.storage.kinds import kind_of, taken_for
-from shapecnn.storage.publishing import written
+from shapecnn.storage.kinds import explain_kind, kind_of
+from shapecnn.storage.publishing import written_hashes
 
 GRIDS = frozenset({".binvox"})
 _ARRANGEMENTS = {"views-by-shape": BY_SHAPE, "views-by-name": BY_NAME}
@@ -66,7 +66,7 @@ def find_layout(source: Path) -> str:
 
 def _require_foreign(source: Path) -> None:
     """Raise CollectionError if shapecnn made ``source``, or it lies inside an artefact folder."""
-    problem = taken_for(source, "a folder of views or grids that others made")
+    problem = explain_kind(source, "a folder of views or grids that others made")
     resolved = source.resolve()
     parent = next(
         (folder for folder in resolved.parents if kind_of(folder) == "artefacts" and _wrote(folder, resolved)), None
@@ -79,7 +79,7 @@ def _require_foreign(source: Path) -> None:
 
 def _wrote(folder: Path, source: Path) -> bool:
     """Tell whether shapecnn wrote any file in ``source``, a path inside the artefact folder ``folder``."""
-    return any((folder / name).is_relative_to(source) for name in written(folder))
+    return any((folder / name).is_relative_to(source) for name in written_hashes(folder))
 
 
 def _too_deep(source: Path, pictures: list[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from shapecnn.errors import UsageError
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.sources.shapes.making import CLASSES, make_shape
-from shapecnn.storage.publishing import write_atomic
+from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.reading import read_stored
 from shapecnn.workers.progress import Progress
 
