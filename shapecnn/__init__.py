@@ -70,7 +70,7 @@ _HOMES = {
     "api.training": ("train",),
     "artefacts.reading": ("Artefacts",),
     "artefacts.writing": ("Summary",),
-    "evaluation.comparison": ("Comparison",),
+    "evaluation.compare_results": ("Comparison",),
     "evaluation.results": ("Evaluation",),
     "evaluation.settings": ("EvaluationSettings",),
     "explanation": ("Explanation",),

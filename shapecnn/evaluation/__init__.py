@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "classification": ["Classification", "calibration_error", "classify", "reliability"],
     "compare": ["compare_contenders"],
-    "comparison": ["Comparison"],
+    "compare_results": ["Comparison"],
     "contenders": ["choose"],
     "evaluate": ["evaluate_model"],
     "intervals": ["mean_interval"],

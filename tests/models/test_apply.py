@@ -104,7 +104,7 @@ def test_an_engine_is_opened_once_and_only_when_there_is_something_to_see(
 
 
 def test_a_mesh_that_takes_too_much_costs_itself_alone(model: Model, solids: Path, tmp_path: Path) -> None:
-    """As one that kills its worker does: tests/test_pool.py."""
+    """As one that kills its worker does: tests/workers/test_pool.py."""
     write_ball(tmp_path / "ball.off", 7)
     paths = [str(tmp_path / "ball.off"), str(solids / IDS[0])]
     slow, good = MeshEncoder(model, workers=Workers(1, timeout=0.1)).outputs(paths, up="z")
