@@ -16,7 +16,8 @@ from tests.conftest import ROOT
 from tests.solids import write_boxes, write_solids
 
 TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+FENCED = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+BLOCKS = [block for language, block in FENCED if not language]  # those of Python run in tests/docs/test_python.py
 COMMANDS = [line.partition(" # ")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 
 
