@@ -1,27 +1,22 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
-from shapecnn.errors import ArchiveError, BusyError, Caution, StoredDataError, UsageError
-from shapecnn.meshes.zips import check_members
-from shapecnn.storage.atomic import create, write_atomic
+from shapecnn.errors import BusyError, Caution, UsageError
 from shapecnn.storage.checksums import SUMS, sums_bytes
 from shapecnn.storage.publishing import exclusive, publish, published, recover
-from shapecnn.storage.reading import json_bytes, map_stored, open_stored, read_json, read_stored, sha256, sha256_of
-from shapecnn.storage.unfinished import MARK, claim, discard, is_claimed
+from shapecnn.storage.reading import sha256
+from shapecnn.storage.unfinished import claim
 
 OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
 NEW = {"a": b"new a", "b": b"new b", "c": b"new c"}
@@ -195,86 +190,6 @@ def test_published_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_write_atomic_leaves_the_old_content_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "deep" / "file"
-    write_atomic(target, b"old")
-
-    def full(self: Path, mode: str) -> BinaryIO:
-        with open(self, mode) as file:
-            file.write(b"n")
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", full)
-        with pytest.raises(OSError, match="No space"):
-            write_atomic(target, b"new")
-    assert {p.name: p.read_bytes() for p in target.parent.iterdir()} == {"file": b"old"}
-
-
-def test_write_atomic_keeps_its_temporary_file_in_scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "scratch").mkdir()
-    moved: list[Path] = []
-    real = Path.replace
-
-    def watched(self: Path, target: Path) -> Path:
-        moved.append(self)
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "replace", watched)
-    for name in ("a", "b"):
-        write_atomic(tmp_path / "out" / name, b"x", tmp_path / "scratch")
-    assert [path.parent for path in moved] == [tmp_path / "scratch"] * 2
-    assert moved[0].name != moved[1].name
-    assert not list((tmp_path / "scratch").iterdir())
-
-
-def test_write_atomic_never_writes_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target, precious = tmp_path / "out" / "file", tmp_path / "precious"
-    precious.write_bytes(b"dear")
-    target.parent.mkdir()
-    link = target.parent / f".{os.getpid()}-{sha256(os.fsencode(target))[:16]}.tmp"
-    link.symlink_to(precious)
-    write_atomic(target, b"new")
-    assert (target.read_bytes(), precious.read_bytes(), link.exists()) == (b"new", b"dear", False)
-    link.symlink_to(precious)
-    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # somebody puts it there again at once
-    with pytest.raises(FileExistsError):
-        write_atomic(target, b"newer")
-    assert precious.read_bytes() == b"dear"
-
-
-def test_sha256_is_the_known_one() -> None:
-    assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_json_is_readable_and_the_same_for_the_same_value(tmp_path: Path) -> None:
-    value = {"name": "Stühle – ×", "list": [1, None, 0.1]}
-    data = json_bytes(value)
-    assert (
-        data
-        == b'{\n  "name": "St\xc3\xbchle \xe2\x80\x93 \xc3\x97",\n  "list": [\n    1,\n    null,\n    0.1\n  ]\n}\n'
-    )
-    (tmp_path / "x.json").write_bytes(data)
-    assert read_json(tmp_path / "x.json") == value
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_no_json_is_not_written(value: float) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        json_bytes({"mAP": value})
-
-
-@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe", b"[" * 100_000])
-def test_a_damaged_json_is_a_stored_data_error(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "model.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(
-        StoredDataError, match=r"model\.json cannot be read \(.+\)\. Put it back from a copy, or make it again\.$"
-    ):
-        read_json(path)
-
-
 HOLDER = """
 import pathlib, sys
 from shapecnn.storage.publishing import exclusive
@@ -333,48 +248,6 @@ def test_a_writer_that_opened_the_lock_in_time_shares_it_with_those_who_come_lat
         os.close(early)
 
 
-def _zip(*names: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipFile:
-    archive = zipfile.ZipFile(io.BytesIO(), "w")
-    for name in names:
-        member = zipfile.ZipInfo("x")
-        member.filename = name  # as a hostile packer would write it: ZipInfo() itself would mend some
-        member.create_system = 3
-        member.external_attr = mode << 16
-        archive.writestr(member, b"")
-    return archive
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../a.off",
-        "a/../../b.off",
-        "/etc/passwd",
-        "//host/share/a.off",
-        "C:/a.off",
-        "c:a.off",
-        "..\\a.off",
-        "a\\..\\b.off",
-        "\\a.off",
-        "a/..",
-        "a/../",
-    ],
-)
-def test_a_member_that_leads_out_of_the_archive_is_refused(name: str) -> None:
-    with pytest.raises(ArchiveError, match=r"a path that leads out of it\. Do not trust this file\.$"):
-        check_members(_zip("fine.off", name))
-
-
-def test_a_link_in_an_archive_is_refused() -> None:
-    with pytest.raises(ArchiveError, match=r"holds the link 'a\.off'"):
-        check_members(_zip("a.off", mode=stat.S_IFLNK | 0o777))
-
-
-def test_the_files_of_an_archive_without_its_folders() -> None:
-    names = ["a/", "a/b.off", "a/..b", "a...off", "shape:1.off", "sub/C:/x.off", "win\\dows.off"]
-    assert [member.filename for member in check_members(_zip(*names))] == names[1:]
-
-
 @pytest.mark.parametrize("reason", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
 def test_where_there_are_no_locks_it_is_said_and_the_work_goes_on(
     reason: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -392,78 +265,9 @@ def test_where_there_are_no_locks_it_is_said_and_the_work_goes_on(
             pass
 
 
-@pytest.mark.parametrize("name", [".partial", ".publish", ".publish.tmp"])
-def test_a_folder_of_unfinished_work_that_is_not_ours_is_refused_unless_it_shall_go(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "model.json").write_text("dear")
-    refused = pytest.raises(UsageError, match=rf"{name} was not written by this version of shapecnn")
-    with refused, exclusive(tmp_path):
-        pytest.fail("it was written")
-    assert (tmp_path / name / "model.json").read_text() == "dear"
-    with exclusive(tmp_path, overwrite=True):
-        assert not (tmp_path / name).exists()
-
-
-def test_a_mark_half_written_is_ours(tmp_path: Path) -> None:
-    work = tmp_path / ".partial"
-    claim(work)
-    whole = (work / MARK).read_bytes()
-    for size in range(len(whole)):
-        (work / MARK).write_bytes(whole[:size])
-        assert is_claimed(work)
-        claim(work)
-        assert (work / MARK).read_bytes() == whole
-    (work / MARK).write_bytes(b"another's")
-    assert not is_claimed(work)
-
-
-def test_what_is_left_of_work_that_is_thrown_away_stays_ours(tmp_path: Path) -> None:
-    for step in range(20):
-        work = tmp_path / str(step) / ".partial"
-        claim(work)
-        for name in ("a", "z"):
-            (work / name).write_bytes(b"1")
-        with pytest.MonkeyPatch.context() as patch:
-            _crash_at(step, patch)
-            try:
-                discard(work)
-            except _Crash:
-                pass
-            else:
-                break
-        assert is_claimed(work)
-    else:
-        pytest.fail("it has more steps than were tried")
-    assert not work.exists()
-
-
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink(__file__, path), os.mkdir])
-def test_only_regular_files_are_read(make: Any, tmp_path: Path) -> None:
-    make(tmp_path / "a")
-    for read in (read_stored, map_stored, sha256_of):
-        with pytest.raises(OSError, match=r"it is (not a regular file|a link)"):
-            read(tmp_path / "a")
-
-
-def test_nothing_is_made_through_a_link(tmp_path: Path) -> None:
-    (tmp_path / "letter").write_text("dear")
-    (tmp_path / "a").symlink_to(tmp_path / "letter")
-    with create(tmp_path / "a") as file:
-        file.write(b"new")
-    assert ((tmp_path / "a").read_text(), (tmp_path / "letter").read_text()) == ("new", "dear")
-
-
 def test_what_fails_while_a_folder_is_written_names_it(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"No space left on device: '.*/out'"), exclusive(tmp_path / "out"):
         Path("/dev/full").write_bytes(b"1")
-
-
-def test_what_is_not_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path)
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("link", "pipe"):
-        with pytest.raises(OSError, match=f"it is .*/{name}'"):
-            open_stored(tmp_path / name)
 
 
 def test_what_else_keeps_a_folder_from_being_locked_is_told_with_its_place(
