@@ -305,7 +305,7 @@ def test_a_damaged_state_is_told(views: Path, tmp_path: Path) -> None:
         run(ONCE, views, tmp_path / "killed", Witness(lambda moments: ", epoch 1" in moments[-1]))
     state = tmp_path / "killed/resume/state.pt"
     state.write_bytes(state.read_bytes()[:-1000])
-    with pytest.raises(StoredDataError, match=r"state\.pt is not what .* Put it back from a copy"):
+    with pytest.raises(StoredDataError, match=r"state\.pt has changed since .* Put it back from a copy"):
         run(ONCE, views, tmp_path / "killed", resume=True)
 
 
