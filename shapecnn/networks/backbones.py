@@ -224,7 +224,7 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
 
 
 def _parts_of_timm(network: Any) -> tuple[Part, ...]:
-    """Split a timm network into named parts; the last one pools pixels, or in VGG contains the fully connected layers."""
+    """Split a timm network into named parts. The last part pools pixels; in VGG it has the fully connected layers."""
     from timm.models.efficientnet import EfficientNet
     from timm.models.resnet import ResNet
     from timm.models.vgg import VGG
