@@ -21,7 +21,7 @@ class ClassHead:
 
     Attributes:
         classes: Names of the classes, in the order of the scores.
-        calibration: Temperature and rejection threshold of the scores; None if too few shapes were held out to measure them.
+        calibration: Temperature and rejection threshold of the scores; None if too few shapes were held out.
         feature_size: Number of features that the classifier expects.
     """
 

@@ -30,8 +30,8 @@ from shapecnn.settings.views_and_grids import (
 InputArray = NDArray[np.uint8]
 """Input of a network for one shape: views or grids, uint8.
 
-Views are (V, S, S): V grey pictures of S pixels a side, values 0 to 255. Grids are (R, N, N, N): R rotations of N cells a
-side, values 0 and 1, indexed [rotation, x, y, z] with z up.
+Views are (V, S, S): V grey pictures of S pixels a side, values 0 to 255.
+Grids are (R, N, N, N): R rotations of N cells a side, values 0 and 1, indexed [rotation, x, y, z] with z up.
 """
 
 _COUNTS = {
@@ -129,7 +129,7 @@ class Input:
     def remedy(self) -> str:
         """Return a sentence with the command that makes artefacts with the settings of this network."""
         if self.imported:
-            return "Import artefacts made in the same way as its training data: shapecnn data import SRC OUT --layout LAYOUT"
+            return "Import artefacts made like the training data: shapecnn data import SRC OUT --layout LAYOUT"
         defaults = ViewSettings() if self.kind == "views" else VoxelSettings()
         values = self.settings.model_dump()
         changed = [

@@ -34,7 +34,7 @@ class Projection:
     """Learned metric: projects a feature of D values on a vector z of d values, and assigns z to class anchors.
 
     z = matrix (f − centre), scaled to unit length. Here f is the feature with each value raised to ``power``, scaled to
-    unit length. The soft assignment is the softmax of SHARPNESS times the cosines of z and the anchors of the C classes.
+    unit length. The soft assignment is the softmax of SHARPNESS times the cosines of z with the anchors of C classes.
     Shapes are compared by both: the assignment separates the classes, and z orders the shapes of one class.
 
     Attributes:
