@@ -125,7 +125,7 @@ class OutputArrays:
                 self._arrays[name][shape, item] = values
 
     def get(self, name: FeatureName) -> NDArray[np.float32]:
-        """Return one kind of output for all items, (N, R, D) float32 with D values for each item.
+        """Return one kind of output as (N, R, D) float32: D values for each of R items of N shapes.
 
         Args:
             name: ``penultimate`` for the input features of the classifier, of any length; ``scores`` for the class

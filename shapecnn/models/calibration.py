@@ -1,4 +1,4 @@
-"""Calibration of a run: the temperature of its probabilities, and the threshold below which a shape is of no class."""
+"""Calibration of a run: temperature of the probabilities, and familiarity threshold for shapes of an unknown class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear classifier in numpy, which computes in float32 after a network that OpenVINO may run in bfloat16."""
+"""Linear classifier in numpy. It computes in float32, also after a network that OpenVINO runs in bfloat16."""
 
 from __future__ import annotations
 

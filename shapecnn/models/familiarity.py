@@ -20,7 +20,7 @@ class Neighbour(NamedTuple):
 
     Attributes:
         id: Id of the training shape.
-        label: Its class.
+        label: Class of the training shape.
         similarity: Cosine similarity to the other shape, from -1 to 1, rounded to 6 decimals.
     """
 

@@ -17,7 +17,7 @@ WEIGHTS, GALLERY = "model.safetensors", "gallery.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class ClassHead:
-    """Classification head of a run. Classifier and gallery are read from disk on each call.
+    """Classification head of a run. Classifier and gallery are read from disk each time they are requested.
 
     Attributes:
         classes: Names of the classes, in the order of the scores.

@@ -115,7 +115,9 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None, up: Up =
     if name.startswith("@"):
         raise UsageError(f"There is no model {name!r}. Use the folder of a run, or @imagenet, which needs no training.")
     if assignments:
-        raise UsageError(f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with.")
+        raise UsageError(
+            f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with. Leave the option out."
+        )
     return open_run(Path(name))
 
 

@@ -33,8 +33,8 @@ def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -
     """Return the similarity of shapes in an adapted space: the cosine, limited by the unadapted distance.
 
     Let d be the unadapted distance of two shapes: 1 - cosine of the square roots of their features. The similarity is
-    limited to the range from 1 - 5 d to 1 - d. So copies have similarity 1. If the d of one shape is less than a fifth
-    of the d of another shape, it ranks first, whatever else the collection contains.
+    limited to the range from 1 - 5 d to 1 - d. So copies have similarity 1. A shape whose d is less than a fifth of the d
+    of another shape never ranks below the other shape, whatever else the collection contains.
 
     Args:
         queries: (Q, 2 D), rows of an :class:`AdaptedSpace` for Q queries: D coordinates, then D square roots of
@@ -126,12 +126,13 @@ class AdaptedSpace:
     - Signed square roots reduce the influence of a few large features.
     - Each feature is standardized over the collection, which removes what all shapes of the collection have in common.
     - The most similar shapes of the collection, at most ``neighbours``, are added to each shape with the squared cosine
-      as weight. For the collection this is database-side augmentation, for a query it is query expansion (Arandjelović and
-      Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012; Radenović, Tolias and Chum,
-      "Fine-tuning CNN image retrieval with no human annotation", 2018). There is at most one neighbour for each
+      as weight. For the collection this is database-side augmentation, for a query it is query expansion (Arandjelović
+      and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012; Radenović, Tolias and
+      Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). There is at most one neighbour for each
       :data:`SHARE` shapes of the collection.
 
-    Two rules limit the influence of the collection:
+    Two rules limit the influence of the collection. They use the unadapted distance of two shapes, which is 1 - cosine
+    of the square roots of their features:
 
     - Copies count once in means, variances and neighbours. Shapes with an unadapted distance of at most :data:`COPY`
       are copies, of which only the first one counts.
@@ -231,7 +232,7 @@ def _heads(rows: Features) -> Features:
 
 
 def _distinct(rows: Features) -> Flags:
-    """Find the rows without an earlier copy: (N,) bool, False for a copy.  rows: (N, D), of unit length or zero."""
+    """Return which of N rows (N, D), of unit length or zero, are not a copy of an earlier row: (N,) bool."""
     heads, first = _heads(rows), np.arange(len(rows))
     for start, near in _near(heads, heads):
         _find_copies(near, rows[start : start + len(near)], rows, start, first)

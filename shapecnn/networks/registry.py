@@ -73,7 +73,7 @@ def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side:
 
 
 def takes(settings: NetworkSettings, kind: str) -> bool:
-    """Return whether a network processes artefacts of a kind.
+    """Return whether a network expects a kind of input: views or grids.
 
     Args:
         settings: Architecture of the network.
@@ -105,7 +105,7 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
         raise UsageError(
             f"{backbone.name} takes no pictures of {size} pixels ({reason}). "
             f"It was trained on {backbone.size} pixels: use --set size={backbone.size} with @imagenet, or "
-            f"shapecnn render --size {backbone.size} for the views of a training."
+            f"shapecnn render --size {backbone.size} before training."
         ) from None
     return network
 
