@@ -116,7 +116,8 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None, up: Up =
         raise UsageError(f"There is no model {name!r}. Use the folder of a run, or @imagenet, which needs no training.")
     if assignments:
         raise UsageError(
-            f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with. Leave the option out."
+            f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with. "
+            f"Leave the option out."
         )
     return open_run(Path(name))
 

@@ -33,8 +33,8 @@ def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -
     """Return the similarity of shapes in an adapted space: the cosine, limited by the unadapted distance.
 
     Let d be the unadapted distance of two shapes: 1 - cosine of the square roots of their features. The similarity is
-    limited to the range from 1 - 5 d to 1 - d. So copies have similarity 1. A shape whose d is less than a fifth of the d
-    of another shape never ranks below the other shape, whatever else the collection contains.
+    limited to the range from 1 - 5 d to 1 - d. So copies have similarity 1. A shape whose d is less than a fifth of
+    the d of another shape never ranks below the other shape, whatever else the collection contains.
 
     Args:
         queries: (Q, 2 D), rows of an :class:`AdaptedSpace` for Q queries: D coordinates, then D square roots of

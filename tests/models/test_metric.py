@@ -63,7 +63,9 @@ def test_a_run_without_one_has_none(tmp_path: Path) -> None:
 
 
 def test_it_belongs_to_its_weights(folder: Path) -> None:
-    with pytest.raises(MismatchError, match="learned for the weights 00000000, and the run has 11111111"):
+    with pytest.raises(
+        MismatchError, match="weights with hash 00000000, and the weights of the run have hash 11111111"
+    ):
         read_metric(folder, "1" * 64, D)
 
 
