@@ -1,9 +1,9 @@
-"""Models: a trained run or ``@imagenet``, opened without executing code from it, and applied to artefacts and meshes.
+"""Models: trained runs and ``@imagenet``. A model computes features and class probabilities of shapes.
 
-In: the folder of a run or a name, and views or grids. Out: features, logits, probabilities.
-:mod:`model` defines what a model is and opens one by name, :mod:`run` and :mod:`untrained` are the two kinds,
-:mod:`input` makes the views or grids, :mod:`engine` computes, :mod:`apply` applies a model to many shapes, and
-:mod:`comparison` and :mod:`space` say how shapes are compared.
+Opening a model never executes code from its files.
+:mod:`model` defines the interface of a model and opens a model by name. :mod:`run` and :mod:`untrained` implement it.
+:mod:`input` prepares views or grids, :mod:`engine` runs the network, and :mod:`apply` processes many shapes.
+:mod:`comparison` and :mod:`space` define the similarity of shapes.
 """
 
 from __future__ import annotations

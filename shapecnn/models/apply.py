@@ -1,4 +1,4 @@
-"""Apply a model to meshes, which are drawn or filled on the way, or to artefacts."""
+"""Apply a model to meshes, which are first rendered or voxelized, or to artefacts (stored views or voxel grids)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from shapecnn.workers.progress import Progress, no_progress
 
 
 class MeshEncoder:
-    """Applies a model to meshes. Its engine opens with the first mesh that can be used, and stays open.
+    """Computes the outputs of a model for meshes. The network is loaded when the first valid mesh has been read.
 
     Args:
         model: Model to apply.
-        device: Where the network runs.
-        views: Whether outputs have the feature of each view too.
-        workers: Processes that read, draw and fill meshes.
+        device: Device of the network: ``auto``, ``cpu`` or ``cuda``.
+        views: Whether the outputs also contain a separate feature for each view.
+        workers: Number of processes that read, render and voxelize meshes.
 
     Raises:
-        UsageError: CUDA is asked for and absent.
+        UsageError: ``device`` is ``cuda``, and torch finds no CUDA device.
     """
 
     def __init__(
@@ -53,20 +53,21 @@ class MeshEncoder:
     ) -> list[Output | ItemError]:
         """Compute the output of the network for each mesh.
 
-        Workers draw or fill the next meshes while the engine computes, so few views or grids are in memory at a time.
+        Workers render or voxelize the next meshes while the network computes. Few views or grids are in memory at a
+        time.
 
         Args:
             meshes: Paths or arrays of N meshes.
-            up: Axis that points up in them.
-            limit: How many faces a mesh may have, and whether larger ones are simplified.
-            progress: Called as meshes are done.
+            up: Axis of the meshes that points up.
+            limit: Largest number of faces of a mesh, and whether larger meshes are simplified.
+            progress: Called with the number of finished meshes and N.
 
         Returns:
-            N outputs in the order given; for a mesh that cannot be used, the error.
+            N items in the order of ``meshes``: the output, or the error if the mesh cannot be processed.
 
         Raises:
             StoredDataError: The model is damaged.
-            WeightsError: Its weights cannot be downloaded.
+            WeightsError: The weights of the model cannot be downloaded.
         """
         results: dict[int, Output | ItemError] = {}
         arrays = input_arrays(self.model.input, meshes, up=up, limit=limit, workers=self._workers, progress=progress)
@@ -89,11 +90,13 @@ class MeshEncoder:
 
 
 class OutputArrays:
-    """Arrays of the outputs of N shapes with R items each, filled one output at a time.
+    """Collects the outputs of a model for N shapes in arrays.
+
+    A shape has R items. An item is one rotation, if each rotation is processed separately; otherwise R is 1.
 
     Args:
         model: Model that computes the outputs.
-        shapes: N.
+        shapes: Number of shapes, N.
     """
 
     def __init__(self, model: Model, shapes: int) -> None:
@@ -101,13 +104,13 @@ class OutputArrays:
         self._arrays: dict[str, NDArray[np.float32]] = {}
 
     def put(self, shape: int, item: int, items: int, output: Output) -> None:
-        """Store one output.
+        """Store the output for one item of one shape.
 
         Args:
             shape: Number of the shape, from 0 to N - 1.
-            item: Number of its item, from 0 to R - 1.
-            items: R, the same for all shapes.
-            output: The output.
+            item: Number of the item, from 0 to R - 1.
+            items: R, the number of items of each shape.
+            output: Output of the network for the item.
         """
         comparison = self._model.comparison
         named: dict[str, NDArray[np.float32] | None] = {
@@ -122,11 +125,11 @@ class OutputArrays:
                 self._arrays[name][shape, item] = values
 
     def get(self, name: FeatureName) -> NDArray[np.float32]:
-        """Return one kind of output for all items, (N, R, D) float32.
+        """Return one kind of output as (N, R, D) float32: D values for each of R items of N shapes.
 
         Args:
-            name: ``penultimate``: what the classifier takes, of any length; ``scores``: probabilities of the classes;
-                ``metric``: what a model with a learned metric compares, of unit length.
+            name: ``penultimate`` for the input features of the classifier, of any length; ``scores`` for the class
+                probabilities; ``metric`` for the features of the learned metric, of unit length.
         """
         return self._arrays[name]
 
@@ -139,18 +142,21 @@ def compute_outputs(
     alone: bool,
     advance: Callable[[], None] = lambda: None,
 ) -> OutputArrays:
-    """Compute the outputs of shapes from their artefacts.
+    """Compute the outputs of a model for shapes whose views or grids are stored as artefacts.
 
     Args:
-        engine: Engine of the model.
-        model: The model.
-        artefacts: Folder of views or grids.
-        entries: N shapes of it.
-        alone: Whether each rotation of a shape is an item by itself; else all views or rotations make one.
-        advance: Called after each shape.
+        engine: Engine that runs the network of the model.
+        model: Model that computes the outputs.
+        artefacts: Opened folder of views or grids.
+        entries: Rows of the manifest for N shapes.
+        alone: Whether to process each rotation separately; otherwise all views or rotations of a shape are pooled.
+        advance: Called without arguments after each shape.
+
+    Returns:
+        Arrays of the outputs, in the order of ``entries``.
 
     Raises:
-        StoredDataError: Artefacts are damaged.
+        StoredDataError: The artefacts or the weights of the model are damaged.
     """
     outputs = OutputArrays(model, len(entries))
     items = 1
@@ -191,20 +197,21 @@ def input_arrays(
     workers: Workers = ONE_A_CORE,
     progress: Progress = no_progress,
 ) -> Iterator[tuple[int, InputArray | ItemError]]:
-    """Draw or fill meshes for a network, in workers.
+    """Render or voxelize meshes for a network in parallel processes.
 
-    Meshes are read as results are consumed: at most two per worker are in memory.
+    A new mesh is read when a result is consumed. At most two meshes per worker are in memory.
 
     Args:
-        network_input: What the network takes.
-        meshes: Paths or arrays.
-        up: Axis that points up in them.
-        limit: How many faces a mesh may have, and whether larger ones are simplified.
-        workers: Processes to work in.
-        progress: Called as meshes are done.
+        network_input: Kind and settings of the views or grids.
+        meshes: Paths or arrays of the meshes.
+        up: Axis of the meshes that points up.
+        limit: Largest number of faces of a mesh, and whether larger meshes are simplified.
+        workers: Number of worker processes.
+        progress: Called with the number of finished meshes and the number of all meshes.
 
     Yields:
-        The number of each mesh with its views or grids, or the error that stopped it, as they are finished.
+        Index of a mesh in ``meshes``, and its views or grids, or the error if it cannot be processed. Meshes are
+        yielded as soon as they are finished, in any order.
     """
     tasks: Iterable[_Task] = (_Task(number, mesh, network_input, up, limit) for number, mesh in enumerate(meshes))
     with closing(pool.run(_load, tasks, workers)) as results:
@@ -215,5 +222,5 @@ def input_arrays(
 
 
 def _load(task: _Task) -> InputArray:
-    """Draw or fill one mesh in a worker."""
+    """Render or voxelize one mesh; runs in a worker process."""
     return task.input.load(task.mesh, task.up, task.limit)

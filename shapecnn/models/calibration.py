@@ -1,4 +1,4 @@
-"""How far the scores of a run can be trusted: the temperature of its probabilities, and when a shape is unknown."""
+"""Calibration of a run: temperature of the probabilities, and familiarity threshold for shapes of an unknown class."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Temperature, threshold and the errors of a run's probabilities, measured on shapes it was not trained on.
+    """Temperature, rejection threshold and calibration errors of a run, measured on shapes outside its training set.
 
-    Losses and errors "after" are cross-fitted: each shape is measured with the temperature fitted to the others.
+    ``loss`` and ``ece`` are cross-fitted: the temperature for each shape is fitted to other shapes.
 
     Attributes:
-        shapes: How many shapes it was measured on.
-        temperature: Divides the logits (Guo et al., "On calibration of modern neural networks", 2017).
+        shapes: Number of shapes that were measured.
+        temperature: Divisor of the logits (Guo et al., "On calibration of modern neural networks", 2017).
         loss_before: Mean cross-entropy without a temperature, in nats.
         loss: Mean cross-entropy with a temperature, in nats, cross-fitted.
         ece_before: Expected calibration error without a temperature, in [0, 1].
         ece: Expected calibration error with a temperature, in [0, 1], cross-fitted.
-        threshold: Familiarity (see models/familiarity.py) below which a shape is of no class of the run.
-        rejected: Share of the measured shapes that lie below ``threshold``, in [0, 1].
-        by: ``cross-validation`` for a run in closed form that was trained on all shapes: each shape was predicted by a
-            run of the other folds.
+        threshold: Familiarity (see models/familiarity.py) below which a shape is reported as of no known class.
+        rejected: Share of the measured shapes with a familiarity below ``threshold``, in [0, 1].
+        by: ``held out`` if validation shapes were measured. ``cross-validation`` for a closed-form run that was trained
+            on all shapes: each shape was measured by a run that was trained without the fold of this shape.
     """
 
     shapes: int
@@ -39,16 +39,16 @@ class Calibration:
     by: Literal["held out", "cross-validation"] = "held out"
 
 
-# scipy.special.softmax gives the same bits, but its import takes a quarter of a second of the second of a `predict`.
+# scipy.special.softmax returns the same bits, but its import takes 0.25 s, a quarter of the time of `predict`.
 def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
-    """Turn logits into probabilities: the softmax of logits / temperature.
+    """Return the probabilities of logits: the softmax of logits / temperature.
 
     Args:
-        logits: (..., C), of C classes.
-        temperature: Above 0; a higher one makes probabilities more alike.
+        logits: (..., C), logits of C classes.
+        temperature: Divisor of the logits, above 0. A higher temperature brings the probabilities closer together.
 
     Returns:
-        (..., C), each row summing to 1.
+        (..., C); each row sums to 1.
     """
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Linear classifier in numpy: the last step of the OpenVINO engine, in float32 whatever the engine's precision."""
+"""Linear classifier in numpy. It computes in float32, also after a network that OpenVINO runs in bfloat16."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Linear classifier of C classes.
+    """Linear classifier: computes the logits of C classes from D features.
 
     Attributes:
         weight: (C, D) float32.
@@ -26,9 +26,9 @@ class Classifier:
         """Return the logits of features.
 
         Args:
-            features: (..., D) float32.
+            features: (..., D) float32, features of one or more shapes.
 
         Returns:
-            (..., C) float32.
+            (..., C) float32, logits.
         """
         return np.asarray(features @ self.weight.T + self.bias, np.float32)

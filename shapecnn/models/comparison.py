@@ -1,4 +1,4 @@
-"""How a model compares shapes: by which feature, in which space."""
+"""Comparison of shapes by a model: the feature that stands for a shape, and the space that defines similarity."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from shapecnn.shared.similarity import unit
 
 
 class Comparison(Protocol):
-    """The feature by which shapes are compared, and the space in which it lies."""
+    """Method by which a model compares shapes: the feature of a shape, and the space that defines their similarity."""
 
     @property
     def feature(self) -> FeatureName:
-        """Name of the feature: ``penultimate`` or ``metric``."""
+        """Name of the compared feature: ``penultimate`` or ``metric``."""
 
     @property
     def adapts(self) -> bool:
-        """Whether the space depends on all shapes of the collection."""
+        """Whether the similarity of two shapes depends on the other shapes of the collection."""
 
     @property
     def discriminant(self) -> bool:
-        """Whether the features are coordinates in a discriminant space, where training shapes of a class coincide."""
+        """Whether the features are coordinates in a discriminant space, where training shapes of one class coincide."""
 
     def represent(self, output: Output) -> Feature:
-        """Return the feature (D,) float32 of unit length that stands for one shape."""
+        """Return the feature that represents a shape in comparisons: D numbers (D,) float32, of unit length."""
 
     def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
-        """Return the space in which a collection and queries are compared.
+        """Return the space that compares the shapes of a collection with queries.
 
         Args:
-            features: (N, D), what :meth:`represent` gives for each shape of the collection.
-            placed: Places of these features, where an index has stored them.
+            features: (N, D) float32, features of N shapes, computed by :meth:`represent`.
+            placed: Coordinates of these features in the space, cached in an index; None to compute them.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureComparison:
-    """Compares features by their cosine, as the network gives them or as a learned metric projects them.
+    """Compares shapes by the cosine of their penultimate features, or of the projections by a learned metric.
 
     Attributes:
-        projection: Learned metric; None compares the features of the penultimate layer.
-        discriminant: Whether these are coordinates in a discriminant space.
+        projection: Learned metric; None to compare penultimate features.
+        discriminant: Whether the features of the network are coordinates in a discriminant space.
     """
 
     projection: Projection | None = None
@@ -55,56 +55,56 @@ class FeatureComparison:
 
     @property
     def feature(self) -> FeatureName:
-        """Name of the feature."""
+        """Name of the compared feature."""
         return "penultimate" if self.projection is None else "metric"
 
     @property
     def adapts(self) -> bool:
-        """Always False: the projection, if there is one, was learned from the training shapes."""
+        """Always False: similarities do not depend on the collection."""
         return False
 
     def represent(self, output: Output) -> Feature:
-        """Return the feature (D,) float32 of unit length that stands for one shape."""
+        """Return the feature that represents a shape in comparisons: D numbers (D,) float32, of unit length."""
         return unit(output.feature) if self.projection is None else self.projection(output.feature)
 
     def space(
         self,
         features: NDArray[np.float32],
-        placed: Placed | None = None,  # noqa: ARG002  # an index stores places of adapted spaces only
+        placed: Placed | None = None,  # noqa: ARG002  # an index caches coordinates in adapted spaces only
     ) -> FeatureSpace:
-        """Return the space of the features themselves."""
+        """Return the space that compares the features of a collection by cosine, without adaptation."""
         return FeatureSpace(features)
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptedComparison:
-    """Compares features of a network that was never trained on shapes, in a space adapted to the collection.
+    """Compares features in a space adapted to the collection, for networks that were never trained on shapes.
 
     Attributes:
-        neighbours: Number of neighbours that each shape moves towards; see :class:`AdaptedSpace`.
+        neighbours: Number of nearest neighbours that are averaged into each shape; see :class:`AdaptedSpace`.
     """
 
     neighbours: int
 
     @property
     def feature(self) -> FeatureName:
-        """Name of the feature."""
+        """Name of the compared feature."""
         return "penultimate"
 
     @property
     def adapts(self) -> bool:
-        """Always True."""
+        """Always True: similarities depend on the collection."""
         return True
 
     @property
     def discriminant(self) -> bool:
-        """Always False: nothing was trained on shapes."""
+        """Always False: only networks that were trained on shapes have a discriminant space."""
         return False
 
     def represent(self, output: Output) -> Feature:
-        """Return the feature (D,) float32 of unit length that stands for one shape."""
+        """Return the feature that represents a shape in comparisons: D numbers (D,) float32, of unit length."""
         return unit(output.feature)
 
     def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
-        """Return the adapted space; that of the features themselves for an empty collection."""
+        """Return the space adapted to a collection; for an empty collection, a space without adaptation."""
         return AdaptedSpace(features, self.neighbours, placed) if len(features) else FeatureSpace(features)

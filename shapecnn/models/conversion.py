@@ -1,4 +1,4 @@
-"""Convert networks of torch to OpenVINO, which runs them several times as fast on a CPU."""
+"""Convert torch networks to OpenVINO, which runs them several times faster on a CPU."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def convert(network: nn.Module, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
     """Convert a network to OpenVINO.
 
     Args:
-        network: Takes a batch (1, ...) uint8 and returns one tensor or several, of one row each.
+        network: Network that maps a batch of one input, (1, ...) uint8, to one or more tensors with one row each.
         shape: Shape of one input, without the batch axis.
 
     Returns:
-        Graph (XML) and weights, as the two files of OpenVINO's format.
+        Content of the two files of OpenVINO's format: graph (XML) and weights.
     """
     import torch
 
@@ -52,16 +52,16 @@ def convert(network: nn.Module, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
 
 
 class Queue:
-    """Asynchronous inference with a converted network, several inputs at a time.
+    """Asynchronous inference with an OpenVINO network: processes several inputs at the same time.
 
     Args:
-        graph: Graph, as :func:`convert` returns it.
-        weights: Weights, as :func:`convert` returns them.
-        threads: Number of threads; None for one for each core.
-        exact: Whether to compute in float32 even where the processor supports bfloat16.
+        graph: Graph (XML), from :func:`convert`.
+        weights: Weights, from :func:`convert`.
+        threads: Number of threads; None for one thread per core.
+        exact: Whether to compute in float32 even if the processor supports bfloat16.
 
     Attributes:
-        description: Values of ``engine``, ``precision`` and ``device``, to be stored with the outputs.
+        description: Dictionary with ``engine``, ``precision`` and ``device``, to be stored with the outputs.
     """
 
     def __init__(self, graph: bytes, weights: bytes, *, threads: int | None = None, exact: bool = False) -> None:
@@ -73,7 +73,7 @@ class Queue:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_NUM_THREADS": threads or pool.available_cores(),
         }
-        self._outputs: deque[tuple[Hashable, Outputs]] = deque()  # filled by OpenVINO's threads
+        self._outputs: deque[tuple[Hashable, Outputs]] = deque()  # filled by the threads of OpenVINO
         self._queue = openvino.AsyncInferQueue(core.compile_model(core.read_model(graph, weights), "CPU", options))
         self._queue.set_callback(self._collect)
         self.description = {
@@ -86,32 +86,32 @@ class Queue:
         self._outputs.append((key, tuple(np.array(tensor.data[0], np.float32) for tensor in request.output_tensors)))
 
     def start(self, key: Hashable, array: NDArray[np.uint8]) -> None:
-        """Start to compute the outputs of one input; block while the queue is full.
+        """Start the computation of one input; block while the queue is full.
 
         Args:
-            key: Returned with the outputs.
+            key: Identifier of the input, returned together with the outputs.
             array: Input without the batch axis, of the shape that the network was converted for.
         """
         self._queue.start_async({0: array[None]}, key)
 
     def finished(self) -> list[tuple[Any, Outputs]]:
-        """Return the keys and outputs that became ready since the last call, in any order."""
+        """Return a (key, outputs) pair for each input that has finished since the last call, in any order."""
         return [self._outputs.popleft() for _ in range(len(self._outputs))]
 
     def wait(self) -> None:
-        """Block until every input that was started is finished."""
+        """Block until all started inputs are finished."""
         self._queue.wait_all()
 
     def map(self, inputs: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
-        """Compute the outputs of a stream of inputs, a few at a time.
+        """Compute the outputs of a stream of inputs, of which few are in memory at a time.
 
         Args:
-            inputs: Arrays uint8 without the batch axis.
+            inputs: uint8 arrays without the batch axis.
 
         Yields:
-            The outputs of each input, in the order of the inputs.
+            Outputs of each input, in the order of the inputs.
         """
-        waiting: dict[int, Outputs] = {}  # ready before those of an earlier input
+        waiting: dict[int, Outputs] = {}  # outputs that are ready before the outputs of an earlier input
         due = 0  # number of the input whose outputs come next
         try:
             for number, array in enumerate(inputs):
@@ -127,7 +127,7 @@ class Queue:
 
 
 def _openvino() -> Any:
-    # Its telemetry would report each import to Google Analytics, from a forked process that delays the exit.
+    # OpenVINO telemetry would report each import to Google Analytics, from a forked process that delays the exit.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 

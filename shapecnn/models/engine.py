@@ -1,7 +1,8 @@
-"""Engines compute features and scores from views or grids: torch on a GPU, else OpenVINO, else torch on the CPU.
+"""Inference engines: compute features and scores from views or grids, with torch on a GPU or OpenVINO on a CPU.
 
-They compute in bfloat16 where the processor supports it. A network is converted for OpenVINO once and cached
-(:mod:`shapecnn.models.engine_cache`); from then on a command imports neither torch nor timm, which saves seconds.
+On a CPU without OpenVINO, torch is used. Engines compute in bfloat16 if the processor supports it. A network is
+converted for OpenVINO once and cached (:mod:`shapecnn.models.engine_cache`). Later commands then import neither torch
+nor timm, which saves seconds.
 """
 
 from __future__ import annotations
@@ -26,64 +27,65 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class Engine(Protocol):
-    """Asynchronous inference: shapes are started one by one, and their outputs collected when they are ready.
+    """Asynchronous inference: :meth:`start` adds one shape to a queue, :meth:`finished` returns the outputs so far.
 
     Attributes:
-        description: Values of ``engine``, ``precision`` and ``device``, to be stored with the features.
+        description: Dictionary with ``engine``, ``precision`` and ``device``, to be stored with the features.
     """
 
     description: dict[str, str]
 
     def start(self, key: Hashable, array: InputArray) -> None:
-        """Start to compute the output of one shape; block while the queue is full.
+        """Start the computation of one shape; block while the queue is full.
 
         Args:
-            key: Returned with the output.
-            array: Views (V, S, S) uint8, or grids (R, N, N, N) uint8 of 0 and 1.
+            key: Identifier of the shape, returned together with the output.
+            array: V views (V, S, S) uint8 of S pixels a side, or R grids (R, N, N, N) uint8 of N cells a side, with
+                values 0 and 1.
 
         Raises:
             StoredDataError: The weights lead to values that are not finite.
         """
 
     def finished(self) -> list[tuple[Any, Output]]:
-        """Return the keys and outputs that became ready since the last call, in any order.
+        """Return a (key, output) pair for each shape that has finished since the last call, in any order.
 
         Raises:
             StoredDataError: The weights lead to values that are not finite.
         """
 
     def wait(self) -> None:
-        """Block until every shape that was started is finished."""
+        """Block until all started shapes are finished."""
 
 
 def require_device(device: Device) -> None:
-    """Raise an error if a device is not available; called before any work.
+    """Raise UsageError if a device is not available; called before any work starts.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        UsageError: It is ``cuda``, and torch finds no CUDA device.
+        UsageError: The device is ``cuda``, and torch finds no CUDA device.
     """
     if device == "cuda" and not has_cuda():
-        raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu or auto.")
+        raise UsageError("--device cuda: torch finds no CUDA device on this machine. Use --device cpu or auto.")
 
 
 def open_engine(model: Model, device: Device = "auto", *, views: bool = False) -> Engine:
-    """Open the fastest engine for a model on this machine.
+    """Return the fastest engine for a model on this machine, with the network loaded.
 
     Args:
         model: Model whose network the engine runs.
-        device: ``auto`` uses a GPU if there is one.
-        views: Whether outputs also have the feature of each view or rotation by itself.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU if this machine has one.
+        views: Whether outputs also contain a separate feature for each view or rotation.
 
     Raises:
-        UsageError: CUDA is asked for and absent, or the model cannot be built.
+        UsageError: The device is ``cuda`` and torch finds no CUDA device, or the network cannot be built.
         WeightsError: The weights cannot be downloaded.
         StoredDataError: The weights of a run are damaged.
     """
     require_device(device)
-    with stage("Making the network ready"):
+    with stage("Loading the network"):
         if runs_on_cuda(device):
             return TorchEngine(model, "cuda", views=views)
         if conversion.available():
@@ -92,15 +94,15 @@ def open_engine(model: Model, device: Device = "auto", *, views: bool = False) -
 
 
 class OpenVinoEngine:
-    """Engine that runs a converted network with OpenVINO on the CPU.
+    """Engine that runs a network with OpenVINO on the CPU.
 
     Args:
-        model: Model whose network it runs.
-        threads: Number of threads; None for one for each core.
-        views: Whether outputs also have the feature of each view or rotation by itself.
+        model: Model whose network the engine runs.
+        threads: Number of threads; None for one thread per core.
+        views: Whether outputs also contain a separate feature for each view or rotation.
 
     Attributes:
-        description: Values of ``engine``, ``precision`` and ``device``.
+        description: Dictionary with ``engine``, ``precision`` and ``device``.
     """
 
     def __init__(self, model: Model, threads: int | None = None, *, views: bool = False) -> None:
@@ -111,7 +113,7 @@ class OpenVinoEngine:
         self.description = self._queue.description
 
     def _open(self, shape: tuple[int, ...]) -> None:
-        """Compile the network for arrays of a shape, (V, S, S) or (R, N, N, N)."""
+        """Compile the network for input arrays of one shape: (V, S, S) for V views, or (R, N, N, N) for R grids."""
         converted = _converted(self._model, shape, self._views)
         self._shape, self._queue = shape, conversion.Queue(*converted, threads=self._threads)
 
@@ -122,7 +124,7 @@ class OpenVinoEngine:
         return Output(feature, _scores(self._model, self._classifier.logits(feature)), views)
 
     def start(self, key: Hashable, array: InputArray) -> None:
-        """Start to compute the output of one shape; block while the queue is full."""
+        """Start the computation of one shape; block while the queue is full."""
         if array.shape != self._shape:
             self.wait()
             self._outputs += self.finished()
@@ -130,26 +132,26 @@ class OpenVinoEngine:
         self._queue.start(key, array)
 
     def finished(self) -> list[tuple[Any, Output]]:
-        """Return the keys and outputs that became ready since the last call."""
+        """Return a (key, output) pair for each shape that has finished since the last call."""
         outputs, self._outputs = self._outputs, []
         return outputs + [(key, self._output(*tensors)) for key, tensors in self._queue.finished()]
 
     def wait(self) -> None:
-        """Block until every shape that was started is finished."""
+        """Block until all started shapes are finished."""
         self._queue.wait()
 
 
 class TorchEngine:
-    """Engine that runs a network with torch: on a GPU, or where OpenVINO is not installed.
+    """Engine that runs a network with torch, on a GPU or on a CPU without OpenVINO.
 
     Args:
-        model: Model whose network it runs.
+        model: Model whose network the engine runs.
         device: ``cpu`` or ``cuda``.
         threads: Number of threads of torch; None leaves it unchanged.
-        views: Whether outputs also have the feature of each view or rotation by itself.
+        views: Whether outputs also contain a separate feature for each view or rotation.
 
     Attributes:
-        description: Values of ``engine``, ``precision`` and ``device``.
+        description: Dictionary with ``engine``, ``precision`` and ``device``.
     """
 
     def __init__(
@@ -174,7 +176,7 @@ class TorchEngine:
         }
 
     def start(self, key: Hashable, array: InputArray) -> None:
-        """Compute the output of one shape."""
+        """Compute the output of one shape; return when it is ready."""
         torch = self._torch
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._reduced):
             activations = self._network.stem(torch.from_numpy(np.ascontiguousarray(array[None])).to(self._device))
@@ -186,7 +188,7 @@ class TorchEngine:
         self._outputs.append((key, Output(feature_array, scores, views[0] if views else None)))
 
     def finished(self) -> list[tuple[Any, Output]]:
-        """Return the keys and outputs that became ready since the last call."""
+        """Return a (key, output) pair for each shape that has finished since the last call."""
         outputs, self._outputs = self._outputs, []
         return outputs
 
@@ -195,22 +197,22 @@ class TorchEngine:
 
 
 def _scores(model: Model, logits: Feature) -> Feature:
-    """Return the probabilities (C,) of logits, calibrated if the model is."""
+    """Return the class probabilities (C,) of the logits of C classes, with the temperature of the model."""
     _require_finite(model, logits)
     return probabilities(logits, temperature_of(model)).astype(np.float32)
 
 
 def _require_finite(model: Model, values: Feature) -> None:
-    """Raise StoredDataError if computed values are infinite or NaN; weights may come from anybody."""
+    """Raise StoredDataError if outputs of the network are infinite or NaN; weights may come from an untrusted file."""
     if not np.isfinite(values).all():
         raise StoredDataError(
             f"The network of {model.name} computes infinite values or NaN: its weights are damaged, or its training "
-            f"diverged. Put it back from a copy, or use another model."
+            f"diverged. Restore the model from a copy, or use another model."
         )
 
 
 def _trained_shape(model: Model) -> tuple[int, ...]:
-    """Return the shape of the arrays that the model was trained on: (V, S, S) or (R, N, N, N)."""
+    """Return the shape of the training inputs of a model: (V, S, S) for V views, or (R, N, N, N) for R grids."""
     settings, side = model.input.drawing(), model.input.side
     if isinstance(settings, VoxelSettings):
         return (settings.rotations if settings.rotations > 1 else model.input.turns, side, side, side)
@@ -218,7 +220,7 @@ def _trained_shape(model: Model) -> tuple[int, ...]:
 
 
 def runs_on_cuda(device: Device) -> bool:
-    """Return whether a device is a GPU, or ``auto`` selects one.
+    """Return whether computations on a device run on a GPU; for ``auto``, if this machine has one.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -227,7 +229,7 @@ def runs_on_cuda(device: Device) -> bool:
 
 
 def has_cuda() -> bool:
-    """Return whether torch can use an NVIDIA GPU; without a driver, torch is not imported, which takes a second."""
+    """Return whether torch can use an NVIDIA GPU; without a driver, return False without the slow import of torch."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return False
     if not (Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists() or os.name == "nt"):
@@ -238,7 +240,7 @@ def has_cuda() -> bool:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Return whether the processor has instructions for bfloat16, as ``/proc/cpuinfo`` lists them."""
+    """Return whether the processor has bfloat16 instructions, according to ``/proc/cpuinfo``."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -247,7 +249,7 @@ def cpu_has_bfloat16() -> bool:
 
 
 def _converted(model: Model, shape: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
-    """Return graph and weights of the network in OpenVINO's format, from the cache or converted now."""
+    """Return graph and weights of a network in the format of OpenVINO: read from the cache, or converted and cached."""
     parts = [model.network.identity, " × ".join(map(str, shape)) + " and each alone" * views]
     key = engine_cache.key(*parts)
     converted = engine_cache.load(key)

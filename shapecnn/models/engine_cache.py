@@ -1,9 +1,9 @@
-"""Cache of converted networks on disk: in ``engines`` of the user's cache folder (``~/.cache/shapecnn`` on Linux).
+"""Disk cache of networks converted to OpenVINO, in the folder ``engines`` of the user's cache folder.
 
-Each file holds one network, preceded by its hash, so that a damaged file or a mixture of two conversions is never used.
-Its name is a hash of everything that decides the conversion; that includes the code of the networks, so a change of it
-makes another file. The folder holds at most ``LIMIT`` bytes: the least recently used files are removed first. It can be
-deleted at any time.
+On Linux this is ``~/.cache/shapecnn/engines``. Each file contains one network, preceded by its hash, so damaged files
+are detected. The file name is a hash of everything that affects the conversion, including the source code of the
+networks. If the files exceed ``LIMIT`` bytes, the least recently used ones are removed. The folder can be deleted at
+any time.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
 from shapecnn.storage.reading import read_stored, sha256
 
-LIMIT = 2 << 30  # bytes of all files together; one file has 15 to 100 MB
+LIMIT = 2 << 30  # largest size of all files together, in bytes; one file has 15 to 100 MB
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 _PACKAGES = ("openvino", "timm", "torch", "torchvision")
 
 
 def key(*parts: str) -> str:
-    """Return the file name of a converted network.
+    """Return the file name of a converted network in the cache.
 
     Args:
         parts: Texts that identify the network, its weights and the shape of its input.
 
     Returns:
-        32 hexadecimal digits. They also depend on the versions of the packages that convert and on the networks' code.
+        32 hexadecimal digits of a hash, which also covers package versions and the source code of the networks.
     """
     versions = [f"{package} {metadata.version(package)}" for package in _PACKAGES]
     return sha256("\n".join([*parts, *versions, _code()]).encode())[:32]
 
 
 def load(name: str) -> tuple[bytes, bytes] | None:
-    """Read a converted network.
+    """Read a converted network from the cache.
 
     Args:
         name: File name, from :func:`key`.
 
     Returns:
-        Graph and weights; None if the file is missing, unreadable or damaged.
+        Graph (XML) and weights; None if the file is missing, unreadable or damaged.
     """
     path = folder() / name
     with contextlib.suppress(OSError):
@@ -58,12 +58,12 @@ def load(name: str) -> tuple[bytes, bytes] | None:
 
 
 def store(name: str, graph: bytes, weights: bytes) -> None:
-    """Write a converted network to the cache; a folder that cannot be written is ignored, as the cache only saves time.
+    """Write a converted network to the cache; do nothing if the cache folder is not writable.
 
     Args:
         name: File name, from :func:`key`.
-        graph: Graph (XML).
-        weights: Weights.
+        graph: Graph (XML), as :func:`shapecnn.models.conversion.convert` returns it.
+        weights: Weights, from the same function.
     """
     content = graph + b"\0" + weights  # XML cannot contain NUL
     with contextlib.suppress(OSError):
@@ -72,12 +72,12 @@ def store(name: str, graph: bytes, weights: bytes) -> None:
 
 
 def folder() -> Path:
-    """Return the path of the cache folder."""
+    """Return the path of the folder with the converted networks."""
     return cache_folder("engines")
 
 
 def _prune(newest: str) -> None:
-    """Remove the least recently used files, but never the newest one, until the rest fits into ``LIMIT``."""
+    """Remove the least recently used files until the others fit into ``LIMIT`` bytes; never remove ``newest``."""
     with os.scandir(folder()) as entries:
         files = [(entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in entries if _is_ours(entry)]
     total = sum(size for _, size, _ in files)
@@ -85,7 +85,7 @@ def _prune(newest: str) -> None:
         if total <= LIMIT:
             break
         if Path(path).name != newest:
-            with contextlib.suppress(FileNotFoundError):  # another process was faster
+            with contextlib.suppress(FileNotFoundError):  # another process has removed it
                 os.unlink(path)
             total -= size
 

@@ -1,4 +1,4 @@
-"""Evidence for a prediction: the training shapes of a run that are most similar to a shape."""
+"""Evidence for a prediction: the training shapes of a run that are most similar to the predicted shape."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from shapecnn.models.classifiers import Classifier
 from shapecnn.models.gallery import Gallery
 from shapecnn.shared.similarity import unit
 
-_NEGLIGIBLE = 1e-6  # singular values below this fraction of the largest are rounding
-_DECIMALS = 6
+_NEGLIGIBLE = 1e-6  # singular values below this fraction of the largest one are rounding errors
+_DECIMALS = 6  # of similarities
 
 
 class Neighbour(NamedTuple):
@@ -20,8 +20,8 @@ class Neighbour(NamedTuple):
 
     Attributes:
         id: Id of the training shape.
-        label: Its class.
-        similarity: Cosine from -1 to 1, rounded to 6 decimals.
+        label: Class of the training shape.
+        similarity: Cosine similarity to the other shape, from -1 to 1, rounded to 6 decimals.
     """
 
     id: str
@@ -30,15 +30,15 @@ class Neighbour(NamedTuple):
 
 
 class Familiarity:
-    """Similarity of shapes to the training shapes, by the part of their features that separates the classes.
+    """Computes how similar shapes are to the training shapes, by the components of features that separate the classes.
 
-    Features are projected on the span of the differences of the classifier's weights, which is all of the space where
-    the features are coordinates in a discriminant space. The origin is the mean of the class means. Similarity is the
-    cosine, from −1 to 1, because shapes of an unknown class lie between the classes and point to none of them.
+    Features are projected on the subspace that is spanned by the differences of the classifier's weight vectors. The
+    origin is moved to the mean of the class means. The similarity is the cosine: shapes of an unknown class lie between
+    the known classes, so their direction differs from the direction of every class.
 
     Args:
-        gallery: Training shapes.
-        classifier: Classifier of the run.
+        gallery: Features of the N training shapes.
+        classifier: Linear classifier of the run.
     """
 
     def __init__(self, gallery: Gallery, classifier: Classifier) -> None:
@@ -52,21 +52,21 @@ class Familiarity:
         self._rows = self._directions(gallery.features)
 
     def similarities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the similarities of shapes and training shapes.
+        """Return the cosine similarity of each shape with each training shape.
 
         Args:
-            features: (Q, D) float32 of any length.
+            features: (Q, D) float32, D features of each of Q shapes, of any length.
 
         Returns:
-            (Q, N) float64 from -1 to 1, rounded to 6 decimals.
+            (Q, N) float64 for N training shapes, from -1 to 1, rounded to 6 decimals.
         """
         return np.asarray((self._directions(features) @ self._rows.T).round(_DECIMALS))
 
     def familiarity(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the similarity of the most similar training shape.
+        """Return the familiarity of shapes: the cosine similarity with the most similar training shape.
 
         Args:
-            features: (Q, D) float32 of any length.
+            features: (Q, D) float32, D features of each of Q shapes, of any length.
 
         Returns:
             (Q,) float64 from -1 to 1, rounded to 6 decimals.
@@ -77,11 +77,11 @@ class Familiarity:
         """Return the training shapes most similar to one shape.
 
         Args:
-            feature: (D,) float32 of any length.
-            count: Number of training shapes to return, at most.
+            feature: (D,) float32, feature of the shape, of any length.
+            count: Largest number of training shapes to return.
 
         Returns:
-            Training shapes, most similar first, equal ones in the order of the gallery.
+            Training shapes, most similar first; ties are in the order of the gallery.
         """
         (similarities,) = self.similarities(feature[None])
         rows = np.argsort(-similarities, kind="stable")[:count].tolist()

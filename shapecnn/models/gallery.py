@@ -1,4 +1,4 @@
-"""Features of the training shapes of a run, stored beside its weights."""
+"""Gallery of a run: the features of its training shapes, stored in the same folder as its weights."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from shapecnn.shared.similarity import unit
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.reading import parse_json
 
-LARGEST = 20_000  # shapes, 51 MB at 1280 numbers each; of more shapes every few by id are stored
+LARGEST = 20_000  # most shapes stored, 51 MB at 1280 features each; of more shapes, an evenly spaced sample is stored
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """N training shapes with their features.
+    """Ids, classes and features of N training shapes.
 
     Attributes:
         ids: Ids of the shapes.
-        labels: Their classes.
-        units: (N, D) float16, features scaled to unit length.
-        lengths: (N,) float32, lengths of the features.
+        labels: Class of each shape.
+        units: (N, D) float16, D features of each shape, scaled to unit length.
+        lengths: (N,) float32, lengths of the features before scaling.
     """
 
     ids: Sequence[str]
@@ -34,12 +34,12 @@ class Gallery:
 
     @classmethod
     def of(cls, ids: Sequence[str], labels: Sequence[str], features: NDArray[np.float32]) -> Gallery:
-        """Return the gallery of M shapes, or of :data:`LARGEST` evenly spaced ones if there are more.
+        """Return the gallery of M shapes; for M above :data:`LARGEST`, an evenly spaced sample of the shapes.
 
         Args:
-            ids: M ids.
-            labels: M classes.
-            features: (M, D) float32 of any length.
+            ids: Ids of the M shapes.
+            labels: Class of each shape.
+            features: (M, D) float32, D features of each shape, of any length.
         """
         rows = np.linspace(0, len(ids) - 1, min(len(ids), LARGEST)).round().astype(np.int64)
         lengths = np.linalg.norm(features[rows], axis=1)
@@ -53,7 +53,7 @@ class Gallery:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """Features of the shapes, (N, D) float32, with the precision of float16."""
+        """Features of the shapes in their original length, (N, D) float32, with the precision of float16."""
         return self.units.astype(np.float32) * self.lengths[:, None]
 
     @classmethod
@@ -62,26 +62,29 @@ class Gallery:
 
         Args:
             content: Bytes of the file.
-            size: D, length of a feature.
+            size: D, number of features of each shape.
 
         Raises:
-            ValueError: The bytes are something else.
+            ValueError: The bytes are not a valid gallery.
         """
         tensors = read_arrays(content)
         units = array_of(tensors, "units", np.float16, (None, size))
         lengths = array_of(tensors, "lengths", np.float32, (len(units),))
         shapes = parse_json(array_of(tensors, "shapes", np.uint8, (None,)).tobytes())
         if not isinstance(shapes, dict):
-            raise ValueError("its shapes have no names")
+            raise ValueError("its ids and labels are not in a JSON object")
         ids, labels = (_texts(shapes.get(name), len(units)) for name in ("ids", "labels"))
         if not len(units):
-            raise ValueError("it is empty")
+            raise ValueError("it contains no shapes")
         if np.abs(units).max() > 1.01:
             raise ValueError("its features are not of unit length")
         return cls(ids, labels, units, lengths)
 
     def to_bytes(self) -> bytes:
-        """Return the gallery as safetensors; ids and labels are JSON in an array of bytes: the format has no text."""
+        """Return the gallery in safetensors format.
+
+        Ids and labels are JSON in an array of bytes, because the format cannot store text.
+        """
         from safetensors.numpy import save
 
         shapes = json.dumps({"ids": list(self.ids), "labels": list(self.labels)}).encode()
@@ -91,7 +94,7 @@ class Gallery:
 
 
 def _texts(value: object, count: int) -> list[str]:
-    """Return a value that must be a list of ``count`` texts; raise ValueError for any other."""
+    """Return ``value`` if it is a list of ``count`` strings; otherwise raise ValueError."""
     if not isinstance(value, list) or len(value) != count or not all(isinstance(text, str) for text in value):
-        raise ValueError("its ids and labels are not those of its shapes")
+        raise ValueError("its ids or labels are not a list of one text for each shape")
     return value

@@ -1,4 +1,4 @@
-"""Classification head of a run: its classes, classifier, calibration and training shapes."""
+"""Classification head of a run: class names, linear classifier, calibration and gallery of training shapes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ WEIGHTS, GALLERY = "model.safetensors", "gallery.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class ClassHead:
-    """Classification head of a run; its arrays are read from disk on each call.
+    """Classification head of a run. Classifier and gallery are read from disk each time they are requested.
 
     Attributes:
-        classes: C labels, in the order of the scores.
-        calibration: How far the scores can be trusted; None where too few shapes were held out.
-        feature_size: D, length of the feature that the classifier takes.
+        classes: Names of the classes, in the order of the scores.
+        calibration: Temperature and rejection threshold of the scores; None if too few shapes were held out.
+        feature_size: Number of features that the classifier expects.
     """
 
     classes: tuple[str, ...]
@@ -31,10 +31,10 @@ class ClassHead:
     _sealed: Sealed
 
     def classifier(self) -> Classifier:
-        """Read the classifier, which turns features into logits.
+        """Read the linear classifier, which computes logits from features.
 
         Raises:
-            StoredDataError: The weights are damaged.
+            StoredDataError: The file of weights is damaged.
         """
         content = self._sealed.read(WEIGHTS)
         with self._sealed.validating(WEIGHTS):
@@ -45,10 +45,13 @@ class ClassHead:
             )
 
     def gallery(self) -> Gallery | None:
-        """Read the features of the training shapes; None for a run of an early version, which stored none.
+        """Read the gallery, which holds the features of the training shapes.
+
+        Returns:
+            The gallery; None for a run of an early version of shapecnn, which has no gallery.
 
         Raises:
-            StoredDataError: They are damaged.
+            StoredDataError: The file of the gallery is damaged.
         """
         if GALLERY not in self._sealed.sums:
             return None

@@ -1,4 +1,4 @@
-"""Network input: views or grids of a shape, read from artefacts or made from a mesh."""
+"""Input of a network: views or voxel grids of a shape, read from artefacts or computed from a mesh."""
 
 from __future__ import annotations
 
@@ -28,18 +28,25 @@ from shapecnn.settings.views_and_grids import (
 )
 
 InputArray = NDArray[np.uint8]
-"""Views (V, S, S), grey from 0 to 255, or grids (R, N, N, N) of 0 and 1, [rotation, x, y, z] with z up."""
+"""Input of a network for one shape: views or grids, uint8.
 
-_COUNTS = {"views", "rotations"}  # networks pool over any number of them
+Views are (V, S, S): V grey pictures of S pixels a side, values 0 to 255.
+Grids are (R, N, N, N): R rotations of N cells a side, values 0 and 1, indexed [rotation, x, y, z] with z up.
+"""
+
+_COUNTS = {
+    "views",
+    "rotations",
+}  # settings that may differ from training: networks pool over any number of views or rotations
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Kind and settings of the views or grids that a network takes.
+    """Kind and settings of the views or grids that a network expects.
 
     Attributes:
-        settings: Settings of the artefacts that it was trained on; their ``up`` is not used.
-        turns: 1, 2 or 4: number of rotations about z in which the network takes a single grid, to pool over them.
+        settings: Settings of the artefacts that the network was trained on; the value of ``up`` is not used.
+        turns: Number of rotations about z (1, 2 or 4) that are made from a single grid; the network pools over them.
     """
 
     settings: InputSettings
@@ -47,61 +54,61 @@ class Input:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:
-        """Return the input that stored settings describe.
+        """Return the input with settings that were read from JSON.
 
         Args:
-            stored: ``settings.json`` of artefacts, or the value of :meth:`to_json`.
-            turns: 1, 2 or 4: number of rotations of a single grid.
+            stored: Content of ``settings.json`` of artefacts, or a value of :meth:`to_json`.
+            turns: Number of rotations about z that are made from a single grid: 1, 2 or 4.
 
         Raises:
-            UsageError: The settings are not valid.
+            UsageError: A setting is unknown or has an invalid value.
         """
         return cls(input_settings({key: value for key, value in stored.items() if key != "up"}), turns)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings without ``up``, with a ``hash`` of them."""
+        """Return all settings but ``up``, with a ``hash`` of their values."""
         values = self.settings.model_dump(mode="json", exclude={"up"})
         return {**values, "hash": settings_hash(values)}
 
     @property
     def kind(self) -> str:
-        """Kind of the artefacts: ``views`` or ``voxels``."""
+        """Kind of the input: ``views`` or ``voxels``."""
         return self.settings.kind
 
     @property
     def side(self) -> int:
-        """Number of pixels or cells along one side."""
+        """Number of pixels along one side of a view, or of cells along one side of a grid."""
         settings = self.settings
         return settings.size if isinstance(settings, ViewSettings | ImportedViewSettings) else settings.resolution
 
     @property
     def imported(self) -> bool:
-        """Whether the network was trained on imported artefacts, which another program made."""
+        """Whether the network was trained on imported artefacts, which another program has written."""
         return isinstance(self.settings, ImportedViewSettings | ImportedVoxelSettings)
 
     def note(self, name: str) -> str:
-        """Return a note for users of a model that was trained on imported artefacts.
+        """Return the note that meshes may look different from the imported training data of a model.
 
         Args:
-            name: Name of the model.
+            name: Name of the model, for the text.
         """
-        how = "drawn by shapecnn's own camera and shading" if self.kind == "views" else "filled by shapecnn"
+        how = "rendered with shapecnn's own camera and shading" if self.kind == "views" else "voxelized by shapecnn"
         return (
-            f"Note: {name} was trained on {self.kind} that others made. Meshes are {how}, which may differ from how "
-            f"those were made."
+            f"Note: {name} was trained on imported {self.kind}. Meshes are {how}, and may look different from the "
+            f"training data."
         )
 
     def require(self, artefacts: Artefacts, name: str = "the model") -> None:
-        """Raise an error unless artefacts have the settings that the network was trained on.
+        """Raise MismatchError unless artefacts have the same settings as the training data of the network.
 
-        The number of views or rotations may differ: networks pool over any number.
+        The number of views or rotations may differ, because networks pool over any number.
 
         Args:
-            artefacts: Folder of views or grids.
+            artefacts: Opened folder of views or grids.
             name: Name of the model, for the message.
 
         Raises:
-            MismatchError: Another setting differs.
+            MismatchError: A setting other than the number of views or rotations differs.
         """
         here, there = (_compared(i.settings) for i in (self, Input.of(artefacts.settings)))
         different = differences(here, there)
@@ -120,69 +127,67 @@ class Input:
         )
 
     def remedy(self) -> str:
-        """Return a sentence with the command that makes artefacts for this network."""
+        """Return a sentence with the command that makes artefacts with the settings of this network."""
         if self.imported:
-            return (
-                "Import artefacts that were made like its training data: shapecnn data import SRC OUT --layout LAYOUT"
-            )
+            return "Import artefacts made like the training data: shapecnn data import SRC OUT --layout LAYOUT"
         defaults = ViewSettings() if self.kind == "views" else VoxelSettings()
         values = self.settings.model_dump()
         changed = [
             key for key, value in values.items() if key not in ("kind", "up") and value != getattr(defaults, key)
         ]
         command = "render" if self.kind == "views" else "voxelize"
-        return f"To make matching ones: shapecnn {command} COLLECTION OUT {options(values, changed)}".rstrip()
+        return f"To make matching artefacts: shapecnn {command} COLLECTION OUT {options(values, changed)}".rstrip()
 
     def require_orientation(self, asked: Orientation | None, name: str) -> None:
-        """Raise an error if an orientation is asked for that the model does not use.
+        """Raise MismatchError if the user selects another orientation of meshes than the model uses.
 
         Args:
-            asked: ``upright`` or ``auto``; None if none was asked for.
+            asked: ``upright`` or ``auto``; None if the user has selected no orientation.
             name: Name of the model, for the message.
 
         Raises:
-            MismatchError: The model uses another one.
+            MismatchError: The model uses the other orientation.
         """
         orientation = self.drawing().orientation
         if asked not in (None, orientation):
             command = "render" if self.kind == "views" else "voxelize"
             raise MismatchError(
-                f"{name} takes meshes with --orientation {orientation}, not {asked}. Leave the option out, or use a "
-                f"model for artefacts of `shapecnn {command} --orientation {asked}`."
+                f"{name} uses --orientation {orientation}, not {asked}. Leave the option out, or use a model that was "
+                f"trained on artefacts of `shapecnn {command} --orientation {asked}`."
             )
 
     def read(self, artefacts: Artefacts, entry: Entry) -> InputArray:
         """Read the views or grids of one shape from artefacts.
 
         Args:
-            artefacts: Folder of views or grids.
-            entry: Row of its manifest.
+            artefacts: Opened folder of views or grids.
+            entry: Row of the manifest for the shape.
 
         Returns:
-            Views (V, S, S) or grids (R, N, N, N), uint8.
+            Views or grids; see :data:`InputArray`.
 
         Raises:
-            StoredDataError: They are missing or damaged.
-            UsageError: The artefacts are of the other kind.
+            StoredDataError: The files of the shape are missing or damaged.
+            UsageError: The folder has grids and the network expects views, or the reverse.
         """
         if self.kind == "views":
             return artefacts.pictures(entry)
         return self._turned(artefacts.grids(entry))
 
     def load(self, mesh: MeshInput, up: Up, limit: FaceLimit) -> InputArray:
-        """Read a mesh, and draw or fill it.
+        """Read a mesh, and render or voxelize it for this network.
 
         Args:
-            mesh: Path of its file, or its arrays.
-            up: Axis that points up in it.
-            limit: How many faces it may have. Where it does not simplify, the mesh is simplified as the training
-                meshes were.
+            mesh: Path of the mesh file, or arrays of vertices and faces.
+            up: Axis of the mesh that points up.
+            limit: Largest number of faces, and whether larger meshes are simplified. If not, the mesh is simplified to
+                the same number of faces as the training meshes.
 
         Returns:
-            Views (V, S, S) or grids (R, N, N, N), uint8.
+            Views or grids; see :data:`InputArray`.
 
         Raises:
-            MeshError: The mesh cannot be used.
+            MeshError: The mesh cannot be read, rendered or voxelized.
         """
         trained = self.drawing().simplify
         if trained is not None and not limit.simplify:
@@ -190,16 +195,16 @@ class Input:
         return self.draw(load_mesh_input(mesh, up, limit))
 
     def draw(self, mesh: Mesh) -> InputArray:
-        """Draw or fill a normalized mesh.
+        """Render or voxelize a normalized mesh for this network.
 
         Args:
             mesh: Mesh with z up, centred, of radius 1.
 
         Returns:
-            Views (V, S, S) or grids (R, N, N, N), uint8.
+            Views or grids; see :data:`InputArray`.
 
         Raises:
-            MeshError: The mesh cannot be drawn or filled.
+            MeshError: The mesh cannot be rendered or voxelized.
         """
         settings = self.drawing()
         if isinstance(settings, ViewSettings):
@@ -211,13 +216,14 @@ class Input:
         return self._turned(np.stack(list(occupancy_grids(mesh, settings))))
 
     def drawing(self, up: Up = "z", simplify: int | None = None) -> ViewSettings | VoxelSettings:
-        """Return the settings to draw or fill a mesh with for this network.
+        """Return the settings for rendering or voxelizing a mesh for this network.
 
-        For imported artefacts these are shapecnn's defaults with their size, as how they were made is unknown.
+        For a network trained on imported artefacts, these are the default settings with the size of the artefacts: the
+        other settings of the import are unknown.
 
         Args:
-            up: Axis that points up in the mesh.
-            simplify: Number of faces that larger meshes are simplified to; None: as for the training artefacts.
+            up: Axis of the mesh that points up.
+            simplify: Number of faces to which larger meshes are simplified; None for the value of the training.
         """
         match self.settings:
             case ImportedViewSettings(views=views, size=size):

@@ -1,6 +1,6 @@
-"""Learned metric of a run: a low-rank linear projection of its features, stored beside its weights.
+"""Learned metric of a run: a low-rank linear projection of its features, stored in the same folder as its weights.
 
-It fits only the weights that it was learned for, whose hash ``metric.json`` holds.
+A metric is valid only for the weights that it was learned for. Their hash is stored in ``metric.json``.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ from shapecnn.storage.sealed import open_sealed
 FORMAT = 1
 PROJECTION, METRIC = "metric.safetensors", "metric.json"
 
-SHARPNESS = 8.0  # factor of the cosines in the softmax over the anchors
-_LONGEST = 1e18  # largest length of z: its square is finite in float32
-SHARE = 0.5  # weight of z relative to the assignment to anchors
+SHARPNESS = 8.0  # factor of the cosines with the anchors before the softmax
+_LONGEST = 1e18  # largest length of z before normalization; the square must be finite in float32
+SHARE = 0.5  # weight of z relative to the soft assignment to anchors
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Projection z = matrix (f − centre), where f is a feature with numbers raised to a power and of unit length.
+    """Learned metric: projects a feature of D values on a vector z of d values, and assigns z to class anchors.
 
-    Shapes are compared by z and by its soft assignment to the anchors, softmax(SHARPNESS · cosines of z and anchors).
-    The assignment separates classes, and z orders the shapes within them.
+    z = matrix (f − centre), scaled to unit length. Here f is the feature with each value raised to ``power``, scaled to
+    unit length. The soft assignment is the softmax of SHARPNESS times the cosines of z with the anchors of C classes.
+    Shapes are compared by both: the assignment separates the classes, and z orders the shapes of one class.
 
     Attributes:
-        matrix: (d, D) float32.
-        centre: (D,) float32.
-        anchors: (C, d) float32 of unit length, one for each class.
-        power: Exponent of the numbers, in (0, 1]: ½ keeps a few strong ones from dominating, 1 leaves them.
-        digest: SHA-256 (hex) of the file of the arrays.
+        matrix: (d, D) float32, projection matrix.
+        centre: (D,) float32, subtracted from f.
+        anchors: (C, d) float32, one vector of unit length for each class.
+        power: Exponent of the feature values, in (0, 1]; ½ reduces the influence of a few large values.
+        digest: SHA-256 (hex) of the file with the arrays.
     """
 
     matrix: NDArray[np.float32]
@@ -54,39 +55,46 @@ class Projection:
     def of(
         cls, matrix: NDArray[np.float32], centre: NDArray[np.float32], anchors: NDArray[np.float32], power: float
     ) -> Projection:
-        """Return the projection with these arrays.
+        """Return a learned metric with its digest.
 
         Args:
-            matrix: (d, D) float32.
-            centre: (D,) float32.
-            anchors: (C, d) float32 of unit length.
-            power: Exponent of the numbers, in (0, 1].
+            matrix: (d, D) float32, projects D feature values on d values.
+            centre: (D,) float32, subtracted from the feature before the projection.
+            anchors: (C, d) float32, one vector of unit length for each of C classes.
+            power: Exponent of the feature values, in (0, 1].
         """
         return cls(matrix, centre, anchors, power, sha256(_content(matrix, centre, anchors, power)))
 
     def __call__(self, feature: Feature) -> Feature:
-        """Return what is compared of a feature.
+        """Return the metric feature of a shape, by which the learned metric compares it.
 
         Args:
-            feature: (D,) float32 of any length.
+            feature: (D,) float32, feature of the network, of any length.
 
         Returns:
-            (C + d,) float32 of unit length: assignment to the anchors, and z.
+            (C + d,) float32 of unit length: soft assignment to C anchors, and the d values of z.
         """
         z = self.project(feature)
         powers = np.exp(SHARPNESS * (self.anchors @ z - 1))
         return unit(np.concatenate([unit(powers), SHARE * z]))
 
     def project(self, feature: Feature) -> Feature:
-        """Return z, (d,) float32 of unit length, of a feature (D,) float32 of any length."""
+        """Return the projection z of a feature.
+
+        Args:
+            feature: (D,) float32, feature of the network, of any length.
+
+        Returns:
+            (d,) float32 of unit length.
+        """
         return unit(self.matrix @ (raised(feature, self.power) - self.centre))
 
 
 def raised(feature: Feature, power: float) -> Feature:
-    """Raise each number of a feature to a power, keeping its sign, and scale to unit length.
+    """Return a feature with each value raised to a power, sign preserved, scaled to unit length.
 
     Args:
-        feature: (D,) float32 of any length.
+        feature: (D,) float32, D values, of any length.
         power: Exponent, in (0, 1].
 
     Returns:
@@ -96,12 +104,12 @@ def raised(feature: Feature, power: float) -> Feature:
 
 
 def metric_bytes(projection: Projection, weights: str, described: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of a metric by name, to be published together.
+    """Return the content of the files of a learned metric, by file name; they are published together.
 
     Args:
-        projection: The metric.
-        weights: SHA-256 (hex) of the run's weights.
-        described: How it was learned and what it achieves, for people.
+        projection: Learned metric.
+        weights: SHA-256 (hex) of the weights of the run.
+        described: Settings and results of the learning, to be read by people.
     """
     return {
         PROJECTION: _content(projection.matrix, projection.centre, projection.anchors, projection.power),
@@ -110,19 +118,19 @@ def metric_bytes(projection: Projection, weights: str, described: Mapping[str, A
 
 
 def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict[str, Any]] | None:
-    """Read the metric of a run.
+    """Read the learned metric of a run.
 
     Args:
         folder: Folder of the run.
-        weights: SHA-256 (hex) of the run's weights.
-        size: D, length of its features.
+        weights: SHA-256 (hex) of the weights of the run.
+        size: Number of features of the run.
 
     Returns:
-        The projection and the content of ``metric.json``; None if no metric was learned.
+        The learned metric and the content of ``metric.json``; None if the run has no metric.
 
     Raises:
-        StoredDataError: It is damaged or from another version.
-        MismatchError: It was learned for other weights.
+        StoredDataError: The metric is damaged or from another version of shapecnn.
+        MismatchError: The metric was learned for other weights.
     """
     remedy = f"To learn it anew: {learn_command(folder)}"
     sealed = open_sealed(folder, remedy)
@@ -131,8 +139,8 @@ def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict
     header = sealed.json(METRIC, FORMAT)
     if header.get("weights") != weights:
         raise MismatchError(
-            f"The metric in {folder} was learned for the weights {str(header.get('weights'))[:8]}, and the run has "
-            f"{weights[:8]}. {remedy}"
+            f"The metric in {folder} was learned for weights with hash {str(header.get('weights'))[:8]}, and the "
+            f"weights of the run have hash {weights[:8]}. {remedy}"
         )
     content = sealed.read(PROJECTION)
     with sealed.validating(PROJECTION):
@@ -142,11 +150,11 @@ def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict
         anchors = array_of(arrays, "anchors", np.float32, (None, len(matrix)))
         (power,) = array_of(arrays, "power", np.float32, (1,))
         if not 0 < power <= 1:
-            raise ValueError(f"its power is {power}")
+            raise ValueError(f"its power is {power}, outside (0, 1]")
         if np.linalg.norm(anchors.astype(np.float64), axis=1).max(initial=0) > 1.01:
             raise ValueError("its anchors are not of unit length")
         if _norm(matrix) * (1 + _norm(centre)) > _LONGEST:
-            raise ValueError("its numbers are too large")
+            raise ValueError("its matrix or centre is too large")
     return Projection(matrix, centre, anchors, float(power), sealed.sums[PROJECTION]), header
 
 
@@ -155,7 +163,7 @@ def _norm(array: NDArray[np.float32]) -> float:
 
 
 def learn_command(folder: Path) -> str:
-    """Return the command that learns the metric of the run in a folder.
+    """Return the shell command that learns a metric for a run.
 
     Args:
         folder: Folder of the run.

@@ -1,4 +1,4 @@
-"""Models that commands accept: a trained run, or ``@imagenet``, which needs no training."""
+"""Interface of models, and opening a model by name: a trained run, or ``@imagenet``, which needs no training."""
 
 from __future__ import annotations
 
@@ -22,103 +22,111 @@ Split = Literal["train", "val", "test"]
 
 
 class NetworkSource(Protocol):
-    """Where the network of a model comes from; nothing is loaded before :meth:`build`."""
+    """Source of the architecture and weights of a model; nothing is loaded before :meth:`build`."""
 
     @property
     def identity(self) -> str:
-        """Text that differs between any two networks, weights included: the key of converted engines."""
+        """Text that identifies architecture and weights, as a key for the cache of converted networks."""
 
     @property
     def at_hand(self) -> bool:
-        """Whether the network can be built offline, because its weights are on this machine."""
+        """Whether the network can be built without a download of weights."""
 
     def build(self) -> ShapeNetwork:
-        """Build the network in float32, ready to infer.
+        """Build the network with its weights, in float32 and evaluation mode.
 
         Raises:
-            UsageError: There is no such network, or it does not take this input.
-            WeightsError: Its weights cannot be downloaded.
-            StoredDataError: Its weights are damaged.
+            UsageError: The backbone does not exist, or cannot process views of this size.
+            WeightsError: The weights cannot be downloaded.
+            StoredDataError: The weights are damaged.
         """
 
 
 class Model(Protocol):
-    """A network with its input, its classes and the way in which it compares shapes.
+    """Model: a network with the settings of its input, its classes and its comparison of shapes.
 
-    :class:`shapecnn.models.run.Run` and :class:`shapecnn.models.untrained.UntrainedModel` are models.
+    :class:`shapecnn.models.run.Run` and :class:`shapecnn.models.untrained.UntrainedModel` implement this interface.
     """
 
     @property
     def name(self) -> str:
-        """``@imagenet``, or the folder of the run as it was given."""
+        """Name of the model: ``@imagenet``, or the path of the run's folder."""
 
     @property
     def input(self) -> Input:
-        """Views or grids that the network takes."""
+        """Kind and settings of the views or grids that the network expects."""
 
     @property
     def up(self) -> Up | None:
-        """Axis that points up in the meshes it was trained on, or in those that its settings name; None: unknown."""
+        """Axis that points up in the training meshes of a run, or by the settings of ``@imagenet``; None if unknown."""
 
     @property
     def network(self) -> NetworkSource:
-        """Source of the network itself."""
+        """Source of the architecture and weights, from which the network is built."""
 
     @property
     def head(self) -> ClassHead | None:
-        """Classes, classifier and calibration; None for a model that was not trained on shapes."""
+        """Class names, classifier and calibration; None for a model that was not trained on shapes."""
 
     @property
     def comparison(self) -> Comparison:
-        """Feature and space in which shapes are compared."""
+        """Method of comparing shapes: feature and space."""
 
     def compared_by(self, feature: str) -> Model:
-        """Return the same model, comparing shapes by another feature.
+        """Return a copy of the model that compares shapes by another feature.
 
         Args:
             feature: ``penultimate`` or ``metric``.
 
         Raises:
-            UsageError: The model has no such feature.
+            UsageError: The model does not have this feature.
         """
 
     def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
-        """Return the shapes of one split, in order of id.
+        """Return the shapes of one split, sorted by id.
+
+        Args:
+            artefacts: Opened folder of views or grids.
+            name: ``train``, ``val`` or ``test``.
 
         Raises:
             UsageError: ``artefacts`` lack shapes that the model was trained or validated on.
         """
 
     def to_json(self) -> dict[str, Any]:
-        """Return all settings and hashes that decide the model's features, with a ``hash`` of them."""
+        """Return all settings and hashes that affect the features of the model, with a ``hash`` of them."""
 
 
 def resolve_model(name: str, assignments: dict[str, Any] | None = None, up: Up = "z") -> Model:
-    """Return the model that a name stands for, without loading its network.
+    """Open a model by name, without loading its network.
 
     Args:
         name: Folder of a run, or ``@imagenet``.
-        assignments: Settings of ``@imagenet``, by key; a trained run takes none.
-        up: Axis that points up in the meshes, for ``@imagenet``; a run knows its own.
+        assignments: Settings of ``@imagenet``, by key; not allowed for a trained run.
+        up: Axis of the meshes that points up, for ``@imagenet``; not used for a run.
 
     Raises:
-        UsageError: There is no such model, or it does not have these settings.
+        UsageError: The model does not exist, or a setting is invalid.
         StoredDataError: The run is damaged.
+        MismatchError: The run was trained on views or grids of a version of shapecnn that computes them differently.
     """
     if name == "@imagenet":
         return UntrainedModel(ImagenetSettings.from_options(**{"up": up, **(assignments or {})}))
     if name.startswith("@"):
-        raise UsageError(f"There is no model {name!r}; known without training: @imagenet.")
+        raise UsageError(f"There is no model {name!r}. Use the folder of a run, or @imagenet, which needs no training.")
     if assignments:
-        raise UsageError(f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with.")
+        raise UsageError(
+            f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with. "
+            f"Leave the option out."
+        )
     return open_run(Path(name))
 
 
 def classes_of(model: Model) -> tuple[str, ...]:
-    """Return the classes of a model in the order of its scores; () for one that was not trained on shapes."""
+    """Return the class names of a model in the order of its scores; () for a model that was not trained on shapes."""
     return model.head.classes if model.head else ()
 
 
 def temperature_of(model: Model) -> float:
-    """Return the temperature that divides the logits of a model before the softmax; 1 where it is not calibrated."""
+    """Return the divisor of a model's logits before the softmax; 1 for a model without calibration."""
     return model.head.calibration.temperature if model.head and model.head.calibration else 1.0

@@ -1,4 +1,4 @@
-"""Outputs of a network for one shape: features and class probabilities."""
+"""Output of a model for one shape: features and class probabilities."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Feature = NDArray[np.float32]
 
 
 class Output(NamedTuple):
-    """Output of a network for one shape.
+    """Output of a model for one shape: feature, class probabilities, and optionally a separate feature for each view.
 
     Attributes:
-        feature: (D,) float32 of any length, input of the classifier.
-        scores: (C,) float32, probabilities that sum to 1; None for a model without classes.
-        views: (V, D) float32, the feature of each view or rotation by itself; None unless asked for.
+        feature: (D,) float32, the D input features of the classifier, of any length.
+        scores: (C,) float32, probabilities of C classes, which sum to 1; None for a model without classes.
+        views: (V, D) float32, a separate feature for each of V views or rotations; None if they were not requested.
     """
 
     feature: Feature

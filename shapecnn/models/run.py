@@ -1,6 +1,6 @@
-"""Runs: trained networks on disk, with their weights, classes and input. Opening one executes no code from it.
+"""Runs: trained networks on disk, with weights, classes and input settings. Opening a run executes no code from it.
 
-The files of a run are published together with their hashes, and each file is checked before it is used.
+The files of a run are published together with their hashes. Each file is checked against its hash before it is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODEL, CONFIG, SPLIT, METRICS = "model.json", "config.yaml", "split.json", "metr
 
 
 class _Description(Settings):
-    """Keys of ``model.json`` that are used; the others are for people."""
+    """Keys of ``model.json`` that the program reads; other keys are only for people."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -45,11 +45,11 @@ class _Description(Settings):
     feature_size: int = Field(ge=1)
     discriminant: bool
     calibration: Calibration | None
-    up: Up | None = None  # missing in runs of earlier versions
+    up: Up | None = None  # missing in runs of earlier versions of shapecnn
 
 
 class _Ids(Settings):
-    """Content of ``split.json``: ids of the training and validation shapes."""
+    """Content of ``split.json``: ids of the training shapes and of the validation shapes."""
 
     train: frozenset[str]
     val: frozenset[str]
@@ -57,12 +57,14 @@ class _Ids(Settings):
 
 @dataclass(frozen=True, slots=True)
 class StoredNetwork:
-    """Network of a run, with the weights in its folder; a :class:`shapecnn.models.model.NetworkSource`.
+    """Architecture and stored weights of a run, from which its network is built.
+
+    Implements :class:`shapecnn.models.model.NetworkSource`.
 
     Attributes:
         settings: Architecture of the network.
         classes: Number of classes.
-        side: Number of pixels or cells along one side of its input.
+        side: Number of pixels along one side of a view, or of cells along one side of a grid.
     """
 
     settings: NetworkSettings
@@ -72,24 +74,24 @@ class StoredNetwork:
 
     @property
     def weights(self) -> str:
-        """SHA-256 (hex) of the file of weights."""
+        """SHA-256 (hex) of the file ``model.safetensors`` with the weights."""
         return self._sealed.sums[WEIGHTS]
 
     @property
     def identity(self) -> str:
-        """Hash of the weights, with everything else that decides the network."""
+        """Text that identifies architecture and weights, as a key for the cache of converted networks."""
         return f"{self.weights} {self.settings.digest()} {self.classes} {self.side}"
 
     @property
     def at_hand(self) -> bool:
-        """Always True: the weights are in the run."""
+        """Always True: the weights are stored in the run, so no download is needed."""
         return True
 
     def build(self) -> ShapeNetwork:
-        """Build the network with its weights, in float32, ready to infer.
+        """Build the network with its weights, in float32 and evaluation mode.
 
         Raises:
-            StoredDataError: The weights are damaged or do not fit.
+            StoredDataError: The weights are damaged or do not fit the architecture.
         """
         from safetensors import SafetensorError
         from safetensors.torch import load
@@ -111,15 +113,15 @@ class StoredNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A trained network, opened but not yet loaded; a :class:`shapecnn.models.model.Model`.
+    """Trained network on disk, whose weights are not loaded yet. Implements :class:`shapecnn.models.model.Model`.
 
     Attributes:
-        input: Views or grids that the network takes.
-        head: Classes, classifier and calibration.
-        network: Source of the network with its weights.
-        comparison: How its shapes are compared.
-        held_out: Ids of the shapes of train and val, by split.
-        up: Axis that pointed up in the meshes it was trained on; None: unknown.
+        input: Kind and settings of the views or grids that the network expects.
+        head: Class names, classifier and calibration.
+        network: Architecture and stored weights, from which the network is built.
+        comparison: Method of comparing shapes: feature and space.
+        held_out: Ids of the shapes of ``train`` and ``val``, by split.
+        up: Axis that pointed up in the training meshes; None if unknown.
     """
 
     input: Input
@@ -137,11 +139,11 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Folder of the run, as it was given."""
+        """Name of the model: the path of the run's folder."""
         return str(self.folder)
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything that decides the run's features, with a ``hash`` of it."""
+        """Return all settings and hashes that affect the features of the run, with a ``hash`` of them."""
         described = {
             "kind": "run",
             "weights": self.network.weights,
@@ -153,10 +155,13 @@ class Run:
         return {**described, "hash": settings_hash(described)}
 
     def compared_by(self, feature: str) -> Run:
-        """Return the same run, comparing shapes by ``penultimate`` or by ``metric``.
+        """Return a copy of the run that compares shapes by another feature.
+
+        Args:
+            feature: ``penultimate`` or ``metric``.
 
         Raises:
-            UsageError: No metric was learned for it.
+            UsageError: The run has no learned metric.
             MismatchError: The metric was learned for other weights.
             StoredDataError: The metric is damaged.
         """
@@ -166,20 +171,26 @@ class Run:
         return replace(self, comparison=replace(self.comparison, projection=projection))
 
     def metric(self) -> Projection | None:
-        """Read the learned metric of the run; None if none was learned.
+        """Read the learned metric of the run; return None if the run has no metric.
 
         Raises:
-            StoredDataError: It is damaged.
-            MismatchError: It was learned for other weights.
+            StoredDataError: The metric is damaged.
+            MismatchError: The metric was learned for other weights.
         """
         learned = read_metric(self.folder, self.network.weights, self.head.feature_size)
         return learned and learned[0]
 
     def split(self, artefacts: Artefacts, name: Literal["train", "val", "test"]) -> list[Entry]:
-        """Return the shapes of a split: train and val by the ids the run was trained with, test as the data has it.
+        """Return the shapes of one split, sorted by id.
+
+        The ids of ``train`` and ``val`` are stored in the run; the shapes of ``test`` are marked in ``artefacts``.
+
+        Args:
+            artefacts: Opened folder of views or grids.
+            name: ``train``, ``val`` or ``test``.
 
         Raises:
-            UsageError: ``artefacts`` lack some of them.
+            UsageError: ``artefacts`` lack shapes that the run was trained or validated on.
         """
         if name == "test":
             return artefacts.select("test")
@@ -188,29 +199,29 @@ class Run:
         if missing:
             raise UsageError(
                 f"{artefacts.folder} lacks {missing} of the {len(self.held_out[name])} shapes of {name} that "
-                f"{self.folder} was trained with. Use the data it was trained on, or measure what does not need them: "
-                f"--split test by another protocol than train-gallery, without --exclude-duplicates."
+                f"{self.folder} was trained with. Use the original training data; or use --split test, without "
+                f"--protocol train-gallery and --exclude-duplicates, which needs none of these shapes."
             )
         return entries
 
 
 def open_run(folder: Path) -> Run:
-    """Open a run, and check its files against their hashes; its network is not loaded.
+    """Open a run and check its files against their hashes, without loading the network.
 
     Args:
         folder: Folder of the run.
 
     Raises:
-        UsageError: There is no run, or its training is unfinished.
-        StoredDataError: It is damaged or from another version.
-        MismatchError: It was trained on views or grids that this version would make differently.
+        UsageError: The folder contains no run, or its training is unfinished.
+        StoredDataError: The run is damaged or from another version of shapecnn.
+        MismatchError: The run was trained on views or grids of a version of shapecnn that computes them differently.
     """
     sealed, described = describe_run(folder)
-    sealed.check(WEIGHTS)  # an engine from the cache does not read them
+    sealed.check(WEIGHTS)  # needed because a cached engine does not read the weights
     with sealed.validating(MODEL):
         model = _Description.from_options(**described)
     config = shlex.quote(str(folder / CONFIG))
-    remedy = f"Make its artefacts anew, and train it on them: shapecnn train {config} --data DIR --out RUN"
+    remedy = f"Make the artefacts again, and train on the new ones: shapecnn train {config} --data DIR --out RUN"
     require_current(model.input, str(folder), remedy)
     with sealed.validating(MODEL):
         network_input = Input.of(model.input, model.network.turns)
@@ -232,17 +243,18 @@ def open_run(folder: Path) -> Run:
 
 
 def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
-    """Read the description of a run.
+    """Read ``model.json`` of a run, without checking its other files.
 
     Args:
         folder: Folder of the run.
 
     Returns:
-        The files of the run with their hashes, and the content of ``model.json``.
+        Sealed folder, whose files are checked against their hashes when they are read; and the content of
+        ``model.json``.
 
     Raises:
-        UsageError: There is no run, or its training is unfinished.
-        StoredDataError: It is damaged or from another version.
+        UsageError: The folder contains no run, or its training is unfinished.
+        StoredDataError: The run is damaged or from another version of shapecnn.
     """
     if kind_of(folder) == "training":
         raise UsageError(
@@ -254,7 +266,10 @@ def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
 
 
 def damaged_remedy(folder: Path) -> str:
-    """Return what to do about a damaged run; not to train it again, as its other files may be intact.
+    """Return the sentence that tells a user what to do about a damaged run.
+
+    It does not advise to train again, because the other files of the run may be intact.
+
 
     Args:
         folder: Folder of the run.

@@ -1,4 +1,4 @@
-"""Write the files of a finished run: weights, classes, settings of the input, config."""
+"""Content of the files of a finished run: weights, gallery, split, config, and ``model.json``."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def run_bytes(
     calibration: Calibration | None = None,
     up: Up | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of a finished run by name, to be published together.
+    """Return the content of the files of a finished run, by file name; they are published together.
 
     Args:
-        experiment: Settings that it was trained with.
+        experiment: Settings of the training.
         network: Trained network.
-        classes: C labels, in the order of the scores.
-        network_input: Views or grids that the network takes.
-        ids: Ids of the shapes of ``train`` and ``val``.
+        classes: Class names, in the order of the scores.
+        network_input: Kind and settings of the views or grids that the network expects.
+        ids: Ids of the shapes of ``train`` and ``val``, by split.
         data: Description of the training data, for people and reports.
-        gallery: Features of the training shapes; None if none are stored.
+        gallery: Features of the training shapes; None to store no gallery.
         calibration: Calibration of the scores; None if it was not measured.
-        up: Axis that pointed up in the meshes; None if unknown.
+        up: Axis that pointed up in the training meshes; None if unknown.
     """
     from safetensors.torch import save
 
@@ -72,7 +72,7 @@ def run_bytes(
 
 
 def config_bytes(experiment: Experiment) -> bytes:
-    """Return an experiment as YAML with every key, defaults included.
+    """Return the settings of a training as YAML with all keys, including defaults.
 
     Args:
         experiment: Settings of the training.

@@ -1,6 +1,6 @@
-"""Spaces in which shapes are compared: the features of a network as they are, or adapted to a collection.
+"""Spaces that define the similarity of shapes: by the features of a network, unchanged or adapted to a collection.
 
-The adapted space needs no labels: it is for networks that were never trained on shapes.
+The adapted space is for networks that were never trained on shapes. It needs no labels.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Floating = TypeVar("Floating", np.float32, np.float64)
 
-VERSION = 3  # of AdaptedSpace; places that an index stored with another version are computed again
-PRIOR = 10  # weight, in shapes, of the prior that channels have mean 0 and equal variance; it matters for few shapes
-SHARE = 10  # shapes per neighbour, at least; else all shapes of a small collection would be neighbours of each other
-FARTHER = 5  # largest factor by which a collection can increase the distance that the network alone gives
-COPY = 1e-3  # largest 1 - cosine (of square roots) of copies, such as the same mesh in another file format
-_LIMIT = 2 * COPY  # the same as a squared distance of vectors of unit length
-_HEAD = 64  # sums per row, enough to distinguish most rows
-_BLOCK = 1 << 21  # cosines in memory at a time
+VERSION = 3  # version of AdaptedSpace; coordinates that an index has cached with another version are recomputed
+PRIOR = 10  # number of shapes that the prior (mean 0, equal variance of all channels) counts for
+SHARE = 10  # fewest shapes per neighbour; without it, all shapes of a small collection would be neighbours
+FARTHER = 5  # largest factor by which adaptation can increase the unadapted distance of two shapes
+COPY = 1e-3  # largest unadapted distance of copies of a shape, such as one mesh in two file formats
+_LIMIT = 2 * COPY  # the corresponding squared Euclidean distance of unit vectors
+_HEAD = 64  # number of sums per row in the fast test for copies, enough to distinguish most rows
+_BLOCK = 1 << 21  # largest number of cosines in memory at a time
 
 
 def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -> NDArray[Floating]:
-    """Return the cosines of places, bounded by the distance that the network alone gives.
+    """Return the similarity of shapes in an adapted space: the cosine, limited by the unadapted distance.
 
-    With d the distance (1 - cosine) of the square roots of two features, the similarity is at least 1 - 5 d and at
-    most 1 - d. So it is 1 for a copy, and a shape less than a fifth as far as another by d never ranks below it,
-    whatever else the collection contains.
+    Let d be the unadapted distance of two shapes: 1 - cosine of the square roots of their features. The similarity is
+    limited to the range from 1 - 5 d to 1 - d. So copies have similarity 1. A shape whose d is less than a fifth of
+    the d of another shape never ranks below the other shape, whatever else the collection contains.
 
     Args:
-        queries: (Q, 2 D), rows of an :class:`AdaptedSpace`.
-        gallery: (N, 2 D), rows of the same space.
+        queries: (Q, 2 D), rows of an :class:`AdaptedSpace` for Q queries: D coordinates, then D square roots of
+            features.
+        gallery: (N, 2 D), rows of the same space for N shapes.
 
     Returns:
         (Q, N), from -1 to 1.
@@ -52,11 +53,13 @@ def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -
 
 
 class Placed(NamedTuple):
-    """Part of a space that an index stores, because computing it takes time quadratic in the number of shapes.
+    """Coordinates of a collection in an adapted space, which an index caches.
+
+    They are cached because the time to compute them is quadratic in the number of shapes.
 
     Attributes:
-        gallery: (N, D) float32 of unit length, places of the shapes.
-        distinct: (N,) bool, False for a shape that is a copy of an earlier one.
+        gallery: (N, D) float32 of unit length, D coordinates of each of N shapes.
+        distinct: (N,) bool, False for a shape that is a copy of an earlier shape.
     """
 
     gallery: Features
@@ -64,36 +67,39 @@ class Placed(NamedTuple):
 
 
 class Space(Protocol):
-    """Space that compares the shapes of a collection with each other and with queries."""
+    """Space that defines the similarity of the N shapes of a collection and of queries.
+
+    Each shape has D features, which the space converts to S values for the comparison.
+    """
 
     @property
     def similarity(self) -> Similarity:
-        """Similarity of two sets of :meth:`rows`, (Q, S) and (N, S) → (Q, N), from -1 to 1."""
+        """Function that computes similarities (Q, N), from -1 to 1, of queries (Q, S) and shapes (N, S)."""
 
     @property
     def placed(self) -> Placed | None:
-        """Part that an index stores; None if it is quick to compute."""
+        """Coordinates of the collection for the cache of an index; None for a space without costly computations."""
 
     @property
     def rows(self) -> Features:
-        """Shapes of the collection as rows to compare, (N, S) float32 of unit length."""
+        """Values of the collection for the comparison, (N, S) float32 of unit length; one row for each shape."""
 
     def place(self, queries: Features) -> Features:
-        """Return queries as rows to compare.
+        """Return the values of queries for the comparison.
 
         Args:
-            queries: (Q, D) float32 features of any length.
+            queries: (Q, D) float32, features of Q queries, of any length.
 
         Returns:
-            (Q, S) float32.
+            (Q, S) float32, one row for each query.
         """
 
 
 class FeatureSpace:
-    """Space of the features themselves, compared by cosine.
+    """Space without adaptation: compares the features of shapes by their cosine.
 
     Args:
-        features: (N, D) float32 of unit length.
+        features: (N, D) float32 of unit length, D features of each of N shapes of the collection.
     """
 
     similarity: Similarity = staticmethod(cosines)
@@ -104,32 +110,36 @@ class FeatureSpace:
 
     @property
     def rows(self) -> Features:
-        """Features of the collection, unchanged."""
+        """Features of the collection, (N, D) float32, unchanged."""
         return self.gallery
 
     def place(self, queries: Features) -> Features:
-        """Return the features of queries unchanged."""
+        """Return the features of queries (Q, D) unchanged."""
         return queries
 
 
 class AdaptedSpace:
     """Space adapted to a collection by the statistics of its features, without labels.
 
-    Signed square roots keep a few strong channels from dominating. Each channel is standardized over the collection,
-    which removes what all its shapes have in common. Then each shape moves towards its ``neighbours`` most similar
-    shapes, weighted by the squared cosine: database-side augmentation for the collection, query expansion for a query
-    (Arandjelović and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012; Radenović,
-    Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). There is at most one neighbour
-    for each :data:`SHARE` shapes of the collection.
+    The coordinates of a shape are computed from its features in three steps:
 
-    Two rules limit the influence of the collection:
+    - Signed square roots reduce the influence of a few large features.
+    - Each feature is standardized over the collection, which removes what all shapes of the collection have in common.
+    - The most similar shapes of the collection, at most ``neighbours``, are added to each shape with the squared cosine
+      as weight. For the collection this is database-side augmentation, for a query it is query expansion (Arandjelović
+      and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012; Radenović, Tolias and
+      Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). There is at most one neighbour for each
+      :data:`SHARE` shapes of the collection.
 
-    - Copies count once in means, variances and neighbours: of shapes up to :data:`COPY` apart only the first counts.
-      More copies of a shape change nothing.
-    - The distance ``1 - similarity`` of two shapes is at least the distance of their square roots, which does not
-      depend on the collection, and at most :data:`FARTHER` times as large: see :func:`bounded_similarity`.
+    Two rules limit the influence of the collection. They use the unadapted distance of two shapes, which is 1 - cosine
+    of the square roots of their features:
 
-    The space depends on the features alone, not on when or in which order they were added.
+    - Copies count once in means, variances and neighbours. Shapes with an unadapted distance of at most :data:`COPY`
+      are copies, of which only the first one counts.
+    - The distance ``1 - similarity`` of two shapes is at least their unadapted distance, and at most :data:`FARTHER`
+      times as large; see :func:`bounded_similarity`.
+
+    The space depends on the features only, not on the order in which shapes were added.
     """
 
     similarity: Similarity = staticmethod(bounded_similarity)
@@ -138,9 +148,9 @@ class AdaptedSpace:
         """Adapt the space to a collection.
 
         Args:
-            features: (N, D) float32, N > 0, rows of any length.
-            neighbours: Number of neighbours that each shape moves towards.
-            placed: Stored part of the space of the same features; with it the time is linear in N.
+            features: (N, D) float32, D features of each of N > 0 shapes, of any length.
+            neighbours: Largest number of similar shapes that are added to each shape.
+            placed: Cached coordinates of the same features, with which the time is linear in N; None to compute them.
         """
         rooted = _rooted(features)
         self._alone = scale_to_unit(rooted.copy())
@@ -158,19 +168,19 @@ class AdaptedSpace:
 
     @property
     def gallery(self) -> Features:
-        """Places of the shapes, (N, D) float32 of unit length."""
+        """Coordinates of the collection, (N, D) float32 of unit length."""
         return self.placed.gallery
 
     @property
     def rows(self) -> Features:
-        """Places and square roots of the shapes side by side, (N, 2 D) float32 of unit length."""
+        """Coordinates and square roots of the features of the collection, (N, 2 D) float32 of unit length."""
         return _joined(self.gallery, self._alone)
 
     def place(self, queries: Features) -> Features:
-        """Return places and square roots of queries side by side.
+        """Return the coordinates of queries, followed by the square roots of their features.
 
         Args:
-            queries: (Q, D) float32 features of any length.
+            queries: (Q, D) float32, D features of each of Q queries, of any length.
 
         Returns:
             (Q, 2 D) float32 of unit length.
@@ -180,11 +190,13 @@ class AdaptedSpace:
         return _joined(self._moved(rooted, alone), alone)
 
     def _moved(self, rooted: Features, alone: Features) -> Features:
-        """Return places: rows standardized and moved towards their neighbours, copies excepted.
+        """Return the coordinates of shapes: standardized square roots, with similar shapes added.
+
+        A shape of the collection that the shape copies is not added.
 
         Args:
-            rooted: (Q, D), square roots of features.
-            alone: (Q, D), the same rows of unit length.
+            rooted: (Q, D), square roots of the D features of Q shapes.
+            alone: (Q, D), the same rows, scaled to unit length.
 
         Returns:
             (Q, D) of unit length.
@@ -203,7 +215,9 @@ class AdaptedSpace:
             nearest = np.sort(np.argpartition(cosines, -self._neighbours, axis=1)[:, -self._neighbours :], axis=1)
             sums = moved[start : start + step]
             sums[:] = block
-            for rows in nearest.T:  # in order of rows, with sums that do not depend on the block: copies tie
+            for (
+                rows
+            ) in nearest.T:  # the order of sums does not depend on the block, so that copies get equal coordinates
                 weights = np.einsum("qd,qd->q", block, self._known[rows], dtype=np.float64)
                 weights = np.where(rows == itself, 0, np.maximum(weights, 0) ** 2)
                 sums += weights.astype(np.float32)[:, None] * self._known[rows]
@@ -211,14 +225,14 @@ class AdaptedSpace:
 
 
 def _heads(rows: Features) -> Features:
-    """Return sums of a few numbers of each row, (N, D) → (N, H), scaled so that no distance of rows increases."""
+    """Return H scaled sums of parts of each row, (N, D) → (N, H); the distance of two rows never increases."""
     starts = np.unique(np.linspace(0, rows.shape[1], _HEAD, endpoint=False, dtype=np.int64))
     sizes = np.diff(np.append(starts, rows.shape[1])).astype(np.float32)
     return np.asarray(np.add.reduceat(rows, starts, axis=1) / np.sqrt(sizes), np.float32)
 
 
 def _distinct(rows: Features) -> Flags:
-    """Return (N,) bool: False for each row (N, D), of unit length or zero, that is a copy of an earlier one."""
+    """Return which of N rows (N, D), of unit length or zero, are not a copy of an earlier row: (N,) bool."""
     heads, first = _heads(rows), np.arange(len(rows))
     for start, near in _near(heads, heads):
         _find_copies(near, rows[start : start + len(near)], rows, start, first)
@@ -227,7 +241,7 @@ def _distinct(rows: Features) -> Flags:
 
 
 def _copied(rows: Features, known: Features) -> Rows:
-    """Return (Q,) int64: the first of the distinct rows ``known`` that each row copies; -1 where there is none."""
+    """Return the index in ``known`` of the first row that each of Q rows copies, (Q,) int64; -1 for no copy."""
     originals = np.full(len(rows), -1)
     for start, near in _near(_heads(rows), _heads(known)):
         own = np.concatenate([np.arange(len(known)), originals[start : start + len(near)]])
@@ -237,18 +251,21 @@ def _copied(rows: Features, known: Features) -> Rows:
 
 
 def _near(heads: Features, known: Features) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield the start of each block of rows, and (B, N) bool: True where a row may be a copy of a known row."""
+    """Find candidates for copies: yield the start of each block of B rows, and (B, N) bool, True for possible copies.
+
+    N is the number of rows in ``known``.
+    """
     lengths = np.einsum("nd,nd->n", known, known)
     step = max(1, _BLOCK // max(len(known), 1))
     for start in range(0, len(heads), step):
         block = heads[start : start + step]
         squares = np.einsum("nd,nd->n", block, block)[:, None] + lengths - 2 * (block @ known.T)
-        yield start, squares <= _LIMIT + 1e-5  # plus the noise of float32
+        yield start, squares <= _LIMIT + 1e-5  # plus the rounding error of float32
 
 
 @numba.njit(cache=True)
 def _find_copies(near: NDArray[np.bool_], rows: Features, known: Features, start: int, first: Rows) -> None:
-    """Set first[start + row] to the first earlier known row that the row copies and that copies no other row."""
+    """Set first[start + row] to the first known row that the row copies, among earlier rows that are no copies."""
     for row in range(len(rows)):
         for other in range(min(start + row, len(known))):
             if near[row, other] and first[other] == other:
@@ -266,7 +283,7 @@ def _joined(places: Features, alone: Features) -> Features:
 
 
 def _rooted(features: Features) -> Features:
-    """Return signed square roots of the numbers of rows that were scaled to unit length, as a new array."""
+    """Return the signed square roots of features (N, D) that are first scaled to unit length, as a new array."""
     rows = scale_to_unit(features.astype(np.float32))
     rooted: Features = np.copysign(np.sqrt(np.abs(rows)), rows)
     return rooted

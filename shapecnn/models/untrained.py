@@ -1,4 +1,4 @@
-"""``@imagenet``: a network trained on photographs, its view features pooled, nothing trained on shapes."""
+"""Model ``@imagenet``: an image network trained on photographs only, with pooling of the features of all views."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 
 class ImagenetSettings(Viewpoints):
-    """Settings of ``@imagenet``; the defaults retrieve best at low cost, as ``docs/search.md`` shows.
+    """Settings of the model ``@imagenet``. The defaults give the best retrieval at low cost (see ``docs/search.md``).
 
     Attributes:
-        backbone: Network of timm or torchvision, by name.
-        weights: Where its weights come from.
-        pooling: How the features of the views become one.
+        backbone: Name of the image network in timm or torchvision.
+        weights: ``imagenet``, or ``none`` for random weights.
+        pooling: Pooling of the features of all views: ``max`` or ``mean``.
         adapt: Whether features are compared in a space adapted to the collection; see models/space.py.
-        neighbours: Number of neighbours that each shape moves towards in that space.
+        neighbours: Largest number of similar shapes that are added to each shape in the adapted space.
     """
 
     kind: Literal["imagenet"] = "imagenet"
-    drawing: Annotated[Literal[2], Whole] = 2  # as in ViewSettings: other pixels are other features
+    drawing: Annotated[Literal[2], Whole] = 2  # version of the renderer, as in ViewSettings: features depend on it
     backbone: str = "tf_efficientnet_lite1"
     weights: Weights = "imagenet"
     pooling: Literal["max", "mean"] = "mean"
@@ -47,10 +47,10 @@ class ImagenetSettings(Viewpoints):
     up: Up = "z"
 
     def view_settings(self, up: Up | None = None) -> ViewSettings:
-        """Return the settings with which the views are drawn that the network takes.
+        """Return the settings for rendering the views of the network.
 
         Args:
-            up: Axis that points up in the meshes; None: as in the settings.
+            up: Axis of the meshes that points up; None for the axis in these settings.
         """
         return ViewSettings(
             drawing=self.drawing,
@@ -67,24 +67,28 @@ class ImagenetSettings(Viewpoints):
 
 @dataclass(frozen=True, slots=True)
 class PretrainedNetwork:
-    """Network with published weights; a :class:`shapecnn.models.model.NetworkSource`."""
+    """Image network with published weights; implements :class:`shapecnn.models.model.NetworkSource`.
+
+    Attributes:
+        settings: Settings of ``@imagenet``, with the names of backbone and weights.
+    """
 
     settings: ImagenetSettings
 
     @property
     def identity(self) -> str:
-        """Backbone, weights with the packages they come from, size of a view, pooling."""
+        """Text that identifies architecture and weights, as a key for the cache of converted networks."""
         settings = self.settings
         return f"{weights_version(settings.backbone, settings.weights)} {settings.size} {settings.pooling}"
 
     @property
     def at_hand(self) -> bool:
-        """Whether the weights are those of an installed Python package."""
+        """Whether an installed Python package contains the weights, so that no download is needed."""
         package = OFFLINE.get(self.settings.backbone)
         return package is not None and importlib.util.find_spec(package.module) is not None
 
     def build(self) -> ShapeNetwork:
-        """Build the network; where its weights are random, they are the same every time."""
+        """Build the network without classifier, in float32 and evaluation mode; random weights have a fixed seed."""
         from shapecnn.networks.registry import build_network
 
         settings = self.settings
@@ -94,59 +98,77 @@ class PretrainedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class UntrainedModel:
-    """``@imagenet`` with its settings; a :class:`shapecnn.models.model.Model` without classes."""
+    """Model ``@imagenet`` with its settings, without classes; implements :class:`shapecnn.models.model.Model`.
+
+    Attributes:
+        settings: Settings of backbone, views and comparison.
+    """
 
     settings: ImagenetSettings = field(default_factory=ImagenetSettings)
 
     @classmethod
     def of(cls, **settings: Any) -> UntrainedModel:
-        """Return ``@imagenet`` with some settings changed, by key."""
+        """Return the model ``@imagenet`` with default settings, some of them changed.
+
+        Args:
+            settings: Changed settings, by key.
+        """
         return cls(ImagenetSettings(**settings))
 
     @property
     def name(self) -> str:
-        """``@imagenet``, as it is typed."""
+        """Name of the model: ``@imagenet``."""
         return "@imagenet"
 
     @property
     def input(self) -> Input:
-        """Views as shapecnn draws them."""
+        """Settings of the views that the network expects."""
         return Input(self.settings.view_settings())
 
     @property
     def up(self) -> Up:
-        """Axis that points up in the meshes."""
+        """Axis of the meshes that points up."""
         return self.settings.up
 
     @property
     def network(self) -> PretrainedNetwork:
-        """Source of the network."""
+        """Source of the architecture and weights, from which the network is built."""
         return PretrainedNetwork(self.settings)
 
     @property
     def head(self) -> None:
-        """None: it was not trained on classes of shapes."""
+        """None: the model was not trained on shapes, so it has no classes."""
 
     @property
     def comparison(self) -> Comparison:
-        """Comparison of pooled view features, adapted to the collection unless the settings say otherwise."""
+        """Method of comparing shapes: by pooled view features, adapted to the collection if ``adapt`` is set."""
         return AdaptedComparison(self.settings.neighbours) if self.settings.adapt else FeatureComparison()
 
     def compared_by(self, feature: str) -> UntrainedModel:
-        """Return the model itself, which compares by one feature only.
+        """Return the model itself, which can compare shapes only by the penultimate feature.
+
+        Args:
+            feature: ``penultimate``; any other feature is an error.
 
         Raises:
             UsageError: ``feature`` is not ``penultimate``.
         """
         if feature != self.comparison.feature:
-            raise UsageError(f"--feature {feature}: @imagenet has none; a metric is learned for a run.")
+            raise UsageError(
+                f"--feature {feature}: @imagenet has only the feature penultimate. Use a run with a learned metric."
+            )
         return self
 
     def split(self, artefacts: Artefacts, name: str) -> list[Entry]:
-        """Return the shapes that the data itself puts into a split; all shapes where it names no splits."""
+        """Return the shapes that the artefacts assign to a split; all shapes if they have no splits.
+
+        Args:
+            artefacts: Opened folder of views.
+            name: ``train``, ``val`` or ``test``.
+        """
         unsplit = all(entry.split is None for entry in artefacts.entries)
         return artefacts.select(None if unsplit else name)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings, with a ``hash`` of them."""
+        """Return the settings, with a ``hash`` of their values."""
         return self.settings.to_json()

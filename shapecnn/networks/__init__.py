@@ -1,9 +1,10 @@
-"""Networks: PyTorch modules from batches of pictures or grids to features and class scores; no files, no meshes.
+"""Neural networks: PyTorch modules that compute features and class logits from batches of views or voxel grids.
 
-In: uint8 tensors, (shapes, views, S, S) or (shapes, rotations, R, R, R), and network settings. Out: features, logits.
-:mod:`registry` builds a network from its settings, :mod:`network` has the form that all share: parts, pooling, head.
-:mod:`mvcnn` and :mod:`volumetric` are the networks, :mod:`backbones` the pretrained picture networks,
-:mod:`discriminant` the closed-form classifier, :mod:`weights` and :mod:`servers` know where ImageNet weights come from.
+Inputs are uint8 tensors: views (shapes, views, S, S) of S pixels a side, or grids (shapes, rotations, R, R, R) of R
+cells a side. The networks read no meshes.
+:mod:`registry` builds a network from its settings. :mod:`network` is the base class, with parts, view pooling and head.
+:mod:`mvcnn` and :mod:`volumetric` define the architectures. :mod:`backbones` loads pretrained picture networks.
+:mod:`discriminant` is the closed-form classifier. :mod:`weights` and :mod:`servers` locate the ImageNet weights.
 """
 
 from __future__ import annotations

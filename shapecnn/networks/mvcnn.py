@@ -1,4 +1,4 @@
-"""Multi-view convolutional network: one picture network for all views, then the views pooled.
+"""Multi-view convolutional network (MVCNN): one image network for all views of a shape, followed by view pooling.
 
 Su, Maji, Kalogerakis, Learned-Miller: Multi-view Convolutional Neural Networks for 3D Shape Recognition. ICCV 2015.
 """
@@ -18,12 +18,12 @@ from shapecnn.networks.pooling import Pooling
 
 
 class Grey(nn.Module):
-    """Converts grey pictures (N, S, S) uint8 to the three normalized channels a backbone was trained on.
+    """Converts grey uint8 pictures to the three normalized float channels that a backbone expects.
 
     Args:
         mean: Mean of each channel, for values in [0, 1].
-        std: Standard deviation of each channel.
-        size: Side in pixels to which pictures are scaled, bilinearly; None to leave them as they are.
+        std: Standard deviation of each channel, for values in [0, 1].
+        size: Side in pixels to which pictures are scaled, bilinearly; None to keep their size.
     """
 
     def __init__(
@@ -38,7 +38,10 @@ class Grey(nn.Module):
         self.shift: Tensor
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Convert pictures (N, S, S) uint8 to channels (N, 3, S, S) float."""
+        """Convert N grey pictures (N, S, S) uint8 of S pixels a side to (N, 3, S, S) float.
+
+        If the module has a ``size``, the pictures are scaled to it.
+        """
         grey = pictures[:, None].to(self.scale.dtype)
         if self.size is not None:
             grey = functional.interpolate(grey, (self.size, self.size), mode="bilinear", align_corners=False)
@@ -57,19 +60,19 @@ def mvcnn(
     """Build a multi-view network from a backbone.
 
     Args:
-        backbone: The picture network that all views share.
+        backbone: Image network that is applied to each view.
         classes: Number of classes; 0 for a network without classifier.
-        resize: Side in pixels to which pictures are scaled; None to leave them as they are.
-        pooling: Element-wise over views: ``max``, as in the paper, or ``mean``.
-        pool_at: ``late`` pools features; ``early`` pools before the backbone's last part, as the paper does in VGG-M,
-            between the convolutions and the fully connected layers.
-        dropout: Dropout rate in front of the classifier.
+        resize: Side in pixels to which views are scaled; None to keep their size.
+        pooling: View pooling, element-wise over the views: ``max``, as in the paper, or ``mean``.
+        pool_at: ``late`` pools the features of the views. ``early`` pools before the last part of the backbone, like
+            the paper, which pools between the convolutions and the fully connected layers of VGG-M.
+        dropout: Dropout rate before the classifier.
 
     Returns:
-        A network from views (B, V, S, S) uint8 to logits and features.
+        Network that computes logits and features from V views of B shapes, (B, V, S, S) uint8 of S pixels a side.
 
     Raises:
-        UsageError: ``early`` is asked for and the backbone has only one part.
+        UsageError: ``pool_at`` is ``early``, and the backbone has only one part.
     """
     parts, tail = list(backbone.parts), nn.Module()
     if pool_at == "late":
@@ -78,7 +81,7 @@ def mvcnn(
         tail = parts.pop()[1]
     else:
         raise UsageError(
-            f"{backbone.name} is not known in parts, so that views cannot be pooled inside. Use pool_at: late."
+            f"pool_at: early does not work with {backbone.name}, which shapecnn cannot split. Use pool_at: late."
         )
     return ShapeNetwork(
         Grey(backbone.mean, backbone.std, resize),

@@ -1,4 +1,4 @@
-"""Common form of all networks: parts applied to each view or rotation, pooling over these, and a head."""
+"""Base class of all networks: parts applied to each view or grid rotation, pooling over the views, and a classifier."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ Part = tuple[str, nn.Module]
 
 
 class ShapeNetwork(nn.Module):
-    """Network from any number V of looks at a shape (views, or rotations of a grid) to logits and a feature.
+    """Network that computes logits and a feature of a shape from any number of views, or of rotations of its grid.
+
+    In the shapes below, B is the number of shapes in a batch, V the number of views or rotations, C the number of
+    classes, and D the number of features.
 
     Args:
-        encode: Converts views (N, ...) uint8 to the input of the first part.
-        parts: Names and modules, applied to each view by itself, one after the other.
-        tail: Applied to the pooled activations; its output is features (B, D).
-        blocks: Sizes, of sum D, of the features that are joined.
-        classes: Number of classes; 0 for a network without classifier, whose logits are (B, 0).
-        pooling: Element-wise over the views: ``max`` or ``mean``.
-        dropout: Dropout rate in front of the classifier.
+        encode: Converts uint8 views or grids to the float input of the first part.
+        parts: (name, module) of each part, in the order of computation; applied to each view separately.
+        tail: Computes features (B, D) from the pooled activations.
+        blocks: Sizes of the feature vectors that are concatenated; the sum is D.
+        classes: C; 0 for a network without classifier, whose logits have the shape (B, 0).
+        pooling: Pooling over the views, element-wise: ``max`` or ``mean``.
+        dropout: Dropout rate before the classifier.
     """
 
     def __init__(
@@ -52,21 +55,21 @@ class ShapeNetwork(nn.Module):
 
     @property
     def feature_size(self) -> int:
-        """Number of features."""
+        """Number of features of a shape, D: coordinates in the discriminant space if the network has one."""
         return sum(self.blocks) if self.discriminant is None else self.discriminant.size
 
     @property
     def parameter_count(self) -> int:
-        """Number of learned values: parameters, and the tensors of the discriminant space."""
+        """Number of learned values: parameters of the layers, and elements of the tensors of the discriminant space."""
         space = [] if self.discriminant is None else self.discriminant.buffers()
         return sum(tensor.numel() for tensor in (*self.parameters(), *space))
 
     def discriminate(self, discriminant: Discriminant, weight: Tensor) -> None:
-        """Replace features by coordinates in a discriminant space, and the classifier by one without bias.
+        """Add a discriminant space, whose coordinates become the features, and a new classifier with zero bias.
 
         Args:
-            discriminant: The space, of K + L coordinates.
-            weight: (C, K + L), the weights of the classifier.
+            discriminant: Discriminant space with E coordinates.
+            weight: (C, E), weights of the classifier of C classes.
         """
         device = next(self.parameters()).device
         self.discriminant = discriminant.to(device)
@@ -76,13 +79,13 @@ class ShapeNetwork(nn.Module):
             linear.bias.zero_()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state dict, with its discriminant space if it has one.
+        """Load a state dict into the network; add a discriminant space first if the state dict contains one.
 
         Args:
             state: Tensors by name.
 
         Raises:
-            RuntimeError: The tensors are not those of this network.
+            RuntimeError: A tensor is missing, unexpected or of another shape.
             KeyError: A tensor of the discriminant space or its classifier is missing.
         """
         prefix = "discriminant."
@@ -92,15 +95,16 @@ class ShapeNetwork(nn.Module):
         self.load_state_dict(state)
 
     def stem(self, inputs: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Compute the activations of each view after the parts from ``start`` up to ``stop``.
+        """Apply the parts from ``start`` up to, but without, ``stop`` to each view separately.
 
         Args:
-            inputs: (B, V, ...) uint8 where ``start`` is 0, else the input of part ``start``.
-            start: Number of the first part.
-            stop: Number of the part before which to stop; None for all parts.
+            inputs: V views or grids of B shapes, (B, V, ...) uint8; for ``start`` > 0, activations (B, V, ...) float
+                at the input of part ``start``.
+            start: Number of the first part to apply, from 0.
+            stop: Number of the part before which to stop; None to apply all remaining parts.
 
         Returns:
-            (B, V, ...) float.
+            Activations of each view, (B, V, ...) float.
         """
         batch, count = inputs.shape[:2]
         x = inputs.flatten(0, 1)
@@ -111,13 +115,14 @@ class ShapeNetwork(nn.Module):
         return x.reshape(batch, count, *x.shape[1:])
 
     def pool(self, activations: Tensor) -> Tensor:
-        """Pool activations (B, V, C, ...) over the views to (B, C, ...); see :func:`pool_views`."""
+        """Pool activations (B, V, ...) of B shapes over their V views to (B, ...); see :func:`pool_views`."""
         return pool_views(activations, self.pooling)
 
     def embed(self, pooled: Tensor) -> Tensor:
-        """Compute features (B, D) from pooled activations: coordinates in the discriminant space if there is one.
+        """Compute features (B, D) of B shapes from their pooled activations (B, ...).
 
-        Like the classifier, the discriminant space computes in float32, whatever the precision of the rest.
+        If the network has a discriminant space, the features are coordinates in this space. The space always computes
+        in float32, like the classifier.
         """
         features: Tensor = self.tail(pooled)
         if self.discriminant is None:
@@ -127,10 +132,10 @@ class ShapeNetwork(nn.Module):
         return coordinates
 
     def head(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits (B, C) and features (B, D) from pooled activations.
+        """Compute logits (B, C) and features (B, D) of B shapes from their pooled activations (B, ...).
 
-        The classifier computes in float32, whatever the precision of the rest: differences of large sums decide, and
-        the 8 bits of bfloat16 would make ties of neighbours in a ranking by scores.
+        The classifier always computes in float32. Logits are large sums with small differences; in bfloat16, with its 8
+        significant bits, different shapes would get equal scores.
         """
         features = self.embed(pooled)
         if self.classifier is None:
@@ -140,21 +145,28 @@ class ShapeNetwork(nn.Module):
             return logits, features
 
     def alone(self, activations: Tensor) -> Tensor:
-        """Compute features (B, V, D) from activations (B, V, ...): of each view as if it were the only one."""
+        """Compute a separate feature for each view, (B, V, D), from activations (B, V, ...) of V views of B shapes."""
         single = self.embed(self.pool(activations.flatten(0, 1)[:, None]))
         return single.reshape(*activations.shape[:2], -1)
 
     def forward(self, inputs: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-        """Compute logits (B, C) and features (B, D) from views or grids (B, V, ...) that enter part ``start``."""
+        """Compute logits (B, C) and features (B, D) of B shapes, each with V views or grids.
+
+        Args:
+            inputs: Views or grids, (B, V, ...) uint8; for ``start`` > 0, activations at the input of part ``start``.
+            start: Number of the first part to apply, from 0.
+        """
         return self.head(self.pool(self.stem(inputs, start)))
 
 
 class FeaturesAlone(nn.Module):
-    """Network as it is exported: without classifier, whose scores engines that compute in few bits would spoil.
+    """Network without its classifier, as it is exported to OpenVINO.
+
+    The classifier is applied separately in float32, because exported networks may compute in bfloat16.
 
     Args:
-        network: The network.
-        views: Whether the feature of each view alone is computed too.
+        network: Network with or without a classifier.
+        views: Whether to also compute a separate feature for each view.
     """
 
     def __init__(self, network: ShapeNetwork, views: bool = False) -> None:
@@ -162,7 +174,10 @@ class FeaturesAlone(nn.Module):
         self.network, self.views = network, views
 
     def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Compute features (B, D) of shapes (B, V, ...); with ``views`` also those of each view, (B, V, D)."""
+        """Compute features (B, D) of B shapes from V views or grids each, (B, V, ...); with ``views``, also (B, V, D).
+
+        The second tensor holds a separate feature for each view.
+        """
         activations = self.network.stem(inputs)
         features = self.network.embed(self.network.pool(activations))
         return (features, self.network.alone(activations)) if self.views else features

@@ -1,4 +1,4 @@
-"""View pooling: the activations of all views of a shape become those of the shape (Su et al. 2015, section 3.2)."""
+"""View pooling: combine the activations of all views of a shape into one (Su et al. 2015, section 3.2)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def pool_views(activations: Tensor, pooling: Pooling) -> Tensor:
     """Pool activations element-wise over the views, or over the rotations of a grid.
 
     Args:
-        activations: (B, V, C, ...) of V views of B shapes.
-        pooling: The largest value of each element, or the mean.
+        activations: Activations of V views of each of B shapes, (B, V, ...) float.
+        pooling: ``max`` for the largest value of each element over the views, ``mean`` for the mean.
 
     Returns:
-        (B, C, ...).
+        Activations of the shapes, (B, ...) float.
     """
     return activations.amax(dim=1) if pooling == "max" else activations.mean(dim=1)

@@ -1,4 +1,4 @@
-"""Registry of networks: from settings to a network, pretrained where they say so."""
+"""Build a network from its settings, with pretrained weights if the settings ask for them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: i
     """Build a network from its settings.
 
     Args:
-        settings: Kind of network and its options.
-        side: Pixels along one side of the pictures, or cells along one side of the grids.
+        settings: Architecture of the network and its options.
+        side: Pixels along one side of the views, or cells along one side of the grids.
         classes: Number of classes; 0 for a network without classifier.
-        seed: Seed of the weights that are not pretrained.
+        seed: Random seed of the initial weights; pretrained weights do not depend on it.
 
     Returns:
-        The network, on the CPU.
+        Network on the CPU.
 
     Raises:
-        UsageError: There is no such backbone, or it takes no pictures or grids of this size.
-        WeightsError: The pretrained weights are not available.
+        UsageError: The backbone does not exist, or the network cannot process views or grids of this size.
+        WeightsError: The pretrained weights cannot be downloaded or read.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -39,14 +39,14 @@ def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: i
 
 
 def fetch_weights(settings: NetworkSettings) -> None:
-    """Fetch pretrained weights that are not on this machine, for :func:`build_network` to find them.
+    """Download the pretrained weights of a network, unless they are already on this machine.
 
     Args:
-        settings: Names the backbone and its weights.
+        settings: Architecture of the network, with the names of backbone and weights.
 
     Raises:
         UsageError: The backbone cannot be built.
-        WeightsError: The weights are not available.
+        WeightsError: The weights cannot be downloaded.
     """
     if not isinstance(settings, MvcnnSettings) or settings.weights != "imagenet":
         return
@@ -55,12 +55,12 @@ def fetch_weights(settings: NetworkSettings) -> None:
 
 
 def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side: int) -> None:
-    """Require a state dict to hold the tensors of a network, before memory is allocated for the network.
+    """Check that a state dict has the tensors of a network, before memory is allocated for the network.
 
     Args:
-        state: Tensors by name; those of the classifier are not checked.
-        settings: Kind of network and its options.
-        side: Pixels along one side of the pictures, or cells along one side of the grids.
+        state: Tensors by name; the tensors of the classifier are not checked.
+        settings: Architecture of the network and its options.
+        side: Pixels along one side of the views, or cells along one side of the grids.
 
     Raises:
         RuntimeError: A tensor is missing or has another shape.
@@ -69,11 +69,16 @@ def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side:
         own = build_network(settings, side, classes=0).state_dict()
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
-            raise RuntimeError(f"{name} is missing or of another size")
+            raise RuntimeError(f"tensor {name} is missing or has another shape")
 
 
 def takes(settings: NetworkSettings, kind: str) -> bool:
-    """Whether a network takes artefacts of a kind, ``views`` or ``voxels``."""
+    """Return whether a network expects a kind of input: views or grids.
+
+    Args:
+        settings: Architecture of the network.
+        kind: ``views`` (rendered pictures) or ``voxels`` (grids).
+    """
     return (kind == "views") == isinstance(settings, MvcnnSettings)
 
 
@@ -92,15 +97,15 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
     ).eval()
     try:
         pictures = torch.zeros((1, 1, size, size), dtype=torch.uint8)
-        if not pictures.is_meta:  # sizes alone, nothing to compute with
+        if not pictures.is_meta:  # on the meta device, tensors have shapes but no values to compute with
             with torch.inference_mode():
                 network(pictures)
-    except (RuntimeError, AssertionError, ValueError) as error:  # some take one size, some pool small maps away
+    except (RuntimeError, AssertionError, ValueError) as error:  # the size does not fit the backbone
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
             f"{backbone.name} takes no pictures of {size} pixels ({reason}). "
-            f"It was trained on {backbone.size}: --set size={backbone.size} with "
-            f"@imagenet, shapecnn render --size {backbone.size} to train."
+            f"It was trained on {backbone.size} pixels: use --set size={backbone.size} with @imagenet, or "
+            f"shapecnn render --size {backbone.size} before training."
         ) from None
     return network
 
@@ -119,4 +124,7 @@ _BUILDERS: dict[str, Callable[[Any, int, int], ShapeNetwork]] = {
     "shapenets": _shapenets,
     "voxresnet": _voxresnet,
 }
-"""What builds each ``network.kind`` from its settings, the pixels or cells along a side, and the number of classes."""
+"""Function that builds each kind of network, by ``network.kind``.
+
+Its arguments are the settings, the pixels or cells along one side of the input, and the number of classes.
+"""

@@ -1,4 +1,4 @@
-"""Servers of ImageNet weights that no Python package brings, and whether the weights were fetched before."""
+"""Find the server from which ImageNet weights must be downloaded, unless they are installed or in a local cache."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 
 from shapecnn.networks.weights import OFFLINE
 
-_FILES = ("model.safetensors", "pytorch_model.bin")  # of which a repository of the hub has one
+_FILES = ("model.safetensors", "pytorch_model.bin")  # a repository on the Hugging Face hub has one of these
 
 
 def server_of_weights(backbone: str) -> str | None:
-    """Find the server from which the ImageNet weights of a backbone have to be fetched.
+    """Return the server from which the ImageNet weights of a backbone must be downloaded.
 
     Args:
-        backbone: A name of timm or torchvision.
+        backbone: Name of a network in timm or torchvision.
 
     Returns:
-        The name of the server; None if the weights are on this machine or the backbone is unknown.
+        Host name of the server; None if the weights are already on this machine or the backbone is unknown.
     """
     import timm
 
@@ -43,7 +43,7 @@ def _server_of_torchvision(backbone: str) -> str | None:
 
 
 def _server_of_url(url: str | None) -> str | None:
-    """Find the server of a file; None if torch has it in its cache."""
+    """Return the host name in the URL of a file; None if the file is in the cache of torch."""
     import torch
 
     parts = urlsplit(url or "")

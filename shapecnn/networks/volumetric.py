@@ -1,7 +1,8 @@
-"""Networks of occupancy grids. Rotations of a grid vote: their features are averaged.
+"""Volumetric networks, which classify occupancy grids. The features of all rotations of a grid are averaged.
 
-3D ShapeNets: Wu, Song, Khosla, Yu, Zhang, Tang, Xiao: 3D ShapeNets: A Deep Representation for Volumetric Shapes. CVPR
-2015. The residual one applies full pre-activation (He et al., ECCV 2016) to 3×3×3 convolutions.
+:func:`shapenets` is the network of Wu, Song, Khosla, Yu, Zhang, Tang, Xiao: 3D ShapeNets: A Deep Representation for
+Volumetric Shapes. CVPR 2015. :func:`voxresnet` is a residual network of 3×3×3 convolutions with full pre-activation
+(He et al., ECCV 2016).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from shapecnn.networks.network import ShapeNetwork
 
 
 class Occupancy(nn.Module):
-    """Converts grids (N, R, R, R) uint8, of 0 and 1, to one channel (N, 1, R, R, R) float."""
+    """Converts occupancy grids of uint8 0 and 1 to float, with a channel axis."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,29 +23,32 @@ class Occupancy(nn.Module):
         self.one: Tensor
 
     def forward(self, grids: Tensor) -> Tensor:
-        """Convert grids (N, R, R, R) uint8 to (N, 1, R, R, R) float."""
+        """Convert N grids (N, R, R, R) uint8 of R cells a side to (N, 1, R, R, R) float."""
         return grids[:, None].to(self.one.dtype)
 
 
 def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout: float = 0.5) -> ShapeNetwork:
-    """Build 3D ShapeNets: 48 filters of 6³ and 160 of 5³, both with stride 2, 512 of 4³, and 1200 units.
+    """Build the 3D ShapeNets network.
+
+    It has 48 filters of 6³ and 160 of 5³, both with stride 2, 512 filters of 4³, and a layer of 1200 units.
 
     Args:
         resolution: Cells along one side of the grid.
         classes: Number of classes; 0 for a network without classifier.
-        normalized: Batch normalization after each convolution, in place of the paper's layer-wise pre-training.
-        dropout: Dropout rate in front of the classifier.
+        normalized: Whether batch normalization follows each convolution. The paper has none: it pre-trains each layer.
+        dropout: Dropout rate before the classifier.
 
     Returns:
-        A network from grids (B, R, N, N, N) uint8 to logits and features (B, 1200).
+        Network that computes logits (B, classes) and features (B, 1200) of B shapes from R rotations of their grids,
+        (B, R, N, N, N) uint8 of N cells a side.
 
     Raises:
-        UsageError: The grid is too small.
+        UsageError: ``resolution`` is below 26.
     """
     side = ((resolution - 6) // 2 + 1 - 5) // 2 + 1 - 4 + 1
     if side < 1:
         raise UsageError(
-            f"shapenets takes no grids of {resolution}³ cells, at least 26³. Voxelize with a larger --resolution."
+            f"shapenets needs grids of at least 26³ cells, not {resolution}³. Voxelize with a larger --resolution."
         )
 
     def convolution(channels: int, filters: int, size: int, stride: int) -> nn.Module:
@@ -63,7 +67,13 @@ def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout
 
 
 class Residual(nn.Module):
-    """Residual block (N, C, ...) → (N, channels, ... / stride): normalization, ReLU, convolution, twice; a shortcut."""
+    """Residual block: two times batch normalization, ReLU and 3×3×3 convolution, added to a shortcut.
+
+    Args:
+        inputs: Number of input channels.
+        channels: Number of output channels.
+        stride: Stride of the first convolution.
+    """
 
     def __init__(self, inputs: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -74,7 +84,7 @@ class Residual(nn.Module):
         self.shortcut = None if same else nn.Conv3d(inputs, channels, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the sum of both paths."""
+        """Return the sum of the two convolutions and the shortcut."""
         inner = self.norm1(x).relu()
         short = x if self.shortcut is None else self.shortcut(inner)
         total: Tensor = short + self.conv2(self.norm2(self.conv1(inner)).relu())
@@ -82,28 +92,33 @@ class Residual(nn.Module):
 
 
 class Last(nn.Module):
-    """Last block (N, C, ...) → (N, C): normalization, ReLU, and the maximum over the grid."""
+    """Last block of the residual network: batch normalization, ReLU, and the maximum over all cells.
+
+    Args:
+        channels: Number of channels, which is the number of features.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm3d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute features (N, C) from maps (N, C, D, H, W)."""
+        """Compute features (N, C) of N grids from feature maps (N, C, D, H, W): C channels, D × H × W cells."""
         features: Tensor = self.norm(x).relu().amax(dim=(2, 3, 4))
         return features
 
 
 def voxresnet(classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNetwork:
-    """Build the residual network: a convolution of 5³ with stride 2 and five residual blocks.
+    """Build the volumetric residual network: a 5×5×5 convolution with stride 2 and five residual blocks.
 
     Args:
         classes: Number of classes; 0 for a network without classifier.
-        width: Channels of the first block; they double twice.
-        dropout: Dropout rate in front of the classifier.
+        width: Number of channels of the first block; it doubles twice in later blocks.
+        dropout: Dropout rate before the classifier.
 
     Returns:
-        A network from grids (B, R, N, N, N) uint8 to logits and features (B, 4 · width).
+        Network that computes logits (B, classes) and features (B, 4 · width) of B shapes from R rotations of their
+        grids, (B, R, N, N, N) uint8 of N cells a side.
     """
     parts = [
         ("conv1", nn.Conv3d(1, width, 5, 2, 2, bias=False)),

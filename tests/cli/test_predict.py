@@ -86,7 +86,7 @@ def test_a_run_on_imported_views_is_noted(solids: Path, tmp_path: Path, command:
     imported = write_run(tmp_path / "imported", solids, settings=IMPORTED)
     done = command("predict", imported, solids / "box/cube.off", "--json")
     assert (done.status, done.json("predict")[0]["label"]) == (0, "box")
-    assert done.stderr.startswith(f"Note: {imported} was trained on views that others made.")
+    assert done.stderr.startswith(f"Note: {imported} was trained on imported views.")
 
 
 def test_a_prediction_changes_nothing(run: Path, solids: Path, command: Command) -> None:
@@ -216,7 +216,9 @@ def test_a_bad_option_is_status_2(views_run: Path, command: Command, options: li
 def test_cuda_without_a_device_is_status_2(views_run: Path, command: Command) -> None:
     done = command("predict", views_run, "mesh.off", "--device", "cuda")
     assert (done.status, done.stdout) == (2, "")
-    assert done.stderr == "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto.\n"
+    assert (
+        done.stderr == "Error: --device cuda: torch finds no CUDA device on this machine. Use --device cpu or auto.\n"
+    )
 
 
 def test_neither_torch_nor_timm_is_loaded_once_an_engine_is_kept(run: Path, solids: Path, command: Command) -> None:

@@ -255,7 +255,9 @@ def test_a_bad_option_is_status_2(solids_index: Path, command: Command, options:
 def test_cuda_without_a_device_is_status_2(solids_index: Path, command: Command) -> None:
     done = command("query", solids_index, "mesh.off", "--device", "cuda")
     assert (done.status, done.stdout) == (2, "")
-    assert done.stderr == "Error: --device cuda: torch sees no CUDA device here; use --device cpu or auto.\n"
+    assert (
+        done.stderr == "Error: --device cuda: torch finds no CUDA device on this machine. Use --device cpu or auto.\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["solids_index", "run_index"])

@@ -379,7 +379,7 @@ def test_an_engine_is_ready_for_what_the_model_was_trained_on(run: Run) -> None:
 
 @no_cuda
 def test_cuda_is_asked_for_in_vain() -> None:
-    with pytest.raises(UsageError, match="--device cuda: torch sees no CUDA device here"):
+    with pytest.raises(UsageError, match="--device cuda: torch finds no CUDA device on this machine"):
         require_device("cuda")
     with pytest.raises(UsageError, match="--device cuda"):
         open_engine(SMALL, "cuda")

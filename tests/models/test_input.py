@@ -172,8 +172,8 @@ def test_what_was_made_otherwise_is_refused_with_the_way_out(
     ("given", "way_out"),
     [
         (ViewSettings(fit="view"), "To use these artefacts: --set fit=view"),
-        (VOXELS, "To make matching ones: shapecnn render COLLECTION OUT"),
-        (ImportedViewSettings(views=12, size=224), "To make matching ones: shapecnn render COLLECTION OUT"),
+        (VOXELS, "To make matching artefacts: shapecnn render COLLECTION OUT"),
+        (ImportedViewSettings(views=12, size=224), "To make matching artefacts: shapecnn render COLLECTION OUT"),
     ],
 )
 def test_a_model_without_training_is_set_to_what_is_there_if_it_can_be(given: Settings, way_out: str) -> None:
@@ -291,7 +291,7 @@ def test_another_orientation_than_the_model_was_made_for_is_refused(made: Callab
     upright, free = Input(VIEWS), Input(ViewSettings(size=16, orientation="auto"))
     upright.require_orientation(None, "run")
     free.require_orientation("auto", "run")
-    with pytest.raises(MismatchError, match="run takes meshes with --orientation upright, not auto"):
+    with pytest.raises(MismatchError, match="run uses --orientation upright, not auto"):
         upright.require_orientation("auto", "run")
     with pytest.raises(MismatchError, match="orientation is 'auto' there and 'upright' here"):
         upright.require(made(ViewSettings(size=16, orientation="auto")))

@@ -63,7 +63,9 @@ def test_a_run_without_one_has_none(tmp_path: Path) -> None:
 
 
 def test_it_belongs_to_its_weights(folder: Path) -> None:
-    with pytest.raises(MismatchError, match="learned for the weights 00000000, and the run has 11111111"):
+    with pytest.raises(
+        MismatchError, match="weights with hash 00000000, and the weights of the run have hash 11111111"
+    ):
         read_metric(folder, "1" * 64, D)
 
 
@@ -105,9 +107,9 @@ def test_each_array_is_there_and_holds_numbers_of_its_size(folder: Path, name: s
         ({"power": [1.5]}, "its power is 1.5"),
         ({"anchors": np.full((C, RANK), 1.0)}, "its anchors are not of unit length"),
         ({"anchors": np.full((C, RANK), 3e38)}, "its anchors are not of unit length"),
-        ({"matrix": np.full((RANK, D), 3e38)}, "its numbers are too large"),
-        ({"centre": np.full(D, 3e38)}, "its numbers are too large"),
-        ({"matrix": np.full((RANK, D), 1e10), "centre": np.full(D, 1e10)}, "its numbers are too large"),
+        ({"matrix": np.full((RANK, D), 3e38)}, "its matrix or centre is too large"),
+        ({"centre": np.full(D, 3e38)}, "its matrix or centre is too large"),
+        ({"matrix": np.full((RANK, D), 1e10), "centre": np.full(D, 1e10)}, "its matrix or centre is too large"),
     ],
 )
 def test_numbers_that_lead_to_none_are_refused(folder: Path, arrays: dict[str, Any], message: str) -> None:

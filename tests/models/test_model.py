@@ -60,7 +60,7 @@ def test_imagenet_is_opened_with_its_settings() -> None:
 
 @pytest.mark.parametrize("name", ["@imagnet", "@", "@sph"])
 def test_an_unknown_model_is_refused_with_the_known(name: str) -> None:
-    with pytest.raises(UsageError, match=f"There is no model '{name}'; known without training: @imagenet"):
+    with pytest.raises(UsageError, match=f"There is no model '{name}'. Use the folder of a run, or @imagenet"):
         resolve_model(name)
 
 

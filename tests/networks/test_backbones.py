@@ -108,10 +108,10 @@ def test_a_fork_gives_the_maps_beside_the_features() -> None:
         maps = nn.Sequential(*(module for name, module in backbone.parts if name not in ("layer4", "last")))(pictures)
         expected = torch.cat([whole(backbone)(pictures), maps.flatten(1)], dim=1)
         torch.testing.assert_close(whole(forked)(pictures), expected)
-    for part, why in (("first", "its parts are layer1, layer2, layer3, layer4, last"), ("layer9", "its parts are")):
-        with pytest.raises(UsageError, match=f"resnet18 has no maps that enter '{part}': {why}"):
+    for part, why in (("first", "choose one of layer1, layer2, layer3, layer4, last"), ("layer9", "choose one of")):
+        with pytest.raises(UsageError, match=f"resnet18 has no feature maps before a part '{part}': {why}"):
             fork(backbone, part, 64)
-    with pytest.raises(UsageError, match="it is not known in parts"):
+    with pytest.raises(UsageError, match="shapecnn cannot split it into parts"):
         fork(build_backbone("test_vit", "none"), "layer4", 64)
 
 
@@ -226,10 +226,12 @@ def test_a_silent_hub_is_soon_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    choice = "Without a connection: --set backbone=tf_efficientnet_lite0, or .*_lite1 or .*_lite2, whose weights are"
-    told = rf"weights of resnet18 could not be fetched from 127\.0\.0\.1:9 \(it does not answer\)\. {choice}"
+    choice = r"To work offline: --set backbone=tf_efficientnet_lite0 \(or .*_lite1 or .*_lite2\), whose weights are"
+    told = rf"weights of resnet18 could not be downloaded from 127\.0\.0\.1:9 \(the server does not answer\)\. {choice}"
     with (
-        pytest.warns(Caution, match=rf"weights of resnet18 are fetched from 127\.0\.0\.1:9 now, once\. {choice}"),
+        pytest.warns(
+            Caution, match=rf"Downloading the ImageNet weights of resnet18 from 127\.0\.0\.1:9, only once\. {choice}"
+        ),
         pytest.raises(WeightsError, match=told),
     ):
         build_backbone("resnet18")
@@ -237,7 +239,7 @@ def test_a_silent_hub_is_soon_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_a_hub_that_answers_is_asked(hub: list[str]) -> None:
-    with pytest.warns(Caution), pytest.raises(WeightsError, match="weights of resnet18 could not be fetched"):
+    with pytest.warns(Caution), pytest.raises(WeightsError, match="weights of resnet18 could not be downloaded"):
         build_backbone("resnet18")
     assert any("resnet18" in path for path in hub)
 
@@ -245,9 +247,9 @@ def test_a_hub_that_answers_is_asked(hub: list[str]) -> None:
 def test_torchvision_without_a_connection_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    told = r"weights of alexnet could not be fetched from download\.pytorch\.org .*Connection refused"
+    told = r"weights of alexnet could not be downloaded from download\.pytorch\.org .*Connection refused"
     with (
-        pytest.warns(Caution, match=r"fetched from download\.pytorch\.org now"),
+        pytest.warns(Caution, match=r"weights of alexnet from download\.pytorch\.org, only once"),
         pytest.raises(WeightsError, match=told),
     ):
         build_backbone("alexnet")

@@ -140,7 +140,7 @@ def test_shapes_without_any_scatter_give_numbers() -> None:
 
 
 def test_classes_that_are_the_same_are_told() -> None:
-    with pytest.raises(TrainingError, match="nothing tells the classes apart"):
+    with pytest.raises(TrainingError, match="the classes cannot be separated"):
         analyse(torch.ones(6, 12), torch.arange(6) % 3, BLOCKS, shrinkage=0.3)
 
 

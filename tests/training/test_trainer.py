@@ -351,7 +351,10 @@ def test_weights_that_cannot_be_fetched_are_told_before_the_data_is_read(
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(trainer, "divide", read)
     fetched = Experiment.model_validate({**ONCE.model_dump(), "network": {"kind": "mvcnn", "backbone": "resnet18"}})
-    with pytest.warns(Caution, match="are fetched from"), pytest.raises(WeightsError, match="--set backbone=tf_"):
+    with (
+        pytest.warns(Caution, match="Downloading the ImageNet weights"),
+        pytest.raises(WeightsError, match="--set backbone=tf_"),
+    ):
         run(fetched, views, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -359,7 +362,7 @@ def test_weights_that_cannot_be_fetched_are_told_before_the_data_is_read(
 def test_networks_of_grids_take_no_pictures_and_the_other_way_round(grids: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"holds voxels, which mvcnn does not take\. .*: shapecnn render"):
         run(ONCE, grids, tmp_path / "run")
-    with pytest.raises(UsageError, match=r"shapenets takes no grids of 22³ cells, at least 26³"):
+    with pytest.raises(UsageError, match=r"shapenets needs grids of at least 26³ cells, not 22³"):
         run(experiment(stage(), network=ShapenetsSettings()), grids, tmp_path / "run")
 
 
