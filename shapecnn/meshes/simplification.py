@@ -53,7 +53,7 @@ def simplify(
     if len(faces) > most:
         raise _error(count, f"only to {len(faces)} faces")
     if _area(points, faces) < _LEAST_AREA * area:
-        raise _error(count, "without losing half of its surface")
+        raise _error(count, "without losing half its surface")
     return points * scale + centre, faces
 
 
@@ -78,8 +78,8 @@ def _cluster(
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Merge the vertices in each cell of a grid to their mean, on ever coarser grids, until ``most`` faces remain.
 
-    The coordinates of the vertices lie within [-1, 1]. More than ``most`` faces may remain on the coarsest grid, because
-    triangles larger than a cell do not vanish.
+    The coordinates of the vertices lie within [-1, 1]. More than ``most`` faces may remain on the coarsest grid,
+    because triangles larger than a cell do not vanish.
     """
     cells = 4096.0
     while len(faces) > most and cells > _COARSEST:

@@ -21,8 +21,8 @@ _UTF8 = 0x800  # flag bit of a file in a zip: its name is in UTF-8
 def open_zip(file: Path | IO[bytes]) -> zipfile.ZipFile:
     """Open a zip for reading, with member names decoded as UTF-8 where possible.
 
-    The zip standard marks each name in UTF-8 by a flag, but macOS and others write UTF-8 without the flag. Names without
-    the flag are therefore decoded as UTF-8 if all these names are valid UTF-8, else as cp437, the default of the standard.
+    The zip standard marks each name in UTF-8 by a flag, but macOS and others write UTF-8 without the flag. So names
+    without the flag are decoded as UTF-8 if all of them are valid UTF-8, else as cp437, the default of the standard.
 
     Args:
         file: The path of the zip, or an open file.

@@ -454,7 +454,7 @@ def test_a_renderer_that_does_not_load_is_one_error_not_one_for_each_mesh(
     done = command("render", meshes, tmp_path / "out", *SMALL, "--renderer", "open3d", "--json")
     assert done.status == 1
     assert done.json("error")["error"]["kind"] == "missing-library"
-    assert done.stderr.startswith("Error: Open3D does not load (libusb-1.0.so.0")
+    assert done.stderr.startswith("Error: Open3D cannot be loaded (libusb-1.0.so.0")
     assert list(contents(tmp_path / "out")) == [".partial/.shapecnn", ".partial/journal.jsonl"]
 
 
