@@ -19,7 +19,7 @@ _UTF8 = 0x800  # flag bit of a file in a zip: its name is in UTF-8
 
 
 def open_zip(file: Path | IO[bytes]) -> zipfile.ZipFile:
-    """Open a zip for reading, with member names decoded as UTF-8 where possible.
+    """Open a zip for reading, with file names decoded as UTF-8 if possible.
 
     The zip standard marks each name in UTF-8 by a flag, but macOS and others write UTF-8 without the flag. So names
     without the flag are decoded as UTF-8 if all of them are valid UTF-8, else as cp437, the default of the standard.
@@ -78,8 +78,11 @@ def read_member(file: Path, name: str, limit: int) -> bytes:
         if member is None:
             raise MeshError("missing", f"there is no {quoted(name)} in {file}")
         if member.file_size > limit:
-            size = f"{member.file_size / 1e9:.1f} GB, more than the limit of {limit / 1e9:.1f} GB"
-            raise MeshError("too-large", f"the file has {size}: simplify the mesh")
+            raise MeshError(
+                "too-large",
+                f"the file has {member.file_size / 1e9:.1f} GB, more than the limit of {limit / 1e9:.1f} GB:"
+                f" simplify the mesh",
+            )
         return archive.read(member)
     except MeshError:
         raise
@@ -89,7 +92,7 @@ def read_member(file: Path, name: str, limit: int) -> bytes:
 
 @functools.lru_cache(maxsize=2)
 def _open_cached(file: Path, _version: int, _process: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    """Open a zip and return it with its members by path, cached so that each process reads the zip directory once.
+    """Open a zip; return the zip and its members by path, cached so that each process reads the directory once.
 
     The process id is part of the key because a forked child would share the file position with its parent.
     """

@@ -10,7 +10,7 @@ from shapecnn.errors import ArchiveError, quoted, reason
 from shapecnn.meshes.zips import check_members, member_path, open_zip
 from shapecnn.workers.progress import Progress
 
-_CHUNK = 1 << 20  # bytes
+_CHUNK = 1 << 20  # bytes per read
 _REMEDY = "Run again with an undamaged copy."
 
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from shapecnn.settings.views_and_grids import ALL_SIDES
 
 FIELD_OF_VIEW = np.deg2rad(45.0)
-DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131, from the origin to the eye
+DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131, distance of every camera from the origin
 FOCAL = float(1.0 / np.tan(FIELD_OF_VIEW / 2))  # focal length for a picture plane that spans [-1, 1]
-ELEVATION = np.deg2rad(30.0)  # of the cameras on a circle, above the horizon
+ELEVATION = np.deg2rad(30.0)  # elevation of cameras on a circle
 
 
 def columns(views: int) -> int:
@@ -58,13 +58,13 @@ class Cameras:
 
     @property
     def azimuths(self) -> NDArray[np.float64]:
-        """Azimuth of each camera, (V,), in degrees from 0 to 360, counter-clockwise from +x as seen from above."""
+        """Azimuths of the V cameras, (V,), in degrees from 0 to 360, counter-clockwise from +x as seen from above."""
         x, y, _ = self.eyes.T
         return np.asarray(np.rad2deg(np.arctan2(y, x)).round(6) % 360)
 
     @property
     def elevations(self) -> NDArray[np.float64]:
-        """Elevation of each camera above the horizon, (V,), in degrees from -90 to 90."""
+        """Elevations of the V cameras above the horizon, (V,), in degrees from -90 to 90."""
         x, y, z = self.eyes.T
         return np.asarray(np.rad2deg(np.arctan2(z, np.hypot(x, y))).round(6))
 

@@ -1,4 +1,4 @@
-"""Contact sheets: the views of a shape side by side in one picture."""
+"""Join the views of a shape side by side in one picture (a contact sheet), and cut a contact sheet into views."""
 
 from __future__ import annotations
 

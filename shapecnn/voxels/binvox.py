@@ -54,7 +54,7 @@ def read(data: bytes) -> NDArray[np.bool_]:
         data: The content of the file.
 
     Returns:
-        The cells, (X, Y, Z) bool, indexed [x, y, z], with at most 1024 along each side.
+        The grid of X × Y × Z cells, (X, Y, Z) bool, indexed [x, y, z], with at most 1024 cells along each side.
 
     Raises:
         ItemError: The file is damaged.

@@ -63,14 +63,14 @@ def occupancy_grids(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
 
 
 def _centre(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Move points (3, n) so that the centre of their bounding box is the origin."""
+    """Move n points (3, n) so that the centre of their bounding box is the origin."""
     low: NDArray[np.float64] = points.min(axis=1, keepdims=True)
     high: NDArray[np.float64] = points.max(axis=1, keepdims=True)
     return points - (low + high) / 2
 
 
 def _rotate(points: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
-    """Rotate points (3, n) about z by ``angle`` in radians, counter-clockwise seen from +z."""
+    """Rotate n points (3, n) about z by ``angle`` in radians, counter-clockwise seen from +z."""
     x, y, z = points
     c, s = math.cos(angle), math.sin(angle)
     return np.stack([c * x - s * y, s * x + c * y, z])

@@ -11,7 +11,7 @@ from shapecnn.sources.shapes.stands import hoop, legs, panels, pedestal, sled, s
 
 
 def chair(rng: Generator) -> Mesh:
-    """Build a random chair: a seat with a back, often with arms, on legs, a pedestal or panels; or an armchair.
+    """Build a random chair with a back, often with arms, on legs, a pedestal, a sled or panels; or an armchair.
 
     Args:
         rng: Random number generator.
