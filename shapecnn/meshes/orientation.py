@@ -126,7 +126,7 @@ def _starts() -> NDArray[np.float64]:
 
 
 def _third_moments(corners: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 60 · (∫ x³, ∫ y³, ∫ z³), (3,), over a surface of m faces, from corners (m, 3 corners, 3) and areas (m,)."""
+    """Return 60·(∫ x³, ∫ y³, ∫ z³), (3,), over a surface of m faces with corners (m, 3 corners, 3) and areas (m,)."""
     sums = [(corners**power).sum(axis=1) for power in (1, 2, 3)]
     moments: NDArray[np.float64] = areas @ (sums[0] ** 3 + 3 * sums[0] * sums[1] + 2 * sums[2])
     return moments

@@ -32,7 +32,8 @@ def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells:
     Args:
         vertices: Coordinates of the n vertices in cells, (n, 3) float64, finite.
         faces: Vertex indices of the m triangles, (m, 3) int32.
-        cells: Grid of X × Y × Z cells, (X, Y, Z) uint8, changed in place. Parts of triangles outside the grid are ignored.
+        cells: Grid of X × Y × Z cells, (X, Y, Z) uint8, changed in place. Parts of triangles outside the grid are
+            ignored.
     """
     corner = np.empty((3, 3))
     first = np.empty(3, np.int64)
@@ -123,8 +124,8 @@ def mark_outside(cells: NDArray[np.uint8]) -> None:
     keeps the flood fill inside the array.
 
     Args:
-        cells: Grid of X × Y × Z cells, (X, Y, Z) uint8 in C order, with sides of at least 3 cells and fewer than 2³¹ cells in total,
-            changed in place.
+        cells: Grid of X × Y × Z cells, (X, Y, Z) uint8 in C order, changed in place. Each side has at least 3 cells,
+            and the grid has fewer than 2³¹ cells in total.
     """
     for side in (0, -1):
         cells[side] = OUTSIDE
