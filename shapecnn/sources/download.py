@@ -227,12 +227,12 @@ def _check_existing(target: Path, expected: str | None) -> Download:
         record = read_json(target / RECORD)
         if shapes < record.pop("shapes"):
             raise StoredDataError(
-                f"{target} has lost meshes since it was unpacked. Move it away and run again, or choose another folder."
+                f"{target} has lost meshes since it was unpacked. Move the folder away and rerun, or choose another."
             )
         origin = Origin(**record)
     if expected is not None and (origin is None or origin.sha256 != expected):
         raise MismatchError(
             f"{target} was unpacked from a zip whose SHA-256 is {origin.sha256 if origin else 'unknown'}, not"
-            f" {expected}. Move it away, or choose another folder."
+            f" {expected}. Move the folder away, or choose another."
         )
     return Download(target, shapes, origin, new=False)
