@@ -1,8 +1,8 @@
-"""Meshes: from a folder, zip or CSV of files to shapes, and from a file to a checked, upright, centred triangle mesh.
+"""Mesh collections and mesh files: list the shapes of a folder, zip or CSV; read a file as a checked triangle mesh.
 
-In: paths and bytes. Out: :class:`Shape` (id, label, split) and :class:`Mesh`, or a MeshError for one file.
-:mod:`collection` lists the shapes of a collection, :mod:`mesh` reads and checks one file, :mod:`readers` has the table
-of formats, :mod:`orientation` and :mod:`simplification` change a mesh.
+Input: paths and bytes. Output: :class:`Shape` (id, label, split) and :class:`Mesh` (upright, centred, radius 1), or a
+MeshError for one file. :mod:`collection` lists the shapes of a collection, :mod:`mesh` reads and checks one file,
+:mod:`readers` has the table of formats, :mod:`orientation` and :mod:`simplification` change a mesh.
 """
 
 from __future__ import annotations

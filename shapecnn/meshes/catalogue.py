@@ -1,4 +1,4 @@
-"""Reader of a CSV that lists the shapes of a collection, as spreadsheets and scripts of any origin write it."""
+"""Read a CSV that lists the shapes of a collection, in the encodings and separators that common spreadsheets write."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from shapecnn.meshes.labels import SPLITS, split_by_name
 from shapecnn.meshes.listing import is_hidden
 
 _COLUMNS = {"path": ("path", "object_path"), "label": ("label", "class"), "split": ("split",)}
-"""Column names that are accepted for each field; the second name is that of ModelNet's metadata."""
+"""Accepted column names of each field: the name in shapecnn, then the name in the metadata of ModelNet."""
 
 _SEPARATORS = ",;\t"
-_SAMPLE = 50  # rows whose files are looked for, to find the folder that paths are relative to
+_SAMPLE = 50  # number of rows whose files are searched on disk, to find the folder that the paths are relative to
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueRow:
-    """One row of a catalogue.
+    """One row of a CSV that lists shapes.
 
     Attributes:
         name: Path of the mesh file relative to ``folder``, with ``/`` between folders.
-        label: None where the cell is empty.
-        split: train, val or test; None where the cell is empty.
-        folder: The folder that the paths of the CSV are relative to.
+        label: Name of the class; None if the cell is empty.
+        split: train, val or test; None if the cell is empty.
+        folder: Folder that the paths of the CSV are relative to.
     """
 
     name: str
@@ -39,19 +39,19 @@ class CatalogueRow:
 def read_catalogue(path: Path) -> tuple[list[CatalogueRow], list[str]]:
     """Read a CSV with the header ``path,label,split`` (or ModelNet's ``object_id,class,split,object_path``).
 
-    Columns may come in any order and their names in any case, separated by commas, semicolons or tabs. The text is
-    UTF-8, UTF-16 with a byte-order mark, or else Windows-1252. Paths are relative to the folder of the CSV; where none
-    of the first 50 exists there, to the one folder below it that has them. A backslash separates folders unless a file
-    has that very name.
+    The order of the columns and the case of their names do not matter. Commas, semicolons or tabs separate the
+    columns. The text is UTF-8, UTF-16 with a byte-order mark, or else Windows-1252. Paths are relative to the folder of
+    the CSV. If none of the first 50 files exists there, the paths are relative to the one subfolder, at most two levels
+    down, that has some of these files. A backslash separates folders, unless a file has a name with a backslash.
 
     Args:
         path: The CSV file.
 
     Returns:
-        The rows in file order, and sentences that tell the user how the file was read where that is not obvious.
+        The rows in file order, and notes for the user, such as a guess of the encoding: a list of sentences.
 
     Raises:
-        CollectionError: The file cannot be read, lacks a column, or a row is wrong; the message names it.
+        CollectionError: The file cannot be read, lacks a column, or has a wrong row. The message names the line.
     """
     text, notes = _text(path)
     try:
@@ -61,39 +61,39 @@ def read_catalogue(path: Path) -> tuple[list[CatalogueRow], list[str]]:
     entries = [_entry(path, line, row) for line, row in rows]
     base = _base([name for name, _, _ in entries], path.parent)
     if base != path.parent:
-        notes.append(f"{path}: its paths are read as relative to {base}, where the files are.")
+        notes.append(f"{path}: the paths in this CSV are read as relative to {base}, where the files are.")
     return [CatalogueRow(_with_slashes(name, base), label, split, base) for name, label, split in entries], notes
 
 
 def _text(path: Path) -> tuple[str, list[str]]:
-    """Return the decoded text of the file and notes on its encoding."""
+    """Return the decoded text of a CSV file, and notes for the user on its encoding (a list of sentences)."""
     try:
-        data = path.read_bytes()  # the user's own file, which may be a link
+        data = path.read_bytes()  # a file that the user names may be a symbolic link
     except OSError as error:
         raise CollectionError(f"{path} cannot be read: {error.strerror or error}.") from None
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     damaged = CollectionError(f"{path} cannot be read as a CSV: save it in UTF-8.")
-    if encoding != "utf-16" and 4 * data.count(b"\0") > len(data):  # UTF-16 without its mark, or no text at all
+    if encoding != "utf-16" and 4 * data.count(b"\0") > len(data):  # UTF-16 without a byte-order mark, or not text
         raise damaged
     try:
         return data.decode(encoding), []
     except UnicodeDecodeError:
         if encoding == "utf-16":
             raise damaged from None
-    # Excel writes it on systems in a western language. Its five undefined bytes are replaced.
+    # Excel writes Windows-1252 in western countries. Five byte values are undefined and replaced.
     return data.decode("cp1252", "replace"), [f"{path} is not in UTF-8: its text is read as Windows-1252 (Latin-1)."]
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number and the cells of each row, by field."""
+    """Yield the line number and the cells of each row of a CSV; the cells are a dictionary by field name."""
     hint, _, rest = text.partition("\n")
     skipped = 0
-    if hint.strip().lower().startswith("sep=") and len(hint.strip()) <= len("sep=;"):  # a hint to Excel
+    if hint.strip().lower().startswith("sep=") and len(hint.strip()) <= len("sep=;"):  # for Excel
         text, skipped = rest, 1
     first = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(_SEPARATORS, key=first.count)  # a comma if there are none
+    separator = max(_SEPARATORS, key=first.count)  # a comma if the line has no separator
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    places = _places(path, next(filter(None, rows), []))  # after blank lines
+    places = _places(path, next(filter(None, rows), []))  # the header, after blank lines
     for row in rows:
         if row:
             cells = {column: row[place].strip() if place < len(row) else "" for column, place in places.items()}
@@ -101,7 +101,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _places(path: Path, header: list[str]) -> dict[str, int]:
-    """Return the column number of each field."""
+    """Return the column number of each field from the header of a CSV."""
     names = [name.strip().lower() for name in header]
     places = {
         column: names.index(name)
@@ -116,23 +116,23 @@ def _places(path: Path, header: list[str]) -> dict[str, int]:
 
 
 def _entry(path: Path, line: int, row: Mapping[str, str]) -> tuple[str, str | None, str | None]:
-    """Return the checked name, label and split of a row."""
+    """Check one row of a CSV; return its path, label (or None) and split (train, val, test or None)."""
     name, split = row["path"], row["split"] or None
     windows = PureWindowsPath(name)
     parts = windows.parts if "\\" in name else PurePosixPath(name).parts
     if not name or name.startswith("/") or ".." in parts or ("\\" in name and windows.anchor):
         raise CollectionError(f"{path}, line {line}: {quoted(name)} is not a path inside the folder of the CSV.")
-    if any(map(is_hidden, parts)):  # its artefact would land among the output's own hidden files
+    if any(map(is_hidden, parts)):  # the output folder has hidden files of its own
         hidden = "is hidden (a name that begins with a dot); rename it"
         raise CollectionError(f"{path}, line {line}: {quoted(name)} {hidden}.")
     standard = split_by_name(split) if split else None
     if split and standard is None:
-        raise CollectionError(f"{path}, line {line}: the split {quoted(split)} is none of {', '.join(SPLITS)}.")
+        raise CollectionError(f"{path}, line {line}: the split {quoted(split)} is not one of {', '.join(SPLITS)}.")
     return name, row["label"] or None, standard
 
 
 def _base(names: list[str], parent: Path) -> Path:
-    """Return the folder that the paths are relative to: that of the CSV, or one of its subfolders."""
+    """Return the folder that the paths of a CSV are relative to: the folder of the CSV, or one of its subfolders."""
     sample = names[:_SAMPLE]
     if any(_exists(parent, name) for name in sample):
         return parent
@@ -145,7 +145,7 @@ def _base(names: list[str], parent: Path) -> Path:
         matches = [folder for folder in folders if any(_exists(folder, name) for name in sample)]
         if len(matches) > 1:
             both = " and ".join(map(str, matches[:2]))
-            raise CollectionError(f"The paths of a CSV in {parent} fit {both}: move it into the one that is meant.")
+            raise CollectionError(f"A CSV in {parent} fits two folders, {both}: move the CSV into one of them.")
         if matches:
             return matches[0]
     return parent
@@ -158,12 +158,12 @@ def _is_open_folder(path: Path) -> bool:
 def _exists(folder: Path, name: str) -> bool:
     try:
         return (folder / name).is_file() or ("\\" in name and (folder / name.replace("\\", "/")).is_file())
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # no file can have this name
         return False
 
 
 def _with_slashes(name: str, base: Path) -> str:
-    """Replace backslashes by ``/`` unless a file has that very name."""
+    """Replace the backslashes in a path by ``/``, unless a file below ``base`` has a name with these backslashes."""
     if "\\" not in name:
         return name
     try:

@@ -1,7 +1,7 @@
-"""A collection of mesh files: a folder tree, a zip of one, or a CSV with the header ``path,label,split``.
+"""List the shapes of a collection: a folder of mesh files, a zip of a folder, or a CSV (``path,label,split``).
 
-:mod:`labels` reads labels and splits from folders, :mod:`catalogue` reads a CSV, :mod:`zips` a zip. The id of a shape
-is its path inside the collection, with its extension; shapes are ordered by id everywhere.
+:mod:`labels` reads labels and splits from folder names, :mod:`catalogue` reads a CSV, :mod:`zips` reads a zip. The id
+of a shape is its path inside the collection, with the extension. Shapes are always sorted by id.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from shapecnn.storage.reading import sha256
 from shapecnn.workers.progress import stage
 
 Say = Callable[[str], None]
-"""Shows the user one sentence on how a collection was read."""
+"""Callback that shows the user one sentence about how a collection was read."""
 
 ContentKey = tuple[str | None, str]
-"""Key of everything computed from a shape with given settings: its :func:`content_hash` and the extension of its id."""
+"""Key of cached results for one mesh file: the SHA-256 of the content (or None) and the extension of the id."""
 
-_SHOWN = 3  # links that a message names
+_SHOWN = 3  # number of links that a message names
 
 
 def silent(_message: str) -> None:
-    """Discard a message: the default for ``say``."""
+    """Discard a message; the default ``say`` callback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class Shape:
     """One mesh of a collection.
 
     Attributes:
-        id: Relative path inside the collection, with its extension.
-        label: Name of its class, None if unknown.
-        split: train, val or test, None if unknown.
-        file: The mesh file, or the zip that contains it.
-        member: Path inside the zip; None for a file of its own.
+        id: Path inside the collection, with the extension.
+        label: Name of the class, or None if unknown.
+        split: train, val or test, or None if unknown.
+        file: Path of the mesh file, or of the zip that contains the mesh file.
+        member: Path of the mesh file inside the zip; None if the mesh file is not in a zip.
     """
 
     id: str
@@ -57,30 +57,32 @@ class Shape:
 
     @property
     def path(self) -> str:
-        """Path of the mesh file, or of the file inside its zip, printable on one line."""
+        """Printable path of the mesh file; for a file in a zip, the path of the zip, ``/`` and the path inside it."""
         return _printed(str(self.file if self.member is None else self.file / self.member))
 
     def read(self) -> bytes:
-        """Return the bytes of the file.
+        """Return the content of the mesh file as bytes.
 
         Raises:
-            MeshError: missing, unreadable, too-large.
+            MeshError: The file is missing, unreadable or too large.
         """
         if self.member is None:
             return read_file(self.file)
         return read_member(self.file, self.member, MAX_BYTES)
 
     def source(self) -> Content:
-        """Return the content of the file; a large file on disk is mapped: :func:`shapecnn.meshes.mesh.read_source`.
+        """Return the content of the mesh file, memory-mapped if the file is large and not in a zip.
+
+        See :func:`shapecnn.meshes.mesh.read_source`.
 
         Raises:
-            MeshError: missing, unreadable, too-large.
+            MeshError: The file is missing, unreadable or too large.
         """
         return read_source(self.file) if self.member is None else self.read()
 
     @property
     def sibling(self) -> Sibling:
-        """Reader of the companion files of the mesh, from its own folder or below and nowhere else."""
+        """Function that reads companion files, such as GLTF buffers, from the folder of the mesh file or below."""
         if self.member is None:
             return sibling_reader(self.file.parent)
         folder = PurePosixPath(self.member).parent
@@ -104,17 +106,17 @@ def list_shapes(
 
     Args:
         collection: A folder, a zip, or a CSV.
-        extensions: Extensions of the files to list, in lower case with the dot; those of meshes by default.
-        labels: Where label and split come from. auto: the columns of the CSV, or the layout of the folders; folder:
-            the first folder, also for a CSV; none: both are None. Ids do not depend on it.
-        say: Called with one sentence for anything unexpected: links passed over, folders read as split/class, ….
+        extensions: Extensions of the files to list, in lower case with the dot; by default the mesh formats.
+        labels: Source of labels and splits. auto: the columns of the CSV, or the layout of the folders. folder: the
+            first folder is the label, also for a CSV. none: both are None. Ids do not depend on ``labels``.
+        say: Callback for notes to the user, one sentence each, such as skipped links or folders read as split/class.
 
     Returns:
         One or more shapes.
 
     Raises:
-        CollectionError: The collection does not exist, has no such file, is not safe to read, has two shapes with one
-            id, or its folders can be read in two ways and ``labels`` is auto.
+        CollectionError: The collection does not exist, has no file with these extensions, is not safe to read, or has
+            two shapes with the same id; or its folders can be read in two ways and ``labels`` is auto.
     """
     with stage(f"Listing {collection}"):
         if collection.suffix.lower() == ".csv" and collection.is_file():
@@ -133,15 +135,15 @@ def list_shapes(
 
 
 def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> list[Shape]:
-    """List the visible files of a folder or a zip without interpreting its folders.
+    """List the visible files of a folder or a zip, without labels and splits.
 
     Args:
         collection: A folder or a zip.
         extensions: Extensions of the files to list, in lower case with the dot.
-        say: Called with one sentence if links were passed over.
+        say: Callback for one sentence to the user if links were skipped.
 
     Returns:
-        Shapes in no particular order, without label and split; the id is the whole relative path.
+        Shapes in no particular order, with label and split None. The id is the whole path relative to ``collection``.
 
     Raises:
         CollectionError: The folder or zip does not exist or is not safe to read.
@@ -153,7 +155,7 @@ def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> 
             more = len(listing.passed_over) - _SHOWN
             links = "folders that lead" if len(listing.passed_over) > 1 else "a folder that leads"
             say(
-                f"Note: {collection}: passed over {links} to where the meshes are listed already or back up: {some}"
+                f"Note: {collection}: skipped {links} back up or to meshes that are already listed: {some}"
                 f"{f' and {more} more' if more > 0 else ''}."
             )
         return [Shape(name, None, None, collection / name) for name in listing.files]
@@ -167,14 +169,14 @@ def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> 
 
 
 def content_hash(shape: Shape, data: Content) -> str:
-    """Hash a mesh file together with its companion files.
+    """Return the SHA-256 of a mesh file together with its companion files (buffers of a GLB or GLTF file).
 
     Args:
-        shape: The shape; its id tells the format, its folder has the companion files (buffers of a GLB or GLTF).
-        data: The content of its file.
+        shape: The shape. The extension of its id decides the format.
+        data: The content of the mesh file.
 
     Returns:
-        SHA-256 in hex.
+        The SHA-256, 64 hexadecimal digits.
 
     Raises:
         MeshError: A companion file cannot be read.
@@ -186,7 +188,7 @@ def content_hash(shape: Shape, data: Content) -> str:
 
 
 def content_key(shape_id: str, digest: str | None) -> ContentKey:
-    """Return the key of a content hash read by the extension of an id: the same bytes may be read in two ways."""
+    """Return the cache key of a mesh file: its hash and its extension, because the extension decides the reader."""
     return digest, PurePosixPath(shape_id).suffix.lower()
 
 
@@ -196,9 +198,10 @@ def printable(name: str) -> str:
 
 
 def find_printed(path: str) -> Path:
-    """Return the file or folder whose printed path, as in :attr:`Shape.path`, is ``path``.
+    """Return the file or folder on disk whose printable path (see :attr:`Shape.path`) is ``path``.
 
-    A part of the path that does not exist is replaced by an entry that is printed the same way, if there is one.
+    A printable path differs from the real path where a name is not valid Unicode. A part of ``path`` that does not
+    exist on disk is replaced by the name of an entry that is printed the same way, if the folder has one.
     """
     printed = Path(path)
     actual = Path(printed.anchor)
@@ -206,7 +209,7 @@ def find_printed(path: str) -> Path:
         if "\\" in part and not os.path.lexists(actual / part):
             try:
                 names = os.listdir(actual)
-            except OSError:  # the folder is gone, or inside a zip
+            except OSError:  # the folder no longer exists, or is inside a zip
                 return printed
             part = next((name for name in names if _printed(name) == part), part)
         actual /= part
@@ -233,7 +236,7 @@ def _in_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
 
 
 def _of_catalogue(path: Path, labels: Labels, say: Say) -> list[Shape]:
-    """List the shapes of a CSV; its own labels and splits count unless ``labels`` says otherwise."""
+    """List the shapes of a CSV, with its labels and splits if ``labels`` is auto, else by folder names or None."""
     rows, notes = read_catalogue(path)
     for sentence in notes:
         say(f"Note: {sentence}")
@@ -249,7 +252,7 @@ def _of_catalogue(path: Path, labels: Labels, say: Say) -> list[Shape]:
 
 
 def _in_folders(files: Sequence[Shape], collection: Path, labels: Labels, say: Say) -> list[Shape]:
-    """Return the files with the labels and splits that their folders name."""
+    """Return the shapes of a folder or zip with the labels and splits from their folder names."""
     paths, notes = label_paths([file.id for file in files], str(collection), labels)
     for sentence in notes:
         say(f"Note: {sentence}")

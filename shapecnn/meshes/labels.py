@@ -1,9 +1,9 @@
-"""Labels and splits from the folders of a collection.
+"""Read labels and splits of shapes from the names of the folders of a collection.
 
-There are two layouts: ``class/x.off``, with ``class/split/x.off`` where there are splits; and ``split/class/x.off``.
-Outer folders, which contain everything, are removed from the paths. Folders that fit both layouts are refused, and the
-message names both: a network trained on the wrong one learns to tell training shapes from test shapes. The user may
-override the layout; the paths without outer folders, which are the ids of shapes, stay the same.
+There are two layouts: ``class/x.off`` (or ``class/split/x.off``), and ``split/class/x.off``. Outer folders, which
+contain all meshes, are removed from the paths. Folders that fit both layouts raise an error that names both layouts: a
+network trained with the wrong layout would learn to tell training shapes from test shapes. The user may override the
+layout. The ids of shapes, which are the paths without outer folders, do not depend on the layout.
 """
 
 from __future__ import annotations
@@ -24,25 +24,27 @@ _SPELLINGS = {
     "valid": "val",
     "testing": "test",
 }
-"""Split by the name of a folder around classes, in lower case."""
+"""Accepted names of a split folder, in lower case, and the split that each name means."""
 
-_SHOWN = 3  # folders that a message names
+_SHOWN = 3  # number of folders that a message names
 
 Labels = Literal["auto", "folder", "none"]
-"""How folders are read.  auto: by their layout.  folder: the first one is the label, and ``train``, ``val`` or ``test``
-right below it the split, whatever the layout.  none: labels and splits are None."""
+"""How labels and splits are read from folders.
+
+auto: the layout of the folders decides.  folder: the first folder is the label, and a second folder named ``train``,
+``val`` or ``test`` is the split, whatever the layout.  none: labels and splits are None."""
 
 Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPath:
-    """A path inside a collection, with what its folders name.
+    """Path of a mesh inside a collection, with the label and split that its folders name.
 
     Attributes:
         path: The path without outer folders.
-        label: Name of the class; None for a file in no folder.
-        split: train, val or test; None where no folder names one.
+        label: Name of the class; None if the file is not in a folder.
+        split: train, val or test; None if no folder names a split.
     """
 
     path: PurePosixPath
@@ -52,13 +54,13 @@ class LabelledPath:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One way to read the folders.
+    """One interpretation of the folders of a collection: which levels are outer folders, labels and splits.
 
     Attributes:
         wrappers: Number of outer folders to remove.
-        split_first: Whether splits stand above labels.
-        note: A sentence for the user, if the reading is not obvious.
-        doubt: Two readings in words, if both fit.
+        split_first: True if the layout is ``split/class``, False if it is ``class/split`` or ``class``.
+        note: A sentence for the user if the interpretation is not obvious, else None.
+        doubt: Two interpretations in words if both fit, else None.
     """
 
     wrappers: int
@@ -68,18 +70,19 @@ class _Reading:
 
 
 def label_paths(names: Sequence[str], where: str, labels: Labels = "auto") -> tuple[list[LabelledPath], list[str]]:
-    """Read label and split of each mesh from its folders.
+    """Read the label and split of each mesh from its folders.
 
     Args:
         names: Relative paths of all meshes, with ``/``.
         where: Name of the collection, for messages.
-        labels: How folders are read.
+        labels: auto, folder or none; see :data:`Labels`.
 
     Returns:
-        The paths, in the order of ``names``, and sentences that tell the user how the folders were read.
+        The labelled paths, in the order of ``names``, and a list of notes for the user, one sentence each, about how
+        the folders were read.
 
     Raises:
-        CollectionError: Two readings fit, and ``labels`` is auto.
+        CollectionError: The folders can be read in two ways, and ``labels`` is auto.
     """
     paths = [PurePosixPath(name) for name in names]
     reading = _read([path.parts[:-1] for path in paths], where)
@@ -87,7 +90,7 @@ def label_paths(names: Sequence[str], where: str, labels: Labels = "auto") -> tu
     if labels == "none":
         return [LabelledPath(path, None, None) for path in stripped], []
     if labels == "folder":
-        if reading.wrappers and all(len(path.parts) == 1 for path in stripped):  # a single folder is the label
+        if reading.wrappers and all(len(path.parts) == 1 for path in stripped):  # the only folder is the label
             outer = paths[0].parts[reading.wrappers - 1]
             return [LabelledPath(path, outer, None) for path in stripped], []
         return [label_by_folder(path) for path in stripped], []
@@ -101,34 +104,34 @@ def label_paths(names: Sequence[str], where: str, labels: Labels = "auto") -> tu
     if misspelt:
         one = ", ".join(map(quoted, misspelt))
         subject = f"the folder {one} is" if len(misspelt) == 1 else f"the folders {one} are"
-        notes.append(f"{where}: {subject} not taken for splits, which are called {', '.join(SPLITS)}.")
+        notes.append(f"{where}: {subject} not read as a split. Splits must be called {', '.join(SPLITS)}.")
     plain = _plain_folders(labelled)
     if plain:
         some = ", ".join(quoted("/".join(each)) for each in sorted(plain)[:_SHOWN])
         more = f" and {len(plain) - _SHOWN} more" if len(plain) > _SHOWN else ""
         notes.append(
-            f"{where}: {some}{more}: taken for a folder like those beside it, not for a split; --labels folder takes "
-            f"it for one."
+            f"{where}: {some}{more}: read as a plain folder, not as a split, because other folders are beside "
+            f"it. To read it as a split, add --labels folder."
         )
     return [replace(each, split=None) if each.path.parts[:2] in plain else each for each in labelled], notes
 
 
 def split_by_name(name: str) -> str | None:
-    """Return the split that a cell of a CSV or a folder around classes names, in any spelling; None for other names."""
+    """Return the split (train, val or test) for a name such as ``Training``, in any case; None for other names."""
     return _SPELLINGS.get(name.lower())
 
 
 def label_by_folder(path: PurePosixPath) -> LabelledPath:
-    """Read label and split from ``class/…`` or ``class/split/…``; deeper folders belong to the shape."""
+    """Read the label and split of a path ``class/…`` or ``class/split/…``; deeper folders have no meaning."""
     folders = path.parts[:-1]
     split = folders[1] if len(folders) > 1 and folders[1] in SPLITS else None
     return LabelledPath(path, folders[0] if folders else None, split)
 
 
 def _plain_folders(labelled: Sequence[LabelledPath]) -> set[Parts]:
-    """Return (class, folder) of the folders that have the name of a split but are not one.
+    """Return the folders that are named like a split but are plain folders, as pairs (class, folder).
 
-    Such a folder is the only one of its class with the name of a split, among folders with other names.
+    A folder ``train``, ``val`` or ``test`` is a plain folder if its class has other folders, but no second split.
     """
     inside: defaultdict[str, set[str]] = defaultdict(set)
     for each in labelled:
@@ -139,7 +142,7 @@ def _plain_folders(labelled: Sequence[LabelledPath]) -> set[Parts]:
 
 
 def _read(folders: Sequence[Parts], where: str) -> _Reading:
-    """Return the reading that fits, or one with the doubt between two."""
+    """Return the interpretation of the folders; if two interpretations fit, its ``doubt`` describes both."""
     if not folders:
         return _Reading(0, split_first=False)
     for wrappers in (0, 1):
@@ -172,11 +175,13 @@ def _read(folders: Sequence[Parts], where: str) -> _Reading:
 
 
 def _read_splits(below: Sequence[Parts], wrappers: int, where: str) -> _Reading:
-    """Return the reading ``split/class/…``, with a doubt if the second level has splits too or is missing."""
+    """Interpret folders as ``split/class/…``; set ``doubt`` if the second level is missing or names splits too."""
     splits = ", ".join(sorted({parts[0] for parts in below}))
     second = sorted({parts[1] for parts in below if len(parts) > 1})
     if not second and len({parts[0] for parts in below}) == 1:
-        return _Reading(wrappers + 1, split_first=False)  # one folder around meshes, whatever its name
+        return _Reading(
+            wrappers + 1, split_first=False
+        )  # a single folder contains all meshes: its name does not matter
     if not all(len(parts) > 1 for parts in below) or any(name.lower() in _SPELLINGS for name in second):
         return _Reading(wrappers, split_first=False, doubt=(f"{splits} are classes", f"{splits} are splits"))
     classes = (
@@ -195,12 +200,12 @@ def _ambiguous(where: str, one: str, other: str) -> CollectionError:
 
 
 def _common(folders: Sequence[Parts]) -> int:
-    """Return 1 if a single folder contains everything, else 0."""
+    """Return 1 if a single outer folder contains all meshes, else 0."""
     return int(bool(folders) and all(folders) and len({parts[0] for parts in folders}) == 1)
 
 
 def _plain_wrappers(folders: Sequence[Parts]) -> int:
-    """Return the number of outer folders of ``class/…``: a single folder, unless it is a class with splits."""
+    """Return the number of outer folders, 0 or 1, in the layout ``class/…``; a single class with splits gives 0."""
     return 0 if _all_class_split(folders) else _common(folders)
 
 
@@ -213,11 +218,11 @@ def _all_class_split(folders: Sequence[Parts]) -> bool:
 
 
 def _are_classes(folders: Sequence[Parts]) -> bool:
-    """Return whether a folder below ``split/`` has several meshes or is in several splits; a shape's own does not."""
+    """Return whether folders below ``split/`` are classes: one of them has several meshes or is in several splits."""
     return len({parts[1] for parts in folders}) < len(folders)
 
 
 def _is_misspelt(path: PurePosixPath) -> bool:
-    """Return whether the second folder names a split in another spelling than that of :data:`SPLITS`."""
+    """Return whether the second folder of a path is a misspelt split, such as ``Train`` or ``testing``."""
     below = path.parts[1:-1]
     return bool(below) and below[0] not in SPLITS and below[0].lower() in _SPELLINGS

@@ -1,4 +1,4 @@
-"""Search for files below a folder that terminates and lists each file once, whatever links there are."""
+"""List the files below a folder; each file is listed once, even if symbolic links form loops."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shapecnn.errors import CollectionError
 
 @dataclass(slots=True)
 class FileListing:
-    """Result of :func:`find_files`.
+    """Files below a folder, and the folders that were skipped: the result of :func:`find_files`.
 
     Attributes:
-        files: Paths relative to the folder, with ``/``.
-        passed_over: Links to folders, and folders mounted twice, that were not entered: they lead to a folder that is
-            listed already, or to one above.
+        files: Paths of the files relative to the folder, with ``/``.
+        passed_over: Relative paths of the skipped folders: links to (or second mounts of) a folder that is already
+            listed, or that contains the searched folder.
     """
 
     files: list[str] = field(default_factory=list)
@@ -26,15 +26,18 @@ class FileListing:
 
 
 def find_files(folder: Path, extensions: Set[str]) -> FileListing:
-    """List the visible files below a folder that have one of some extensions.
+    """List the visible files below a folder that have one of the given extensions.
 
-    Each folder is entered once, however many links lead to it: under its own path if it lies below ``folder``, else
-    under the first link in order of path, with links behind fewer other links first. Links to ``folder`` or to a
-    folder above it are not followed. Links to files count as files.
+    Each folder is listed once, even if several links lead to it. A folder below ``folder`` is listed under its real
+    path. Any other folder is listed under the first link to it: links behind fewer other links come first, then the
+    order of paths decides. Links to ``folder`` or to a folder above it are not followed. Links to files count as files.
 
     Args:
-        folder: Where the search starts.
-        extensions: In lower case, with the dot.
+        folder: The folder to search.
+        extensions: Extensions of the files to list, in lower case with the dot.
+
+    Returns:
+        The files and the skipped folders.
 
     Raises:
         CollectionError: A folder cannot be listed.
@@ -43,7 +46,7 @@ def find_files(folder: Path, extensions: Set[str]) -> FileListing:
     entered: set[tuple[int, int]] = set()
     for parent in Path(os.path.realpath(folder)).parents:
         entered.add(_identity(parent))
-    waiting = deque([""])  # folders behind links: all real folders come first
+    waiting = deque([""])  # links to folders; each pass lists all real folders before the next link
     while waiting:
         links: list[str] = []
         pending = [waiting.popleft()]
@@ -67,12 +70,12 @@ def find_files(folder: Path, extensions: Set[str]) -> FileListing:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of that name is skipped: a hidden one, or metadata of macOS in a zip."""
+    """Return whether a file or folder name is hidden: it begins with a dot, or is macOS metadata (``__MACOSX``)."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def _identity(folder: Path) -> tuple[int, int]:
-    """Return the device and inode of a folder."""
+    """Return the device number and inode of a folder, which identify the folder under any path."""
     try:
         status = folder.stat()
     except OSError as error:
@@ -81,7 +84,10 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _entries(folder: Path) -> list[tuple[str, str]]:
-    """Return (name, kind) of the visible entries: folder, link (to a folder) or file; reversed, for use as a stack."""
+    """Return pairs (name, kind) of the visible entries of a folder, in reverse order for a stack.
+
+    The kind is ``folder``, ``link`` (to a folder) or ``file``.
+    """
     try:
         with os.scandir(folder) as entries:
             visible = [(entry.name, _kind(entry)) for entry in entries if not is_hidden(entry.name)]
@@ -95,5 +101,5 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if not entry.is_dir():
             return "file"
         return "link" if entry.is_symlink() else "folder"
-    except OSError:  # a link to itself or to a forbidden place: reading the file reports it
+    except OSError:  # a link to itself or without permission: an error is reported when the file is read
         return "file"

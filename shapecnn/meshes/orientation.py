@@ -1,10 +1,11 @@
-"""Canonical axes for meshes whose up axis is unknown, from the normals of their faces and their distribution of area.
+"""Rotate meshes whose up axis is unknown to canonical axes, computed from face normals and the distribution of area.
 
-The axes maximise
+The canonical axes maximise
 
     Σ_f a_f Σ_i (r_i · n_f)⁴  +  λ Σ_i (r_iᵀ C r_i)²        over rotations R with rows r_i,
 
-where a_f is the share of face f in the area, n_f its unit normal, and C the covariance of the surface with trace 1.
+where a_f is the area of face f divided by the total area, n_f the unit normal of face f, and C the covariance matrix of
+the surface, scaled to trace 1.
 The first term is large where normals lie along the axes: most man-made objects are rectilinear (Lian, Rosin, Sun 2010,
 IJCV 89, "Rectilinearity of 3D Meshes"; the fourth power replaces their L1 norm of the normals, because it is smooth and
 81 moments of the normals determine it). The second term has its maximum at the principal axes and decides where normals
@@ -13,8 +14,8 @@ Yang, Liao, Wright, Ma 2020, JMLR 21, "Complete Dictionary Learning via ℓ4-Nor
 Group").
 
 On the train split of psb, with every mesh rotated at random, an axis lies within 10° of the true up for 89 % of the
-shapes; with the principal axes for 74 %. Which of the six directions of the axes is up stays open: 24 views show them
-all (:mod:`shapecnn.views.cameras`).
+shapes; with the principal axes this holds for 74 %. The method does not tell which of the six directions of the axes is
+up: the 24 cameras of :mod:`shapecnn.views.cameras` therefore show all rotations of the axes.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ from numpy.typing import NDArray
 from shapecnn.meshes.mesh import Mesh, normalize
 from shapecnn.settings.views_and_grids import Orientation
 
-_PRINCIPAL = 0.3  # λ: best of 0, 0.1, 0.3, 1 and 3 by how often an axis is near the true up
-_STARTS = 24
-_STEPS = 30  # from each start
-_LAST_STEPS = 100  # from the best result, near the flat top
+_PRINCIPAL = 0.3  # λ in the objective; of 0, 0.1, 0.3, 1 and 3, it puts an axis near the true up most often
+_STARTS = 24  # number of random starts of the optimization
+_STEPS = 30  # iterations from each start
+_LAST_STEPS = 100  # further iterations from the best result: convergence is slow near the maximum
 
 
 def posed(mesh: Mesh, orientation: Orientation) -> Mesh:
-    """Return a normalized mesh in the pose for rendering or voxelization.
+    """Rotate a normalized mesh to its pose for rendering or voxelization.
 
     Args:
         mesh: A mesh as :func:`normalize` returns it.
-        orientation: ``upright`` leaves the mesh as it is, ``auto`` rotates it to its :func:`canonical_axes`.
+        orientation: ``upright`` leaves the mesh unchanged; ``auto`` rotates the mesh to its :func:`canonical_axes`.
 
     Returns:
-        A normalized mesh.
+        The rotated mesh, normalized again.
     """
     if orientation == "upright":
         return mesh
@@ -50,17 +51,17 @@ def posed(mesh: Mesh, orientation: Orientation) -> Mesh:
 
 
 def canonical_axes(mesh: Mesh) -> NDArray[np.float64]:
-    """Return the canonical axes of a mesh: the same axes however the mesh is rotated.
+    """Return the canonical axes of a mesh, which do not depend on how the mesh is rotated.
 
-    The variance of the surface is largest along x and smallest along z. Two axes point to where the third moment of the
-    surface is positive; the third makes the axes right-handed. Where the symmetry of a shape makes axes equivalent, as
-    in a cube or a ball, any of them is returned.
+    The variance of the surface is largest along x and smallest along z. Two axes point in the direction in which the
+    third moment of the surface is positive; the direction of the third axis makes the axes right-handed. If a shape is
+    so symmetric that several axes are equivalent, such as a cube or a ball, any of these axes is returned.
 
     Args:
         mesh: A mesh with area, in any pose.
 
     Returns:
-        A rotation matrix (3, 3) float64 whose rows become x, y and z.
+        Rotation matrix (3, 3) float64. Its rows are the directions that become x, y and z.
     """
     corners = mesh.vertices[mesh.faces]  # (m, 3 corners, 3)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -87,17 +88,17 @@ def canonical_axes(mesh: Mesh) -> NDArray[np.float64]:
 
 
 def _climb(fourth: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Maximise the objective over orthogonal matrices from several starts and return the best matrix, (3, 3).
+    """Maximise the objective of this module over orthogonal matrices from several starts; return the best, (3, 3).
 
     Args:
-        fourth: Fourth moments Σ a n⊗n⊗n⊗n of the normals, (3, 27).
+        fourth: Fourth moments Σ a n⊗n⊗n⊗n of the face normals n, weighted by the face areas a, (3, 27).
         covariance: Covariance of the surface, (3, 3), trace 1.
     """
     principal = np.linalg.eigh(covariance)[1].T
     R = _starts() @ principal  # relative to the principal axes, so that the pose in the file has no influence
 
     def gradient(R: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the gradient of each term divided by 4."""
+        """Return the gradients of the two terms of the objective at the matrices R, each divided by 4."""
         cubes = (R[..., :, None, None] * R[..., None, :, None] * R[..., None, None, :]).reshape(-1, 3, 27)
         product = R @ covariance
         return cubes @ fourth.T, _PRINCIPAL * (product * R).sum(axis=-1, keepdims=True) * product
@@ -125,7 +126,7 @@ def _starts() -> NDArray[np.float64]:
 
 
 def _third_moments(corners: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 60 · (∫ x³, ∫ y³, ∫ z³), (3,), over faces given by their corners (m, 3 corners, 3) and areas (m,)."""
+    """Return 60·(∫ x³, ∫ y³, ∫ z³), (3,), over a surface of m faces with corners (m, 3 corners, 3) and areas (m,)."""
     sums = [(corners**power).sum(axis=1) for power in (1, 2, 3)]
     moments: NDArray[np.float64] = areas @ (sums[0] ** 3 + 3 * sums[0] * sums[1] + 2 * sums[2])
     return moments

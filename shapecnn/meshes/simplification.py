@@ -1,8 +1,9 @@
-"""Simplification of a mesh to a number of faces, with fast-simplification.
+"""Simplify a mesh to a number of faces, with the package fast-simplification.
 
-Edge collapse with quadric error metrics (Garland & Heckbert, "Surface Simplification Using Quadric Error Metrics",
-SIGGRAPH 1997) takes half a kilobyte per face. A mesh too large for that is first thinned by vertex clustering
-(Rossignac & Borrel, "Multi-Resolution 3D Approximations for Rendering Complex Scenes", 1993).
+The method is edge collapse with quadric error metrics (Garland & Heckbert, "Surface Simplification Using Quadric Error
+Metrics", SIGGRAPH 1997), which needs half a kilobyte of memory per face. A mesh with too many faces for this memory is
+first reduced by vertex clustering (Rossignac & Borrel, "Multi-Resolution 3D Approximations for Rendering Complex
+Scenes", 1993).
 """
 
 from __future__ import annotations
@@ -12,34 +13,36 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 
-_COLLAPSED = 1_500_000  # most faces for edge collapse: fits into 2 GB beside a file of 500 MB
-_COARSEST = 16  # cells along half a side of the coarsest grid that still separates the parts of a shape
-_LEAST_AREA = 0.5  # of the original area; edge collapse keeps nearly all of it
+_COLLAPSED = 1_500_000  # largest number of faces for edge collapse: needs 2 GB of memory with a file of 500 MB
+_COARSEST = 16  # cells along half a side of the coarsest grid: coarser cells would merge the parts of a shape
+_LEAST_AREA = 0.5  # least area of the result, as a fraction of the original area; edge collapse keeps nearly all area
 
 
 def simplify(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Simplify a mesh to at most ``most`` faces; deterministic to the bit.
+    """Simplify a mesh to at most ``most`` faces; the same input gives the same output, bit for bit.
 
-    Vertices at the same place are merged first: edge collapse does not join triangles that share no vertex.
+    Vertices with equal coordinates are merged first, because edge collapse needs triangles that share vertices.
 
     Args:
-        vertices: (n, 3) float64.
-        faces: (m, 3) int32.
-        most: The largest number of faces of the result.
+        vertices: Coordinates of the n vertices, (n, 3) float64.
+        faces: Vertex indices of the m triangles, (m, 3) int32.
+        most: Largest number of faces of the result.
 
     Returns:
-        Vertices (n', 3) float64 and faces (m', 3), m' ≤ ``most``.
+        The vertices, (n', 3) float64, and the faces, (m', 3), of the simplified mesh: n' vertices and m' ≤ ``most``
+        faces.
 
     Raises:
-        MeshError: too-large, if that takes more than half the area, as with loose triangles.
+        MeshError: The mesh cannot be simplified that far without losing more than half of its area, as happens with
+            unconnected triangles.
     """
     import fast_simplification
 
     centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     points = vertices - centre
-    scale = float(max(points.max(), -points.min()))  # fast-simplification works in absolute units
+    scale = float(max(points.max(), -points.min()))  # fast-simplification has thresholds in absolute units
     points /= scale
     points, faces = _weld(points, faces)
     area = _area(points, faces)
@@ -48,18 +51,20 @@ def simplify(
     if len(faces) > most:
         points, faces = fast_simplification.simplify(points, faces, target_count=most)
     if len(faces) > most:
-        raise _error(count, f"only to {len(faces)}")
+        raise _error(count, f"only to {len(faces)} faces")
     if _area(points, faces) < _LEAST_AREA * area:
         raise _error(count, "without losing half its surface")
     return points * scale + centre, faces
 
 
 def _error(count: int, why: str) -> MeshError:
-    return MeshError("too-large", f"its {count} faces cannot be simplified as far as asked, {why}: raise --max-faces")
+    return MeshError(
+        "too-large", f"a mesh of {count} faces cannot be simplified to the limit, {why}: raise --max-faces"
+    )
 
 
 def _weld(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Merge vertices with the same coordinates."""
+    """Merge vertices with equal coordinates; return the vertices and the faces with new vertex indices."""
     order = np.lexsort(vertices.T)
     first = np.ones(len(vertices), bool)
     first[1:] = (vertices[order[1:]] != vertices[order[:-1]]).any(axis=1)
@@ -73,7 +78,8 @@ def _cluster(
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Merge the vertices in each cell of a grid to their mean, on ever coarser grids, until ``most`` faces remain.
 
-    Vertices lie within [-1, 1]. The coarsest grid may leave more faces: large loose triangles do not collapse.
+    The coordinates of the vertices lie within [-1, 1]. More than ``most`` faces may remain on the coarsest grid,
+    because triangles larger than a cell do not vanish.
     """
     cells = 4096.0
     while len(faces) > most and cells > _COARSEST:
@@ -88,7 +94,7 @@ def _cluster(
 
 
 def _area(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> float:
-    """Return the area of all faces."""
+    """Return the total area of all faces of a mesh."""
     total = 0.0
     for part in np.array_split(faces, 1 + len(faces) // 65536):  # in parts, to bound memory
         a, b, c = vertices[part].swapaxes(0, 1)

@@ -1,4 +1,4 @@
-"""What the Python interface takes as a mesh: a file, a mesh in memory, or its arrays."""
+"""Convert the meshes that users pass to the Python interface (a path, a trimesh object, arrays) to checked meshes."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 
 
 class TriangleMesh(Protocol):
-    """Any object with vertices and triangles, such as a ``trimesh.Trimesh`` or a :class:`Mesh`."""
+    """Any object with ``vertices`` and ``faces``, such as a ``trimesh.Trimesh`` or a :class:`Mesh`."""
 
     @property
     def vertices(self) -> Any:
-        """(n, 3) coordinates."""
+        """Coordinates of the n vertices, (n, 3)."""
 
     @property
     def faces(self) -> Any:
-        """(m, 3) indices into the vertices."""
+        """Vertex indices of the m triangles, (m, 3)."""
 
 
 MeshSource: TypeAlias = str | os.PathLike[str] | TriangleMesh | tuple[ArrayLike, ArrayLike]
-"""A path of a mesh file, a ``trimesh.Trimesh`` or ``trimesh.Scene``, a :class:`Mesh`, or a pair (vertices, faces)."""
+"""A mesh: the path of a file, a ``trimesh.Trimesh`` or ``trimesh.Scene``, a :class:`Mesh`, or (vertices, faces)."""
 
 
 class MeshArrays(NamedTuple):
-    """A mesh in memory, not yet checked.
+    """An unchecked mesh in memory: its name and its arrays.
 
     Attributes:
-        name: What results and messages call it.
-        vertices: (n, 3) float64.
-        faces: (m, 3) int64, indices into the vertices.
+        name: Name of the mesh in results and messages.
+        vertices: Coordinates of the n vertices, (n, 3) float64.
+        faces: Vertex indices of the m triangles, (m, 3) int64.
     """
 
     name: str
@@ -47,21 +47,21 @@ class MeshArrays(NamedTuple):
 
 
 MeshInput: TypeAlias = str | MeshArrays
-"""A mesh that a worker can be sent: the path of its file, or its arrays."""
+"""A mesh in a form that can be sent to a worker process: the path of its file, or its arrays."""
 
 
 def mesh_inputs(meshes: MeshSource | Iterable[MeshSource]) -> list[MeshInput]:
-    """Return meshes in the form in which workers take them.
+    """Convert one or several meshes to paths or arrays that can be sent to worker processes.
 
     Args:
-        meshes: One mesh, or any number of them.
+        meshes: One mesh, or any number of meshes.
 
     Returns:
-        A list with one entry for each mesh, in order. Meshes in memory are called by the name of their file where
-        trimesh remembers it, else ``mesh 0``, ``mesh 1`` and so on, by their places.
+        One entry for each mesh, in order. The name of a mesh in memory is its file name if trimesh has stored it, else
+        ``mesh 0``, ``mesh 1`` and so on, by the position in ``meshes``.
 
     Raises:
-        UsageError: One of them is not a mesh.
+        UsageError: ``meshes``, or one of its entries, is not a mesh.
     """
     if _is_mesh(meshes):
         return [_mesh_input(meshes, 0)]
@@ -74,12 +74,15 @@ def load_mesh_input(mesh: MeshInput, up: Up = "z", limit: FaceLimit = NO_LIMIT) 
     """Read and check a mesh, turn it upright, centre it and scale it to radius 1.
 
     Args:
-        mesh: Path of a mesh file, or arrays.
-        up: Axis that points up in it.
-        limit: How many faces it may have, and whether it is simplified if it has more.
+        mesh: Path of a mesh file, or a mesh as arrays.
+        up: Axis of the mesh that points up: x, y or z.
+        limit: Largest number of faces, and whether a larger mesh is simplified or raises an error.
+
+    Returns:
+        The mesh with +z up, its bounding box centred at the origin and its farthest vertex at distance 1.
 
     Raises:
-        MeshError: It cannot be used.
+        MeshError: The mesh cannot be used.
     """
     if isinstance(mesh, str):
         return load_mesh(Path(mesh), up, limit)
@@ -87,7 +90,7 @@ def load_mesh_input(mesh: MeshInput, up: Up = "z", limit: FaceLimit = NO_LIMIT) 
 
 
 def mesh_name(mesh: MeshInput) -> str:
-    """Return what results call a mesh: its path as it was given, or the name of a mesh in memory."""
+    """Return the name of a mesh in results: the path of its file, or the name of a mesh in memory."""
     return mesh if isinstance(mesh, str) else mesh.name
 
 
@@ -100,12 +103,12 @@ def _is_mesh(value: object) -> bool:
 
 
 def _is_scene(value: object) -> bool:
-    """Whether a value is a ``trimesh.Scene``, as trimesh loads GLB files."""
+    """Return whether a value is a ``trimesh.Scene``, which trimesh returns for GLB files."""
     return hasattr(value, "to_mesh") and hasattr(value, "graph")
 
 
 def _is_array(value: object) -> bool:
-    """Whether a value may be the vertices or the faces of a mesh, rather than a mesh by itself."""
+    """Return whether a value may be an array of vertices or faces, rather than a whole mesh."""
     if isinstance(value, str | os.PathLike | tuple) or hasattr(value, "faces"):
         return False
     return isinstance(value, np.ndarray) or hasattr(value, "__array__") or isinstance(value, Sequence)
@@ -118,7 +121,7 @@ def _mesh_input(mesh: Any, number: int) -> MeshInput:
         raise _not_a_mesh(mesh)
     source = (getattr(mesh, "metadata", None) or {}).get("file_name")
     if _is_scene(mesh):
-        mesh = mesh.to_mesh()  # one mesh, with the transforms of its parts applied
+        mesh = mesh.to_mesh()  # merges the parts of the scene, with their transforms applied
     if isinstance(mesh, tuple):
         vertices, faces = mesh
     else:
@@ -129,9 +132,9 @@ def _mesh_input(mesh: Any, number: int) -> MeshInput:
 
 def _array(values: Any, what: str, name: str, kind: type[np.generic]) -> NDArray[Any]:
     try:
-        array = np.array(values)  # a copy: the caller may change its own while a worker is sent this one
+        array = np.array(values)  # a copy, because the caller may change the array before it is sent to a worker
     except ValueError:
-        raise UsageError(f"The {what} of {name} are not an array: their rows differ in length.") from None
+        raise UsageError(f"The {what} of {name} are not an array, because their rows differ in length.") from None
     if array.size == 0:
         array = array.reshape(0, 3)
     numeric = array.dtype.kind in "iu" or (what == "vertices" and array.dtype.kind == "f")
@@ -149,18 +152,23 @@ def _not_a_mesh(value: object) -> UsageError:
 
 
 def require_mesh(mesh: MeshSource, up: Up, limit: FaceLimit) -> Mesh:
-    """Return one mesh, checked and normalized; a :class:`Mesh` that is normalized already stays as it is.
+    """Check and normalize one mesh; return a :class:`Mesh` unchanged, because it is already normalized.
+
+    Args:
+        mesh: A path, a trimesh object, a :class:`Mesh`, or a pair (vertices, faces).
+        up: Axis of the mesh that points up: x, y or z.
+        limit: Largest number of faces, and whether a larger mesh is simplified or raises an error.
 
     Raises:
-        MeshError: It cannot be used.
-        UsageError: It is not a mesh.
+        MeshError: The mesh cannot be used.
+        UsageError: ``mesh`` is not a mesh, or is several meshes.
     """
     if isinstance(mesh, Mesh):
         return mesh
     inputs = mesh_inputs(mesh)
     if len(inputs) != 1:
-        raise UsageError(f"One mesh is needed, and {len(inputs)} were given.")
+        raise UsageError(f"One mesh is needed, but {len(inputs)} were given. Call the function for one mesh at a time.")
     try:
         return load_mesh_input(inputs[0], up, limit)
     except MemoryError:
-        raise MeshError("too-large", "there is not enough memory for it: simplify it") from None
+        raise MeshError("too-large", "there is not enough memory for the mesh: simplify it") from None

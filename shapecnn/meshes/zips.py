@@ -1,4 +1,4 @@
-"""Zips of meshes: names decoded as their packer meant them, members read within limits."""
+"""Read meshes from zips: decode file names correctly, and refuse unsafe or too large zips."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from typing import IO
 
 from shapecnn.errors import ArchiveError, MeshError, quoted, reason
 
-MAX_RATIO = 200  # unpacked bytes for each byte of a zip; meshes as text have about 5
-MAX_UNPACKED = 64 << 30  # bytes; ModelNet40 has 10 GB
-MAX_MEMBERS = 1_000_000
-_UTF8 = 0x800  # the flag of a member whose name is in UTF-8
+MAX_RATIO = 200  # largest ratio of unpacked to packed size; meshes in text formats have about 5
+MAX_UNPACKED = 64 << 30  # largest unpacked size in bytes; ModelNet40 has 10 GB
+MAX_MEMBERS = 1_000_000  # largest number of files and folders in a zip
+_UTF8 = 0x800  # flag bit of a file in a zip: its name is in UTF-8
 
 
 def open_zip(file: Path | IO[bytes]) -> zipfile.ZipFile:
-    """Open a zip for reading, with member names decoded as UTF-8 where possible.
+    """Open a zip for reading, with file names decoded as UTF-8 if possible.
 
-    The standard requires a flag on each name in UTF-8. macOS and others write UTF-8 without it. So names without the
-    flag are read as UTF-8 if all of them are valid UTF-8, else in the code page of the standard (cp437).
+    The zip standard marks each name in UTF-8 by a flag, but macOS and others write UTF-8 without the flag. So names
+    without the flag are decoded as UTF-8 if all of them are valid UTF-8, else as cp437, the default of the standard.
 
     Args:
         file: The path of the zip, or an open file.
 
+    Returns:
+        The open zip; the caller closes it.
+
     Raises:
-        Exception: Anything that :class:`zipfile.ZipFile` raises.
+        Exception: Any error of :class:`zipfile.ZipFile`.
     """
     archive = zipfile.ZipFile(file)
     unflagged = [member for member in archive.infolist() if not member.flag_bits & _UTF8]
@@ -42,7 +45,7 @@ def open_zip(file: Path | IO[bytes]) -> zipfile.ZipFile:
 
 
 def member_path(member: zipfile.ZipInfo) -> PurePosixPath:
-    """Return the path of a member inside its zip; some packers on Windows write backslashes."""
+    """Return the path of a file inside its zip, with ``/`` for the backslashes that some Windows programs write."""
     return PurePosixPath(member.filename.replace("\\", "/"))
 
 
@@ -51,22 +54,23 @@ def list_members(file: Path) -> list[str]:
 
     Raises:
         ArchiveError: The zip is not safe to read.
-        Exception: Anything that zipfile raises for a damaged zip.
+        Exception: Any error that zipfile raises for a damaged zip.
     """
     with open_zip(file) as archive:
         return [str(member_path(member)) for member in check_members(archive)]
 
 
 def read_member(file: Path, name: str, limit: int) -> bytes:
-    """Read one file of a zip.
+    """Return the content of one file in a zip.
 
     Args:
-        file: The zip.
-        name: Path of the file as :func:`list_members` returns it. Accents may be composed or decomposed (macOS).
-        limit: Largest size in bytes.
+        file: Path of the zip.
+        name: Path of the file inside the zip, as :func:`list_members` returns it. Accented letters may be composed or
+            decomposed Unicode (as macOS writes them).
+        limit: Largest unpacked size of the file, in bytes.
 
     Raises:
-        MeshError: missing, too-large, unreadable.
+        MeshError: The file is missing, too large or unreadable.
     """
     try:
         archive, members = _open_cached(file, file.stat().st_mtime_ns, os.getpid())
@@ -74,17 +78,21 @@ def read_member(file: Path, name: str, limit: int) -> bytes:
         if member is None:
             raise MeshError("missing", f"there is no {quoted(name)} in {file}")
         if member.file_size > limit:
-            raise MeshError("too-large", f"it has {member.file_size / 1e9:.1f} GB; the limit is {limit / 1e9:.1f} GB")
+            raise MeshError(
+                "too-large",
+                f"the file has {member.file_size / 1e9:.1f} GB, more than the limit of {limit / 1e9:.1f} GB:"
+                f" simplify the mesh",
+            )
         return archive.read(member)
     except MeshError:
         raise
     except Exception as error:  # zlib.error, RuntimeError, EOFError and more: damaged or encrypted data
-        raise MeshError("unreadable", f"it cannot be read from {file.name}: {reason(error)}") from None
+        raise MeshError("unreadable", f"the file cannot be read from {file.name}: {reason(error)}") from None
 
 
 @functools.lru_cache(maxsize=2)
 def _open_cached(file: Path, _version: int, _process: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    """Return the open zip and its members by path; the cache reads its directory once per process, not per shape.
+    """Open a zip; return the zip and its members by path, cached so that each process reads the directory once.
 
     The process id is part of the key because a forked child would share the file position with its parent.
     """
@@ -94,28 +102,30 @@ def _open_cached(file: Path, _version: int, _process: int) -> tuple[zipfile.ZipF
 
 
 def check_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Check that a zip is safe to unpack and return its files, without folders.
+    """Check that a zip is safe to unpack; return its files, without the folders.
 
-    zipfile unpacks no more of a member than its header declares, so the declared sizes are true limits.
+    The check trusts the sizes that the zip declares, because zipfile never unpacks more than the declared size.
 
     Raises:
-        ArchiveError: A name leads out of the target folder, a member is a link, or the zip exceeds ``MAX_MEMBERS``,
+        ArchiveError: A path leads out of the target folder, a file is a link, or the zip exceeds ``MAX_MEMBERS``,
             ``MAX_UNPACKED`` bytes or ``MAX_RATIO`` times its own size.
     """
     members = archive.infolist()
     for member in members:
         name = member.filename
-        path = PureWindowsPath(name)  # knows the separators and drives of every system
+        path = PureWindowsPath(name)  # splits at / and at backslashes, and detects drives
         if path.anchor or ".." in path.parts:
             raise ArchiveError(
-                f"{archive.filename} holds {quoted(name)}, a path that leads out of it. Do not trust this file."
+                f"{archive.filename} holds {quoted(name)}, a path that leads out of the zip. Do not trust this file."
             )
         if stat.S_ISLNK(member.external_attr >> 16):
             raise ArchiveError(
                 f"{archive.filename} holds the link {quoted(name)}. Pack the files themselves, not links to them."
             )
     if len(members) > MAX_MEMBERS:
-        raise ArchiveError(f"{archive.filename} holds {len(members):,} files, more than {MAX_MEMBERS:,}: split it.")
+        raise ArchiveError(
+            f"{archive.filename} holds {len(members):,} files, more than {MAX_MEMBERS:,}: split the zip."
+        )
     assert archive.fp is not None  # the zip is open
     total = sum(member.file_size for member in members)
     limit = min(MAX_RATIO * archive.fp.seek(0, os.SEEK_END), MAX_UNPACKED)

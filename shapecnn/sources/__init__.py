@@ -1,8 +1,8 @@
-"""Sources of collections: downloads of ModelNet, and generated shapes for the demo.
+"""Obtain collections of meshes: download ModelNet, or generate the shapes of the demo.
 
-In: the name of a collection, or the number of shapes to generate. Out: a folder of mesh files. :mod:`download` fetches
-a collection with :mod:`transfer` and unpacks it with :mod:`archive`; :mod:`shapes` generates one. The function
-:func:`shapecnn.sources.download.download` has the name of its module, so import it from there.
+Input: the name of a collection, or the number of shapes to generate. Output: a folder of mesh files. :mod:`download`
+fetches a collection with :mod:`transfer` and unpacks it with :mod:`archive`; :mod:`shapes` generates a collection. The
+function :func:`shapecnn.sources.download.download` must be imported from its module, which has the same name.
 """
 
 from __future__ import annotations

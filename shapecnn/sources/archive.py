@@ -1,4 +1,4 @@
-"""Unpack a zip that may be damaged or hostile: no files outside the target folder, no links, no zip bombs."""
+"""Unpack a zip that may be damaged or malicious: no files outside the target folder, no links, no zip bombs."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from shapecnn.errors import ArchiveError, quoted, reason
 from shapecnn.meshes.zips import check_members, member_path, open_zip
 from shapecnn.workers.progress import Progress
 
-_CHUNK = 1 << 20  # bytes
+_CHUNK = 1 << 20  # bytes per read
 _REMEDY = "Run again with an undamaged copy."
 
 
 def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> None:
     """Unpack a zip into a new folder, without the files that macOS adds.
 
-    After an error the files unpacked so far stay for the caller to remove.
+    If an error occurs, the files unpacked so far remain in the folder, and the caller must remove them.
 
     Args:
-        archive: The zip file.
+        archive: Path of the zip.
         folder: The folder to create.
-        progress: Receives the number of bytes unpacked and the number in all.
+        progress: Callback for progress: bytes unpacked, and bytes in total.
 
     Raises:
-        ArchiveError: The file is no zip, is damaged, holds a path twice, or does not pass :func:`check_members`.
+        ArchiveError: The file is not a zip, is damaged, has two files with one path, or fails :func:`check_members`.
     """
     folder.mkdir(parents=True)
     with archive.open("rb") as file:
         try:
             opened = open_zip(file)
-        except Exception as error:  # not only BadZipFile: a directory of random bytes can fail in many ways
+        except Exception as error:  # zipfile raises more than BadZipFile if the directory of the zip is damaged
             raise ArchiveError(f"{archive} is not a complete zip ({reason(error)}). {_REMEDY}") from None
         with opened:
             members = [member for member in check_members(opened) if not _is_junk(member_path(member))]
@@ -43,7 +43,9 @@ def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> Non
                     target.parent.mkdir(parents=True, exist_ok=True)
                     out = target.open("xb")
                 except (FileExistsError, NotADirectoryError):
-                    raise ArchiveError(f"{archive} holds {quoted(member.filename)} twice. Pack it anew.") from None
+                    raise ArchiveError(
+                        f"{archive} holds {quoted(member.filename)} twice. Create the zip again."
+                    ) from None
                 with out:
                     for chunk in _content(opened, member):
                         out.write(chunk)
@@ -53,7 +55,7 @@ def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> Non
 
 
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield the content of one member, never more than its header announces: that size passed the limits."""
+    """Yield the content of one file of a zip in chunks, but never more bytes than its header declares."""
     left = member.file_size
     try:
         with archive.open(member) as stream:  # checks the CRC at the end
@@ -63,11 +65,11 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[byte
                     yield chunk
         if left != 0:
             raise zipfile.BadZipFile("it does not have the size that its header announces")
-    except Exception as error:  # zlib.error, EOFError, RuntimeError: decoders fail in many ways on random bytes
+    except Exception as error:  # zlib.error, EOFError, RuntimeError and more, on damaged data
         complaint = f"{archive.filename} is damaged at {quoted(member.filename)}"
         raise ArchiveError(f"{complaint} ({reason(error)}). {_REMEDY}") from None
 
 
 def _is_junk(path: PurePosixPath) -> bool:
-    """Return whether macOS added this file."""
+    """Return whether a file of a zip is macOS metadata: in ``__MACOSX``, or named ``.DS_Store``."""
     return "__MACOSX" in path.parts or path.name == ".DS_Store"

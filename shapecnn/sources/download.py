@@ -1,4 +1,4 @@
-"""Download ModelNet from its official server, a mirror or a local zip; check it and unpack it."""
+"""Download the zip of ModelNet from the official server, a mirror or a local file, check it and unpack it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from shapecnn.workers.progress import Progress, stage
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A collection on its official server.
+    """Official source of a collection: address and SHA-256 of the zip on its server.
 
     Attributes:
-        folder: Name of the folder that the collection is unpacked into.
+        folder: Name of the folder to unpack the zip into.
         url: Address of the zip.
         sha256: SHA-256 of the zip, 64 hexadecimal digits.
     """
@@ -42,8 +42,9 @@ class Source:
     sha256: str
 
 
-# Princeton publishes no checksums that we know of. These are from compressai/datasets/pointcloud/modelnet.py of
-# InterDigitalInc/CompressAI; src/datasets/modelnet/base.jl of FluxML/Flux3D.jl has the same (both on GitHub).
+# Princeton publishes no checksums that we know of. The SHA-256 hashes below are from the GitHub repository
+# InterDigitalInc/CompressAI, compressai/datasets/pointcloud/modelnet.py. FluxML/Flux3D.jl has the same hashes in
+# src/datasets/modelnet/base.jl.
 SOURCES = {
     "modelnet10": Source(
         "ModelNet10",
@@ -57,17 +58,17 @@ SOURCES = {
     ),
 }
 
-RECORD = "download.json"  # file in the unpacked folder with the Origin and the number of shapes, for later checks
+RECORD = "download.json"  # file in the unpacked folder that stores the Origin and the number of shapes for later checks
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The zip that a folder was unpacked from.
+    """The zip that a collection was unpacked from.
 
     Attributes:
-        url: Its address or path.
-        bytes: Its size in bytes.
-        sha256: Its SHA-256, 64 hexadecimal digits.
+        url: Address or path of the zip.
+        bytes: Size of the zip in bytes.
+        sha256: SHA-256 of the zip, 64 hexadecimal digits.
     """
 
     url: str
@@ -77,13 +78,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A collection on disk.
+    """A downloaded collection on disk: the result of :func:`download`.
 
     Attributes:
-        path: Its folder.
-        shapes: Number of shapes in it.
-        origin: The zip that it was unpacked from; None for a folder that shapecnn did not make.
-        new: False if the folder existed already, so that nothing was fetched.
+        path: Folder of the collection.
+        shapes: Number of shapes in the collection.
+        origin: The zip that the collection was unpacked from, or None if shapecnn did not unpack it.
+        new: True if the collection was downloaded now; False if its folder already existed.
     """
 
     path: Path
@@ -101,29 +102,30 @@ def download(
     *,
     overwrite: bool = False,
 ) -> Download:
-    """Download a collection and unpack it into its folder in ``dest``, which appears complete or not at all.
+    """Download the zip of a collection and unpack it into a new folder inside ``dest``.
 
-    After a failed transfer the bytes received stay in ``dest / "<name>.zip.part"``, and the next call continues there.
+    The new folder appears only when it is complete. After a failed transfer, the bytes received remain in
+    ``dest / "<name>.zip.part"``, and the next call resumes the transfer.
 
     Args:
-        name: A collection of ``SOURCES``.
-        dest: The folder that the collection's folder is made in.
-        url: Address of a mirror, or a path or file:// URL of a local zip; None: the official server.
-        sha256: Expected SHA-256 of the zip, 64 hexadecimal digits; None: that of the official zip for the official
+        name: Name of the collection, a key of ``SOURCES``.
+        dest: Parent of the new folder.
+        url: Address of a mirror, or path or file:// URL of a local zip. None means the official server.
+        sha256: Expected SHA-256 of the zip, 64 hexadecimal digits. None means the hash in ``SOURCES`` for the official
             server, and no check for any other source.
-        progress: Receives the number of bytes fetched and later of bytes unpacked, and the number in all.
+        progress: Callback for progress: first bytes received, later bytes unpacked, each with the bytes in total.
         overwrite: Replace a partial download that shapecnn did not write.
 
     Returns:
-        The collection on disk. An existing folder is checked and returned as it is.
+        The collection on disk. If its folder already exists, the folder is checked and not downloaded again.
 
     Raises:
-        DownloadError: The server or the disk fails, or the zip has another SHA-256.
-        ArchiveError: The zip is damaged, unsafe, or no collection.
-        UsageError: ``sha256`` or ``url`` is not valid, or the partial download is not ours.
+        DownloadError: The server or the disk fails, or the zip does not have the expected SHA-256.
+        ArchiveError: The zip is damaged, unsafe, or has no mesh files.
+        UsageError: ``sha256`` or ``url`` is not valid, or shapecnn did not write the partial download.
         BusyError: Another process is writing to ``dest``.
-        MismatchError: The existing folder was unpacked from another zip.
-        StoredDataError: The existing folder has lost meshes.
+        MismatchError: The existing folder was unpacked from a zip with another SHA-256.
+        StoredDataError: The existing folder has fewer meshes than were unpacked.
     """
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
         raise UsageError(f"The SHA-256 {sha256!r} does not have 64 hexadecimal digits. Check --sha256.")
@@ -152,8 +154,8 @@ def download(
             try:
                 collection = _install(part, url, expected, target, progress)
             except (ArchiveError, DownloadError) as error:
-                discard(part)  # otherwise every later run would fail on it
-                raise type(error)(f"{error} The partial download is removed; the next run starts anew.") from None
+                discard(part)  # otherwise every later run would fail on the same file
+                raise type(error)(f"{error} The partial download was deleted: the next run starts anew.") from None
             discard(part)
             return collection
     except OSError as error:
@@ -164,7 +166,7 @@ def download(
 
 
 def _local_file(url: str) -> Path | None:
-    """Return the local file that ``url`` names, or None for a web address."""
+    """Return the path of a local file from a path or file:// URL; return None for a web address."""
     if url.lower().startswith(("http://", "https://")):
         return None
     if url.lower().startswith("file://"):
@@ -179,16 +181,16 @@ def _local_file(url: str) -> Path | None:
 
 
 def _install(archive: Path, url: str, expected: str | None, target: Path, progress: Progress | None) -> Download:
-    """Check the SHA-256 of ``archive``, unpack it beside ``target`` and move the result to ``target``."""
+    """Check the SHA-256 of the zip ``archive``, unpack it to a temporary folder and rename that to ``target``."""
     with stage(f"Checking {archive.name}"):
         sha256 = sha256_of(archive.resolve())
     if expected not in (None, sha256):
         raise DownloadError(
-            f"{url} has the SHA-256 {sha256}, not {expected}: it is damaged or another file."
-            f" If you trust it, add --sha256 {sha256}."
+            f"{url} has the SHA-256 {sha256}, not {expected}: the file is damaged, or another file."
+            f" If you trust the file, add --sha256 {sha256}."
         )
     work = target.parent / WORK
-    discard_work(work)  # left by a run that was killed
+    discard_work(work)  # the temporary folder of a killed run
     claim(work)
     try:
         unpack(archive, work / target.name, progress)
@@ -206,9 +208,9 @@ def _install(archive: Path, url: str, expected: str | None, target: Path, progre
 
 
 def _collection_root(folder: Path) -> Path:
-    """Return the folder that holds the classes: the only folder in ``folder`` unless it is a class, else ``folder``.
+    """Return the folder that contains the class folders of an unpacked zip: ``folder``, or its only subfolder.
 
-    A folder with nothing but splits in it is a class.
+    A subfolder is a class, and not the root of the collection, if it contains only split folders (train, val, test).
     """
     entries = list(folder.iterdir())
     if len(entries) != 1 or not entries[0].is_dir():
@@ -218,19 +220,19 @@ def _collection_root(folder: Path) -> Path:
 
 
 def _check_existing(target: Path, expected: str | None) -> Download:
-    """Return the collection in an existing folder, after checking its number of shapes and the SHA-256 of its zip."""
+    """Check the number of shapes in an existing folder and the SHA-256 of its zip; return the collection."""
     shapes = len(list_shapes(target, labels="none"))
     origin = None
     if (target / RECORD).exists():
         record = read_json(target / RECORD)
         if shapes < record.pop("shapes"):
             raise StoredDataError(
-                f"{target} has lost meshes since it was unpacked. Move it away and run again, or choose another folder."
+                f"{target} has lost meshes since it was unpacked. Move the folder away and rerun, or choose another."
             )
         origin = Origin(**record)
     if expected is not None and (origin is None or origin.sha256 != expected):
         raise MismatchError(
             f"{target} was unpacked from a zip whose SHA-256 is {origin.sha256 if origin else 'unknown'}, not"
-            f" {expected}. Move it away, or choose another folder."
+            f" {expected}. Move the folder away, or choose another."
         )
     return Download(target, shapes, origin, new=False)

@@ -1,7 +1,7 @@
-"""Fetch a file from a web server, continuing where an earlier transfer broke off.
+"""Download a file from a web server, and resume an interrupted download.
 
-The transfer is our own loop over requests: pooch cannot resume, and resumable-urlretrieve is unmaintained since 2018.
-pypdl and huggingface_hub resume without If-Range, so that one file may hold halves of two versions.
+The download is our own loop over requests: pooch cannot resume, and resumable-urlretrieve is unmaintained since 2018.
+pypdl and huggingface_hub resume without the header If-Range, so a file may end up with halves of two versions.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from shapecnn.workers.progress import Progress
 if TYPE_CHECKING:
     import requests
 
-_TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of the body
-_WAITS = (1, 2, 4, 8)  # seconds before each retry after the body broke off
-_CHUNK = 1 << 16  # bytes
+_TIMEOUT = (10, 60)  # seconds to connect, and to wait for more data of the body
+_WAITS = (1, 2, 4, 8)  # seconds to wait before each retry after the transfer was interrupted
+_CHUNK = 1 << 16  # bytes per read
 
 
 def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
-    """Fetch a file, continuing with the bytes that an earlier call received of the same version.
+    """Download a file; resume a partial download if the server still has the same version of the file.
 
-    A body that breaks off is resumed where it stopped, until several retries in a row bring nothing new. After an
-    error ``part`` keeps the bytes received.
+    An interrupted transfer is resumed until several retries in a row receive no new bytes. After an error, ``part``
+    keeps the bytes received.
 
     Args:
         url: Address of the file, http or https.
-        part: File to write to.
-        progress: Receives the number of bytes received and the number in all, or None if the server does not say it.
+        part: File to write to, which may be a partial download.
+        progress: Callback for progress: bytes received, and bytes in total (None if the server does not tell).
 
     Raises:
-        DownloadError: The server fails; the message continues a sentence that begins with "The server".
+        DownloadError: The server fails. The message continues a sentence that begins with "The server".
         UsageError: ``url`` is not a web address.
         OSError: ``part`` cannot be written.
     """
@@ -45,7 +45,7 @@ def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
     from urllib3.exceptions import HTTPError as BodyError
 
     farthest = -1
-    waits: Iterator[int] = iter(())  # no retry for a server that does not answer the first request
+    waits: Iterator[int] = iter(())  # no retry if the server does not answer the first request
     with requests.Session() as session:
         while True:
             try:
@@ -62,9 +62,9 @@ def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
 
 
 def _transfer(session: requests.Session, url: str, part: Path, progress: Progress | None) -> None:
-    """Send one request for the bytes that ``part`` lacks.
+    """Send one request for the bytes that are missing in ``part``, and append the bytes received.
 
-    Raises errors of requests before the body, and of urllib3 while it is read.
+    Before the body is read, errors are exceptions of requests; while the body is read, exceptions of urllib3.
     """
     from urllib3.exceptions import IncompleteRead
 
@@ -77,15 +77,15 @@ def _transfer(session: requests.Session, url: str, part: Path, progress: Progres
     with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
         partial = offset > 0 and response.status_code == 206
         if offset and (response.status_code == 416 or (partial and not _continues(response, offset, version))):
-            create(part).close()  # our bytes do not match the server's: the next request is for the whole file
+            create(part).close()  # the server has another version: the next request is for the whole file
             raise IncompleteRead(0, size or 0)
         response.raise_for_status()
-        if not partial:  # the first request, a changed file, or a server without range requests
-            create(part).close()  # before the record, which must never describe other bytes
+        if not partial:  # a new download, a changed file, or a server that cannot resume
+            create(part).close()  # empty the file first: the record must never describe other bytes
             offset, size, version = 0, response.raw.length_remaining, _version(response)
             _write_record(part, url, size, version)
         with part.open("ab") as file:
-            # iter_content would lose the beginning of a chunk when the connection breaks
+            # iter_content would lose the start of a chunk if the connection breaks
             for chunk in response.raw.stream(_CHUNK, decode_content=False):
                 file.write(chunk)
                 offset += len(chunk)
@@ -98,14 +98,14 @@ def _transfer(session: requests.Session, url: str, part: Path, progress: Progres
 
 
 def require_begun(part: Path, overwrite: bool = False) -> None:
-    """Check that an existing partial download was written by :func:`fetch`.
+    """Check that :func:`fetch` wrote an existing partial download, so that no other file is overwritten.
 
     Args:
-        part: The partial download; it may be absent or empty.
-        overwrite: Accept any file, but still no link.
+        part: Path of the partial download, which may be absent or empty.
+        overwrite: Accept any file, but no link.
 
     Raises:
-        UsageError: ``part`` is another file, or a link.
+        UsageError: ``part`` is a file that shapecnn did not write, or a link.
     """
     if not os.path.lexists(part) or (part.is_file() and not part.is_symlink() and not part.stat().st_size):
         return
@@ -114,7 +114,7 @@ def require_begun(part: Path, overwrite: bool = False) -> None:
 
 
 def _resume_point(part: Path, url: str) -> tuple[int, int | None, str | None]:
-    """Return the bytes of ``url`` in ``part``, the bytes in all and the version; (0, None, None) to start anew."""
+    """Return (bytes received, bytes in total, version) of a partial download; (0, None, None) to start anew."""
     try:
         offset = part.stat().st_size
         record = read_json(_record_path(part))
@@ -130,34 +130,34 @@ def _write_record(part: Path, url: str, size: int | None, version: str | None) -
 
 
 def _record_path(part: Path) -> Path:
-    """Return the path of the file that holds address, size and version of a partial download."""
+    """Return the path of the JSON file that stores the address, size and version of a partial download."""
     return part.with_name(f"{part.name}.json")
 
 
 def discard(part: Path) -> None:
-    """Remove a partial download and its record.
+    """Delete a partial download and its record.
 
     Args:
-        part: The partial download; it may be absent.
+        part: Path of the partial download, which may be absent.
     """
     _record_path(part).unlink(missing_ok=True)
     part.unlink(missing_ok=True)
 
 
 def _version(response: requests.Response) -> str | None:
-    """Return a validator for If-Range (RFC 9110, 13.1.5): a strong ETag, else the date of the last change."""
+    """Return the version of a response for If-Range (RFC 9110, 13.1.5): a strong ETag, else Last-Modified."""
     etag = response.headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
 
 
 def _continues(response: requests.Response, offset: int, version: str | None) -> bool:
-    """Return whether a 206 response begins at ``offset`` in the same version: not every server heeds If-Range."""
+    """Return whether a 206 response starts at ``offset`` and has the same version; some servers ignore If-Range."""
     begins = response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
     return begins and _version(response) in (version, None)
 
 
 def _describe(url: str, error: Exception) -> str:
-    """Return the predicate of a sentence about the server."""
+    """Return the error message of a failed download, which begins with the name of the host."""
     import requests
 
     host = url.split("/")[2]
@@ -168,5 +168,5 @@ def _describe(url: str, error: Exception) -> str:
     if isinstance(error, requests.ConnectionError | requests.Timeout):
         return f"{host} does not answer."
     if isinstance(error, requests.RequestException):
-        return f"{host} cannot be used ({error})."
-    return f"{host} broke off the transfer of {url} again and again."
+        return f"{host} cannot be used: {error}."
+    return f"{host} interrupted the transfer of {url} again and again."

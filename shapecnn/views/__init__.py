@@ -1,9 +1,9 @@
-"""Views: grey pictures of a mesh from fixed cameras, or of an object in a photograph or drawing.
+"""Render views, which are grey pictures of a mesh from fixed cameras, and convert photographs and drawings to views.
 
-In: a normalized mesh and its view settings, or a picture file. Out: uint8 pictures, as an array (V, S, S) or as one
-contact sheet. :mod:`drawing` draws a mesh, :mod:`sheets` joins views into a contact sheet, :mod:`cameras` places the
-cameras, :mod:`windows` crops the views, :mod:`photographs` reads picture files. The renderer is :mod:`raster`, the
-project's own; :mod:`pyrender_renderer` (OpenGL) and :mod:`open3d_renderer` (Embree) draw from the same cameras.
+Input: a normalized mesh and view settings, or a picture file. Output: V views of S × S pixels, as a uint8 array
+(V, S, S) or as one contact sheet. :mod:`drawing` draws a mesh, :mod:`sheets` joins views into a contact sheet,
+:mod:`cameras` places the cameras, :mod:`windows` crops the views, :mod:`photographs` reads picture files. The default
+renderer is :mod:`raster`; :mod:`pyrender_renderer` (OpenGL) and :mod:`open3d_renderer` (Embree) use the same cameras.
 """
 
 from __future__ import annotations

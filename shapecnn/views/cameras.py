@@ -1,11 +1,12 @@
 """Camera positions and orientations for each number of views.
 
 Every camera looks at the origin from distance 1/sin 22.5° with a vertical field of view of 45°, so that the unit sphere
-just fits the square picture. By default 12 cameras circle the upright shape (Su et al. 2015, ICCV, "Multi-view
-Convolutional Neural Networks for 3D Shape Recognition", section 3.1); most other counts circle it too. Three counts
-look from all sides instead, for shapes whose up axis is unknown: 20 from the vertices of a dodecahedron, 80 with four
-rolls at each of these, and 24 from one camera under all rotations of the cube. These 24 give the same pictures, in
-another order, whichever of a shape's three axes is taken for up.
+just fits the square picture. By default, 12 cameras are placed on a circle around the upright shape (Su et al. 2015,
+ICCV, "Multi-view Convolutional Neural Networks for 3D Shape Recognition", section 3.1). Most other numbers of views
+also use such a circle. Three numbers of views show the shape from all sides, because its up axis is unknown: 20 cameras
+at the vertices of a dodecahedron, 80 cameras (each of the 20 in four rolls about its line of sight), and 24 cameras,
+which are one camera under all rotations of a cube. If a shape is turned by a rotation of a cube, the 24 cameras give
+the same pictures in another order.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from numpy.typing import NDArray
 from shapecnn.settings.views_and_grids import ALL_SIDES
 
 FIELD_OF_VIEW = np.deg2rad(45.0)
-DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131
+DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131, distance of every camera from the origin
 FOCAL = float(1.0 / np.tan(FIELD_OF_VIEW / 2))  # focal length for a picture plane that spans [-1, 1]
-ELEVATION = np.deg2rad(30.0)
+ELEVATION = np.deg2rad(30.0)  # elevation of cameras on a circle
 
 
 def columns(views: int) -> int:
     """Return the number of columns of a contact sheet.
 
-    The sheet has no gaps, is as close to square as the number of views allows, and is never higher than wide: 4 × 3,
-    5 × 4, 6 × 4, 10 × 8, but 7 × 1.
+    A contact sheet has no empty places, is as close to square as the number of views allows, and is never higher than
+    wide: 12 views give 4 × 3, 20 give 5 × 4, 24 give 6 × 4, 80 give 10 × 8, but 7 give 7 × 1.
 
     Args:
         views: The number of views on the sheet, at least 1.
 
     Returns:
-        The number of views in a row, a divisor of ``views``.
+        The number of views in each row, a divisor of ``views``.
     """
     rows = max(rows for rows in range(1, math.isqrt(views) + 1) if views % rows == 0)
     return views // rows
@@ -47,9 +48,9 @@ class Cameras:
     """Positions and orientations of V cameras.
 
     Attributes:
-        eyes: Positions, (V, 3) float64.
-        axes: Rotation matrices, (V, 3, 3) float64, whose rows are the unit vectors right, up and backward (from the
-            scene to the eye).
+        eyes: Positions of the cameras, (V, 3) float64.
+        axes: Orientations of the cameras, (V, 3, 3) float64: rotation matrices whose rows are the unit vectors right,
+            up and backward (from the scene to the eye).
     """
 
     eyes: NDArray[np.float64]
@@ -57,13 +58,13 @@ class Cameras:
 
     @property
     def azimuths(self) -> NDArray[np.float64]:
-        """(V,) degrees from 0 to 360, counter-clockwise from +x as seen from above."""
+        """Azimuths of the V cameras, (V,), in degrees from 0 to 360, counter-clockwise from +x as seen from above."""
         x, y, _ = self.eyes.T
         return np.asarray(np.rad2deg(np.arctan2(y, x)).round(6) % 360)
 
     @property
     def elevations(self) -> NDArray[np.float64]:
-        """(V,) degrees from -90 to 90 above the horizon."""
+        """Elevations of the V cameras above the horizon, (V,), in degrees from -90 to 90."""
         x, y, z = self.eyes.T
         return np.asarray(np.rad2deg(np.arctan2(z, np.hypot(x, y))).round(6))
 
@@ -72,11 +73,10 @@ class Cameras:
 def cameras(views: int) -> Cameras:
     """Return the cameras for a number of views.
 
-    - 20: one at each vertex, in the order of :func:`dodecahedron`.
-    - 80: view 4·v + r looks from vertex v and is rolled by 90·r°: the camera turns counter-clockwise about its line of
-      sight.
-    - 24: the first of the 12 cameras, turned by each of :func:`cube_rotations`.
-    - Any other number N, such as 12: view i at azimuth i · 360°/N and elevation 30°.
+    - 20 views: one camera at each vertex of a dodecahedron, in the order of :func:`dodecahedron`.
+    - 80 views: camera 4·v + r is at vertex v and is rolled by 90·r° counter-clockwise about its line of sight.
+    - 24 views: the first of the 12 default cameras, rotated by each of the :func:`cube_rotations`.
+    - Any other number N of views, such as 12: camera i is at azimuth i · 360°/N and elevation 30°.
 
     Args:
         views: The number of views, at least 1.
@@ -101,10 +101,11 @@ def cameras(views: int) -> Cameras:
 def dodecahedron() -> NDArray[np.float64]:
     """Return the 20 vertices of a dodecahedron on the unit sphere.
 
-    They are the cyclic permutations of (0, ±1/φ, ±φ) and the cube (±1, ±1, ±1), divided by √3. None lies on the z axis.
+    The vertices are the cyclic permutations of (0, ±1/φ, ±φ) and the corners (±1, ±1, ±1) of a cube, divided by √3,
+    where φ is the golden ratio. No vertex lies on the z axis.
 
     Returns:
-        The vertices, (20, 3) float64, ordered by ring from top to bottom and by azimuth within a ring.
+        The vertices, (20, 3) float64, ordered from top to bottom, and by azimuth among vertices of equal height.
     """
     golden = (1 + np.sqrt(5)) / 2
     signs = np.array([(a, b) for a in (1, -1) for b in (1, -1)])
@@ -122,7 +123,7 @@ def cube_rotations() -> NDArray[np.float64]:
     """Return the 24 rotations that map a cube onto itself.
 
     Returns:
-        Rotation matrices, (24, 3, 3) float64: signed permutation matrices, the identity first.
+        Rotation matrices, (24, 3, 3) float64, which are signed permutation matrices. The identity is the first.
     """
     signed = np.array(
         [
@@ -136,14 +137,14 @@ def cube_rotations() -> NDArray[np.float64]:
 
 
 def _directions(azimuth: NDArray[np.float64], elevation: float) -> NDArray[np.float64]:
-    """Return unit vectors (N, 3) from N azimuths and one elevation, all in radians."""
+    """Return unit vectors (N, 3) for N azimuths and one elevation, in radians."""
     horizontal = np.cos(elevation)
     height = np.full_like(azimuth, np.sin(elevation))
     return np.stack([horizontal * np.cos(azimuth), horizontal * np.sin(azimuth), height], axis=1)
 
 
 def _look_along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the axes (3, 3) of a camera at ``direction`` that looks at the origin, with +z upward in the picture."""
+    """Return the axes (3, 3) of a camera that looks at the origin from ``direction``, with +z upward in the picture."""
     right = np.cross([0.0, 0.0, 1.0], direction)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(direction, right), direction])
@@ -152,7 +153,7 @@ def _look_along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
 def _roll(axes: NDArray[np.float64], quarters: int) -> NDArray[np.float64]:
     """Turn a camera about its line of sight by ``quarters`` right angles, counter-clockwise as seen from behind it.
 
-    Swapping axes is exact; a rotation matrix would bring in the rounding of sin 90°.
+    Swapping the axes is exact, while a rotation matrix would add rounding errors.
     """
     right, up, backward = axes
     for _ in range(quarters):

@@ -1,6 +1,6 @@
-"""Drawing of a mesh from every camera of its settings, by the renderer that they name.
+"""Draw all views of a mesh with the renderer and the cameras that the view settings choose.
 
-pyrender and Open3D are imported only when the settings name them.
+pyrender and Open3D are imported only if the settings choose one of these renderers.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from shapecnn.views.windows import windows
 
 
 def render_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
-    """Draw a mesh from every camera of the settings.
+    """Draw all views of a mesh.
 
-    With orientation ``upright`` the mesh is drawn as it stands; with ``auto`` it is first turned to its own axes.
+    With orientation ``upright`` the mesh is not rotated. With ``auto`` the mesh is first rotated to its canonical axes
+    (:mod:`shapecnn.meshes.orientation`).
 
     Args:
         mesh: A normalized mesh, in the unit sphere around the origin, as :func:`shapecnn.meshes.mesh.load_mesh`
             returns it.
-        settings: Number of views, picture size in pixels, samples along one side of a pixel, fit, renderer and
-            orientation.
+        settings: Number of views, picture size in pixels, samples along one side of a pixel, crop of the views
+            (``fit``), renderer and orientation.
 
     Returns:
-        The pictures, (views, size, size) uint8, white (255) where the mesh is not seen.
+        The views, (views, size, size) uint8, with white (255) background.
 
     Raises:
-        MissingLibraryError: The library of the chosen renderer does not load.
+        MissingLibraryError: The library of the chosen renderer cannot be loaded.
     """
     mesh = posed(mesh, settings.orientation)
     viewpoints = cameras(settings.views)

@@ -1,4 +1,4 @@
-"""A renderer that casts rays with Embree, through Open3D. Only this module imports open3d."""
+"""Render views by ray casting with Open3D, which uses Embree. Only this module imports open3d."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from shapecnn.views.raster import BACKGROUND, shade_faces
 
 
 def _open3d() -> Any:
-    """Import Open3D, or raise MissingLibraryError with the packages that it needs."""
+    """Import Open3D; raise MissingLibraryError, which names the system packages to install, if the import fails."""
     try:
         import open3d
     except (ImportError, OSError) as error:
         raise MissingLibraryError(
-            f"Open3D does not load ({error}). On Debian and Ubuntu: sudo apt-get install libusb-1.0-0 libgl1 libgomp1; "
-            "or leave out --renderer open3d."
+            f"Open3D cannot be loaded ({error}). On Debian and Ubuntu: sudo apt-get install libusb-1.0-0 libgl1 "
+            "libgomp1; or leave out --renderer open3d."
         ) from None
     return open3d
 
@@ -34,22 +34,23 @@ def draw(
 ) -> NDArray[np.uint8]:
     """Draw a mesh from V cameras by ray casting.
 
-    The rays go through the sample centres and are made here, because Open3D's pinhole rays follow another convention
-    for the axes of the picture.
+    This function computes the rays through the centres of the samples, because the pinhole rays of Open3D use another
+    convention for the axes of the picture.
 
     Args:
-        vertices: (n, 3) float64.
-        faces: (m, 3) int32, indices into ``vertices``.
+        vertices: Coordinates of the n vertices, (n, 3) float64.
+        faces: Vertex indices of the m triangles, (m, 3) int32.
         cameras: The V cameras.
-        windows: (V, 3) float64, the part of each picture plane to draw, from :func:`shapecnn.views.windows.windows`.
+        windows: Part of the picture plane that each view shows, (V, 3) float64: centre x, centre y and magnification,
+            from :func:`shapecnn.views.windows.windows`.
         size: Pixels along one side of a picture.
-        samples: Samples along one side of a pixel, whose grey is their mean.
+        samples: Samples along one side of a pixel. The grey of a pixel is the mean of samples² samples.
 
     Returns:
-        Grey pictures, (V, size, size) uint8, background 255.
+        Grey pictures, (V, size, size) uint8, with white (255) background.
 
     Raises:
-        MissingLibraryError: Open3D does not load.
+        MissingLibraryError: Open3D cannot be loaded.
     """
     o3d = _open3d()
     scene = o3d.t.geometry.RaycastingScene()
@@ -70,7 +71,7 @@ def draw(
 
 
 def _directions(axes: NDArray[np.float64], window: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Return the ray directions (side, side, 3), from the eye through the centre of each sample."""
+    """Return the directions of the rays from the eye through the centre of each sample, (side, side, 3)."""
     steps = (2 * np.arange(side) + 1) / side - 1
     x = steps / window[2] + window[0]
     y = -steps / window[2] + window[1]

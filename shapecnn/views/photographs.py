@@ -1,7 +1,7 @@
-"""Photographs and drawings turned into views: grey on white, the object centred and as large as in a view.
+"""Convert photographs and drawings to views: grey on white, with the object centred and as large as in a rendered view.
 
-The colour along the border of the picture is taken for the background and becomes white. A background of several
-colours has to be removed before.
+The colour along the border of a picture is assumed to be the background, and becomes white. Users must remove a
+background of several colours beforehand.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from shapecnn.storage.reading import describe_non_file
 if TYPE_CHECKING:
     from PIL import Image
 
-CONTRAST = 24  # grey levels between object and background: more than the noise of JPEG
-SHADED = 0.5  # an object with at least this share of dark pixels is shaded, one with fewer is an outline
+CONTRAST = 24  # least difference in grey levels between object and background: above the noise of JPEG
+SHADED = 0.5  # share of dark pixels inside an object, above which the object is shaded and not an outline
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-"""Picture formats that are read: those of photographs and drawings. None of them wraps another or runs a program."""
+"""Picture formats that can be read; formats that embed other formats or run programs are left out, for safety."""
 
-MAX_BYTES = 256 << 20  # of a picture file
-ENCLOSED = np.uint8(150)  # grey of the inside of an outline: that of a face seen at 35° from its normal
+MAX_BYTES = 256 << 20  # largest size of a picture file
+ENCLOSED = np.uint8(150)  # grey that fills an outline: the grey of a face that is seen at 35° from its normal
 
 
-_PLUGINS = {"WEBP": "WebP"}  # Pillow modules that are not named like their format
+_PLUGINS = {"WEBP": "WebP"}  # spelling of a format in the name of its Pillow module, where it is irregular
 
 
 def read_picture(path: Path, size: int, fill: float) -> NDArray[np.uint8]:
-    """Read the object in a picture file as one view.
+    """Read a picture file and return the object in it as one view.
 
     Args:
-        path: A picture file in one of ``FORMATS``, at most ``MAX_BYTES`` long.
+        path: A picture file in one of ``FORMATS``, of at most ``MAX_BYTES`` bytes.
         size: Pixels along one side of the view.
         fill: Length of the object's longer side, as a fraction of ``size``, above 0 and at most 1.
 
@@ -45,7 +45,7 @@ def read_picture(path: Path, size: int, fill: float) -> NDArray[np.uint8]:
         The object in grey on white, (size, size) uint8.
 
     Raises:
-        PictureError: The file is missing, too large or not a picture, or the picture is blank.
+        PictureError: The file is missing, unreadable, too large or not a picture, or the picture is blank.
     """
     return fit_object(shade_outline(on_white(_read(path, 8 * size))), size, fill)
 
@@ -56,10 +56,10 @@ def on_white(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     A picture with a dark border, such as chalk on a blackboard, is inverted first.
 
     Args:
-        grey: The picture, (H, W) uint8.
+        grey: Picture of height H and width W, (H, W) uint8.
 
     Returns:
-        The picture on white, (H, W) uint8.
+        The picture with white background, (H, W) uint8.
     """
     border = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
     if border < 128:
@@ -68,16 +68,16 @@ def on_white(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def shade_outline(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Fill the inside of a line drawing with grey; leave any other picture unchanged.
+    """Fill the inside of a line drawing with grey; return any other picture unchanged.
 
-    Views are shaded, so a network mistakes an empty outline for something else. Of 60 line drawings of shapes of psb,
-    42 found their own shape first with the inside filled, and 15 without. Lines may have gaps of a few pixels.
+    Rendered views are shaded, so a network does not recognize an empty outline. Of 60 line drawings of psb shapes, 42
+    retrieved the drawn shape first with the inside filled, and 15 without. Lines may have gaps of a few pixels.
 
     Args:
-        grey: The picture on white, (H, W) uint8.
+        grey: Picture of height H and width W with white background, (H, W) uint8.
 
     Returns:
-        The picture, (H, W) uint8.
+        The picture, filled if it is a line drawing, (H, W) uint8.
     """
     from scipy import ndimage
 
@@ -91,10 +91,10 @@ def shade_outline(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def fit_object(grey: NDArray[np.uint8], size: int, fill: float) -> NDArray[np.uint8]:
-    """Crop a picture to its object, scale it and place it in the middle of a view.
+    """Crop a picture to the object in it, and place the object, scaled, in the middle of a view.
 
     Args:
-        grey: The picture on white, (H, W) uint8.
+        grey: Picture of height H and width W with white background, (H, W) uint8.
         size: Pixels along one side of the view.
         fill: Length of the object's longer side, as a fraction of ``size``, above 0 and at most 1.
 
@@ -102,7 +102,7 @@ def fit_object(grey: NDArray[np.uint8], size: int, fill: float) -> NDArray[np.ui
         The view, (size, size) uint8.
 
     Raises:
-        PictureError: The picture is blank: nothing in it is darker than the background.
+        PictureError: The picture is blank: no pixel is darker than the background.
     """
     from PIL import Image
 
@@ -120,10 +120,10 @@ def fit_object(grey: NDArray[np.uint8], size: int, fill: float) -> NDArray[np.ui
 
 
 def to_grey(image: Image.Image) -> NDArray[np.uint8]:
-    """Convert an image to grey: colours to their luma (ITU-R 601), 16 bits rounded to 8, transparency over white.
+    """Convert an image to 8-bit grey: colours become luma (ITU-R 601), transparent pixels are blended with white.
 
     Args:
-        image: An image of any mode, W × H pixels.
+        image: An image of any Pillow mode, width W and height H.
 
     Returns:
         The grey picture, (H, W) uint8.
@@ -142,7 +142,7 @@ def to_grey(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _read(path: Path, most: int) -> NDArray[np.uint8]:
-    """Read a picture file as grey, turned upright by its EXIF orientation, at most ``most`` pixels along each side."""
+    """Read a picture file as grey, rotated by its EXIF orientation and shrunk to at most ``most`` pixels per side."""
     from PIL import ImageOps, UnidentifiedImageError
 
     data = _read_bytes(path)
@@ -156,28 +156,30 @@ def _read(path: Path, most: int) -> NDArray[np.uint8]:
                 grey = pillow.fromarray(to_grey(ImageOps.exif_transpose(image)))
     except (pillow.DecompressionBombWarning, pillow.DecompressionBombError):
         limit = f"{(pillow.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
-        raise PictureError("too-large", f"it has more than {limit}: make it smaller") from None
+        raise PictureError("too-large", f"the picture has more than {limit}: make it smaller") from None
     except UnidentifiedImageError:
         formats = ", ".join(FORMATS)
-        raise PictureError("format", f"it is not a picture in one of {formats}: save it in one of these") from None
+        raise PictureError(
+            "format", f"the file is not a picture in one of {formats}: save it in one of these"
+        ) from None
     except MemoryError:
         raise
     except Exception as error:  # a decoder may raise anything on damaged data
-        raise PictureError("format", f"it cannot be read as a picture: {reason(error)}") from None
+        raise PictureError("format", f"the file cannot be read as a picture: {reason(error)}") from None
     grey.thumbnail((most, most), pillow.Resampling.BOX)
     return np.asarray(grey)
 
 
 def _read_bytes(path: Path) -> bytes:
-    """Return the content of a picture file that is neither empty nor too large."""
+    """Return the content of a picture file; raise PictureError if it is missing, empty, unreadable or too large."""
     try:
         if not path.is_file():
             raise PictureError("missing", describe_non_file(path, "a picture", "the pictures"))
         if path.stat().st_size > MAX_BYTES:
-            raise PictureError("too-large", f"it has more than {MAX_BYTES >> 20} MB: make it smaller")
+            raise PictureError("too-large", f"the file has more than {MAX_BYTES >> 20} MB: make the picture smaller")
         data = path.read_bytes()
     except OSError as error:
-        raise PictureError("unreadable", f"it cannot be read ({error.strerror})") from None
+        raise PictureError("unreadable", f"the file cannot be read ({error.strerror})") from None
     if not data:
         raise PictureError("empty", "the file is empty")
     return data
@@ -186,14 +188,14 @@ def _read_bytes(path: Path) -> bytes:
 def _restricted_pillow() -> Any:
     """Return Pillow's Image module, restricted to ``FORMATS`` for files and for pictures embedded in files.
 
-    Otherwise Pillow loads all its plugins as soon as a file has none of the requested formats. One of them opens
-    embedded data in any format, among them PostScript, for which Pillow runs Ghostscript.
+    Without the restriction, Pillow loads all its plugins if a file has none of the requested formats. One of these
+    plugins opens embedded data in any format, including PostScript, for which Pillow runs Ghostscript.
     """
     from PIL import Image
 
     for name in FORMATS:
         importlib.import_module(f"PIL.{_PLUGINS.get(name, name.capitalize())}ImagePlugin")
-    Image._initialized = 2  # keeps Pillow from loading its other plugins
+    Image._initialized = 2  # prevents Pillow from loading its other plugins
     Image.ID[:] = [name for name in Image.ID if name in FORMATS]
     for name in Image.OPEN.keys() - {*FORMATS}:
         del Image.OPEN[name]

@@ -1,10 +1,10 @@
-"""A renderer that uses OpenGL, through pyrender and EGL, on a GPU or in software.
+"""Render views with OpenGL, through pyrender and EGL, on a GPU or in software.
 
-Only this module imports pyrender, and trimesh, whose meshes pyrender draws. pyrender 0.1.45 is from 2021: it needs the
-EGL platform to be set before its import, does not shade back faces, and blends neighbouring faces by multisampling.
-So this module sets the platform, draws each face unlit in its own grey, switches multisampling off and averages
-samples itself. pyrender also uses np.infty, which NumPy 2 has removed, but only for the bounds of meshes, which are
-not needed here.
+Only this module imports pyrender, and trimesh, whose meshes pyrender draws. pyrender 0.1.45 (2021) needs the EGL
+platform to be set before the import, does not shade back faces, and blends neighbouring faces by multisampling.
+Therefore this module sets the platform, draws each face unlit in a precomputed grey, switches multisampling off and
+averages the samples. pyrender also uses np.infty, which NumPy 2 has removed, but only for the bounds of meshes, which
+this module does not need.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NEAR, FAR = 0.5, 6.0  # clipping planes: distances from the eye
 
 
 def _pyrender() -> Any:
-    """Import pyrender with EGL as its platform."""
+    """Import pyrender with EGL as the OpenGL platform; raise MissingLibraryError if the import fails."""
     os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
     try:
         with warnings.catch_warnings():
@@ -37,7 +37,7 @@ def _pyrender() -> Any:
 
 
 def _missing(error: Exception) -> MissingLibraryError:
-    """Return the error that names the system packages to install."""
+    """Return the error for a failure of pyrender, which names the system packages to install."""
     return MissingLibraryError(
         f"pyrender cannot draw here ({type(error).__name__}: {error}). On Debian and Ubuntu: sudo apt-get install "
         "libegl1 libgl1 libgl1-mesa-dri; or leave out --renderer pyrender."
@@ -46,9 +46,9 @@ def _missing(error: Exception) -> MissingLibraryError:
 
 @functools.cache
 def _renderer() -> Any:
-    """Return the renderer of this process.
+    """Return the only pyrender renderer of this process.
 
-    There is only one, because deleting a renderer runs the garbage collector, which takes longer than drawing a mesh.
+    It is kept, because deleting a renderer runs the garbage collector, which takes longer than drawing a mesh.
     """
     pyrender = _pyrender()
     try:
@@ -68,32 +68,33 @@ def draw(
     """Draw a mesh from V cameras with OpenGL.
 
     Args:
-        vertices: (n, 3) float64.
-        faces: (m, 3) int32, indices into ``vertices``.
+        vertices: Coordinates of the n vertices, (n, 3) float64.
+        faces: Vertex indices of the m triangles, (m, 3) int32.
         cameras: The V cameras.
-        windows: (V, 3) float64, the part of each picture plane to draw, from :func:`shapecnn.views.windows.windows`.
+        windows: Part of the picture plane that each view shows, (V, 3) float64: centre x, centre y and magnification,
+            from :func:`shapecnn.views.windows.windows`.
         size: Pixels along one side of a picture.
-        samples: Samples along one side of a pixel, whose grey is their mean.
+        samples: Samples along one side of a pixel. The grey of a pixel is the mean of samples² samples.
 
     Returns:
-        Grey pictures, (V, size, size) uint8, background 255.
+        Grey pictures, (V, size, size) uint8, with white (255) background.
 
     Raises:
-        MissingLibraryError: pyrender or EGL does not load.
+        MissingLibraryError: pyrender or EGL cannot be loaded.
     """
     pyrender = _pyrender()
     import trimesh
     from OpenGL.GL import GL_MULTISAMPLE, glDisable
 
     class WindowCamera(pyrender.Camera):  # type: ignore[misc, name-defined]
-        """A perspective camera that shows one window of its picture plane."""
+        """Perspective camera that shows one window of its picture plane: centre x, centre y and magnification."""
 
         def __init__(self, window: NDArray[np.float64]) -> None:
             super().__init__(znear=NEAR, zfar=FAR)
             self.window = window
 
         def get_projection_matrix(self, width: int | None = None, height: int | None = None) -> NDArray[np.float64]:  # noqa: ARG002
-            glDisable(GL_MULTISAMPLE)  # pyrender has just enabled it, and offers no flag against it
+            glDisable(GL_MULTISAMPLE)  # pyrender has just enabled multisampling, and has no option to leave it off
             x, y, scale = self.window
             depth = (FAR + NEAR) / (NEAR - FAR), 2 * FAR * NEAR / (NEAR - FAR)
             rows = [FOCAL * scale, 0, x * scale, 0], [0, FOCAL * scale, y * scale, 0], [0, 0, *depth], [0, 0, -1, 0]

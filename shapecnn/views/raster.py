@@ -1,9 +1,9 @@
 """The default renderer: a z-buffer rasterizer in numba that needs no OpenGL, no GPU and no display.
 
-It is serial, so every run draws the same pictures bit for bit. Each triangle is drawn row by row between its two edges.
-1/depth is linear in the picture plane, so a sample costs one addition and one comparison. An edge is always evaluated
-from its upper end, in both triangles that share it, so neighbours leave no crack. Faces are shaded flat and alike from
-both sides, and of two faces at the same depth the first one stays, so duplicate faces do not flicker.
+The rasterizer has a single thread, so every run draws the same pictures, bit for bit. Each triangle is drawn row by row
+between two edges. 1/depth is linear in the picture plane, so a sample costs one addition and one comparison. Both
+triangles that share an edge evaluate the edge from its upper end, so no cracks appear between them. Faces are shaded
+flat, and equally from both sides. Of two faces at the same depth the first is drawn, so duplicate faces do not flicker.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapecnn.shared.jit import numba
 from shapecnn.views.cameras import FOCAL, Cameras
 
-AMBIENT, DIFFUSE = 0.1, 0.6
+AMBIENT, DIFFUSE = 0.1, 0.6  # fractions of white
 BACKGROUND = 255
 
 
@@ -31,15 +31,16 @@ def draw(
     """Draw a mesh from V cameras.
 
     Args:
-        vertices: (n, 3) float64.
-        faces: (m, 3) int32, indices into ``vertices``.
+        vertices: Coordinates of the n vertices, (n, 3) float64.
+        faces: Vertex indices of the m triangles, (m, 3) int32.
         cameras: The V cameras.
-        windows: (V, 3) float64, the part of each picture plane to draw, from :func:`shapecnn.views.windows.windows`.
+        windows: Part of the picture plane that each view shows, (V, 3) float64: centre x, centre y and magnification,
+            from :func:`shapecnn.views.windows.windows`.
         size: Pixels along one side of a picture.
-        samples: Samples along one side of a pixel, whose grey is the mean of samples² samples.
+        samples: Samples along one side of a pixel. The grey of a pixel is the mean of samples² samples.
 
     Returns:
-        Grey pictures, (V, size, size) uint8, rows from top to bottom, background 255.
+        Grey pictures, (V, size, size) uint8, rows from top to bottom, with white (255) background.
     """
     pictures = np.empty((len(cameras.eyes), size, size), np.uint8)
     _draw_views(vertices, faces, cameras.eyes, cameras.axes, windows, samples, pictures)
@@ -47,15 +48,15 @@ def draw(
 
 
 def shade_faces(vertices: NDArray[np.float64], faces: NDArray[np.int32], cameras: Cameras) -> NDArray[np.uint8]:
-    """Return the grey of each face in each view; the other renderers paint faces in it, so that all shade alike.
+    """Return the grey of each face in each view; the other renderers also use these greys, so that all shade alike.
 
     Args:
-        vertices: (n, 3) float64.
-        faces: (m, 3) int32, indices into ``vertices``.
+        vertices: Coordinates of the n vertices, (n, 3) float64.
+        faces: Vertex indices of the m triangles, (m, 3) int32.
         cameras: The V cameras.
 
     Returns:
-        Greys, (V, m) uint8, from 26 to 179.
+        Greys of the faces, (V, m) uint8, from 26 to 179.
     """
     greys = np.empty((len(cameras.eyes), len(faces)), np.uint8)
     _shade_faces(vertices, faces, cameras.eyes, greys)
@@ -91,7 +92,7 @@ def _draw_views(vertices, faces, eyes, axes, windows, samples, pictures):  # typ
 
 @numba.njit(cache=True, nogil=True)
 def _face_frames(vertices, faces):  # type: ignore[no-untyped-def]
-    """Return unit normals (zero for faces without area) and centroids of the faces, each (m, 3) float64."""
+    """Return the unit normals (0 if a face has no area) and the centroids of m faces, each (m, 3) float64."""
     normals = np.zeros((faces.shape[0], 3))
     centroids = np.empty((faces.shape[0], 3))
     for f in range(faces.shape[0]):
@@ -109,7 +110,7 @@ def _face_frames(vertices, faces):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _face_grey(f, normals, centroids, eye):  # type: ignore[no-untyped-def]
-    """Return 255·(0.1 + 0.6·|n·d|), rounded; d is the unit vector from the centroid of the face to the eye."""
+    """Return the grey of face ``f``: 255·(0.1 + 0.6·|n·d|), rounded, for normal n and unit vector d to the eye."""
     dx, dy, dz = eye[0] - centroids[f, 0], eye[1] - centroids[f, 1], eye[2] - centroids[f, 2]
     length = math.sqrt(dx * dx + dy * dy + dz * dz)
     cosine = 0.0
@@ -120,7 +121,7 @@ def _face_grey(f, normals, centroids, eye):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _project(vertices, eye, axes, window, side, screen):  # type: ignore[no-untyped-def]
-    """Write to ``screen`` the picture coordinates of each vertex: x rightward, y downward (in samples) and 1/depth."""
+    """Project the vertices; write x rightward and y downward, in samples, and 1/depth to ``screen``, (n, 3)."""
     half = 0.5 * side
     for i in range(vertices.shape[0]):
         px, py, pz = vertices[i, 0] - eye[0], vertices[i, 1] - eye[1], vertices[i, 2] - eye[2]
@@ -135,7 +136,7 @@ def _project(vertices, eye, axes, window, side, screen):  # type: ignore[no-unty
 
 @numba.njit(cache=True, nogil=True)
 def _pixels_touched(screen, samples, size):  # type: ignore[no-untyped-def]
-    """Return the pixel rows and columns that the mesh covers, as (top, bottom, left, right), ends exclusive."""
+    """Return the bounding box of the projected mesh in pixels: top, bottom, left, right; bottom and right exclusive."""
     low_x = low_y = np.inf
     high_x = high_y = -np.inf
     for i in range(screen.shape[0]):
@@ -156,7 +157,7 @@ def _first_sample(x, side):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # type: ignore[no-untyped-def]
-    """Draw face ``f`` into the buffers of 1/depth and of grey, both (side, side), where it is nearest to the eye."""
+    """Draw face ``f`` where it is nearest to the eye; update the buffers of 1/depth and of grey, both (side, side)."""
     side = grey.shape[0]
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
     if screen[a, 1] > screen[b, 1]:  # from here on a is the uppermost corner and c the lowest
@@ -169,15 +170,15 @@ def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # ty
     bx, by, bz = screen[b, 0], screen[b, 1], screen[b, 2]
     cx, cy, cz = screen[c, 0], screen[c, 1], screen[c, 2]
     first_row, last_row = _first_sample(ay, side), _first_sample(cy, side)
-    if first_row >= last_row:  # lies between two rows of samples, as most small faces do
+    if first_row >= last_row:  # the face lies between two rows of samples, as most small faces do
         return
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-    if not 0.0 < abs(area) < np.inf:  # edge-on, or behind the eye (NaN)
+    if not 0.0 < abs(area) < np.inf:  # the face is edge-on, or behind the eye (NaN)
         return
     if abs(area) > 1e-6:
         along_x = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / area
         along_y = ((cz - az) * (bx - ax) - (bz - az) * (cx - ax)) / area
-    else:  # so small that the slope of its depth is rounding noise, while the depth itself is not
+    else:  # the face is so small that the slope of 1/depth is rounding noise
         along_x = along_y = 0.0
     long_slope = (cx - ax) / (cy - ay)
     upper_slope = (bx - ax) / (by - ay) if by > ay else 0.0
@@ -193,7 +194,7 @@ def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # ty
         for column in range(first, last):
             rounded = np.float32(near)
             if rounded > nearness[row, column]:
-                if shade == 0:  # not computed yet: a grey is at least 26
+                if shade == 0:  # 0 means not computed yet: a grey is at least 26
                     shade = _face_grey(f, normals, centroids, eye)
                 nearness[row, column] = rounded
                 grey[row, column] = shade
@@ -202,7 +203,7 @@ def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # ty
 
 @numba.njit(cache=True, nogil=True)
 def _average(grey, samples, picture):  # type: ignore[no-untyped-def]
-    """Set each pixel of ``picture`` to the mean of its samples, rounded to nearest."""
+    """Set each pixel of ``picture`` to the mean of its samples × samples greys, rounded to nearest."""
     if samples == 2:  # the default, written so that the compiler uses vector instructions
         for row in range(picture.shape[0]):
             for column in range(picture.shape[1]):

@@ -1,4 +1,4 @@
-"""Contact sheets: the views of a shape side by side in one picture."""
+"""Join the views of a shape side by side in one picture (a contact sheet), and cut a contact sheet into views."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def contact_sheet(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Arrange the views of a shape in one picture, row by row and without gaps.
 
     Args:
-        pictures: V views, (V, S, S) uint8.
+        pictures: V views of S × S pixels, (V, S, S) uint8.
 
     Returns:
-        The sheet, (rows · S, columns · S) uint8; :func:`shapecnn.views.cameras.columns` gives the number of columns.
+        The contact sheet, (rows · S, columns · S) uint8. See :func:`shapecnn.views.cameras.columns` for the layout.
     """
     per_row = columns(len(pictures))
     size = pictures.shape[1]
@@ -24,11 +24,11 @@ def contact_sheet(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def split_sheet(sheet: NDArray[np.uint8], views: int) -> NDArray[np.uint8]:
-    """Cut a contact sheet into its views; the inverse of :func:`contact_sheet`.
+    """Cut a contact sheet into views; this is the inverse of :func:`contact_sheet`.
 
     Args:
-        sheet: The sheet, (rows · S, columns · S) uint8.
-        views: The number of views V on the sheet.
+        sheet: The contact sheet, (rows · S, columns · S) uint8, for views of S × S pixels.
+        views: Number V of views on the sheet.
 
     Returns:
         The views, (V, S, S) uint8.

@@ -1,4 +1,4 @@
-"""Windows: the part of the picture plane that each view shows, either all of it or a crop around the shape."""
+"""Compute the part of the picture plane that each view shows: the whole plane, or a crop around the shape."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from shapecnn.settings.views_and_grids import Fit
 from shapecnn.shared.jit import numba
 from shapecnn.views.cameras import FOCAL, Cameras
 
-FILL = 0.9  # length of the shape's longer side in a crop, as a fraction of the picture
+FILL = 0.9  # longer side of the shape in a crop, as a fraction of the side of the picture
 
 
 def windows(vertices: NDArray[np.float64], cameras: Cameras, fit: Fit) -> NDArray[np.float64]:
-    """Return the window of each view: its centre and magnification.
+    """Return the window of each view, which is the part of the picture plane that the view shows.
 
-    A point of the picture plane, which spans [-1, 1] with y up, is drawn at (point − centre)·magnification.
+    The picture plane spans [-1, 1] with y up. A point of the plane is drawn at (point − centre) · magnification.
 
     Args:
-        vertices: Vertices of a normalized mesh, (n, 3) float64.
+        vertices: Coordinates of the n vertices of a normalized mesh, (n, 3) float64.
         cameras: The V cameras.
         fit: ``sphere`` shows the whole picture plane, into which every shape of radius 1 fits; ``view`` crops and
             scales each view until the shape fills 90 % of the picture.
 
     Returns:
-        (V, 3) float64: centre x, centre y and magnification.
+        The windows, (V, 3) float64: centre x, centre y and magnification of each.
     """
     result = np.tile([0.0, 0.0, 1.0], (len(cameras.eyes), 1))
     if fit == "view":

@@ -1,19 +1,19 @@
-"""Voxel grids: occupancy grids of a mesh, and the binvox file format.
+"""Convert meshes to voxel grids (occupancy grids), and write and read grids as binvox files.
 
-In: a normalized mesh and its voxel settings, or the bytes of a binvox file. Out: bool grids indexed [x, y, z] with z
-up, or the bytes of a binvox file. :mod:`grid` fills grids with the kernels of :mod:`kernels`; :mod:`binvox` writes and
-reads them.
+Input: a normalized mesh and voxel settings, or the bytes of a binvox file. Output: bool grids indexed [x, y, z] with z
+up, or the bytes of a binvox file. :mod:`grid` fills the grids with the numba kernels of :mod:`kernels`; :mod:`binvox`
+writes and reads binvox files.
 
 ::
 
     Mesh ── grid.occupancy_grids ──> bool [rotation, x, y, z] ── binvox.write ──> bytes ── binvox.read ──> [x, y, z]
                │
-               ├── turn about z and fit: the longest extent is R − 2·padding cells, centred
-               ├── kernels.mark_surface: mark the cells that triangles meet, exactly
-               └── kernels.mark_outside: mark the cells that are reachable from outside; the rest is solid
+               ├── rotate about z, centre and scale: the longest extent is R − 2·padding cells
+               ├── kernels.mark_surface: mark exactly the cells that triangles touch
+               └── kernels.mark_outside: mark the cells that can be reached from outside; the rest is solid
 
-A cell is filled if its centre lies inside a closed surface by more than √3/2 cell, half its diagonal. A cell is empty
-if its centre lies outside by more than that, unless it cannot be reached from outside.
+A cell is filled if its centre lies inside a closed surface, deeper than √3/2 cell (half the diagonal of a cell). A cell
+is empty if its centre lies outside, farther than √3/2 cell, unless the cell cannot be reached from outside.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The binvox file format: a short text header, then runs of equal cells as pairs of bytes (value, count).
+"""Write and read binvox files: a short text header, then runs of equal cells as pairs of bytes (value, count).
 
-In the file x varies slowest, then z, and y fastest; in memory a grid is indexed [x, y, z].
+In the file, x varies slowest, then z, and y fastest. In memory, a grid is indexed [x, y, z].
 
 Format: https://www.patrickmin.com/binvox/binvox.html
 """
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError
 
-_MAX_SIDE = 1024  # cells
-_MAX_COUNT = 255  # cells in one run: its length is one byte
+_MAX_SIDE = 1024  # largest number of cells along one side
+_MAX_COUNT = 255  # largest number of cells in one run: the count is one byte
 _HEADER = re.compile(rb"#binvox 1[ \t\r]*\n((?:[^\n]{0,200}\n){0,100}?)data[ \t\r]*\n")
 _DIM = re.compile(rb"^dim[ \t]+(\d{1,4})[ \t]+(\d{1,4})[ \t]+(\d{1,4})[ \t\r]*$", re.MULTILINE)
 
@@ -23,12 +23,12 @@ Vector = tuple[float, float, float]
 
 
 def write(grid: NDArray[np.bool_], translate: Vector = (0.0, 0.0, 0.0), scale: float = 1.0) -> bytes:
-    """Return the content of a binvox file that holds a grid.
+    """Return a voxel grid as the content of a binvox file.
 
     Args:
-        grid: Cells, (R, R, R) bool, indexed [x, y, z].
-        translate: Position of the corner of the grid in space.
-        scale: Length of the sides of the grid in space: it fills the unit cube times ``scale``, plus ``translate``.
+        grid: Cells of a grid of resolution R, (R, R, R) bool, indexed [x, y, z].
+        translate: Position (x, y, z) of the corner of the grid in space.
+        scale: Length of each side of the grid in space.
 
     Returns:
         The content of the file.
@@ -46,15 +46,15 @@ def write(grid: NDArray[np.bool_], translate: Vector = (0.0, 0.0, 0.0), scale: f
 
 
 def read(data: bytes) -> NDArray[np.bool_]:
-    """Return the grid in a binvox file.
+    """Return the voxel grid in the content of a binvox file.
 
-    The lengths of the runs are checked first, so a false size in the header allocates no memory.
+    The lengths of the runs are checked before the grid is allocated, so a false size in the header costs no memory.
 
     Args:
         data: The content of the file.
 
     Returns:
-        Cells, (X, Y, Z) bool, indexed [x, y, z], at most 1024 along each side.
+        The grid of X × Y × Z cells, (X, Y, Z) bool, indexed [x, y, z], with at most 1024 cells along each side.
 
     Raises:
         ItemError: The file is damaged.
@@ -74,13 +74,13 @@ def read(data: bytes) -> NDArray[np.bool_]:
         raise _damaged(f"a cell is {values.max()}, which is neither 0 nor 1")
     expected, actual = shape[0] * shape[1] * shape[2], int(counts.sum(dtype=np.int64))
     if actual != expected:
-        raise _damaged(f"its runs hold {actual} cells where its header promises {expected}")
+        raise _damaged(f"its runs hold {actual} cells, but its header declares {expected}")
     in_file_order = np.repeat(values.astype(np.bool_), counts).reshape(shape)
     return np.ascontiguousarray(in_file_order.transpose(0, 2, 1))
 
 
 def _line(key: str, *numbers: float) -> str:
-    """Return a line of the header."""
+    """Return one line of the header of a binvox file."""
     return " ".join([key, *map(str, numbers)]) + "\n"
 
 

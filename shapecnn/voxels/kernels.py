@@ -1,10 +1,10 @@
 """Numba kernels that mark the cells on the surface of a mesh and the cells outside it.
 
-Cell (i, j, k) is the closed box [i, i+1] × [j, j+1] × [k, k+1]. The 13 axes of the separating axis theorem decide
-whether a triangle meets it (Akenine-Möller, "Fast 3D Triangle-Box Overlap Testing", JGT 2001). As in Schwarz & Seidel
-("Fast Parallel Surface and Solid Voxelization on GPUs", SIGGRAPH Asia 2010), everything that depends on the triangle
-alone is computed once. Each axis then needs only a linear function of (i, j, k) and the interval that its value must
-lie in, so the cells that a triangle meets in a column along z are one run, found by clipping.
+Cell (i, j, k) is the closed box [i, i+1] × [j, j+1] × [k, k+1]. A test with the 13 axes of the separating axis theorem
+decides whether a triangle touches a cell (Akenine-Möller, "Fast 3D Triangle-Box Overlap Testing", JGT 2001). As in
+Schwarz & Seidel ("Fast Parallel Surface and Solid Voxelization on GPUs", SIGGRAPH Asia 2010), the terms that depend
+only on the triangle are computed once per triangle. The test of one axis is then whether a linear function of (i, j, k)
+lies in an interval. Therefore the cells that a triangle touches in a column along z are one run, found by clipping.
 """
 
 from __future__ import annotations
@@ -16,30 +16,31 @@ from numpy.typing import NDArray
 
 from shapecnn.shared.jit import numba
 
-EMPTY, SURFACE, OUTSIDE = 0, 1, 2  # marks of a cell
+EMPTY, SURFACE, OUTSIDE = 0, 1, 2  # values of a cell
 
-# Each cell is enlarged by this length on every side, in cells. It is well above the rounding of coordinates up to 1024
-# (1e-13), so a triangle that touches the face between two cells is never missed by both.
+# Each cell is enlarged by this length, in cells, on every side. The length is well above the rounding of coordinates up
+# to 1024 (1e-13), so a triangle on the boundary between two cells always marks at least one of the cells.
 TOLERANCE = 1e-9
 
 
 @numba.njit(cache=True, nogil=True)
 def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells: NDArray[np.uint8]) -> None:
-    """Set every cell that a triangle meets to SURFACE.
+    """Set every cell that a triangle touches to SURFACE.
 
-    A triangle of zero area counts as the segment or point that it is.
+    A triangle of zero area is treated as a line segment or a point.
 
     Args:
-        vertices: (n, 3) float64, finite, in cells.
-        faces: (m, 3) int32, indices into ``vertices``.
-        cells: (X, Y, Z) uint8, changed in place. Parts of triangles that lie outside are ignored.
+        vertices: Coordinates of the n vertices in cells, (n, 3) float64, finite.
+        faces: Vertex indices of the m triangles, (m, 3) int32.
+        cells: Grid of X × Y × Z cells, (X, Y, Z) uint8, changed in place. Parts of triangles outside the grid are
+            ignored.
     """
     corner = np.empty((3, 3))
     first = np.empty(3, np.int64)
     last = np.empty(3, np.int64)
     axes = np.zeros((10, 5))
     for f in range(faces.shape[0]):
-        wide = 0  # axes along which the bounding box spans several cells
+        wide = 0  # number of axes along which the bounding box of the triangle spans several cells
         for a in range(3):
             for m in range(3):
                 corner[m, a] = vertices[faces[f, m], a]
@@ -49,7 +50,7 @@ def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells:
             first[a] = int(min(max(low, 0.0), cells.shape[a]))
             last[a] = int(max(min(high, cells.shape[a] - 1.0), -1.0))
             wide += high > low
-        count = 0  # of the axes to test: a triangle meets all cells of its bounding box if these form one row
+        count = 0  # number of axes to test: none if the bounding box is one row of cells, all of which are touched
         if wide > 1:
             _project(corner, axes)
             count = len(axes)
@@ -71,13 +72,14 @@ def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells:
 def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
     """Compute the separating axes of a triangle.
 
-    A row (a, b, c, low, high) says that the triangle misses cell (i, j, k) unless low ≤ a·i + b·j + c·k ≤ high. The
-    rows are the normals of the edges projected along z (c = 0), along x and along y, and the normal of the plane.
-    Rounding may tilt an axis, but the interval is computed for the tilted axis, so the test stays correct.
+    Each row of ``axes`` is (a, b, c, low, high): the triangle does not touch cell (i, j, k) unless
+    low ≤ a·i + b·j + c·k ≤ high. The rows are the normals of the edges projected along z (c = 0), along x and along y,
+    and the normal of the plane. Rounding may tilt an axis, but the interval is computed for the tilted axis, so the
+    test stays correct.
 
     Args:
-        corner: (3, 3) float64, the corners of the triangle.
-        axes: (10, 5) float64, zeros at first, filled in place.
+        corner: Corners of the triangle, (3, 3) float64.
+        axes: The separating axes, (10, 5) float64, zeros at first, filled in place.
     """
     for w in range(3):
         u, v = (w + 1) % 3, (w + 2) % 3
@@ -100,7 +102,7 @@ def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _clip(first: int, last: int, slope: float, low: float, high: float) -> tuple[int, int]:
-    """Return the part of first..last where low ≤ slope·t ≤ high, as (first, last); last < first if it is empty."""
+    """Return the first and last integer t in first..last with low ≤ slope·t ≤ high; last < first if there is none."""
     if slope == 0.0:
         return first, last if low <= 0.0 <= high else first - 1
     begin, end = low / slope, high / slope
@@ -116,13 +118,14 @@ def _clip(first: int, last: int, slope: float, low: float, high: float) -> tuple
 
 @numba.njit(cache=True, nogil=True)
 def mark_outside(cells: NDArray[np.uint8]) -> None:
-    """Flood fill from cell (1, 1, 1): set it and all EMPTY cells connected to it to OUTSIDE.
+    """Flood fill from cell (1, 1, 1): set this cell and all EMPTY cells connected to it to OUTSIDE.
 
-    Cells are connected across common faces. The outermost layer of the array is set to OUTSIDE first, whatever it
-    holds: this border keeps the flood inside the array.
+    Cells are connected across common faces. The outermost layer of the array is first set to OUTSIDE, as a border that
+    keeps the flood fill inside the array.
 
     Args:
-        cells: (X, Y, Z) uint8 in C order, each side at least 3 and fewer than 2³¹ cells in all, changed in place.
+        cells: Grid of X × Y × Z cells, (X, Y, Z) uint8 in C order, changed in place. Each side has at least 3 cells,
+            and the grid has fewer than 2³¹ cells in total.
     """
     for side in (0, -1):
         cells[side] = OUTSIDE
@@ -130,7 +133,7 @@ def mark_outside(cells: NDArray[np.uint8]) -> None:
         cells[:, :, side] = OUTSIDE
     flat = cells.reshape(-1)
     along_x, along_y = cells.shape[1] * cells.shape[2], cells.shape[2]
-    pending = np.empty(flat.size, np.int32)  # a stack; each cell is pushed at most once
+    pending = np.empty(flat.size, np.int32)  # stack of flat cell indices; each cell is pushed at most once
     pending[0] = along_x + along_y + 1
     flat[pending[0]] = OUTSIDE
     count = 1

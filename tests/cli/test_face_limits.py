@@ -11,7 +11,7 @@ from tests.cli.conftest import Command
 from tests.solids import write_ball, write_box
 
 FEWER = ["--max-faces", "60", "--simplify"]
-REFUSED = "it has 1280 faces, more than the 60 of --max-faces: raise that, or add --simplify"
+REFUSED = "the mesh has 1280 faces, more than the limit of 60: raise --max-faces, or add --simplify"
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_labels_decides_the_labels_of_the_manifest(
         write_box(tmp_path / "meshes" / name)
     small = ["--labels", labels, "--resolution", 8, "--padding", 1, "--workers", 1]
     done = command("voxelize", tmp_path / "meshes", tmp_path / "out", *small)
-    assert (done.status, "'a/test': taken for a folder" in done.stderr) == (0, labels == "auto")
+    assert (done.status, "'a/test': read as a plain folder" in done.stderr) == (0, labels == "auto")
     by_id = {entry.id: (entry.label, entry.split) for entry in read_manifest(tmp_path / "out")}
     assert by_id["a/test/x.off"] == expected
     again = command("data", "import", tmp_path / "out", tmp_path / "in", "--layout", "binvox", "--labels", labels)
@@ -110,7 +110,9 @@ def test_a_mesh_over_the_limit_is_refused_or_simplified_as_asked(name: str, tmp_
     refused = command(name, *small, "--max-faces", "100")
     assert refused.status == 1
     (failure,) = refused.json(name)["failures"]
-    assert failure["error"] == "it has 1280 faces, more than the 100 of --max-faces: raise that, or add --simplify"
+    assert (
+        failure["error"] == "the mesh has 1280 faces, more than the limit of 100: raise --max-faces, or add --simplify"
+    )
     assert "simplify" not in read_json(tmp_path / "out" / "settings.json")
 
     mixed = command(name, *small, "--max-faces", "100", "--simplify")

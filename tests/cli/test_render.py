@@ -227,7 +227,9 @@ def test_the_manifest_has_the_status_of_each_mesh(meshes: Path, tmp_path: Path, 
     assert [row["id"] for row in found] == sorted(row["id"] for row in found)
     for row in found:
         assert row["sha256"] == hashlib.sha256((meshes / row["id"]).read_bytes()).hexdigest()
-        assert (row["status"], row["error"]) == (("failed", "it has no faces") if "bad" in row["id"] else ("ok", None))
+        assert (row["status"], row["error"]) == (
+            ("failed", "the mesh has no faces") if "bad" in row["id"] else ("ok", None)
+        )
 
 
 def test_settings_hold_all_that_changes_a_pixel_and_their_hash(meshes: Path, tmp_path: Path, command: Command) -> None:
@@ -299,14 +301,14 @@ BAD = {
     "infinite.ply": (
         "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
         "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\ninf 0 0\n0 1 0\n3 0 1 2\n",
-        "1 of its 3 vertices are not finite numbers",
+        "1 of the 3 vertices of the mesh are not finite numbers",
     ),
-    "no-faces.off": ("OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "it has no faces"),
+    "no-faces.off": ("OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "the mesh has no faces"),
     "points.obj": ("v 0 0 0\nv 1 0 0\nv 0 1 0\n", "no faces"),
     "index.off": (OFF.replace("3 0 1 2", "3 0 1 3"), "face 1 of 1 names a vertex that does not exist"),
     "negative.off": (OFF.replace("3 0 1 2", "3 0 1 -1"), "face 1 of 1 names a vertex that does not exist"),
-    "one-point.off": ("OFF\n3 1 0\n5 5 5\n5 5 5\n5 5 5\n3 0 1 2\n", "all its vertices coincide"),
-    "line.off": ("OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "every face has zero area"),
+    "one-point.off": ("OFF\n3 1 0\n5 5 5\n5 5 5\n5 5 5\n3 0 1 2\n", "all vertices of the mesh coincide"),
+    "line.off": ("OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "every face of the mesh has zero area"),
     "enormous.off": ("OFF\n900000000000 900000000000 0\n0 0 0\n", "more than its"),
 }
 
@@ -366,11 +368,11 @@ def test_a_damaged_member_of_a_zip_is_one_failure(meshes: Path, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("name", "mode", "message"),
     [
-        ("../a.off", 0o644, "'../a.off', a path that leads out of it"),
-        ("chair/../../a.off", 0o644, "a path that leads out of it"),
-        ("/tmp/a.off", 0o644, "'/tmp/a.off', a path that leads out of it"),
-        ("..\\a.off", 0o644, "a path that leads out of it"),
-        ("C:\\a.off", 0o644, "a path that leads out of it"),
+        ("../a.off", 0o644, "'../a.off', a path that leads out of the zip"),
+        ("chair/../../a.off", 0o644, "a path that leads out of the zip"),
+        ("/tmp/a.off", 0o644, "'/tmp/a.off', a path that leads out of the zip"),
+        ("..\\a.off", 0o644, "a path that leads out of the zip"),
+        ("C:\\a.off", 0o644, "a path that leads out of the zip"),
         ("chair/a.off", stat.S_IFLNK | 0o777, "holds the link 'chair/a.off'"),
     ],
 )
@@ -452,7 +454,7 @@ def test_a_renderer_that_does_not_load_is_one_error_not_one_for_each_mesh(
     done = command("render", meshes, tmp_path / "out", *SMALL, "--renderer", "open3d", "--json")
     assert done.status == 1
     assert done.json("error")["error"]["kind"] == "missing-library"
-    assert done.stderr.startswith("Error: Open3D does not load (libusb-1.0.so.0")
+    assert done.stderr.startswith("Error: Open3D cannot be loaded (libusb-1.0.so.0")
     assert list(contents(tmp_path / "out")) == [".partial/.shapecnn", ".partial/journal.jsonl"]
 
 

@@ -148,7 +148,7 @@ def test_a_bad_mesh_is_recorded_and_the_rest_is_filled(meshes: Path, tmp_path: P
     answer = done.json("voxelize")
     assert (answer["written"], answer["failed"]) == (3, 1)
     (failure,) = answer["failures"]
-    assert failure == {"path": str(meshes / "box" / "bad.off"), "error": "every face has zero area"}
+    assert failure == {"path": str(meshes / "box" / "bad.off"), "error": "every face of the mesh has zero area"}
     assert "1 of the meshes could not be used." in done.stderr
     assert command("voxelize", meshes, tmp_path / "out", "--workers", "2", "--skip-errors").status == 0
 

@@ -297,7 +297,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../a.off", "c/../../a.off", "/a.off", "C:/a.off", "..\\a.off", "\\\\host\\a.off"])
 def test_a_zip_whose_names_lead_out_of_it_is_refused(tmp_path: Path, name: str) -> None:
     path = _zip(tmp_path / "a.zip", "chair/a.off", name)
-    assert _refused(path) == f"{path} holds {name!r}, a path that leads out of it. Do not trust this file."
+    assert _refused(path) == f"{path} holds {name!r}, a path that leads out of the zip. Do not trust this file."
 
 
 def test_a_zip_with_links_is_refused(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ LOCAL, CENTRAL = b"PK\3\4", b"PK\1\2"
 def test_an_encrypted_zip_is_listed_and_its_meshes_are_unreadable(tmp_path: Path) -> None:
     path = _zip(tmp_path / "a.zip", "a.off")
     _patched(_patched(path, LOCAL, 6, b"\1"), CENTRAL, 8, b"\1")
-    assert re.match(r"it cannot be read from a\.zip: .*(encrypted|password)", _unreadable(path))
+    assert re.match(r"the file cannot be read from a\.zip: .*(encrypted|password)", _unreadable(path))
 
 
 def test_a_zip_damaged_inside_is_listed_and_the_mesh_is_unreadable(tmp_path: Path) -> None:
@@ -506,7 +506,7 @@ def test_csv_labels_may_hold_anything(tmp_path: Path) -> None:
         ),
         ("path,label,split\n/a.off,chair,\n", ", line 2: '/a.off' is not a path inside the folder of the CSV."),
         ("path,label,split\nb.off,,\n,chair,test\n", ", line 3: '' is not a path inside the folder of the CSV."),
-        ("path,label,split\na.off,chair,trial\n", ", line 2: the split 'trial' is none of train, val, test."),
+        ("path,label,split\na.off,chair,trial\n", ", line 2: the split 'trial' is not one of train, val, test."),
         ("path,label,split\na.off,x,\nb.off,,\na.off,y,\n", "holds 'a.off' more than once: rename one of them."),
         ("path,label,split\nb/a.off,x,\n./b//a.off,y,\n", "holds 'b/a.off' more than once: rename one of them."),
         ("path,label,split\na.off," + "x" * 200_000 + ",\n", "cannot be read as a CSV: "),

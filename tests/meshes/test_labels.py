@@ -109,7 +109,8 @@ def test_ids_are_the_same_whatever_folders_mean(names: list[str]) -> None:
 def test_a_folder_that_is_taken_for_no_split_is_told_with_what_to_do() -> None:
     _, told = label_paths(MESS, "set")
     assert told == [
-        "set: 'parts/test': taken for a folder like those beside it, not for a split; --labels folder takes it for one."
+        "set: 'parts/test': read as a plain folder, not as a split, because other folders are beside it. To "
+        "read it as a split, add --labels folder."
     ]
     assert label_paths(MESS, "set", "none")[1] == label_paths(MESS, "set", "folder")[1] == []
 
@@ -134,4 +135,4 @@ def test_one_split_is_told_as_one() -> None:
     _, (told,) = label_paths(["train/chair/a.off", "train/desk/b.off", "train/desk/c.off"], "IN")
     assert told == "IN: read as split/class: the split train, inside it 2 classes such as 'chair'."
     _, (told,) = label_paths(["chair/Train/a.off", "desk/b.off"], "IN")
-    assert told.startswith("IN: the folder 'Train' is not taken for splits")
+    assert told.startswith("IN: the folder 'Train' is not read as a split")

@@ -250,7 +250,7 @@ def test_all_solids_of_an_stl_whatever_they_are_called() -> None:
 def test_an_unknown_extension(name: str) -> None:
     kind, message = _refused(TRIANGLE_OFF, name)
     assert kind == "format"
-    assert message.endswith("is not a mesh format; readable are .glb, .gltf, .obj, .off, .ply, .stl")
+    assert message.endswith("is not a mesh format; use one of .glb, .gltf, .obj, .off, .ply, .stl")
 
 
 @pytest.mark.parametrize("extension", sorted(EXTENSIONS))
@@ -271,9 +271,9 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
 @pytest.mark.parametrize(
     ("data", "name", "kind", "message"),
     [
-        (b"OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "a.off", "no-faces", "it has no faces"),
-        (b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n2 0 1\n", "a.off", "no-faces", "it has no faces"),
-        (b"OFF\n0 0 0\n", "a.off", "no-faces", "it has no faces"),
+        (b"OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "a.off", "no-faces", "the mesh has no faces"),
+        (b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n2 0 1\n", "a.off", "no-faces", "the mesh has no faces"),
+        (b"OFF\n0 0 0\n", "a.off", "no-faces", "the mesh has no faces"),
         (POINTS_PLY, "a.ply", "no-faces", None),
         (b"v 0 0 0\nv 1 0 0\n", "a.obj", "no-faces", LOST + "OBJ"),
         (b"{}", "a.gltf", "no-faces", "no faces are found in it: it holds only points, or its scene is empty"),
@@ -361,24 +361,29 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
             TRIANGLE_OBJ.replace(b"1 0 0", b"nan 0 0"),
             "a.obj",
             "not-finite",
-            "1 of its 3 vertices are not finite numbers",
+            "1 of the 3 vertices of the mesh are not finite numbers",
         ),
         (
             TRIANGLE_OBJ.replace(b"1 0 0", b"1e999 0 0"),
             "a.obj",
             "not-finite",
-            "1 of its 3 vertices are not finite numbers",
+            "1 of the 3 vertices of the mesh are not finite numbers",
         ),
         (
             TRIANGLE_STL.replace(b"1 0 0", b"nan 0 inf"),
             "a.stl",
             "not-finite",
-            "1 of its 3 vertices are not finite numbers",
+            "1 of the 3 vertices of the mesh are not finite numbers",
         ),
-        (b"OFF\n3 1 0\n1 2 3\n1 2 3\n1 2 3\n3 0 1 2\n", "a.off", "degenerate", "all its vertices coincide"),
-        (b"OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n", "a.off", "degenerate", "all its vertices coincide"),
-        (b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "a.off", "degenerate", "every face has zero area"),
-        (b"OFF\n3 2 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 1\n3 2 2 1\n", "a.off", "degenerate", "every face has zero area"),
+        (b"OFF\n3 1 0\n1 2 3\n1 2 3\n1 2 3\n3 0 1 2\n", "a.off", "degenerate", "all vertices of the mesh coincide"),
+        (b"OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n", "a.off", "degenerate", "all vertices of the mesh coincide"),
+        (b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "a.off", "degenerate", "every face of the mesh has zero area"),
+        (
+            b"OFF\n3 2 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 1\n3 2 2 1\n",
+            "a.off",
+            "degenerate",
+            "every face of the mesh has zero area",
+        ),
     ],
 )
 def test_refusals(data: bytes, name: str, kind: str, message: str | None) -> None:
@@ -396,7 +401,7 @@ TEXTS = {"a.off": TRIANGLE_OFF, "a.obj": TRIANGLE_OBJ, "a.stl": TRIANGLE_STL, "a
 def test_text_in_another_encoding(name: str) -> None:
     """What has a mark is named; what has none is refused; and bytes of Latin-1 in comments and names do no harm."""
     text = TEXTS[name].decode()
-    marked = ("format", "it is text in UTF-16 or UTF-32: save it as UTF-8")
+    marked = ("format", "the file is text in UTF-16 or UTF-32: save it as UTF-8")
     assert _refused(text.encode("utf-16"), name) == marked
     assert _refused(text.encode("utf-32"), name) == marked
     assert _refused(text.encode("utf-16-le"), name)[0] in ("format", "no-faces", "truncated")
@@ -461,7 +466,7 @@ NO_DATA = "it has positions without data, which may need an extension that is no
         (lambda t: [n.update(mesh=-1) for n in t["nodes"]], "format", MALFORMED),
         (lambda t: [n.update(children=[0]) for n in t["nodes"]], "format", NO_TREE),
         (lambda t: [n.update(matrix=[1e400] * 16) for n in t["nodes"]], "not-finite", None),
-        (lambda t: [n.update(matrix=[0] * 16) for n in t["nodes"]], "degenerate", "all its vertices coincide"),
+        (lambda t: [n.update(matrix=[0] * 16) for n in t["nodes"]], "degenerate", "all vertices of the mesh coincide"),
     ],
 )  # fmt: skip
 def test_gltf_refusals(change: Callable[[dict[str, Any]], object], kind: str, message: str | None) -> None:
@@ -559,7 +564,10 @@ def test_a_reference_out_of_the_folder_is_refused(tmp_path: Path, uri: str) -> N
     (tmp_path / "here" / "link").symlink_to(tmp_path / "secret.bin")
     uri = uri.format(tmp_path)
     kind, message = _refused(_with_uri(uri), "a.gltf", sibling_reader(tmp_path / "here"))
-    assert (kind, message) == ("reference", f"it refers to {quoted(uri.replace('%2F', '/'))}, outside its own folder")
+    assert (kind, message) == (
+        "reference",
+        f"the mesh refers to {quoted(uri.replace('%2F', '/'))}, which is not in the folder of the mesh",
+    )
 
 
 @pytest.mark.parametrize("uri", ["a%00b", "\ud800", "loop/x.bin", "x" * 5000, "a\n\x1b[31mb", "."])
@@ -567,7 +575,7 @@ def test_a_name_that_no_file_can_have(tmp_path: Path, uri: str) -> None:
     (tmp_path / "loop").symlink_to("loop")
     kind, message = _refused(_with_uri(uri), "a.gltf", sibling_reader(tmp_path))
     assert kind == "reference"
-    assert message.startswith("it refers to ")
+    assert " refers to " in message
     assert message.isprintable()
     assert len(message) < 200
 
@@ -611,7 +619,7 @@ def test_read_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert refused(Path("/dev/null")) == ("missing", "it is not a file: name a mesh file")
     assert refused(tmp_path / "loop")[0] in ("missing", "unreadable")
     assert refused(tmp_path / ("n" * 300)) in [
-        ("unreadable", "it cannot be read: File name too long"),
+        ("unreadable", "the file cannot be read: File name too long"),
         ("missing", "there is no such file"),  # Python 3.14's is_file() knows no errors
     ]
     assert read_file(tmp_path / "five") == b"12345"
@@ -620,7 +628,9 @@ def test_read_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_limit_is_said_in_gigabytes() -> None:
-    assert str(mesh.too_large(3 << 30, 1 << 30)) == "it holds 3.2 GB, more than the limit of 1.1 GB: simplify it"
+    assert (
+        str(mesh.too_large(3 << 30, 1 << 30)) == "the file has 3.2 GB, more than the limit of 1.1 GB: simplify the mesh"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in EXPORTS if name != "a.glb"])

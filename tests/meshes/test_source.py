@@ -74,7 +74,7 @@ def test_the_arrays_of_the_caller_are_copied_and_stay() -> None:
         ((CORNERS, [(0, 1, 2, 3)]), r"The faces of mesh 0 are int64 \(1, 4\)\. Give \(m, 3\) indices of triangles"),
         ((CORNERS, [(0.0, 1.0, 2.0)]), "The faces of mesh 0 are float64"),
         (([(0, 0)], FACES), r"The vertices of mesh 0 are int64 \(1, 2\)\. Give \(n, 3\) coordinates"),
-        (([(0, 0, 0), (1, 1)], FACES), "The vertices of mesh 0 are not an array: their rows differ in length"),
+        (([(0, 0, 0), (1, 1)], FACES), "The vertices of mesh 0 are not an array, because their rows differ"),
         (([("a", "b", "c")], FACES), "The vertices of mesh 0 are <U1"),
     ],
 )
@@ -102,7 +102,7 @@ def test_arrays_are_checked_as_files_are(pair: Any, kind: str) -> None:
 def test_up_and_limit_hold_for_arrays_too() -> None:
     lying = load_mesh_input(mesh_inputs(BOX)[0], "y")
     assert np.ptp(lying.vertices, axis=0).argsort().tolist() == [0, 2, 1]  # 1 × 3 × 2: y became z
-    with pytest.raises(MeshError, match="it has 12 faces, more than the 5"):
+    with pytest.raises(MeshError, match="the mesh has 12 faces, more than the limit of 5"):
         load_mesh_input(mesh_inputs(BOX)[0], "z", FaceLimit(5))
 
 
@@ -110,5 +110,5 @@ def test_a_mesh_that_is_normalized_stays_as_it_is() -> None:
     mesh = require_mesh((CORNERS, FACES), "z", NO_LIMIT)
     assert isinstance(mesh, Mesh)
     assert require_mesh(mesh, "x", NO_LIMIT) is mesh
-    with pytest.raises(UsageError, match="One mesh is needed, and 2 were given"):
+    with pytest.raises(UsageError, match="One mesh is needed, but 2 were given"):
         require_mesh(["a.off", "b.off"], "z", NO_LIMIT)  # type: ignore[arg-type]

@@ -250,6 +250,6 @@ def test_postscript_is_opened_at_no_depth(wrapped: bool, tmp_path: Path) -> None
 def test_a_sparse_file_of_terabytes_is_refused_by_its_size(tmp_path: Path) -> None:
     with (tmp_path / "sparse.png").open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(PictureError, match="it has more than 256 MB") as raised:
+    with pytest.raises(PictureError, match="the file has more than 256 MB") as raised:
         read_picture(tmp_path / "sparse.png", 64, 0.9)
     assert raised.value.kind == "too-large"

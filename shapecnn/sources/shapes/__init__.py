@@ -1,8 +1,9 @@
-"""Demo shapes: labelled meshes from procedural generators, with varied proportions, parts and topology.
+"""Generate the labelled meshes of the demo, with random proportions, parts and topology.
 
-In: a class and a seed, or a folder. Out: a mesh with z up, or a collection of OFF files. ``parts`` makes the building
-blocks; ``vessels``, ``seats``, ``furniture`` and so on join them, one function for each class. ``making`` picks the
-class and adds the defects of real files; ``writing`` writes the collection.
+Input: a class and a seed, or a folder. Output: a mesh with z up, or a collection of OFF files. ``parts`` makes building
+blocks such as boxes and tubes. ``vessels``, ``seats``, ``furniture`` and others have one function for each class, which
+joins building blocks to a shape. ``making`` calls the function of a class and adds defects of real mesh files.
+``writing`` writes the collection.
 """
 
 from shapecnn.sources.shapes.making import CLASSES, make_shape

@@ -1,4 +1,4 @@
-"""Airplanes, nose to +x, fuselage of length 1."""
+"""Generate airplanes with the nose towards +x and a fuselage of length 1."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from shapecnn.sources.shapes.parts import (
 
 
 def airplane(rng: Generator) -> Mesh:
-    """Build an airliner, a propeller plane, a biplane, a delta wing or a glider.
+    """Build a random airplane: an airliner, a propeller plane, a biplane, a delta-wing jet or a glider.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
-        The mesh, nose to +x, z up, with a fuselage of length 1.
+        The mesh, z up, with the nose towards +x and a fuselage of length 1.
     """
     u = rng.uniform
     radius = u(0.035, 0.085)
@@ -66,7 +66,7 @@ def airplane(rng: Generator) -> Mesh:
 
 
 def _engines(rng: Generator, radius: float, root: Array, axis: Array, chord: float) -> list[Mesh]:
-    """Build jets under the wings or at the rear, propellers on the wings or the nose, or none."""
+    """Build the engines of an airplane: jets under the wings or at the rear, propellers on wings or nose, or none."""
     places = [root + share * axis for share in np.linspace(0.35, 0.65, int(rng.integers(1, 3)))]
     size = radius * rng.uniform(0.4, 0.7)
     match rng.choice(["wing", "rear", "propellers", "nose", "none"], p=[0.35, 0.13, 0.2, 0.22, 0.1]):
@@ -85,7 +85,7 @@ def _engines(rng: Generator, radius: float, root: Array, axis: Array, chord: flo
 
 
 def _tail(rng: Generator, radius: float) -> Mesh:
-    """Build a fin and two stabilizers: low, on top of the fin, as a V, or with a fin at either end."""
+    """Build the tail of an airplane: a fin with low or high stabilizers, a V tail, or a twin tail."""
     u = rng.uniform
     height, chord, sweep, span = u(0.1, 0.19), u(0.09, 0.15), u(0.0, 0.12), u(0.12, 0.22)
     up, out, back = height * np.array([0, 0, 1]), span * np.array([0, 1, 0]), sweep * np.array([-1, 0, 0])
@@ -106,7 +106,10 @@ def _tail(rng: Generator, radius: float) -> Mesh:
 
 
 def _blade(root: Array, tip: Array, chords: tuple[float, float]) -> Mesh:
-    """Build a wing from root to tip with elliptic sections parallel to x, a tenth as thick as long."""
+    """Build a wing from root to tip; its sections are ellipses along x, a tenth as thick as long.
+
+    ``chords`` are the lengths of the sections at the root and at the tip.
+    """
     span = (tip - root) * np.array([0, 1, 1])
     normal = np.cross(span / np.linalg.norm(span), (1, 0, 0))
     section = circle(14) / 2 @ np.stack([np.array([1, 0, 0]), 0.1 * normal])
@@ -114,14 +117,14 @@ def _blade(root: Array, tip: Array, chords: tuple[float, float]) -> Mesh:
 
 
 def _jet(radius: float) -> Mesh:
-    """Build a jet engine along x: a casing open in front and behind, around a core."""
+    """Build a jet engine along the x axis: a core in a casing that is open at both ends."""
     casing = [(0.7, 0), (1, 1.5), (0.9, 3.5), (0.8, 3.5), (0.6, 0), (0.7, 0)]
     engine = join([revolve(radius * np.array(casing)), cylinder(radius * 0.75, 1.5 * radius, (0, 0, radius))])
     return move(rotate(engine, 90, "y"), (-2 * radius, 0, 0))
 
 
 def _propeller(rng: Generator, radius: float) -> Mesh:
-    """Build two to four twisted blades around a spinner on the x axis."""
+    """Build a propeller on the x axis: a spinner with two to four twisted blades of length ``radius``."""
     blade = rotate(box((radius * 0.16, radius * 0.04, radius), top=0.6), 30)
     spinner = ball((radius * 0.15, radius * 0.15, radius * 0.3), points=10)
     blades = around(rotate(blade, 90, "y"), int(rng.integers(2, 5)))
@@ -129,7 +132,7 @@ def _propeller(rng: Generator, radius: float) -> Mesh:
 
 
 def _wheel(at: Vector, radius: float) -> Mesh:
-    """Build a wheel around the point ``at`` on a strut that leads up to the fuselage."""
+    """Build a landing wheel with centre ``at``, and its strut to the fuselage."""
     x, y, z = at
     tyre = move(rotate(cylinder(radius, radius, section=circle(12)), 90, "x"), (x, y + radius / 2, z))
     return join([tyre, tube([at, (x, y * 0.6, 0)], radius * 0.25, circle(6), across=(1, 0, 0))])

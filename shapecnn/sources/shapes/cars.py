@@ -1,4 +1,4 @@
-"""Cars, nose to +x, of length 1: a body with a cabin on it and four wheels."""
+"""Generate cars of length 1 with the nose towards +x: a body, a cabin and four wheels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from shapecnn.sources.shapes.parts import box, circle, hull, join, loft, move, p
 
 
 class _Body(NamedTuple):
-    """Side view of a car: heights of hood and deck, ends of the cabin at belt and roof, height of roof above belt."""
+    """Proportions of a car in side view.
+
+    Attributes:
+        hood: Height of the hood above the underside of the body.
+        deck: Height of the rear deck above the underside of the body.
+        belt_front: x of the front end of the cabin at the belt line, its lower edge.
+        belt_rear: x of the rear end of the cabin at the belt line.
+        roof_front: x of the front end of the roof.
+        roof_rear: x of the rear end of the roof.
+        roof: Height of the roof above the belt line.
+    """
 
     hood: float
     deck: float
@@ -35,13 +45,13 @@ _BODIES = {
 
 
 def car(rng: Generator) -> Mesh:
-    """Build a sedan, hatchback, off-road car, van, pickup, coupé or open car.
+    """Build a random car: a sedan, hatchback, off-road car, van, pickup, coupé or open car.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
-        The mesh, nose to +x, z up, of length 1.
+        The mesh, z up, with the nose towards +x and length 1.
     """
     u = rng.uniform
     kind = str(rng.choice(list(_BODIES)))
@@ -82,7 +92,7 @@ def car(rng: Generator) -> Mesh:
 
 
 def _cabin(body: _Body, width: float, belt: float) -> Mesh:
-    """Build the cabin from the belt line to a slightly domed roof."""
+    """Build the cabin of a car, from the belt line (at height ``belt``) up to a slightly domed roof."""
     outline = superellipse(8, 24)
     rings = np.empty((3, 24, 3))
     levels = [(body.belt_front, body.belt_rear), (body.roof_front, body.roof_rear)]

@@ -1,4 +1,4 @@
-"""Tables and bookshelves, lengths in metres."""
+"""Generate tables and bookshelves, with lengths in metres."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shapecnn.sources.shapes.stands import legs, panels, pedestal, sled, spread_
 
 
 def table(rng: Generator) -> Mesh:
-    """Build a table: a top on legs, panels or a pedestal, sometimes with an apron, a lower shelf or drawers.
+    """Build a random table: a top on legs, panels or a pedestal, maybe with an apron, a lower shelf or drawers.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.
@@ -26,7 +26,9 @@ def table(rng: Generator) -> Mesh:
     depth = width * u(0.45, 1.0)
     slab = u(0.02, 0.06)
     outlines = [(SQUARE, 1), (superellipse(4, 32), 0.85), (circle(32), 0.7), (circle(6), 0.7)]
-    outline, inner = outlines[rng.choice(4, p=[0.55, 0.15, 0.2, 0.1])]  # inner: the share where legs find the top above
+    outline, inner = outlines[
+        rng.choice(4, p=[0.55, 0.15, 0.2, 0.1])
+    ]  # inner: fraction of the width that legs can support
     parts = [prism(outline * (width / 2, depth / 2), slab, (0, 0, height))]
     foot = (width * inner, depth * inner, height, thickness)
     match rng.choice(["legs", "pedestal", "panels", "spread", "sled"], p=[0.45, 0.2, 0.17, 0.13, 0.05]):
@@ -51,7 +53,7 @@ def table(rng: Generator) -> Mesh:
 
 
 def _drawers(rng: Generator, width: float, depth: float, height: float) -> Mesh:
-    """Build a chest of drawers under one end of a table top, or under both."""
+    """Build the drawers of a table, under one end of the top or under both."""
     u = rng.uniform
     chest, drop = width * u(0.22, 0.32), height * u(0.3, 0.95)
     x, count = width * 0.48 - chest / 2, int(rng.integers(1, 5))
@@ -67,10 +69,10 @@ def _drawers(rng: Generator, width: float, depth: float, height: float) -> Mesh:
 
 
 def bookshelf(rng: Generator) -> Mesh:
-    """Build a bookshelf: boards between uprights, with or without back, dividers, doors and books.
+    """Build a random bookshelf: boards between uprights, maybe with a back, dividers, doors and books.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.
@@ -103,7 +105,7 @@ def bookshelf(rng: Generator) -> Mesh:
 
 
 def _books(rng: Generator, width: float, depth: float, z: float, room: float) -> list[Mesh]:
-    """Build a row of books of many sizes that fills part of one compartment."""
+    """Build a row of books of different sizes that fills part of one compartment of a bookshelf."""
     thick = rng.uniform(0.02, 0.07, int(rng.integers(0, 12)))
     right = np.cumsum(thick)
     start = rng.uniform(-width / 2, max(width / 2 - thick.sum(), -width / 2))

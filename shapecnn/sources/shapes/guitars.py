@@ -1,4 +1,4 @@
-"""Guitars: a body, a neck and attached parts, built lying on the back with the neck along y, in metres."""
+"""Generate guitars in metres, built lying on the back with the neck along y, then turned upright."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _FLYING_V = np.array([(0.2, 0.9), (-0.2, 0.9), (-1.1, -0.8), (-0.75, -1), (0, -0
 
 
 def guitar(rng: Generator) -> Mesh:
-    """Build an acoustic or electric guitar that stands upright, tilted by a few degrees.
+    """Build a random acoustic or electric guitar that stands upright, tilted by a few degrees.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.
@@ -48,7 +48,7 @@ def guitar(rng: Generator) -> Mesh:
 
 
 def _head(rng: Generator, length: float) -> Mesh:
-    """Build the head of a guitar, from y = 0 upwards, with three pegs on either side or six on one."""
+    """Build the head of a guitar, from y = 0 upwards, with three pegs on each side or six on one side."""
     u = rng.uniform
     board = rotate(box((u(0.06, 0.085), 0.02, length + 0.01), top=u(0.7, 1.2)), -90 - u(0, 12), "x")
     peg = tube([(0.02, 0, 0), (0.065, 0, 0)], 0.008, circle(6))
@@ -59,7 +59,7 @@ def _head(rng: Generator, length: float) -> Mesh:
 
 
 def _figure_of_eight(rng: Generator, horned: bool) -> Array:
-    """Return the outline of a body (k, 2) in |x| ≤ 1, |y| ≤ 1, often with a cutaway on one side of the neck."""
+    """Return the outline of a guitar body, k points (k, 2) in [-1, 1]², often with a cutaway beside the neck."""
     upper, waist = rng.uniform(0.68, 0.85), rng.uniform(0.52, 0.72)
     y = [-1, -0.97, -0.8, -0.45, 0.05, 0.5, 0.8, 0.97, 1]
     left = [0, 0.4, 0.85, 1, waist, upper, upper * 0.85, upper * 0.45, 0.15]

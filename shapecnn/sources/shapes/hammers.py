@@ -1,4 +1,4 @@
-"""Hammers: a shaft along z and a head along x, in metres."""
+"""Generate hammers in metres: a shaft along z with a head along x."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from shapecnn.sources.shapes.parts import (
 
 
 def hammer(rng: Generator) -> Mesh:
-    """Build a claw, sledge or ball-peen hammer or a mallet, standing on its shaft, on its head, or lying.
+    """Build a random hammer: claw, sledge, ball-peen or mallet; upright, on its head, or lying.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.
@@ -47,7 +47,7 @@ def hammer(rng: Generator) -> Mesh:
 
 
 def _head(rng: Generator, reach: float, face: float) -> Mesh:
-    """Build a head around the origin, about ``reach`` long to either side, its face about ``face`` in radius."""
+    """Build the head of a hammer around the origin, with half length ``reach`` and a face of radius ``face``."""
     u = rng.uniform
     section = circle(int(rng.choice([6, 8, 20])))
     match rng.choice(["claw", "sledge", "mallet", "peen"], p=[0.4, 0.2, 0.2, 0.2]):

@@ -1,4 +1,4 @@
-"""Ladders: rungs or treads between two stiles, in metres."""
+"""Generate ladders in metres: rungs or treads between two stiles (the side rails)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from shapecnn.sources.shapes.parts import SQUARE, box, circle, join, move, pair,
 
 
 def ladder(rng: Generator) -> Mesh:
-    """Build a leaning or upright ladder, an extension ladder, or a step ladder.
+    """Build a random ladder: leaning, upright, an extension ladder, or a step ladder.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.
@@ -26,14 +26,14 @@ def ladder(rng: Generator) -> Mesh:
     flight = _flight(
         rng, height, (width, width * u(0.6, 1.0)), stile, max(4, round(height / u(0.22, 0.38))), lean, flat
     )
-    if rng.random() < 0.2:  # an extension ladder: a second flight behind the first, and higher
+    if rng.random() < 0.2:  # an extension ladder has a second, higher ladder behind the first
         upper = move(flight, (0, 2.5 * stile, height * u(0.3, 0.6)))
         flight = join([flight, upper])
     return rotate(flight, -lean, "x")
 
 
 def _step_ladder(rng: Generator, height: float, width: float, stile: float, lean: float) -> Mesh:
-    """Build a leaning flight of treads held by two rear legs, with a platform and sometimes a rail above."""
+    """Build a step ladder: leaning treads in front, two rear legs, a platform, and sometimes a rail above."""
     u = rng.uniform
     narrowing = u(0.6, 1.0)
     count = int(rng.integers(3, 7))
@@ -56,9 +56,10 @@ def _step_ladder(rng: Generator, height: float, width: float, stile: float, lean
 def _flight(
     rng: Generator, height: float, widths: tuple[float, float], stile: float, count: int, lean: float, flat: bool
 ) -> Mesh:
-    """Build two upright stiles, ``widths`` apart below and above, with rungs or flat treads between them.
+    """Build an upright ladder: two stiles with rungs or flat treads between them.
 
-    Treads are level once the flight leans by ``lean`` degrees.
+    ``widths`` are the distances between the stiles at the bottom and at the top. Treads become level when the caller
+    tilts the ladder by ``lean`` degrees.
     """
     below, above = np.array(widths) / 2
     section = SQUARE if rng.random() < 0.6 else circle(10)

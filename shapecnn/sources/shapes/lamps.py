@@ -1,4 +1,4 @@
-"""Lamps: a shade on a vase-like foot, a tall stem, three legs, a jointed arm or a bow, in metres."""
+"""Generate lamps in metres: a shade on a turned foot, a tall stem, a tripod, a jointed arm or a bow."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from shapecnn.sources.shapes.stands import baluster
 
 
 def lamp(rng: Generator) -> Mesh:
-    """Build a table lamp, a floor lamp on one foot or three, a desk lamp, or an arc lamp.
+    """Build a random lamp: a table lamp, a floor lamp, a tripod lamp, a desk lamp or an arc lamp.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.
@@ -61,7 +61,7 @@ def lamp(rng: Generator) -> Mesh:
 
 
 def _shade(rng: Generator, radius: float, kinds: tuple[str, ...] = ("cone", "cone", "drum", "dome", "globe")) -> Mesh:
-    """Build a lamp shade around the origin: a globe, or a cone, drum or dome that is open below, over a bulb."""
+    """Build a lamp shade around the origin: a globe, or an open cone, drum or dome over a bulb."""
     u = rng.uniform
     tall = radius * u(0.8, 1.5)
     section = circle(int(rng.choice([4, 6, 16, 28, 28])))

@@ -1,4 +1,4 @@
-"""Make one shape of a demo class like a mesh from elsewhere: turned, stretched, in any unit, and with defects."""
+"""Generate one shape of a demo class with the flaws of real meshes: any unit, rotation, stretching, and defects."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ CLASSES: tuple[str, ...] = tuple(_BUILDERS)
 
 
 def make_shape(label: str, seed: int) -> Mesh:
-    """Make a shape of a demo class.
+    """Generate a random shape of a demo class.
 
-    One shape in four has no faces at the bottom, one in six has some faces twice, once in each orientation, and one in
-    six has some faces flipped.
+    One shape in four has no faces at the bottom. One in six has duplicates of some faces, in the opposite orientation.
+    One in six has some flipped faces.
 
     Args:
-        label: A class of ``CLASSES``.
-        seed: Number of the shape, at least 0. The same label and seed give the same mesh.
+        label: Name of the class, one of ``CLASSES``.
+        seed: Random seed of the shape, at least 0. The same label and seed give the same mesh.
 
     Returns:
         The mesh, z up, in an arbitrary unit and position.
 
     Raises:
-        UsageError: There is no such class.
+        UsageError: ``label`` is not the name of a demo class.
     """
     if label not in _BUILDERS:
         raise UsageError(f"There is no demo class {label!r}. Choose one of {', '.join(CLASSES)}.")
@@ -72,7 +72,7 @@ def make_shape(label: str, seed: int) -> Mesh:
 
 
 def _damaged(mesh: Mesh, rng: Generator) -> Mesh:
-    """Add defects of real meshes, each with its own probability."""
+    """Add random defects of real meshes: a missing bottom, duplicate faces, flipped faces."""
     faces = mesh.faces
     if rng.random() < 1 / 4:  # open at the bottom
         height = mesh.vertices[:, 2] - mesh.vertices[:, 2].min()
@@ -83,5 +83,5 @@ def _damaged(mesh: Mesh, rng: Generator) -> Mesh:
     if rng.random() < 1 / 6:
         flips = rng.random(len(faces)) < rng.uniform(0.05, 0.5)
         faces = np.where(flips[:, None], faces[:, ::-1], faces)
-    old, new = np.unique(faces, return_inverse=True)  # vertex numbers, without those that no face uses
+    old, new = np.unique(faces, return_inverse=True)  # removes the vertices that no face uses
     return Mesh(mesh.vertices[old], new.reshape(-1, 3).astype(np.int32))

@@ -1,4 +1,4 @@
-"""Building blocks of procedural shapes. Each part is a loft: a surface over a stack of rings.
+"""Building blocks of the demo shapes, such as boxes, tubes and balls; each is a surface through a stack of rings.
 
 The faces of closed parts point outwards. The parts of a shape may overlap: they are joined without a Boolean union.
 """
@@ -22,7 +22,7 @@ def superellipse(power: float, points: int) -> Array:
     """Return the curve |x|ⁿ + |y|ⁿ = 1 as an outline.
 
     Args:
-        power: The exponent n, above 0: 2 gives a circle, a large n nearly a square.
+        power: The exponent n, above 0. The exponent 2 gives a circle, a large exponent nearly a square.
         points: The number of points.
 
     Returns:
@@ -42,10 +42,10 @@ SQUARE = np.array([(1.0, 1.0), (-1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)])
 
 
 def spline(points: ArrayLike, n: int) -> Array:
-    """Sample the Catmull–Rom curve through some points.
+    """Sample the Catmull–Rom curve through given points.
 
     Args:
-        points: The points, (p, d) with p ≥ 2.
+        points: p ≥ 2 points in d dimensions, (p, d).
         n: The number of samples.
 
     Returns:
@@ -61,11 +61,11 @@ def spline(points: ArrayLike, n: int) -> Array:
 
 
 def loft(rings: ArrayLike, ends: Ends = "capped") -> Mesh:
-    """Return the surface over a stack of rings.
+    """Return the surface that connects a stack of rings.
 
     Args:
-        rings: (m, k, 3), m ≥ 2 rings of k ≥ 3 points, counter-clockwise seen from the next ring. A ring of equal
-            points is a tip, where triangles meet in a fan; two tips must not be neighbours.
+        rings: m ≥ 2 rings of k ≥ 3 points, (m, k, 3), counter-clockwise seen from the next ring. A ring of equal points
+            is a tip, where triangles meet in a fan; two tips must not be neighbours.
         ends: ``capped`` closes both ends with a fan around the centroid of the ring, from which the whole ring must be
             visible; ``joined`` connects the last ring with the first; ``open`` leaves the ends open.
 
@@ -89,13 +89,13 @@ def loft(rings: ArrayLike, ends: Ends = "capped") -> Mesh:
 
 
 def revolve(profile: ArrayLike, section: Array | None = None) -> Mesh:
-    """Return the surface that a profile sweeps when it turns about the z axis.
+    """Return the surface of revolution of a profile about the z axis.
 
     Faces point outwards where the profile goes up. A profile that begins and ends at radius 0 gives a closed surface.
 
     Args:
-        profile: (m, 2), rows of (radius, z).
-        section: Horizontal outline that is scaled by the radius, (k, 2); None: a circle.
+        profile: m points (radius, z), (m, 2).
+        section: Horizontal outline of k points, (k, 2), which is scaled by the radius. None means a circle.
 
     Returns:
         The mesh.
@@ -117,8 +117,8 @@ def cylinder(
         radius: Radius of the lower face.
         height: Height along z.
         at: Centre of the lower face.
-        top: Upper radius divided by the lower one.
-        section: Outline of the faces, (k, 2), scaled by the radius; None: a circle.
+        top: Upper radius divided by the lower radius.
+        section: Outline of the end faces, k points (k, 2), which is scaled by the radius. None means a circle.
 
     Returns:
         The mesh.
@@ -132,7 +132,7 @@ def box(size: Vector, at: Vector = (0, 0, 0), top: float = 1) -> Mesh:
     Args:
         size: Width (x), depth (y) and height (z).
         at: Centre of the lower face.
-        top: Width and depth of the upper face divided by those of the lower one.
+        top: Scale of the upper face, relative to the width and depth of the lower face.
 
     Returns:
         The mesh.
@@ -144,10 +144,10 @@ def prism(outline: Array, height: float, at: Vector = (0, 0, 0), top: float = 1,
     """Return a closed prism along z.
 
     Args:
-        outline: (k, 2), counter-clockwise; all of it is visible from its centroid.
+        outline: Outline of k points, (k, 2), counter-clockwise; every point is visible from the centroid.
         height: Height along z.
         at: Point of the lower face where the outline has its origin.
-        top: Size of the upper face divided by that of the lower one.
+        top: Scale of the upper face relative to the lower face.
         bevel: Fraction of the height and of the width that is cut off along both rims, from 0 to below 0.5.
 
     Returns:
@@ -162,8 +162,8 @@ def ball(radii: ArrayLike, at: Vector = (0, 0, 0), points: int = 16) -> Mesh:
     """Return a closed ellipsoid.
 
     Args:
-        radii: One radius, or the three along x, y and z.
-        at: Centre.
+        radii: One radius, or three radii along x, y and z.
+        at: Centre of the ellipsoid.
         points: Number of points around the equator.
 
     Returns:
@@ -182,15 +182,15 @@ def tube(
     across: Vector | None = None,
     ends: Ends = "capped",
 ) -> Mesh:
-    """Return the surface that a section sweeps along a path.
+    """Return a tube: the surface that an outline sweeps along a path.
 
     Args:
-        path: (m, 3) points.
-        radius: Scale of the section: one number, two half widths (2,) along ``across`` and at right angles to it, or a
-            row of these for each point, (m, 1) or (m, 2).
-        section: Outline, (k, 2); None: a circle.
-        across: Direction of the first axis of the section, nowhere parallel to the path; None: the coordinate axis that
-            the path runs least along.
+        path: m points, (m, 3).
+        radius: Scale of the outline: one number, or two half widths (2,), along ``across`` and at a right angle to
+            ``across``. An array (m, 1) or (m, 2) gives each point of the path its own scale.
+        section: Outline of the tube, k points (k, 2). None means a circle.
+        across: Direction of the first axis of the outline, nowhere parallel to the path. None means the coordinate axis
+            that is closest to perpendicular to the path.
         ends: See :func:`loft`.
 
     Returns:
@@ -208,14 +208,14 @@ def tube(
 
 
 def hull(x: ArrayLike, half_width: ArrayLike, low: ArrayLike, high: ArrayLike, section: Array) -> Mesh:
-    """Return a closed surface along x, over one section that is scaled to a width and a height at each of m places.
+    """Return a closed surface along x whose cross-sections are one outline, scaled differently at m positions.
 
     Args:
-        x: Places, (m,), ascending.
-        half_width: Largest |y|, (m,) or one number.
-        low: Smallest z, (m,) or one number.
-        high: Largest z, (m,) or one number.
-        section: Outline in [−1, 1]², (k, 2).
+        x: Positions of the cross-sections, (m,), ascending.
+        half_width: Largest |y| of each cross-section, (m,) or one number.
+        low: Smallest z of each cross-section, (m,) or one number.
+        high: Largest z of each cross-section, (m,) or one number.
+        section: Outline of k points in [−1, 1]², (k, 2).
 
     Returns:
         The mesh.
@@ -236,7 +236,7 @@ def move(mesh: Mesh, offset: ArrayLike) -> Mesh:
 
 
 def scale(mesh: Mesh, factors: ArrayLike) -> Mesh:
-    """Return the mesh scaled by one positive factor, or by one for each axis (3,)."""
+    """Return the mesh scaled by one positive factor, or by three factors (3,) along x, y and z."""
     return Mesh(mesh.vertices * np.asarray(factors, float), mesh.faces)
 
 
@@ -252,18 +252,18 @@ def rotate(mesh: Mesh, degrees: float, axis: Literal["x", "y", "z"] = "z") -> Me
 
 
 def mirror(mesh: Mesh, axis: Literal["x", "y", "z"]) -> Mesh:
-    """Return the mirror image with one coordinate negated; its faces still point outwards."""
+    """Return the mirror image of a mesh, with one coordinate negated and the faces still pointing outwards."""
     signs = np.where(np.array(list("xyz")) == axis, -1.0, 1.0)
     return Mesh(mesh.vertices * signs, mesh.faces[:, ::-1])
 
 
 def pair(mesh: Mesh, axis: Literal["x", "y", "z"]) -> Mesh:
-    """Return the mesh and its mirror image as one mesh; ``axis`` is the coordinate that is negated."""
+    """Return the mesh joined with its mirror image, in which the coordinate ``axis`` is negated."""
     return join([mesh, mirror(mesh, axis)])
 
 
 def join(meshes: Iterable[Mesh]) -> Mesh:
-    """Return one mesh with the vertices and faces of all meshes, in their order."""
+    """Join meshes: return one mesh with the vertices and faces of all meshes, in order."""
     meshes = list(meshes)
     offsets = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes[:-1]])
     faces = [mesh.faces + np.int32(offset) for mesh, offset in zip(meshes, offsets, strict=True)]
@@ -271,7 +271,7 @@ def join(meshes: Iterable[Mesh]) -> Mesh:
 
 
 def around(mesh: Mesh, count: int, start: float = 0) -> Mesh:
-    """Return ``count`` copies at equal angles about the z axis, the first turned by ``start`` degrees, as one mesh."""
+    """Return ``count`` copies of a mesh at equal angles about the z axis, from ``start`` degrees, as one mesh."""
     return join(rotate(mesh, start + 360 * i / count) for i in range(count))
 
 

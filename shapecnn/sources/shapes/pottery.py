@@ -1,4 +1,4 @@
-"""Parts of vessels: walls, sections and handles. The radius of a vessel is about 1."""
+"""Build parts of vessels (such as vases and mugs): walls, outlines and handles, for a vessel radius of about 1."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from shapecnn.sources.shapes.parts import Array, circle, revolve, spline, supere
 
 
 def wall(rng: Generator, profile: Array, section: Array) -> Mesh:
-    """Build the bottom and side of an open vessel, with a thick wall or (one in five) as a bare surface.
+    """Build the bottom and side of an open vessel, with a thick wall or (one in five) without thickness.
 
     Args:
-        rng: Source of randomness.
-        profile: Outside of the vessel, (m, 2), rows of (radius, height) from the bottom up.
-        section: Horizontal outline that is scaled by the radius, (k, 2).
+        rng: Random number generator.
+        profile: Outside of the vessel, m points (radius, height) from the bottom up, (m, 2).
+        section: Horizontal outline of k points, (k, 2), which is scaled by the radius.
 
     Returns:
         The mesh.
@@ -30,15 +30,15 @@ def wall(rng: Generator, profile: Array, section: Array) -> Mesh:
 
 
 def section(rng: Generator, square: float = 0, lobed: float = 0) -> Array:
-    """Return a random horizontal section: a rounded square, a lobed circle, or else a circle.
+    """Return a random horizontal outline for a vessel: a rounded square, a lobed circle or a circle.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
         square: Probability of a rounded square.
         lobed: Probability of a lobed circle.
 
     Returns:
-        The outline, (k, 2).
+        The outline, k points (k, 2).
     """
     kind = rng.random()
     if kind < square:
@@ -54,8 +54,8 @@ def handle(rng: Generator, profile: Array, reach: float, span: tuple[float, floa
     """Build a handle on the +x side of a vessel.
 
     Args:
-        rng: Source of randomness.
-        profile: Outside of the vessel, (m, 2), rows of (radius, height) from the bottom up.
+        rng: Random number generator.
+        profile: Outside of the vessel, m points (radius, height) from the bottom up, (m, 2).
         reach: Distance between the vessel and the outer end of the handle.
         span: Heights of the two ends of the handle, as fractions of the height of the vessel.
 
@@ -80,7 +80,7 @@ def handle(rng: Generator, profile: Array, reach: float, span: tuple[float, floa
             angle = np.linspace(-np.pi / 2, np.pi / 2, 13)
             foot = np.linspace(start, end, 13)
             path = np.column_stack([foot + reach * np.cos(angle), middle + half * np.sin(angle)])
-        case _:  # joined to the wall at its upper end only
+        case _:  # a hook is joined to the wall only at its upper end
             path = spline([(out * 0.9, low), (out, middle), (out * 0.9, high), (end, high)], 15)
     thickness = u(0.07, 0.13)
     width = thickness * u(0.9, 2.2)

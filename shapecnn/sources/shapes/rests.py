@@ -1,4 +1,4 @@
-"""Backs and arms that chairs and benches share, in metres."""
+"""Build backs and arm rests for chairs and benches, in metres."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from shapecnn.sources.shapes.parts import box, circle, join, move, pair, prism, 
 
 
 def back(rng: Generator, width: float, height: float, thickness: float, at: tuple[float, float]) -> Mesh:
-    """Build a back that leans backwards: a panel, slats, rungs, a splat or a hoop.
+    """Build a random back of a seat, leaning backwards: a panel, slats, rungs, a splat or a hoop.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
         width: Width (x) of the back.
         height: Height of the back.
         thickness: Radius or half width of the bars.
-        at: The (y, z) of its foot.
+        at: Position (y, z) of the lower end of the back.
 
     Returns:
         The mesh, z up, in metres.
@@ -58,10 +58,10 @@ def back(rng: Generator, width: float, height: float, thickness: float, at: tupl
 
 
 def arms(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """Build an arm rest on either side of a seat at ``height``: a bar on a post, or a solid panel.
+    """Build an arm rest on each side of a seat: a bar on a post, or a solid panel.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
         width: Width (x) of the seat.
         depth: Depth (y) of the seat.
         height: Height of the seat.

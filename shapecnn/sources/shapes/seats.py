@@ -1,4 +1,4 @@
-"""Seats: chairs have a back, stools have none, benches are long. The front is at −y; lengths are in metres."""
+"""Generate chairs, stools and benches, with the front towards −y and lengths in metres."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shapecnn.sources.shapes.stands import hoop, legs, panels, pedestal, sled, s
 
 
 def chair(rng: Generator) -> Mesh:
-    """Build a chair with a back, often with arms, on legs, a pedestal, a sled or panels; or an armchair.
+    """Build a random chair with a back, often with arms, on legs, a pedestal, a sled or panels; or an armchair.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.
@@ -44,7 +44,7 @@ def chair(rng: Generator) -> Mesh:
 
 
 def _armchair(rng: Generator) -> Mesh:
-    """Build an armchair of upholstered blocks."""
+    """Build a random armchair from upholstered blocks."""
     u = rng.uniform
     width, depth, height, arm = u(0.6, 0.9), u(0.6, 0.85), u(0.3, 0.45), u(0.1, 0.2)
     pad = superellipse(6, 24) / 2
@@ -56,10 +56,10 @@ def _armchair(rng: Generator) -> Mesh:
 
 
 def stool(rng: Generator) -> Mesh:
-    """Build a low or high stool without a back; a few high ones have a low rail.
+    """Build a random low or high stool without a back; a few high stools have a low back rail.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.
@@ -91,10 +91,10 @@ def stool(rng: Generator) -> Mesh:
 
 
 def bench(rng: Generator) -> Mesh:
-    """Build a bench of boards or a slab, with or without back and arms.
+    """Build a random bench: boards or a slab, with or without back and arms.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, in metres.

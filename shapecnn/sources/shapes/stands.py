@@ -1,4 +1,4 @@
-"""Legs, pedestals and other stands that chairs, stools, benches and tables share, in metres."""
+"""Build legs, pedestals and other stands for chairs, stools, benches and tables, in metres."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shapecnn.sources.shapes.parts import (
     tube,
 )
 
-# Pairs of points that cross-bars connect: 0 to 3 are the legs around the seat, 4 and 5 the midpoints of its two sides.
+# Pairs of points that cross-bars connect: 0 to 3 are the legs, 4 and 5 the midpoints of the left and right bars.
 _BARS: dict[str, list[tuple[int, int]]] = {
     "none": [],
     "sides": [(0, 3), (1, 2)],
@@ -35,10 +35,10 @@ _BARS: dict[str, list[tuple[int, int]]] = {
 
 
 def legs(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """Build four legs under the corners of a rectangle, straight, tapered or splayed, often with cross-bars.
+    """Build four legs under the corners of a rectangle: straight, tapered or splayed, often with cross-bars.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
         width: Width (x) of the rectangle.
         depth: Depth (y) of the rectangle.
         height: Height of the upper end of the stand.
@@ -67,8 +67,8 @@ def spread_legs(rng: Generator, radius: float, height: float, thickness: float) 
     """Build three to five legs around the z axis, often with a ring or spokes between them.
 
     Args:
-        rng: Source of randomness.
-        radius: Distance of the feet from the axis, about.
+        rng: Random number generator.
+        radius: Approximate distance of the feet from the z axis.
         height: Height of the upper end of the stand.
         thickness: Radius or half width of the bars.
 
@@ -90,11 +90,11 @@ def spread_legs(rng: Generator, radius: float, height: float, thickness: float) 
 
 
 def pedestal(rng: Generator, radius: float, height: float, thickness: float) -> Mesh:
-    """Build one column on a disc, a turned foot, or a star of feet that sometimes have castors.
+    """Build one column on a foot: a disc, a turned foot, or a star of feet, sometimes with castors.
 
     Args:
-        rng: Source of randomness.
-        radius: Radius of the foot, about.
+        rng: Random number generator.
+        radius: Approximate radius of the foot.
         height: Height of the upper end of the stand.
         thickness: Radius or half width of the bars.
 
@@ -122,10 +122,10 @@ def pedestal(rng: Generator, radius: float, height: float, thickness: float) -> 
 
 
 def panels(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """Build a panel, a trestle or an X under each end of a seat or top, often with a beam between them.
+    """Build a panel, a trestle or an X under each end of a seat or table top, often with a beam between the ends.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
         width: Width (x) of the seat or top.
         depth: Depth (y) of the seat or top.
         height: Height of the upper end of the stand.
@@ -152,10 +152,10 @@ def panels(rng: Generator, width: float, depth: float, height: float, thickness:
 
 
 def sled(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """Build a bent bar on each side that runs along the floor, sometimes open at the rear as in a cantilever chair.
+    """Build a sled base: a bent bar on each side along the floor, sometimes open at the rear (a cantilever chair).
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
         width: Width (x) of the seat.
         depth: Depth (y) of the seat.
         height: Height of the upper end of the stand.
@@ -175,12 +175,12 @@ def sled(rng: Generator, width: float, depth: float, height: float, thickness: f
 
 
 def baluster(radii: Sequence[float], height: float, section: Array | None = None) -> Mesh:
-    """Build a turned column, open at the top, from its radii at equal steps from the floor up.
+    """Build a turned column, open at the top, from its radii at equal steps in height.
 
     Args:
         radii: Radii at equal steps, from the floor up; the column is smooth between them.
         height: Height of the column.
-        section: Horizontal outline that is scaled by the radii, (k, 2); None: a circle.
+        section: Horizontal outline of k points, (k, 2), which is scaled by the radii. None means a circle.
 
     Returns:
         The mesh, z up, in metres.
@@ -193,7 +193,7 @@ def hoop(radius: float, thickness: float) -> Mesh:
     """Build a torus around the z axis.
 
     Args:
-        radius: Distance of the tube from the axis.
+        radius: Distance of the centre of the tube from the z axis.
         thickness: Radius of the tube.
 
     Returns:

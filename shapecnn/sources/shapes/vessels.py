@@ -1,4 +1,4 @@
-"""Vessels: surfaces of revolution with different profiles and attached parts. The radius is about 1."""
+"""Generate mugs, vases, bottles, bowls and teapots: surfaces of revolution with attached parts, of radius about 1."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shapecnn.sources.shapes.pottery import handle, section, wall
 
 
 def mug(rng: Generator) -> Mesh:
-    """Build a mug with one handle, rarely two, sometimes on a saucer.
+    """Build a random mug with one handle, rarely two, sometimes on a saucer.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, with a radius of about 1.
@@ -33,10 +33,10 @@ def mug(rng: Generator) -> Mesh:
 
 
 def vase(rng: Generator) -> Mesh:
-    """Build a vase of any profile; some have amphora handles, some hold flowers.
+    """Build a random vase; some vases have two handles, some hold flowers.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, with a radius of about 1.
@@ -57,7 +57,7 @@ def vase(rng: Generator) -> Mesh:
 
 
 def _flower(rng: Generator, height: float) -> Mesh:
-    """Build a stalk that rises out of a vase and leans outwards, with a blossom or leaf at its end."""
+    """Build a flower in a vase of the given height: a stalk that leans outwards, with a blossom or a leaf."""
     u = rng.uniform
     reach, rise, size = u(0.1, 1.2), height * u(1.15, 1.45), u(0.2, 0.45)
     stalk = tube(spline([(0, 0, height * 0.3), (0.1, 0, height), (reach, 0, rise)], 7), 0.04, circle(6))
@@ -66,10 +66,10 @@ def _flower(rng: Generator, height: float) -> Mesh:
 
 
 def bottle(rng: Generator) -> Mesh:
-    """Build a bottle that narrows over a shoulder to a neck, with or without a cap; some are jugs with a handle.
+    """Build a random bottle with a shoulder and a neck, with or without a cap; some bottles have a handle.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, with a radius of about 1.
@@ -91,10 +91,10 @@ def bottle(rng: Generator) -> Mesh:
 
 
 def bowl(rng: Generator) -> Mesh:
-    """Build a bowl; some have a foot or two ears, some hold fruit or a spoon.
+    """Build a random bowl; some bowls have a foot or two handles, some hold fruit or a spoon.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, with a radius of about 1.
@@ -123,10 +123,10 @@ def bowl(rng: Generator) -> Mesh:
 
 
 def teapot(rng: Generator) -> Mesh:
-    """Build a teapot with a spout, usually a lid, and a handle opposite the spout or over the lid.
+    """Build a random teapot with a spout, usually a lid, and a handle opposite the spout or over the lid.
 
     Args:
-        rng: Source of randomness.
+        rng: Random number generator.
 
     Returns:
         The mesh, z up, with a radius of about 1.

@@ -1,4 +1,4 @@
-"""Write the demo collection: OFF files in ``<class>/<train|test>/``, the layout of ModelNet."""
+"""Write the demo collection as OFF files in ``<class>/<train|test>/``, the folder layout of ModelNet."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shapecnn.workers.progress import Progress
 
 
 def write_off(mesh: Mesh) -> bytes:
-    """Return the content of an OFF file with the mesh, coordinates with six significant digits.
+    """Return a mesh as the content of an OFF file, with six significant digits for each coordinate.
 
     Args:
-        mesh: The mesh.
+        mesh: The mesh to write.
 
     Returns:
-        The content of the file.
+        The content of the OFF file.
     """
     vertices, faces = len(mesh.vertices), len(mesh.faces)
     coordinates = "%.6g %.6g %.6g\n" * vertices % tuple(mesh.vertices.ravel().tolist())
@@ -38,30 +38,30 @@ def write_collection(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Write ``folder/<class>/<train|test>/<class>_NNN.off`` for every demo class.
+    """Generate and write the demo collection: files ``folder/<class>/<train|test>/<class>_NNN.off`` for every class.
 
-    The same arguments write the same bytes, and a larger collection begins with the shapes of a smaller one.
+    The same arguments write the same bytes. A collection with more shapes per class contains the same first shapes.
 
     Args:
         folder: The folder of the collection.
         per_class: Number of shapes of each class, at least 1.
-        seed: Number of the collection, at least 0.
-        test_fraction: Fraction of the shapes of each class in the split test, from 0 to 1: the last
-            ⌈per_class · test_fraction⌉.
-        overwrite: Replace files of the same name that hold something else.
-        progress: Receives the number of shapes written and the number in all.
+        seed: Random seed of the collection, at least 0.
+        test_fraction: Fraction of the shapes of each class in the split test, from 0 to 1. The last
+            ⌈per_class · test_fraction⌉ shapes of a class are in the split test.
+        overwrite: Replace existing files of the same names that have other content.
+        progress: Callback for progress: shapes written, and shapes in total.
 
     Returns:
         The number of shapes in the collection.
 
     Raises:
-        UsageError: A number is out of range, or the folder holds other OFF files: these might be the same shapes in
-            the other split.
+        UsageError: A number is out of range, or the folder has other OFF files, which might be the same shapes in the
+            other split; or a file exists with other content and ``overwrite`` is False.
     """
     if per_class < 1 or seed < 0:
-        raise UsageError(f"per_class = {per_class} must be at least 1, seed = {seed} at least 0.")
+        raise UsageError(f"per_class is {per_class} and must be at least 1; seed is {seed} and must be at least 0.")
     if not 0 <= test_fraction <= 1:
-        raise UsageError(f"test_fraction = {test_fraction} must be from 0 to 1.")
+        raise UsageError(f"test_fraction is {test_fraction} and must be from 0 to 1.")
     train = per_class - math.ceil(per_class * test_fraction)
     plan = {
         folder / label / ("train" if i < train else "test") / f"{label}_{i + 1:03d}.off": (label, i)
@@ -70,11 +70,11 @@ def write_collection(
     }
     foreign = next((file for file in folder.rglob("*.off") if file not in plan), None)
     if foreign is not None:
-        raise UsageError(f"{foreign} is not part of this collection. Choose an empty folder.")
+        raise UsageError(f"{foreign} is not part of the demo collection. Choose an empty folder.")
     for count, (path, (label, i)) in enumerate(plan.items(), 1):
         content = write_off(make_shape(label, seed * 1_000_000 + i))
         if not overwrite and os.path.lexists(path) and not _holds(path, content):
-            raise UsageError(f"{path} exists and holds something else. Choose an empty folder, or add --overwrite.")
+            raise UsageError(f"{path} exists with other content. Choose an empty folder, or add --overwrite.")
         write_atomic(path, content)
         if progress is not None:
             progress(count, len(plan))
@@ -82,7 +82,7 @@ def write_collection(
 
 
 def _holds(path: Path, content: bytes) -> bool:
-    """Return whether the file holds exactly this content."""
+    """Return whether a file exists and has exactly the given content."""
     try:
         return read_stored(path) == content
     except OSError:
