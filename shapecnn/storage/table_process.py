@@ -76,8 +76,11 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
 
     other = f"its columns are not {', '.join(columns)}"
     try:
-        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data), read_dictionary=list(columns))
-        _check_footer(file.metadata, most)
+        source = pyarrow.BufferReader(data)
+        footer = pyarrow.parquet.read_metadata(source)
+        _check_footer(footer, most)
+        present = list(columns[: footer.num_columns])  # a KeyError follows if the file has others
+        file = pyarrow.parquet.ParquetFile(source, metadata=footer, read_dictionary=present)
         names = file.schema_arrow.names
         if len(names) < required or names != list(columns[: len(names)]):
             raise ValueError(other)
@@ -100,7 +103,7 @@ def _check_footer(footer: pyarrow.parquet.FileMetaData, most: int) -> None:
     groups = [footer.row_group(k) for k in range(footer.num_row_groups)]
     chunks = [[group.column(k) for k in range(group.num_columns)] for group in groups]
     rows = sum(
-        max(abs(group.num_rows), *(abs(chunk.num_values) for chunk in row))
+        max([abs(group.num_rows), *(abs(chunk.num_values) for chunk in row)])
         for group, row in zip(groups, chunks, strict=True)
     )
     rows = max(abs(footer.num_rows), rows)

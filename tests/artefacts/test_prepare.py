@@ -241,7 +241,7 @@ def test_a_damaged_manifest_is_an_error_that_says_what_to_do(
         (out / MANIFEST).write_bytes(damage)
     with pytest.raises(StoredDataError, match=r"manifest\.parquet has changed since .* once more, with --overwrite"):
         run(meshes, out)
-    with pytest.raises(StoredDataError, match=r"manifest\.parquet does not hold .* once more, with --overwrite"):
+    with pytest.raises(StoredDataError, match=r"manifest\.parquet has invalid content .* once more, with --overwrite"):
         run(meshes, reseal(out))
 
 

@@ -152,6 +152,21 @@ def test_columns_of_another_type_are_refused(kind: pyarrow.DataType) -> None:
     assert refused(written(table)) == "its columns are not name, label, status"
 
 
+@dataclass(frozen=True)
+class Noted(Row):
+    note: str | None = None
+    hint: str | None = None
+
+
+@pytest.mark.parametrize("last", [{}, {"note": "n"}, {"note": "n", "hint": "h"}])
+def test_the_last_columns_may_be_absent_where_they_have_a_default(last: dict[str, str]) -> None:
+    table = pyarrow.table({"name": ["a"], "label": ["chair"], "status": ["ok"], **{k: [v] for k, v in last.items()}})
+    assert read_table(Noted, written(table)) == [Noted("a", "chair", "ok", **last)]
+    other = table.rename_columns([*table.column_names[:-1], "other"])
+    with pytest.raises(ValueError, match="its columns are not name, label, status, note, hint"):
+        read_table(Noted, written(other))
+
+
 @pytest.mark.parametrize(
     "names",
     [[], ["name"], ["name", "label"], ["label", "name", "status"], ["name", "label", "status", "name"],

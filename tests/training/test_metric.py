@@ -110,7 +110,7 @@ def test_a_metric_of_other_weights_is_refused_and_learned_anew(copy: Path, grids
 @pytest.mark.parametrize("name", [METRIC, PROJECTION])
 def test_an_altered_metric_is_refused_and_learned_anew(copy: Path, grids: Artefacts, name: str) -> None:
     whole = (copy / name).read_bytes()
-    for content, told in ((whole.replace(b"4", b"5"), "is not what was written"), (whole[:20], "")):
+    for content, told in ((whole.replace(b"4", b"5"), "has changed since it was written"), (whole[:20], "")):
         (copy / name).write_bytes(content)
         with pytest.raises(StoredDataError, match=f"{told}.*To learn it anew: shapecnn metric"):
             opened(copy)
