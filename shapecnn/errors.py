@@ -86,7 +86,7 @@ class PictureError(ItemError):
 
 
 class WorkerError(ItemError):
-    """The worker process that handled one item of a batch crashed, raised an unexpected error, or ran out of time or memory.
+    """The worker process of one item of a batch crashed, raised an unexpected error, or ran out of time or memory.
 
     ``kind`` is one of: crashed, timeout, memory.
     """
@@ -164,8 +164,8 @@ def visible(text: str) -> str:
         text: Any text, such as a file name.
 
     Returns:
-        The text, with an escape such as ``\x1b`` for each control character, line end, directional or invisible mark, and
-        surrogate.
+        The text, with an escape such as ``\x1b`` in place of each control character, line end, directional or invisible
+        mark, and surrogate.
     """
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
@@ -182,7 +182,7 @@ def encodable(value: Any) -> Any:
         value: A string, a number, None, or lists, tuples and dicts of these.
 
     Returns:
-        A copy of the value with an escape such as ``\xe9`` for each surrogate in strings and keys, and lists for tuples.
+        A copy of the value: surrogates in strings and keys become escapes such as ``\xe9``, tuples become lists.
     """
     if isinstance(value, str):
         return _SURROGATES.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", value)
