@@ -44,9 +44,10 @@ class Prediction:
     Attributes:
         path: Path of the mesh file, or the name of a mesh in memory.
         top: The most probable classes, at most :data:`TOP`, best first; empty if the mesh cannot be used.
-        familiarity: Similarity of the most similar training shape, from -1 to 1; None if the run has no gallery.
+        familiarity: Similarity of the most similar training shape, from -1 to 1; None if the run stored no
+            features of its training shapes.
         threshold: Familiarity below which a mesh counts as unknown; None if the run is not calibrated.
-        evidence: The most similar training shapes, best first; None if the run has no gallery (training features).
+        evidence: The most similar training shapes, best first; None if the run stored no features of them.
         error: Reason why the mesh cannot be used; None if it was classified.
     """
 
@@ -69,7 +70,7 @@ class Prediction:
 
     @property
     def unknown(self) -> bool | None:
-        """Whether the mesh is unlike all trained classes: its familiarity is below the threshold; None if either is None."""
+        """Whether the mesh is unlike all trained classes: familiarity below the threshold. None if either is None."""
         if self.familiarity is None or self.threshold is None:
             return None
         return self.familiarity < self.threshold
@@ -106,8 +107,8 @@ class Features(Displayed):
 
     Attributes:
         names: N paths of mesh files, or names of meshes in memory.
-        values: (N, D) float32, feature vectors of length D, scaled to unit length; dot products are similarities. The row
-            of a mesh that cannot be used is NaN.
+        values: (N, D) float32, feature vectors of length D, scaled to unit length; dot products are similarities. The
+            row of a mesh that cannot be used is NaN.
         errors: Error of each mesh that cannot be used, by name.
     """
 
@@ -198,7 +199,7 @@ class Predictor:
                 f"{self.model.name} has no classes, because it was not trained on shapes. To train a run with classes: "
                 f"shapecnn train CONFIG --data DIR --out RUN"
             )
-        _ = self._familiarity  # read the gallery now, so that a damaged run is reported before any mesh is read
+        _ = self._familiarity  # read the training features now, so that a damaged run is reported before any work
         inputs = mesh_inputs(meshes)
         outputs = self._encoder.outputs(inputs, up=self._up(up), limit=limit, progress=progress)
         return Predictions(
@@ -245,7 +246,7 @@ class Predictor:
 
     @cached_property
     def _familiarity(self) -> Familiarity | None:
-        """Similarity to the training shapes of the run; None if the run has no gallery."""
+        """Similarity to the training shapes of the run; None if the run stored no features of them."""
         head = self.model.head
         gallery = head.gallery() if head else None
         return Familiarity(gallery, head.classifier()) if head and gallery else None

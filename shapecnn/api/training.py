@@ -75,7 +75,7 @@ def train(
     from shapecnn.training.trainer import finished_training, train_plan  # torch
 
     if resume and data is None and is_finished(out):
-        return finished_training(out)  # a finished training needs no data, and its folder of artefacts may no longer exist
+        return finished_training(out)  # not from the data, which may no longer exist
     return train_plan(
         plan,
         out,
