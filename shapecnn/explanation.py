@@ -203,12 +203,12 @@ class Inquiry:
             self.logits = self._logits(self.activations)[0]
 
     def _activations(self, maps: Tensor) -> Tensor:
-        """Compute the input of view pooling (B, V, ...) of B shapes with V views from earlier maps (B, V, channels, ...)."""
+        """Compute the input of view pooling, (B, V, ...) of B shapes with V views, from maps (B, V, channels, ...)."""
         x: Tensor = self._back(maps.flatten(0, 1))
         return x.reshape(*maps.shape[:2], *x.shape[1:])
 
     def _logits(self, activations: Tensor) -> Tensor:
-        """Compute the logits (B, C) of C classes from the input of view pooling (B, V, ...) of B shapes with V views."""
+        """Compute the logits (B, C) of C classes from the input of view pooling, (B, V, ...) of B shapes."""
         logits, _ = self._network.head(self._network.pool(activations))
         return logits
 

@@ -1,4 +1,4 @@
-"""Similarity search: store the features of a collection in an index folder, and find the shapes most similar to a query.
+"""Similarity search: store the features of a collection in an index, and find the shapes most similar to a query.
 
 Queries are meshes or photographs. :mod:`plan` chooses the model and the settings of an index. :mod:`update` builds or
 updates an index, and :mod:`index` reads an index. :mod:`record` identifies and reopens the model of an index.

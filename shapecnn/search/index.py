@@ -6,8 +6,8 @@ An index consists of four files, which are published together with their hashes:
 - ``shapes.parquet``: the N shapes, in order of id.
 - ``features.safetensors``: ``features`` (N, D) float32, one feature vector of length D for each shape. For a model that
   takes V views: ``views`` (N, V, D) float16, the feature of each view. For a model whose comparison space is adapted to
-  the collection: ``gallery`` (N, D) float32, the coordinates of the shapes in that space, and ``distinct`` (N,) uint8, 0
-  for a copy of an earlier shape and 1 otherwise. All vectors are of unit length.
+  the collection: ``gallery`` (N, D) float32, the coordinates of the shapes in that space, and ``distinct`` (N,) uint8,
+  0 for a copy of an earlier shape and 1 otherwise. All vectors are of unit length.
 - ``failures.parquet``: the meshes that cannot be used.
 
 An interrupted command leaves the features that it has computed in a work folder, where the next command reads them.
