@@ -49,7 +49,7 @@ class CollectionError(UsageError):
 
 
 class MismatchError(UsageError):
-    """Stored data was made with settings other than those requested."""
+    """The settings that stored data was made with differ from the requested settings."""
 
     kind = "mismatch"
 
@@ -195,12 +195,12 @@ def counted(count: int, one: str, several: str | None = None) -> str:
     """Format a count with its noun, such as ``1 face`` or ``2 faces``.
 
     Args:
-        count: The number.
-        one: The noun in the singular.
-        several: The noun in the plural; None appends an s to ``one``.
+        count: Number of items.
+        one: Singular of the noun.
+        several: Plural of the noun; None appends an s to ``one``.
 
     Returns:
-        The number and the noun.
+        The number and the noun, separated by a space.
     """
     return f"{count} {one if count == 1 else several or one + 's'}"
 
@@ -218,7 +218,7 @@ def quoted(name: str) -> str:
 
 
 def is_short_of_memory(error: BaseException) -> bool:
-    """Tell whether an error means that memory ran out.
+    """Return whether an exception means that memory ran out.
 
     Args:
         error: Exception raised by Python, the dynamic loader, torch or OpenVINO.

@@ -71,7 +71,7 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Explanation of the predicted class of one mesh: the evidence for the class, and against another class.
+    """Explanation of the predicted class of one mesh: evidence for this class, and evidence against another class.
 
     Attributes:
         path: Path of the mesh file, or the name of a mesh in memory.
@@ -79,7 +79,7 @@ class Explanation:
             R × R × R cells.
         azimuths: (V,) degrees: azimuths of the cameras, or rotation angles of the grids.
         elevations: (V,) degrees: elevations of the cameras; None for grids.
-        found_axes: Whether the angles refer to axes computed from the geometry of the mesh, not to its own axes.
+        found_axes: Whether the angles refer to axes computed from the mesh geometry, not to the coordinate axes.
         classes: C labels, in the order of the scores.
         scores: (C,) float32, probabilities of the classes.
         evidence: Attribution for the most probable class, against the mean of all classes.
@@ -139,7 +139,7 @@ def explain_meshes(
         raise UsageError(f"{model.name} has no classes to explain. To train a run with classes: shapecnn train CONFIG")
     if asked is not None and asked not in classes:
         close = difflib.get_close_matches(asked, classes, n=3) or classes
-        raise UsageError(f"--class {asked}: {model.name} does not know this class, but {', '.join(close)}.")
+        raise UsageError(f"--class {asked}: {model.name} does not know this class. Choose one of: {', '.join(close)}.")
     require_device(device)
     network: ShapeNetwork | None = None
     results: dict[int, Explanation | ItemError] = {}

@@ -44,7 +44,7 @@ class Prediction:
     Attributes:
         path: Path of the mesh file, or the name of a mesh in memory.
         top: The most probable classes, at most :data:`TOP`, best first; empty if the mesh cannot be used.
-        familiarity: Similarity of the most similar training shape, from -1 to 1; None if the run stored no
+        familiarity: Similarity to the most similar training shape, from -1 to 1; None if the run stored no
             features of its training shapes.
         threshold: Familiarity below which a mesh counts as unknown; None if the run is not calibrated.
         evidence: The most similar training shapes, best first; None if the run stored no features of them.

@@ -20,7 +20,7 @@ from shapecnn.shared.results import framed, html_table, show_with
 from shapecnn.workers.progress import Progress, ProgressBar, no_bar, no_progress
 
 ArtefactSource = str | Path | Artefacts
-"""Artefacts (rendered views or voxel grids): the path of their folder, or the open object."""
+"""Type of an argument for artefacts (rendered views or voxel grids): the path of a folder, or open artefacts."""
 
 
 def evaluate(

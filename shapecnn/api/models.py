@@ -10,7 +10,7 @@ from shapecnn.predict import Predictor
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 ModelSource = str | Predictor | Model
-"""Model, as a name (the folder of a run, or ``@imagenet``) or as an open object."""
+"""Type of a model argument: a name (the folder of a run, or ``@imagenet``) or an open model."""
 
 
 def open_model(

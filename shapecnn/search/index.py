@@ -173,7 +173,7 @@ def _read(folder: Path) -> Index:
 
 
 class _Header(Settings):
-    """Content of ``index.json``."""
+    """Fields of the file ``index.json``, which describes an index."""
 
     model: str
     settings: dict[str, Any]

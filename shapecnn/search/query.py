@@ -82,7 +82,7 @@ class Answers(ResultList[Answer]):
 
 
 class Searcher:
-    """Open index with its model, ready for queries; the network is loaded once and stays in memory.
+    """Index opened for queries, together with its model. The network is loaded once and stays in memory.
 
     Args:
         index: Index to search.

@@ -117,7 +117,7 @@ class ModelRecord:
 
         Args:
             stored: Record of the index at ``where``.
-            where: Path of the index, with which the message begins.
+            where: Name of the index, with which the message begins.
             remedy: Sentence that says what to do, with which the message ends.
         """
         if stored._identity != self._identity:

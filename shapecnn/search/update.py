@@ -45,7 +45,7 @@ from shapecnn.workers.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class IndexChanges:
-    """Numbers of added, updated, unchanged and removed shapes after the update of an index.
+    """Result of an index update: numbers of added, updated, unchanged and removed shapes, and the failed meshes.
 
     Attributes:
         added: Number of new shapes.
