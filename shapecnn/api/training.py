@@ -37,7 +37,7 @@ def train(
         data: Folder of artefacts (rendered views or voxel grids). None is allowed with ``resume``.
         out: Folder of the run; empty or absent, or with ``resume`` the folder of the interrupted training.
         settings: Values that replace settings of the config, by key, such as ``{"network.pooling": "mean"}``.
-        subset: ``80+20``: use only the first 80 training shapes and 20 test shapes of each class. None: use all shapes.
+        subset: Use only the first shapes of each class: ``80+20`` means 80 for training and 20 for testing. None: all.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         resume: Whether to continue an interrupted training. The final weights equal those of an uninterrupted one.
         overwrite: Whether to replace a training in ``out``, and files that shapecnn did not write.
@@ -72,10 +72,10 @@ def train(
         raise UsageError("A new training needs both config and data. Only resume=True works without them.")
     else:
         plan = new_plan(config, values, data, part)
-    from shapecnn.training.trainer import finished_training, train_plan  # torch
+    from shapecnn.training.trainer import finished_training, train_plan  # here, because it imports torch
 
     if resume and data is None and is_finished(out):
-        return finished_training(out)  # not from the data, which may no longer exist
+        return finished_training(out)  # needs no data, which may no longer exist
     return train_plan(
         plan,
         out,

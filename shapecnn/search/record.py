@@ -91,7 +91,7 @@ class ModelRecord:
     def orientation(self) -> Orientation:
         """Orientation of the drawn meshes: ``upright``, or ``auto`` if each mesh was aligned with computed axes."""
         input_settings = self.settings["input"] if self.settings["kind"] == "run" else self.settings
-        orientation: Orientation = input_settings.get("orientation", "upright")  # imported: not stored
+        orientation: Orientation = input_settings.get("orientation", "upright")  # imported: no key
         return orientation
 
     @property
