@@ -1,15 +1,15 @@
 """3D shape recognition with multi-view and volumetric convolutional networks.
 
-A mesh becomes 12 views or a 30³ occupancy grid; a network turns either into class scores and a feature; features are
-searched and measured::
+A mesh is drawn as 12 views or filled into an occupancy grid of 30³ cells. A network computes class scores
+and a feature vector from the views or the grid. Features serve for similarity search and evaluation::
 
     mesh file ── load_mesh ──> mesh ──┬── draw_views ──> views ──┐
                                       └── voxelize ────> grid ───┴── network ──> feature ──┬── open_model: classes
                                                                                            ├── open_index: search
-                                                                                           └── evaluate: figures
+                                                                                           └── evaluate: accuracy, mAP
 
-This module is the Python interface; ``shapecnn --help`` is the command line over the same functions, and docs/python.md
-the tutorial. Names are loaded when they are first used: importing the module costs a few milliseconds.
+This module is the Python interface, and docs/python.md is its tutorial. ``shapecnn --help`` describes the command line,
+which offers the same functions. Names are loaded when they are first used, so ``import shapecnn`` takes milliseconds.
 
 Example:
     >>> import shapecnn
@@ -19,7 +19,7 @@ Example:
     <Views: 12 of 224 × 224 pixels>
 """
 
-TYPE_CHECKING = False  # which a type checker takes for true
+TYPE_CHECKING = False  # type checkers treat this name as True
 
 if TYPE_CHECKING:
     from shapecnn import errors as errors
@@ -85,10 +85,10 @@ _HOMES = {
 
 __all__ = sorted(name for names in _HOMES.values() for name in names)
 
-if not TYPE_CHECKING:  # a type checker would accept any name
-    # Nothing is imported above: `python -m shapecnn` runs this before the current folder leaves the path of modules.
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name
+    # This file imports nothing at its top: `python -m shapecnn` runs it before the current folder is off sys.path.
     def __getattr__(name):
-        """Load a name of the interface when it is first used (PEP 562)."""
+        """Import the module that defines a public name when the name is first used (PEP 562)."""
         from importlib import import_module
 
         if name == "errors":
@@ -99,5 +99,5 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         raise AttributeError(f"module 'shapecnn' has no attribute {name!r}")
 
     def __dir__():
-        """List the interface, loaded or not."""
+        """List the public names, including names that are not loaded yet."""
         return ["errors", *__all__]

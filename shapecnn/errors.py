@@ -1,12 +1,12 @@
-"""Exceptions with messages for people: each names what is wrong, where, and what to do.
+"""Exceptions whose messages tell the user what is wrong, where, and what to do.
 
 ::
 
     ShapecnnError               exit status 1, something failed
-    ├── UsageError              exit status 2, a wrong option, path or config key
+    ├── UsageError              exit status 2, wrong option, path or config key
     │   ├── CollectionError     the collection cannot be listed, or two of its shapes collide
     │   └── MismatchError       stored artefacts were made with other settings
-    ├── ItemError               one item of a batch cannot be used; the batch records it and goes on
+    ├── ItemError               one item of a batch cannot be used; the batch records the error and goes on
     │   ├── MeshError           a file cannot be used as a mesh
     │   ├── PictureError        a file cannot be used as a picture
     │   └── WorkerError         the worker process crashed, or ran out of time or memory
@@ -19,7 +19,8 @@
     ├── StoredDataError         a stored artefact, run or index is damaged or from another version
     └── BusyError               another process is writing to the same output
 
-Only ``shapecnn.cli`` turns them into exit statuses. The functions below make text from files safe to print.
+Only ``shapecnn.cli`` turns exceptions into exit statuses. The functions of this module make text that comes from files
+safe to print.
 """
 
 from __future__ import annotations
@@ -30,38 +31,38 @@ from typing import Any
 
 
 class ShapecnnError(Exception):
-    """Base class of all errors meant for people; ``kind`` is the stable name that programs read in JSON."""
+    """Base class of all errors whose message is shown to the user; ``kind`` is the stable error name in JSON output."""
 
     kind = "error"
 
 
 class UsageError(ShapecnnError):
-    """The request is wrong: a bad option, path or config key. No work was started."""
+    """An option, path or config key is wrong. The error is raised before any work starts."""
 
     kind = "usage"
 
 
 class CollectionError(UsageError):
-    """The collection cannot be listed, or two of its shapes would write one output."""
+    """A collection of meshes cannot be listed, or two of its shapes would be written to the same output file."""
 
     kind = "collection"
 
 
 class MismatchError(UsageError):
-    """Stored data was made with settings other than those requested."""
+    """The settings that stored data was made with differ from the requested settings."""
 
     kind = "mismatch"
 
 
 class ItemError(ShapecnnError):
-    """One item of a batch, such as the pictures or the grid of one shape, cannot be used; the batch goes on.
+    """One item of a batch, such as the pictures or the grid of one shape, cannot be used. The batch goes on without it.
 
     ``kind`` is one of: count, format, size, empty.
     """
 
     def __init__(self, kind: str, message: str) -> None:
         message = visible(message)
-        super().__init__(kind, message)  # both in args, so that the error can be pickled between processes
+        super().__init__(kind, message)  # both arguments, so that the error can be pickled and sent between processes
         self.kind = kind
         self.message = message
 
@@ -85,7 +86,7 @@ class PictureError(ItemError):
 
 
 class WorkerError(ItemError):
-    """The worker process of an item crashed, raised an unexpected error, or ran out of time or memory.
+    """The worker process of one item of a batch crashed, raised an unexpected error, or ran out of time or memory.
 
     ``kind`` is one of: crashed, timeout, memory.
     """
@@ -122,13 +123,13 @@ class DownloadError(ShapecnnError):
 
 
 class ArchiveError(ShapecnnError):
-    """A zip is damaged, or contains paths outside the folder it is extracted to."""
+    """A zip file is damaged, or contains paths outside the folder that it is extracted to."""
 
     kind = "archive"
 
 
 class StoredDataError(ShapecnnError):
-    """A stored artefact, run or index is damaged or from another version."""
+    """Stored artefacts (rendered views or voxel grids), a run or an index are damaged or from another version."""
 
     kind = "stored-data"
 
@@ -140,11 +141,11 @@ class BusyError(ShapecnnError):
 
 
 class Caution(UserWarning):
-    """Warning that does not stop the work; the command line prints it on stderr."""
+    """Warning to the user; the work goes on, and the command line prints the warning on stderr."""
 
 
-# Control characters, line ends, surrogates, and format characters that reorder or hide the text around them. Joiners
-# (200c, 200d) are not included: names in Persian or Hindi need them.
+# Characters that are unsafe to print: control characters, line ends, surrogates, and format characters that reorder or
+# hide the text around them. Joiners (200c, 200d) are not included: names in Persian or Hindi need them.
 _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f]"
@@ -163,8 +164,8 @@ def visible(text: str) -> str:
         text: Any text, such as a file name.
 
     Returns:
-        The text with control characters, line ends, directional and invisible marks, and surrogates as escapes such as
-        ``\x1b``.
+        The text, with an escape such as ``\x1b`` in place of each control character, line end, directional or invisible
+        mark, and surrogate.
     """
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
@@ -173,15 +174,15 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def encodable(value: Any) -> Any:
-    r"""Escape surrogates in a JSON value, which most JSON readers refuse.
+    r"""Escape surrogates in a JSON value, because most JSON readers refuse surrogates.
 
-    Python puts them in file names for bytes that are not UTF-8.
+    Python uses surrogates in file names for bytes that are not UTF-8.
 
     Args:
         value: A string, a number, None, or lists, tuples and dicts of these.
 
     Returns:
-        The same value, in its strings and keys ``\xe9`` instead of a surrogate; tuples become lists.
+        A copy of the value: surrogates in strings and keys become escapes such as ``\xe9``, tuples become lists.
     """
     if isinstance(value, str):
         return _SURROGATES.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", value)
@@ -194,36 +195,36 @@ def counted(count: int, one: str, several: str | None = None) -> str:
     """Format a count with its noun, such as ``1 face`` or ``2 faces``.
 
     Args:
-        count: The number.
-        one: The noun in the singular.
-        several: The noun in the plural; None appends an s to ``one``.
+        count: Number of items.
+        one: Singular of the noun.
+        several: Plural of the noun; None appends an s to ``one``.
 
     Returns:
-        The number and the noun.
+        The number and the noun, separated by a space.
     """
     return f"{count} {one if count == 1 else several or one + 's'}"
 
 
 def quoted(name: str) -> str:
-    """Quote a name from a file for a message.
+    """Quote a name that comes from a file, for use in a message.
 
     Args:
         name: Any text, such as a key or a file name.
 
     Returns:
-        The name in quotes and on one line, cut to 80 characters.
+        The name in quotes, on one line, cut to 80 characters.
     """
     return repr(name if len(name) <= 80 else f"{name[:79]}…")
 
 
 def is_short_of_memory(error: BaseException) -> bool:
-    """Tell whether an error means that memory ran out.
+    """Return whether an exception means that memory ran out.
 
     Args:
-        error: Raised by Python, the dynamic loader, torch or OpenVINO.
+        error: Exception raised by Python, the dynamic loader, torch or OpenVINO.
 
     Returns:
-        True for a MemoryError, for the errno ENOMEM, and for the messages with which these libraries report it.
+        True for a MemoryError, for the errno ENOMEM, and for known out-of-memory messages of these libraries.
     """
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
@@ -231,13 +232,13 @@ def is_short_of_memory(error: BaseException) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Shorten the message of a library's exception for use in our own.
+    """Shorten the message of a library's exception, so that a message of shapecnn can quote it.
 
     Args:
-        error: Raised by a library; its message may quote the file.
+        error: Exception raised by a library; its message may contain text from a file.
 
     Returns:
-        Its message, or its type where that is empty: on one line, cut to 160 characters.
+        The message, or the name of the exception's type if the message is empty, on one line, cut to 160 characters.
     """
     text = str(error) or type(error).__name__
     return visible(text if len(text) <= 160 else f"{text[:159]}…")

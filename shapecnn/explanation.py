@@ -1,8 +1,9 @@
-"""Explain predictions: which views of a shape, and which of their pixels or cells, are evidence for a class.
+"""Explain predictions: which views of a shape, and which pixels or voxel cells, are evidence for a class.
 
-Su, Maji, Kalogerakis, Learned-Miller (ICCV 2015), section 4.4, follow the gradient of a class score back through view
-pooling to all views. So does this module, with Captum, at two places of every network: at view pooling, and between
-its parts. It follows a difference of logits, because a constant added to all logits changes no probability.
+Su, Maji, Kalogerakis, Learned-Miller (ICCV 2015), section 4.4, propagate the gradient of a class score back through
+view pooling to all views. This module does the same with Captum. Gradients are taken at two layers of a network: the
+input of view pooling gives the contribution of each view, and an earlier layer gives the heat of pixels or cells. The
+score is a difference of logits, because a constant added to all logits changes no probability.
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-STEPS = 8  # of the integral from the activations of empty views to those of the shape
-HEAD_STEPS = 256  # of the integral over the layers after view pooling, which cost little
-FINE = 12  # cells along one side of a map that still separates the parts of a shape
+STEPS = 8  # integration steps from the activations of empty views to the activations of the shape
+HEAD_STEPS = 256  # integration steps over the layers after view pooling, which are cheap
+FINE = 12  # smallest side, in cells, of an activation map that still separates the parts of a shape
 
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Contributions of V views or rotations to a class.
+    """Contributions of the V views (or rotations of a grid) of a shape to a class score.
 
     Attributes:
-        contributions: (V,) float32, logits that each view contributes.
-        rest: Logits of an empty view.
-        logit: Sum of both: the lead of the class over the classes that it is compared with.
-        heat: (V, ...) float32 like the views, from -1 to 1: positive where pixels or cells speak for the class,
-            negative where they speak against it; the largest magnitude is 1.
+        contributions: (V,) float32, contribution of each view, in logits.
+        rest: Score of empty views, in logits: the part that no view contributes.
+        logit: Logit of the class minus the logit it is compared with; equals the sum of contributions and ``rest``.
+        heat: Float32 of the same shape as the views or grids, from -1 to 1: positive where pixels or cells are evidence
+            for the class, negative where they are evidence against it. The largest magnitude is 1.
     """
 
     contributions: Floats
@@ -60,9 +61,9 @@ class Attribution:
 
     @property
     def shares(self) -> Floats:
-        """Shares of the positive contributions, (V,) float32 from 0 to 1.
+        """Share of each view in the sum of the positive contributions, (V,) float32 from 0 to 1.
 
-        They sum to 1, or to 0 if no contribution is positive.
+        The shares sum to 1, or to 0 if no contribution is positive.
         """
         gain = np.maximum(self.contributions, 0)
         return np.asarray(gain / max(float(gain.sum()), np.finfo(np.float32).tiny), np.float32)
@@ -70,19 +71,20 @@ class Attribution:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a mesh was predicted to be of a class, and not of another.
+    """Explanation of the predicted class of one mesh: evidence for this class, and evidence against another class.
 
     Attributes:
         path: Path of the mesh file, or the name of a mesh in memory.
-        inputs: (V, ...) uint8, views or grids that the network took.
-        azimuths: (V,) degrees, of the cameras, or by which a grid is turned.
-        elevations: (V,) degrees of the cameras; None for grids.
-        found_axes: Whether these angles are about axes that were found in the mesh.
+        inputs: Input of the network, uint8: V views (V, S, S) of S × S pixels, or V rotations (V, R, R, R) of a grid of
+            R × R × R cells.
+        azimuths: (V,) degrees: azimuths of the cameras, or rotation angles of the grids.
+        elevations: (V,) degrees: elevations of the cameras; None for grids.
+        found_axes: Whether the angles refer to axes computed from the mesh geometry, not to the coordinate axes.
         classes: C labels, in the order of the scores.
-        scores: (C,) float32, probabilities.
-        evidence: Attribution for the most probable class, against the mean of all.
-        asked: Class that was asked about; None if none was, or if it is the most probable one.
-        why_not: Attribution for the most probable class, against the one that was asked about.
+        scores: (C,) float32, probabilities of the classes.
+        evidence: Attribution for the most probable class, against the mean of all classes.
+        asked: Class that the user contrasts with the most probable class; None if there is none or both are the same.
+        why_not: Attribution for the most probable class, against the class ``asked``; None if ``asked`` is None.
     """
 
     path: str
@@ -98,7 +100,7 @@ class Explanation:
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
-        """All classes with their probabilities, the most probable first."""
+        """All class labels with their probabilities, the most probable first."""
         return [(self.classes[place], float(self.scores[place])) for place in np.argsort(-self.scores, kind="stable")]
 
 
@@ -113,31 +115,31 @@ def explain_meshes(
     workers: Workers = ONE_A_CORE,
     progress: Progress = no_progress,
 ) -> list[Explanation | ItemError]:
-    """Explain the class of each mesh.
+    """Explain the predicted class of each mesh.
 
     Args:
         model: A trained run.
-        meshes: Paths or arrays of N meshes.
-        asked: Class that the most probable one is compared with.
-        up: Axis that points up in the meshes.
-        device: Where the network runs.
-        limit: How many faces a mesh may have, and whether larger ones are simplified.
-        workers: Processes that read, draw and fill meshes.
-        progress: Called with the number of meshes done and N.
+        meshes: N meshes, each a path or arrays.
+        asked: Class to contrast with the most probable class; None: the mean of all classes only.
+        up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        progress: Callback that receives the number of finished meshes and N.
 
     Returns:
-        N explanations in the order given; for a mesh that cannot be used, the error.
+        N explanations in the order of ``meshes``, with an error in place of each mesh that cannot be used.
 
     Raises:
-        UsageError: The model has no classes, or not the one asked for, or CUDA is asked for and absent.
+        UsageError: The model has no classes or not the class ``asked``, or CUDA is not available.
         StoredDataError: The model is damaged.
     """
     classes = classes_of(model)
     if not classes:
-        raise UsageError(f"{model.name} has no classes to explain. To train a run that has: shapecnn train CONFIG")
+        raise UsageError(f"{model.name} has no classes to explain. To train a run with classes: shapecnn train CONFIG")
     if asked is not None and asked not in classes:
         close = difflib.get_close_matches(asked, classes, n=3) or classes
-        raise UsageError(f"--class {asked}: {model.name} does not know this class, but {', '.join(close)}.")
+        raise UsageError(f"--class {asked}: {model.name} does not know this class. Choose one of: {', '.join(close)}.")
     require_device(device)
     network: ShapeNetwork | None = None
     results: dict[int, Explanation | ItemError] = {}
@@ -175,16 +177,16 @@ def _explain(network: ShapeNetwork, model: Model, name: str, inputs: InputArray,
 
 
 class Inquiry:
-    """Views or grids of one shape, passed through the network once for any number of attributions.
+    """Activations and logits of one shape, computed once and used for any number of attributions.
 
     Args:
-        network: Network that takes them.
-        inputs: (V, ...) uint8.
-        blank: Value of every pixel or cell of an empty view.
+        network: Network to explain.
+        inputs: V views (V, S, S) uint8 of S × S pixels, or V rotations (V, R, R, R) uint8 of a grid of R × R × R cells.
+        blank: Value of every pixel of an empty view, or of every cell of an empty grid.
 
     Attributes:
-        activations: (1, V, ...) of the views, which view pooling takes.
-        logits: (C,).
+        activations: (1, V, ...) float32, activations of the V views at the input of view pooling.
+        logits: (C,) float32, logits of the C classes.
     """
 
     def __init__(self, network: ShapeNetwork, inputs: Tensor, blank: int) -> None:
@@ -201,20 +203,23 @@ class Inquiry:
             self.logits = self._logits(self.activations)[0]
 
     def _activations(self, maps: Tensor) -> Tensor:
-        """Return the activations of maps, (B, V, C, ...) → (B, V, ...)."""
+        """Compute the input of view pooling, (B, V, ...) of B shapes with V views, from maps (B, V, channels, ...)."""
         x: Tensor = self._back(maps.flatten(0, 1))
         return x.reshape(*maps.shape[:2], *x.shape[1:])
 
     def _logits(self, activations: Tensor) -> Tensor:
-        """Return the logits of activations, (B, V, ...) → (B, C)."""
+        """Compute the logits (B, C) of C classes from the input of view pooling, (B, V, ...) of B shapes."""
         logits, _ = self._network.head(self._network.pool(activations))
         return logits
 
     def attribution(self, direction: Tensor) -> Attribution:
-        """Attribute a difference of logits to views, and to their pixels or cells.
+        """Attribute a weighted sum of logits to the views, and to the pixels or cells of each view.
 
         Args:
-            direction: (C,), positive for the classes that are asked about, summing to 0.
+            direction: (C,), weights of the logits of the C classes, which sum to 0: positive for the class to explain.
+
+        Returns:
+            Contributions of the views, and the heat of pixels or cells.
         """
         import torch
 
@@ -225,12 +230,13 @@ class Inquiry:
         return Attribution(contributions.cpu().numpy(), rest, logit, (heat / largest).cpu().numpy())
 
     def _contributions(self, direction: Tensor) -> tuple[Tensor, float]:
-        """Return the contribution of each view to the logits along ``direction``, (V,), and the logits of empty views.
+        """Return the contributions (V,) of V views to the score ``logits @ direction``, and the score of empty views.
 
         Gradients are integrated (Sundararajan, Taly, Yan, ICML 2017) over the layers after view pooling, from the
-        pooled activations of empty views, and go to the views as pooling chose them. Where only a linear classifier
-        comes after it, this is exact: with pooling by maximum, view v gives Σ w_d (f_vd − e_d) over the features d
-        of which it has the largest, e being those of an empty view. Views that tie share alike.
+        pooled activations of empty views. View pooling then distributes the result to the views. If only a linear
+        classifier follows view pooling, the contributions are exact. With max pooling, view v contributes
+        Σ w_d (f_vd − e_d), summed over the features d in which view v has the maximum. Here w is the weight of a
+        feature, f_v the features of view v, and e the features of an empty view. Views that tie get equal parts.
         """
         from captum.attr import IntegratedGradients, Saliency
 
@@ -249,11 +255,12 @@ class Inquiry:
         return gains.flatten(2).sum(dim=(0, 2)), float(score(baseline).detach())
 
     def _heat(self, direction: Tensor) -> Tensor:
-        """Return the contribution of each pixel or filled cell, a float tensor like the views, without a unit.
+        """Return the contribution of each pixel or filled cell, unitless, in a float tensor of the shape of the input.
 
-        Gradients are integrated from the maps of empty views and summed over channels. For views they are taken at the
-        last maps that are fine enough and spread over the pixels, as gradients at single pixels are mostly noise; for
-        grids, which are coarse, it is the other way round (docs/explain.md has the measurements).
+        Gradients are integrated from the maps of empty views and summed over channels. For views, gradients are taken
+        at the last maps with at least ``FINE`` cells a side, and interpolated to pixels, because gradients at single
+        pixels are mostly noise. For grids, which are coarse, gradients at the single cells are better: see
+        docs/explain.md for the measurements.
         """
         from captum.attr import IntegratedGradients
         from torch.nn import functional
@@ -272,7 +279,7 @@ class Inquiry:
 
 
 def _last_fine(parts: Sequential, x: Tensor) -> int:
-    """Return how many parts ``x`` can pass and still be a map of at least ``FINE`` cells a side."""
+    """Return the number of leading ``parts`` after which ``x`` is still a map of at least ``FINE`` cells a side."""
     for number, part in enumerate(parts):
         y = part(x)
         if y.ndim != x.ndim or min(y.shape[2:]) < FINE:
@@ -282,7 +289,7 @@ def _last_fine(parts: Sequential, x: Tensor) -> int:
 
 
 def _angles(model: Model, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return azimuths and elevations of V views in degrees, (V,) each; no elevations for grids."""
+    """Return the azimuths and elevations of V views in degrees, (V,) each; the elevations of grids are None."""
     if model.input.kind == "voxels":
         return np.arange(count) * 360 / count, None
     return cameras(count).azimuths, cameras(count).elevations

@@ -1,4 +1,4 @@
-"""Predict the classes of meshes, with their probabilities and the most similar training shapes."""
+"""Predict the classes of meshes, with class probabilities and the most similar training shapes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ TOP = 5
 
 
 class Candidate(NamedTuple):
-    """Class that a shape may belong to.
+    """One candidate class of a shape, with its probability.
 
     Attributes:
         label: Name of the class.
-        score: Its probability, from 0 to 1, to 6 decimals.
+        score: Probability of the class, from 0 to 1, rounded to 6 decimals.
     """
 
     label: str
@@ -39,15 +39,16 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Classes of one mesh, or the error that stopped it.
+    """Predicted classes of one mesh, or the error if the mesh cannot be used.
 
     Attributes:
         path: Path of the mesh file, or the name of a mesh in memory.
-        top: The most probable classes, at most :data:`TOP`, best first; empty with an error.
-        familiarity: Similarity of the most similar training shape, from -1 to 1; None where the run stored none.
-        threshold: Familiarity below which a mesh is unknown; None where the run is not calibrated.
-        evidence: The most similar training shapes, best first; None where the run stored none.
-        error: Why the mesh could not be used.
+        top: The most probable classes, at most :data:`TOP`, best first; empty if the mesh cannot be used.
+        familiarity: Similarity to the most similar training shape, from -1 to 1; None if the run stored no
+            features of its training shapes.
+        threshold: Familiarity below which a mesh counts as unknown; None if the run is not calibrated.
+        evidence: The most similar training shapes, best first; None if the run stored no features of them.
+        error: Reason why the mesh cannot be used; None if it was classified.
     """
 
     path: str
@@ -59,23 +60,23 @@ class Prediction:
 
     @property
     def label(self) -> str | None:
-        """Most probable class; None with an error."""
+        """Most probable class; None if the mesh cannot be used."""
         return self.top[0].label if self.top else None
 
     @property
     def score(self) -> float | None:
-        """Probability of the most probable class; None with an error."""
+        """Probability of the most probable class, from 0 to 1; None if the mesh cannot be used."""
         return self.top[0].score if self.top else None
 
     @property
     def unknown(self) -> bool | None:
-        """Whether the mesh resembles no class that was trained; None where the run cannot say."""
+        """Whether the mesh is unlike all trained classes: familiarity below the threshold. None if either is None."""
         if self.familiarity is None or self.threshold is None:
             return None
         return self.familiarity < self.threshold
 
     def __str__(self) -> str:
-        """One line: path, class and probability, or the error."""
+        """Return one line of text: path, class and probability, or path and error."""
         if self.error is not None:
             return f"{self.path}: {self.error}"
         label = "unknown, most like " * bool(self.unknown) + str(self.label)
@@ -83,10 +84,10 @@ class Prediction:
 
 
 class Predictions(ResultList[Prediction]):
-    """Predictions of meshes, in the order given: a list that prints as a table."""
+    """List of predictions, in the order of the meshes; it prints as a table."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each mesh: path, label, score, unknown, familiarity, error."""
+        """Return one table row for each mesh: path, label, score, unknown, familiarity, error."""
         return [
             {
                 "path": each.path,
@@ -102,12 +103,13 @@ class Predictions(ResultList[Prediction]):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Features(Displayed):
-    """Features of N meshes.
+    """Feature vectors of N meshes.
 
     Attributes:
-        names: Paths of the mesh files, or names of meshes in memory.
-        values: (N, D) float32 of unit length, whose dot products are similarities; a mesh that cannot be used has NaN.
-        errors: Why meshes could not be used, by name.
+        names: N paths of mesh files, or names of meshes in memory.
+        values: (N, D) float32, feature vectors of length D, scaled to unit length; dot products are similarities. The
+            row of a mesh that cannot be used is NaN.
+        errors: Error of each mesh that cannot be used, by name.
     """
 
     names: list[str]
@@ -115,40 +117,40 @@ class Features(Displayed):
     errors: dict[str, ItemError] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Return how many there are, of which length."""
+        """Return the number and the length of the feature vectors, for display."""
         failed = f", {len(self.errors)} with an error" if self.errors else ""
         return f"<Features: {len(self.names)} of {self.values.shape[1]} numbers{failed}>"
 
     def __len__(self) -> int:
-        """Number of meshes."""
+        """Return the number of meshes."""
         return len(self.names)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """(N, D), so that numpy takes the features as an array."""
+        """Convert the features to a numpy array, (N, D): N feature vectors of length D."""
         return np.array(self.values, dtype=dtype, copy=copy is not False)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each mesh: path, length of its feature, error."""
+        """Return one table row for each mesh: path, length of the feature vector, error."""
         return [
             {"path": name, "numbers": len(row), "error": str(self.errors[name]) if name in self.errors else None}
             for name, row in zip(self.names, self.values, strict=True)
         ]
 
     def to_frame(self) -> Any:
-        """Return a pandas frame with a row for each mesh and a column for each of D numbers."""
+        """Return a pandas data frame with one row for each mesh and one column for each feature dimension."""
         return pandas().DataFrame(self.values, index=self.names)
 
 
 class Predictor:
-    """Classifies meshes and computes their features; the network is loaded once and stays loaded.
+    """Model that classifies meshes and computes their features; the network is loaded once and stays in memory.
 
     Args:
         model: Model to apply.
-        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
-        workers: Processes that read, draw and fill meshes.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
 
     Raises:
-        UsageError: CUDA is asked for and absent.
+        UsageError: ``device`` is ``cuda``, but CUDA is not available.
     """
 
     def __init__(self, model: Model, device: Device = "auto", workers: Workers = ONE_A_CORE) -> None:
@@ -156,13 +158,13 @@ class Predictor:
         self._encoder = MeshEncoder(model, device, workers=workers)
 
     def __repr__(self) -> str:
-        """Name, classes and input of the model."""
+        """Return the name of the model, the number of classes and the kind of input, for display."""
         classes = f"{len(self.model.head.classes)} classes" if self.model.head else "no classes"
         return f"<Predictor {self.model.name}: {classes}, {self.model.input.kind}>"
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Labels of the classes, in the order of the scores; () for a model that was not trained on shapes."""
+        """Class labels, in the order of the scores; empty for a model that was not trained on shapes."""
         return self.model.head.classes if self.model.head else ()
 
     def predict(
@@ -174,29 +176,30 @@ class Predictor:
         limit: FaceLimit = NO_LIMIT,
         progress: Progress = no_progress,
     ) -> Predictions:
-        """Classify meshes.
+        """Predict the class of each mesh.
 
         Args:
             meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
-            up: Axis that points up in them; None: as in the meshes that the model was trained on.
-            evidence: How many of the most similar training shapes to name.
-            limit: How many faces a mesh may have, and whether larger ones are simplified.
-            progress: Called with the number of meshes done and N.
+            up: Axis that points up in the meshes; None: the up axis of the meshes that the model was trained on.
+            evidence: Number of most similar training shapes to return for each mesh.
+            limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
+            progress: Callback that receives the number of finished meshes and N.
 
         Returns:
-            N predictions in the order given; a mesh that cannot be used is a prediction with an error.
+            N predictions in the order of ``meshes``. If a mesh cannot be used, its prediction has an error instead of
+            classes.
 
         Raises:
-            UsageError: The model has no classes, or something given is not a mesh.
+            UsageError: The model has no classes, or an item of ``meshes`` is not a mesh.
             StoredDataError: The model is damaged.
-            WeightsError: Its weights cannot be downloaded.
+            WeightsError: The weights of the model cannot be downloaded.
         """
         if self.model.head is None:
             raise UsageError(
-                f"{self.model.name} has no classes, as it was not trained on shapes. To train a run that has: "
+                f"{self.model.name} has no classes, because it was not trained on shapes. To train a run with classes: "
                 f"shapecnn train CONFIG --data DIR --out RUN"
             )
-        _ = self._familiarity  # a damaged run is reported before any work
+        _ = self._familiarity  # read the training features now, so that a damaged run is reported before any work
         inputs = mesh_inputs(meshes)
         outputs = self._encoder.outputs(inputs, up=self._up(up), limit=limit, progress=progress)
         return Predictions(
@@ -214,18 +217,21 @@ class Predictor:
         limit: FaceLimit = NO_LIMIT,
         progress: Progress = no_progress,
     ) -> Features:
-        """Compute the features by which the model compares meshes.
+        """Compute the feature vectors with which the model compares meshes.
 
         Args:
-            meshes: One mesh or N, as :meth:`predict` takes them.
-            up: Axis that points up in them; None: as in the meshes that the model was trained on.
-            limit: How many faces a mesh may have, and whether larger ones are simplified.
-            progress: Called with the number of meshes done and N.
+            meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
+            up: Axis that points up in the meshes; None: the up axis of the meshes that the model was trained on.
+            limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
+            progress: Callback that receives the number of finished meshes and N.
+
+        Returns:
+            N feature vectors in the order of ``meshes``, with NaN for each mesh that cannot be used.
 
         Raises:
-            UsageError: Something given is not a mesh.
+            UsageError: An item of ``meshes`` is not a mesh.
             StoredDataError: The model is damaged.
-            WeightsError: Its weights cannot be downloaded.
+            WeightsError: The weights of the model cannot be downloaded.
         """
         inputs = mesh_inputs(meshes)
         outputs = self._encoder.outputs(inputs, up=self._up(up), limit=limit, progress=progress)
@@ -240,7 +246,7 @@ class Predictor:
 
     @cached_property
     def _familiarity(self) -> Familiarity | None:
-        """Training shapes of the run; None where it kept none."""
+        """Similarity to the training shapes of the run; None if the run stored no features of them."""
         head = self.model.head
         gallery = head.gallery() if head else None
         return Familiarity(gallery, head.classifier()) if head and gallery else None
@@ -249,7 +255,7 @@ class Predictor:
         return up or self.model.up or "z"
 
     def _prediction(self, name: str, output: Output, evidence: int) -> Prediction:
-        assert output.scores is not None  # the model has classes
+        assert output.scores is not None  # not None, because the model has classes
         top = _top(self.classes, output.scores)
         if self._familiarity is None or self.model.head is None:
             return Prediction(name, top)
@@ -260,6 +266,6 @@ class Predictor:
 
 
 def _top(classes: Sequence[str], scores: Feature) -> list[Candidate]:
-    """Return the most probable classes; equal ones in the order of the classes."""
+    """Return the :data:`TOP` most probable classes, best first; ties are in the order of ``classes``."""
     best = np.argsort(-scores, kind="stable")[:TOP]
     return [Candidate(classes[place], round(float(scores[place]), 6)) for place in best]

@@ -1,7 +1,7 @@
-"""Verification of stored artefacts, runs, indexes and reports against their hashes and against their sources.
+"""Verify stored artefacts, runs, indexes and reports: against their hashes, and against their sources.
 
-Missing: a published file, or a source, no longer exists. Corrupt: a file is not as it was written. Stale: the files are
-as they were written, but their source has changed since.
+There are three kinds of problem. Missing: a published file or its source no longer exists. Corrupt: a file has changed
+since shapecnn wrote it. Stale: a file is unchanged, but its source has changed since.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Fault = Literal["missing", "corrupt", "stale"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem.
+    """One problem that the verification of a folder found.
 
     Attributes:
-        fault: ``missing``, ``corrupt`` or ``stale``.
+        fault: Kind of problem: ``missing``, ``corrupt`` or ``stale``.
         path: Path of the file, or id of the shape.
-        message: The problem in one sentence.
+        message: Description of the problem in one sentence.
     """
 
     fault: Fault
@@ -51,9 +51,9 @@ class Verification:
 
     Attributes:
         path: Path of the folder.
-        kind: What it holds: ``artefacts``, ``run``, ``training`` (an unfinished run), ``index``, ``report``, ``audit``
-            or ``comparison``.
-        files: Number of hashed files.
+        kind: Kind of folder: ``artefacts`` (rendered views or voxel grids), ``run``, ``training`` (an unfinished run),
+            ``index``, ``report``, ``audit`` or ``comparison``.
+        files: Number of files in the folder that have a stored hash.
         findings: All problems.
     """
 
@@ -64,19 +64,20 @@ class Verification:
 
 
 def verify(folder: Path, collection: Path | None = None, progress: Progress = no_progress) -> Verification:
-    """Verify one folder.
+    """Verify the files of one folder that shapecnn wrote, and the sources that they were made from.
 
     Args:
-        folder: Artefacts, a run, an unfinished training, an index or a report.
-        collection: Meshes that artefacts or an index were made from; None skips this check for artefacts, and uses the
-            paths in an index. It is ignored for other folders, and for imported artefacts.
-        progress: Called with the number of checked files or meshes and their total.
+        folder: Folder of artefacts (rendered views or voxel grids), run, unfinished training, index or report.
+        collection: Collection of meshes that the artefacts or the index were made from. None: the meshes of artefacts
+            are not checked, and the meshes of an index are read from their stored paths. Imported artefacts and other
+            folders ignore it.
+        progress: Callback that receives the number of checked files or meshes and the total.
 
     Returns:
-        The problems. The content and the sources are checked only if all files are as they were written.
+        All problems. The content and the sources are checked only if every file matches its hash.
 
     Raises:
-        UsageError: shapecnn made nothing in ``folder``.
+        UsageError: ``folder`` holds no output of shapecnn.
         CollectionError: The collection cannot be listed.
     """
     kind = stored_kind(folder)
@@ -92,7 +93,7 @@ def verify(folder: Path, collection: Path | None = None, progress: Progress = no
     for done, (name, digest) in enumerate(sorted(sums.items()), start=1):
         findings += _check_file(place, name, digest)
         progress(done, len(sums))
-    if not findings:  # otherwise reading the content would report the same files again
+    if not findings:  # a changed file would be reported twice: by its hash and by its content
         try:
             findings = [*_CHECKS[kind](folder, collection, progress)] if kind in _CHECKS else []
         except StoredDataError as error:
@@ -103,60 +104,60 @@ def verify(folder: Path, collection: Path | None = None, progress: Progress = no
 
 
 def stored_kind(folder: Path) -> Kind:
-    """Return the kind of a folder.
+    """Return the kind of output that shapecnn wrote to a folder.
 
     Args:
         folder: Any path.
 
     Returns:
-        What shapecnn made there.
+        The kind, such as ``artefacts``, ``run`` or ``index``.
 
     Raises:
-        UsageError: shapecnn made nothing there.
+        UsageError: ``folder`` holds no output of shapecnn.
     """
     kind = kind_of(folder)
     if kind is None:
-        problem = "holds nothing that shapecnn made" if folder.is_dir() else "is not a folder"
+        problem = "holds no output of shapecnn" if folder.is_dir() else "is not a folder"
         problem = problem if folder.exists() else "does not exist"
         raise UsageError(f"{folder} {problem}: give artefacts, a run, an index or a report.")
     return kind
 
 
 def _check_file(folder: Path, name: str, digest: str) -> Iterator[Finding]:
-    """Compare one file with its hash."""
+    """Compare one file with its stored hash."""
     path = str(folder / name)
     try:
         if sha256_of(published(folder, name)) != digest:
             yield Finding("corrupt", path, f"{printable(path)} has changed since it was written (its hash differs).")
     except (FileNotFoundError, NotADirectoryError):
-        yield Finding("missing", path, f"{printable(path)} is gone.")
+        yield Finding("missing", path, f"{printable(path)} does not exist any more.")
     except OSError as error:
         yield Finding("corrupt", path, f"{printable(path)} cannot be read ({error.strerror or error}).")
 
 
 def _check_artefacts(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
-    """Check an artefact folder: hashes, unfinished work, and the meshes of ``collection``."""
+    """Check artefacts: a hash for every file, no interrupted command, and unchanged meshes in ``collection``."""
     artefacts = open_artefacts(folder)
     for name in artefacts.files_without_hash():
         yield Finding("missing", name, f"{folder / SUMS} has no hash of {printable(name)}.")
     if (folder / WORK).exists():
-        yield Finding("stale", str(folder), f"Work on {folder} was interrupted: run its command once more.")
+        yield Finding("stale", str(folder), f"The command that writes {folder} was interrupted: run it once more.")
     if collection is not None:
         if artefacts.settings.get("origin") == "imported":
-            return  # their sources are pictures or grids, not meshes
+            return  # imported artefacts were made from pictures or grids, not from meshes
         hashes = {entry.id: entry.sha256 for entry in read_manifest(folder)}
         yield from _check_meshes(hashes, _listed(collection), collection, progress)
 
 
 def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterator[Finding]:
-    """Check a run: weights, gallery, configuration and metric."""
+    """Check a run: readable weights and training features, unchanged config, and a metric that fits the weights."""
     run = open_run(folder)
     run.head.classifier()
     run.head.gallery()
     _, described = describe_run(folder)
     try:
         if load_experiment(str(folder / CONFIG)).digest() != described.get("config"):
-            yield Finding("stale", CONFIG, f"{folder / CONFIG} is not the experiment that the run was trained with.")
+            yield Finding("stale", CONFIG, f"{folder / CONFIG} is not the config that the run was trained with.")
     except UsageError as error:
         yield Finding("corrupt", CONFIG, str(error))
     try:
@@ -166,7 +167,7 @@ def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> I
 
 
 def _check_index(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
-    """Check an index: its model, unfinished work, and its meshes."""
+    """Check an index: unchanged model, no interrupted command, and unchanged meshes."""
     index = read_index(folder)
     try:
         index.record.open(folder)
@@ -175,7 +176,7 @@ def _check_index(folder: Path, collection: Path | None, progress: Progress) -> I
     except UsageError as error:
         yield Finding("missing", index.record.model, str(error))
     if (folder / WORK).exists():
-        yield Finding("stale", str(folder), f"Work on {folder} was interrupted: index the collection once more.")
+        yield Finding("stale", str(folder), f"Indexing into {folder} was interrupted: index the collection once more.")
     hashes: dict[str, str | None] = {item.id: item.sha256 for item in index.shapes}
     if collection is None:
         yield from _check_meshes(hashes, {item.id: item.source for item in index.shapes}, None, progress)
@@ -184,27 +185,27 @@ def _check_index(folder: Path, collection: Path | None, progress: Progress) -> I
 
 
 def _listed(collection: Path) -> dict[str, Shape]:
-    """List the meshes of a collection by id."""
+    """Return the shapes of a collection by id."""
     return {shape.id: shape for shape in list_shapes(collection, labels="none")}
 
 
 def _check_meshes(
     hashes: Mapping[str, str | None], shapes: Mapping[str, Shape], collection: Path | None, progress: Progress
 ) -> Iterator[Finding]:
-    """Find meshes that are gone, changed or new. ``hashes``: SHA-256 by id; None for a mesh that could not be read."""
+    """Find missing, changed and new meshes. ``hashes`` maps ids to SHA-256, or to None for unreadable meshes."""
     for done, (name, digest) in enumerate(sorted(hashes.items()), start=1):
         shape = shapes.get(name)
         try:
             if shape is None:
-                yield Finding("missing", name, f"{printable(name)} is gone from {collection}.")
+                yield Finding("missing", name, f"{printable(name)} is not in {collection} any more.")
             elif digest is not None and content_hash(shape, shape.source()) != digest:
-                yield Finding("stale", name, f"{printable(shape.path)} has changed since.")
+                yield Finding("stale", name, f"{printable(shape.path)} has changed since it was read.")
         except MeshError as error:
             if digest is not None and shape is not None:
                 yield Finding("missing", name, f"{printable(shape.path)} cannot be read: {error}.")
         progress(done, len(hashes))
     for name in sorted({*shapes} - {*hashes}):
-        yield Finding("stale", name, f"{printable(name)} is new in {collection}.")
+        yield Finding("stale", name, f"{printable(name)} is new in {collection}: run the command again to include it.")
 
 
 _CHECKS: dict[str, Callable[[Path, Path | None, Progress], Iterator[Finding]]] = {
@@ -212,4 +213,4 @@ _CHECKS: dict[str, Callable[[Path, Path | None, Progress], Iterator[Finding]]] =
     "run": _check_run,
     "index": _check_index,
 }
-"""Check of the content and the sources for each kind of folder."""
+"""Function that checks content and sources, for each kind of folder that has such a check."""

@@ -270,5 +270,5 @@ def test_grids_are_placed_by_the_angle_they_are_turned_by(voxels_run: Path, tmp_
 def test_what_cannot_be_explained_is_said_before_any_work(views_run: Path) -> None:
     with pytest.raises(UsageError, match="has no classes"):
         explain_meshes(UntrainedModel.of(), ["nowhere.off"])
-    with pytest.raises(UsageError, match=r"--class cilinder: .* does not know this class, but cylinder"):
+    with pytest.raises(UsageError, match=r"--class cilinder: .* does not know this class\. Choose one of: cylinder"):
         explain_meshes(resolve_model(str(views_run)), ["nowhere.off"], asked="cilinder")

@@ -1,5 +1,6 @@
-"""The Python interface: what ``import shapecnn`` offers, and what the commands call.
+"""The Python interface: the functions that ``import shapecnn`` offers, and that the commands call.
 
-In: meshes, collections, folders of artefacts, runs and indexes, as paths or objects. Out: results that print as tables,
-show pages in a notebook and become pandas frames. docs/python.md is the tutorial.
+The functions take meshes, collections, artefacts (rendered views or voxel grids), runs and indexes, as paths or as
+objects. Their results print as tables, show HTML in a notebook, and convert to pandas data frames. The tutorial is
+docs/python.md.
 """

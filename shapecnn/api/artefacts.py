@@ -1,4 +1,4 @@
-"""Artefacts: views or grids of all meshes of a collection, in a folder."""
+"""Make and open artefacts: folders with the rendered views or voxel grids of all meshes of a collection."""
 
 from __future__ import annotations
 
@@ -31,31 +31,32 @@ def prepare(
 ) -> Summary:
     """Draw or voxelize all meshes of a collection.
 
-    A second call makes only what is new or has changed, and removes the artefacts of meshes that are gone.
+    A later call with the same settings processes only new and changed meshes, and deletes the artefacts of meshes that
+    the collection no longer has.
 
     Args:
-        collection: Folder of meshes, a zip of one, or a CSV with the header path,label,split.
-        out: Folder of the artefacts.
-        settings: ``ViewSettings`` to draw views, the default, or ``VoxelSettings`` to fill grids.
-        layout: ``sheet``: one contact sheet of all views; ``files``: a file for each view.
-        max_faces: Faces that a mesh may have where none is simplified; None: as many as memory holds.
-        labels: What names label and split of a shape: ``auto``, ``folder`` or ``none``.
-        overwrite: Replace artefacts that were made with other settings, and files that shapecnn did not write.
-        workers: Processes that read, draw and fill meshes.
-        progress: Called with the number of meshes done and of all meshes.
-        say: Called with notes for the person.
-        command: Command that makes ``out``, for messages.
+        collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split.
+        out: Folder to write the artefacts to.
+        settings: ``ViewSettings`` to draw views, or ``VoxelSettings`` to fill voxel grids; None: default views.
+        layout: ``sheet``: one contact sheet with all views of a mesh; ``files``: one file for each view.
+        max_faces: Largest number of faces of a mesh, unless ``settings`` simplify larger meshes; None: no limit.
+        labels: Source of the label and the split of each shape: ``auto``, ``folder`` (folder names) or ``none``.
+        overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        progress: Callback that receives the number of finished meshes and the number of all meshes.
+        say: Callback that receives each note for the user as one line of text.
+        command: Command line that error messages suggest for making ``out``.
 
     Returns:
-        Counts and failures.
+        Numbers of written, skipped and failed meshes, and the error of each failed mesh.
 
     Raises:
         CollectionError: The collection cannot be listed.
-        UsageError: Files that shapecnn did not write are in the way.
-        MismatchError: ``out`` was made with other settings.
-        StoredDataError: ``out`` is damaged.
+        UsageError: ``out`` contains files that shapecnn did not write.
+        MismatchError: The artefacts in ``out`` were made with other settings.
+        StoredDataError: The artefacts in ``out`` are damaged.
         BusyError: Another process is writing to ``out``.
-        MissingLibraryError: The renderer does not load.
+        MissingLibraryError: A library that the renderer needs cannot be loaded.
 
     Example:
         >>> import shapecnn
@@ -77,18 +78,18 @@ def prepare(
 
 
 def open_artefacts(folder: str | Path) -> Artefacts:
-    """Open a folder of artefacts.
+    """Open a folder of artefacts (rendered views or voxel grids).
 
     Args:
         folder: Folder that :func:`prepare` or ``shapecnn data import`` made.
 
     Returns:
-        The artefacts: ``entries`` are the shapes; ``pictures(entry)`` and ``grids(entry)`` read those of one shape.
+        The artefacts. ``entries`` lists the shapes; ``pictures(entry)`` and ``grids(entry)`` read one shape from disk.
 
     Raises:
-        UsageError: It is not a finished folder of artefacts.
-        StoredDataError: Its settings or its manifest are damaged.
-        MismatchError: An earlier version of shapecnn made it, and would make other artefacts now.
+        UsageError: ``folder`` is not a finished folder of artefacts.
+        StoredDataError: The stored settings or the manifest are damaged.
+        MismatchError: The artefacts are from a version of shapecnn that draws or voxelizes meshes differently.
 
     Example:
         >>> import shapecnn

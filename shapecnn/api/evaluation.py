@@ -1,4 +1,4 @@
-"""Figures: a model measured on a split, and models compared with each other."""
+"""Evaluate one model on a split of a data set, and compare several models with each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shapecnn.shared.results import framed, html_table, show_with
 from shapecnn.workers.progress import Progress, ProgressBar, no_bar, no_progress
 
 ArtefactSource = str | Path | Artefacts
-"""A folder of artefacts, or artefacts that are open."""
+"""Type of an argument for artefacts (rendered views or voxel grids): the path of a folder, or open artefacts."""
 
 
 def evaluate(
@@ -31,22 +31,22 @@ def evaluate(
     device: Device = "auto",
     progress: Progress = no_progress,
 ) -> Evaluation:
-    """Measure a model on one split of artefacts: classification and retrieval.
+    """Evaluate the classification and retrieval of a model on one split of a data set.
 
     Args:
-        model: Name of a model, or what :func:`shapecnn.open_model` returned.
-        data: Folder of artefacts, or what :func:`shapecnn.open_artefacts` returned.
-        settings: What is measured, by which protocol, on which split; by default the test split by protocol mvcnn.
-        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
-        progress: Called with the number of shapes done and of all shapes.
+        model: Folder of a run, ``@imagenet``, or the result of :func:`shapecnn.open_model`.
+        data: Folder of artefacts (rendered views or voxel grids), or the result of :func:`shapecnn.open_artefacts`.
+        settings: Tasks, retrieval protocol and split; by default both tasks on the test split, by protocol mvcnn.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        progress: Callback that receives the number of finished shapes and the number of all shapes.
 
     Returns:
-        The figures, with 95 % intervals.
+        Accuracy, mAP and other results, with 95 % intervals.
 
     Raises:
-        UsageError: This cannot be measured: there are no such shapes, or the model lacks the task or the feature.
-        MismatchError: The artefacts were made with other settings than the model takes.
-        StoredDataError: Artefacts or the model are damaged.
+        UsageError: The split has no shapes, or the model does not support the task or the feature.
+        MismatchError: The artefacts were made with other settings than the training data of the model.
+        StoredDataError: The artefacts or the model are damaged.
 
     Example:
         >>> import shapecnn
@@ -66,23 +66,23 @@ def compare(
     device: Device = "auto",
     bar: ProgressBar = no_bar,
 ) -> Comparison:
-    """Measure models on the shapes that all of them have, and test which is better beyond chance.
+    """Evaluate several models on the same shapes, and test each pair for a significant difference.
 
     Args:
-        models: Names of models; ``NAME:FEATURE`` compares shapes by that feature, such as ``my-run:scores``.
-        data: Folder of artefacts, or several for models that take different ones.
-        settings: What is measured, by which protocol, on which split.
-        model_settings: Settings of ``@imagenet``, by key.
-        device: Where the networks run: ``auto``, ``cpu`` or ``cuda``.
-        bar: Opens a progress bar for each model.
+        models: Folders of runs, or ``@imagenet``. A suffix selects the retrieval feature, such as ``my-run:scores``.
+        data: Artefacts (rendered views or voxel grids), or several if the models take different inputs.
+        settings: Tasks, retrieval protocol and split.
+        model_settings: Values for settings of ``@imagenet``, by key.
+        device: Device that the networks run on: ``auto``, ``cpu`` or ``cuda``.
+        bar: Function that opens a progress bar; called once for each model.
 
     Returns:
-        The figures of each model, and of each pair.
+        The results of each model, and the differences of each pair of models.
 
     Raises:
-        UsageError: A model does not exist or is named twice, or the models share no shapes.
-        MismatchError: None of the artefacts fits a model.
-        StoredDataError: Artefacts or a model are damaged.
+        UsageError: A model does not exist or occurs twice, or no shape is available for all models.
+        MismatchError: A model fits none of the artefacts.
+        StoredDataError: The artefacts or a model are damaged.
 
     Example:
         >>> import shapecnn

@@ -1,4 +1,4 @@
-"""Explanations: which views, pixels and cells speak for the class of a mesh."""
+"""Explain predictions: which views, pixels and voxel cells are evidence for the class of a mesh."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from shapecnn.workers.progress import Progress, no_progress
 
 
 class Explanations(ResultList[Explanation | ItemError]):
-    """Explanations of meshes, in the order given; a notebook shows them with their pictures.
+    """List of explanations of N meshes, in the order of the meshes; a notebook shows a page with the views or grids.
 
     Attributes:
-        names: Paths of the mesh files, or names of meshes in memory.
+        names: N paths of mesh files, or names of meshes in memory.
         model: Name of the model.
     """
 
@@ -31,7 +31,7 @@ class Explanations(ResultList[Explanation | ItemError]):
         self.names, self.model = names, model
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each view: path, class, view, azimuth, elevation, share, contribution; or the error."""
+        """Return one row for each view of each mesh, and one row with the error for each mesh that cannot be used."""
         columns = ("path", "label", "view", "azimuth", "elevation", "share", "contribution", "error")
         rows: list[tuple[Any, ...]] = []
         for name, explanation in zip(self.names, self, strict=True):
@@ -56,7 +56,7 @@ class Explanations(ResultList[Explanation | ItemError]):
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def page(self) -> str:
-        """Return the HTML page that ``shapecnn explain --html`` writes."""
+        """Return the explanations as an HTML page, which ``shapecnn explain --html`` writes."""
         from shapecnn.report.explanation import explanation_page
 
         return explanation_page(self.names, self, self.model)
@@ -73,23 +73,23 @@ def explain(
     workers: Workers = ONE_A_CORE,
     progress: Progress = no_progress,
 ) -> Explanations:
-    """Explain which views, pixels and cells speak for the class of each mesh.
+    """Explain which views, pixels and voxel cells are evidence for the predicted class of each mesh.
 
     Args:
-        model: A trained run: its folder, or what :func:`open_model` returned.
+        model: Folder of a trained run, or the result of :func:`open_model`.
         meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
-        label: Class to compare the most probable one with: why not this?
-        up: Axis that points up in the meshes; None: as in the meshes that the model was trained on.
-        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
-        limit: How many faces a mesh may have, and whether larger ones are simplified.
-        workers: Processes that read, draw and fill meshes.
-        progress: Called with the number of meshes done and N.
+        label: Class to contrast with the predicted class; None: the mean of all classes.
+        up: Axis that points up in the meshes; None: the up axis of the meshes that the model was trained on.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        progress: Callback that receives the number of finished meshes and N.
 
     Returns:
-        N explanations in the order given; for a mesh that cannot be used, the error.
+        N explanations in the order of ``meshes``, with an error in place of each mesh that cannot be used.
 
     Raises:
-        UsageError: The model has no classes, or not the one asked for, or something given is not a mesh.
+        UsageError: The model has no classes or not the class ``label``, or an item of ``meshes`` is not a mesh.
         StoredDataError: The model is damaged.
 
     Example:

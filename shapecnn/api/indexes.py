@@ -1,4 +1,4 @@
-"""Indexes: the features of a collection, kept up to date and searched."""
+"""Build, update and open indexes, which store the features of a collection for similarity search."""
 
 from __future__ import annotations
 
@@ -37,37 +37,38 @@ def update_index(
     say: Say = silent,
     command: str = "shapecnn index COLLECTION INDEX",
 ) -> IndexChanges:
-    """Make an index of a collection, or bring it up to date.
+    """Build the index of a collection, or bring an existing index up to date.
 
-    New and changed meshes are computed, and meshes that are gone leave the index. What is None stays as the index was
-    made; for a new index it is the default.
+    An update computes the features of new and changed meshes, and removes the shapes whose mesh the collection no
+    longer has. An option that is None keeps the value stored in the index; in a new index it has its default.
 
     Args:
-        collection: Folder of meshes, a zip of one, or a CSV with the header path,label,split.
+        collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split.
         folder: Folder of the index.
-        model: ``@imagenet``, the default, or the folder of a run.
-        settings: Settings of ``@imagenet``, by key.
-        feature: ``penultimate``, the default, or ``metric``, what a learned metric makes of it.
-        up: Axis that points up in the meshes; by default z.
-        orientation: ``upright``, the default, or ``auto``, which turns each mesh to axes found in it.
-        labels: What names label and split of a shape: ``auto``, the default, ``folder`` or ``none``.
-        limit: How many faces a mesh may have, and whether larger ones are simplified.
-        overwrite: Replace an index that was made with other settings, and files that shapecnn did not write.
-        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
-        workers: Processes that read, draw and fill meshes.
-        progress: Called with the number of shapes done and of all shapes.
-        say: Called with notes for the person.
-        command: Command that makes this index, for messages.
+        model: ``@imagenet`` (the default) or the folder of a run.
+        settings: Values for settings of ``@imagenet``, by key.
+        feature: ``penultimate`` (the default), the input of the classifier; or ``metric``, the same projected by the
+            learned metric of the run.
+        up: Axis that points up in the meshes: ``x``, ``y`` or ``z`` (the default).
+        orientation: ``upright`` (the default), or ``auto`` to align each mesh with axes computed from its geometry.
+        labels: Source of the label and the split of each shape: ``auto`` (the default), ``folder`` or ``none``.
+        limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
+        overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        progress: Callback that receives the number of finished shapes and the number of all shapes.
+        say: Callback that receives each note for the user as one line of text.
+        command: Command line that error messages suggest for making the index.
 
     Returns:
-        What has changed.
+        Numbers of added, updated, unchanged and removed shapes, and the error of each failed mesh.
 
     Raises:
         CollectionError: The collection cannot be listed.
         MismatchError: The index was made with another model or other settings.
-        UsageError: There is no such model, or files are in the way that shapecnn did not write.
-        StoredDataError: The index or its model is damaged.
-        BusyError: Another process is writing the index.
+        UsageError: The model does not exist, or ``folder`` contains files that shapecnn did not write.
+        StoredDataError: The index or the model is damaged.
+        BusyError: Another process is writing to ``folder``.
 
     Example:
         >>> import shapecnn
@@ -102,21 +103,21 @@ def update_index(
 def open_index(
     folder: str | Path, model: str | None = None, *, device: Device = "auto", workers: Workers = ONE_A_CORE
 ) -> Searcher:
-    """Open an index to search it.
+    """Open an index for similarity search.
 
     Args:
         folder: Folder of the index.
-        model: Folder of the run that it was made with, if that has moved.
-        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
-        workers: Processes that read, draw and fill meshes.
+        model: New folder of the run that computed the features, if the run has moved since.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
 
     Returns:
-        The index. It loads its network with the first query and keeps it.
+        An object that searches the index. The network is loaded at the first query and stays in memory.
 
     Raises:
-        UsageError: There is no index, or its run is not there any more.
-        MismatchError: The run is another one.
-        StoredDataError: The index or its run is damaged or from another version.
+        UsageError: ``folder`` holds no index, or the run of the index does not exist any more.
+        MismatchError: The run is not the one that computed the features of the index.
+        StoredDataError: The index or the run is damaged or from another version.
 
     Example:
         >>> import shapecnn
@@ -131,11 +132,11 @@ def open_index(
 
 
 def answers_page(answers: Answers, workers: Workers = ONE_A_CORE) -> str:
-    """Return the HTML page that ``shapecnn query --html`` writes.
+    """Return the answers to queries as an HTML page, which ``shapecnn query --html`` writes.
 
     Args:
-        answers: What a query returned.
-        workers: Processes that draw the meshes.
+        answers: Result of :meth:`shapecnn.Searcher.query` or :meth:`shapecnn.Searcher.query_pictures`.
+        workers: Worker processes that draw the meshes.
     """
     from shapecnn.report.pages import query_page
 

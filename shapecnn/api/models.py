@@ -1,4 +1,4 @@
-"""Models opened once and applied to meshes."""
+"""Open models and apply them to meshes."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from shapecnn.predict import Predictor
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 ModelSource = str | Predictor | Model
-"""A model by its name (the folder of a run, or ``@imagenet``), or one that is open."""
+"""Type of a model argument: a name (the folder of a run, or ``@imagenet``) or an open model."""
 
 
 def open_model(
     name: str, settings: dict[str, Any] | None = None, *, device: Device = "auto", workers: Workers = ONE_A_CORE
 ) -> Predictor:
-    """Open a trained run, or ``@imagenet``, to apply it to meshes.
+    """Open a model, a trained run or ``@imagenet``, to apply it to meshes.
 
     Args:
         name: Folder of a run, or ``@imagenet``, a network trained on photographs that needs no training on shapes.
-        settings: Settings of ``@imagenet`` to change, by key; a run takes none.
-        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
-        workers: Processes that read, draw and fill meshes.
+        settings: Values for settings of ``@imagenet``, by key; a run has no settings to change.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
 
     Returns:
-        The model. It loads its network with the first mesh and keeps it.
+        An object that classifies meshes. The network is loaded at the first mesh and stays in memory.
 
     Raises:
-        UsageError: There is no such model, or it does not take the settings.
+        UsageError: The model does not exist, or does not have one of the settings.
         StoredDataError: The run is damaged.
 
     Example:
@@ -43,11 +43,11 @@ def open_model(
 
 
 def model_of(source: ModelSource, settings: dict[str, Any] | None = None) -> Model:
-    """Return the model that a name or an open model stands for.
+    """Return the model with a given name; an open model is returned as it is.
 
     Args:
-        source: Name of a model, or one that is open.
-        settings: Settings of ``@imagenet``, by key.
+        source: Folder of a run, ``@imagenet``, or an open model.
+        settings: Values for settings of ``@imagenet``, by key; ignored for an open model.
     """
     if isinstance(source, str):
         return resolve_model(source, settings)

@@ -1,4 +1,4 @@
-"""One mesh: read, drawn into views, filled into a grid."""
+"""Read one mesh, draw its views, and voxelize it."""
 
 from __future__ import annotations
 
@@ -19,57 +19,57 @@ from shapecnn.views import contact_sheet, render_views
 from shapecnn.views.cameras import cameras
 from shapecnn.voxels import binvox, occupancy_grids
 
-_SIDE = 160  # pixels of a grid in a notebook
+_SIDE = 160  # width and height in pixels of the picture of a grid in a notebook
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
-    """Views of a mesh; a notebook shows them as a contact sheet.
+    """Rendered views of one mesh; a notebook shows the views as a contact sheet.
 
     Attributes:
-        pictures: (V, S, S) uint8, grey from 0 to 255; 255 where there is nothing.
-        settings: How they were drawn.
+        pictures: (V, S, S) uint8, V grey pictures of S × S pixels; 255 is the background.
+        settings: Settings that the views were drawn with.
     """
 
     pictures: NDArray[np.uint8]
     settings: ViewSettings
 
     def __len__(self) -> int:
-        """Return V, the number of views."""
+        """Return the number of views."""
         return len(self.pictures)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        """Return the views one after the other, (S, S) each."""
+        """Iterate over the views, each a grey picture of S × S pixels."""
         return iter(self.pictures)
 
     def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        """Return one view, (S, S)."""
+        """Return one view by its number, from 0: a grey picture of S × S pixels."""
         picture: NDArray[np.uint8] = self.pictures[number]
         return picture
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return (V, S, S), so that numpy takes the views as an array."""
+        """Convert the views to a numpy array, (V, S, S): V views of S × S pixels."""
         return np.array(self.pictures, dtype=dtype, copy=copy is not False)
 
     def __repr__(self) -> str:
-        """Return count and size."""
+        """Return the number and the size of the views, for display."""
         return f"<Views: {len(self.pictures)} of {self.pictures.shape[1]} × {self.pictures.shape[2]} pixels>"
 
     @property
     def azimuths(self) -> NDArray[np.float64]:
-        """(V,) degrees from 0 to 360, counter-clockwise from +x as seen from above."""
+        """Camera azimuths of the V views, (V,): degrees from 0 to 360, counter-clockwise from +x as seen from above."""
         return cameras(len(self.pictures)).azimuths
 
     @property
     def elevations(self) -> NDArray[np.float64]:
-        """(V,) degrees from -90 to 90 above the horizon."""
+        """Camera elevations of the V views, (V,): degrees above the horizon, from -90 to 90."""
         return cameras(len(self.pictures)).elevations
 
     def save(self, path: str | Path) -> None:
-        """Write the contact sheet as a PNG file.
+        """Write all views as one contact sheet in a PNG file.
 
         Args:
-            path: File to write; one that is there is replaced.
+            path: File to write; an existing file is replaced.
         """
         Path(path).write_bytes(self._repr_png_())
 
@@ -79,35 +79,35 @@ class Views:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grids:
-    """Occupancy grids of a mesh, one for each rotation; a notebook shows them as pictures.
+    """Occupancy grids of one mesh, one grid for each rotation about the up axis; a notebook shows a picture of each.
 
     Attributes:
-        occupancy: (R, N, N, N) bool, indexed [rotation, x, y, z] with z up.
-        settings: How they were filled.
+        occupancy: (R, N, N, N) bool, R rotations of N × N × N cells, indexed [rotation, x, y, z] with z up.
+        settings: Settings that the grids were filled with.
     """
 
     occupancy: NDArray[np.bool_]
     settings: VoxelSettings
 
     def __len__(self) -> int:
-        """Return R, the number of rotations."""
+        """Return the number of rotations, which is the number of grids."""
         return len(self.occupancy)
 
     def __iter__(self) -> Iterator[NDArray[np.bool_]]:
-        """Return the grids one after the other, (N, N, N) each."""
+        """Iterate over the grids, each an array of N × N × N cells."""
         return iter(self.occupancy)
 
     def __getitem__(self, number: int) -> NDArray[np.bool_]:
-        """Return the grid of one rotation, (N, N, N)."""
+        """Return the grid of one rotation by its number, from 0: an array of N × N × N cells."""
         grid: NDArray[np.bool_] = self.occupancy[number]
         return grid
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return (R, N, N, N), so that numpy takes the grids as an array."""
+        """Convert the grids to a numpy array, (R, N, N, N): R rotations of N × N × N cells."""
         return np.array(self.occupancy, dtype=dtype, copy=copy is not False)
 
     def __repr__(self) -> str:
-        """Return count, size and the share of cells that are filled."""
+        """Return the number and the size of the grids and the fraction of filled cells, for display."""
         side, share = self.occupancy.shape[1], float(self.occupancy.mean())
         return f"<Grids: {len(self.occupancy)} of {side} × {side} × {side} cells, {share:.1%} filled>"
 
@@ -115,8 +115,8 @@ class Grids:
         """Write one grid as a binvox file.
 
         Args:
-            path: File to write; one that is there is replaced.
-            rotation: Number of the grid.
+            path: File to write; an existing file is replaced.
+            rotation: Number of the rotation, from 0.
         """
         Path(path).write_bytes(binvox.write(self.occupancy[rotation]))
 
@@ -131,15 +131,15 @@ def load_mesh(mesh: MeshSource, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Me
     Args:
         mesh: Path of an OFF, OBJ, STL, PLY, GLB or glTF file, a ``trimesh.Trimesh``, or a pair of arrays (vertices,
             faces).
-        up: Axis that points up in it; it becomes +z.
-        limit: How many faces it may have, and whether it is simplified if it has more.
+        up: Axis that points up in the mesh file; it becomes +z.
+        limit: Largest number of faces, and whether a larger mesh is simplified or refused.
 
     Returns:
-        The mesh: ``vertices`` (n, 3) float64 and ``faces`` (m, 3) int32.
+        The mesh, with n ``vertices`` (n, 3) float64 and m ``faces`` (m, 3) int32.
 
     Raises:
-        MeshError: It cannot be used.
-        UsageError: It is not a mesh.
+        MeshError: The mesh cannot be used.
+        UsageError: ``mesh`` is not a mesh.
 
     Example:
         >>> import shapecnn
@@ -152,15 +152,18 @@ def load_mesh(mesh: MeshSource, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Me
 
 
 def draw_views(mesh: MeshSource, settings: ViewSettings | None = None) -> Views:
-    """Draw a mesh from cameras around it.
+    """Draw views of a mesh from cameras placed around it.
 
     Args:
-        mesh: A mesh as :func:`load_mesh` takes it, or what that returned.
-        settings: How to draw it; by default 12 views of 224 × 224 pixels.
+        mesh: Path of a mesh file, mesh in memory, or result of :func:`load_mesh`.
+        settings: Settings of the views; None: 12 views of 224 × 224 pixels.
+
+    Returns:
+        The views, with the settings that they were drawn with.
 
     Raises:
         MeshError: The mesh cannot be used.
-        MissingLibraryError: The renderer that the settings name does not load.
+        MissingLibraryError: A library that the renderer needs cannot be loaded.
 
     Example:
         >>> import shapecnn
@@ -174,11 +177,14 @@ def draw_views(mesh: MeshSource, settings: ViewSettings | None = None) -> Views:
 
 
 def voxelize(mesh: MeshSource, settings: VoxelSettings | None = None) -> Grids:
-    """Fill a mesh into occupancy grids.
+    """Voxelize a mesh into occupancy grids.
 
     Args:
-        mesh: A mesh as :func:`load_mesh` takes it, or what that returned.
-        settings: How to fill it; by default one solid grid of 30 × 30 × 30 cells.
+        mesh: Path of a mesh file, mesh in memory, or result of :func:`load_mesh`.
+        settings: Settings of the grids; None: one solid grid of 30 × 30 × 30 cells.
+
+    Returns:
+        The grids, with the settings that they were filled with.
 
     Raises:
         MeshError: The mesh cannot be used.

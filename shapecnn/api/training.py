@@ -1,4 +1,4 @@
-"""Trainings: from a config and artefacts to a run."""
+"""Train a network on artefacts (rendered views or voxel grids), as a config describes, and publish the run."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ def train(
     bar: ProgressBar = no_bar,
     say: Callable[[str], None] = silent,
 ) -> TrainingResult:
-    """Train the network that a config describes.
+    """Train a network, as a config describes, and write the run.
 
     Args:
-        config: Path of a YAML file, or the name of a config that comes with shapecnn, such as ``mvcnn-psb``. With
-            ``resume`` it may be None.
-        data: Folder of artefacts. With ``resume`` it may be None.
-        out: Folder of the run: empty or absent; with ``resume`` that of the training.
-        settings: Settings of the config to change, by key, such as ``{"network.pooling": "mean"}``.
-        subset: The first shapes of each class of train and test alone, such as ``80+20``.
-        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
-        resume: Continue an interrupted training; it ends with the weights that it would have had.
-        overwrite: Replace a training in ``out``, and files that shapecnn did not write.
-        tensorboard: Log for TensorBoard too, in ``out``.
-        bar: Opens a progress bar for each stage.
-        say: Called with a line after each epoch.
+        config: Path of a YAML file, or name of a config that is part of shapecnn, such as ``mvcnn-psb``. None is
+            allowed with ``resume``.
+        data: Folder of artefacts (rendered views or voxel grids). None is allowed with ``resume``.
+        out: Folder of the run; empty or absent, or with ``resume`` the folder of the interrupted training.
+        settings: Values that replace settings of the config, by key, such as ``{"network.pooling": "mean"}``.
+        subset: Use only the first shapes of each class: ``80+20`` means 80 for training and 20 for testing. None: all.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        resume: Whether to continue an interrupted training. The final weights equal those of an uninterrupted one.
+        overwrite: Whether to replace a training in ``out``, and files that shapecnn did not write.
+        tensorboard: Whether to write logs for TensorBoard to ``out`` as well.
+        bar: Function that opens a progress bar; called once for each stage of the training.
+        say: Callback that receives one line of text after each epoch.
 
     Returns:
-        Figures and calibration of the run, which :func:`shapecnn.open_model` opens.
+        Validation results and calibration of the run. To use the run, call :func:`shapecnn.open_model`.
 
     Raises:
-        UsageError: The config or the data cannot be used, or ``out`` is not free.
+        UsageError: The config or the data cannot be used, or ``out`` contains other files.
         MismatchError: ``out`` holds another training.
-        WeightsError: Pretrained weights cannot be had.
+        WeightsError: Pretrained weights cannot be downloaded.
         BusyError: Another process is training in ``out``.
-        TrainingError: The loss or a weight is no longer finite.
+        TrainingError: The training diverged: the loss or a weight is not finite.
 
     Example:
         >>> import shapecnn
@@ -67,15 +67,15 @@ def train(
     if resume:
         plan = plan_to_resume(out, config, values, data, part)
         if stored_plan(out) is None:
-            say(f"There is no training in {out} to go on with: one begins there.")
+            say(f"There is no training in {out} to resume: a new one begins there.")
     elif config is None or data is None:
-        raise UsageError("A new training needs a config and data; with resume=True an old one goes on without.")
+        raise UsageError("A new training needs both config and data. Only resume=True works without them.")
     else:
         plan = new_plan(config, values, data, part)
-    from shapecnn.training.trainer import finished_training, train_plan  # torch
+    from shapecnn.training.trainer import finished_training, train_plan  # here, because it imports torch
 
     if resume and data is None and is_finished(out):
-        return finished_training(out)  # its data may be gone
+        return finished_training(out)  # needs no data, which may no longer exist
     return train_plan(
         plan,
         out,

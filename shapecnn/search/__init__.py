@@ -1,8 +1,8 @@
-"""Search: the features of a collection, kept up to date on disk, and the shapes most similar to a query.
+"""Similarity search: store the features of a collection in an index, and find the shapes most similar to a query.
 
-In: a collection, and meshes or photographs as queries. Out: an index folder; hits with their similarity.
-:mod:`plan` settles with what an index is made, :mod:`update` makes it or brings it up to date, :mod:`index` reads it,
-:mod:`record` finds its model again, and :mod:`query` searches it.
+Queries are meshes or photographs. :mod:`plan` chooses the model and the settings of an index. :mod:`update` builds or
+updates an index, and :mod:`index` reads an index. :mod:`record` identifies and reopens the model of an index.
+:mod:`query` searches an index.
 """
 
 from __future__ import annotations
@@ -34,5 +34,5 @@ _HOMES = {
     "update": ["IndexChanges", "bring_up_to_date"],
 }
 
-if not TYPE_CHECKING:  # a type checker would accept any name
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name
     __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""Compute the features that an index lacks: workers draw or fill the next meshes while the engine computes."""
+"""Compute the features of new and changed meshes: workers draw or voxelize meshes while the engine runs the network."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from shapecnn.workers.progress import Progress
 
 @dataclass(slots=True)
 class CollectionRows:
-    """Rows of a collection, by id of the shape.
+    """Feature rows, hashes and errors of all shapes of a collection, by shape id.
 
     Attributes:
         hashes: SHA-256 of each mesh file that could be read.
-        rows: Rows of the shapes that can be used, stored earlier or computed now.
+        rows: Feature row of each shape that can be used, read from the index or newly computed.
         failures: Path and error of each mesh that cannot be used.
-        engine: Description of the engine that computed the new rows; None if there are none.
+        engine: Description of the engine that computed the new rows; None if no row is new.
     """
 
     hashes: dict[str, str] = field(default_factory=dict)
@@ -42,11 +42,11 @@ class CollectionRows:
 
 
 class FeatureEngine:
-    """Engine of a plan, opened when it is first needed.
+    """Inference engine of an index plan, opened at the first use.
 
     Args:
-        plan: Plan of the index.
-        device: Where the network runs.
+        plan: Plan of the index, which has the model and the settings.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
     """
 
     def __init__(self, plan: IndexPlan, device: Device) -> None:
@@ -54,25 +54,25 @@ class FeatureEngine:
         self._engine: Engine | None = None
 
     def open(self) -> Engine:
-        """Return the engine, which is opened by the first call."""
+        """Return the inference engine; the first call opens the engine."""
         if self._engine is None:
             self._engine = open_engine(self._model, self._device, views=self._model.input.kind == "views")
         return self._engine
 
     def open_if_remote(self) -> None:
-        """Open the engine of a new index now if its weights may have to be downloaded.
+        """Open the engine now if the weights of the network may have to be downloaded.
 
-        So a wrong backbone or a failed download is reported before any mesh is read. Otherwise the engine is opened
-        while meshes are read.
+        A wrong backbone or a failed download is then reported before any mesh is read. If the weights are on this
+        machine, the engine is opened later, while workers read meshes.
         """
         if not self._model.network.at_hand:
             self.open()
 
     def finished(self, wait: bool = False) -> list[tuple[str, Output]]:
-        """Return the ids and outputs of shapes that became ready since the last call.
+        """Return the ids and network outputs of the shapes that the engine has finished since the last call.
 
         Args:
-            wait: Whether to wait for all shapes that were started.
+            wait: Whether to wait until all started shapes are finished.
         """
         if self._engine is None:
             return []
@@ -90,9 +90,9 @@ class _Task:
 
 
 def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, InputArray | None]:
-    """Return the hash of a mesh file and, unless a row of its content is stored, its views or grids.
+    """Return the hash of a mesh file, and its views or grids unless ``stored`` has the content of the file.
 
-    Runs in a worker.
+    The function runs in a worker process.
     """
     data = task.shape.source()
     sha = content_hash(task.shape, data)
@@ -110,16 +110,19 @@ def compute_rows(
     workers: Workers,
     progress: Progress,
 ) -> CollectionRows:
-    """Hash every mesh file, and compute a row for each content that has none yet under any id.
+    """Hash every mesh file, and compute a feature row for each file whose content has no stored row under any id.
 
     Args:
         shapes: Shapes of the collection.
-        stored: Rows by id, of the index and of an interrupted run.
-        plan: Plan of the index.
-        journal: Journal that stores each new row as soon as it is computed.
-        engine: Engine of the plan.
-        workers: Processes that read, draw and fill meshes.
-        progress: Called with the number of shapes done and of all shapes.
+        stored: Feature rows by shape id, from the old index and from an interrupted command.
+        plan: Plan of the index, which has the model and the settings.
+        journal: Journal on disk that stores each new row as soon as the row is computed.
+        engine: Inference engine of the plan.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        progress: Callback that receives the number of finished shapes and the number of all shapes.
+
+    Returns:
+        Rows, hashes and errors of the shapes.
     """
     result = CollectionRows()
     contents = {content_key(shape_id, row.sha256): row for shape_id, row in stored.items()}
@@ -145,7 +148,7 @@ def compute_rows(
                     row = stored.get(shape.id)
                     if (
                         row is None or row.sha256 != sha
-                    ):  # else its own row: that of a copy may come from another engine
+                    ):  # the row of a copy may come from another engine, so the shape's own row is preferred
                         row = contents[content_key(shape.id, sha)]
                     result.rows[shape.id] = row
             collect()
@@ -161,7 +164,7 @@ def _tasks(shapes: Sequence[Shape], plan: IndexPlan) -> Iterator[_Task]:
 
 
 def row_of(output: Output, model: Model) -> FeatureRow:
-    """Return the row of an index for the output of a model."""
+    """Convert the network output for one shape to the feature row that an index stores."""
     represent = model.comparison.represent
     if output.views is None:
         return FeatureRow(represent(output), None)

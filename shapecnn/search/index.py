@@ -1,15 +1,16 @@
-"""Indexes on disk: the features of a collection, and the model that computed them.
+"""Read indexes from disk: the features of a collection, and the record of the model that computed the features.
 
-An index consists of four files that are published together, with their hashes:
+An index consists of four files, which are published together with their hashes:
 
 - ``index.json``: the model, its settings and the engine that computed the features.
-- ``shapes.parquet``: the shapes, in order of id.
-- ``features.safetensors``: ``features`` (N, D) float32. Where shapes are compared in a space adapted to the collection,
-  also ``gallery`` (N, D) float32, their places in it, and ``distinct`` (N,) uint8, 1 for a shape that copies none
-  before it. Where the model takes views, also ``views`` (N, V, D) float16. All but ``distinct`` are of unit length.
-- ``failures.parquet``: the meshes that could not be used.
+- ``shapes.parquet``: the N shapes, in order of id.
+- ``features.safetensors``: ``features`` (N, D) float32, one feature vector of length D for each shape. For a model that
+  takes V views: ``views`` (N, V, D) float16, the feature of each view. For a model whose comparison space is adapted to
+  the collection: ``gallery`` (N, D) float32, the coordinates of the shapes in that space, and ``distinct`` (N,) uint8,
+  0 for a copy of an earlier shape and 1 otherwise. All vectors are of unit length.
+- ``failures.parquet``: the meshes that cannot be used.
 
-Features that an interrupted run computed wait in a work folder for the next run.
+An interrupted command leaves the features that it has computed in a work folder, where the next command reads them.
 """
 
 from __future__ import annotations
@@ -48,14 +49,15 @@ HEADER, SHAPES, FEATURES, FAILURES = "index.json", "shapes.parquet", "features.s
 
 @dataclass(frozen=True, slots=True)
 class IndexedShape:
-    """One shape of an index: a row of ``shapes.parquet``.
+    """One shape of an index, stored as a row of ``shapes.parquet``.
 
     Attributes:
         id: Path of the mesh file inside the collection.
-        label: Class of the shape; None if it has none.
-        split: ``train``, ``val`` or ``test``; None if it has none.
-        sha256: Hash of the mesh file, in hexadecimal.
-        path: Absolute path of the mesh file when it was indexed; a file inside a zip has the path of the zip before it.
+        label: Class of the shape; None if the shape has no label.
+        split: ``train``, ``val`` or ``test``; None if the shape has no split.
+        sha256: SHA-256 of the mesh file, in hexadecimal.
+        path: Absolute path of the mesh file at the time of indexing. For a file inside a zip: the path of the zip file,
+            then the path inside the zip.
     """
 
     id: str
@@ -66,7 +68,7 @@ class IndexedShape:
 
     @property
     def source(self) -> Shape:
-        """Shape of the collection, to read its mesh file again."""
+        """The same shape as an item of the collection, from which its mesh file can be read again."""
         path = find_printed(self.path)
         for parent in path.parents:
             if parent.is_file():
@@ -76,12 +78,12 @@ class IndexedShape:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A mesh that could not be used: a row of ``failures.parquet``.
+    """One mesh that cannot be used, stored as a row of ``failures.parquet``.
 
     Attributes:
         id: Path of the mesh file inside the collection.
         path: Absolute path of the mesh file.
-        error: One sentence.
+        error: Reason in one sentence.
     """
 
     id: str
@@ -91,19 +93,19 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Features of a collection, with the model that made them.
+    """Index of a collection: its shapes, their features, and the record of the model that computed the features.
 
-    Arrays are views of a mapped file: rows that are not read take no memory.
+    The arrays are memory-mapped from a file: rows that are not read take no memory.
 
     Attributes:
-        record: Model that made the features.
-        engine: Description of the engine that computed the latest of them; empty for an index without shapes.
+        record: Record of the model that computed the features.
+        engine: Description of the engine that computed the latest features; empty for an index without shapes.
         shapes: N shapes, in order of id.
-        features: (N, D) float32 of unit length.
-        views: (N, V, D) float16 of unit length, the feature of each view by itself; None where the model takes grids
-            or nothing was indexed, and in an index of a version that did not store them.
-        placed: Places of the features in the model's space; None where the features are compared as they are, and in
-            an index of a version that did not store places.
+        features: (N, D) float32 of unit length, one feature vector of length D for each shape.
+        views: (N, V, D) float16 of unit length, the feature of each of V views; None if the model takes grids, if no
+            shape is indexed, or if the index is from an early version.
+        placed: Coordinates of the shapes in the comparison space of the model; None if the features are compared
+            unchanged, or if the index is from an early version.
     """
 
     record: ModelRecord
@@ -115,25 +117,25 @@ class Index:
 
 
 def read_index(folder: Path) -> Index:
-    """Read an index and check it against its hashes.
+    """Read an index and check its files against their stored hashes.
 
     Args:
         folder: Folder of the index.
 
     Raises:
-        UsageError: There is no index.
-        StoredDataError: It is damaged or from another version.
+        UsageError: ``folder`` holds no index.
+        StoredDataError: The index is damaged or from another version.
     """
     try:
         return _read(folder)
     except StoredDataError:
-        return _read(folder)  # a publication may have come between the reading of two files
+        return _read(folder)  # read again: another process may have published the index while its files were read
 
 
 def _read(folder: Path) -> Index:
     require_kind(folder, "index", "To make one: shapecnn index COLLECTION INDEX")
     sealed = open_sealed(folder, REMEDY)
-    start_reader()  # it loads while the features are checked
+    start_reader()  # the Parquet reader loads in the background while the features are checked
     described = sealed.json(HEADER, FORMAT)
     with sealed.validating(HEADER):
         header = _Header.from_options(**described)
@@ -159,36 +161,36 @@ def _read(folder: Path) -> Index:
             placed = Placed(held["gallery"], held["distinct"].view(np.bool_))
         if header.count and not header.feature_size:
             raise ValueError("its features have length 0")
-        for name in held.keys() - {"views", "distinct"}:  # views are scaled to unit length when they are searched
+        for name in held.keys() - {"views", "distinct"}:  # the search scales views to unit length
             if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
                 raise ValueError("features are not of unit length")
     table = sealed.read(SHAPES)
     with sealed.validating(SHAPES):
         shapes = read_table(IndexedShape, table, most=header.count)
         if len(shapes) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(shapes)):
-            raise ValueError("it does not have the shapes of the index in order of id")
+            raise ValueError("it does not list the shapes of the index in order of id")
     return Index(record, header.engine, shapes, features, views, placed)
 
 
 class _Header(Settings):
-    """Content of ``index.json``."""
+    """Fields of the file ``index.json``, which describes an index."""
 
     model: str
     settings: dict[str, Any]
     engine: dict[str, str]
     count: int = Field(ge=0)
     feature_size: int = Field(ge=0)
-    views: int = Field(ge=0, le=MOST_VIEWS)  # of each shape; 0: none are stored
-    gallery: int = 0  # version of the space whose places are stored; 0: none are
+    views: int = Field(ge=0, le=MOST_VIEWS)  # number of views of each shape; 0: no features of views are stored
+    gallery: int = 0  # version of the comparison space whose coordinates are stored; 0: no coordinates are stored
     labels: Labels = "auto"
 
 
 class IndexSettings(NamedTuple):
-    """Settings of an index.
+    """Settings of a finished or unfinished index.
 
     Attributes:
-        record: Model that computes the features.
-        labels: Source of the labels of the collection; it does not change features.
+        record: Record of the model that computes the features.
+        labels: Source of the labels and splits of the collection; features do not depend on it.
     """
 
     record: ModelRecord
@@ -196,13 +198,13 @@ class IndexSettings(NamedTuple):
 
 
 def index_settings(folder: Path) -> IndexSettings | None:
-    """Return the settings of an index, finished or not; None where there is none yet.
+    """Return the settings of a finished or unfinished index; None if the folder has no index yet.
 
     Args:
         folder: Folder of the index.
 
     Raises:
-        StoredDataError: It is damaged.
+        StoredDataError: The index is damaged.
     """
     if kind_of(folder) == "index":
         sealed = open_sealed(folder, REMEDY)
@@ -213,13 +215,13 @@ def index_settings(folder: Path) -> IndexSettings | None:
 
 
 def unfinished_settings(scratch: Path) -> IndexSettings | None:
-    """Return the settings of an unfinished index; None before its first shape is done.
+    """Return the settings of an unfinished index; None until the features of a first shape are stored.
 
     Args:
         scratch: Work folder of the index.
 
     Raises:
-        StoredDataError: This version did not begin it.
+        StoredDataError: Another version of shapecnn began the index.
     """
     header, *rows = [record for _, record in itertools.islice(scan_journal(scratch), 2)] or [{}]
     if not rows:
@@ -231,8 +233,8 @@ def unfinished_settings(scratch: Path) -> IndexSettings | None:
 
 
 def _settings(described: Mapping[str, Any]) -> IndexSettings:
-    """Return stored settings; raise ValueError for values that no version writes."""
-    labels = described.get("labels", "auto")  # missing in indexes of earlier versions
+    """Parse the settings that an index stores; raise ValueError for values that no version of shapecnn writes."""
+    labels = described.get("labels", "auto")  # earlier versions did not store it
     if labels not in get_args(Labels):
         raise ValueError(f"its labels are not one of {', '.join(get_args(Labels))}")
     return IndexSettings(ModelRecord.read(described.get("model"), described.get("settings")), labels)

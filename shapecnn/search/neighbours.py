@@ -1,7 +1,7 @@
-"""Find the shapes of an index most similar to a query: by the features of all views pooled, or by single views.
+"""Find the shapes of an index most similar to a query: by the feature pooled over all views, or by single views.
 
-Scores are rounded to 6 decimals, as further ones are noise of float32. So copies tie exactly, and shapes with equal
-scores are in order of id.
+Scores are rounded to 6 decimals, because further decimals are rounding errors of float32. Copies of a shape therefore
+tie exactly, and shapes with equal scores are sorted by id.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from shapecnn.search.index import Index, IndexedShape
 from shapecnn.shared.similarity import Similarity, cosines, unit
 
-BLOCK = 256  # shapes whose views are compared at a time: 16 MB of float32 at 12 views of 1280 numbers
+BLOCK = 256  # shapes whose views are compared at once: 16 MB of float32 for 12 views with features of length 1280
 
-_NOISE = 5e-5  # largest error of a score in float32
+_NOISE = 5e-5  # upper bound of the rounding error of a float32 score
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One result of a query.
+    """One shape of the index that a query found.
 
     Attributes:
         shape: Shape of the index.
-        score: Similarity, from -1 to 1.
-        view: Number of the view that is most similar, from 0; None where features of all views were compared.
+        score: Similarity of the shape and the query, from -1 to 1.
+        view: Number of the most similar view, from 0; None if pooled features were compared.
     """
 
     shape: IndexedShape
@@ -36,16 +36,16 @@ class Hit:
 
 
 def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Similarity = cosines) -> list[list[Hit]]:
-    """Find the k most similar shapes for each query.
+    """Find the k shapes of an index most similar to each query, by pooled features.
 
     Args:
         index: Index to search.
-        queries: (Q, D) float32 of unit length.
-        k: How many shapes to return for each query, at most.
-        similarity: Similarity of queries and features of the index.
+        queries: (Q, D) float32 of unit length, one feature vector of length D for each of Q queries.
+        k: Largest number of shapes to return for each query.
+        similarity: Function that compares queries with the features of the index.
 
     Returns:
-        Q lists of hits, best first, equal scores in order of id.
+        Q lists of hits, best first; equal scores are sorted by id.
     """
     if not index.shapes:
         return [[] for _ in queries]
@@ -59,7 +59,7 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
 def _candidates(
     features: NDArray[np.float32], queries: NDArray[np.float32], k: int, similarity: Similarity
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield for each query the rows, ascending, that may be among its k most similar, found in float32."""
+    """Yield for each query, in ascending order, all rows that can be among the k best, given float32 errors."""
     k = min(k, len(features))
     if similarity is not cosines:
         for query in queries:
@@ -76,19 +76,19 @@ def _candidates(
 
 
 def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-    """Find the k shapes with the most similar single view, for each picture.
+    """Find the k shapes that have the view most similar to each query picture.
 
     Args:
-        index: Index with ``views``, which are read block by block.
-        queries: (Q, D) float32 of unit length, features of pictures.
-        k: How many shapes to return for each query, at most.
+        index: Index to search; its ``views`` are read block by block.
+        queries: (Q, D) float32 of unit length, one feature vector of length D for each of Q pictures.
+        k: Largest number of shapes to return for each query.
 
     Returns:
-        Q lists of hits, best first, equal scores in order of id; of equal views the first.
+        Q lists of hits, best first; equal scores are sorted by id. Each hit names the first of its most similar views.
     """
     if index.views is None or not index.shapes:
         return [[] for _ in queries]
-    # float16 rounds the lengths, so they are scaled again.
+    # The stored vectors are rounded to float16, so their lengths are no longer exactly 1.
     blocks = (unit(index.views[i : i + BLOCK].astype(np.float32)) for i in range(0, len(index.views), BLOCK))
     count, size = index.views.shape[1:]
     compared = ((block.reshape(-1, size) @ queries.T).reshape(-1, count, len(queries)) for block in blocks)
@@ -107,6 +107,6 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
 
 
 def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
-    """Return the places and rounded scores of the k largest, of equal ones the first."""
+    """Return the positions and rounded scores of the k largest similarities; ties are in order of position."""
     rounded = similarity.round(6)
     return [(int(i), float(rounded[i])) for i in np.argsort(-rounded, kind="stable")[:k]]

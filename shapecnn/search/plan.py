@@ -1,4 +1,4 @@
-"""Plan an index: its model and how meshes are read, as the user asks or as the index was made before."""
+"""Choose the model and the settings of an index, from the options of the user and from an existing index."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, 
 
 @dataclass(frozen=True, slots=True)
 class IndexRequest:
-    """Options that a user gives for an index; None keeps what the index was made with, or the default.
+    """Options of the user for an index; None keeps the value stored in the index, or the default for a new index.
 
     Attributes:
         model: ``@imagenet``, or the folder of a run.
         feature: ``penultimate`` or ``metric``.
-        settings: Settings of ``@imagenet``, by key.
-        orientation: How meshes are turned: ``upright`` or ``auto``.
-        up: Axis that points up in the meshes.
-        labels: Source of the labels of the collection.
-        limit: How many faces a mesh may have, and whether larger ones are simplified.
+        settings: Values for settings of ``@imagenet``, by key.
+        orientation: ``upright`` to keep the orientation of meshes, or ``auto`` to align each mesh with axes computed
+            from its geometry.
+        up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
+        labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
+        limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
     """
 
     model: str | None = None
@@ -39,14 +40,14 @@ class IndexRequest:
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """Settings with which an index is made or brought up to date.
+    """Model and settings that an index is built or updated with.
 
     Attributes:
         model: Model that computes the features.
         record: Record of the model that the index stores.
-        labels: Source of the labels of the collection.
-        max_faces: Faces that a mesh may have where none is simplified; None: as many as memory holds.
-        new: Whether there is no index yet, not even the beginning of one.
+        labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
+        max_faces: Largest number of faces of a mesh, unless larger meshes are simplified; None: no limit.
+        new: Whether the index is new: its folder has neither a finished nor an unfinished index.
     """
 
     model: Model
@@ -64,29 +65,36 @@ class IndexPlan:
         simplify: int | None = None,
         max_faces: int | None = None,
     ) -> IndexPlan:
-        """Return the plan of a new index.
+        """Create the plan of a new index.
 
         Args:
             model: Model that computes the features.
-            up: Axis that points up in the meshes.
-            labels: Source of the labels of the collection.
-            simplify: Number of faces that larger meshes are simplified to; ``@imagenet`` has its own in its settings.
-            max_faces: Faces that a mesh may have where none is simplified.
+            up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
+            labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
+            simplify: Number of faces to which larger meshes are simplified; None for ``@imagenet``, which has its own
+                setting.
+            max_faces: Largest number of faces of a mesh, unless larger meshes are simplified; None: no limit.
+
+        Returns:
+            The plan.
         """
         return cls(model, ModelRecord.of(model, up, simplify), labels, max_faces)
 
 
 def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> IndexPlan:
-    """Return the plan of an index, new or old.
+    """Create the plan of a new index, or of an update of an existing index.
 
     Args:
-        folder: Where the index is or will be.
-        request: Options of the user; those that are None stay as the index was made.
-        overwrite: Whether a damaged index is replaced rather than reported.
+        folder: Folder of the index.
+        request: Options of the user; an option that is None keeps the value stored in an existing index.
+        overwrite: Whether to ignore a damaged index, which will be replaced, instead of raising an error.
+
+    Returns:
+        The plan.
 
     Raises:
-        UsageError: There is no such model, or it does not take the settings.
-        MismatchError: The model takes meshes in another orientation.
+        UsageError: The model does not exist, or does not have one of the settings.
+        MismatchError: The model was trained on meshes in another orientation.
         StoredDataError: The index or the model is damaged.
     """
     try:
@@ -113,7 +121,7 @@ def _model(folder: Path, request: IndexRequest, record: ModelRecord | None, up: 
         asked = {key: value for key, value in options.items() if value is not None} | settings
         stored = record.model_settings() if record is not None and record.model == name else {}
         if asked.get("orientation", stored.get("orientation")) != stored.get("orientation"):
-            stored.pop("views", None)  # how many there are follows from the orientation
+            stored.pop("views", None)  # the number of views depends on the orientation
         return resolve_model(name, stored | {"up": up} | asked).compared_by(request.feature or "penultimate")
     if request.model is None and record is not None and not settings:
         model = record.open(folder)

@@ -1,4 +1,4 @@
-"""Query an index with meshes, photographs or drawings for the most similar shapes."""
+"""Search an index for the shapes most similar to query meshes, photographs or drawings."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 FILL = {"sphere": 0.83, "view": 0.9}
-"""Fraction of a view that the longer side of a shape takes: the median over the train split of psb; by definition."""
+"""Fraction of the picture side that the longer side of a shape fills, for each value of ``fit``. For ``sphere`` it is
+the median over the train split of the Princeton Shape Benchmark; for ``view`` it holds by definition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Results of one query, or the error that stopped it.
+    """Search results of one query, or the error if the query cannot be used.
 
     Attributes:
         path: Path of the mesh or picture file, or the name of a mesh in memory.
-        up: Axis that points up in the mesh.
-        hits: Most similar shapes of the index, best first.
-        error: Why the query could not be used.
-        picture: (S, S) uint8, a photograph or drawing as the network took it; None for a mesh.
+        up: Axis that points up in the query mesh: ``x``, ``y`` or ``z``.
+        hits: The most similar shapes of the index, best first.
+        error: Reason why the query cannot be used; None if it was answered.
+        picture: (S, S) uint8, the query photograph or drawing as converted for the network, S × S grey pixels; None for
+            a mesh.
     """
 
     path: str
@@ -52,11 +54,11 @@ class Answer:
 
 
 class Answers(ResultList[Answer]):
-    """Answers to queries, in the order given; they print as a table, and a notebook shows them with pictures.
+    """List of answers, in the order of the queries; it prints as a table, and a notebook shows it with pictures.
 
     Attributes:
         searched: Index that was searched.
-        where: Its folder.
+        where: Folder of the index.
     """
 
     __slots__ = ("searched", "where")
@@ -66,7 +68,7 @@ class Answers(ResultList[Answer]):
         self.searched, self.where = index, where
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each hit: query, rank, score, label, id, path, view; a failed query has one with error."""
+        """Return one table row for each hit of each query, and one row with the error for each failed query."""
         columns = ("query", "rank", "score", "label", "id", "path", "view", "error")
         rows: list[tuple[Any, ...]] = []
         for answer in self:
@@ -80,17 +82,17 @@ class Answers(ResultList[Answer]):
 
 
 class Searcher:
-    """Searches an index with its model; the network is loaded once and stays loaded.
+    """Index opened for queries, together with its model. The network is loaded once and stays in memory.
 
     Args:
         index: Index to search.
-        model: Model that made it.
-        device: Where the network runs: ``auto``, ``cpu`` or ``cuda``.
-        workers: Processes that read, draw and fill meshes.
-        where: Folder of the index, for messages.
+        model: Model that computed the features of the index.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        where: Folder of the index, for error messages.
 
     Raises:
-        UsageError: CUDA is asked for and absent.
+        UsageError: ``device`` is ``cuda``, but CUDA is not available.
     """
 
     def __init__(
@@ -108,11 +110,11 @@ class Searcher:
         self._placed: tuple[Any, Index] | None = None
 
     def __repr__(self) -> str:
-        """Count of shapes, and the model."""
+        """Return the number of shapes and the model, for display."""
         return f"<Searcher {self._where}: {len(self.index.shapes)} shapes, {self.index.record.description}>"
 
     def __len__(self) -> int:
-        """Number of shapes in the index."""
+        """Return the number of shapes in the index."""
         return len(self.index.shapes)
 
     def query(
@@ -124,22 +126,22 @@ class Searcher:
         limit: FaceLimit = NO_LIMIT,
         progress: Progress = no_progress,
     ) -> Answers:
-        """Find the shapes most similar to meshes.
+        """Find the shapes of the index most similar to each query mesh.
 
         Args:
             meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
-            k: How many shapes to return for each, at most.
-            up: Axis that points up in the meshes; None: as in the meshes of the index.
-            limit: How many faces a mesh may have. Where it does not simplify, meshes are simplified as
-                those of the index were.
-            progress: Called with the number of meshes done and N.
+            k: Largest number of shapes to return for each query.
+            up: Axis that points up in the query meshes; None: the up axis of the meshes in the index.
+            limit: Largest number of faces of a mesh. If the meshes of the index were simplified, query meshes are
+                simplified to the same number of faces, unless ``limit`` simplifies.
+            progress: Callback that receives the number of finished meshes and N.
 
         Returns:
-            N answers in the order given; a mesh that cannot be used is an answer with an error.
+            N answers in the order of ``meshes``. If a mesh cannot be used, its answer has an error instead of hits.
 
         Raises:
-            UsageError: Something given is not a mesh.
-            StoredDataError: The model is damaged, or is not the one that made the index.
+            UsageError: An item of ``meshes`` is not a mesh.
+            StoredDataError: The model is damaged, or its features differ in length from the features of the index.
             WeightsError: The weights of the model cannot be downloaded.
         """
         record = self.index.record
@@ -164,18 +166,18 @@ class Searcher:
         return Answers(answers, self.index, self._where)
 
     def query_pictures(self, pictures: str | Path | Iterable[str | Path], k: int = 10) -> Answers:
-        """Find the shapes with a view most similar to photographs or drawings.
+        """Find the shapes that have the view most similar to each query photograph or drawing.
 
         Args:
-            pictures: Path of one picture file, or of N, each of one object on a plain background.
-            k: How many shapes to return for each, at most.
+            pictures: Paths of N picture files, or one path. Each picture shows one object on a plain background.
+            k: Largest number of shapes to return for each query.
 
         Returns:
-            N answers in the order given; a file that cannot be used is an answer with an error.
+            N answers in the order of ``pictures``. If a file cannot be used, its answer has an error instead of hits.
 
         Raises:
-            UsageError: The index has no features of views.
-            StoredDataError: The model is damaged, or is not the one that made the index.
+            UsageError: The index has no features of single views.
+            StoredDataError: The model is damaged, or its features differ in length from the features of the index.
         """
         require_views(self.index, self.model, self._where)
         require_device(self._device)
@@ -201,17 +203,17 @@ class Searcher:
         return Answers(answers, self.index, self._where)
 
     def _space(self) -> tuple[Any, Index]:
-        """Return the model's space, and the index with its features there."""
+        """Return the comparison space of the model, and the index with its features converted to that space."""
         if self._placed is None:
             space = self.model.comparison.space(self.index.features, self.index.placed)
             self._placed = space, replace(self.index, features=space.rows)
         return self._placed
 
     def _picture_features(self, pictures: Sequence[NDArray[np.uint8]], views: int) -> NDArray[np.float32]:
-        """Return the features of Q pictures, (Q, D) of unit length.
+        """Return the feature vectors of Q pictures, (Q, D) of length D, scaled to unit length.
 
-        The network takes them as if they were the views of shapes, so that the engine is the one that made the index
-        and no other has to be converted.
+        The pictures are passed to the network in groups, as if each group were the views of one shape. The engine that
+        computed the index can then be used, and the network need not be converted for single pictures.
         """
         blank = np.full_like(pictures[0], 255)
         padded = np.stack([*pictures, *[blank] * (-len(pictures) % views)])
@@ -226,12 +228,12 @@ class Searcher:
 
 
 def require_views(index: Index, model: Model, where: str) -> None:
-    """Raise UsageError unless an index can be searched by a picture.
+    """Raise UsageError unless the index can be searched with pictures.
 
     Args:
-        index: The index.
-        model: Model that made it.
-        where: Folder of the index, for the message.
+        index: Index to search.
+        model: Model that computed the features of the index.
+        where: Folder of the index, for the error message.
     """
     if model.input.kind != "views":
         raise UsageError(
@@ -240,8 +242,8 @@ def require_views(index: Index, model: Model, where: str) -> None:
         )
     if index.views is None and index.shapes:
         raise UsageError(
-            f"{where} has no features of single views, as it was made by an earlier version. To add them: "
-            f"shapecnn index COLLECTION {shlex.quote(where)}, with the options it was made with."
+            f"{where} has no features of single views, because an earlier version made it. To add them, repeat with "
+            f"the original options: shapecnn index COLLECTION {shlex.quote(where)}"
         )
 
 
@@ -253,13 +255,13 @@ class _Photograph(NamedTuple):
 
 
 def _read_photograph(task: _Photograph) -> NDArray[np.uint8]:
-    """Read a picture in a worker, as decoders are native code and the file may come from anybody."""
+    """Read a picture in a worker process, because decoders are native code and picture files are untrusted."""
     return read_picture(Path(task.path), task.size, task.fill)
 
 
 def _require_size(index: Index, feature: Feature) -> None:
     if index.shapes and len(feature) != index.features.shape[1]:
         raise StoredDataError(
-            f"The features of the index have {index.features.shape[1]} numbers and those of its model {len(feature)}. "
-            f"Index the collection again, in a new folder."
+            f"The index has features of length {index.features.shape[1]}, but its model computes length "
+            f"{len(feature)}. Index the collection again, in a new folder."
         )

@@ -1,4 +1,4 @@
-"""Record of the model that made an index: it identifies the model, and finds it again for queries."""
+"""Record of the model that computed an index: identifies the model, and reopens the model for queries."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from shapecnn.settings.views_and_grids import Orientation, Up, require_current, 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """Model of an index, as the index stores it.
+    """Description of the model and its settings that an index stores.
 
     Attributes:
         model: ``@imagenet``, or the absolute path of a run.
-        settings: Everything that decides the features, with a ``hash`` of it; ``up`` of the collection's meshes and the
-            number of faces they were simplified to are among them, the path of the run is not.
+        settings: All settings that the features depend on, and a ``hash`` of them. They include ``up``, the up axis of
+            the meshes, and ``simplify``, the number of faces of simplified meshes. The path of a run is not included.
     """
 
     model: str
@@ -32,29 +32,40 @@ class ModelRecord:
 
     @classmethod
     def of(cls, model: Model, up: Up, simplify: int | None = None) -> ModelRecord:
-        """Return the record of a model and of how meshes are read for it.
+        """Create the record of a model and of the settings that meshes are read with.
 
         Args:
-            model: The model.
-            up: Axis that points up in the meshes.
-            simplify: Number of faces that larger meshes are simplified to; ``@imagenet`` has its own in its settings.
+            model: Model that computes the features.
+            up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
+            simplify: Number of faces to which larger meshes are simplified; None for ``@imagenet``, which has its own
+                setting.
+
+        Returns:
+            The record.
         """
         described = {"up": up} | ({"simplify": simplify} if simplify else {}) | model.to_json()
         del described["hash"]
-        if model.input.imported:  # its own settings do not say how meshes are drawn or filled for it
+        if model.input.imported:  # settings of imported views or grids do not say how meshes are drawn or voxelized
             described |= model.input.drawing().version()
         name = os.path.abspath(model.name) if described["kind"] == "run" else model.name
         return cls(name, {**described, "hash": settings_hash(described)})
 
     @classmethod
     def read(cls, model: Any, settings: Any) -> ModelRecord:
-        """Return the record that an index holds.
+        """Check the stored values of a record, and return the record.
+
+        Args:
+            model: Stored value of ``model``, of any type.
+            settings: Stored value of ``settings``, of any type.
+
+        Returns:
+            The record.
 
         Raises:
-            ValueError: The values cannot be those of a record.
+            ValueError: The values do not form a valid record.
         """
         if not isinstance(model, str) or not model.isprintable() or len(model) > 4096 or not isinstance(settings, dict):
-            raise ValueError("it does not say what made it")
+            raise ValueError("it does not name the model of the index")
         described = {key: value for key, value in settings.items() if key != "hash"}
         kinds = {"imagenet": {}, "run": {"weights": str, "network": dict, "input": dict}}
         required = {"kind": str, "up": str, **kinds.get(str(settings.get("kind")), {"known": str})}
@@ -72,15 +83,15 @@ class ModelRecord:
 
     @property
     def simplify(self) -> int | None:
-        """Number of faces that larger meshes of the collection were simplified to; None: as the model does."""
+        """Number of faces to which larger meshes of the collection were simplified; None: the setting of the model."""
         simplify: int | None = self.settings.get("simplify")
         return simplify
 
     @property
     def orientation(self) -> Orientation:
-        """How the meshes of the collection were turned before they were drawn or filled."""
+        """Orientation of the drawn meshes: ``upright``, or ``auto`` if each mesh was aligned with computed axes."""
         input_settings = self.settings["input"] if self.settings["kind"] == "run" else self.settings
-        orientation: Orientation = input_settings.get("orientation", "upright")  # imported views and grids have none
+        orientation: Orientation = input_settings.get("orientation", "upright")  # imported: no key
         return orientation
 
     @property
@@ -90,7 +101,7 @@ class ModelRecord:
 
     @property
     def description(self) -> str:
-        """One line about the model, for people."""
+        """Description of the model in one line of text, for users."""
         if self.settings["kind"] == "run":
             compared = ", compared by its metric" if self.feature == "metric" else ""
             return f"{self.settings['network']['kind']} trained in {self.model}{compared}"
@@ -98,16 +109,16 @@ class ModelRecord:
         return "{backbone}, {views} views pooled by {pooling}".format_map(self.settings) + adapted
 
     def model_settings(self) -> dict[str, Any]:
-        """Return the settings of ``@imagenet`` that a person chose, without those that number versions."""
+        """Return the settings of ``@imagenet`` that a user can set, without hash, kind and version number."""
         return {key: value for key, value in self.settings.items() if key not in ("hash", "kind", "drawing")}
 
     def require_same(self, stored: ModelRecord, where: str, remedy: str) -> None:
-        """Raise MismatchError unless two records are of one model with the same settings.
+        """Raise MismatchError unless a stored record has the same model and settings as this record.
 
         Args:
-            stored: Record of what is at ``where``.
-            where: Path for the message.
-            remedy: Sentence that the message ends with.
+            stored: Record of the index at ``where``.
+            where: Name of the index, with which the message begins.
+            remedy: Sentence that says what to do, with which the message ends.
         """
         if stored._identity != self._identity:
             raise MismatchError(f"{where} was made with {stored._title} and not with {self._title}. {remedy}")
@@ -115,18 +126,21 @@ class ModelRecord:
         require_same(self.settings, stored.settings, where, remedy)
 
     def open(self, where: Path, run: str | None = None) -> Model:
-        """Return the model again, to query the index with it.
+        """Open the recorded model, to search the index with it.
 
         Args:
-            where: Folder of the index, for messages.
-            run: Folder of the run now, if it has moved.
+            where: Folder of the index, for error messages.
+            run: New folder of the run, if the run has moved; None: the recorded folder.
+
+        Returns:
+            The model, which compares shapes by the feature of the index.
 
         Raises:
-            MismatchError: Another model is there, or an earlier version of shapecnn drew or filled meshes otherwise.
+            MismatchError: The run is not the recorded one, or this version of shapecnn draws or voxelizes differently.
             UsageError: The model does not exist.
-            StoredDataError: The model is damaged or of another version.
+            StoredDataError: The model is damaged or from another version.
         """
-        again = f"Make it anew: shapecnn index COLLECTION INDEX --model {shlex.quote(self.model)} --up {self.up}"
+        again = f"Make it again: shapecnn index COLLECTION INDEX --model {shlex.quote(self.model)} --up {self.up}"
         require_current(self._version, str(where), again)
         model = self._resolve(where) if run is None else resolve_model(run)
         if self.feature == "metric" and ModelRecord.of(model, self.up, self.simplify)._identity == self._identity:
@@ -134,8 +148,8 @@ class ModelRecord:
         if self.settings["kind"] != "run" and run is not None:
             remedy = "Leave out --model."
         else:
-            moved = "If that run is elsewhere now, say where: --model RUN."
-            remedy = f"{moved} Else index the collection again, in a new folder."
+            moved = "If the run has moved, name its folder with --model RUN."
+            remedy = f"{moved} Otherwise index the collection again, in a new folder."
         ModelRecord.of(model, self.up, self.simplify).require_same(self, str(where), remedy)
         return model
 
@@ -145,29 +159,29 @@ class ModelRecord:
                 return open_run(Path(self.model))
             except UsageError:
                 raise UsageError(
-                    f"{where} was made with the run {self.model}, which does not exist any more. If it has "
-                    f"moved, say where it is: --model RUN"
+                    f"{where} was made with the run {self.model}, which does not exist any more. If the run "
+                    f"has moved, name its folder: --model RUN"
                 ) from None
         try:
             settings = {key: value for key, value in self.settings.items() if key != "hash"}
             return UntrainedModel(ImagenetSettings.from_options(**settings))
         except UsageError as error:
             raise StoredDataError(
-                f"{where} is of another version of shapecnn ({error}). Index the collection again, in a new folder."
+                f"{where} is from another version of shapecnn ({error}). Index the collection again, in a new folder."
             ) from None
 
     @property
     def _version(self) -> Mapping[str, Any]:
-        """Settings that say how the version that made the index drew or filled."""
+        """Version numbers of the drawing and voxelizing code that made the index."""
         input_settings: dict[str, Any] = self.settings.get("input", self.settings)
         if input_settings.get("origin") != "imported":
             return input_settings
         key = "drawing" if input_settings.get("kind") == "views" else "filling"
-        return {key: self.settings.get(key, 1)}  # version 1 did not say
+        return {key: self.settings.get(key, 1)}  # version 1 did not store its number
 
     @property
     def _identity(self) -> tuple[str, str]:
-        """The model without its settings."""
+        """Identity of the model without settings: its kind, and the hash of its weights if it is a run."""
         kind = self.settings["kind"]
         return kind, self.settings["weights"] if kind == "run" else ""
 

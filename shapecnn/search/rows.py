@@ -1,6 +1,6 @@
-"""Rows of an index while it is made: on disk, with only their positions in memory.
+"""Feature rows of an index during its construction: stored in a journal on disk, with only their offsets in memory.
 
-The rows of 20,000 shapes with 12 views are 700 MB. They wait in a journal, and go to the file of features one at a
+The rows of 20,000 shapes with 12 views take 700 MB. They are copied from the journal to the file of features one at a
 time.
 """
 
@@ -23,11 +23,11 @@ from shapecnn.storage.journal import Record, read_record, scan_journal
 
 
 class FeatureRow(NamedTuple):
-    """Features of one shape in an index.
+    """Feature row of one shape in an index.
 
     Attributes:
-        feature: (D,) float32 of unit length.
-        views: (V, D) float16 of unit length, the feature of each view; None for a network that takes grids.
+        feature: (D,) float32, feature vector of length D, scaled to unit length.
+        views: (V, D) float16 of unit length, the feature vector of each of V views; None if the network takes grids.
     """
 
     feature: NDArray[np.float32]
@@ -35,11 +35,11 @@ class FeatureRow(NamedTuple):
 
 
 class StoredRow(NamedTuple):
-    """Row on disk, read on demand.
+    """Feature row on disk, which is read on demand.
 
     Attributes:
-        sha256: Hash of the mesh file that it was computed from.
-        read: Reads the row.
+        sha256: SHA-256 of the mesh file that the row was computed from.
+        read: Function that reads the row from disk.
     """
 
     sha256: str
@@ -47,10 +47,10 @@ class StoredRow(NamedTuple):
 
 
 class RowJournal:
-    """Writes rows to disk as they are computed, so that an interrupted run loses none.
+    """Journal on disk of newly computed feature rows, so that an interrupted command loses no row.
 
     Args:
-        note: Writes a record to the journal and returns its position.
+        note: Function that appends a record to the journal and returns the offset of the record.
         scratch: Folder of the journal.
     """
 
@@ -58,13 +58,16 @@ class RowJournal:
         self._note, self._scratch = note, scratch
 
     def add(self, shape_id: str, sha256: str, row: FeatureRow, engine: dict[str, str]) -> StoredRow:
-        """Write a row to the journal.
+        """Append a feature row to the journal.
 
         Args:
             shape_id: Id of the shape.
-            sha256: Hash of its mesh file.
-            row: The row.
-            engine: Description of the engine that computed it.
+            sha256: SHA-256 of the mesh file.
+            row: Features of the shape.
+            engine: Description of the engine that computed the features.
+
+        Returns:
+            The row on disk.
         """
         place = self._note({
             "id": shape_id,
@@ -77,14 +80,17 @@ class RowJournal:
 
 
 def journal_rows(scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str] | None]:
-    """Return the rows of a journal by id, and the description of the engine that computed the latest.
+    """Return the feature rows of a journal by shape id, and the description of the engine of the latest row.
 
     Args:
         scratch: Folder of the journal.
-        views: Whether to leave out rows without features of views, which an earlier version wrote.
+        views: Whether to skip rows without features of views, which earlier versions wrote.
+
+    Returns:
+        The rows by shape id, and the engine description; None if the journal is empty.
 
     Raises:
-        StoredDataError: This version did not write the journal.
+        StoredDataError: Another version of shapecnn wrote the journal.
     """
     rows: dict[str, StoredRow] = {}
     engine = None
@@ -99,20 +105,21 @@ def journal_rows(scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict
 
 
 def foreign(scratch: Path) -> StoredDataError:
-    """Return the error for an unfinished index that this version did not begin."""
-    return StoredDataError(f"{scratch} is of another version. Index the collection again, with --overwrite.")
+    """Return the error for an unfinished index that another version of shapecnn began."""
+    return StoredDataError(f"{scratch} is from another version. Index the collection again, with --overwrite.")
 
 
 def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = None) -> tuple[str, int, int]:
-    """Write the arrays of an index as safetensors; see :mod:`shapecnn.search.index`.
+    """Write the features of an index to a safetensors file, in the format of :mod:`shapecnn.search.index`.
 
     Args:
         path: File to write.
-        rows: N rows, in order of id.
-        placed: Their places in the model's space, where it depends on the collection.
+        rows: Feature rows of N shapes, in order of id.
+        placed: Coordinates of the shapes in the comparison space of the model; None if the space does not depend on the
+            collection.
 
     Returns:
-        SHA-256 of the file, D and V; V is 0 without views.
+        SHA-256 of the file, length of the feature vectors, and number of views of each shape (0 without views).
     """
     if not rows:
         return write_arrays(path, {"features": Rows("F32", (0, 0), ())}), 0, 0
@@ -130,7 +137,7 @@ def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = No
 def _views(rows: Iterable[StoredRow]) -> Iterable[NDArray[np.float16]]:
     for row in rows:
         _, views = row.read()
-        if views is not None:  # a missing one makes the count wrong, which the writer reports
+        if views is not None:  # if one row lacks views, the count is wrong, and the writer raises an error
             yield views
 
 

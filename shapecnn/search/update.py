@@ -1,4 +1,4 @@
-"""Make an index or bring it up to date: new features are computed, then all files are published at once."""
+"""Build or update an index: compute the features of new and changed meshes, then publish all files at once."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ from shapecnn.workers.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class IndexChanges:
-    """Changes of an index by an update.
+    """Result of an index update: numbers of added, updated, unchanged and removed shapes, and the failed meshes.
 
     Attributes:
-        added: Shapes that are new.
-        updated: Shapes whose mesh file has changed.
-        unchanged: Shapes whose mesh file is the same.
-        removed: Shapes whose mesh file is gone.
-        total: Shapes in the index now.
-        seconds: Time that the update took.
-        failures: Path and error of each mesh that could not be used, in order of id.
-        relabelled: How many of the unchanged shapes have another label or split than before.
+        added: Number of new shapes.
+        updated: Number of shapes whose mesh file has changed.
+        unchanged: Number of shapes whose mesh file is the same.
+        removed: Number of shapes that the collection no longer has, or whose mesh cannot be used any more.
+        total: Number of shapes in the index after the update.
+        seconds: Duration of the update in seconds.
+        failures: Path and error of each mesh that cannot be used, in order of id.
+        relabelled: Number of unchanged shapes whose label or split has changed.
     """
 
     added: int
@@ -80,27 +80,30 @@ def bring_up_to_date(
     progress: Progress = no_progress,
     say: Say = silent,
 ) -> IndexChanges:
-    """Make a folder the index of a collection, or bring the index there up to date.
+    """Build the index of a collection in a folder, or update the index in the folder.
 
-    New and changed meshes are computed, the others keep their features, and shapes whose meshes are gone are removed.
+    Features are computed for new and changed meshes only. Shapes that the collection no longer has are removed.
 
     Args:
-        collection: Folder, zip or CSV of meshes.
+        collection: Folder of meshes, zip file of such a folder, or CSV file that lists meshes.
         folder: Folder of the index.
-        plan: Plan of the index.
-        command: Command that builds this index, for messages.
-        overwrite: Build the index anew if it was made with other settings, and replace files in its folder that
-            shapecnn did not write.
-        device: Where the network runs.
-        workers: Processes that read, draw and fill meshes.
-        progress: Called with the number of shapes done and of all shapes.
-        say: Called with notes for the person.
+        plan: Model and settings of the index.
+        command: Command line that error messages suggest for building the index.
+        overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        progress: Callback that receives the number of finished shapes and the number of all shapes.
+        say: Callback that receives each note for the user as one line of text.
+
+    Returns:
+        Numbers of added, updated, unchanged and removed shapes, and the error of each failed mesh.
 
     Raises:
-        CollectionError: The collection cannot be listed.
+        CollectionError: The collection cannot be listed. This error and the next three are raised before any work.
         MismatchError: The index was made with another model or other settings.
-        UsageError: There is no such device, or files are in the way that shapecnn did not write.
-        BusyError: Another process is writing the index. All of these are raised before any work.
+        UsageError: The device is not available, or ``folder`` contains files that shapecnn did not write.
+        BusyError: Another process is writing to ``folder``.
+        StoredDataError: The index is damaged or from another version.
     """
     started = time.monotonic()
     require_device(device)
@@ -118,7 +121,7 @@ def bring_up_to_date(
         listed = _listed(shapes, result)
         rows = [result.rows[shape.id] for shape in listed]
         placed = _placed(plan.model, rows, old, scratch)
-        if old is not None:  # its file of features was mapped all the time, and may have changed
+        if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
             open_sealed(folder, rebuild).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
         _publish(folder, plan, result.engine or described, listed, failures, rows, placed)
@@ -127,7 +130,7 @@ def bring_up_to_date(
 
 
 def _old_index(folder: Path, record: ModelRecord, engine: FeatureEngine, overwrite: bool, rebuild: str) -> Index | None:
-    """Return the index in a folder, if it was made with the same model; with ``overwrite`` any other is removed."""
+    """Return the index in a folder; None if there is none, or if ``overwrite`` removed one with another model."""
     ours = written_hashes(folder)
     require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
     try:
@@ -136,16 +139,16 @@ def _old_index(folder: Path, record: ModelRecord, engine: FeatureEngine, overwri
     except (MismatchError, StoredDataError):
         if not overwrite:
             raise
-        engine.open_if_remote()  # before the old index goes
+        engine.open_if_remote()  # a failed download must not cost the user the old index
         remove_all_own(folder)
         return None
-    if old is None and not os.path.lexists(folder / WORK):  # else perhaps nothing is left to compute
+    if old is None and not os.path.lexists(folder / WORK):  # an old or unfinished index may already have all features
         engine.open_if_remote()
     return old
 
 
 def _require_same(folder: Path, record: ModelRecord, old: Index | None, rebuild: str) -> None:
-    """Raise MismatchError if a folder holds an index, or the beginning of one, of another model."""
+    """Raise MismatchError if a folder holds a finished or unfinished index with another model or other settings."""
     if old is not None:
         record.require_same(old.record, str(folder), rebuild)
     unfinished = unfinished_settings(folder / WORK)
@@ -154,9 +157,9 @@ def _require_same(folder: Path, record: ModelRecord, old: Index | None, rebuild:
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
-    """Return the rows of an index and of an unfinished run by id, and the engine that computed the latest.
+    """Return the feature rows of the old index and of the journal by shape id, and the engine of the latest row.
 
-    With ``views`` only rows that have features of views are returned.
+    If ``views`` is true, rows without features of views are skipped.
     """
     noted, engine = journal_rows(scratch, views)
     if old is None:
@@ -172,7 +175,7 @@ def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[st
 
 
 def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShape]:
-    """Return the shapes that have rows, as the index lists them."""
+    """Return an index entry for each shape that has a feature row."""
     return [
         IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], os.path.abspath(shape.path))
         for shape in shapes
@@ -181,15 +184,15 @@ def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShap
 
 
 def _placed(model: Model, rows: list[StoredRow], old: Index | None, scratch: Path) -> Placed | None:
-    """Return the places of all rows in the model's space; None where the space does not depend on the collection.
+    """Return the coordinates of all shapes in the model's comparison space; None if it does not adapt to a collection.
 
-    They are the old places if the rows are the old ones.
+    If all features equal the features of the old index, the coordinates of the old index are reused.
     """
     if not (model.comparison.adapts and rows):
         return None
     try:
         features = np.stack([row.read().feature for row in rows])
-    except ValueError:  # rows of unlike lengths
+    except ValueError:  # the rows have different lengths
         raise foreign(scratch) from None
     placed = old.placed if old is not None and np.array_equal(features, old.features) else None
     return model.comparison.space(features, placed).placed
@@ -204,11 +207,11 @@ def _publish(
     rows: list[StoredRow],
     placed: Placed | None,
 ) -> None:
-    """Publish the index of ``shapes``, whose features are ``rows``."""
+    """Write all files of the index and publish them together; ``rows`` has the features of ``shapes``."""
     table, features = table_bytes(IndexedShape, shapes), folder / WORK / FEATURES
     try:
         digest, size, views = write_rows(features, rows, placed)
-    except ValueError:  # rows of unlike shapes
+    except ValueError:  # the rows have different shapes
         raise foreign(folder / WORK) from None
     header = {
         "schema_version": FORMAT,

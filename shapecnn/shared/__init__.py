@@ -1,8 +1,8 @@
-"""Shared by all rooms: similarity of features, results that show themselves, compiled kernels, names loaded on use.
+"""Helpers shared by all packages: feature similarity, base classes of results, the numba import, lazy exports.
 
-In: arrays, results, functions. Out: the same, scaled, compared, displayed or compiled; nothing here knows of shapes.
-:mod:`similarity` scales and compares features, :mod:`results` has the bases of results, :mod:`jit` imports numba, and
-:mod:`exports` lets a package such as this one list its names without loading their modules.
+Nothing here depends on meshes or models. :mod:`similarity` scales and compares feature vectors. :mod:`results` has the
+base classes of results that display as tables. :mod:`jit` imports numba safely. :mod:`exports` lets a package list its
+public names without importing the modules that define them.
 """
 
 from __future__ import annotations
@@ -25,5 +25,5 @@ _HOMES = {
     "similarity": ["cosines", "nearest", "scale_to_unit", "unit", "unit_float64"],
 }
 
-if not TYPE_CHECKING:  # a type checker would accept any name
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would accept any name
     __all__, __getattr__, __dir__ = lazy_exports(__name__, _HOMES)

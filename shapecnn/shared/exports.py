@@ -1,6 +1,6 @@
-"""Names that a package offers, each loaded when it is first used (PEP 562).
+"""Lazy exports: public names of a package, each imported when it is first used (PEP 562).
 
-So a package lists what others may use without loading numpy, torch or numba for it.
+A package can list its public names this way without importing numpy, torch or numba.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import Any
 def lazy_exports(
     package: str, homes: Mapping[str, Sequence[str]]
 ) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__all__``, ``__getattr__`` and ``__dir__`` of a package.
+    """Return ``__all__``, ``__getattr__`` and ``__dir__`` for a package whose names are imported on first use.
 
     Args:
-        package: Its full name.
-        homes: Names by the module of the package that defines them.
+        package: Full name of the package, such as ``shapecnn.search``.
+        homes: For each module of the package, the public names that the module defines.
+
+    Returns:
+        The list of names, sorted; a function that imports one name; and a function that lists the names.
 
     Example:
         >>> names, load, _ = lazy_exports("shapecnn", {"errors": ["MeshError"]})

@@ -1,4 +1,4 @@
-"""Results that show themselves: as text, as a table or a page in a notebook, as a pandas frame."""
+"""Base classes of results, which display as a text table, as HTML in a notebook, or as a pandas data frame."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from shapecnn.errors import MissingLibraryError, visible
 Result = TypeVar("Result")
 
 SHOWN = 20
-"""Rows that a table shows; the others are counted below it."""
+"""Largest number of rows that a displayed table shows. A line below the table counts the remaining rows."""
 
 _renderers: dict[type, Callable[[Any], str]] = {}
 
 
 class Displayed:
-    """Base of results that show themselves; a result says what its rows are."""
+    """Base class of results that display as a table in a notebook. Subclasses define the rows."""
 
     __slots__ = ()
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the result as rows of values by column; every row has the same columns."""
+        """Return the result as table rows: dicts that map column names to values, all with the same columns."""
         raise NotImplementedError
 
     def to_frame(self) -> Any:
-        """Return a pandas frame of the rows.
+        """Return the rows as a pandas data frame.
 
         Raises:
             MissingLibraryError: pandas is not installed.
@@ -36,7 +36,7 @@ class Displayed:
         return pandas().DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        """Return HTML for a notebook: the page of such results, or a table of the rows."""
+        """Return HTML for a notebook, from the renderer that :func:`show_with` set, or else a table of the rows."""
         renderer = _renderers.get(type(self))
         return html_table(self.rows()) if renderer is None else renderer(self)
 
@@ -47,50 +47,56 @@ class ResultList(list[Result], Displayed):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Return the rows as a table of text."""
+        """Return the rows as a text table."""
         return text_table(self.rows())
 
 
 def show_with(kind: type, renderer: Callable[[Any], str]) -> None:
-    """Have notebooks show results of a type by a function.
+    """Set the function that renders results of one class as HTML in notebooks.
 
-    Pages are made above the layer of the results, so results do not know them.
+    The pages are built in packages that depend on the result classes, so the result classes cannot import them.
 
     Args:
         kind: Class of the results.
-        renderer: Returns the HTML of one result.
+        renderer: Function that takes one result and returns its HTML.
     """
     _renderers[kind] = renderer
 
 
 def framed(page: str, height: int = 560) -> str:
-    """Return a whole HTML page as a frame, whose style changes nothing else in a notebook.
+    """Wrap a complete HTML page in an iframe, so that its style does not affect the rest of a notebook.
 
     Args:
         page: HTML of the page.
-        height: Height of the frame in pixels.
+        height: Height of the iframe in pixels.
+
+    Returns:
+        HTML of the iframe.
     """
     source = html.escape(page, quote=True)
     return f'<iframe srcdoc="{source}" style="width: 100%; height: {height}px; border: 0"></iframe>'
 
 
 def pandas() -> Any:
-    """Return the module pandas.
+    """Import pandas and return the module.
 
     Raises:
-        MissingLibraryError: It is not installed.
+        MissingLibraryError: pandas is not installed.
     """
     try:
         return importlib.import_module("pandas")
     except ImportError:
-        raise MissingLibraryError("Frames need pandas, which is not installed: pip install pandas") from None
+        raise MissingLibraryError("Data frames need pandas, which is not installed: pip install pandas") from None
 
 
 def text_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return rows as a table of text, columns as wide as their widest cell.
+    """Format rows as a text table, with each column as wide as its widest cell.
 
     Args:
-        rows: Values by column; all rows have the same columns.
+        rows: Dicts that map column names to values; all have the same columns.
+
+    Returns:
+        The table, with at most :data:`SHOWN` rows and a line that counts the remaining rows.
 
     Example:
         >>> print(text_table([{"path": "chair.off", "score": 0.91234}, {"path": "a.off", "score": 1.0}]))
@@ -107,10 +113,13 @@ def text_table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def html_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return rows as an HTML table; every value is text, whatever characters it holds.
+    """Format rows as an HTML table, with all special characters escaped.
 
     Args:
-        rows: Values by column; all rows have the same columns.
+        rows: Dicts that map column names to values; all have the same columns.
+
+    Returns:
+        HTML of the table, with at most :data:`SHOWN` rows and a line that counts the remaining rows.
     """
     if not rows:
         return "<p>(nothing)</p>"

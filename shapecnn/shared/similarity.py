@@ -1,7 +1,7 @@
-"""Similarity of features: vectors of unit length, their cosines, and the nearest rows of a gallery.
+"""Similarity of feature vectors: scaling to unit length, cosine similarity, and nearest rows of a gallery.
 
-Three functions scale to unit length. They stay apart because they round differently: stored features, and which shapes
-tie, depend on the last bits.
+The three functions that scale to unit length are not merged because they round differently. Stored features, and ties
+between shapes, depend on the last bits.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ Floating = TypeVar("Floating", np.float32, np.float64)
 Features = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Similarity = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
-"""Function of rows of unit length, (Q, D) and (N, D) → (Q, N), from -1 to 1, in the precision of the rows."""
+"""Function that compares Q queries (Q, D) with N gallery rows (N, D), all D-dimensional and of unit length.
 
-STEPS = 1e10  # similarities are rounded to 10 decimals: copies tie, in whatever order a product was summed
+The function returns the similarities (Q, N), from -1 to 1, in the floating-point precision of the rows."""
+
+STEPS = 1e10  # similarities are rounded to 10 decimals: copies tie, in whatever order the dot product was summed
 
 
 def unit(vectors: NDArray[Floating]) -> NDArray[Floating]:
-    """Return vectors scaled to unit length, all computed in their own precision.
+    """Return vectors scaled to unit length, computed in the precision of the vectors.
 
     Args:
-        vectors: (..., D) float32 or float64.
+        vectors: (..., D) float32 or float64, D-dimensional vectors.
 
     Returns:
         (..., D) of the same dtype; zero vectors stay zero.
@@ -37,12 +39,13 @@ def unit(vectors: NDArray[Floating]) -> NDArray[Floating]:
 
 
 def unit_float64(features: NDArray[np.floating]) -> Features:
-    """Return rows scaled to unit length in float64, for evaluation.
+    """Return feature vectors scaled to unit length in float64, for evaluation.
 
-    In float32 the noise of a product can exceed the rounding of similarities, and copies would not tie.
+    In float32 the rounding error of a dot product can exceed 10 decimals, to which similarities are rounded, and copies
+    of a shape would not tie.
 
     Args:
-        features: (N, D) of any float dtype.
+        features: (N, D) of any float dtype, N feature vectors of length D.
 
     Returns:
         (N, D) float64, a copy; zero rows stay zero, so their cosine with any row is 0.
@@ -55,20 +58,20 @@ def unit_float64(features: NDArray[np.floating]) -> Features:
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise ShapecnnError(
-            f"The feature of row {row} is not finite: the training of its network diverged. Use another model."
+            f"The feature in row {row} is not finite: the training of the network diverged. Use another model."
         )
     rows /= np.where(lengths > 0, lengths, 1)
     return rows
 
 
 def scale_to_unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale float32 rows to unit length in place, by lengths that are summed in float64.
+    """Scale float32 vectors to unit length in place, with their lengths computed in float64.
 
     Args:
-        rows: (N, D) float32, overwritten; zero rows stay zero.
+        rows: (N, D) float32, N vectors of length D, overwritten; zero rows stay zero.
 
     Returns:
-        The same array.
+        The array ``rows`` itself.
     """
     lengths = _lengths(rows)
     rows /= np.where(lengths > 0, lengths, 1).astype(np.float32)
@@ -76,20 +79,20 @@ def scale_to_unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _lengths(rows: NDArray[Floating]) -> NDArray[np.float64]:
-    """Return the lengths of rows, (N, 1) float64; np.linalg.norm would need a squared copy of the rows."""
+    """Return the Euclidean length of each row, (N, 1) float64, without the squared copy that np.linalg.norm makes."""
     squares: NDArray[np.float64] = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
     return np.sqrt(squares)[:, None]
 
 
 def cosines(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
-    """Return the cosines of rows of unit length.
+    """Return the cosine similarity of each query and each gallery row, all of unit length.
 
     Args:
-        queries: (Q, D).
-        gallery: (N, D).
+        queries: (Q, D), Q feature vectors of length D.
+        gallery: (N, D), N feature vectors of length D.
 
     Returns:
-        (Q, N), from -1 to 1 up to rounding.
+        (Q, N) cosines, from -1 to 1 up to rounding.
     """
     similarity: NDArray[Any] = queries @ gallery.T
     return similarity
@@ -98,18 +101,19 @@ def cosines(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
 def nearest(
     queries: Features, gallery: Features, own: Rows, count: int, similar: Similarity = cosines
 ) -> tuple[Rows, NDArray[np.float64]]:
-    """Return the most similar rows of a gallery for a few queries, whose (Q, N) similarities are sorted in full.
+    """Return the most similar gallery rows for each query. All similarities are sorted, so use it for few queries.
 
     Args:
-        queries: (Q, D) float64 of unit length.
-        gallery: (N, D) float64 of unit length.
-        own: (Q,) int64, the gallery row that each query is and that is left out; -1 where it is none.
-        count: Number of rows to return for each query, at most.
-        similar: Similarity of queries and gallery.
+        queries: (Q, D) float64 of unit length, Q feature vectors of length D.
+        gallery: (N, D) float64 of unit length, N feature vectors of length D.
+        own: (Q,) int64, for each query the gallery row of the same shape, which is left out; -1 where the gallery does
+            not have the shape.
+        count: Largest number of rows to return for each query.
+        similar: Function that compares queries with the gallery.
 
     Returns:
-        Rows (Q, K) int64, most similar first, equal ones in order of rows, and their similarities (Q, K) float64. K is
-        ``count``, or fewer where the gallery has fewer.
+        Row numbers (Q, K) int64, most similar first and ties by row number, and their similarities (Q, K) float64. K is
+        ``count``, or the number of available gallery rows if that is smaller.
     """
     similarity = np.rint(similar(queries, gallery) * STEPS) / STEPS
     left_out = own >= 0

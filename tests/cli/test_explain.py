@@ -80,7 +80,7 @@ def test_orientation_auto_is_explained_in_the_axes_of_the_mesh(solids: Path, tmp
 
 
 def test_wrong_requests_are_status_2(views_run: Path, command: Command) -> None:
-    for typed, told in ((["@imagenet"], "has no classes"), ([views_run, "--class", "boks"], "but box")):
+    for typed, told in ((["@imagenet"], "has no classes"), ([views_run, "--class", "boks"], "Choose one of: box")):
         done = command("explain", *typed, "mesh.off", "--json")
         assert done.status == 2
         assert told in done.json("error")["error"]["message"]

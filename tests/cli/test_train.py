@@ -191,7 +191,7 @@ def test_resuming_where_nothing_was_begun_begins_and_says_so(
 ) -> None:
     done = command("train", config, "--data", views, "--out", tmp_path / "run", "--resume")
     assert done.status == 0
-    assert f"There is no training in {tmp_path / 'run'} to go on with: one begins there." in done.stderr
+    assert f"There is no training in {tmp_path / 'run'} to resume: a new one begins there." in done.stderr
 
 
 @pytest.mark.parametrize(

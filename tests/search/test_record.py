@@ -99,7 +99,7 @@ def test_settings_of_a_later_version_are_told_so() -> None:
     origin = ModelRecord.of(UntrainedModel.of(), "z")
     later = {**origin.settings, "colour": True}
     del later["hash"]
-    with pytest.raises(StoredDataError, match=r"INDEX is of another version of shapecnn \(Unknown key 'colour'"):
+    with pytest.raises(StoredDataError, match=r"INDEX is from another version of shapecnn \(Unknown key 'colour'"):
         replace(origin, settings={**later, "hash": settings_hash(later)}).open(INDEX)
 
 
@@ -112,9 +112,9 @@ def test_what_cannot_be_one_is_not_read() -> None:
     run = {"kind": "run", "up": "z", "weights": "0" * 64, "network": {}, "input": {}}
     assert ModelRecord.read("/run", sealed(**run)).up == "z"
     for model in (None, 3, "a\nb", "x" * 4097):
-        with pytest.raises(ValueError, match="does not say what made it"):
+        with pytest.raises(ValueError, match="does not name the model of the index"):
             ModelRecord.read(model, sealed(**run))
-    with pytest.raises(ValueError, match="does not say what made it"):
+    with pytest.raises(ValueError, match="does not name the model of the index"):
         ModelRecord.read("/run", [run])
     for settings in (run, {**sealed(**run), "up": "x"}, *(sealed(**{**run, key: None}) for key in run)):
         with pytest.raises(ValueError, match="its settings do not describe a model"):
@@ -134,7 +134,7 @@ def test_an_index_of_other_triangles_is_refused() -> None:
     old = ModelRecord("@imagenet", before_drawing_2(UntrainedModel.of(up="y").to_json()))
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")) as caught:
         old.open(INDEX)
-    assert str(caught.value).endswith("Make it anew: shapecnn index COLLECTION INDEX --model @imagenet --up y")
+    assert str(caught.value).endswith("Make it again: shapecnn index COLLECTION INDEX --model @imagenet --up y")
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):
         ModelRecord.of(UntrainedModel.of(up="y"), "y").require_same(old, "INDEX", "Remedy")
 
