@@ -558,7 +558,7 @@ def test_a_second_writer_is_refused(meshes: Path, tmp_path: Path, command: Comma
         done = command("render", meshes, tmp_path / "out", *SMALL, "--json")
     assert done.status == 1
     assert done.json("error")["error"]["kind"] == "busy"
-    assert "Another shapecnn is writing" in done.stderr
+    assert "Another shapecnn process is writing to" in done.stderr
     assert command("render", meshes, tmp_path / "out", *SMALL).status == 0
 
 

@@ -128,9 +128,9 @@ def test_an_object_is_read_and_its_version_compared(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"[]", "it is not a JSON object"),
-        (b'"schema_version"', "it is not a JSON object"),
-        (b"null", "it is not a JSON object"),
+        (b"[]", "the file is not a JSON object"),
+        (b'"schema_version"', "the file is not a JSON object"),
+        (b"null", "the file is not a JSON object"),
         (b"", "Expecting value"),
         (b"{} {}", "Extra data"),
         (b"\xff", "codec can't decode"),
@@ -225,6 +225,6 @@ def test_hashes_that_are_damaged_are_not_written_over(folder: Path) -> None:
 
 def test_a_description_of_many_megabytes_is_not_parsed(folder: Path) -> None:
     huge = b'{"schema_version": 1, "name": "' + b"x" * LARGEST_JSON + b'"}'
-    assert "a.json has invalid content (it has more than 17 MB)" in refused(
+    assert "a.json has invalid content (the file is larger than the limit of 17 MB)" in refused(
         lambda: holding(folder, huge).json("a.json", 1)
     )
