@@ -404,7 +404,7 @@ def test_a_table_of_another_compression_is_not_read(codec: str, world: Path, cop
     table = pyarrow.parquet.read_table(folder / "manifest.parquet")
     pyarrow.parquet.write_table(table, folder / "manifest.parquet", compression=codec)
     reseal(folder)
-    assert "it is not compressed with snappy" in refused(folder, world)
+    assert "the table is not compressed with snappy" in refused(folder, world)
 
 
 def test_json_nested_without_end_is_refused(world: Path, copy: Callable[[str], Path]) -> None:

@@ -79,7 +79,7 @@ def _collisions(owners: Mapping[str, str], kept: Collection[str]) -> Iterator[_C
         if fold_name(first) in reserved:
             own = reserved[fold_name(first)]
             target = f"{visible(shape_id)} would be written to {visible(name)}"
-            yield _Collision(first, own, f"{target}, where shapecnn keeps its own {own}: rename the mesh")
+            yield _Collision(first, own, f"{target}, where shapecnn keeps its own {own}: rename the input")
         other = files.setdefault(fold_name(name), name)
         if other != name:
             both = f"{visible(owners[other])} and {visible(shape_id)}"

@@ -133,7 +133,7 @@ class Sealed:
         return StoredDataError(f"{printable(self.folder / name)} has invalid content ({line}). {self.remedy}")
 
     def _checked(self, name: str, read: Callable[[Path], Content], digest: Callable[[Content], str]) -> Content:
-        """Read a file with ``read``, and raise StoredDataError unless the ``digest`` of the result is the expected hash."""
+        """Read a file and return its content; raise StoredDataError if the file is unreadable or its hash differs."""
         if name not in self.sums:
             raise StoredDataError(f"{self.folder / SUMS} has no hash of {printable(name)}. {self.remedy}")
         path = printable(self.folder / name)
