@@ -144,8 +144,9 @@ class _Worker:
         """
         if not self.pipe.poll():
             self.stop()
-            message = f"processing took longer than {self.timeout:g} s: simplify the input, or raise --timeout"
-            return WorkerError("timeout", message)
+            return WorkerError(
+                "timeout", f"processing took longer than {self.timeout:g} s: simplify the input, or raise --timeout"
+            )
         try:
             result, error = self.pipe.recv()
         except (EOFError, OSError):
