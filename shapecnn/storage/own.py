@@ -217,7 +217,7 @@ def _is_work(path: Path) -> bool:
 
 
 def _own_digest(folder: Path, name: str, digests: set[str]) -> str | None:
-    """Return the hash of a file if it is one of ``digests``, an empty string if the file is missing, or None."""
+    """Return the hash of a file if it is in ``digests``, "" if the file is missing, and None for any other file."""
     path = published(folder, name)
     if not os.path.lexists(path):  # also False for a name that is too long for the file system
         return ""

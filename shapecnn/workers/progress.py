@@ -1,4 +1,4 @@
-"""Report the progress of long computations to the listener of this process, such as the progress bars of the CLI.
+"""Report the progress of long computations to one function of this process, such as the one that draws progress bars.
 
 Functions deep in the call stack, which list or check files for example, report by :func:`stage`. So their callers need
 not pass a progress bar through.

@@ -96,7 +96,7 @@ def test_a_server_that_has_ended_is_told_in_a_sentence(monkeypatch: pytest.Monke
         raise EOFError("unexpected EOF")
 
     monkeypatch.setattr(multiprocessing.context.ForkServerProcess, "_Popen", staticmethod(end))
-    with pytest.raises(ProcessError, match=r"^The process that starts the workers has ended: .*fewer --workers\.$"):
+    with pytest.raises(ProcessError, match=r"^The process that starts the workers has ended\. .*fewer --workers\.$"):
         list(pool.run(abs, [1], Workers(1)))
 
 
