@@ -86,7 +86,7 @@ def _second(subject: Subject, random: np.random.Generator, folder: Path) -> str:
 
     def rival() -> None:
         sentence = Command([*subject.words(out), *subject.again], out, scratch).wait().sentence(1)
-        require(f"Another shapecnn is writing {out}" in sentence, f"not refused as busy: {sentence}")
+        require(f"Another shapecnn process is writing to {out}" in sentence, f"not refused as busy: {sentence}")
 
     first.while_stopped(rival).answer()
     subject.require_whole(out)

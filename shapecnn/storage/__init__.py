@@ -1,11 +1,14 @@
-"""Storage: files that appear whole and are checked against their hashes before use; it knows no meshes or networks.
+"""File storage: writes files and folders atomically, and checks files against their SHA-256 hashes before use.
 
-In: bytes, rows and arrays. Out: sealed folders, tables, journals of unfinished work, or an error that names the file.
-Import from the modules; the package itself exports nothing.
+The package handles bytes, table rows and arrays; it does not depend on meshes or networks. Import from the modules: the
+package itself exports nothing.
 
-- Folders: :mod:`publishing` writes them whole, :mod:`sealed` and :mod:`checksums` check them, :mod:`own` protects files
-  that shapecnn did not write, :mod:`collisions` finds outputs whose names collide, :mod:`kinds` recognizes folders.
-- Files: :mod:`files` writes one that the user names, :mod:`reading` reads and hashes stored ones, :mod:`arrays` has
-  safetensors, :mod:`tables` Parquet (parsed by :mod:`table_reader` and :mod:`table_process`), :mod:`spreadsheets` CSV.
-- :mod:`journal` records unfinished work; :mod:`caches` finds the folder of what is computed once.
+- Output folders: :mod:`publishing` writes all files of a folder or none, :mod:`sealed` and :mod:`checksums` check the
+  files, :mod:`own` protects files that shapecnn did not write, :mod:`collisions` finds outputs whose names collide, and
+  :mod:`kinds` recognizes what a folder holds.
+- Files: :mod:`files` writes a file that the user names, and :mod:`reading` reads and hashes stored files. :mod:`arrays`
+  handles safetensors files, :mod:`tables` handles Parquet files (parsed by :mod:`table_reader` and
+  :mod:`table_process`), and :mod:`spreadsheets` writes CSV files.
+- Interrupted commands: :mod:`unfinished` and :mod:`journal` record unfinished work.
+- :mod:`caches` chooses the folders of caches.
 """

@@ -1,7 +1,7 @@
-"""Arrays in the safetensors format, which holds no code: written row by row, viewed where they lie, read with checks.
+"""Write, memory-map and validate arrays in safetensors files, a format that cannot contain executable code.
 
-The library reads what fits in memory. It neither writes an array that memory does not hold nor gives a view of a mapped
-file, so :func:`write_arrays` and :func:`view_arrays` do that here, with the library's own bytes.
+The safetensors library can neither write an array that is larger than memory nor return arrays that are views of a
+mapped file. :func:`write_arrays` and :func:`view_arrays` do this, and use exactly the file format of the library.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from numpy.typing import NDArray
 from shapecnn.storage.atomic import create
 
 Kind = Literal["F32", "F16", "U8"]
-"""The names of safetensors for float32, float16 and uint8."""
+"""Element type of an array by its safetensors name: F32 is float32, F16 is float16, U8 is uint8."""
 
 Number = TypeVar("Number", bound=np.generic)
 
 _DTYPES: dict[Kind, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "U8": np.dtype("u1")}
-_BLOCK = 1 << 22  # numbers looked at at a time
+_BLOCK = 1 << 22  # numbers checked at a time, to limit memory
 
 
 class Rows(NamedTuple):
-    """An array to be written.  each: its rows along the first axis, drawn once."""
+    """An array to write to a safetensors file, given row by row so that it need not fit in memory.
+
+    Attributes:
+        kind: Element type.
+        shape: Shape of the whole array.
+        each: The rows along the first axis, each of shape ``shape[1:]``; iterated once.
+    """
 
     kind: Kind
     shape: tuple[int, ...]
@@ -37,18 +43,19 @@ class Rows(NamedTuple):
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Rows]) -> str:
-    """Write arrays one row at a time, byte for byte as the safetensors library would.
+    """Write arrays to a safetensors file one row at a time, with the same bytes as the safetensors library.
 
     Args:
-        path: The file, which must not be there yet.
-        arrays: By name, those of larger numbers first, as the library orders them.
+        path: The file to write. An existing file at this path is replaced.
+        arrays: The arrays by name. Arrays with larger elements (F32 before F16 before U8) must come first, because the
+            library orders them so.
 
     Returns:
-        The SHA-256 of the file, 64 hexadecimal digits.
+        SHA-256 hash of the file, 64 hexadecimal digits.
 
     Raises:
-        ValueError: Rows are not of the shape, or not as many.
-        TypeError: Rows are of a type that does not fit into the kind without loss.
+        ValueError: A row has the wrong shape, or an array has more or fewer rows than its shape says.
+        TypeError: The dtype of a row cannot be converted to the element type of the array without loss.
         OSError: The file cannot be written.
     """
     header, _ = _layout({name: (rows.kind, rows.shape) for name, rows in arrays.items()})
@@ -64,33 +71,33 @@ def write_arrays(path: Path, arrays: Mapping[str, Rows]) -> str:
             count = 0
             for row in rows.each:
                 if row.shape != rows.shape[1:]:
-                    raise ValueError(f"a row of {name} is {row.shape}, of {rows.shape}")
+                    raise ValueError(f"the array {name} of shape {rows.shape} has a row of shape {row.shape}")
                 write(row.astype(_DTYPES[rows.kind], casting="safe", copy=False).tobytes())
                 count += 1
             if count != rows.shape[0]:
-                raise ValueError(f"{name} has {count} rows, not {rows.shape[0]}")
+                raise ValueError(f"the array {name} has {count} rows, not {rows.shape[0]}")
     return digest.hexdigest()
 
 
 def view_arrays(content: bytes | mmap, arrays: Mapping[str, tuple[Kind, tuple[int, ...]]]) -> dict[str, NDArray[Any]]:
-    """View arrays in a file without reading or copying them.
+    """Return the arrays of a safetensors file as views of its content, without copying.
 
-    The header of the file is compared with the only one that :func:`write_arrays` writes for such arrays, not parsed.
+    The header is not parsed. Instead, it must equal the header that :func:`write_arrays` writes for these arrays.
 
     Args:
-        content: The file, mapped or in memory.
-        arrays: The kind and the shape of each array that it must hold, in order.
+        content: The content of the file, mapped or in memory.
+        arrays: Element type and shape of each expected array, by name, in the order of the file.
 
     Returns:
-        Read-only arrays by name. Their numbers are not checked.
+        Read-only arrays by name. The numbers may be NaN or infinite: they are not checked.
 
     Raises:
-        ValueError: The file holds something else.
+        ValueError: The file does not hold exactly these arrays.
     """
     header, places = _layout(arrays)
     if content[: len(header)] != header or len(content) != places[-1]:
         expected = ", ".join(f"{name} {kind} {shape}" for name, (kind, shape) in arrays.items())
-        raise ValueError(f"it is not of {expected}")
+        raise ValueError(f"the file does not hold exactly these arrays: {expected}")
     return {
         name: np.frombuffer(content, _DTYPES[kind], math.prod(shape), place).reshape(shape)
         for (name, (kind, shape)), place in zip(arrays.items(), places, strict=False)
@@ -98,72 +105,72 @@ def view_arrays(content: bytes | mmap, arrays: Mapping[str, tuple[Kind, tuple[in
 
 
 def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """Read all arrays of a safetensors file by the library.
+    """Read all arrays of a safetensors file with the safetensors library.
 
     Args:
         data: The content of the file.
 
     Returns:
-        The arrays by name, of any type and shape. Their numbers are not checked: :func:`array_of` does that.
+        The arrays by name, of any dtype and shape. The numbers are not checked; :func:`array_of` checks them.
 
     Raises:
-        ValueError: It is no safetensors file, or is damaged.
+        ValueError: The content is not in the safetensors format, or is damaged.
     """
     from safetensors.numpy import load
 
     try:
         return dict(load(data))
-    except Exception as error:  # SafetensorError, KeyError for a type that numpy does not know
-        raise ValueError(f"it is no safetensors file: {error}") from None
+    except Exception as error:  # SafetensorError; KeyError for a dtype that numpy lacks
+        raise ValueError(f"the file is not in the safetensors format: {error}") from None
 
 
 def array_of(
     arrays: Mapping[str, NDArray[Any]], name: str, dtype: type[Number], shape: Sequence[int | None]
 ) -> NDArray[Number]:
-    """Take one array that must be there, of a type and a shape, and finite.
+    """Return one array by name; raise ValueError if it is missing, has another dtype or shape, or is not finite.
 
     Args:
-        arrays: What :func:`read_arrays` returned.
-        name: The name of the array.
-        dtype: Its type.
-        shape: Its lengths, None where any length will do.
+        arrays: Arrays by name, from :func:`read_arrays`.
+        name: Name of the array.
+        dtype: Required dtype.
+        shape: Required shape; None for an axis of any length.
 
     Returns:
         The array itself, not a copy.
 
     Raises:
-        ValueError: It is missing, of another type or shape, or holds NaN or infinity.
+        ValueError: The array is missing, has another dtype or shape, or contains NaN or infinity.
     """
     if name not in arrays:
-        raise ValueError(f"it lacks {name}")
+        raise ValueError(f"the array {name} is missing")
     array = arrays[name]
     fits = len(array.shape) == len(shape) and all(
         n in (None, length) for n, length in zip(shape, array.shape, strict=True)
     )
     if array.dtype != dtype or not fits:
         lengths = ", ".join("any" if length is None else str(length) for length in shape)
-        raise ValueError(f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} ({lengths})")
+        raise ValueError(f"the array {name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} ({lengths})")
     require_numbers(name, array)
     return array
 
 
 def require_numbers(name: str, array: NDArray[Any]) -> None:
-    """Check that all of an array, of any size, is finite.
+    """Raise ValueError if an array contains NaN or infinity.
 
     Args:
-        name: What the message calls it.
-        array: Numbers of any shape.
+        name: Name of the array in the error message.
+        array: Array of numbers, of any shape. It may be larger than memory if it is a view of a mapped file.
 
     Raises:
-        ValueError: Some of them are NaN or infinite.
+        ValueError: The array contains NaN or infinity.
     """
     flat = array.reshape(-1)
     if not all(np.isfinite(flat[start : start + _BLOCK]).all() for start in range(0, flat.size, _BLOCK)):
-        raise ValueError(f"some of {name} are no numbers")
+        raise ValueError(f"the array {name} contains NaN or infinity")
 
 
 def _layout(arrays: Mapping[str, tuple[Kind, tuple[int, ...]]]) -> tuple[bytes, list[int]]:
-    """Return the header of a file, and the places in the file where each array begins and the last one ends."""
+    """Return the header of a safetensors file, and byte offsets: the start of each array, then the end of the file."""
     ends = [0]
     described = {}
     for name, (kind, shape) in arrays.items():

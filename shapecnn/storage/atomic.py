@@ -1,4 +1,4 @@
-"""Files that are written whole: a reader sees the new content or the old one, never a part."""
+"""Atomic file writes: a reader sees the complete new content or the complete old content, never a mixture."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from shapecnn.storage.reading import sha256
 
 
 def create(path: Path) -> BinaryIO:
-    """Create a file and open it for writing.
+    """Create a new file and open it for writing; a file or link that exists at the path is removed first.
 
-    A file or link at the path is removed first, so nothing is written through a link.
+    Removing an existing link ensures that nothing is written through the link.
 
     Args:
-        path: The file to create. Its folder exists.
+        path: The file to create. The parent folder must exist.
 
     Returns:
         The open file, in binary mode.
@@ -28,14 +28,14 @@ def create(path: Path) -> BinaryIO:
 
 
 def write_atomic(path: Path, data: bytes, scratch: Path | None = None, mode: int | None = None) -> None:
-    """Write a file so that it holds either all of the new content or its former content.
+    """Write a file atomically: after a crash, the file holds the complete new or the complete old content.
 
     Args:
-        path: The file to write. Missing parent folders are made.
+        path: The file to write. Missing parent folders are created.
         data: The new content.
-        scratch: Folder for the temporary file, on the same file system; None for the folder of ``path``. The temporary
-            file stays there if the process is killed.
-        mode: Permissions of the file, such as 0o644; None for those of a new file.
+        scratch: Folder for the temporary file, on the same file system as ``path``; None for the parent folder of
+            ``path``. If the process is killed, the temporary file stays in this folder.
+        mode: Permissions of the file, such as 0o644; None for the default permissions of a new file.
 
     Raises:
         OSError: The file cannot be written.

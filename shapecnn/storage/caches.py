@@ -1,4 +1,4 @@
-"""Folders of caches: the user's cache folder or, where that cannot be written, a private temporary folder."""
+"""Choose the folders of caches: the user's cache folder or, if it is not writable, a private temporary folder."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 
 def numba_folder() -> Path | None:
-    """Choose the folder in which numba caches compiled kernels.
+    """Return a folder for the kernels that numba compiles, or None if numba's default cache folder is writable.
 
-    By default numba tries the folder of the package, then the user's cache folder. If it can write to neither, it ends
-    the command, such as for a user without a home folder and a package that root installed.
+    By default, numba tries the folder of the package, then the user's cache folder. If neither is writable, numba
+    raises an error. An example is a user without a home folder who runs a package that root installed.
 
     Returns:
-        A private temporary folder, or None if numba's default can be written.
+        A private temporary folder, or None.
     """
     if os.access(Path(__file__).parent, os.W_OK) or _can_be_written(_user_caches()):
         return None
@@ -23,14 +23,14 @@ def numba_folder() -> Path | None:
 
 
 def cache_folder(name: str) -> Path:
-    """Choose the folder of one of shapecnn's caches. It is not made.
+    """Return the path of one of shapecnn's cache folders, without creating the folder.
 
     Args:
         name: Name of the cache, such as "engines".
 
     Returns:
-        ``~/.cache/shapecnn/NAME`` or its equivalent on this system; if that cannot be written, a temporary folder that
-        only this user can read and write.
+        ``~/.cache/shapecnn/NAME`` or its equivalent on this system. If this path is not writable, a temporary folder
+        that only this user can read and write.
     """
     import platformdirs
 
@@ -39,16 +39,16 @@ def cache_folder(name: str) -> Path:
 
 
 def private_temporary(name: str) -> Path:
-    """Choose a temporary folder that only this user can read and write, the same on each call.
+    """Return the path of a temporary folder that only this user can read and write; each call returns the same path.
 
-    Compiled code is loaded from such folders, so a folder that another user made or can write to is never used. A
-    folder for this process alone, removed at its end, takes its place.
+    Caches hold compiled code, so a folder that another user created or can write to is never used. In this case, the
+    function creates a folder for this process only and removes it when the process ends.
 
     Args:
-        name: Name of a subfolder, which is not made.
+        name: Name of a subfolder. The subfolder is not created.
 
     Returns:
-        The path of the subfolder.
+        The path of the subfolder inside the private temporary folder.
     """
     import tempfile
 
@@ -67,7 +67,7 @@ _process_folders: list[Path] = []
 
 
 def _process_folder() -> Path:
-    """Return a temporary folder for this process, made on the first call and removed at the end of the process."""
+    """Return a temporary folder for this process, created on the first call and removed when the process ends."""
     import atexit
     import shutil
     import tempfile
@@ -79,7 +79,7 @@ def _process_folder() -> Path:
 
 
 def _remove(folder: Path, owner: int, rmtree: object) -> None:
-    if os.getpid() == owner and callable(rmtree):  # a forked worker, which ends earlier, must not remove it
+    if os.getpid() == owner and callable(rmtree):  # forked workers end earlier and must not remove it
         rmtree(folder, ignore_errors=True)
 
 
@@ -91,7 +91,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _user_caches() -> Path:
-    """Return the folder in which numba places a user's cache on this system."""
+    """Return the folder in which numba creates the cache of the current user on this system."""
     if sys.platform == "darwin":
         return Path("~/Library/Caches").expanduser()
     if sys.platform == "win32":
@@ -100,7 +100,7 @@ def _user_caches() -> Path:
 
 
 def _can_be_written(folder: Path) -> bool:
-    """Tell whether files can be created in a folder, after making it and its missing parents."""
+    """Tell whether files can be created in a folder, or whether a missing folder can be created."""
     for place in (folder, *folder.parents):
         if os.path.exists(place):  # unlike Path.exists(), False without permission
             return place.is_dir() and os.access(place, os.W_OK | os.X_OK)

@@ -1,6 +1,7 @@
-"""``SHA256SUMS``: the hashes of a folder's files, in the format of ``sha256sum --check``.
+"""Write and parse ``SHA256SUMS``, a file that lists the hashes of a folder's files as ``sha256sum --check`` reads them.
 
-The first line is a comment with the hash of the lines below, by which damage to ``SHA256SUMS`` itself is found.
+The first line of ``SHA256SUMS`` is a comment with the hash of all other lines. The comment reveals damage to
+``SHA256SUMS`` itself.
 """
 
 from __future__ import annotations
@@ -18,60 +19,60 @@ _ESCAPED = {escaped: plain for plain, escaped in _ESCAPES.items()}
 
 
 def sums_bytes(sums: Mapping[str, str]) -> bytes:
-    """Write hashes as the content of ``SHA256SUMS``.
+    """Format file hashes as the content of a ``SHA256SUMS`` file.
 
     Args:
-        sums: SHA-256, 64 hexadecimal digits, by relative path.
+        sums: Relative path of each file, mapped to the SHA-256 hash of the file (64 hexadecimal digits).
 
     Returns:
-        The content: a comment, then a line for each file, sorted by path.
+        The content of ``SHA256SUMS``: a comment, then a line for each file, sorted by path.
     """
     lines = "".join(sum_line(name, sums[name]) for name in sorted(sums)).encode()
     return _comment(lines) + lines
 
 
 def parse_sums(content: bytes) -> dict[str, str]:
-    """Parse the content of ``SHA256SUMS``.
+    """Parse the content of a ``SHA256SUMS`` file; refuse any content that :func:`sums_bytes` would not write.
 
     Args:
-        content: What :func:`sums_bytes` wrote.
+        content: The content of ``SHA256SUMS``.
 
     Returns:
-        SHA-256 by relative path.
+        Relative path of each file, mapped to the SHA-256 hash of the file (64 hexadecimal digits).
 
     Raises:
-        ValueError: The content is not as :func:`sums_bytes` writes it, or a path leads out of the folder.
+        ValueError: The content differs from the format of :func:`sums_bytes`, or a path leads out of the folder.
     """
     first, end, below = content.partition(b"\n")
     if first + end != _comment(below):
-        raise ValueError("its own hash differs")
+        raise ValueError("the hash in the first line does not match the other lines")
     sums: dict[str, str] = {}
     for number, line in enumerate(below.decode().split("\n")[:-1], start=2):
         entry = _parse(line)
         if entry is None:
-            raise ValueError(f"line {number} is not the hash of a file in this folder")
+            raise ValueError(f"line {number} is not the hash and the path of a file in this folder")
         name, digest = entry
         sums[name] = digest
     if sums_bytes(sums) != content:  # duplicates, wrong order, needless escapes
-        raise ValueError("it is not in the form that shapecnn writes")
+        raise ValueError("the lines are not sorted, unique and escaped as shapecnn writes them")
     return sums
 
 
 def parse_lines(content: bytes) -> list[tuple[str, str]]:
-    """Parse lines of hashes and skip those that are incomplete or damaged.
+    """Parse lines of file hashes; skip incomplete and damaged lines.
 
     Args:
-        content: Lines from :func:`sum_line`, the last perhaps cut short.
+        content: Lines from :func:`sum_line`. The last line may be incomplete.
 
     Returns:
-        Relative path and SHA-256 of each valid line, in order.
+        A pair for each valid line, in order: relative path of the file, and its SHA-256 hash (64 hexadecimal digits).
     """
     entries = [_parse(line) for line in content.decode(errors="replace").split("\n")[:-1]]
     return [entry for entry in entries if entry is not None]
 
 
 def _parse(line: str) -> tuple[str, str] | None:
-    """Parse a line into relative path and SHA-256; None if it is not the hash of a file in this folder."""
+    """Parse one line of ``SHA256SUMS`` into relative path and SHA-256 hash; return None for an invalid line."""
     match = _LINE.fullmatch(line)
     if match is None:
         return None
@@ -86,20 +87,20 @@ def _comment(lines: bytes) -> bytes:
 
 
 def sum_line(name: str, digest: str) -> str:
-    """Format the line of a file in ``SHA256SUMS``.
+    """Format one line of ``SHA256SUMS``: the hash and the path of one file.
 
     Args:
         name: Relative path of the file.
-        digest: Its SHA-256, 64 hexadecimal digits.
+        digest: SHA-256 hash of the file, 64 hexadecimal digits.
 
     Returns:
-        The line with its newline; line ends and backslashes in the path are escaped, as ``sha256sum`` does.
+        The line with a final newline. Line ends and backslashes in the path are escaped as ``sha256sum`` escapes them.
     """
     escaped = "".join(_ESCAPES.get(letter, letter) for letter in name)
     return f"{'' if escaped == name else chr(92)}{digest}  {escaped}\n"
 
 
 def _is_inside(name: str) -> bool:
-    """Tell whether a path is relative and stays in its folder."""
+    """Tell whether a path is relative and does not lead out of the folder by ``..``."""
     path = Path(name)
     return "\0" not in name and not path.is_absolute() and ".." not in path.parts

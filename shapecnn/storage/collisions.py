@@ -1,10 +1,10 @@
-"""Collisions between the files of an output, found before any is written.
+"""Detect output files that would overwrite each other, before any file is written.
 
-Two files collide if their names are the same to the file system, if one would lie where the other needs a folder, or if
-one would lie where shapecnn keeps a file of its own.
+Two output files collide if the file system treats their names as equal, or if the path of one file is a folder in the
+path of the other. An output file also collides with a file that shapecnn itself writes, such as ``SHA256SUMS``.
 
 Some file systems do not distinguish names that differ only in case (Windows, macOS) or in the encoding of accents
-(macOS). Whether one does is tried with the names in question, in the folder where the output will be.
+(macOS). This module tests the file system by creating temporary files with the names in question in the output folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ _REASON = "the file system there does not distinguish names that differ only in 
 
 
 class _Collision(NamedTuple):
-    """Two relative paths that are the same on some file systems, and the message for the case that they are here."""
+    """Two relative paths that some file systems treat as equal.
+
+    Attributes:
+        one: The first path.
+        other: The second path.
+        sentence: Error message, used if the file system of the output treats the paths as equal.
+    """
 
     one: str
     other: str
@@ -31,13 +37,13 @@ class _Collision(NamedTuple):
 
 
 def fold_name(name: str) -> str:
-    """Map all names that some file system does not distinguish to the same text.
+    """Normalize the case and the accents of a file name, so that names that some file systems confuse become equal.
 
     Args:
         name: A file name or a relative path.
 
     Returns:
-        The name without differences in case or in the encoding of accents.
+        The case-folded name with decomposed accents (Unicode NFD).
     """
     if name.isascii():
         return name.lower()
@@ -45,15 +51,16 @@ def fold_name(name: str) -> str:
 
 
 def require_no_collisions(owners: Mapping[str, str], kept: Collection[str], out: Path) -> None:
-    """Require that no two files of an output collide.
+    """Raise CollectionError if two output files would overwrite each other.
 
     Args:
-        owners: Id of the shape that each file belongs to, by the relative path of the file.
-        kept: Names of shapecnn's own files and folders in the output.
-        out: The output folder, which need not exist. Names are tried in a temporary folder inside it, which is removed.
+        owners: Relative path of each output file, mapped to the id of the shape that the file belongs to.
+        kept: Names of the files and folders that shapecnn itself writes into the output folder.
+        out: The output folder, which may be missing. Temporary files are created in it, or in its nearest existing
+            parent, and removed.
 
     Raises:
-        CollectionError: Two files collide; the message names the shapes of both.
+        CollectionError: Two output files collide. The message names both shapes.
     """
     with _NameTrials(out) as trials:
         for collision in _collisions(owners, kept):
@@ -64,15 +71,15 @@ def require_no_collisions(owners: Mapping[str, str], kept: Collection[str], out:
 
 
 def _collisions(owners: Mapping[str, str], kept: Collection[str]) -> Iterator[_Collision]:
-    """Yield all collisions that happen on this or on some other file system."""
+    """Yield all pairs of output paths that would collide on at least one kind of file system."""
     reserved = {fold_name(name): name for name in kept}
-    files: dict[str, str] = {}  # by their folded names
+    files: dict[str, str] = {}  # folded path: path
     for name, shape_id in owners.items():
         first = name.partition("/")[0]
         if fold_name(first) in reserved:
             own = reserved[fold_name(first)]
             target = f"{visible(shape_id)} would be written to {visible(name)}"
-            yield _Collision(first, own, f"{target}, where shapecnn keeps its own {own}: rename it")
+            yield _Collision(first, own, f"{target}, where shapecnn keeps its own {own}: rename the input")
         other = files.setdefault(fold_name(name), name)
         if other != name:
             both = f"{visible(owners[other])} and {visible(shape_id)}"
@@ -81,7 +88,7 @@ def _collisions(owners: Mapping[str, str], kept: Collection[str]) -> Iterator[_C
     for name, shape_id in owners.items():
         for folder in map(str, PurePosixPath(name).parents):
             if folder in folders:
-                break  # its parents have been checked with it
+                break  # the parents of this folder have been checked, too
             folders.add(folder)
             file = files.get(fold_name(folder))
             if file is not None:
@@ -90,7 +97,7 @@ def _collisions(owners: Mapping[str, str], kept: Collection[str]) -> Iterator[_C
 
 
 class _NameTrials:
-    """Tries whether the file system distinguishes two names, in temporary folders beside the future files."""
+    """Test of whether the file system distinguishes two names, by creating files in temporary folders."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
@@ -105,7 +112,7 @@ class _NameTrials:
         self._stack.close()
 
     def same(self, one: str, other: str) -> bool:
-        """Tell whether two relative paths lead to one file."""
+        """Tell whether the file system treats two relative paths as the same file."""
         place = self._out
         for left, right in zip(one.split("/"), other.split("/"), strict=True):
             if left != right and not self._same_name(place, left, right):
@@ -114,19 +121,19 @@ class _NameTrials:
         return True
 
     def _same_name(self, place: Path, left: str, right: str) -> bool:
-        """Tell whether two names in a folder, or in its nearest existing parent, lead to one file."""
+        """Tell whether the file system treats two names as equal in a folder, or in its nearest existing parent."""
         while not os.path.isdir(place):
             place = place.parent
         key = place, left, right
         if key not in self._results:
             try:
                 self._results[key] = self._try(place, left, right)
-            except OSError:  # such names cannot be written there: writing the output will report it
+            except OSError:  # invalid names: writing the output will report the error
                 self._results[key] = False
         return self._results[key]
 
     def _try(self, place: Path, left: str, right: str) -> bool:
-        """Create a file under one name and look for it under the other."""
+        """Create a temporary file with the first name and tell whether it exists under the second name."""
         if place not in self._folders:
             folder = tempfile.TemporaryDirectory(prefix=".shapecnn-", dir=place, ignore_cleanup_errors=True)
             self._folders[place] = Path(self._stack.enter_context(folder))

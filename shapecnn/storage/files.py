@@ -1,8 +1,8 @@
-"""Single files that the user names, such as an HTML page: whether one may be written, and how.
+"""Write single files that the user names, such as an HTML page, without overwriting files that shapecnn did not write.
 
-A page ends with a comment that has the hash of everything before it. A page that matches its hash is replaced; any
-other file belongs to somebody else and needs ``--overwrite``. For files of other kinds the caller passes the test. A
-pipe or a device, such as ``/dev/stdout``, is written to and never replaced.
+Each HTML page ends with a comment that holds the hash of the page. A page that still matches its hash is replaced; any
+other file is replaced only with ``--overwrite``. For files other than pages, the caller passes the function that
+recognizes a file of shapecnn. A pipe or a device, such as ``/dev/stdout``, is written to and never replaced.
 """
 
 from __future__ import annotations
@@ -19,74 +19,80 @@ from shapecnn.errors import UsageError
 from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.reading import name_os_errors, read_stored, sha256
 
-PATIENCE = 10.0  # seconds to wait for the reader of a pipe, which may be about to start
+PATIENCE = 10.0  # seconds to wait for another process to open a pipe for reading
 _SIGNED = re.compile(rb"<!-- written by shapecnn, ([0-9a-f]{64}) -->\n\Z")
-_STREAMS = ("/dev/", "/proc/self/fd/")  # links here lead to open streams, which may be written to
+_STREAMS = ("/dev/", "/proc/self/fd/")  # links in these folders lead to open streams, so writing through them is safe
 
 
 def is_page(content: bytes) -> bool:
-    """Tell whether a file is a page that has not changed since :func:`write_page` wrote it.
+    """Tell whether a file is an HTML page that :func:`write_page` wrote and that was not edited afterwards.
 
     Args:
         content: The content of the file.
 
     Returns:
-        True if the file ends with the hash of everything before.
+        True if the file ends with the signature comment and the hash in the comment matches the rest of the file.
     """
     signature = _SIGNED.search(content[-200:])
     return signature is not None and sha256(content[: -len(signature[0])]) == signature[1].decode()
 
 
 def require_file(path: Path, overwrite: bool = False, is_own: Callable[[bytes], bool] = is_page) -> None:
-    """Require that a path may be written: it is absent, a file as shapecnn wrote it, a pipe or a device.
+    """Raise UsageError unless a path can be written without destroying a file that shapecnn did not write.
+
+    A path can be written if it does not exist, if it is an unedited file that shapecnn wrote, or if it is a pipe or a
+    device.
 
     Args:
         path: The path that the user passed.
-        overwrite: Accept any regular file; a link is still refused.
-        is_own: Tells from the content of a file whether it is as shapecnn wrote it.
+        overwrite: Accept any regular file. A link is still refused.
+        is_own: Function that takes the content of a file and returns True if shapecnn wrote the file and nobody edited
+            it afterwards.
 
     Raises:
-        UsageError: The path is a link, a folder, or a file that shapecnn did not write or that has changed.
+        UsageError: The path is a link, a folder, or a file that shapecnn did not write or that was edited afterwards.
     """
     if is_stream(path) or not os.path.lexists(path):
         return
     if path.is_symlink():
         raise UsageError(f"{path} is a link, and shapecnn does not write through links. Name the file itself.")
     if not path.is_file():
-        raise UsageError(f"{path} is not a file. Name another.")
+        raise UsageError(f"{path} is a folder or a special file, not a regular file. Choose another path.")
     if not overwrite and not _holds_own(path, is_own):
         raise UsageError(
-            f"{path} exists, and shapecnn did not write it or it has changed since. Name another file, or add "
-            f"--overwrite to replace it."
+            f"{path} exists, and shapecnn did not write it or it has changed since. Choose another path, or add "
+            f"--overwrite to replace the file."
         )
 
 
 def write_page(path: Path, page: str, overwrite: bool = False) -> None:
-    """Write an HTML page, signed with its hash.
+    """Write an HTML page that ends with a comment holding the hash of the page.
 
     Args:
-        path: A file, a pipe or a device. Call :func:`require_file` on it before any work.
+        path: A file, a pipe or a device. Call :func:`require_file` with this path before long computations.
         page: The HTML text.
         overwrite: Replace any regular file.
 
     Raises:
-        UsageError: The path may not be written; see :func:`require_file`.
+        UsageError: The path cannot be written safely; see :func:`require_file`.
         OSError: The page cannot be written; the error names ``path``.
     """
-    content = page.encode("utf-8", "backslashreplace")  # the name of a file may contain bytes that are not UTF-8
+    content = page.encode("utf-8", "backslashreplace")  # file names in the page may contain bytes that are not UTF-8
     write_file(path, content + f"<!-- written by shapecnn, {sha256(content)} -->\n".encode(), overwrite)
 
 
 def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
-    """Write content to a pipe or a device, or as a whole file that keeps the permissions of the one it replaces.
+    """Write bytes to a regular file (atomically), a pipe or a device.
+
+    A regular file that is replaced passes its permissions on to the new file.
 
     Args:
-        path: A file, a pipe or a device. Call :func:`require_file` on it before any work.
-        content: The new content.
-        overwrite: Replace any regular file. Without it, only a page that has not changed is replaced.
+        path: A file, a pipe or a device. Call :func:`require_file` with this path before long computations.
+        content: The bytes to write.
+        overwrite: Replace any regular file. If False, only an unedited page from :func:`write_page` is replaced.
 
     Raises:
-        UsageError: The path may not be written; see :func:`require_file`.
+        UsageError: The path cannot be written safely; see :func:`require_file`.
         OSError: The content cannot be written; the error names ``path``.
     """
     require_file(path, overwrite)
@@ -99,7 +105,10 @@ def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
 
 
 def _open_stream(path: Path) -> int:
-    """Open a pipe or a device for writing and return the descriptor; wait up to :data:`PATIENCE` for a reader."""
+    """Open a pipe or a device for writing and return the file descriptor.
+
+    If no process reads from the pipe yet, wait up to :data:`PATIENCE` seconds.
+    """
     status = path.stat()
     for standard in (1, 2):  # /dev/stdout may be a socket, which cannot be opened by name
         if stat.S_ISSOCK(status.st_mode) and os.path.samestat(status, os.fstat(standard)):
@@ -114,21 +123,21 @@ def _open_stream(path: Path) -> int:
             if error.errno != errno.ENXIO or not stat.S_ISFIFO(status.st_mode):
                 raise
             if time.monotonic() > deadline:
-                error.strerror = "it is a pipe that nobody reads; start its reader first"
+                error.strerror = "no process reads from this pipe; start the reading program first"
                 raise
         time.sleep(0.1)
-    os.set_blocking(stream, True)  # otherwise writing to a full pipe would fail
+    os.set_blocking(stream, True)  # in non-blocking mode, writing to a full pipe would fail
     return stream
 
 
 def is_stream(path: Path) -> bool:
-    """Tell whether a path is a pipe or a device, or leads to an open stream.
+    """Tell whether a path is a pipe, a character device, or a link to an open stream such as ``/dev/stdout``.
 
     Args:
         path: Any path.
 
     Returns:
-        True for a pipe, a character device, and links such as ``/dev/stdout``, whatever they lead to.
+        True for a pipe, a character device, and a link to an open stream, even if the stream is redirected to a file.
     """
     try:
         status = path.stat()
@@ -136,7 +145,7 @@ def is_stream(path: Path) -> bool:
         return False
     if stat.S_ISCHR(status.st_mode) or stat.S_ISFIFO(status.st_mode):
         return not path.is_symlink() or str(path).startswith(_STREAMS)
-    return path.is_symlink() and str(path).startswith(_STREAMS)  # /dev/stdout leads to a file if redirected
+    return path.is_symlink() and str(path).startswith(_STREAMS)  # a redirected /dev/stdout is a link to a file
 
 
 def _holds_own(path: Path, is_own: Callable[[bytes], bool]) -> bool:

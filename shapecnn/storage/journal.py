@@ -1,7 +1,8 @@
-"""The journal of an unfinished run: a header that describes the run, then one JSON line for each finished item.
+"""Read and write the journal of an unfinished command: a header line, then a JSON line for each finished item.
 
-Lines are flushed as they are written, so that a killed process loses none. Each line begins with its hash. The first
-line that was cut short or has changed ends the journal, and the items from there on are done again.
+A command that is interrupted reads its journal when it is run again, and skips the finished items. Each line is written
+to the file at once, so that a killed process loses no line. Each line begins with its hash. Reading stops at the first
+incomplete or damaged line; the items from this line on are processed again.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from shapecnn.storage.unfinished import claim
 Record = dict[str, Any]
 
 _NAME = "journal.jsonl"
-_DIGEST = 65  # characters: a SHA-256 and a blank
+_DIGEST = 65  # characters of a SHA-256 hash and a space
 
 
 def read_journal(folder: Path) -> tuple[Record | None, list[Record]]:
-    """Read the journal of an unfinished run.
+    """Read the whole journal of an unfinished command: its header and the records of the finished items.
 
     Args:
-        folder: The folder of unfinished work.
+        folder: Subfolder of unfinished work; see :mod:`shapecnn.storage.unfinished`.
 
     Returns:
-        The header and the records in the order in which they were written; (None, []) if there is no journal.
+        The header, and the list of records in the order of writing. ``(None, [])`` if the journal is missing.
 
     Raises:
         OSError: The journal cannot be read.
@@ -41,13 +42,14 @@ def read_journal(folder: Path) -> tuple[Record | None, list[Record]]:
 
 
 def scan_journal(folder: Path) -> Iterator[tuple[int, Record]]:
-    """Yield the header and the records of an unfinished run, with only one in memory at a time.
+    """Iterate over the header and the records of a journal, with only one of them in memory at a time.
 
     Args:
-        folder: The folder of unfinished work.
+        folder: Subfolder of unfinished work; see :mod:`shapecnn.storage.unfinished`.
 
     Yields:
-        The place of each record, for :func:`read_record`, and the record. Nothing if there is no journal.
+        A pair for the header, then for each record: its offset in the file in bytes (for :func:`read_record`), and its
+        content. No pairs if the journal is missing.
 
     Raises:
         OSError: The journal cannot be read.
@@ -66,40 +68,40 @@ def scan_journal(folder: Path) -> Iterator[tuple[int, Record]]:
 
 
 def read_record(folder: Path, place: int) -> Record:
-    """Read one record of a journal.
+    """Read one record of a journal by its byte offset.
 
     Args:
-        folder: The folder of unfinished work.
-        place: Its place in bytes, from :func:`scan_journal` or :func:`open_journal`.
+        folder: Subfolder of unfinished work; see :mod:`shapecnn.storage.unfinished`.
+        place: Offset of the record in bytes, from :func:`scan_journal` or :func:`open_journal`.
 
     Returns:
         The record.
 
     Raises:
-        StoredDataError: The record has changed since its place was determined.
+        StoredDataError: The journal has changed: no valid record begins at this offset.
         OSError: The journal cannot be read.
     """
     with open_stored(folder / _NAME) as file:
         file.seek(place)
         record = _parse(file.readline())
     if record is None:
-        raise StoredDataError(f"{folder / _NAME} has changed while it was read. Run the command once more.")
+        raise StoredDataError(f"{folder / _NAME} changed while shapecnn was reading it. Run the command again.")
     return record
 
 
 @contextmanager
 def open_journal(folder: Path, header: Record) -> Iterator[Callable[[Record], int]]:
-    """Open a journal for writing; the records of earlier runs stay, the header is replaced.
+    """Open a journal for appending: keep the records of an interrupted command and replace the header.
 
     Args:
-        folder: The folder of unfinished work, which is made and marked if missing.
-        header: What the run is.
+        folder: Subfolder of unfinished work, which is created with its mark file if missing.
+        header: Description of the command, by which a later command decides whether it can use the records.
 
     Yields:
-        A function that appends one record and returns its place in bytes.
+        A function that appends one record to the journal and returns the offset of the record in bytes.
 
     Raises:
-        UsageError: ``folder`` exists, and shapecnn did not make it.
+        UsageError: ``folder`` exists, and shapecnn did not create it.
         OSError: The journal cannot be read or written.
     """
     claim(folder)
@@ -121,7 +123,7 @@ def open_journal(folder: Path, header: Record) -> Iterator[Callable[[Record], in
 
 
 def _parse(line: bytes) -> Record | None:
-    """Return the record in a line; None if the line does not match its hash."""
+    """Parse one line of a journal; return None if the line does not match the hash at its start."""
     digest, text = line[:_DIGEST], line[_DIGEST:]
     if digest != _digest(text):
         return None

@@ -1,6 +1,7 @@
-"""Kinds of outputs: artefacts, runs, indexes and reports, each recognized by one of its files.
+"""Recognize what an output folder holds: artefacts (views or voxel grids), a run, an index or a report.
 
-Every command that needs one kind of folder and gets another says which kind it got and what can be done with it.
+If a command needs one kind of folder and the user passes another, the error names the kind that was passed and the
+commands that accept it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from shapecnn.storage.reading import read_stored
 from shapecnn.storage.unfinished import RESUME
 
 Published = Literal["artefacts", "run", "index", "report", "audit", "comparison"]
-"""Kind of a finished output."""
+"""Kind of a finished output folder; "artefacts" are rendered views or voxel grids."""
 
 Kind = Published | Literal["training"]
-"""Kind of an output; "training" is unfinished and becomes a run."""
+"""Kind of an output folder, finished or not; "training" is an unfinished run."""
 
 KIND_FILES: dict[str, Published] = {
     "settings.json": "artefacts",
@@ -29,10 +30,12 @@ KIND_FILES: dict[str, Published] = {
     "audit.json": "audit",
     "comparison.json": "comparison",
 }
-"""Name of the file that identifies each kind of output."""
+"""Name of the file that identifies a kind of output folder, mapped to that kind."""
 
 _EVIDENCE: dict[str, Kind] = {**KIND_FILES, "manifest.parquet": "artefacts"}
-"""The same, with the manifest, which identifies artefacts whose settings are missing."""
+"""Names of all files that reveal the kind of a folder: :data:`KIND_FILES`, and the manifest of artefacts.
+
+The manifest identifies a folder of artefacts whose ``settings.json`` is missing."""
 
 _NAMES: dict[Kind, str] = {
     "artefacts": "a folder of artefacts",
@@ -45,11 +48,11 @@ _NAMES: dict[Kind, str] = {
 }
 
 _USES: dict[Kind, str] = {
-    "artefacts": "To train on it: shapecnn train CONFIG --data {} --out RUN. To measure a model on it: "
+    "artefacts": "To train on it: shapecnn train CONFIG --data {} --out RUN. To evaluate a model on it: "
     "shapecnn eval RUN --data {}",
-    "run": "To classify a mesh with it: shapecnn predict {} MESH. To search with it, make an index first: "
+    "run": "To classify a mesh with it: shapecnn predict {} MESH. To search with it, create an index first: "
     "shapecnn index COLLECTION INDEX --model {}",
-    "training": "To go on with it: shapecnn train --resume {}",
+    "training": "To continue it: shapecnn train --resume {}",
     "index": "To search it: shapecnn query {} MESH",
     "report": "To look at it: open {}/report.html",
     "audit": "To look at it: open {}/audit.html",
@@ -58,26 +61,26 @@ _USES: dict[Kind, str] = {
 
 
 def is_kind_file(path: Path) -> bool:
-    """Tell whether a file of :data:`KIND_FILES` exists, damaged or not.
+    """Tell whether a path such as ``index.json`` exists and is not a folder; the file may be damaged.
 
     Args:
-        path: The path of such a file.
+        path: A path whose name is one of :data:`KIND_FILES`.
 
     Returns:
-        True unless the path is missing or is a folder, which may be a class that somebody gave this name.
+        True if the path exists and is not a folder. A folder of this name may be a class of a collection.
     """
     return path.exists() and not path.is_dir()
 
 
 def kind_of(folder: Path) -> Kind | None:
-    """Recognize what shapecnn made in a folder.
+    """Return the kind of output that a folder holds, such as "run" or "index".
 
     Args:
         folder: Any path.
 
     Returns:
-        The kind, also where some of its files are missing or damaged. None for a folder that shapecnn did not make, a
-        file, and a path that does not exist.
+        The kind, even if some files are missing or damaged. None if shapecnn did not write the folder, or if the path
+        is a file or does not exist.
     """
     for name, kind in _EVIDENCE.items():
         if is_kind_file(published(folder, name)):
@@ -95,15 +98,16 @@ def kind_of(folder: Path) -> Kind | None:
 
 
 def require_kind(folder: Path, wanted: Kind, making: str) -> None:
-    """Require that a folder holds an output of one kind, damaged or not.
+    """Raise UsageError unless a folder holds the required kind of output; the output may be damaged.
 
     Args:
         folder: The path that the user passed.
-        wanted: The kind that is needed.
-        making: A sentence that says how to make one, for the message.
+        wanted: The required kind.
+        making: Sentence that ends the error message and says how to create an output of this kind.
 
     Raises:
-        UsageError: The folder holds another kind or nothing that shapecnn made, is a file, or does not exist.
+        UsageError: The folder holds another kind of output, or nothing that shapecnn wrote; or the path is a file or
+            does not exist.
     """
     kind = kind_of(folder)
     if kind == wanted:
@@ -111,7 +115,7 @@ def require_kind(folder: Path, wanted: Kind, making: str) -> None:
     if kind is not None:
         raise UsageError(_explanation(folder, kind, _NAMES[wanted]))
     if folder.is_dir():
-        problem = f"{folder} is not {_NAMES[wanted]}: shapecnn made nothing in it."
+        problem = f"{folder} is not {_NAMES[wanted]}: shapecnn wrote no files into this folder."
     elif folder.exists():
         problem = f"{folder} is a file, not {_NAMES[wanted]}."
     else:
@@ -120,14 +124,15 @@ def require_kind(folder: Path, wanted: Kind, making: str) -> None:
 
 
 def explain_kind(folder: Path, wanted: str) -> str | None:
-    """Explain what a folder is that shapecnn made, where something else is needed.
+    """Return an error message for an output folder that the user passed in place of something else.
 
     Args:
         folder: The path that the user passed.
-        wanted: What is needed, such as "a collection of meshes".
+        wanted: Noun phrase for the expected input, such as "a collection of meshes".
 
     Returns:
-        Sentences that say what the folder is and what can be done with it; None if shapecnn did not make it.
+        Sentences that name the kind of the folder and the commands that accept it; None if shapecnn did not write the
+        folder.
     """
     kind = kind_of(folder)
     return None if kind is None else _explanation(folder, kind, wanted)

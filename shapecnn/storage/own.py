@@ -1,8 +1,8 @@
-"""The files in an output folder that shapecnn wrote itself and that have not changed since: it may replace only these.
+"""Protect the user's files in output folders: replace or remove only unchanged files that shapecnn wrote itself.
 
-They are recognized by their hashes: ``SHA256SUMS`` has those of published files, and the mark of unfinished work has
-those of files written since. Every other file belongs to somebody else, and is neither overwritten nor removed unless
-the user passes ``--overwrite``.
+The hash of a file shows that shapecnn wrote it and that it has not changed since. ``SHA256SUMS`` lists the hashes of
+published files. The mark file in a folder of unfinished work lists the hashes of files written after that. shapecnn
+neither overwrites nor removes any other file, unless the user passes ``--overwrite``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COMPANIONS = {
     "audit.json": ("audit.html", "audit.csv"),
     "comparison.json": ("report.html", "comparison.csv", "comparison.md", "pr.svg", "pr.png"),
 }
-"""Files that shapecnn writes beside each of :data:`KIND_FILES`, but for the views and grids of artefacts."""
+"""Names of the other files that shapecnn writes beside each of :data:`KIND_FILES`, without the views or voxel grids."""
 
 _NAMES: dict[Published, str] = {
     "artefacts": "artefacts",
@@ -48,23 +48,25 @@ _NAMES: dict[Published, str] = {
     "comparison": "a comparison",
 }
 
-_IGNORED = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # a folder with only these counts as empty
+_IGNORED = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # a folder that holds only these files counts as empty
 
 
 def require_own(kind_file: str, folder: Path, overwrite: bool = False) -> None:
-    """Require that an output folder is absent, empty, or holds an earlier output of the same kind.
+    """Raise UsageError unless an output folder is absent, empty, or holds an earlier output of the same kind.
 
     Args:
-        kind_file: The one of :data:`KIND_FILES` that the output will have, such as ``index.json``.
+        kind_file: Name of the file that identifies the kind of the output, from :data:`KIND_FILES`, such as
+            ``index.json``.
         folder: The output folder.
-        overwrite: Accept somebody else's files in the folder; an output of another kind is still refused.
+        overwrite: Accept a folder with files that shapecnn did not write. An output of another kind is still refused.
 
     Raises:
-        UsageError: The folder holds an output of another kind or somebody else's files, or it is a file.
+        UsageError: The folder holds an output of another kind, or only files that shapecnn did not write; or the path
+            is a file.
     """
     for name, kind in KIND_FILES.items():
         if name != kind_file and is_kind_file(folder / name) and (name in written_hashes(folder) or not overwrite):
-            raise UsageError(f"{folder} holds {_NAMES[kind]}, and the two would be mixed. Choose another folder.")
+            raise UsageError(f"{folder} already holds {_NAMES[kind]}, another kind of output. Choose another folder.")
     if overwrite or not folder.exists():
         return
     if not folder.is_dir():
@@ -75,24 +77,25 @@ def require_own(kind_file: str, folder: Path, overwrite: bool = False) -> None:
         first = next((name for name in names if name in outputs), names[0])
         raise UsageError(
             f"{folder} holds {_and_more(first, len(names))}, which shapecnn did not write. Choose an empty folder, or "
-            f"add --overwrite to write there anyway and replace files in the way."
+            f"add --overwrite to write there anyway and replace files of the same name."
         )
 
 
 def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = False) -> dict[str, str]:
-    """Require that the files of an output, and ``SHA256SUMS``, are absent or as shapecnn wrote them.
+    """Raise UsageError unless each output file, and ``SHA256SUMS``, is absent or an unchanged file that shapecnn wrote.
 
     Args:
         folder: The output folder.
         names: Relative paths of the files that will be written or removed.
-        overwrite: Accept files that shapecnn did not write or that have changed. A link or a file where a folder is
-            needed is still refused.
+        overwrite: Accept files that shapecnn did not write or that have changed. A link or a file at the path of a
+            required subfolder is still refused.
 
     Returns:
-        SHA-256 (hex) by relative path of each file that exists and is as shapecnn wrote it.
+        The existing unchanged files that shapecnn wrote: relative path, mapped to the SHA-256 hash (hex).
 
     Raises:
-        UsageError: A file is not as shapecnn wrote it, or a link or a file is where a folder is needed.
+        UsageError: shapecnn did not write a file, or the file has changed; or a link or a file is at the path of a
+            required subfolder.
     """
     paths = sorted({*names, SUMS})
     for parent in sorted({parent for name in paths for parent in PurePosixPath(name).parents}):
@@ -108,7 +111,8 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
     hashes = {**hashes, **_respelt(folder, paths, hashes)}
     digests: dict[str, str | None] = {}
     with ThreadPoolExecutor(4) as readers, stage(f"Checking the files in {folder}", "files") as progress:
-        results = readers.map(lambda name: _own_digest(folder, name, hashes.get(name, set())), paths)  # without the GIL
+        # threads run in parallel here: hashing releases the GIL
+        results = readers.map(lambda name: _own_digest(folder, name, hashes.get(name, set())), paths)
         for name, digest in zip(paths, results, strict=True):
             digests[name] = digest
             progress(len(digests), len(paths))
@@ -122,14 +126,14 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
 
 
 def remove_own(folder: Path, names: Iterable[str], hashes: FileHashes, current: Iterable[str] = ()) -> None:
-    """Remove files that are as shapecnn wrote them, and the folders that this leaves empty.
+    """Remove unchanged files that shapecnn wrote, and folders that are empty afterwards.
 
     Args:
         folder: The output folder.
-        names: Relative paths of the files; each is a key of ``hashes``.
-        hashes: SHA-256 of the files that shapecnn wrote, from :func:`shapecnn.storage.publishing.written_hashes`.
-        current: Relative paths of the files of the new output, which stay. On a file system that ignores case, one of
-            them may be a file of ``names`` in another spelling.
+        names: Relative paths of the files to remove; each is a key of ``hashes``. Changed files stay.
+        hashes: Hashes of the files that shapecnn wrote, from :func:`shapecnn.storage.publishing.written_hashes`.
+        current: Relative paths of the files of the new output, which must stay. On a file system that ignores case,
+            ``names`` may contain one of these files in another spelling.
 
     Raises:
         OSError: A file cannot be removed.
@@ -139,7 +143,7 @@ def remove_own(folder: Path, names: Iterable[str], hashes: FileHashes, current: 
     for name in stale:
         spelling = spellings.get(fold_name(name))
         if spelling is None or not _is_same_file(folder / name, folder / spelling):
-            (folder / name).unlink(missing_ok=True)  # missing: removed before under another spelling
+            (folder / name).unlink(missing_ok=True)  # missing if removed under another spelling
     for parent in sorted({parent for name in stale for parent in PurePosixPath(name).parents}, reverse=True):
         if parent.name:
             with contextlib.suppress(OSError):  # it holds other files
@@ -147,10 +151,10 @@ def remove_own(folder: Path, names: Iterable[str], hashes: FileHashes, current: 
 
 
 def remove_all_own(folder: Path) -> None:
-    """Remove everything that shapecnn wrote into a folder, finished or not.
+    """Remove all unchanged files that shapecnn wrote into a folder, including unfinished work.
 
     Args:
-        folder: The output folder, which the caller holds.
+        folder: The output folder. The caller has locked it with :func:`shapecnn.storage.publishing.exclusive`.
 
     Raises:
         OSError: A file cannot be removed.
@@ -164,32 +168,34 @@ def remove_all_own(folder: Path) -> None:
 
 
 def require_report(kind_file: str, folder: Path, overwrite: bool = False) -> None:
-    """Require that a report may be written into a folder, before anything is computed for it.
+    """Raise UsageError unless a report can be written into a folder; call this before computing the report.
 
     Args:
-        kind_file: The one of :data:`KIND_FILES` that the report will have.
+        kind_file: Name of the file that identifies the kind of the report, from :data:`KIND_FILES`.
         folder: The output folder.
-        overwrite: Accept somebody else's files in the folder.
+        overwrite: Accept files that shapecnn did not write.
 
     Raises:
-        UsageError: As by :func:`require_own` and :func:`require_unchanged`.
+        UsageError: The folder holds another kind of output, or files that shapecnn did not write or that have changed;
+            see :func:`require_own` and :func:`require_unchanged`.
     """
     require_own(kind_file, folder, overwrite)
     require_unchanged(folder, (kind_file, *COMPANIONS[kind_file]), overwrite)
 
 
 def publish_report(kind_file: str, folder: Path, files: Mapping[str, bytes], overwrite: bool = False) -> None:
-    """Publish the files of a report in place of those of an earlier one.
+    """Write all files of a report into a folder and remove the files of an earlier report.
 
     Args:
-        kind_file: The one of :data:`KIND_FILES` that the report has.
-        folder: The output folder, which is made if missing.
-        files: Content by file name.
-        overwrite: Replace somebody else's files that are in the way.
+        kind_file: Name of the file that identifies the kind of the report, from :data:`KIND_FILES`.
+        folder: The output folder, which is created if missing.
+        files: Content of each file, by file name.
+        overwrite: Replace files of the same names that shapecnn did not write or that have changed.
 
     Raises:
         BusyError: Another process is writing to the folder.
-        UsageError: As by :func:`require_own` and :func:`require_unchanged`.
+        UsageError: The folder holds another kind of output, or files that shapecnn did not write or that have changed;
+            see :func:`require_own` and :func:`require_unchanged`.
         OSError: A file cannot be written.
     """
     require_own(kind_file, folder, overwrite)
@@ -198,7 +204,7 @@ def publish_report(kind_file: str, folder: Path, files: Mapping[str, bytes], ove
         hashes = written_hashes(folder)
         stale = hashes.keys() - {SUMS, *files}
         claim(folder / WORK)
-        for name in stale:  # so that they are recognized as shapecnn's until they are removed
+        for name in stale:  # if the process dies, the next command still recognizes the stale files as shapecnn's
             for digest in hashes[name]:
                 record_hash(folder / WORK, name, digest)
         publish(folder, files)
@@ -211,15 +217,18 @@ def _is_work(path: Path) -> bool:
 
 
 def _own_digest(folder: Path, name: str, digests: set[str]) -> str | None:
-    """Return the hash of a file that is as shapecnn wrote it; empty if there is no file; None for any other file."""
+    """Return the hash of a file if it is in ``digests``, "" if the file is missing, and None for any other file."""
     path = published(folder, name)
-    if not os.path.lexists(path):  # also if its name is too long for a file
+    if not os.path.lexists(path):  # also False for a name that is too long for the file system
         return ""
     return digest_among(path, digests)
 
 
 def _respelt(folder: Path, names: Iterable[str], hashes: FileHashes) -> FileHashes:
-    """Return the hashes of existing files that shapecnn wrote under another spelling, if the file system ignores it."""
+    """Return the hashes of files that shapecnn wrote under names that differ from ``names`` only in case or accents.
+
+    The result is empty on a file system that distinguishes such names.
+    """
     unlisted = [name for name in names if name not in hashes and os.path.lexists(folder / name)]
     spellings = {fold_name(name): name for name in hashes} if unlisted else {}
     former = {name: spellings[fold_name(name)] for name in unlisted if fold_name(name) in spellings}

@@ -1,8 +1,9 @@
-"""Sets of files that are published together, so that a reader never sees a part of a set.
+"""Publish a set of files into a folder atomically: readers see the complete old set or the complete new set.
 
-A set is published through a redo log: staged beside its destination, committed by one rename, then moved into place. A
-crash leaves either the old set or the new one: readers look where :func:`published` says, and the next writer finishes
-what was committed. ``SHA256SUMS`` is published with each set; :mod:`shapecnn.storage.sealed` checks files against it.
+Publishing has three steps, like a redo log: write the files into a staging subfolder, commit them by renaming the
+subfolder, and move the files into place. If the process dies before the commit, the old set stays valid. After the
+commit, readers find the new files by :func:`published`, and the next writer moves the remaining files into place. Each
+set includes ``SHA256SUMS``, against which :mod:`shapecnn.storage.sealed` checks the files.
 
 Only local folders are supported. Nothing is written through a link, and only regular files are read.
 """
@@ -40,21 +41,23 @@ LOCK = ".lock"
 _WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 
 FileHashes = Mapping[str, set[str]]
-"""SHA-256 of the files that shapecnn wrote, by relative path; several for a file whose rewriting was interrupted."""
+"""Relative path of each file that shapecnn wrote, mapped to the possible SHA-256 hashes of the file.
+
+A file has several possible hashes if shapecnn was interrupted while replacing it."""
 
 
 def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str, str] | None = None) -> None:
-    """Publish a set of files with their ``SHA256SUMS``: after a crash either all of them are new or all are old.
+    """Write a set of files and their ``SHA256SUMS`` into a folder, so that after a crash all are old or all are new.
 
     Args:
-        folder: The destination, which the caller holds (:func:`exclusive`). It is made if missing.
-        files: Content by file name. A path stands for a file on the same file system, which is moved; it serves
-            content that should not be held in memory.
-        beside: SHA-256 by relative path of the other files that belong to the set: those already in ``folder``, and
-            those given as a path.
+        folder: The destination, which is created if missing. The caller has locked it with :func:`exclusive`.
+        files: Content of each file, by file name. For content too large for memory, pass the path of a file on the same
+            file system; it is moved into ``folder``.
+        beside: SHA-256 hashes by relative path, to be listed in ``SHA256SUMS``: of files that are already in ``folder``
+            and belong to the set, and of files passed as a path.
 
     Raises:
-        UsageError: An earlier publication cannot be finished; see :func:`recover`.
+        UsageError: Files of an interrupted earlier call cannot be moved into place; see :func:`recover`.
         OSError: A file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,15 +77,16 @@ def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str
 
 
 def recover(folder: Path, overwrite: bool = False) -> None:
-    """Finish a publication that was committed and remove one that was not.
+    """Clean up after an interrupted :func:`publish`: move committed files into place and delete uncommitted ones.
 
     Args:
-        folder: The destination, which the caller holds (:func:`exclusive`): another writer could be staging files.
-        overwrite: Remove or replace somebody else's files instead of raising.
+        folder: The destination of :func:`publish`. The caller has locked it with :func:`exclusive`, because another
+            process could be staging files there.
+        overwrite: Remove or replace files that shapecnn did not write, instead of raising UsageError.
 
     Raises:
-        UsageError: A folder with the name of unfinished work, or a file in the way of a committed one, is not
-            shapecnn's; or a committed file is not a regular file, also with ``overwrite``.
+        UsageError: shapecnn did not create the staging subfolder, or did not write a file that a committed file would
+            replace. Also raised, even with ``overwrite``, if a committed file is not a regular file.
     """
     staging, staged = folder / STAGING, folder / STAGED
     for work in (staging, staged):
@@ -94,16 +98,19 @@ def recover(folder: Path, overwrite: bool = False) -> None:
 
 
 def _require_movable(folder: Path, overwrite: bool) -> None:
-    """Raise UsageError unless all committed files are regular, and each destination is absent or shapecnn's."""
+    """Raise UsageError unless all committed files are regular files and replace only files that shapecnn wrote."""
     hashes = written_hashes(folder)
-    for file in reversed(_committed(folder)):  # SHA256SUMS first: without the old one, no old file is recognized
+    for file in reversed(_committed(folder)):  # SHA256SUMS first: the old SHA256SUMS identifies the old files
         if not stat.S_ISREG(file.lstat().st_mode):
-            raise UsageError(f"{file} is not a regular file, which shapecnn never puts there: do not trust {folder}.")
+            raise UsageError(
+                f"{file} is not a regular file, although shapecnn writes only regular files there: "
+                f"do not trust {folder}."
+            )
         place = folder / file.name
         if not overwrite and os.path.lexists(place) and digest_among(place, hashes.get(file.name, set())) is None:
             raise UsageError(
-                f"{place} is in the way of a file of an interrupted run, and shapecnn did not write it or it has "
-                f"changed since. Move it away, or add --overwrite to replace it."
+                f"Resuming the interrupted run would overwrite {place}, which shapecnn did not write or which has "
+                f"changed since. Move it away, or add --overwrite."
             )
 
 
@@ -114,22 +121,26 @@ def _move_in(folder: Path) -> None:
 
 
 def _committed(folder: Path) -> list[Path]:
-    """List the committed files, ``SHA256SUMS`` last: until it moves, the hashes of the replaced files are on disk."""
+    """Return the paths of the committed files in the order of moving, ``SHA256SUMS`` last.
+
+    Until the new ``SHA256SUMS`` moves into place, the old one still identifies the old files.
+    """
     files = (file for file in (folder / STAGED).iterdir() if file.name != MARK)
     return sorted(files, key=lambda file: (file.name == SUMS, file.name))
 
 
 def written_hashes(folder: Path) -> FileHashes:
-    """Collect the hashes of all files that shapecnn wrote into a folder, published or not.
+    """Return the recorded hashes of all files that shapecnn wrote into a folder, including unfinished work.
 
     Args:
         folder: Any path.
 
     Returns:
-        SHA-256 by relative path, ``SHA256SUMS`` included; empty for a folder without valid hashes.
+        Possible SHA-256 hashes of each file, by relative path; ``SHA256SUMS`` itself is included. Empty for a folder
+        without recorded hashes.
     """
     hashes: defaultdict[str, set[str]] = defaultdict(set)
-    for place in {folder / SUMS, published(folder, SUMS)}:  # two between the commit of a publication and its moves
+    for place in {folder / SUMS, published(folder, SUMS)}:  # the two differ after a commit, until SHA256SUMS is moved
         with contextlib.suppress(OSError, ValueError):
             content = read_stored(place)
             for name, digest in parse_sums(content).items():
@@ -143,14 +154,15 @@ def written_hashes(folder: Path) -> FileHashes:
 
 
 def digest_among(path: Path, digests: set[str]) -> str | None:
-    """Compute the SHA-256 of a file and look it up.
+    """Return the SHA-256 hash of a file if it is one of the given hashes, otherwise None.
 
     Args:
         path: Any path.
         digests: SHA-256 hashes, 64 hexadecimal digits each.
 
     Returns:
-        The hash of the file if it is one of ``digests``. None otherwise, and for what is not a readable regular file.
+        The hash of the file (64 hexadecimal digits); None if it is not in ``digests`` or if the path is not a readable
+        regular file.
     """
     try:
         digest = sha256_of(path) if digests else None
@@ -160,48 +172,52 @@ def digest_among(path: Path, digests: set[str]) -> str | None:
 
 
 def published(folder: Path, name: str) -> Path:
-    """Locate the current version of a published file, without writing.
+    """Return the path of the current version of a published file, even if publishing was interrupted.
 
     Args:
         folder: The output folder.
-        name: Path of the file relative to it.
+        name: Path of the file relative to ``folder``.
 
     Returns:
-        The path in ``folder``, or in its committed set while this has not been moved into place. It need not exist.
+        The path in the subfolder of committed files if the file has not been moved into place yet, otherwise the path
+        in ``folder``. The file may be missing.
     """
     staged = folder / STAGED / name
-    return staged if os.path.exists(staged) else folder / name  # os.path: False also for a name that is too long
+    return staged if os.path.exists(staged) else folder / name  # unlike Path.exists, no error for a too long name
 
 
 @contextlib.contextmanager
 def exclusive(folder: Path, overwrite: bool = False) -> Iterator[None]:
-    """Hold a folder for writing, and finish what an interrupted writer committed there (:func:`recover`).
+    """Lock a folder for writing by this process, and clean up after an interrupted writer (:func:`recover`).
 
-    A process that dies leaves no lock behind. Where the file system has no locks, a warning says so and the work goes
-    on without one.
+    The system releases the lock if the process dies. If the file system does not support locks, the function warns and
+    continues without a lock.
 
     Args:
-        folder: The output folder, which is made if missing.
-        overwrite: Remove or replace somebody else's files that are in the way of unfinished work.
+        folder: The output folder, which is created if missing.
+        overwrite: Remove or replace files that shapecnn did not write and that block the cleanup.
 
     Yields:
-        Nothing, while the lock is held.
+        None, while the folder is locked.
 
     Raises:
-        BusyError: Another process holds the folder.
-        UsageError: The lock is a link, or unfinished work there is not shapecnn's; see :func:`recover`.
-        OSError: The folder or the lock cannot be written.
+        BusyError: Another process has locked the folder.
+        UsageError: The lock file is a link, or the cleanup would remove or replace files that shapecnn did not write;
+            see :func:`recover`.
+        OSError: The folder or the lock file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / LOCK).is_symlink():
-        raise UsageError(f"{folder / LOCK} is a link, which shapecnn never makes: do not trust {folder}.")
+        raise UsageError(f"{folder / LOCK} is a link, but shapecnn never creates links: do not trust {folder}.")
     require_claimed(folder / WORK, overwrite)
     lock = FileLock(folder / LOCK, timeout=0, fallback_to_soft=False)
     try:
         with name_os_errors(folder / LOCK):
             lock.acquire()
     except Timeout:
-        raise BusyError(f"Another shapecnn is writing {folder}. Wait for it, or choose another output.") from None
+        raise BusyError(
+            f"Another shapecnn process is writing to {folder}. Wait for it, or choose another output."
+        ) from None
     except OSError as error:
         if error.errno not in _WITHOUT_LOCKS:
             raise
@@ -216,4 +232,4 @@ def exclusive(folder: Path, overwrite: bool = False) -> Iterator[None]:
             recover(folder, overwrite)
             yield
     finally:
-        lock.release()  # the lock file stays: if it were removed, two writers could lock two files of the same name
+        lock.release()  # keep the lock file: otherwise two processes could lock different files of this name

@@ -1,4 +1,4 @@
-"""Reading of stored files: only regular files of bounded size, their hashes, and JSON with finite numbers."""
+"""Read and hash stored files safely: regular files only, of limited size, and JSON with finite numbers only."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ from typing import Any
 
 from shapecnn.errors import StoredDataError, encodable
 
-_MOST_DIGITS = 1000  # of an integer in JSON; Python refuses more than 4,300 with a message for programmers
+# Largest number of digits of an integer in JSON. Above 4,300, Python raises an error that only programmers understand.
+_MOST_DIGITS = 1000
 
 
-LARGEST = 8 << 30  # bytes of a file that is read into memory
+LARGEST = 8 << 30  # largest size in bytes of a file that is read into memory
 
 
 def sha256(data: bytes | mmap.mmap) -> str:
-    """Compute the SHA-256 of data.
+    """Compute the SHA-256 hash of bytes or of a mapped file.
 
     Args:
-        data: The content of a file.
+        data: Bytes, or a memory-mapped file.
 
     Returns:
-        64 hexadecimal digits.
+        The hash as 64 hexadecimal digits.
     """
     return hashlib.sha256(data).hexdigest()
 
 
 def sha256_of(path: Path) -> str:
-    """Compute the SHA-256 of a file of any size.
+    """Compute the SHA-256 hash of a file of any size without loading the whole file into memory.
 
     Args:
         path: A regular file.
 
     Returns:
-        64 hexadecimal digits.
+        The hash as 64 hexadecimal digits.
 
     Raises:
         OSError: The path is not a regular file, or cannot be read.
@@ -52,7 +53,7 @@ def sha256_of(path: Path) -> str:
 
 
 def open_stored(path: Path) -> BufferedReader:
-    """Open a regular file for reading.
+    """Open a regular file for reading; refuse links, pipes and devices.
 
     Args:
         path: The file.
@@ -61,7 +62,8 @@ def open_stored(path: Path) -> BufferedReader:
         The open file, in binary mode.
 
     Raises:
-        OSError: The file cannot be opened; or the path is a link, or a pipe or device, which might never end.
+        OSError: The file cannot be opened; or the path is a link, a pipe or a device. Reading a pipe or a device might
+            never end.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -76,15 +78,15 @@ def open_stored(path: Path) -> BufferedReader:
 
 
 def describe_non_file(path: Path, one: str, several: str) -> str:
-    """Describe why a path cannot be read as a file, and what to name instead.
+    """Return the message for a path that is not a regular file: missing, a folder, or a special file.
 
     Args:
-        path: The path that the user passed, which is not a file.
-        one: What is needed, such as ``a mesh file``.
-        several: The same in the plural, such as ``the mesh files``.
+        path: The path that the user passed, which is not a regular file.
+        one: Singular noun phrase for the expected kind of file, such as ``a mesh file``.
+        several: Plural noun phrase for the expected kind of file, such as ``the mesh files``.
 
     Returns:
-        The reason, to follow the path and a colon in a message.
+        The reason and the remedy. The caller puts the path and a colon in front.
     """
     if not path.exists():
         return "there is no such file"
@@ -93,16 +95,16 @@ def describe_non_file(path: Path, one: str, several: str) -> str:
 
 @contextlib.contextmanager
 def name_os_errors(path: Path) -> Iterator[None]:
-    """Add a path to each OSError that names no file, such as that of a write to a full disk.
+    """Set the file name of each OSError raised in this context that has none, such as "disk full" while writing.
 
     Args:
-        path: The file or folder that the code works on.
+        path: The file or folder that the code in the context works on.
 
     Yields:
-        Nothing, around that code.
+        None.
 
     Raises:
-        OSError: The code raised it; its ``filename`` is set.
+        OSError: The code in the context raised it; its ``filename`` is set.
     """
     try:
         yield
@@ -118,48 +120,49 @@ def read_stored(path: Path) -> bytes:
         path: The file, of at most :data:`LARGEST` bytes.
 
     Returns:
-        Its content.
+        The content of the file.
 
     Raises:
-        OSError: The path is not a regular file, the file is larger, or it cannot be read.
+        OSError: The path is not a regular file, or the file is larger than :data:`LARGEST` or cannot be read.
     """
     with open_stored(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST:
-            raise OSError(errno.EFBIG, f"it has more than {LARGEST / 1e9:.0f} GB")
+            raise OSError(errno.EFBIG, f"the file is larger than the limit of {LARGEST / 1e9:.0f} GB")
         return file.read()
 
 
 def map_stored(path: Path) -> bytes | mmap.mmap:
-    """Map a regular file of any size: the system loads pages when they are used and may drop them from memory.
+    """Memory-map a regular file of any size, read-only.
 
-    The map keeps its content if another file takes the path; it changes if this file is written to.
+    The mapped content stays the same if another file replaces the file at this path. The mapped content changes if
+    somebody writes to the mapped file itself.
 
     Args:
         path: The file.
 
     Returns:
-        The content, read-only.
+        The mapped content; empty bytes for an empty file.
 
     Raises:
         OSError: The path is not a regular file, or cannot be mapped.
     """
     with open_stored(path) as file:
         if not os.fstat(file.fileno()).st_size:
-            return b""  # an empty file cannot be mapped
+            return b""  # the system cannot map an empty file
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON value from a file.
+    """Read a JSON value from a file; refuse NaN and infinite numbers.
 
     Args:
         path: A regular file.
 
     Returns:
-        The value; all its numbers are finite.
+        The JSON value as dicts, lists, strings, finite numbers, booleans and None.
 
     Raises:
-        StoredDataError: The file is damaged or cannot be read.
+        StoredDataError: The file cannot be read or is not valid JSON.
     """
     try:
         return parse_json(read_stored(path))
@@ -168,13 +171,13 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse a JSON value.
+    """Parse JSON text; refuse NaN, infinite numbers and integers of more than 1,000 digits.
 
     Args:
         data: JSON in UTF-8, UTF-16 or UTF-32.
 
     Returns:
-        The value; all its numbers are finite.
+        The JSON value as dicts, lists, strings, finite numbers, booleans and None.
 
     Raises:
         ValueError: The data is not JSON, is nested too deeply, or has a number that is not finite or an integer of more
@@ -183,7 +186,7 @@ def parse_json(data: bytes) -> Any:
     try:
         return json.loads(data, parse_constant=_finite, parse_float=_finite, parse_int=_integer)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("the JSON value is nested too deeply") from None
 
 
 def _finite(text: str) -> float:
@@ -195,22 +198,22 @@ def _finite(text: str) -> float:
 
 def _integer(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise ValueError(f"a number has {len(text):,} digits")
+        raise ValueError(f"a number has {len(text):,} digits, more than the limit of {_MOST_DIGITS:,}")
     return int(text)
 
 
 def json_bytes(value: Any) -> bytes:
-    r"""Write a value as indented JSON with a final newline; the same value gives the same bytes.
+    r"""Encode a value as indented JSON with a final newline; equal values give identical bytes.
 
-    A byte of a file name that is not UTF-8 is written as ``\xe9``, because JSON cannot hold it.
+    JSON cannot hold bytes that are not UTF-8. Such a byte, in a file name, is written as an escape such as ``\xe9``.
 
     Args:
-        value: Dicts, lists, strings, numbers, booleans, and None for what is undefined.
+        value: Nested dicts, lists, strings, numbers, booleans and None.
 
     Returns:
-        UTF-8 text.
+        The JSON text in UTF-8.
 
     Raises:
-        ValueError: A number is NaN or infinite, which JSON does not have.
+        ValueError: A number is NaN or infinite. JSON cannot represent these.
     """
     return (json.dumps(encodable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

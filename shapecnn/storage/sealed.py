@@ -1,4 +1,4 @@
-"""Sealed folders: each file is checked against the hash that was published with it before its content is used."""
+"""Read files from an output folder only after checking them against the hashes in its ``SHA256SUMS``."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from shapecnn.storage.reading import map_stored, parse_json, read_stored, sha256
 
 Content = TypeVar("Content")
 
-LARGEST_JSON = 16 << 20  # bytes; a description of a run or an index has some thousand
+LARGEST_JSON = 16 << 20  # largest size of a JSON file in bytes; that of a run or an index has a few thousand
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A folder whose files are read only if they match their hashes.
+    """Output folder whose files are checked against their SHA-256 hashes whenever they are read.
 
     Attributes:
-        folder: The folder.
-        sums: SHA-256 (hex) of each file by its relative path. No other file is read.
-        remedy: The sentence that ends the message about a damaged file and says what to do.
+        folder: Path of the folder.
+        sums: Relative path of each readable file, mapped to its SHA-256 hash (hex).
+        remedy: Sentence that ends each error message about a damaged file and tells the user what to do.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class Sealed:
     remedy: str
 
     def read(self, name: str) -> bytes:
-        """Read a file into memory and check its hash.
+        """Read a file of the folder into memory and check its hash.
 
         Args:
             name: Path of the file relative to the folder.
@@ -43,56 +43,56 @@ class Sealed:
             The content of the file.
 
         Raises:
-            StoredDataError: The file has no hash, cannot be read, or has another hash.
+            StoredDataError: ``SHA256SUMS`` does not list the file, the file cannot be read, or its hash differs.
         """
         return self._checked(name, read_stored, sha256)
 
     def map(self, name: str) -> bytes | mmap:
-        """Map a file of any size and check its hash; its content is not held in memory.
+        """Memory-map a file of the folder, of any size, and check its hash.
 
         Args:
             name: Path of the file relative to the folder.
 
         Returns:
-            The content of the file, as by :func:`shapecnn.storage.reading.map_stored`.
+            The mapped content, read-only; see :func:`shapecnn.storage.reading.map_stored`.
 
         Raises:
-            StoredDataError: The file has no hash, cannot be read, or has another hash.
+            StoredDataError: ``SHA256SUMS`` does not list the file, the file cannot be read, or its hash differs.
         """
         return self._checked(name, map_stored, sha256)
 
     def check(self, name: str) -> None:
-        """Check the hash of a file of any size.
+        """Raise StoredDataError unless a file of the folder, of any size, matches its hash.
 
         Args:
             name: Path of the file relative to the folder.
 
         Raises:
-            StoredDataError: The file has no hash, cannot be read, or has another hash.
+            StoredDataError: ``SHA256SUMS`` does not list the file, the file cannot be read, or its hash differs.
         """
         self._checked(name, lambda path: path, sha256_of)
 
     def json(self, name: str, version: int | None = None) -> dict[str, Any]:
-        """Read a JSON object from a file and check its hash.
+        """Read a JSON object from a file of the folder and check the hash of the file.
 
         Args:
             name: Path of the file relative to the folder.
-            version: The ``schema_version`` that the object must have; None for any object.
+            version: Required value of the key ``schema_version``; None if any object is valid.
 
         Returns:
-            The object; with a ``version``, without its ``schema_version``.
+            The object. If ``version`` is passed, the key ``schema_version`` is removed.
 
         Raises:
-            StoredDataError: The file has no hash, cannot be read, or has another hash; or it is not a JSON object of
-                at most 16 MiB with the required version.
+            StoredDataError: ``SHA256SUMS`` does not list the file, the file cannot be read, or its hash differs; or the
+                file is not a JSON object of at most 16 MiB with the required version.
         """
         content = self.map(name)
         with self.validating(name):
             if len(content) > LARGEST_JSON:
-                raise ValueError(f"it has more than {LARGEST_JSON / 1e6:.0f} MB")
+                raise ValueError(f"the file is larger than the limit of {LARGEST_JSON / 1e6:.0f} MB")
             value = parse_json(content[:])
             if not isinstance(value, dict):
-                raise ValueError("it is not a JSON object")
+                raise ValueError("the file is not a JSON object")
         if version is not None and value.pop("schema_version", None) != version:
             raise StoredDataError(
                 f"{printable(self.folder / name)} was made by another version of shapecnn. Use that version for it, "
@@ -102,16 +102,16 @@ class Sealed:
 
     @contextmanager
     def validating(self, name: str) -> Iterator[None]:
-        """Convert errors about the content of a file into a StoredDataError that names the file.
+        """Convert a ValueError or UsageError raised in this context into a StoredDataError that names the file.
 
         Args:
-            name: Path of the file relative to the folder. Its hash has been checked.
+            name: Path of the validated file relative to the folder. The hash of the file has been checked before.
 
         Yields:
-            Nothing, around the code that validates the content.
+            None; the code in the context validates the content of the file.
 
         Raises:
-            StoredDataError: The code raised a ValueError or a UsageError.
+            StoredDataError: The code in the context raised a ValueError or a UsageError.
         """
         try:
             yield
@@ -119,21 +119,21 @@ class Sealed:
             raise self.invalid(name, str(error)) from None
 
     def invalid(self, name: str, reason: str) -> StoredDataError:
-        """Describe a file that has its hash and yet invalid content.
+        """Create the error for a file whose hash is correct but whose content is invalid.
 
         Args:
             name: Path of the file relative to the folder.
-            reason: What is wrong with it. Only the first line is used, cut to 200 characters.
+            reason: Description of the problem. Only the first 200 characters of the first line are used.
 
         Returns:
-            The error, to be raised by the caller.
+            The error. The caller raises it.
         """
         line = visible((reason.splitlines() or ["it is damaged"])[0].rstrip("."))
-        line = line if len(line) <= 200 else f"{line[:199]}…"  # it may quote the file
+        line = line if len(line) <= 200 else f"{line[:199]}…"  # the reason may quote the content of the file
         return StoredDataError(f"{printable(self.folder / name)} has invalid content ({line}). {self.remedy}")
 
     def _checked(self, name: str, read: Callable[[Path], Content], digest: Callable[[Content], str]) -> Content:
-        """Read a file and compare the digest of the result with its hash.  Raises StoredDataError."""
+        """Read a file and return its content; raise StoredDataError if the file is unreadable or its hash differs."""
         if name not in self.sums:
             raise StoredDataError(f"{self.folder / SUMS} has no hash of {printable(name)}. {self.remedy}")
         path = printable(self.folder / name)
@@ -148,29 +148,29 @@ class Sealed:
 
 
 def printable(path: Path | str) -> str:
-    """Format a path for a message, on one line.
+    """Format a path for an error message, on one line and with control characters escaped.
 
     Args:
         path: Any path.
 
     Returns:
-        The path; quoted, with escapes, if it contains characters that cannot be printed.
+        The path itself if all its characters are printable, otherwise the path in quotes with escapes.
     """
     return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def open_sealed(folder: Path, remedy: str) -> Sealed:
-    """Read the hashes of a folder, by which its files are checked.
+    """Open an output folder by reading its ``SHA256SUMS``, so that each file is checked when it is read.
 
     Args:
-        folder: A folder in which files were published.
-        remedy: The sentence that ends the message about a damaged file and says what to do.
+        folder: An output folder that shapecnn wrote.
+        remedy: Sentence that ends each error message about a damaged file and tells the user what to do.
 
     Returns:
-        The sealed folder. None of its other files has been read yet.
+        The sealed folder. Only ``SHA256SUMS`` has been read.
 
     Raises:
-        StoredDataError: ``SHA256SUMS`` is missing, damaged or cannot be read.
+        StoredDataError: ``SHA256SUMS`` is missing, damaged or unreadable.
     """
     try:
         return Sealed(folder, parse_sums(read_stored(published(folder, SUMS))), remedy)
@@ -185,17 +185,19 @@ def open_sealed(folder: Path, remedy: str) -> Sealed:
 def publish_beside(
     folder: Path, files: Mapping[str, bytes], remedy: str, made: Mapping[str, str] | None = None
 ) -> None:
-    """Publish files in a folder and keep those published there before.
+    """Add files to an output folder and to its ``SHA256SUMS``, and keep the files that ``SHA256SUMS`` already lists.
 
     Args:
-        folder: The folder, which may be new.
-        files: Content by file name.
-        remedy: The sentence that ends the message about damaged hashes and says what to do.
-        made: SHA-256 (hex) by relative path of files that are already in the folder and join the published ones.
+        folder: The output folder, which is created if missing.
+        files: Content of each file to write, by file name.
+        remedy: Sentence that ends the error message about a damaged ``SHA256SUMS`` and tells the user what to do.
+        made: Files that are already in the folder and must be added to ``SHA256SUMS``: relative path, mapped to the
+            SHA-256 hash (hex).
 
     Raises:
-        StoredDataError: The folder has a ``SHA256SUMS`` that is damaged or cannot be read.
-        UsageError: An earlier publication cannot be finished; see :func:`shapecnn.storage.publishing.recover`.
+        StoredDataError: The existing ``SHA256SUMS`` is damaged or unreadable.
+        UsageError: Files of an interrupted earlier command cannot be moved into place; see
+            :func:`shapecnn.storage.publishing.recover`.
     """
     sums = open_sealed(folder, remedy).sums if published(folder, SUMS).exists() else {}
     publish(folder, files, {**sums, **(made or {})})

@@ -1,4 +1,4 @@
-"""CSV files whose text a spreadsheet never evaluates as a formula."""
+"""Write CSV files whose text a spreadsheet program never evaluates as a formula, and recognize such files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from shapecnn.errors import visible
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    r"""Write rows as the text of a CSV file.
+    r"""Format rows as CSV text that is safe to open in a spreadsheet program.
 
-    The text in cells comes from file names and labels, which are not trusted. A cell that a spreadsheet would take for
-    a formula gets an apostrophe in front, as OWASP advises; line ends and control characters become escapes such as
-    ``\x1b``.
+    File names and labels in cells are not trusted. A cell that a spreadsheet program would evaluate as a formula gets
+    an apostrophe in front, as OWASP recommends. Line ends and control characters become escapes such as ``\x1b``.
 
     Args:
-        rows: Cells of text or numbers; None for an empty cell.
+        rows: The rows, each a sequence of strings or numbers; None for an empty cell.
 
     Returns:
-        The text, with ``\n`` at the end of each line.
+        The CSV text, with ``\n`` at the end of each line.
 
     Example:
         >>> csv_text([["name", "score"], ["=1+1", -0.5]])
@@ -33,18 +32,19 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def is_csv_text(content: bytes, headings: Sequence[str], last: str) -> bool:
-    """Tell whether a file was written by :func:`csv_text` and has not been edited.
+    """Tell whether shapecnn wrote a CSV file, using :func:`csv_text`, and nobody edited it afterwards.
 
-    CSV has no place for a signature. But a file that was made or edited by hand or saved by a spreadsheet differs in
-    some byte: other headings, line ends or quotes, or a row with more or fewer cells.
+    CSV files cannot hold a signature. Instead, the function compares the exact form: a file that was edited by hand or
+    saved by a spreadsheet program has other headings, line ends or quotes, or rows of another length.
 
     Args:
         content: The content of the file.
-        headings: The cells of the first row.
-        last: The text in the last cell of all other rows.
+        headings: Expected cells of the first row.
+        last: Expected text in the last cell of every other row.
 
     Returns:
-        True for these headings above rows of text without empty cells, in the exact form of :func:`csv_text`.
+        True if the first row is ``headings``, no other row has empty cells, every other row ends with ``last``, and the
+        text is formatted exactly as :func:`csv_text` formats it.
     """
     try:
         text = content.decode()

@@ -1,12 +1,16 @@
-"""The program that parses Parquet files for :mod:`shapecnn.storage.table_reader`, in a process of its own.
+"""Program that parses untrusted Parquet files in a separate process, for :mod:`shapecnn.storage.table_reader`.
 
-pyarrow 26 aborts its process on some damaged files, and reserves memory for as many rows as a file claims to have. The
-program imports nothing of shapecnn, so that it starts as fast as pyarrow loads.
+A separate process is needed because pyarrow 26 aborts its process on some damaged files, and allocates memory for as
+many rows as a file claims to have. To start fast, the program imports pyarrow but no module of shapecnn.
 
-It first writes a line ``null``, or one that says why pyarrow does not load. Then it answers requests until its input
-ends. A request is a line of JSON with ``size``, ``columns``, ``required``, ``most``, ``seconds`` and ``memory``, then a
-file of ``size`` bytes. An answer is a line of JSON with ``error``; or with ``rows`` and ``columns``, the distinct
-strings of each column, then for each column the places of its values among these strings, as int32, -1 for null.
+The protocol over standard input and output: the program first writes the line ``null``, or a JSON string that says why
+pyarrow cannot be imported. It then answers requests until the end of its input.
+
+- A request is a JSON line with ``size``, ``columns``, ``required``, ``most``, ``seconds`` and ``memory``, followed by
+  the content of a Parquet file, ``size`` bytes long.
+- An answer is a JSON line with either ``error``, or ``rows`` (the number of rows) and ``columns`` (the distinct strings
+  of each column). In the second case, an int32 array for each column follows: for each row, the index of its string
+  among the distinct strings, or -1 for null.
 """
 
 from __future__ import annotations
@@ -24,11 +28,11 @@ if TYPE_CHECKING:
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer requests until ``source`` ends.
+    """Read requests to parse Parquet files and write the answers, until the end of the input.
 
     Args:
-        source: Where requests come from.
-        sink: Where the greeting and the answers go.
+        source: Stream of requests.
+        sink: Stream for the greeting line and the answers.
     """
     try:
         import pyarrow.parquet
@@ -49,7 +53,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
             header = _line({"rows": rows, "columns": [strings for strings, _ in columns]})
             parts = [header, *(places for _, places in columns)]
         except MemoryError:
-            parts = [_line({"error": "it takes more memory than a table of its size should"})]
+            parts = [_line({"error": "the table needs more memory than its file size justifies"})]
         except ValueError as error:
             parts = [_line({"error": str(error)})]
         sink.writelines(parts)
@@ -57,24 +61,26 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) -> list[tuple[list[str], memoryview]]:
-    """Read a Parquet file of strings. May abort the process, or hang, on a damaged file.
+    """Parse a Parquet file of strings in this process; a damaged file may abort the process or hang.
 
     Args:
         data: The content of the file.
-        columns: The names of its columns in order.
-        required: How many of them have to be there; the ones after these may be absent from the end.
-        most: The largest number of rows.
+        columns: Names of the expected columns, in order.
+        required: Number of columns that must exist, counted from the first. The later columns may be missing.
+        most: Largest number of rows that is accepted.
 
     Returns:
-        For each column that is there its distinct strings and, for each row, the place (int32) among them, -1 for null.
+        A pair for each column in the file: the distinct strings, and for each row the index (int32) of its string among
+        the distinct strings, or -1 for null.
 
     Raises:
-        ValueError: It is no Parquet file, is damaged, or is of other columns, of more rows or of another compression.
+        ValueError: The content is damaged or not a Parquet file; or it has other columns, more rows or another
+            compression than accepted.
     """
     import pyarrow
     import pyarrow.parquet
 
-    other = f"its columns are not {', '.join(columns)}"
+    other = f"the columns of the table are not {', '.join(columns)}"
     try:
         source = pyarrow.BufferReader(data)
         footer = pyarrow.parquet.read_metadata(source)
@@ -88,7 +94,7 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
         if any(field.type not in strings for field in file.schema_arrow):
             raise ValueError(other)
         table = file.read(use_threads=False)
-        table.validate(full=True)  # or a place might lie outside the distinct strings
+        table.validate(full=True)  # checks that all indices are within the distinct strings
     except KeyError:
         raise ValueError(other) from None
     except MemoryError:
@@ -99,7 +105,10 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
 
 
 def _check_footer(footer: pyarrow.parquet.FileMetaData, most: int) -> None:
-    """Raise ValueError for more rows than ``most``, or another compression than snappy, which might shrink more."""
+    """Raise ValueError if a Parquet file has more than ``most`` rows or is not compressed with snappy.
+
+    Other compressions could pack huge data into a small file.
+    """
     groups = [footer.row_group(k) for k in range(footer.num_row_groups)]
     chunks = [[group.column(k) for k in range(group.num_columns)] for group in groups]
     rows = sum(
@@ -108,16 +117,16 @@ def _check_footer(footer: pyarrow.parquet.FileMetaData, most: int) -> None:
     )
     rows = max(abs(footer.num_rows), rows)
     if rows > most:
-        raise ValueError(f"it has {rows} rows, more than {most}")
+        raise ValueError(f"the table has {rows} rows, more than {most}")
     if any(chunk.compression != "SNAPPY" for row in chunks for chunk in row):
-        raise ValueError("it is not compressed with snappy")
+        raise ValueError("the table is not compressed with snappy")
 
 
 def _distinct(column: pyarrow.ChunkedArray) -> tuple[list[str], memoryview]:
     import pyarrow
 
     joined = column.dictionary_encode().unify_dictionaries().combine_chunks()
-    if isinstance(joined, pyarrow.ChunkedArray):  # it has no chunk
+    if isinstance(joined, pyarrow.ChunkedArray):  # the column has no chunks, so no rows
         return [], memoryview(b"").cast("i")
     places = memoryview(joined.indices.fill_null(-1).buffers()[1] or b"").cast("B").cast("i")
     offset = joined.indices.offset
@@ -125,7 +134,7 @@ def _distinct(column: pyarrow.ChunkedArray) -> tuple[list[str], memoryview]:
 
 
 def _limit(seconds: int, memory: int) -> None:
-    """Bound what the next file may take: its time in seconds, where the system can, and memory in bytes, on Linux."""
+    """Limit the CPU time (in seconds) and the memory (in bytes, on Linux only) for parsing the next file."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -142,5 +151,5 @@ def _line(value: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.modules["numpy"] = None  # type: ignore[assignment]  # pyarrow does without, and loads in half the time
+    sys.modules["numpy"] = None  # type: ignore[assignment]  # without numpy, pyarrow loads in half the time
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,8 +1,9 @@
-"""Untrusted Parquet files, parsed in a process that may abort, hang or run out of memory in place of this one.
+"""Parse untrusted Parquet files in a separate process, so that a crash, hang or lack of memory does not end this one.
 
-The program of that process is :mod:`shapecnn.storage.table_process`. It starts with the first table and stays for later
-ones: pyarrow loads in some tenths of a second and parses in milliseconds. This process need not load pyarrow at all.
-The workers for meshes do not serve here, because their server loads kernels for a second or more.
+The separate process runs :mod:`shapecnn.storage.table_process`. It starts with the first table and then waits for more
+tables, because importing pyarrow takes some tenths of a second and parsing a table only milliseconds. The calling
+process does not import pyarrow at all. The worker processes for meshes are not used for tables, because their server
+takes a second or more to load compiled kernels.
 """
 
 from __future__ import annotations
@@ -24,40 +25,40 @@ from typing import Any
 from shapecnn.errors import ProcessError
 from shapecnn.storage import table_process
 
-_SECONDS = 60  # for one file; one of a million rows takes two
-_MEMORY = 1 << 30  # bytes for one file
-_GROWTH = 100  # and for each of its bytes: snappy shrinks nothing to less than a twentieth, and there are a few copies
+_SECONDS = 60  # time limit for one file; a file of a million rows takes two seconds
+_MEMORY = 1 << 30  # memory limit for one file in bytes, to which _GROWTH times the file size is added
+_GROWTH = 100  # snappy shrinks data to no less than a twentieth, and parsing holds a few copies
 
 _lock = threading.Lock()
 _reader: _Reader | None = None
 
 
 def start_reader() -> None:
-    """Start the process that parses tables, unless it runs, so that it loads pyarrow while this process goes on.
+    """Start the process that parses tables, unless it is running, without waiting until it has imported pyarrow.
 
     Raises:
-        ProcessError: The system does not start another process.
+        ProcessError: The system cannot start another process.
     """
     with _lock:
         _running()
 
 
 def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) -> list[list[str | None]]:
-    """Read a Parquet file of strings, in the other process.
+    """Parse a Parquet file of strings in the separate process and return its columns.
 
     Args:
-        data: The content of the file, which may be damaged or made to do harm.
-        columns: The names of its columns in order.
-        required: How many of them have to be there; the ones after these may be absent from the end.
-        most: The largest number of rows.
+        data: The content of the file, which may be damaged or malicious.
+        columns: Names of the expected columns, in order.
+        required: Number of columns that must exist, counted from the first. The later columns may be missing.
+        most: Largest number of rows that is accepted.
 
     Returns:
-        The values of each column that is there, None for null. Equal strings of a column are one object.
+        The values of each column in the file, with None for null. Equal strings of a column share one object.
 
     Raises:
-        ValueError: It is no Parquet file, is damaged, is of other columns, of more rows or of another compression, or
-            takes more time or memory than it should.
-        ProcessError: The process cannot be started, or something else has ended it.
+        ValueError: The content is damaged or not a Parquet file; or it has other columns, more rows or another
+            compression than accepted; or parsing exceeds the time or memory limit.
+        ProcessError: The separate process cannot be started, or was killed from outside.
     """
     request = {
         "size": len(data),
@@ -72,21 +73,21 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
 
 
 class _Reader:
-    """The parent's end of the process."""
+    """Connection to the process that parses tables: starts it, sends requests, receives answers and stops it."""
 
     def __init__(self) -> None:
         program = str(Path(table_process.__file__).resolve())
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", program],  # -P: nothing in the current folder is imported
+                [sys.executable, "-P", program],  # -P: import no module from the current folder
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # what pyarrow says when it aborts
-                start_new_session=True,  # Ctrl-C and the end of the terminal are for the parent
+                stderr=subprocess.DEVNULL,  # discards what pyarrow prints when it aborts
+                start_new_session=True,  # only the parent receives Ctrl-C and the hangup of the terminal
             )
         except OSError as error:
             raise ProcessError(
-                f"The process that reads tables cannot start ({error.strerror or error}). Close what is not needed."
+                f"The process that reads tables cannot start ({error.strerror or error}). Close other programs."
             ) from None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -97,7 +98,11 @@ class _Reader:
         return self._process.poll() is None
 
     def read(self, request: dict[str, Any], data: bytes) -> list[list[str | None]]:
-        """As :func:`read_columns`. After any error but a plain answer the process has ended."""
+        """Send a Parquet file to the process and return the columns; see :func:`read_columns` for the errors.
+
+        If the process crashes, exceeds a limit or breaks the protocol, it is stopped. If it answers that the file is
+        invalid, it goes on running.
+        """
         self._greet()
         begin = time.monotonic()
         timer = threading.Timer(request["seconds"], self._process.kill)
@@ -113,15 +118,15 @@ class _Reader:
             self.stop()
             code = self._process.returncode
             if late or code == -getattr(signal, "SIGXCPU", 0):
-                raise ValueError(f"reading it takes longer than {request['seconds']} s") from None
+                raise ValueError(f"parsing the table takes longer than {request['seconds']} s") from None
             if code == -signal.SIGKILL:
                 raise ProcessError(
                     "The process that reads tables was killed, perhaps because the machine ran out of memory. Free "
-                    "some, and run the command again."
+                    "memory, and run the command again."
                 ) from None
-            raise ValueError("the library that reads it crashed") from None
+            raise ValueError("pyarrow crashed while parsing the table") from None
         except BaseException:
-            self.stop()  # its answer would be taken for that to the next request
+            self.stop()  # the late answer would be mistaken for the answer to the next request
             raise
         finally:
             timer.cancel()
@@ -133,11 +138,11 @@ class _Reader:
         self._process.kill()
         self._process.wait()
         self._source.close()
-        with contextlib.suppress(BrokenPipeError):  # what it did not read
+        with contextlib.suppress(BrokenPipeError):  # data that the process did not read
             self._sink.close()
 
     def _greet(self) -> None:
-        """Wait until pyarrow is loaded.  Raises ProcessError if it does not load."""
+        """Wait until the process has imported pyarrow; raise ProcessError if the import fails."""
         if self._greeted:
             return
         try:
@@ -151,7 +156,7 @@ class _Reader:
         if complaint is not None:
             self.stop()
             raise ProcessError(
-                f"The process that reads tables does not start: {complaint}. Free memory, or install shapecnn again."
+                f"The process that reads tables does not start: {complaint}. Free memory, or reinstall shapecnn."
             )
         self._greeted = True
 
@@ -166,7 +171,7 @@ class _Reader:
         places.frombytes(self._source.read(rows * places.itemsize))
         if len(places) != rows:
             raise EOFError
-        known: list[str | None] = [*strings, None]  # places[i] is -1 for null
+        known: list[str | None] = [*strings, None]  # index -1, for null, selects the last element
         return [known[place] for place in places]
 
 
@@ -187,7 +192,7 @@ def _stop() -> None:
 
 
 def _forget() -> None:
-    """In a fork: the process and its pipes are the parent's."""
+    """Forget the reader process in a forked child, because the process and its pipes belong to the parent."""
     global _lock, _reader
     _lock, _reader = threading.Lock(), None
 

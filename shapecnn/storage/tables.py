@@ -1,4 +1,4 @@
-"""Rows of plain values as Parquet files, and rows of text back from such a file, which is checked."""
+"""Write dataclass instances as rows of a Parquet file, and read and validate such a file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from shapecnn.storage.table_reader import read_columns
 
-MOST = 10_000_000  # rows of a table
+MOST = 10_000_000  # largest number of rows of a table
 
 Row = TypeVar("Row")
 
 
 def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
-    """Write rows as a Parquet file with a column for each field; the same rows give the same bytes.
+    """Encode dataclass instances as a Parquet file with a column for each field; equal rows give identical bytes.
 
     Args:
-        row: A dataclass whose fields are floats, strings, or strings or None.
-        rows: Instances of it.
+        row: The dataclass. Each field has the type float, str, or str | None.
+        rows: Instances of the dataclass, one for each row of the table.
 
     Returns:
-        The content of the file, compressed with snappy.
+        The content of the Parquet file, compressed with snappy.
     """
     import pyarrow
     import pyarrow.parquet
@@ -37,23 +37,24 @@ def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
 
 
 def read_table(row: type[Row], data: bytes, most: int = MOST) -> list[Row]:
-    """Read the rows of text that :func:`table_bytes` wrote, in a process that a damaged file may crash.
+    """Read an untrusted Parquet file of strings, written by :func:`table_bytes`, as dataclass instances.
 
-    A small file can promise much: strings are kept once however often they occur, and the compression is the one that
-    is written, which shrinks nothing to less than a twentieth.
+    The file is parsed in a separate process, because a damaged file may crash pyarrow. To limit the memory that a small
+    file can take, equal strings are stored once, and only snappy compression is accepted: it shrinks data to no less
+    than a twentieth.
 
     Args:
-        row: A dataclass whose fields are strings, or strings or None. The columns of its last fields may be absent
-            where these have a default, because earlier versions did not write them.
-        data: The content of the file. Nothing in it is trusted.
-        most: The largest number of rows.
+        row: The dataclass. Each field has the type str or str | None. The columns of the last fields may be missing if
+            these fields have default values, because earlier versions of shapecnn did not write them.
+        data: The content of the file.
+        most: The largest number of rows that is accepted.
 
     Returns:
         The rows in the order of the file.
 
     Raises:
-        ValueError: It is not such a file, or is damaged.
-        ProcessError: The process cannot be started, or something else has ended it.
+        ValueError: The file is damaged, or is not a table with these columns, types and compression.
+        ProcessError: The parsing process cannot be started, or was killed from outside.
     """
     kinds = _kinds(row)
     required = sum(field.default is dataclasses.MISSING for field in dataclasses.fields(row))  # type: ignore[arg-type]
@@ -69,9 +70,9 @@ def _kinds(row: type) -> dict[str, Any]:
 
 
 def _require(name: str, values: Sequence[str | None], kind: Any) -> None:
-    """Raise ValueError unless the values are of this type."""
+    """Raise ValueError if a column lacks a required value or has a value that its Literal type does not allow."""
     distinct = set(values)
     if None in distinct and NoneType not in get_args(kind):
-        raise ValueError(f"a {name} is missing")
+        raise ValueError(f"the column {name} has an empty cell")
     if get_origin(kind) is Literal and not distinct <= {*get_args(kind)}:
-        raise ValueError(f"a {name} is none of {', '.join(get_args(kind))}")
+        raise ValueError(f"the column {name} has a value other than {', '.join(get_args(kind))}")

@@ -1,8 +1,8 @@
-"""Folders of unfinished work inside an output folder, and the mark by which shapecnn recognizes its own.
+"""Create and remove the subfolders of an output folder that hold unfinished work, each identified by a mark file.
 
-The mark is a file in the folder. It also records the hashes of the files that the unfinished work has written beside
-the folder, so that these are recognized as shapecnn's before they are published. A folder of such a name without the
-mark belongs to somebody else and is never removed unless the user passes ``--overwrite``.
+The mark file shows that shapecnn created the subfolder. It also lists the hashes of the files that the unfinished
+command has already written into the output folder, so that the next command recognizes these files as shapecnn's. A
+subfolder without a mark file is removed only if the user passes ``--overwrite``.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from shapecnn.storage.atomic import create, write_atomic
 from shapecnn.storage.checksums import SUMS, parse_lines, parse_sums, sum_line
 from shapecnn.storage.reading import read_stored, sha256
 
-WORK = ".partial"  # unfinished work of any command; removed when the work is finished
-RESUME = "resume"  # unfinished work of a training; only ``train --resume`` opens it
-STAGED = ".publish"  # a committed set of files that still has to be moved into place
-STAGING = ".publish.tmp"  # a set of files before its commit
+WORK = ".partial"  # subfolder with the unfinished work of any command; removed when the command finishes
+RESUME = "resume"  # subfolder with the state of an unfinished training; only ``train --resume`` opens it
+STAGED = ".publish"  # subfolder of committed files that still have to be moved into the output folder
+STAGING = ".publish.tmp"  # subfolder of files that are not committed yet
 WORKS = (WORK, RESUME, STAGED, STAGING)
 
 MARK = ".shapecnn"
-"""Name of the file that marks a folder of unfinished work as shapecnn's."""
+"""Name of the mark file, which shows that shapecnn created a subfolder of unfinished work."""
 
 _MARKED = b"# Unfinished work of shapecnn, removed when it is done. Below: what it has put beside this folder.\n"
 
 
 def claim(folder: Path) -> None:
-    """Make a folder for unfinished work and mark it; a folder that is already marked stays as it is.
+    """Create a subfolder for unfinished work with a mark file; a subfolder that has one already stays unchanged.
 
     Args:
-        folder: One of :data:`WORKS` in an output folder.
+        folder: Path of the subfolder. Its name is one of :data:`WORKS`.
 
     Raises:
-        UsageError: The folder exists, and shapecnn did not make it.
+        UsageError: The subfolder exists, and shapecnn did not create it.
     """
     require_claimed(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,17 +45,17 @@ def claim(folder: Path) -> None:
 
 
 def require_claimed(folder: Path, overwrite: bool = False) -> None:
-    """Require that a folder of unfinished work is absent or was made by shapecnn.
+    """Raise UsageError unless a subfolder of unfinished work is absent or was created by shapecnn.
 
     Args:
-        folder: One of :data:`WORKS` in an output folder.
-        overwrite: Remove somebody else's folder or file instead of raising.
+        folder: Path of the subfolder. Its name is one of :data:`WORKS`.
+        overwrite: Remove a folder or file that shapecnn did not create, instead of raising UsageError.
 
     Raises:
-        UsageError: The folder is a link, also with ``overwrite``; or shapecnn did not make it.
+        UsageError: shapecnn did not create the subfolder, or the path is a link (refused even with ``overwrite``).
     """
     if folder.is_symlink():
-        raise UsageError(f"{folder} is a link, which shapecnn never makes: do not trust {folder.parent}.")
+        raise UsageError(f"{folder} is a link, but shapecnn never creates links: do not trust {folder.parent}.")
     if not folder.exists() or is_claimed(folder):
         return
     if not overwrite:
@@ -66,13 +66,13 @@ def require_claimed(folder: Path, overwrite: bool = False) -> None:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Tell whether shapecnn made a folder of unfinished work.
+    """Tell whether a folder is empty or a subfolder of unfinished work that shapecnn created.
 
     Args:
         folder: Any path.
 
     Returns:
-        True for a folder, not a link, that is empty, marked, or holds the hashes of published files.
+        True for an empty folder and a folder with a mark file or a valid ``SHA256SUMS``; False for a link.
     """
     if folder.is_symlink() or not folder.is_dir():
         return False
@@ -80,15 +80,15 @@ def is_claimed(folder: Path) -> bool:
     if not names or _read_mark(folder):
         return True
     try:
-        if names == {MARK}:
-            return _MARKED.startswith(read_stored(folder / MARK))  # the process ended while it wrote the mark
+        if names == {MARK}:  # an incomplete mark file, if the process died while writing it
+            return _MARKED.startswith(read_stored(folder / MARK))
         return bool(parse_sums(read_stored(folder / SUMS)))
     except (OSError, ValueError):
         return False
 
 
 def _read_mark(folder: Path) -> bytes:
-    """Read the mark of a folder with the hashes recorded in it; empty if the folder has no mark."""
+    """Read the mark file of a folder, with the hashes listed in it; return empty bytes if there is no mark file."""
     try:
         content = read_stored(folder / MARK)
     except OSError:
@@ -97,15 +97,16 @@ def _read_mark(folder: Path) -> bytes:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder of unfinished work that shapecnn made, if it exists.
+    """Remove a subfolder of unfinished work that shapecnn created, if it exists.
 
-    The mark goes last: if the process is killed, the rest is still recognized as shapecnn's.
+    The mark file is removed last. If the process is killed, the next command still recognizes the remaining files as
+    shapecnn's.
 
     Args:
-        folder: A folder for which :func:`is_claimed` holds.
+        folder: A folder for which :func:`is_claimed` returns True, or a path that does not exist.
 
     Raises:
-        OSError: Something in it cannot be removed.
+        OSError: A file or folder inside cannot be removed.
     """
     if not folder.is_dir():
         return
@@ -117,31 +118,33 @@ def discard(folder: Path) -> None:
 
 
 def write_recorded(path: Path, name: str, data: bytes, work: Path) -> None:
-    """Record the hash of a file in a folder of unfinished work, then write the file.
+    """Write an output file atomically, after adding its hash to the mark file of the unfinished work.
 
     Args:
-        path: The file to write, as by :func:`shapecnn.storage.atomic.write_atomic`.
-        name: Its path relative to the output folder.
-        data: Its content.
-        work: The folder of unfinished work, made by :func:`claim`; it also receives the temporary file.
+        path: The file to write.
+        name: Path of the file relative to the output folder.
+        data: Content of the file.
+        work: Subfolder of unfinished work, created by :func:`claim`. It also holds the temporary file.
 
     Raises:
-        OSError: The record or the file cannot be written.
+        OSError: The mark file or the output file cannot be written.
     """
     record_hash(work, name, sha256(data))
     write_atomic(path, data, work)
 
 
 def record_hash(work: Path, name: str, digest: str) -> None:
-    """Record the hash of a file in a folder of unfinished work, by which the file is recognized as shapecnn's.
+    """Add the hash of an output file to the mark file of the unfinished work.
+
+    The hash identifies the file as shapecnn's before ``SHA256SUMS`` lists it.
 
     Args:
-        work: The folder of unfinished work, made by :func:`claim`.
-        name: Path of the file relative to the output folder.
-        digest: Its SHA-256, 64 hexadecimal digits.
+        work: Subfolder of unfinished work, created by :func:`claim`.
+        name: Path of the output file relative to the output folder.
+        digest: SHA-256 hash of the output file, 64 hexadecimal digits.
 
     Raises:
-        OSError: The mark is missing, is a link, or cannot be written.
+        OSError: The mark file is missing, is a link, or cannot be written.
     """
     descriptor = os.open(work / MARK, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -151,13 +154,13 @@ def record_hash(work: Path, name: str, digest: str) -> None:
 
 
 def recorded_hashes(work: Path) -> list[tuple[str, str]]:
-    """Return the hashes that a folder of unfinished work records.
+    """Return the hashes of output files listed in the mark file of unfinished work.
 
     Args:
-        work: The folder of unfinished work.
+        work: Subfolder of unfinished work.
 
     Returns:
-        Relative path and SHA-256 of each recorded file, in the order of recording. If the process was killed, its last
-        file may never have been written.
+        A pair for each file, in the order of recording: path relative to the output folder, and SHA-256 hash (64
+        hexadecimal digits). The last file may not exist, if the process was killed before writing it.
     """
     return parse_lines(_read_mark(work).removeprefix(_MARKED))

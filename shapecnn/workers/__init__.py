@@ -1,6 +1,7 @@
-"""Workers: processes that do work on many shapes; one that dies, hangs or grows costs one shape, not the batch.
+"""Worker processes that handle many shapes in parallel; if one dies, hangs or uses too much memory, one shape fails.
 
-In: a function of this package and its tasks. Out: results in the order in which they finish, and an error for each
-task that failed. :mod:`pool` distributes the tasks, :mod:`server` forks the workers, :mod:`worker` runs in each of
-them, :mod:`progress` reports how far long work is. Import from these modules; the package itself exports nothing.
+The caller passes a function and its tasks, and receives the results in the order in which they finish, with an error
+for each failed task. :mod:`pool` distributes the tasks, :mod:`server` starts the worker processes, :mod:`worker` is the
+code that runs in each worker process, and :mod:`progress` reports the progress of long computations. Import from these
+modules: the package itself exports nothing.
 """

@@ -1,7 +1,7 @@
-"""A pool of worker processes in which a worker that dies, hangs or uses too much memory costs one task, not the batch.
+"""Pool of worker processes: if a worker dies, hangs or uses too much memory, one task fails and the batch goes on.
 
-Each worker has its own pipe and one task at a time, so that it is certain on which task it died. Pools whose workers
-share a queue cannot know: concurrent.futures stops the whole pool, and pebble sometimes blames another task.
+Each worker has its own pipe and works on one task at a time, so the pool knows which task a dead worker had. In pools
+with a shared queue, this is unknown: concurrent.futures stops the whole pool, and pebble sometimes blames another task.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Number of worker processes, and the time and memory that each may use.
+    """Number of worker processes, their time limit per task, and their memory limit.
 
-    Workers do not run the caller's program again: it needs no ``if __name__ == "__main__":``, and may be a notebook or
-    come from standard input.
+    Worker processes do not import the caller's main module. So the caller's program does not need
+    ``if __name__ == "__main__":``, and may be a notebook or come from standard input.
 
     Attributes:
         count: Number of processes, at least 1; None for one per core.
-        timeout: Seconds for one task, above 0; may be infinite. The largest mesh that can be read takes well under a
-            minute.
-        memory: GiB for one process, above 0; may be infinite. It is enforced on Linux only.
+        timeout: Time limit for one task in seconds, above 0; may be infinite. The largest mesh that can be read takes
+            well under a minute.
+        memory: Memory limit for one process in GiB, above 0; may be infinite. It is enforced on Linux only.
 
     Raises:
         UsageError: ``timeout`` or ``memory`` is not a number above 0.
@@ -55,31 +55,31 @@ ONE_A_CORE = Workers()
 
 
 def available_cores() -> int:
-    """Return the number of processors on which this process may run."""
+    """Return the number of processor cores on which this process may run."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(
     function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers = ONE_A_CORE
 ) -> Generator[tuple[Task, Result | ItemError], None, None]:
-    """Call a function on each task, in worker processes, and yield the results in the order in which they finish.
+    """Call a function on each task in worker processes, and yield the results in the order in which they finish.
 
-    Tasks are drawn when workers become idle, and at most two results per worker wait in memory. Closing the generator
-    stops the workers.
+    The next task is taken from ``tasks`` when a worker is idle. At most two results per worker wait in memory. Closing
+    the generator stops the workers.
 
     Args:
         function: A function of this package, importable by name.
-        tasks: Arguments of the calls. They are pickled.
-        workers: Number of workers and their limits.
+        tasks: Arguments of the calls, one for each call. They must be picklable.
+        workers: Number of worker processes, and their time and memory limits.
 
     Yields:
-        The task, and its result or the ItemError of the call. A WorkerError stands for a crash, for an exceeded limit,
-        and for any exception that is a bug.
+        A pair for each task: the task, and its result or an ItemError. The ItemError is a WorkerError if the worker
+        process crashed, exceeded a limit, or raised an unexpected exception.
 
     Raises:
-        ShapecnnError: A call raised an error that concerns more than its task, such as a missing library.
-        OSError: A call raised it, such as for a full disk.
-        ProcessError: A worker cannot be started.
+        ShapecnnError: A call raised an error that would affect all tasks, such as a missing library.
+        OSError: A call raised an operating system error, such as a full disk.
+        ProcessError: A worker process cannot be started.
     """
     context = start_server()
     size = workers.count or available_cores()
@@ -92,12 +92,12 @@ def run(
             for task in itertools.islice(source, size - len(busy)):
                 busy.append(idle.pop() if idle else _Worker(context, function, workers.memory))
                 busy[-1].assign(task, workers.timeout)
-            yield from outcomes  # meanwhile the workers are busy with the next tasks
+            yield from outcomes  # the workers process the next tasks while the caller handles the results
             if not busy:
                 break
             patience = min(
                 60.0, min(worker.deadline for worker in busy) - time.monotonic()
-            )  # inf is too long for select
+            )  # select does not accept an infinite timeout
             ready = connection.wait([worker.pipe for worker in busy], max(patience, 0.0))
             now = time.monotonic()
             finished = [worker for worker in busy if worker.pipe in ready or worker.deadline <= now]
@@ -111,12 +111,12 @@ def run(
 
 
 class _Worker:
-    """A process that works on one task at a time."""
+    """Worker process that handles one task at a time."""
 
     def __init__(self, context: Any, function: Callable[[Any], Any], memory: float) -> None:
         self.pipe, remote = context.Pipe()
         self.process = start_process(context, serve, remote, memory)
-        remote.close()  # so that the end of the process closes the pipe
+        remote.close()  # then the pipe closes when the worker process ends
         try:
             self.pipe.send(function)
             problem = self.pipe.recv()
@@ -131,26 +131,31 @@ class _Worker:
             raise ProcessError(f"A worker process could not start: {problem}.")
 
     def assign(self, task: Any, timeout: float) -> None:
-        """Send a task to the worker."""
+        """Send a task to the worker process and start its time limit."""
         self.task, self.timeout = task, timeout
         self.deadline = time.monotonic() + timeout
         with contextlib.suppress(BrokenPipeError):  # the worker died while idle; outcome() reports it
             self.pipe.send(task)
 
     def outcome(self) -> Any:
-        """Return the result or the ItemError of the task; stop a worker that did not answer.  Raises other errors."""
+        """Return the result or the ItemError of the current task, and raise any other error of the task.
+
+        The worker process is stopped if it did not answer in time, died or crashed.
+        """
         if not self.pipe.poll():
             self.stop()
-            return WorkerError("timeout", f"it took longer than {self.timeout:g} s: simplify it, or raise --timeout")
+            return WorkerError(
+                "timeout", f"processing took longer than {self.timeout:g} s: simplify the input, or raise --timeout"
+            )
         try:
             result, error = self.pipe.recv()
         except (EOFError, OSError):
             self.stop()
             killed = self.process.exitcode == -signal.SIGKILL
             hint = ", perhaps because the machine ran out of memory: use fewer --workers" if killed else ""
-            return WorkerError("crashed", f"the process that worked on it died ({self._end()}){hint}")
+            return WorkerError("crashed", f"the worker process died ({self._end()}){hint}")
         if isinstance(error, WorkerError):
-            self.stop()  # its state is unknown: the next task gets a new process
+            self.stop()  # the state of the process is unknown: start a new process for the next task
         if error is not None and not isinstance(error, ItemError):
             raise error
         return result if error is None else error
@@ -161,6 +166,6 @@ class _Worker:
         self.pipe.close()
 
     def _end(self) -> str:
-        """Describe how the process ended."""
+        """Return the exit status or the signal with which the worker process ended, as text."""
         code = self.process.exitcode or 0
         return f"exit status {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"

@@ -1,7 +1,7 @@
-"""Progress of long work: reported where the work is done, shown by whoever listens.
+"""Report the progress of long computations to one function of this process, such as the one that draws progress bars.
 
-Some parts of the work lie deep inside functions whose caller already shows the progress of something else: listing,
-checking, making ready. They report by :func:`stage`, to the listener of the process.
+Functions deep in the call stack, which list or check files for example, report by :func:`stage`. So their callers need
+not pass a progress bar through.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 Progress = Callable[[int, int | None], None]
-"""Called with the number done and the number there is to do in all (None: not known)."""
+"""Function that receives the number of finished items and the total number of items (None if unknown)."""
 
 ProgressBar = Callable[[str, str], AbstractContextManager[Progress]]
-"""Opens the progress of one task. Called with the task, such as "Drawing", and the unit of its counts, in the plural;
-"bytes" are shown as MB."""
+"""Function that opens a progress bar and returns a context manager for it.
+
+Its arguments are the name of the task, such as "Drawing", and the unit of the counts in the plural, such as "shapes".
+If the unit is "bytes", the counts are shown in MB."""
 
 
 def no_progress(_done: int, _total: int | None) -> None:
-    """Show nothing."""
+    """Ignore reported progress: a :data:`Progress` function that shows nothing."""
 
 
 def no_bar(_task: str, _unit: str) -> AbstractContextManager[Progress]:
-    """Show nothing of a task."""
+    """Open a progress bar that shows nothing: a :data:`ProgressBar` for callers that want no output."""
     return nullcontext(no_progress)
 
 
@@ -30,10 +32,10 @@ _listener: ProgressBar = no_bar
 
 
 def listen(listener: ProgressBar = no_bar) -> None:
-    """Set the listener that shows each stage of this process from now on.
+    """Set the function that shows the progress of each later :func:`stage` in this process.
 
     Args:
-        listener: Replaces the one before; by default nothing is shown.
+        listener: The function, which replaces the previous listener. By default, no progress is shown.
     """
     global _listener
     _listener = listener
@@ -41,14 +43,14 @@ def listen(listener: ProgressBar = no_bar) -> None:
 
 @contextmanager
 def stage(name: str, unit: str = "shapes") -> Iterator[Progress]:
-    """Report the progress of the work in this context to the listener of the process.
+    """Report the progress of the code in this context to the function set by :func:`listen`.
 
     Args:
-        name: The task, such as "Checking the files".
-        unit: What is counted, in the plural; "bytes" are shown as MB.
+        name: Name of the task, such as "Checking the files".
+        unit: Unit of the counts in the plural, such as "files". If "bytes", the counts are shown in MB.
 
     Yields:
-        A function to be called with the number done and the number there is to do in all (None: not known).
+        A function to call with the number of finished items and the total number of items (None if unknown).
     """
     with _listener(name, unit) as progress:
         yield progress

@@ -1,7 +1,7 @@
-"""The start of worker processes: one server process with everything loaded forks each in milliseconds.
+"""Start worker processes in milliseconds, by forking a server process that has imported all modules before.
 
-Forks of the server, unlike forks of the caller, copy no threads of torch or OpenVINO. Workers run neither the caller's
-program nor modules from the current folder.
+Forking the server is safe, whereas forking the caller would copy the state of running torch or OpenVINO threads. Worker
+processes run neither the caller's program nor modules from the current folder.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from typing import Any
 from shapecnn.errors import ProcessError
 
 PRELOAD = ["shapecnn.artefacts.preload"]
-"""Modules that the server imports once, so that no worker has to."""
+"""Modules that the server process imports once, so that no worker process has to import them."""
 
-_LONGEST = 60  # bytes of the path of TMPDIR; with what multiprocessing adds, a socket's path may have 104
+_LONGEST = 60  # largest length of TMPDIR in bytes; with the name that multiprocessing adds, a socket path may have 104
 _SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 _start_lock = threading.RLock()
 _processes: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 
 
 def start_server() -> multiprocessing.context.BaseContext:
-    """Start the server, unless it runs already.
+    """Start the server process that forks the workers, unless it is running.
 
-    The call does not wait for the server to import :data:`PRELOAD`: if it comes early, the server imports while the
-    caller goes on.
+    The function does not wait until the server has imported :data:`PRELOAD`. An early call lets the server import these
+    modules while the caller does other work.
 
     Returns:
-        The context of multiprocessing for :func:`start_process`.
+        The multiprocessing context to pass to :func:`start_process`.
 
     Raises:
-        ProcessError: The server cannot be started.
+        ProcessError: The server process cannot be started.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -51,8 +51,8 @@ def start_server() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     with _process_errors(), _own_code_only(), _short_tempdir():
-        resource_tracker.ensure_running()  # before the mask: it unblocks signals
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # for the server and its workers
+        resource_tracker.ensure_running()  # before blocking signals, because this call unblocks them
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the server and its workers inherit this
         try:
             forkserver.ensure_running()
         finally:
@@ -61,15 +61,15 @@ def start_server() -> multiprocessing.context.BaseContext:
 
 
 def start_process(context: Any, target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Start a process that calls a function.
+    """Start a worker process that calls a function.
 
     Args:
-        context: From :func:`start_server`.
+        context: Multiprocessing context from :func:`start_server`.
         target: A function of this package, importable by name.
-        *arguments: Its arguments.
+        *arguments: Arguments of the function.
 
     Returns:
-        The process, which is killed at the end of this one.
+        The new process. It is killed when the calling process ends.
 
     Raises:
         ProcessError: The process cannot be started.
@@ -81,7 +81,7 @@ def start_process(context: Any, target: Callable[..., None], *arguments: Any) ->
     return process
 
 
-@atexit.register  # called before multiprocessing's own handler, which would wait for the processes
+@atexit.register  # runs before the handler of multiprocessing, which would wait for the worker processes
 def _kill_processes() -> None:
     for process in _processes:
         process.kill()
@@ -89,13 +89,13 @@ def _kill_processes() -> None:
 
 @contextlib.contextmanager
 def _process_errors() -> Iterator[None]:
-    """Convert errors of starting a process into ProcessError."""
+    """Convert an operating system error while starting a process, raised in this context, into a ProcessError."""
     try:
         yield
     except (EOFError, ConnectionError, BrokenPipeError):
         raise ProcessError(
-            "The process that starts the workers has ended: the system may allow this user no more processes or"
-            " memory (see ulimit -u and ulimit -v), or it was stopped. Close other programs, or use fewer --workers."
+            "The process that starts the workers has ended. Perhaps the limit of processes or memory of this user was"
+            " reached (see ulimit -u and ulimit -v). Close other programs, or use fewer --workers."
         ) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
@@ -107,10 +107,10 @@ def _process_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_code_only() -> Iterator[None]:
-    """Let processes that start in this context run no code of the caller or of the current folder.
+    """Prevent processes started in this context from running the caller's program or modules in the current folder.
 
-    Python puts the current folder first on the path of modules unless PYTHONSAFEPATH is set. Multiprocessing has each
-    worker run the file of the main module unless that module has none.
+    PYTHONSAFEPATH is set, because otherwise Python imports modules from the current folder first. The main module is
+    replaced by an empty one, because otherwise multiprocessing runs its file again in each worker.
     """
     with _start_lock:
         path, main = os.environ.get("PYTHONSAFEPATH"), sys.modules["__main__"]
@@ -128,7 +128,7 @@ def _own_code_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _short_tempdir() -> Iterator[None]:
-    """Use /tmp in this context if the path of TMPDIR is too long for a socket in it."""
+    """Use /tmp for temporary files in this context if the path of TMPDIR is too long for a socket inside."""
     former = tempfile.tempdir
     if len(os.fsencode(tempfile.gettempdir())) > _LONGEST and os.access("/tmp", os.W_OK):
         tempfile.tempdir = "/tmp"

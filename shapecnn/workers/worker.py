@@ -1,4 +1,4 @@
-"""The code that a worker runs: it answers task after task, within its memory limit, and ends with its parent."""
+"""Code that runs in each worker process: receive tasks, send results, respect the memory limit, end with the parent."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from shapecnn.errors import ShapecnnError, WorkerError, is_short_of_memory
 
 
 def serve(pipe: connection.Connection, memory: float) -> None:
-    """Receive a function, then tasks, and answer each.
+    """Run the main loop of a worker process: receive a function, then tasks, and send back a result for each task.
 
-    The first answer is None, or the reason why the function cannot be used. The answer to a task is a pair of result
-    and error, of which one is None.
+    The first message to the parent is None, or the reason why the function cannot be used. The answer to each task is
+    the pair ``(result, None)`` or ``(None, error)``.
 
     Args:
-        pipe: The connection to the parent.
-        memory: Limit of the memory of this process in GiB; may be infinite.
+        pipe: Connection to the parent process.
+        memory: Memory limit of this process in GiB; may be infinite.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent stops its workers in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C, the parent stops its workers
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, ConnectionError):  # the parent is gone
+    with contextlib.suppress(EOFError, ConnectionError):  # the parent has ended
         try:
             _restrain(memory)
             function = pipe.recv()
@@ -43,7 +43,10 @@ def serve(pipe: connection.Connection, memory: float) -> None:
 
 
 def _answer(function: Callable[[Any], Any], task: bytes, memory: float) -> Any:
-    """Call the function and pickle the answer; a lack of memory while pickling is an error of the task, too."""
+    """Call the function on a pickled task and return the pickled pair of result and error.
+
+    If memory runs out while the result is pickled, this also counts as an error of the task.
+    """
     reported: Exception
     try:
         return ForkingPickler.dumps((function(ForkingPickler.loads(task)), None))
@@ -55,21 +58,21 @@ def _answer(function: Callable[[Any], Any], task: bytes, memory: float) -> Any:
 
 
 def _worker_error(error: Exception, memory: float) -> WorkerError:
-    """Describe a lack of memory, or an unexpected exception with its place in the code."""
+    """Convert an exception into a WorkerError: out of memory, or a bug with the file and line where it occurred."""
     if is_short_of_memory(error):
-        message = f"{memory:g} GB of memory are not enough for it: raise --memory, or simplify it"
+        message = f"processing needs more than {memory:g} GB of memory: simplify the input, or raise --memory"
         return WorkerError("memory", message)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     place = f"{Path(frame.filename).name}, line {frame.lineno}"
-    return WorkerError("crashed", f"it hit a bug in shapecnn ({text}; {place}): please report it")
+    return WorkerError("crashed", f"an unexpected error occurred in shapecnn ({text}; {place}): please report this bug")
 
 
 def _restrain(memory: float) -> None:
-    """Limit the memory of this process, in GiB, and its life to that of its parent; on Linux only.
+    """Limit the memory of this process (in GiB), and let the system kill it when its parent ends; on Linux only.
 
-    It is also the first process to be killed when the machine runs out of memory. It ends with its parent even in
-    native code that never lets the thread of :func:`_end_with_parent` run.
+    The system also kills worker processes before others when the machine runs out of memory. The thread of
+    :func:`_end_with_parent` is not sufficient, because native code may never let this thread run.
     """
     if sys.platform != "linux":
         return
@@ -81,14 +84,14 @@ def _restrain(memory: float) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    end_of_parent = _parent().sentinel  # a pipe: the kernel signals its end
+    end_of_parent = _parent().sentinel  # a pipe: the kernel sends a signal when the parent closes it
     fcntl.fcntl(end_of_parent, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(end_of_parent, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(end_of_parent, fcntl.F_SETFL, fcntl.fcntl(end_of_parent, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of the parent, then end this process."""
+    """Wait until the parent process ends, then end this process."""
     _parent().join()
     os._exit(1)
 

@@ -30,18 +30,20 @@ from shapecnn.workers.pool import Workers
 from tests.sealing import reseal
 
 FAULTS: dict[str, tuple[Callable[[], object], str]] = {
-    "segfault": (lambda: ctypes.string_at(0), "the process that worked on it died (Segmentation fault)"),
+    "segfault": (lambda: ctypes.string_at(0), "the worker process died (Segmentation fault)"),
     "killed": (
         lambda: os.kill(os.getpid(), signal.SIGKILL),
-        "the process that worked on it died (Killed), perhaps because the machine ran out of memory: use fewer "
-        "--workers",
+        "the worker process died (Killed), perhaps because the machine ran out of memory: use fewer --workers",
     ),
-    "hang": (lambda: time.sleep(60), "it took longer than 4 s: simplify it, or raise --timeout"),
+    "hang": (lambda: time.sleep(60), "processing took longer than 4 s: simplify the input, or raise --timeout"),
     "hang in native code": (
         lambda: ctypes.PyDLL(None).usleep(60_000_000),
-        "it took longer than 4 s: simplify it, or raise --timeout",
+        "processing took longer than 4 s: simplify the input, or raise --timeout",
     ),
-    "grow": (lambda: np.ones(1 << 28), "1 GB of memory are not enough for it: raise --memory, or simplify it"),
+    "grow": (
+        lambda: np.ones(1 << 28),
+        "processing needs more than 1 GB of memory: simplify the input, or raise --memory",
+    ),
 }
 TURNED = VoxelSettings(rotations=2)
 NOTES = {"b.off": "17 bytes after the last face were ignored"}

@@ -437,7 +437,7 @@ def test_a_mesh_that_takes_too_long_is_one_failure(tmp_path: Path, command: Comm
     slow = ["--size", "2048", "--samples", "4", "--views", "80", "--timeout", "0.3"]
     done = command("render", tmp_path / "meshes", tmp_path / "out", "--workers", "1", *slow, "--json")
     assert done.status == 1
-    cause = "it took longer than 0.3 s: simplify it, or raise --timeout"
+    cause = "processing took longer than 0.3 s: simplify the input, or raise --timeout"
     assert done.json("render")["failures"] == [{"path": str(mesh), "error": cause}]
     assert rows(tmp_path / "out")[0] | {"sha256": None} == {
         "id": "a.off", "label": None, "split": None, "sha256": None, "status": "failed", "error": cause,
@@ -560,7 +560,7 @@ def test_a_second_writer_is_refused(meshes: Path, tmp_path: Path, command: Comma
         done = command("render", meshes, tmp_path / "out", *SMALL, "--json")
     assert done.status == 1
     assert done.json("error")["error"]["kind"] == "busy"
-    assert "Another shapecnn is writing" in done.stderr
+    assert "Another shapecnn process is writing to" in done.stderr
     assert command("render", meshes, tmp_path / "out", *SMALL).status == 0
 
 

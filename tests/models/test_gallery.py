@@ -54,7 +54,7 @@ def forged(**changes: object) -> bytes:
         ({"units": np.eye(3, 5, dtype=np.float16)}, "units is float16 .3, 5., not float16 .any, 4."),
         ({"units": np.eye(3, 4, dtype=np.float32)}, "units is float32"),
         ({"units": np.full((3, 4), 1.1, np.float16)}, "not of unit length"),
-        ({"units": np.full((3, 4), np.nan, np.float16)}, "no numbers"),
+        ({"units": np.full((3, 4), np.nan, np.float16)}, "units contains NaN or infinity"),
         ({"units": np.eye(0, 4, dtype=np.float16)}, "lengths is float32 .3,., not float32 .0."),
         ({"lengths": np.ones(2, np.float32)}, "lengths is float32 .2,., not float32 .3."),
         ({"shapes": np.zeros((2, 2), np.uint8)}, "shapes is uint8"),

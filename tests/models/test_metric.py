@@ -80,7 +80,7 @@ def test_what_is_no_safetensors_file_is_refused(folder: Path) -> None:
     header = b'{"matrix": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}'  # which numpy does not know
     for content in (b"", b"\xff" * 100, len(header).to_bytes(8, "little") + header + b"\0\0"):
         publish_beside(folder, {PROJECTION: content}, "")
-        assert "it is no safetensors file" in refused(folder)
+        assert "the file is not in the safetensors format" in refused(folder)
 
 
 @pytest.mark.parametrize("name", ["matrix", "centre", "anchors", "power"])

@@ -331,7 +331,7 @@ def test_weights_that_would_run_code_run_none(folder: Path, save: Callable[..., 
         save({"parts.conv1.weight": Trap(tmp_path / "sprung")}, file)
     resign(folder)
     assert "does not fit" in str(outcome(folder))
-    with pytest.raises(StoredDataError, match="it is no safetensors file"):
+    with pytest.raises(StoredDataError, match="the file is not in the safetensors format"):
         open_run(folder).head.classifier()
     assert not (tmp_path / "sprung").exists()
 

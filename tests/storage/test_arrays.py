@@ -34,7 +34,12 @@ def test_the_bytes_are_those_of_safetensors(tmp_path: Path, count: int, views: i
 
 
 @pytest.mark.parametrize(
-    ("shape", "message"), [((3, 4), "has 2 rows, not 3"), ((1, 4), "has 2 rows, not 1"), ((2, 5), "of \\(2, 5\\)")]
+    ("shape", "message"),
+    [
+        ((3, 4), "has 2 rows, not 3"),
+        ((1, 4), "has 2 rows, not 1"),
+        ((2, 5), "of shape \\(2, 5\\) has a row of shape \\(4,\\)"),
+    ],
 )
 def test_rows_that_the_shape_denies_are_an_error(tmp_path: Path, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -84,9 +89,9 @@ def test_content_of_another_layout_is_refused() -> None:
         (10**18).to_bytes(8, "little") + content[8:],
     ]
     for other in others:
-        with pytest.raises(ValueError, match="it is not of features F32"):
+        with pytest.raises(ValueError, match="the file does not hold exactly these arrays: features F32"):
             view_arrays(other, HELD)
-    with pytest.raises(ValueError, match="it is not of features F32"):
+    with pytest.raises(ValueError, match="the file does not hold exactly these arrays: features F32"):
         view_arrays(content, {**HELD, "features": ("F32", (10**30, 5))})
 
 
@@ -101,11 +106,11 @@ def test_what_is_read_is_what_was_written() -> None:
 @pytest.mark.parametrize(
     ("name", "dtype", "shape", "message"),
     [
-        ("more", np.float32, (3, 5), "^it lacks more$"),
-        ("features", np.float16, (3, 5), r"^features is float32 \(3, 5\), not float16 \(3, 5\)$"),
-        ("features", np.float32, (None, 4), r"^features is float32 \(3, 5\), not float32 \(any, 4\)$"),
-        ("features", np.float32, (3, 5, 1), "^features is float32"),
-        ("features", np.float32, (3, 5), "^some of features are no numbers$"),
+        ("more", np.float32, (3, 5), "^the array more is missing$"),
+        ("features", np.float16, (3, 5), r"^the array features is float32 \(3, 5\), not float16 \(3, 5\)$"),
+        ("features", np.float32, (None, 4), r"^the array features is float32 \(3, 5\), not float32 \(any, 4\)$"),
+        ("features", np.float32, (3, 5, 1), "^the array features is float32"),
+        ("features", np.float32, (3, 5), "^the array features contains NaN or infinity$"),
     ],
 )
 def test_an_array_that_does_not_fit_is_refused(
@@ -118,5 +123,5 @@ def test_an_array_that_does_not_fit_is_refused(
 
 
 def test_what_is_no_safetensors_file_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^it is no safetensors file: "):
+    with pytest.raises(ValueError, match=r"^the file is not in the safetensors format: "):
         read_arrays(b"no file of arrays")

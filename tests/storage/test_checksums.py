@@ -60,12 +60,14 @@ def test_sha256sum_checks_them(tmp_path: Path) -> None:
 def test_any_one_flipped_bit_is_refused(sums: dict[str, str], data: st.DataObject) -> None:
     content = bytearray(sums_bytes(sums))
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    assert refused(bytes(content)) == "its own hash differs"
+    assert refused(bytes(content)) == "the hash in the first line does not match the other lines"
 
 
 @pytest.mark.parametrize("kept", [0, 1, 66, 100, -1])
 def test_what_was_cut_short_is_refused(kept: int) -> None:
-    assert refused(sums_bytes({"a": ONE, "b": TWO})[:kept]) == "its own hash differs"
+    assert (
+        refused(sums_bytes({"a": ONE, "b": TWO})[:kept]) == "the hash in the first line does not match the other lines"
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,14 +88,14 @@ def test_what_was_cut_short_is_refused(kept: int) -> None:
     ],
 )
 def test_a_forged_line_is_named(line: str) -> None:
-    assert refused(sealed(f"{ONE}  A\n{line}\n")) == "line 3 is not the hash of a file in this folder"
+    assert refused(sealed(f"{ONE}  A\n{line}\n")) == "line 3 is not the hash and the path of a file in this folder"
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "//a", "..", "../a", "a/../../b", "a/..", "a\0b", "/"])
 def test_a_path_that_leads_out_is_named(name: str) -> None:
-    assert refused(sealed(f"{ONE}  {name}\n")) == "line 2 is not the hash of a file in this folder"
+    assert refused(sealed(f"{ONE}  {name}\n")) == "line 2 is not the hash and the path of a file in this folder"
     if name.isprintable():
-        assert refused(sealed(f"\\{ONE}  {name}\n")) == "line 2 is not the hash of a file in this folder"
+        assert refused(sealed(f"\\{ONE}  {name}\n")) == "line 2 is not the hash and the path of a file in this folder"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +114,7 @@ def test_a_path_that_leads_out_is_named(name: str) -> None:
     ],
 )
 def test_what_would_be_written_otherwise_is_refused(lines: str) -> None:
-    assert refused(sealed(lines)) == "it is not in the form that shapecnn writes"
+    assert refused(sealed(lines)) == "the lines are not sorted, unique and escaped as shapecnn writes them"
 
 
 def test_what_is_no_text_is_refused() -> None:

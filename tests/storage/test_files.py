@@ -65,7 +65,7 @@ def test_a_full_disk_is_named() -> None:
 def test_a_pipe_that_nobody_reads_is_told_and_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PATIENCE", 0.2)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OSError, match="it is a pipe that nobody reads; start its reader first") as caught:
+    with pytest.raises(OSError, match="no process reads from this pipe; start the reading program first") as caught:
         write_page(tmp_path / "pipe", "<p>")
     assert caught.value.filename == str(tmp_path / "pipe")
 

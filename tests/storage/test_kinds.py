@@ -33,7 +33,7 @@ def test_the_kind_of_each_folder_is_known_also_where_the_file_that_tells_is_gone
     [
         ("run", "index", r"run is a run, not an index\. To classify a mesh with it: shapecnn predict .*run MESH\."),
         ("index", "run", r"solids is an index, not a run\. To search it: shapecnn query .*solids MESH$"),
-        ("meshes", "index", r"is not an index: shapecnn made nothing in it\. To make one: "),
+        ("meshes", "index", r"is not an index: shapecnn wrote no files into this folder\. To make one: "),
         ("file", "run", r"cube\.off is a file, not a run\. To make one: "),
         ("nowhere", "artefacts", r"There is no folder of artefacts at .*nowhere\. To make one: "),
     ],

@@ -161,7 +161,7 @@ def test_what_is_somebodys_is_not_replaced_by_what_was_committed(name: str, make
     (tmp_path / name).unlink(missing_ok=True)
     make(tmp_path / name)
     refused = pytest.raises(
-        UsageError, match=rf"{tmp_path / name} is in the way of .* Move it away, or add --overwrite"
+        UsageError, match=rf"would overwrite {tmp_path / name}, which .* Move it away, or add --overwrite"
     )
     with refused, exclusive(tmp_path):
         pytest.fail("it was written")
@@ -214,7 +214,8 @@ def test_a_second_writer_in_another_process_is_told_so(tmp_path: Path, holder: s
     for _ in range(2):  # the failed attempt must not disturb the lock
         with pytest.raises(BusyError) as caught, exclusive(tmp_path):
             pytest.fail("two writers at once")
-        assert str(caught.value) == f"Another shapecnn is writing {tmp_path}. Wait for it, or choose another output."
+        message = f"Another shapecnn process is writing to {tmp_path}. Wait for it, or choose another output."
+        assert str(caught.value) == message
     # a wait would never have ended: only now does the holder let go
     holder.communicate("")
     with exclusive(tmp_path):

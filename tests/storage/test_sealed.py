@@ -106,7 +106,7 @@ def test_only_what_is_read_whole_has_a_largest_size(folder: Path, monkeypatch: p
     sealed = open_sealed(folder, REMEDY)
     sealed.check("b")
     assert len(sealed.map("b")) == 256
-    assert "cannot be read (it has more than" in refused(lambda: sealed.read("b"))
+    assert "cannot be read (the file is larger than the limit of" in refused(lambda: sealed.read("b"))
     monkeypatch.setattr("shapecnn.storage.reading.LARGEST", 256)
     assert len(sealed.read("b")) == 256
 
@@ -128,9 +128,9 @@ def test_an_object_is_read_and_its_version_compared(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"[]", "it is not a JSON object"),
-        (b'"schema_version"', "it is not a JSON object"),
-        (b"null", "it is not a JSON object"),
+        (b"[]", "the file is not a JSON object"),
+        (b'"schema_version"', "the file is not a JSON object"),
+        (b"null", "the file is not a JSON object"),
         (b"", "Expecting value"),
         (b"{} {}", "Extra data"),
         (b"\xff", "codec can't decode"),
@@ -192,7 +192,10 @@ def test_without_its_hashes_a_folder_is_not_opened(folder: Path) -> None:
     assert refused(lambda: open_sealed(folder, REMEDY)) == f"{folder / SUMS} cannot be read (it is not a regular file)."
     (folder / SUMS).rmdir()
     (folder / SUMS).write_bytes(b"")
-    assert refused(lambda: open_sealed(folder, REMEDY)) == f"{folder / SUMS} is damaged (its own hash differs)."
+    assert (
+        refused(lambda: open_sealed(folder, REMEDY))
+        == f"{folder / SUMS} is damaged (the hash in the first line does not match the other lines)."
+    )
 
 
 # --- publishing beside ---
@@ -222,6 +225,6 @@ def test_hashes_that_are_damaged_are_not_written_over(folder: Path) -> None:
 
 def test_a_description_of_many_megabytes_is_not_parsed(folder: Path) -> None:
     huge = b'{"schema_version": 1, "name": "' + b"x" * LARGEST_JSON + b'"}'
-    assert "a.json has invalid content (it has more than 17 MB)" in refused(
+    assert "a.json has invalid content (the file is larger than the limit of 17 MB)" in refused(
         lambda: holding(folder, huge).json("a.json", 1)
     )

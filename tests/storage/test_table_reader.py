@@ -23,7 +23,7 @@ class Row:
     name: str
 
 
-CRASHED = "the library that reads it crashed"
+CRASHED = "pyarrow crashed while parsing the table"
 ROWS = [Row("a"), Row("b")]
 DATA = table_bytes(Row, ROWS)
 
@@ -83,7 +83,8 @@ def test_a_table_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch)
     table_reader.start_reader()
     with monkeypatch.context() as patch:
         patch.setattr(table_reader, "_SECONDS", 0)
-        assert refused(table_bytes(Row, [Row(str(k)) for k in range(100_000)])) == "reading it takes longer than 0 s"
+        data = table_bytes(Row, [Row(str(k)) for k in range(100_000)])
+        assert refused(data) == "parsing the table takes longer than 0 s"
     assert read_table(Row, DATA) == ROWS
 
 
@@ -93,7 +94,7 @@ def test_a_table_that_takes_too_much_memory_is_refused(monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr(table_reader, "_MEMORY", 200 << 20)
         patch.setattr(table_reader, "_GROWTH", 0)
-        assert refused(data) in ("it takes more memory than a table of its size should", CRASHED)
+        assert refused(data) in ("the table needs more memory than its file size justifies", CRASHED)
     assert len(read_table(Row, data)) == 200_000
 
 
@@ -111,7 +112,7 @@ def test_a_process_that_was_killed_is_replaced() -> None:
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        ("import sys; sys.exit(3)", r"does not start: it ended with 3\. Free memory, or install shapecnn again\.$"),
+        ("import sys; sys.exit(3)", r"does not start: it ended with 3\. Free memory, or reinstall shapecnn\.$"),
         ("print('\"no pyarrow\"')", r"does not start: no pyarrow\. "),
         (
             "import os; print('null', flush=True); input(); os.kill(os.getpid(), 9)",
@@ -133,7 +134,7 @@ def test_a_process_that_does_not_work_is_not_blamed_on_the_table(
 @pytest.mark.usefixtures("anew")
 def test_a_system_that_starts_no_process_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(ProcessError, match=r"cannot start \(No such file or directory\)\. Close what is not nee"):
+    with pytest.raises(ProcessError, match=r"cannot start \(No such file or directory\)\. Close other programs"):
         read_table(Row, DATA)
 
 

@@ -95,7 +95,7 @@ def test_a_string_is_made_once_however_often_it_occurs() -> None:
 
 
 def test_more_rows_than_there_may_be_are_refused() -> None:
-    assert refused(table_bytes(Row, ROWS), most=2) == "it has 3 rows, more than 2"
+    assert refused(table_bytes(Row, ROWS), most=2) == "the table has 3 rows, more than 2"
 
 
 def varint(number: int) -> bytes:
@@ -115,17 +115,17 @@ def test_rows_promised_wherever_and_not_there_take_no_memory() -> None:
     for place in (place for place in range(size) if footer.startswith(varint(count), place)):
         changed = footer[:place] + varint(500_000_000) + footer[place + len(varint(count)) :]
         told.append(outcome(body + changed + struct.pack("<I", len(changed)) + b"PAR1", count))
-    assert told.count("it has 500000000 rows, more than 1000") == 5  # of the file, of its group, of its columns
-    assert set(told) <= {"it has 500000000 rows, more than 1000", ""}
+    assert told.count("the table has 500000000 rows, more than 1000") == 5  # of the file, of its group, of its columns
+    assert set(told) <= {"the table has 500000000 rows, more than 1000", ""}
     assert pyarrow.default_memory_pool().max_memory() < 500e6
 
 
 @pytest.mark.parametrize("codec", ["gzip", "brotli", "zstd", "lz4", "none"])
 def test_another_compression_of_any_column_is_refused(codec: str) -> None:
-    assert refused(written(TABLE, compression=codec)) == "it is not compressed with snappy"
+    assert refused(written(TABLE, compression=codec)) == "the table is not compressed with snappy"
     for name in SCHEMA.names:
         mixed = {**dict.fromkeys(SCHEMA.names, "snappy"), name: codec}
-        assert refused(written(TABLE, compression=mixed)) == "it is not compressed with snappy"
+        assert refused(written(TABLE, compression=mixed)) == "the table is not compressed with snappy"
 
 
 def test_strings_that_grow_out_of_those_before_are_refused() -> None:
@@ -149,7 +149,7 @@ def test_strings_that_grow_out_of_those_before_are_refused() -> None:
 )  # fmt: skip
 def test_columns_of_another_type_are_refused(kind: pyarrow.DataType) -> None:
     table = TABLE.set_column(1, "label", pyarrow.array([None] * 3, kind))
-    assert refused(written(table)) == "its columns are not name, label, status"
+    assert refused(written(table)) == "the columns of the table are not name, label, status"
 
 
 @dataclass(frozen=True)
@@ -174,16 +174,16 @@ def test_the_last_columns_may_be_absent_where_they_have_a_default(last: dict[str
 )  # fmt: skip
 def test_other_columns_are_refused(names: list[str]) -> None:
     table = pyarrow.Table.from_arrays([pyarrow.array(["ok"])] * len(names), names)
-    assert refused(written(table)) == "its columns are not name, label, status"
+    assert refused(written(table)) == "the columns of the table are not name, label, status"
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"name": None}, "a name is missing"),
-        ({"status": None}, "a status is missing"),
-        ({"status": "gone"}, "a status is none of ok, failed"),
-        ({"status": "OK"}, "a status is none of ok, failed"),
+        ({"name": None}, "the column name has an empty cell"),
+        ({"status": None}, "the column status has an empty cell"),
+        ({"status": "gone"}, "the column status has a value other than ok, failed"),
+        ({"status": "OK"}, "the column status has a value other than ok, failed"),
     ],
 )
 def test_values_of_another_kind_are_refused(row: dict[str, str | None], message: str) -> None:
@@ -192,7 +192,7 @@ def test_values_of_another_kind_are_refused(row: dict[str, str | None], message:
 
 
 def test_numbers_are_not_read() -> None:
-    with pytest.raises(ValueError, match="its columns are not name, score"):
+    with pytest.raises(ValueError, match="the columns of the table are not name, score"):
         read_table(Scored, table_bytes(Scored, [Scored("a", 1.0)]))
 
 

@@ -188,7 +188,7 @@ def test_a_worker_that_dies_costs_one_task_and_says_how(how: str) -> None:
     assert isinstance(error, WorkerError)
     assert error.kind == "crashed"
     hint = ", perhaps because the machine ran out of memory: use fewer --workers" if how == "killed" else ""
-    assert str(error) == f"the process that worked on it died ({DEATHS[how][1]}){hint}"
+    assert str(error) == f"the worker process died ({DEATHS[how][1]}){hint}"
 
 
 def exit_on_odd(x: int) -> int:
@@ -204,7 +204,8 @@ def unsendable(_: int) -> Callable[[], None]:
 def test_a_result_that_cannot_be_sent_costs_its_task_and_says_why() -> None:
     ((_, outcome),) = pool.run(unsendable, [0], Workers(1))
     assert isinstance(outcome, WorkerError)
-    assert str(outcome).startswith("it hit a bug in shapecnn (AttributeError: Can't pickle local object 'unsendable")
+    message = "an unexpected error occurred in shapecnn (AttributeError: Can't pickle local object 'unsendable"
+    assert str(outcome).startswith(message)
 
 
 def test_never_a_neighbour_is_blamed() -> None:
@@ -245,7 +246,8 @@ def test_a_task_over_its_time_costs_one_task(function: Callable[[float], float])
     error = outcomes.pop(60.0)
     assert outcomes == {x: x for x in (0.0, 0.01, 0.02)}
     assert isinstance(error, WorkerError)
-    assert (error.kind, str(error)) == ("timeout", "it took longer than 2 s: simplify it, or raise --timeout")
+    message = "processing took longer than 2 s: simplify the input, or raise --timeout"
+    assert (error.kind, str(error)) == ("timeout", message)
 
 
 @pytest.mark.parametrize("timeout", [float("inf"), 1e300])
@@ -267,7 +269,7 @@ def test_a_worker_over_its_memory_costs_one_task_and_is_replaced(how: str) -> No
     error = outcomes.pop(how)
     assert isinstance(error, WorkerError)
     assert (error.kind, str(error)) == (
-        "memory", "0.75 GB of memory are not enough for it: raise --memory, or simplify it",
+        "memory", "processing needs more than 0.75 GB of memory: simplify the input, or raise --memory",
     )  # fmt: skip
     processes = dict(outcome for outcome in outcomes.values() if not isinstance(outcome, ShapecnnError))
     assert set(processes) == {"a", "b"}
@@ -300,7 +302,8 @@ def test_a_bug_costs_one_task_and_says_where_it_is() -> None:
     assert isinstance(error, WorkerError)
     line = divide.__code__.co_firstlineno + 1
     what = f"ZeroDivisionError: division by zero; test_pool.py, line {line}"
-    assert (error.kind, str(error)) == ("crashed", f"it hit a bug in shapecnn ({what}): please report it")
+    message = f"an unexpected error occurred in shapecnn ({what}): please report this bug"
+    assert (error.kind, str(error)) == ("crashed", message)
 
 
 def test_what_stops_every_task_is_raised_and_stops_the_workers() -> None:
