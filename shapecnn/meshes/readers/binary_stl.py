@@ -52,23 +52,23 @@ def read_binary_stl(stl: bytes | mmap) -> Triangles:
         MeshError: no-faces, truncated, format.
     """
     if len(stl) < _HEADER:
-        raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
+        raise MeshError("no-faces", "no faces found: the file ends early, or is not STL")
     promised = int.from_bytes(stl[_HEADER - 4 : _HEADER], "little")
     complete = (len(stl) - _HEADER) // _FACET.itemsize
-    promise = f"it is not text, and as binary STL its header promises {promised} faces"
+    promise = f"the file is not text, and as binary STL its header declares {promised} faces"
     if complete < promised:
-        raise MeshError("truncated", f"{promise}, and it holds {complete}")
+        raise MeshError("truncated", f"{promise}, but only {complete} follow")
     records = np.frombuffer(stl, _FACET, complete, _HEADER)
     facets, rest = records[:promised], records[promised:]
     if not _TEXT_ONLY.fullmatch(rest[:_SAMPLE].tobytes()) and _are_faces(rest, facets):
-        raise MeshError("format", f"{promise}, but more triangles follow: export it again")  # none is dropped silently
+        raise MeshError("format", f"{promise}, but more follow: export the mesh again")  # no face is dropped silently
     if not promised:
-        raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
+        raise MeshError("no-faces", "no faces found: the file ends early, or is not STL")
     corners = facets["corners"].astype(np.uint32).reshape(-1, 3)
     faces = np.empty((len(facets), 3), np.int32)
     table = np.full(1 << (2 * len(corners)).bit_length(), -1, np.int32)
     count = place_all(corners, table, faces.reshape(-1))
-    notes = note_ignored(len(stl) - _length(stl), f"the last of its {promised} faces")
+    notes = note_ignored(len(stl) - _length(stl), f"the last of the {promised} faces")
     return Triangles(corners[:count].view(np.float32).astype(np.float64), faces, notes)
 
 

@@ -34,6 +34,7 @@ from shapecnn.meshes.readers.triangles import Triangles
 __all__ = ["Sibling", "outer_buffers", "read_gltf"]
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
+_UNSUPPORTED = "the data may need a glTF extension that shapecnn does not support"
 
 
 def read_gltf(data: bytes, sibling: Sibling | None = None) -> Triangles:
@@ -58,7 +59,7 @@ def read_gltf(data: bytes, sibling: Sibling | None = None) -> Triangles:
     except (MeshError, MemoryError):
         raise
     except Exception:  # a malformed tree may raise any exception
-        raise MeshError("format", "it cannot be read as GLTF: its tree of nodes and meshes is malformed") from None
+        raise MeshError("format", "not a valid glTF file: the JSON tree of nodes and meshes is malformed") from None
     return Triangles(vertices, faces, notes)
 
 
@@ -91,7 +92,7 @@ class _Primitives:
         if id(primitive) not in self._positions:
             number = primitive["attributes"]["POSITION"]
             if self._compressed_attribute(primitive, "POSITION") is None and not self._accessors.has_data(number):
-                raise MeshError("format", "it has positions without data, which may need an extension that is not read")
+                raise MeshError("format", f"a mesh has no data for its vertex positions: {_UNSUPPORTED}")
             self._positions[id(primitive)] = self.floats(primitive, "POSITION", "VEC3")
         return self._positions[id(primitive)]
 
@@ -102,7 +103,7 @@ class _Primitives:
             return self._accessors.floats(number, kind)
         values = dequantize(values) if self._accessors.normalized(number) else values.astype(np.float64)
         if values.ndim != 2 or values.shape[1] != {"VEC3": 3, "VEC4": 4}[kind]:
-            raise MeshError("format", f"it cannot be read as GLTF: the compressed {name} has the wrong type")
+            raise MeshError("format", f"not a valid glTF file: the Draco data of {name} has the wrong type")
         return values
 
     def joints(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any]:
@@ -124,11 +125,11 @@ class _Primitives:
             faces = _triangles(np.arange(vertices), primitive.get("mode", _TRIANGLES), vertices)
         else:
             if not self._accessors.has_data(number):
-                raise MeshError("format", "it has faces without data, which may need an extension that is not read")
+                raise MeshError("format", f"a mesh has no data for its face indices: {_UNSUPPORTED}")
             indices = self._accessors.integers(number)[:, 0]
             faces = _triangles(indices, primitive.get("mode", _TRIANGLES), vertices)
         if len(faces) and faces.max() >= vertices:
-            raise MeshError("index", f"a face names vertex {faces.max()}, but there are {vertices} vertices")
+            raise MeshError("index", f"a face refers to vertex {faces.max()}, but there are {vertices} vertices")
         return faces
 
     def _compressed_attribute(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any] | None:
@@ -168,7 +169,7 @@ def _collect_parts(tree: Mapping[str, Any], accessors: Accessors) -> list[_Part]
             sizes[mesh] = sum(primitives.size(primitive) for primitive in parts[mesh])
         total += sizes[mesh] * _instance_count(node, accessors)
     if total > MOST:
-        raise MeshError("too-large", f"its scene takes {total / 1e9:.1f} GB once it is flattened: simplify it")
+        raise MeshError("too-large", f"the scene with all its instances takes {total / 1e9:.1f} GB: simplify the mesh")
     result, skins = [], get_list(tree, "skins") if any("skin" in node for node, _ in drawn) else []
     for node, matrix in drawn:
         mesh = meshes[node["mesh"]]
@@ -182,7 +183,7 @@ def _collect_parts(tree: Mapping[str, Any], accessors: Accessors) -> list[_Part]
             joints = None if bones is None else _influences(primitive, primitives)
             if bones is not None and joints is not None:
                 if _instancing(node) is not None:
-                    raise MeshError("format", "it has instances of a mesh with a skin, which glTF does not define")
+                    raise MeshError("format", "a mesh has both a skin and GPU instances, which glTF does not define")
                 result.append(_Part(apply_skin(vertices, *joints, bones), faces, np.eye(4)[None]))
             else:
                 result.append(_Part(vertices, faces, matrices))
@@ -217,7 +218,7 @@ _KINDS = {"TRANSLATION": ("VEC3", (0, 0, 0)), "ROTATION": ("VEC4", (0, 0, 0, 1))
 def _instance_count(node: Mapping[str, Any], accessors: Accessors) -> int:
     counts = {accessors.count(number, _KINDS[name][0]) for name, number in (_instancing(node) or {}).items()}
     if len(counts) > 1:
-        raise MeshError("format", "it has instances with unequal numbers of translations, rotations or scales")
+        raise MeshError("format", "the instances of a mesh have unequal numbers of translations, rotations or scales")
     return max(counts, default=1)
 
 
@@ -262,12 +263,11 @@ def _triangles(indices: NDArray[np.int64], mode: int, vertices: int) -> NDArray[
 def _flatten(parts: list[_Part]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return vertices (n, 3) and faces (m, 3) of all instances of all primitives, in the coordinates of the scene."""
     if not any(len(part.faces) for part in parts):
-        raise MeshError("no-faces", "no faces are found in it: it holds only points, or its scene is empty")
+        raise MeshError("no-faces", "no faces found: the file contains only points, or the scene is empty")
     counts = np.array([(len(p.matrices) * len(p.vertices), len(p.matrices) * len(p.faces)) for p in parts])
     if counts.sum() * 24 > MOST:  # compressed data may have more than the accessors declare
-        raise MeshError(
-            "too-large", f"its scene takes {counts.sum() * 24 / 1e9:.1f} GB once it is flattened: simplify it"
-        )
+        gigabytes = counts.sum() * 24 / 1e9
+        raise MeshError("too-large", f"the scene with all its instances takes {gigabytes:.1f} GB: simplify the mesh")
     vertices = np.empty((int(counts[:, 0].sum()), 3))
     faces = np.empty((int(counts[:, 1].sum()), 3), np.int64)
     row = top = 0

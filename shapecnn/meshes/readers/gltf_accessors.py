@@ -48,10 +48,12 @@ class Accessors:
         if count == 0:
             raise _invalid()
         if accessor["componentType"] not in types or accessor["type"] != kind:
-            raise MeshError("format", "it cannot be read as GLTF: an accessor is not of the type that it should be")
+            raise MeshError("format", "not a valid glTF file: an accessor has the wrong element type")
         if count * _WIDTHS[kind] * 8 > MOST:
             self._require_data(accessor, count)
-            raise MeshError("too-large", f"it has {count} × {kind} in one accessor: simplify it")
+            limit = MOST // 8 // _WIDTHS[kind]
+            told = f"one glTF accessor has {count} elements of type {kind}, more than the limit of {limit}"
+            raise MeshError("too-large", f"{told}: simplify the mesh")
         return count
 
     def has_data(self, number: int) -> bool:
@@ -110,10 +112,11 @@ class Accessors:
     def _slice(self, view: Mapping[str, Any]) -> memoryview:
         buffer = item_at(self._buffers, view["buffer"])
         if buffer is None:
-            raise MeshError("reference", "it has a buffer without content or name")
+            raise MeshError("reference", "a glTF buffer has no data: no readable uri, and no binary chunk of a GLB")
         begin, length = _natural(view.get("byteOffset", 0)), _natural(view["byteLength"])
         if begin + length > len(buffer):
-            raise MeshError("truncated", f"it promises {begin + length} bytes, more than its buffer of {len(buffer)}")
+            told = f"a glTF buffer view ends at byte {begin + length}, but its buffer has only {len(buffer)} bytes"
+            raise MeshError("truncated", told)
         return memoryview(buffer)[begin : begin + length]
 
     def _values(self, number: int, kind: str, types: tuple[int, ...] = tuple(_TYPES)) -> NDArray[Any]:
@@ -131,7 +134,7 @@ class Accessors:
             index_type = np.dtype(_TYPES[sparse["indices"]["componentType"]])
             places = self._strided(sparse["indices"], (changes, 1), index_type, "SCALAR")[:, 0]
             if places.max() >= count:
-                raise MeshError("index", f"a sparse accessor changes element {places.max()} of {count}")
+                raise MeshError("index", f"a sparse glTF accessor replaces element {places.max()}, but has {count}")
             values = values.copy()
             values[places] = self._strided(sparse["values"], (changes, width), dtype, kind)
         return values
@@ -145,7 +148,7 @@ class Accessors:
         start, size = _natural(accessor.get("byteOffset", 0)), shape[1] * dtype.itemsize
         stride = stride or self._stride(accessor["bufferView"]) or size
         if stride < size:
-            raise MeshError("format", "it cannot be read as GLTF: an accessor is not of the type that it should be")
+            raise MeshError("format", "not a valid glTF file: an accessor has the wrong element type")
         if start + (shape[0] - 1) * stride + size > len(content):
             raise _too_short(shape[0], kind, len(content))
         return np.ndarray(shape, dtype, content, start, (stride, dtype.itemsize))
@@ -178,8 +181,9 @@ def _natural(value: Any) -> int:
 
 
 def _invalid() -> MeshError:
-    return MeshError("format", "it cannot be read as GLTF: an accessor has no valid count or offset")
+    return MeshError("format", "not a valid glTF file: an accessor has no valid count, offset or stride")
 
 
 def _too_short(count: int, kind: str, size: int) -> MeshError:
-    return MeshError("truncated", f"it promises {count} × {kind}, more than its {size} bytes hold")
+    told = f"a glTF accessor declares {count} elements of type {kind}, more than its {size} bytes can hold"
+    return MeshError("truncated", told)

@@ -42,9 +42,7 @@ def decode_draco(data: bytes) -> DracoMesh:
     except MemoryError:
         raise
     except Exception:  # a point cloud, or damaged data
-        raise MeshError(
-            "format", "a mesh in it that is compressed with Draco cannot be decoded: it is damaged"
-        ) from None
+        raise MeshError("format", "a mesh compressed with Draco cannot be decoded: its data are damaged") from None
     return DracoMesh(attributes, faces)
 
 
@@ -76,7 +74,8 @@ def decode_meshopt(data: memoryview, compression: Mapping[str, Any], most: int) 
     if type(count) is not int or type(stride) is not int or not 0 < count <= most:
         raise _damaged()
     if not 0 < stride <= 256 or count * stride > most:
-        raise MeshError("too-large", f"a view of it takes {count} × {stride} bytes once it is decompressed")
+        told = f"a buffer view compressed with meshopt would decompress to {count} × {stride} bytes"
+        raise MeshError("too-large", f"{told}: the limits are {most} bytes in all and 256 bytes per element")
     if mode == "ATTRIBUTES" and kind in _FILTERS and stride % 4 == 0:
         values: NDArray[Any] = _FILTERS[kind](_rows(data, count, stride))
         return values.tobytes()
@@ -90,7 +89,7 @@ def decode_meshopt(data: memoryview, compression: Mapping[str, Any], most: int) 
     if kind in ("OCTAHEDRAL", "COLOR"):
         raise MeshError(
             "format",
-            f"it compresses positions, indices or weights with the meshopt filter {kind}, which is not made for them",
+            f"positions, indices or weights are compressed with the meshopt filter {kind}, which does not support them",
         )
     raise _damaged()
 
@@ -109,7 +108,7 @@ def _indices(data: memoryview, count: int, stride: int, mode: str) -> bytes:
 def _call(function: str, count: int, size: int, data: memoryview) -> NDArray[Any]:
     """Call a function of meshoptimizer; raise MeshError (format) where it is missing or fails."""
     if not has_meshopt():
-        message = "it is compressed with meshopt, which takes a further package: pip install 'shapecnn[meshopt]'"
+        message = "the file is compressed with meshopt, which needs an extra package: pip install 'shapecnn[meshopt]'"
         raise MeshError("format", message)
     import meshoptimizer
 
@@ -149,4 +148,4 @@ _FILTERS = {"NONE": lambda rows: rows, "EXPONENTIAL": _exponential, "QUATERNION"
 
 
 def _damaged() -> MeshError:
-    return MeshError("format", "a view in it that is compressed with meshopt cannot be decoded: it is damaged")
+    return MeshError("format", "a buffer view compressed with meshopt cannot be decoded: its data are damaged")

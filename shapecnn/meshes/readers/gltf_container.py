@@ -56,9 +56,9 @@ def open_container(data: bytes) -> tuple[dict[str, Any], bytes | None, tuple[str
     try:
         tree = json.loads(data.decode("utf-8-sig").rstrip("\0"))
     except (ValueError, RecursionError):
-        raise MeshError("format", "it cannot be read as GLTF: it is neither JSON nor GLB") from None
+        raise MeshError("format", "not a valid glTF file: the content is neither JSON nor GLB") from None
     if not isinstance(tree, dict):
-        raise MeshError("format", "it cannot be read as GLTF: its JSON is not an object")
+        raise MeshError("format", "not a valid glTF file: the JSON content is not an object")
     _require_version(tree)
     return tree, chunk, notes
 
@@ -67,23 +67,23 @@ def _chunks(data: bytes) -> tuple[bytes, bytes | None, tuple[str, ...]]:
     """Return the JSON and the binary chunk of a GLB, and notes."""
     version, total = struct.unpack_from("<II", data.ljust(12, b"\0"), 4)
     if version != 2:
-        raise MeshError("format", f"it is a GLB of version {version}, and only version 2 can be read: {_CONVERT}")
+        raise MeshError("format", f"the file is GLB version {version}, and shapecnn reads only version 2: {_CONVERT}")
     end = total if 20 <= total <= len(data) else len(data)
     position, chunks = 12, []
     while position + 8 <= end:
         length, kind = struct.unpack_from("<I4s", data, position)
         position += 8 + length
         if position > len(data):
-            promise = f"a chunk of it has {length} bytes by its header"
-            raise MeshError("truncated", f"{promise}, more than the {len(data)} that the file holds")
+            promise = f"a GLB chunk declares a length of {length} bytes"
+            raise MeshError("truncated", f"{promise}, but the file ends before that, at byte {len(data)}")
         chunks.append((kind, data[position - length : position]))
     if not chunks or chunks[0][0] != b"JSON":
-        raise MeshError("format", "it cannot be read as GLB: it does not begin with JSON")
+        raise MeshError("format", "not a valid GLB file: the first chunk is not JSON")
     notes = note_ignored(max(len(data) - max(end, position), 0), "the end of the GLB")
     return chunks[0][1], next((content for kind, content in chunks[1:] if kind == b"BIN\0"), None), notes
 
 
-_CONVERT = "convert it to glTF 2.0 (Blender and gltf-pipeline do)"
+_CONVERT = "convert it to glTF 2.0, for example with Blender or gltf-pipeline"
 
 
 def _require_version(tree: Mapping[str, Any]) -> None:
@@ -93,9 +93,9 @@ def _require_version(tree: Mapping[str, Any]) -> None:
     if version is None and isinstance(tree.get("meshes"), dict):  # its lists are objects in 1.0 alone
         version = "1.0"
     if least is not None and not re.fullmatch(r"2(\.0+)?", str(least)):
-        raise MeshError("format", f"it needs glTF {str(least)[:20]}, and only glTF 2.0 can be read: {_CONVERT}")
+        raise MeshError("format", f"the file needs glTF {str(least)[:20]}, and shapecnn reads only 2.0: {_CONVERT}")
     if least is None and version is not None and not re.fullmatch(r"2(\.[0-9]+)?", str(version)):  # 2.x adds to 2.0
-        raise MeshError("format", f"it is glTF {str(version)[:20]}, and only glTF 2.0 can be read: {_CONVERT}")
+        raise MeshError("format", f"the file is glTF {str(version)[:20]}, and shapecnn reads only 2.0: {_CONVERT}")
 
 
 def require_known_extensions(tree: Mapping[str, Any]) -> None:
@@ -107,7 +107,8 @@ def require_known_extensions(tree: Mapping[str, Any]) -> None:
     for name in get_list(tree, "extensionsRequired"):
         if name not in _HANDLED and not (isinstance(name, str) and _HARMLESS.fullmatch(name)):
             shown = name if isinstance(name, str) and re.fullmatch(r"\w{1,80}", name) else quoted(str(name))
-            raise MeshError("format", f"it requires the extension {shown}, which cannot be read: export it without")
+            told = f"the file requires the glTF extension {shown}, which shapecnn does not support"
+            raise MeshError("format", f"{told}: export the mesh without the extension")
 
 
 def read_buffers(tree: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | None) -> list[bytes | None]:
@@ -159,7 +160,7 @@ def get_list(tree: Mapping[str, Any], key: str) -> list[Any]:
     """
     items = tree.get(key, [])
     if not isinstance(items, list):
-        raise MeshError("format", f"it cannot be read as GLTF: its {key} are not a list")
+        raise MeshError("format", f"not a valid glTF file: the value of {key} is not a list")
     return items
 
 
@@ -202,7 +203,7 @@ def _data_of(uri: str) -> bytes:
     """Decode a ``data:`` URI of any media type, in base64 or percent-encoded."""
     head, comma, body = uri.partition(",")
     if not comma:
-        raise MeshError("format", "it cannot be read as GLTF: a buffer in it has a data URI without data")
+        raise MeshError("format", "not a valid glTF file: the data URI of a buffer has no data")
     content = urllib.parse.unquote_to_bytes(body)
     if not re.search(r";\s*base64\s*$", head, re.IGNORECASE):
         return content
@@ -210,13 +211,13 @@ def _data_of(uri: str) -> bytes:
     try:
         return base64.b64decode(content + b"=" * (-len(content) % 4), validate=True)
     except binascii.Error:
-        raise MeshError("format", "it cannot be read as GLTF: a buffer in it is not base64") from None
+        raise MeshError("format", "not a valid glTF file: the data URI of a buffer is not valid base64") from None
 
 
 def _companion(uri: str, sibling: Sibling | None) -> bytes:
     names = list(_names(uri))
     if sibling is None:
-        raise MeshError("reference", f"it refers to the file {quoted(names[0])}, which cannot be read from here")
+        raise MeshError("reference", f"the mesh refers to the file {quoted(names[0])}, but its folder is not known")
     for name in names[1:]:
         try:
             return sibling(name)
@@ -227,7 +228,7 @@ def _companion(uri: str, sibling: Sibling | None) -> bytes:
     except MeshError as error:
         if error.kind == "reference":
             raise
-        raise MeshError("reference", f"it refers to the file {quoted(names[0])}: {error}") from None
+        raise MeshError("reference", f"the mesh refers to the file {quoted(names[0])}: {error}") from None
 
 
 def _names(uri: str) -> Iterator[str]:

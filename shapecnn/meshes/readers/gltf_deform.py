@@ -37,7 +37,7 @@ def apply_morph_targets(
         if weight != 0 and "POSITION" in target:
             displacements = accessors.floats(target["POSITION"], "VEC3")
             if len(displacements) != len(vertices):
-                raise MeshError("format", f"a morph target moves {len(displacements)} of {len(vertices)} vertices")
+                raise MeshError("format", f"a morph target has {len(displacements)} rows for {len(vertices)} vertices")
             vertices = vertices + float(weight) * displacements
     return vertices
 
@@ -54,7 +54,7 @@ def joint_matrices(skin: Mapping[str, Any], nodes: Nodes, accessors: Accessors) 
         return worlds
     matrices = accessors.floats(inverse, "MAT4").reshape(-1, 4, 4).transpose(0, 2, 1)
     if len(matrices) < len(joints):
-        raise MeshError("format", f"a skin has {len(joints)} joints, but inverse bind matrices of {len(matrices)}")
+        raise MeshError("format", f"a skin has {len(joints)} joints, but only {len(matrices)} inverse bind matrices")
     with np.errstate(all="ignore"):
         return np.asarray(worlds @ matrices[: len(joints)])
 
@@ -102,7 +102,8 @@ def apply_skin(
         MeshError: index, format.
     """
     if not len(joints) == len(weights) == len(vertices):
-        raise MeshError("format", f"it has {len(vertices)} vertices, but joints or weights of {len(joints)}")
+        told = f"{len(joints)} rows of joint indices and {len(weights)} rows of weights"
+        raise MeshError("format", f"a mesh with a skin has {len(vertices)} vertices, but {told}")
     weights = np.where(np.isfinite(weights), weights, 0.0)
     totals = weights.sum(axis=1)
     weights[totals == 0, 0] = 1.0
@@ -111,7 +112,7 @@ def apply_skin(
     lowest, highest = int(joints.min()), int(joints.max())
     if lowest < 0 or highest >= len(matrices):  # values from Draco may be negative
         bad = lowest if lowest < 0 else highest
-        raise MeshError("index", f"a vertex names joint {bad}, but there are {len(matrices)} joints")
+        raise MeshError("index", f"a vertex refers to joint {bad}, but the skin has {len(matrices)} joints")
     result = np.empty_like(vertices)
     with np.errstate(all="ignore"):  # infinite results are refused later
         for start in range(0, len(vertices), _BLOCK):

@@ -45,7 +45,7 @@ class Nodes:
         while pending:
             above, number, visible = pending.pop()
             if number in self._worlds:
-                raise MeshError("format", "it cannot be read as GLTF: a node of its scene hangs in two places")
+                raise MeshError("format", "not a valid glTF file: a node occurs twice in the scene")
             node = item_at(self._nodes, number)
             with np.errstate(all="ignore"):
                 matrix = self._worlds[number] = above @ _local(node)
@@ -66,7 +66,7 @@ class Nodes:
         above: Any = number
         while above not in self._worlds and above is not None:
             if above in ancestors:
-                raise MeshError("format", "it cannot be read as GLTF: a node hangs below itself")
+                raise MeshError("format", "not a valid glTF file: a node is its own ancestor")
             ancestors.add(above)
             chain.append(above)
             above = self._parents.get(above)

@@ -59,7 +59,7 @@ def read_obj(data: bytes | mmap) -> Triangles:
         line = f"line {line_number(data, position)}"
         raise _error(line, status, vertices_above, index, vertex_count)
     if not face_count:
-        raise MeshError("no-faces", "no faces are found in it: it holds only points, ends early, or is not OBJ")
+        raise MeshError("no-faces", "no faces found: the file contains only points, ends early, or is not OBJ")
     return Triangles(vertices, triangulate(vertices, corners[:corner_count], sizes[:face_count]))
 
 
@@ -68,10 +68,13 @@ def _error(line: str, status: int, vertices_above: int, index: int, count: int) 
     if status == SHORT:
         return MeshError("format", f"{line}: a vertex has fewer than three coordinates")
     if status == _INDEX and index > 0:
-        return MeshError("index", f"{line}: a face names a vertex beyond the {count} that there are")
+        return MeshError(
+            "index", f"{line}: a face refers to a vertex that does not exist: the file has {count} vertices"
+        )
     if status == _INDEX:
-        return MeshError("index", f"{line}: a face names vertex {index}, with {vertices_above} vertices above it")
-    return MeshError("format", f"{line}: a vertex is not made of numbers, or a face not of numbers of vertices")
+        told = f"a face refers to vertex {index}, which does not exist: {vertices_above} vertices precede the face"
+        return MeshError("index", f"{line}: {told}")
+    return MeshError("format", f"{line}: a coordinate is not a number, or a corner of a face is not a vertex number")
 
 
 @numba.njit(cache=True)

@@ -65,7 +65,7 @@ def read_off(data: bytes | mmap) -> Triangles:
     assert keyword is not None  # every part of it is optional
     if keyword[3]:
         dimensions = "whose vertices may have any number of dimensions"
-        raise MeshError("format", f"it is nOFF, {dimensions}: convert it to plain OFF")
+        raise MeshError("format", f"the file is in nOFF format, {dimensions}: convert it to plain OFF")
     width = 4 if keyword[2] else 3
     if keyword[4]:
         extra = sum(floats for letter, floats in _EXTRAS.items() if letter in keyword[1])
@@ -77,7 +77,7 @@ def read_off(data: bytes | mmap) -> Triangles:
             vertices = vertices[:, :3] / vertices[:, 3:]
     faces = triangulate(vertices, corners, sizes)
     rest = data[position:].strip(b" \t\r\n\f\v\0\x1a")  # some exporters pad, or end the file as CP/M did
-    return Triangles(vertices, faces, note_ignored(len(rest), f"the last of its {len(sizes)} faces"))
+    return Triangles(vertices, faces, note_ignored(len(rest), f"the last of the {len(sizes)} faces"))
 
 
 _Polygons = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], int]
@@ -87,7 +87,7 @@ _Polygons = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], int
 def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
     header = _COUNTS.match(data, position)
     if header is None:
-        raise MeshError("format", "not OFF text: it does not begin with OFF and the counts of vertices and faces")
+        raise MeshError("format", "not OFF text: the file does not begin with OFF and the counts of vertices and faces")
     nv, nf = int(header[1]), int(header[2])
     text = np.frombuffer(data, np.uint8)
     _require_room(nv, nf, nv * 6 + nf * 2, len(data) - header.end(), len(data))  # "\n0 0 0" and "\n0" are the shortest
@@ -118,7 +118,7 @@ def _read_binary(data: bytes | mmap, position: int, width: int, extra: int) -> _
     if not _fits(words, width + extra) and _fits(words.view("<i4"), width + extra):
         words = words.view("<i4")
     if len(words) < 3 or min(words[:2]) < 0:
-        raise MeshError("format", "not binary OFF: its header does not go on with the counts of vertices and faces")
+        raise MeshError("format", "not binary OFF: the header lacks the counts of vertices and faces")
     nv, nf = int(words[0]), int(words[1])
     _require_room(nv, nf, 4 * (nv * (width + extra) + 2 * nf), 4 * (len(words) - 3), len(data))
     last = 3 + nv * (width + extra)
@@ -145,8 +145,8 @@ def _fits(words: NDArray[np.int32], width: int) -> bool:
 def _require_room(nv: int, nf: int, least: int, room: int, size: int) -> None:
     """Raise MeshError (truncated) if the promised records take ``least`` bytes, more than the ``room`` in the file."""
     if least > room:
-        promise = f"the header promises {counted(nv, 'vertex', 'vertices')} and {counted(nf, 'face')}"
-        raise MeshError("truncated", f"{promise}, more than its {size} bytes can hold")
+        promise = f"the header declares {counted(nv, 'vertex', 'vertices')} and {counted(nf, 'face')}"
+        raise MeshError("truncated", f"{promise}, more than a file of {size} bytes can hold")
 
 
 def _error(what: str, index: int, total: int, status: int, nv: int) -> MeshError:
@@ -154,14 +154,15 @@ def _error(what: str, index: int, total: int, status: int, nv: int) -> MeshError
     place = f"{what} {index + 1} of {total}"
     if status == _END:
         promise = counted(total, what, "vertices" if what == "vertex" else "faces")
-        return MeshError("truncated", f"the header promises {promise}, the file ends after {index}")
+        return MeshError("truncated", f"the header declares {promise}, but the file contains only {index}")
     if status == NOT_FINITE:
-        return MeshError("not-finite", f"{place} is not a finite number")
+        return MeshError("not-finite", f"{place} contains a number that is not finite")
     if status == _INDEX:
-        return MeshError("index", f"{place} names a vertex that does not exist (there are {nv})")
+        return MeshError("index", f"{place} refers to a vertex that does not exist: the file has {nv} vertices")
     if status == SHORT:
-        return MeshError("truncated", f"the line of {place} ends early")
-    return MeshError("format", f"{place} is not made of {'numbers' if what == 'vertex' else 'whole numbers'}")
+        return MeshError("truncated", f"the line of {place} has too few numbers")
+    wanted = "a number" if what == "vertex" else "a valid whole number"
+    return MeshError("format", f"{place} contains a value that is not {wanted}")
 
 
 @numba.njit(cache=True)

@@ -107,7 +107,7 @@ def read_ply(data: bytes | mmap) -> Triangles:
     faces = [triangulate(points, *polygon) for polygon in polygons] + strips
     if not any(map(len, faces)):
         raise MeshError(
-            "no-faces", "no faces are found in it: it holds only points, or does not say which vertices its faces have"
+            "no-faces", "no faces found: the file contains only points, or does not list the vertices of its faces"
         )
     return Triangles(points, faces[0] if len(faces) == 1 else np.concatenate(faces), notes)
 
@@ -122,7 +122,7 @@ def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[st
         rb"[\r\n][ \t]*+end_header[ \t]*+(?:%s|\Z)" % (rb"\r" if first[1] == b"\r" else rb"\r\n|\r|\n")
     ).search(head, first.end() - 1)
     if first is None or end is None:
-        raise MeshError("format", "it cannot be read as PLY: it does not begin with ply and a header up to end_header")
+        raise _unreadable("the file does not begin with a ply line and a header up to end_header")
     encoding = ""
     elements: list[_Element] = []
     notes: tuple[str, ...] = ()
@@ -135,7 +135,7 @@ def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[st
                 encoding = name
                 continue
             case [word, *_] if not elements and word not in _KEYWORDS:  # a comment of Blender 2.4, without the keyword
-                notes = notes or (f"{quoted(line.decode('ascii', 'replace'))} in its header was ignored",)
+                notes = notes or (f"the header line {quoted(line.decode('ascii', 'replace'))} was ignored",)
                 continue
             case ["element", name, number] if re.fullmatch(r"\d{1,15}", number) and _is_new(name, elements):
                 elements.append(_Element(name, int(number)))
@@ -145,16 +145,16 @@ def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[st
             case ["property", kind, name] if elements and kind in _TYPES:
                 new = _Property(name, _TYPES[kind])
             case _:
-                raise _unreadable(f"its header says {quoted(line.decode('ascii', 'replace'))}")
+                raise _unreadable(f"invalid header line {quoted(line.decode('ascii', 'replace'))}")
         if new.name in _USED and not _is_new(new.name, elements[-1].properties):
-            raise _unreadable(f"its header says {quoted(line.decode('ascii', 'replace'))} twice")
+            raise _unreadable(f"the header line {quoted(line.decode('ascii', 'replace'))} repeats a property")
         elements[-1].properties.append(new)
     if not encoding:
-        raise _unreadable("its header does not say whether it is ascii or binary")
+        raise _unreadable("the header has no format line with ascii or binary")
     for element in elements:
         scalars = {p.name for p in element.properties if p.length is None}
         if element.name == "vertex" and not scalars.issuperset(_AXES):
-            raise _unreadable("its vertices have no x, y and z")
+            raise _unreadable("the header declares no x, y and z for the vertices")
     return encoding, elements, start + end.end(), notes
 
 
@@ -163,7 +163,7 @@ def _is_new(name: str, items: list[_Element] | list[_Property]) -> bool:
 
 
 def _unreadable(why: str) -> MeshError:
-    return MeshError("format", f"it cannot be read as PLY: {why}")
+    return MeshError("format", f"not a valid PLY file: {why}")
 
 
 def _note_spare(count: int, name: str) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def _note_spare(count: int, name: str) -> tuple[str, ...]:
         return ()
     some = "1 number" if count == 1 else f"{count} numbers"
     were = "was" if count == 1 else "were"
-    return (f"{some} at the end of the line of each {visible(name)} beyond what the header promises {were} ignored",)
+    return (f"{some} at the end of the line of each {visible(name)} {were} ignored: the header declares fewer numbers",)
 
 
 def _check_rest(data: bytes | mmap, position: int, last: str, text: bool) -> tuple[str, ...]:
@@ -182,5 +182,5 @@ def _check_rest(data: bytes | mmap, position: int, last: str, text: bool) -> tup
         return ()
     if text and len(rest) > 2 and re.match(rb"[-+.]?\d", rest):
         line = line_number(data, data.find(rest, position))
-        raise MeshError("format", f"line {line}: the file goes on after all that its header promises")
+        raise MeshError("format", f"line {line}: the file has more records than its header declares")
     return note_ignored(len(rest), f"the last {last}")

@@ -88,7 +88,8 @@ def allocate(records: Records, least: int, left: int) -> Content:
         MeshError: truncated.
     """
     if records.promised * least > left:
-        raise MeshError("truncated", f"the header promises {_counted(records)}, more than its {left} bytes can hold")
+        told = f"the header declares {_counted(records)}, more than the remaining {left} bytes can hold"
+        raise MeshError("truncated", told)
     roles = {column.role for column in records.columns}
     lists = records.promised if CORNERS in roles else 0
     points = np.empty((records.promised if roles & {0, 1, 2} else 0, 3))
@@ -112,10 +113,12 @@ def record_error(where: str, records: Records, index: int, status: int) -> MeshE
     name = records.name if records.name in ("vertex", "face") else f"record of {quoted(records.name)}"
     place = f"{where}{name} {index + 1} of {records.promised}"
     if status == END:
-        return MeshError("truncated", f"the header promises {_counted(records)}, the file ends after {index}")
+        return MeshError("truncated", f"the header declares {_counted(records)}, but the file contains only {index}")
     if status == INDEX:
-        return MeshError("index", f"{place} names a vertex that does not exist (there are {records.vertices})")
+        return MeshError(
+            "index", f"{place} refers to a vertex that does not exist: the file has {records.vertices} vertices"
+        )
     if status == WITHIN_LINE:
-        why = "does not end where a line ends, as others do: lines are missing, short or too many"
+        why = "does not end at the end of a line, as earlier records do: a line is missing, too short or too long"
         return MeshError("format", f"{place} {why}")
-    return MeshError("format", f"{place} is not made of the numbers that the header promises")
+    return MeshError("format", f"{place} contains a value that does not fit the header")

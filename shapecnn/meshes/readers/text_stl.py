@@ -69,14 +69,14 @@ def read_text_stl(data: bytes | mmap) -> Triangles:
             vertices = enlarge(vertices)
             table = _table(vertices[:count], len(vertices))
     if status == _TRUNCATED or (status == _BAD_FACET and not _CLOSED.search(data, position)):
-        raise MeshError("truncated", "it ends within a solid, without endsolid")
+        raise MeshError("truncated", "the file ends inside a solid, without endsolid")
     if status == _BAD_FACET:
         line = line_number(data, position)
-        raise MeshError("format", f"line {line}: a facet does not have three corners of three coordinates")
+        raise MeshError("format", f"line {line}: a facet does not have three corners with three coordinates each")
     if not corner_count:
-        raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
+        raise MeshError("no-faces", "no faces found: the file ends early, or is not STL")
     rest = data[solid_end:].strip(b" \t\r\n\v\f\0\x1a")
-    return Triangles(vertices[:count], faces[: corner_count // 3], note_ignored(len(rest), "the last endsolid"))
+    return Triangles(vertices[:count], faces[: corner_count // 3], note_ignored(len(rest), "the last endsolid line"))
 
 
 def _table(vertices: NDArray[np.float64], room: int) -> NDArray[np.int32]:
