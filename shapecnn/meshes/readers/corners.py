@@ -50,8 +50,8 @@ def place_all(corners, table, numbers):  # type: ignore[no-untyped-def]
     """Merge equal corners in place and return n, the number of distinct corners.
 
     Args:
-        corners: Array (k, 3) with k corners: the bits of float coordinates as unsigned integers. The function overwrites
-            rows 0 to n - 1 with the distinct corners.
+        corners: Array (k, 3) with k corners: the bits of float coordinates as unsigned integers. Rows 0 to n - 1 are
+            overwritten with the distinct corners.
         table: Empty hash table for :func:`place`, filled with -1.
         numbers: Output array (k,): for each corner, the row of its distinct copy.
     """

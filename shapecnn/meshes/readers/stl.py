@@ -16,7 +16,8 @@ def read_stl(data: bytes | mmap) -> Triangles:
         data: The content of the file.
 
     Returns:
-        The n vertices, (n, 3) float64, and the m faces, (m, 3) int32. Corners with equal coordinates share one vertex.
+        The n vertices, (n, 3) float64, and the m faces, (m, 3) int32. Corners whose coordinates have equal bits share
+        one vertex.
 
     Raises:
         MeshError: The file is malformed, truncated, or has no faces (kinds: format, truncated, no-faces).

@@ -40,7 +40,7 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
     Args:
         text: The bytes of the text, uint8.
         i: Offset at which to start.
-        powers: :data:`POWERS`; numba compiles an argument faster than a global array.
+        powers: :data:`POWERS`.
 
     Returns:
         The value as float64 (0 unless the status is OK), the offset after the number, and the status.
@@ -101,7 +101,7 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
         c = text[i]
         if c == 35 and i + 1 < n and (text[i + 1] == 73 or text[i + 1] == 81 or text[i + 1] == 83):
             return 0.0, i, NOT_FINITE  # old Windows programs write 1.#INF, -1.#IND, 1.#QNAN, 1.#SNAN
-        # A number may be followed by white space, a comment, zero bytes, ^Z, or the backslash that continues an OBJ line.
+        # After a number: white space, a comment, a zero byte, ^Z, or the backslash that continues an OBJ line.
         if not (c == 32 or 9 <= c <= 13 or c == 35 or c == 0 or c == 26 or c == 92):
             return 0.0, i, MALFORMED
     value = np.float64(mantissa)

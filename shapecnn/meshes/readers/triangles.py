@@ -1,8 +1,8 @@
 """Result type of the mesh readers, and the triangulation of polygons and triangle strips.
 
-A polygon becomes a fan of triangles from its first corner whose fan covers the polygon without overlap. For a convex
-polygon this is the first corner. A polygon without such a corner is cut by ear clipping (mapbox_earcut), after projection
-along its normal. Newell's method defines the normal of polygons that are not flat, too.
+A polygon becomes a fan of triangles from the first corner whose fan covers the polygon without overlap. For a convex
+polygon this is corner 0. A polygon without such a corner is cut by ear clipping (mapbox_earcut), after projection along
+the normal of the polygon. Newell's method defines the normal even if the polygon is not flat.
 
 A polygon of zero area has no normal, and ear clipping cannot cover a polygon whose outline crosses itself. Both become
 fans from the first corner, so that every corner stays in the surface. Triangles keep the orientation of their polygon.

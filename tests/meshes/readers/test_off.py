@@ -367,7 +367,7 @@ def test_complaints(text: str, kind: str, message: str) -> None:
 
 COUNTED = "the counts of vertices and faces"
 NO_OFF = f"not OFF text: the file does not begin with OFF and {COUNTED}"
-MANY = "the file is in nOFF format, whose vertices may have any number of dimensions: convert it to plain OFF"
+MANY = "the nOFF variant, of any dimension, is not supported: convert the file to plain OFF"
 
 
 @pytest.mark.parametrize(
