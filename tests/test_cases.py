@@ -43,11 +43,11 @@ FILLED = {
     "20_quads_ok.ply": BOX,
 }
 REFUSED = {
-    "03_required_unknown.gltf": "it requires the extension XYZ_geometry",
+    "03_required_unknown.gltf": "the file requires the glTF extension XYZ_geometry",
     "04_extra_line.ply": "line 18",
     "04_short_face.ply": "line 18",
     "06_meshopt.gltf": "meshopt",  # which its data is not
-    "17_v1.gltf": r"it is glTF 1\.0",
+    "17_v1.gltf": r"the file is glTF 1\.0",
 }
 NOTED = {"09_ply_tail.ply", "12_stl_tail.stl"}
 

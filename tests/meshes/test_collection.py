@@ -579,7 +579,7 @@ def test_a_gltf_is_read_with_its_buffer_and_hashed_with_it(tmp_path: Path, packe
 def test_a_glb_is_hashed_with_the_buffers_beside_it(tmp_path: Path) -> None:
     data = glb({"buffers": [{"byteLength": 4}, {"uri": "b%20c.bin"}, {"uri": "data:,"}]}, b"abcd")
     shape = Shape("a.glb", None, None, tmp_path / "a.glb")
-    with pytest.raises(MeshError, match=r"it refers to the file 'b c\.bin': there is no such file"):
+    with pytest.raises(MeshError, match=r"the mesh refers to the file 'b c\.bin': there is no such file"):
         content_hash(shape, data)
     (tmp_path / "b c.bin").write_bytes(b"efg")
     assert content_hash(shape, data) == sha256(data + b"efg")

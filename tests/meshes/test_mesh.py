@@ -262,10 +262,10 @@ def test_an_empty_file(extension: str, data: bytes) -> None:
 
 
 POINTS_PLY = trimesh.PointCloud(np.eye(3)).export(file_type="ply")
-LOST = "no faces are found in it: it holds only points, ends early, or is not "
-THREE = "a facet does not have three corners of three coordinates"
-NO_JSON = "it cannot be read as GLTF: it is neither JSON nor GLB"
-NO_STL = "no faces are found in it: it ends early, or is not STL"
+LOST = "no faces found: the file contains only points, ends early, or is not "
+THREE = "a facet does not have three corners with three coordinates each"
+NO_JSON = "not a valid glTF file: the content is neither JSON nor GLB"
+NO_STL = "no faces found: the file ends early, or is not STL"
 
 
 @pytest.mark.parametrize(
@@ -276,15 +276,15 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
         (b"OFF\n0 0 0\n", "a.off", "no-faces", "the mesh has no faces"),
         (POINTS_PLY, "a.ply", "no-faces", None),
         (b"v 0 0 0\nv 1 0 0\n", "a.obj", "no-faces", LOST + "OBJ"),
-        (b"{}", "a.gltf", "no-faces", "no faces are found in it: it holds only points, or its scene is empty"),
+        (b"{}", "a.gltf", "no-faces", "no faces found: the file contains only points, or the scene is empty"),
         (
             _exported("binary.stl")[:-20],
             "a.stl",
             "truncated",
-            "it is not text, and as binary STL its header promises 12 faces, and it holds 11",
+            "the file is not text, and as binary STL its header declares 12 faces, but only 11 follow",
         ),
-        (_exported("ascii.stl")[:-20], "a.stl", "truncated", "it ends within a solid, without endsolid"),
-        (TRIANGLE_STL + TRIANGLE_STL[:-40], "a.stl", "truncated", "it ends within a solid, without endsolid"),
+        (_exported("ascii.stl")[:-20], "a.stl", "truncated", "the file ends inside a solid, without endsolid"),
+        (TRIANGLE_STL + TRIANGLE_STL[:-40], "a.stl", "truncated", "the file ends inside a solid, without endsolid"),
         (TRIANGLE_STL.replace(b"vertex 1 0 0\n", b""), "a.stl", "format", f"line 6: {THREE}"),
         (
             TRIANGLE_STL.replace(b"vertex 1 0 0\nvertex 0", b"vertex 1 0\nvertex 0 0"),
@@ -297,7 +297,7 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
             TRIANGLE_OBJ,
             "a.off",
             "format",
-            "not OFF text: it does not begin with OFF and the counts of vertices and faces",
+            "not OFF text: the file does not begin with OFF and the counts of vertices and faces",
         ),
         (TRIANGLE_OFF, "a.glb", "format", NO_JSON),
         (TRIANGLE_OFF, "a.gltf", "format", NO_JSON),
@@ -305,7 +305,7 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
             TRIANGLE_OFF,
             "a.ply",
             "format",
-            "it cannot be read as PLY: it does not begin with ply and a header up to end_header",
+            "not a valid PLY file: the file does not begin with a ply line and a header up to end_header",
         ),
         (_exported("a.glb")[:-5], "a.glb", "truncated", None),
         (_exported("a.glb")[:100], "a.glb", "truncated", None),
@@ -313,20 +313,25 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
             _exported("binary.ply")[:-5],
             "a.ply",
             "truncated",
-            "the header promises 12 faces, the file ends after 11",
+            "the header declares 12 faces, but the file contains only 11",
         ),
         (
             _exported("ascii.ply")[:-20],
             "a.ply",
             "truncated",
-            "the header promises 12 faces, the file ends after 9",
+            "the header declares 12 faces, but the file contains only 9",
         ),
         (b"ply\nformat ascii 1.0\nelement face " + b"9" * 5000 + b"\nend_header\n", "a.ply", "format", None),
         (b"ply\nformat ascii 1.0\nelement face 999999999\nproperty int x\nend_header\n", "a.ply", "truncated", None),
         (TRIANGLE_OBJ.replace(b"v 0 1 0", b"v 0 1 x"), "a.obj", "format", None),
         (TRIANGLE_OBJ + b"f 1 x 2\nf 1 2 3\n", "a.obj", "format", None),
         (TRIANGLE_STL.replace(b"vertex 0 1 0", b"vertex 0 x 0"), "a.stl", "format", None),
-        (TRIANGLE_OBJ + b"f 1 2 4\n", "a.obj", "index", "line 5: a face names a vertex beyond the 3 that there are"),
+        (
+            TRIANGLE_OBJ + b"f 1 2 4\n",
+            "a.obj",
+            "index",
+            "line 5: a face refers to a vertex that does not exist: the file has 3 vertices",
+        ),
         (TRIANGLE_OBJ + b"f 1 2 99999999999999999999\n", "a.obj", "index", None),
         (TRIANGLE_OBJ + b"f 1 2 " + b"0" * 10_000 + b"\n", "a.obj", "index", None),
         (
@@ -335,27 +340,42 @@ NO_STL = "no faces are found in it: it ends early, or is not STL"
             "format",
             "line 2: a vertex has fewer than three coordinates",
         ),
-        (TRIANGLE_OBJ + b"f 1 2 0\n", "a.obj", "index", "line 5: a face names vertex 0, with 3 vertices above it"),
+        (
+            TRIANGLE_OBJ + b"f 1 2 0\n",
+            "a.obj",
+            "index",
+            "line 5: a face refers to vertex 0, which does not exist: 3 vertices precede the face",
+        ),
         (TRIANGLE_OBJ + b"f 0/1 2/1 3/1\n", "a.obj", "index", None),
-        (TRIANGLE_OBJ + b"f 1 2 -4\n", "a.obj", "index", "line 5: a face names vertex -4, with 3 vertices above it"),
-        (b"f -1 -2 -3\n" + TRIANGLE_OBJ, "a.obj", "index", "line 1: a face names vertex -1, with 0 vertices above it"),
+        (
+            TRIANGLE_OBJ + b"f 1 2 -4\n",
+            "a.obj",
+            "index",
+            "line 5: a face refers to vertex -4, which does not exist: 3 vertices precede the face",
+        ),
+        (
+            b"f -1 -2 -3\n" + TRIANGLE_OBJ,
+            "a.obj",
+            "index",
+            "line 1: a face refers to vertex -1, which does not exist: 0 vertices precede the face",
+        ),
         (
             _exported("ascii.ply").replace(b"\n3 1 3 0\n", b"\n3 1 3 8\n"),
             "a.ply",
             "index",
-            "line 19: face 1 of 12 names a vertex that does not exist (there are 8)",
+            "line 19: face 1 of 12 refers to a vertex that does not exist: the file has 8 vertices",
         ),
         (
             _exported("ascii.ply").replace(b"\n3 1 3 0\n", b"\n3 1 3 -2\n"),
             "a.ply",
             "index",
-            "line 19: face 1 of 12 names a vertex that does not exist (there are 8)",
+            "line 19: face 1 of 12 refers to a vertex that does not exist: the file has 8 vertices",
         ),
         (
             b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 3\n",
             "a.off",
             "index",
-            "face 1 of 1 names a vertex that does not exist (there are 3)",
+            "face 1 of 1 refers to a vertex that does not exist: the file has 3 vertices",
         ),
         (
             TRIANGLE_OBJ.replace(b"1 0 0", b"nan 0 0"),
@@ -438,10 +458,13 @@ def _tree(change: Callable[[dict[str, Any]], object]) -> tuple[bytes, dict[str, 
     return json.dumps(tree).encode(), files
 
 
-MALFORMED = "it cannot be read as GLTF: its tree of nodes and meshes is malformed"
-NO_TREE = "it cannot be read as GLTF: a node of its scene hangs in two places"
-NO_COUNT = "it cannot be read as GLTF: an accessor has no valid count or offset"
-NO_DATA = "it has positions without data, which may need an extension that is not read"
+MALFORMED = "not a valid glTF file: the JSON tree of nodes and meshes is malformed"
+NO_TREE = "not a valid glTF file: a node occurs twice in the scene"
+NO_COUNT = "not a valid glTF file: an accessor has no valid count, offset or stride"
+NO_BUFFER = "a glTF buffer has no data: no readable uri, and no binary chunk of a GLB"
+NO_DATA = (
+    "a mesh has no data for its vertex positions: the data may need a glTF extension that shapecnn does not support"
+)
 
 
 @pytest.mark.parametrize(
@@ -457,8 +480,8 @@ NO_DATA = "it has positions without data, which may need an extension that is no
         (lambda t: [v.update(byteStride=1) for v in t["bufferViews"]], "format", None),
         (lambda t: [v.update(byteLength=10**9) for v in t["bufferViews"]], "truncated", None),
         (lambda t: t["meshes"][0]["primitives"][0].update(mode=0), "no-faces", None),
-        (lambda t: t["buffers"][0].pop("uri"), "reference", "it has a buffer without content or name"),
-        (lambda t: t.update(meshes=5), "format", "it cannot be read as GLTF: its meshes are not a list"),
+        (lambda t: t["buffers"][0].pop("uri"), "reference", NO_BUFFER),
+        (lambda t: t.update(meshes=5), "format", "not a valid glTF file: the value of meshes is not a list"),
         (lambda t: t.update(scene=7), "format", MALFORMED),
         (lambda t: t["nodes"][0].update(matrix=[1, 2]), "format", MALFORMED),
         (lambda t: t["scenes"][0]["nodes"].append(-1), "format", MALFORMED),
@@ -532,7 +555,7 @@ def test_a_mesh_shown_thousands_of_times_may_be_too_large() -> None:
     files = _gltf(trimesh.creation.icosphere(4).scene())
     tree = json.loads(files["model.gltf"])
     tree.update(nodes=[{"mesh": 0}] * 4000, scenes=[{"nodes": list(range(4000))}], scene=0)
-    message = "its scene takes 1.7 GB once it is flattened: simplify it"
+    message = "the scene with all its instances takes 1.7 GB: simplify the mesh"
     assert _refused(json.dumps(tree).encode(), "a.gltf", files.__getitem__) == ("too-large", message)
 
 
@@ -581,12 +604,12 @@ def test_a_name_that_no_file_can_have(tmp_path: Path, uri: str) -> None:
 
 
 def test_a_missing_buffer_is_named(tmp_path: Path) -> None:
-    message = "it refers to the file 'gone.bin': there is no such file"
+    message = "the mesh refers to the file 'gone.bin': there is no such file"
     assert _refused(_with_uri("gone.bin"), "a.gltf", sibling_reader(tmp_path)) == ("reference", message)
 
 
 def test_a_reference_from_bytes_that_stand_alone() -> None:
-    message = "it refers to the file 'x.bin', which cannot be read from here"
+    message = "the mesh refers to the file 'x.bin', but its folder is not known"
     assert _refused(_with_uri("x.bin"), "a.gltf") == ("reference", message)
 
 

@@ -40,7 +40,7 @@ def _zip(*names: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipFile:
     ],
 )
 def test_a_member_that_leads_out_of_the_archive_is_refused(name: str) -> None:
-    with pytest.raises(ArchiveError, match=r"a path that leads out of it\. Do not trust this file\.$"):
+    with pytest.raises(ArchiveError, match=r"a path that leads out of the zip\. Do not trust this file\.$"):
         check_members(_zip("fine.off", name))
 
 

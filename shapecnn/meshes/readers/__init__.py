@@ -1,7 +1,8 @@
-"""Readers of mesh files, and the table of formats: :data:`FORMATS`.
+"""Readers of mesh files, one per format, and the table of all formats: :data:`FORMATS`.
 
-In: the bytes of a file, in memory or mapped. Out: :class:`Triangles` (vertices, faces, notes) as the file has them,
-unchecked, or a MeshError. A new format is a module beside this one and a line of the table.
+A reader takes the bytes of a file, in memory or mapped from disk. It returns :class:`Triangles`: the vertices and faces
+of the file, not yet checked, and notes. It raises a MeshError if it cannot read the file. To add a format, write a
+reader in a new module of this package and add a line to :data:`FORMATS`.
 """
 
 from __future__ import annotations
@@ -21,19 +22,24 @@ from shapecnn.meshes.readers.triangles import Triangles
 __all__ = ["FORMATS", "Format", "Reader", "Sibling", "Triangles", "find_format"]
 
 Reader = Callable[[bytes | mmap, Sibling | None], Triangles]
-"""Reads the content of a mesh file; the second argument reads its companion files, None if they are out of reach."""
+"""Function that reads a mesh from the bytes of its file.
+
+The second argument is a function that reads the companion files of the mesh; None if they cannot be read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What depends on the format of a mesh file.
+    """Description of one mesh file format: name, reader, companion files.
 
     Attributes:
-        name: Name of the format, as people write it.
-        read: Its reader.
-        mapped: Whether the reader works on a memory map without a copy, so that the file may exceed memory.
-        companions: Returns the contents of the further files that a file refers to, in its order; they belong to its
-            content hash. None where a file of the format is complete in itself.
+        name: Name of the format for people, such as ``OFF``.
+        read: Reader of the format.
+        mapped: Whether the reader works on a memory-mapped file without copying the bytes. Such a file may be larger
+            than the memory.
+        companions: Function that returns the contents of the companion files of a mesh file (buffers of a glTF), in
+            the order in which the mesh file refers to them. The content hash of the mesh includes these contents. None
+            for a format without companion files.
     """
 
     name: str
@@ -43,7 +49,7 @@ class Format:
 
 
 def _single(read: Callable[[bytes | mmap], Triangles]) -> Reader:
-    """Return the reader of a format without companion files in the form that the table has."""
+    """Wrap the reader of a format without companion files as a :data:`Reader`."""
     return lambda data, _sibling: read(data)
 
 
@@ -59,9 +65,9 @@ FORMATS = {
     ".glb": Format("GLB", _gltf, mapped=False, companions=outer_buffers),
     ".gltf": Format("GLTF", _gltf, mapped=False, companions=outer_buffers),
 }
-"""The formats that shapecnn reads, by the extension of a file name in lower case."""
+"""The mesh formats that shapecnn reads, keyed by the file name extension in lower case, such as ``.off``."""
 
 
 def find_format(name: str) -> Format | None:
-    """Return the format of a file by the extension of its name, in any case; None if it is not a mesh format."""
+    """Return the mesh format for a file name, by its extension in upper or lower case; None for other extensions."""
     return FORMATS.get(PurePosixPath(name).suffix.lower())

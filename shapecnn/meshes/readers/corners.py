@@ -1,9 +1,10 @@
-"""Kernels that merge equal corners of separate triangles, as in STL, into shared vertices.
+"""Compiled functions (numba kernels) that merge equal triangle corners into shared vertices, for STL files.
 
-Six corners meet at a vertex on average: merged while reading, ten million triangles take a sixth of the memory.
+STL stores three separate corners per triangle. On average six corners coincide in one vertex, so merging during reading
+cuts the memory for ten million triangles to a sixth.
 
-numba checks only the file of the calling kernel when it decides whether cached code is stale. After a change here, edit
-or touch the modules that call these kernels, too.
+After a change in this module, edit or touch the modules that call the kernels, too: numba recompiles a cached caller
+only if the caller's own file has changed.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ from shapecnn.shared.jit import numba
 
 @numba.njit(cache=True)
 def place(vertices, count, table, x, y, z):  # type: ignore[no-untyped-def]
-    """Return the index of the vertex at x, y, z; a new vertex is stored at index ``count``.
+    """Find the vertex with the coordinates x, y, z, or add it as vertex number ``count``, and return its index.
+
+    Coordinates are compared by their bits.
 
     Args:
-        vertices: (n, 3) unsigned integers, the bits of floats; n > count.
-        count: Number of vertices so far.
-        table: Hash table of vertex indices, -1 where free; its size is a power of two greater than count.
-        x: Bits of a coordinate, as y and z.
-        y: See x.
-        z: See x.
+        vertices: Array of vertices (n, 3), n > count: the bits of float coordinates as unsigned integers. The first
+            ``count`` rows are in use. A new vertex is written to the next row.
+        count: Number of vertices so far. The caller increases it if the returned index equals it.
+        table: Hash table of vertex indices, with -1 in free slots. Its size is a power of two greater than count.
+        x: Bits of the x coordinate as an unsigned integer.
+        y: Bits of the y coordinate as an unsigned integer.
+        z: Bits of the z coordinate as an unsigned integer.
     """
     last = np.uint64(table.size - 1)
     h = np.uint64(x) * np.uint64(0x9E3779B97F4A7C15)
@@ -43,12 +47,13 @@ def place(vertices, count, table, x, y, z):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def place_all(corners, table, numbers):  # type: ignore[no-untyped-def]
-    """Merge equal corners in place and return the number of distinct ones, n.
+    """Merge equal corners in place and return n, the number of distinct corners.
 
     Args:
-        corners: (k, 3) unsigned integers, the bits of floats; rows [0, n) receive the distinct corners.
-        table: Hash table as :func:`place` needs it, all -1.
-        numbers: (k,) receives the row of each corner.
+        corners: Array (k, 3) with k corners: the bits of float coordinates as unsigned integers. Rows 0 to n - 1 are
+            overwritten with the distinct corners.
+        table: Empty hash table for :func:`place`, filled with -1.
+        numbers: Output array (k,): for each corner, the row of its distinct copy.
     """
     count = 0
     for i in range(corners.shape[0]):

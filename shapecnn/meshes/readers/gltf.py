@@ -1,8 +1,8 @@
-"""Reader of GLB and GLTF: the triangles of the scene at rest, with instances, skins and morph targets applied.
+"""Reader of glTF files (GLB and GLTF): the triangles of the scene at rest, with instances, skins and morph targets.
 
-The parts are in modules of their own: :mod:`gltf_container` opens the file, :mod:`gltf_accessors` reads arrays,
-:mod:`gltf_compression` decompresses them, :mod:`gltf_nodes` computes the matrices of nodes, :mod:`gltf_deform` applies
-skins and morph targets. Materials, cameras and animations are ignored.
+The steps are in separate modules: :mod:`gltf_container` opens the file, :mod:`gltf_accessors` reads arrays,
+:mod:`gltf_compression` decompresses arrays, :mod:`gltf_nodes` computes the matrices of nodes, :mod:`gltf_deform`
+applies skins and morph targets. Materials, cameras and animations are ignored.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from shapecnn.meshes.readers.triangles import Triangles
 __all__ = ["Sibling", "outer_buffers", "read_gltf"]
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
+_UNSUPPORTED = "the data may need a glTF extension that shapecnn does not support"
 
 
 def read_gltf(data: bytes, sibling: Sibling | None = None) -> Triangles:
@@ -41,14 +42,15 @@ def read_gltf(data: bytes, sibling: Sibling | None = None) -> Triangles:
 
     Args:
         data: The content of the file.
-        sibling: Reads the files that it refers to. Without it such references are errors.
+        sibling: Function that reads a companion file. If it is None, a reference to a companion file is an error.
 
     Returns:
-        Vertices (n, 3) float64 in the coordinates of the scene and faces (m, 3) int64, m ≥ 1; a note if bytes after the
-        end of a GLB were ignored.
+        The n vertices, (n, 3) float64, in the coordinates of the scene, and the m ≥ 1 faces, (m, 3) int64. A note tells
+        whether bytes after the end of a GLB were ignored.
 
     Raises:
-        MeshError: format, truncated, no-faces, index, reference, too-large.
+        MeshError: The file or a companion file cannot be read, or the scene is too large (kinds: format, truncated,
+            no-faces, index, reference, too-large).
     """
     tree, chunk, notes = open_container(data)
     try:
@@ -57,14 +59,20 @@ def read_gltf(data: bytes, sibling: Sibling | None = None) -> Triangles:
         vertices, faces = _flatten(_collect_parts(tree, accessors))
     except (MeshError, MemoryError):
         raise
-    except Exception:  # a malformed tree may raise any exception
-        raise MeshError("format", "it cannot be read as GLTF: its tree of nodes and meshes is malformed") from None
+    except Exception:  # code that walks a malformed JSON tree may raise anything
+        raise MeshError("format", "not a valid glTF file: the JSON tree of nodes and meshes is malformed") from None
     return Triangles(vertices, faces, notes)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A primitive and the matrices (k, 4, 4) of its k instances in the scene."""
+    """A primitive (one part of a glTF mesh) and its k instances in the scene.
+
+    Attributes:
+        vertices: Coordinates of the n vertices, (n, 3).
+        faces: Vertex indices of the m triangles, (m, 3).
+        matrices: Matrix of each instance from the primitive to the scene, (k, 4, 4).
+    """
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
@@ -72,7 +80,7 @@ class _Part:
 
 
 class _Primitives:
-    """Decoder of the primitives of a tree, each at most once. All methods raise MeshError for invalid data."""
+    """Decoder of the primitives (parts of meshes) of a glTF, with a cache. All methods raise MeshError for bad data."""
 
     def __init__(self, accessors: Accessors) -> None:
         self._accessors = accessors
@@ -81,37 +89,37 @@ class _Primitives:
         self._positions: dict[int, NDArray[np.float64]] = {}
 
     def size(self, primitive: Mapping[str, Any]) -> int:
-        """Estimate the size of a primitive in bytes without decoding it."""
+        """Estimate the size in bytes of the decoded vertices and faces of a primitive, without decoding them."""
         indices = primitive.get("indices")
         count = self._accessors.count(primitive["attributes"]["POSITION"], "VEC3")
         return 24 * (count + (count if indices is None else self._accessors.count(indices, "SCALAR", WHOLE)))
 
     def positions(self, primitive: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return the positions, (n, 3), without any transform."""
+        """Return the coordinates of the n vertices of a primitive, (n, 3), before any transform."""
         if id(primitive) not in self._positions:
             number = primitive["attributes"]["POSITION"]
             if self._compressed_attribute(primitive, "POSITION") is None and not self._accessors.has_data(number):
-                raise MeshError("format", "it has positions without data, which may need an extension that is not read")
+                raise MeshError("format", f"a mesh has no data for its vertex positions: {_UNSUPPORTED}")
             self._positions[id(primitive)] = self.floats(primitive, "POSITION", "VEC3")
         return self._positions[id(primitive)]
 
     def floats(self, primitive: Mapping[str, Any], name: str, kind: str) -> NDArray[np.float64]:
-        """Return the values of an attribute, (n, k)."""
+        """Return an attribute of the n vertices as floats, (n, k); ``kind`` is VEC3 (k = 3) or VEC4 (k = 4)."""
         number = primitive["attributes"][name]
         if (values := self._compressed_attribute(primitive, name)) is None:
             return self._accessors.floats(number, kind)
         values = dequantize(values) if self._accessors.normalized(number) else values.astype(np.float64)
         if values.ndim != 2 or values.shape[1] != {"VEC3": 3, "VEC4": 4}[kind]:
-            raise MeshError("format", f"it cannot be read as GLTF: the compressed {name} has the wrong type")
+            raise MeshError("format", f"not a valid glTF file: the Draco data of {name} has the wrong type")
         return values
 
     def joints(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any]:
-        """Return the joint indices of an attribute, (n, 4)."""
+        """Return an attribute of the n vertices as joint indices, (n, 4): four joints per vertex."""
         values = self._compressed_attribute(primitive, name)
         return self._accessors.integers(primitive["attributes"][name], "VEC4") if values is None else values
 
     def faces(self, primitive: Mapping[str, Any]) -> NDArray[np.int64]:
-        """Return the faces, (m, 3) valid indices into the positions."""
+        """Return the vertex indices of the m triangles of a primitive, (m, 3), all valid."""
         if id(primitive) not in self._faces:
             self._faces[id(primitive)] = self._read_faces(primitive)
         return self._faces[id(primitive)]
@@ -124,15 +132,15 @@ class _Primitives:
             faces = _triangles(np.arange(vertices), primitive.get("mode", _TRIANGLES), vertices)
         else:
             if not self._accessors.has_data(number):
-                raise MeshError("format", "it has faces without data, which may need an extension that is not read")
+                raise MeshError("format", f"a mesh has no data for its face indices: {_UNSUPPORTED}")
             indices = self._accessors.integers(number)[:, 0]
             faces = _triangles(indices, primitive.get("mode", _TRIANGLES), vertices)
         if len(faces) and faces.max() >= vertices:
-            raise MeshError("index", f"a face names vertex {faces.max()}, but there are {vertices} vertices")
+            raise MeshError("index", f"a face refers to vertex {faces.max()}, but there are {vertices} vertices")
         return faces
 
     def _compressed_attribute(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any] | None:
-        """Return the values of an attribute that is compressed with Draco; None if it is not."""
+        """Return the decompressed values of an attribute; None if it is not compressed with Draco."""
         compression = extension(primitive, "KHR_draco_mesh_compression")
         draco = self._draco_mesh(primitive)
         if compression is None or draco is None or name not in compression["attributes"]:
@@ -150,10 +158,11 @@ class _Primitives:
 
 
 def _collect_parts(tree: Mapping[str, Any], accessors: Accessors) -> list[_Part]:
-    """Return the primitives that the scene shows, with skins and morph targets applied.
+    """Decode the primitives that the scene shows, with skins and morph targets applied.
 
     Raises:
-        MeshError: too-large, before anything is decoded; and any other kind that :func:`read_gltf` lists.
+        MeshError: The scene is too large (kind: too-large; raised before anything is decoded), or the kinds that
+            :func:`read_gltf` lists.
     """
     nodes, primitives = Nodes(tree), _Primitives(accessors)
     meshes = get_list(tree, "meshes")
@@ -168,7 +177,7 @@ def _collect_parts(tree: Mapping[str, Any], accessors: Accessors) -> list[_Part]
             sizes[mesh] = sum(primitives.size(primitive) for primitive in parts[mesh])
         total += sizes[mesh] * _instance_count(node, accessors)
     if total > MOST:
-        raise MeshError("too-large", f"its scene takes {total / 1e9:.1f} GB once it is flattened: simplify it")
+        raise MeshError("too-large", f"the scene with all its instances takes {total / 1e9:.1f} GB: simplify the mesh")
     result, skins = [], get_list(tree, "skins") if any("skin" in node for node, _ in drawn) else []
     for node, matrix in drawn:
         mesh = meshes[node["mesh"]]
@@ -182,7 +191,7 @@ def _collect_parts(tree: Mapping[str, Any], accessors: Accessors) -> list[_Part]
             joints = None if bones is None else _influences(primitive, primitives)
             if bones is not None and joints is not None:
                 if _instancing(node) is not None:
-                    raise MeshError("format", "it has instances of a mesh with a skin, which glTF does not define")
+                    raise MeshError("format", "a mesh has both a skin and GPU instances, which glTF does not define")
                 result.append(_Part(apply_skin(vertices, *joints, bones), faces, np.eye(4)[None]))
             else:
                 result.append(_Part(vertices, faces, matrices))
@@ -200,13 +209,13 @@ def _influences(
 
 
 def _is_surface(primitive: Mapping[str, Any]) -> bool:
-    """Return whether a primitive consists of triangles with positions."""
+    """Return whether a primitive has triangles, rather than points or lines, and vertex positions."""
     mode = primitive.get("mode", _TRIANGLES)
     return mode in (_TRIANGLES, _STRIP, _FAN) and primitive["attributes"].get("POSITION") is not None
 
 
 def _instancing(node: Mapping[str, Any]) -> dict[str, int] | None:
-    """Return the accessors of the translations, rotations and scales of the instances of a node; None without them."""
+    """Return the accessor numbers of the GPU instances of a node: TRANSLATION, ROTATION, SCALE; None if it has none."""
     instancing = extension(node, "EXT_mesh_gpu_instancing")
     return None if instancing is None else {k: v for k, v in instancing["attributes"].items() if k in _KINDS} or None
 
@@ -217,12 +226,15 @@ _KINDS = {"TRANSLATION": ("VEC3", (0, 0, 0)), "ROTATION": ("VEC4", (0, 0, 0, 1))
 def _instance_count(node: Mapping[str, Any], accessors: Accessors) -> int:
     counts = {accessors.count(number, _KINDS[name][0]) for name, number in (_instancing(node) or {}).items()}
     if len(counts) > 1:
-        raise MeshError("format", "it has instances with unequal numbers of translations, rotations or scales")
+        raise MeshError("format", "the instances of a mesh have unequal numbers of translations, rotations or scales")
     return max(counts, default=1)
 
 
 def _instances(node: Mapping[str, Any], matrix: NDArray[np.float64], accessors: Accessors) -> NDArray[np.float64]:
-    """Return the matrix of each instance of a node in the scene, (k, 4, 4); k = 1 without EXT_mesh_gpu_instancing."""
+    """Compute the matrix of each of the k instances of a node in the scene, (k, 4, 4).
+
+    Without EXT_mesh_gpu_instancing, a node is its only instance, with the given ``matrix``.
+    """
     instancing = _instancing(node)
     if instancing is None:
         return matrix[None]
@@ -238,9 +250,10 @@ def _instances(node: Mapping[str, Any], matrix: NDArray[np.float64], accessors: 
 
 
 def _triangles(indices: NDArray[np.int64], mode: int, vertices: int) -> NDArray[np.int64]:
-    """Return the triangles, (m, 3), of a list, a strip or a fan of indices.
+    """Convert the indices of a triangle list, strip or fan (``mode``) to m triangles, (m, 3).
 
-    The largest value of an index type ends a strip or a fan and begins another, unless a vertex has that index.
+    The largest value of an index type, such as 65535, ends a strip or fan and begins a new one. It is a normal index if
+    there are so many ``vertices``.
     """
     if mode == _TRIANGLES:
         return indices[: len(indices) // 3 * 3].reshape(-1, 3)
@@ -248,7 +261,7 @@ def _triangles(indices: NDArray[np.int64], mode: int, vertices: int) -> NDArray[
         return np.empty((0, 3), np.int64)
     ends = np.isin(indices, [number for number in (0xFF, 0xFFFF, 0xFFFFFFFF) if number >= vertices])
     place = np.arange(len(indices))
-    first = np.maximum.accumulate(np.where(ends, place + 1, 0))[:-2]  # where the strip of each triangle begins
+    first = np.maximum.accumulate(np.where(ends, place + 1, 0))[:-2]  # start position of the strip of each triangle
     whole = ~(ends[:-2] | ends[1:-1] | ends[2:])
     odd = (place[:-2] - first) % 2 == 1
     a, b, c = indices[:-2], indices[1:-1], indices[2:]
@@ -260,20 +273,19 @@ def _triangles(indices: NDArray[np.int64], mode: int, vertices: int) -> NDArray[
 
 
 def _flatten(parts: list[_Part]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return vertices (n, 3) and faces (m, 3) of all instances of all primitives, in the coordinates of the scene."""
+    """Merge all instances of all primitives into n vertices (n, 3), in scene coordinates, and m faces (m, 3)."""
     if not any(len(part.faces) for part in parts):
-        raise MeshError("no-faces", "no faces are found in it: it holds only points, or its scene is empty")
+        raise MeshError("no-faces", "no faces found: the file contains only points, or the scene is empty")
     counts = np.array([(len(p.matrices) * len(p.vertices), len(p.matrices) * len(p.faces)) for p in parts])
-    if counts.sum() * 24 > MOST:  # compressed data may have more than the accessors declare
-        raise MeshError(
-            "too-large", f"its scene takes {counts.sum() * 24 / 1e9:.1f} GB once it is flattened: simplify it"
-        )
+    if counts.sum() * 24 > MOST:  # compressed data may be larger than the accessors declare
+        gigabytes = counts.sum() * 24 / 1e9
+        raise MeshError("too-large", f"the scene with all its instances takes {gigabytes:.1f} GB: simplify the mesh")
     vertices = np.empty((int(counts[:, 0].sum()), 3))
     faces = np.empty((int(counts[:, 1].sum()), 3), np.int64)
     row = top = 0
     for part, (more, most) in zip(parts, counts.tolist(), strict=True):
         times, single = len(part.matrices), len(part.vertices)
-        with np.errstate(all="ignore"):  # infinite results are refused later
+        with np.errstate(all="ignore"):  # infinite results become errors later
             moved = part.vertices @ part.matrices[:, :3, :3].transpose(0, 2, 1) + part.matrices[:, None, :3, 3]
         vertices[row : row + more] = moved.reshape(-1, 3)
         offsets = row + single * np.arange(times)

@@ -1,4 +1,4 @@
-"""Arrays of a glTF: accessors over views of buffers, plain, sparse, normalized or compressed."""
+"""Reader of the arrays in a glTF file (accessors and buffer views): plain, sparse, normalized or compressed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from shapecnn.errors import MeshError
 from shapecnn.meshes.readers.gltf_compression import decode_meshopt, has_meshopt
 from shapecnn.meshes.readers.gltf_container import MESHOPT, extension, get_list, item_at
 
-MOST = 1 << 30  # bytes of all vertices and faces in a scene, which may show one mesh a million times
+MOST = 1 << 30  # limit for all vertices and faces of a scene in bytes: a scene may show one mesh a million times
 _TYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-WHOLE = (5121, 5123, 5125)  # component types of indices
+WHOLE = (5121, 5123, 5125)  # component types for indices: unsigned integers of 1, 2 and 4 bytes
 _WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 class Accessors:
-    """Reader of accessors by their number, within the bounds of their buffers.
+    """Reader of the accessors (arrays) of a glTF file, which checks that each array lies within its buffer.
 
     Args:
         tree: JSON tree of the glTF.
-        buffers: The content of each buffer; None is an error only if an accessor needs that buffer.
+        buffers: Content of each buffer; None for a missing one. A missing buffer is an error only when it is needed.
     """
 
     def __init__(self, tree: Mapping[str, Any], buffers: list[bytes | None]) -> None:
@@ -33,52 +33,57 @@ class Accessors:
         self._decoded: dict[int, bytes] = {}
 
     def count(self, number: int, kind: str, types: tuple[int, ...] = tuple(_TYPES)) -> int:
-        """Return the number of elements of an accessor after a check of its type.
+        """Check the type of an accessor and return the number of its elements.
 
         Args:
             number: Number of the accessor.
-            kind: Type that its elements must have, such as ``VEC3``.
-            types: Component types that are allowed.
+            kind: Required element type, such as ``VEC3``.
+            types: Allowed component types, as numbers in glTF.
 
         Raises:
-            MeshError: format, too-large; truncated for a count that its buffer cannot have.
+            MeshError: The accessor has another type, too many elements, or more elements than its buffer can hold
+                (kinds: format, too-large, truncated).
         """
         accessor = item_at(self._accessors, number)
         count: int = _natural(accessor["count"])
         if count == 0:
             raise _invalid()
         if accessor["componentType"] not in types or accessor["type"] != kind:
-            raise MeshError("format", "it cannot be read as GLTF: an accessor is not of the type that it should be")
+            raise MeshError("format", "not a valid glTF file: an accessor has the wrong element type")
         if count * _WIDTHS[kind] * 8 > MOST:
             self._require_data(accessor, count)
-            raise MeshError("too-large", f"it has {count} × {kind} in one accessor: simplify it")
+            limit = MOST // 8 // _WIDTHS[kind]
+            told = f"one glTF accessor has {count} elements of type {kind}, more than the limit of {limit}"
+            raise MeshError("too-large", f"{told}: simplify the mesh")
         return count
 
     def has_data(self, number: int) -> bool:
-        """Return whether an accessor has data of its own; without, all its elements are zero."""
+        """Return whether an accessor has data; if it has none, all elements are zero."""
         accessor = item_at(self._accessors, number)
         return "bufferView" in accessor or "sparse" in accessor
 
     def floats(self, number: int, kind: str) -> NDArray[np.float64]:
-        """Return the elements as (n, k) float64, with normalized integers as fractions.
+        """Read the n elements of an accessor as (n, k) float64; k is the number of components, such as 3 for VEC3.
+
+        Normalized integers become fractions.
 
         Raises:
-            MeshError: format, truncated, index, too-large.
+            MeshError: The accessor is malformed or too large (kinds: format, truncated, index, too-large).
         """
         values = self._values(number, kind)
         accessor = self._accessors[number]
         return dequantize(values) if accessor.get("normalized") is True else values.astype(np.float64)
 
     def integers(self, number: int, kind: str = "SCALAR", types: tuple[int, ...] = WHOLE) -> NDArray[np.int64]:
-        """Return the elements as (n, k) int64.
+        """Read the n elements of an accessor as (n, k) int64; k is the number of components, such as 1 for SCALAR.
 
         Raises:
-            MeshError: format, truncated, index, too-large.
+            MeshError: The accessor is malformed or too large (kinds: format, truncated, index, too-large).
         """
         return self._values(number, kind, types).astype(np.int64)
 
     def normalized(self, number: int) -> bool:
-        """Return whether integers of an accessor stand for fractions."""
+        """Return whether the integers of an accessor are normalized: they represent fractions."""
         return item_at(self._accessors, number).get("normalized") is True
 
     def view(self, number: int, stride: int = 0) -> memoryview:
@@ -86,10 +91,10 @@ class Accessors:
 
         Args:
             number: Number of the view.
-            stride: Bytes from element to element that the caller expects; 0 if any.
+            stride: Expected distance between elements in bytes; 0 accepts any distance.
 
         Raises:
-            MeshError: format, truncated, reference, too-large.
+            MeshError: The view is malformed, or its buffer is missing (kinds: format, truncated, reference, too-large).
         """
         view = item_at(self._views, number)
         if (compressed := self._compressed(view)) is not None:
@@ -101,7 +106,10 @@ class Accessors:
         return self._slice(view)
 
     def _compressed(self, view: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the compression of a view; None for a plain one, or if its fallback replaces a missing meshopt."""
+        """Return the compression settings of a buffer view; None if its data can be read without decompression.
+
+        A view with a fallback buffer is read from the fallback if the package meshoptimizer is not installed.
+        """
         compression = extension(view, *MESHOPT)
         if compression is None:
             return None
@@ -110,10 +118,11 @@ class Accessors:
     def _slice(self, view: Mapping[str, Any]) -> memoryview:
         buffer = item_at(self._buffers, view["buffer"])
         if buffer is None:
-            raise MeshError("reference", "it has a buffer without content or name")
+            raise MeshError("reference", "a glTF buffer has no data: no readable uri, and no binary chunk of a GLB")
         begin, length = _natural(view.get("byteOffset", 0)), _natural(view["byteLength"])
         if begin + length > len(buffer):
-            raise MeshError("truncated", f"it promises {begin + length} bytes, more than its buffer of {len(buffer)}")
+            told = f"a glTF buffer view ends at byte {begin + length}, but its buffer has only {len(buffer)} bytes"
+            raise MeshError("truncated", told)
         return memoryview(buffer)[begin : begin + length]
 
     def _values(self, number: int, kind: str, types: tuple[int, ...] = tuple(_TYPES)) -> NDArray[Any]:
@@ -131,7 +140,7 @@ class Accessors:
             index_type = np.dtype(_TYPES[sparse["indices"]["componentType"]])
             places = self._strided(sparse["indices"], (changes, 1), index_type, "SCALAR")[:, 0]
             if places.max() >= count:
-                raise MeshError("index", f"a sparse accessor changes element {places.max()} of {count}")
+                raise MeshError("index", f"a sparse glTF accessor replaces element {places.max()}, but has {count}")
             values = values.copy()
             values[places] = self._strided(sparse["values"], (changes, width), dtype, kind)
         return values
@@ -139,24 +148,24 @@ class Accessors:
     def _strided(
         self, accessor: Mapping[str, Any], shape: tuple[int, int], dtype: np.dtype[Any], kind: str
     ) -> NDArray[Any]:
-        """Return the elements from an accessor's offset on, as a view of the bytes of its buffer."""
+        """Return the elements of an accessor (or sparse part of one) as an array that shares the buffer's memory."""
         stride = _natural(item_at(self._views, accessor["bufferView"]).get("byteStride", 0))
         content = self.view(accessor["bufferView"], stride)
         start, size = _natural(accessor.get("byteOffset", 0)), shape[1] * dtype.itemsize
         stride = stride or self._stride(accessor["bufferView"]) or size
         if stride < size:
-            raise MeshError("format", "it cannot be read as GLTF: an accessor is not of the type that it should be")
+            raise MeshError("format", "not a valid glTF file: an accessor has the wrong element type")
         if start + (shape[0] - 1) * stride + size > len(content):
             raise _too_short(shape[0], kind, len(content))
         return np.ndarray(shape, dtype, content, start, (stride, dtype.itemsize))
 
     def _stride(self, view: int) -> int:
-        """Return the stride of decompressed data, which the view itself need not repeat; 0 for plain data."""
+        """Return the stride in the compression settings of a view, in bytes; 0 for a view without compression."""
         compressed = self._compressed(self._views[view])
         return 0 if compressed is None else int(compressed["byteStride"])
 
     def _require_data(self, accessor: Mapping[str, Any], count: int) -> None:
-        """Raise MeshError (truncated) if a huge count exceeds the data of the accessor."""
+        """Raise MeshError (truncated) if an accessor declares more elements than its data have bytes."""
         if "bufferView" in accessor:
             content = self.view(accessor["bufferView"])
             if count > len(content):
@@ -164,22 +173,23 @@ class Accessors:
 
 
 def dequantize(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Convert normalized integers to fractions in [0, 1] or [-1, 1]; floats keep their values."""
+    """Convert normalized integers to float64 fractions: unsigned to [0, 1], signed to [-1, 1]; floats stay equal."""
     if values.dtype.kind not in "iu":
         return values.astype(np.float64)
     return np.asarray(np.maximum(values / np.float64(np.iinfo(values.dtype).max), -1.0))
 
 
 def _natural(value: Any) -> int:
-    """Check that a value of the tree is an integer ≥ 0."""
+    """Return a value of the JSON tree after a check that it is an integer ≥ 0."""
     if type(value) is not int or value < 0:
         raise _invalid()
     return value
 
 
 def _invalid() -> MeshError:
-    return MeshError("format", "it cannot be read as GLTF: an accessor has no valid count or offset")
+    return MeshError("format", "not a valid glTF file: an accessor has no valid count, offset or stride")
 
 
 def _too_short(count: int, kind: str, size: int) -> MeshError:
-    return MeshError("truncated", f"it promises {count} × {kind}, more than its {size} bytes hold")
+    told = f"a glTF accessor declares {count} elements of type {kind}, more than its {size} bytes can hold"
+    return MeshError("truncated", told)

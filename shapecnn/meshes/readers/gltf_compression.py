@@ -1,4 +1,4 @@
-"""Decompression of parts of a glTF: Draco meshes (DracoPy) and buffer views compressed by meshopt (meshoptimizer).
+"""Decompression of glTF data: Draco meshes (package DracoPy) and meshopt buffer views (package meshoptimizer).
 
 Formats: KHR_draco_mesh_compression, EXT_meshopt_compression and KHR_meshopt_compression in
 https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0
@@ -16,11 +16,11 @@ from shapecnn.errors import MeshError
 
 
 class DracoMesh(NamedTuple):
-    """A mesh decoded by Draco.
+    """Mesh that was decompressed with Draco.
 
     Attributes:
-        attributes: Values (n, k) by the id that the file gives each attribute.
-        faces: (m, 3) indices into the rows of the attributes.
+        attributes: Values of each attribute by its id in the Draco data: (n, k) for n vertices and k components.
+        faces: Vertex indices of the m triangles, (m, 3).
     """
 
     attributes: dict[int, NDArray[Any]]
@@ -28,10 +28,10 @@ class DracoMesh(NamedTuple):
 
 
 def decode_draco(data: bytes) -> DracoMesh:
-    """Decode a Draco buffer.
+    """Decompress a Draco mesh.
 
     Raises:
-        MeshError: format.
+        MeshError: The data are damaged or contain no mesh (kind: format).
     """
     import DracoPy
 
@@ -41,10 +41,8 @@ def decode_draco(data: bytes) -> DracoMesh:
         attributes = {int(each["unique_id"]): np.asarray(each["data"]) for each in decoded.attributes}
     except MemoryError:
         raise
-    except Exception:  # a point cloud, or damaged data
-        raise MeshError(
-            "format", "a mesh in it that is compressed with Draco cannot be decoded: it is damaged"
-        ) from None
+    except Exception:  # DracoPy found a point cloud or damaged data
+        raise MeshError("format", "a mesh compressed with Draco cannot be decoded: its data are damaged") from None
     return DracoMesh(attributes, faces)
 
 
@@ -58,25 +56,27 @@ def has_meshopt() -> bool:
 
 
 def decode_meshopt(data: memoryview, compression: Mapping[str, Any], most: int) -> bytes:
-    """Decompress a buffer view that is compressed by meshopt.
+    """Decompress a buffer view that is compressed with meshopt.
 
     Args:
         data: The compressed bytes.
-        compression: The extension of the view with count, stride, mode and filter.
-        most: Largest size of the result in bytes.
+        compression: The glTF extension of the buffer view, with its count, byteStride, mode and filter.
+        most: Limit for the size of the result in bytes.
 
     Returns:
-        The bytes of the view.
+        The decompressed bytes of the buffer view.
 
     Raises:
-        MeshError: format, too-large.
+        MeshError: The data are damaged, the package meshoptimizer is not installed, or the result would be too large
+            (kinds: format, too-large).
     """
     count, stride, mode = compression["count"], compression["byteStride"], compression["mode"]
     kind = compression.get("filter", "NONE")
     if type(count) is not int or type(stride) is not int or not 0 < count <= most:
         raise _damaged()
     if not 0 < stride <= 256 or count * stride > most:
-        raise MeshError("too-large", f"a view of it takes {count} × {stride} bytes once it is decompressed")
+        told = f"a buffer view compressed with meshopt would decompress to {count} × {stride} bytes"
+        raise MeshError("too-large", f"{told}: the limits are {most} bytes in all and 256 bytes per element")
     if mode == "ATTRIBUTES" and kind in _FILTERS and stride % 4 == 0:
         values: NDArray[Any] = _FILTERS[kind](_rows(data, count, stride))
         return values.tobytes()
@@ -90,7 +90,7 @@ def decode_meshopt(data: memoryview, compression: Mapping[str, Any], most: int) 
     if kind in ("OCTAHEDRAL", "COLOR"):
         raise MeshError(
             "format",
-            f"it compresses positions, indices or weights with the meshopt filter {kind}, which is not made for them",
+            f"positions, indices or weights are compressed with the meshopt filter {kind}, which does not support them",
         )
     raise _damaged()
 
@@ -107,9 +107,9 @@ def _indices(data: memoryview, count: int, stride: int, mode: str) -> bytes:
 
 
 def _call(function: str, count: int, size: int, data: memoryview) -> NDArray[Any]:
-    """Call a function of meshoptimizer; raise MeshError (format) where it is missing or fails."""
+    """Call a function of the package meshoptimizer; raise MeshError (format) if the package is missing or fails."""
     if not has_meshopt():
-        message = "it is compressed with meshopt, which takes a further package: pip install 'shapecnn[meshopt]'"
+        message = "the file is compressed with meshopt, which needs an extra package: pip install 'shapecnn[meshopt]'"
         raise MeshError("format", message)
     import meshoptimizer
 
@@ -120,14 +120,14 @@ def _call(function: str, count: int, size: int, data: memoryview) -> NDArray[Any
 
 
 def _exponential(rows: NDArray[np.uint8]) -> NDArray[Any]:
-    """Decode numbers with a signed mantissa of 24 bits and a signed exponent of 8 bits to float32."""
+    """Decode the meshopt filter EXPONENTIAL: signed 24-bit mantissa and signed 8-bit exponent, to float32."""
     packed = rows.view("<i4")
     with np.errstate(over="ignore"):
         return np.asarray(np.ldexp((packed << 8 >> 8).astype(np.float32), packed >> 24), "<f4")
 
 
 def _quaternion(rows: NDArray[np.uint8]) -> NDArray[Any]:
-    """Decode quaternions stored without their largest component to four normalized int16."""
+    """Decode the meshopt filter QUATERNION: quaternions without their largest component, to four normalized int16."""
     if rows.shape[1] != 8:
         raise _damaged()
     packed = rows.view("<i2").astype(np.float64)
@@ -149,4 +149,4 @@ _FILTERS = {"NONE": lambda rows: rows, "EXPONENTIAL": _exponential, "QUATERNION"
 
 
 def _damaged() -> MeshError:
-    return MeshError("format", "a view in it that is compressed with meshopt cannot be decoded: it is damaged")
+    return MeshError("format", "a buffer view compressed with meshopt cannot be decoded: its data are damaged")

@@ -1,4 +1,4 @@
-"""Nodes of a glTF: their matrices in the scene, and which of them the scene shows."""
+"""Nodes of a glTF scene: computes the matrix of each node and finds the visible nodes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from shapecnn.meshes.readers.gltf_container import extension, get_list, item_at
 
 
 class Nodes:
-    """The nodes of a glTF.
+    """Nodes of a glTF file, with their matrices and the list of visible nodes.
 
-    Hidden nodes (KHR_node_visibility) and lower levels of detail (MSFT_lod) are not visible, nor are their descendants.
+    Hidden nodes (KHR_node_visibility), lower levels of detail (MSFT_lod) and all their descendants are not visible.
 
     Attributes:
-        visible: Numbers of the nodes that the scene shows, in its order.
+        visible: Numbers of the visible nodes of the scene, in depth-first order.
 
     Raises:
-        MeshError: format, if the scene is not a tree.
+        MeshError: The nodes of the scene are not a tree (kind: format).
     """
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
@@ -39,13 +39,13 @@ class Nodes:
         self.visible = self._walk(roots, lower_detail)
 
     def _walk(self, roots: list[Any], lower_detail: set[Any]) -> list[int]:
-        """Compute the matrices of all nodes of the scene and return the numbers of the visible ones."""
+        """Compute the matrices of all nodes of the scene, and return the numbers of the visible nodes."""
         pending = [(np.eye(4), root, True) for root in reversed(roots)]
         numbers = []
         while pending:
             above, number, visible = pending.pop()
             if number in self._worlds:
-                raise MeshError("format", "it cannot be read as GLTF: a node of its scene hangs in two places")
+                raise MeshError("format", "not a valid glTF file: a node occurs twice in the scene")
             node = item_at(self._nodes, number)
             with np.errstate(all="ignore"):
                 matrix = self._worlds[number] = above @ _local(node)
@@ -57,16 +57,18 @@ class Nodes:
         return numbers
 
     def world(self, number: int) -> NDArray[np.float64]:
-        """Return the matrix of a node in the scene, (4, 4), also for a joint outside the scene.
+        """Return the matrix of a node from its own coordinates to those of the scene, (4, 4).
+
+        The node may be a joint that is not part of the scene.
 
         Raises:
-            MeshError: format, if the node is its own ancestor.
+            MeshError: The node is its own ancestor (kind: format).
         """
         chain, ancestors = [], set()
         above: Any = number
         while above not in self._worlds and above is not None:
             if above in ancestors:
-                raise MeshError("format", "it cannot be read as GLTF: a node hangs below itself")
+                raise MeshError("format", "not a valid glTF file: a node is its own ancestor")
             ancestors.add(above)
             chain.append(above)
             above = self._parents.get(above)
@@ -78,7 +80,10 @@ class Nodes:
 
 
 def _local(node: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return the matrix of a node relative to its parent, (4, 4), given or as translation · rotation · scale."""
+    """Return the matrix of a node relative to its parent, (4, 4).
+
+    Without a ``matrix``, the node's translation, rotation and scale are combined.
+    """
     if "matrix" in node:
         return np.array(node["matrix"], np.float64).reshape(4, 4).T
     parts = (node.get("translation", (0, 0, 0)), node.get("rotation", (0, 0, 0, 1)), node.get("scale", (1, 1, 1)))
@@ -87,15 +92,15 @@ def _local(node: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def compose_matrices(translation: ArrayLike, rotation: ArrayLike, scale: ArrayLike) -> NDArray[np.float64]:
-    """Compose matrices that scale, then rotate, then translate.
+    """Compute k matrices that scale, then rotate, then translate.
 
     Args:
-        translation: (k, 3).
-        rotation: Quaternions x, y, z, w, (k, 4), of any length.
-        scale: (k, 3).
+        translation: Translation vectors, (k, 3).
+        rotation: Quaternions in the order x, y, z, w, (k, 4); they are normalized first.
+        scale: Scale factors on the three axes, (k, 3).
 
     Returns:
-        Matrices, (k, 4, 4) float64.
+        The matrices, (k, 4, 4) float64.
     """
     quaternions = np.asarray(rotation, np.float64)
     lengths = np.sqrt((quaternions * quaternions).sum(axis=1, keepdims=True))

@@ -1,8 +1,8 @@
-"""Reader of Wavefront OBJ: vertices (``v``) and faces (``f``) of one file as one mesh.
+"""Reader of Wavefront OBJ files: all vertices (``v``) and faces (``f``) of a file become one mesh.
 
-It accepts the variants that occur in practice: indices of texture coordinates and normals after slashes, negative
-indices that count back from the last vertex, weights or colours after coordinates, lines continued after a backslash,
-LF, CRLF and CR line ends, comments. All other statements (groups, materials, lines, points, curves) are skipped.
+The reader accepts the variants that occur in practice: texture and normal indices after slashes, negative indices
+that count back from the last vertex, weights or colours after coordinates, lines continued with a backslash, comments,
+and LF, CRLF and CR line ends. All other statements (groups, materials, lines, points, curves) are skipped.
 
 Format: https://paulbourke.net/dataformats/obj/
 """
@@ -29,8 +29,8 @@ from shapecnn.meshes.readers.tokens import (
 from shapecnn.meshes.readers.triangles import Triangles, triangulate
 from shapecnn.shared.jit import numba
 
-_INDEX = 4  # a further status: a face names a vertex that does not exist
-_FAR = 1 << 40  # larger indices are clipped
+_INDEX = 4  # status code in addition to those of number(): a face refers to a vertex that does not exist
+_FAR = 1 << 40  # larger vertex indices are clipped to this number, which exceeds any vertex count
 
 
 def read_obj(data: bytes | mmap) -> Triangles:
@@ -40,11 +40,12 @@ def read_obj(data: bytes | mmap) -> Triangles:
         data: The content of the file.
 
     Returns:
-        Vertices (n, 3) float64 and faces (m, 3) int32, m ≥ 1. A coordinate that is not a finite number is NaN: it may
-        belong to a vertex that no face uses.
+        The n vertices, (n, 3) float64, and the m ≥ 1 faces, (m, 3) int32. A coordinate that is not a finite number
+        becomes NaN. It is no error here, because perhaps no face uses the vertex.
 
     Raises:
-        MeshError: format, index, no-faces.
+        MeshError: The file is malformed, has a face with an invalid vertex index, or has no faces (kinds: format,
+            index, no-faces).
     """
     text = np.frombuffer(data, np.uint8)
     begin = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
@@ -59,24 +60,38 @@ def read_obj(data: bytes | mmap) -> Triangles:
         line = f"line {line_number(data, position)}"
         raise _error(line, status, vertices_above, index, vertex_count)
     if not face_count:
-        raise MeshError("no-faces", "no faces are found in it: it holds only points, ends early, or is not OBJ")
+        raise MeshError("no-faces", "no faces found: the file contains only points, ends early, or is not OBJ")
     return Triangles(vertices, triangulate(vertices, corners[:corner_count], sizes[:face_count]))
 
 
 def _error(line: str, status: int, vertices_above: int, index: int, count: int) -> MeshError:
-    """Return the error for a line; ``index`` is the index of a vertex that a face there names."""
+    """Return the error for an invalid vertex or face.
+
+    Args:
+        line: The line of the error, such as ``line 5``.
+        status: Status code of the kernel.
+        vertices_above: Number of vertices before the line.
+        index: The invalid vertex index as written in the file; 0 for other errors.
+        count: Number of vertices in the file.
+    """
     if status == SHORT:
         return MeshError("format", f"{line}: a vertex has fewer than three coordinates")
     if status == _INDEX and index > 0:
-        return MeshError("index", f"{line}: a face names a vertex beyond the {count} that there are")
+        return MeshError(
+            "index", f"{line}: a face refers to a vertex that does not exist: the file has {count} vertices"
+        )
     if status == _INDEX:
-        return MeshError("index", f"{line}: a face names vertex {index}, with {vertices_above} vertices above it")
-    return MeshError("format", f"{line}: a vertex is not made of numbers, or a face not of numbers of vertices")
+        told = f"a face refers to vertex {index}, which does not exist: {vertices_above} vertices precede the face"
+        return MeshError("index", f"{line}: {told}")
+    return MeshError("format", f"{line}: a coordinate is not a number, or a corner of a face is not a vertex number")
 
 
 @numba.njit(cache=True)
 def _skip_blanks(text, i):  # type: ignore[no-untyped-def]
-    """Return the first position from ``i`` on that is not blank; a backslash with the line end after it is blank."""
+    """Return the offset of the first byte from ``i`` on that is not blank.
+
+    A backslash before a line end continues the line, so both count as blank.
+    """
     n = text.size
     while i < n:
         c = text[i]
@@ -91,7 +106,10 @@ def _skip_blanks(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _skip_reference(text, i):  # type: ignore[no-untyped-def]
-    """Return the end of the corner that begins at ``i``; a comment or a backslash before a line end ends it, too."""
+    """Return the offset after the face corner (such as ``3/1/2``) that begins at offset ``i``.
+
+    White space, a comment, or a backslash before a line end ends the corner.
+    """
     n = text.size
     while i < n:
         c = text[i]
@@ -110,9 +128,11 @@ def _ends_line(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _next_statement(text, i):  # type: ignore[no-untyped-def]
-    """Find the next line with a vertex or a face; ``i`` is the beginning of a line.
+    """Find the next line with a vertex or a face, from the line beginning at offset ``i`` on.
 
-    Return the code of ``v`` or ``f``, or 0 at the end of the text, and the position after the keyword.
+    Returns:
+        The character code of the keyword, ``v`` or ``f``, and the offset after the keyword. At the end of the text the
+        code is 0.
     """
     n = text.size
     while i < n:
@@ -121,7 +141,7 @@ def _next_statement(text, i):  # type: ignore[no-untyped-def]
         end = skip_word(text, i)
         if end == i + 1 and (text[i] == 118 or text[i] == 102):
             return int(text[i]), end
-        if end == i + 2 and text[i] == 102 and text[i + 1] == 111:  # "fo" is an old "f"
+        if end == i + 2 and text[i] == 102 and text[i + 1] == 111:  # "fo" is an old keyword for faces
             return 102, end
         i = skip_line(text, end)
     return 0, i
@@ -129,7 +149,10 @@ def _next_statement(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _measure(text, i):  # type: ignore[no-untyped-def]
-    """Return upper bounds of the numbers of vertices, faces, and corners of faces."""
+    """Count the vertices, the faces and the corners of all faces from offset ``i`` on, to allocate arrays.
+
+    The counts are upper bounds, because the lines are not checked.
+    """
     vertices = faces = corners = 0
     while True:
         kind, i = _next_statement(text, i)
@@ -148,7 +171,7 @@ def _measure(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _whole(text, i):  # type: ignore[no-untyped-def]
-    """Parse the whole number before the first slash of the corner at ``i``: (value, status)."""
+    """Parse the vertex index, before any slash, of the face corner at offset ``i``: return its value and the status."""
     n = text.size
     negative = text[i] == 45
     if negative or text[i] == 43:
@@ -164,10 +187,19 @@ def _whole(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _read(text, i, vertices, corners, sizes, powers):  # type: ignore[no-untyped-def]
-    """Fill vertices, corners and sizes; faces of fewer than three corners are left out.
+    """Read all vertices and faces from offset ``i`` on, except faces with fewer than three corners.
 
-    Return (faces, corners, position, vertices, index of the vertex at fault, status). Unless the status is OK, the
-    position is in the line at fault.
+    Args:
+        text: The bytes of the file, uint8.
+        i: Offset at which to start.
+        vertices: Output array of vertex coordinates, one row for each vertex of the file.
+        corners: Output array of vertex indices (from 0) of all faces one after the other.
+        sizes: Output array with the number of corners of each face.
+        powers: :data:`tokens.POWERS`.
+
+    Returns:
+        The number of faces read, the number of corners read, the offset where reading stopped (with an error: an offset
+        in the wrong line), the number of vertices read, the invalid vertex index (0 if none), and the status.
     """
     vertex_count = face_count = corner_count = 0
     while True:

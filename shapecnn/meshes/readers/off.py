@@ -1,9 +1,9 @@
-"""Reader of Geomview OFF, text and binary: the format of ModelNet and the Princeton Shape Benchmark.
+"""Reader of Geomview OFF files, text and binary: the format of ModelNet and the Princeton Shape Benchmark.
 
-It accepts the variants that occur in practice: a header without a space before the counts (``OFF490 518 0``), CRLF and
-CR line ends, comments, blank lines, normals, colours and texture coordinates, homogeneous coordinates, polygons (cut
-into triangles), vertices and faces over several lines, no header at all, and anything after the last face. The counts
-in the header are checked against the size of the file before memory is allocated; too few lines are an error.
+The reader accepts the variants that occur in practice: a header without a space before the counts (``OFF490 518 0``),
+CRLF and CR line ends, comments, blank lines, normals, colours, texture coordinates, homogeneous coordinates, polygons
+(cut into triangles), vertices and faces on several lines, no OFF keyword, and anything after the last face. It checks
+the counts in the header against the size of the file before it allocates memory. Missing lines are an error.
 
 Format: http://www.geomview.org/docs/html/OFF.html
 """
@@ -31,41 +31,41 @@ from shapecnn.meshes.readers.tokens import (
 from shapecnn.meshes.readers.triangles import Triangles, enlarge, note_ignored, triangulate
 from shapecnn.shared.jit import numba
 
-# All quantifiers are possessive, so that a header of a million spaces or comments is refused in one pass.
+# All quantifiers are possessive: a malformed header with a million spaces or comments is then refused in one pass.
 _BLANK = rb"(?:[ \t\f\v\r\n]++|#[^\r\n]*+)*+"
 _KEYWORD = re.compile(
-    # MeshLab writes NCOFF
+    # the letters occur in any order, as MeshLab writes NCOFF
     rb"(?:\xef\xbb\xbf)?" + _BLANK + rb"(?:((?:ST|C|N)*+)(4)?(n)?(?:OFF|off)(?:[ \t]*+(BINARY)[ \t]*+\r?+\n)?)?"
 )
 _COUNTS = re.compile(
     _BLANK + rb"(\d{1,18})(?=[\s#])" + _BLANK + rb"(\d{1,18})"
-    # edges, which may stand on a line of their own
+    # the optional number of edges, which may be on a separate line
     rb"(?:[ \t]++-?\d++|[ \t]*+(?:#[^\r\n]*+)?[\r\n]++[ \t]*+\d++(?=[ \t]*+[\r\n#]))?"
     rb"[ \t]*+(?:#[^\r\n]*+)?(?=[\r\n]|\Z)"
 )  # fmt: skip
-_EXTRAS = {b"N": 3, b"C": 4, b"ST": 2}  # floats of a normal, a colour, a texture coordinate
-_END, _INDEX, _FULL = range(4, 7)  # further statuses of the kernels
+_EXTRAS = {b"N": 3, b"C": 4, b"ST": 2}  # number of floats of a normal, a colour, a texture coordinate
+_END, _INDEX, _FULL = range(4, 7)  # status codes of the kernels in addition to those of number()
 
 
 def read_off(data: bytes | mmap) -> Triangles:
     """Read the triangles of an OFF file.
 
-    Numbers of up to 15 digits and 22 decimal places are read exactly, others to within a few units in the last place.
+    Numbers with up to 15 digits and 22 decimal places are parsed exactly, others with a tiny rounding error.
 
     Args:
         data: The content of the file.
 
     Returns:
-        Vertices (n, 3) float64 and faces (m, 3) int32, possibly none; a note if bytes after the last face were ignored.
+        The n vertices, (n, 3) float64, and the m ≥ 0 faces, (m, 3) int32. A note tells whether bytes after the last
+        face were ignored.
 
     Raises:
-        MeshError: format, truncated, not-finite, index.
+        MeshError: The file cannot be read (kinds: format, truncated, not-finite, index).
     """
     keyword = _KEYWORD.match(data)
-    assert keyword is not None  # every part of it is optional
+    assert keyword is not None  # all parts of the pattern are optional
     if keyword[3]:
-        dimensions = "whose vertices may have any number of dimensions"
-        raise MeshError("format", f"it is nOFF, {dimensions}: convert it to plain OFF")
+        raise MeshError("format", "the nOFF variant, of any dimension, is not supported: convert the file to plain OFF")
     width = 4 if keyword[2] else 3
     if keyword[4]:
         extra = sum(floats for letter, floats in _EXTRAS.items() if letter in keyword[1])
@@ -73,24 +73,24 @@ def read_off(data: bytes | mmap) -> Triangles:
     else:
         vertices, corners, sizes, position = _read_text(data, keyword.end(), width)
     if width == 4:
-        with np.errstate(all="ignore"):  # infinite results are refused later
+        with np.errstate(all="ignore"):  # infinite results become errors later
             vertices = vertices[:, :3] / vertices[:, 3:]
     faces = triangulate(vertices, corners, sizes)
-    rest = data[position:].strip(b" \t\r\n\f\v\0\x1a")  # some exporters pad, or end the file as CP/M did
-    return Triangles(vertices, faces, note_ignored(len(rest), f"the last of its {len(sizes)} faces"))
+    rest = data[position:].strip(b" \t\r\n\f\v\0\x1a")  # padding of some programs
+    return Triangles(vertices, faces, note_ignored(len(rest), f"the last of the {len(sizes)} faces"))
 
 
 _Polygons = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], int]
-"""Vertices (n, 3 or 4), corners of all faces (k,), corners of each face (p,), and the position after the last face."""
+"""Vertices (n, 3 or 4); vertex indices of all p faces, k in all (k,); corners per face (p,); offset after the faces."""
 
 
 def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
     header = _COUNTS.match(data, position)
     if header is None:
-        raise MeshError("format", "not OFF text: it does not begin with OFF and the counts of vertices and faces")
+        raise MeshError("format", "not OFF text: the file does not begin with OFF and the counts of vertices and faces")
     nv, nf = int(header[1]), int(header[2])
     text = np.frombuffer(data, np.uint8)
-    _require_room(nv, nf, nv * 6 + nf * 2, len(data) - header.end(), len(data))  # "\n0 0 0" and "\n0" are the shortest
+    _require_room(nv, nf, nv * 6 + nf * 2, len(data) - header.end(), len(data))  # shortest: "\n0 0 0", "\n0"
     vertices = np.empty((nv, width))
     position, vertex, status = _read_vertices(text, header.end(), vertices, POWERS)
     if status != OK:
@@ -102,23 +102,24 @@ def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
         position, face, count, status = _read_faces(text, position, face, nv, sizes, corners, count, POWERS)
         if status != _FULL:
             break
-        corners = enlarge(corners)  # there are polygons
+        corners = enlarge(corners)  # not all faces are triangles
     if status != OK:
         raise _error("face", face, nf, status, nv)
     return vertices, corners[:count], sizes, _skip_to_content(text, position)
 
 
 def _read_binary(data: bytes | mmap, position: int, width: int, extra: int) -> _Polygons:
-    """Read binary OFF, whose numbers have 32 bits; ``extra`` floats follow the coordinates of each vertex.
+    """Read the content of a binary OFF file, in the layout of Geomview or of OpenMesh and pmp-library.
 
-    Geomview writes big-endian numbers and a count of colours after each face. OpenMesh and pmp-library write the byte
-    order of their machine and no colours: a file is read so if Geomview's form does not fit and theirs fits exactly.
+    All numbers have 32 bits. After the ``width`` coordinates of each vertex, ``extra`` floats follow. Geomview writes
+    big-endian numbers, and colours after each face. OpenMesh and pmp-library write native byte order and no colours:
+    this layout is tried if Geomview's does not fit, and must fit exactly.
     """
     words = np.frombuffer(data, ">i4", (len(data) - position) // 4, position)
     if not _fits(words, width + extra) and _fits(words.view("<i4"), width + extra):
         words = words.view("<i4")
     if len(words) < 3 or min(words[:2]) < 0:
-        raise MeshError("format", "not binary OFF: its header does not go on with the counts of vertices and faces")
+        raise MeshError("format", "not binary OFF: the header lacks the counts of vertices and faces")
     nv, nf = int(words[0]), int(words[1])
     _require_room(nv, nf, 4 * (nv * (width + extra) + 2 * nf), 4 * (len(words) - 3), len(data))
     last = 3 + nv * (width + extra)
@@ -129,13 +130,13 @@ def _read_binary(data: bytes | mmap, position: int, width: int, extra: int) -> _
     end, face, corner_count, status = _walk_faces(words, nv, True, sizes, corners)
     if status != OK:
         end, _, corner_count, colourless = _walk_faces(words, nv, False, sizes, corners)
-        if colourless != OK or end < len(words) or sizes.min() < 3:  # 0 would be a count of colours
+        if colourless != OK or end < len(words) or sizes.min() < 3:  # a size of 0 is a count of colours
             raise _error("face", face, nf, status, nv)
     return floats[:, :width].astype(np.float64), corners[:corner_count], sizes, position + 4 * (last + end)
 
 
 def _fits(words: NDArray[np.int32], width: int) -> bool:
-    """Return whether the first numbers of a binary file can be its counts."""
+    """Return whether the vertex and face counts at the beginning of a binary file fit the length of the file."""
     if len(words) < 3:
         return False
     nv, nf = map(int, words[:2])
@@ -143,30 +144,31 @@ def _fits(words: NDArray[np.int32], width: int) -> bool:
 
 
 def _require_room(nv: int, nf: int, least: int, room: int, size: int) -> None:
-    """Raise MeshError (truncated) if the promised records take ``least`` bytes, more than the ``room`` in the file."""
+    """Raise MeshError (truncated) if the declared content needs more bytes (``least``) than the file has (``room``)."""
     if least > room:
-        promise = f"the header promises {counted(nv, 'vertex', 'vertices')} and {counted(nf, 'face')}"
-        raise MeshError("truncated", f"{promise}, more than its {size} bytes can hold")
+        promise = f"the header declares {counted(nv, 'vertex', 'vertices')} and {counted(nf, 'face')}"
+        raise MeshError("truncated", f"{promise}, more than a file of {size} bytes can hold")
 
 
 def _error(what: str, index: int, total: int, status: int, nv: int) -> MeshError:
-    """Return the error for the vertex or face number ``index``, from 0."""
+    """Return the error for one vertex or face (``what``), number ``index`` from 0; ``nv`` is the number of vertices."""
     place = f"{what} {index + 1} of {total}"
     if status == _END:
         promise = counted(total, what, "vertices" if what == "vertex" else "faces")
-        return MeshError("truncated", f"the header promises {promise}, the file ends after {index}")
+        return MeshError("truncated", f"the header declares {promise}, but the file contains only {index}")
     if status == NOT_FINITE:
-        return MeshError("not-finite", f"{place} is not a finite number")
+        return MeshError("not-finite", f"{place} contains a number that is not finite")
     if status == _INDEX:
-        return MeshError("index", f"{place} names a vertex that does not exist (there are {nv})")
+        return MeshError("index", f"{place} refers to a vertex that does not exist: the file has {nv} vertices")
     if status == SHORT:
-        return MeshError("truncated", f"the line of {place} ends early")
-    return MeshError("format", f"{place} is not made of {'numbers' if what == 'vertex' else 'whole numbers'}")
+        return MeshError("truncated", f"the line of {place} has too few numbers")
+    wanted = "a number" if what == "vertex" else "a valid whole number"
+    return MeshError("format", f"{place} contains a value that is not {wanted}")
 
 
 @numba.njit(cache=True)
 def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
-    """Return the first position from ``i`` on that is neither white space nor in a comment."""
+    """Return the offset of the first byte from ``i`` on that is neither white space nor part of a comment."""
     n = text.size
     while i < n:
         c = text[i]
@@ -181,7 +183,7 @@ def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
-    """Parse the next number as :func:`number` does, or on a later line if this one ends: then ``over`` is True."""
+    """Parse the next number on this or a later line; return value, offset, status, ``over`` (True on a later line)."""
     value, after, status = number(text, i, powers)
     if status == SHORT:
         below = _skip_to_content(text, i)
@@ -193,10 +195,9 @@ def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _end_of_record(text, i, over):  # type: ignore[no-untyped-def]
-    """Return the end of the line, after colours and the like, and whether the record may end there.
+    """Skip colours after a vertex or face: return the offset of the line end, and the status.
 
-    A record over several lines (``over``) must end at a line end. Otherwise a line that is too short would take numbers
-    from the next record.
+    The status is SHORT if numbers follow a vertex or face on several lines (``over``): one of the lines is too short.
     """
     end = skip_line(text, i)
     if over:
@@ -208,7 +209,7 @@ def _end_of_record(text, i, over):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _read_vertices(text, i, out, powers):  # type: ignore[no-untyped-def]
-    """Fill ``out`` with coordinates, without normals and colours; return (position, vertices read, status)."""
+    """Read vertex coordinates into ``out``, without normals and colours; return offset, number of vertices, status."""
     for v in range(out.shape[0]):
         i = _skip_to_content(text, i)
         if i >= text.size:
@@ -227,10 +228,10 @@ def _read_vertices(text, i, out, powers):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _read_faces(text, i, face, nv, sizes, out, corner_count, powers):  # type: ignore[no-untyped-def]
-    """Read faces from number ``face`` on: their ``sizes``, and their corners into ``out`` from ``corner_count`` on.
+    """Read faces, from number ``face`` on, from the text at offset ``i``.
 
-    Return (position, faces read, corners read, status). With status _FULL the position is that of the face that did not
-    fit into ``out``.
+    The number of corners of each face goes to ``sizes``, the vertex indices to ``out`` from ``corner_count`` on. Return
+    the offset (with status _FULL: of the face that did not fit), the numbers of faces and corners, and the status.
     """
     while face < sizes.size:
         start = i = _skip_to_content(text, i)
@@ -272,7 +273,7 @@ def _read_faces(text, i, face, nv, sizes, out, corner_count, powers):  # type: i
 
 @numba.njit(cache=True)
 def _walk_faces(words, nv, coloured, sizes, out):  # type: ignore[no-untyped-def]
-    """Read all faces of a binary file as :func:`_read_faces` does; with ``coloured``, each has colours after it."""
+    """Read all faces of a binary file, each followed by colours if ``coloured``; results as in :func:`_read_faces`."""
     i = corner_count = 0
     for face in range(sizes.size):
         if i >= words.size:

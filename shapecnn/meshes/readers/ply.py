@@ -1,9 +1,9 @@
-"""Reader of PLY, text and binary: the header, and the elements that make triangles.
+"""Reader of PLY files, text and binary: parses the header, then reads vertices, faces and triangle strips.
 
-It accepts the variants that occur in practice: elements and properties in any order, among any others; lists of any
-type and length; polygons of mixed sizes; triangle strips; both byte orders; LF, CRLF and CR line ends; the type names
-of all versions. Text is read word by word, as the format says, but records must end where lines end: otherwise a line
-is missing, short or too much, and everything after it would be misread (:mod:`ply_text`).
+The reader accepts the variants that occur in practice: elements and properties in any order, with any others between
+them; lists of any type and length; polygons of mixed sizes; both byte orders; LF, CRLF and CR line ends; the type names
+of all versions. Text is read word by word, as the format prescribes, but each record must end at a line end. Otherwise
+a missing or wrong line would spoil all records after it (see :mod:`ply_text`).
 
 Format: https://paulbourke.net/dataformats/ply/
 """
@@ -25,16 +25,16 @@ from shapecnn.meshes.readers.ply_text import UNKNOWN, read_text
 from shapecnn.meshes.readers.tokens import line_number
 from shapecnn.meshes.readers.triangles import Triangles, note_ignored, strip_triangles, triangulate
 
-_LONGEST_HEADER = 1 << 20  # bytes
+_LONGEST_HEADER = 1 << 20  # largest size of a header in bytes
 _BYTE_ORDERS = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}
 _TYPES = {
     **{"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"},
     **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"},
-    **{"int64": "i8", "uint64": "u8"},  # in no version of the format, but in use
+    **{"int64": "i8", "uint64": "u8"},  # 64-bit types: not in the format, but in use
     **{"float": "f4", "double": "f8", "float32": "f4", "float64": "f8"},
 }
 _AXES = ("x", "y", "z")
-_KEYWORDS = ("format", "element", "property")  # their lines are never skipped
+_KEYWORDS = ("format", "element", "property")  # a header line that begins with one of these is never ignored
 _INDICES = ("vertex_indices", "vertex_index")
 _USED = (*_AXES, *_INDICES)
 _PADDING = b" \t\r\n\v\f\0\x1a"
@@ -43,8 +43,8 @@ _PADDING = b" \t\r\n\v\f\0\x1a"
 @dataclass
 class _Property:
     name: str
-    type: str  # NumPy's name, without the byte order
-    length: str | None = None  # type of the length of a list; None for a scalar
+    type: str  # NumPy type name without byte order
+    length: str | None = None  # NumPy type name of the list length; None for a scalar
 
 
 @dataclass
@@ -54,7 +54,7 @@ class _Element:
     properties: list[_Property] = field(default_factory=list)
 
     def columns(self) -> list[Column]:
-        """Return the columns of a record with their roles: coordinates of a vertex, corners of a face or strip."""
+        """Return one column for each property, with its role: a coordinate, vertex indices, or skipped."""
         lists = {p.name for p in self.properties if p.length}
         indices = next((name for name in _INDICES if name in lists), None)
         columns = []
@@ -75,11 +75,12 @@ def read_ply(data: bytes | mmap) -> Triangles:
         data: The content of the file.
 
     Returns:
-        Vertices (n, 3) float64 and faces (m, 3) int32, m ≥ 1; notes on ignored bytes and numbers. A coordinate that is
-        not finite is kept (in text as NaN): it may belong to a vertex that no face uses.
+        The n vertices, (n, 3) float64, the m ≥ 1 faces, (m, 3) int32, and notes on ignored bytes and numbers. A
+        coordinate that is not finite is no error here, because perhaps no face uses the vertex. From text it is NaN.
 
     Raises:
-        MeshError: format, truncated, index, no-faces.
+        MeshError: The file is malformed, truncated, has a face with an invalid vertex index, or has no faces (kinds:
+            format, truncated, index, no-faces).
     """
     encoding, elements, position, notes = _read_header(data)
     order = _BYTE_ORDERS[encoding]
@@ -107,22 +108,29 @@ def read_ply(data: bytes | mmap) -> Triangles:
     faces = [triangulate(points, *polygon) for polygon in polygons] + strips
     if not any(map(len, faces)):
         raise MeshError(
-            "no-faces", "no faces are found in it: it holds only points, or does not say which vertices its faces have"
+            "no-faces", "no faces found: the file contains only points, or does not list the vertices of its faces"
         )
     return Triangles(points, faces[0] if len(faces) == 1 else np.concatenate(faces), notes)
 
 
 def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[str, ...]]:
-    """Return the encoding, the elements, the position of their records, and notes; raise MeshError (format)."""
+    """Parse the header of a PLY file.
+
+    Returns:
+        The encoding (a key of ``_BYTE_ORDERS``), the elements, the offset after the header, and notes on ignored lines.
+
+    Raises:
+        MeshError: The header is malformed (kind: format).
+    """
     start = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
     head = data[start : start + _LONGEST_HEADER]
     first = re.match(rb"\s*+ply[ \t]*+(\r\n|\r|\n)", head)
-    # Binary records may begin with the byte of LF: after CR it ends the line only if the first line ends with CR LF.
+    # If lines end with CR alone, an LF after the last CR of the header belongs to the binary records.
     end = first and re.compile(
         rb"[\r\n][ \t]*+end_header[ \t]*+(?:%s|\Z)" % (rb"\r" if first[1] == b"\r" else rb"\r\n|\r|\n")
     ).search(head, first.end() - 1)
     if first is None or end is None:
-        raise MeshError("format", "it cannot be read as PLY: it does not begin with ply and a header up to end_header")
+        raise _unreadable("the file does not begin with a ply line and a header up to end_header")
     encoding = ""
     elements: list[_Element] = []
     notes: tuple[str, ...] = ()
@@ -134,8 +142,8 @@ def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[st
             case ["format", name, *_] if name in _BYTE_ORDERS and not encoding:
                 encoding = name
                 continue
-            case [word, *_] if not elements and word not in _KEYWORDS:  # a comment of Blender 2.4, without the keyword
-                notes = notes or (f"{quoted(line.decode('ascii', 'replace'))} in its header was ignored",)
+            case [word, *_] if not elements and word not in _KEYWORDS:  # Blender 2.4 writes such comments
+                notes = notes or (f"the header line {quoted(line.decode('ascii', 'replace'))} was ignored",)
                 continue
             case ["element", name, number] if re.fullmatch(r"\d{1,15}", number) and _is_new(name, elements):
                 elements.append(_Element(name, int(number)))
@@ -145,16 +153,16 @@ def _read_header(data: bytes | mmap) -> tuple[str, list[_Element], int, tuple[st
             case ["property", kind, name] if elements and kind in _TYPES:
                 new = _Property(name, _TYPES[kind])
             case _:
-                raise _unreadable(f"its header says {quoted(line.decode('ascii', 'replace'))}")
+                raise _unreadable(f"invalid header line {quoted(line.decode('ascii', 'replace'))}")
         if new.name in _USED and not _is_new(new.name, elements[-1].properties):
-            raise _unreadable(f"its header says {quoted(line.decode('ascii', 'replace'))} twice")
+            raise _unreadable(f"the header line {quoted(line.decode('ascii', 'replace'))} repeats a property")
         elements[-1].properties.append(new)
     if not encoding:
-        raise _unreadable("its header does not say whether it is ascii or binary")
+        raise _unreadable("the header has no format line with ascii or binary")
     for element in elements:
         scalars = {p.name for p in element.properties if p.length is None}
         if element.name == "vertex" and not scalars.issuperset(_AXES):
-            raise _unreadable("its vertices have no x, y and z")
+            raise _unreadable("the header declares no x, y and z for the vertices")
     return encoding, elements, start + end.end(), notes
 
 
@@ -163,24 +171,42 @@ def _is_new(name: str, items: list[_Element] | list[_Property]) -> bool:
 
 
 def _unreadable(why: str) -> MeshError:
-    return MeshError("format", f"it cannot be read as PLY: {why}")
+    return MeshError("format", f"not a valid PLY file: {why}")
 
 
 def _note_spare(count: int, name: str) -> tuple[str, ...]:
-    """Return the note that ``count`` numbers after each record of an element were ignored; no note for 0."""
+    """Return a note that undeclared numbers after each record were ignored, as a tuple: empty if there are none.
+
+    Args:
+        count: Number of ignored numbers after each record.
+        name: Name of the element, such as ``face``.
+    """
     if not count:
         return ()
     some = "1 number" if count == 1 else f"{count} numbers"
     were = "was" if count == 1 else "were"
-    return (f"{some} at the end of the line of each {visible(name)} beyond what the header promises {were} ignored",)
+    return (f"{some} at the end of the line of each {visible(name)} {were} ignored: the header declares fewer numbers",)
 
 
 def _check_rest(data: bytes | mmap, position: int, last: str, text: bool) -> tuple[str, ...]:
-    """Return the note on the bytes after the last record; raise MeshError (format) if they are further records."""
+    """Check the bytes after the last record.
+
+    Args:
+        data: The content of the file.
+        position: Offset after the last record.
+        last: Name of the last element, such as ``face``.
+        text: Whether the file is text.
+
+    Returns:
+        A note on ignored bytes, in a tuple; an empty tuple if nothing follows.
+
+    Raises:
+        MeshError: Further records follow in a text file (kind: format).
+    """
     rest = data[position:].strip(_PADDING) if text else data[position:]
     if not rest:
         return ()
     if text and len(rest) > 2 and re.match(rb"[-+.]?\d", rest):
         line = line_number(data, data.find(rest, position))
-        raise MeshError("format", f"line {line}: the file goes on after all that its header promises")
+        raise MeshError("format", f"line {line}: the file has more records than its header declares")
     return note_ignored(len(rest), f"the last {last}")

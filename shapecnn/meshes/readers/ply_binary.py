@@ -1,4 +1,7 @@
-"""Reader of the records of a binary PLY in either byte order: coordinates and lists of corners; the rest is skipped."""
+"""Reader of the records of binary PLY files, little-endian or big-endian.
+
+It extracts vertex coordinates and vertex indices and skips all other properties.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +29,19 @@ _WIDTHS = np.array([np.dtype(name).itemsize for name in TYPES])
 
 
 def read_binary(data: bytes | mmap, position: int, records: Records, order: str) -> tuple[Content, int]:
-    """Read the records of one element.
+    """Read all records of one element of a binary PLY file.
 
     Args:
         data: The content of the file.
-        position: Where the records begin.
-        records: Their layout.
-        order: Byte order, ``<`` or ``>``.
+        position: Offset of the first record.
+        records: Layout of the records.
+        order: Byte order: ``<`` for little-endian, ``>`` for big-endian.
 
     Returns:
-        The content of the records, and the position after them.
+        The content of the records, and the offset after the last record.
 
     Raises:
-        MeshError: format, truncated, index.
+        MeshError: A record is malformed or truncated, or has an invalid vertex index (kinds: format, truncated, index).
     """
     least = sum(np.dtype(column.length or column.type).itemsize for column in records.columns)
     content = allocate(records, least, len(data) - position)
@@ -62,7 +65,15 @@ def read_binary(data: bytes | mmap, position: int, records: Records, order: str)
 def _read_binary(  # type: ignore[no-untyped-def]
     data, i, first, count, roles, types, lengths, widths, big, lowest, vertices, points, corners, sizes, corner_count
 ):
-    """Read records as :func:`ply_text._read_text` does; ``widths``: bytes of each type, ``big``: the byte order."""
+    """Read binary records number ``first`` to ``count`` - 1 from the bytes (``data``) at offset ``i`` on.
+
+    The arguments are those of :func:`ply_text._read_text` and three more: ``types`` is the index of the value type of
+    each column in TYPES, ``widths`` the size in bytes of each type in TYPES, ``big`` whether the file is big-endian.
+
+    Returns:
+        The offset, the number of records read, the number of vertex indices read, and the status. Unless the status is
+        OK, the offset is that of the record that was not read.
+    """
     n = data.size
     for record in range(first, count):
         start, corners_before = i, corner_count
@@ -102,7 +113,7 @@ def _read_binary(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _scalar(data, i, kind, width, big):  # type: ignore[no-untyped-def]
-    """Return the number at ``i``, of type number ``kind`` and ``width`` bytes, as float64."""
+    """Decode the number at offset ``i`` to float64; ``kind`` is the index of its type in TYPES, ``width`` its bytes."""
     bits = _bits(data, i, width, big)
     if kind == 8:
         low = np.uint32(bits)
@@ -110,14 +121,14 @@ def _scalar(data, i, kind, width, big):  # type: ignore[no-untyped-def]
     if kind == 9:
         whole = np.uint64(bits)
         return whole.view(np.float64)
-    if kind % 2 == 0 and data[i if big else i + width - 1] >= 128:  # signed and negative
+    if kind % 2 == 0 and data[i if big else i + width - 1] >= 128:  # a negative signed integer
         return np.float64(np.int64(bits | (~np.uint64(0) << np.uint64(8 * width - 1))))
     return np.float64(bits)
 
 
 @numba.njit(cache=True)
 def _bits(data, i, width, big):  # type: ignore[no-untyped-def]
-    """Return ``width`` bytes at ``i`` as an unsigned 64-bit integer."""
+    """Decode ``width`` bytes at offset ``i`` to an unsigned 64-bit integer; ``big``: in big-endian order."""
     bits = np.uint64(0)
     for k in range(width):
         at = i + k if big else i + width - 1 - k

@@ -1,6 +1,6 @@
-"""The records of one element of PLY: their layout by the header, arrays for their content, and errors.
+"""Types for the records of a PLY element (such as all vertices): their layout, their content, and their errors.
 
-Shared by the readers of text (:mod:`ply_text`) and binary (:mod:`ply_binary`).
+The readers of text records (:mod:`ply_text`) and of binary records (:mod:`ply_binary`) share this module.
 """
 
 from __future__ import annotations
@@ -13,20 +13,24 @@ from numpy.typing import NDArray
 from shapecnn.errors import MeshError, quoted
 
 CORNERS, SKIPPED = 3, 4
-"""Roles of a property; roles 0, 1 and 2 are the coordinates x, y and z."""
+"""Roles of a property: list of vertex indices, or a property to skip. Roles 0, 1 and 2 are the coordinates x, y, z."""
 
 TYPES = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 END, INDEX, FULL, WITHIN_LINE = range(4, 8)
-"""Statuses of the kernels, in addition to those of :func:`tokens.number`."""
+"""Status codes of the kernels that read records, in addition to those of :func:`tokens.number`.
+
+END: the file ends before the record does. INDEX: a vertex index is out of range. FULL: an output array is full.
+WITHIN_LINE: the record does not end at a line end.
+"""
 
 
 class Column(NamedTuple):
-    """One property of an element.
+    """One property of a PLY element, such as the x coordinate of a vertex: its role and its types.
 
     Attributes:
-        role: 0, 1, 2, CORNERS or SKIPPED.
-        type: NumPy type of the value, one of TYPES.
-        length: NumPy type of the length of a list; None for a scalar.
+        role: Use of the property: 0, 1 or 2 for the coordinate x, y or z, CORNERS for vertex indices, or SKIPPED.
+        type: NumPy type name of the values, one of TYPES.
+        length: NumPy type name of the length of a list; None for a scalar.
     """
 
     role: int
@@ -35,14 +39,14 @@ class Column(NamedTuple):
 
 
 class Records(NamedTuple):
-    """The layout of the records of one element.
+    """Layout of the records of one PLY element, as the header declares it.
 
     Attributes:
-        name: Name of the element.
-        promised: Number of records by the header.
-        columns: The properties of each record.
-        vertices: Number of vertices in the file; corners are less than it.
-        strips: Whether the element has triangle strips, in which -1 is a valid corner.
+        name: Name of the element, such as ``face``.
+        promised: Number of records that the header declares.
+        columns: The properties of each record, in the order of the file.
+        vertices: Number of vertices in the file. Vertex indices must be smaller.
+        strips: Whether the element contains triangle strips. In a strip, the vertex index -1 is valid.
     """
 
     name: str
@@ -52,7 +56,11 @@ class Records(NamedTuple):
     strips: bool
 
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return the role, the index of the type and the index of the length type (-1: a scalar) of each column."""
+        """Return the columns as three arrays, for the kernels.
+
+        Returns:
+            Role of each column; index of its value type in TYPES; index of its length type in TYPES, -1 for a scalar.
+        """
         return (
             np.array([column.role for column in self.columns]),
             np.array([TYPES.index(column.type) for column in self.columns]),
@@ -61,13 +69,13 @@ class Records(NamedTuple):
 
 
 class Content(NamedTuple):
-    """The content of the records of one element.
+    """Content of the n records of one PLY element.
 
     Attributes:
-        points: (n, 3) float64 coordinates of vertices; (0, 3) for other elements.
-        corners: (k,) int32, the corners of all records one after the other.
-        sizes: (n,) int32, the number of corners of each record.
-        spare: Number of further numbers on the line of each record in text, which the header does not declare.
+        points: Vertex coordinates, (n, 3) float64; (0, 3) for an element without coordinates.
+        corners: Vertex indices of all records one after the other, (k,) int32; empty for an element without them.
+        sizes: Number of vertex indices of each record, (n,) int32; empty for an element without vertex indices.
+        spare: In text: number of undeclared numbers at the end of the line of each record, which are skipped.
     """
 
     points: NDArray[np.float64]
@@ -77,18 +85,19 @@ class Content(NamedTuple):
 
 
 def allocate(records: Records, least: int, left: int) -> Content:
-    """Allocate arrays for the promised records, once the rest of the file is long enough for them.
+    """Allocate arrays for the declared number of records, after a check that the file is long enough for them.
 
     Args:
-        records: The layout of the records.
-        least: The smallest size of a record in bytes.
-        left: The length of the rest of the file in bytes.
+        records: Layout of the records.
+        least: Smallest possible size of a record in bytes.
+        left: Length of the rest of the file in bytes.
 
     Raises:
-        MeshError: truncated.
+        MeshError: The rest of the file is too short (kind: truncated).
     """
     if records.promised * least > left:
-        raise MeshError("truncated", f"the header promises {_counted(records)}, more than its {left} bytes can hold")
+        told = f"the header declares {_counted(records)}, more than the remaining {left} bytes can hold"
+        raise MeshError("truncated", told)
     roles = {column.role for column in records.columns}
     lists = records.promised if CORNERS in roles else 0
     points = np.empty((records.promised if roles & {0, 1, 2} else 0, 3))
@@ -101,21 +110,23 @@ def _counted(records: Records) -> str:
 
 
 def record_error(where: str, records: Records, index: int, status: int) -> MeshError:
-    """Return the error for one record.
+    """Return the error for a record that cannot be read.
 
     Args:
-        where: Its line, as the beginning of the message; empty for binary files.
-        records: The layout of the records.
+        where: Beginning of the message with the line of the record, such as ``line 5: ``; empty for a binary file.
+        records: Layout of the records.
         index: Number of the record, from 0.
-        status: Status of the kernel.
+        status: Status code that the kernel returned.
     """
     name = records.name if records.name in ("vertex", "face") else f"record of {quoted(records.name)}"
     place = f"{where}{name} {index + 1} of {records.promised}"
     if status == END:
-        return MeshError("truncated", f"the header promises {_counted(records)}, the file ends after {index}")
+        return MeshError("truncated", f"the header declares {_counted(records)}, but the file contains only {index}")
     if status == INDEX:
-        return MeshError("index", f"{place} names a vertex that does not exist (there are {records.vertices})")
+        return MeshError(
+            "index", f"{place} refers to a vertex that does not exist: the file has {records.vertices} vertices"
+        )
     if status == WITHIN_LINE:
-        why = "does not end where a line ends, as others do: lines are missing, short or too many"
+        why = "does not end at the end of a line, as earlier records do: a line is missing, too short or too long"
         return MeshError("format", f"{place} {why}")
-    return MeshError("format", f"{place} is not made of the numbers that the header promises")
+    return MeshError("format", f"{place} contains a value that does not fit the header")

@@ -1,9 +1,9 @@
-"""Reader of the records of a text PLY: coordinates and lists of corners; the rest is skipped.
+"""Reader of the records of text PLY files: extracts vertex coordinates and vertex indices, skips other properties.
 
-The format is a stream of words in which line ends have no meaning. But programs end a line with each record, so a
-record that ends within a line is a sign that a line is missing, short or too much. Only if the first record already
-ends within a line, line ends are ignored. If each record of an element has its own line, with the same number of
-further numbers that the header does not declare, those are skipped.
+By the format, the records are a stream of words, and line ends have no meaning. But in practice each record has a line,
+so a record that ends within a line is an error: a line is missing, too short or too long. There are two exceptions.
+Line ends are ignored if the very first record ends within a line. And if all lines of an element have the same count of
+undeclared numbers after the record, these numbers are skipped.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ from shapecnn.meshes.readers.triangles import enlarge
 from shapecnn.shared.jit import numba
 
 UNKNOWN, _LINES, _FLOWING = range(3)
-"""Relation of records and lines: not known yet; each record ends with a line; line ends have no meaning."""
+"""Whether records end at line ends: not known yet; each record ends at a line end; line ends have no meaning."""
 
-_LINE = re.compile(rb"[^\r\n]{0,65536}+")  # longest line that is examined
+_LINE = re.compile(rb"[^\r\n]{0,65536}+")  # the rest of a line, at most 65536 bytes
 
 
 def read_text(data: bytes | mmap, position: int, records: Records, lines: int) -> tuple[Content, int, int]:
-    """Read the records of one element.
+    """Read all records of one element of a text PLY file.
 
     Args:
         data: The content of the file.
-        position: Where the records begin.
-        records: Their layout.
-        lines: Relation of records and lines so far, UNKNOWN for the first element.
+        position: Offset of the first record.
+        records: Layout of the records.
+        lines: Whether the records of earlier elements ended at line ends; UNKNOWN for the first element.
 
     Returns:
-        The content of the records, the position after them, and the relation of records and lines.
+        The content of the records, the offset after the last record, and the new value of ``lines``.
 
     Raises:
-        MeshError: format, truncated, index.
+        MeshError: A record is malformed or truncated, or has an invalid vertex index (kinds: format, truncated, index).
     """
-    least = 2 * len(records.columns)  # bytes of a record: a digit and a space for each number
+    least = 2 * len(records.columns)  # smallest size of a record: a digit and a space for each number
     content = allocate(records, least, len(data) + 1 - position)
     result = _fill(data, position, records, lines, content)
     if result.status == WITHIN_LINE and result.record == 0:
@@ -75,7 +75,15 @@ def read_text(data: bytes | mmap, position: int, records: Records, lines: int) -
 
 
 class _Result(NamedTuple):
-    """Content of the records before number ``record``, where reading stopped, and the status there."""
+    """Result of reading records until all were read or an error occurred.
+
+    Attributes:
+        content: Content of the records that were read.
+        position: Offset after the last record; with an error: offset of the wrong record.
+        record: Number of records read, which is also the number (from 0) of the wrong record.
+        lines: Whether records end at line ends: UNKNOWN, _LINES or _FLOWING.
+        status: Status code: OK or the error.
+    """
 
     content: Content
     position: int
@@ -85,7 +93,7 @@ class _Result(NamedTuple):
 
 
 def _fill(data: bytes | mmap, position: int, records: Records, lines: int, content: Content) -> _Result:
-    """Read all records, with ``content.spare`` further numbers after each."""
+    """Read all records into ``content``, and skip ``content.spare`` undeclared numbers after each."""
     text = np.frombuffer(data, np.uint8)
     roles, _, lengths = records.arrays()
     index = corner_count = 0
@@ -100,7 +108,7 @@ def _fill(data: bytes | mmap, position: int, records: Records, lines: int, conte
 
 
 def _spare_numbers(data: bytes | mmap, position: int, records: Records, content: Content) -> int:
-    """Return the number of words after the first record on its line; 0 if it is the only record."""
+    """Count the undeclared words after the first record on the same line; 0 if the element has only one record."""
     first = _fill(data, position, records._replace(promised=min(records.promised, 1)), _FLOWING, content)
     rest = _LINE.match(data, first.position)
     return len(rest[0].split()) if rest and first.status == OK and records.promised > 1 else 0
@@ -110,12 +118,28 @@ def _spare_numbers(data: bytes | mmap, position: int, records: Records, content:
 def _read_text(  # type: ignore[no-untyped-def]
     text, i, first, count, roles, lengths, lowest, vertices, points, corners, sizes, corner_count, lines, spare, powers
 ):
-    """Read records from number ``first`` on into ``points``, ``sizes``, and ``corners`` from ``corner_count`` on.
+    """Read records number ``first`` to ``count`` - 1 from the text at offset ``i`` on.
 
-    With ``spare`` > 0 each record has its own line, with as many further numbers after it.
+    Args:
+        text: The bytes of the file, uint8.
+        i: Offset of record number ``first``.
+        first: Number (from 0) of the first record to read.
+        count: Number of records of the element.
+        roles: Role of each column: 0, 1, 2, CORNERS or SKIPPED.
+        lengths: Index of the length type of each column in TYPES; -1 for a scalar.
+        lowest: Lowest valid vertex index: 0, or -1 for strips.
+        vertices: Number of vertices in the file.
+        points: Output array of vertex coordinates.
+        corners: Output array of the vertex indices of all records one after the other.
+        sizes: Output array with the number of vertex indices of each record.
+        corner_count: Number of vertex indices so far: the first free position in ``corners``.
+        lines: Whether records end at line ends: UNKNOWN, _LINES or _FLOWING.
+        spare: Number of undeclared numbers after each record. If it is not 0, each record must have its own line.
+        powers: :data:`tokens.POWERS`.
 
-    Return (position, records read, corners read, lines, status). Unless the status is OK, the position is that of the
-    record at fault, or of the one that did not fit.
+    Returns:
+        The offset, the number of records read, the number of vertex indices read, the new value of ``lines``, and the
+        status. Unless the status is OK, the offset is that of the record that was not read.
     """
     n = text.size
     for record in range(first, count):
@@ -139,7 +163,7 @@ def _read_text(  # type: ignore[no-untyped-def]
             if status != OK or value < 0 or value != np.floor(value):
                 return start, record, corners_before, lines, MALFORMED
             i = end
-            if value > n - i:  # each value takes at least one byte
+            if value > n - i:  # each value of the list takes at least one byte
                 return start, record, corners_before, lines, END
             length = int(value)
             if roles[p] == CORNERS:
@@ -175,7 +199,15 @@ def _read_text(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _skip_spare(text, start, i, spare, powers):  # type: ignore[no-untyped-def]
-    """Return the end of the ``spare`` numbers after ``i``; -1 if the record from ``start`` on exceeds one line."""
+    """Skip the undeclared numbers after a record and return the offset after them; -1 if they are not on one line.
+
+    Args:
+        text: The bytes of the file, uint8.
+        start: Offset of the record.
+        i: Offset after the declared values of the record.
+        spare: Number of undeclared numbers.
+        powers: :data:`tokens.POWERS`.
+    """
     for k in range(skip_space(text, start), i):
         if text[k] == 10 or text[k] == 13:
             return -1

@@ -1,4 +1,4 @@
-"""STL, text or binary: the extension is the same, the bytes decide."""
+"""Reader of STL files: detects text or binary STL from the content, because both have the extension ``.stl``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from shapecnn.meshes.readers.triangles import Triangles
 
 
 def read_stl(data: bytes | mmap) -> Triangles:
-    """Read the triangles of an STL file.
+    """Read the triangles of an STL file, text or binary.
 
     Args:
         data: The content of the file.
 
     Returns:
-        Vertices (n, 3) float64 and faces (m, 3) int32; corners with the same bits share one vertex.
+        The n vertices, (n, 3) float64, and the m faces, (m, 3) int32. Corners whose coordinates have equal bits share
+        one vertex.
 
     Raises:
-        MeshError: format, truncated, no-faces.
+        MeshError: The file is malformed, truncated, or has no faces (kinds: format, truncated, no-faces).
     """
     return read_binary_stl(data) if is_binary_stl(data) else read_text_stl(data)

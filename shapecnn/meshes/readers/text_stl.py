@@ -1,8 +1,8 @@
-"""Reader of text STL: the facets of all solids as one mesh, with equal corners merged.
+"""Reader of text STL files: all solids become one mesh, and equal corners become shared vertices.
 
-It accepts the variants that occur in practice: any names of solids, keywords in any case, ``end solid`` and
-``end loop``, facets on one line or many, LF, CRLF and CR line ends, any normals, which are ignored, and anything after
-the last ``endsolid``. A file that ends within a solid is truncated and refused.
+The reader accepts the variants that occur in practice: any solid names, keywords in upper and lower case,
+``end solid`` and ``end loop``, facets on one or several lines, LF, CRLF and CR line ends, any normals (ignored), and
+anything after the last ``endsolid``. It refuses a file that ends inside a solid.
 
 Format: https://www.fabbers.com/tech/STL_Format
 """
@@ -32,11 +32,11 @@ from shapecnn.meshes.readers.tokens import (
 from shapecnn.meshes.readers.triangles import Triangles, enlarge, note_ignored
 from shapecnn.shared.jit import numba
 
-_FULL, _BAD_FACET, _TRUNCATED = range(4, 7)  # further statuses of the kernel
+_FULL, _BAD_FACET, _TRUNCATED = range(4, 7)  # status codes of _read in addition to those of number()
 _VERTEX, _END_LOOP, _END_SOLID, _SOLID, _FACET, _LOOP, _END = (
     int.from_bytes(word, "big") for word in (b"vertex", b"endloop", b"endsolid", b"solid", b"facet", b"loop", b"end")
 )
-_COMMENT = ord("#")  # some writers begin with a comment line
+_COMMENT = ord("#")  # some programs write a comment line at the beginning
 _CLOSED = re.compile(rb"(?<!\S)end[ \t]*solid(?!\S)", re.IGNORECASE)
 
 
@@ -47,11 +47,12 @@ def read_text_stl(data: bytes | mmap) -> Triangles:
         data: The content of the file.
 
     Returns:
-        Vertices (n, 3) float64, no two with the same bits, and faces (m, 3) int32, m ≥ 1, both in order of appearance;
-        a note if bytes after the last solid were ignored. A coordinate that is not a finite number is NaN.
+        The n vertices, (n, 3) float64, no two with the same bits, and the m ≥ 1 faces, (m, 3) int32. Both are in the
+        order in which they first appear in the file. A coordinate that is not a finite number becomes NaN. A note tells
+        whether bytes after the last solid were ignored.
 
     Raises:
-        MeshError: format, truncated, no-faces.
+        MeshError: The file is malformed, truncated, or has no faces (kinds: format, truncated, no-faces).
     """
     text = np.frombuffer(data, np.uint8)
     position = solid_end = len(codecs.BOM_UTF8) if data[:3] == codecs.BOM_UTF8 else 0
@@ -69,18 +70,23 @@ def read_text_stl(data: bytes | mmap) -> Triangles:
             vertices = enlarge(vertices)
             table = _table(vertices[:count], len(vertices))
     if status == _TRUNCATED or (status == _BAD_FACET and not _CLOSED.search(data, position)):
-        raise MeshError("truncated", "it ends within a solid, without endsolid")
+        raise MeshError("truncated", "the file ends inside a solid, without endsolid")
     if status == _BAD_FACET:
         line = line_number(data, position)
-        raise MeshError("format", f"line {line}: a facet does not have three corners of three coordinates")
+        raise MeshError("format", f"line {line}: a facet does not have three corners with three coordinates each")
     if not corner_count:
-        raise MeshError("no-faces", "no faces are found in it: it ends early, or is not STL")
+        raise MeshError("no-faces", "no faces found: the file ends early, or is not STL")
     rest = data[solid_end:].strip(b" \t\r\n\v\f\0\x1a")
-    return Triangles(vertices[:count], faces[: corner_count // 3], note_ignored(len(rest), "the last endsolid"))
+    return Triangles(vertices[:count], faces[: corner_count // 3], note_ignored(len(rest), "the last endsolid line"))
 
 
 def _table(vertices: NDArray[np.float64], room: int) -> NDArray[np.int32]:
-    """Return a hash table for :func:`corners.place` with these distinct vertices, and space for ``room`` in all."""
+    """Build a hash table of distinct vertices for :func:`corners.place`.
+
+    Args:
+        vertices: The n distinct vertices to enter, (n, 3).
+        room: Number of vertices for which the table must have space.
+    """
     table = np.full(1 << (2 * room).bit_length(), -1, np.int32)
     place_all(vertices.view(np.uint64), table, np.empty(len(vertices), np.int32))
     return table
@@ -88,7 +94,10 @@ def _table(vertices: NDArray[np.float64], room: int) -> NDArray[np.int32]:
 
 @numba.njit(cache=True)
 def _keyword(text, start, end):  # type: ignore[no-untyped-def]
-    """Return the letters of a word, in lower case, as the bytes of one big-endian number; 0 for more than eight."""
+    """Return a word in lower case as a number, so that words can be compared fast; 0 for more than eight letters.
+
+    The letters, from offset ``start`` to ``end``, are the bytes of the number in big-endian order.
+    """
     word = 0
     if end - start <= 8:
         for k in range(start, end):
@@ -98,7 +107,10 @@ def _keyword(text, start, end):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _next_keyword(text, i):  # type: ignore[no-untyped-def]
-    """Return the keyword at ``i`` and its end; ``end solid`` and ``end loop`` on one line are one keyword each."""
+    """Return the keyword at offset ``i`` as a number (see ``_keyword``), and the offset after it.
+
+    ``end solid`` and ``end loop`` on one line count as one keyword each. The number is 0 for ``end facet``.
+    """
     end = skip_word(text, i)
     word = _keyword(text, i, end)
     if word == _END:
@@ -116,7 +128,7 @@ def _next_keyword(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _ends_vertex(text, i):  # type: ignore[no-untyped-def]
-    """Return whether a vertex may end at ``i``: at a line end, or before the next vertex or the end of the loop."""
+    """Return whether a vertex may end at offset ``i``: a line end, ``vertex`` or ``endloop`` must follow."""
     i = skip_blanks(text, i)
     if i >= text.size or 10 <= text[i] <= 13:
         return True
@@ -126,10 +138,23 @@ def _ends_vertex(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _read(text, i, solid_end, vertices, table, count, faces, corner_count, powers):  # type: ignore[no-untyped-def]
-    """Read from ``i`` on into ``vertices`` (as bits) from row ``count`` on and into ``faces`` from ``corner_count`` on.
+    """Read solids until the text ends, an error occurs or an output array is full.
 
-    Return (position, end of the last solid, vertices, corners, status). Unless the status is OK, the position is that
-    of the word at fault, or of the first vertex that did not fit.
+    Args:
+        text: The bytes of the file, uint8.
+        i: Offset at which to start.
+        solid_end: Offset after the last solid that has been read.
+        vertices: Output array of vertices, (n, 3) uint64: the bits of float64 coordinates.
+        table: Hash table of the vertices for :func:`corners.place`.
+        count: Number of vertices so far: the first free row of ``vertices``.
+        faces: Output array of vertex indices, three for each face.
+        corner_count: Number of vertex indices so far: the first free position in ``faces``.
+        powers: :data:`tokens.POWERS`.
+
+    Returns:
+        The offset where reading stopped, then the new values of ``solid_end``, ``count`` and ``corner_count``, then the
+        status. With status _FULL, reading stopped before the first vertex that did not fit. With any other status but
+        OK, it stopped at the word that caused the error.
     """
     corner = 0  # number of corners of the current facet so far
     in_solid = False

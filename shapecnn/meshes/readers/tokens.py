@@ -1,7 +1,10 @@
-"""Kernels that parse words and numbers in the bytes of a text, for the readers of mesh formats.
+"""Compiled functions (numba kernels) that parse words and numbers in text mesh files.
 
-They never read beyond the end of the array. numba checks only the file of the calling kernel when it decides whether
-cached code is stale. After a change here, edit or touch the modules that call these kernels, too.
+The kernels take the bytes of the text as an array of uint8 and an offset into the array. No kernel reads beyond the end
+of the array.
+
+After a change in this module, edit or touch the modules that call the kernels, too: numba recompiles a cached caller
+only if the caller's own file has changed.
 """
 
 from __future__ import annotations
@@ -13,14 +16,18 @@ import numpy as np
 from shapecnn.shared.jit import numba
 
 OK, MALFORMED, SHORT, NOT_FINITE = range(4)
-"""Status of :func:`number`: OK, or why there is no number. Callers define further statuses from 4 on."""
+"""Status codes of :func:`number`: OK, or the reason why no number could be parsed.
 
-POWERS = np.array([float(f"1e{n}") for n in range(309)])  # exact up to 1e22, correctly rounded beyond
+MALFORMED: the word is not a number. SHORT: the line ends before a number. NOT_FINITE: the number is infinite or NaN.
+Modules that use these codes number their own from 4 on.
+"""
+
+POWERS = np.array([float(f"1e{n}") for n in range(309)])  # powers of ten: exact up to 1e22, then correctly rounded
 
 
 @numba.njit(cache=True)
 def skip_blanks(text, i):  # type: ignore[no-untyped-def]
-    """Return the first position from ``i`` on that is neither a space nor a tab."""
+    """Return the offset of the first byte from ``i`` on that is neither a space nor a tab."""
     while i < text.size and (text[i] == 32 or text[i] == 9):
         i += 1
     return i
@@ -28,7 +35,16 @@ def skip_blanks(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def number(text, i, powers):  # type: ignore[no-untyped-def]
-    """Parse the number at or after ``i`` on the same line: (float64 value, position after it, status)."""
+    """Parse the next number on the line, after spaces and tabs.
+
+    Args:
+        text: The bytes of the text, uint8.
+        i: Offset at which to start.
+        powers: :data:`POWERS`.
+
+    Returns:
+        The value as float64 (0 unless the status is OK), the offset after the number, and the status.
+    """
     n = text.size
     i = skip_blanks(text, i)
     if i >= n:
@@ -42,8 +58,8 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
     if i < n and (text[i] | 32 == 110 or text[i] | 32 == 105):  # nan, inf
         return 0.0, i, NOT_FINITE
     mantissa = np.uint64(0)
-    digits = 0  # significant digits in the mantissa
-    length = 0  # digits in all
+    digits = 0  # number of significant digits in the mantissa
+    length = 0  # number of all digits read
     exponent = 0
     point = False
     while i < n:
@@ -84,8 +100,8 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
     if i < n:
         c = text[i]
         if c == 35 and i + 1 < n and (text[i + 1] == 73 or text[i + 1] == 81 or text[i + 1] == 83):
-            return 0.0, i, NOT_FINITE  # 1.#INF, -1.#IND, 1.#QNAN, 1.#SNAN: notation of old Windows programs
-        # White space, a comment, padding, ^Z, or the backslash that continues a line of OBJ.
+            return 0.0, i, NOT_FINITE  # old Windows programs write 1.#INF, -1.#IND, 1.#QNAN, 1.#SNAN
+        # After a number: white space, a comment, a zero byte, ^Z, or the backslash that continues an OBJ line.
         if not (c == 32 or 9 <= c <= 13 or c == 35 or c == 0 or c == 26 or c == 92):
             return 0.0, i, MALFORMED
     value = np.float64(mantissa)
@@ -105,10 +121,17 @@ def number(text, i, powers):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def whole(text, i):  # type: ignore[no-untyped-def]
-    """Parse up to nine plain digits at or after ``i`` on the same line: (value, position after them).
+    """Parse the next word on the line as a whole number of up to nine digits.
 
-    Return (-1, i) for anything else, which :func:`number` parses. Small enough to be inlined into its callers: most
-    words of a mesh are indices.
+    Most words of a mesh file are vertex indices, so this fast path is kept small enough for the compiler to inline.
+
+    Args:
+        text: The bytes of the text, uint8.
+        i: Offset at which to start.
+
+    Returns:
+        The value and the offset after the digits; (-1, i) if the word is anything else. The caller then calls
+        :func:`number`.
     """
     n = text.size
     first = after = skip_blanks(text, i)
@@ -123,7 +146,7 @@ def whole(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def skip_line(text, i):  # type: ignore[no-untyped-def]
-    """Return the position of the next line end from ``i`` on."""
+    """Return the offset of the next line end from ``i`` on; the length of the text if no line end follows."""
     n = text.size
     while i < n and text[i] != 10 and text[i] != 13:
         i += 1
@@ -132,7 +155,7 @@ def skip_line(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def skip_space(text, i):  # type: ignore[no-untyped-def]
-    """Return the first position from ``i`` on that is not white space; line ends are white space."""
+    """Return the offset of the first byte from ``i`` on that is not white space; line ends count as white space."""
     n = text.size
     while i < n and (text[i] == 32 or 9 <= text[i] <= 13):
         i += 1
@@ -141,7 +164,7 @@ def skip_space(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def skip_word(text, i):  # type: ignore[no-untyped-def]
-    """Return the first position from ``i`` on that is white space."""
+    """Return the offset of the first white-space byte from ``i`` on: the end of a word that contains ``i``."""
     n = text.size
     while i < n and not (text[i] == 32 or 9 <= text[i] <= 13):
         i += 1
@@ -149,7 +172,7 @@ def skip_word(text, i):  # type: ignore[no-untyped-def]
 
 
 def line_number(data: bytes | mmap, position: int) -> int:
-    """Return the number, from 1, of the line at a position; LF, CRLF and CR end lines."""
+    """Return the line number (from 1) of a byte offset in a text with LF, CRLF or CR line ends."""
     return 1 + int(_line_ends(np.frombuffer(data, np.uint8), position))
 
 

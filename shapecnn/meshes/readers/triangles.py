@@ -1,10 +1,11 @@
-"""The result type of all readers, and triangulation of polygons and strips.
+"""Result type of the mesh readers, and the triangulation of polygons and triangle strips.
 
-A polygon is projected along its normal by Newell's method, so that one that is not flat has a well-defined outline too.
-If one of its corners sees all of it, it is cut as a fan from the first such corner: a convex polygon from its first
-corner, a quad along its first diagonal. Other polygons are cut by ear clipping (mapbox_earcut). Polygons without a
-normal, or with an outline that crosses itself so that ears do not cover it, become fans from their first corner: so
-every corner stays in the surface. Triangles keep the orientation of their polygon.
+A polygon becomes a fan of triangles from the first corner whose fan covers the polygon without overlap. For a convex
+polygon this is corner 0. A polygon without such a corner is cut by ear clipping (mapbox_earcut), after projection along
+the normal of the polygon. Newell's method defines the normal even if the polygon is not flat.
+
+A polygon of zero area has no normal, and ear clipping cannot cover a polygon whose outline crosses itself. Both become
+fans from the first corner, so that every corner stays in the surface. Triangles keep the orientation of their polygon.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from numpy.typing import NDArray
 
 from shapecnn.shared.jit import numba
 
-_FLAT = 1e-12  # least area of a polygon with a normal, relative to its squared extent
-_NOISE = 1e-6  # largest flipped triangle in a fan, relative to the polygon's area: coordinates are rounded
-_GAP = 1e-6  # largest area that ears may miss, relative to the polygon's: corners lie almost in a line
-_TRIES = 12  # most corners of a polygon that is tried as a fan from every corner: the cost is quadratic
+_FLAT = 1e-12  # polygons with a smaller area, relative to their squared extent, have no normal
+_NOISE = 1e-6  # area of a flipped triangle, relative to its polygon, that a fan may have because of rounding
+_GAP = 1e-6  # largest difference between the areas of the ears and of their polygon, relative to the polygon
+_TRIES = 12  # polygons with more corners are tried as a fan from the first corner only: the cost is quadratic
 
 
 class Triangles(NamedTuple):
-    """Triangles as a mesh file has them, unchecked.
+    """Triangle mesh read from a file, not yet checked for invalid coordinates and indices.
 
     Attributes:
-        vertices: (n, 3) float64 coordinates.
-        faces: (m, 3) integer indices into vertices.
-        notes: Sentences, without a full stop, on what of the file was ignored or read otherwise than written.
+        vertices: Coordinates of the n vertices, (n, 3) float64.
+        faces: Vertex indices of the m triangles, (m, 3) integers.
+        notes: Messages about parts of the file that the reader ignored or changed. Each is a sentence without a full
+            stop.
     """
 
     vertices: NDArray[np.float64]
@@ -37,14 +39,22 @@ class Triangles(NamedTuple):
 
 
 def note_ignored(count: int, last: str) -> tuple[str, ...]:
-    """Return the note that ``count`` bytes after the ``last`` item were ignored; no note for 0 bytes."""
+    """Return a note that bytes at the end of a file were ignored, as a tuple: empty if there are none.
+
+    Args:
+        count: Number of ignored bytes.
+        last: The last part of the file that was read, such as ``the last face``.
+    """
     if not count:
         return ()
     return (f"1 byte after {last} was ignored" if count == 1 else f"{count} bytes after {last} were ignored",)
 
 
 def enlarge(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy of the rows with space for half as many more, at least 1024, for a total that is not known."""
+    """Return a copy of an array with half as many rows more, at least 1024, whose content is undefined.
+
+    Readers enlarge an array repeatedly while the final number of rows is not known.
+    """
     return np.concatenate([rows, np.empty((max(len(rows) // 2, 1024), *rows.shape[1:]), rows.dtype)])
 
 
@@ -52,15 +62,15 @@ def triangulate(vertices: NDArray[Any], corners: NDArray[Any], sizes: NDArray[An
     """Cut polygons into triangles.
 
     Args:
-        vertices: (n, 3) floats.
-        corners: (k,) integers, the vertex indices of all polygons one after the other. A polygon with an index out of
-            range is cut as a fan; the caller checks the faces.
-        sizes: (p,) integers ≥ 0, the number of corners of each polygon; their sum is k. Fewer than 3 corners give no
-            triangle.
+        vertices: Coordinates of the n vertices, (n, 3) floats.
+        corners: Vertex indices of all polygons one after the other, (k,) integers. A polygon with an invalid index
+            becomes a fan with that index; the caller must check the faces.
+        sizes: Number of corners of each of the p polygons, (p,) integers ≥ 0 with sum k. A polygon with fewer than 3
+            corners gives no triangle.
 
     Returns:
-        Faces (m, 3) with the dtype of ``corners``, in the order of the polygons; a view of ``corners`` if all polygons
-        are triangles.
+        Vertex indices of the m triangles, (m, 3), in the order of the polygons, with the dtype of ``corners``. The
+        array is a view of ``corners`` if all polygons are triangles.
     """
     if (sizes == 3).all():
         return corners.reshape(-1, 3)
@@ -72,14 +82,14 @@ def triangulate(vertices: NDArray[Any], corners: NDArray[Any], sizes: NDArray[An
 
 
 def strip_triangles(corners: NDArray[np.int32], sizes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Cut triangle strips into triangles; every second one is reversed, so that all keep the orientation of the strip.
+    """Cut triangle strips into triangles that all keep the orientation of their strip.
 
     Args:
-        corners: (k,) int32, the vertex indices of all records one after the other; -1 ends a strip.
-        sizes: (r,) int32, the number of corners of each record; a record ends a strip.
+        corners: Vertex indices of all records of strips one after the other, (k,) int32; -1 ends a strip.
+        sizes: Number of corners (k in all) of each of the r records, (r,) int32. The end of a record ends a strip, too.
 
     Returns:
-        Faces (m, 3) int32, without the degenerate triangles that join strips.
+        Vertex indices of the m triangles, (m, 3) int32, without the degenerate triangles that join strips.
     """
     faces = np.empty((len(corners), 3), np.int32)
     return faces[: _unroll(corners, sizes, faces)]
@@ -88,7 +98,15 @@ def strip_triangles(corners: NDArray[np.int32], sizes: NDArray[np.int32]) -> NDA
 def _clip_ears(
     vertices: NDArray[np.float64], corners: NDArray[Any], faces: NDArray[Any], polygons: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Return ``faces`` with some polygons (q, 3: first corner, size, first row) cut by ear clipping instead."""
+    """Return the faces after cutting some polygons by ear clipping instead of as fans.
+
+    Args:
+        vertices: Coordinates of the n vertices, (n, 3).
+        corners: Vertex indices of all polygons one after the other, (k,).
+        faces: Vertex indices of the m triangles with all polygons cut as fans, (m, 3).
+        polygons: The q polygons to cut again, (q, 3): first position in ``corners``, number of corners, first row in
+            ``faces``.
+    """
     from mapbox_earcut import triangulate_float64
 
     valid = np.ones(len(faces), bool)
@@ -96,14 +114,21 @@ def _clip_ears(
         polygon = corners[start : start + size]
         outline = _outline(vertices, polygon)
         ears = triangulate_float64(outline, np.array([size], np.uint32)).reshape(-1, 3)
-        if _cover(outline, ears):  # fewer than size - 2 ears if corners lie in a line
+        if _cover(outline, ears):  # if corners lie in a line, there are fewer than size - 2 ears
             faces[row : row + len(ears)] = polygon[ears]
             valid[row + len(ears) : row + size - 2] = False
     return faces if valid.all() else faces[valid]
 
 
 def _cover(outline: NDArray[np.float64], ears: NDArray[Any]) -> bool:
-    """Return whether the ears have the area of the outline: they do not where it crosses itself."""
+    """Return whether ear clipping covered a polygon: whether the triangles have the area inside the outline.
+
+    The areas differ if the outline crosses itself.
+
+    Args:
+        outline: Corners of the polygon in the plane, (k, 2).
+        ears: Triangles as rows of ``outline``, (m, 3).
+    """
     (x, y), (next_x, next_y) = outline.T, np.roll(outline, -1, axis=0).T
     area = np.sum(x * next_y - next_x * y)
     first, second, third = outline[ears].transpose(1, 0, 2)
@@ -113,7 +138,11 @@ def _cover(outline: NDArray[np.float64], ears: NDArray[Any]) -> bool:
 
 @numba.njit(cache=True)
 def _cut_fans(vertices, corners, sizes, faces):  # type: ignore[no-untyped-def]
-    """Fill ``faces`` with fans; return the polygons that need ear clipping, (q, 3): first corner, size, first row."""
+    """Cut all polygons as fans into ``faces`` and return the polygons that need ear clipping.
+
+    The q returned polygons are rows of an array (q, 3): first position in ``corners``, number of corners, first row in
+    ``faces``.
+    """
     others = [(0, 0, 0) for _ in range(0)]
     start = row = 0
     for size in sizes:
@@ -137,14 +166,17 @@ def _cut_fans(vertices, corners, sizes, faces):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _seeing_corner(vertices, polygon):  # type: ignore[no-untyped-def]
-    """Return the first corner whose fan covers the polygon without overlap; 0 without a normal, -1 if there is none."""
+    """Return the position of the first corner whose fan covers the polygon without overlap.
+
+    Return -1 if no tried corner has such a fan; 0 for a polygon with an invalid index or without a normal.
+    """
     size = polygon.size
     for corner in polygon:
         if not 0 <= corner < vertices.shape[0]:
             return 0
     nx, ny, nz, extent = _newell(vertices, polygon)
     area = np.sqrt(nx * nx + ny * ny + nz * nz)
-    if not area > _FLAT:  # also if it is NaN
+    if not area > _FLAT:  # true for NaN, too
         return 0
     for first in range(size if size <= _TRIES else 1):
         o = polygon[first]
@@ -168,7 +200,13 @@ def _seeing_corner(vertices, polygon):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _newell(vertices, polygon):  # type: ignore[no-untyped-def]
-    """Return the normal of a polygon scaled to extent 1, of twice its area as length; and the extent."""
+    """Compute the normal of a polygon by Newell's method, and the polygon's extent.
+
+    Returns:
+        The components x, y and z of the normal, and the extent: the largest difference of a coordinate to the first
+        corner. The length of the normal is twice the area of the polygon scaled to extent 1. The result is (0, 0, 0, 1)
+        if the extent is 0 or not finite.
+    """
     o = polygon[0]
     extent = 0.0
     for p in polygon:
@@ -192,7 +230,7 @@ def _newell(vertices, polygon):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _outline(vertices, polygon):  # type: ignore[no-untyped-def]
-    """Project a polygon along its normal, anticlockwise and scaled to extent 1: (k, 2) float64."""
+    """Project the k corners of a polygon along its normal into a plane: anticlockwise, scaled to extent 1, (k, 2)."""
     nx, ny, nz, extent = _newell(vertices, polygon)
     length = np.sqrt(nx * nx + ny * ny + nz * nz)
     nx, ny, nz = nx / length, ny / length, nz / length
@@ -215,7 +253,7 @@ def _outline(vertices, polygon):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _unroll(corners, sizes, faces):  # type: ignore[no-untyped-def]
-    """Fill ``faces`` with the triangles of strips and return their number."""
+    """Write the triangles of all strips into ``faces`` and return the number of triangles."""
     start = count = 0
     for size in sizes:
         length = 0  # corners of the strip so far

@@ -82,7 +82,7 @@ def test_bytes_behind_the_triangles_are_noted(header: bytes, extra: int) -> None
     read = read_mesh(stl_of(CORNERS, header) + bytes(range(extra % 256)).ljust(extra, b"\0"), "a.stl")
     np.testing.assert_array_equal(read.vertices[read.faces], CORNERS)
     held, were = ("1 byte", "was") if extra == 1 else (f"{extra} bytes", "were")
-    assert read.notes == (f"{held} after the last of its 20 faces {were} ignored",)
+    assert read.notes == (f"{held} after the last of the 20 faces {were} ignored",)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_bytes_behind_the_triangles_are_noted(header: bytes, extra: int) -> None
 def test_a_tail_of_whole_records_that_are_no_triangles_is_noted(tail: bytes) -> None:
     read = read_mesh(stl_of(CORNERS) + tail, "a.stl")
     np.testing.assert_array_equal(read.vertices[read.faces], CORNERS)
-    assert read.notes == (f"{len(tail)} bytes after the last of its 20 faces were ignored",)
+    assert read.notes == (f"{len(tail)} bytes after the last of the 20 faces were ignored",)
 
 
 @pytest.mark.parametrize("promised", [0, 1, 19])
@@ -125,13 +125,13 @@ def test_triangles_far_from_the_origin_or_behind_empty_records_are_triangles_too
 def _assert_more_follow(data: bytes, promised: int) -> None:
     changed = bytearray(data)
     changed[80:84] = promised.to_bytes(4, "little")
-    with pytest.raises(MeshError, match=f"promises {promised} faces, but more triangles follow: ") as caught:
+    with pytest.raises(MeshError, match=f"declares {promised} faces, but more follow: ") as caught:
         read_mesh(bytes(changed), "a.stl")
     assert caught.value.kind == "format"
 
 
 def test_a_count_above_that_of_the_triangles_is_told_in_whole_numbers() -> None:
-    with pytest.raises(MeshError, match=r"promises 20 faces, and it holds 19$") as caught:
+    with pytest.raises(MeshError, match=r"declares 20 faces, but only 19 follow$") as caught:
         read_mesh(stl_of(CORNERS)[:-1], "a.stl")
     assert caught.value.kind == "truncated"
 
@@ -145,6 +145,6 @@ def test_text_is_text_whatever_its_bytes_say() -> None:
 
 
 def test_without_faces() -> None:
-    with pytest.raises(MeshError, match="no faces are found in it") as caught:
+    with pytest.raises(MeshError, match="no faces found") as caught:
         read_mesh(stl_of(np.zeros((0, 3, 3), np.float32), b"solid"), "a.stl")
     assert caught.value.kind == "no-faces"

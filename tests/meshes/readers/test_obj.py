@@ -98,11 +98,19 @@ def test_concave_polygons_are_cut_along_their_outline() -> None:
         ("f 1 /2 3\n", "format", None),
         ("f a b c\n", "format", None),
         ("f 1 2 -\n", "format", None),
-        ("f 1 2 7\n", "index", "line 7: a face names a vertex beyond the 6 that there are"),
-        ("\nf 1 2 0\n", "index", "line 8: a face names vertex 0, with 6 vertices above it"),
-        ("f 1 2 -7\n", "index", "line 7: a face names vertex -7, with 6 vertices above it"),
+        ("f 1 2 7\n", "index", "line 7: a face refers to a vertex that does not exist: the file has 6 vertices"),
+        (
+            "\nf 1 2 0\n",
+            "index",
+            "line 8: a face refers to vertex 0, which does not exist: 6 vertices precede the face",
+        ),
+        (
+            "f 1 2 -7\n",
+            "index",
+            "line 7: a face refers to vertex -7, which does not exist: 6 vertices precede the face",
+        ),
         ("f 1 2 99999999999999999999999999\n", "index", None),
-        ("f 1 2\n", "no-faces", "no faces are found in it: it holds only points, ends early, or is not OBJ"),
+        ("f 1 2\n", "no-faces", "no faces found: the file contains only points, ends early, or is not OBJ"),
     ],
 )
 def test_refusals(text: str, kind: str, message: str | None) -> None:

@@ -186,7 +186,10 @@ def test_numbers_in_every_dress(token: str, value: float) -> None:
     "token", ["1e", "1e+", "--1", "+-1", "0x10", "1,5", "1.2.3", "1f", ".", "-", "e5", "1_000", "$", "١"]
 )
 def test_what_is_no_number_is_a_format_error(token: str) -> None:
-    assert _refused(PYRAMID.replace("-2.5e-1", token)) == ("format", "vertex 5 of 5 is not made of numbers")
+    assert _refused(PYRAMID.replace("-2.5e-1", token)) == (
+        "format",
+        "vertex 5 of 5 contains a value that is not a number",
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,9 +212,12 @@ def test_what_is_no_number_is_a_format_error(token: str) -> None:
 def test_what_is_not_finite_is_said_to_be_so(token: str) -> None:
     assert _refused(PYRAMID.replace("0.5 0.5", f"{token} 0.5")) == (
         "not-finite",
-        "vertex 5 of 5 is not a finite number",
+        "vertex 5 of 5 contains a number that is not finite",
     )
-    assert _refused(PYRAMID.replace("-2.5e-1", token)) == ("not-finite", "vertex 5 of 5 is not a finite number")
+    assert _refused(PYRAMID.replace("-2.5e-1", token)) == (
+        "not-finite",
+        "vertex 5 of 5 contains a number that is not finite",
+    )
 
 
 # What follows the last face, and what goes over several lines
@@ -228,7 +234,7 @@ def test_what_follows_the_last_face_is_noted_and_changes_nothing(tail: str, note
     plain, read = read_off(PYRAMID.encode()), read_off((PYRAMID + tail).encode())
     np.testing.assert_array_equal(read.vertices, plain.vertices)
     np.testing.assert_array_equal(read.faces, plain.faces)
-    assert read.notes == ((f"{noted} bytes after the last of its 3 faces were ignored",) if noted else ())
+    assert read.notes == ((f"{noted} bytes after the last of the 3 faces were ignored",) if noted else ())
 
 
 def test_comments_behind_the_last_face_are_passed_over_in_one_pass() -> None:
@@ -258,7 +264,7 @@ def test_binary_off_is_read_as_geomview_writes_it(keyword: str) -> None:
     read = read_off(data)
     np.testing.assert_array_equal(read.vertices, text.vertices)
     np.testing.assert_array_equal(read.faces, text.faces)
-    assert (read.notes, read_off(data + b"abc").notes) == ((), ("3 bytes after the last of its 3 faces were ignored",))
+    assert (read.notes, read_off(data + b"abc").notes) == ((), ("3 bytes after the last of the 3 faces were ignored",))
     for cut in range(len(data) - 1):
         with pytest.raises(MeshError):
             read_mesh(data[:cut], "a.off")
@@ -276,20 +282,20 @@ def test_binary_off_is_read_as_openmesh_and_pmp_write_it(order: str, colours: li
         with pytest.raises(MeshError):
             read_mesh(data[:cut], "a.off")
     if not colours:  # what follows might be colours as well
-        assert _refused(data + bytes(4)) == ("truncated", "the header promises 3 faces, the file ends after 2")
+        assert _refused(data + bytes(4)) == ("truncated", "the header declares 3 faces, but the file contains only 2")
 
 
 @pytest.mark.parametrize(
     ("place", "word", "kind", "message"),
     [
-        (0, 1 << 30, "truncated", "the header promises 1073741824 vertices and 3 faces, more than its 147 bytes can hold"),  # noqa: E501
-        (1, 4, "truncated", "the header promises 4 faces, the file ends after 3"),
-        (18, -1, "format", "face 1 of 3 is not made of whole numbers"),
-        (18, 1 << 30, "truncated", "the header promises 3 faces, the file ends after 0"),
-        (19, 5, "index", "face 1 of 3 names a vertex that does not exist (there are 5)"),
-        (19, -1, "index", "face 1 of 3 names a vertex that does not exist (there are 5)"),
-        (23, -1, "format", "face 1 of 3 is not made of whole numbers"),
-        (23, 1 << 30, "truncated", "the header promises 3 faces, the file ends after 0"),
+        (0, 1 << 30, "truncated", "the header declares 1073741824 vertices and 3 faces, more than a file of 147 bytes can hold"),  # noqa: E501
+        (1, 4, "truncated", "the header declares 4 faces, but the file contains only 3"),
+        (18, -1, "format", "face 1 of 3 contains a value that is not a valid whole number"),
+        (18, 1 << 30, "truncated", "the header declares 3 faces, but the file contains only 0"),
+        (19, 5, "index", "face 1 of 3 refers to a vertex that does not exist: the file has 5 vertices"),
+        (19, -1, "index", "face 1 of 3 refers to a vertex that does not exist: the file has 5 vertices"),
+        (23, -1, "format", "face 1 of 3 contains a value that is not a valid whole number"),
+        (23, 1 << 30, "truncated", "the header declares 3 faces, but the file contains only 0"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_binary_off_is_told(place: int, word: int, kind: str, message: str) -> None:
@@ -313,30 +319,46 @@ def test_random_binary_off_never_crashes(body: bytes) -> None:
 
 # Files that are not what they promise
 
-NO_VERTEX = "face 3 of 3 names a vertex that does not exist (there are 5)"
+NO_VERTEX = "face 3 of 3 refers to a vertex that does not exist: the file has 5 vertices"
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "message"),
     [
-        ("OFF\n5 9 0\n", "truncated", "the header promises 5 vertices and 9 faces, more than its 10 bytes can hold"),
-        (PYRAMID.replace(COUNTS, "5 4 0"), "truncated", "the header promises 4 faces, the file ends after 3"),
-        (PYRAMID.replace(COUNTS, "9 0 0"), "truncated", "the header promises 9 vertices, the file ends after 8"),
-        (PYRAMID.replace(COUNTS, "6 3 0"), "truncated", "the header promises 3 faces, the file ends after 2"),
-        (PYRAMID.replace(COUNTS, "4 3 0"), "format", "face 1 of 3 is not made of whole numbers"),
-        (PYRAMID.replace("1 1 0", "1 1"), "truncated", "the line of vertex 3 of 5 ends early"),
-        (PYRAMID.replace("3 1 2 4", "4 1 2 4"), "truncated", "the line of face 3 of 3 ends early"),
-        (PYRAMID.replace("3 1 2 4", "4 1 2 4 # 0"), "truncated", "the line of face 3 of 3 ends early"),
-        (PYRAMID.replace("3 1 2 4", "4000000000 1 2"), "truncated", "the line of face 3 of 3 ends early"),
-        (PYRAMID.replace("3 1 2 4", "1e300 1 2"), "truncated", "the line of face 3 of 3 ends early"),
+        (
+            "OFF\n5 9 0\n",
+            "truncated",
+            "the header declares 5 vertices and 9 faces, more than a file of 10 bytes can hold",
+        ),
+        (PYRAMID.replace(COUNTS, "5 4 0"), "truncated", "the header declares 4 faces, but the file contains only 3"),
+        (PYRAMID.replace(COUNTS, "9 0 0"), "truncated", "the header declares 9 vertices, but the file contains only 8"),
+        (PYRAMID.replace(COUNTS, "6 3 0"), "truncated", "the header declares 3 faces, but the file contains only 2"),
+        (PYRAMID.replace(COUNTS, "4 3 0"), "format", "face 1 of 3 contains a value that is not a valid whole number"),
+        (PYRAMID.replace("1 1 0", "1 1"), "truncated", "the line of vertex 3 of 5 has too few numbers"),
+        (PYRAMID.replace("3 1 2 4", "4 1 2 4"), "truncated", "the line of face 3 of 3 has too few numbers"),
+        (PYRAMID.replace("3 1 2 4", "4 1 2 4 # 0"), "truncated", "the line of face 3 of 3 has too few numbers"),
+        (PYRAMID.replace("3 1 2 4", "4000000000 1 2"), "truncated", "the line of face 3 of 3 has too few numbers"),
+        (PYRAMID.replace("3 1 2 4", "1e300 1 2"), "truncated", "the line of face 3 of 3 has too few numbers"),
         (PYRAMID.replace("3 1 2 4", "3 1 2 5"), "index", NO_VERTEX),
         (PYRAMID.replace("3 1 2 4", "3 1 2 -1"), "index", NO_VERTEX),
         (PYRAMID.replace("3 1 2 4", "3 1 2 1e99"), "index", NO_VERTEX),
         (PYRAMID.replace("3 1 2 4", "2 1 5"), "index", NO_VERTEX),
-        (PYRAMID.replace("3 1 2 4", "3 1 2 nan"), "not-finite", "face 3 of 3 is not a finite number"),
-        (PYRAMID.replace("3 1 2 4", "3 1 2.5 4"), "format", "face 3 of 3 is not made of whole numbers"),
-        (PYRAMID.replace("3 1 2 4", "-3 1 2 4"), "format", "face 3 of 3 is not made of whole numbers"),
-        (PYRAMID.replace("3 1 2 4", "f 1 2 4"), "format", "face 3 of 3 is not made of whole numbers"),
+        (PYRAMID.replace("3 1 2 4", "3 1 2 nan"), "not-finite", "face 3 of 3 contains a number that is not finite"),
+        (
+            PYRAMID.replace("3 1 2 4", "3 1 2.5 4"),
+            "format",
+            "face 3 of 3 contains a value that is not a valid whole number",
+        ),
+        (
+            PYRAMID.replace("3 1 2 4", "-3 1 2 4"),
+            "format",
+            "face 3 of 3 contains a value that is not a valid whole number",
+        ),
+        (
+            PYRAMID.replace("3 1 2 4", "f 1 2 4"),
+            "format",
+            "face 3 of 3 contains a value that is not a valid whole number",
+        ),
     ],
 )
 def test_complaints(text: str, kind: str, message: str) -> None:
@@ -344,8 +366,8 @@ def test_complaints(text: str, kind: str, message: str) -> None:
 
 
 COUNTED = "the counts of vertices and faces"
-NO_OFF = f"not OFF text: it does not begin with OFF and {COUNTED}"
-MANY = "it is nOFF, whose vertices may have any number of dimensions: convert it to plain OFF"
+NO_OFF = f"not OFF text: the file does not begin with OFF and {COUNTED}"
+MANY = "the nOFF variant, of any dimension, is not supported: convert the file to plain OFF"
 
 
 @pytest.mark.parametrize(
@@ -365,7 +387,7 @@ MANY = "it is nOFF, whose vertices may have any number of dimensions: convert it
         (b"nOFF\n3\n1 0 0\n0 0 0\n", MANY),
         (
             b"OFF BINARY\n\0\0\0\x08\0\0",
-            "not binary OFF: its header does not go on with the counts of vertices and faces",
+            "not binary OFF: the header lacks the counts of vertices and faces",
         ),
     ],
 )
@@ -384,7 +406,7 @@ def test_absurd_counts_allocate_nothing(counts: str) -> None:
     assert kind == "truncated"
     vertices, faces = map(int, counts.split())
     promised = f"{counted(vertices, 'vertex', 'vertices')} and {counted(faces, 'face')}"
-    assert message.startswith(f"the header promises {promised}, more than")
+    assert message.startswith(f"the header declares {promised}, more than")
 
 
 def test_a_huge_polygon_is_not_believed_either() -> None:

@@ -88,25 +88,25 @@ def test_the_first_byte_behind_a_header_may_look_like_a_line_end(ends: bytes, by
 @pytest.mark.parametrize(
     ("wrong", "right", "message"),
     [
-        ("ply\n", "plyx\n", "it does not begin with ply and a header up to end_header"),
-        ("end_header", "end_headers", "it does not begin with ply and a header up to end_header"),
-        ("format ascii 1.0\n", "", "its header does not say whether it is ascii or binary"),
-        ("format ascii", "format text", "its header says 'format text 1.0'"),
-        ("vertex 5", "vertex -5", "its header says 'element vertex -5'"),
+        ("ply\n", "plyx\n", "the file does not begin with a ply line and a header up to end_header"),
+        ("end_header", "end_headers", "the file does not begin with a ply line and a header up to end_header"),
+        ("format ascii 1.0\n", "", "the header has no format line with ascii or binary"),
+        ("format ascii", "format text", "invalid header line 'format text 1.0'"),
+        ("vertex 5", "vertex -5", "invalid header line 'element vertex -5'"),
         ("vertex 5", "vertex " + "9" * 5000, None),
-        ("element face", "element vertex", "its header says 'element vertex 3'"),
-        ("property float y", "property float x", "its header says 'property float x' twice"),
-        ("property float z\n", "", "its vertices have no x, y and z"),
-        ("property float z", "property list uchar float z", "its vertices have no x, y and z"),
-        ("property float z", "property half z", "its header says 'property half z'"),
-        ("element vertex 5\n", "", "its header says 'property float x'"),
-        ("end_header", "made by hand\nend_header", "its header says 'made by hand'"),
+        ("element face", "element vertex", "invalid header line 'element vertex 3'"),
+        ("property float y", "property float x", "the header line 'property float x' repeats a property"),
+        ("property float z\n", "", "the header declares no x, y and z for the vertices"),
+        ("property float z", "property list uchar float z", "the header declares no x, y and z for the vertices"),
+        ("property float z", "property half z", "invalid header line 'property half z'"),
+        ("element vertex 5\n", "", "invalid header line 'property float x'"),
+        ("end_header", "made by hand\nend_header", "invalid header line 'made by hand'"),
     ],
 )
 def test_headers_that_cannot_be_read(wrong: str, right: str, message: str | None) -> None:
     kind, told = _refused(TEXT.replace(wrong, right, 1))
     assert kind == "format"
-    assert message is None or told == f"it cannot be read as PLY: {message}"
+    assert message is None or told == f"not a valid PLY file: {message}"
 
 
 def test_properties_that_are_passed_over_may_share_a_name() -> None:
@@ -116,15 +116,15 @@ def test_properties_that_are_passed_over_may_share_a_name() -> None:
     lines = TEXT.removeprefix(HEADER).splitlines()
     assert _is_pyramid("\n".join([header.rstrip("\n"), *(f"{line} 7 9" for line in lines)])) == ()
     _, told = _refused(TEXT.replace("end_header", "property list uchar int vertex_indices\nend_header", 1))
-    assert told == "it cannot be read as PLY: its header says 'property list uchar int vertex_indices' twice"
+    assert told == "not a valid PLY file: the header line 'property list uchar int vertex_indices' repeats a property"
 
 
 def test_a_comment_without_its_keyword_is_noted() -> None:
     """Blender 2.4 wrote so. Before the first element such a line hides none: its properties would have no element."""
     line = "Created by Blender3D 247 - www.blender.org, source file: a.blend"
-    assert _is_pyramid(TEXT.replace("1.0\n", f"1.0\n{line}\n", 1)) == (f"'{line}' in its header was ignored",)
+    assert _is_pyramid(TEXT.replace("1.0\n", f"1.0\n{line}\n", 1)) == (f"the header line '{line}' was ignored",)
     kind, told = _refused(TEXT.replace("element vertex", "elemnt vertex", 1))
-    assert (kind, told) == ("format", "it cannot be read as PLY: its header says 'property float x'")
+    assert (kind, told) == ("format", "not a valid PLY file: invalid header line 'property float x'")
 
 
 # Elements and properties
@@ -249,8 +249,8 @@ def test_text_is_read_by_words(text: str) -> None:
     assert _is_pyramid(text) == ()
 
 
-SHIFTED = "does not end where a line ends, as others do: lines are missing, short or too many"
-GOES_ON = "the file goes on after all that its header promises"
+SHIFTED = "does not end at the end of a line, as earlier records do: a line is missing, too short or too long"
+GOES_ON = "the file has more records than its header declares"
 
 
 @pytest.mark.parametrize(
@@ -266,12 +266,20 @@ GOES_ON = "the file goes on after all that its header promises"
         (TEXT.replace("3 0 1 4", "3 0 1 4\n3 0 1 4"), 18, GOES_ON),
         (TEXT + "3 1 2 4\n", 18, GOES_ON),
         (TEXT + "1 2\n", 18, GOES_ON),
-        (TEXT.replace("3 0 1 4", "3 0 1 5"), 16, "face 2 of 3 names a vertex that does not exist (there are 5)"),
-        (TEXT.replace("3 0 1 4", "3 0 1 -1"), 16, "face 2 of 3 names a vertex that does not exist (there are 5)"),
-        (TEXT.replace("3 0 1 4", "3 0 1 2.5"), 16, "face 2 of 3 is not made of the numbers that the header promises"),
-        (TEXT.replace("3 0 1 4", "-3 0 1 4"), 16, "face 2 of 3 is not made of the numbers that the header promises"),
-        (TEXT.replace("1 1 0\n", "1 1 x\n"), 12, "vertex 3 of 5 is not made of the numbers that the header promises"),
-        (TEXT.replace("1 1 0\n", "1,0 1 1\n"), 12, "vertex 3 of 5 is not made of the numbers that the header promises"),
+        (
+            TEXT.replace("3 0 1 4", "3 0 1 5"),
+            16,
+            "face 2 of 3 refers to a vertex that does not exist: the file has 5 vertices",
+        ),
+        (
+            TEXT.replace("3 0 1 4", "3 0 1 -1"),
+            16,
+            "face 2 of 3 refers to a vertex that does not exist: the file has 5 vertices",
+        ),
+        (TEXT.replace("3 0 1 4", "3 0 1 2.5"), 16, "face 2 of 3 contains a value that does not fit the header"),
+        (TEXT.replace("3 0 1 4", "-3 0 1 4"), 16, "face 2 of 3 contains a value that does not fit the header"),
+        (TEXT.replace("1 1 0\n", "1 1 x\n"), 12, "vertex 3 of 5 contains a value that does not fit the header"),
+        (TEXT.replace("1 1 0\n", "1,0 1 1\n"), 12, "vertex 3 of 5 contains a value that does not fit the header"),
     ],
 )
 def test_text_whose_lines_do_not_fit_is_refused(text: str, line: int, message: str | None) -> None:
@@ -282,7 +290,7 @@ def test_text_whose_lines_do_not_fit_is_refused(text: str, line: int, message: s
         assert message is None or told == f"line {line}: {message}"
 
 
-SPARE = "{} of each {} beyond what the header promises {} ignored"
+SPARE = "{} of each {} {} ignored: the header declares fewer numbers"
 
 
 def _with_spare(text: str, words: str) -> str:
@@ -362,7 +370,7 @@ def test_every_cut_of_a_binary_file_is_refused() -> None:
     data = _binary()
     for cut in range(len(data)):
         assert _refused(data[:cut])[0] in ("truncated", "format")
-    assert _refused(data[:-1]) == ("truncated", "the header promises 3 faces, the file ends after 2")
+    assert _refused(data[:-1]) == ("truncated", "the header declares 3 faces, but the file contains only 2")
 
 
 def test_every_cut_of_a_text_is_refused() -> None:
@@ -373,7 +381,7 @@ def test_every_cut_of_a_text_is_refused() -> None:
 @pytest.mark.parametrize("face", [(5, 0, 1), (0, -1, 2), (0, 1, 2**31 - 1)])
 def test_a_vertex_that_does_not_exist_in_bytes(face: tuple[int, ...]) -> None:
     data = _binary()[:-12] + struct.pack("<3i", *face)
-    assert _refused(data) == ("index", "face 3 of 3 names a vertex that does not exist (there are 5)")
+    assert _refused(data) == ("index", "face 3 of 3 refers to a vertex that does not exist: the file has 5 vertices")
 
 
 @pytest.mark.parametrize("counts", [(10**9, 1), (5, 10**9), (10**14, 10**14)])
@@ -390,7 +398,7 @@ def test_absurd_counts_allocate_nothing(counts: tuple[int, int], binary: bool) -
 
 
 def test_points_alone_have_no_faces() -> None:
-    told = "no faces are found in it: it holds only points, or does not say which vertices its faces have"
+    told = "no faces found: the file contains only points, or does not list the vertices of its faces"
     assert _refused(TEXT.replace("face 3", "face 0").split("4 0 1")[0]) == ("no-faces", told)
     assert _refused(TEXT.replace("vertex_indices", "corners")) == ("no-faces", told)
 

@@ -63,10 +63,10 @@ def test_what_is_out_there(text: str) -> None:
 
 @pytest.mark.parametrize(("tail", "count"), [("x", 1), ("# made by hand\n", 14), ("solid", 5), ("facet normal", 12)])
 def test_what_follows_is_noted(tail: str, count: int) -> None:
-    noted = f"{count} bytes after the last endsolid were ignored"
+    noted = f"{count} bytes after the last endsolid line were ignored"
     assert _is_two(TWO + tail) == (
         noted.replace("1 bytes", "1 byte").replace(
-            "byte after the last endsolid were", "byte after the last endsolid was"
+            "byte after the last endsolid line were", "byte after the last endsolid line was"
         ),
     )
 
@@ -88,7 +88,7 @@ def test_what_follows_is_noted(tail: str, count: int) -> None:
 def test_a_facet_that_is_none_is_refused_with_its_line(wrong: str, right: str, line: int) -> None:
     for ends in ("\n", "\r\n", "\r"):
         told = _refused(TWO.replace(wrong, right, 1).replace("\n", ends))
-        assert told == ("format", f"line {line}: a facet does not have three corners of three coordinates")
+        assert told == ("format", f"line {line}: a facet does not have three corners with three coordinates each")
 
 
 def test_every_cut_is_refused() -> None:
@@ -101,11 +101,11 @@ def test_every_cut_is_refused() -> None:
 
 def test_a_solid_cut_short_behind_a_whole_one() -> None:
     for cut in range(TWO.index("vertex") + 10, TWO.index("endsolid")):
-        assert _refused(TWO + TWO[:cut]) == ("truncated", "it ends within a solid, without endsolid")
+        assert _refused(TWO + TWO[:cut]) == ("truncated", "the file ends inside a solid, without endsolid")
 
 
 def test_without_facets() -> None:
-    assert _refused("solid a\nendsolid a\n") == ("no-faces", "no faces are found in it: it ends early, or is not STL")
+    assert _refused("solid a\nendsolid a\n") == ("no-faces", "no faces found: the file ends early, or is not STL")
 
 
 def test_as_many_vertices_as_the_solid_has_and_trimesh_reads_the_same() -> None:
