@@ -85,7 +85,9 @@ def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequen
     """
     require_known(labels, classes)
     if not np.isfinite(scores).all():
-        raise ShapecnnError("The probabilities of the network are not finite: its training diverged. Use another model.")
+        raise ShapecnnError(
+            "The network computes values that are not finite: its training diverged. Use another model."
+        )
     codes = {label: code for code, label in enumerate(classes)}
     true = np.array([codes[label] for label in labels], np.int64)
     predicted = scores.argmax(axis=1)

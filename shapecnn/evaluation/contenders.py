@@ -144,8 +144,7 @@ def _shared(split: Split, models: Mapping[str, Model], artefacts: Mapping[str, A
     if not shared:
         counts = ", ".join(f"{len(own)} for {name}" for name, own in ids.items())
         raise UsageError(
-            f"No shape in split {split} is available to all models; the numbers of shapes are {counts}. Choose another "
-            f"split with --split."
+            f"There is no shape in split {split} that all models have: {counts}. Choose another split with --split."
         )
     return shared
 

@@ -119,7 +119,9 @@ def test_of_train_and_val_runs_must_have_the_same(
     first, second = choose([seeing, filling], [views, grids], EvaluationSettings("val"))
     assert ids(first, "val") == ids(second, "val") == VAL
     choose([filling, other_fold], [grids])  # of test it does not matter
-    with pytest.raises(UsageError, match=f"^{filling} and {other_fold} were trained with different shapes in split val"):
+    with pytest.raises(
+        UsageError, match=f"^{filling} and {other_fold} were trained with different shapes in split val"
+    ):
         choose([filling, other_fold], [grids], EvaluationSettings("val"))
     with pytest.raises(UsageError, match="were trained with different shapes in split train"):
         choose([filling, other_fold], [grids], EvaluationSettings(protocol="train-gallery"))
