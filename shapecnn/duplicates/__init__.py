@@ -1,8 +1,9 @@
-"""Duplicates: which shapes are stored twice, by bytes, by geometry or by features, within and across splits.
+"""Find duplicate shapes of a dataset: shapes with the same bytes, the same geometry or nearly the same features.
 
-In: artefacts or a mesh collection, and a model if features are compared. Out: groups of copies, and an audit as data.
-:mod:`audit` does the audit, :mod:`results` has its result, :mod:`copies` finds copies by content and geometry,
-:mod:`signatures` computes the vectors that are compared, :mod:`groups` joins what is equal or close.
+Input: artefacts (rendered views or voxel grids) or a mesh collection, and a model if features are compared. Output:
+groups of copies within and across splits, and a whole audit as an object. :mod:`audit` runs the audit, :mod:`results`
+defines its result, :mod:`copies` finds copies by content and geometry, :mod:`signatures` computes one vector for each
+shape, :mod:`groups` groups shapes with equal keys or close vectors.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Audit of a dataset: copies within and across splits, copies with different labels, and blank shapes.
+"""Audit a dataset: find copies within and across splits, copies with different labels, and blank shapes.
 
-It has three levels, each of which includes the stricter ones: **content**, the same bytes; **geometry**, the same shape
-after renumbering, moving, scaling, turning by quarters or mirroring; **feature**, shapes that a model can hardly tell
-apart. Groups are connected components: a chain of near copies is one group.
+An audit has three levels, from strict to loose. At level **content**, copies have the same bytes. At level
+**geometry**, copies are the same shape after renumbering, moving, scaling, quarter turns or mirroring. At level
+**feature**, a model can hardly tell the copies apart. Each level includes the stricter ones. Groups are connected
+components: a chain of near copies is one group.
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
 
 THRESHOLD = 0.98
-"""Default cosine similarity from which two shapes are copies.
+"""Default for the lowest cosine similarity between the features of two copies.
 
-On the Princeton Shape Benchmark, with a network trained on it by gradients, five pairs are above it, which are copies
-and variants of one model; the next pair is at 0.97 (docs/audit.md).
+Measured on the Princeton Shape Benchmark with a network trained there by gradient descent: the five pairs of shapes
+above this threshold are copies or variants of one model, and the next pair has a similarity of 0.97 (docs/audit.md).
 """
+
+# Similarities for which the audit reports how many shapes have another shape at least as similar.
 
 _MARKS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 
@@ -51,21 +54,22 @@ def audit_artefacts(
     device: Device = "auto",
     workers: Workers = ONE_A_CORE,
 ) -> Audit:
-    """Audit an artefact folder.
+    """Audit an artefact folder (rendered views or voxel grids) for copies and blank shapes.
 
     Args:
-        artefacts: The artefacts; failed rows of their manifest are compared by content.
-        bar: Opens a progress bar with a name.
-        model: Model whose features are compared; None leaves out the level ``feature``.
-        threshold: Cosine similarity, above 0 and at most 1, from which two features are copies.
-        device: Where the features are computed.
+        artefacts: The artefact folder. Shapes that failed in preparation are compared only by the hash of their mesh
+            file.
+        bar: Function that opens a progress bar with a given name.
+        model: Model whose features are compared; None skips the level ``feature``.
+        threshold: Lowest cosine similarity between the features of two copies, above 0 and at most 1.
+        device: Device that computes the features.
         workers: Number of threads that read the artefacts.
 
     Returns:
-        The result, with all shapes of the manifest.
+        The audit, with every shape of the manifest.
 
     Raises:
-        UsageError: The features of ``model`` cannot reveal copies, or the device is absent.
+        UsageError: The features of ``model`` cannot reveal copies, or the device does not exist on this machine.
         MismatchError: ``model`` was trained on artefacts with other settings.
         StoredDataError: Artefacts are missing or damaged.
     """
@@ -101,21 +105,21 @@ def audit_collection(
     workers: Workers = ONE_A_CORE,
     say: Say = silent,
 ) -> Audit:
-    """Audit a collection of meshes by content and geometry.
+    """Audit a collection of mesh files for copies with the same content or geometry.
 
     Args:
-        collection: A folder, a zip of one, or a CSV with the header ``path,label,split``.
-        bar: Opens a progress bar with a name.
-        up: The axis that points up in the files.
-        labels: Where label and split come from; see :func:`shapecnn.meshes.collection.list_shapes`.
-        workers: The worker processes.
-        say: Called with notes on how the collection was read, one sentence each.
+        collection: A folder of mesh files, a zip file of such a folder, or a CSV with the header ``path,label,split``.
+        bar: Function that opens a progress bar with a given name.
+        up: Axis that points up in the mesh files.
+        labels: Source of the labels and splits; see :func:`shapecnn.meshes.collection.list_shapes`.
+        workers: Number of worker processes and their limits.
+        say: Function that is called with notes on how the collection was read, one sentence each.
 
     Returns:
-        The result, with all shapes of the collection.
+        The audit, with every shape of the collection.
 
     Raises:
-        CollectionError: The collection cannot be listed.
+        CollectionError: The shapes of the collection cannot be listed.
     """
     started = time.monotonic()
     shapes = list_shapes(collection, labels=labels, say=say)
@@ -127,34 +131,39 @@ def audit_collection(
 
 
 def require_threshold(threshold: float) -> None:
-    """Check the value of ``--threshold``.
+    """Check that the value of ``--threshold`` is above 0 and at most 1.
 
     Args:
-        threshold: Cosine similarity from which two features are copies.
+        threshold: Lowest cosine similarity between the features of two copies.
 
     Raises:
-        UsageError: It is not above 0 and at most 1.
+        UsageError: The threshold is not above 0 and at most 1.
     """
     if not 0 < threshold <= 1:
         raise UsageError(f"--threshold {threshold:g} must be above 0 and at most 1, such as {THRESHOLD}.")
 
 
 def _require_distinct(model: Model) -> None:
-    """Raise UsageError if the training shapes of a class coincide, as they do in a discriminant space.
+    """Raise UsageError if the model ends in a discriminant analysis, which hides the differences within a class.
 
-    With more features than shapes, the discriminant analysis maps them to one point.
+    With more features than shapes, a discriminant analysis maps all training shapes of a class to one point.
     """
     if model.comparison.discriminant:
         raise UsageError(
-            f"--model {model.name}: its last stage is lda, which makes the training shapes of a class identical. "
-            f"Compare by --model @imagenet --threshold 0.995, or by a run without that stage."
+            f"--model {model.name} cannot reveal copies: its last stage is lda, which gives all training shapes of "
+            f"a class the same feature. Use --model @imagenet --threshold 0.995, or a run without lda."
         )
 
 
 def _features(
     model: Model, artefacts: Artefacts, entries: Sequence[Entry], device: Device, bar: ProgressBar
 ) -> tuple[NDArray[np.float32], list[int]]:
-    """Compute the features of the M usable entries: (M, D) of unit length, and their rows among ``entries``."""
+    """Compute the features of the usable shapes, those with status ``ok``.
+
+    Returns:
+        The features, (M, D) float32: D numbers of unit length for each of M usable shapes. And the M positions of the
+        usable shapes in ``entries``.
+    """
     rows = [row for row, entry in enumerate(entries) if entry.status == "ok"]
     if not rows:
         return np.empty((0, 1), np.float32), rows
@@ -182,7 +191,7 @@ def _audit(
     features: Features | None,
     started: float,
 ) -> Audit:
-    """Collect the groups and counts of all levels."""
+    """Build the audit: the groups of copies, the counts of each level and the blank shapes."""
     groupings: dict[Kind, Grouping] = {"content": copies.content, "geometry": copies.geometry}
     if grouping is not None:
         groupings["feature"] = grouping
@@ -200,7 +209,7 @@ def _audit(
         stricter.update(rows)
     listed.sort(
         key=lambda g: (not (g.leak and g.conflict), not g.leak, not g.conflict, -len(g.members))
-    )  # the sort is stable: level and id decide next
+    )  # stable sort: groups with the same rank stay in order of level and id
     empty = [Empty(e, f.blank, f.total) for e, f in zip(entries, fingerprints, strict=True) if f.blank]
     return Audit(data, kind, entries, levels, listed, empty, features, time.monotonic() - started)
 

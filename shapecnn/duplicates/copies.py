@@ -1,7 +1,8 @@
-"""Copies of shapes: with the same content, or with the same geometry.
+"""Find shapes with the same content or the same geometry.
 
-Content: the source files, or the artefacts, are identical to the last bit. Geometry, which includes content: the
-signatures are close; they do not depend on order, position, size, quarter turns or mirroring.
+Two shapes have the same content if their mesh files or their artefacts are identical to the last bit. Two shapes have
+the same geometry if their signatures are close or their content is the same. A signature does not depend on the order
+of vertices and faces, position, size, quarter turns or mirroring.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from shapecnn.workers.progress import Progress, no_progress
 
 
 class Fingerprint(NamedTuple):
-    """Data by which a shape is compared with others; None for a value that could not be computed.
+    """Hashes and signature by which a shape is compared with other shapes; None for a value that is not available.
 
     Attributes:
-        sha256: SHA-256 (hex) of its source file.
-        digest: SHA-256 (hex) of its artefacts.
-        signature: (D,) float32; see :mod:`shapecnn.duplicates.signatures`.
-        total: Number of its pictures or grids; 0 for a mesh.
-        blank: Number of its blank pictures or empty grids.
+        sha256: SHA-256 (hex) of the mesh file.
+        digest: SHA-256 (hex) of the artefacts; None for a mesh.
+        signature: Vector of D numbers, (D,) float32; see :mod:`shapecnn.duplicates.signatures`.
+        total: Number of pictures or grids of the shape; 0 for a mesh.
+        blank: Number of blank pictures or empty grids of the shape.
     """
 
     sha256: str | None
@@ -47,11 +48,11 @@ class Fingerprint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Groupings of N shapes.
+    """Copies among N shapes, as one group number for each shape: copies have the same number.
 
     Attributes:
-        content: (N,) int64, groups of the same content.
-        geometry: (N,) int64, groups of the same geometry or content.
+        content: Group numbers, (N,) int64, of shapes with the same content.
+        geometry: Group numbers, (N,) int64, of shapes with the same geometry or content.
     """
 
     content: Grouping
@@ -59,15 +60,15 @@ class Copies:
 
 
 def find_copies(fingerprints: Sequence[Fingerprint], tolerance: float, progress: Progress = no_progress) -> Copies:
-    """Group shapes by content and geometry.
+    """Group shapes with the same content, and shapes with the same geometry.
 
     Args:
         fingerprints: Fingerprints of N shapes.
-        tolerance: Largest distance between signatures of the same geometry.
-        progress: Called with the number of compared blocks of signatures and their total.
+        tolerance: Largest Euclidean distance between the signatures of two shapes with the same geometry.
+        progress: Function that is called with the number of compared blocks of signatures and the number of all blocks.
 
     Returns:
-        The groupings.
+        The groups by content and the groups by geometry.
     """
     content = merge_groupings(
         group_by_key([f.sha256 for f in fingerprints]), group_by_key([f.digest for f in fingerprints])
@@ -83,16 +84,16 @@ def find_copies(fingerprints: Sequence[Fingerprint], tolerance: float, progress:
 def artefact_fingerprints(
     artefacts: Artefacts, entries: Sequence[Entry], progress: Progress, workers: Workers = ONE_A_CORE
 ) -> list[Fingerprint]:
-    """Compute the fingerprints of artefacts.
+    """Compute the fingerprints of shapes from their artefacts (rendered views or voxel grids).
 
     Args:
-        artefacts: The artefacts.
-        entries: Rows of their manifest; for failed rows only the hash of the source is set.
-        progress: Called with the number of finished rows and their total.
+        artefacts: The artefact folder.
+        entries: Shapes of its manifest. The fingerprint of a failed shape has only the hash of the mesh file.
+        progress: Function that is called with the number of finished shapes and the number of all shapes.
         workers: Number of threads.
 
     Returns:
-        One fingerprint for each row, in the same order.
+        One fingerprint for each shape, in the order of ``entries``.
 
     Raises:
         StoredDataError: Artefacts are missing or damaged.
@@ -112,7 +113,7 @@ def artefact_fingerprints(
         return Fingerprint(entry.sha256, artefacts.digest(entry), signature, len(blank), int(blank.sum()))
 
     fingerprints: list[Fingerprint] = []
-    # Threads suffice: decoding and matrix products release the interpreter's lock.
+    # Threads run in parallel here: decoding and matrix products release Python's global interpreter lock.
     threads = ThreadPoolExecutor(workers.count or pool.available_cores())
     try:
         for one in threads.map(fingerprint, entries):
@@ -126,17 +127,17 @@ def artefact_fingerprints(
 def mesh_fingerprints(
     shapes: Sequence[Shape], up: Up, progress: Progress, workers: Workers = ONE_A_CORE
 ) -> tuple[list[Entry], list[Fingerprint]]:
-    """Compute the fingerprints of the meshes of a collection.
+    """Compute the fingerprints of shapes from their mesh files, in worker processes.
 
     Args:
-        shapes: The shapes.
-        up: The axis that points up in the files.
-        progress: Called with the number of finished meshes and their total.
-        workers: The worker processes.
+        shapes: Shapes of a collection.
+        up: Axis that points up in the mesh files.
+        progress: Function that is called with the number of finished meshes and the number of all meshes.
+        workers: Number of worker processes and their limits.
 
     Returns:
-        For each shape, in the same order, its entry, with the status ``failed`` if the mesh cannot be used, and its
-        fingerprint.
+        One manifest entry and one fingerprint for each shape, as two lists in the order of ``shapes``. The entry of a
+        mesh that cannot be used has the status ``failed``.
     """
     tasks = (_Task(shape, up) for shape in shapes)
     results: dict[str, tuple[Entry, Fingerprint]] = {}
@@ -153,15 +154,15 @@ def mesh_fingerprints(
 
 
 def same_geometry(artefacts: Artefacts, entries: Sequence[Entry], progress: Progress) -> Grouping:
-    """Group artefacts by geometry.
+    """Group shapes with the same geometry, computed from their artefacts.
 
     Args:
-        artefacts: The artefacts.
-        entries: N rows of their manifest.
-        progress: Called with the number of read rows and their total.
+        artefacts: The artefact folder.
+        entries: N shapes of its manifest.
+        progress: Function that is called with the number of read shapes and the number of all shapes.
 
     Returns:
-        (N,) int64: shapes with the same number have the same geometry or content.
+        One group number for each shape, (N,) int64: shapes with the same number have the same geometry or content.
 
     Raises:
         StoredDataError: Artefacts are missing or damaged.
@@ -175,7 +176,11 @@ class _Task(NamedTuple):
 
 
 def _mesh_fingerprint(task: _Task) -> tuple[Fingerprint, str | None]:
-    """Compute a fingerprint in a worker; the second value says why it has no signature."""
+    """Compute the fingerprint of one mesh file, in a worker process.
+
+    Returns:
+        The fingerprint; and the error of a mesh that cannot be used and so has no signature, else None.
+    """
     sha = None
     try:
         data = task.shape.source()

@@ -1,6 +1,6 @@
-"""Groupings of N things as connected components, from equal keys or short distances.
+"""Group N items that have equal keys or that are close to each other, directly or in a chain.
 
-A grouping is an (N,) int64 array; things with the same number are in one group.
+A grouping is an (N,) int64 array with one group number for each item: items with the same number are in one group.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 from shapecnn.workers.progress import Progress, no_progress
 
 Grouping = NDArray[np.int64]
+"""One group number for each of N items, (N,): items with the same number are in one group."""
 
 _BLOCK = 1024  # rows and columns of a block of distances in memory
 
 
 def group_by_key(keys: Sequence[Hashable | None]) -> Grouping:
-    """Group things with equal keys.
+    """Group items with equal keys.
 
     Args:
-        keys: N keys; each thing with the key None is a group of its own.
+        keys: One key for each of N items. An item with the key None forms a group of its own.
 
     Returns:
-        (N,) int64.
+        One group number for each item, (N,) int64.
     """
     first: dict[Hashable, int] = {}
     return np.array(
@@ -35,19 +36,19 @@ def group_by_key(keys: Sequence[Hashable | None]) -> Grouping:
 def group_by_distance(
     vectors: NDArray[np.float32], distance: float, progress: Progress = no_progress
 ) -> tuple[Grouping, NDArray[np.float32]]:
-    """Group vectors whose Euclidean distance is small, directly or in a chain.
+    """Group vectors whose Euclidean distance is small, directly or in a chain of close vectors.
 
-    At any time, one block of distances is in memory.
+    Only one block of distances is in memory at any time.
 
     Args:
-        vectors: (N, D) float32, of unit length or zero.
-        distance: Largest distance between two vectors of one group. Short distances have an error of about 0.001,
-            since they come from float32 products.
-        progress: Called with the number of compared blocks and their total.
+        vectors: N vectors of D numbers, (N, D) float32, each of unit length or zero.
+        distance: Largest distance between two vectors that are grouped directly. Short distances have an error of
+            about 0.001, since they are computed from float32 products.
+        progress: Function that is called with the number of compared blocks and the number of all blocks.
 
     Returns:
-        The grouping, (N,) int64, and the distance of each vector to its nearest other one, (N,) float32; inf for a
-        single vector.
+        One group number for each vector, (N,) int64. And the distance from each vector to the nearest other vector,
+        (N,) float32; inf if there is only one vector.
     """
     count = len(vectors)
     grouping = np.arange(count, dtype=np.int64)
@@ -75,15 +76,15 @@ def group_by_distance(
 
 
 def expand_grouping(grouping: Grouping, rows: Sequence[int], count: int) -> Grouping:
-    """Expand a grouping of some things to all things; each of the others is a group of its own.
+    """Expand a grouping of M items to N items: every added item forms a group of its own.
 
     Args:
-        grouping: (M,) int64.
-        rows: The M rows that it groups.
-        count: Number of all things, N.
+        grouping: One group number for each of M items, (M,) int64.
+        rows: Positions of the M items among all N items.
+        count: Number N of all items.
 
     Returns:
-        (N,) int64.
+        One group number for each of the N items, (N,) int64.
     """
     whole = np.arange(count, dtype=np.int64)
     whole[rows] = np.array(rows, np.int64)[firsts(grouping)]
@@ -91,26 +92,26 @@ def expand_grouping(grouping: Grouping, rows: Sequence[int], count: int) -> Grou
 
 
 def firsts(grouping: Grouping) -> NDArray[np.int64]:
-    """Return the first row of each thing's group.
+    """Return for each item the position of the first item of its group.
 
     Args:
-        grouping: (N,) int64.
+        grouping: One group number for each of N items, (N,) int64.
 
     Returns:
-        (N,) int64, rows from 0 to N - 1.
+        Positions from 0 to N - 1, (N,) int64.
     """
     _, heads, inverse = np.unique(grouping, return_index=True, return_inverse=True)
     return np.asarray(heads[inverse], np.int64)
 
 
 def merge_groupings(*groupings: Grouping) -> Grouping:
-    """Merge groupings: things that share a group in any of them, directly or in a chain, share one in the result.
+    """Merge several groupings of the same items: items that share a group in any grouping share one in the result.
 
     Args:
-        groupings: One or more, each (N,) int64.
+        groupings: One or more groupings of the same N items, each with one group number for each item, (N,) int64.
 
     Returns:
-        (N,) int64.
+        One group number for each item, (N,) int64.
     """
     first, *others = groupings
     for other in others:
@@ -119,13 +120,13 @@ def merge_groupings(*groupings: Grouping) -> Grouping:
 
 
 def group_rows(grouping: Grouping) -> list[NDArray[np.int64]]:
-    """Return the rows of each group of two or more things.
+    """List the groups of two or more items, each by the positions of its items.
 
     Args:
-        grouping: (N,) int64.
+        grouping: One group number for each of N items, (N,) int64.
 
     Returns:
-        One int64 array of ascending rows for each group, in order of their first rows.
+        One int64 array of ascending positions for each group. The groups are in order of their first positions.
     """
     order = np.argsort(grouping, kind="stable")
     cuts = np.flatnonzero(np.diff(grouping[order])) + 1
@@ -133,7 +134,7 @@ def group_rows(grouping: Grouping) -> list[NDArray[np.int64]]:
 
 
 def _link(grouping: Grouping, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Grouping:
-    """Merge the groups of rows[i] and columns[i], for each i."""
+    """Merge the group of item ``rows[i]`` with the group of item ``columns[i]``, for each i."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

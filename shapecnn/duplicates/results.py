@@ -1,4 +1,4 @@
-"""Result of an audit: groups of copies, counts of each level, and shapes with blank pictures or empty grids."""
+"""Result of a duplicate audit: groups of copies, counts of each level, shapes with blank pictures or empty grids."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, Literal
 from shapecnn.artefacts.manifest import Entry
 
 Kind = Literal["content", "geometry", "feature"]
-"""Level of an audit; see :mod:`shapecnn.duplicates.audit`."""
+"""Level of an audit, which sets how similar two copies must be; see :mod:`shapecnn.duplicates.audit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One shape of a group.
+    """One shape of a group of copies.
 
     Attributes:
-        entry: The shape.
-        similarity: Cosine similarity, from -1 to 1, of its feature and that of the most similar other shape; None
-            except at the level ``feature``.
+        entry: The manifest row of the shape.
+        similarity: Cosine similarity, from -1 to 1, between the feature of the shape and the feature of the most
+            similar other shape; None at the levels ``content`` and ``geometry``.
     """
 
     entry: Entry
@@ -28,11 +28,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Copies of one shape.
+    """Group of shapes that are copies of each other.
 
     Attributes:
-        kind: The level at which they are copies. A group that a stricter level has too is listed there only.
-        members: At least two shapes, in order of id.
+        kind: The strictest level at which exactly these shapes form a group.
+        members: The shapes of the group, at least two, in order of id.
     """
 
     kind: Kind
@@ -40,35 +40,35 @@ class Group:
 
     @property
     def labels(self) -> list[str]:
-        """Sorted labels of its members."""
+        """Sorted labels of the shapes of the group, each once."""
         return sorted({m.entry.label for m in self.members if m.entry.label is not None})
 
     @property
     def splits(self) -> list[str]:
-        """Sorted splits of its members."""
+        """Sorted splits of the shapes of the group, each once."""
         return sorted({m.entry.split for m in self.members if m.entry.split is not None})
 
     @property
     def conflict(self) -> bool:
-        """Whether its members have different labels."""
+        """Whether the shapes of the group have different labels."""
         return len(self.labels) > 1
 
     @property
     def leak(self) -> bool:
-        """Whether its members are in different splits."""
+        """Whether the shapes of the group are in different splits."""
         return len(self.splits) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Counts of one level, which includes the stricter ones.
+    """Numbers of copies at one level of an audit, including the copies of the stricter levels.
 
     Attributes:
-        groups: Number of groups.
-        shapes: Number of shapes in groups.
-        redundant: Number of shapes in groups beyond the first of each.
-        leaks: Number of groups across splits.
-        conflicts: Number of groups with different labels.
+        groups: Number of groups of copies.
+        shapes: Number of shapes in all groups.
+        redundant: Number of shapes in all groups without the first shape of each group.
+        leaks: Number of groups with shapes of different splits.
+        conflicts: Number of groups with shapes of different labels.
     """
 
     groups: int
@@ -80,13 +80,13 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Features that were compared at the level ``feature``.
+    """Model, feature and threshold that an audit used at the level ``feature``, and how similar the shapes are.
 
     Attributes:
         model: Name of the model.
-        feature: Name of its feature, such as ``penultimate``.
-        threshold: Cosine similarity from which two shapes are copies.
-        near: (similarity, number of shapes that have another one at least as similar), for several similarities.
+        feature: Name of the feature that was compared, such as ``penultimate``.
+        threshold: Lowest cosine similarity between the features of two copies.
+        near: Pairs of a cosine similarity and the number of shapes that have another shape at least that similar.
     """
 
     model: str
@@ -97,12 +97,12 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """A shape with blank pictures or empty grids.
+    """Shape that has blank pictures or empty grids.
 
     Attributes:
-        entry: The shape.
-        blank: Number of its blank pictures or empty grids, at least 1.
-        total: Number of its pictures or grids.
+        entry: The manifest row of the shape.
+        blank: Number of blank pictures or empty grids of the shape, at least 1.
+        total: Number of all pictures or grids of the shape.
     """
 
     entry: Entry
@@ -112,17 +112,18 @@ class Empty:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Result of an audit.
+    """Result of a duplicate audit of a dataset.
 
     Attributes:
         data: Path of the artefact folder or the collection.
         kind: ``views`` or ``voxels`` for artefacts, ``meshes`` for a collection.
         entries: All shapes in order of id, including failed ones.
-        levels: Counts of each level, from strict to loose.
-        groups: All groups: first those with leaks and conflicts, then leaks, conflicts, and others; large ones first.
+        levels: Numbers of copies at each level, from strict to loose.
+        groups: All groups of copies, in this order: groups with different splits and labels, groups with different
+            splits, groups with different labels, all other groups. Within each kind, larger groups come first.
         empty: Shapes with blank pictures or empty grids, in order of id.
-        features: The features that were compared; None without a model.
-        seconds: Duration of the audit.
+        features: Model and feature of the level ``feature``; None if the audit used no model.
+        seconds: Duration of the audit in seconds.
     """
 
     data: str
@@ -136,7 +137,7 @@ class Audit:
 
     @property
     def failed(self) -> list[Entry]:
-        """Shapes that could not be used, in order of id."""
+        """Shapes whose mesh or artefacts could not be used, in order of id."""
         return [entry for entry in self.entries if entry.status == "failed"]
 
     def to_json(self) -> dict[str, Any]:

@@ -1,10 +1,13 @@
-"""Signatures: one vector for each shape, so that copies are close after moving, scaling, turning and mirroring.
+"""Compute signatures: one vector for each shape, nearly equal for moved, scaled, turned or mirrored copies.
 
-Pictures and grids are made of shapes that are centred and scaled. Those around the up axis form a ring; a turn shifts
-it, a mirror image reverses it, and the magnitudes of its Fourier transform change with neither. Each picture is split
-into an even and an odd part, whose magnitudes do not change when it is flipped. The signature of a mesh consists of
-surface moments about its centroid, which do not depend on the order, the splitting or the doubling of faces: Gram
-matrices of the moments of each angular frequency (complex moments, Flusser 2000, in cylindrical coordinates).
+Signature of pictures or grids: the shapes in pictures and grids are already centred and scaled. The pictures taken
+around the up axis form a ring, and so do the rotations of a grid. A turn of the shape shifts the ring, and a mirror
+image reverses the ring. Neither changes the magnitudes of the Fourier transform along the ring. Each picture is also
+split into an even and an odd part, whose magnitudes do not change when the picture is flipped.
+
+Signature of a mesh: surface moments about the centroid, which do not depend on the order of faces, on splitting faces
+or on doubling faces. The moments of each angular frequency around the up axis are multiplied in pairs, which makes them
+independent of turns (complex moments, Flusser 2000, in cylindrical coordinates).
 """
 
 from __future__ import annotations
@@ -19,31 +22,36 @@ from shapecnn.settings.views_and_grids import ALL_SIDES
 from shapecnn.shared.similarity import unit
 
 Signature = NDArray[np.float32]
+"""Vector of unit length, or zero, that describes the geometry of a shape: (D,), with D set by the kind of input."""
 
 INPUT_TOLERANCE = 0.01
-"""Largest distance between the signatures of artefacts with the same geometry; measured in docs/audit.md."""
+"""Largest Euclidean distance between the artefact signatures of two shapes with the same geometry (docs/audit.md)."""
 
 MESH_TOLERANCE = 0.003
-"""Largest distance between the signatures of meshes with the same geometry; they are shorter and less distinctive."""
+"""Largest Euclidean distance between the signatures of two meshes with the same geometry.
 
-_PIXELS = 16  # side of a picture in the signature
-_PIXELS_UNORDERED = 8  # side of a picture whose views do not form a ring
-_CELLS = 10  # side of a grid in the signature
-_DEGREE = 4  # highest degree of the moments
-_FACES = 1 << 16  # faces of one block in memory
+The limit is smaller than ``INPUT_TOLERANCE``, because mesh signatures are shorter and less distinctive.
+"""
+
+_PIXELS = 16  # pixels along one side of a reduced picture, for views that form a ring around the up axis
+_PIXELS_UNORDERED = 8  # pixels along one side of a reduced picture, for views from all sides
+_CELLS = 10  # cells along one side of a reduced grid
+_DEGREE = 4  # highest degree of the surface moments
+_FACES = 1 << 16  # number of faces that are processed at a time, to limit memory
 
 
 def input_signature(array: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
-    """Compute the signature of pictures or grids.
+    """Compute the signature of a shape from its pictures or grids.
 
-    It does not change under quarter turns about the up axis and mirroring, as far as the pictures or grids do not. For
-    views from all sides (20, 24 or 80) it changes under both.
+    The signature stays the same when the shape is turned by quarters about the up axis or mirrored, up to differences
+    in rendering. The signature of views from all sides (20, 24 or 80 views) does change.
 
     Args:
-        array: (V, S, S) uint8 pictures with background 255, or (R, N, N, N) bool grids.
+        array: V pictures of S × S pixels with background 255, (V, S, S) uint8; or R grids of N × N × N cells,
+            (R, N, N, N) bool.
 
     Returns:
-        (D,) float32 of unit length; zeros if all pictures are blank or all grids empty.
+        The signature, (D,) float32 of unit length; zeros if all pictures are blank or all grids empty.
     """
     if array.ndim == 4:
         cells = array.astype(np.float32)
@@ -51,22 +59,20 @@ def input_signature(array: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
             cells = np.moveaxis(np.moveaxis(cells, axis, -1) @ _averages(array.shape[axis], _CELLS).T, -1, axis)
         ring = cells if len(cells) > 1 else np.concatenate([np.rot90(cells, k, axes=(1, 2)) for k in range(4)])
         return unit(_ring_signature(np.moveaxis(ring, 2, -1)))
-    ordered = len(array) not in ALL_SIDES  # a ring around the up axis
+    ordered = len(array) not in ALL_SIDES  # the views form a ring around the up axis
     rows = _averages(array.shape[-1], _PIXELS if ordered else _PIXELS_UNORDERED)
     ink = rows @ (255 - array).astype(np.float32) @ rows.T
     return unit(_ring_signature(ink) if ordered else ink.ravel())
 
 
 def mesh_signature(mesh: Mesh) -> Signature:
-    """Compute the signature of a mesh.
-
-    It does not change under any turn about z and mirroring at a plane through z.
+    """Compute the signature of a mesh, which stays the same when the mesh is turned about z or mirrored.
 
     Args:
-        mesh: A mesh with z up, at any position and scale.
+        mesh: A mesh with z up, at any position and scale. Mirroring means at a plane that contains the z axis.
 
     Returns:
-        (D,) float32 of unit length.
+        The signature, D numbers of unit length, (D,) float32.
     """
     corners = mesh.vertices[mesh.faces]
     corners = (corners - mesh.vertices[0]) / np.ptp(mesh.vertices, axis=0).max()
@@ -82,7 +88,7 @@ def mesh_signature(mesh: Mesh) -> Signature:
     for frequency, row in enumerate(moments):
         terms = row[frequency + _ORDERS <= _DEGREE]
         if frequency == 0:
-            parts.append(terms.real[1:])  # without the first, the area, which is 1
+            parts.append(terms.real[1:])  # leaves out the first moment: the area, always 1
         else:
             products = (terms[:, None] * terms.conj()).real
             parts += [np.sqrt(products.diagonal()), products[np.triu_indices(len(terms), 1)]]
@@ -90,15 +96,19 @@ def mesh_signature(mesh: Mesh) -> Signature:
 
 
 def _ring_signature(ring: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fourier magnitudes over the first axis of the even and the odd part of the last axis, which mirroring flips."""
-    half = (ring.shape[-1] + 1) // 2  # the other half is redundant
+    """Return numbers that do not change when a ring of pictures or grids is shifted, or reversed and flipped.
+
+    Each picture or grid is split into its even and its odd part along the last axis, which mirroring flips. The numbers
+    are the magnitudes of the Fourier transform of both parts along the first axis, the ring.
+    """
+    half = (ring.shape[-1] + 1) // 2  # the other half repeats the same values
     flipped = np.flip(ring, -1)
     parts = [(ring + flipped)[..., :half], (ring - flipped)[..., :half]]
     return np.abs(np.fft.rfft(np.stack(parts), axis=1)).ravel()
 
 
 def _averages(size: int, cells: int) -> NDArray[np.float32]:
-    """Return the (n, size) matrix that averages ``size`` values over n = min(size, cells) equal parts."""
+    """Return a matrix that reduces ``size`` values to n = min(size, cells) averages of equal parts: (n, size)."""
     n = min(size, cells)
     edges = np.linspace(0, size, n + 1)
     starts = np.arange(size)
@@ -107,9 +117,12 @@ def _averages(size: int, cells: int) -> NDArray[np.float32]:
 
 
 def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a quadrature rule on the triangle, exact up to degree 4: barycentric coordinates (9, 3) and weights (9,).
+    """Return 9 points and weights to integrate polynomials up to degree 4 exactly over a triangle.
 
-    It is the Gauss-Legendre rule of a square with one side collapsed to a corner. The weights sum to 1.
+    The rule is the Gauss-Legendre rule of a square with one side collapsed to a corner.
+
+    Returns:
+        The barycentric coordinates of the points, (9, 3). And their weights, (9,), with sum 1.
     """
     points, weights = np.polynomial.legendre.leggauss(3)
     points, weights = (points + 1) / 2, weights / 2
@@ -119,12 +132,20 @@ def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 _POINTS, _WEIGHTS = _quadrature()
-_POWERS = [(k, n) for k in range(_DEGREE + 1) for n in range((_DEGREE - k) // 2 + 1)]  # zᵏ (x² + y²)ⁿ
+_POWERS = [(k, n) for k in range(_DEGREE + 1) for n in range((_DEGREE - k) // 2 + 1)]  # exponents of zᵏ (x² + y²)ⁿ
 _ORDERS = np.array([k + 2 * n for k, n in _POWERS])
 
 
 def _moments(corners: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Return the (5, 9) integrals over the faces of (x + iy)ᵐ zᵏ (x² + y²)ⁿ, for m from 0 to 4 and each (k, n)."""
+    """Integrate (x + iy)ᵐ zᵏ (x² + y²)ⁿ over F faces, for m from 0 to 4 and each (k, n) of ``_POWERS``.
+
+    Args:
+        corners: Three corners of each face, (F, 3, 3).
+        areas: Area of each face, (F,).
+
+    Returns:
+        The integrals, (5, 9): one row for each m, one column for each (k, n).
+    """
     x, y, z = (_POINTS @ corners).reshape(-1, 3).T
     around, heights, squares = _powers(x + 1j * y), _powers(z), _powers(x**2 + y**2)
     upwards = np.stack([heights[k] * squares[n] for k, n in _POWERS])
@@ -133,5 +154,5 @@ def _moments(corners: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArra
 
 
 def _powers(values: NDArray[Any]) -> NDArray[Any]:
-    """Return the powers 0 to 4 of P values, (5, P); ten times as fast as ``**``."""
+    """Return the powers 0 to 4 of P values as a (5, P) array, ten times as fast as the operator ``**``."""
     return np.multiply.accumulate(np.stack([np.ones_like(values), *[values] * _DEGREE]))

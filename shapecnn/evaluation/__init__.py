@@ -1,10 +1,11 @@
-"""Evaluation: classification and retrieval of a model on one split, with intervals, and comparisons of models.
+"""Evaluate models on one split: accuracy of classification and retrieval, 95 % intervals, and comparisons of models.
 
-In: models and artefacts. Out: figures as data; :mod:`shapecnn.report` draws them and the command line prints them.
-:mod:`evaluate` measures one model, :mod:`compare` several on the same shapes. :mod:`settings` says what to measure,
-:mod:`selection` and :mod:`contenders` check whether the shapes and the models allow it, :mod:`outputs` runs the model.
-:mod:`classification`, :mod:`retrieval`, :mod:`intervals` and :mod:`significance` are pure functions of arrays.
-:mod:`results` and :mod:`comparison` have the results.
+Input: models and artefacts (rendered views or voxel grids). Output: result objects, which :mod:`shapecnn.report` draws
+and the command line prints. :mod:`evaluate` measures one model, :mod:`compare` measures several models on the same
+shapes. :mod:`settings` defines the options of an evaluation. :mod:`selection` selects and checks the shapes,
+:mod:`contenders` selects and checks the models of a comparison, :mod:`outputs` runs the network. :mod:`classification`,
+:mod:`retrieval`, :mod:`intervals` and :mod:`significance` are pure functions of arrays. :mod:`results` and
+:mod:`compare_results` define the result objects.
 """
 
 from __future__ import annotations

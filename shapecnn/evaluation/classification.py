@@ -1,4 +1,4 @@
-"""Figures of classification: pure functions of labels and probabilities."""
+"""Compute accuracy, confusion matrix and calibration of a classification from labels and probabilities."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import ShapecnnError, UsageError
 
-_BINS = 15  # of confidence, as in Guo et al. (2017)
+_BINS = 15  # number of confidence bins, as in Guo et al. (2017)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """Figures of one class; rates are in [0, 1], and None where there is nothing to divide by.
+    """Results of one class; rates are in [0, 1], and None where the denominator is 0.
 
     Attributes:
-        count: How many shapes it has.
-        accuracy: The share of them that is predicted right (recall).
-        precision: The share of right ones among the shapes predicted to be of it.
-        f1: The harmonic mean of both, 2 · right / (count + predicted).
+        count: Number of shapes of the class.
+        accuracy: Fraction of the shapes of the class that are classified correctly (recall).
+        precision: Fraction of the shapes predicted as the class that belong to it.
+        f1: Harmonic mean of accuracy and precision, 2 · correct / (shapes of the class + shapes predicted as it).
     """
 
     count: int
@@ -32,15 +32,16 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Figures of a classification; rates are in [0, 1].
+    """Results of a classification of shapes; rates are in [0, 1].
 
     Attributes:
-        accuracy: The share of shapes that is predicted right.
-        mean_class_accuracy: The mean accuracy over the classes that have shapes.
-        per_class: The figures of each class, by its name.
-        classes: The C classes.
-        confusion: C × C counts of shapes: rows are true classes, columns predicted ones, in the order of ``classes``.
-        ece: Expected calibration error.
+        accuracy: Fraction of the shapes that are classified correctly.
+        mean_class_accuracy: Mean of the accuracies of all classes that have shapes.
+        per_class: Results of each class, by class name.
+        classes: Names of the C classes.
+        confusion: Confusion matrix, C rows of C counts of shapes. Rows are true classes and columns predicted classes,
+            in the order of ``classes``.
+        ece: Expected calibration error; see :func:`calibration_error`.
     """
 
     accuracy: float
@@ -52,26 +53,31 @@ class Classification:
 
 
 def require_known(labels: Sequence[str], classes: Sequence[str]) -> None:
-    """Check that a model was trained on all these labels.
+    """Check that all labels are classes of the model.
+
+    Args:
+        labels: Labels of the shapes to classify.
+        classes: Classes that the model was trained on.
 
     Raises:
-        UsageError: It was not.
+        UsageError: A label is not among the classes.
     """
     unknown = sorted({*labels} - {*classes})
     if unknown:
         raise UsageError(
-            f"The data has shapes labelled {_listed(unknown)}, which the model does not know; its classes are "
-            f"{_listed(classes)}. Rename or leave out those shapes, or measure --task retrieval."
+            f"The data has shapes labelled {_listed(unknown)}, which the model does not know; the classes of the model "
+            f"are {_listed(classes)}. Rename or remove the shapes with these labels, or use --task retrieval."
         )
 
 
 def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequence[str]) -> Classification:
-    """Compute the figures of a classification.
+    """Compute the results of a classification, such as accuracy and confusion matrix.
 
     Args:
-        labels: The true classes of N ≥ 1 shapes.
-        scores: (N, C), probabilities; the class with the highest is predicted, the first of equal ones.
-        classes: The C classes.
+        labels: True classes of N ≥ 1 shapes.
+        scores: Probabilities of C classes for each shape, (N, C). The class with the highest probability is the
+            prediction; among equal probabilities, the first class.
+        classes: Names of the C classes.
 
     Raises:
         UsageError: A label is not among the classes.
@@ -79,7 +85,9 @@ def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequen
     """
     require_known(labels, classes)
     if not np.isfinite(scores).all():
-        raise ShapecnnError("The network's scores are not finite: its training went astray. Use another model.")
+        raise ShapecnnError(
+            "The network computes values that are not finite: its training diverged. Use another model."
+        )
     codes = {label: code for code, label in enumerate(classes)}
     true = np.array([codes[label] for label in labels], np.int64)
     predicted = scores.argmax(axis=1)
@@ -106,12 +114,12 @@ def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequen
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Shapes whose confidence is nearly the same.
+    """Bin of a reliability diagram: predictions with nearly the same confidence.
 
     Attributes:
-        count: How many there are.
-        confidence: Their mean confidence, in [0, 1]; 0 of no shapes.
-        accuracy: The share that is predicted right, in [0, 1]; 0 of no shapes.
+        count: Number of predictions in the bin.
+        confidence: Mean confidence of the predictions, in [0, 1]; 0 for an empty bin.
+        accuracy: Fraction of the predictions that are correct, in [0, 1]; 0 for an empty bin.
     """
 
     count: int
@@ -123,11 +131,11 @@ def reliability(right: NDArray[np.bool_], confidence: NDArray[np.floating]) -> l
     """Sort predictions into 15 equally wide bins of confidence.
 
     Args:
-        right: (N,), which predictions are right.
-        confidence: (N,), their probabilities, in [0, 1].
+        right: Whether each of N predictions is correct, (N,).
+        confidence: Probability of each predicted class, (N,), in [0, 1].
 
     Returns:
-        The bins from 0 to 1; each holds its upper end, and the first also 0.
+        The 15 bins in order of confidence. A confidence on the border of two bins belongs to the lower bin.
     """
     bins = np.clip(np.ceil(confidence.astype(np.float64) * _BINS).astype(np.int64) - 1, 0, _BINS - 1)
     counts = np.bincount(bins, minlength=_BINS)
@@ -140,12 +148,12 @@ def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.floating]
     """Compute the expected calibration error (Guo et al., "On calibration of modern neural networks", 2017).
 
     Args:
-        right: (N,), N ≥ 1, which predictions are right.
-        confidence: (N,), their probabilities, in [0, 1].
+        right: Whether each of N ≥ 1 predictions is correct, (N,).
+        confidence: Probability of each predicted class, (N,), in [0, 1].
 
     Returns:
-        How far accuracy and mean confidence are apart, in [0, 1]: the mean over the bins of :func:`reliability`, each
-        weighted by its size.
+        The mean difference between accuracy and mean confidence over the bins of :func:`reliability`, weighted by the
+        number of predictions in each bin, in [0, 1].
     """
     return sum(b.count * abs(b.accuracy - b.confidence) for b in reliability(right, confidence)) / len(right)
 

@@ -1,4 +1,4 @@
-"""Models measured on the same shapes, and tests of which is better than which beyond chance."""
+"""Measure several models on the same shapes and test which differences between the models are significant."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shapecnn.models.model import classes_of
 from shapecnn.workers.progress import ProgressBar, no_bar
 
 Test = Callable[[Values, Values], float]
-"""Called with the values of two models for the same shapes, (N,) each; returns a two-sided p."""
+"""Paired test of two models: takes one value for each of N shapes from each model, and returns a two-sided p."""
 
 
 def compare_contenders(
@@ -39,23 +39,24 @@ def compare_contenders(
     device: Device = "auto",
     bar: ProgressBar = no_bar,
 ) -> Comparison:
-    """Measure contenders, one after the other, and compare every pair of them.
+    """Measure the contenders one after the other, and compare every pair of contenders.
 
     Args:
-        contenders: What :func:`shapecnn.evaluation.contenders.choose` returned for the same settings.
-        settings: What is measured. The feature is each contender's own. Retrieval is always measured, and
-            classification where a model knows all the labels.
-        device: Where the networks run.
-        bar: Shows the progress of each contender.
+        contenders: Models and features to compare, from :func:`shapecnn.evaluation.contenders.choose` with the same
+            settings.
+        settings: Options of the evaluation, except for the feature, which each contender sets for itself. Retrieval is
+            always measured. Classification is measured for each model that knows all labels.
+        device: Device that runs the networks.
+        bar: Function that opens a progress bar with a given name, one for each contender.
 
     Returns:
-        The figures of each contender, and the pairs.
+        The results of each contender and of each pair of contenders.
 
     Raises:
-        UsageError: A contender cannot be measured as asked.
+        UsageError: A contender cannot be measured with these settings.
         StoredDataError: Artefacts are damaged.
     """
-    networks: dict[str, Network] = {}  # named more than once, a model is timed once
+    networks: dict[str, Network] = {}  # by model: a model with several features is timed once
     measured = []
     for contender in contenders:
         name = contender.model.name
@@ -71,13 +72,13 @@ def compare_contenders(
 
 
 def figures_with_intervals(evaluation: Evaluation) -> dict[str, Figure]:
-    """Collect the figures by which models are compared.
+    """Collect the results by which models are compared, such as accuracy and mAP, with their 95 % intervals.
 
     Args:
-        evaluation: One with retrieval.
+        evaluation: Evaluation of a model that includes retrieval.
 
     Returns:
-        By name, those of ``CLASSIFICATION_FIGURES`` and ``RETRIEVAL_FIGURES``, with 95 % intervals by its seed.
+        The results by name. The names are those in ``CLASSIFICATION_FIGURES`` and ``RETRIEVAL_FIGURES``.
     """
     figures = {
         name: Figure(getattr(evaluation.classification, name, None), evaluation.intervals[name])
@@ -92,17 +93,17 @@ def figures_with_intervals(evaluation: Evaluation) -> dict[str, Figure]:
 
 
 def pairs(measured: Sequence[Measured], seed: int = 0) -> list[Pair]:
-    """Compare every two models, by accuracy where both know the classes, and by mAP.
+    """Compare every pair of contenders by mAP, and by accuracy where both have classification results.
 
-    A model that is there by several features classifies the same by each. Two such are one comparison with another
-    model, and none with each other.
+    Accuracy does not depend on the feature of a contender. So two contenders of the same model are never tested against
+    each other by accuracy, and count as one contender in the tests against other models.
 
     Args:
         measured: Contenders measured on the same shapes.
-        seed: That of the intervals and the permutation tests.
+        seed: Random seed of the bootstrap intervals and of the permutation tests.
 
     Returns:
-        The pairs by accuracy, then those by mAP, each in the order of the contenders.
+        First the pairs compared by accuracy, then the pairs compared by mAP, each in the order of the contenders.
     """
     right = {one.name: values for one in measured if (values := one.right()) is not None}
     precisions = {one.name: _by_shape(one.evaluation, "mAP") for one in measured}
@@ -114,14 +115,15 @@ def pairs(measured: Sequence[Measured], seed: int = 0) -> list[Pair]:
 
 
 def _pairs(figure: str, values: Mapping[str, Values], test: Test, seed: int, models: Mapping[str, str]) -> list[Pair]:
-    """Compare every two contenders by one figure.
+    """Compare every pair of contenders by accuracy or by mAP.
 
     Args:
-        figure: Its name.
-        values: (N,) by name, NaN for shapes that were not measured, the same ones for all.
-        test: Tests two of the values.
-        seed: That of the intervals.
-        models: The model of each name, where contenders of one model have the same values; else empty.
+        figure: ``accuracy`` or ``mAP``.
+        values: One value for each of N shapes, (N,), by name of the contender. NaN marks shapes without a value, which
+            are the same for all contenders.
+        test: Paired test of two contenders.
+        seed: Random seed of the bootstrap intervals.
+        models: Name of the model of each contender, if contenders of one model have the same values; else empty.
     """
     defined = {name: each[~np.isnan(each)] for name, each in values.items()}
     names = [pair for pair in itertools.combinations(defined, 2) if len(defined[pair[0]])]
@@ -142,14 +144,17 @@ def _pairs(figure: str, values: Mapping[str, Values], test: Test, seed: int, mod
 
 
 def _own(settings: EvaluationSettings, contender: Contender) -> EvaluationSettings:
-    """The settings for one contender: by its own feature, and without classification where it lacks a label."""
+    """Return the settings for one contender: its own feature, and retrieval only if it does not know all labels."""
     model = contender.model
     labels = {str(entry.label) for entry in model.split(contender.artefacts, settings.split)}
     return replace(settings, task="both" if labels <= {*classes_of(model)} else "retrieval", feature=contender.feature)
 
 
 def _by_shape(evaluation: Evaluation, name: str) -> Values:
-    """(N,): the mean of a retrieval figure over the items of each shape; NaN for shapes that query nothing."""
+    """Return the mean of a retrieval result, such as mAP, over the query items of each of N shapes, (N,).
+
+    A shape that was skipped as a query, because nothing in the gallery is relevant to it, has NaN.
+    """
     assert evaluation.retrieval is not None
     values = np.array(evaluation.retrieval.of_queries[name], np.float64)  # None becomes NaN
     means: Values = values.reshape(len(evaluation.entries), -1).mean(axis=1)

@@ -1,4 +1,4 @@
-"""What a comparison of models consists of: the figures of each, and every pair of them."""
+"""Result of a comparison of models: accuracy, mAP and times of each model, and a test of each pair of models."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from shapecnn.shared.results import Displayed, text_table
 from shapecnn.shared.similarity import cosines
 
 Values = NDArray[np.float64]
+"""One value, such as an average precision, for each of N shapes: (N,)."""
 
 ALPHA = 0.05
-"""A model is called better than another if p, corrected for the number of pairs, is this or less."""
+"""Significance level: one model is called better than another if the corrected p of the pair is at most this."""
 
 CLASSIFICATION_FIGURES = ("accuracy", "mean_class_accuracy")
 RETRIEVAL_FIGURES = ("mAP", "AUC", "NN", "NDCG")
 
 
 class Figure(NamedTuple):
-    """A rate and its 95 % interval, both in [0, 1] and None where undefined."""
+    """Rate, such as an accuracy, and its 95 % interval, both in [0, 1]; None where undefined."""
 
     value: float | None
     interval: Interval | None
@@ -33,16 +34,16 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One contender with its figures, its size and its times.
+    """Results, network size and times of one contender of a comparison.
 
     Attributes:
-        contender: The model and the feature that were measured.
-        evaluation: The evaluation that the figures come from.
-        figures: By name, those of ``CLASSIFICATION_FIGURES`` and ``RETRIEVAL_FIGURES``.
-        parameters: How many its network has.
-        seconds_per_shape: Seconds from a shape's pictures or grids in memory to its feature, one shape at a time as a
-            query comes, the median of 16.
-        seconds_per_search: Seconds from a feature to the whole gallery in order, the median of 100.
+        contender: Model and feature that were measured.
+        evaluation: Evaluation of the contender.
+        figures: Results by name. The names are those in ``CLASSIFICATION_FIGURES`` and ``RETRIEVAL_FIGURES``.
+        parameters: Number of parameters of the network.
+        seconds_per_shape: Median time in seconds that the network takes for one shape, over 16 shapes run one at a
+            time. Reading and rendering are not included.
+        seconds_per_search: Median time in seconds to sort the whole gallery by similarity to a query, over 100 queries.
     """
 
     contender: Contender
@@ -54,25 +55,25 @@ class Measured:
 
     @property
     def name(self) -> str:
-        """The name of the contender."""
+        """Name of the contender, as the user gave it."""
         return self.contender.name
 
     @property
     def feature_size(self) -> int:
-        """The length of an item's feature."""
+        """Length of the feature of one item, as the network computes it."""
         assert self.evaluation.queries is not None
         queries = self.evaluation.queries
         size = int(queries.features.shape[-1])
-        return size if queries.similarity is cosines else size // 2  # which come with what the network alone sees
+        return size if queries.similarity is cosines else size // 2  # an adapted space has rows of twice the length
 
     def right(self) -> Values | None:
-        """Return 1 for each shape that is predicted right and 0 for the others, (N,); None without classification."""
+        """Return for each of N shapes 1 if it is classified correctly, else 0, (N,); None without classification."""
         if self.evaluation.classification is None:
             return None
         return np.array([row.predicted == row.label for row in self.evaluation.predictions()], np.float64)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures and what they are of, as JSON."""
+        """Return the JSON object of one model in the output of ``shapecnn compare --json``."""
         retrieval = self.evaluation.retrieval
         return {
             "name": self.name,
@@ -95,17 +96,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The difference of two models in one figure.
+    """Difference between two contenders in accuracy or in mAP, with a significance test.
 
     Attributes:
         figure: ``accuracy`` or ``mAP``.
-        first: The name of one contender.
-        second: The name of the other.
-        difference: The first's figure less the second's, on the shapes that both were measured on, in [−1, 1].
-        interval: Its 95 % interval, in which shapes are drawn anew for both together.
-        p: Two-sided p of McNemar's exact test (accuracy) or of the permutation test of each query's average precision
-            (mAP).
-        p_holm: p corrected for the number of pairs.
+        first: Name of the first contender.
+        second: Name of the second contender.
+        difference: Value of the first contender minus value of the second, on the same shapes, in [−1, 1].
+        interval: 95 % bootstrap interval of the difference. Each resample has the same shapes for both contenders.
+        p: Two-sided p of McNemar's exact test (accuracy) or of a permutation test of average precisions (mAP).
+        p_holm: p corrected for the number of pairs by Holm's method.
     """
 
     figure: str
@@ -118,7 +118,7 @@ class Pair:
 
     @property
     def better(self) -> str | None:
-        """The name of the one that is better beyond chance, if any."""
+        """Name of the contender that is significantly better; None if neither is."""
         if self.p_holm > ALPHA:
             return None
         return self.first if self.difference > 0 else self.second
@@ -126,13 +126,13 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Comparison(Displayed):
-    """Models compared on the same shapes.
+    """Result of a comparison of models on the same shapes.
 
     Attributes:
-        split: The split that the shapes belong to.
-        seed: That of the intervals and the tests.
-        measured: The contenders in the order they were named.
-        pairs: Every pair of them by each figure that is tested.
+        split: Split of the shapes.
+        seed: Random seed of the bootstrap intervals and of the permutation tests.
+        measured: Results of the contenders, in the order in which the user named them.
+        pairs: Every pair of contenders, compared by accuracy and by mAP.
     """
 
     split: Split
@@ -141,7 +141,7 @@ class Comparison(Displayed):
     pairs: list[Pair]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each contender: name, its figures, size and times."""
+        """Return one row for each contender: name, accuracies, retrieval results, network size and time."""
         return [
             {
                 "model": one.name,
@@ -154,11 +154,11 @@ class Comparison(Displayed):
         ]
 
     def __repr__(self) -> str:
-        """Return the figures as a table."""
+        """Return the results of all contenders as a text table."""
         return text_table(self.rows())
 
     def to_json(self) -> dict[str, Any]:
-        """Return all figures, as ``shapecnn compare --json`` prints them."""
+        """Return the JSON object that ``shapecnn compare --json`` prints."""
         evaluation = self.measured[0].evaluation
         retrieval = evaluation.retrieval.to_json() if evaluation.retrieval else {}
         shared = ("protocol", "queries", "queries_skipped", "gallery", "self_included", "ap_rule")

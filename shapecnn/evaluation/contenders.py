@@ -1,4 +1,7 @@
-"""The contenders of a comparison: models, each through one of its features, and the shapes that all of them have."""
+"""Open the models of a comparison, and find the shapes on which all models can be measured.
+
+A contender is a model together with the feature by which it retrieves shapes.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,15 @@ from shapecnn.models.output import FeatureName
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A model that is compared by one of its features.
+    """Model and feature that take part in a comparison.
 
     Attributes:
-        name: As it was typed, such as ``RUN:scores``.
+        name: Name as the user gave it, such as ``RUN:scores``.
         model: The model.
-        feature: What retrieval compares.
-        artefacts: What the model sees, of the compared shapes alone.
-        left_out: How many of its shapes of the split are not compared, because other models lack them.
+        feature: Feature that retrieval compares.
+        artefacts: Rendered views or voxel grids of the compared shapes, which are the input of the network.
+        left_out: Number of shapes that this model has in the split and another model of the comparison lacks. They are
+            not measured.
     """
 
     name: str
@@ -39,27 +43,28 @@ def choose(
     *,
     assignments: Mapping[str, Any] | None = None,
 ) -> list[Contender]:
-    """Open the models of a comparison and find the shapes that all of them have.
+    """Open the models of a comparison and find the shapes on which all models can be measured.
 
     Args:
-        names: Runs and @models; ``NAME:FEATURE`` takes that feature instead of the one of ``settings``.
-        data: Folders of artefacts; a model takes the first that was made with its settings.
-        settings: What is measured.
-        assignments: Settings of the @models.
+        names: Folders of runs, or names of models such as ``@imagenet``. ``NAME:FEATURE`` compares the model by that
+            feature instead of the feature in ``settings``.
+        data: Artefact folders. Each model uses the first folder that was prepared with the settings of the model.
+        settings: Options of the evaluation.
+        assignments: Settings for the models whose names start with ``@``, by key.
 
     Returns:
-        The contenders in the order of their names.
+        The contenders in the order of ``names``.
 
     Raises:
-        UsageError: A model is named twice or does not exist, it lacks its feature, or the shapes differ between models:
-            there is none that all have, or their labels, the number of items they make, or the ids of train and val
-            that runs were trained with are not the same.
-        MismatchError: None of ``data`` fits a model.
+        UsageError: A model is named twice with the same feature, does not exist or lacks its feature. Or the models
+            cannot be compared: no shape is common to all models, the labels or the numbers of items of a shape differ
+            between models, or the runs were trained or validated on different shapes.
+        MismatchError: No artefact folder in ``data`` has the settings of a model.
     """
     split, protocol = settings.split, settings.protocol
     typed = {name: _split_name(name, settings.feature) for name in names}
     if len(typed) < len(names) or len({*typed.values()}) < len(names):
-        raise UsageError("A model is named twice with the same feature. To compare two of its features: RUN RUN:scores")
+        raise UsageError("A model is named twice with the same feature. To compare two features: RUN RUN:scores")
     if assignments and not any(name.startswith("@") for name in names):
         raise UsageError(f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with.")
     models = {
@@ -85,7 +90,7 @@ def choose(
 
 
 def _split_name(text: str, feature: FeatureName) -> tuple[str, FeatureName]:
-    """``"RUN:scores"`` → run and feature."""
+    """Split a name such as ``RUN:scores`` into model and feature; ``feature`` is the default."""
     name, _, last = text.rpartition(":")
     for choice in get_args(FeatureName):
         if name and last == choice:
@@ -97,7 +102,7 @@ def _require_feature(model: Model, feature: FeatureName) -> None:
     if feature != "scores":
         model.compared_by(feature)
     elif model.head is None:
-        raise UsageError(f"--feature scores: {model.name} has no classes. Name what it has: {model.name}:penultimate")
+        raise UsageError(f"--feature scores: {model.name} has no classes, so no scores. Use {model.name}:penultimate")
 
 
 def _fitting(model: Model, data: Sequence[Artefacts]) -> Artefacts:
@@ -109,11 +114,14 @@ def _fitting(model: Model, data: Sequence[Artefacts]) -> Artefacts:
             refusals.append((artefacts.settings["kind"] != model.input.kind, error))
         else:
             return artefacts
-    raise min(refusals, key=lambda refusal: refusal[0])[1]  # of what comes nearest
+    raise min(refusals, key=lambda refusal: refusal[0])[1]  # prefer the error of a folder of the right kind
 
 
 def _shared(split: Split, models: Mapping[str, Model], artefacts: Mapping[str, Artefacts]) -> frozenset[str]:
-    """The ids of one split that all models have. Those of train and val are what the runs were trained with."""
+    """Return the ids of the shapes that all models have in one split.
+
+    The train and val splits are those that the runs were trained with, which must be the same for all runs.
+    """
     trained = [name for name in models if not name.startswith("@")] if split != "test" else []
     ids = {
         name: frozenset(entry.id for entry in models[name].split(artefacts[name], split)) for name in trained or models
@@ -122,20 +130,21 @@ def _shared(split: Split, models: Mapping[str, Model], artefacts: Mapping[str, A
     for name in ids if trained else ():
         if ids[name] != ids[first]:
             raise UsageError(
-                f"{first} and {name} were trained with other shapes in {split}, which cannot be compared: take "
-                f"--split test with another --protocol than train-gallery, or runs of the same fold."
+                f"{first} and {name} were trained with different shapes in split {split}, so they cannot be compared "
+                f"there. Use --split test and a --protocol other than train-gallery, or runs of the same fold."
             )
     shared = frozenset.intersection(*ids.values())
     for name in models.keys() - ids.keys():
         lacking = len(shared - {entry.id for entry in artefacts[name].entries})
         if lacking:
             raise UsageError(
-                f"{artefacts[name].folder} lacks {lacking} of the {len(shared)} shapes of {split} of {first}."
+                f"{artefacts[name].folder} lacks {lacking} of the {len(shared)} shapes that {first} has in split "
+                f"{split}. Prepare the missing shapes, or name another folder with --data."
             )
     if not shared:
         counts = ", ".join(f"{len(own)} for {name}" for name, own in ids.items())
         raise UsageError(
-            f"There is no shape in split {split} that all models have: {counts}. Name another with --split."
+            f"There is no shape in split {split} that all models have: {counts}. Choose another split with --split."
         )
     return shared
 
@@ -146,30 +155,36 @@ def _require_same_labels(ids: frozenset[str], artefacts: Mapping[str, Artefacts]
         for entry in each.entries:
             if entry.id in ids and labels.setdefault(entry.id, entry.label) != entry.label:
                 raise UsageError(
-                    f"{entry.id} is labelled {labels[entry.id]!r} in one --data and {entry.label!r} in "
-                    f"{each.folder}: make both from the same collection."
+                    f"{entry.id} is labelled {labels[entry.id]!r} in one --data folder and {entry.label!r} in "
+                    f"{each.folder}: prepare both folders from the same collection."
                 )
 
 
 def _only(artefacts: Artefacts, splits: Mapping[Split, frozenset[str]]) -> Artefacts:
-    """The same with these shapes alone, in these splits."""
+    """Return the artefacts restricted to the shapes in ``splits``, with these splits."""
     split_of = {shape: split for split, ids in splits.items() for shape in ids}
     kept = tuple(replace(entry, split=split_of[entry.id]) for entry in artefacts.entries if entry.id in split_of)
     return replace(artefacts, entries=kept)
 
 
 def _require_same_items(models: Mapping[str, Model], artefacts: Mapping[str, Artefacts]) -> None:
-    """Raise UsageError unless a shape is as many items to all: lists of other lengths cannot be compared."""
+    """Raise UsageError unless a shape has the same number of query items for all models.
+
+    With different numbers of items, the result lists have different lengths and cannot be compared.
+    """
     items = {
         name: len(model.input.read(artefacts[name], artefacts[name].entries[0])) if model.input.kind == "voxels" else 1
         for name, model in models.items()
     }
     if len({*items.values()}) > 1:
         counts = ", ".join(f"{count} for {name}" for name, count in items.items())
-        raise UsageError(f"--protocol shapenets: a shape is not as many items to all models ({counts}); take mvcnn.")
+        raise UsageError(
+            f"--protocol shapenets: the models have different numbers of queries for one shape ({counts}). Use "
+            f"--protocol mvcnn."
+        )
 
 
 def _left_out(model: Model, artefacts: Artefacts, split: Split, splits: Mapping[Split, frozenset[str]]) -> int:
     if model.name.startswith("@") and split != "test":
-        return 0  # it takes the shapes of the runs
+        return 0  # an untrained model is measured on the shapes of the runs
     return len(model.split(artefacts, split)) - len(splits[split])

@@ -1,4 +1,4 @@
-"""A model measured on one split of artefacts: classification, retrieval, and how sure the figures are."""
+"""Evaluate one model on one split: classification, retrieval, and 95 % intervals of the results."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def evaluate_model(
     device: Device = "auto",
     progress: Progress = no_progress,
 ) -> Evaluation:
-    """Measure a model on one split of artefacts.
+    """Evaluate a model by classification and retrieval on one split of an artefact folder.
 
     Args:
-        model: A run, or a model that needs no training.
-        artefacts: What it sees of the shapes.
-        settings: What is measured, and on which shapes.
-        device: Where the network runs.
-        progress: Called after each shape that is read.
+        model: A trained run, or a model that needs no training.
+        artefacts: Rendered views or voxel grids of the shapes.
+        settings: Options of the evaluation, such as task, split and retrieval protocol.
+        device: Device that runs the network.
+        progress: Function that is called with the number of shapes read so far and the number of all reads.
 
     Returns:
-        The figures, and what they were computed from.
+        The evaluation: the results and the data they were computed from.
 
     Raises:
-        UsageError: This cannot be measured, which is said before any work: there are no such shapes, shapes have no
-            label or one that the model does not know, or the model lacks the task or the feature.
-        MismatchError: The artefacts were made with other settings than the model sees. Also before any work.
+        UsageError: The evaluation is impossible, found before any work: the split has no shapes, a shape has no label
+            or a label that the model does not know, or the model lacks the task or the feature.
+        MismatchError: The artefacts were prepared with other settings than the model expects, found before any work.
         StoredDataError: Artefacts are damaged.
     """
     require_possible(model, settings)
@@ -68,7 +68,18 @@ def evaluate_model(
 def _without_copies(
     artefacts: Artefacts, shapes: Selection, outputs: SplitOutputs, advance: Callable[[], None]
 ) -> tuple[list[tuple[Entry, Entry]], SplitOutputs]:
-    """The measured shapes that copy an earlier one, each with its original, and the outputs of all that copy none."""
+    """Return the duplicates among the evaluated shapes, each with its original, and the outputs without duplicates.
+
+    Args:
+        artefacts: Rendered views or voxel grids of the shapes.
+        shapes: The evaluated shapes and the training shapes of the model.
+        outputs: Outputs of the model for all evaluated shapes.
+        advance: Function that is called after each compared shape.
+
+    Returns:
+        Pairs of a duplicate and its original, which is a training shape or an earlier evaluated shape. And the outputs
+        for the evaluated shapes that are no duplicates.
+    """
     compared = [*shapes.originals, *shapes.measured]
     first_copies = firsts(same_geometry(artefacts, compared, lambda _done, _total: advance()))
     is_first = first_copies == np.arange(len(compared))
@@ -78,13 +89,13 @@ def _without_copies(
         for entry, k in zip(shapes.measured, first_copies[trained:], strict=True)
         if compared[k] is not entry
     ]
-    # The shapes that are searched are the first of the originals.
+    # The shapes of the gallery come first in shapes.originals.
     kept, searched = np.flatnonzero(is_first[trained:]), np.flatnonzero(is_first[: len(shapes.searched)])
     return excluded, outputs.select(kept, searched)
 
 
 def _counter(progress: Progress, total: int) -> Callable[[], None]:
-    """A function that reports one more of ``total`` each time it is called."""
+    """Return a function that adds 1 to a count at each call, and reports the count and ``total`` to ``progress``."""
     done = 0
 
     def advance() -> None:

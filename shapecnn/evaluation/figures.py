@@ -1,4 +1,4 @@
-"""The figures of one split, computed from what a model computed of its shapes."""
+"""Compute accuracy, retrieval results and 95 % intervals of a split from the outputs of a model."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ from shapecnn.models.model import Model, classes_of
 
 
 def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, outputs: SplitOutputs) -> Evaluation:
-    """Compute the figures and their 95 % intervals.
+    """Compute the results of classification and retrieval, and their 95 % intervals.
 
     Args:
-        model: The model, comparing by the feature that ``settings`` name.
-        artefacts: Where its shapes come from.
-        settings: What is asked.
-        outputs: What the model computed of the shapes.
+        model: The evaluated model, already set to compare shapes by ``settings.feature``.
+        artefacts: Artefact folder of the evaluated shapes, named in the result.
+        settings: Options of the evaluation.
+        outputs: Probabilities and features that the model computed for the shapes.
+
+    Returns:
+        The evaluation: the results and the data they were computed from.
 
     Raises:
-        UsageError: A label is no class of the model.
-        ShapecnnError: A score is not finite.
+        UsageError: A label is not a class of the model.
+        ShapecnnError: A probability is not finite.
     """
     classification = retrieval = None
     intervals = dict(NO_INTERVALS)
@@ -60,7 +63,11 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
 
 
 def _placed(model: Model, queries: FeatureSet, gallery: FeatureSet) -> tuple[FeatureSet, FeatureSet]:
-    """Queries and gallery in the space where the model compares them; one object for both if they are one."""
+    """Map the features of queries and gallery into the space in which the model compares shapes.
+
+    Returns:
+        The mapped queries and the mapped gallery; one object for both if ``queries`` is ``gallery``.
+    """
 
     def with_features(items: FeatureSet, features: NDArray[np.float32]) -> FeatureSet:
         return FeatureSet(items.entries, features.reshape(*items.features.shape[:2], -1), space.similarity)
@@ -101,7 +108,7 @@ def _classification_intervals(classification: Classification, seed: int) -> dict
 
 
 def _map_interval(retrieval: Retrieval, shapes: int, seed: int) -> Interval | None:
-    """Items of one shape are drawn together."""
+    """Compute the 95 % interval of mAP by a bootstrap over shapes, keeping all query items of a shape together."""
     values = np.array(retrieval.average_precisions, np.float64).reshape(shapes, -1)  # None becomes NaN
     by_shape = values[~np.isnan(values).any(axis=1)].mean(axis=1)
     return mean_interval(by_shape, seed) if len(by_shape) else None

@@ -1,4 +1,4 @@
-"""What a model computes of the shapes of an evaluation: probabilities to classify by, features to retrieve by."""
+"""Run a model on the shapes of an evaluation: class probabilities for classification, features for retrieval."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from shapecnn.models.model import Model
 
 @dataclass(frozen=True, slots=True)
 class SplitOutputs:
-    """The outputs that the figures of one split are computed from; None for a task that is not measured.
+    """Outputs of a model for the shapes of one split.
 
     Attributes:
-        entries: The N measured shapes.
-        scores: (N, C) float32, probabilities of the model's C classes.
-        queries: The features of the measured shapes, as the network gives them.
-        gallery: Those of the shapes that are searched; the same object as ``queries`` where they search each other.
-        engine: The engine, its precision and the device.
+        entries: The N evaluated shapes.
+        scores: Probabilities of C classes for each shape, (N, C) float32; None if classification is not measured.
+        queries: Features of the evaluated shapes, as the network computed them; None if retrieval is not measured.
+        gallery: Features of the shapes of the gallery; the same object as ``queries`` if the evaluated shapes are the
+            gallery, and None if retrieval is not measured.
+        engine: Inference engine, its numeric precision and the device, by the keys ``engine``, ``precision`` and
+            ``device``.
     """
 
     entries: Sequence[Entry]
@@ -37,11 +39,14 @@ class SplitOutputs:
     engine: dict[str, str]
 
     def select(self, rows: NDArray[np.int64], gallery_rows: NDArray[np.int64]) -> SplitOutputs:
-        """Keep some of the shapes.
+        """Return the outputs of some of the shapes.
 
         Args:
-            rows: Rows of the measured shapes.
-            gallery_rows: Rows of the searched shapes; unused where the measured shapes search each other.
+            rows: Positions in ``entries`` of the evaluated shapes to keep.
+            gallery_rows: Positions of the gallery shapes to keep; unused if the evaluated shapes are the gallery.
+
+        Returns:
+            The outputs of these shapes.
         """
         queries = gallery = None
         if self.queries is not None and self.gallery is not None:
@@ -52,10 +57,11 @@ class SplitOutputs:
 
 
 class SplitPasses:
-    """The passes of a network over the shapes of an evaluation.
+    """Runs of a network over all shapes of an evaluation, one for each kind of input that the tasks need.
 
-    A network sees a shape as a whole, with all its rotations, to classify it, and each rotation by itself where that is
-    an item of retrieval. One pass follows the other, because an engine is made ready for one number of grids at a time.
+    For classification, the network gets all rotations of a shape at once. For retrieval by single rotations (protocol
+    ``shapenets`` with grids), the network gets one rotation at a time. The two kinds of input need two passes over the
+    shapes, because an engine handles one number of grids at a time.
     """
 
     def __init__(self, model: Model, artefacts: Artefacts, settings: EvaluationSettings, shapes: Selection) -> None:
@@ -65,16 +71,19 @@ class SplitPasses:
 
     @property
     def reads(self) -> int:
-        """How many times a shape is read in all passes."""
+        """Number of reads of shapes in all passes together."""
         passes = self._classifies + self._by_rotation if self._by_rotation else 1
         return passes * len(self._shapes.measured) + len(self._shapes.searched)
 
     def compute(self, engine: Engine, advance: Callable[[], None]) -> SplitOutputs:
-        """Compute the outputs.
+        """Run all passes and return the outputs of the network.
 
         Args:
-            engine: What runs the network.
-            advance: Called after each of ``reads``.
+            engine: Inference engine that runs the network.
+            advance: Function that is called after each read of a shape, ``reads`` times in all.
+
+        Returns:
+            The outputs of the network for all shapes of the evaluation.
 
         Raises:
             StoredDataError: Artefacts are damaged.

@@ -1,4 +1,4 @@
-"""The results of an evaluation: figures, and what they were computed from."""
+"""Result of an evaluation: accuracy, retrieval results, and the probabilities and features behind them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from shapecnn.shared.results import Displayed, text_table
 from shapecnn.shared.similarity import Similarity, cosines, nearest, unit_float64
 
 NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
+"""Value of ``Evaluation.intervals`` if nothing was measured: None for every result."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
-    """Shapes with the features of their items, which are their rotations, or each shape as one.
+    """Shapes with one feature for each retrieval item; an item is a whole shape or one rotation of a shape.
 
     Attributes:
         entries: N shapes.
-        features: (N, R, D) float32, of R items for each shape.
-        similarity: How items are compared once their features have unit length.
+        features: Features of D numbers for each of R items of each shape, (N, R, D) float32.
+        similarity: Function that compares features of unit length.
     """
 
     entries: Sequence[Entry]
@@ -38,23 +39,23 @@ class FeatureSet:
 
     @property
     def labels(self) -> list[str]:
-        """The labels of the N shapes."""
+        """Labels of the N shapes, in the order of ``entries``."""
         return [str(entry.label) for entry in self.entries]
 
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> FeatureSet:
-        """Keep the shapes of some rows, in that order."""
+        """Return the shapes at the given positions, in that order."""
         return FeatureSet([self.entries[row] for row in rows], self.features[rows], self.similarity)
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRow:
-    """A row of predictions.parquet: what a shape was predicted to be, and with which probability.
+    """Row of predictions.parquet: the predicted class of one shape and its probability.
 
     Attributes:
-        id: The shape.
-        label: Its true class.
-        predicted: The class with the highest probability.
-        score: That probability, in [0, 1].
+        id: Id of the shape.
+        label: True class of the shape.
+        predicted: Predicted class, which is the class with the highest probability.
+        score: Probability of the predicted class, in [0, 1].
     """
 
     id: str
@@ -64,12 +65,13 @@ class PredictionRow:
 
 
 class RankedShape(NamedTuple):
-    """One place in the ranked list of a query.
+    """One result in the ranked list of a query.
 
     Attributes:
-        entry: The shape.
-        item: Which rotation of the shape, from 0 on.
-        similarity: The cosine of both features, or the similarity in the space of the model.
+        entry: The retrieved shape.
+        item: Number of the retrieved rotation of the shape, from 0; always 0 if whole shapes are retrieved.
+        similarity: Similarity of the query and the result by the comparison of the model, by default the cosine of
+            their features.
     """
 
     entry: Entry
@@ -79,20 +81,21 @@ class RankedShape(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """An evaluation without copies: of each other, or of a shape that the model was trained on.
+    """Evaluation without duplicates: shapes that copy a training shape or an earlier evaluated shape are left out.
 
-    Copies have the same geometry, see :mod:`shapecnn.duplicates.copies`. What is searched holds each shape once, too.
+    Copies have the same geometry, see :mod:`shapecnn.duplicates.copies`. Copies are also left out of the gallery.
 
     Attributes:
-        excluded: The shapes left out, each with the one it copies: of the train split, or earlier in its own.
-        evaluation: That of the other shapes; None if there are none.
+        excluded: Pairs of a shape that was left out and its original, a shape of the train split or an earlier shape
+            of the same split.
+        evaluation: Evaluation of the remaining shapes; None if no shape remains.
     """
 
     excluded: Sequence[tuple[Entry, Entry]]
     evaluation: Evaluation | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``shapecnn eval --json`` prints under ``without_duplicates``."""
+        """Return the JSON object that ``shapecnn eval --json`` prints under ``without_duplicates``."""
         excluded = [{"id": entry.id, "copy_of": original.id} for entry, original in self.excluded]
         nothing = {"count": 0, "classification": None, "retrieval": None, "intervals": NO_INTERVALS}
         left = nothing if self.evaluation is None else self.evaluation.figures_json()
@@ -101,24 +104,28 @@ class Distinct:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Evaluation(Displayed):
-    """Figures of one model on one split, and what they were computed from; None for a task not asked for.
+    """Result of evaluating one model on one split.
+
+    The attributes of a task that was not measured are None.
 
     Attributes:
-        model: The name of the model.
-        data: The folder of the artefacts.
-        split: The split that was measured.
-        subset: Its part, if not all of it.
-        entries: The N measured shapes, in order of id.
-        classification: The figures of classification.
-        scores: (N, C) float32, probabilities of the C classes.
-        retrieval: The figures of retrieval.
-        feature: What retrieval compared.
-        queries: The features of the measured shapes, where the model compares them.
-        gallery: The features of the searched shapes; the same object as ``queries`` where they search each other.
-        intervals: 95 % intervals of accuracy, mean_class_accuracy and mAP, in which shapes are drawn anew.
-        seed: That of the intervals.
-        engine: The engine that ran the network, its precision and the device.
-        distinct: The same without copies, where that was asked for.
+        model: Name of the model.
+        data: Path of the artefact folder.
+        split: Split that was evaluated.
+        subset: Numbers of shapes of each class that were used; None if all were used.
+        entries: The N evaluated shapes, in order of id.
+        classification: Results of classification, such as accuracy.
+        scores: Probabilities of C classes for each shape, (N, C) float32.
+        retrieval: Results of retrieval, such as mAP.
+        feature: Name of the feature that retrieval compared.
+        queries: Features of the evaluated shapes, in the space in which the model compares shapes.
+        gallery: Features of the gallery, in the same space; the same object as ``queries`` if the evaluated shapes are
+            the gallery.
+        intervals: 95 % bootstrap intervals of ``accuracy``, ``mean_class_accuracy`` and ``mAP``, by name.
+        seed: Random seed of the bootstrap behind the 95 % intervals.
+        engine: Inference engine, its numeric precision and the device, by the keys ``engine``, ``precision`` and
+            ``device``.
+        distinct: Evaluation without duplicates; None if it was not requested.
     """
 
     model: str
@@ -138,7 +145,7 @@ class Evaluation(Displayed):
     distinct: Distinct | None = None
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each figure: name, value, low and high end of its 95 % interval where it has one."""
+        """Return one row for each result: name, value, and the low and high end of the 95 % interval, if any."""
         values: dict[str, float | None] = {}
         if self.classification is not None:
             values |= {name: getattr(self.classification, name) for name in ("accuracy", "mean_class_accuracy")}
@@ -151,12 +158,12 @@ class Evaluation(Displayed):
         return rows
 
     def __repr__(self) -> str:
-        """Return what was measured, and the figures as a table."""
+        """Return the model, the data and the split, and the results as a text table."""
         count = f"{len(self.entries)} shapes of {self.split}"
         return f"{self.model} on {self.data}: {count}\n{text_table(self.rows())}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return all figures, as ``shapecnn eval --json`` prints them."""
+        """Return the JSON object that ``shapecnn eval --json`` prints."""
         return {
             "schema_version": 1,
             "model": self.model,
@@ -170,7 +177,7 @@ class Evaluation(Displayed):
         }
 
     def figures_json(self) -> dict[str, Any]:
-        """Return the figures that say how good the model is, without what was measured and by what."""
+        """Return the results of classification and retrieval as JSON, without names of model, data and split."""
         return {
             "count": len(self.entries),
             "classification": self.classification and asdict(self.classification),
@@ -179,7 +186,7 @@ class Evaluation(Displayed):
         }
 
     def predictions(self) -> list[PredictionRow]:
-        """Return the prediction for each shape, in order of id; nothing where classification was not asked for."""
+        """Return the predicted class of each shape, in order of id; an empty list without classification."""
         if self.classification is None or self.scores is None:
             return []
         chosen = self.scores.argmax(axis=1).tolist()
@@ -189,14 +196,14 @@ class Evaluation(Displayed):
         ]
 
     def nearest(self, items: Sequence[int], count: int) -> list[list[RankedShape]]:
-        """Rank the gallery for some queries, as retrieval measured it.
+        """Return the most similar gallery items for some queries, ranked as in the retrieval results.
 
         Args:
-            items: Numbers of query items, from 0 to N·R − 1.
-            count: How many places of each list.
+            items: Numbers of the query items, from 0 to N · R − 1, for N shapes of R items each.
+            count: Number of results for each query.
 
         Returns:
-            A list for each item, best first; nothing where retrieval was not asked for.
+            One list of results for each query, most similar first; no lists if retrieval was not measured.
         """
         if self.retrieval is None or self.queries is None or self.gallery is None:
             return []

@@ -1,4 +1,4 @@
-"""The shapes that an evaluation needs, and whether they and the model allow what is asked."""
+"""Select the shapes of an evaluation, and check that the model can be evaluated on them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shapecnn.models.model import Model, Split, classes_of
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Shapes of the artefacts by their part in an evaluation.
+    """Shapes that an evaluation uses, by their role.
 
     Attributes:
-        measured: The shapes that are classified and that query, at least one.
-        searched: The gallery of ``train-gallery``; empty where the measured shapes are the gallery.
-        originals: Shapes whose copies are left out where copies are excluded, else empty: those searched, first, and
-            the others that the model was trained on.
+        measured: Evaluated shapes, which are classified and used as queries; at least one.
+        searched: Gallery of the protocol ``train-gallery``; empty if the evaluated shapes are the gallery.
+        originals: Training shapes whose copies are left out of the evaluation: first the gallery, then all other
+            training shapes. Empty unless duplicates are excluded.
     """
 
     measured: Sequence[Entry]
@@ -32,29 +32,42 @@ class Selection:
 
 
 def require_possible(model: Model, settings: EvaluationSettings) -> None:
-    """Check that a model can be measured as asked.
+    """Check that the options of an evaluation fit the model, before any shape is read.
+
+    Args:
+        model: The model to evaluate.
+        settings: Options of the evaluation.
 
     Raises:
-        UsageError: The model has no classes for the task or the feature, or every query would find itself.
+        UsageError: The task or the feature needs classes, which the model does not have. Or the train split is both
+            queries and gallery, so that every query would find itself.
     """
     if model.head is None:
         for option, value in (("--task", settings.task), ("--feature", settings.feature)):
             if value in ("classification", "scores"):
                 raise UsageError(
-                    f"{option} {value}: {model.name} has no classes; it can be measured by retrieval only."
+                    f"{option} {value}: {model.name} has no classes and can only be evaluated by retrieval."
                 )
     if settings.retrieves and settings.protocol == "train-gallery" and settings.split == "train":
         raise UsageError(
-            "--protocol train-gallery --split train: every query would find itself; measure another split."
+            "--protocol train-gallery --split train: every query would find itself. Choose another --split."
         )
 
 
 def select(model: Model, artefacts: Artefacts, settings: EvaluationSettings) -> Selection:
-    """Select the shapes that an evaluation needs.
+    """Select the evaluated shapes, the gallery and the training shapes of an evaluation.
+
+    Args:
+        model: The model to evaluate.
+        artefacts: Rendered views or voxel grids of the shapes.
+        settings: Options of the evaluation.
+
+    Returns:
+        The selected shapes.
 
     Raises:
-        UsageError: A split has no shapes, shapes have no label or one that the model does not know and is to predict,
-            or copies of the train split are to be excluded from itself.
+        UsageError: A split has no shapes, a shape has no label, a shape to classify has a label that the model does
+            not know, or duplicates of the train split are to be excluded from the train split.
     """
     measured = _labelled(model, artefacts, settings, settings.split)
     if settings.classifies and classes_of(model):
@@ -67,7 +80,7 @@ def select(model: Model, artefacts: Artefacts, settings: EvaluationSettings) -> 
 
 
 def _labelled(model: Model, artefacts: Artefacts, settings: EvaluationSettings, split: Split) -> list[Entry]:
-    """The shapes of one split, or of its subset, all of which have a label."""
+    """Return the shapes of one split, or of its subset; raise UsageError if there are none or one has no label."""
     entries = model.split(artefacts, split)
     if settings.subset is not None:
         entries = settings.subset.select(entries, split)
@@ -77,25 +90,27 @@ def _labelled(model: Model, artefacts: Artefacts, settings: EvaluationSettings, 
     if unlabelled:
         raise UsageError(
             f"{len(unlabelled)} of the {len(entries)} shapes in split {split} of {artefacts.folder} have no label, "
-            f"such as {unlabelled[0]}: put each mesh into a folder named after its class and make the artefacts again."
+            f"such as {unlabelled[0]}: put each mesh into a folder named after its class, then run render or voxelize."
         )
     return entries
 
 
 def _splits(artefacts: Artefacts) -> str:
-    """How many shapes the data has in each split and in none, and what to do."""
+    """Return the end of an error message: the number of shapes in each split, and how to set splits."""
     counts = Counter(entry.split for entry in artefacts.entries)
     named = [f"{counts[name]} in the split {name}" for name in get_args(Split) if counts[name]]
     bare = [f"{counts[None]} without a split"] if counts[None] else []
-    advice = "Name a split that has some with --split; splits" if named else "Splits"
+    advice = "Name a split that has shapes with --split; splits" if named else "Splits"
     listed = ", ".join(named + bare) or "no shapes at all"
     return f"it has {listed}. {advice} are the second level of folders, or a column of a CSV."
 
 
 def _originals(model: Model, artefacts: Artefacts, split: Split, searched: Sequence[Entry]) -> list[Entry]:
     if model.head is None:
-        return [*searched]  # it was trained on none of them
+        return [*searched]  # an untrained model has no training shapes
     if split == "train":
-        raise UsageError("--exclude-duplicates --split train: all of it was trained on; measure another split.")
+        raise UsageError(
+            "--exclude-duplicates --split train: every shape of this split is a training shape. Choose another --split."
+        )
     ids = {entry.id for entry in searched}
     return [*searched, *(entry for entry in model.split(artefacts, "train") if entry.id not in ids)]

@@ -1,4 +1,4 @@
-"""What is asked of an evaluation."""
+"""Options of an evaluation: split, tasks, retrieval protocol, feature, seed and subset."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """What is measured of a model, and on which shapes.
+    """Options of an evaluation, which select the shapes, the tasks and the retrieval protocol.
 
     Attributes:
-        split: The shapes; train and val of a run are those it was trained with.
-        task: Classification is left out for a model without classes.
-        protocol: Who queries what in retrieval. With ``shapenets`` each rotation of a shape that is seen as grids is an
-            item by itself, else a shape is one item. With ``train-gallery`` the model's train split is searched.
-        feature: What retrieval compares.
-        seed: That of the 95 % intervals.
-        subset: Only the first shapes of each class, in the gallery of ``train-gallery`` too; None for all.
-        exclude_duplicates: Measure also without copies, of shapes of the train split or of each other.
+        split: Split to evaluate. For a trained run, ``train`` and ``val`` are the shapes it was trained and validated
+            on.
+        task: ``classification``, ``retrieval`` or ``both``. With ``both``, a model without classes skips
+            classification.
+        protocol: Retrieval protocol, which defines queries and gallery. With ``shapenets``, each rotation of a voxel
+            grid is a query of its own; otherwise a shape is one query. With ``train-gallery``, the gallery is the train
+            split of the model; otherwise it is the evaluated split.
+        feature: Feature that retrieval compares.
+        seed: Random seed of the bootstrap behind the 95 % intervals.
+        subset: Number of shapes of each class to use, also for the gallery of ``train-gallery``; None for all shapes.
+        exclude_duplicates: Whether to evaluate a second time without shapes that copy a training shape or an earlier
+            evaluated shape.
     """
 
     split: Split = "test"
@@ -38,14 +42,14 @@ class EvaluationSettings:
 
     @property
     def classifies(self) -> bool:
-        """Whether classification is asked for."""
+        """Whether ``task`` includes classification."""
         return self.task != "retrieval"
 
     @property
     def retrieves(self) -> bool:
-        """Whether retrieval is asked for."""
+        """Whether ``task`` includes retrieval."""
         return self.task != "classification"
 
 
 TEST_SPLIT = EvaluationSettings()
-"""Both tasks on the test split, by the defaults."""
+"""Default options: classification and retrieval on the test split."""

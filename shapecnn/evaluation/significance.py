@@ -1,4 +1,4 @@
-"""Tests whether one of two models is better beyond chance, from the results of both on the same shapes."""
+"""Test whether two models differ significantly, from the results of both models on the same shapes."""
 
 from __future__ import annotations
 
@@ -8,43 +8,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLIPS = 10_000
-_BLOCK = 1 << 20  # drawn signs held at a time
-_ROUNDING = 1e-12  # of a value: sums of the same numbers in another order differ by less
+"""Number of random sign changes in a permutation test."""
+
+_BLOCK = 1 << 20  # number of drawn signs in memory at a time
+_ROUNDING = 1e-12  # largest rounding error of a sum, for each value that is added
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """Test whether two classifiers differ in accuracy, by the exact test of McNemar (1947).
+    """Test whether two models differ in accuracy, by the exact test of McNemar (1947).
 
-    By chance, a shape that one model alone predicts right falls to either model with probability 1/2.
+    The test looks at the shapes that only one of the models classifies correctly. If the models are equally good, each
+    such shape is classified correctly by either model with probability 1/2.
 
     Args:
-        first: (N,), which shapes the first model predicts right.
-        second: (N,), the same of the second model.
+        first: Whether the first model classifies each of N shapes correctly, (N,).
+        second: Whether the second model classifies each of the same shapes correctly, (N,).
 
     Returns:
-        The two-sided p, in [0, 1]; 1 if both are right on the same shapes.
+        The two-sided p, in [0, 1]; 1 if both models are correct on the same shapes.
     """
-    from scipy.stats import binomtest  # takes more than a second to import, and only a comparison needs it
+    from scipy.stats import binomtest  # imported only for comparisons: the import takes over a second
 
     first_only, second_only = int((first & ~second).sum()), int((second & ~first).sum())
     differing = first_only + second_only
     return float(binomtest(min(first_only, second_only), differing).pvalue) if differing else 1.0
 
 
-# scipy.stats.permutation_test draws other signs from the same seed, which changes stored p, and takes 2.1 s instead of
-# 0.3 s for 2,468 values; without ``batch`` it takes 1.6 GB.
+# Why not scipy.stats.permutation_test: it draws other signs from the same seed, which changes stored p, and takes 2.1 s
+# instead of 0.3 s for 2,468 values (and 1.6 GB of memory without ``batch``).
 def sign_flips(differences: NDArray[np.floating], seed: int = 0) -> float:
-    """Test whether a mean of paired differences is 0, by the permutation test of Fisher (1935).
+    """Test whether the mean of paired differences is 0, by the permutation test of Fisher (1935).
 
-    By chance either model may have had either value, so each difference keeps its sign or changes it.
+    If the models are equally good, the two values of a shape could just as well be swapped. So the test flips the sign
+    of each difference at random, 10,000 times, and compares the means with the observed mean.
 
     Args:
-        differences: (N,), N ≥ 1, the first model's value less the second's, for each shape.
-        seed: That of the 10,000 draws of N signs.
+        differences: Value of the first model minus value of the second model for each of N ≥ 1 shapes, (N,).
+        seed: Random seed of the signs.
 
     Returns:
-        The two-sided p: the share of means as far from 0 as the observed one, which counts as drawn too. So p is never
-        below 1 / 10,001.
+        The two-sided p: the fraction of means that are at least as far from 0 as the observed mean. The observed mean
+        is counted too, so p is at least 1 / 10,001.
     """
     generator = np.random.default_rng(seed)
     values = differences.astype(np.float64)
@@ -57,15 +61,16 @@ def sign_flips(differences: NDArray[np.floating], seed: int = 0) -> float:
     return (as_far + 1) / (FLIPS + 1)
 
 
-# scipy has no Holm: scipy.stats.false_discovery_control bounds another rate.
+# scipy has no Holm correction: scipy.stats.false_discovery_control bounds the false discovery rate instead.
 def holm(values: Sequence[float]) -> list[float]:
-    """Correct the p of several tests for their number (Holm, 1979).
+    """Correct p-values for the number of tests by the method of Holm (1979).
 
     Args:
         values: p of each test, in [0, 1].
 
     Returns:
-        The raised p in the same order. Where no model differs, any of them is α or less with probability α at most.
+        The corrected p in the same order, each at least as large as before. If no models differ, the probability that
+        at least one corrected p is α or less is at most α.
     """
     order = sorted(range(len(values)), key=lambda i: values[i])
     raised, highest = [0.0] * len(values), 0.0

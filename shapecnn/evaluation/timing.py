@@ -1,4 +1,4 @@
-"""The size of a network, and the time that it and a search take."""
+"""Measure the number of parameters of a network, its time for one shape, and the time of one search."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Network(NamedTuple):
     """Size and speed of a network.
 
     Attributes:
-        parameters: How many it has.
-        seconds_per_shape: The median time for one shape.
+        parameters: Number of parameters of the network.
+        seconds_per_shape: Median time in seconds that the network takes for one shape.
     """
 
     parameters: int
@@ -28,14 +28,17 @@ class Network(NamedTuple):
 
 
 def measure_network(contender: Contender, evaluation: Evaluation, device: Device) -> Network:
-    """Time the network of a contender on up to 16 shapes, one at a time.
+    """Count the parameters of a network and time it on up to 16 shapes, one at a time.
 
-    Reading files does not count, nor does a first shape, for which the engine makes ready.
+    The time excludes reading files, and excludes a first run on which the engine prepares itself.
 
     Args:
-        contender: The model and what it sees.
-        evaluation: Its evaluation, of which the first shapes are taken.
-        device: Where the network runs.
+        contender: The model and its artefacts.
+        evaluation: Evaluation of the contender; its first 16 shapes are timed.
+        device: Device that runs the network.
+
+    Returns:
+        The number of parameters and the median time.
     """
     model = contender.model
     engine = open_engine(model, device)
@@ -51,13 +54,13 @@ def measure_network(contender: Contender, evaluation: Evaluation, device: Device
 
 
 def seconds_per_search(evaluation: Evaluation) -> float:
-    """Time searches, one at a time, each of which sorts all items of the gallery.
+    """Measure the median time of one search, which sorts the whole gallery by similarity to one query.
 
     Args:
-        evaluation: One with retrieval, of which the first 100 query items are taken.
+        evaluation: Evaluation that includes retrieval; its first 100 query items are timed.
 
     Returns:
-        The median in seconds.
+        The median time in seconds.
     """
     assert evaluation.queries is not None
     assert evaluation.gallery is not None

@@ -98,5 +98,5 @@ def test_labels_the_model_does_not_know_are_named() -> None:
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(ShapecnnError, match="went astray"):
+    with pytest.raises(ShapecnnError, match="training diverged"):
         classify(["box"], np.array([[np.nan, 1]], np.float32), ["box", "cone"])

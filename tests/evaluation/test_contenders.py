@@ -119,9 +119,11 @@ def test_of_train_and_val_runs_must_have_the_same(
     first, second = choose([seeing, filling], [views, grids], EvaluationSettings("val"))
     assert ids(first, "val") == ids(second, "val") == VAL
     choose([filling, other_fold], [grids])  # of test it does not matter
-    with pytest.raises(UsageError, match=f"^{filling} and {other_fold} were trained with other shapes in val"):
+    with pytest.raises(
+        UsageError, match=f"^{filling} and {other_fold} were trained with different shapes in split val"
+    ):
         choose([filling, other_fold], [grids], EvaluationSettings("val"))
-    with pytest.raises(UsageError, match="were trained with other shapes in train"):
+    with pytest.raises(UsageError, match="were trained with different shapes in split train"):
         choose([filling, other_fold], [grids], EvaluationSettings(protocol="train-gallery"))
 
 
@@ -138,7 +140,7 @@ def test_models_without_training_take_the_runs_shapes(seeing: str, views: Artefa
 
 
 def test_a_model_without_training_must_have_the_runs_shapes(filling: str, grids: Artefacts, views: Artefacts) -> None:
-    with pytest.raises(UsageError, match=f"{views.folder} lacks 1 of the 2 shapes of val of {filling}"):
+    with pytest.raises(UsageError, match=f"{views.folder} lacks 1 of the 2 shapes that {filling} has in split val"):
         choose(
             [filling, "@imagenet"], [grids, without(views, VAL[0])], EvaluationSettings("val"), assignments=UNTRAINED
         )
@@ -146,7 +148,7 @@ def test_a_model_without_training_must_have_the_runs_shapes(filling: str, grids:
 
 def test_a_shape_bears_one_label(seeing: str, filling: str, views: Artefacts, grids: Artefacts) -> None:
     entries = tuple(replace(e, label="yak") if e.id == "box/test/2.off" else e for e in grids.entries)
-    with pytest.raises(UsageError, match=r"^box/test/2.off is labelled 'box' in one --data and 'yak' in"):
+    with pytest.raises(UsageError, match=r"^box/test/2.off is labelled 'box' in one --data folder and 'yak' in"):
         choose([seeing, filling], [views, replace(grids, entries=entries)])
     train = tuple(replace(e, label="yak") if e.id == "box/train/1.off" else e for e in grids.entries)
     choose([seeing, filling], [views, replace(grids, entries=train)])  # which is not compared

@@ -1,8 +1,8 @@
-"""Retrieval: figures of ranked lists by the protocols of the literature, as pure functions of arrays.
+"""Compute mAP and other retrieval results by the protocols of the literature, as pure functions of arrays.
 
-In: features (n, d) and n labels. Out: :class:`Retrieval`, figures and a precision–recall curve. :mod:`protocols` has
-one function for each protocol, :mod:`ranks` ranks the relevant items, :mod:`metrics` turns ranks into figures,
-:mod:`shrec` computes the figures of the SHREC contests.
+Input: features, (N, D), and labels of N shapes. Output: :class:`Retrieval`, with mAP, NN, NDCG and other results and a
+precision–recall curve. :mod:`protocols` has one function for each protocol, :mod:`ranks` finds the ranks of relevant
+items, :mod:`metrics` computes results from ranks, :mod:`shrec` computes the results of the SHREC contests.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Retrieval metrics as pure functions of the ranks of relevant items.
+"""Compute average precision, NDCG and other retrieval metrics of each query from the ranks of the relevant items.
 
-Each takes, for Q queries with at least one relevant item each (the caller leaves out the others),
+All functions take two arrays for Q queries, each of which has at least one relevant item:
 
-- ``ranks``, (Q, M) float64: the ranks, from 1 on, at which the relevant items were retrieved, ascending, then inf;
-- ``relevant``, (Q,) int64: R, how many relevant items there are to retrieve, at least as many as were retrieved;
+- ``ranks``, (Q, M) float64: ranks of the retrieved relevant items in ascending order, from 1, padded with inf. M is the
+  largest number of relevant items of a query.
+- ``relevant``, (Q,) int64: number R of relevant items of each query, retrieved or not.
 
-and returns (Q,) float64 unless said otherwise, each in [0, 1]. Where the query is left out of its list, R is one less
-than the size C of its class. NN, FT, ST, E and DCG are those of Shilane, Min, Kazhdan and Funkhouser, "The Princeton
-Shape Benchmark" (2004).
+Unless documented otherwise, the functions return one value in [0, 1] for each query, (Q,) float64. If the query itself
+is left out of its result list, R is one less than the size of its class. NN, FT, ST, E and DCG are defined by Shilane,
+Min, Kazhdan and Funkhouser, "The Princeton Shape Benchmark" (2004).
 """
 
 from __future__ import annotations
@@ -18,112 +19,127 @@ from numpy.typing import NDArray
 from shapecnn.evaluation.retrieval.ranks import Ranks
 
 Counts = NDArray[np.int64]
-Scores = NDArray[np.float64]
+"""One number of items for each of Q queries: (Q,)."""
 
-_SHOWN = 32  # the E-measure looks at the first page of results, which is taken to hold 32
+Scores = NDArray[np.float64]
+"""One value for each of Q queries, (Q,), or a row of values for each query."""
+
+_SHOWN = 32  # number of first results that the E-measure looks at, as on one page of results
 
 
 def average_precision(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute AP: the mean over the relevant items of the precision at each one's rank, 0 for those not retrieved."""
+    """Compute average precision: the mean of the precisions at the ranks of the relevant items.
+
+    A relevant item that was not retrieved counts as precision 0.
+    """
     return _mean_over_relevant(_precision(ranks), relevant)
 
 
 def interpolated_average_precision(ranks: Ranks, relevant: Counts) -> Scores:
     """Compute AUC: the area under the interpolated precision–recall curve.
 
-    That is the mean over the relevant items of the highest precision at any rank from each one's on: ``mean_ap_auc`` in
-    the code of Wu et al., "3D ShapeNets" (2015).
+    For each relevant item, interpolated precision is the highest precision at the rank of the item or any later rank.
+    AUC is the mean of these values. The code of Wu et al., "3D ShapeNets" (2015), calls this result ``mean_ap_auc``.
 
-    It is ``info.auc`` of ``vl_pr(…, 'Interpolate', true)`` of VLFeat, which the authors of MVCNN used. Without that
-    option ``vl_pr`` gives another area, the trapezoids under the curve that is not interpolated and that it begins with
-    precision 1 at recall 0; its ``info.ap`` is :func:`average_precision`.
+    VLFeat, which the authors of MVCNN used, calls it ``info.auc`` of ``vl_pr(…, 'Interpolate', true)``. Without
+    ``'Interpolate'``, ``vl_pr`` computes another area: trapezoids under the curve without interpolation, which starts
+    with precision 1 at recall 0. The ``info.ap`` of ``vl_pr`` is :func:`average_precision`.
     """
     return _mean_over_relevant(_interpolated_precision(ranks), relevant)
 
 
 def eleven_point_precision(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute interpolated precision at recall 0, 0.1 … 1: the highest at any rank whose recall is at least that.
+    """Compute interpolated precision at recall 0, 0.1 … 1, which gives an 11-point precision–recall curve.
 
-    This is the rule of TREC and of PASCAL VOC up to 2008. ``info.ap_interp_11`` of ``vl_pr`` of VLFeat is the mean of
-    the same, but that its curve begins with precision 1 at recall 0, so that its first point is always 1.
+    Interpolated precision at a recall is the highest precision at any rank with at least this recall, as in TREC and in
+    PASCAL VOC up to 2008. VLFeat's ``info.ap_interp_11`` of ``vl_pr`` is the mean of such a curve, except that VLFeat
+    sets the first point to 1.
 
     Returns:
-        (Q, 11), in [0, 1].
+        Interpolated precision of each query at the 11 recalls, (Q, 11), in [0, 1].
     """
     tenths = np.arange(11)
-    needed = np.maximum((relevant[:, None] * tenths + 9) // 10, 1)  # items that make the recall: exact in integers
+    needed = np.maximum(
+        (relevant[:, None] * tenths + 9) // 10, 1
+    )  # items needed to reach each recall, in exact integers
     precision = _interpolated_precision(ranks)
-    reached = needed <= ranks.shape[1]  # short of it where fewer than all relevant items were retrieved
+    reached = needed <= ranks.shape[1]  # False if too few relevant items were retrieved
     values = np.take_along_axis(precision, np.where(reached, needed, 1) - 1, axis=1)
     points: Scores = np.where(reached, values, 0)
     return points
 
 
 def nearest_neighbour(ranks: Ranks, relevant: Counts) -> Scores:  # noqa: ARG001 one signature for all metrics
-    """Compute NN: 1 where the best match is relevant, else 0."""
+    """Compute NN (nearest neighbour): 1 if the first result is relevant, else 0."""
     first: Scores = (ranks[:, 0] == 1).astype(np.float64)
     return first
 
 
 def first_tier(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute FT: recall within the first R."""
+    """Compute FT (first tier): the recall within the first R results, for R relevant items."""
     return retrieved_within(ranks, relevant) / relevant
 
 
 def second_tier(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute ST: recall within the first 2 R."""
+    """Compute ST (second tier): the recall within the first 2 R results, for R relevant items."""
     return retrieved_within(ranks, 2 * relevant) / relevant
 
 
 def e_measure(ranks: Ranks, relevant: Counts, listed: int) -> Scores:
-    """Compute E: the harmonic mean 2 / (1/P + 1/R) of precision and recall of the first 32.
+    """Compute E (E-measure): the harmonic mean of precision and recall of the first 32 results.
 
-    It is 0 where none of them is relevant. The highest possible is 1 only where as many are relevant as are shown.
+    E is 0 if none of the 32 results is relevant. E can only reach 1 for a query with exactly 32 relevant items.
 
     Args:
-        ranks: See the module.
-        relevant: See the module.
-        listed: How long the lists are; of those shorter than 32 all is shown, as psbTable of Shilane et al. does.
+        ranks: Ranks of the retrieved relevant items of Q queries, ascending and padded with inf, (Q, M).
+        relevant: Number of relevant items of each query, (Q,).
+        listed: Length of the result lists. A list shorter than 32 is used in full, as in the program psbTable of
+            Shilane et al.
+
+    Returns:
+        E of each query, (Q,), in [0, 1].
     """
     shown = min(_SHOWN, listed)
     return 2 * retrieved_within(ranks, np.full_like(relevant, shown)) / (shown + relevant)
 
 
 def discounted_gain(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute DCG: the sum over relevant items of their gain, divided by the highest possible sum.
+    """Compute DCG (discounted cumulative gain), divided by the highest possible value.
 
-    The gain is 1 at rank 1 and 1 / log2(k) at rank k ≥ 2. Shilane et al. divide so themselves; it is also nDCG of
-    Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), for base 2 and binary relevance,
-    and that of the SHREC'16 evaluator.
+    A relevant item has a gain of 1 at rank 1 and of 1 / log2(k) at rank k ≥ 2. DCG is the sum of the gains, divided by
+    the sum that a perfect list would have. Shilane et al. also call the divided value DCG. The SHREC'16 evaluator and
+    Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002, base 2, binary relevance), call
+    it nDCG.
     """
     return _gain(np.maximum(ranks, 2), relevant, np.maximum(np.arange(1, relevant.max(initial=0) + 1), 2))
 
 
 def normalized_discounted_gain(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute NDCG: the sum over relevant items of their gain, divided by the highest possible sum.
+    """Compute NDCG (normalized discounted cumulative gain) with the discount log2(k + 1).
 
-    The gain is 1 / log2(k + 1) at rank k: the discount of Burges et al., "Learning to rank using gradient descent"
-    (2005), and of scikit-learn's ndcg_score.
+    A relevant item at rank k has a gain of 1 / log2(k + 1), as in Burges et al., "Learning to rank using gradient
+    descent" (2005), and in scikit-learn's ndcg_score. NDCG is the sum of the gains, divided by the sum that a perfect
+    list would have.
     """
     return _gain(ranks + 1, relevant, np.arange(2, relevant.max(initial=0) + 2))
 
 
 def retrieved_within(ranks: Ranks, length: Counts) -> Counts:
-    """Count the relevant items among the first of each list.
+    """Count the relevant items among the first results of each query.
 
     Args:
-        ranks: See the module.
-        length: (Q,), how many places of each list are looked at.
+        ranks: Ranks of the retrieved relevant items of Q queries, ascending and padded with inf, (Q, M).
+        length: Number of first results to look at, for each query, (Q,).
 
     Returns:
-        (Q,), from 0 to R.
+        Number of relevant items among these results, for each query, (Q,).
     """
     count: Counts = (ranks <= length[:, None]).sum(axis=1)
     return count
 
 
 def _precision(ranks: Ranks) -> Scores:
-    """(Q, M): precision at the rank of each relevant item, 0 for those not retrieved."""
+    """Return the precision at the rank of each relevant item, (Q, M); 0 for an item that was not retrieved."""
     precision: Scores = np.arange(1, ranks.shape[1] + 1) / ranks
     return precision
 

@@ -1,8 +1,9 @@
-"""Protocols that turn features and labels into retrieval figures; those of different protocols cannot be compared.
+"""Retrieval protocols: functions that compute mAP and other results from the features and labels of shapes.
 
-Features are brought to unit length and compared by cosine similarity, or by another that is given, to 10 decimals.
-Equal similarities are shuffled, the same way every time: no class gains by the names of its shapes. Items are relevant
-if they have the query's label; queries without any relevant item are left out and counted.
+Results of different protocols cannot be compared. Features are scaled to unit length and compared by cosine similarity,
+or by another given function. Similarities are rounded to 10 decimals. Items with equal similarity are shuffled, the
+same way every time, so that no class gains by the names of its shapes. An item is relevant to a query if both have the
+same label. Queries without any relevant item are skipped, and the result contains their number.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from shapecnn.evaluation.retrieval.ranks import Ranks, relevant_ranks
 from shapecnn.evaluation.retrieval.shrec import CUTOFF, SHREC16, SHREC17, Evaluator, Shrec, average, cut, query_scores
 from shapecnn.shared.similarity import Features, Similarity, cosines, unit_float64
 
-_BLOCK = 1 << 21  # similarities held at a time
+_BLOCK = 1 << 21  # number of similarities in memory at a time
 
 Metric = Callable[[Ranks, metrics.Counts], metrics.Scores]
+"""Function that computes one retrieval result of each query; see :mod:`shapecnn.evaluation.retrieval.metrics`."""
 
 _METRICS: dict[str, Metric] = {
     "AUC": metrics.interpolated_average_precision,
@@ -39,23 +41,22 @@ _AT_RELEVANT_RANKS = "mean of precision at each relevant rank"
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Figures of one protocol: means over the queries, in [0, 1]; None where there is no query.
+    """Results of a retrieval evaluation by one protocol: means over all queries, in [0, 1]; None without queries.
 
-    AUC, NN, FT, ST, E, DCG and NDCG are explained in :mod:`shapecnn.evaluation.retrieval.metrics`.
+    mAP, AUC, NN, FT, ST, E, DCG and NDCG are explained in :mod:`shapecnn.evaluation.retrieval.metrics`.
 
     Attributes:
-        protocol: Its name.
-        queries: How many were measured.
-        queries_skipped: How many had no relevant item.
-        gallery: The length of a query's list.
-        self_included: Whether that holds the query.
-        ap_rule: What mAP is the mean of.
-        pr11: Interpolated precision at recall 0, 0.1 … 1.
-        shrec16: The averages of that protocol, None of others; its mAP and NDCG are those of the evaluator.
-        shrec17: The same of that protocol.
-        tied: Of all places in the lists, the share whose similarity to the query another place has, too.
-        of_queries: By name, what each figure but pr11 is the mean of: a value for each query in order of rows, None
-            for those skipped.
+        protocol: Name of the protocol.
+        queries: Number of queries that were measured.
+        queries_skipped: Number of queries that were skipped because no item is relevant to them.
+        gallery: Length of the result list of a query.
+        self_included: Whether the result list of a query contains the query itself.
+        ap_rule: How the average precision of a query was computed, in words.
+        pr11: Precision–recall curve: interpolated precision at recall 0, 0.1 … 1.
+        shrec16: Micro and macro averages of the SHREC'16 evaluator; None for other protocols.
+        shrec17: Micro and macro averages of the SHREC'17 evaluator; None for other protocols.
+        tied: Fraction of the results, over all lists, that have the same similarity to the query as another result.
+        of_queries: One value for each query, by name of the result, without ``pr11``; None for a skipped query.
     """
 
     protocol: str
@@ -80,40 +81,47 @@ class Retrieval:
 
     @property
     def average_precisions(self) -> list[float | None]:
-        """AP of each query in order of rows; None for those skipped."""
+        """Average precision of each query in order of the input rows; None for a skipped query."""
         return self.of_queries["mAP"]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures, without those of each query."""
+        """Return the results as a JSON object, without the values of single queries."""
         figures = asdict(self)
         del figures["of_queries"]
         return figures
 
 
 def mvcnn(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
-    """Have every shape query all the others; AP over the full list (Su et al. 2015).
+    """Evaluate retrieval by the MVCNN protocol: each shape is a query, all other shapes are the gallery.
 
-    Shapes alone in their class are skipped.
+    Average precision is computed over the full list (Su et al. 2015). A shape that is alone in its class is skipped.
 
     Args:
-        features: (N, D).
-        labels: N.
-        similarity: How features are compared.
+        features: Features of D numbers of N shapes, (N, D).
+        labels: Labels of the N shapes.
+        similarity: Function that compares features of unit length.
+
+    Returns:
+        The results, such as mAP.
     """
     items = _labelled(features, labels)
     return _measure("mvcnn", items, items, similarity, leave_out=True, ap_rule=f"{_AT_RELEVANT_RANKS}, full list")
 
 
 def shapenets(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
-    """Have every rotation of every shape query all of them, itself included; interpolated AP (Wu et al. 2015).
+    """Evaluate retrieval by the 3D ShapeNets protocol: each rotation of each shape is a query (Wu et al. 2015).
 
-    Other rotations of the query count as relevant. mAP is ``mean_ap_auc`` in ``retrieval_eval.m`` of the authors' code,
-    and so the same as AUC; their other figure, ``mean_ap_trec``, does not interpolate and is never higher.
+    The gallery is all rotations of all shapes, including the query itself. Other rotations of the same shape count as
+    relevant. mAP is computed with interpolation, like ``mean_ap_auc`` in ``retrieval_eval.m`` of the authors' code, and
+    so equals AUC. The authors' ``mean_ap_trec`` has no interpolation and is never higher.
 
     Args:
-        features: (N, R, D), of R rotations of N shapes.
-        labels: N.
-        similarity: How features are compared.
+        features: Features of D numbers of R rotations of N shapes, (N, R, D).
+        labels: Labels of the N shapes.
+        similarity: Function that compares features of unit length.
+
+    Returns:
+        The results, such as mAP.
     """
     shapes, rotations, size = features.shape
     items = _labelled(features.reshape(shapes * rotations, size), [label for label in labels for _ in range(rotations)])
@@ -129,45 +137,54 @@ def train_gallery(
     train_labels: Sequence[str],
     similarity: Similarity = cosines,
 ) -> Retrieval:
-    """Have every shape query the train split; AP over the full list.
+    """Evaluate retrieval from the train split: each shape is a query, the training shapes are the gallery.
 
-    Shapes of a class that train lacks are skipped.
+    Average precision is computed over the full list. A query whose class has no training shapes is skipped.
 
     Args:
-        features: (N, D), of the queries.
-        labels: N.
-        train_features: (M, D), of the gallery.
-        train_labels: M.
-        similarity: How features are compared.
+        features: Features of D numbers of N queries, (N, D).
+        labels: Labels of the N queries.
+        train_features: Features of M training shapes, (M, D).
+        train_labels: Labels of the M training shapes.
+        similarity: Function that compares features of unit length.
+
+    Returns:
+        The results, such as mAP.
     """
     queries, gallery = _labelled(features, labels), _labelled(train_features, train_labels)
     return _measure("train-gallery", queries, gallery, similarity, ap_rule=f"{_AT_RELEVANT_RANKS}, full list")
 
 
 def shrec16(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
-    """Have every shape query all of them, itself included; lists cut at 1000, figures by the SHREC evaluator of 2016.
+    """Evaluate retrieval like the SHREC'16 contest: each shape is a query, all shapes are the gallery.
 
-    All figures are of the cut lists, of which no more than 1000 relevant items are asked; see
-    :mod:`shapecnn.evaluation.retrieval.shrec`.
+    The gallery includes the query itself. Result lists are truncated to 1000 items, and at most 1000 items count as
+    relevant, for all results; see :mod:`shapecnn.evaluation.retrieval.shrec`.
 
     Args:
-        features: (N, D).
-        labels: N.
-        similarity: How features are compared.
+        features: Features of D numbers of N shapes, (N, D).
+        labels: Labels of the N shapes.
+        similarity: Function that compares features of unit length.
+
+    Returns:
+        The results, such as mAP.
     """
     rule = f"mean of precision at the relevant ranks found, list cut at {CUTOFF}"
     return _shrec("shrec16", SHREC16, features, labels, similarity, rule)
 
 
 def shrec17(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
-    """Have every shape query all of them, as :func:`shrec16`, with figures by the SHREC evaluator of 2017.
+    """Evaluate retrieval like the SHREC'17 contest, which differs from :func:`shrec16` in AP and NDCG.
 
-    NDCG is of the first R places of a list, and AP is divided by R, the number of relevant items.
+    For R relevant items, the sum of precisions in AP is divided by R, and NDCG uses the first R results only.
 
     Args:
-        features: (N, D).
-        labels: N.
-        similarity: How features are compared.
+        features: Features of D numbers of N shapes, (N, D).
+        labels: Labels of the N shapes.
+        similarity: Function that compares features of unit length.
+
+    Returns:
+        The results, such as mAP.
     """
     return _shrec("shrec17", SHREC17, features, labels, similarity, f"{_AT_RELEVANT_RANKS}, list cut at {CUTOFF}")
 
@@ -185,14 +202,14 @@ def _shrec(
 
 
 class _LabelledFeatures(NamedTuple):
-    """Features of unit length, (N, D), and their N labels."""
+    """Features of N items, (N, D), scaled to unit length, and the N labels of the items."""
 
     features: Features
     labels: Sequence[str]
 
 
 def _labelled(features: NDArray[np.floating], labels: Sequence[str]) -> _LabelledFeatures:
-    if len(features) != len(labels):  # the sort indexes classes by rows of features
+    if len(features) != len(labels):  # relevant_ranks does not check array sizes
         raise ValueError(f"{len(features)} features but {len(labels)} labels")
     return _LabelledFeatures(unit_float64(features), labels)
 
@@ -209,18 +226,21 @@ def _measure(
     self_included: bool = False,
     evaluator: Evaluator | None = None,
 ) -> Retrieval:
-    """Rank the gallery for every query and average all figures.
+    """Rank the gallery for each query, compute all retrieval results and average them over the queries.
 
     Args:
-        protocol: Its name.
-        queries: What is searched for.
-        gallery: What is searched.
-        similarity: How features are compared.
-        ap_rule: What mAP is the mean of, in words.
-        own: Figures that this protocol computes by a rule of its own.
-        leave_out: The gallery is the queries, each left out of its own list.
-        self_included: The gallery is the queries, each in its own list.
-        evaluator: Cuts the lists, computes AP and NDCG, and averages in its own way, too.
+        protocol: Name of the protocol.
+        queries: Features and labels of the queries.
+        gallery: Features and labels of the gallery.
+        similarity: Function that compares features of unit length.
+        ap_rule: Rule for the average precision of a query, in words.
+        own: Functions, by name of the result, that replace the default ones for this protocol.
+        leave_out: True if queries and gallery are the same items, and each query is left out of its own list.
+        self_included: True if queries and gallery are the same items, and each query stays in its own list.
+        evaluator: SHREC evaluator that truncates the lists and computes AP and NDCG; None for other protocols.
+
+    Returns:
+        The averaged results and the values of each query.
     """
     codes = {label: code for code, label in enumerate(dict.fromkeys([*gallery.labels, *queries.labels]))}
     query_classes, classes = (
@@ -273,7 +293,7 @@ def _measure(
 
 
 def _spread(values: metrics.Scores, rows: NDArray[np.int64], count: int) -> list[float | None]:
-    """Spread the values of some rows, (Q,), over a list of ``count``, None for the other rows."""
+    """Return a list of ``count`` values with the given Q values, (Q,), at positions ``rows`` and None elsewhere."""
     each = np.full(count, None, object)
     each[rows] = values
     spread: list[float | None] = each.tolist()

@@ -1,4 +1,4 @@
-"""The ranks of the relevant items in the list of each query: all that metrics of binary relevance need."""
+"""Find the ranks of the relevant items in the sorted result list of each query, as the input of all metrics."""
 
 from __future__ import annotations
 
@@ -9,32 +9,38 @@ from shapecnn.shared.jit import numba
 from shapecnn.shared.similarity import STEPS
 
 Classes = NDArray[np.int64]
-Rows = NDArray[np.int64]
-Ranks = NDArray[np.float64]
+"""Class number, from 0, of each of N items: (N,)."""
 
-_DIGIT, _DIGITS = 12, 3  # bits of a digit; three digits hold the 2 · 10¹⁰ + 1 distances
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # steps of SplitMix64
-_LAST = (1 << _DIGIT * _DIGITS) - 1
+Rows = NDArray[np.int64]
+"""Positions of items in an array."""
+
+Ranks = NDArray[np.float64]
+"""Ranks of the relevant items of Q queries, (Q, M): ascending from 1, each row padded with inf."""
+
+_DIGIT, _DIGITS = 12, 3  # bits of a radix digit; three digits hold all 2 · 10¹⁰ + 1 possible distances
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # increment of the SplitMix64 random number generator
+_LAST = (1 << _DIGIT * _DIGITS) - 1  # distance of an item that sorts behind all other items
 
 
 def relevant_ranks(
     similarity: NDArray[np.float64], query_classes: Classes, classes: Classes, own: Rows, numbers: Rows
 ) -> tuple[Ranks, Rows]:
-    """Rank the relevant items of each query in the gallery sorted by similarity, best first.
+    """Sort the gallery by similarity for each query, and return the ranks of the relevant items.
 
-    Similarities are compared to 10 decimals. Equal ones are shuffled, so that no order of rows or classes is favoured:
-    each list by its own random numbers, the same every time.
+    An item is relevant if it has the class of the query. Similarities are rounded to 10 decimals. Items with equal
+    similarity are shuffled, so that no order of rows or classes is favoured. The random numbers differ between queries
+    and are the same every time.
 
     Args:
-        similarity: (Q, N), from -1 to 1.
-        query_classes: (Q,), from 0 on.
-        classes: (N,), the same; an item is relevant if it is of the query's class.
-        own: (Q,), the row of the gallery that is the query itself and is left out of its list, or -1.
-        numbers: (Q,), which query each is; they seed the random numbers.
+        similarity: Similarity of Q queries and N gallery items, (Q, N), from -1 to 1.
+        query_classes: Class number of each query, (Q,), from 0.
+        classes: Class number of each gallery item, (N,), from 0.
+        own: Position in the gallery of the query itself, which is left out of the list, (Q,); -1 to leave out nothing.
+        numbers: Number of each query, (Q,), which seeds the random numbers.
 
     Returns:
-        Ranks, (Q, M), M the size of the largest class: from 1 on, ascending, then inf. Ties, (Q,): how many items of
-        each list are as similar to the query as another one of it.
+        Ranks of the relevant items, (Q, M), for M items in the largest class: ascending from 1, padded with inf. And
+        the number of items in each list that have the same similarity as another item of the list, (Q,).
     """
     widest = int(np.bincount(classes).max(initial=0))
     ranks = np.full((len(similarity), widest), np.inf)
@@ -53,25 +59,27 @@ def _rank(
     ranks: Ranks,
     ties: Rows,
 ) -> None:
-    """A radix sort per query, with no comparison to mispredict.
+    """Sort the gallery for each query by a radix sort, and write the ranks of the relevant items and the tie counts.
 
-    The last pass puts into place only what matters of an item: whether it is relevant.
+    A radix sort has no comparisons that the processor could mispredict. The last pass does not move the items, but only
+    the flag whether an item is relevant.
     """
     count = similarity.shape[1]
     distances = np.empty(count, np.int64)
     order = np.empty(count, np.int64)
     reordered = np.empty(count, np.int64)
     relevant = np.empty(count, np.bool_)
-    tied = np.empty(count + 1, np.bool_)  # with the item before
+    tied = np.empty(count + 1, np.bool_)  # whether an item has the same distance as the item before
     tied[count] = False
-    before = np.empty(1 << _DIGIT, np.int64)  # the last distance that was put into place, for each highest digit
+    before = np.empty(1 << _DIGIT, np.int64)  # last distance that was placed, for each highest digit
     mask = (1 << _DIGIT) - 1
     for query in range(similarity.shape[0]):
-        # For each digit, at d + 1 how many items have it as d; then at d where the next of them goes.
+        # First, place[digit, d + 1] counts the items whose digit is d. Then place[digit, d] is the next free position
+        # for such an item.
         place = np.zeros((_DIGITS, mask + 2), np.int64)
         for row in range(count):
             distance = int(STEPS - np.rint(similarity[query, row] * STEPS))
-            # Only the query itself is as far as the last distance, and so behind all others.
+            # Only the query itself gets the distance _LAST, which sorts it behind all other items.
             distance = _LAST if row == own[query] else min(max(distance, 0), _LAST - 1)
             distances[row] = distance
             order[row] = row
@@ -103,7 +111,11 @@ def _rank(
 
 @numba.njit(cache=True)
 def _shuffle_ties(relevant: NDArray[np.bool_], tied: NDArray[np.bool_], number: np.uint64) -> int:
-    """Shuffle each run of ties in place (Fisher and Yates), seeded by ``number``; returns how many items tie."""
+    """Shuffle each run of items with equal similarity in place (Fisher and Yates), with the random seed ``number``.
+
+    Returns:
+        Number of items that have the same similarity as another item.
+    """
     state = _mixed(number)
     total, first = 0, 0
     for place in range(1, len(tied)):
@@ -124,7 +136,7 @@ def _shuffle_ties(relevant: NDArray[np.bool_], tied: NDArray[np.bool_], number: 
 
 @numba.njit(cache=True)
 def _mixed(state: np.uint64) -> np.uint64:
-    """Mix a count into a random number: SplitMix64 of Steele, Lea and Flood (2014)."""
+    """Turn a 64-bit counter into a random number by the mixing function of SplitMix64 (Steele, Lea and Flood, 2014)."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))

@@ -1,25 +1,29 @@
-"""The figures of the SHREC contests on ShapeNet Core55: of lists cut at 1000, averaged over queries and over classes.
+"""Compute the results of the SHREC contests on ShapeNet Core55 from result lists truncated to 1000 items.
 
-``shrec16`` is the evaluator of 2016 as of March that year (Savva et al., "Large-scale 3D shape retrieval from ShapeNet
-Core55", 2016), ``shrec17`` the one of 2017 with its correction of 23 February (Savva et al., "Large-scale 3D shape
-retrieval from ShapeNet Core55", SHREC'17). In both, of a list of N ≤ 1000 shapes and with R relevant ones, the query
-itself among them and R taken to be no more than 1000:
+``shrec16`` follows the evaluator of 2016, as of March that year (Savva et al., "Large-scale 3D shape retrieval from
+ShapeNet Core55", 2016). ``shrec17`` follows the evaluator of 2017 with its correction of 23 February (Savva et al.,
+"Large-scale 3D shape retrieval from ShapeNet Core55", SHREC'17). Both take a list of N ≤ 1000 items for each query.
+R is the number of relevant items including the query itself, at most 1000. DCG is the sum, over the relevant items, of
+1 at rank 1 and 1 / log2(k) at rank k ≥ 2 (``metrics.discounted_gain``).
 
 ========  ============================================  =============================================
-P@N       relevant ones in the list / N                 the same
-R@N       relevant ones in the list / R                 the same
-F1@N      2 P R / (P + R), 0 where both are 0           the same
-AP        mean precision at the relevant ones in it     the same sum, divided by R
-NDCG      DCG of the list / that of the list with its   DCG of the first R of the list / that of R
-          relevant ones in front                        relevant ones
+Result    ``shrec16``                                   ``shrec17``
+========  ============================================  =============================================
+P@N       number of relevant items in the list / N      as in ``shrec16``
+R@N       number of relevant items in the list / R      as in ``shrec16``
+F1@N      2 P R / (P + R), 0 if P = R = 0               as in ``shrec16``
+AP        sum of the precisions at the relevant items   sum of the precisions at the relevant items
+          / number of relevant items in the list        / R
+NDCG      DCG of the list / DCG with the relevant       DCG of the first R items / DCG of R relevant
+          items of the list moved to the front          items
 ========  ============================================  =============================================
 
-DCG is the sum of 1 at rank 1 and 1 / log2(k) at rank k ≥ 2 (``metrics.discounted_gain``). Micro averages are over all
-queries, macro averages over the classes of the micro averages of each.
+Micro averages are means over all queries. Macro averages are means over the classes, of the mean of each class.
 
-Two things differ from a contest. The evaluators grade what is relevant by sub-category (3 the query's own, 2 its
-parent, 1 a sister); shapes here have one label, so that all that is relevant has the same grade, which cancels out. And
-entrants chose how much to retrieve; here N is the smaller of 1000 and the gallery, which P, R and F1 depend on.
+The results differ from the contests in two ways. The evaluators grade relevance by sub-category (3 for the same, 2 for
+the parent, 1 for a sister of the query's sub-category). Shapes here have one label only, so all relevant items have the
+same grade, which cancels out. And contestants chose the length N of their lists. Here N is 1000 or the size of the
+gallery, whichever is smaller; P, R and F1 depend on it.
 """
 
 from __future__ import annotations
@@ -35,19 +39,19 @@ from shapecnn.evaluation.retrieval.metrics import Counts, Scores, average_precis
 from shapecnn.evaluation.retrieval.ranks import Classes, Ranks
 
 CUTOFF = 1000
-"""How many places of a list count."""
+"""Length to which result lists are truncated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Averages:
-    """Means of a query's figures, each in [0, 1]; None where there is no query.
+    """Means of the SHREC results over queries or over classes, each in [0, 1]; None if there are no queries.
 
     Attributes:
-        precision: P@N of the evaluator, of all N retrieved.
-        recall: R@N of the evaluator.
-        F1: F1@N of the evaluator.
-        mAP: Mean AP of the evaluator.
-        NDCG: NDCG of the evaluator.
+        precision: Mean of P@N, the precision of the truncated list.
+        recall: Mean of R@N, the recall of the truncated list.
+        F1: Mean of F1@N, the harmonic mean of P@N and R@N.
+        mAP: Mean of AP, by the rule of the evaluator.
+        NDCG: Mean of NDCG, by the rule of the evaluator.
     """
 
     precision: float | None
@@ -59,11 +63,11 @@ class Averages:
 
 @dataclass(frozen=True, slots=True)
 class Shrec:
-    """The averages of an evaluator.
+    """Micro and macro averages of the results of a SHREC evaluator.
 
     Attributes:
-        micro: Means over the queries.
-        macro: Means over the classes of the means over each one's queries.
+        micro: Means over all queries.
+        macro: Means over all classes, of the mean over the queries of each class.
     """
 
     micro: Averages
@@ -71,7 +75,14 @@ class Shrec:
 
 
 class Evaluator(NamedTuple):
-    """The two figures in which the evaluators differ, from ranks and counts that are cut."""
+    """Functions for average precision and NDCG, in which the SHREC evaluators of 2016 and 2017 differ.
+
+    Both functions take ranks and relevant counts of lists truncated by :func:`cut`.
+
+    Attributes:
+        average_precision: Function that computes the average precision of each query.
+        discounted_gain: Function that computes the NDCG of each query.
+    """
 
     average_precision: Callable[[Ranks, Counts], Scores]
     discounted_gain: Callable[[Ranks, Counts], Scores]
@@ -90,7 +101,10 @@ def _gain_of_first(ranks: Ranks, relevant: Counts) -> Scores:
 
 
 def _retrieved_or(relevant: Counts, ranks: Ranks) -> Counts:
-    """How many relevant items were retrieved; ``relevant`` where none was, so that a mean over them is 0."""
+    """Return the number of retrieved relevant items of each query, or ``relevant`` if no relevant item was retrieved.
+
+    The result is used as a divisor, which must not be 0.
+    """
     retrieved: Counts = np.isfinite(ranks).sum(axis=1)
     return np.where(retrieved > 0, retrieved, relevant)
 
@@ -100,35 +114,46 @@ SHREC17 = Evaluator(average_precision, _gain_of_first)
 
 
 def cut(ranks: Ranks, relevant: Counts) -> tuple[Ranks, Counts]:
-    """Cut ranks and counts, as metrics take them, to what the first 1000 places of a list can hold."""
+    """Truncate ranks and relevant counts (the inputs of the metrics) to a result list of length 1000.
+
+    Args:
+        ranks: Ranks of the relevant items of Q queries, ascending and padded with inf, (Q, M).
+        relevant: Number of relevant items of each query, (Q,).
+
+    Returns:
+        The ranks, with inf in place of ranks above 1000, and the counts, at most 1000.
+    """
     return np.where(ranks <= CUTOFF, ranks, np.inf), np.minimum(relevant, CUTOFF)
 
 
 def query_scores(evaluator: Evaluator, ranks: Ranks, relevant: Counts, gallery: int) -> Scores:
-    """Compute the figures of each query.
+    """Compute precision, recall, F1, AP and NDCG of each query from truncated lists.
 
     Args:
-        evaluator: The one whose AP and NDCG are computed.
-        ranks: (Q, M), cut.
-        relevant: (Q,), cut.
-        gallery: How many items are searched.
+        evaluator: SHREC evaluator that defines AP and NDCG.
+        ranks: Ranks of the relevant items of Q queries, truncated by :func:`cut`, (Q, M).
+        relevant: Number of relevant items of each query, truncated by :func:`cut`, (Q,).
+        gallery: Number of items in the gallery.
 
     Returns:
-        (Q, 5), those of ``Averages`` in that order.
+        The five results of each query, (Q, 5), in the order of the attributes of ``Averages``.
     """
     retrieved = min(gallery, CUTOFF)
     hits = retrieved_within(ranks, np.full_like(relevant, retrieved))
-    # F1 = 2 P R / (P + R), and 0 where nothing relevant is retrieved.
+    # The third column is F1 = 2 P R / (P + R), written so that it is 0 if no relevant item is retrieved.
     columns = [hits / retrieved, hits / relevant, 2 * hits / (retrieved + relevant)]
     return np.stack([*columns, *(figure(ranks, relevant) for figure in evaluator)], axis=1)
 
 
 def average(scores: Scores, classes: Classes) -> Shrec:
-    """Average the figures of queries.
+    """Compute micro and macro averages from the results of each query.
 
     Args:
-        scores: (Q, 5), those of :func:`query_scores`.
-        classes: (Q,), the class of each query.
+        scores: Five results of each of Q queries, from :func:`query_scores`, (Q, 5).
+        classes: Class number of each query, (Q,).
+
+    Returns:
+        Means over the queries and means over the classes.
     """
     if not len(scores):
         undefined = Averages(None, None, None, None, None)
