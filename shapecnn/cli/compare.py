@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder for comparison.json, .csv and .md, pr.svg, pr.png and report.html.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
-              help="Split to evaluate; train and val are the shapes that the RUNs were trained and validated on.")  # fmt: skip
+              help="Split to evaluate; train and val are the splits that the RUNs were trained with.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
               default="mvcnn", show_default=True,
               help="Rules of retrieval: which shapes are queries, which are the gallery.")  # fmt: skip
