@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder for comparison.json, .csv and .md, pr.svg, pr.png and report.html.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
-              help="Shapes to measure; train and val are those of the RUNs, which must agree.")  # fmt: skip
+              help="Split to evaluate; train and val are the splits that the RUNs were trained with.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
               default="mvcnn", show_default=True,
               help="Rules of retrieval: which shapes are queries, which are the gallery.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
               show_default=True,
-              help="Feature that retrieval compares, for models named without :FEATURE.")  # fmt: skip
+              help="Feature that retrieval compares, unless a model is named as MODEL:FEATURE.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Seed of the 95 % intervals and of the tests.")  # fmt: skip
+              help="Random seed of the bootstrap behind the 95 % intervals, and of the tests.")  # fmt: skip
 @click.option("--published", is_flag=True,
               help="Also draw published precision-recall curves of other methods on ModelNet40.")  # fmt: skip
 @set_option

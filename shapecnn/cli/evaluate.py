@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Artefacts to measure on, made by render, voxelize or data import.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
-              help="Shapes to measure; train and val are those of the RUN.")  # fmt: skip
+              help="Split to evaluate; train and val are the splits that RUN was trained with.")  # fmt: skip
 @click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True,
-              help="Figures to compute.")  # fmt: skip
+              help="Tasks to evaluate.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
               default="mvcnn", show_default=True,
               help="Rules of retrieval: which shapes are queries, which are the gallery.")  # fmt: skip
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option("--subset", "subset_text", metavar="TRAIN+TEST",
               help="Use only the first shapes of each class, by id, such as 80+20.")  # fmt: skip
 @click.option("--exclude-duplicates", is_flag=True,
-              help="Also report figures without shapes that are copies of a train shape or of each other.")  # fmt: skip
+              help="Also report the results without copies of train shapes and of each other.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Also write evaluation.json, predictions.parquet, figures and report.html here.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the 95 % intervals.")

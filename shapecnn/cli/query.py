@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     multiple=True,
     help="Photograph or drawing of one object on a plain background; remove any other background first. "
-    "Can be repeated.",
+    "May be repeated.",
 )
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of results for each query.")
 @click.option(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--collection", type=click.Path(path_type=Path),
-              help="Meshes that the artefacts were made from, or where the meshes of an index are now.")  # fmt: skip
+              help="Original meshes of the artefacts, or the new place of the meshes of an index.")  # fmt: skip
 @quiet_option
 @json_option
 def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> None:
