@@ -161,13 +161,13 @@ def test_a_network_takes_the_space_that_was_saved() -> None:
 
     features, labels = shapes(6, 3)
     saved = network()
-    assert saved.head.feature_size == 12
+    assert saved.feature_size == 12
     space, directions = analyse(features, labels, saved.blocks, shrinkage=0.3)
     before = saved.parameter_count
     saved.discriminate(space, 12 * directions)
     within = len(space.within)
     assert 0 < within <= 12
-    assert saved.head.feature_size == 2 + within
+    assert saved.feature_size == 2 + within
     assert before == 4 * 12 + 12 + 12 * 3 + 3
     learned = (2 + within) * 12 + 12 + 1  # of the space, with its centre and radius
     assert saved.parameter_count == 4 * 12 + 12 + (2 + within) * 3 + 3 + learned
