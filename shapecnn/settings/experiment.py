@@ -154,7 +154,7 @@ class Experiment(Settings):
             if stage.train_from is not None and (stage.augment.shift or stage.augment.turn):
                 raise ValueError(
                     f"stages.{stage.name}: augment.shift and augment.turn need all parts to be trained, because the "
-                    f"activations of frozen parts are computed only once; remove them, or set train_from to null"
+                    f"activations of frozen parts are computed only once; leave them out, or set train_from to null"
                 )
             validates = stage.schedule == "plateau" or stage.early_stopping is not None
             if validates and self.validation.folds == 0:

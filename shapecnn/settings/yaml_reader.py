@@ -188,7 +188,7 @@ def _require_tag(event: Any, kind: str) -> None:
     """Raise YamlError if the event has a tag other than that of its kind."""
     if event.tag not in (None, "!", f"{_TAG}{kind}"):
         tag = event.tag.replace(_TAG, "!!", 1)
-        raise YamlError(f"remove the unsupported tag {quoted(tag)}{_line(event.start_mark)}")
+        raise YamlError(f"leave out the unsupported tag {quoted(tag)}{_line(event.start_mark)}")
 
 
 def _line(mark: Any) -> str:

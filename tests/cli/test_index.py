@@ -267,7 +267,7 @@ def test_a_missing_backbone_is_reported_before_any_mesh_is_read(
     index = tmp_path / "index"
     command("index", meshes, index, "--device", "cpu")
     before = contents(index)
-    monkeypatch.setattr("shapecnn.search.update.compute", None)
+    monkeypatch.setattr("shapecnn.search.update.compute_rows", None)
     for out, words in ((tmp_path / "new", []), (index, ["--overwrite"])):
         done = command("index", meshes, out, "--set", "backbone=resnet81", "--device", "cpu", *words)
         assert (done.status, "There is no backbone 'resnet81'" in done.stderr) == (2, True), done.stderr
