@@ -2,7 +2,7 @@
 
 The input is artefacts and an :class:`shapecnn.settings.experiment.Experiment`. The result is the folder of a run and a
 :class:`TrainingResult`. :mod:`plan` pairs an experiment with its data, :mod:`trainer` executes a plan and
-:mod:`session` its stages. :mod:`descent` trains by gradient descent, and :mod:`resume` saves the state after each epoch.
+:mod:`session` its stages. :mod:`descent` trains by gradient descent, :mod:`resume` saves the state after each epoch.
 :mod:`calibration` fits the temperature and the threshold for unknown shapes, :mod:`metric` learns a retrieval metric.
 """
 

@@ -1,4 +1,4 @@
-"""Calibration of a run on held-out shapes: the temperature of its probabilities, and its threshold for unknown shapes."""
+"""Calibration of a run on held-out shapes: temperature of its probabilities, and threshold for unknown shapes."""
 
 from __future__ import annotations
 

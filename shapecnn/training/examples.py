@@ -117,7 +117,7 @@ def assemble_batches(
         examples: The activations and labels.
         order: (E, 3) int64, the E examples from :func:`draw_examples`, shuffled.
         random: Random generator of the augmentation.
-        accelerator: Accelerate object with the device, and with the process number, which selects a share of each batch.
+        accelerator: Accelerate object with the device. Its process number selects this process's share of each batch.
 
     Yields:
         Pair of inputs (B, V, ...) and labels (B,) int64 for one step, on the device: B examples with V views each.

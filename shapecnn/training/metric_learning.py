@@ -67,9 +67,18 @@ def learn_projection(
 def _whitening(
     x: NDArray[np.float64], classes: NDArray[np.int64], shrinkage: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the matrix (D, r) that whitens the shrunk within-class scatter, preceded by the mean of the class means.
+    """Compute the mean of the class means, and the matrix that whitens the shrunk within-class scatter.
 
-    The result is the pair of mean (D,) and matrix, where D is the length of a feature and r the rank of the features.
+    Args:
+        x: (N, D), the features of N shapes, D numbers each.
+        classes: (N,), class number of each shape, from 0.
+        shrinkage: Shrinkage of the scatter towards a sphere, in [0, 1].
+
+    Returns:
+        Pair of mean (D,) and matrix (D, r), where r is the rank of the centred features.
+
+    Raises:
+        TrainingError: The features of all shapes are the same.
     """
     means = _class_means(x, classes)
     centre = means.mean(axis=0)
@@ -132,7 +141,7 @@ def _draw_together(
 
 
 def _class_means(x: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compute the mean feature of each of the C classes, (C, D), from N features (N, D) and their class numbers (N,)."""
+    """Compute the mean feature of each of C classes, (C, D), from N features (N, D) and their class numbers (N,)."""
     sums = np.zeros((classes.max() + 1, x.shape[1]))
     np.add.at(sums, classes, x)
     return sums / np.bincount(classes)[:, None]
