@@ -150,7 +150,7 @@ def plan_to_resume(
             raise UsageError(message)
         if config is None or data is None:
             raise UsageError(
-                f"There is no training to resume in {out}. To start one: shapecnn train CONFIG --data DIR --out "
+                f"{out} contains no training to resume. To start one: shapecnn train CONFIG --data DIR --out "
                 f"{shlex.quote(str(out))}"
             )
         return new_plan(config, assignments or {}, data, subset)
