@@ -66,7 +66,7 @@ def require_known(labels: Sequence[str], classes: Sequence[str]) -> None:
     if unknown:
         raise UsageError(
             f"The data has shapes labelled {_listed(unknown)}, which the model does not know; the classes of the model "
-            f"are {_listed(classes)}. Rename or remove the shapes with these labels, or use --task retrieval."
+            f"are {_listed(classes)}. Rename these classes, leave their shapes out, or use --task retrieval."
         )
 
 

@@ -1,6 +1,7 @@
-"""Settings: frozen, strict values from YAML files and ``--set``, with a hash that is stored beside what they made.
+"""Settings classes: immutable, strictly typed values, read from YAML files and ``--set`` options.
 
-In: YAML text and dotted keys. Out: settings, or a UsageError that names the key. :mod:`base` is the base of all
-settings, :mod:`views_and_grids` has those of views and grids, :mod:`experiment` those of a training run;
-:mod:`config_files` finds config files, :mod:`yaml_reader` reads YAML. The package itself exports nothing.
+A hash of the settings is stored in each folder of views, grids, models and indexes that shapecnn writes. An unknown key
+or a wrong value raises a UsageError that names the key. :mod:`base` has the base class and :mod:`views_and_grids` the
+settings of views and grids. :mod:`experiment` has the settings of a training run. :mod:`config_files` finds config
+files and :mod:`yaml_reader` reads YAML. The package itself exports nothing.
 """

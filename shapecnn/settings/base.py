@@ -1,7 +1,7 @@
-"""Base of all settings: frozen, strict values with a hash, and messages about wrong keys and values.
+"""Base class of all settings (immutable, strictly typed, with a hash), and messages about wrong keys and values.
 
-Settings hold what changes a pixel, a cell or a feature, and nothing else. They are stored with their hash beside what
-was made with them. Two sets of settings are equal exactly if their hashes are.
+Settings contain only values that change a pixel of a view, a cell of a grid or a feature. They are stored with their
+hash in the folder of the data. Two sets of settings are equal exactly if their hashes are equal.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from pydantic import (
 from shapecnn.errors import UsageError, quoted
 from shapecnn.settings.yaml_reader import YamlError, read_yaml
 
-_MOST_LISTED = 5  # errors or differences that one message names
+_MOST_LISTED = 5  # largest number of errors or differences that one message names
 
 
 def _whole(value: Any) -> Any:
-    if isinstance(value, bool | float):  # True == 1 and 2.0 == 2, so that a Literal of integers would accept them
+    if isinstance(value, bool | float):  # a Literal of integers would accept both, as True == 1 and 2.0 == 2
         raise ValueError("Input should be a valid integer")
     return value
 
 
 Whole = BeforeValidator(_whole)
-"""Validator for ``Literal[1, 2]``: refuse ``True`` and ``2.0``, which pydantic would accept."""
+"""Pydantic validator for literal integers such as ``Literal[1, 2]``: reject ``True`` and ``2.0``."""
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, without unknown keys, and strict about types.
+    """Base class of all settings: immutable, rejects unknown keys, and does not convert types.
 
-    Values are not converted: ``true`` is not 1, and ``"224"`` is not 224. The one exception is an integer where a
+    For example, ``true`` is not accepted as 1, nor ``"224"`` as 224. The one exception: an integer is accepted where a
     floating-point number is expected.
     """
 
@@ -55,13 +55,13 @@ class Settings(BaseModel):
 
     @classmethod
     def from_options(cls, /, **options: Any) -> Self:
-        """Return settings from values as JSON has them: lists for tuples, objects for nested settings.
+        """Create settings from JSON values: lists instead of tuples, dicts instead of nested settings.
 
         Args:
-            options: Values by key. Keys that are left out keep their default.
+            options: JSON values by key. A missing key gets its default value.
 
         Raises:
-            UsageError: Keys are unknown or missing, or values are not allowed; one sentence for each of the first 5.
+            UsageError: A key is unknown or missing, or a value is not allowed. The message describes up to 5 errors.
         """
         try:
             return cls.model_validate_json(json.dumps(options))
@@ -73,7 +73,7 @@ def settings_hash(values: Mapping[str, Any]) -> str:
     """Return the SHA-256 of settings as canonical JSON: sorted keys, no spaces, ASCII.
 
     Args:
-        values: The settings as a JSON object, without ``hash``.
+        values: Settings as a JSON object, without the key ``hash``.
 
     Returns:
         64 hexadecimal digits.
@@ -83,10 +83,10 @@ def settings_hash(values: Mapping[str, Any]) -> str:
 
 
 def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, str]:
-    """Describe each key whose values differ, except ``hash``.
+    """Describe the differences between two sets of settings, key by key, except for the key ``hash``.
 
-    If the origin differs (own or imported), or else the kind (views or voxels), only that is described: the other keys
-    then have different meanings.
+    If the origin (own or imported) differs, only the origin is described. Otherwise, if the kind (views or voxels)
+    differs, only the kind is described. In both cases the other keys have different meanings.
 
     Args:
         here: Requested settings.
@@ -106,11 +106,11 @@ def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, 
 
 
 def options(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """Return the command-line options of `render` and `voxelize` for some of the settings, quoted for a shell.
+    """Return settings as command-line options of `render` or `voxelize`, quoted for a shell.
 
     Args:
         settings: Settings as a JSON object.
-        keys: Keys that become options, in this order.
+        keys: Keys of the settings to include, in the order of the options.
     """
     return " ".join(
         f"--max-faces {settings[key]} --simplify" if key == "simplify" else f"--{key} {shlex.quote(str(settings[key]))}"
@@ -119,7 +119,7 @@ def options(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as text for a message, spelt as in a config."""
+    """Return a settings value as text for a message, spelt as in a config and shortened to 80 characters."""
     if isinstance(value, str):
         return quoted(value)
     if value is None or isinstance(value, bool):
@@ -129,14 +129,14 @@ def _shown(value: Any) -> str:
 
 
 def few(parts: Iterable[str], between: str = ", ") -> str:
-    """Join the first 5 parts, and say how many more there are.
+    """Join the first 5 items of a list for a message, and append how many more items the list has.
 
     Args:
-        parts: Parts of a sentence.
-        between: Separator.
+        parts: Items of the list.
+        between: Separator between the items.
 
     Returns:
-        Text such as ``a, b, c, d, e, and 3 more``; empty if there are no parts.
+        Text such as ``a, b, c, d, e, and 3 more``. An empty list gives an empty text.
     """
     texts = [*parts]
     more = len(texts) - _MOST_LISTED
@@ -144,13 +144,14 @@ def few(parts: Iterable[str], between: str = ", ") -> str:
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
-    """Return the values of ``--set`` options: ``("views=20", "fit=view")`` gives ``{"views": 20, "fit": "view"}``.
+    """Parse ``--set`` options to a dict: ``("views=20", "fit=view")`` gives ``{"views": 20, "fit": "view"}``.
 
     Args:
-        assignments: Texts of the form key=value. Values are read as YAML; a later value of a key replaces an earlier.
+        assignments: Texts of the form key=value. Each value is read as YAML. If a key is repeated, its last value
+            counts.
 
     Raises:
-        UsageError: A text has no key or no ``=``, or its value is not YAML.
+        UsageError: A text has no key or no ``=``, or its value is not valid YAML.
     """
     values: dict[str, Any] = {}
     for text in assignments:
@@ -165,7 +166,7 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, settings: type[Settings]) -> str:
-    """Return one sentence for each of the first 5 errors, and how many more there are."""
+    """Describe the first 5 validation errors in one sentence each, and append the number of further errors."""
     errors = error.errors(include_url=False)
     outer = {item["loc"][:end] for item in errors for end in range(len(item["loc"]))}
     innermost = [item for item in errors if item["loc"] not in outer]  # an error inside a value is more precise
@@ -175,7 +176,7 @@ def _explain(error: ValidationError, settings: type[Settings]) -> str:
 
 
 def _sentence(item: Mapping[str, Any], settings: type[Settings]) -> str:
-    """Describe one error of a key or value; for an unknown key, suggest the most similar known one."""
+    """Describe one validation error in a sentence. For an unknown key, suggest the most similar known key."""
     key, known = _locate(item["loc"], settings)
     if item["type"] == "extra_forbidden":
         hint = suggestion(str(item["loc"][-1]), known) or f"known keys: {', '.join(known)}."
@@ -196,15 +197,16 @@ def _sentence(item: Mapping[str, Any], settings: type[Settings]) -> str:
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
-    """Return ``did you mean 'views'?`` with the known key most similar to ``key``; empty if none is similar."""
+    """Suggest a spelling for an unknown key, such as ``did you mean 'views'?``; empty if no known key is similar."""
     close = difflib.get_close_matches(key[:100], known, n=1)
     return f"did you mean {close[0]!r}?" if close else ""
 
 
 def _locate(place: tuple[int | str, ...], settings: type[Settings]) -> tuple[str, list[str]]:
-    """Return the dotted key of an error, and the known keys of the settings that it is in.
+    """Return the dotted key of a validation error, and all valid keys of the settings group that contains the key.
 
-    ``place`` is pydantic's path, which also has the ``kind`` of each union on the way; the dotted key leaves it out.
+    The argument ``place`` is the location that pydantic reports. It also contains the ``kind`` of each union, which the
+    dotted key leaves out.
     """
     keys: list[str] = []
     known: list[str] = []
@@ -223,7 +225,7 @@ def _locate(place: tuple[int | str, ...], settings: type[Settings]) -> tuple[str
 
 
 def _members(annotation: Any) -> list[type[Settings]]:
-    """Return the settings classes that an annotation allows."""
+    """Return all settings classes that a type annotation contains."""
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return [annotation]
     return [member for argument in get_args(annotation) for member in _members(argument)]

@@ -1,4 +1,4 @@
-"""Config files: the shipped ones, which have names, and the user's own, which have paths."""
+"""Config files for training: find a config by its path or by the name of a shipped config, and read its YAML."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shapecnn.errors import UsageError
 from shapecnn.settings.yaml_reader import MOST_BYTES, read_yaml
 
 _ANCHOR_PREFIX = "x-"
-"""Prefix of top-level keys that only hold YAML anchors for use elsewhere, as in Docker Compose files."""
+"""Prefix of top-level keys that only define YAML anchors and are then ignored, as in Docker Compose files."""
 
 
 def shipped() -> dict[str, Traversable]:
-    """Return the configs that come with the package, by name (the file name without ``.yaml``)."""
+    """Return the config files that come with the package, by name (the file name without ``.yaml``)."""
     folder = resources.files("shapecnn.settings").joinpath("configs")
     return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
 
@@ -26,7 +26,7 @@ def config_text(name: str) -> str:
     """Return the YAML text of a shipped config, with its comments.
 
     Args:
-        name: Name of the config, as in :func:`shipped`.
+        name: Name of a shipped config, a key of :func:`shipped`.
 
     Raises:
         UsageError: No shipped config has this name.
@@ -38,31 +38,32 @@ def config_text(name: str) -> str:
 
 
 def description(text: str) -> str:
-    """Return the first sentence of the comment at the beginning of a config.
+    """Return the description of a config: the first sentence of the comment at its beginning.
 
     Args:
         text: YAML text of the config.
 
     Returns:
-        The sentence without its full stop; without the example that follows a colon.
+        The sentence without its full stop, and without an example after a colon.
     """
     lines = [line.removeprefix("#").strip() for line in text.split("\n\n")[0].splitlines() if line.startswith("#")]
     return " ".join(lines).split(". ")[0].split(":  ")[0].rstrip(".:")
 
 
 def read_config(config: str) -> dict[str, Any]:
-    """Read the keys and values of a config, unchecked.
+    """Read the keys and values of a config file, without checking whether they are valid settings.
 
-    Top-level keys that begin with ``x-`` are left out: they only hold parts that ``<<: *name`` merges elsewhere.
+    Top-level keys that begin with ``x-`` are left out. They only define YAML anchors, which ``<<: *name`` merges into
+    other keys.
 
     Args:
-        config: Path of a YAML file, or name of a shipped config. A file has precedence.
+        config: Path of a YAML file, or name of a shipped config. If both exist, the file is read.
 
     Returns:
         Values by top-level key.
 
     Raises:
-        UsageError: The file does not exist, is not YAML, or has no keys.
+        UsageError: The config does not exist, is not valid YAML, or has no keys.
     """
     try:
         with _find(config).open("rb") as file:
@@ -70,11 +71,12 @@ def read_config(config: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"{config} cannot be read as YAML: {str(error).splitlines()[0]}.") from None
     if not isinstance(values, dict):
-        raise UsageError(f"{config} is not a config: it holds no keys. `shapecnn configs` lists examples.")
+        raise UsageError(f"{config} is not a config: it contains no keys. `shapecnn configs` lists examples.")
     return {key: value for key, value in values.items() if not key.startswith(_ANCHOR_PREFIX)}
 
 
 def _find(config: str) -> Traversable:
+    """Return the file of a config, which is given by its path or by the name of a shipped config."""
     if Path(config).is_file():
         return Path(config)
     known = shipped()
@@ -84,6 +86,7 @@ def _find(config: str) -> Traversable:
 
 
 def _unknown(config: str, known: Iterable[str]) -> UsageError:
+    """Create the error for a config that does not exist, with the most similar known name."""
     if Path(config).is_dir():
         return UsageError(
             f"{config} is a folder, not a config. Give a YAML file, or a name that `shapecnn configs` lists."

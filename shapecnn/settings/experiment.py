@@ -1,6 +1,6 @@
-"""Experiment: the network, the validation data and the training stages of one run, as read from a YAML file.
+"""Settings of a training run: its network, its validation data and its training stages, read from a YAML config.
 
-:func:`load_experiment` reads the file and applies ``--set`` options. The comments beside the fields explain them.
+:func:`load_experiment` reads the config and applies ``--set`` options. A comment explains each field of the classes.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from shapecnn.settings.config_files import read_config
 
 
 class MvcnnSettings(Settings):
-    """Settings of the multi-view network: one picture network for all views, then view pooling (Su et al. 2015)."""
+    """Settings of the multi-view network (MVCNN): one backbone for all views, then view pooling (Su et al. 2015)."""
 
     kind: Literal["mvcnn"] = "mvcnn"
-    backbone: str = "tf_efficientnet_lite0"  # name of a model of timm or torchvision
+    backbone: str = "tf_efficientnet_lite0"  # name of a model in timm or torchvision
     weights: str = "imagenet"  # imagenet, none, or a .safetensors, .pt or .pth file
-    resize: Annotated[int, Field(ge=32, le=1024)] | Literal["native"] | None = None  # side in pixels; null: as stored
-    maps: str | None = None  # backbone part whose input feature maps are used as features too, each pixel separately
-    pooling: Literal["max", "mean"] = "max"
+    resize: Annotated[int, Field(ge=32, le=1024)] | Literal["native"] | None = None  # pixels a side; null: no resizing
+    maps: str | None = None  # name of a backbone part: the feature maps that enter it become additional features
+    pooling: Literal["max", "mean"] = "max"  # how the views are combined
     pool_at: Literal["early", "late"] = "late"  # pool views before or after the last part of the backbone
-    dropout: float = Field(0.0, ge=0, lt=1)  # before the classifier
+    dropout: float = Field(0.0, ge=0, lt=1)  # dropout rate before the classifier
 
     @property
     def turns(self) -> Literal[1]:
-        """Number of rotations that vote: 1, as pictures are not turned."""
+        """Number of rotations of a shape that are averaged: always 1, as views are not rotated."""
         return 1
 
     @model_validator(mode="after")
@@ -41,21 +41,21 @@ class MvcnnSettings(Settings):
 
 
 class ShapenetsSettings(Settings):
-    """Settings of the 3D ShapeNets network: three 3D convolutions, trained as a classifier (Wu et al. 2015)."""
+    """Settings of the 3D ShapeNets network: a classifier of grids with three 3D convolutions (Wu et al. 2015)."""
 
     kind: Literal["shapenets"] = "shapenets"
-    normalization: Literal["batch", "none"] = "batch"  # the paper uses none: it pre-trains layer by layer
-    dropout: float = Field(0.5, ge=0, lt=1)
-    turns: Annotated[Literal[1, 2, 4], Whole] = 4  # quarter turns about z that vote, if a shape has one grid
+    normalization: Literal["batch", "none"] = "batch"  # none as in the paper, which pre-trains each layer instead
+    dropout: float = Field(0.5, ge=0, lt=1)  # dropout rate
+    turns: Annotated[Literal[1, 2, 4], Whole] = 4  # rotations about z that are averaged, for shapes with a single grid
 
 
 class VoxresnetSettings(Settings):
-    """Settings of the volumetric residual network of 3×3×3 convolutions."""
+    """Settings of the residual network for grids, with 3×3×3 convolutions."""
 
     kind: Literal["voxresnet"] = "voxresnet"
-    width: int = Field(32, ge=4, le=512)  # channels of the first block; they double twice
-    dropout: float = Field(0.3, ge=0, lt=1)
-    turns: Annotated[Literal[1, 2, 4], Whole] = 4  # quarter turns about z that vote, if a shape has one grid
+    width: int = Field(32, ge=4, le=512)  # channels of the first block; later blocks double them twice
+    dropout: float = Field(0.3, ge=0, lt=1)  # dropout rate
+    turns: Annotated[Literal[1, 2, 4], Whole] = 4  # rotations about z that are averaged, for shapes with a single grid
 
 
 NetworkSettings = MvcnnSettings | ShapenetsSettings | VoxresnetSettings
@@ -63,12 +63,15 @@ _NETWORKS: tuple[type[Settings], ...] = get_args(NetworkSettings)
 
 
 class Validation(Settings):
-    """Settings of the validation data: one stratified fold of the train split, copies of a shape together."""
+    """Settings of the validation data: the train split is divided into stratified folds, and one fold is held out.
 
-    folds: int = Field(5, ge=0, le=100)  # 5 holds out a fifth; 0 trains on everything
-    fold: int = Field(0, ge=0)
-    seed: int = Field(0, ge=0)  # of the division into folds, not of the training
-    select: Literal["best", "last"] = "best"  # epoch to keep: best validation accuracy, or last
+    Copies of a shape are always in the same fold.
+    """
+
+    folds: int = Field(5, ge=0, le=100)  # number of folds: 5 holds out a fifth of the shapes, 0 holds out none
+    fold: int = Field(0, ge=0)  # number of the held-out fold, from 0
+    seed: int = Field(0, ge=0)  # random seed of the division into folds
+    select: Literal["best", "last"] = "best"  # epoch whose weights are kept: highest validation accuracy, or last
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -82,59 +85,62 @@ class Validation(Settings):
 
 
 class Augmentation(Settings):
-    """Settings of the random changes of a shape: drawn anew in each epoch, the same for all views of the shape."""
+    """Settings of data augmentation: random changes of a shape in each epoch, the same for all its views or grids."""
 
-    flip: bool = False  # mirror left and right, with probability 0.5
-    shift: int = Field(0, ge=0, le=64)  # largest shift along each axis, in pixels or cells
-    turn: bool = False  # grids only: a random number of quarter turns about z
+    flip: bool = False  # mirror left and right with probability 0.5
+    shift: int = Field(0, ge=0, le=64)  # largest random shift along each axis, in pixels or cells
+    turn: bool = False  # grids only: rotate by a random number of quarter turns about z
 
 
 class GradientStage(Settings):
     """Settings of a training stage by stochastic gradient descent."""
 
     kind: Literal["gradient"] = "gradient"
-    name: str = Field(pattern=r"^[A-Za-z][\w-]*$")
-    pooled: bool = True  # false: each view is a separate example
-    train_from: str | None = None  # first part to train: null for all, head for the layers after pooling
-    batch_norm: Literal["train", "frozen"] = "train"  # frozen: keep the pretrained statistics
-    epochs: int = Field(ge=1)
-    batch: int = Field(32, ge=2)  # shapes; views if pooled is false
+    name: str = Field(pattern=r"^[A-Za-z][\w-]*$")  # name of the stage, for --set and for messages
+    pooled: bool = True  # true: an example is a shape with all its views; false: an example is a single view
+    train_from: str | None = None  # first network part to train: null for all, head for the layers after pooling
+    batch_norm: Literal["train", "frozen"] = "train"  # frozen: batch normalization keeps the pretrained statistics
+    epochs: int = Field(ge=1)  # number of epochs
+    batch: int = Field(32, ge=2)  # shapes in a batch, or views if pooled is false
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    learning_rate: float = Field(gt=0)
-    head_rate: float = Field(1.0, gt=0)  # learning rate of the classifier, as a multiple of learning_rate
-    momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
+    learning_rate: float = Field(gt=0)  # highest learning rate of the schedule
+    head_rate: float = Field(1.0, gt=0)  # learning rate of the classifier, relative to learning_rate
+    momentum: float = Field(0.9, ge=0, lt=1)  # for the optimizer sgd only
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "step", "plateau", "cosine"] = "cosine"
-    warmup: float = Field(0.0, ge=0, le=1)  # fraction of the steps in which the learning rate rises from 0
-    step_epochs: int = Field(10, ge=1)  # step: epochs between two reductions
-    patience: int = Field(3, ge=1)  # plateau: epochs without a better validation accuracy before a reduction
-    factor: float = Field(0.5, gt=0, lt=1)  # step, plateau: factor of each reduction
-    clip: float | None = Field(None, gt=0)  # largest norm of the gradient
+    warmup: float = Field(0.0, ge=0, le=1)  # fraction of the steps during which the learning rate rises from 0
+    step_epochs: int = Field(10, ge=1)  # for schedule step: epochs between two reductions of the learning rate
+    patience: int = Field(3, ge=1)  # for schedule plateau: epochs without improvement before a reduction
+    factor: float = Field(0.5, gt=0, lt=1)  # for schedules step and plateau: factor of each reduction
+    clip: float | None = Field(None, gt=0)  # gradient clipping: largest norm of the gradient
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    balance: bool = False  # repeat shapes until every class is as large as the largest
-    early_stopping: int | None = Field(None, ge=1)  # epochs without a better validation accuracy before the stage ends
+    balance: bool = False  # repeat the shapes of small classes until all classes are equally large
+    early_stopping: int | None = Field(None, ge=1)  # epochs without improvement before the stage ends
     augment: Augmentation = Augmentation()
 
 
 class LdaStage(Settings):
-    """Settings of the closed-form classifier: cosines to the class means after linear discriminant analysis (LDA)."""
+    """Settings of a training stage that computes the classifier in closed form, by linear discriminant analysis (LDA).
+
+    The logits are the cosines to the class means in the discriminant space, times ``scale``.
+    """
 
     kind: Literal["lda"]
-    name: str = Field(pattern=r"^[A-Za-z][\w-]*$")
-    shrinkage: float = Field(0.3, gt=0, le=1)  # of the covariance, towards a multiple of the identity
-    scale: float = Field(12.0, gt=0)  # factor from cosines to logits
+    name: str = Field(pattern=r"^[A-Za-z][\w-]*$")  # name of the stage, for --set and for messages
+    shrinkage: float = Field(0.3, gt=0, le=1)  # shrinkage of the covariance towards a multiple of the identity
+    scale: float = Field(12.0, gt=0)  # factor that turns cosines into logits
 
 
 Stage = GradientStage | LdaStage
 
 
 class Experiment(Settings):
-    """Settings of a training run: everything that decides the result, except the data."""
+    """Settings of a training run: everything except the data that determines the trained weights."""
 
     network: Annotated[NetworkSettings, Field(discriminator="kind")]
     validation: Validation = Validation()
-    seed: int = Field(0, ge=0)
-    precision: Literal["auto", "float32"] = "auto"  # auto: 16 bits if the device supports it
+    seed: int = Field(0, ge=0)  # random seed of initial weights, batches and augmentation
+    precision: Literal["auto", "float32"] = "auto"  # auto: 16-bit floats if the device supports them
     stages: tuple[Annotated[Stage, Field(discriminator="kind")], ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -165,18 +171,19 @@ class Experiment(Settings):
 
 
 def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -> Experiment:
-    """Load an experiment from a YAML file or a shipped config, and set some of its values.
+    """Load the settings of a training run from a YAML config, override some values, and validate them.
 
     Args:
         config: Path of a YAML file, or name of a shipped config.
-        assignments: Values by dotted key, such as ``{"stages.pooled.epochs": 2}``. A stage is given by its name or by
-            its number, from 0. A key without dots may stand for a nested key if only one matches.
+        assignments: Values to override, by dotted key, such as ``{"stages.pooled.epochs": 2}``. A stage is addressed
+            by its name, or by its number from 0. A nested key may be written without its group, such as ``backbone``,
+            if only one group has it.
 
     Returns:
-        The checked experiment.
+        The validated experiment.
 
     Raises:
-        UsageError: The file does not exist or is not YAML, a key is unknown, or a value is not allowed.
+        UsageError: The config does not exist or is not YAML, a key is unknown, or a value is not allowed.
     """
     values = read_config(config)
     try:
@@ -187,16 +194,16 @@ def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -
         if not unknown:
             raise
         name = f"x-{unknown[0]}"
-        raise UsageError(f"{error} If it only holds an anchor (&name), rename it {quoted(name)}.") from None
+        raise UsageError(f"{error} If it only defines an anchor (&name), rename it {quoted(name)}.") from None
 
 
 def changed(experiment: Experiment, assignments: Mapping[str, Any], name: str) -> Experiment:
     """Return a copy of an experiment with some values changed.
 
     Args:
-        experiment: The experiment, which does not change.
-        assignments: Values by dotted key, as for :func:`load_experiment`.
-        name: Name of the experiment in error messages.
+        experiment: The experiment to copy.
+        assignments: Values to change, by dotted key, as for :func:`load_experiment`.
+        name: Name of the experiment in error messages, such as the path of its config.
 
     Raises:
         UsageError: A key is unknown, or a value is not allowed.
@@ -205,6 +212,7 @@ def changed(experiment: Experiment, assignments: Mapping[str, Any], name: str) -
 
 
 def _resolved(values: dict[str, Any], assignments: Mapping[str, Any], name: str) -> Experiment:
+    """Override values of a config and validate the result. Error messages begin with ``name``."""
     for key, value in assignments.items():
         _assign(values, _whole_key(values, key), value)
     try:
@@ -214,13 +222,15 @@ def _resolved(values: dict[str, Any], assignments: Mapping[str, Any], name: str)
 
 
 def _whole_key(values: Mapping[str, Any], key: str) -> str:
-    """Complete a key, ``backbone`` to ``network.backbone``, if only one group of settings in the config has it."""
+    """Complete a short key such as ``backbone`` to ``network.backbone``, if only one group of the config has it."""
     if "." in key or key in Experiment.model_fields:
         return key
     groups = _groups(values)
     matches = [f"{group}.{key}" for group, settings in groups.items() if key in settings.model_fields]
     if len(matches) > 1:
-        raise UsageError(f"--set {key} is ambiguous: use {' or '.join(matches[:5])}.")
+        raise UsageError(
+            f"--set {key} is ambiguous, because several groups have this key: use {' or '.join(matches[:5])}."
+        )
     similar = [] if matches else _similar(groups, key)
     if similar:
         raise UsageError(f"--set {key}: there is no such key; did you mean {' or '.join(similar[:5])}?")
@@ -228,7 +238,7 @@ def _whole_key(values: Mapping[str, Any], key: str) -> str:
 
 
 def _groups(values: Mapping[str, Any]) -> dict[str, type[Settings]]:
-    """Return the class of each nested group of settings in a config, by its dotted key."""
+    """Return the settings class of each nested group of a config, by dotted key such as ``stages.pooled``."""
     network = values.get("network")
     kind = network.get("kind") if isinstance(network, dict) else None
     groups: dict[str, type[Settings]] = {"validation": Validation}
@@ -246,10 +256,10 @@ def _groups(values: Mapping[str, Any]) -> dict[str, type[Settings]]:
 
 
 def _similar(groups: Mapping[str, type[Settings]], key: str) -> list[str]:
-    """Return the dotted keys most similar to a misspelt key, or abbreviated by it: ``lr`` for ``learning_rate``.
+    """Return the dotted keys that a misspelt or abbreviated key may mean, such as ``learning_rate`` for ``lr``.
 
-    Empty if a key of the experiment itself is the most similar: the check of the whole config suggests that one, and
-    reports all other errors with it.
+    The list is empty if the most similar key is a top-level key of the experiment. The validation of the whole config
+    then suggests that key, together with all other errors.
     """
     whole: dict[str, list[str]] = {name: [] for name in Experiment.model_fields}
     for group, settings in groups.items():
@@ -264,7 +274,7 @@ def _similar(groups: Mapping[str, type[Settings]], key: str) -> list[str]:
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set the value of a dotted key; create missing groups on the way."""
+    """Set the value of a dotted key in a nested config, and create the groups that are missing."""
     *parents, last = key.split(".")
     place: Any = values
     for depth, name in enumerate(parents):
@@ -273,13 +283,14 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
         elif isinstance(place, dict):
             place = place.setdefault(name, {})
         if not isinstance(place, dict | list):
-            raise UsageError(f"--set {key}: {'.'.join(parents[: depth + 1])} is a value and has no keys.")
+            raise UsageError(f"--set {key}: {'.'.join(parents[: depth + 1])} is a single value and has no keys.")
     if isinstance(place, list):
         raise UsageError(f"--set {key}: say which key of {last!r} to set, such as {key}.epochs.")
     place[last] = value
 
 
 def _stage(stages: list[Any], name: str, key: str) -> Any:
+    """Return the stage of a config that has a name or a number; ``key`` is the whole key for the message."""
     names = [str(stage.get("name")) if isinstance(stage, dict) else "" for stage in stages]
     if name in names:
         return stages[names.index(name)]

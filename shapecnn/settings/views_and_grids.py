@@ -1,6 +1,6 @@
-"""Settings of pictures and grids: how they are made from meshes, or that they were imported.
+"""Settings of views and voxel grids: how they are computed from meshes, or that they were imported.
 
-They are stored beside the pictures or grids in ``settings.json``, with their hash.
+The settings are stored with their hash in ``settings.json``, in the folder of the views or grids.
 """
 
 from __future__ import annotations
@@ -26,20 +26,24 @@ Renderer = Literal["raster", "pyrender", "open3d"]
 Layout = Literal["sheet", "files"]
 Orientation = Literal["upright", "auto"]
 
-FEWEST_FACES = 4  # a tetrahedron, the smallest closed mesh that simplification may return
-ALL_SIDES = (20, 24, 80)  # numbers of views with cameras on all sides; any other number circles the up axis
-MOST_VIEWS = 360
+FEWEST_FACES = 4  # fewest faces to which a mesh may be simplified: a tetrahedron, the smallest closed mesh
+ALL_SIDES = (
+    20,
+    24,
+    80,
+)  # numbers of views whose cameras are on all sides; other numbers form a ring around the up axis
+MOST_VIEWS = 360  # largest number of views of a shape
 
 ViewCount = Annotated[int, Field(ge=1, le=MOST_VIEWS)]
 
 
 @dataclass(frozen=True, slots=True)
 class FaceLimit:
-    """Limit on the number of faces of a mesh, and what happens to a mesh that exceeds it.
+    """Limit on the number of faces of a mesh. A mesh with more faces is either simplified or refused.
 
     Attributes:
         most: Largest number of faces; None for no limit.
-        simplify: Whether a mesh with more faces is simplified to ``most`` faces; otherwise it is refused.
+        simplify: True to simplify a mesh with more faces to ``most`` faces; False to refuse the mesh.
     """
 
     most: int | None = None
@@ -47,7 +51,7 @@ class FaceLimit:
 
     @property
     def target(self) -> int | None:
-        """Number of faces to which larger meshes are simplified; None if they are not simplified."""
+        """Number of faces to which larger meshes are simplified; None if meshes are not simplified."""
         return self.most if self.simplify else None
 
 
@@ -55,11 +59,11 @@ NO_LIMIT = FaceLimit()
 
 
 class ReadingSettings(Settings):
-    """Settings of how a mesh is read, before it is drawn or filled.
+    """Settings for reading a mesh, before it is rendered or voxelized.
 
     Attributes:
-        simplify: Number of faces to which larger meshes are simplified, at least 4; None to keep all faces. None is
-            left out of the JSON, so that the hash equals that of versions without this setting.
+        simplify: Number of faces to which larger meshes are simplified, at least 4; None to keep all faces. The JSON
+            leaves None out, so that the hash stays the same as in versions of shapecnn without this setting.
     """
 
     simplify: int | None = Field(None, ge=FEWEST_FACES)
@@ -71,12 +75,14 @@ class ReadingSettings(Settings):
 
 
 class Viewpoints(ReadingSettings):
-    """Settings of the cameras.
+    """Settings of the cameras that view a mesh: their number, and whether they form a ring or are on all sides.
 
     Attributes:
-        orientation: ``upright`` circles the up axis of the mesh; ``auto`` first turns the mesh to its own axes
-            (:mod:`shapecnn.meshes.orientation`) and shows it from all sides, for meshes whose up axis is unknown.
-        views: Number of views, 1 to 360; 20, 24 or 80 with ``auto``. The default is 12, or 24 with ``auto``.
+        orientation: ``upright`` keeps the mesh as it stands; most numbers of views then form a ring around its up
+            axis. ``auto`` is for meshes whose up axis is unknown: it first rotates the mesh to its own axes
+            (:mod:`shapecnn.meshes.orientation`) and places cameras on all sides.
+        views: Number of views, 1 to 360. With orientation ``auto``: 20, 24 or 80. The default is 12, or 24 with
+            ``auto``.
     """
 
     orientation: Orientation = "upright"
@@ -99,15 +105,15 @@ class Viewpoints(ReadingSettings):
 
 
 class ViewSettings(Viewpoints):
-    """Settings of the grey pictures that are drawn of a mesh.
+    """Settings for rendering the views (grey pictures) of a mesh.
 
     Attributes:
         kind: Always ``views``.
-        drawing: Version of the renderers. It rises whenever the same settings give other pixels.
+        drawing: Version of the renderers. It increases whenever the same settings result in different pixels.
         size: Pixels along one side of a view, 8 to 4096.
         samples: Samples along one side of a pixel, 1 to 8, for anti-aliasing.
         fit: ``sphere`` scales all views alike, so that the unit sphere fits; ``view`` crops each view to the mesh.
-        renderer: ``raster``, the project's own, or ``pyrender`` (OpenGL), or ``open3d`` (Embree).
+        renderer: ``raster`` (the rasterizer of shapecnn), ``pyrender`` (OpenGL) or ``open3d`` (Embree).
         up: Axis of the mesh file that points up.
     """
 
@@ -120,22 +126,22 @@ class ViewSettings(Viewpoints):
     up: Up = "z"
 
     def version(self) -> dict[str, int]:
-        """Return the version that rises whenever the same settings give other pixels, under its key."""
+        """Return the version of the renderers as ``{"drawing": version}``. Another version draws other pixels."""
         return {"drawing": self.drawing}
 
 
 class VoxelSettings(ReadingSettings):
-    """Settings of the occupancy grids that are made from a mesh.
+    """Settings for voxelizing a mesh to occupancy grids.
 
     Attributes:
         kind: Always ``voxels``.
-        filling: Version of the voxelizer. It rises whenever the same settings give other cells.
+        filling: Version of the voxelizer. It increases whenever the same settings result in different cells.
         resolution: Cells along one side of the grid, 1 to 1024.
-        padding: Empty cells on each side of the longest extent of the mesh; less than half of ``resolution``.
-        fill: ``solid`` fills the inside of a closed surface, ``surface`` marks only the cells that faces meet.
-        rotations: Number of grids, 1 to 100: the mesh turned about z in steps of 360/rotations degrees, each time
-            fitted into the grid anew.
-        orientation: ``upright`` keeps the mesh as it stands; ``auto`` first turns it to its own axes.
+        padding: Empty cells at both ends of the longest side of the mesh; less than half of ``resolution``.
+        fill: ``solid`` also fills the inside of a closed surface; ``surface`` fills only the cells that faces meet.
+        rotations: Number of grids of a shape, 1 to 100. For each grid the mesh is turned about z by a further
+            360/rotations degrees and fitted into the grid again.
+        orientation: ``upright`` keeps the mesh as it stands; ``auto`` first rotates the mesh to its own axes.
         up: Axis of the mesh file that points up.
     """
 
@@ -157,12 +163,12 @@ class VoxelSettings(ReadingSettings):
         return self
 
     def version(self) -> dict[str, int]:
-        """Return the version that rises whenever the same settings give other cells, under its key."""
+        """Return the version of the voxelizer as ``{"filling": version}``. Another version fills other cells."""
         return {"filling": self.filling}
 
 
 class ImportedViewSettings(Settings):
-    """Settings of grey pictures that another program made.
+    """Settings of imported views: grey pictures that another program rendered.
 
     Attributes:
         kind: Always ``views``.
@@ -178,7 +184,7 @@ class ImportedViewSettings(Settings):
 
 
 class ImportedVoxelSettings(Settings):
-    """Settings of occupancy grids that another program made.
+    """Settings of imported grids: occupancy grids that another program computed.
 
     Attributes:
         kind: Always ``voxels``.
@@ -203,52 +209,53 @@ _KINDS: dict[tuple[str, str], type[InputSettings]] = {
 
 
 def input_settings(stored: Mapping[str, Any]) -> InputSettings:
-    """Return the settings of pictures or grids from their JSON object.
+    """Create the settings of views or grids from their JSON object.
 
     Args:
-        stored: Content of ``settings.json``, or of :meth:`Settings.to_json`. The keys ``schema_version``, ``hash`` and
-            ``layout`` are ignored.
+        stored: Content of ``settings.json``, or the result of :meth:`Settings.to_json`. The keys ``schema_version``,
+            ``hash`` and ``layout`` are ignored.
 
     Raises:
-        UsageError: The kind or the origin is unknown, a key is unknown, or a value is not allowed.
+        UsageError: The combination of kind and origin is unknown, a key is unknown, or a value is not allowed.
     """
     kind, origin = str(stored.get("kind")), str(stored.get("origin", "own"))
     if (kind, origin) not in _KINDS:
-        raise UsageError(f"kind {quoted(kind)} with origin {quoted(origin)} is not known")
+        raise UsageError(f"no settings have kind {quoted(kind)} and origin {quoted(origin)}")
     return _KINDS[kind, origin].from_options(
         **{key: stored[key] for key in {*stored} - {"schema_version", "hash", "layout"}}
     )
 
 
 def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str, rebuild: str) -> None:
-    """Raise an error unless two sets of settings have the same hash.
+    """Raise MismatchError if stored data was computed with other settings than the requested settings.
 
     Args:
         asked: Requested settings with their ``hash``, as :meth:`Settings.to_json` returns them.
         stored: Settings of the stored data with their ``hash``.
-        where: Name of the stored data, with which the message begins.
-        rebuild: Sentence that says what to do, with which the message ends.
+        where: Path or name of the stored data, which begins the message.
+        rebuild: Sentence that tells the user what to do, which ends the message.
 
     Raises:
-        MismatchError: The hashes differ. The message names the first differing keys with both values.
+        MismatchError: The hashes differ. The message names up to 5 differing keys with both values.
     """
     if stored.get("hash") == asked["hash"]:
         return
     require_current(stored, where, rebuild)
-    reasons = few(differences(asked, stored).values()) or "damaged hash"
+    reasons = few(differences(asked, stored).values()) or "the stored hash is wrong"
     raise MismatchError(f"{where} was made with other settings ({reasons}). {rebuild}")
 
 
 def require_current(stored: Mapping[str, Any], where: str, remedy: str) -> None:
-    """Raise an error if a version of shapecnn made the data that gives other pixels or cells for the same settings.
+    """Raise MismatchError if the stored data was computed by another version of the renderers or the voxelizer.
 
     Args:
-        stored: Settings of the stored data, with ``drawing`` or ``filling``. Imported data has neither and passes.
-        where: Name of the stored data, with which the message begins.
-        remedy: Sentence that says what to do, with which the message ends.
+        stored: Settings of the stored data, with the version ``drawing`` of the renderers or ``filling`` of the
+            voxelizer. Imported data has no such version and is accepted.
+        where: Path or name of the stored data, which begins the message.
+        remedy: Sentence that tells the user what to do, which ends the message.
 
     Raises:
-        MismatchError: ``drawing`` or ``filling`` differs from that of this version.
+        MismatchError: The stored version of the renderers or the voxelizer differs from the current version.
     """
     for key, current in {**ViewSettings().version(), **VoxelSettings().version()}.items():
         version = stored.get(key)

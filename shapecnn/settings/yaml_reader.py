@@ -1,8 +1,8 @@
-"""YAML of configs and ``--set``: the core schema of YAML 1.2, with limits on size and depth.
+"""YAML reader for configs and ``--set`` options: the core schema of YAML 1.2, with limits on size and depth.
 
-Supported are maps with text keys, lists, null, booleans, integers, floating-point numbers and text, with anchors,
-aliases and the merge key ``<<``. There are no other types: ``yes``, ``12:30`` and ``2020-01-01`` are text, and ``1e-3``
-is a number, unlike in YAML 1.1, which PyYAML reads.
+It supports maps with text keys, lists, null, booleans, integers, floating-point numbers and text, and also anchors,
+aliases and the merge key ``<<``. Other types are not supported. Unlike in YAML 1.1, which PyYAML reads, ``yes``,
+``12:30`` and ``2020-01-01`` are text, and ``1e-3`` is a number.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import yaml
 
 from shapecnn.errors import quoted, visible
 
-MOST_BYTES = 1 << 18  # the longest shipped config has 3 KB
-MOST_VALUES = 10_000
-DEEPEST = 20
-_MOST_DIGITS = 1000  # in any base; Python refuses to print more than 4300 decimal digits
+MOST_BYTES = 1 << 18  # largest size of a YAML text; the longest shipped config has 3 KB
+MOST_VALUES = 10_000  # largest number of values in a YAML text
+DEEPEST = 20  # largest depth of nested lists and maps
+_MOST_DIGITS = 1000  # largest number of digits of an integer; Python does not print more than 4300 decimal digits
 
 _TAG = "tag:yaml.org,2002:"
 _CONSTANTS = {
@@ -34,42 +34,42 @@ _BASES = {"0o": 8, "0x": 16}
 
 
 class YamlError(ValueError):
-    """A text cannot be read as YAML. The message is a clause without a full stop, with the line of the error."""
+    """Error: a text cannot be read as YAML. The message has the line of the error, and no full stop."""
 
 
 def read_yaml(text: str) -> Any:
-    """Read one YAML document.
+    """Parse a YAML text with a single document.
 
     Args:
-        text: The document, at most 256 KB.
+        text: The YAML text, at most 256 KB.
 
     Returns:
-        A dict, list, str, int, float or bool; None for null or an empty text.
+        A dict, list, str, int, float or bool. None for null or an empty text.
 
     Raises:
         YamlError: The text is not valid YAML, uses unsupported types, or exceeds a limit.
     """
     if len(text) > MOST_BYTES:
-        raise YamlError(f"it is longer than {MOST_BYTES >> 10} KB")
+        raise YamlError(f"the text is longer than {MOST_BYTES >> 10} KB")
     try:
         return _Reader(yaml.parse(text, yaml.SafeLoader)).document()
     except yaml.MarkedYAMLError as error:
-        raise YamlError(f"{visible(error.problem or 'it is damaged')}{_line(error.problem_mark)}") from None
+        raise YamlError(f"{visible(error.problem or 'the text is not valid')}{_line(error.problem_mark)}") from None
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise YamlError(visible(str(error).splitlines()[0])) from None
 
 
 def write_yaml(value: Any) -> str:
-    """Write a value as YAML that :func:`read_yaml` and readers of YAML 1.1 read in the same way.
+    """Format a value as YAML text, which readers of YAML 1.1 and :func:`read_yaml` read in the same way.
 
     Args:
-        value: Dicts, lists and plain values, as :func:`read_yaml` returns them. Keys keep their order.
+        value: Dicts, lists, text, numbers, booleans and None. Keys keep their order.
     """
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Dumper that also quotes text that is a number only in the core schema, such as ``1e-3``."""
+    """YAML dumper that also quotes text such as ``"1e-3"``, which YAML 1.2 would read as a number."""
 
 
 for _kind, _pattern in (("int", _INTEGER), ("float", _NUMBER)):
@@ -77,15 +77,15 @@ for _kind, _pattern in (("int", _INTEGER), ("float", _NUMBER)):
 
 
 class _Reader:
-    """Reader that builds a value from the events of the parser. The limit on depth makes its recursion safe."""
+    """Builder of a Python value from the events of the YAML parser, by recursion that is limited in depth."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self.events = (event for event in events if not isinstance(event, yaml.StreamStartEvent))
-        self.anchors: dict[str, tuple[Any, int]] = {}  # value of each anchor, and the number of values in it
+        self.anchors: dict[str, tuple[Any, int]] = {}  # by name: the anchored value, and how many values it contains
         self.count = 0
 
     def document(self) -> Any:
-        """Return the value of the only document."""
+        """Return the value of the document, and raise YamlError if a second document follows."""
         if isinstance(next(self.events), yaml.StreamEndEvent):
             return None
         value = self._value(next(self.events), 0)
@@ -96,17 +96,17 @@ class _Reader:
         return value
 
     def _value(self, event: Any, depth: int) -> Any:
-        """Return the value that begins with ``event``."""
+        """Build the value whose first parser event is ``event``, nested ``depth`` levels deep."""
         self._add(1, event)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise YamlError(f"undefined alias {quoted(str(event.anchor))}{_line(event.start_mark)}")
             value, size = self.anchors[event.anchor]
-            self._add(size, event)  # before copying: nested aliases grow exponentially
-            return copy.deepcopy(value)  # so that changing one copy does not change the other
+            self._add(size, event)  # counted before the copy, because nested aliases can grow exponentially
+            return copy.deepcopy(value)  # a change of one copy must not change the other
         before = self.count
         if depth > DEEPEST:
-            raise YamlError(f"it is nested more than {DEEPEST} levels deep{_line(event.start_mark)}")
+            raise YamlError(f"the text is nested more than {DEEPEST} levels deep{_line(event.start_mark)}")
         if isinstance(event, yaml.ScalarEvent):
             value = _scalar(event)
         elif isinstance(event, yaml.MappingStartEvent):
@@ -118,6 +118,7 @@ class _Reader:
         return value
 
     def _list(self, start: Any, depth: int) -> list[Any]:
+        """Build a list from the parser events up to its end."""
         _require_tag(start, "seq")
         values = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
@@ -125,6 +126,7 @@ class _Reader:
         return values
 
     def _map(self, start: Any, depth: int) -> dict[str, Any]:
+        """Build a dict from the parser events up to its end. Explicit keys override keys merged by ``<<``."""
         _require_tag(start, "map")
         values: dict[str, Any] = {}
         merged: dict[str, Any] = {}
@@ -135,7 +137,7 @@ class _Reader:
             if key.value == "<<" and key.implicit[0]:
                 for other in reversed(
                     value if isinstance(value, list) else [value]
-                ):  # the first map of a list has precedence
+                ):  # reversed, because the first map of a list has precedence
                     if not isinstance(other, dict):
                         raise YamlError(f"the merge key << takes a map or a list of maps{_line(key.start_mark)}")
                     merged |= other
@@ -146,13 +148,14 @@ class _Reader:
         return {**merged, **values}
 
     def _add(self, count: int, event: Any) -> None:
+        """Add to the number of values read so far, and raise YamlError if there are too many."""
         self.count += count
         if self.count > MOST_VALUES:
-            raise YamlError(f"it holds more than {MOST_VALUES:,} values{_line(event.start_mark)}")
+            raise YamlError(f"the text has more than {MOST_VALUES:,} values{_line(event.start_mark)}")
 
 
 def _scalar(event: Any) -> Any:
-    """Return the value of a scalar, null, a boolean, a number or text, by its tag or else by its form."""
+    """Return the Python value of a YAML scalar: typed by its tag if it has one, otherwise by its spelling."""
     text: str = event.value
     plain = event.implicit[0] and event.tag is None
     value = _resolved(text, event) if plain or event.tag not in (None, "!", f"{_TAG}str") else text
@@ -173,6 +176,7 @@ def _scalar(event: Any) -> Any:
 
 
 def _resolved(text: str, event: Any) -> Any:
+    """Convert an unquoted scalar to None, a boolean or a number if its spelling is one; otherwise return the text."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INTEGER.match(text):
@@ -185,11 +189,12 @@ def _resolved(text: str, event: Any) -> Any:
 
 
 def _require_tag(event: Any, kind: str) -> None:
-    """Raise YamlError if the event has a tag other than that of its kind."""
+    """Raise YamlError if a parser event has a tag other than the standard tag of ``kind`` (seq, map or str)."""
     if event.tag not in (None, "!", f"{_TAG}{kind}"):
         tag = event.tag.replace(_TAG, "!!", 1)
         raise YamlError(f"leave out the unsupported tag {quoted(tag)}{_line(event.start_mark)}")
 
 
 def _line(mark: Any) -> str:
+    """Return the line of a parser mark as text, such as `` in line 3``; empty if there is no mark."""
     return f" in line {mark.line + 1}" if mark else ""

@@ -1,8 +1,8 @@
-"""Training: a network trained on artefacts in stages, with validation, calibration, resumption and a retrieval metric.
+"""Training of a network in stages on artefacts (views or voxel grids), with validation, calibration and resuming.
 
-In: artefacts and an :class:`shapecnn.settings.experiment.Experiment`. Out: the folder of a run, and
-:class:`TrainingResult`. :mod:`plan` says what is trained on which data, :mod:`trainer` runs a plan and :mod:`session`
-its stages, :mod:`descent` is a stage of gradient descent, :mod:`resume` saves the state after each epoch.
+The input is artefacts and an :class:`shapecnn.settings.experiment.Experiment`. The result is the folder of a run and a
+:class:`TrainingResult`. :mod:`plan` pairs an experiment with its data, :mod:`trainer` executes a plan and
+:mod:`session` its stages. :mod:`descent` trains by gradient descent, :mod:`resume` saves the state after each epoch.
 :mod:`calibration` fits the temperature and the threshold for unknown shapes, :mod:`metric` learns a retrieval metric.
 """
 

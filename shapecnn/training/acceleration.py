@@ -1,4 +1,4 @@
-"""Device, precision and processes of a training, which Accelerate provides."""
+"""Set-up of the library Accelerate, which provides device, mixed precision and multiple processes for training."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accelerator:
-    """Open the accelerator on which a training computes.
+    """Create the Accelerate object for a training, with device, mixed precision and loggers set up.
 
     Args:
         device: Device on which the network computes.
-        precision: ``float32``, or ``auto`` for 16 bits where the device computes in them.
-        logs: Folder for the logs of TensorBoard; None to log nothing.
+        precision: ``float32``, or ``auto`` for 16-bit floats if the device supports them.
+        logs: Folder for TensorBoard logs; None for no logs.
 
     Returns:
-        The accelerator, with mixed precision and loggers set up.
+        The accelerator.
 
     Raises:
-        MissingLibraryError: Logs are asked for and TensorBoard is not installed.
+        MissingLibraryError: ``logs`` is a folder, but TensorBoard is not installed.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -34,7 +34,9 @@ def open_accelerator(device: Device, precision: str, logs: Path | None) -> Accel
 
     if logs is not None and not is_tensorboard_available():
         raise MissingLibraryError("--tensorboard needs the package tensorboard: pip install 'shapecnn[tensorboard]'")
-    AcceleratorState._reset_state(reset_partial_state=True)  # an earlier training in this process may have left its own
+    AcceleratorState._reset_state(
+        reset_partial_state=True
+    )  # an earlier training in this process may have set other values
     cuda = runs_on_cuda(device)
     mixed_precision = "no"
     if precision == "auto":

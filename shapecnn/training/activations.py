@@ -1,7 +1,8 @@
-"""Activations: the input of the first trained part of a network, computed once for all shapes and kept on disk.
+"""Activations: the input of the first trained part of a network, computed once for all shapes and stored on disk.
 
-Where the whole network is trained these are the decoded pictures or grids. Where parts are frozen they are the output
-of these parts, plain and, for augmentation by flips, mirrored. The file is memory-mapped, so that memory stays bounded.
+If the whole network is trained, the activations are the decoded views or grids. If the first parts are frozen, the
+activations are the output of the frozen parts. Augmentation by flips then needs a second, mirrored copy of them. The
+file is memory-mapped, so that memory use stays bounded.
 """
 
 from __future__ import annotations
@@ -37,19 +38,22 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 Encode = Callable[[Iterable[InputArray]], Iterator[NDArray[Any]]]
-"""Encoder of a stream of arrays (V, ...) uint8: yields the activations of each, float32 or the bits of bfloat16."""
+"""Function from a stream of views or grids to a stream of activations, one array per shape.
 
-_READERS = 4  # threads; decoding releases the interpreter lock
+An input array is (V, ...) uint8, of V views or rotations. Its activations are float32, or uint16 with bfloat16 bits.
+"""
+
+_READERS = 4  # number of threads that decode files; decoding releases the interpreter lock
 _FLIPPED = Change(flip=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """Input of the first trained part, for N shapes.
+    """Activations of N shapes with V views or rotations each: the input of the first trained part of a network.
 
     Attributes:
-        values: (copies, N, V, ...): one copy, or two, the second mirrored. uint8, float32, or uint16.
-        bfloat16: Whether the values are bits of bfloat16, for which numpy has no type.
+        values: (copies, N, V, ...) uint8, float32 or uint16. The number of copies is 1, or 2 if the second is mirrored.
+        bfloat16: Whether the values are bfloat16 numbers, stored as uint16 because numpy has no such type.
     """
 
     values: NDArray[Any]
@@ -62,7 +66,7 @@ class Activations:
 
     @property
     def axes(self) -> int:
-        """Number of axes along which pictures (2) or grids (3) can be shifted."""
+        """Number of axes along which a shape can be shifted: 2 for pictures, 3 for grids."""
         return self.values.ndim - 3
 
     def batch(
@@ -71,15 +75,16 @@ class Activations:
         changes: Sequence[Change] | None = None,
         views: NDArray[np.int64] | None = None,
     ) -> Tensor:
-        """Stack the activations of some shapes to a batch.
+        """Stack the activations of B shapes to a batch, with augmentation.
 
         Args:
-            rows: (B,) int64, the rows of the shapes.
-            changes: Augmentation of each row; None for none. Output of frozen parts can only be flipped.
-            views: (B,) int64, the only view or rotation to take of each row; None for all.
+            rows: (B,) int64, the row number of each shape.
+            changes: Augmentation of each shape; None for no augmentation. The output of frozen parts can only be
+                flipped.
+            views: (B,) int64, the number of a single view or rotation of each shape; None for all V views.
 
         Returns:
-            (B, V, ...), or (B, 1, ...) where ``views`` is given; uint8, float32 or bfloat16.
+            (B, V, ...), or (B, 1, ...) if ``views`` is given; uint8, float32 or bfloat16.
         """
         examples = []
         for i, row in enumerate(rows):
@@ -103,27 +108,27 @@ def open_activations(
     flip: bool,
     progress: Progress,
 ) -> Activations:
-    """Open the activations in a file, which are computed first unless the file is there undamaged.
+    """Open the activations stored in a file; compute and store them first if the file is missing or damaged.
 
     Args:
-        path: The file, ``.npy``.
-        artefacts: The pictures or grids.
+        path: Path of the ``.npy`` file.
+        artefacts: The views or grids.
         entries: The N shapes, in the order of the rows.
-        network_input: How the network sees the artefacts.
-        encode: The frozen parts; None if there are none.
-        flip: Whether a mirrored copy is computed too.
-        progress: Called after each shape.
+        network_input: Converter from artefacts to the input of the network.
+        encode: Function that computes the frozen parts; None if no part is frozen.
+        flip: Whether to compute a mirrored copy too.
+        progress: Callback after each shape.
 
     Returns:
         The activations, memory-mapped.
 
     Raises:
-        UsageError: The disk has too little space.
+        UsageError: The disk has too little free space.
     """
     if not _is_intact(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
-        partial.unlink(missing_ok=True)  # left by an interruption; its space is needed
+        partial.unlink(missing_ok=True)  # a file of an interrupted computation would take up disk space
         _write(partial, _compute(artefacts, entries, network_input, encode, flip), len(entries), progress)
         digest = sha256_of(partial)
         partial.replace(path)
@@ -133,7 +138,7 @@ def open_activations(
 
 
 def _is_intact(path: Path) -> bool:
-    """Whether the file exists and its hash is right, for which all of it is read."""
+    """Return whether a file exists and its content has the recorded hash. The whole file is read."""
     try:
         open_sealed(path.parent, "").check(path.name)
     except StoredDataError:
@@ -142,17 +147,17 @@ def _is_intact(path: Path) -> bool:
 
 
 def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encode:
-    """Build the encoder that computes the frozen parts of a network.
+    """Create the function that computes the frozen parts of a network.
 
-    On a CPU it computes with OpenVINO where that is installed, else with torch.
+    The function computes on a CPU with OpenVINO if OpenVINO is installed, and otherwise with torch.
 
     Args:
         network: The network.
-        stop: Number of its frozen parts.
-        accelerator: Sets device and precision.
+        stop: Number of frozen parts of the network.
+        accelerator: Accelerate object with device and precision.
 
     Returns:
-        A function from a stream of arrays to a stream of activations.
+        Function from a stream of input arrays to a stream of activations.
     """
     bfloat16 = accelerator.mixed_precision == "bf16"
 
@@ -163,7 +168,7 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
         stream = iter(inputs)
         first = next(stream, None)
         if first is not None:
-            # A copy in the contiguous layout; the network itself keeps the layout in which it trains.
+            # OpenVINO needs a copy in the contiguous layout; the network itself keeps the layout used for training.
             frozen = _Frozen(copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format), stop).eval()
             queue = conversion.Queue(*conversion.convert(frozen, first.shape), exact=not bfloat16)
             yield from (to_numpy(torch.from_numpy(out)) for (out,) in queue.map(itertools.chain([first], stream)))
@@ -179,21 +184,21 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
 
 
 class _Frozen(nn.Module):
-    """Frozen first parts of a network."""
+    """Module that computes only the frozen first parts of a network."""
 
     def __init__(self, network: ShapeNetwork, stop: int) -> None:
         super().__init__()
         self.network, self.stop = network, stop
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the activations of inputs (B, V, ...)."""
+        """Compute the activations of a batch (B, V, ...): B shapes, V views or rotations each."""
         return self.network.stem(inputs, stop=self.stop)
 
 
 def _compute(
     artefacts: Artefacts, entries: Sequence[Entry], network_input: Input, encode: Encode | None, flip: bool
 ) -> Iterator[NDArray[Any]]:
-    """Yield the activations (copies, V, ...) of each shape."""
+    """Yield the activations of each shape: (copies, V, ...), of V views or rotations, and 2 copies if flipped."""
     decoded = _decode(artefacts, entries, network_input)
     if encode is None:
         yield from (array[None] for array in decoded)
@@ -205,7 +210,7 @@ def _compute(
 
 
 def _decode(artefacts: Artefacts, entries: Sequence[Entry], network_input: Input) -> Iterator[InputArray]:
-    """Yield the pictures or grids (V, ...) uint8 of each shape, a few of them decoded ahead."""
+    """Yield the views or grids (V, ...) uint8 of each shape. A few shapes are decoded ahead, in parallel."""
     with ThreadPoolExecutor(_READERS) as readers:
         queue = []
         for entry in entries:
@@ -217,7 +222,7 @@ def _decode(artefacts: Artefacts, entries: Sequence[Entry], network_input: Input
 
 
 def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Progress) -> None:
-    """Write rows of activations to a ``.npy`` file as they come."""
+    """Write the activations of ``count`` shapes to a ``.npy`` file, one shape at a time."""
     values: np.memmap[Any, Any] | None = None
     for done, row in enumerate(rows):
         if values is None:
@@ -225,11 +230,13 @@ def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Progr
             needed, free = row.nbytes * count, shutil.disk_usage(path.parent).free
             if needed > free:
                 raise UsageError(
-                    f"Training needs {needed / 1e9:.1f} GB beside {path.parent.parent}, where {free / 1e9:.1f} GB are "
-                    f"free. Choose another --out, or free some space."
+                    f"Training needs {needed / 1e9:.1f} GB of disk space in {path.parent.parent}, but "
+                    f"{free / 1e9:.1f} GB are free. Choose another --out, or free some space."
                 )
             values = np.lib.format.open_memmap(path, mode="w+", dtype=row.dtype, shape=shape)
-            if hasattr(os, "posix_fallocate"):  # a disk that fills up later would kill this process
+            if hasattr(
+                os, "posix_fallocate"
+            ):  # reserve the space: if the disk filled up later, this process would be killed
                 with path.open("r+b") as file:
                     os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         values[:, done] = row

@@ -1,4 +1,4 @@
-"""Augmentation: random changes of pictures or grids, the same for all views or rotations of a shape."""
+"""Data augmentation: random changes of pictures or grids, the same for all views or rotations of a shape."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shapecnn.settings.experiment import Augmentation
 
 
 class Change(NamedTuple):
-    """Change of a shape's pictures or grids.
+    """Augmentation of one shape: a flip, a rotation and a shift of its pictures or grids.
 
     Attributes:
         flip: Whether left and right are swapped.
-        turns: Number of quarter turns about z, of grids only.
-        shift: Pixels or cells along each of the last axes; empty for none.
+        turns: Number of quarter turns about z; 0 for pictures.
+        shift: Shift in pixels (2 axes) or cells (3 axes); empty for no shift.
     """
 
     flip: bool = False
@@ -26,15 +26,15 @@ class Change(NamedTuple):
 
 
 def draw_change(settings: Augmentation, axes: int, random: np.random.Generator) -> Change:
-    """Draw the change of one shape.
+    """Draw a random augmentation for one shape.
 
     Args:
-        settings: Which changes occur.
-        axes: 2 for pictures, 3 for grids.
-        random: Draws the change.
+        settings: Enabled changes and their range.
+        axes: Number of axes to shift along: 2 for pictures, 3 for grids.
+        random: Random generator.
 
     Returns:
-        The change.
+        The flip, rotation and shift.
     """
     flip = bool(settings.flip and random.integers(2))
     turns = int(random.integers(4)) if settings.turn else 0
@@ -43,18 +43,19 @@ def draw_change(settings: Augmentation, axes: int, random: np.random.Generator) 
 
 
 def apply_change(array: InputArray, change: Change) -> InputArray:
-    """Apply a change to all views or rotations of a shape.
+    """Apply an augmentation to all views or rotations of a shape.
 
     Args:
-        array: (V, S, S) uint8 pictures, or (R, N, N, N) uint8 grids [rotation, x, y, z].
-        change: The change.
+        array: V pictures of S × S pixels, (V, S, S) uint8; or R grids of N × N × N cells, (R, N, N, N) uint8, with
+            axes [rotation, x, y, z].
+        change: The augmentation.
 
     Returns:
-        The changed pictures or grids, same shape and dtype. Space that a shift leaves free is empty.
+        The changed pictures or grids, of the same shape and dtype. A shift fills up with background or empty cells.
     """
     volumetric = array.ndim == 4
     if change.flip:
-        array = np.flip(array, 1 if volumetric else 2)  # x of the grid, or left and right in the pictures
+        array = np.flip(array, 1 if volumetric else 2)  # the x axis of grids, or the horizontal axis of pictures
     if change.turns:
         array = np.rot90(array, change.turns, axes=(1, 2))
     if any(change.shift):
@@ -63,6 +64,7 @@ def apply_change(array: InputArray, change: Change) -> InputArray:
 
 
 def _shifted(array: InputArray, shift: tuple[int, ...], empty: int) -> NDArray[np.uint8]:
+    """Shift an array along all axes but the first, and fill up with the value ``empty``."""
     moved = np.full_like(array, empty)
     sizes = array.shape[1:]
     source = tuple(slice(max(0, -by), min(size, size - by)) for by, size in zip(shift, sizes, strict=True))

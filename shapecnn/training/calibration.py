@@ -1,4 +1,4 @@
-"""The temperature of a run's probabilities and its threshold for unknown shapes, from shapes held out."""
+"""Calibration of a run on held-out shapes: temperature of its probabilities, and threshold for unknown shapes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from scipy.special import log_softmax
 from shapecnn.evaluation.classification import calibration_error
 from shapecnn.models.calibration import Calibration, probabilities
 
-FEWEST = 20  # shapes held out, of which REJECTED is at least one
-REJECTED = 0.05  # share of shapes of the trained classes that may be called unknown
-FOLDS = 5  # of the cross-fitted figures, and of cross-validation
-_COLDEST, _HOTTEST = 1e-3, 1e3
-_PRECISION = 1e-15  # of the logarithm of a temperature
+FEWEST = 20  # fewest held-out shapes: the share REJECTED of them is at least one shape
+REJECTED = 0.05  # share of the shapes of known classes that may be classified as unknown by mistake
+FOLDS = 5  # number of folds, for cross-fitted errors and for cross-validation
+_COLDEST, _HOTTEST = 1e-3, 1e3  # lowest and highest temperature
+_PRECISION = 1e-15  # tolerance for the logarithm of the temperature
 
 Logits = NDArray[np.floating]
 Labels = NDArray[np.int64]
@@ -29,21 +29,23 @@ def calibrate(
     familiarity: NDArray[np.floating],
     by: Literal["held out", "cross-validation"] = "held out",
 ) -> Calibration | None:
-    """Fit temperature and threshold to shapes held out of the training, and measure how good they are.
+    """Fit temperature and unknown-shape threshold to held-out shapes, and measure the errors before and after.
 
     Args:
-        logits: (N, C), of N shapes and C classes.
-        labels: (N,), from 0 to C − 1.
-        familiarity: (N,), from −1 to 1.
-        by: How the shapes were held out.
+        logits: (N, C), of N held-out shapes and C classes.
+        labels: (N,), class number of each shape, from 0 to C − 1.
+        familiarity: (N,), cosine similarity of each shape to its nearest training shape, from −1 to 1.
+        by: Whether the shapes were held out of the training, or predicted by cross-validation.
 
     Returns:
-        The calibration; None for fewer than 20 shapes, which say too little.
+        The calibration; None for fewer than 20 shapes, which are too few.
     """
     if len(labels) < FEWEST:
         return None
     crossfitted = np.empty_like(logits)
-    folds = np.arange(len(labels)) % FOLDS  # shapes come by id, and so by class
+    folds = (
+        np.arange(len(labels)) % FOLDS
+    )  # assigned in turn, because shapes are sorted by id and thereby usually by class
     for fold in range(FOLDS):
         others = folds != fold
         crossfitted[~others] = logits[~others] / fit_temperature(logits[others], labels[others])
@@ -62,54 +64,55 @@ def calibrate(
 
 
 def fit_temperature(logits: Logits, labels: Labels) -> float:
-    """Fit the temperature that gives the labels the lowest cross-entropy.
+    """Fit the temperature that minimizes the cross-entropy of softmax(logits / temperature) and the labels.
 
-    There the expected logit equals, on average, the logit of the label: the difference of both is the slope of the
-    cross-entropy. One further shape, whose label is each of the C classes in equal parts, keeps the temperature above 0
-    where every label is predicted right, as in Platt's scaling (1999).
+    At the minimum, the expected logit equals on average the logit of the label, because the difference of the two is
+    the slope of the cross-entropy. As in Platt scaling (1999), one artificial shape is added, whose label is spread
+    evenly over the C classes. It keeps the temperature above 0 even if all predictions are correct.
 
     Args:
-        logits: (N, C), N ≥ 1, of N shapes and C classes.
-        labels: (N,), from 0 to C − 1.
+        logits: (N, C), of N ≥ 1 shapes and C classes.
+        labels: (N,), class number of each shape, from 0 to C − 1.
 
     Returns:
-        What the logits are to be divided by, from 0.001 to 1000.
+        The temperature, from 0.001 to 1000.
     """
     further = 1 / (len(labels) + 1)
     observed = (1 - further) * logits[np.arange(len(labels)), labels].mean() + further * logits.mean()
 
     def excess(log_temperature: float) -> float:
-        """Return how much too high the expected logit is: above 0 where the probabilities are too sure."""
+        """Return the mean expected logit minus the mean logit of the labels: positive for overconfident scores."""
         expected = (probabilities(logits, math.exp(log_temperature)) * logits).sum(axis=1).mean()
         return float(expected - observed)
 
     low, high = math.log(_COLDEST), math.log(_HOTTEST)
     if excess(low) <= 0:
         return _COLDEST
-    if excess(high) > 0:  # labels that do not follow the logits: nothing is too unsure for them
+    if excess(high) > 0:  # the labels are unrelated to the logits, so that uniform probabilities are best
         return _HOTTEST
     return math.exp(brentq(excess, low, high, xtol=_PRECISION))
 
 
 def rejection_threshold(familiarity: NDArray[np.floating]) -> float:
-    """Choose the familiarity below which a shape is called unknown, by split conformal prediction.
+    """Compute the familiarity threshold below which a shape is classified as unknown, by split conformal prediction.
 
     Args:
-        familiarity: (N,), N ≥ 19, of shapes of the trained classes that were held out.
+        familiarity: (N,), familiarity of N ≥ 19 held-out shapes of known classes, each from −1 to 1.
 
     Returns:
-        The ⌊(N + 1) · 5 %⌋-th lowest value. Fewer than 5 % of the N shapes lie below it, and of new shapes drawn alike
-        at most 5 % on average.
+        The ⌊(N + 1) · 5 %⌋-th lowest value. Fewer than 5 % of the N shapes lie below this threshold. Of new shapes from
+        the same distribution, at most 5 % do on average.
     """
     rank = math.floor((len(familiarity) + 1) * REJECTED)
     return float(np.sort(familiarity)[rank - 1])
 
 
 def _cross_entropy(logits: Logits, labels: Labels) -> float:
-    """Mean cross-entropy in nats."""
+    """Return the mean cross-entropy of softmax(logits) and the labels, in nats."""
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
 def _calibration_error(logits: Logits, labels: Labels) -> float:
+    """Return the expected calibration error of softmax(logits), in [0, 1]."""
     scores = probabilities(logits)
     return calibration_error(scores.argmax(axis=1) == labels, scores.max(axis=1))

@@ -1,4 +1,4 @@
-"""Cross-validation of a discriminant space: each shape predicted by a space that is fitted to other shapes."""
+"""Cross-validation of a discriminant space: predict each shape with a space that was fitted to other shapes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from shapecnn.settings.experiment import LdaStage
 def crossfit(
     features: Tensor, labels: Tensor, folds: NDArray[np.int64], blocks: Sequence[int], stage: LdaStage
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Predict each shape by a discriminant space fitted to the other folds.
+    """Predict the shapes of each fold with a discriminant space that is fitted to all other folds.
 
     Args:
-        features: (N, D), what enters the space.
-        labels: (N,), from 0 to C − 1; every class has shapes outside of each fold.
-        folds: (N,), the number of the fold that each shape belongs to.
-        blocks: Sizes, of sum D, of the parts that were joined to make the features.
-        stage: The settings of the space.
+        features: (N, D), the features of N shapes.
+        labels: (N,), class number of each shape, from 0 to C − 1. No class may lie entirely in one fold.
+        folds: (N,), the fold number of each shape.
+        blocks: Sizes of the feature vectors that were concatenated to the D numbers of a feature.
+        stage: Settings of the discriminant space.
 
     Returns:
-        Logits, (N, C), and familiarity, (N,), from −1 to 1.
+        Pair of logits (N, C), and familiarity (N,): the cosine similarity of each shape to the nearest shape of the
+        other folds, from −1 to 1.
     """
     logits = np.empty((len(labels), int(labels.max()) + 1))
     familiarity = np.empty(len(labels))

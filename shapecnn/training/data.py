@@ -1,4 +1,4 @@
-"""Shapes, labels and settings of one training, which stay the same through all its stages."""
+"""Data of a training: shapes, labels and settings, which stay the same in all stages."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from shapecnn.training.splits import Division
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Shapes to train on and held-out shapes, with what a network is to be trained to on them.
+    """Data of a training: the shapes to train on, the held-out shapes, their artefacts and the experiment.
 
     Attributes:
-        plan: The experiment and the folder of its data.
-        artefacts: The pictures or grids in that folder.
+        plan: The experiment and the folder of the artefacts.
+        artefacts: The views or grids in the folder.
         division: The shapes to train on, the held-out shapes, and the classes.
-        input: How the network sees the artefacts.
+        input: Converter from artefacts to the input of the network.
     """
 
     plan: Plan
@@ -36,26 +36,26 @@ class TrainingData:
 
     @property
     def experiment(self) -> Experiment:
-        """Network, validation and stages."""
+        """Settings of the network, the validation and the stages."""
         return self.plan.experiment
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """All N shapes: those to train on, then the held-out ones."""
+        """Manifest entries of all N shapes: first the shapes to train on, then the held-out shapes."""
         return [*self.division.train, *self.division.val]
 
     @cached_property
     def labels(self) -> Tensor:
-        """(N,) int64, the class of each shape, from 0 to C - 1."""
+        """Class number of each of the N shapes, (N,) int64, from 0 to the number of classes - 1."""
         codes = {label: code for code, label in enumerate(self.division.classes)}
         return torch.tensor([codes[str(entry.label)] for entry in self.entries])
 
     @cached_property
     def train_rows(self) -> NDArray[np.int64]:
-        """Rows of the shapes to train on, int64, in ``entries``, ``labels`` and activations."""
+        """Row numbers (int64) of the shapes to train on, in ``entries``, ``labels`` and the activations."""
         return np.arange(len(self.division.train))
 
     @cached_property
     def val_rows(self) -> NDArray[np.int64]:
-        """Rows of the held-out shapes, int64, in ``entries``, ``labels`` and activations."""
+        """Row numbers (int64) of the held-out shapes, in ``entries``, ``labels`` and the activations."""
         return np.arange(len(self.division.train), len(self.entries))

@@ -1,7 +1,7 @@
-"""Gradient descent on part of a network: one stage, epoch after epoch.
+"""Gradient descent: train some or all parts of a network for the epochs of one stage.
 
-Everything random is drawn anew for each epoch from (seed, stage, epoch): an epoch does not depend on how its
-predecessors were computed, in one go or after an interruption.
+The random generator of each epoch is seeded with (seed, stage, epoch). A training that was interrupted and resumed
+therefore gives the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Epoch:
 
     Attributes:
         loss: Mean training loss over the steps.
-        learning_rate: Learning rate of the last step, that of all parameters but the classifier's.
+        learning_rate: Learning rate in the last step, of all parameters except the classifier's.
         optimizer: State dict of the optimizer after the last step.
     """
 
@@ -45,14 +45,14 @@ class Epoch:
 
 
 class Descent:
-    """Gradient descent of one stage, which trains a network in place.
+    """Training of a network in place by gradient descent, for one stage.
 
     Args:
-        stage: Optimizer, schedule, batches and augmentation.
-        network: The network; its parts before ``stage.train_from`` are frozen.
+        stage: Settings of optimizer, schedule, batches and augmentation.
+        network: The network. Its parts before ``stage.train_from`` are frozen.
         examples: The activations that enter the first trained part, and their labels.
-        accelerator: Sets device, precision and processes.
-        seed: Numbers that, with that of the epoch, decide all that is random.
+        accelerator: Accelerate object with device, precision and processes.
+        seed: Numbers that seed the random generator, together with the number of the epoch.
     """
 
     def __init__(
@@ -66,17 +66,17 @@ class Descent:
         self.stage, self.examples, self.accelerator, self.seed = stage, examples, accelerator, seed
         self._trainable = _TrainablePart(network, first_part(network, stage.train_from))
         self._optimizer = _build_optimizer(stage, self._trainable)
-        accelerator.free_memory()  # it holds, and unscales the gradients of, the optimizers of earlier stages
+        accelerator.free_memory()  # forget the optimizers of earlier stages, whose gradients it would unscale too
         self._model = accelerator.prepare_model(self._trainable)
         self._stepper = accelerator.prepare_optimizer(self._optimizer)
         self._loss = nn.CrossEntropyLoss(label_smoothing=stage.label_smoothing)
-        self._steps = len(batch_starts(count_examples(stage, examples), stage.batch))  # of one epoch
+        self._steps = len(batch_starts(count_examples(stage, examples), stage.batch))  # number of steps in an epoch
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
-        """Continue with the optimizer of an earlier epoch.
+        """Load the state of the optimizer after an earlier epoch, to continue from there.
 
         Args:
-            state: Its state dict, from :class:`Epoch`.
+            state: State dict of the optimizer, from :class:`Epoch`.
         """
         self._optimizer.load_state_dict(state)
 
@@ -86,13 +86,13 @@ class Descent:
         Args:
             number: Number of the epoch in its stage, from 0.
             accuracies: Validation accuracy, in [0, 1], after each earlier epoch of the stage.
-            progress: Called after each step with the steps done and those of the whole stage.
+            progress: Callback after each step, with the number of finished steps and of all steps of the stage.
 
         Returns:
-            Loss, learning rate and optimizer state.
+            The loss, learning rate and optimizer state.
 
         Raises:
-            TrainingError: The loss or a weight is no longer finite.
+            TrainingError: The loss or a weight became infinite or NaN.
         """
         stage, total_steps = self.stage, self.stage.epochs * self._steps
         random = np.random.default_rng([*self.seed, number])
@@ -111,12 +111,13 @@ class Descent:
         return Epoch(losses / self._steps, learning_rate, self._optimizer.state_dict())
 
     def _set_learning_rate(self, factor: float) -> None:
+        """Set the learning rates of all parameter groups to their maximum times ``factor``."""
         rate = self.stage.learning_rate
         for group, own_rate in zip(self._optimizer.param_groups, [rate, rate * self.stage.head_rate], strict=True):
             group["lr"] = own_rate * factor
 
     def _step(self, inputs: Tensor, labels: Tensor, number: int) -> float:
-        """Update the weights on one batch and return its loss."""
+        """Update the weights on one batch, and return the loss of the batch."""
         loss = self._loss(self._model(inputs).float(), labels)
         value = float(loss.item())
         if not math.isfinite(value):
@@ -130,7 +131,7 @@ class Descent:
 
 
 class _TrainablePart(nn.Module):
-    """The network from part ``start`` on; the parts before it are frozen."""
+    """Module that computes a network from part ``start`` to the logits. The earlier parts are frozen."""
 
     def __init__(self, network: ShapeNetwork, start: int) -> None:
         super().__init__()
@@ -141,11 +142,11 @@ class _TrainablePart(nn.Module):
 
     @property
     def trainable(self) -> list[nn.Parameter]:
-        """All parameters that are trained."""
+        """All parameters that are not frozen."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
     def train_mode(self, *, frozen_norms: bool) -> None:
-        """Switch dropout and, unless they are frozen, batch statistics to training."""
+        """Switch the network to training mode, except for batch normalization if ``frozen_norms`` is true."""
         self.network.train()
         if frozen_norms:
             for module in self.network.modules():
@@ -153,13 +154,13 @@ class _TrainablePart(nn.Module):
                     module.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Compute logits (B, C) from the inputs (B, V, ...) of part ``start``."""
+        """Compute the logits (B, C) of B shapes and C classes from the input (B, V, ...) of part ``start``."""
         logits: Tensor = self.network(inputs, self.start)[0]
         return logits
 
 
 def _build_optimizer(stage: GradientStage, trainable: _TrainablePart) -> torch.optim.Optimizer:
-    """Build the optimizer with two groups: all trained parameters but the classifier's, and the classifier's."""
+    """Create the optimizer with two parameter groups: the classifier last, and all other trained parameters first."""
     classifier = trainable.network.classifier
     own = list(classifier.parameters()) if classifier is not None else []
     ids = {id(parameter) for parameter in own}
@@ -171,8 +172,9 @@ def _build_optimizer(stage: GradientStage, trainable: _TrainablePart) -> torch.o
 
 
 def _divergence(stage: GradientStage, number: int, what: str) -> TrainingError:
+    """Create the error for a training that diverged, which suggests a lower learning rate or gradient clipping."""
     key = f"--set stages.{stage.name}"
     return TrainingError(
-        f"{what} in epoch {number + 1} of stage {stage.name}. Train into another folder with "
-        f"{key}.learning_rate={stage.learning_rate / 10:g}, or with {key}.clip=1."
+        f"{what} in epoch {number + 1} of stage {stage.name}. Train again into another --out, with "
+        f"{key}.learning_rate={stage.learning_rate / 10:g} or {key}.clip=1."
     )

@@ -1,4 +1,4 @@
-"""Examples of one epoch of gradient descent: which shapes and views it shows, in which batches, changed how."""
+"""Training examples of one epoch of gradient descent: the choice of shapes and views, batches and augmentation."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from shapecnn.training.augmentation import draw_change
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-_PREFETCH = 3  # batches assembled while the network computes
+_PREFETCH = 3  # number of batches that are assembled ahead while the network computes
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Labelled activations to learn from.
+    """Labelled activations, of which some rows are used for training.
 
     Attributes:
-        activations: The input of the part that is trained, of N shapes.
-        rows: (M,) int64, the rows of the activations to learn from.
-        labels: (N,) int64, the class of every row of the activations, from 0 to C - 1.
+        activations: The input of the first trained part, for N shapes of C classes.
+        rows: (M,) int64, the row numbers of the M shapes to train on.
+        labels: (N,) int64, the class number of each of the N shapes, from 0 to C - 1.
     """
 
     activations: Activations
@@ -38,29 +38,30 @@ class Examples:
 
 
 def batch_starts(count: int, batch: int) -> range:
-    """Positions at which the batches of an epoch start.
+    """Return the position of the first example of each batch, in an epoch of ``count`` examples.
 
-    The last batch takes one example more rather than leave a batch of one, which has no variance to normalize by.
+    If the last batch had only one example, this example is added to the batch before it. Batch normalization cannot
+    compute a variance from one example.
 
     Args:
         count: Number of examples in the epoch.
         batch: Number of examples in a batch.
 
     Returns:
-        The position of the first example of each batch.
+        The positions, from 0.
     """
     return range(0, max(1, count - 1), batch)
 
 
 def count_examples(stage: GradientStage, examples: Examples) -> int:
-    """Count the examples of an epoch, repetitions for class balance included.
+    """Count the examples of an epoch, including repetitions of shapes for class balance.
 
     Args:
-        stage: Says whether views are pooled and classes balanced.
-        examples: The shapes to learn from.
+        stage: Settings of view pooling (``pooled``) and class balance (``balance``).
+        examples: The shapes to train on.
 
     Returns:
-        The number of rows that :func:`draw_examples` draws.
+        The number of examples that :func:`draw_examples` returns.
     """
     counts = np.bincount(examples.labels.numpy()[examples.rows])
     shapes = int(counts.max()) * int((counts > 0).sum()) if stage.balance else len(examples.rows)
@@ -68,18 +69,19 @@ def count_examples(stage: GradientStage, examples: Examples) -> int:
 
 
 def draw_examples(stage: GradientStage, examples: Examples, random: np.random.Generator) -> NDArray[np.int64]:
-    """Draw the examples of an epoch, not yet in random order.
+    """Choose the examples of an epoch, sorted by shape; the caller shuffles them.
 
-    With ``stage.balance`` each class is shown as often as the largest: all its shapes as many times as that allows, and
-    a random part of them once more, drawn anew in each epoch.
+    With ``stage.balance``, all classes have as many examples as the largest class. All shapes of a smaller class are
+    repeated equally often, and a random selection of them once more.
 
     Args:
-        stage: Says whether views are pooled and classes balanced.
-        examples: The shapes to learn from.
-        random: Draws the shapes that are repeated once more.
+        stage: Settings of view pooling (``pooled``) and class balance (``balance``).
+        examples: The shapes to train on.
+        random: Random generator that selects the shapes to repeat once more.
 
     Returns:
-        (M, 3) int64: row, view and repetition of each example. The view is -1 where all views are pooled.
+        (E, 3) int64 for E examples. The three columns are the row number of the shape, the number of the view, and the
+        number of the repetition. The view is -1 if all views are pooled.
     """
     rows, repetition = examples.rows, np.zeros(len(examples.rows), np.int64)
     if stage.balance:
@@ -106,19 +108,19 @@ def assemble_batches(
     random: np.random.Generator,
     accelerator: Accelerator,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Assemble the batches of an epoch, a few of them ahead of the network.
+    """Yield the augmented batches of an epoch. A few batches are assembled ahead, in a thread.
 
-    All views of a shape are changed alike, and each repetition of a shape differently.
+    All views of a shape get the same augmentation. Each repetition of a shape gets another one.
 
     Args:
-        stage: Sets batch size and augmentation.
+        stage: Settings of batch size and augmentation.
         examples: The activations and labels.
-        order: (M, 3) int64, the examples as :func:`draw_examples` returns them, in the order of the epoch.
-        random: Draws the changes.
-        accelerator: Names the device, and this process's share of each batch.
+        order: (E, 3) int64, the E examples from :func:`draw_examples`, shuffled.
+        random: Random generator of the augmentation.
+        accelerator: Accelerate object with the device. Its process number selects this process's share of each batch.
 
     Yields:
-        Inputs (B, V, ...) and labels (B,) int64 of one step, on the device.
+        Pair of inputs (B, V, ...) and labels (B,) int64 for one step, on the device: B examples with V views each.
     """
     pairs = map(tuple, np.unique(order[:, [2, 0]], axis=0).tolist())
     changes = {pair: draw_change(stage.augment, examples.activations.axes, random) for pair in pairs}
@@ -126,6 +128,7 @@ def assemble_batches(
     processes, rank = accelerator.num_processes, accelerator.process_index
 
     def assemble(start: int) -> tuple[Tensor, Tensor]:
+        """Return inputs and labels of the batch at a position, or of this process's share of the batch."""
         whole = order[start : None if start == starts[-1] else start + stage.batch]
         share = whole[rank::processes] if len(whole) >= processes else whole
         rows = share[:, 0]

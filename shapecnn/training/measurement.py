@@ -1,4 +1,4 @@
-"""Measurement of a network in training: validation figures, the gallery, and the calibration of its scores."""
+"""Measurement of a network during training: validation results, gallery features, and calibration of its scores."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class Measurement:
-    """Measures a network between its stages and at the end of a training.
+    """Computes outputs, validation results, gallery and calibration of a network during and after training.
 
     Args:
-        data: The shapes to train on and the held-out ones.
+        data: The shapes to train on and the held-out shapes.
         network: The network in training.
-        accelerator: Sets device, precision and processes.
+        accelerator: Accelerate object with device, precision and processes.
     """
 
     def __init__(self, data: TrainingData, network: ShapeNetwork, accelerator: Accelerator) -> None:
@@ -44,46 +44,46 @@ class Measurement:
     def outputs(
         self, stage: Stage, activations: Activations, rows: NDArray[np.int64], *, vote: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Compute logits and features of some shapes.
+        """Compute the logits and features of some shapes from their activations.
 
         Args:
-            stage: The stage that the activations belong to.
+            stage: The stage whose activations are given.
             activations: The input of the first part that the stage trains.
-            rows: (B,) int64, the rows of the activations.
-            vote: Whether quarter turns of grids vote, which costs as much as the rest of an epoch.
+            rows: (B,) int64, row numbers of B shapes in the activations.
+            vote: Whether to average over rotations of grids, which takes as long as the rest of an epoch.
 
         Returns:
-            Logits (B, C) and features (B, D), float32 on the CPU.
+            Pair of logits (B, C) and features (B, D), float32 on the CPU, of C classes and D numbers per feature.
 
         Raises:
-            TrainingError: A logit is not finite.
+            TrainingError: A logit is infinite or NaN.
         """
         start = start_part(self.network, self.data.experiment, stage)
         turns = self.data.input.turns if vote else 1
         logits, features = outputs(self.network, activations, rows, self.accelerator, start, turns)
         if not torch.isfinite(logits).all():
             raise TrainingError(
-                f"Stage {stage.name} left weights that are not finite. Train into another folder with a lower "
-                f"learning_rate, or with clip=1, in the last stage that has them."
+                f"The network has infinite or NaN scores after stage {stage.name}. Train again into another --out, "
+                f"with a lower learning_rate or with clip=1 in the last stage of gradient descent."
             )
         return logits, features
 
     def validate(
         self, stage: Stage, activations: Activations, *, vote: bool = False, temperature: float = 1.0
     ) -> ValidationFigures | None:
-        """Measure the network on the held-out shapes.
+        """Compute loss, accuracies and mAP of the network on the held-out shapes.
 
-        The main process computes and sends the figures to the others: batch statistics differ between processes, and
-        all processes have to stop in the same epoch.
+        Only the main process computes the results, and sends them to all other processes. Batch statistics differ
+        between processes, but all processes have to stop in the same epoch.
 
         Args:
-            stage: The stage that the activations belong to.
+            stage: The stage whose activations are given.
             activations: The input of the first part that the stage trains.
-            vote: Whether quarter turns of grids vote.
-            temperature: Divides the logits, positive.
+            vote: Whether to average over rotations of grids.
+            temperature: Positive divisor of the logits.
 
         Returns:
-            The figures, the same in all processes; None if no shapes are held out.
+            The results, the same in all processes; None if no shapes are held out.
         """
         from accelerate.utils import broadcast_object_list
 
@@ -97,21 +97,21 @@ class Measurement:
         return cast("ValidationFigures", broadcast_object_list([figures])[0])
 
     def gallery(self, stage: Stage, activations: Activations) -> Gallery:
-        """Compute the gallery: the features of the shapes that the network was trained on.
+        """Compute the gallery of a run: the features of all shapes that the network was trained on.
 
         Args:
             stage: The last stage.
             activations: The input of the first part that the stage trains.
 
         Returns:
-            Ids, labels and features (N, D) float32.
+            The ids, labels and features of the shapes.
         """
         _, features = self.outputs(stage, activations, self.data.train_rows, vote=True)
         train = self.data.division.train
         return Gallery.of([entry.id for entry in train], [str(entry.label) for entry in train], features.numpy())
 
     def calibration(self, stage: Stage, activations: Activations, gallery: Gallery) -> Calibration | None:
-        """Calibrate the scores on the held-out shapes, or by cross-validation where none are held out.
+        """Calibrate the scores on the held-out shapes, or by cross-validation if no shapes are held out.
 
         Args:
             stage: The last stage.
@@ -119,7 +119,8 @@ class Measurement:
             gallery: The features of the shapes that the network was trained on.
 
         Returns:
-            The temperature of the scores and the threshold for unknown shapes; None if too few shapes tell them.
+            The temperature of the scores and the threshold for unknown shapes; None if the shapes are too few, or if
+            nothing is held out from gradient descent.
         """
         rows = self.data.val_rows
         if not len(rows):
@@ -131,9 +132,10 @@ class Measurement:
         return calibrate(logits.double().numpy(), self.data.labels[rows].numpy(), familiarity)
 
     def _cross_validated(self, stage: Stage, activations: Activations) -> Calibration | None:
-        """Calibrate by cross-validation, where a closed form is all that was trained.
+        """Calibrate the closed-form classifier by cross-validation; return None after gradient descent.
 
-        Features that were trained by gradients know the shapes they were trained on: no fold would be unknown to them.
+        After gradient descent, cross-validation of the classifier would be too optimistic: the features were trained on
+        the shapes of all folds.
         """
         data = self.data
         if not isinstance(stage, LdaStage) or last_gradient_stage(data.experiment) is not None:

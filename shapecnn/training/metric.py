@@ -1,4 +1,4 @@
-"""Metric of a run: learned on its train split, measured on its val split, and stored with its weights."""
+"""Learn the retrieval metric of a run on its train split, evaluate it on the val split, and store it in the run."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from shapecnn.workers.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class MetricFigures:
-    """Retrieval among the shapes of a run's val split, protocol mvcnn.
+    """Retrieval accuracy on the val split of a run: each shape is a query among all others (protocol ``mvcnn``).
 
     Attributes:
-        count: Number of shapes.
+        count: Number of shapes in the val split.
         mAP: Mean average precision, in [0, 1]; None if no class has two shapes.
-        NN: Fraction of shapes whose nearest neighbour has their class, in [0, 1]; None if no class has two shapes.
+        NN: Fraction of shapes whose nearest neighbour has the same class, in [0, 1]; None if no class has two shapes.
     """
 
     count: int
@@ -43,14 +43,14 @@ class MetricFigures:
 
 @dataclass(frozen=True, slots=True)
 class MetricResult:
-    """Result of learning a metric.
+    """Result of learning a retrieval metric for a run.
 
     Attributes:
-        size: Number of dimensions of the projection.
-        seconds: Wall-clock time of learning.
-        anew: Whether the metric was learned now; False if the run had it already.
-        before: Figures of the features as they are; None if the run held no shapes out.
-        after: Figures of the projected features; None if the run held no shapes out.
+        size: Number of dimensions to which the metric projects features.
+        seconds: Wall-clock time of learning in seconds.
+        anew: True if the metric was learned now; False if the run already had it.
+        before: Retrieval accuracy without the metric; None if the run has no held-out shapes.
+        after: Retrieval accuracy with the metric; None if the run has no held-out shapes.
     """
 
     size: int
@@ -70,26 +70,27 @@ def learn_metric(
     device: Device = "auto",
     progress: Progress = no_progress,
 ) -> MetricResult:
-    """Learn the metric of a run on its train split and store it in the run.
+    """Learn a retrieval metric for a run on its train split, and store it in the folder of the run.
 
-    A metric that was learned for the same weights with the same settings and libraries stays; any other is replaced.
+    If the run already has a metric for the same weights, settings and library versions, it is returned unchanged. Any
+    other stored metric is replaced.
 
     Args:
         run: The run.
-        artefacts: The artefacts that it was trained on.
-        size: Largest number of dimensions of the projection.
-        seed: Seed of the gradient descent.
-        overwrite: Replace files that shapecnn did not write.
+        artefacts: The artefacts (views or voxel grids) that the run was trained on.
+        size: Largest number of dimensions to which the metric projects features.
+        seed: Random seed of the gradient descent.
+        overwrite: Whether to replace files that shapecnn did not write.
         device: Device on which features are computed.
-        progress: Called after each shape.
+        progress: Callback after each shape.
 
     Returns:
-        Size, time and figures of the metric.
+        Size of the metric, time to learn it, and retrieval accuracy before and after.
 
     Raises:
-        UsageError: The artefacts are not those of the run, or there are too few shapes. Raised before any work.
+        UsageError: The run was not trained on these artefacts, or on too few shapes. Raised before any computation.
         TrainingError: The features of all shapes are the same.
-        BusyError: Another process writes the run.
+        BusyError: Another process is writing to the folder of the run.
     """
     require_device(device)
     run = run.compared_by("penultimate")
@@ -99,7 +100,7 @@ def learn_metric(
     counts = np.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or counts.max() < 2:
         raise UsageError(
-            f"{run.folder} was trained on too few shapes: a metric needs two classes, one with two shapes."
+            f"{run.folder} was trained on too few shapes: a metric needs two classes, and two shapes in one of them."
         )
     settings = {
         "size": size,
@@ -112,12 +113,15 @@ def learn_metric(
             return result
         start = time.monotonic()
         gallery = run.head.gallery()
-        complete = gallery is not None and [*gallery.ids] == [entry.id for entry in train]  # it may hold only some
+        complete = gallery is not None and [*gallery.ids] == [
+            entry.id for entry in train
+        ]  # a gallery may be missing some of the shapes
         parts = [gallery.features] if gallery is not None and complete else []
         entries: list[Entry] = [*([] if complete else train), *val]
         done = 0
 
         def advance() -> None:
+            """Report that the features of one more shape are computed."""
             nonlocal done
             done += 1
             progress(done, len(entries))
@@ -141,6 +145,7 @@ def learn_metric(
 
 
 def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> MetricFigures | None:
+    """Compute the retrieval accuracy of features (N, D) and their N labels; None if there are no shapes."""
     if not labels:
         return None
     retrieval = protocols.mvcnn(features, labels)
@@ -148,7 +153,7 @@ def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> MetricFigu
 
 
 def _stored_result(run: Run, settings: dict[str, Any]) -> MetricResult | None:
-    """Read the result of the metric in a run; None if there is none for the same settings."""
+    """Read the stored result of an earlier :func:`learn_metric` with the same settings; None if there is none."""
     try:
         stored = read_metric(run.folder, run.network.weights, run.head.feature_size)
         if stored is None or stored[1]["settings"] != settings:

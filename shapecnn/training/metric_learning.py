@@ -1,8 +1,8 @@
-"""Learning of a low-rank projection of features in which shapes of one class are close.
+"""Metric learning: learn a low-rank projection of features that brings shapes of the same class close together.
 
-It starts as the discriminant directions and is then trained on large-margin pairs, as in the paper of MVCNN (Su, Maji,
-Kalogerakis, Learned-Miller, ICCV 2015), where it follows Simonyan, Parkhi, Vedaldi, Zisserman: Fisher Vector Faces in
-the Wild, BMVC 2013.
+The projection is initialized by linear discriminant analysis and then trained on pairs of shapes with a large margin.
+The MVCNN paper does the same (Su, Maji, Kalogerakis, Learned-Miller, ICCV 2015), following Simonyan, Parkhi, Vedaldi,
+Zisserman: Fisher Vector Faces in the Wild, BMVC 2013.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from shapecnn.errors import TrainingError
 from shapecnn.models.metric import SHARE, SHARPNESS, Projection, raised
 from shapecnn.shared.similarity import unit
 
-SIZE = 128
+SIZE = 128  # default number of dimensions of the projection
 
-# Chosen on the five folds of psb together (docs/training.md).
-_POWER = 0.5  # of each number of a feature
-_SHRINKAGE = 0.5  # of the scatter within classes: features of shapes that were trained on are too close
-_REST = 0.3  # weight of the directions that tell no classes apart, beside those that do
-_SAME, _OTHER = 0.8, 0.4  # margins: the least cosine wanted of a pair of one class, the largest of any other
+# These values were chosen by five-fold cross-validation on the Princeton Shape Benchmark (docs/training.md).
+_POWER = 0.5  # exponent applied to each number of a feature
+_SHRINKAGE = 0.5  # shrinkage of the within-class scatter, which is too small for shapes that were trained on
+_REST = 0.3  # weight of the directions that do not separate classes; the discriminant directions have weight 1
+_SAME, _OTHER = 0.8, 0.4  # margins: lowest cosine of a pair of the same class, highest cosine of any other pair
 _STEPS, _RATE, _DROPOUT, _BATCH = 40, 3e-4, 0.5, 1024
 
 
 def learn_projection(
     features: NDArray[np.float32], labels: NDArray[Any], *, size: int = SIZE, seed: int = 0, spread: bool = False
 ) -> Projection:
-    """Learn the projection of a metric.
+    """Learn the projection of a retrieval metric from labelled features.
 
-    The start is linear discriminant analysis with the scatter within classes shrunk towards that of a sphere, all
-    classes worth the same, and the strongest of the other directions beside it. Contrastive loss on all pairs of a
-    batch, by what will be compared, then moves projection and anchors.
+    The projection is initialized by linear discriminant analysis, in which all classes have the same weight and the
+    within-class scatter is shrunk towards a sphere. The strongest of the remaining directions are added with a lower
+    weight. Projection and class anchors are then trained with a contrastive loss on all pairs of a batch.
 
     Args:
-        features: (N, D) float32.
-        labels: (N,), of at least two classes.
-        size: Largest rank of the projection; N - 1 or D if that is less.
-        seed: Seed of batches and dropout.
-        spread: Whether the features are coordinates of a discriminant space that was fitted to the same shapes. Its
-            axes are worth the same, and the scatter of these shapes in it says nothing.
+        features: (N, D) float32, the features of N shapes, D numbers each.
+        labels: (N,), the class of each shape; at least two classes.
+        size: Largest rank of the projection. The rank is also at most N - 1 and D.
+        seed: Random seed of batches and dropout.
+        spread: Whether the features are coordinates in a discriminant space that was fitted to the same shapes. The
+            scatter of the shapes is then meaningless, and all axes get the same weight.
 
     Returns:
-        The projection, with one anchor for each class.
+        The projection, with one anchor per class.
 
     Raises:
         TrainingError: The features of all shapes are the same.
@@ -67,17 +67,31 @@ def learn_projection(
 def _whitening(
     x: NDArray[np.float64], classes: NDArray[np.int64], shrinkage: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the mean of the class means (D,), and the map (D, r) that whitens the shrunk scatter within classes."""
+    """Compute the mean of the class means, and the matrix that whitens the shrunk within-class scatter.
+
+    Args:
+        x: (N, D), the features of N shapes, D numbers each.
+        classes: (N,), class number of each shape, from 0.
+        shrinkage: Shrinkage of the scatter towards a sphere, in [0, 1].
+
+    Returns:
+        Pair of mean (D,) and matrix (D, r), where r is the rank of the centred features.
+
+    Raises:
+        TrainingError: The features of all shapes are the same.
+    """
     means = _class_means(x, classes)
     centre = means.mean(axis=0)
     axes = _directions(x - centre)
     if not axes.size:
-        raise TrainingError("The features of all shapes are the same: no metric tells them apart. Use another run.")
+        raise TrainingError("The features of all shapes are the same: no metric can separate them. Use another run.")
     within = (x - means[classes]) @ axes
     scatter = within.T @ within / len(x)
     variances, turned = np.linalg.eigh(scatter)
     sphere = scatter.trace() / x.shape[1]
-    least = 1e-6 * np.square(x - centre).sum() / x.size  # where each class is one point
+    least = (
+        1e-6 * np.square(x - centre).sum() / x.size
+    )  # keeps the scatter positive if all shapes of each class coincide
     shrunk = (1 - shrinkage) * np.maximum(variances, 0) + shrinkage * sphere + least
     return centre, axes @ (turned / np.sqrt(shrunk))
 
@@ -89,7 +103,18 @@ def _draw_together(
     anchors: NDArray[np.float64],
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Train weights (r, d) and anchors (C, d) with Adam on large-margin pairs of shapes."""
+    """Train the projection and the class anchors with Adam, with a large-margin loss on pairs of shapes.
+
+    Args:
+        white: (N, r), the whitened features of N shapes.
+        classes: (N,), class number of each shape, from 0 to C - 1.
+        weights: (r, d), the initial projection from r to d dimensions.
+        anchors: (C, d), the initial anchor of each class.
+        seed: Random seed of batches and dropout.
+
+    Returns:
+        Pair of trained weights (r, d) and anchors (C, d).
+    """
     import torch
     from pytorch_metric_learning.distances import CosineSimilarity
     from pytorch_metric_learning.losses import ContrastiveLoss
@@ -116,13 +141,13 @@ def _draw_together(
 
 
 def _class_means(x: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compute the mean of each class: rows (N, D) → (C, D)."""
+    """Compute the mean feature of each of C classes, (C, D), from N features (N, D) and their class numbers (N,)."""
     sums = np.zeros((classes.max() + 1, x.shape[1]))
     np.add.at(sums, classes, x)
     return sums / np.bincount(classes)[:, None]
 
 
 def _directions(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute an orthonormal basis (D, rank) of the rows (N, D), strongest direction first."""
+    """Compute an orthonormal basis of the span of N vectors (N, D), by SVD: (D, rank), strongest direction first."""
     _, strengths, axes = np.linalg.svd(rows, full_matrices=False)
     return np.asarray(axes[strengths > 1e-6 * max(strengths[0], 1e-6)].T)

@@ -1,4 +1,4 @@
-"""Networks entered at one of their parts: where a stage enters, and what the network computes from there."""
+"""Partial evaluation of a network: find the part where the activations of a stage enter, and compute from there."""
 
 from __future__ import annotations
 
@@ -16,57 +16,57 @@ from shapecnn.training.activations import Activations
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-_BATCH = 32  # shapes in one forward pass without gradients
+_BATCH = 32  # number of shapes in a forward pass without gradients
 
 
 def first_part(network: ShapeNetwork, train_from: str | None) -> int:
-    """Number of the first part that is trained.
+    """Return the number of the first network part that is trained.
 
     Args:
-        network: The network with named parts.
-        train_from: Name of a part, ``head`` for what follows pooling, None for the whole network.
+        network: The network, which consists of named parts.
+        train_from: Name of the first part to train; ``head`` for the layers after pooling; None for the whole network.
 
     Returns:
-        The number of the part, from 0; the number of parts for ``head``.
+        The number of the part, from 0. For ``head``, the total number of parts.
 
     Raises:
-        ValueError: The network has no such part.
+        ValueError: The network has no part of this name.
     """
     names = list(network.parts)
     return 0 if train_from is None else [*names, "head"].index(train_from)
 
 
 def last_gradient_stage(experiment: Experiment) -> GradientStage | None:
-    """Last stage of an experiment that trains by gradients, or None if there is none."""
+    """Return the last stage of gradient descent in an experiment; None if there is none."""
     stages = [stage for stage in experiment.stages if isinstance(stage, GradientStage)]
     return stages[-1] if stages else None
 
 
 def activation_stage(experiment: Experiment, stage: Stage) -> GradientStage | None:
-    """Gradient stage whose activations a stage reads.
+    """Return the gradient stage whose activations a stage uses.
 
-    A closed form reads those of the last gradient stage, so that they are computed once.
+    A closed-form stage shares the activations of the last gradient stage, so that they are computed only once.
 
     Args:
-        experiment: All stages.
-        stage: One of them.
+        experiment: The experiment.
+        stage: A stage of the experiment.
 
     Returns:
-        ``stage`` itself if it trains by gradients, else the last stage that does, or None if there is none.
+        The stage itself if it is a gradient stage, otherwise the last gradient stage; None if there is none.
     """
     return stage if isinstance(stage, GradientStage) else last_gradient_stage(experiment)
 
 
 def start_part(network: ShapeNetwork, experiment: Experiment, stage: Stage) -> int:
-    """Number of the part that reads the activations of a stage.
+    """Return the number of the network part that the activations of a stage enter.
 
     Args:
-        network: The network that is trained.
-        experiment: All stages.
-        stage: One of them.
+        network: The network.
+        experiment: The experiment.
+        stage: A stage of the experiment.
 
     Returns:
-        The number of the part, from 0; the number of parts where only the head computes.
+        The number of the part, from 0. If the activations enter the head, the total number of parts.
     """
     source = activation_stage(experiment, stage)
     return first_part(network, source.train_from if source else "head")
@@ -80,18 +80,19 @@ def outputs(
     start: int,
     turns: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """Compute logits and features of some shapes, without augmentation.
+    """Compute the logits and features of some shapes from their activations, without augmentation.
 
     Args:
-        network: The network; left in evaluation mode.
+        network: The network, which is switched to evaluation mode.
         activations: The input of part ``start``.
-        rows: (B,) int64, the rows of the activations.
-        accelerator: Sets device and precision.
+        rows: (B,) int64, row numbers of B shapes in the activations.
+        accelerator: Accelerate object with device and precision.
         start: Number of the part that the activations enter.
-        turns: Quarter turns about z whose features are averaged, where ``start`` is 0 and a shape has one grid.
+        turns: Number of rotations about z to average over. It counts only if ``start`` is 0 and each shape has a single
+            grid.
 
     Returns:
-        Logits (B, C) and features (B, D), float32 on the CPU.
+        Pair of logits (B, C) and features (B, D), float32 on the CPU, of C classes and D numbers per feature.
     """
     network.eval()
     parts = []

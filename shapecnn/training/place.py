@@ -1,4 +1,4 @@
-"""Check of the folder of a run: whether a training can begin there or be resumed."""
+"""Check of the output folder of a training: whether a new training can start there or an earlier one be resumed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from shapecnn.training.splits import Division
 
 
 def describe_origin(experiment: Experiment, division: Division, network_input: Input) -> dict[str, Any]:
-    """Describe all that decides the weights of a run.
+    """Return hashes of the config and the data of a training, which together determine the trained weights.
 
     Args:
-        experiment: Network and stages.
-        division: The shapes to train on and the held-out ones.
-        network_input: How the network sees them.
+        experiment: Settings of the network and its stages.
+        division: The shapes to train on and the held-out shapes.
+        network_input: Converter from artefacts to the input of the network.
 
     Returns:
-        Hashes of the config and of the data, and the number of shapes in train and val.
+        JSON object with the hashes, and with the numbers of shapes in train and val.
     """
     rows = [[[entry.id, entry.label, entry.sha256] for entry in entries] for entries in (division.train, division.val)]
     return {
@@ -38,28 +38,30 @@ def describe_origin(experiment: Experiment, division: Division, network_input: I
 
 
 def require_place(out: Path, plan: Plan, origin: dict[str, Any], resume: bool) -> None:
-    """Require that a folder is free, or that it holds the same training and is to be resumed.
+    """Raise an error if a folder already contains a training, unless the same training is to be resumed.
 
     Args:
         out: Folder of the run.
-        plan: The training that is asked for.
-        origin: Its description from :func:`describe_origin`.
-        resume: Whether a training in the folder is to be resumed.
+        plan: Experiment and data of the requested training.
+        origin: Hashes of the requested training, from :func:`describe_origin`.
+        resume: Whether to resume a training in the folder.
 
     Raises:
-        UsageError: The folder holds a training, and ``resume`` is not given.
-        MismatchError: The folder holds a training with other settings or data.
-        StoredDataError: The description of that training is damaged.
+        UsageError: The folder contains a training, and ``resume`` is false.
+        MismatchError: The folder contains a training with other settings or data.
+        StoredDataError: The stored description of the training in the folder is damaged.
     """
     finished, unfinished = (out / MODEL).exists(), (out / RESUME / ORIGIN).exists()
     if not finished and not unfinished:
         return
     if not resume:
         if finished:
-            raise UsageError(f"{out} holds a finished run. Choose another folder, or --overwrite to replace it.")
+            raise UsageError(
+                f"{out} contains a finished run. Choose another folder, or replace the run with --overwrite."
+            )
         raise UsageError(
-            f"{out} holds an unfinished training. Choose another folder, --overwrite to replace it, or go on with it: "
-            f"{resume_command(out)}"
+            f"{out} contains an unfinished training. Choose another folder, replace the training with --overwrite, or "
+            f"continue it: {resume_command(out)}"
         )
     if finished:
         stored = describe_run(out)[1].get("data")
@@ -68,11 +70,13 @@ def require_place(out: Path, plan: Plan, origin: dict[str, Any], resume: bool) -
     stored = stored if isinstance(stored, dict) else {}
     if stored.get("config_hash") != origin["config_hash"]:
         earlier = stored_plan(out)
-        differences = describe_differences(earlier.experiment, plan.experiment) if earlier else "its config is unknown"
+        differences = (
+            describe_differences(earlier.experiment, plan.experiment) if earlier else "the stored config is missing"
+        )
         raise other_training(out, differences)
     if stored.get("data_hash") != origin["data_hash"]:
         raise MismatchError(
-            f"{plan.data} differs from the data of the training in {out} ({stored.get('train')} shapes to train on and "
-            f"{stored.get('val')} held out there, {origin['train']} and {origin['val']} here, or other settings). Name "
-            f"the original data with --data and --subset, or choose another folder."
+            f"{plan.data} differs from the data of the training in {out} ({stored.get('train')} training and "
+            f"{stored.get('val')} held-out shapes then, {origin['train']} and {origin['val']} now, or other settings). "
+            f"Give the original data with --data and --subset, or choose another folder."
         )

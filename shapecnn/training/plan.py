@@ -1,4 +1,4 @@
-"""Plan of a training: an experiment and its data. The plan of an earlier training is read from its folder."""
+"""Plan of a training: which experiment is trained on which data. To resume, the plan is read from the run folder."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Plan:
     """Experiment and data of a training.
 
     Attributes:
-        experiment: The network and its stages.
-        data: Folder of the artefacts.
-        subset: Part of the data; None for all of it.
-        written: Hash (hex) of the config as it is in its file, before ``--set``; None if unknown.
+        experiment: Settings of the network, the validation and the stages.
+        data: Folder of the artefacts (views or voxel grids).
+        subset: Selection of shapes to train on; None for all shapes.
+        written: SHA-256 (hex) of the config file, without the values of ``--set``; None if unknown.
     """
 
     experiment: Experiment
@@ -42,7 +42,7 @@ class Plan:
     written: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the plan as a JSON object with an absolute path, for :meth:`read`."""
+        """Return the plan as a JSON object with an absolute data path, which :meth:`read` can read."""
         return {
             "config": self.experiment.model_dump(mode="json"),
             "data": str(self.data.absolute()),
@@ -52,13 +52,13 @@ class Plan:
 
     @classmethod
     def read(cls, stored: Any) -> Plan:
-        """Read a plan from JSON.
+        """Create a plan from the JSON object of a stored plan.
 
         Args:
-            stored: A value from :meth:`to_json`; anything else is refused.
+            stored: JSON object from :meth:`to_json`.
 
         Returns:
-            The plan; its folder is relative if it is below the current one.
+            The plan. The path of its data is relative if the data is inside the current folder.
 
         Raises:
             ValueError: A value is missing or of the wrong type.
@@ -69,29 +69,29 @@ class Plan:
             data = _from_here(Path(stored["data"]))
             return cls(Experiment.from_options(**stored["config"]), data, subset, stored["written"])
         except (KeyError, TypeError):
-            raise ValueError("it does not say what is trained on what") from None
+            raise ValueError("the stored plan lacks the config or the data folder") from None
 
 
 def new_plan(config: str, assignments: Mapping[str, Any], data: Path, subset: Subset | None = None) -> Plan:
-    """Make the plan of a new training.
+    """Create the plan of a new training.
 
     Args:
-        config: A YAML file, or the name of a config that comes with shapecnn.
-        assignments: Dotted keys and their values, from ``--set``.
-        data: Folder of the artefacts.
-        subset: Part of the data; None for all of it.
+        config: Path of a YAML file, or name of a shipped config.
+        assignments: Values of ``--set`` options by dotted key.
+        data: Folder of the artefacts (views or voxel grids).
+        subset: Selection of shapes to train on; None for all shapes.
 
     Returns:
         The plan.
 
     Raises:
-        UsageError: The config is not found, or a key or value in it is not valid.
+        UsageError: The config does not exist, or contains an invalid key or value.
     """
     return Plan(load_experiment(config, assignments), data, subset, _config_hash(config))
 
 
 def is_finished(out: Path) -> bool:
-    """Whether a folder holds a run whose training has finished."""
+    """Return whether a folder contains a run whose training has finished."""
     return published(out, MODEL).exists()
 
 
@@ -102,7 +102,7 @@ def stored_plan(out: Path) -> Plan | None:
         out: Folder of the run.
 
     Returns:
-        The plan; None if the folder holds no training.
+        The plan; None if the folder contains no training.
 
     Raises:
         StoredDataError: The stored plan is damaged.
@@ -124,23 +124,24 @@ def plan_to_resume(
     data: Path | None = None,
     subset: Subset | None = None,
 ) -> Plan:
-    """Read the plan of the training to resume, or make a new one where the folder holds none.
+    """Read the plan of the training in a folder to resume it, or create a new plan if the folder has no training.
 
-    Values may be given again. They must be those of the training.
+    Config, ``--set`` options and subset are optional when resuming, but must not differ from the stored plan.
 
     Args:
         out: Folder of the run.
-        config: A YAML file or the name of a config; None for that of the training.
-        assignments: Dotted keys and their values, from ``--set``.
-        data: Folder of the artefacts; None for that of the training.
-        subset: Part of the data; None for that of the training.
+        config: Path of a YAML file, or name of a shipped config; None for the stored config.
+        assignments: Values of ``--set`` options by dotted key.
+        data: Folder of the artefacts (views or voxel grids); None for the stored folder.
+        subset: Selection of shapes to train on; None for the stored selection.
 
     Returns:
         The plan.
 
     Raises:
-        MismatchError: A given value differs from that of the training.
-        UsageError: There is no training and no config or data to begin one; or its data is not found.
+        MismatchError: The config, a ``--set`` option or the subset differs from the stored plan.
+        UsageError: The folder has no training, and ``config`` or ``data`` is None. Or the data of the stored plan no
+            longer exists.
         StoredDataError: The stored plan is damaged.
     """
     plan = stored_plan(out)
@@ -149,7 +150,7 @@ def plan_to_resume(
             raise UsageError(message)
         if config is None or data is None:
             raise UsageError(
-                f"There is no training in {out} to go on with. To begin one: shapecnn train CONFIG --data DIR --out "
+                f"{out} contains no training to resume. To start one: shapecnn train CONFIG --data DIR --out "
                 f"{shlex.quote(str(out))}"
             )
         return new_plan(config, assignments or {}, data, subset)
@@ -157,62 +158,65 @@ def plan_to_resume(
     if experiment.digest() != plan.experiment.digest():
         raise other_training(out, describe_differences(plan.experiment, experiment))
     if subset not in (None, plan.subset):
-        raise other_training(out, f"--subset is {plan.subset or 'all'} there and {subset} as given now")
+        raise other_training(out, f"--subset was {plan.subset or 'all'} and is now {subset}")
     if data is None and not plan.data.is_dir() and not is_finished(out):
         raise UsageError(
-            f"The data of the training in {out} is no longer at {plan.data}. Say where it is: "
+            f"The data of the training in {out} is no longer at {plan.data}. Give the new folder of the data: "
             f"{resume_command(out)} --data DIR"
         )
     return replace(plan, data=data or plan.data)
 
 
 def other_training(out: Path, differences: str) -> MismatchError:
-    """Make the error for a folder that holds a training with other settings.
+    """Create the error for a folder that contains a training with other settings than the requested settings.
 
     Args:
         out: Folder of the run.
-        differences: Keys with both values.
+        differences: Text that names the differing keys with both values.
 
     Returns:
-        The error, to be raised.
+        The error, for the caller to raise.
     """
     if is_finished(out):
-        return MismatchError(f"{out} holds a finished run with other values ({differences}). Choose another folder.")
+        return MismatchError(
+            f"{out} contains a finished run with other settings ({differences}). Choose another folder."
+        )
     return MismatchError(
-        f"{out} holds a training with other values ({differences}). Choose another folder, or go on with it as it is: "
-        f"{resume_command(out)}"
+        f"{out} contains a training with other settings ({differences}). Choose another folder, or continue with the "
+        f"stored settings: {resume_command(out)}"
     )
 
 
 def resume_command(out: Path) -> str:
-    """Command line that resumes the training in a folder."""
+    """Return the command line that resumes the training in a folder."""
     return f"shapecnn train --resume {shlex.quote(str(out))}"
 
 
 def describe_differences(stored: Experiment, asked: Experiment) -> str:
-    """Name the first few keys in which two experiments differ, with both values.
+    """Describe up to 5 differences between a stored and a requested experiment, with key and both values.
 
     Args:
-        stored: The experiment of the training in a folder.
-        asked: The experiment that is asked for.
+        stored: Experiment of the training in a folder.
+        asked: Requested experiment.
 
     Returns:
-        A list of clauses, empty if the experiments are the same.
+        Text such as ``seed was 0 and is now 7``; empty if the experiments are equal.
     """
     there, now = (dict(_leaves(experiment.model_dump(mode="json"))) for experiment in (stored, asked))
     pairs = {key: (_format_value(there, key), _format_value(now, key)) for key in {**there, **now}}
-    return few(f"{key} is {old} there and {new} as given now" for key, (old, new) in pairs.items() if old != new)
+    return few(f"{key} was {old} and is now {new}" for key, (old, new) in pairs.items() if old != new)
 
 
 def _format_value(leaves: Mapping[str, Any], key: str) -> str:
-    """Format a value as YAML; ``absent`` for a key that only another kind of network or stage has."""
+    """Format the value of a key as YAML; return ``absent`` if the experiment does not have the key."""
     return json.dumps(leaves[key], ensure_ascii=False) if key in leaves else "absent"
 
 
 def _apply_options(plan: Plan, out: Path, config: str | None, assignments: Mapping[str, Any]) -> Experiment:
-    """Apply ``--set`` to the experiment of a training, or to another config.
+    """Apply ``--set`` options to the stored experiment of a training, or to a different config if one is given.
 
-    The config that the training began with keeps the values that were set then.
+    If the given config is the original config of the training, the stored experiment is used, with its earlier
+    ``--set`` values.
     """
     if config is None or _config_hash(config) == plan.written:
         return changed(plan.experiment, assignments, str(out / CONFIG))
@@ -220,12 +224,12 @@ def _apply_options(plan: Plan, out: Path, config: str | None, assignments: Mappi
 
 
 def _config_hash(config: str) -> str:
-    """SHA-256 (hex) of a config as it is in its file."""
+    """Return the SHA-256 (hex) of the keys and values in a config file."""
     return settings_hash(read_config(config))
 
 
 def _finished_plan(out: Path) -> Plan:
-    """Read the plan of a finished run; a run of an earlier version may lack the hash of its config."""
+    """Read the plan of a finished run. Runs of earlier versions of shapecnn may lack the hash of the config."""
     sealed, described = describe_run(out)
     config = sealed.read(CONFIG).decode("utf-8", "replace")
     with sealed.validating(CONFIG):
@@ -242,13 +246,13 @@ def _finished_plan(out: Path) -> Plan:
 
 
 def _from_here(path: Path) -> Path:
-    """Make a path relative if it is below the current folder."""
+    """Return a path relative to the current folder if the path is inside it, otherwise unchanged."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key, as ``--set`` takes it, and the value of all settings; stages go by their names."""
+    """Yield the dotted key (with stages by name, as in ``--set``) and the value of each setting of an experiment."""
     if isinstance(value, dict | list):
         named = value.items() if isinstance(value, dict) else ((each.get("name"), each) for each in value)
         for name, inner in named:

@@ -1,4 +1,4 @@
-"""Publication of a trained run: its files from what the training made."""
+"""Publish a finished run: write its weights, settings, gallery, calibration and training log."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def publish_run(
     gallery: Gallery,
     records: Sequence[Record],
 ) -> None:
-    """Write the files of a run together, then remove what was only needed to resume its training.
+    """Write all files of a finished run at once, then remove the files that were only needed to resume training.
 
     Args:
-        data: What the network was trained on.
+        data: Shapes, artefacts and experiment of the training.
         network: The trained network.
-        result: Figures, calibration, and the folder of the run.
-        origin: All that decides the weights, stored in the run.
+        result: Validation results, calibration, and the folder of the run.
+        origin: Hashes of config and data, from :func:`shapecnn.training.place.describe_origin`.
         gallery: Features of the shapes that the network was trained on.
-        records: The lines of ``metrics.jsonl``.
+        records: Lines of ``metrics.jsonl``, one for each epoch or closed-form stage.
     """
     summary = {**asdict(result), "run": None}
-    del summary["calibration"]  # stored on its own
+    del summary["calibration"]  # stored under its own key
     plan = data.plan
     source = {
         "folder": str(plan.data),

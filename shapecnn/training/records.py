@@ -1,4 +1,4 @@
-"""Records of a training, the lines of ``metrics.jsonl``: one for each epoch and for each closed-form stage."""
+"""Training log ``metrics.jsonl``: one line (record) for each epoch and each closed-form stage."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 from shapecnn.training.validation import ValidationFigures
 
 Record = dict[str, Any]
-"""Name of the stage, validation figures and, for an epoch, its number, loss, learning rate and seconds."""
+"""Line of the training log: stage name, validation results and, for an epoch, number, loss, learning rate, seconds."""
 
 
 def make_record(stage: str, figures: ValidationFigures | None, **values: Any) -> Record:
-    """Make the record of an epoch or of a closed-form stage.
+    """Create the training-log record of an epoch or of a closed-form stage.
 
     Args:
         stage: Name of the stage.
-        figures: Figures on the held-out shapes; None if there are none.
-        values: Further values of an epoch.
+        figures: Validation results; None if no shapes are held out.
+        values: Number, loss, learning rate and seconds of an epoch; nothing for a closed-form stage.
 
     Returns:
-        The record, whose keys are in the order in which they are written.
+        The record, with its keys in the order of the log.
     """
     return {"stage": stage, **values, "validation": asdict(figures) if figures else None}
 
 
 def count_epochs(records: Sequence[Record]) -> int:
-    """Count the records of epochs."""
+    """Return how many records of a training log are of epochs, not of closed-form stages."""
     return sum("epoch" in record for record in records)
 
 
 def metrics_bytes(records: Sequence[Record]) -> bytes:
-    """Encode records as the content of ``metrics.jsonl``."""
+    """Return records as the content of ``metrics.jsonl``: one JSON object per line."""
     return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()

@@ -1,4 +1,4 @@
-"""Requirements of a network and its stages on the data, checked before anything is computed."""
+"""Checks before a training starts: whether the data and the network fit the settings of the stages."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from shapecnn.training.splits import Division
 
 
 def require_kind(experiment: Experiment, network_input: Input, data: Path) -> None:
-    """Require pictures for a network of pictures, and grids for a network of grids.
+    """Raise UsageError if a network for views is given voxel grids, or a network for grids is given views.
 
     Args:
-        experiment: Names the network.
-        network_input: What the artefacts hold: views or voxels.
+        experiment: Experiment with the settings of the network.
+        network_input: Converter from artefacts to network input, which has their kind: views or voxels.
         data: Folder of the artefacts, for the message.
 
     Raises:
-        UsageError: The network reads the other kind.
+        UsageError: The network cannot read this kind of artefacts.
     """
     if not takes(experiment.network, network_input.kind):
         command = "voxelize" if network_input.kind == "views" else "render"
         raise UsageError(
-            f"{data} holds {network_input.kind}, which {experiment.network.kind} does not take. To make what it takes: "
-            f"shapecnn {command} COLLECTION OUT"
+            f"{data} contains {network_input.kind}, which the network {experiment.network.kind} cannot read. To make "
+            f"the right input: shapecnn {command} COLLECTION OUT"
         )
 
 
 def require_part(network: ShapeNetwork, stage: Stage) -> None:
-    """Require that a network has the part that a stage trains from.
+    """Raise UsageError if a network does not have the part that ``train_from`` of a stage names.
 
     Args:
         network: The network.
-        stage: One of its stages; a closed form needs no part.
+        stage: A stage of the experiment. Closed-form stages have no ``train_from`` and are always accepted.
 
     Raises:
-        UsageError: There is no such part.
+        UsageError: The network has no part of this name.
     """
     if isinstance(stage, GradientStage) and stage.train_from is not None:
         names = [*network.parts, "head"]
@@ -51,18 +51,18 @@ def require_part(network: ShapeNetwork, stage: Stage) -> None:
 
 
 def require_shapes(division: Division, stage: Stage) -> None:
-    """Require enough shapes for a closed form: more than there are classes.
+    """Raise UsageError if a closed-form stage has too few shapes: it needs more shapes than classes.
 
     Args:
-        division: The shapes to train on.
-        stage: One of the stages; training by gradients needs no number of shapes.
+        division: The shapes to train on and their classes.
+        stage: A stage of the experiment. Stages of gradient descent are always accepted.
 
     Raises:
-        UsageError: There are too few shapes.
+        UsageError: The number of shapes to train on is at most the number of classes.
     """
     shapes, classes = len(division.train), len(division.classes)
     if isinstance(stage, LdaStage) and shapes <= classes:
         raise UsageError(
-            f"stages.{stage.name}: discriminant analysis needs more shapes than classes, and {shapes} of {classes} "
-            f"classes are there to train on. Add shapes, or leave the stage out."
+            f"stages.{stage.name}: discriminant analysis needs more shapes than classes, but the train split has "
+            f"{shapes} shapes of {classes} classes. Add shapes, or remove the stage."
         )

@@ -1,4 +1,4 @@
-"""Result of a training."""
+"""Result of a training: the folder of the run, number of epochs, validation results and calibration."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from shapecnn.training.validation import ValidationFigures
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """Result of a training.
+    """Result of a training: the folder of the run, number of epochs, validation results and calibration.
 
     Attributes:
         run: Folder of the trained run.
         epochs: Number of epochs in all stages.
-        best_epoch: Number, from 1, of the epoch whose weights were kept; None if no stage trains by gradients.
-        validation: Figures of the run as it was saved; None if no shapes were held out.
-        calibration: Temperature and threshold of the run; None if too few shapes were held out.
-        seconds: Wall-clock time over all sittings.
+        best_epoch: Number, from 1, of the epoch whose weights were kept; None without stages of gradient descent.
+        validation: Validation results of the final weights; None if no shapes were held out.
+        calibration: Temperature and unknown-shape threshold of the run; None if too few shapes were held out.
+        seconds: Wall-clock time in seconds, including the time before interruptions.
     """
 
     run: Path

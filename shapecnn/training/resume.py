@@ -1,6 +1,7 @@
-"""State of a training on disk after every epoch, from which ``train --resume`` continues.
+"""Checkpoint of a training: its state, saved to disk after every epoch, from which ``train --resume`` continues.
 
-The file has torch's own format. It is read only if its hash is right, by an unpickler for tensors and plain values.
+The file has the format of ``torch.save``. It is read only if its hash is correct, and with ``weights_only=True``, so
+that it cannot execute code.
 """
 
 from __future__ import annotations
@@ -19,26 +20,27 @@ from shapecnn.storage.sealed import open_sealed, publish_beside
 
 STATE = "state.pt"
 
-REMEDY = "Put it back from a copy, or begin another training in another folder."
-"""Sentence that ends the message for a damaged file."""
+REMEDY = "Restore the file from a copy, or start a new training in another folder."
+"""Sentence that ends the error message for a damaged file of an unfinished training."""
 
 Weights = dict[str, Tensor]
 
 
 @dataclass(slots=True)
 class State:
-    """State of a training after an epoch or a stage.
+    """State of a training after an epoch or a stage, from which the training can be resumed.
 
     Attributes:
         stage: Number of finished stages.
         epoch: Number of finished epochs of the current stage.
-        records: Lines of ``metrics.jsonl``.
-        best: Validation figures of the best epoch of the current stage.
-        best_epoch: Number of the epoch whose weights are kept, from 1, over all stages.
-        kept: Weights of the best epoch of the current stage; None where the latest weights are kept.
-        network: Latest weights.
-        optimizer: State dict of the optimizer of the current stage.
-        seconds: Wall-clock time so far.
+        records: Lines of ``metrics.jsonl`` so far.
+        best: Validation results of the best epoch of the current stage; None before its first epoch, or if no shapes
+            are held out.
+        best_epoch: Number of the best epoch, from 1 and counted over all stages; None before the first epoch.
+        kept: Weights after the best epoch of the current stage; None if ``validation.select`` is ``last``.
+        network: Weights after the latest epoch; None before the first epoch.
+        optimizer: State dict of the optimizer of the current stage; None before its first epoch.
+        seconds: Wall-clock time so far, in seconds.
     """
 
     stage: int = 0
@@ -53,11 +55,11 @@ class State:
 
 
 def save_state(folder: Path, state: State) -> None:
-    """Write a state in place of an earlier one.
+    """Save the state of a training, in place of the previously saved state.
 
     Args:
-        folder: The ``resume`` folder of a run.
-        state: The state after the latest epoch.
+        folder: The folder ``resume`` in the folder of a run.
+        state: The state of the training.
     """
     buffer = io.BytesIO()
     torch.save({name: getattr(state, name) for name in State.__slots__}, buffer)
@@ -65,16 +67,16 @@ def save_state(folder: Path, state: State) -> None:
 
 
 def load_state(folder: Path) -> State | None:
-    """Read the latest state.
+    """Load the saved state of a training.
 
     Args:
-        folder: The ``resume`` folder of a run.
+        folder: The folder ``resume`` in the folder of a run.
 
     Returns:
         The state; None if none was saved.
 
     Raises:
-        StoredDataError: The file is damaged.
+        StoredDataError: The file of the state is damaged.
     """
     if not published(folder, SUMS).exists():
         return None
@@ -85,5 +87,5 @@ def load_state(folder: Path) -> State | None:
     with sealed.validating(STATE):
         try:
             return State(**torch.load(io.BytesIO(content), weights_only=True, map_location="cpu"))
-        except Exception as error:  # other files fail in many ways
+        except Exception as error:  # torch.load raises many kinds of errors for damaged files
             raise ValueError(type(error).__name__) from None

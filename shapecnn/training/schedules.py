@@ -1,4 +1,4 @@
-"""Learning-rate schedules as pure functions of the progress of a stage, so that resuming needs no state."""
+"""Learning-rate schedules, as pure functions of the progress of a stage, so that a resumed training needs no state."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from shapecnn.settings.experiment import GradientStage
 
 
 def learning_rate_factor(stage: GradientStage, epoch: int, done: float, accuracies: Sequence[float]) -> float:
-    """Compute the factor of a stage's learning rate.
+    """Compute the current learning rate as a fraction of the maximum learning rate, from schedule and warm-up.
 
     Args:
-        stage: Schedule and warm-up.
-        epoch: Number of finished epochs.
-        done: Fraction of the stage's steps that are done, in [0, 1).
+        stage: Settings of the schedule and the warm-up.
+        epoch: Number of finished epochs of the stage.
+        done: Fraction of the steps of the stage that are finished, in [0, 1).
         accuracies: Validation accuracy, in [0, 1], after each finished epoch.
 
     Returns:
-        The factor, in [0, 1].
+        The fraction, in [0, 1].
     """
     if done < stage.warmup:
         return (done + 1e-3) / (stage.warmup + 1e-3)
@@ -32,19 +32,19 @@ def learning_rate_factor(stage: GradientStage, epoch: int, done: float, accuraci
 
 
 def stalled(accuracies: Sequence[float]) -> int:
-    """Count the epochs since the best one.
+    """Count the epochs since the best epoch, for early stopping.
 
     Args:
-        accuracies: Validation accuracy after each epoch.
+        accuracies: Validation accuracy, in [0, 1], after each epoch.
 
     Returns:
-        The number of epochs after the first of those with the highest accuracy; 0 without epochs.
+        The number of epochs after the first epoch with the highest accuracy; 0 if there are no epochs.
     """
     return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
 
 
 def _drops(accuracies: Sequence[float], patience: int) -> int:
-    """Count how often ``patience`` epochs in a row were no better than the best one before them."""
+    """Count how often the validation accuracy did not improve for ``patience`` epochs in a row."""
     drops, waited, best = 0, 0, -math.inf
     for accuracy in accuracies:
         waited = 0 if accuracy > best else waited + 1

@@ -1,4 +1,4 @@
-"""Sitting of a training: its stages, from where an earlier sitting was interrupted, to the published run."""
+"""Execution of a training: run its stages, from the start or after an interruption, and publish the run."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """Trains a network through all stages and publishes the run.
+    """Training session: trains a network in all stages of an experiment and publishes the run.
 
     Args:
-        data: What the network is trained on, and how.
-        network: The network, freshly initialized.
-        accelerator: Sets device, precision and processes.
+        data: Shapes, artefacts and experiment.
+        network: The network with its initial weights.
+        accelerator: Accelerate object with device, precision and processes.
         out: Folder of the run.
-        bar: Shows the progress of each stage.
-        say: Shows a message after each epoch.
+        bar: Progress bar of each stage.
+        say: Callback with a message after each epoch.
     """
 
     def __init__(
@@ -62,19 +62,19 @@ class Session:
         self.measurement = Measurement(data, self.network, accelerator)
 
     def run(self, state: State, origin: dict[str, Any]) -> TrainingResult:
-        """Train all stages that are left, then publish the run.
+        """Train all unfinished stages, then publish the run.
 
         Args:
-            state: Progress of earlier sittings; updated after every epoch.
-            origin: All that decides the weights, stored in the run.
+            state: State of the training before it was interrupted, or an empty state. It is updated after every epoch.
+            origin: Hashes of config and data, to be stored in the run.
 
         Returns:
-            Figures and calibration of the run.
+            Validation results and calibration of the run.
 
         Raises:
-            TrainingError: The loss or a weight is no longer finite.
+            TrainingError: The loss or a weight became infinite or NaN.
         """
-        start = time.monotonic() - state.seconds  # as if there had been one sitting
+        start = time.monotonic() - state.seconds  # include the time before an interruption
         if state.network is not None:
             self.network.load(state.network)
         self._write_metrics(state)
@@ -94,9 +94,9 @@ class Session:
         return self._finish(state, origin, start)
 
     def _descend(self, stage: GradientStage, activations: Activations, state: State, start: float) -> None:
-        """Train one stage by epochs and leave the network with the weights that are kept."""
-        records = state.records[len(state.records) - state.epoch :]  # of this stage
-        previous = count_epochs(state.records) - len(records)  # epochs of earlier stages
+        """Train the epochs of a gradient-descent stage, then load the weights of the selected epoch."""
+        records = state.records[len(state.records) - state.epoch :]  # records of this stage
+        previous = count_epochs(state.records) - len(records)  # number of epochs of earlier stages
         accuracies = [record["validation"]["accuracy"] for record in records if record["validation"]]
         examples = Examples(activations, self.data.train_rows, self.data.labels)
         seed = [self.data.experiment.seed, state.stage]
@@ -130,31 +130,31 @@ class Session:
             self.network.load(state.kept)
 
     def _report(self, title: str, epoch: Epoch, record: Record, figures: ValidationFigures | None) -> None:
-        """Log an epoch for TensorBoard and show it."""
+        """Log the results of an epoch to TensorBoard and show them."""
         values = {"loss": epoch.loss, "learning rate": epoch.learning_rate, **(record["validation"] or {})}
         self.accelerator.log(values, step=record["epoch"])
         self.say(f"{title}: loss {epoch.loss:.3f}{describe_figures(figures)} ({record['seconds']:.0f} s)")
 
     def _select(self, state: State, record: Record) -> None:
-        """Keep the weights of the latest epoch if they are the best of the stage so far."""
+        """Mark the latest epoch as the selected epoch if it is the best of its stage, or if the last is to be kept."""
         select = self.data.experiment.validation.select
         if select == "last" or is_better(record["validation"], state.best):
             state.best, state.best_epoch = record["validation"], record["epoch"]
             state.kept = state.network if select == "best" else None
 
     def _discriminate(self, stage: LdaStage, activations: Activations) -> None:
-        """Fit the discriminant space and its classifier to the features of the shapes to train on."""
+        """Run a closed-form stage: fit discriminant space and classifier to the features of the training shapes."""
         rows = self.data.train_rows
         _, features = self.measurement.outputs(stage, activations, rows, vote=True)
         space, directions = analyse(features, self.data.labels[rows], self.network.blocks, shrinkage=stage.shrinkage)
         self.network.discriminate(space, stage.scale * directions)
 
     def _finish(self, state: State, origin: dict[str, Any], start: float) -> TrainingResult:
-        """Measure the trained network and publish the run."""
+        """Compute gallery, calibration and validation results of the trained network, and publish the run."""
         stage = self.data.experiment.stages[-1]
         activations = self.activations.open(stage)
         gallery = calibration = None
-        with progress_stage("Measuring what was trained"):
+        with progress_stage("Measuring the trained network"):
             if self.accelerator.is_main_process:
                 gallery = self.measurement.gallery(stage, activations)
                 calibration = self.measurement.calibration(stage, activations, gallery)
@@ -175,15 +175,18 @@ class Session:
         return result
 
     def _save(self, state: State) -> None:
+        """Save the state of the training and its log, in the main process."""
         if self.accelerator.is_main_process:
             save_state(self.out / RESUME, state)
             self._write_metrics(state)
         self.accelerator.wait_for_everyone()
 
     def _write_metrics(self, state: State) -> None:
+        """Write the training log ``metrics.jsonl``, in the main process."""
         if self.accelerator.is_main_process:
             write_recorded(self.out / METRICS, METRICS, metrics_bytes(state.records), self.out / RESUME)
 
 
 def _copy_weights(network: ShapeNetwork) -> dict[str, Tensor]:
+    """Return a copy of all weights and buffers of a network, on the CPU, by name."""
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Division of shapes into train and val: stratified by class, copies of a shape on the same side."""
+"""Division of shapes into a train and a validation set, stratified by class. Copies of a shape stay together."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shapecnn.workers.progress import stage
 
 
 class Division(NamedTuple):
-    """Division of the shapes of a training.
+    """Division of shapes into shapes to train on and held-out shapes.
 
     Attributes:
-        train: Shapes to train on, by id.
-        val: Held-out shapes, by id.
-        classes: Labels of the shapes to train on, sorted.
+        train: Manifest entries of the shapes to train on, sorted by id.
+        val: Manifest entries of the held-out shapes, sorted by id.
+        classes: Distinct labels of the shapes to train on, sorted.
     """
 
     train: list[Entry]
@@ -30,33 +30,34 @@ class Division(NamedTuple):
     classes: tuple[str, ...]
 
     def ids(self) -> dict[str, list[str]]:
-        """Ids of train and val, the content of ``split.json``."""
+        """Return the ids of the shapes under the keys ``train`` and ``val``, as in ``split.json``."""
         return {"train": [entry.id for entry in self.train], "val": [entry.id for entry in self.val]}
 
 
 def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -> Division:
-    """Divide shapes into train and val.
+    """Divide the shapes of a collection into shapes to train on and held-out shapes.
 
-    Shapes of split train are divided, or all where the data has no splits. A split val in the data is val. Else one of
-    ``validation.folds`` folds is; shapes with the same pictures or grids are in the same fold.
+    If the data has a split val, its shapes are held out. Otherwise the split train is divided into folds, and one fold
+    is held out. Data without any splits is divided as a whole. Shapes with identical views or grids are always in the
+    same fold.
 
     Args:
-        artefacts: The pictures or grids.
-        entries: The shapes to divide, by id.
-        validation: Number of folds, the fold that is held out, and the seed.
+        artefacts: The views or grids of the shapes.
+        entries: Manifest entries of the shapes to divide, sorted by id.
+        validation: Number of folds, number of the held-out fold, and random seed.
 
     Returns:
-        Train, val and classes.
+        The shapes to train on, the held-out shapes, and the classes.
 
     Raises:
-        UsageError: Shapes have no labels, or too few are left to train on or to validate with.
+        UsageError: Shapes have no labels, or a class has too few shapes to train on and to validate with.
     """
     folder = artefacts.folder
     counts = Counter(entry.split for entry in entries)
     pool = [entry for entry in entries if entry.split == "train" or set(counts) == {None}]
     if not pool:
         splits = ", ".join(f"{split or 'no split'}: {count}" for split, count in counts.items())
-        raise UsageError(f"{folder} has no shapes of split train ({splits or 'it is empty'}). Use another --data.")
+        raise UsageError(f"{folder} has no shapes of split train ({splits or 'no shapes at all'}). Use another --data.")
     own_val = [entry for entry in entries if entry.split == "val"]
     unlabelled = [entry.id for entry in [*pool, *own_val] if entry.label is None]
     if unlabelled:
@@ -74,8 +75,8 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     if own_val:
         if unknown := sorted({str(entry.label) for entry in own_val} - set(classes)):
             raise UsageError(
-                f"{folder} has shapes of class {unknown[0]!r} in split val and none in split train. Add some to train, "
-                f"or remove those in val."
+                f"{folder} has shapes of class {unknown[0]!r} in split val but none in split train. Add shapes of this "
+                f"class to split train, or remove them from split val."
             )
         return Division(pool, own_val, classes)
     if validation.folds == 0:
@@ -85,8 +86,8 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     for name in classes:
         if len(np.unique(groups[labels == name])) < 2:
             raise UsageError(
-                f"Class {name!r} in {folder} has one shape (or copies of one), which cannot be trained on and held out."
-                f" Add shapes, leave the class out, or hold nothing out: --set validation.folds=0 "
+                f"Class {name!r} in {folder} has one shape (or copies of one), too few to train and to validate with. "
+                f"Add shapes, leave the class out, or train without validation: --set validation.folds=0 "
                 f"--set validation.select=last"
             )
     held_out = _select_fold(labels, groups, validation)
@@ -94,24 +95,25 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     for name in classes:
         if name not in train_labels:
             raise UsageError(
-                f"All shapes of class {name!r} in {folder} fell into fold {validation.fold}, which leaves none to "
-                f"train on. Choose another division: --set validation.seed={validation.seed + 1}"
+                f"All shapes of class {name!r} in {folder} are in the held-out fold {validation.fold}, so that none "
+                f"is left to train on. Choose another random division: --set validation.seed={validation.seed + 1}"
             )
     train = [entry for entry, out in zip(pool, held_out, strict=True) if not out]
     return Division(train, [entry for entry, out in zip(pool, held_out, strict=True) if out], classes)
 
 
 def folds_of(artefacts: Artefacts, entries: list[Entry], folds: int, seed: int) -> NDArray[np.int64] | None:
-    """Assign shapes to stratified folds, shapes with the same pictures or grids to the same one.
+    """Assign shapes to stratified folds. Shapes with identical views or grids are assigned to the same fold.
 
     Args:
-        artefacts: The pictures or grids.
-        entries: N shapes with labels.
+        artefacts: The views or grids of the shapes.
+        entries: Manifest entries of N shapes with labels.
         folds: Number of folds.
-        seed: Seed of the division.
+        seed: Random seed of the assignment.
 
     Returns:
-        (N,) int64, the fold of each shape; None if a class is too small, or all in one fold.
+        (N,) int64, the fold number of each shape; None if a class lies entirely in one fold, or if every class has
+        fewer shapes than there are folds.
     """
     labels = np.array([entry.label for entry in entries])
     try:
@@ -123,7 +125,7 @@ def folds_of(artefacts: Artefacts, entries: list[Entry], folds: int, seed: int) 
 
 
 def _copies(artefacts: Artefacts, entries: list[Entry]) -> NDArray[np.int64]:
-    """Group shapes: (N,) int64, the same number for shapes with the same pictures or grids."""
+    """Return a group number for each of N shapes, (N,) int64: equal for shapes with identical views or grids."""
     digests = []
     with stage("Looking for copies") as progress:
         for entry in entries:
@@ -133,20 +135,24 @@ def _copies(artefacts: Artefacts, entries: list[Entry]) -> NDArray[np.int64]:
 
 
 def _folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> NDArray[np.int64]:
-    """Assign shapes to folds: (N,) int64.  Raises ValueError if no class has as many shapes as there are folds."""
+    """Return the fold number of each of N shapes, (N,) int64, stratified by label, with each group in one fold.
+
+    Raises:
+        ValueError: Every class has fewer shapes than there are folds.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     numbers = np.zeros(len(labels), np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about classes with fewer shapes than there are folds
+        warnings.simplefilter("ignore")  # ignore the warning about classes with fewer shapes than folds
         for number, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
             numbers[rows] = number
     return numbers
 
 
 def _select_fold(labels: np.ndarray, groups: np.ndarray, validation: Validation) -> NDArray[np.bool_]:
-    """Select the shapes to hold out: (N,) bool."""
+    """Return for each of N shapes whether it is in the held-out fold, (N,) bool."""
     try:
         numbers = _folds(labels, groups, validation.folds, validation.seed)
     except ValueError:

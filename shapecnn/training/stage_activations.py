@@ -1,4 +1,4 @@
-"""Activations of each stage of a training: opened once in a sitting, computed only where they are not on disk."""
+"""Activations for each stage of a training: read from disk if stored there, computed otherwise."""
 
 from __future__ import annotations
 
@@ -20,27 +20,26 @@ if TYPE_CHECKING:
 
 
 class StageActivations:
-    """Opens the activations that a stage trains on.
+    """Cache of the activations that the stages of a training use as input, in memory and in the folder ``resume``.
 
     Args:
-        data: The shapes, and how the network sees them.
-        network: The network that is trained.
-        accelerator: Sets device, precision and processes.
-        out: Folder of the run; activations are kept in its ``resume`` folder.
-        bar: Shows how many shapes are done.
+        data: Shapes, artefacts and experiment of the training.
+        network: The network in training.
+        accelerator: Accelerate object with device, precision and processes.
+        out: Folder of the run, with the folder ``resume``.
+        bar: Progress bar that counts shapes.
     """
 
     def __init__(
         self, data: TrainingData, network: ShapeNetwork, accelerator: Accelerator, out: Path, bar: ProgressBar
     ) -> None:
         self.data, self.network, self.accelerator, self.out, self.bar = data, network, accelerator, out, bar
-        self._cache: dict[Path, Activations] = {}  # files whose hash was checked in this sitting
+        self._cache: dict[Path, Activations] = {}  # activations by file, whose hash this process has checked
 
     def open(self, stage: Stage) -> Activations:
-        """Open the activations that enter the first part that a stage trains.
+        """Open the activations that enter the first trained part of a stage; compute them if they are not on disk.
 
-        They are computed unless they are on disk. Where the whole network is trained, a shape has one grid, without
-        the quarter turns that vote.
+        If the whole network is trained, a shape has a single grid, without the rotations that are averaged in the end.
 
         Args:
             stage: A stage of the experiment.
@@ -68,7 +67,7 @@ class StageActivations:
             return self._cache[path]
 
     def _path(self, start: int, flip: bool) -> Path:
-        """File whose name is a hash of all that decides the activations: weights, precision and input settings."""
+        """Return the path of an activation file, named by a hash of frozen weights, precision and input settings."""
         frozen = list(self.network.parts.values())[:start]
         weights = [tensor.cpu().numpy().tobytes() for part in frozen for tensor in part.state_dict().values()]
         settings = f"{start} {flip} {self.accelerator.mixed_precision} {self.data.input.to_json()['hash']}"

@@ -1,7 +1,7 @@
-"""Training from artefacts to a run: checks, then all stages, one after the other.
+"""Train a network on artefacts (views or voxel grids): check the data and the folder, then run all stages.
 
-The state after each epoch is kept in ``resume/``, so that an interrupted training can be resumed and ends with the
-weights it would have had. Accelerate brings devices, precision and processes.
+The state of the training is saved in ``resume/`` after each epoch. An interrupted training can be resumed, and then
+gives the same weights as an uninterrupted one. The library Accelerate provides devices, precision and processes.
 """
 
 from __future__ import annotations
@@ -54,27 +54,29 @@ def train_plan(
     bar: ProgressBar,
     say: Callable[[str], None] = lambda _: None,
 ) -> TrainingResult:
-    """Train a network as a plan describes and publish the run.
+    """Train a network according to a plan, and publish the run.
 
     Args:
         plan: The experiment and its data.
-        out: Folder of the run: empty or absent; with ``resume`` also one that holds this training.
+        out: Folder of the run. It must not exist or be empty; with ``resume`` it may contain this training.
         device: Device on which the network computes.
-        resume: Continue the training in ``out``. A finished run is left as it is.
-        overwrite: Replace files in ``out`` that shapecnn did not write; without ``resume`` also a training there.
-        tensorboard: Log for TensorBoard too, in ``out``.
-        bar: Shows the progress of each stage.
-        say: Shows a message after each epoch.
+        resume: Whether to continue the training in ``out``. A finished run is left unchanged.
+        overwrite: Whether to replace files in ``out`` that shapecnn did not write and, without ``resume``, also an
+            earlier training.
+        tensorboard: Whether to write TensorBoard logs to ``out``.
+        bar: Progress bar of each stage.
+        say: Callback with a message after each epoch.
 
     Returns:
-        Figures and calibration of the run.
+        Validation results and calibration of the run.
 
     Raises:
-        UsageError: The data cannot be trained on or does not fit the network, or ``out`` is not free.
-        MismatchError: ``out`` holds another training.
-        WeightsError: Pretrained weights are not available. Like the errors above, raised before anything is computed.
+        UsageError: The data is unsuitable for training or for this network, or ``out`` contains other files. Raised
+            before any training.
+        MismatchError: ``out`` contains a training with other settings or data. Raised before any training.
+        WeightsError: The pretrained weights are not available. Raised before any training.
         BusyError: Another process is training in ``out``.
-        TrainingError: The loss or a weight is no longer finite.
+        TrainingError: The loss or a weight became infinite or NaN.
     """
     require_device(device)
     require_own(MODEL, out, overwrite)
@@ -84,7 +86,7 @@ def train_plan(
     origin = describe_origin(plan.experiment, data.division, data.input)
     accelerator = open_accelerator(device, plan.experiment.precision, out if tensorboard else None)
     main, restart = accelerator.is_main_process, overwrite and not resume
-    say = say if main else lambda _: None  # one process speaks for all
+    say = say if main else lambda _: None  # only the main process shows messages
     with exclusive(out, overwrite) if main else nullcontext():
         if main:
             require_claimed(out / RESUME, overwrite)
@@ -95,24 +97,24 @@ def train_plan(
             require_place(out, plan, origin, resume)
             if (out / MODEL).exists():
                 if main:
-                    discard(out / RESUME)  # left by a process that was killed between publishing and discarding
+                    discard(out / RESUME)  # needed if a process was killed after publishing the run
                 return finished_training(out)
         network = _build_network(data)
         unfinished = _begin(out, data, origin, accelerator, restart=restart)
         state = load_state(out / RESUME)
         if resume and unfinished and state is None:
-            say(f"Nothing of the training in {out} was finished yet: it begins with its first stage.")
+            say(f"The training in {out} was interrupted before its first epoch. It starts again from the first stage.")
         return Session(data, network, accelerator, out, bar, say).run(state or State(), origin)
 
 
 def finished_training(out: Path) -> TrainingResult:
-    """Read the result of a finished training from its run.
+    """Read the result of a finished training from the folder of its run.
 
     Args:
         out: Folder of the run.
 
     Returns:
-        What :func:`train` returned.
+        The result that :func:`train_plan` returned.
 
     Raises:
         StoredDataError: A file of the run is damaged.
@@ -127,23 +129,25 @@ def finished_training(out: Path) -> TrainingResult:
                 out, summary["epochs"], summary["best_epoch"], figures, calibration, summary["seconds"]
             )
         except (KeyError, TypeError):
-            raise ValueError("it does not say how it was trained") from None
+            raise ValueError("the result of the training is missing or not valid") from None
 
 
 def _open_data(plan: Plan, *, fetch: bool) -> TrainingData:
-    """Open and divide the data of a plan, and fetch pretrained weights before it is read."""
+    """Open the artefacts of a plan and divide the shapes. If ``fetch`` is true, download pretrained weights first."""
     artefacts = open_artefacts(plan.data)
     network_input = Input.of(artefacts.settings, plan.experiment.network.turns)
     require_kind(plan.experiment, network_input, plan.data)
     if fetch:
-        with progress_stage("Making the weights ready"):
-            fetch_weights(plan.experiment.network)  # fails before hours of other work
+        with progress_stage("Preparing the initial weights"):
+            fetch_weights(
+                plan.experiment.network
+            )  # early, because a failure after hours of other work would be a nuisance
     division = divide(artefacts, _select_entries(artefacts, plan.subset), plan.experiment.validation)
     return TrainingData(plan, artefacts, division, network_input)
 
 
 def _select_entries(artefacts: Artefacts, subset: Subset | None) -> list[Entry]:
-    """Select the subset of the shapes to train on; splits val and test stay whole."""
+    """Apply ``--subset`` to the shapes to train on, and keep all shapes of the splits val and test."""
     if subset is None:
         return list(artefacts.entries)
     untouched = [entry for entry in artefacts.entries if entry.split in ("val", "test")]
@@ -152,7 +156,7 @@ def _select_entries(artefacts: Artefacts, subset: Subset | None) -> list[Entry]:
 
 
 def _build_network(data: TrainingData) -> ShapeNetwork:
-    """Build the network and require the parts and shapes that its stages need."""
+    """Build the network, and check that its parts and the number of shapes suit all stages."""
     experiment, division = data.experiment, data.division
     network = build_network(experiment.network, data.input.side, len(division.classes), seed=experiment.seed)
     for stage in experiment.stages:
@@ -162,22 +166,22 @@ def _build_network(data: TrainingData) -> ShapeNetwork:
 
 
 def _begin(out: Path, data: TrainingData, origin: dict[str, Any], accelerator: Accelerator, *, restart: bool) -> bool:
-    """Write config, split and origin before anything is trained.
+    """Write the config, the division of the shapes and the plan to the folder of a run, before training starts.
 
     Args:
         out: Folder of the run.
-        data: What is trained on.
-        origin: All that decides the weights.
-        accelerator: The main process writes, the others wait.
-        restart: Whether files of an earlier training are removed.
+        data: Shapes, artefacts and experiment of the training.
+        origin: Hashes of config and data, from :func:`shapecnn.training.place.describe_origin`.
+        accelerator: Accelerate object. Its main process writes the files, the other processes wait.
+        restart: Whether to remove the files of an earlier training.
 
     Returns:
-        Whether ``out`` held an unfinished training.
+        Whether ``out`` contained an unfinished training.
     """
-    accelerator.wait_for_everyone()  # until all processes have checked the folder
+    accelerator.wait_for_everyone()  # wait until all processes have checked the folder
     unfinished = (out / RESUME / ORIGIN).exists()
     if accelerator.is_main_process:
-        if restart:  # only now that nothing is left to refuse
+        if restart:  # after all checks, so that no error can follow the removal
             remove_all_own(out)
         claim(out / RESUME)
         publish_beside(out / RESUME, {ORIGIN: json_bytes({**origin, "plan": data.plan.to_json()})}, REMEDY)

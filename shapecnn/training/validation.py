@@ -1,4 +1,4 @@
-"""Quality of a network on the shapes that training held out."""
+"""Validation during training: loss, accuracy and mAP of a network on the held-out shapes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from shapecnn.evaluation.retrieval.protocols import mvcnn
 
 @dataclass(frozen=True, slots=True)
 class ValidationFigures:
-    """Figures of a network on held-out shapes.
+    """Validation results: loss, accuracy and mAP of a network on the held-out shapes.
 
     Attributes:
         count: Number of held-out shapes.
         loss: Mean cross-entropy in nats.
-        accuracy: Fraction of shapes whose class is predicted, in [0, 1].
-        mean_class_accuracy: Mean of the accuracies of the classes, in [0, 1].
-        mAP: Mean average precision of retrieval by class scores, protocol mvcnn, in [0, 1]; None if no class has two
-            held-out shapes.
+        accuracy: Fraction of shapes whose class is predicted correctly, in [0, 1].
+        mean_class_accuracy: Mean over the classes of the accuracy for the shapes of a class, in [0, 1].
+        mAP: Mean average precision of retrieval, in [0, 1]: each shape is a query among all others, and shapes are
+            compared by their class scores (protocol ``mvcnn``). None if no class has two held-out shapes.
     """
 
     count: int
@@ -34,11 +34,11 @@ class ValidationFigures:
 
 
 def figures_of(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> ValidationFigures:
-    """Compute the figures of held-out shapes from their logits.
+    """Compute loss, accuracies and mAP from the logits of held-out shapes.
 
     Args:
-        logits: (N, C) float32.
-        labels: (N,) int64, from 0 to C - 1.
+        logits: (N, C) float32, of N shapes and C classes.
+        labels: (N,) int64, class number of each shape, from 0 to C - 1.
         classes: Names of the C classes.
 
     Returns:
@@ -57,14 +57,14 @@ def figures_of(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Valida
 
 
 def is_better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bool:
-    """Whether an epoch is to be kept in place of the best one so far.
+    """Return whether an epoch has better validation results than the best epoch so far.
 
     Args:
-        figures: The fields of :class:`ValidationFigures` of the epoch; None if no shapes are held out.
-        best: Those of the best epoch so far; None if there is none.
+        figures: Validation results of the epoch, as a dict; None if no shapes are held out.
+        best: Validation results of the best epoch so far, as a dict; None before the first epoch.
 
     Returns:
-        True for a higher accuracy, for the same accuracy with a lower loss, and for the first epoch.
+        True if the accuracy is higher, or if the accuracy is equal and the loss lower. Also true for the first epoch.
     """
     if figures is None or best is None:
         return best is None
@@ -72,7 +72,7 @@ def is_better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bo
 
 
 def describe_figures(figures: ValidationFigures | None) -> str:
-    """Format figures as the end of a progress message: ``, validation accuracy 91.2%, mAP 85.0%``; empty for None."""
+    """Return validation results as the end of a message: ``, validation accuracy 91.2%, mAP 85.0%``; empty for None."""
     if figures is None:
         return ""
     retrieval = f", mAP {figures.mAP:.1%}" if figures.mAP is not None else ""

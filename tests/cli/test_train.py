@@ -126,8 +126,8 @@ def test_a_training_that_was_interrupted_says_how_to_go_on(
         assert command(*typed, "--json").status == 130
     refused = command(*typed)
     assert refused.status == 2
-    assert f"{out} holds an unfinished training. Choose another folder, " in refused.stderr
-    assert f"or go on with it: shapecnn train --resume '{out}'" in refused.stderr
+    assert f"{out} contains an unfinished training. Choose another folder, " in refused.stderr
+    assert f"or continue it: shapecnn train --resume '{out}'" in refused.stderr
     asked = command("predict", out, "x.off")
     assert (asked.status, f"To go on: shapecnn train --resume '{out}'" in asked.stderr) == (2, True)
     assert command("train", "--resume", out).status == 0  # it knows the rest
@@ -156,7 +156,7 @@ def test_a_run_is_enough_to_resume_it_and_refuses_other_values(
         assert refused.status == 2
         error = refused.json("error")["error"]
         assert error["kind"] == "mismatch"
-        assert "(stages.head.epochs is 3 there and 5 as given now)" in error["message"]
+        assert "(stages.head.epochs was 3 and is now 5)" in error["message"]
         assert "--set" not in error["message"]
 
 
@@ -171,8 +171,8 @@ def test_a_run_is_enough_to_resume_it_and_refuses_other_values(
             ["--resume", "mvcnn-psb"],
             "mvcnn-psb is not the folder of a run. To continue a training: shapecnn train --resume",
         ),
-        (["--resume", "."], "There is no training in . to go on with. To begin one: shapecnn train CONFIG --data DIR"),
-        (["--resume", "--out", "run"], "There is no training in run to go on with."),
+        (["--resume", "."], ". contains no training to resume. To start one: shapecnn train CONFIG --data DIR"),
+        (["--resume", "--out", "run"], "run contains no training to resume."),
         ([".", "--data", "views", "--out", "run"], ". is a folder, not a config"),
     ],
 )
@@ -200,7 +200,7 @@ def test_resuming_where_nothing_was_begun_begins_and_says_so(
         (["--set", "stages.head.epoch=1"], 2, "usage", "Unknown key 'stages.0.epoch'; did you mean 'epochs'?"),
         (["--set", "stages.head.train_from=bloc"], 2, "usage", "the network has no part 'bloc'"),
         (["--set", "network.backbone=nothing-like-it"], 2, "usage", "There is no backbone 'nothing-like-it'"),
-        (["--set", "network={kind: voxresnet}"], 2, "usage", "which voxresnet does not take"),
+        (["--set", "network={kind: voxresnet}"], 2, "usage", "which the network voxresnet cannot read"),
         (["--subset", "80"], 2, "usage", "--subset '80' is not TRAIN+TEST"),
         (["--set", "stages.head.train_from=null", *STEEP], 1, "training", "--set stages.head.learning_rate=1e+29"),
     ],

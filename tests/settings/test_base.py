@@ -148,7 +148,7 @@ def test_settings_of_another_kind_or_version_are_a_mismatch() -> None:
         require_same(
             ViewSettings().to_json(), {k: v for k, v in stored.items() if k not in ("drawing", "hash")}, "OUT", ""
         )
-    with pytest.raises(MismatchError, match="damaged hash"):
+    with pytest.raises(MismatchError, match="the stored hash is wrong"):
         require_same(ViewSettings().to_json(), {**stored, "hash": "0"}, "OUT", "")
 
 

@@ -233,7 +233,7 @@ def test_each_wrong_thing_has_its_sentence(refused: Callable[..., str]) -> None:
         ("stages.3.epochs=1", "--set stages.3.epochs: there is no stage '3'; the stages are head, pooled, closed."),
         ("stages.-1.epochs=1", "--set stages.-1.epochs: there is no stage '-1'; the stages are head, pooled, closed."),
         ("stages.pooled=1", "--set stages.pooled: say which key of 'pooled' to set, such as stages.pooled.epochs."),
-        ("network.kind.x=1", "--set network.kind.x: network.kind is a value and has no keys."),
+        ("network.kind.x=1", "--set network.kind.x: network.kind is a single value and has no keys."),
     ],
 )  # fmt: skip
 def test_a_place_that_is_not_there_is_told(refused: Callable[..., str], assignment: str, sentence: str) -> None:
@@ -246,9 +246,9 @@ def test_a_place_that_is_not_there_is_told(refused: Callable[..., str], assignme
         (b"network: [", "cannot be read as YAML"),
         (b"\xff\xfe\x00\xd8", "cannot be read as YAML"),
         (b"!!python/object/apply:os.getcwd []", "cannot be read as YAML"),
-        (b"", "is not a config: it holds no keys"),
-        (b"- a\n- b", "is not a config: it holds no keys"),
-        (b"a", "is not a config: it holds no keys"),
+        (b"", "is not a config: it contains no keys"),
+        (b"- a\n- b", "is not a config: it contains no keys"),
+        (b"a", "is not a config: it contains no keys"),
         (b"1: 2", "Unknown key '1'; known keys"),
         (b"network: {1: 2, kind: mvcnn}", "network.1"),
         (b"seed: 1", "network is missing. stages is missing."),
@@ -291,7 +291,7 @@ def test_parts_that_are_only_referred_to_have_a_place(tmp_path: Path) -> None:
     assert (stage.epochs, stage.learning_rate) == (3, 1e-3)
     path.write_text(path.read_text().replace("x-usual", "usual"))
     with pytest.raises(
-        UsageError, match=r"Unknown key 'usual'; .* If it only holds an anchor \(&name\), rename it 'x-usual'\."
+        UsageError, match=r"Unknown key 'usual'; .* If it only defines an anchor \(&name\), rename it 'x-usual'\."
     ):
         load_experiment(str(path))
 
@@ -299,10 +299,10 @@ def test_parts_that_are_only_referred_to_have_a_place(tmp_path: Path) -> None:
 def test_a_config_of_50000_unknown_keys_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("".join(f"key{i}: {i}\n" for i in range(50_000)))
-    with pytest.raises(UsageError, match="cannot be read as YAML: it is longer than 256 KB"):
+    with pytest.raises(UsageError, match="cannot be read as YAML: the text is longer than 256 KB"):
         load_experiment(str(path))
     path.write_text("".join(f"k{i}: 1\n" for i in range(20_000)))
-    with pytest.raises(UsageError, match="cannot be read as YAML: it holds more than 10,000 values in line 10000"):
+    with pytest.raises(UsageError, match="cannot be read as YAML: the text has more than 10,000 values in line 10000"):
         load_experiment(str(path))
 
 

@@ -114,23 +114,23 @@ def test_what_is_refused_is_told_with_its_line(text: str, reason: str) -> None:
 def test_depth_is_bounded() -> None:
     assert read_yaml("[" * DEEPEST + "1" + "]" * DEEPEST) is not None
     for text in ("[" * 3000 + "]" * 3000, "[" * 3000, "{a: " * 3000, "- " * 3000, "[" * (DEEPEST + 1) + "1" + "]" * 21):
-        with pytest.raises(YamlError, match=f"^it is nested more than {DEEPEST} levels deep in line 1$"):
+        with pytest.raises(YamlError, match=f"^the text is nested more than {DEEPEST} levels deep in line 1$"):
             read_yaml(text)
 
 
 def test_size_is_bounded() -> None:
-    with pytest.raises(YamlError, match=r"^it is longer than 256 KB$"):
+    with pytest.raises(YamlError, match=r"^the text is longer than 256 KB$"):
         read_yaml("#" * (MOST_BYTES + 1))
     row = f"[{'1, ' * 100}]"
     assert len(read_yaml(f"- {row}\n" * (MOST_VALUES // 102))) == MOST_VALUES // 102
-    with pytest.raises(YamlError, match=r"^it holds more than 10,000 values in line 100$"):
+    with pytest.raises(YamlError, match=r"^the text has more than 10,000 values in line 100$"):
         read_yaml(f"- {row}\n" * 110)
 
 
 def test_aliases_of_aliases_are_counted_before_they_are_copied() -> None:
     """Nine lines that would be 10⁹ values."""
     laughs = "\n".join(["- &a0 ha", *(f"- &a{i} [{f'*a{i - 1}, ' * 10}]" for i in range(1, 10))])
-    with pytest.raises(YamlError, match=r"^it holds more than 10,000 values in line 5$"):
+    with pytest.raises(YamlError, match=r"^the text has more than 10,000 values in line 5$"):
         read_yaml(laughs)
 
 

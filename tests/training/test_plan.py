@@ -75,7 +75,7 @@ def test_other_values_are_refused_with_both(begun: Path, config: str, typed: str
     with pytest.raises(MismatchError) as caught:
         plan_to_resume(begun, config if typed == "mine.yaml" else None, {"epochs": 5, "seed": 3})
     message = str(caught.value)
-    assert "stages.head.epochs is 1 there and 5 as given now" in message
+    assert "stages.head.epochs was 1 and is now 5" in message
     assert "seed" not in message
     assert "--set" not in message
     assert "--overwrite" not in message
@@ -86,12 +86,12 @@ def test_other_values_are_refused_with_both(begun: Path, config: str, typed: str
 def test_another_config_is_refused_with_the_difference(begun: Path, config: str, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(yaml.safe_dump(CONFIG | {"stages": [stage("head", train_from="head", epochs=2, batch=8)]}))
-    with pytest.raises(MismatchError, match=r"stages\.head\.batch is 4 there and 8 as given now"):
+    with pytest.raises(MismatchError, match=r"stages\.head\.batch was 4 and is now 8"):
         plan_to_resume(begun, str(other))
 
 
 def test_another_subset_is_refused_with_both(begun: Path) -> None:
-    with pytest.raises(MismatchError, match=r"--subset is 4\+1 there and 5\+1 as given now"):
+    with pytest.raises(MismatchError, match=r"--subset was 4\+1 and is now 5\+1"):
         plan_to_resume(begun, subset=Subset(5, 1))
 
 
@@ -132,7 +132,7 @@ def test_where_nothing_was_begun_a_config_and_data_begin(config: str, views: Pat
     assert stored_plan(out) is None
     assert plan_to_resume(out, config, {}, views) == new_plan(config, {}, views)
     for words in ((None, {}, views), (config, {}, None)):
-        with pytest.raises(UsageError, match=r"There is no training in .*run to go on with\. To begin one: shapecnn"):
+        with pytest.raises(UsageError, match=r"run contains no training to resume\. To start one: shapecnn"):
             plan_to_resume(out, *words)
 
 

@@ -68,7 +68,7 @@ def test_damage_is_told_with_what_to_do(damage: bytes, tmp_path: Path) -> None:
         with pytest.raises(StoredDataError) as caught:
             load_state(folder)
         assert str(folder / STATE) in str(caught.value)
-        assert str(caught.value).endswith("begin another training in another folder.")
+        assert str(caught.value).endswith("start a new training in another folder.")
         assert "\n" not in str(caught.value)
 
 

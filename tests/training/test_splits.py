@@ -152,7 +152,7 @@ def test_fewer_than_two_classes(tmp_path: Path) -> None:
 def test_an_empty_split(tmp_path: Path) -> None:
     message = refused(drawn(tmp_path, "bar/test/1.off", "slab/test/1.off", "slab/2.off"))
     assert message == "DATA has no shapes of split train (test: 2, no split: 1). Use another --data."
-    assert "it is empty" in refused(open_artefacts(write_artefacts(tmp_path / "none", VIEWS, {})))
+    assert "no shapes at all" in refused(open_artefacts(write_artefacts(tmp_path / "none", VIEWS, {})))
 
 
 def test_no_labels(tmp_path: Path) -> None:
@@ -176,8 +176,8 @@ def test_a_class_of_copies_of_one_shape(tmp_path: Path) -> None:
 def test_a_class_of_val_that_train_lacks(tmp_path: Path) -> None:
     artefacts = drawn(tmp_path, "bar/train/1.off", "slab/train/2.off", "block/val/3.off")
     assert refused(artefacts) == (
-        "DATA has shapes of class 'block' in split val and none in split train. Add some to train, or remove those in "
-        "val."
+        "DATA has shapes of class 'block' in split val but none in split train. Add shapes of this class to split "
+        "train, or remove them from split val."
     )
 
 
@@ -200,5 +200,5 @@ def test_a_class_whose_shapes_are_all_held_out(tmp_path: Path) -> None:
         except UsageError as error:
             told.append((fold, str(error)))
     ((fold, message),) = told
-    assert message.startswith(f"All shapes of class 'bar' in {artefacts.folder} fell into fold {fold}")
+    assert message.startswith(f"All shapes of class 'bar' in {artefacts.folder} are in the held-out fold {fold}")
     assert message.endswith("--set validation.seed=1")

@@ -238,15 +238,17 @@ def test_a_place_that_is_taken_is_refused_with_the_way_on(views: Path, tmp_path:
     with pytest.raises(UsageError) as caught:
         run(ONCE, views, out)
     assert str(caught.value) == (
-        f"{out} holds an unfinished training. Choose another folder, --overwrite to replace it, or go on with it: "
-        f"shapecnn train --resume '{out}'"
+        f"{out} contains an unfinished training. Choose another folder, replace the training with --overwrite, or "
+        f"continue it: shapecnn train --resume '{out}'"
     )
     with pytest.raises(UsageError, match=rf"is unfinished\. To go on: shapecnn train --resume '{out}'$"):
         open_run(out)
     run(ONCE, views, out, resume=True)
     with pytest.raises(UsageError) as caught:
         run(ONCE, views, out)
-    assert str(caught.value) == f"{out} holds a finished run. Choose another folder, or --overwrite to replace it."
+    assert str(caught.value) == (
+        f"{out} contains a finished run. Choose another folder, or replace the run with --overwrite."
+    )
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -256,17 +258,17 @@ def test_another_config_or_other_data_is_a_mismatch(finished: bool, views: Path,
         run(once, views, out, Witness(lambda moments: len(moments) == 20 and not finished))
     before = contents(out)
     for other, told in (
-        (ONCE, "validation.folds is 2 there and 5 as given now"),
-        (once.model_copy(update={"seed": 7}), "seed is 0 there and 7 as given now"),
+        (ONCE, "validation.folds was 2 and is now 5"),
+        (once.model_copy(update={"seed": 7}), "seed was 0 and is now 7"),
     ):
         with pytest.raises(MismatchError) as caught:
             run(other, views, out, resume=True)
         what = "a finished run" if finished else "a training"
-        assert str(caught.value).startswith(f"{out} holds {what} with other values ({told}).")
+        assert str(caught.value).startswith(f"{out} contains {what} with other settings ({told}).")
         assert ("shapecnn train --resume" in str(caught.value)) != finished
     more = write_artefacts(tmp_path / "more", VIEWS, collection(pictures, train=6))
     for values in ({"data": more}, {"data": views, "subset": Subset(4, 1)}):
-        with pytest.raises(MismatchError, match=r"differs from the data of the training in .* \(7 shapes") as caught:
+        with pytest.raises(MismatchError, match=r"differs from the data of the training in .* \(7 training") as caught:
             run(once, out=out, resume=True, **values)  # type: ignore[arg-type]
         assert "--overwrite" not in str(caught.value)
     assert contents(out) == before
@@ -295,7 +297,8 @@ def test_only_a_training_that_was_begun_is_said_to_have_finished_nothing(
             run(ONCE, views, tmp_path / "run", Witness(lambda _: True))
     witness = Witness()
     run(ONCE, views, tmp_path / "run", witness, resume=True)
-    told = f"Nothing of the training in {tmp_path / 'run'} was finished yet: it begins with its first stage."
+    out = tmp_path / "run"
+    told = f"The training in {out} was interrupted before its first epoch. It starts again from the first stage."
     assert (told in witness.moments) == begun
     assert not any("no finished epoch" in moment for moment in witness.moments)
 
@@ -305,7 +308,7 @@ def test_a_damaged_state_is_told(views: Path, tmp_path: Path) -> None:
         run(ONCE, views, tmp_path / "killed", Witness(lambda moments: ", epoch 1" in moments[-1]))
     state = tmp_path / "killed/resume/state.pt"
     state.write_bytes(state.read_bytes()[:-1000])
-    with pytest.raises(StoredDataError, match=r"state\.pt has changed since .* Put it back from a copy"):
+    with pytest.raises(StoredDataError, match=r"state\.pt has changed .* Restore the file from a copy"):
         run(ONCE, views, tmp_path / "killed", resume=True)
 
 
@@ -320,7 +323,10 @@ def test_two_trainings_do_not_share_a_place(views: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"network": VOXRESNET}, "views holds views, which voxresnet does not take. .*: shapecnn voxelize"),
+        (
+            {"network": VOXRESNET},
+            "views contains views, which the network voxresnet cannot read. .*: shapecnn voxelize",
+        ),
         ({"network": {"kind": "mvcnn", "backbone": "test_eficientnet"}}, "Did you mean test_efficientnet"),
         ({"network": {"kind": "mvcnn", "backbone": "alexnet", "weights": "none"}}, "takes no pictures of 32 pixels"),
         (
@@ -360,7 +366,7 @@ def test_weights_that_cannot_be_fetched_are_told_before_the_data_is_read(
 
 
 def test_networks_of_grids_take_no_pictures_and_the_other_way_round(grids: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds voxels, which mvcnn does not take\. .*: shapecnn render"):
+    with pytest.raises(UsageError, match=r"contains voxels, which the network mvcnn cannot read\. .*: shapecnn render"):
         run(ONCE, grids, tmp_path / "run")
     with pytest.raises(UsageError, match=r"shapenets needs grids of at least 26³ cells, not 22³"):
         run(experiment(stage(), network=ShapenetsSettings()), grids, tmp_path / "run")
@@ -369,13 +375,13 @@ def test_networks_of_grids_take_no_pictures_and_the_other_way_round(grids: Path,
 def test_discriminant_analysis_needs_more_shapes_than_classes(tmp_path: Path) -> None:
     few = write_artefacts(tmp_path / "few", VIEWS, collection(pictures, train=1, test=0))
     checked = experiment(LDA, validation=NONE_HELD_OUT)
-    with pytest.raises(UsageError, match=r"stages\.closed: .* more shapes than classes, and 3 of 3 classes"):
+    with pytest.raises(UsageError, match=r"stages\.closed: .* more shapes than classes, but .* 3 shapes of 3 classes"):
         run(checked, few, tmp_path / "run")
 
 
 def test_a_disk_too_small_is_told(views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(UsageError, match=r"Training needs .* GB beside .*run, where 0\.0 GB are free"):
+    with pytest.raises(UsageError, match=r"Training needs .* GB of disk space in .*run, but 0\.0 GB are free"):
         run(ONCE, views, tmp_path / "run")
 
 
@@ -399,7 +405,7 @@ def test_a_training_that_goes_astray_keeps_what_was_good(views: Path, tmp_path: 
 
 def test_statistics_of_batches_that_overflow_are_told(views: Path, tmp_path: Path) -> None:
     checked = experiment(stage("only", epochs=1, batch=100, optimizer="sgd", learning_rate=1e30))
-    with pytest.raises(TrainingError, match=r"Stage only left weights that are not finite"):
+    with pytest.raises(TrainingError, match=r"infinite or NaN scores after stage only"):
         run(checked, views, tmp_path / "run")
     assert (tmp_path / "run/metrics.jsonl").read_text() == ""
 
