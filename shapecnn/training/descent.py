@@ -175,6 +175,6 @@ def _divergence(stage: GradientStage, number: int, what: str) -> TrainingError:
     """Create the error for a training that diverged, which suggests a lower learning rate or gradient clipping."""
     key = f"--set stages.{stage.name}"
     return TrainingError(
-        f"{what} in epoch {number + 1} of stage {stage.name}. Train again into another --out, with "
+        f"{what} in epoch {number + 1} of stage {stage.name}. Train into another --out, with "
         f"{key}.learning_rate={stage.learning_rate / 10:g} or {key}.clip=1."
     )

@@ -63,7 +63,7 @@ class Measurement:
         logits, features = outputs(self.network, activations, rows, self.accelerator, start, turns)
         if not torch.isfinite(logits).all():
             raise TrainingError(
-                f"The network has infinite or NaN scores after stage {stage.name}. Train again into another --out, "
+                f"The network has infinite or NaN scores after stage {stage.name}. Train into another --out, "
                 f"with a lower learning_rate or with clip=1 in the last stage of gradient descent."
             )
         return logits, features

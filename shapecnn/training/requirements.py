@@ -64,5 +64,5 @@ def require_shapes(division: Division, stage: Stage) -> None:
     if isinstance(stage, LdaStage) and shapes <= classes:
         raise UsageError(
             f"stages.{stage.name}: discriminant analysis needs more shapes than classes, but the train split has "
-            f"{shapes} shapes of {classes} classes. Add shapes, or remove the stage."
+            f"{shapes} shapes of {classes} classes. Add shapes, or leave the stage out."
         )

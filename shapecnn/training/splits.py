@@ -76,7 +76,7 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
         if unknown := sorted({str(entry.label) for entry in own_val} - set(classes)):
             raise UsageError(
                 f"{folder} has shapes of class {unknown[0]!r} in split val but none in split train. Add shapes of this "
-                f"class to split train, or remove them from split val."
+                f"class to split train, or leave them out of split val."
             )
         return Division(pool, own_val, classes)
     if validation.folds == 0:
