@@ -177,7 +177,7 @@ def test_a_class_of_val_that_train_lacks(tmp_path: Path) -> None:
     artefacts = drawn(tmp_path, "bar/train/1.off", "slab/train/2.off", "block/val/3.off")
     assert refused(artefacts) == (
         "DATA has shapes of class 'block' in split val but none in split train. Add shapes of this class to split "
-        "train, or remove them from split val."
+        "train, or leave them out of split val."
     )
 
 
