@@ -131,7 +131,7 @@ def notes(comparison: Comparison) -> list[str]:
         f"seed {comparison.seed}",
         "Better: significant by McNemar's exact test for accuracy, or by a permutation test of average precisions for "
         f"mAP; both tests are paired and two-sided; p is corrected for the number of pairs (Holm) and at most {ALPHA}",
-        "ms a shape: time of the network for the pictures or grids of one shape in memory, median of 16 shapes; "
+        "ms a shape: time of the network with inputs in memory, one shape at a time, median of 16 shapes; "
         "ms a search: time to sort the whole gallery by similarity to one feature, median of 100 searches",
     ]
 
