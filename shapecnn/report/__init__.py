@@ -1,10 +1,10 @@
-"""Reports: HTML pages, figures and tables of the results of a command.
+"""Write the results of a command as reports: HTML pages, plots and tables.
 
-In: an evaluation, a comparison, an audit, explanations or answers to queries. Out: one HTML page that needs no other
-file, SVG and PNG figures, and JSON and CSV files in the folder of the report. There is one module for each kind of
-result: :mod:`evaluation`, :mod:`comparison`, :mod:`audit`, :mod:`explanation` and :mod:`pages` (answers to queries).
-:mod:`html` fills in the templates, :mod:`figures` draws with matplotlib, :mod:`drawings`, :mod:`thumbnails` and
-:mod:`grids` make the pictures of shapes.
+Input: an evaluation, a comparison, an audit, explanations or answers to queries. Output: an HTML page that needs no
+other file, SVG and PNG plots, and JSON and CSV files in the folder of the report. Each kind of result has a module:
+:mod:`evaluation`, :mod:`comparison`, :mod:`audit`, :mod:`explanation` and :mod:`pages` (answers to queries).
+:mod:`html` fills in the HTML templates, :mod:`figures` and :mod:`reliability` draw plots with matplotlib.
+:mod:`drawings`, :mod:`thumbnails` and :mod:`grids` draw shapes.
 """
 
 from __future__ import annotations

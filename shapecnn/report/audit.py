@@ -1,4 +1,4 @@
-"""Write an audit as files: all results as JSON, the groups as CSV, and an HTML page with pictures of the groups."""
+"""Write the report of a duplicate audit: JSON results, a CSV of the duplicates, and an HTML page with pictures."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
 
-SHOWN_GROUPS = 150  # groups on the page; a picture takes about 10 kB
-SHOWN_MEMBERS = 6  # shapes of each group on the page
-LISTED = 50  # failed shapes, and blank shapes, listed on the page
+SHOWN_GROUPS = 150  # largest number of groups on the page; each picture adds about 10 kB
+SHOWN_MEMBERS = 6  # largest number of shapes that the page shows for each group
+LISTED = 50  # largest number of failed shapes, and of blank shapes, that the page lists
 
 Read = Callable[[Iterable[Entry]], Iterable[tuple[Entry, InputArray]]]
-"""Returns the network inputs of some shapes; it may leave shapes out."""
+"""Function that reads the views or grids of some shapes, for pictures; it may leave shapes out."""
 
 Find = Callable[[Entry], Path | None]
-"""Returns the file that the card of a shape links to: the mesh, or the first artefact of the shape."""
+"""Function that returns the file to which the page links a shape: the mesh, or the first view or grid; or None."""
 
 
 def write_audit(folder: Path, audit: Audit, read: Read, find: Find, overwrite: bool = False) -> None:
-    """Write an audit to a folder: audit.json, audit.csv with a line for each member of a group, and audit.html.
+    """Write the report of an audit to a folder, as audit.json, audit.csv and audit.html.
+
+    The CSV has one row for each shape of each duplicate group.
 
     Args:
-        folder: The folder of the report.
-        audit: The audit.
-        read: Returns the network inputs of the shapes to draw; a shape that it leaves out has no picture.
-        find: Returns the file that a shape links to.
-        overwrite: Replace files that shapecnn did not write.
+        folder: Folder of the report.
+        audit: Result of the audit.
+        read: Function that reads the views or grids of the shapes to draw. A shape that it leaves out has no picture.
+        find: Function that returns the file to which the page links a shape.
+        overwrite: Whether to replace files that shapecnn did not write.
 
     Raises:
         BusyError: Another process is writing to the folder.
-        UsageError: The folder holds other files and ``overwrite`` is not set.
+        UsageError: The report would replace files that shapecnn did not write, and ``overwrite`` is False.
     """
     page = audit_page(audit, read, find, folder / "audit.html")
     files = {"audit.json": json_bytes(audit.to_json()), "audit.csv": _table(audit), "audit.html": page.encode()}
@@ -47,16 +49,16 @@ def write_audit(folder: Path, audit: Audit, read: Read, find: Find, overwrite: b
 
 
 def audit_page(audit: Audit, read: Read, find: Find, page: Path) -> str:
-    """Return an audit as an HTML page, with a card for each shape: picture, file name, class and id.
+    """Return an audit as an HTML page that shows each shape with its picture, file name, class and id.
 
     Args:
-        audit: The audit.
-        read: Returns the network inputs of the shapes to draw; called only for the shapes on the page.
-        find: Returns the file that a shape links to; called only for the shapes on the page.
-        page: File that the page is written to; links are relative to its folder.
+        audit: Result of the audit.
+        read: Function that reads the views or grids of shapes; called only for the shapes on the page.
+        find: Function that returns the file to which the page links a shape; called only for the shapes on the page.
+        page: Path of the HTML file, from which the links are relative.
 
     Returns:
-        The HTML.
+        The HTML text of the page.
     """
     selection = [(group, _select(group)) for group in audit.groups[:SHOWN_GROUPS]]
     members = chain.from_iterable(cards for _, cards in selection)
@@ -73,7 +75,7 @@ def audit_page(audit: Audit, read: Read, find: Find, page: Path) -> str:
 
 
 def _select(group: Group) -> list[Member]:
-    """Return the members to show: first one of each label and split, then others."""
+    """Return the shapes of a group to show on the page: first one shape of each label and split, then other shapes."""
     kinds: set[tuple[str | None, str | None]] = set()
     first: list[Member] = []
     others: list[Member] = []

@@ -1,4 +1,4 @@
-"""A comparison as files: curves in one figure, one table, and what the tests say."""
+"""Write the report of a model comparison: a plot of precision–recall curves, a table, and significance statements."""
 
 from __future__ import annotations
 
@@ -32,24 +32,26 @@ HEADINGS = (
     "ms a shape", "ms a search",
 )  # fmt: skip
 
-# Told apart also without colours (Okabe and Ito, 2008) or in grey.
+# Colours that colour-blind people can tell apart (Okabe and Ito, 2008); markers tell curves apart in grey.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vPXp"
 _GREY = "#8a929e"
 
 
 def write_comparison(folder: Path, comparison: Comparison, overwrite: bool = False, *, published: bool = False) -> None:
-    """Write comparison.json, .csv and .md, pr.svg, pr.png and report.html.
+    """Write the report of a comparison to a folder.
+
+    The files are comparison.json, comparison.csv, comparison.md, pr.svg, pr.png and report.html.
 
     Args:
-        folder: Where they go; made if it is not there.
-        comparison: What they show.
-        overwrite: Replace files in the way that shapecnn did not write.
-        published: Also draw the curves of :mod:`shapecnn.report.published`.
+        folder: Folder of the report, which is created if it does not exist.
+        comparison: Result of the comparison.
+        overwrite: Whether to replace files that shapecnn did not write.
+        published: Whether to also draw the published curves of :mod:`shapecnn.report.published`.
 
     Raises:
-        UsageError: Other files are in the way.
-        BusyError: Another process is writing there.
+        UsageError: The report would replace files that shapecnn did not write, and ``overwrite`` is False.
+        BusyError: Another process is writing to the folder.
     """
     svg = curves(comparison, published=published)
     files = {
@@ -64,13 +66,13 @@ def write_comparison(folder: Path, comparison: Comparison, overwrite: bool = Fal
 
 
 def curves(comparison: Comparison, form: Form = "svg", *, published: bool = False) -> bytes:
-    """Draw the precision–recall curve of each contender.
+    """Plot the precision–recall curve of each contender: mean interpolated precision at recall 0, 0.1 … 1.
 
     Args:
-        comparison: What is drawn: interpolated precision at recall 0, 0.1 … 1, the mean over the queries.
-        form: The format of the picture.
-        published: Also draw the curves of :mod:`shapecnn.report.published`, dashed and grey, under a heading that says
-            that they are of another data set.
+        comparison: Result of the comparison.
+        form: Format of the picture file.
+        published: Whether to also draw the published curves of :mod:`shapecnn.report.published`, dashed and grey. The
+            legend says that the published curves are of another data set.
 
     Returns:
         The content of the picture file.
@@ -100,10 +102,14 @@ def curves(comparison: Comparison, form: Form = "svg", *, published: bool = Fals
 
 
 def statements(comparison: Comparison) -> list[str]:
-    """Say which models are better beyond chance.
+    """Return sentences that say which models are significantly better than others.
+
+    Args:
+        comparison: Result of the comparison.
 
     Returns:
-        A sentence for each such pair; one that there is none; nothing where there are no pairs.
+        One sentence for each pair with a significant difference. If no pair has one, a sentence that says so. An empty
+        list if no pairs were compared.
     """
     sentences = [_sentence(pair) for pair in comparison.pairs if pair.better]
     if sentences or not comparison.pairs:
@@ -112,7 +118,7 @@ def statements(comparison: Comparison) -> list[str]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Say how the figures were measured: shapes, rules, intervals, tests, times."""
+    """Return notes on how the results were measured: shapes, retrieval rules, intervals, tests and times."""
     left_out = [
         f"{one.name} has {one.contender.left_out} more, which were left out"
         for one in comparison.measured
@@ -123,15 +129,15 @@ def notes(comparison: Comparison) -> list[str]:
         *_rules(comparison),
         "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy: within each class), "
         f"seed {comparison.seed}",
-        "Better: accuracy by McNemar's exact test, mAP by a permutation test of each query's average precision, both "
-        f"paired and two-sided, p corrected for the number of pairs (Holm) and at most {ALPHA}",
-        "ms a shape: from its pictures or grids in memory to its feature, one shape at a time, median of 16; "
-        "ms a search: from a feature to the whole gallery in order, median of 100",
+        "Better: significant by McNemar's exact test for accuracy, or by a permutation test of average precisions for "
+        f"mAP; both tests are paired and two-sided; p is corrected for the number of pairs (Holm) and at most {ALPHA}",
+        "ms a shape: time of the network with inputs in memory, one shape at a time, median of 16 shapes; "
+        "ms a search: time to sort the whole gallery by similarity to one feature, median of 100 searches",
     ]
 
 
 def rows(comparison: Comparison) -> list[list[str]]:
-    """Return the table for people: a row for each contender, its cells in the order of ``HEADINGS``."""
+    """Return the rows of the printed table: one row of formatted cells for each contender, as in ``HEADINGS``."""
     return [
         [
             one.name,
@@ -147,7 +153,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
 
 
 def markdown(comparison: Comparison) -> str:
-    """Return the table, the statements and the notes as Markdown."""
+    """Return the report as Markdown: the table, the significance statements and the notes."""
     lines = [
         _row(HEADINGS),
         _row(["---", "---", *["---:"] * (len(HEADINGS) - 2)]),
@@ -161,7 +167,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def lines(comparison: Comparison) -> list[str]:
-    """Return lines for a terminal: the columns that matter most, the statements, and the rules of retrieval."""
+    """Return the lines that the command prints: a short table, significance statements and retrieval rules."""
     columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
@@ -170,9 +176,9 @@ def lines(comparison: Comparison) -> list[str]:
 
 
 def csv_table(comparison: Comparison) -> str:
-    """Return the CSV: a line for each contender, rates as fractions with the ends of their intervals.
+    """Return the results as CSV: one row for each contender, with the low and high end of each 95 % interval.
 
-    A cell is empty where a figure is undefined.
+    Rates are fractions in [0, 1]. A cell is empty if a value is undefined.
     """
     return csv_text(_csv_rows(comparison))
 
@@ -191,11 +197,14 @@ def _csv_rows(comparison: Comparison) -> Iterator[list[Any]]:
 
 
 def page(comparison: Comparison, svg: bytes) -> str:
-    """Return the report as one HTML file that needs nothing else.
+    """Return the report as an HTML page that needs no other file.
 
     Args:
-        comparison: What it shows.
-        svg: The picture of :func:`curves`.
+        comparison: Result of the comparison.
+        svg: SVG file of the precision–recall curves, from :func:`curves`.
+
+    Returns:
+        The HTML text of the page.
     """
     return fill(
         "comparison.html",

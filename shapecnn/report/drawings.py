@@ -1,4 +1,4 @@
-"""Draw mesh files for a page in worker processes: since they were last read the files may have changed or broken."""
+"""Draw mesh files for an HTML page in worker processes, and leave out files that are missing, changed or broken."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 
 class Drawing(NamedTuple):
-    """A mesh file to draw.
+    """Mesh file to draw, and how to draw it.
 
     Attributes:
         shape: The shape and its mesh file.
-        settings: How to draw it.
-        sha256: Expected content hash of the mesh file: a changed file is not drawn. None: draw any content.
+        settings: Number of views, picture size and other settings of the drawing.
+        sha256: Expected content hash of the mesh file. A file with another hash is not drawn. None draws any content.
     """
 
     shape: Shape
@@ -38,8 +38,8 @@ def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> I
         workers: Number of worker processes and their limits.
 
     Yields:
-        A drawing and its pictures, (V, S, S) uint8, in the order in which they are finished. Files that are missing,
-        changed or unusable are left out.
+        Each drawing with its V pictures of S × S pixels, (V, S, S) uint8, in the order in which they are finished.
+        Files that are missing, changed or unusable are left out.
     """
     with closing(pool.run(_draw, drawings, workers)) as results:
         for drawing, pictures in results:
@@ -48,7 +48,7 @@ def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> I
 
 
 def _draw(drawing: Drawing) -> InputArray | None:
-    """Draw one mesh file, in a worker; return None if the file has changed."""
+    """Draw one mesh file in a worker process; return None if the file has changed."""
     shape, settings, sha256 = drawing
     data = shape.source()
     if sha256 is not None and content_hash(shape, data) != sha256:

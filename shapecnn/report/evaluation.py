@@ -1,4 +1,4 @@
-"""Write an evaluation as files: results as JSON, predictions as a table, figures, and one HTML page with pictures."""
+"""Write the report of an evaluation: JSON results, a table of predictions, plots, and an HTML page with pictures."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.tables import table_bytes
 
-MISTAKES = 48  # wrong predictions on the page, the most confident ones
-EXAMPLES = 12  # queries on the page
-RESULTS = 6  # results of each query
+MISTAKES = 48  # number of wrong predictions on the page, the most confident first
+EXAMPLES = 12  # number of example queries on the page
+RESULTS = 6  # number of results on the page for each query
 
 ReadInput = Callable[[Entry], InputArray]
-"""Returns the network input of a shape."""
+"""Function that reads the network input of a shape: its views or grids."""
 
 _RATES = {
     "mAP": "mean average precision",
@@ -41,7 +41,7 @@ _RATES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row of a table of figures."""
+    """Row of a table of results: name, value and 95 % interval."""
 
     name: str
     value: float | None
@@ -50,39 +50,39 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Mistake:
-    """A wrong prediction."""
+    """Wrong prediction, as the page shows it."""
 
-    picture: str  # base64 of a PNG
+    picture: str  # PNG of the shape as base64 text
     prediction: PredictionRow
     true_score: float  # probability of the true class
 
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """A result of a query."""
+    """Result of an example query, as the page shows it."""
 
-    picture: str  # base64 of a PNG
+    picture: str  # PNG of the shape as base64 text
     hit: RankedShape
-    right: bool
+    right: bool  # whether the result has the label of the query
 
 
 @dataclass(frozen=True, slots=True)
 class _Example:
-    """A query and the first of its results."""
+    """Example query with its first results, as the page shows it."""
 
     entry: Entry
-    item: int  # rotation of the shape
-    picture: str  # base64 of a PNG
-    why: str  # why the query is an example
+    item: int  # number of the rotation of the shape that is the query
+    picture: str  # PNG of the shape as base64 text
+    why: str  # why the query was chosen, such as "the worst query"
     average_precision: float
     results: list[_Result]
 
 
 def figures(evaluation: Evaluation) -> dict[str, bytes]:
-    """Draw the figures of an evaluation.
+    """Draw the plots of an evaluation: precision–recall curve, confusion matrix and reliability diagram.
 
     Args:
-        evaluation: The evaluation.
+        evaluation: Result of the evaluation.
 
     Returns:
         The SVG files by name: pr.svg for retrieval, confusion.svg and reliability.svg for classification.
@@ -101,17 +101,19 @@ def figures(evaluation: Evaluation) -> dict[str, bytes]:
 
 
 def write_report(folder: Path, evaluation: Evaluation, read: ReadInput, overwrite: bool = False) -> None:
-    """Write an evaluation to a folder: evaluation.json, predictions.parquet, the figures and report.html.
+    """Write the report of an evaluation to a folder.
+
+    The files are evaluation.json, predictions.parquet, the plots as SVG and report.html.
 
     Args:
-        folder: The folder of the report.
-        evaluation: The evaluation.
-        read: Returns the network input of a shape, for its picture.
-        overwrite: Replace files that shapecnn did not write.
+        folder: Folder of the report.
+        evaluation: Result of the evaluation.
+        read: Function that reads the views or grids of a shape, for its picture.
+        overwrite: Whether to replace files that shapecnn did not write.
 
     Raises:
         BusyError: Another process is writing to the folder.
-        UsageError: The folder holds other files and ``overwrite`` is not set.
+        UsageError: The report would replace files that shapecnn did not write, and ``overwrite`` is False.
     """
     page = evaluation_page(evaluation, read)
     files = {"evaluation.json": json_bytes(evaluation.to_json()), **figures(evaluation), "report.html": page.encode()}
@@ -121,14 +123,14 @@ def write_report(folder: Path, evaluation: Evaluation, read: ReadInput, overwrit
 
 
 def evaluation_page(evaluation: Evaluation, read: ReadInput) -> str:
-    """Return an evaluation as an HTML page: tables, figures, and pictures of mistakes and of queries.
+    """Return an evaluation as an HTML page with tables, plots, wrong predictions and example queries.
 
     Args:
-        evaluation: The evaluation.
-        read: Returns the network input of a shape; called only for the shapes on the page.
+        evaluation: Result of the evaluation.
+        read: Function that reads the views or grids of a shape; called only for the shapes on the page.
 
     Returns:
-        The HTML.
+        The HTML text of the page.
     """
     distinct = evaluation.distinct and evaluation.distinct.evaluation
     wrong = [p for p in evaluation.predictions() if p.predicted != p.label]
@@ -177,7 +179,7 @@ def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
 
 
 def _mistakes(evaluation: Evaluation, wrong: list[PredictionRow], read: ReadInput) -> list[_Mistake]:
-    """Return the most confident mistakes, by descending score and then by id."""
+    """Return the most confident wrong predictions, sorted by descending probability and then by id."""
     if evaluation.classification is None or evaluation.scores is None:
         return []
     rows = {entry.id: row for row, entry in enumerate(evaluation.entries)}
@@ -191,7 +193,10 @@ def _mistakes(evaluation: Evaluation, wrong: list[PredictionRow], read: ReadInpu
 
 
 def _examples(evaluation: Evaluation, read: ReadInput) -> list[_Example]:
-    """Return the worst and the best query, and the median query of classes that are evenly spread over all."""
+    """Return the example queries: the worst query, the best query, and the median queries of several classes.
+
+    The classes are evenly spread over the sorted list of all classes.
+    """
     if evaluation.retrieval is None or evaluation.queries is None:
         return []
     labels = evaluation.queries.labels

@@ -1,4 +1,4 @@
-"""Show explanations on one HTML page: every view or rotation, coloured by its evidence for and against a class."""
+"""Show explanations of predictions on an HTML page, with each view or grid coloured by its evidence for a class."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from shapecnn.report.html import display_path, fill, png_base64
 SIDE = 192  # pixels along one side of a picture on the page
 SHOWN_CLASSES = 5  # most probable classes in the table of a shape
 _FOR, _AGAINST = np.array([200, 30, 20.0]), np.array([30, 80, 190.0])  # RGB
-_PALE = 0.55  # fraction by which greys are moved towards white, so that colours stand out
+_PALE = 0.55  # how far greys are moved towards white (0 to 1), so that colours stand out
 
 
 @dataclass(frozen=True, slots=True)
 class _InputCard:
-    """One view or rotation of a shape."""
+    """View or rotation of a shape, as the page shows it."""
 
-    picture: str  # base64 of a PNG
+    picture: str  # PNG as base64 text
     place: str  # position of the camera, or angle of the rotation
-    contribution: float  # logits
-    share: float  # of all positive contributions, from 0 to 1
-    width: float  # of the bar, in percent of the largest
+    contribution: float  # contribution to the class, in logits
+    share: float  # share of all positive contributions, from 0 to 1
+    width: float  # width of the bar, in percent of the widest bar
 
 
 @dataclass(frozen=True, slots=True)
 class _ClassSection:
-    """All views or rotations of a shape, with their evidence for one class."""
+    """Section of the page with all views or rotations of a shape and their evidence for one class."""
 
     title: str
     evidence: Attribution
@@ -41,30 +41,30 @@ class _ClassSection:
 
 @dataclass(frozen=True, slots=True)
 class _ExplainedShape:
-    """A shape with its class probabilities and evidence, or with the error that it has instead."""
+    """Shape on the page: its class probabilities and evidence, or the error if it could not be explained."""
 
     path: str
     error: str | None = None
     scores: Sequence[tuple[str, float]] = ()
-    marked: Sequence[str | None] = ()  # the most probable class and the one it is compared with
+    marked: Sequence[str | None] = ()  # the most probable class and the class it is compared with
     sections: Sequence[_ClassSection] = ()
-    input_name: str = "views"  # or rotations
-    found_axes: bool = False
+    input_name: str = "views"  # "views" or "rotations"
+    found_axes: bool = False  # whether the mesh was turned to axes computed from it
 
 
 def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | ItemError], name: str) -> str:
-    """Return explanations as an HTML page.
+    """Return explanations of predictions as an HTML page.
 
-    The page shows the class probabilities of each shape, and its views or rotations in order, each with its
-    contribution to the class and with its pixels or cells coloured by their evidence.
+    The page shows the class probabilities of each shape, and the views or rotations of the shape in order. Each view or
+    rotation is shown with its contribution to the class, and its pixels or cells are coloured by their evidence.
 
     Args:
-        paths: Mesh files, as the user gave them.
-        explanations: The explanation of each, or the error.
+        paths: Paths of the mesh files, as the user gave them.
+        explanations: Explanation of each mesh file, or the error if the file could not be explained.
         name: Name of the model.
 
     Returns:
-        The HTML.
+        The HTML text of the page.
     """
     shapes = [_explained_shape(path, explained) for path, explained in zip(paths, explanations, strict=True)]
     return fill("explanation.html", shapes=shapes, model=display_path(name))
@@ -111,11 +111,12 @@ def overlay(array: NDArray[np.uint8], heat: Floats) -> NDArray[np.uint8]:
     """Draw a view or a grid in grey and colour it by heat: red where positive, blue where negative.
 
     Args:
-        array: A view (S, S) uint8, or a grid (N, N, N) uint8 of 0 and 1, of which only the cells in front are drawn.
-        heat: Attribution of each pixel or cell, shaped like ``array``, from −1 to 1.
+        array: View of S × S pixels, (S, S) uint8; or grid of N × N × N cells, (N, N, N) uint8 of 0 and 1. Only the
+            visible cells of a grid are drawn.
+        heat: Evidence of each pixel or cell, from −1 to 1, in an array of the same shape.
 
     Returns:
-        The picture, (SIDE, SIDE, 3) uint8.
+        The RGB picture, (SIDE, SIDE, 3) uint8.
     """
     if array.ndim == 3:
         drawing = draw_grid(array, SIDE)

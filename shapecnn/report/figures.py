@@ -1,4 +1,4 @@
-"""Draw precision–recall curves and confusion matrices with matplotlib. The same data gives the same bytes."""
+"""Draw precision–recall curves and confusion matrices with matplotlib, as files with reproducible bytes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Form = Literal["svg", "png"]
+"""Format of a picture file."""
 
 _INK, _LINE, _MARK = "#1c2430", "#d9dde3", "#2a5db0"
-_LINE_LENGTH = 110  # characters
-_CELL = 0.3  # inches along one side of a cell of a confusion matrix: room for three digits
+_LINE_LENGTH = 110  # largest number of characters in a line of a heading
+_CELL = 0.3  # side of a cell of a confusion matrix, in inches: fits three digits
 _DPI: dict[Form, float | Literal["figure"]] = {"svg": "figure", "png": 150}
-# No version and no date: they would change the bytes.
+# Leave version and date out of the files, so that the same data gives the same bytes.
 _METADATA: dict[Form, dict[str, None]] = {
     "svg": dict.fromkeys(("Creator", "Date", "Format", "Type")),
     "png": {"Software": None},
@@ -33,14 +34,14 @@ _METADATA: dict[Form, dict[str, None]] = {
 
 
 def describe(retrieval: Retrieval) -> list[str]:
-    """Describe the conditions that belong with every retrieval figure.
+    """Describe how retrieval was measured, for the headings of plots and tables.
 
     Args:
         retrieval: Results of a retrieval evaluation.
 
     Returns:
-        One line with the protocol, the numbers of queries and gallery items and whether the query itself is in the
-        gallery, and one with the rule for average precision.
+        Two lines. The first has the protocol, the number of queries, the number of gallery items and whether the
+        gallery includes the query itself. The second has the rule for average precision.
     """
     omissions = f" ({retrieval.queries_skipped} without a relevant item left out)" if retrieval.queries_skipped else ""
     itself = "included" if retrieval.self_included else "not included"
@@ -52,26 +53,26 @@ def describe(retrieval: Retrieval) -> list[str]:
 
 
 def heading(*lines: str) -> str:
-    """Return the heading of a figure, with long lines wrapped.
+    """Return the heading of a plot as one text, with long lines wrapped and control characters escaped.
 
     Args:
-        lines: The lines of the heading; control characters in names are escaped.
+        lines: Lines of the heading.
 
     Returns:
-        The lines, separated by line breaks, each at most 110 characters long.
+        The heading, with lines of at most 110 characters.
     """
     return "\n".join(textwrap.fill(visible(line), _LINE_LENGTH) for line in lines)
 
 
 def precision_recall(retrieval: Retrieval, title: str) -> bytes:
-    """Draw interpolated precision at recall 0, 0.1 … 1, the mean over the queries.
+    """Plot the precision–recall curve of a retrieval evaluation: mean interpolated precision at recall 0, 0.1 … 1.
 
     Args:
-        retrieval: Results of a retrieval evaluation; without queries the figure has no curve.
-        title: Model and data, the first line of the heading.
+        retrieval: Results of the evaluation. Without queries, the plot has no curve.
+        title: First line of the heading, which names model and data.
 
     Returns:
-        The figure as SVG.
+        The plot as an SVG file.
     """
     with drawing() as (figure, svg):
         figure.set_size_inches(7, 5)
@@ -86,10 +87,10 @@ def precision_recall(retrieval: Retrieval, title: str) -> bytes:
 
 
 def recall_axes(axes: Axes) -> None:
-    """Set limits, ticks and labels for interpolated precision over recall, both from 0 to 1.
+    """Set up the axes of a precision–recall plot: limits from 0 to 1, ticks, labels and grid.
 
     Args:
-        axes: The axes, changed in place.
+        axes: Axes of the plot, changed in place.
     """
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="recall", ylabel="interpolated precision, mean over queries")
     axes.set_xticks(np.arange(11) / 10)
@@ -99,16 +100,17 @@ def recall_axes(axes: Axes) -> None:
 
 
 def confusion_matrix(classification: Classification, title: str) -> bytes:
-    """Draw a confusion matrix: rows are true classes, columns predicted ones, counts shaded by their share of the row.
+    """Draw a confusion matrix, with a row for each true class and a column for each predicted class.
 
-    The size of a cell is constant, so that 40 classes and more stay legible.
+    Each cell shows a number of shapes and is shaded by the share of its row. All cells have the same size for any
+    number of classes, so that a matrix of 40 classes is legible.
 
     Args:
-        classification: Results of a classification evaluation with C classes and a (C, C) confusion matrix.
-        title: Model and data, the first line of the heading.
+        classification: Results of a classification.
+        title: First line of the heading, which names model and data.
 
     Returns:
-        The figure as SVG.
+        The plot as an SVG file.
     """
     confusion = np.array(classification.confusion, np.int64)
     classes = [visible(name) for name in classification.classes]  # SVG is XML, which forbids control characters
@@ -136,13 +138,13 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
 
 @contextmanager
 def drawing(form: Form = "svg") -> Iterator[tuple[Figure, io.BytesIO]]:
-    """Open a matplotlib figure and write it to memory at the end of the ``with`` block.
+    """Open an empty matplotlib figure, and write it as a picture file to memory at the end of the ``with`` block.
 
     Args:
-        form: Format of the file: ``svg`` or ``png``.
+        form: Format of the picture file: ``svg`` or ``png``.
 
     Yields:
-        The empty figure, and the buffer that holds the file after the block.
+        The empty figure, and the buffer that contains the picture file after the ``with`` block.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -154,13 +156,13 @@ def drawing(form: Form = "svg") -> Iterator[tuple[Figure, io.BytesIO]]:
         matplotlib.rcParams.update({
             "svg.fonttype": "none",  # text stays text, for screen readers, search and copying
             "svg.hashsalt": "shapecnn",
-            "text.parse_math": False,  # a dollar sign in a name is no formula
+            "text.parse_math": False,  # a dollar sign in a name does not start a formula
             "font.size": 10,
             "text.color": _INK,
             "axes.edgecolor": _LINE,
             "axes.labelcolor": _INK,
         })  # fmt: skip
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the fonts of the viewer are used
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # missing glyphs: an SVG uses the viewer's fonts
         figure = Figure()
         FigureCanvasSVG(figure)
         yield figure, file

@@ -1,6 +1,6 @@
-"""Draw a voxel grid from an oblique angle.
+"""Draw a voxel grid from an oblique angle by ray casting.
 
-Parallel rays step from cell to cell until they meet a filled one (Amanatides & Woo, "A Fast Voxel Traversal Algorithm
+Parallel rays step from cell to cell until they hit a filled cell (Amanatides & Woo, "A Fast Voxel Traversal Algorithm
 for Ray Tracing", Eurographics 1987).
 """
 
@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from shapecnn.views.cameras import cameras
 
-_FACING, _AMBIENT = 150, 80  # grey of a face: ambient, plus a part that grows as the face turns towards the viewer
+_FACING, _AMBIENT = 150, 80  # grey of a cell face: _AMBIENT, plus up to _FACING for a face turned towards the viewer
 
 
 class GridDrawing(NamedTuple):
-    """Two pictures of a grid, rows from top to bottom.
+    """Picture of a voxel grid with S × S pixels, and the grid cell that each pixel shows.
+
+    Rows are in order from top to bottom.
 
     Attributes:
-        grey: (S, S) uint8, 255 where the ray meets no cell.
-        cell: (S, S) int64, flat index of the cell that the ray meets, −1 for none.
+        grey: Grey value of each pixel, (S, S) uint8; 255 for the background.
+        cell: Flat index of the grid cell that each pixel shows, (S, S) int64; −1 for the background.
     """
 
     grey: NDArray[np.uint8]
@@ -29,14 +31,14 @@ class GridDrawing(NamedTuple):
 
 
 def draw_grid(grid: NDArray[np.uint8], side: int) -> GridDrawing:
-    """Draw a grid from azimuth 30° and elevation 30°, in parallel projection.
+    """Draw a voxel grid in parallel projection, seen from azimuth 30° and elevation 30°.
 
     Args:
-        grid: (N, N, N) uint8 of 0 and 1, indexed [x, y, z] with z up.
-        side: Pixels S along one side of the picture.
+        grid: Grid of N × N × N cells, (N, N, N) uint8 of 0 (empty) and 1 (filled), indexed [x, y, z] with z up.
+        side: Width and height of the picture in pixels, S.
 
     Returns:
-        The grey and the cell at each pixel.
+        The grey value and the visible cell of each pixel.
     """
     right, up, backward = cameras(12).axes[1]
     N = len(grid)
@@ -45,13 +47,13 @@ def draw_grid(grid: NDArray[np.uint8], side: int) -> GridDrawing:
     starts = (N / 2 + up * -across[:, None, None] + right * across[:, None] + half * backward).reshape(-1, 3)
     cells = np.floor(starts).astype(np.int64)
     hits, entry_axis = np.full(len(starts), -1, np.int64), np.zeros(len(starts), np.int64)
-    active = np.arange(len(starts))  # rays that are still inside the grid or before it
+    active = np.arange(len(starts))  # rays that have hit no cell and have not left the grid
     while len(active):
         places = cells[active]
         flat = np.ravel_multi_index(tuple(places.T), grid.shape, mode="clip")
         hit = (places < N).all(axis=1) & (places >= 0).all(axis=1) & (grid.reshape(-1)[flat] > 0)
         hits[active[hit]] = flat[hit]
-        active = active[~hit & (places >= 0).all(axis=1)]  # rays descend along every axis
+        active = active[~hit & (places >= 0).all(axis=1)]  # rays move towards lower indices
         entry_axis[active] = ((starts[active] - cells[active]) / backward).argmin(axis=1)  # the first face reached
         cells[active, entry_axis[active]] -= 1
     grey = np.where(hits < 0, 255, _AMBIENT + _FACING * backward[entry_axis]).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Helpers for all pages: fill in a template of this folder, embed pictures, and escape every name."""
+"""Helpers for all HTML pages: fill in a template, embed pictures, make links, and escape names."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from shapecnn.errors import visible
 
 
 def fill(template: str, **values: Any) -> str:
-    """Fill in a template, with the style sheet of all pages.
+    """Fill in an HTML template and its style sheet.
 
     Args:
-        template: File name of the template in this folder.
-        values: Values of the variables of the template.
+        template: File name of the template in the package folder ``shapecnn/report``.
+        values: Values of the variables in the template.
 
     Returns:
-        The HTML.
+        The HTML text of the page.
 
     Raises:
         jinja2.UndefinedError: The template uses a variable without a value.
@@ -33,15 +33,15 @@ def fill(template: str, **values: Any) -> str:
     from markupsafe import Markup
 
     folder = resources.files("shapecnn.report")
-    style = Markup(folder.joinpath("page.css").read_text("utf-8"))  # not escaped: it is our own file
+    style = Markup(folder.joinpath("page.css").read_text("utf-8"))  # not escaped, as a file of this package
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_plain)
     return environment.from_string(folder.joinpath(template).read_text("utf-8")).render(style=style, **values)
 
 
 def display_path(path: str) -> str:
-    """Return a path as a page shows it: as given, but only the last part of an absolute path.
+    """Return a path as pages show it: a relative path unchanged, only the last part of an absolute path.
 
-    Absolute paths exist on one machine only, while pages are passed on.
+    An absolute path means nothing to readers on another machine.
 
     Args:
         path: A path, or the name of a model.
@@ -53,14 +53,14 @@ def display_path(path: str) -> str:
 
 
 def link(target: Path, page: Path) -> str | None:
-    """Return the address of a file relative to the folder of a page.
+    """Return the relative URL by which an HTML page links to a file.
 
     Args:
-        target: The file to link to.
-        page: The file of the page.
+        target: Path of the linked file.
+        page: Path of the HTML file.
 
     Returns:
-        The relative URL; None if ``target`` is not a file or is on another drive.
+        The URL; None if ``target`` is not a file or is on another drive.
     """
     if not target.is_file():
         return None
@@ -71,17 +71,17 @@ def link(target: Path, page: Path) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Escape control, directional and invisible characters in a value of a template."""
-    return visible(value) if type(value) is str else value  # Markup is a subclass of str, and our own text
+    """Escape control, directional and invisible characters in text before it is put into a template."""
+    return visible(value) if type(value) is str else value  # Markup, a subclass of str, is text of this package
 
 
 def png_base64(picture: NDArray[np.uint8]) -> str:
-    """Encode a picture for embedding in a page.
+    """Encode a picture as a PNG in base64 text, for embedding in an HTML page.
 
     Args:
-        picture: Grey (H, W) or colour (H, W, 3), uint8.
+        picture: Picture of height H and width W: grey (H, W) or RGB (H, W, 3), uint8.
 
     Returns:
-        The base64 text of a PNG.
+        The base64 text of the PNG.
     """
     return base64.b64encode(encode_png(picture)).decode()

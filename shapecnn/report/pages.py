@@ -1,4 +1,4 @@
-"""Show answers to queries on one HTML page that needs no other file: no scripts, no network, pictures embedded."""
+"""Show answers to search queries on an HTML page with embedded pictures, without scripts or network access."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from shapecnn.search.query import Answer
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
-SHOWN_VIEWS = 4  # views in the picture of a shape, evenly spread over all
-PICTURE = 128  # pixels along one side of a picture on the page
+SHOWN_VIEWS = 4  # number of views in the picture of a shape, evenly spread over all views
+PICTURE = 128  # width and height of one view on the page, in pixels
 
 
 @dataclass(frozen=True, slots=True)
 class _ShapeCard:
-    """A query or a result."""
+    """Query shape or result shape, as the page shows it."""
 
-    picture: str | None  # base64 of a PNG
-    title: str  # file name
-    note: str  # path or id, or an error
-    link: str | None = None  # address of the file, relative to the page
-    score: str | None = None  # cosine similarity
+    picture: str | None  # PNG as base64 text; None if there is no picture
+    title: str  # file name of the shape
+    note: str  # path or id of the shape, or an error
+    link: str | None = None  # URL of the file, relative to the page
+    score: str | None = None  # cosine similarity of a result to the query
     label: str | None = None
-    view: int | None = None  # the view that matched a query picture
+    view: int | None = None  # number of the view that matched a query picture
 
 
 @dataclass(frozen=True, slots=True)
 class _QuerySection:
-    """A query and its results."""
+    """Section of the page with one query and its results."""
 
     query: _ShapeCard
     results: list[_ShapeCard]
@@ -52,21 +52,21 @@ def query_page(
     page: Path = Path("answer.html"),
     workers: Workers = ONE_A_CORE,
 ) -> str:
-    """Return answers to queries as an HTML page: each query with its results, their views, labels and similarities.
+    """Return the answers to search queries as an HTML page with pictures, labels and similarities of the results.
 
-    Meshes are drawn again from their files, in the orientation of the index, even if the model uses grids. A result
-    whose file is missing or has changed keeps its place without a picture. A query picture is shown as the network saw
-    it, and its results with the view that matched it.
+    Meshes are drawn again from their files, in the orientation of the index, even if the model uses voxel grids. A
+    result whose file is missing or has changed is listed without a picture. If the query is a picture, the page shows
+    the picture as the network saw it, and each result by the view that matched the picture.
 
     Args:
-        answers: The answers, in the order of the page.
-        index: The index that was searched.
+        answers: Answers to the queries, in the order in which the page shows them.
+        index: Index that was searched.
         name: Name or path of the index.
-        page: File that the page is written to; links are relative to its folder.
-        workers: Number of worker processes that draw, and their limits.
+        page: Path of the HTML file, from which the links are relative.
+        workers: Number of worker processes that draw the meshes, and their limits.
 
     Returns:
-        The HTML.
+        The HTML text of the page.
     """
     plain = ViewSettings.from_options(size=PICTURE, orientation=index.record.orientation)
     views = plain.views if index.views is None else index.views.shape[1]
@@ -79,7 +79,7 @@ def query_page(
         changed = {"up": index.record.up} | ({} if hit.view is None else {"views": views})
         return Drawing(hit.shape.source, plain.model_copy(update=changed), hit.shape.sha256)
 
-    wanted: dict[Drawing, set[int | None]] = {  # the views of each drawing; None: several side by side
+    wanted: dict[Drawing, set[int | None]] = {  # numbers of the views to show; None for several side by side
         of_query(answer): {None} for answer in answers if answer.error is None and answer.picture is None
     }
     results = [[(hit, of_hit(hit)) for hit in answer.hits] for answer in answers]
@@ -117,7 +117,7 @@ def query_page(
 
 
 def _picture(array: InputArray, view: int | None) -> str:
-    """Return one view, or for None several side by side, as the base64 text of a PNG."""
+    """Return one view of a shape, or several views side by side if ``view`` is None, as the base64 text of a PNG."""
     if view is not None:
         return png_base64(array[view])
     return png_base64(np.concatenate(list(array[:: len(array) // SHOWN_VIEWS]), axis=1))

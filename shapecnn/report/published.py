@@ -11,11 +11,11 @@ The methods:
 """
 
 DATA_SET = "ModelNet40"
-"""Data set on which the curves were measured."""
+"""Data set on which the published curves were measured."""
 
 CURVES = {
     "SPH": (1, 0.5767, 0.4589, 0.3738, 0.3135, 0.2703, 0.2331, 0.2031, 0.1722, 0.1383, 0.025),
     "LFD": (1, 0.6796, 0.5637, 0.4768, 0.4179, 0.3639, 0.3143, 0.2654, 0.2194, 0.1662, 0.025),
     "3D ShapeNets": (1, 0.7184, 0.6358, 0.5793, 0.5322, 0.4842, 0.4371, 0.3928, 0.3345, 0.2533, 0.025),
 }
-"""Interpolated precision, in [0, 1], at recall 0, 0.1 … 1, by method."""
+"""Published precision–recall curves by method: interpolated precision, in [0, 1], at recall 0, 0.1 … 1."""

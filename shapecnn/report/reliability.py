@@ -1,4 +1,4 @@
-"""Draw a reliability diagram: accuracy over confidence, to show how well probabilities are calibrated."""
+"""Draw a reliability diagram, a plot of accuracy over confidence that shows how well probabilities are calibrated."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ _BAR, _LINE = "#2a5db0", "#8a93a0"
 
 
 def reliability_diagram(right: NDArray[np.bool_], confidence: NDArray[np.floating], title: str) -> bytes:
-    """Draw accuracy over mean confidence of each bin of shapes (Niculescu-Mizil and Caruana, ICML 2005).
+    """Draw a reliability diagram: accuracy over mean confidence, with one disc for each bin of confidence.
 
-    The area of a disc is proportional to the number of shapes in its bin. On the diagonal accuracy equals confidence.
+    The area of a disc is proportional to the number of shapes in the bin. On the diagonal, accuracy equals confidence
+    (Niculescu-Mizil and Caruana, ICML 2005).
 
     Args:
-        right: Whether each prediction is right, (N,) bool.
+        right: Whether each of N predictions is correct, (N,) bool.
         confidence: Probability of each predicted class, (N,), from 0 to 1.
-        title: Model and data, the first line of the heading.
+        title: First line of the heading, which names model and data.
 
     Returns:
-        The figure as SVG.
+        The plot as an SVG file.
     """
     bins = [each for each in reliability(right, confidence) if each.count]
     with drawing() as (figure, svg):
