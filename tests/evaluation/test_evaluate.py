@@ -97,13 +97,13 @@ def test_both_tasks_of_a_run(run: Model, grids: Artefacts) -> None:
     evaluation = evaluate_model(run, grids, device="cpu")
     scores = np.array([items[0].scores for items in outputs])
     assert np.array_equal(evaluation.scores, scores)
-    assert evaluation.classification == classify(labels(entries), scores, run.classes)
+    assert evaluation.classification == classify(labels(entries), scores, run.head.classes)
     same(evaluation, protocols.mvcnn(features(outputs)[:, 0], labels(entries)))
     assert list(evaluation.entries) == entries
     assert [p.id for p in evaluation.predictions()] == [entry.id for entry in entries]
     for prediction, row in zip(evaluation.predictions(), scores, strict=True):
         assert prediction.score == row.max()
-        assert prediction.predicted == run.classes[row.argmax()]
+        assert prediction.predicted == run.head.classes[row.argmax()]
 
 
 def test_shapenets_takes_each_rotation_for_an_item(run: Model, grids: Artefacts) -> None:
