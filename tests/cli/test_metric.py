@@ -102,7 +102,7 @@ def test_without_a_metric_the_message_names_the_command(
 def test_imagenet_has_none(grids: Path, command: Command) -> None:
     done = command("eval", "@imagenet", "--data", grids, "--feature", "metric")
     assert done.status == 2
-    assert "a metric is learned for a run" in done.stderr
+    assert "@imagenet has only the feature penultimate" in done.stderr
 
 
 def test_other_artefacts_are_refused(run: Path, meshes: Path, tmp_path: Path, command: Command) -> None:

@@ -169,7 +169,7 @@ def test_a_folder_that_is_not_an_index_is_status_2(tmp_path: Path, command: Comm
     assert done.status == 2
     told = {
         "nowhere": "There is no index at {}.",
-        "folder": "{} is not an index: it holds nothing",
+        "folder": "{} is not an index: shapecnn wrote no files into this folder",
         "file": "{} is a file",
     }
     message = done.json("error")["error"]["message"]
