@@ -125,7 +125,7 @@ def test_a_flipped_bit_is_found_before_it_is_used(
             (folder / file).write_bytes(altered)
             line = told(command(*use, "--device", "cpu"))
             assert str(folder) in line
-            assert "hash differs" in line
+            assert "hash differs" in line or "SHA256SUMS is damaged (the hash in the first line" in line
         (folder / file).write_bytes(content)
     assert command(*use, "--device", "cpu").status == 0
 

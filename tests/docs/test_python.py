@@ -22,7 +22,8 @@ def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_cach
     text = "\n\n".join(blocks)
     test = doctest.DocTestParser().get_doctest(text, {"__name__": "tutorial"}, TUTORIAL.name, str(TUTORIAL), 0)
     assert len(test.examples) > 40
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL, verbose=False)
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+    runner = doctest.DocTestRunner(optionflags=options, verbose=False)
     report: list[str] = []
     runner.run(test, out=report.append)
     assert runner.summarize(verbose=False).failed == 0, "".join(report)
