@@ -90,8 +90,9 @@ def test_nothing_is_read_before_it_is_asked_for(meshes: Path, tmp_path: Path) ->
     with pytest.raises(StoredDataError) as caught:
         artefacts.pictures(artefacts.entries[2])
     assert str(caught.value) == (
-        f"{out}/box/train/b.off.png cannot be read (No such file or directory). Run the command that made it once"
-        f" more, which makes only the missing and damaged files: shapecnn render COLLECTION {out} (with the same options)."
+        f"{out}/box/train/b.off.png cannot be read (No such file or directory). Run the command that made it "
+        f"once more, which makes only the missing and damaged files: shapecnn render COLLECTION {out} "
+        f"(with the same options)."
     )
 
 
