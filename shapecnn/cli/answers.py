@@ -36,7 +36,7 @@ def resolve_up(option: Up | None, recorded: Up | None, reference: str) -> Up:
         ``x``, ``y`` or ``z``.
     """
     if option is not None and recorded is not None and option != recorded:
-        note(f"Note: {reference} were read with --up {recorded}; the given meshes are read with --up {option}.")
+        note(f"Note: {reference} were read with --up {recorded}, the given meshes with --up {option}.")
     return option or recorded or "z"
 
 

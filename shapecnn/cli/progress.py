@@ -54,7 +54,7 @@ class _Stage:
         return f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
 
     def pace(self) -> str:
-        """Return rate and time left, such as ``4.1 shapes a second, 3 min left``; empty before the first unit is done."""
+        """Return rate and time left, such as ``4.1 shapes a second, 3 min left``; empty before the first unit."""
         seconds = time.monotonic() - self.started
         fresh = self.done - (self.first or 0)
         if fresh <= 0 or seconds <= 0:

@@ -105,7 +105,7 @@ def test_empty_and_conflicting_grids_are_named(npz: Path, tmp_path: Path, comman
     assert (done.status, done.stdout[:30]) == (1, "3 written, 0 unchanged, 1 fail")
     assert f"Failed: {npz}[3]: the grid is empty\n" in done.stderr
     conflicting = "bed/train/00000.npz, sofa/train/00001.npz"
-    assert f"2 shapes are identical to one with another label, in 1 group:\n  {conflicting}\n" in done.stderr
+    assert f"2 shapes are identical to a shape with another label, in 1 group:\n  {conflicting}\n" in done.stderr
     again = command(*arguments, "--json", "--skip-errors")
     assert again.status == 0
     assert again.json("data-import")["conflicts"] == [conflicting.split(", ")]
