@@ -62,7 +62,8 @@ def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command:
         require_same(maker.settings.to_json(), stored_settings, str(out), advice)
         if stored.get("layout", requested.get("layout")) != requested.get("layout"):
             raise MismatchError(
-                f"{out} was made with --layout {stored['layout']}, this run asks for {requested['layout']}. {advice}"
+                f"{out} was made with --layout {stored['layout']}, not with {requested['layout']} as requested. "
+                f"{advice}"
             )
 
 
@@ -112,4 +113,4 @@ def _continue_advice(requested: Mapping[str, Any], stored: Mapping[str, Any]) ->
     imported = requested.get("origin", "own") != "own"  # data import has no options for its settings
     if imported or not changes or not changes <= _OPTIONS or any(stored.get(key) is None for key in changes):
         return ""
-    return f"Add {options(stored, changes)} to go on with it. "
+    return f"Add {options(stored, changes)} to continue with the stored settings. "

@@ -174,9 +174,7 @@ def _lines(audit: Audit) -> list[str]:
         )
     if audit.features is not None:
         near = ", ".join(f"{count} at {mark}" for mark, count in audit.features.near)
-        lines.append(
-            f"  by {audit.features.feature} of {audit.features.model}, shapes with another at least as similar: {near}"
-        )
+        lines.append(f"  shapes with a similar shape, by {audit.features.feature} of {audit.features.model}: {near}")
     if audit.failed:
         lines.append(f"  {len(audit.failed)} could not be used, such as {audit.failed[0].id}: {audit.failed[0].error}")
     if audit.empty:

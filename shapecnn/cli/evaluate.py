@@ -42,7 +42,8 @@ if TYPE_CHECKING:
               show_default=True, help="Feature that retrieval compares: the input of the classifier, its probabilities "
               "or the metric learned by `shapecnn metric`.")  # fmt: skip
 @click.option("--subset", "subset_text", metavar="TRAIN+TEST",
-              help="Use only the first shapes of each class: 80+20 means 80 train and 20 test shapes.")  # fmt: skip
+              help="Use only the first shapes of each class: 80+20 means 80 train and 20 test "
+              "shapes, by id.")  # fmt: skip
 @click.option("--exclude-duplicates", is_flag=True,
               help="Also report the results without copies of train shapes or of other evaluated shapes.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -148,8 +149,8 @@ def _figures(evaluation: Evaluation) -> list[str]:
 
         if (retrieval.tied or 0) > _MANY_TIES:
             note(
-                f"Note: {retrieval.tied:.0%} of the retrieved shapes are exactly as similar to the query as another one. "
-                f"Their order is random, so the retrieval results say little."
+                f"Note: {retrieval.tied:.0%} of the retrieved shapes are exactly as similar to the query as another "
+                f"retrieved shape. Their order is random, so the retrieval results say little."
             )
         lines += [*describe(retrieval), _line("mAP", retrieval.mAP, evaluation.intervals["mAP"])]
         lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]

@@ -162,7 +162,9 @@ def _run() -> int:
             kind = "memory"
         elif isinstance(error, OSError):
             place = f"{error.filename}: " if error.filename else ""
-            message = f"{place}{error.strerror or error}. Finished work is kept; fix this and run the command again."
+            message = (
+                f"{place}{error.strerror or error}. Finished work is kept; remove the cause and run the command again."
+            )
             kind = "system"
         else:
             raise

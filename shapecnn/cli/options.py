@@ -67,7 +67,8 @@ orientation_option = click.option(
 trained_orientation_option = click.option(
     "--orientation",
     type=click.Choice(["upright", "auto"]),
-    help="How meshes are rotated, see `shapecnn render`; must be as in training.  [default: as in training]",
+    help="How meshes are rotated, see `shapecnn render`; a trained run accepts only the value of its training data.  "
+    "[default: the value stored in the model]",
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Number of worker processes that read meshes.  [default: one per core]"
@@ -108,7 +109,7 @@ set_option = click.option(
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change one setting of the network or config; can be repeated.",
+    help="Change one setting of the model or the config; can be repeated.",
 )
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))

@@ -50,13 +50,15 @@ class _Train(click.Command):
     help="Artefacts (rendered views or voxel grids) to train on.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the run: weights, log and results."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the run: the trained weights and their metadata.",
 )
 @set_option
 @click.option(
     "--subset",
     metavar="TRAIN+TEST",
-    help="Use only the first shapes of each class: 80+20 means 80 train and 20 test shapes.",
+    help="Use only the first shapes of each class: 80+20 means 80 train and 20 test shapes, by id.",
 )
 @click.option(
     "--seed",

@@ -81,7 +81,7 @@ def import_artefacts(
         raise UsageError(f"The output folder {out} lies inside the imported {source}: choose a folder outside it.")
     if layout is None:
         layout = find_layout(source)
-        say(f"Note: {source} is read as {layout}.")
+        say(f"Note: {source} is read with the layout {layout}.")
     if labels != "auto" and layout != "binvox":
         raise UsageError(
             f"--labels {labels} cannot be used: the layout {layout} defines label and split. Leave the option out."

@@ -51,8 +51,8 @@ def find_layout(source: Path) -> str:
         ways = "two" if len(readings) == 2 else "three"
         raise UsageError(f"{source} can be read in {ways} ways: {choices}. Choose one with --layout.")
     if pictures:
-        patterns = f"neither {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
-        raise CollectionError(f"{source} is {patterns}: {pictures[0]} lies elsewhere.{_too_deep(source, pictures)}")
+        patterns = f"neither the layout {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
+        raise CollectionError(f"{source} has {patterns}: {pictures[0]} lies elsewhere.{_too_deep(source, pictures)}")
     if list_files(source, MESHES):
         raise CollectionError(
             f"{source} holds meshes, neither views nor grids. To make views or grids: shapecnn render or "

@@ -206,7 +206,8 @@ def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], Sheet
         place = arrangement.place(parts)
         if place is None:
             raise CollectionError(
-                f"{source} is not {pattern}: {file.id} lies elsewhere (a split is {', '.join(SPLITS)})."
+                f"{source} does not have the layout {pattern}: {file.id} lies elsewhere "
+                f"(a split is {', '.join(SPLITS)})."
             )
         roots.add(parts[:-depth])
         shapes[place].append(file)

@@ -86,7 +86,9 @@ def test_three_readings(tmp_path: Path) -> None:
 
 def test_neither_reading_is_told_with_both(tmp_path: Path) -> None:
     source = make(tmp_path, ["chair/a_001.png"])
-    told = r"neither split/class/id/\*\.png nor class/split/name_001\.png: chair/a_001\.png lies elsewhere"
+    told = (
+        r"has neither the layout split/class/id/\*\.png nor class/split/name_001\.png: chair/a_001\.png lies elsewhere"
+    )
     with pytest.raises(CollectionError, match=told):
         find_layout(source)
 
