@@ -63,7 +63,7 @@ class Recipe:
         return content_hash(shape, data), draw
 
     def make(self, mesh: Mesh) -> Iterator[bytes]:
-        """Draw or voxelize a normalized mesh.
+        """Draw the views of a normalized mesh, or voxelize it, and encode the results as files.
 
         Args:
             mesh: The mesh, centred and scaled, with z up; see :func:`load_shape`.

@@ -26,7 +26,7 @@ class Subset:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the value of ``--subset``.
+        """Parse the value of ``--subset``, such as ``"80+20"``, into the two numbers of shapes per class.
 
         Args:
             text: Two positive integers joined by a plus sign, such as ``"80+20"`` for 80 train and 20 test shapes.

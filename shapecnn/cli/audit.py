@@ -67,7 +67,7 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Find duplicate shapes in DATA, above all across splits and with different labels.
+    """Find duplicate shapes in DATA, and report which lie in different splits or have different labels.
 
     DATA is a folder of artefacts or a collection of meshes. Two shapes are copies if their files have the same bytes,
     or if their geometry is the same after renumbering, moving, scaling, turning or mirroring. With --model, they are

@@ -37,7 +37,7 @@ def be_quiet() -> None:
 
 
 def is_quiet() -> bool:
-    """Whether the running command has --quiet set."""
+    """Whether the running command was given --quiet."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_QUIET))
 

@@ -116,7 +116,7 @@ collection_argument = click.argument("collection", type=click.Path(path_type=Pat
 
 
 def batch_options(command: Command) -> Command:
-    """Add the options that all commands share which read a collection of meshes.
+    """Add the options shared by all commands that read a collection of meshes.
 
     Args:
         command: Function of the command.
@@ -128,7 +128,7 @@ def batch_options(command: Command) -> Command:
 
 
 def workers_options(command: Command) -> Command:
-    """Add the options that limit the worker processes; pass them to the command as one Workers, ``workers``.
+    """Add the options for the worker processes; their values reach the command as one argument, ``workers``.
 
     Args:
         command: Function of the command.
@@ -196,7 +196,7 @@ def _require_csv(path: Path, overwrite: bool) -> None:
 
 
 def faces_options(command: Command) -> Command:
-    """Add the options for large meshes; pass them to the command as one FaceLimit, ``limit``.
+    """Add the options for large meshes; their values reach the command as one argument, ``limit``, a FaceLimit.
 
     Args:
         command: Function of the command.
