@@ -163,7 +163,7 @@ def _run() -> int:
         elif isinstance(error, OSError):
             place = f"{error.filename}: " if error.filename else ""
             message = (
-                f"{place}{error.strerror or error}. Finished work is kept; remove the cause and run the command again."
+                f"{place}{error.strerror or error}. Finished work is kept; solve the problem and run the command again."
             )
             kind = "system"
         else:
