@@ -1,8 +1,9 @@
-"""Artefacts: a folder of pictures or grids, one for each shape, with a manifest and the settings they were made with.
+"""Write and read artefacts: folders with the rendered views or the voxel grids of each shape of a collection.
 
-In: a mesh collection, or pictures and grids that other programs made. Out: a sealed folder, and its content as arrays.
-:mod:`prepare` makes the artefacts of meshes, :mod:`imports` those of pictures and grids, :mod:`writing` writes both,
-:mod:`reading` reads them, :mod:`manifest` describes the folder, :mod:`subset` selects the first shapes of each class.
+Input: a collection of meshes, or pictures and grids made by other programs. Output: an artefact folder with a manifest,
+the settings and a SHA-256 of each file; and its pictures or grids as arrays. :mod:`prepare` draws or voxelizes meshes,
+:mod:`imports` converts pictures and grids of other programs, :mod:`writing` writes the artefact folder, :mod:`reading`
+reads it, :mod:`manifest` describes its table of shapes, and :mod:`subset` selects the first shapes of each class.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Interface between the makers of artefacts and the code that writes them to a folder."""
+"""Interfaces of the objects that turn a mesh, pictures or a grid into the content of artefact files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shapecnn.settings.base import Settings
 
 
 class BatchItem(Protocol):
-    """Source of one row of the manifest: a mesh, the pictures of a shape, or a grid."""
+    """One shape to make artefacts of, given as a mesh, a set of pictures or a grid; becomes one row of the manifest."""
 
     @property
     def id(self) -> str: ...  # noqa: D102
@@ -19,42 +19,46 @@ class BatchItem(Protocol):
     def split(self) -> str | None: ...  # noqa: D102
     @property
     def path(self) -> str:
-        """Path of the source, for messages."""
+        """Path of the source file, which error messages name."""
 
 
 ItemT = TypeVar("ItemT", bound=BatchItem, contravariant=True)
 
 
 class Maker(Protocol[ItemT]):
-    """Maker of the artefacts of one item; it is pickled and sent to the worker processes."""
+    """Object that turns one shape into the content of its artefact files (views or grids).
+
+    It is pickled and sent to the worker processes.
+    """
 
     @property
     def settings(self) -> Settings:
-        """Every setting that changes a pixel or a cell."""
+        """All settings that affect a pixel of a view or a cell of a grid."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``settings.json``: the settings, their hash, and the layout of pictures."""
+        """Return the content of ``settings.json``: the settings, their hash, and the file layout of the views."""
 
     def open(self, item: ItemT) -> tuple[str, Callable[[], ArtefactData]]:
-        """Read the source of an item.
+        """Read the source file or files of one shape.
 
         Args:
-            item: The item.
+            item: The shape.
 
         Returns:
-            SHA-256 (hex) of the source, and a function that makes the artefacts from it.
+            SHA-256 (hex) of the source, and a function that makes the artefacts from the source.
 
         Raises:
-            ItemError: The source cannot be used. The function, and the iterator that it returns, raise it too.
+            ItemError: The source cannot be used. The returned function, and the iterator of its result, may raise
+                ItemError too.
         """
 
 
 class ArtefactData(NamedTuple):
-    """Artefacts of one item, before they are written.
+    """Content of the artefact files of one shape, before they are written to disk.
 
     Attributes:
-        contents: Content of each file, in the order of views or rotations; computed as they are requested.
-        note: What the source contains and the artefacts do not show, in one sentence; None if there is nothing to note.
+        contents: Bytes of each file, in the order of views or rotations. Each is computed when it is requested.
+        note: Content of the source that the artefacts do not show, in one sentence; None if they show everything.
     """
 
     contents: Iterator[bytes]

@@ -1,4 +1,4 @@
-"""Manifest of an artefact folder: its rows, and the file names of each shape's artefacts."""
+"""Read the manifest of an artefact folder (its table of shapes), and name the artefact files of each shape."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ MANIFEST, SETTINGS = "manifest.parquet", "settings.json"
 
 
 REMEDY = "Put it back from a copy, or run the command that made it once more, with --overwrite."
-"""Last sentence of an error message about damaged artefacts."""
+"""Advice that ends every error message about damaged artefacts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a manifest: the result for one shape.
+    """One row of a manifest: a shape, its label and split, and whether its artefacts could be made.
 
     Attributes:
-        id: Path of the shape in its collection, with extension.
+        id: Path of the source file relative to its collection, with extension.
         label: Class name; None if unknown.
         split: ``train``, ``val`` or ``test``; None if unknown.
-        sha256: SHA-256 (hex) of the files that the artefacts were made from; None if they could not be read.
+        sha256: SHA-256 (hex) of the source files of the artefacts; None if they could not be read.
         status: ``ok`` if the shape has artefacts, else ``failed``.
-        error: Why it failed, in one sentence; None for ``ok``.
-        note: What its file contains and the artefacts do not show, in one sentence; None if there is nothing to note,
-            and in manifests of earlier versions, which lack this column.
+        error: Why the artefacts could not be made, in one sentence; None for ``ok``.
+        note: Content of the source file that the artefacts do not show, in one sentence. None if they show everything,
+            and in manifests of earlier versions of shapecnn, which lack this column.
     """
 
     id: str
@@ -47,11 +47,12 @@ class Entry:
 
 
 def artefact_files(settings: Mapping[str, Any], stem: str) -> list[str]:
-    """Return the relative paths of one shape's artefacts.
+    """Return the paths of one shape's artefact files, relative to the artefact folder.
 
     Args:
         settings: Content of ``settings.json``.
-        stem: Path of the artefact without suffix and extension; see :func:`artefact_stems`.
+        stem: Path of the artefact without the number of the view or rotation and without extension; see
+            :func:`artefact_stems`.
 
     Returns:
         One path for each file, in the order of views or rotations.
@@ -65,16 +66,16 @@ def artefact_files(settings: Mapping[str, Any], stem: str) -> list[str]:
 
 
 def read_manifest(out: Path) -> list[Entry]:
-    """Read the manifest of a finished artefact folder.
+    """Read the manifest (the table of shapes) of a finished artefact folder.
 
     Args:
         out: The artefact folder.
 
     Returns:
-        Its rows in order of id, including failed shapes.
+        The rows of the manifest in order of id, including failed shapes.
 
     Raises:
-        StoredDataError: The manifest or its hash is missing or damaged.
+        StoredDataError: The manifest or its stored hash is missing or damaged.
     """
     sealed = open_sealed(out, REMEDY)
     content = sealed.read(MANIFEST)
@@ -83,18 +84,18 @@ def read_manifest(out: Path) -> list[Entry]:
 
 
 def artefact_stems(ids: Sequence[str]) -> list[str]:
-    """Return the path of each shape's artefact without extension.
+    """Return the stem of each shape: the path of its artefact, relative to the artefact folder, without extension.
 
-    This is the id without its extension; ids that differ only in their extension keep it.
+    The stem is the id without its file extension. Ids that differ only in their extension keep the extension.
 
     Args:
-        ids: Unique ids of all shapes of the folder, failed ones included.
+        ids: Unique ids of all shapes of the artefact folder, including failed shapes.
 
     Returns:
-        One stem for each id, in the same order; all are different.
+        One stem for each id, in the same order; no two stems are equal.
 
     Raises:
-        CollectionError: Two stems are still equal, such as for ``a.off.obj`` beside ``a.off`` and ``a.ply``.
+        CollectionError: Two shapes would get the same stem, such as ``a.off.obj`` beside ``a.off`` and ``a.ply``.
     """
     bare = [str(PurePosixPath(i).with_suffix("")) for i in ids]
     counts = Counter(bare)

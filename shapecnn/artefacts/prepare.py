@@ -1,4 +1,4 @@
-"""Artefacts of a mesh collection: contact sheets or grids, one for each mesh."""
+"""Render or voxelize the meshes of a collection: write the views or the voxel grids of each mesh."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from shapecnn.workers.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Maker of the artefacts of meshes; see :class:`shapecnn.artefacts.maker.Maker`.
+    """Settings with which meshes are drawn or voxelized, and the methods that do so.
+
+    Implements :class:`shapecnn.artefacts.maker.Maker`.
 
     Attributes:
-        settings: How a mesh is drawn or voxelized.
-        layout: One contact sheet of all views, or one file for each view. Grids are always separate files.
-        max_faces: Largest number of faces of a mesh that is not simplified; None for no limit. It does not change the
-            artefacts and is not stored with the settings.
+        settings: Settings of the views, or of the voxel grids.
+        layout: ``sheet``: one contact sheet of all views; ``files``: one file for each view. Grids are always separate
+            files.
+        max_faces: Maximum number of faces of a mesh if meshes are not simplified; None for no limit. The limit does not
+            change the artefacts and is not stored with the settings.
     """
 
     settings: ViewSettings | VoxelSettings
@@ -45,7 +48,8 @@ class Recipe:
             shape: A shape of the collection.
 
         Returns:
-            SHA-256 (hex) of the file, and a function that draws or voxelizes the mesh and may raise MeshError.
+            SHA-256 (hex) of the file, and a function that draws or voxelizes the mesh. The function may raise
+            MeshError.
 
         Raises:
             MeshError: The file cannot be read.
@@ -59,13 +63,13 @@ class Recipe:
         return content_hash(shape, data), draw
 
     def make(self, mesh: Mesh) -> Iterator[bytes]:
-        """Draw or voxelize a normalized mesh.
+        """Draw the views of a normalized mesh, or voxelize it, and encode the results as files.
 
         Args:
-            mesh: Centred and scaled, with z up; see :func:`load_shape`.
+            mesh: The mesh, centred and scaled, with z up; see :func:`load_shape`.
 
         Yields:
-            Content of each artefact, PNG or binvox, in the order of views or rotations.
+            Content of each artefact file, PNG or binvox, in the order of views or rotations.
 
         Raises:
             MissingLibraryError: The renderer cannot be loaded.
@@ -93,16 +97,16 @@ def prepare_collection(
     progress: Progress = no_progress,
     say: Say = silent,
 ) -> Summary:
-    """Make the artefacts of every mesh of a collection.
+    """Draw or voxelize every mesh of a collection, and write the results to an artefact folder.
 
     Args:
-        collection: A folder, a zip of one, or a CSV with the header ``path,label,split``.
+        collection: A folder, a zip of a folder, or a CSV with the header ``path,label,split``.
         out: The artefact folder.
-        recipe: How a mesh is drawn or voxelized.
-        command: Command line that makes ``out``, for messages.
-        labels: Where label and split come from; see :func:`shapecnn.meshes.collection.list_shapes`.
-        overwrite: Whether to replace artefacts that have other settings, and files that shapecnn did not write.
-        workers: The worker processes.
+        recipe: Settings of the views or the voxel grids.
+        command: Shell command that makes ``out``; error messages quote it.
+        labels: Source of labels and splits; see :func:`shapecnn.meshes.collection.list_shapes`.
+        overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
+        workers: Number, time limit and memory limit of the worker processes.
         progress: Called with the number of finished meshes and their total.
         say: Called with notes on how the collection was read, one sentence each.
 
@@ -111,11 +115,11 @@ def prepare_collection(
 
     Raises:
         CollectionError: The collection cannot be listed, or two of its meshes would be written to one file.
-        UsageError: Files that shapecnn did not write are in the way.
-        MismatchError: ``out`` was made with other settings.
-        StoredDataError: ``out`` is damaged.
+        UsageError: ``out`` already has files of the same names that shapecnn did not write.
+        MismatchError: ``out`` holds artefacts made with other settings.
+        StoredDataError: A stored file in ``out`` is missing or damaged.
         BusyError: Another process is writing to ``out``.
-        MissingLibraryError: The renderer cannot be loaded. The errors above come before any work.
+        MissingLibraryError: The renderer cannot be loaded. All errors above are raised before the first mesh is drawn.
     """
     shapes = list_shapes(collection, labels=labels, say=say)
     return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)
@@ -127,13 +131,13 @@ def load_shape(
     """Parse a mesh file and prepare the mesh for drawing or voxelizing.
 
     Args:
-        shape: The shape, whose id gives the format and whose folder contains the files that the mesh refers to.
-        data: Content of the file.
-        settings: Up axis, and the number of faces that a larger mesh is simplified to, if any.
-        max_faces: Largest number of faces of a mesh that is not simplified; None for no limit.
+        shape: The shape. Its id ends in the file format; its folder contains the files that the mesh refers to.
+        data: Content of the mesh file.
+        settings: Settings of the views or grids, which give the up axis and the number of faces to simplify to, if any.
+        max_faces: Maximum number of faces of a mesh if meshes are not simplified; None for no limit.
 
     Returns:
-        The mesh with z up, centred at the origin, its farthest vertex at radius 1.
+        The mesh with z up, centred at the origin, scaled so that its farthest vertex is at distance 1.
 
     Raises:
         MeshError: The file is not a valid mesh, or has too many faces.
@@ -146,7 +150,7 @@ def encode_png(picture: Any) -> bytes:
     """Encode a picture as PNG.
 
     Args:
-        picture: (H, W) uint8, grey.
+        picture: (H, W) uint8: H rows of W pixels, from 0 (black) to 255 (white).
 
     Returns:
         Content of the PNG file.

@@ -1,4 +1,4 @@
-"""Results of previous runs in an artefact folder: a new run must have the same settings, and reuses the artefacts."""
+"""Find the artefacts that earlier runs left in a folder, and check that this run has the same settings."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.unfinished import WORK
 
 _OPTIONS = ({*ViewSettings.model_fields, *VoxelSettings.model_fields} | {"layout"}) - {"kind", "drawing", "filling"}
-"""Settings that are command-line options, under the same name; for ``simplify`` a similar one."""
+"""Names of the settings that can be given as command-line options."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreviousArtefacts:
-    """Artefacts of one shape that a previous run wrote and nobody changed since.
+    """Reusable artefact files of one shape: an earlier run wrote them, and they have not changed since.
 
     Attributes:
-        content: Key of the source that they were made from.
+        content: Key that identifies the content of the source file; see :func:`content_key`.
         files: Paths relative to the artefact folder, in the order of views or rotations.
         hashes: SHA-256 (hex) of each file.
-        note: Note in the manifest; None if there is none.
+        note: Note on the shape in the manifest; None if there is none.
     """
 
     content: ContentKey
@@ -40,17 +40,17 @@ class PreviousArtefacts:
 
 
 def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command: str) -> None:
-    """Check that previous runs in a folder had the settings of this one.
+    """Check that the artefacts in a folder were made with the settings of this run.
 
     Args:
         out: The artefact folder.
-        finished: Whether it contains a finished run. An unfinished one is checked in any case.
-        maker: The maker of this run.
-        command: Command line of this run, for the message.
+        finished: Whether the folder contains a finished run. An unfinished run is checked in any case.
+        maker: Object that makes the artefacts in this run.
+        command: Shell command of this run; the error message quotes it.
 
     Raises:
-        MismatchError: They had other settings.
-        StoredDataError: Their settings are damaged.
+        MismatchError: An earlier run had other settings.
+        StoredDataError: The stored settings are damaged.
     """
     requested = maker.to_json()
     rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
@@ -62,26 +62,27 @@ def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command:
         require_same(maker.settings.to_json(), stored_settings, str(out), advice)
         if stored.get("layout", requested.get("layout")) != requested.get("layout"):
             raise MismatchError(
-                f"{out} was made with --layout {stored['layout']}, this run asks for {requested['layout']}. {advice}"
+                f"{out} was made with --layout {stored['layout']}, not with {requested['layout']} as requested. "
+                f"{advice}"
             )
 
 
 def read_previous(
     out: Path, finished: bool, settings: Mapping[str, Any], intact: Mapping[str, str]
 ) -> dict[str, PreviousArtefacts]:
-    """Read which artefacts of the last finished run, and of an unfinished one after it, can be reused.
+    """List the artefacts in a folder that this run can reuse, made by a finished or an interrupted run.
 
     Args:
         out: The artefact folder.
-        finished: Whether it contains a finished run.
-        settings: Content of ``settings.json``, the same for both runs.
-        intact: SHA-256 (hex) of each file, by relative path, that is as it was written.
+        finished: Whether the folder contains a finished run.
+        settings: Content of ``settings.json``, the same for all runs in the folder.
+        intact: SHA-256 (hex) of each file that has not changed since it was written, by relative path.
 
     Returns:
-        The artefacts by stem, if all their files are intact.
+        The artefacts of each shape whose files are all intact, by stem (see :func:`artefact_stems`).
 
     Raises:
-        StoredDataError: The manifest or the journal is damaged or of another version.
+        StoredDataError: The manifest, or the journal of an interrupted run, is damaged or of another version.
     """
     previous: dict[str, PreviousArtefacts] = {}
     if finished and os.path.lexists(out / MANIFEST):
@@ -104,12 +105,12 @@ def read_previous(
 
 
 def _continue_advice(requested: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    """Name the options that continue the stored run, in one sentence; empty if options cannot express them.
+    """Return a sentence that names the options of the stored artefacts; empty if no options can reproduce them.
 
-    A person who forgot an option would otherwise be told to make everything again, with the wrong one.
+    Without this advice, a person who forgot an option would be told to make all artefacts again, with wrong settings.
     """
     changes = differences(requested, stored).keys()
     imported = requested.get("origin", "own") != "own"  # data import has no options for its settings
     if imported or not changes or not changes <= _OPTIONS or any(stored.get(key) is None for key in changes):
         return ""
-    return f"Add {options(stored, changes)} to go on with it. "
+    return f"Add {options(stored, changes)} to continue with the stored settings. "

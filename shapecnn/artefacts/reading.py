@@ -1,4 +1,4 @@
-"""Artefact folders, read: their settings, their entries, and the pictures or grids of each shape as arrays."""
+"""Read an artefact folder: its settings, its table of shapes, and the views or grids of each shape as arrays."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ from shapecnn.voxels import binvox
 
 @dataclass(frozen=True, slots=True)
 class Artefacts:
-    """Artefacts made by ``render``, ``voxelize`` or ``data import``. Each file is read only when it is requested.
+    """Rendered views or voxel grids of a collection, written by ``render``, ``voxelize`` or ``data import``.
+
+    Each file is read only when it is requested.
 
     Attributes:
         folder: The artefact folder.
         settings: Content of ``settings.json``.
-        entries: The shapes that have artefacts, in order of id.
+        entries: Rows of the manifest in order of id, without the failed shapes.
     """
 
     folder: Path
@@ -41,13 +43,13 @@ class Artefacts:
     _sealed: Sealed
 
     def select(self, split: str | None) -> list[Entry]:
-        """Return the entries of one split.
+        """Return the shapes of one split.
 
         Args:
-            split: Name of the split; None for shapes without one.
+            split: Name of the split; None selects the shapes without a split.
 
         Returns:
-            The entries in order of id.
+            The selected :attr:`entries`, in order of id.
         """
         return [entry for entry in self.entries if entry.split == split]
 
@@ -58,11 +60,11 @@ class Artefacts:
             entry: One of :attr:`entries`.
 
         Returns:
-            (V, S, S) uint8: V views of S × S pixels, grey from 0 to 255 (background).
+            (V, S, S) uint8: V views of S × S pixels, from 0 (black) to 255 (white, the background).
 
         Raises:
             StoredDataError: A file is missing or damaged, or has the wrong size.
-            UsageError: The folder holds grids.
+            UsageError: The folder holds voxel grids, not views.
         """
         self._require("views", "shapecnn render COLLECTION OUT")
         views, size = self.settings["views"], self.settings["size"]
@@ -80,24 +82,27 @@ class Artefacts:
             entry: One of :attr:`entries`.
 
         Returns:
-            (rotations, R, R, R) bool, indexed [rotation, x, y, z] with z up; True for filled cells.
+            (K, R, R, R) bool: K rotations of a grid with R cells along each side, indexed [rotation, x, y, z] with z
+            up. Filled cells are True.
 
         Raises:
             StoredDataError: A file is missing or damaged, or has the wrong size.
-            UsageError: The folder holds pictures.
+            UsageError: The folder holds views, not voxel grids.
         """
         self._require("voxels", "shapecnn voxelize COLLECTION OUT")
         side = self.settings["resolution"]
         return np.stack([self._decoded(name, _grid, side) for name in self._names(entry)])
 
     def digest(self, entry: Entry) -> str:
-        """Compute one hash of all artefacts of a shape; it is equal for shapes that a network cannot tell apart.
+        """Compute one hash of all artefact files of a shape.
+
+        Two shapes with the same hash give a network the same input, so it cannot tell them apart.
 
         Args:
             entry: One of :attr:`entries`.
 
         Returns:
-            SHA-256 (hex) of the concatenated files.
+            SHA-256 (hex) of the concatenated artefact files.
 
         Raises:
             StoredDataError: A file is missing or damaged.
@@ -105,11 +110,11 @@ class Artefacts:
         return sha256(b"".join(map(self._sealed.read, self._names(entry))))
 
     def file(self, entry: Entry) -> Path:
-        """Return the path of a shape's first artefact, in the order of views or rotations."""
+        """Return the path of a shape's first artefact file: its first view, its contact sheet or its first rotation."""
         return self.folder / self._names(entry)[0]
 
     def files_without_hash(self) -> list[str]:
-        """List artefacts that ``SHA256SUMS`` lacks, as relative paths; they cannot be read."""
+        """Return the relative paths of the artefact files without a hash in ``SHA256SUMS``, which cannot be read."""
         return [name for entry in self.entries for name in self._names(entry) if name not in self._sealed.sums]
 
     def _names(self, entry: Entry) -> list[str]:
@@ -124,40 +129,41 @@ class Artefacts:
         if self.settings["kind"] != kind:
             names = {"views": "pictures", "voxels": "grids"}
             raise UsageError(
-                f"{self.folder} holds {names[self.settings['kind']]}, not {names[kind]}. To make those: {command}"
+                f"{self.folder} holds {names[self.settings['kind']]}, not {names[kind]}. "
+                f"To make {names[kind]}: {command}"
             )
 
 
 def open_artefacts(folder: Path) -> Artefacts:
-    """Open an artefact folder; the manifest and the settings are checked, the artefacts are not read yet.
+    """Open an artefact folder, and check its manifest and settings without reading the views or grids.
 
     Args:
         folder: A folder written by ``render``, ``voxelize`` or ``data import``.
 
     Returns:
-        The artefacts of all shapes that did not fail.
+        The artefacts of all shapes except the failed ones.
 
     Raises:
-        UsageError: It is not a finished artefact folder.
-        StoredDataError: Its settings or its manifest are damaged.
-        MismatchError: An earlier version of shapecnn made it, which drew or voxelized differently.
+        UsageError: ``folder`` is not an artefact folder, or the run that writes it is unfinished.
+        StoredDataError: The settings or the manifest in the folder are damaged.
+        MismatchError: The artefacts were made by an earlier version of shapecnn, which drew or voxelized differently.
     """
     if kind_of(folder) is None and (folder / WORK).is_dir():
         raise UsageError(f"The artefacts in {folder} are unfinished. Run the command that makes them once more.")
     require_kind(
         folder,
         "artefacts",
-        "To make artefacts of meshes: shapecnn render COLLECTION OUT, or shapecnn voxelize COLLECTION OUT; of views or "
-        "grids that others made: shapecnn data import SRC OUT",
+        "To make artefacts of meshes: shapecnn render COLLECTION OUT, or shapecnn voxelize COLLECTION OUT. To convert "
+        "views or grids of other programs: shapecnn data import SRC OUT",
     )
     entries = read_manifest(folder)
     sealed = open_sealed(folder, REMEDY)
     settings = _settings(sealed)
     with sealed.validating(MANIFEST):
-        stems = artefact_stems([entry.id for entry in entries])  # the ids of failed shapes affect them too
+        stems = artefact_stems([entry.id for entry in entries])  # the ids of failed shapes affect the stems too
     usable = sorted((entry for entry in entries if entry.status == "ok"), key=lambda entry: entry.id)
     remedy = (
-        f"Run the command that made it once more, which makes only what is missing or damaged: "
+        f"Run the command that made it once more, which makes only the missing and damaged files: "
         f"{_command(folder, settings)} (with the same options)."
     )
     return Artefacts(
@@ -170,7 +176,7 @@ def open_artefacts(folder: Path) -> Artefacts:
 
 
 def _settings(sealed: Sealed) -> dict[str, Any]:
-    """Read and check ``settings.json``."""
+    """Read ``settings.json``, and check its version, its hash and its layout."""
     settings = sealed.json(SETTINGS)
     remedy = f"Make it anew: {_command(Path('OUT'), settings)} (with the same options)."
     require_current(settings, str(sealed.folder), remedy)
@@ -186,7 +192,7 @@ def _settings(sealed: Sealed) -> dict[str, Any]:
 
 
 def _command(folder: Path, settings: Mapping[str, Any]) -> str:
-    """Return the command line that makes such artefacts."""
+    """Return the shell command that makes artefacts with such settings, for error messages."""
     out = shlex.quote(str(folder))
     if settings.get("origin") == "imported":
         return f"shapecnn data import SRC {out}"
@@ -194,7 +200,7 @@ def _command(folder: Path, settings: Mapping[str, Any]) -> str:
 
 
 def _grey(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
-    """Decode a PNG file as (height, width) uint8. Raises ValueError for another format, mode or size."""
+    """Decode a grey PNG file as (height, width) uint8; raise ValueError for another format, mode or size."""
     from PIL import Image
 
     try:
@@ -208,7 +214,7 @@ def _grey(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _grid(data: bytes, side: int) -> NDArray[np.bool_]:
-    """Decode a binvox file as (side, side, side) bool. Raises ValueError for another format or size."""
+    """Decode a binvox file as (side, side, side) bool; raise ValueError for another format or size."""
     try:
         grid = binvox.read(data)
     except ItemError as error:

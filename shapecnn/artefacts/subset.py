@@ -1,4 +1,4 @@
-"""Subsets of the first few shapes of each class, as in published protocols: 80 for training and 20 for testing."""
+"""Select the first shapes of each class, such as 80 for training and 20 for testing, as published protocols do."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shapecnn.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Number of shapes of each class that are used; 80 + 20 in Su et al. (2015).
+    """Maximum number of shapes to use of each class: 80 for training and 20 for testing in Su et al. (2015).
 
     Attributes:
-        train: Shapes of each class in the split ``train``, at least 1.
-        test: Shapes of each class in the split ``test``, at least 1.
+        train: Maximum number of shapes of each class in the split ``train``, at least 1.
+        test: Maximum number of shapes of each class in the split ``test``, at least 1.
     """
 
     train: int
@@ -26,34 +26,35 @@ class Subset:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the value of ``--subset``.
+        """Parse the value of ``--subset``, such as ``"80+20"``, into the two numbers of shapes per class.
 
         Args:
-            text: Two positive integers joined by a plus sign, such as ``"80+20"`` for 80 of train and 20 of test.
+            text: Two positive integers joined by a plus sign, such as ``"80+20"`` for 80 train and 20 test shapes.
 
         Returns:
             The subset.
 
         Raises:
-            UsageError: ``text`` has another form.
+            UsageError: ``text`` is not two positive integers joined by a plus sign.
         """
         counts = re.fullmatch(r"([1-9][0-9]{0,8})\+([1-9][0-9]{0,8})", text)
         if counts is None:
-            raise UsageError(f"--subset {text!r} is not TRAIN+TEST, how many shapes of each class, such as 80+20.")
+            raise UsageError(f"--subset {text!r} is not TRAIN+TEST: numbers of shapes for each class, such as 80+20.")
         return cls(int(counts[1]), int(counts[2]))
 
     def __str__(self) -> str:
         return f"{self.train}+{self.test}"
 
     def select(self, entries: Iterable[Entry], split: str) -> list[Entry]:
-        """Return the first shapes of each class by id.
+        """Return the first shapes of each class, in alphabetical order of their ids.
 
         Args:
             entries: The shapes of one split.
-            split: Name of that split. ``val`` is returned whole: it was held out of the subset of train.
+            split: Name of the split. All shapes of ``val`` are returned: they were already held out of a subset of
+                the train split.
 
         Returns:
-            The chosen shapes in order of id; all shapes of a class that has fewer than the limit.
+            The selected shapes in order of id. A class with fewer shapes than the limit is returned whole.
         """
         ordered = sorted(entries, key=lambda entry: entry.id)
         if split == "val":

@@ -1,9 +1,9 @@
-"""Artefact folders, written: one or more files for each item of a batch, the manifest, and the settings.
+"""Write an artefact folder: the views or voxel grids of each shape, the manifest and the settings.
 
-Workers make the artefacts in parallel, and a run can be interrupted and resumed at any moment: each file appears whole,
-a journal records each item when it is finished, and the manifest and the settings are published together at the end.
-An item that cannot be used becomes a failed row of the manifest and does not stop the run. The finished folder is
-identical to that of a first, uninterrupted run.
+Worker processes make the artefacts in parallel. A run can be interrupted and resumed at any moment: each file appears
+complete, a journal records each finished shape, and the manifest and the settings are published together at the end. A
+shape that cannot be used becomes a failed row of the manifest and does not stop the run. A resumed run ends with the
+same files as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from shapecnn.workers.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Counts of one run.
+    """Numbers of shapes that a run wrote, skipped and failed to process, and the errors.
 
     Attributes:
-        written: Number of items whose artefacts were made or copied.
-        skipped: Number of items whose artefacts existed already.
-        failed: Number of items that could not be used.
+        written: Number of shapes whose artefacts were made in this run, or copied from those of an identical source.
+        skipped: Number of shapes whose artefacts existed already.
+        failed: Number of shapes that could not be used.
         seconds: Duration of the run.
-        failures: (path, error in one sentence) of each failed item, in order of id.
+        failures: Path and error of each failed shape, in order of id; the error is one sentence.
     """
 
     written: int
@@ -67,29 +67,30 @@ def make_artefacts(
     workers: Workers = ONE_A_CORE,
     progress: Progress = no_progress,
 ) -> Summary:
-    """Make the artefacts of all items in a folder, and reuse those that exist.
+    """Make the artefacts of all shapes in a folder, and reuse the artefacts of earlier runs.
 
-    Artefacts of the same source under another id are copied. Those of items that are gone, or fail now, are removed.
+    If another shape has an identical source file, its artefacts are copied. The artefacts of shapes that were deleted
+    from the collection, or that fail in this run, are removed.
 
     Args:
-        items: The items, in order of id.
+        items: The shapes, in order of id.
         out: The artefact folder: absent, empty, or made by an earlier run.
-        maker: Reads an item and makes its artefacts.
-        command: Command line that makes ``out``, for messages.
-        overwrite: Whether to replace artefacts that have other settings, and files that shapecnn did not write.
-        workers: The worker processes.
-        progress: Called with the number of finished items and their total.
+        maker: Object that reads the source of a shape and makes its artefacts.
+        command: Shell command that makes ``out``; error messages quote it.
+        overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
+        workers: Number, time limit and memory limit of the worker processes.
+        progress: Called with the number of finished shapes and the number of all shapes.
 
     Returns:
         Counts and failures of this run.
 
     Raises:
-        CollectionError: Two items would be written to one file. This and the errors below come before any work.
-        UsageError: Files that shapecnn did not write are in the way.
-        MismatchError: ``out`` was made with other settings.
-        StoredDataError: ``out`` is damaged.
+        CollectionError: Two shapes would be written to one file.
+        UsageError: ``out`` already has files of the same names that shapecnn did not write.
+        MismatchError: ``out`` holds artefacts made with other settings.
+        StoredDataError: A stored file in ``out`` is missing or damaged.
         BusyError: Another process is writing to ``out``.
-        ShapecnnError: Any other error of ``maker`` than an ItemError, which is recorded in the manifest.
+        ShapecnnError: ``maker`` raised an error that is not an ItemError. ItemErrors are recorded in the manifest.
     """
     started = time.monotonic()
     settings = maker.to_json()
@@ -164,14 +165,14 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """Result of one item.
+    """Outcome of making the artefacts of one shape: their hashes, or the error.
 
     Attributes:
-        sha256: SHA-256 of its source; None if that could not be read.
-        written: Whether files were written.
-        hashes: SHA-256 of each artefact, in the order of views or rotations.
-        error: Why it failed.
-        note: Note for the manifest.
+        sha256: SHA-256 (hex) of the source; None if the source could not be read.
+        written: Whether artefact files were written.
+        hashes: SHA-256 (hex) of each artefact file, in the order of views or rotations.
+        error: Why the artefacts could not be made; None if they were.
+        note: Note on the shape for the manifest; None if there is none.
     """
 
     sha256: str | None
@@ -182,7 +183,7 @@ class _Result:
 
 
 def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) -> _Result:
-    """Make the artefacts of one item in a worker, unless those of the same source exist."""
+    """Make the artefacts of one shape in a worker process, unless they can be reused or copied."""
     sha = None
     try:
         sha, draw = task.maker.open(task.item)
@@ -204,14 +205,14 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) ->
         if error.errno != errno.ENAMETOOLONG:
             error.filename = error.filename or str(task.out)  # a full disk leaves it empty
             raise
-        with contextlib.suppress(OSError):  # the folder of a class, if it is still empty
+        with contextlib.suppress(OSError):  # remove the folder of the class if it is still empty
             (task.out / names[0]).parent.rmdir()
-        return _Result(sha, written=False, error="its name is too long for that of an artefact: shorten it")
+        return _Result(sha, written=False, error="its name is too long for an artefact file: shorten it")
     return _Result(sha, written=True, hashes=tuple(hashes), note=note)
 
 
 def _copy(previous: PreviousArtefacts, names: Sequence[str], out: Path) -> bool:
-    """Copy artefacts to new names; False if one of them has been overwritten in this run."""
+    """Copy artefact files to new names; return False if this run has overwritten one of the originals."""
     for old, name, digest in zip(previous.files, names, previous.hashes, strict=True):
         try:
             data = read_stored(out / old)

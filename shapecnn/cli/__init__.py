@@ -1,1 +1,1 @@
-"""Command line: one module per command; the work is done by the functions of ``shapecnn.api``."""
+"""The ``shapecnn`` command line: one module per command, which parses options and calls ``shapecnn.api``."""

@@ -1,4 +1,4 @@
-"""Helpers of the commands that answer for each input file: predict, explain and query."""
+"""Helpers of predict, explain and query, the commands that print one result for each input file."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ def note_drawing(model: Model) -> None:
     """Print a note if the model was trained on imported views or grids, which shapecnn cannot reproduce.
 
     Args:
-        model: Model that the meshes are shown to.
+        model: Model that processes the meshes.
     """
     if model.input.imported:
         note(model.input.note(model.name))
 
 
 def resolve_up(option: Up | None, recorded: Up | None, reference: str) -> Up:
-    """Return the up axis of the mesh files: the option, else the recorded axis, else z.
+    """Return the up axis of the mesh files: the value of --up, else the recorded axis, else z.
 
-    A note is printed if the two differ.
+    A note is printed if the value of --up and the recorded axis differ.
 
     Args:
-        option: Value of --up; None: not given.
-        recorded: Up axis with which the indexed or training meshes were read; None: not recorded.
-        reference: Name of those meshes, for the note.
+        option: Value of --up; None if the option was not given.
+        recorded: Up axis with which the indexed or the training meshes were read; None if it was not recorded.
+        reference: Description of the indexed or the training meshes, for the note.
 
     Returns:
         ``x``, ``y`` or ``z``.
     """
     if option is not None and recorded is not None and option != recorded:
-        note(f"Note: {reference} were read with --up {recorded}; these are read with --up {option}.")
+        note(f"Note: {reference} were read with --up {recorded}, the given meshes with --up {option}.")
     return option or recorded or "z"
 
 
 def failure_json(path: str, error: ItemError) -> dict[str, object]:
-    """Return the JSON object that replaces the answer for a file that failed.
+    """Return the JSON object that a command prints for an input file that could not be used.
 
     Args:
-        path: File as the user named it.
+        path: Path of the file as given on the command line.
         error: Cause of the failure.
 
     Returns:
-        An object with ``schema_version``, ``path`` and ``error``: its ``kind`` and ``message``.
+        Object with ``schema_version``, ``path`` and ``error``, which holds the ``kind`` and ``message`` of the error.
     """
     return {
         "schema_version": SCHEMA_VERSION,

@@ -1,4 +1,4 @@
-"""``shapecnn audit``: find duplicate shapes."""
+"""``shapecnn audit``: find duplicate shapes in a collection, across splits or with different labels."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ _PICTURE = 96  # pixels along one side of a thumbnail
 @click.command("audit")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", "model_name", metavar="RUN|@imagenet",
-              help="Also compare the features that this model computes; DATA must be artefacts.")  # fmt: skip
+              help="Also compare the features of this model; DATA must be artefacts (rendered views or "
+              "voxel grids).")  # fmt: skip
 @click.option("--threshold", type=float, default=0.98, show_default=True,
-              help="Cosine similarity of two features from which on they count as copies.")  # fmt: skip
+              help="Cosine similarity of features at or above which two shapes count as copies.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Also write audit.json, audit.csv and audit.html with pictures here.")  # fmt: skip
+              help="Also write audit.json, audit.csv and audit.html (with pictures) to this folder.")  # fmt: skip
 @set_option
 @device_option
 @up_option
@@ -66,11 +67,11 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Find duplicate shapes in DATA, above all across splits and with different labels.
+    """Find duplicate shapes in DATA, and report which lie in different splits or have different labels.
 
     DATA is a folder of artefacts or a collection of meshes. Two shapes are copies if their files have the same bytes,
-    if their geometry is the same after renumbering, moving, scaling, turning or mirroring, or, with --model, if their
-    features are similar.
+    or if their geometry is the same after renumbering, moving, scaling, turning or mirroring. With --model, they are
+    also copies if their features are similar.
 
     \b
     Examples:
@@ -86,10 +87,12 @@ def command(
 
     require_threshold(threshold)
     if assignments and model_name is None:
-        raise click.UsageError("--set changes a setting of a model: name the model with --model @imagenet.")
+        raise click.UsageError("--set changes a setting of a model, but no model is given: add --model @imagenet.")
     is_artefacts = any(is_kind_file(published(data, name)) for name in (SETTINGS, MANIFEST))
     if is_artefacts and labels != "auto":
-        raise click.UsageError(f"--labels: {data} holds artefacts, which have the labels that they were made with.")
+        raise click.UsageError(
+            f"--labels cannot be used with {data}: its views or grids already have labels. Leave the option out."
+        )
     if out is not None:
         require_report("audit.json", out, overwrite)
     if is_artefacts:
@@ -110,14 +113,16 @@ def command(
         failed = 0  # render and voxelize have reported the failures already
     else:
         if model_name is not None:
-            raise click.UsageError("--model compares artefacts: make them first with shapecnn render or voxelize.")
+            raise click.UsageError(
+                "--model needs artefacts, not meshes: make them first with shapecnn render or voxelize."
+            )
         audit = audit_collection(data, bar=progress_bar, up=up, labels=labels, workers=workers, say=note)
         shapes = cache(partial(_shapes_by_id, data))
         read = partial(_draw, shapes, up=up, workers=workers)
         find = partial(_file, shapes)
         place = partial(_place, shapes)
         failed = len(audit.failed)
-    emit(audit.to_json(), as_json, _lines(audit))  # before the report: a full disk must not lose it
+    emit(audit.to_json(), as_json, _lines(audit))  # before the report: a full disk must not lose the result
     if out is not None:
         from shapecnn.report.audit import write_audit
 
@@ -135,13 +140,13 @@ def _shapes_by_id(collection: Path) -> dict[str, Shape]:
 
 
 def _place(shapes: Callable[[], dict[str, Shape]], entry: Entry) -> str:
-    """Return the path of a shape of a collection, for messages; its id if the file is gone."""
+    """Return the path of a shape of a collection, for messages; return its id if the file was deleted."""
     shape = shapes().get(entry.id)
     return entry.id if shape is None else shape.path
 
 
 def _file(shapes: Callable[[], dict[str, Shape]], entry: Entry) -> Path | None:
-    """Return the file of a shape of a collection; None inside a zip or if the file is gone."""
+    """Return the file of a shape of a collection, or None if it is inside a zip or was deleted."""
     shape = shapes().get(entry.id)
     return None if shape is None or shape.member is not None else shape.file
 
@@ -149,7 +154,7 @@ def _file(shapes: Callable[[], dict[str, Shape]], entry: Entry) -> Path | None:
 def _draw(
     shapes: Callable[[], dict[str, Shape]], entries: Iterable[Entry], up: Up, workers: Workers
 ) -> Iterator[tuple[Entry, InputArray]]:
-    """Draw thumbnails of shapes of a collection; shapes whose files have changed are skipped."""
+    """Draw thumbnails of shapes of a collection; skip the shapes whose files have changed or were deleted."""
     from shapecnn.report.drawings import Drawing, draw_meshes
     from shapecnn.settings.views_and_grids import ViewSettings
 
@@ -160,7 +165,7 @@ def _draw(
 
 
 def _lines(audit: Audit) -> list[str]:
-    """Return the summary for a terminal."""
+    """Return the summary of the duplicates as lines of text."""
     lines = [f"{audit.data}: {counted(len(audit.entries), 'shape')}, compared as {audit.kind}"]
     lines.append("  copies by    groups  shapes  redundant  across splits  with different labels")
     for kind, level in audit.levels.items():
@@ -169,9 +174,7 @@ def _lines(audit: Audit) -> list[str]:
         )
     if audit.features is not None:
         near = ", ".join(f"{count} at {mark}" for mark, count in audit.features.near)
-        lines.append(
-            f"  by {audit.features.feature} of {audit.features.model}, shapes with another at least as similar: {near}"
-        )
+        lines.append(f"  shapes with a similar shape, by {audit.features.feature} of {audit.features.model}: {near}")
     if audit.failed:
         lines.append(f"  {len(audit.failed)} could not be used, such as {audit.failed[0].id}: {audit.failed[0].error}")
     if audit.empty:

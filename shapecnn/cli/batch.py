@@ -1,4 +1,4 @@
-"""Shared steps of the commands that process a collection: summary, failures and exit status."""
+"""Steps shared by all commands that process many files: print the summary, report failures, set the exit status."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def run_prepare(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Make artefacts, print the summary, and exit with status 1 if a mesh failed and ``skip_errors`` is false.
+    """Render or voxelize a collection and print the summary; exit with status 1 if a mesh failed.
 
     Args:
-        task: Name of the work on the progress bar, such as "Drawing".
-        collection: Folder of meshes, a zip of one, or a CSV with the header path,label,split.
-        out: Folder of the artefacts.
-        settings: Settings of the views or the grids.
-        layout: ``sheet``: one contact sheet of all views; ``files``: a file for each view or grid.
-        max_faces: Maximum number of faces of a mesh; None: limited by memory only.
+        task: Name of the stage on the progress bar, such as "Drawing".
+        collection: Folder of meshes, a zip of a folder, or a CSV with the header path,label,split.
+        out: Folder for the artefacts.
+        settings: Settings of the views or the voxel grids.
+        layout: ``sheet``: one contact sheet of all views; ``files``: one file for each view or grid.
+        max_faces: Maximum number of faces of a mesh; None if only memory limits it.
         labels: Source of labels and splits: ``auto``, ``folder`` or ``none``.
-        workers: Processes that read the meshes.
-        overwrite: Replace results of other settings and files that shapecnn did not write.
+        workers: Number, time limit and memory limit of the worker processes.
+        overwrite: Replace results made with other settings, and files that shapecnn did not write.
         skip_errors: Exit with status 0 even if meshes failed.
         as_json: Print the summary as JSON.
     """
@@ -73,13 +73,13 @@ def run_prepare(
 
 
 def emit_summary(summary: Summary, out: Path, as_json: bool, **more: object) -> None:
-    """Print the answer of a command that makes artefacts.
+    """Print how many artefacts a command has made, skipped and failed to make.
 
     Args:
-        summary: Counts and failures.
+        summary: Counts and failures of the run.
         out: Folder of the artefacts.
         as_json: Print a JSON object instead of a line of text.
-        **more: Further keys of the JSON object.
+        **more: Additional keys and values of the JSON object.
     """
     answer = {
         "schema_version": SCHEMA_VERSION,
@@ -100,16 +100,16 @@ def report_failures(
     noun: str = "meshes",
     record: Path | None = None,
 ) -> None:
-    """Report the files that failed on stderr and in the file of --failures, then exit with status 1 if there are any.
+    """Report failed input files on stderr and in the file of --failures; exit with status 1 if there are any.
 
     Args:
         failures: Path and error of each file that failed.
         skip_errors: Return instead of exiting with status 1.
-        noun: What the inputs are, in the plural.
-        record: File of the output that also records all failures, for the message.
+        noun: Plural noun of the input files, such as "meshes".
+        record: Output file that also lists all failures; the message names it if the list on stderr is cut.
 
     Raises:
-        UsageError: The file of --failures cannot be replaced.
+        UsageError: The file of --failures exists and may not be replaced.
         click.exceptions.Exit: There are failures and ``skip_errors`` is false.
     """
     csv_file = write_failures(failures)
@@ -125,7 +125,7 @@ def report_failures(
 
 
 def write_failures(failures: list[tuple[str, str]]) -> Path | None:
-    """Write failures to the file of --failures.
+    """Write the failed input files to the CSV file of --failures, if the option was given.
 
     Args:
         failures: Path and error of each file that failed.
@@ -134,7 +134,7 @@ def write_failures(failures: list[tuple[str, str]]) -> Path | None:
         The CSV file; None without --failures.
 
     Raises:
-        UsageError: The file cannot be replaced.
+        UsageError: The CSV file exists and may not be replaced.
     """
     csv_file = failures_file()
     if csv_file is not None:

@@ -1,4 +1,4 @@
-"""``shapecnn compare``: measure models side by side and test which is better."""
+"""``shapecnn compare``: evaluate several models on the same shapes and test which is better."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("models", metavar="RUN|@imagenet[:FEATURE]...", nargs=-1, required=True)
 @click.option("--data", required=True, multiple=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="Artefacts to measure on; repeat it for models that need different artefacts: each model takes the "
-              "first folder made with its settings.")  # fmt: skip
+              help="Artefacts (rendered views or voxel grids) to evaluate on. Repeat the option if the models need "
+              "different artefacts: each model uses the first folder made with its settings.")  # fmt: skip
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder for comparison.json, .csv and .md, pr.svg, pr.png and report.html.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
               help="Split to evaluate; train and val are the splits that the RUNs were trained with.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
               default="mvcnn", show_default=True,
-              help="Rules of retrieval: which shapes are queries, which are the gallery.")  # fmt: skip
+              help="Retrieval protocol: which shapes are queries and which are the gallery.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
               show_default=True,
-              help="Feature that retrieval compares, unless a model is named as MODEL:FEATURE.")  # fmt: skip
+              help="Feature that retrieval compares, for models not given as MODEL:FEATURE.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Random seed of the bootstrap behind the 95 % intervals, and of the tests.")  # fmt: skip
 @click.option("--published", is_flag=True,
@@ -62,9 +62,9 @@ def command(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Measure models on the shapes that they have in common, and test which is better beyond chance.
+    """Evaluate several models on the shapes that their artefacts share, and test which differences exceed chance.
 
-    A model can be named more than once with different features: RUN RUN:scores RUN:metric.
+    The same model can be given several times with different features: RUN RUN:scores RUN:metric.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Shell completion of config names, beyond the files and options that click completes."""
+"""Shell completion of the names of training configs; click itself completes options and files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from shapecnn.settings.config_files import config_text, description, shipped
 
 
 def complete_name(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Return the names of the built-in configs that match.
+    """Return the names of the built-in configs that start with the typed text.
 
     Args:
         typed: Beginning of the word to complete.
 
     Returns:
-        Completions with a description each, which zsh and fish show.
+        Completions, each with the description of the config, which zsh and fish show.
     """
     return [
         CompletionItem(name, help=description(config_text(name))) for name in sorted(shipped()) if _fits(name, typed)
@@ -26,15 +26,15 @@ def complete_name(_context: click.Context, _parameter: click.Parameter, typed: s
 
 
 def complete_config(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Return the built-in configs and the YAML files that match; after --resume, folders.
+    """Return completions of the CONFIG of ``train``: built-in configs and YAML files, or folders after --resume.
 
     Args:
-        context: Context of the command, with the options before this word.
-        parameter: Argument that is completed.
+        context: Click context of the command, with the options before the word to complete.
+        parameter: Argument of the command to complete.
         typed: Beginning of the word to complete.
 
     Returns:
-        Completions; if nothing matches, one that lets the shell complete paths.
+        The completions. If no config or YAML file matches, one completion that makes the shell complete paths.
     """
     if context.params.get("resume"):
         return [CompletionItem(typed, type="dir")]
@@ -52,5 +52,5 @@ def _names(folder: str) -> list[str]:
 
 
 def _fits(name: str, typed: str) -> bool:
-    """Whether a name completes ``typed``; hidden files only after their dot."""
+    """Whether a name starts with ``typed``. Hidden files match only if ``typed`` starts with a dot."""
     return name.startswith(typed) and name.startswith(".") == typed.startswith(".")

@@ -1,4 +1,4 @@
-"""``shapecnn configs``: list and print the built-in configs."""
+"""``shapecnn configs``: list the built-in training configs, or print one of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shapecnn.cli.options import json_option
 @click.argument("name", required=False, shell_complete=complete_name)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the built-in configs, or print the one called NAME.
+    """List the built-in training configs, or print the text of the config NAME.
 
-    `shapecnn train NAME` uses a built-in config. To change it, add --set, or save the printed text to a file and edit
-    that.
+    `shapecnn train NAME` trains with a built-in config. To change a setting, add --set, or save the printed text to a
+    file and edit the file.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Output of the commands: answers on stdout; messages and progress on stderr."""
+"""Print the output of the commands: results on stdout, messages and progress on stderr."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shapecnn.errors import encodable, visible
 SCHEMA_VERSION = 1
 
 
-_answered = False  # whether the command has printed its answer
-_lost = False  # whether printing the answer failed
+_answered = False  # whether the command has printed its result
+_lost = False  # whether printing the result failed
 _QUIET = "shapecnn.quiet"  # key in click's meta, which a command shares with its group
 
 
 def say(message: str) -> None:
-    """Print a message of one line to stderr, also with --quiet."""
+    """Print a message of one line to stderr, even with --quiet."""
     click.echo(visible(message), err=True)
 
 
@@ -32,26 +32,26 @@ def note(message: str) -> None:
 
 
 def be_quiet() -> None:
-    """Turn off progress and notes until the command ends."""
+    """Suppress progress and notes on stderr until the command ends."""
     click.get_current_context().meta[_QUIET] = True
 
 
 def is_quiet() -> bool:
-    """Whether the running command has --quiet set."""
+    """Whether the running command was given --quiet."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_QUIET))
 
 
 def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
-    """Print the answer of a command on stdout: one JSON value, or lines of text.
+    """Print the result of a command on stdout, as one JSON value or as lines of text.
 
-    A failure to write is reported on stderr and remembered for :func:`answer_is_lost`.
+    If stdout cannot be written, this is reported on stderr and remembered for :func:`answer_is_lost`.
 
     Args:
-        value: Answer for JSON: dicts, lists, strings, finite numbers, booleans and None.
+        value: Result for --json, of dicts, lists, strings, finite numbers, booleans and None.
         as_json: Print ``value`` as JSON instead of ``lines``.
-        lines: Answer as text. Line ends and control characters in a line are escaped, so that a file name cannot forge
-            a line of its own.
+        lines: Result as text. Line ends and control characters within a line are escaped, so that a file name cannot
+            start a new line.
     """
     global _answered, _lost  # a process runs one command
     _answered = True
@@ -60,7 +60,7 @@ def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
     try:
         for text in texts:
             click.echo(text)
-    except OSError as error:  # not fatal: reports and pages are still to be written
+    except OSError as error:  # not fatal: the command has yet to write its report or page
         _lost = True
         if error.errno != errno.EPIPE:  # a reader such as `head` may close the pipe early
             say(f"Error: the answer could not be written: {error.strerror}. Make room and run the command again.")
@@ -68,21 +68,21 @@ def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
 
 
 def drop_stdout() -> None:
-    """Discard everything that is written to stdout from now on, including its buffer."""
+    """Discard everything written to stdout from now on, and the content of its buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def expect_answer() -> None:
-    """Reset the state of the answer at the start of a command."""
+    """Forget whether an earlier command has printed its result; called when a command starts."""
     global _answered, _lost
     _answered = _lost = False
 
 
 def has_answered() -> bool:
-    """Whether the command has printed its answer; later failures, such as of a report, go to stderr only."""
+    """Whether the command has printed its result. Later failures, such as of a report, are only written to stderr."""
     return _answered
 
 
 def answer_is_lost() -> bool:
-    """Whether the answer could not be written completely."""
+    """Whether the result of the command could not be written to stdout completely."""
     return _lost

@@ -1,4 +1,4 @@
-"""``shapecnn data``: download public collections; import views and grids made by other programs."""
+"""``shapecnn data``: download public mesh collections; import views and grids made by other programs."""
 
 from __future__ import annotations
 
@@ -37,11 +37,15 @@ def command() -> None:
 @command.command(short_help="Download ModelNet10 or ModelNet40.")
 @click.argument("name", type=click.Choice(["modelnet10", "modelnet40"]))
 @click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--url", metavar="URL|FILE", help="Address of a mirror, or a zip file on this machine.")
+@click.option(
+    "--url",
+    metavar="URL|FILE",
+    help="Download from this address, or unpack this local zip file, instead of the official server.",
+)
 @click.option(
     "--sha256",
     metavar="HEX",
-    help="Expected SHA-256 of the zip.  [default: that of the official zip, from the official server]",
+    help="Expected SHA-256 of the zip.  [default: the SHA-256 of the official zip, without --url]",
 )
 @overwrite_option
 @quiet_option
@@ -49,9 +53,9 @@ def command() -> None:
 def download(name: str, dest: Path, url: str | None, sha256: str | None, overwrite: bool, as_json: bool) -> None:
     """Download ModelNet10 (0.5 GB) or ModelNet40 (2 GB, 10 GB unpacked) into the folder DEST.
 
-    Princeton provides both for academic research. An interrupted download continues where it stopped; a collection
-    that exists already is checked and left as it is. The command prints the folder of the collection, to be given to
-    other commands.
+    Princeton University provides both collections for academic research. An interrupted download continues where it
+    stopped. A collection that exists already is checked and not changed. The command prints the folder of the
+    collection, which is an argument of other commands.
 
     \b
     Examples:
@@ -68,7 +72,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
         note(f"{result.path} exists already: nothing was downloaded.")
     origin = asdict(result.origin) if result.origin else dict.fromkeys(("url", "bytes", "sha256"))
     if origin["sha256"] != SOURCES[name].sha256:
-        note(f"It is not known to be the official archive (SHA-256: {origin['sha256'] or 'unknown'}).")
+        note(f"The zip is not known to be the official archive (SHA-256: {origin['sha256'] or 'unknown'}).")
     report = {
         "schema_version": SCHEMA_VERSION,
         "name": name,
@@ -86,7 +90,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
 @click.option(
     "--layout",
     type=click.Choice(["views-by-shape", "views-by-name", "voxels-npz", "binvox"]),
-    help="Layout of SRC.  [default: detected]",
+    help="Layout of the files in SRC, see above.  [default: detected from the file names]",
 )
 @labels_option
 @failures_option
@@ -104,17 +108,17 @@ def import_(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Import views or grids made by other programs into OUT, as artefacts like those of render and voxelize.
+    """Convert views or grids made by other programs to artefacts in OUT, as render and voxelize write them.
 
     \b
-    SRC has one of these layouts; give --layout if two of them match
+    SRC has one of these layouts; give --layout if several of them match
       views-by-shape  split/class/id/*.png: one PNG or JPEG per view, in a folder or a zip
-      views-by-name   class/split/name_001.png: the same, as written by the scripts of the MVCNN authors
-      voxels-npz      one file of packed voxels, labels and classes; the name …-train.npz means the split train
+      views-by-name   class/split/name_001.png: one PNG or JPEG per view, as written by the MVCNN authors
+      voxels-npz      one npz file of packed voxels, labels and classes; the name …-train.npz means the split train
       binvox          class/split/name.binvox in a folder or a zip, or a CSV with the header path,label,split
 
-    The last axis of a grid must point up. A note lists shapes that are identical but have different labels. Running
-    the same command again imports only new and changed shapes.
+    The last axis of each grid must point up. A note lists identical shapes with different labels. Running the same
+    command again imports only new and changed shapes.
 
     \b
     Example:
@@ -143,9 +147,9 @@ def import_(
     if conflicting:
         count = sum(map(len, conflicting))
         groups = counted(len(conflicting), "group")
-        note(f"Note: {count} shapes are identical to one with another label, in {groups}:")
+        note(f"Note: {count} shapes are identical to a shape with another label, in {groups}:")
         for group in conflicting[:SHOWN]:
             note(f"  {', '.join(group)}")
         if len(conflicting) > SHOWN:
-            note(f"  … and {len(conflicting) - SHOWN} more; --json lists all.")
+            note(f"  … and {len(conflicting) - SHOWN} more groups; --json lists all.")
     report_failures(summary.failures, skip_errors, "shapes", record=out / MANIFEST)

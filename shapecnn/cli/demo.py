@@ -1,4 +1,4 @@
-"""``shapecnn demo``: run the whole pipeline on generated shapes."""
+"""``shapecnn demo``: run the whole pipeline, from meshes to search results, on generated shapes."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Steps:
-    """Log of the steps, one row each: name, duration, result and path.
+    """Log of the finished steps of the demo, with name, duration, result and path of each.
 
     Attributes:
-        rows: Lines of the final table.
-        start: Start of the current step, by the monotonic clock in seconds.
+        rows: Lines of the table that is printed at the end, one for each finished step.
+        start: Start of the current step, in seconds of the monotonic clock.
     """
 
     rows: list[str] = field(default_factory=list)
     start: float = field(default_factory=time.monotonic)
 
     def finish(self, step: str, result: str, path: Path) -> None:
-        """Add the row of the step that has just ended, and print it as a note."""
+        """Add a row for the step that has just ended, and print a note about it."""
         seconds, self.start = time.monotonic() - self.start, time.monotonic()
         self.rows.append(f"{step:16} {seconds:6.1f} s  {result:52} {path}")
         note(f"{step}: {result} ({seconds:.1f} s)")
@@ -54,7 +54,9 @@ class _Steps:
     show_default=True,
     help="Number of shapes to generate for each class.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the generated shapes.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of the generated shapes."
+)
 @overwrite_option
 @device_option
 @workers_option
@@ -65,7 +67,7 @@ def command(
 ) -> None:
     """Run the whole pipeline on generated shapes: render, voxelize, train, evaluate, index and query.
 
-    All results go to the folder OUT. Nothing is downloaded. The figures at the end are a smoke test on easy
+    All results are written to the folder OUT. Nothing is downloaded. The accuracies at the end are a smoke test on easy
     shapes; they do not measure the quality of the method.
 
     \b
@@ -95,7 +97,7 @@ def command(
         steps.finish(what, f"{summary.written} written, {summary.skipped} unchanged, {summary.failed} failed", target)
 
     evaluations = {}
-    folds = 5 if per_class >= 8 else 2  # of the train split, three quarters of each class
+    folds = 5 if per_class >= 8 else 2  # folds of the train split, which has three quarters of each class
     for config, data in (("demo-mvcnn", views), ("demo-shapenets", grids)):
         name = config.removeprefix("demo-")
         run, report = out / f"{name}-run", out / f"{name}-report"
@@ -198,7 +200,7 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _summary(figures: dict[str, Any]) -> str:
-    """Format accuracy and mAP, which is undefined if each class has one shape."""
+    """Format accuracy and mAP as text; mAP is undefined if each class has only one shape."""
     return ", ".join(
         f"{name} {'undefined' if figures[name] is None else format(figures[name], '.1%')}"
         for name in ("accuracy", "mAP")

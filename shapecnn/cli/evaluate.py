@@ -1,4 +1,4 @@
-"""``shapecnn eval``: measure a model on one split."""
+"""``shapecnn eval``: evaluate the classification and retrieval of a model on one split."""
 
 from __future__ import annotations
 
@@ -30,24 +30,31 @@ if TYPE_CHECKING:
 @click.command("eval")
 @click.argument("model", metavar="RUN|@imagenet")
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="Artefacts to measure on, made by render, voxelize or data import.")  # fmt: skip
+              help="Artefacts to evaluate on, made by render, voxelize or data import.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
               help="Split to evaluate; train and val are the splits that RUN was trained with.")  # fmt: skip
 @click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True,
               help="Tasks to evaluate.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
               default="mvcnn", show_default=True,
-              help="Rules of retrieval: which shapes are queries, which are the gallery.")  # fmt: skip
+              help="Retrieval protocol: which shapes are queries and which are the gallery.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
               show_default=True, help="Feature that retrieval compares: the input of the classifier, its probabilities "
               "or the metric learned by `shapecnn metric`.")  # fmt: skip
 @click.option("--subset", "subset_text", metavar="TRAIN+TEST",
-              help="Use only the first shapes of each class, by id, such as 80+20.")  # fmt: skip
+              help="Use only the first shapes of each class: 80+20 means 80 train and 20 test "
+              "shapes, by id.")  # fmt: skip
 @click.option("--exclude-duplicates", is_flag=True,
-              help="Also report the results without copies of train shapes and of each other.")  # fmt: skip
+              help="Also report the results without copies of train shapes or of other evaluated shapes.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Also write evaluation.json, predictions.parquet, figures and report.html here.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the 95 % intervals.")
+              help="Also write evaluation.json, predictions.parquet, plots and report.html to DIR.")  # fmt: skip
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Random seed of the bootstrap behind the 95 % intervals.",
+)
 @set_option
 @overwrite_option
 @device_option
@@ -69,9 +76,9 @@ def command(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Measure classification and retrieval of a trained RUN, or retrieval of @imagenet, on artefacts.
+    """Evaluate classification and retrieval of a trained RUN, or retrieval of @imagenet, on artefacts.
 
-    Figures of different protocols cannot be compared with each other.
+    Retrieval results of different protocols cannot be compared with each other.
 
     \b
     Examples:
@@ -101,7 +108,7 @@ def command(
     artefacts = open_artefacts(data)
     with progress_bar("Evaluating") as progress:
         evaluation = evaluate(predictor, artefacts, settings, device=device, progress=progress)
-    emit(evaluation.to_json(), as_json, _lines(evaluation))  # before the report: a full disk must not lose it
+    emit(evaluation.to_json(), as_json, _lines(evaluation))  # before the report: a full disk must not lose the result
     if out is not None:
         from shapecnn.report.evaluation import write_report
 
@@ -110,11 +117,11 @@ def command(
         note(f"Wrote {out / 'report.html'}")
 
 
-_MANY_TIES = 0.01  # fraction of the ranks of all result lists
+_MANY_TIES = 0.01  # fraction of tied ranks in all result lists, above which a note is printed
 
 
 def _lines(evaluation: Evaluation) -> list[str]:
-    """Return the table of figures for a terminal."""
+    """Return the table of results as lines of text."""
     subset = f", subset {evaluation.subset}" if evaluation.subset else ""
     shapes = counted(len(evaluation.entries), "shape")
     lines = [f"{evaluation.model} on {evaluation.data}: {shapes} of {evaluation.split}{subset}"]
@@ -142,8 +149,8 @@ def _figures(evaluation: Evaluation) -> list[str]:
 
         if (retrieval.tied or 0) > _MANY_TIES:
             note(
-                f"Note: {retrieval.tied:.0%} of the results are as similar to the query as another result. "
-                f"They are shuffled, and the retrieval figures say little with so many ties."
+                f"Note: {retrieval.tied:.0%} of the retrieved shapes are exactly as similar to the query as another "
+                f"retrieved shape. Their order is random, so the retrieval results say little."
             )
         lines += [*describe(retrieval), _line("mAP", retrieval.mAP, evaluation.intervals["mAP"])]
         lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]

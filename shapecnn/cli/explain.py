@@ -1,4 +1,4 @@
-"""``shapecnn explain``: show which views and pixels led to a prediction."""
+"""``shapecnn explain``: show which views and which pixels of a mesh led to its predicted class."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ SHOWN = 3  # views listed on the terminal
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write an HTML page with heat maps and bars to this file.",
+    help="Also write an HTML page to this file, with a heat map and the share of evidence of each view.",
 )
-@click.option("--class", "label", metavar="LABEL", help="Explain why the predicted class was preferred to this one.")
+@click.option(
+    "--class", "label", metavar="LABEL", help="Explain why the predicted class was preferred to the class LABEL."
+)
 @device_option
 @known_up_option
 @trained_orientation_option
@@ -68,7 +70,7 @@ def command(
 ) -> None:
     """Show which views of each MESH, and which pixels or cells, led the network of RUN to its prediction.
 
-    Each view that favours the predicted class gets a share of the evidence for it; the shares sum to 1.
+    Each view that favours the predicted class gets a share of the evidence for this class. The shares sum to 1.
 
     \b
     Example:
@@ -89,7 +91,7 @@ def command(
         )
     pairs = list(zip(meshes, explanations, strict=True))
     lines = [_line(result) for result in explanations if not isinstance(result, ItemError)]
-    # before the page: a full disk must not lose it
+    # before the page: a full disk must not lose the result
     emit([_json(path, result, html) for path, result in pairs], as_json, lines)
     if html is not None and all(isinstance(each, ItemError) for each in explanations):
         note(f"{html} was not written: there is nothing to show.")  # an existing page stays
@@ -127,7 +129,7 @@ def _json(path: str, result: Explanation | ItemError, page: Path | None) -> dict
 
 
 def _line(result: Explanation) -> str:
-    """Return path, class, probability and the views with the largest shares."""
+    """Return the line of text for one mesh: path, class, probability, and the views with the largest shares."""
     label, score = result.ranked[0]
     evidence = result.why_not or result.evidence
     largest = np.argsort(-evidence.shares, kind="stable")[:SHOWN]

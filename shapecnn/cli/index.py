@@ -1,4 +1,4 @@
-"""``shapecnn index``: make a collection searchable."""
+"""``shapecnn index``: build or update the search index of a collection of meshes."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     "--model",
     "model_name",
     metavar="RUN|@imagenet",
-    help="Model that computes the features: a trained run, or @imagenet, which needs no training.  [default: that of "
-    "INDEX; @imagenet for a new one]",
+    help="Model that computes the features: a trained run, or @imagenet, which needs no training.  [default: the "
+    "model of INDEX; @imagenet for a new INDEX]",
 )
 @click.option("--feature", type=click.Choice(["penultimate", "metric"]),
               help="Feature that queries compare: the input of the classifier, or the metric learned by `shapecnn "
-              "metric`.  [default: that of INDEX; penultimate for a new one]")  # fmt: skip
+              "metric`.  [default: the feature of INDEX; penultimate for a new INDEX]")  # fmt: skip
 @set_option
 @trained_orientation_option
 @faces_options
@@ -71,8 +71,8 @@ def command(
     """Compute the feature of each mesh of COLLECTION and store it in INDEX, which `shapecnn query` searches.
 
     COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. Running the command again
-    updates INDEX: new and changed meshes are computed, deleted meshes are removed. INDEX remembers its model, settings,
-    --up and --labels; they need not be repeated.
+    updates INDEX: it adds new and changed meshes, and removes deleted meshes. INDEX stores its model, settings, --up
+    and --labels, so these options need not be repeated.
 
     \b
     Examples:

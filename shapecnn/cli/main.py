@@ -1,7 +1,7 @@
-"""Entry point of the command line: the table of commands, each imported only when it runs.
+"""Entry point of the ``shapecnn`` command: select a command, run it, and turn errors into exit statuses.
 
-Only this module turns errors into exit statuses: 0 success, 1 failure, 2 wrong option, path or config key,
-130 interrupted (143 by SIGTERM, 129 by SIGHUP).
+Each command is imported only when it runs. Exit statuses: 0 success, 1 failure, 2 wrong option, path or config key,
+130 interrupted by Ctrl-C, 143 ended by SIGTERM, 129 ended by SIGHUP.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ COMMANDS = {
     "demo": ("shapecnn.cli.demo", "Run the whole pipeline on generated shapes."),
     "render": ("shapecnn.cli.render", "Draw views of each mesh, 12 by default."),
     "voxelize": ("shapecnn.cli.voxelize", "Turn each mesh into an occupancy grid, 30³ by default."),
-    "eval": ("shapecnn.cli.evaluate", "Measure classification and retrieval of a model."),
-    "compare": ("shapecnn.cli.compare", "Measure models side by side and test which is better."),
+    "eval": ("shapecnn.cli.evaluate", "Evaluate classification and retrieval of a model."),
+    "compare": ("shapecnn.cli.compare", "Evaluate several models and test which is better."),
     "audit": ("shapecnn.cli.audit", "Find duplicate shapes, across splits or with different labels."),
     "configs": ("shapecnn.cli.configs", "List or print the built-in configs."),
     "train": ("shapecnn.cli.train", "Train a multi-view or a volumetric network."),
-    "metric": ("shapecnn.cli.metric", "Learn a similarity of features from the labels."),
+    "metric": ("shapecnn.cli.metric", "Learn a metric for retrieval from the labels."),
     "predict": ("shapecnn.cli.predict", "Predict the classes of meshes."),
     "explain": ("shapecnn.cli.explain", "Show which views and pixels led to a prediction."),
-    "index": ("shapecnn.cli.index", "Make a collection searchable."),
+    "index": ("shapecnn.cli.index", "Build a search index of a collection of meshes."),
     "query": ("shapecnn.cli.query", "Find the shapes most similar to a mesh or a picture."),
     "verify": ("shapecnn.cli.verify", "Check stored results for missing, corrupt and stale files."),
     "data": ("shapecnn.cli.data", "Download public collections; import views and grids."),
@@ -44,28 +44,28 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Click group that lists the commands with their help lines without importing them."""
+    """Click group of all commands. It shows their names and help lines without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the names in the order of the table, in which a user meets them."""
+        """Return the command names in their usual order of use, not alphabetically."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command; None if there is none of this name."""
+        """Import the command with the given name; return None if no command has this name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the table of commands."""
+        """Write the table of command names and help lines."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolve a command as click does; the error for an unknown name suggests the nearest one."""
+        """Find the command that the arguments name; suggest the most similar name if it is unknown."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -94,11 +94,11 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit; the entry point of ``shapecnn``.
+    """Run the ``shapecnn`` command line and exit the process; the entry point of the installed script.
 
-    The process ends by ``os._exit``. A normal exit could change the status to 134: if an error ends a command while
-    threads of native libraries (OpenVINO, pyarrow) are still running, they abort the process during the shutdown of
-    Python. Exit handlers run before, such as the one that removes the socket folder of the worker server.
+    The process ends by ``os._exit``, because a normal exit could change the status to 134: if an error ends a command
+    while threads of native libraries (OpenVINO, pyarrow) are still running, the threads abort the process when Python
+    shuts down. Exit handlers, such as the one that removes the socket folder of the worker server, run before.
     """
     status = 1
     try:
@@ -113,7 +113,7 @@ def main() -> NoReturn:
 
 
 def run() -> None:
-    """Run the command of ``sys.argv``.
+    """Run the command that ``sys.argv`` names.
 
     Raises:
         SystemExit: Always, with the exit status.
@@ -124,14 +124,14 @@ def run() -> None:
     try:
         with ending_in_order():
             status = _run()
-    except OSError:  # the reader of stdout or stderr has gone, or the disk is full: no message can be written
+    except OSError:  # the reader of stdout or stderr has exited, or the disk is full: no message can be written
         drop_stdout()
         status = 1
     sys.exit(status or int(answer_is_lost()))
 
 
 def _show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """Print a Caution as a note; show any other warning as Python does."""
+    """Print a warning: a Caution of shapecnn as a note of one line, any other warning as Python does."""
     if issubclass(category, Caution):
         say(f"Note: {message}")
     else:
@@ -142,7 +142,7 @@ _show_as_usual = warnings.showwarning
 
 
 def _run() -> int:
-    """Run the command, report errors on stderr and with --json also on stdout, and return the exit status."""
+    """Run the command and return its exit status. Report errors on stderr, and with --json also on stdout."""
     expect_answer()
     try:
         return cli.main(standalone_mode=False) or 0  # exit status of the command; None if it returned
@@ -162,7 +162,9 @@ def _run() -> int:
             kind = "memory"
         elif isinstance(error, OSError):
             place = f"{error.filename}: " if error.filename else ""
-            message = f"{place}{error.strerror or error}. Finished work is kept; fix this and run the command again."
+            message = (
+                f"{place}{error.strerror or error}. Finished work is kept; solve the problem and run the command again."
+            )
             kind = "system"
         else:
             raise
@@ -174,7 +176,10 @@ def _run() -> int:
 
 
 def _interrupted(cause: BaseException) -> tuple[int, str, str]:
-    """Return exit status, kind and message of an abort; click also turns an EOFError of a library into one."""
+    """Return exit status, error kind and message for an interrupted command, or for an EOFError of a library.
+
+    Click raises the same Abort for both.
+    """
     if isinstance(cause, EOFError):
         message = "A file or a process ended early. Run the command again; if it fails again, please report it."
         return 1, "system", message

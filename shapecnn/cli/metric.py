@@ -1,4 +1,4 @@
-"""``shapecnn metric``: learn a similarity of features from the labels."""
+"""``shapecnn metric``: learn from the labels how to compare the features of a run (metric learning)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 @click.command("metric")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
-              help="Artefacts that RUN was trained on.")  # fmt: skip
+              help="Artefacts (rendered views or voxel grids) that RUN was trained on.")  # fmt: skip
 @click.option(
-    "--size", type=click.IntRange(1), default=128, show_default=True, help="Dimension of the learned features."
+    "--size",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Number of dimensions of the learned features.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the training.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of the training.")
 @overwrite_option
 @device_option
 @quiet_option
@@ -32,8 +36,8 @@ if TYPE_CHECKING:
 def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device: Device, as_json: bool) -> None:
     """Learn a metric for the features of RUN from its training shapes, and store it in RUN.
 
-    `shapecnn eval`, `compare` and `index` use it with --feature metric. An existing metric is kept if RUN and the
-    options have not changed, and replaced otherwise.
+    `shapecnn eval`, `compare` and `index` use the learned metric with --feature metric. An existing metric is kept if
+    RUN and the options have not changed, and replaced otherwise.
 
     \b
     Example:

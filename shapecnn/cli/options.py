@@ -1,4 +1,4 @@
-"""Options shared by several commands, with one name and one meaning each."""
+"""Command-line options shared by several commands; each has the same name and meaning in all of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from shapecnn.cli.console import be_quiet
 Command = Callable[..., Any]
 
 FAILURES = ("path", "error", "written_by")
-"""Columns of the file of --failures. The last one, ``WRITER`` in each row, identifies files of shapecnn: a user's own
-list may well have the other two columns."""
+"""Columns of the CSV file of --failures. The last column, always ``WRITER``, shows that shapecnn wrote the file: a
+user's own CSV may have the other two columns."""
 
 WRITER = "shapecnn"
 
@@ -41,33 +41,34 @@ up_option = click.option(
 known_up_option = click.option(
     "--up",
     type=click.Choice(["x", "y", "z"]),
-    help="Axis of the mesh files that points up.  [default: that of the index or the run]",
+    help="Axis of the mesh files that points up.  [default: the axis stored in the index or the run]",
 )
 index_up_option = click.option(
     "--up",
     type=click.Choice(["x", "y", "z"]),
-    help="Axis of the mesh files that points up.  [default: as when INDEX was made; z for a new one]",
+    help="Axis of the mesh files that points up.  [default: the axis stored in INDEX; z for a new INDEX]",
 )
-_LABELS = "Source of labels and splits: the CSV or the layout of the folders (auto), the first folder, or none."
+_LABELS = "Source of labels and splits: CSV or folder layout (auto), only the first folder (folder), or no labels."
 labels_option = click.option(
     "--labels", type=click.Choice(["auto", "folder", "none"]), default="auto", show_default=True, help=_LABELS
 )
 index_labels_option = click.option(
     "--labels",
     type=click.Choice(["auto", "folder", "none"]),
-    help=f"{_LABELS}  [default: as when INDEX was made; auto for a new one]",
+    help=f"{_LABELS}  [default: the value stored in INDEX; auto for a new INDEX]",
 )
 orientation_option = click.option(
     "--orientation",
     type=click.Choice(["upright", "auto"]),
     default="upright",
     show_default=True,
-    help="Turn of the meshes: as --up says (upright), or to axes computed from each mesh, if up is unknown (auto).",
+    help="Rotate each mesh so that --up points up (upright), or to axes computed from its geometry (auto).",
 )
 trained_orientation_option = click.option(
     "--orientation",
     type=click.Choice(["upright", "auto"]),
-    help="Turn of the meshes, as in `shapecnn render`; a run accepts only its own.  [default: that of the model]",
+    help="How meshes are rotated, see `shapecnn render`; a trained run accepts only the value of its training data.  "
+    "[default: the value stored in the model]",
 )
 workers_option = click.option(
     "--workers", type=click.IntRange(1), help="Number of worker processes that read meshes.  [default: one per core]"
@@ -81,11 +82,11 @@ timeout_option = click.option(
 )
 memory_option = click.option(
     "--memory", type=click.FloatRange(0.5), default=2.0, show_default=True,
-    help="Memory limit of each worker process, in GB; a mesh that needs more fails.",
+    help="Memory limit of each worker process, in GB; a mesh that needs more is a failure.",
 )  # fmt: skip
 max_faces_option = click.option(
     "--max-faces", type=click.IntRange(4),
-    help="Maximum number of faces of a mesh; one with more fails.  [default: limited by memory only]",
+    help="Maximum number of faces; a mesh with more faces is a failure.  [default: limited by memory only]",
 )  # fmt: skip
 simplify_option = click.option(
     "--simplify", is_flag=True, help="Simplify meshes with more than --max-faces faces instead of letting them fail."
@@ -104,14 +105,18 @@ device_option = click.option(
     help="Device that runs the network.",
 )
 set_option = click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change one setting; can be repeated."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one setting of the model or the config; can be repeated.",
 )
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
 
 
 def batch_options(command: Command) -> Command:
-    """Add the options of every command that reads a collection of meshes.
+    """Add the options shared by all commands that read a collection of meshes.
 
     Args:
         command: Function of the command.
@@ -123,7 +128,7 @@ def batch_options(command: Command) -> Command:
 
 
 def workers_options(command: Command) -> Command:
-    """Add the options of worker processes; the command gets them as one argument, ``workers``, a Workers.
+    """Add the options for the worker processes; their values reach the command as one argument, ``workers``.
 
     Args:
         command: Function of the command.
@@ -142,7 +147,7 @@ def workers_options(command: Command) -> Command:
 
 
 def failures_option(command: Command) -> Command:
-    """Add --overwrite, and --failures, which :func:`failures_file` returns to the command.
+    """Add the options --overwrite and --failures; the command reads --failures with :func:`failures_file`.
 
     Args:
         command: Function of a command that continues when a file fails.
@@ -164,13 +169,13 @@ def failures_option(command: Command) -> Command:
 
 
 def failures_file() -> Path | None:
-    """Return the file of --failures, checked again: the command may have written a file of its own there.
+    """Return the CSV file of --failures, after checking that the command has not written another file to this path.
 
     Returns:
         The CSV file; None without --failures.
 
     Raises:
-        UsageError: The file exists and may not be replaced.
+        UsageError: The CSV file exists and may not be replaced.
     """
     option: tuple[Path, bool] | None = click.get_current_context().meta.get(_FAILURES_FILE)
     if option is None:
@@ -180,18 +185,18 @@ def failures_file() -> Path | None:
 
 
 def _require_csv(path: Path, overwrite: bool) -> None:
-    """Raise UsageError unless the failures may be written to ``path``."""
+    """Raise UsageError unless ``path`` can hold the table of failures: a new .csv file, or one that shapecnn wrote."""
     from shapecnn.errors import UsageError
     from shapecnn.storage.files import is_stream, require_file
     from shapecnn.storage.spreadsheets import is_csv_text
 
     if path.suffix.lower() != ".csv" and not is_stream(path):
-        raise UsageError(f"--failures {path} is written as CSV: give it a name that ends in .csv.")
+        raise UsageError(f"--failures {path} must be a CSV file: give it a name that ends in .csv.")
     require_file(path, overwrite, lambda content: is_csv_text(content, FAILURES, WRITER))
 
 
 def faces_options(command: Command) -> Command:
-    """Add the options for large meshes; the command gets them as one argument, ``limit``, a FaceLimit.
+    """Add the options for large meshes; their values reach the command as one argument, ``limit``, a FaceLimit.
 
     Args:
         command: Function of the command.
@@ -212,5 +217,5 @@ def faces_options(command: Command) -> Command:
 
 
 def command_line() -> str:
-    """Return the command line as the user typed it, quoted for a shell, for messages."""
+    """Return the command line that the user typed, quoted for a shell, so that messages can repeat it."""
     return shlex.join(["shapecnn", *sys.argv[1:]])

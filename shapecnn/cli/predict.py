@@ -1,4 +1,4 @@
-"""``shapecnn predict``: predict the classes of meshes."""
+"""``shapecnn predict``: predict the class of each mesh with a trained network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 100),
     default=3,
     show_default=True,
-    help="Number of most similar training shapes to list.",
+    help="Number of training shapes to list for each mesh, the most similar first.",
 )
 @device_option
 @known_up_option
@@ -63,11 +63,11 @@ def command(
 ) -> None:
     """Predict the class of each MESH, with its probability, using the trained network in RUN.
 
-    A mesh that resembles no training shape is reported as unknown; the threshold is set so that at most 1 in 20 of the
-    shapes held out from training fall below it. In JSON such a mesh keeps the label of the most probable class and has
-    unknown: true.
+    A mesh is reported as unknown if its similarity to the training shapes is below a threshold. The threshold is set so
+    that at most 1 in 20 of the shapes held out from training fall below it. In JSON an unknown mesh has unknown: true,
+    and keeps the label of its most probable class.
 
-    Meshes are drawn or voxelized with the settings that RUN was trained with, except --up.
+    Meshes are drawn or voxelized with the settings that RUN was trained with; only --up can differ.
 
     \b
     Example:
@@ -104,9 +104,10 @@ def _json(prediction: Prediction) -> dict[str, object]:
 
 
 def _lines(predictions: list[Prediction]) -> list[str]:
-    """Return a line for each prediction: path, label, probability and the next classes; below it the evidence.
+    """Return the predictions as lines of text: path, label, probability and the next most probable classes.
 
-    An unknown shape has no label; all its classes are listed as next ones.
+    The most similar training shapes follow on a second line. For an unknown shape the label is ``unknown``, and all
+    classes are listed as next classes.
     """
     usable = [each for each in predictions if each.error is None]
     path_width = max((len(each.path) for each in usable), default=0)

@@ -1,4 +1,4 @@
-"""Process of a command: usable standard streams, and signals that end it in order."""
+"""Prepare the process of a command: open its standard streams, and let signals end it without loss of data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import FrameType
 
 
 class Ended(KeyboardInterrupt):
-    """Raised when SIGTERM or SIGHUP ends the process, as KeyboardInterrupt is by Ctrl-C.
+    """Raised in the main thread when the process receives SIGTERM or SIGHUP, like KeyboardInterrupt for Ctrl-C.
 
     Attributes:
         number: Number of the signal.
@@ -28,10 +28,10 @@ _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 
 def open_streams() -> None:
-    """Make stdin, stdout and stderr usable, even if the process was started with some of them closed.
+    """Replace stdin, stdout or stderr by the null device if the process was started with the stream closed.
 
-    A closed stream is replaced by the null device. Otherwise the next file opened would get its number, and messages of
-    libraries would be written into that file.
+    Otherwise the next opened file would get the file number of the closed stream, and libraries would write their
+    messages into this file. Characters that the encoding of stdout or stderr lacks are escaped.
     """
     for number in range(3):
         try:
@@ -43,14 +43,14 @@ def open_streams() -> None:
             setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115  # open until exit
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file name may hold what the terminal's encoding cannot
+            stream.reconfigure(errors="backslashreplace")  # for file names that it cannot encode
 
 
 @contextlib.contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the body as Ctrl-C does: they raise :class:`Ended` in the main thread.
+    """Raise :class:`Ended` in the main thread on SIGTERM or SIGHUP while the ``with`` block runs, as Ctrl-C does.
 
-    Signals that are ignored stay ignored, as ``nohup`` requires.
+    Ignored signals stay ignored, as ``nohup`` requires.
     """
     previous = {}
     if threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal; a line at least every 30 seconds elsewhere, such as in a log."""
+"""Show the progress of a command on stderr: a bar on a terminal, else (as in a log file) a line every 30 seconds."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from shapecnn.cli.console import is_quiet, note
 from shapecnn.workers.progress import Progress, listen
 
 INTERVAL = 30.0
-"""Seconds between two lines of progress."""
+"""Seconds between two progress lines."""
 
 
 @dataclass(slots=True)
 class _Stage:
-    """Work that is counted, such as drawing the meshes of a collection.
+    """One stage of a command and its progress, such as drawing the meshes of a collection.
 
     Attributes:
-        name: Name of the work, such as "Drawing".
-        unit: What is counted, in the plural; ``bytes`` are shown as MB.
-        done: Number of units done.
-        total: Number of all units; None: not known yet.
-        first: ``done`` at the first update, from an earlier run; None before.
-        started: Time of the first update, by the monotonic clock in seconds.
+        name: Name of the stage, such as "Drawing".
+        unit: Plural noun of the counted units, such as "meshes"; ``bytes`` are shown as MB.
+        done: Number of finished units.
+        total: Number of all units; None if it is not known yet.
+        first: Number of units that an earlier run had finished, equal to ``done`` at the first update; None before the
+            first update.
+        started: Time of the first update, in seconds of the monotonic clock.
     """
 
     name: str
@@ -44,7 +45,7 @@ class _Stage:
         self.done, self.total = done, total
 
     def counts(self) -> str:
-        """Return ``120 of 800 shapes``, without the total if it is not known; empty before the first count."""
+        """Return the count as text, such as ``120 of 800 shapes``; empty before the first update."""
         if self.first is None or (not self.done and not self.total):
             return ""
         if self.unit == "bytes":
@@ -53,7 +54,7 @@ class _Stage:
         return f"{self.done:,} of {self.total:,} {self.unit}" if self.total else f"{self.done:,} {self.unit}"
 
     def pace(self) -> str:
-        """Return ``4.1 shapes a second, 3 min left``; empty before the first unit is done."""
+        """Return rate and time left, such as ``4.1 shapes a second, 3 min left``; empty before the first unit."""
         seconds = time.monotonic() - self.started
         fresh = self.done - (self.first or 0)
         if fresh <= 0 or seconds <= 0:
@@ -69,7 +70,7 @@ class _Stage:
 
 
 class _Heartbeat:
-    """Thread that writes a line about the current stage every ``INTERVAL`` seconds."""
+    """Background thread that prints a progress line about the current stage every ``INTERVAL`` seconds."""
 
     def __init__(self, context: click.Context) -> None:
         self._context = context
@@ -87,7 +88,7 @@ class _Heartbeat:
 
     @contextmanager
     def stage(self, name: str, unit: str) -> Iterator[Progress]:
-        """Show a stage while the body runs; yields its update function."""
+        """Report a stage while the ``with`` block runs; yield the function that updates its counts."""
         stage = _Stage(name, unit)
         self.push(stage)
         try:
@@ -118,7 +119,7 @@ _heartbeat: _Heartbeat | None = None  # of the running command; None if stderr i
 
 @contextmanager
 def heartbeat() -> Iterator[None]:
-    """Write progress lines while a command runs, if stderr is not a terminal; --quiet silences them."""
+    """Print progress lines while the ``with`` block runs, unless stderr is a terminal or --quiet is set."""
     global _heartbeat
     if _is_terminal():
         yield
@@ -135,14 +136,14 @@ def heartbeat() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(task: str, unit: str = "shapes") -> Iterator[Progress]:
-    """Show the count, the rate and the time left while the body runs: a bar on a terminal, lines elsewhere.
+    """Show progress (count, rate, time left) while the ``with`` block runs: a bar on a terminal, lines elsewhere.
 
     Args:
-        task: Name of the work, such as "Drawing".
-        unit: What is counted, in the plural; ``bytes`` are shown as MB.
+        task: Name of the stage, such as "Drawing".
+        unit: Plural noun of the counted units, such as "meshes"; ``bytes`` are shown as MB.
 
     Yields:
-        A function to call with the number of units done and of all units (None: not known yet).
+        Function to call with the number of finished units and the number of all units (None if it is not known yet).
     """
     stage = _Stage(task, unit)
     if is_quiet() or (_heartbeat is None and not _is_terminal()):

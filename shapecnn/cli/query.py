@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     "images",
     metavar="FILE",
     multiple=True,
-    help="Photograph or drawing of one object on a plain background; remove any other background first. "
-    "May be repeated.",
+    help="Search with a picture instead of a mesh: a photograph or drawing of one object on a plain background. Remove "
+    "any other background first. Can be repeated.",
 )
 @click.option("-k", type=click.IntRange(1), default=10, show_default=True, help="Number of results for each query.")
 @click.option(
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write an HTML page with pictures of the results to this file.",
 )
-@click.option("--model", "run", metavar="RUN", help="Run that INDEX was made with, if its folder has moved.")
+@click.option("--model", "run", metavar="RUN", help="New folder of the run that INDEX was made with, if it has moved.")
 @device_option
 @known_up_option
 @faces_options
@@ -75,9 +75,10 @@ def command(
 ) -> None:
     """Find the shapes of INDEX most similar to each MESH, by the cosine similarity of their features.
 
-    With --image, find the shapes with the view most similar to a picture: PNG, JPEG, WEBP, TIFF, BMP, GIF or PPM of up
-    to 256 MB. The object is cut out by the colour of the border of the picture and turned to grey, like a view. Answers
-    for meshes come first, then those for pictures, each in the order given.
+    With --image, find the shapes with the view most similar to a picture (PNG, JPEG, WEBP, TIFF, BMP, GIF or PPM of up
+    to 256 MB). The object is separated from the background by the colour of the picture's border, and converted to grey
+    like a rendered view. Results for meshes are printed first, then results for pictures, in the order of the command
+    line.
 
     \b
     Examples:

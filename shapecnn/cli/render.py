@@ -28,16 +28,19 @@ if TYPE_CHECKING:
 @collection_argument
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--views", type=click.IntRange(1, 360),
-              help="Number of views. They circle the upright shape at equal angles, except 20 and 80 (from a "
-              "dodecahedron) and 24 (all rotations of a cube).  [default: 12; 24 with --orientation auto]")  # fmt: skip
+              help="Number of views. The cameras circle the upright shape at equal angles, except for 20 and 80 views "
+              "(cameras at the corners of a dodecahedron) and 24 views (all rotations of a cube).  "
+              "[default: 12; 24 with --orientation auto]")  # fmt: skip
 @click.option("--size", type=int, default=224, show_default=True, help="Width and height of a view in pixels.")
 @click.option(
     "--samples", type=int, default=2, show_default=True, help="Samples along each side of a pixel, for anti-aliasing."
 )
 @click.option("--fit", type=click.Choice(["sphere", "view"]), default="sphere", show_default=True,
-              help="Scale: one camera for all views, or each view scaled to fill 90 % of its picture.")  # fmt: skip
+              help="Scale of the shape: equal in all views (sphere), or so that each view fills 90 % of "
+              "its picture (view).")  # fmt: skip
 @click.option("--renderer", type=click.Choice(["raster", "pyrender", "open3d"]), default="raster", show_default=True,
-              help="Renderer: our own rasterizer, OpenGL, or Embree, with the same cameras and shading.")  # fmt: skip
+              help="Renderer: the own rasterizer of shapecnn (raster), OpenGL (pyrender) or Embree "
+              "(open3d).")  # fmt: skip
 @click.option("--layout", type=click.Choice(["sheet", "files"]), default="sheet", show_default=True,
               help="Files to write: one contact sheet per mesh, or one file per view.")  # fmt: skip
 @orientation_option

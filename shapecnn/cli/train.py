@@ -1,4 +1,4 @@
-"""``shapecnn train``: train a network on artefacts."""
+"""``shapecnn train``: train a classifier on artefacts (rendered views or voxel grids)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class _Train(click.Command):
-    """Click command that points to --data and --out if they are given as arguments, as for ``render``."""
+    """Click command whose error message suggests --data and --out if they were given as plain arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments as click does, with a clearer error for superfluous ones."""
+        """Parse the arguments as click does, with a clearer error message for superfluous arguments."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -44,14 +44,26 @@ class _Train(click.Command):
 
 @click.command("train", cls=_Train)
 @click.argument("config", required=False, metavar="CONFIG", shell_complete=complete_config)
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Artefacts to train on.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Artefacts (rendered views or voxel grids) to train on.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the run: the trained weights and their metadata.",
+)
 @set_option
-@click.option("--subset", metavar="TRAIN+TEST", help="Use only the first shapes of each class, by id, such as 80+20.")
+@click.option(
+    "--subset",
+    metavar="TRAIN+TEST",
+    help="Use only the first shapes of each class: 80+20 means 80 train and 20 test shapes, by id.",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0),
-    help="Seed of the initial weights and of the order of the shapes.  [default: that of CONFIG]",
+    help="Random seed of the initial weights and of the order of the shapes.  [default: the seed in CONFIG]",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted training: shapecnn train --resume RUN.")
 @click.option("--tensorboard", is_flag=True, help="Also write a TensorBoard log to RUN/tensorboard.")
@@ -77,8 +89,8 @@ def command(
     CONFIG is a YAML file or the name of a built-in config, which `shapecnn configs` lists. Part of the train split is
     held out for validation, as the config defines; the test split is never used.
 
-    --resume continues an interrupted training and ends with the same weights. RUN remembers its config and its data;
-    values that differ from them are refused.
+    --resume continues an interrupted training, and gives the same weights as a training without interruption. RUN
+    stores its config and the path of its data; other values are refused.
 
     \b
     Examples:
@@ -117,7 +129,7 @@ def command(
         say=note,
     )
     if os.environ.get("RANK", "0") != "0":
-        return  # torchrun starts several processes; only the first prints
+        return  # torchrun starts several processes; only the first prints the result
     answer = {
         "schema_version": SCHEMA_VERSION,
         "run": str(training.run),
@@ -141,7 +153,7 @@ def command(
 
 
 def _run(folder: str | None) -> Path:
-    """Return the run of ``train --resume RUN``, which takes the place of CONFIG if there is no --out."""
+    """Return the folder RUN of ``train --resume RUN``, which click has parsed as CONFIG."""
     if folder is None or not Path(folder).is_dir():
         problem = "" if folder is None else f"{folder} is not the folder of a run. "
         raise click.UsageError(f"{problem}To continue a training: shapecnn train --resume RUN")
@@ -149,6 +161,6 @@ def _run(folder: str | None) -> Path:
 
 
 def _missing(name: str) -> click.MissingParameter:
-    """Return the error for a missing CONFIG, --data or --out, which only --resume does without."""
+    """Return the error for a missing CONFIG, --data or --out; only a training with --resume does not need them."""
     context = click.get_current_context()
     return click.MissingParameter(ctx=context, param=next(p for p in context.command.params if p.name == name))

@@ -1,4 +1,4 @@
-"""``shapecnn verify``: check stored results against their hashes and their sources."""
+"""``shapecnn verify``: check that stored results are complete, unchanged and up to date with their sources."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--collection", type=click.Path(path_type=Path),
-              help="Original meshes of the artefacts, or the new place of the meshes of an index.")  # fmt: skip
+              help="Collection of meshes that the artefacts were made from; for an index, its "
+              "new path if it has moved.")  # fmt: skip
 @quiet_option
 @json_option
 def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> None:
-    """Check artefacts, runs, indexes and reports against their stored hashes and against their sources.
+    """Check artefacts, runs, indexes and reports for missing, corrupt and stale files.
 
-    A file is missing if it was deleted, corrupt if its content is not what was written, and stale if its source has
-    changed since: a mesh, the run of an index, the weights behind a metric. The exit status is 1 if any is found.
+    A file is missing if it was deleted, and corrupt if its content has changed since it was written. It is stale if its
+    source has changed since: a mesh, the run that computed an index, or the weights for which a metric was learned. The
+    exit status is 1 if any such file is found.
 
     \b
     Examples:
@@ -41,7 +43,9 @@ def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> 
     start = time.monotonic()
     kinds = {stored_kind(path) for path in paths}
     if collection is not None and not kinds & {"artefacts", "index"}:
-        raise click.UsageError(f"--collection {collection}: none of the paths is artefacts or an index.")
+        raise click.UsageError(
+            f"--collection {collection} cannot be used: no PATH is a folder of artefacts or an index."
+        )
     verifications = []
     for path in paths:
         with progress_bar(f"Verifying {path}", "files") as progress:

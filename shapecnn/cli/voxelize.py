@@ -33,16 +33,17 @@ if TYPE_CHECKING:
     type=int,
     default=3,
     show_default=True,
-    help="Empty cells on both sides of the longest extent of the mesh.",
+    help="Empty cells between the mesh and each end of the grid, along the longest side of the mesh.",
 )
 @click.option("--fill", type=click.Choice(["solid", "surface"]), default="solid", show_default=True,
-              help="Cells to fill: all that the outside cannot reach, or only those on the surface.")  # fmt: skip
+              help="Cells to fill: surface and interior of the mesh (solid), or only its "
+              "surface (surface).")  # fmt: skip
 @click.option(
     "--rotations",
     type=int,
     default=1,
     show_default=True,
-    help="Number of grids per mesh, each turned about z by a further 360/N degrees.",
+    help="Number N of grids per mesh; the mesh is turned about z by 360/N degrees between grids.",
 )
 @orientation_option
 @faces_options

@@ -90,8 +90,9 @@ def test_nothing_is_read_before_it_is_asked_for(meshes: Path, tmp_path: Path) ->
     with pytest.raises(StoredDataError) as caught:
         artefacts.pictures(artefacts.entries[2])
     assert str(caught.value) == (
-        f"{out}/box/train/b.off.png cannot be read (No such file or directory). Run the command that made it once"
-        f" more, which makes only what is missing or damaged: shapecnn render COLLECTION {out} (with the same options)."
+        f"{out}/box/train/b.off.png cannot be read (No such file or directory). Run the command that made it "
+        f"once more, which makes only the missing and damaged files: shapecnn render COLLECTION {out} "
+        f"(with the same options)."
     )
 
 
@@ -168,10 +169,10 @@ def test_a_damaged_artefact_is_named(
 
 def test_pictures_are_no_grids(meshes: Path, tmp_path: Path) -> None:
     pictures = open_artefacts(made(meshes, tmp_path / "views", Recipe(VIEWS)))
-    with pytest.raises(UsageError, match=r"views holds pictures, not grids\. To make those: shapecnn voxelize"):
+    with pytest.raises(UsageError, match=r"views holds pictures, not grids\. To make grids: shapecnn voxelize"):
         pictures.grids(pictures.entries[0])
     grids = open_artefacts(made(meshes, tmp_path / "grids", Recipe(VOXELS)))
-    with pytest.raises(UsageError, match=r"grids holds grids, not pictures\. To make those: shapecnn render"):
+    with pytest.raises(UsageError, match=r"grids holds grids, not pictures\. To make pictures: shapecnn render"):
         grids.pictures(grids.entries[0])
 
 

@@ -85,7 +85,7 @@ def test_jpeg_files_as_the_authors_scripts_write_need_no_layout(tmp_path: Path, 
             Image.new("L", (16, 16), 20 * i).save(path)
     done = command("data", "import", tmp_path / "modelnet40v1", tmp_path / "out", "--workers", "1")
     assert (done.status, done.stdout[:9]) == (0, "2 written")
-    assert f"Note: {tmp_path / 'modelnet40v1'} is read as views-by-name.\n" in done.stderr
+    assert f"Note: {tmp_path / 'modelnet40v1'} is read with the layout views-by-name.\n" in done.stderr
     with Image.open(tmp_path / "out" / "airplane/train/airplane_0001.png") as sheet:
         assert np.asarray(sheet)[8::16, 8::16].ravel().tolist() == [20 * i for i in range(1, 13)]
 
@@ -105,7 +105,7 @@ def test_empty_and_conflicting_grids_are_named(npz: Path, tmp_path: Path, comman
     assert (done.status, done.stdout[:30]) == (1, "3 written, 0 unchanged, 1 fail")
     assert f"Failed: {npz}[3]: the grid is empty\n" in done.stderr
     conflicting = "bed/train/00000.npz, sofa/train/00001.npz"
-    assert f"2 shapes are identical to one with another label, in 1 group:\n  {conflicting}\n" in done.stderr
+    assert f"2 shapes are identical to a shape with another label, in 1 group:\n  {conflicting}\n" in done.stderr
     again = command(*arguments, "--json", "--skip-errors")
     assert again.status == 0
     assert again.json("data-import")["conflicts"] == [conflicting.split(", ")]

@@ -62,7 +62,7 @@ def test_a_disk_without_room(meshes: Path, tmp_path: Path, command: Command) -> 
     )
     assert failed.returncode == 1
     assert failed.stderr.startswith(f"Error: {out}")
-    assert failed.stderr.endswith("Finished work is kept; fix this and run the command again.\n")
+    assert failed.stderr.endswith("Finished work is kept; solve the problem and run the command again.\n")
     assert len(failed.stderr.splitlines()) == 1
     assert {name: content for name, content in contents(out).items() if ".partial" not in name} == before
     assert command("render", meshes, out, *SMALL).status == 0

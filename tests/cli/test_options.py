@@ -75,7 +75,7 @@ def test_labelled_sources_refuse_labels(tmp_path: Path, command: Command) -> Non
     out = tmp_path / "out"
     command("voxelize", tmp_path / "meshes", out, "--resolution", 8, "--padding", 1, "--workers", 1)
     done = command("audit", out, "--labels", "none")
-    assert (done.status, "holds artefacts, which have the labels" in done.stderr) == (2, True)
+    assert (done.status, "its views or grids already have labels" in done.stderr) == (2, True)
     done = command("data", "import", out, tmp_path / "in", "--layout", "views-by-name", "--labels", "none")
     assert (done.status, "defines label and split" in done.stderr) == (2, True)
 

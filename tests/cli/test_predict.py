@@ -257,6 +257,7 @@ def test_up_defaults_to_that_of_the_training_meshes(solids: Path, tmp_path: Path
     ).json("predict")
     done = command("predict", run, mesh, "--up", "z")
     assert (
-        f"Note: the meshes that {run} was trained on were read with --up y; these are read with --up z." in done.stderr
+        f"Note: the meshes that {run} was trained on were read with --up y, the given meshes with --up z."
+        in done.stderr
     )
     assert command("explain", run, mesh, "--up", "y").stderr == ""

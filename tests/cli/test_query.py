@@ -84,7 +84,7 @@ def test_up_is_honoured(solids: Path, solids_index: Path, tmp_path: Path, comman
     (answer,) = done.json("query")
     assert answer["results"][0]["id"] == "cylinder/tube.off"
     assert answer["results"][0]["score"] == pytest.approx(1, abs=1e-4)
-    assert done.stderr == f"Note: the meshes of {solids_index} were read with --up z; these are read with --up y.\n"
+    assert done.stderr == f"Note: the meshes of {solids_index} were read with --up z, the given meshes with --up y.\n"
     (answer,) = command("query", solids_index, lying, "--json").json("query")
     assert answer["results"][0]["score"] < 0.99
 

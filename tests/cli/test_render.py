@@ -529,8 +529,8 @@ def test_another_layout_is_refused_too(meshes: Path, tmp_path: Path, command: Co
     command("render", meshes, tmp_path / "out", *SMALL)
     done = command("render", meshes, tmp_path / "out", *SMALL, "--layout", "files")
     assert done.status == 2
-    assert "made with --layout sheet, this run asks for files" in done.stderr
-    assert "Add --layout sheet to go on with it. To keep it" in done.stderr
+    assert "made with --layout sheet, not with files as requested" in done.stderr
+    assert "Add --layout sheet to continue with the stored settings. To keep it" in done.stderr
     assert "To replace it: shapecnn render" in done.stderr
 
 
@@ -540,7 +540,10 @@ def test_an_option_left_out_is_the_first_advice(meshes: Path, tmp_path: Path, co
     command("render", meshes, out, *SMALL, "--up", "y", "--fit", "view")
     done = command("render", meshes, out, *SMALL)
     assert done.status == 2
-    assert "up is 'y' there and 'z' here). Add --fit view --up y to go on with it. To keep it" in done.stderr
+    assert (
+        "up is 'y' there and 'z' here). Add --fit view --up y to continue with the stored settings. To keep it"
+        in done.stderr
+    )
     assert command("render", meshes, out, *SMALL, "--fit", "view", "--up", "y").status == 0
 
 
@@ -548,7 +551,7 @@ def test_simplification_left_out_is_advised_with_its_faces(meshes: Path, tmp_pat
     out = tmp_path / "out"
     command("render", meshes, out, *SMALL, "--max-faces", "8", "--simplify")
     done = command("render", meshes, out, *SMALL)
-    assert "Add --max-faces 8 --simplify to go on with it." in done.stderr
+    assert "Add --max-faces 8 --simplify to continue with the stored settings." in done.stderr
     plain = tmp_path / "plain"
     command("render", meshes, plain, *SMALL)
     done = command("render", meshes, plain, *SMALL, "--max-faces", "8", "--simplify")

@@ -1,16 +1,16 @@
-"""Import of pictures and grids that other programs made, as artefacts.
+"""Convert pictures or voxel grids made by other programs to artefacts, as ``render`` and ``voxelize`` write them.
 
 ::
 
     folder or zip of PNG or JPEG files ── pictures ──> contact sheets
     npz, binvox files ─────────────────── grids ─────> binvox files
 
-A layout says where the paths hold label, split, name and view; it is detected from the file names (:mod:`layouts`). A
-first pass over the source gives the settings, such as the number and size of views; the workers then read each item
-once.
+A layout defines which parts of a file path are the label, the split, the name of the shape and the number of the view.
+It is detected from the file names (:mod:`layouts`). A first pass over the source determines the settings, such as the
+number and the size of the views. The worker processes then read each shape once.
 
-In: a folder, a zip or a file of others. Out: an artefact folder. Use :func:`import_artefacts`, :func:`conflicts` and
-:data:`LAYOUTS`.
+Input: a folder, a zip or an npz file made by another program. Output: an artefact folder. Use
+:func:`import_artefacts`, :func:`conflicts` and :data:`LAYOUTS`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LAYOUTS: dict[str, Callable[[Path], tuple[Sequence[Any], Maker[Any]]]] = {
     "voxels-npz": open_npz,
     "binvox": open_binvox,
 }
-"""Reader of each layout: from a source to its items, in order of id, and their maker."""
+"""Function that reads each layout; it returns the shapes, in order of id, and the maker of their artefacts."""
 
 
 def import_artefacts(
@@ -53,49 +53,51 @@ def import_artefacts(
     progress: Progress = no_progress,
     say: Say = silent,
 ) -> Summary:
-    """Import pictures or grids as artefacts.
+    """Convert pictures or voxel grids made by other programs to artefacts.
 
     Args:
         source: A folder, a zip or a file, depending on the layout.
         out: The artefact folder, outside ``source``.
-        layout: A key of :data:`LAYOUTS`; None to detect it.
-        command: Command line that makes ``out``, for messages.
-        labels: Where label and split of binvox files come from; the other layouts define it.
-        overwrite: Whether to replace artefacts that have other settings, and files that shapecnn did not write.
-        workers: The worker processes.
-        progress: Called with the number of finished items and their total.
+        layout: A key of :data:`LAYOUTS`; None to detect the layout.
+        command: Shell command that makes ``out``; error messages quote it.
+        labels: Source of the labels and splits of binvox files. The other layouts define label and split themselves.
+        overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
+        workers: Number, time limit and memory limit of the worker processes.
+        progress: Called with the number of finished shapes and the number of all shapes.
         say: Called with the detected layout, in one sentence.
 
     Returns:
         Counts and failures of this run.
 
     Raises:
-        UsageError: ``source`` does not have this layout, or fits several; or files that shapecnn did not write are in
-            the way.
+        UsageError: ``source`` does not have this layout, or fits several layouts; or ``out`` already has files of the
+            same names that shapecnn did not write.
         CollectionError: ``source`` contains no pictures or grids, or two of its shapes would be written to one file.
-        MismatchError: ``out`` was made with other settings.
-        StoredDataError: ``out`` is damaged.
+        MismatchError: ``out`` holds artefacts made with other settings.
+        StoredDataError: A stored file in ``out`` is missing or damaged.
         BusyError: Another process is writing to ``out``.
     """
     if out.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"{out} lies in {source}, which is imported: choose a folder outside it.")
+        raise UsageError(f"The output folder {out} lies inside the imported {source}: choose a folder outside it.")
     if layout is None:
         layout = find_layout(source)
-        say(f"Note: {source} is read as {layout}.")
+        say(f"Note: {source} is read with the layout {layout}.")
     if labels != "auto" and layout != "binvox":
-        raise UsageError(f"--labels {labels}: the layout {layout} defines label and split. Leave the option out.")
+        raise UsageError(
+            f"--labels {labels} cannot be used: the layout {layout} defines label and split. Leave the option out."
+        )
     items, maker = open_binvox(source, labels) if layout == "binvox" else LAYOUTS[layout](source)
     return make_artefacts(items, out, maker, command=command, overwrite=overwrite, workers=workers, progress=progress)
 
 
 def conflicts(entries: Sequence[Entry]) -> list[list[str]]:
-    """Find identical items with different labels.
+    """Find shapes with identical source files but different labels.
 
     Args:
-        entries: Rows of the manifest; failed ones are ignored.
+        entries: Rows of the manifest; failed shapes are ignored.
 
     Returns:
-        One list of ids for each source content that has several labels.
+        Groups of shapes: each is the list of the ids whose source files are identical and whose labels differ.
     """
     groups = defaultdict(list)
     for entry in entries:

@@ -1,6 +1,6 @@
-"""Import of occupancy grids: packed in one npz, or as binvox files.
+"""Convert occupancy grids made by other programs to artefacts, from an npz file or from binvox files.
 
-The grids of artefacts are indexed [x, y, z] with z up, so the last axis of imported grids must be up.
+The last axis of an imported grid must point up, because the grids of artefacts are indexed [x, y, z] with z up.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ _SAMPLE = 100  # files that are read to determine the resolution
 
 @dataclass(frozen=True, slots=True)
 class PackedGrid:
-    """One grid of an npz.
+    """One occupancy grid of an npz file, packed into bits, with its label and split.
 
     Attributes:
         id: Path of the shape in the artefact folder, with the extension ``.npz``.
         label: Class name.
         split: ``train``, ``val`` or ``test``; None if unknown.
-        path: The npz and the row, for messages.
-        bits: ⌈R³/8⌉ bytes, cells [x, y, z] in C order, the first cell in the highest bit.
+        path: Path of the npz and number of the row, for error messages.
+        bits: Cells of the grid, one bit each: ⌈R³/8⌉ bytes for R cells along each side. The cells [x, y, z] are in C
+            order, with the first cell in the highest bit.
     """
 
     id: str
@@ -47,16 +48,18 @@ class PackedGrid:
     bits: bytes
 
     def read(self) -> bytes:
-        """Return the bits, as :meth:`shapecnn.meshes.collection.Shape.read` returns the bytes of a file."""
+        """Return the packed cells; counterpart of :meth:`shapecnn.meshes.collection.Shape.read` for a file."""
         return self.bits
 
 
 @dataclass(frozen=True, slots=True)
 class GridMaker:
-    """Maker of binvox files from imported grids; see :class:`shapecnn.artefacts.maker.Maker`.
+    """Object that converts imported grids to binvox files.
+
+    Implements :class:`shapecnn.artefacts.maker.Maker`.
 
     Attributes:
-        settings: The resolution.
+        settings: Resolution of the grids.
     """
 
     settings: ImportedVoxelSettings
@@ -66,13 +69,14 @@ class GridMaker:
         return {"schema_version": 1, **self.settings.to_json()}
 
     def open(self, item: PackedGrid | Shape) -> tuple[str, Callable[[], ArtefactData]]:
-        """Read a grid.
+        """Read an imported grid from its file.
 
         Args:
-            item: A row of an npz, or a binvox file.
+            item: A grid of an npz, or a binvox file.
 
         Returns:
-            SHA-256 (hex) of its bits or its file, and a function that makes the binvox file and may raise ItemError.
+            SHA-256 (hex) of the packed grid or of the binvox file, and a function that makes the binvox file of the
+            artefacts. The function may raise ItemError.
 
         Raises:
             ItemError: The file cannot be read.
@@ -92,33 +96,35 @@ class GridMaker:
 
 
 def unpack_grid(bits: bytes, resolution: int) -> NDArray[np.bool_]:
-    """Unpack a grid.
+    """Unpack a grid that is stored as one bit for each cell.
 
     Args:
-        bits: ⌈R³/8⌉ bytes, as :func:`numpy.packbits` packs them.
-        resolution: R, cells along one side.
+        bits: ⌈R³/8⌉ bytes, packed by :func:`numpy.packbits`.
+        resolution: R, the number of cells along each side.
 
     Returns:
-        (R, R, R) bool.
+        (R, R, R) bool; filled cells are True.
     """
     cells = np.unpackbits(np.frombuffer(bits, np.uint8), count=resolution**3)
     return cells.view(np.bool_).reshape(resolution, resolution, resolution)
 
 
 def open_npz(source: Path) -> tuple[list[PackedGrid], GridMaker]:
-    """Read the grids of an npz.
+    """Read the occupancy grids in an npz file.
 
-    It contains ``voxels`` uint8 (N, ⌈R³/8⌉), ``labels`` integer (N,) and ``classes`` str (C,). The file name may end in
-    the split, such as ``voxels-train.npz``.
+    The file contains three arrays, for N grids of R³ cells in C classes: ``voxels`` uint8 (N, ⌈R³/8⌉), the packed
+    cells; ``labels`` integer (N,), indices into ``classes``; and ``classes`` str (C,), the class names. The file name
+    may end in the split, such as ``voxels-train.npz``.
 
     Args:
-        source: The npz.
+        source: Path of the npz file.
 
     Returns:
-        One item for each row, in order of id, and their maker. The id of row 7 is ``class/train/00007.npz``.
+        The grids in order of id, and the object that converts them to binvox files. The id of row 7 is
+        ``class/train/00007.npz``.
 
     Raises:
-        UsageError: ``source`` is no such npz.
+        UsageError: ``source`` is not an npz file with these arrays.
     """
     voxels, labels, classes = _arrays(source)
     resolution = round(math.cbrt(8 * voxels.shape[1]))
@@ -138,11 +144,12 @@ def open_binvox(source: Path, labels: Labels = "auto") -> tuple[list[Shape], Gri
     """List the binvox files of a collection.
 
     Args:
-        source: A folder, a zip of one, or a CSV with the header ``path,label,split``.
-        labels: Where label and split come from; see :func:`shapecnn.meshes.collection.list_shapes`.
+        source: A folder, a zip of a folder, or a CSV with the header ``path,label,split``.
+        labels: Source of labels and splits; see :func:`shapecnn.meshes.collection.list_shapes`.
 
     Returns:
-        The files in order of id, and their maker, with the most frequent resolution of the first 100 readable files.
+        The files in order of id, and the object that converts them to artefacts. Its resolution is the most frequent
+        one among the first 100 readable files.
 
     Raises:
         CollectionError: ``source`` cannot be listed or contains no binvox files.
@@ -163,7 +170,7 @@ def open_binvox(source: Path, labels: Labels = "auto") -> tuple[list[Shape], Gri
 
 
 def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], Sequence[str]]:
-    """Read and check ``voxels``, ``labels`` and ``classes``, without unpickling."""
+    """Read and check the arrays ``voxels``, ``labels`` and ``classes`` of an npz file, without unpickling objects."""
     if not source.is_file():
         raise UsageError(f"There is no file {source}.")
     try:
@@ -198,7 +205,7 @@ def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], 
 
 
 def _array(file: np.lib.npyio.NpzFile, name: str) -> NDArray[Any]:
-    """Read one array after checking its header: numpy would allocate any size that the header claims."""
+    """Read one array of an npz file after checking its header: numpy would allocate any size that the header claims."""
     assert file.zip is not None  # the file is open
     with file.zip.open(f"{name}.npy") as stream:
         major, _ = np.lib.format.read_magic(stream)

@@ -1,7 +1,7 @@
-"""Detection of the layout of imported pictures and grids, from the names of the files.
+"""Detect the layout of imported pictures or grids from the names of the files.
 
-A layout must fit all pictures, or all grids. If several fit, the person has to choose: the wrong one would give other
-shapes without any error.
+A layout must fit all pictures, or all grids. If several layouts fit, the user has to choose: a wrong layout would group
+the pictures into wrong shapes without any error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ARRANGEMENTS = {"views-by-shape": BY_SHAPE, "views-by-name": BY_NAME}
 
 
 def find_layout(source: Path) -> str:
-    """Detect the layout of a source.
+    """Detect the layout of imported pictures or grids: how a file path gives label, split and shape.
 
     Args:
         source: A folder, a zip, an npz, or a CSV that lists binvox files.
@@ -31,7 +31,7 @@ def find_layout(source: Path) -> str:
 
     Raises:
         CollectionError: ``source`` does not exist, fits no layout, or was made by shapecnn.
-        UsageError: It fits several layouts.
+        UsageError: ``source`` fits several layouts.
     """
     if source.is_file() and source.suffix.lower() == ".npz":
         return "voxels-npz"
@@ -51,28 +51,28 @@ def find_layout(source: Path) -> str:
         ways = "two" if len(readings) == 2 else "three"
         raise UsageError(f"{source} can be read in {ways} ways: {choices}. Choose one with --layout.")
     if pictures:
-        patterns = f"neither {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
-        raise CollectionError(f"{source} is {patterns}: {pictures[0]} lies elsewhere.{_too_deep(source, pictures)}")
+        patterns = f"neither the layout {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
+        raise CollectionError(f"{source} has {patterns}: {pictures[0]} lies elsewhere.{_too_deep(source, pictures)}")
     if list_files(source, MESHES):
         raise CollectionError(
-            f"{source} holds meshes, neither views nor grids. To make these: shapecnn render or shapecnn voxelize "
-            f"{shlex.quote(str(source))} OUT"
+            f"{source} holds meshes, neither views nor grids. To make views or grids: shapecnn render or "
+            f"shapecnn voxelize {shlex.quote(str(source))} OUT"
         )
     views, solids = (", ".join(sorted(extensions)) for extensions in (EXTENSIONS, GRIDS))
     raise CollectionError(
-        f"{source} holds neither views ({views}) nor grids ({solids}). Give a folder or a zip that does, or an npz."
+        f"{source} holds neither views ({views}) nor grids ({solids}). Give a folder or a zip that has some, or an npz."
     )
 
 
 def _require_foreign(source: Path) -> None:
     """Raise CollectionError if shapecnn made ``source``, or it lies inside an artefact folder."""
-    problem = explain_kind(source, "a folder of views or grids that others made")
+    problem = explain_kind(source, "a folder of views or grids that other programs made")
     resolved = source.resolve()
     parent = next(
         (folder for folder in resolved.parents if kind_of(folder) == "artefacts" and _wrote(folder, resolved)), None
     )
     if problem is None and parent is not None:
-        problem = f"{source} is a part of {parent}, a folder of artefacts. They need no import: use that folder."
+        problem = f"{source} is a part of {parent}, a folder of artefacts, which need no import: use {parent} itself."
     if problem is not None:
         raise CollectionError(problem)
 
@@ -83,7 +83,7 @@ def _wrote(folder: Path, source: Path) -> bool:
 
 
 def _too_deep(source: Path, pictures: list[str]) -> str:
-    """Suggest the folder to import, in one sentence, if ``source`` is one class or one split inside it; else empty."""
+    """Return a sentence that suggests a parent folder, if ``source`` is only one class or split of it; else ``""``."""
     if not source.is_dir():
         return ""
     resolved = source.resolve()
@@ -95,7 +95,7 @@ def _too_deep(source: Path, pictures: list[str]) -> str:
 
 
 def _readings(pictures: list[str]) -> dict[str, str]:
-    """Return the layouts that fit all pictures, else those that fit some; each with its pattern and an example."""
+    """Return the layouts that fit all pictures, or else some pictures, each with its path pattern and an example."""
     fitting = {
         layout: [name for name in pictures if arrangement.place(PurePosixPath(name).parts)]
         for layout, arrangement in _ARRANGEMENTS.items()

@@ -1,4 +1,4 @@
-"""Import of pictures of shapes: one PNG or JPEG file for each view."""
+"""Convert pictures of shapes, one PNG or JPEG file for each view, to contact sheets."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 _FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 EXTENSIONS = frozenset(_FORMATS)
 _READABLE = " or ".join(dict.fromkeys(_FORMATS.values()))
-# Suffix of a view after the name of its shape: ``_001`` in the data of Su et al. (2015), the others in mvcnn_pytorch.
+# End of a file name, after the name of the shape: ``_001`` in the data of Su et al. (2015), longer in mvcnn_pytorch.
 _VIEW = re.compile(r"(?:\.obj\.shaded|\.obj_whiteshaded)?_v?\d+$")
 _SAMPLE = 100  # shapes that are read to determine the size of the pictures
 
 
 Place = tuple[str, str, str]
-"""(label, split, name) of a shape."""
+"""Label, split and name of a shape, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """Meaning of the parts of a picture's path.
+    """Rule that derives label, split and shape from the file path of a picture.
 
     Attributes:
-        pattern: The path, for messages.
-        depth: Number of parts of the path.
-        places: Function from these parts to the place of the shape.
+        pattern: Pattern of the paths, such as ``split/class/id/*.png``; error messages quote it.
+        depth: Number of parts of a path that fits the pattern.
+        places: Function from these parts to label, split and name of the shape.
     """
 
     pattern: str
@@ -62,7 +62,7 @@ class Arrangement:
             parts: Parts of the picture's path; only the last :attr:`depth` count.
 
         Returns:
-            Its place; None if the path does not fit.
+            Label, split and name of the shape; None if the path does not fit the pattern.
         """
         place = self.places(*parts[-self.depth :]) if len(parts) >= self.depth else None
         return place if place and place[1] in SPLITS else None
@@ -76,13 +76,13 @@ BY_NAME = Arrangement(
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """Pictures of one shape.
+    """Picture files of one shape, with its label and split.
 
     Attributes:
-        id: ``class/split/name.png``.
+        id: Path of the contact sheet in the artefact folder: ``class/split/name.png``.
         label: Class name.
         split: ``train``, ``val`` or ``test``.
-        files: The pictures in the order of views.
+        files: The picture files in the order of views.
     """
 
     id: str
@@ -92,13 +92,15 @@ class Pictures:
 
     @property
     def path(self) -> str:
-        """Path of the first picture, for messages."""
+        """Path of the first picture, which error messages name."""
         return self.files[0].path
 
 
 @dataclass(frozen=True, slots=True)
 class SheetMaker:
-    """Maker of contact sheets from imported pictures; see :class:`shapecnn.artefacts.maker.Maker`.
+    """Object that joins the imported pictures of a shape to one contact sheet.
+
+    Implements :class:`shapecnn.artefacts.maker.Maker`.
 
     Attributes:
         settings: Number and size of the views.
@@ -140,13 +142,13 @@ class SheetMaker:
 
 
 def open_views_by_shape(source: Path) -> tuple[list[Pictures], SheetMaker]:
-    """List the pictures of a source with the layout ``split/class/id/*.png``.
+    """List the pictures in a folder or zip with the layout ``split/class/id/*.png``.
 
     Args:
-        source: A folder, or a zip of one.
+        source: A folder, or a zip of a folder.
 
     Returns:
-        The shapes in order of id, ``class/split/id.png``, and their maker.
+        The shapes in order of id, which is ``class/split/id.png``, and the object that makes their contact sheets.
 
     Raises:
         CollectionError: There are no pictures, or some lie elsewhere.
@@ -156,13 +158,13 @@ def open_views_by_shape(source: Path) -> tuple[list[Pictures], SheetMaker]:
 
 
 def open_views_by_name(source: Path) -> tuple[list[Pictures], SheetMaker]:
-    """List the pictures of a source with the layout ``class/split/name_001.png``, which the MVCNN authors use.
+    """List the pictures in a folder or zip with the layout ``class/split/name_001.png``, which the MVCNN authors use.
 
     Args:
-        source: A folder, or a zip of one.
+        source: A folder, or a zip of a folder.
 
     Returns:
-        The shapes in order of id, ``class/split/name.png``, and their maker.
+        The shapes in order of id, which is ``class/split/name.png``, and the object that makes their contact sheets.
 
     Raises:
         CollectionError: There are no pictures, or some lie elsewhere.
@@ -176,15 +178,15 @@ def decode_grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
 
     Args:
         data: Content of a PNG or JPEG file.
-        name: Name of the file, for messages.
+        name: Name of the file, for error messages.
         size: Expected width and height in pixels.
 
     Returns:
-        (size, size) uint8. Colours become their luma (ITU-R 601), 16 bits are rounded to 8, transparency is put on
-        white.
+        (size, size) uint8, from 0 (black) to 255 (white). Colours are converted to their luma (ITU-R 601), 16-bit
+        values are rounded to 8 bits, and transparent pixels are shown on white.
 
     Raises:
-        ItemError: The file is damaged or has another size.
+        ItemError: The file is damaged, or the picture has another size.
     """
     with _open_image(data, name) as image:
         if image.size != (size, size):
@@ -195,7 +197,7 @@ def decode_grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
 
 
 def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], SheetMaker]:
-    """Group the pictures below ``source`` by shape, and determine the settings."""
+    """Group the pictures in ``source`` by shape, and determine the number and size of the views."""
     pattern, depth = arrangement.pattern, arrangement.depth
     shapes = defaultdict(list)
     roots = set()
@@ -204,14 +206,15 @@ def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], Sheet
         place = arrangement.place(parts)
         if place is None:
             raise CollectionError(
-                f"{source} is not {pattern}: {file.id} lies elsewhere (a split is {', '.join(SPLITS)})."
+                f"{source} does not have the layout {pattern}: {file.id} lies elsewhere "
+                f"(a split is {', '.join(SPLITS)})."
             )
         roots.add(parts[:-depth])
         shapes[place].append(file)
     if not shapes:
-        raise CollectionError(f"{source} holds no pictures ({pattern}).")
+        raise CollectionError(f"{source} holds no pictures with paths like {pattern}.")
     if len(roots) > 1:
-        raise CollectionError(f"{source} holds {pattern} in {len(roots)} folders: import one at a time.")
+        raise CollectionError(f"{source} has {len(roots)} folders with the layout {pattern}: import one at a time.")
     items = [
         Pictures(f"{label}/{split}/{name}.png", label, split, tuple(sorted(files, key=_order)))
         for (label, split, name), files in shapes.items()
@@ -221,7 +224,7 @@ def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], Sheet
 
 
 def _survey(items: list[Pictures], source: Path) -> ImportedViewSettings:
-    """Return the most frequent number of pictures of a shape, and the most frequent size among the first shapes."""
+    """Return the most frequent number of views per shape, and the most frequent picture size of the first shapes."""
     views = Counter(len(item.files) for item in items).most_common(1)[0][0]
     if views > MOST_VIEWS:
         raise UsageError(f"Most shapes of {source} have {views} pictures. At most {MOST_VIEWS} are allowed.")
@@ -259,7 +262,7 @@ def _open_image(data: bytes, name: str) -> Iterator[Image]:
 
 
 def _read(file: Shape) -> bytes:
-    """Read one picture; an ItemError names the file."""
+    """Read the content of a picture file, and name the file in the message of any ItemError."""
     try:
         return file.read()
     except ItemError as error:
@@ -267,11 +270,11 @@ def _read(file: Shape) -> bytes:
 
 
 def _order(file: Shape) -> tuple[int, str]:
-    """Sort key of a picture: its view number, so that view 2 comes before view 10."""
+    """Return the sort key of a picture: its view number, so that view 2 comes before view 10."""
     return _number(file) or 0, file.id
 
 
 def _number(file: Shape) -> int | None:
-    """Return the view number, from the digits at the end of the file name; None without digits."""
+    """Return the view number of a picture (the digits at the end of its file name), or None without digits."""
     number = re.search(r"\d{1,18}$", PurePosixPath(file.id).stem)
     return int(number[0]) if number else None

@@ -86,7 +86,9 @@ def test_three_readings(tmp_path: Path) -> None:
 
 def test_neither_reading_is_told_with_both(tmp_path: Path) -> None:
     source = make(tmp_path, ["chair/a_001.png"])
-    told = r"neither split/class/id/\*\.png nor class/split/name_001\.png: chair/a_001\.png lies elsewhere"
+    told = (
+        r"has neither the layout split/class/id/\*\.png nor class/split/name_001\.png: chair/a_001\.png lies elsewhere"
+    )
     with pytest.raises(CollectionError, match=told):
         find_layout(source)
 
@@ -101,7 +103,7 @@ def test_nothing_to_import(tmp_path: Path) -> None:
 def test_meshes_are_told_as_such(tmp_path: Path) -> None:
     source = make(tmp_path / "meshes", ["chair/a.off"])
     with pytest.raises(
-        CollectionError, match=f"holds meshes, neither .* To make these: shapecnn render .* {source} OUT"
+        CollectionError, match=f"holds meshes, neither .* To make views or grids: shapecnn render .* {source} OUT"
     ):
         find_layout(source)
 
@@ -133,7 +135,9 @@ def test_what_shapecnn_made_needs_no_import(inside: str, tmp_path: Path) -> None
     shapes = {f"chair/train/{k}.off": pictures("bar", k) for k in range(2)}
     ours = write_artefacts(tmp_path / "ours", VIEWS, shapes)
     told = (
-        "is a part of .*ours, a folder of artefacts. They need no import" if inside else "ours is a folder of artefacts"
+        "is a part of .*ours, a folder of artefacts, which need no import"
+        if inside
+        else "ours is a folder of artefacts"
     )
     with pytest.raises(CollectionError, match=told):
         find_layout(ours / inside)

@@ -120,7 +120,7 @@ def test_folders_around_everything_are_stripped_in_folders_and_zips(
 def test_two_roots_are_two_imports(tmp_path: Path) -> None:
     shape(tmp_path, "a/train/chair/7/{}.png")
     shape(tmp_path, "b/train/chair/7/{}.png")
-    with pytest.raises(CollectionError, match="in 2 folders"):
+    with pytest.raises(CollectionError, match="has 2 folders with the layout"):
         open_views_by_shape(tmp_path)
 
 
