@@ -107,7 +107,11 @@ def test_a_folder_that_is_not_a_run_is_status_2(tmp_path: Path, command: Command
     (tmp_path / "file").write_bytes(b"")
     done = command("predict", tmp_path / place, "mesh.off", "--json")
     assert done.status == 2
-    told = {"nowhere": "There is no run at {}.", "folder": "{} is not a run: shapecnn wrote no files into this folder", "file": "{} is a file"}
+    told = {
+        "nowhere": "There is no run at {}.",
+        "folder": "{} is not a run: shapecnn wrote no files into this folder",
+        "file": "{} is a file",
+    }
     message = done.json("error")["error"]["message"]
     assert message.startswith(told[place].format(tmp_path / place))
     assert message.endswith("To train one: shapecnn train CONFIG --data DIR --out RUN")

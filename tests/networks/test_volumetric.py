@@ -59,7 +59,7 @@ def test_shapenets_takes_other_grids(resolution: int) -> None:
 
 @pytest.mark.parametrize("resolution", [1, 5, 22, 25])
 def test_grids_too_small_for_shapenets_are_refused_with_the_least(resolution: int) -> None:
-    with pytest.raises(UsageError, match=f"no grids of {resolution}³ cells, at least 26³"):
+    with pytest.raises(UsageError, match=f"needs grids of at least 26³ cells, not {resolution}³"):
         shapenets(resolution, 2)
 
 
