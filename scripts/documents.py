@@ -356,22 +356,26 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[t
 
 
 def notebook() -> str:
-    """The tutorial docs/python.md as a notebook, without the outputs that it shows."""
+    """Return docs/python.md as a notebook: a cell for each example that shows something, without what it shows."""
+    import doctest
+
     import nbformat
 
+    parts = re.split(r"^```python\n(.*?)^```\n", (ROOT / "docs/python.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     cells = []
-    for place, part in enumerate(
-        re.split(r"^```python\n(.*?)^```\n", (ROOT / "docs/python.md").read_text(), flags=re.M | re.S)
-    ):
-        if place % 2:
-            lines = [line[4:] for line in part.splitlines() if re.match(r"(>>>|\.\.\.)( |$)", line)]
-            cell = nbformat.v4.new_code_cell("\n".join(lines))
-        elif part.strip():
-            cell = nbformat.v4.new_markdown_cell(part.strip())
-        else:
+    for number, part in enumerate(parts):
+        if number % 2 == 0:
+            cells += [nbformat.v4.new_markdown_cell(part.strip())] if part.strip() else []
             continue
-        cell["id"] = f"cell-{place}"  # the same every time
-        cells.append(cell)
+        lines: list[str] = []
+        examples = doctest.DocTestParser().get_examples(part)
+        for place, example in enumerate(examples):
+            lines.append(example.source.rstrip())
+            if example.want or place == len(examples) - 1:
+                cells.append(nbformat.v4.new_code_cell("\n".join(lines)))
+                lines = []
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"  # the same every time
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
     return str(nbformat.writes(book)) + "\n"

@@ -21,9 +21,9 @@ def test_a_format_goes_by_the_extension_in_any_case() -> None:
 
 def test_the_documents_name_all_formats() -> None:
     formats = (ROOT / "docs" / "formats.md").read_text()
-    names = ", ".join(each.name for each in FORMATS.values())
-    assert f"Readable meshes: {names};" in formats
-    assert f"({names})" in (ROOT / "README.md").read_text()
+    *first, final = [each.name for each in FORMATS.values()]
+    assert f"Mesh files may be {', '.join(first)} or {final}." in formats
+    assert f"({', '.join([*first, final])})" in (ROOT / "README.md").read_text()
     *others, last = [each.name for each in FORMATS.values() if each.mapped]
     assert f"one of {', '.join(others)} or {last} that does not lie in a zip" in formats
 
