@@ -25,7 +25,7 @@ def test_the_documents_name_all_formats() -> None:
     assert f"Mesh files may be {', '.join(first)} or {final}." in formats
     assert f"({', '.join([*first, final])})" in (ROOT / "README.md").read_text()
     *others, last = [each.name for each in FORMATS.values() if each.mapped]
-    assert f"one of {', '.join(others)} or {last} that does not lie in a zip" in formats
+    assert f"{', '.join(others)} and {last} files outside a zip up" in formats
 
 
 def test_the_room_alone_loads_no_library_and_offers_its_names() -> None:
