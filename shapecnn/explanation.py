@@ -69,7 +69,7 @@ class Attribution:
         return np.asarray(gain / max(float(gain.sum()), np.finfo(np.float32).tiny), np.float32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """Explanation of the predicted class of one mesh: evidence for this class, and evidence against another class.
 
@@ -97,6 +97,11 @@ class Explanation:
     evidence: Attribution
     asked: str | None
     why_not: Attribution | None
+
+    def __repr__(self) -> str:
+        """Return the mesh, its most probable class and the number of views."""
+        label, score = self.ranked[0]
+        return f"<Explanation {self.path}: {label} ({score:.1%}), {len(self.inputs)} views>"
 
     @property
     def ranked(self) -> list[tuple[str, float]]:

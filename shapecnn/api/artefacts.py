@@ -11,6 +11,7 @@ from shapecnn.artefacts.writing import Summary
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
+from shapecnn.shared.checks import require_choice, require_path, require_settings
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -64,10 +65,13 @@ def prepare(
         >>> made.written, made.failed
         (9, 0)
     """
+    require_choice("layout", layout, Layout)
+    require_choice("labels", labels, Labels)
+    settings = require_settings(settings or ViewSettings(), ViewSettings | VoxelSettings)
     return prepare_collection(
-        Path(collection),
+        require_path("collection", collection),
         Path(out),
-        Recipe(settings or ViewSettings(), layout, max_faces),
+        Recipe(settings, layout, max_faces),
         command=command,
         labels=labels,
         overwrite=overwrite,

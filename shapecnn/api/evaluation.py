@@ -9,6 +9,7 @@ from typing import Any
 from shapecnn.api.artefacts import open_artefacts
 from shapecnn.api.models import ModelSource, model_of
 from shapecnn.artefacts.reading import Artefacts
+from shapecnn.errors import UsageError
 from shapecnn.evaluation.compare import compare_contenders
 from shapecnn.evaluation.compare_results import Comparison
 from shapecnn.evaluation.contenders import choose
@@ -54,11 +55,15 @@ def evaluate(
         >>> figures.classification.accuracy
         1.0
     """
+    if not isinstance(settings, EvaluationSettings):
+        raise UsageError(
+            f"settings = {settings!r}: give an EvaluationSettings, such as EvaluationSettings(split='val')."
+        )
     return evaluate_model(model_of(model), _artefacts(data), settings, device=device, progress=progress)
 
 
 def compare(
-    models: Sequence[str],
+    models: Sequence[str | Path],
     data: ArtefactSource | Sequence[ArtefactSource],
     settings: EvaluationSettings = TEST_SPLIT,
     *,
@@ -90,8 +95,17 @@ def compare(
         >>> [row["accuracy"] for row in comparison.rows()]
         [1.0, 1.0]
     """
+    if isinstance(models, str | Path):
+        models = [models]
+    if others := [model for model in models if not isinstance(model, str | Path)]:
+        raise UsageError(f"compare takes the names of models, such as 'my-run' or '@imagenet', not {others[0]!r}.")
     sources = [data] if isinstance(data, str | Path | Artefacts) else data
-    contenders = choose(models, [_artefacts(source) for source in sources], settings, assignments=model_settings)
+    contenders = choose(
+        [str(model) for model in models],
+        [_artefacts(source) for source in sources],
+        settings,
+        assignments=model_settings,
+    )
     return compare_contenders(contenders, settings, device=device, bar=bar)
 
 

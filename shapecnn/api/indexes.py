@@ -13,6 +13,7 @@ from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Answers, Searcher
 from shapecnn.search.update import IndexChanges, bring_up_to_date
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
+from shapecnn.shared.checks import require_choice, require_path
 from shapecnn.shared.results import framed, show_with
 from shapecnn.storage.own import require_own
 from shapecnn.workers.pool import ONE_A_CORE, Workers
@@ -76,7 +77,8 @@ def update_index(
         >>> changes.added, changes.total
         (9, 9)
     """
-    folder = Path(folder)
+    require_choice("labels", labels or "auto", Labels)
+    collection, folder = require_path("collection", collection), Path(folder)
     require_own(HEADER, folder, overwrite)
     request = IndexRequest(model, feature, settings, orientation, up, labels, limit)
     plan = plan_index(folder, request, overwrite)
@@ -88,7 +90,7 @@ def update_index(
             f"collection is read with --up {plan.record.up}."
         )
     return bring_up_to_date(
-        Path(collection),
+        collection,
         folder,
         plan,
         command=command,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from shapecnn.models.engine import Device
@@ -9,12 +10,12 @@ from shapecnn.models.model import Model, resolve_model
 from shapecnn.predict import Predictor
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
-ModelSource = str | Predictor | Model
+ModelSource = str | Path | Predictor | Model
 """Type of a model argument: a name (the folder of a run, or ``@imagenet``) or an open model."""
 
 
 def open_model(
-    name: str, settings: dict[str, Any] | None = None, *, device: Device = "auto", workers: Workers = ONE_A_CORE
+    name: str | Path, settings: dict[str, Any] | None = None, *, device: Device = "auto", workers: Workers = ONE_A_CORE
 ) -> Predictor:
     """Open a model, a trained run or ``@imagenet``, to apply it to meshes.
 
@@ -39,7 +40,7 @@ def open_model(
         >>> model.predict("meshes/box/train/0.off")[0].label
         'box'
     """
-    return Predictor(resolve_model(name, settings), device, workers)
+    return Predictor(resolve_model(str(name), settings), device, workers)
 
 
 def model_of(source: ModelSource, settings: dict[str, Any] | None = None) -> Model:
@@ -49,6 +50,6 @@ def model_of(source: ModelSource, settings: dict[str, Any] | None = None) -> Mod
         source: Folder of a run, ``@imagenet``, or an open model.
         settings: Values for settings of ``@imagenet``, by key; ignored for an open model.
     """
-    if isinstance(source, str):
-        return resolve_model(source, settings)
+    if isinstance(source, str | Path):
+        return resolve_model(str(source), settings)
     return source.model if isinstance(source, Predictor) else source

@@ -15,6 +15,7 @@ from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.source import MeshSource, require_mesh
 from shapecnn.report.grids import draw_grid
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings, VoxelSettings
+from shapecnn.shared.checks import require_settings
 from shapecnn.views import contact_sheet, render_views
 from shapecnn.views.cameras import cameras
 from shapecnn.voxels import binvox, occupancy_grids
@@ -172,7 +173,7 @@ def draw_views(mesh: MeshSource, settings: ViewSettings | None = None) -> Views:
         >>> shapecnn.draw_views(tetrahedron, shapecnn.ViewSettings(views=6, size=64))
         <Views: 6 of 64 × 64 pixels>
     """
-    settings = settings or ViewSettings()
+    settings = require_settings(settings or ViewSettings(), ViewSettings)
     return Views(render_views(require_mesh(mesh, settings.up, _limit(settings)), settings), settings)
 
 
@@ -196,7 +197,7 @@ def voxelize(mesh: MeshSource, settings: VoxelSettings | None = None) -> Grids:
         >>> shapecnn.voxelize(tetrahedron).occupancy.shape
         (1, 30, 30, 30)
     """
-    settings = settings or VoxelSettings()
+    settings = require_settings(settings or VoxelSettings(), VoxelSettings)
     return Grids(occupancy_grids(require_mesh(mesh, settings.up, _limit(settings)), settings), settings)
 
 

@@ -24,7 +24,7 @@ from shapecnn.views.cameras import columns
 from shapecnn.voxels import binvox
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Artefacts:
     """Rendered views or voxel grids of a collection, written by ``render``, ``voxelize`` or ``data import``.
 
@@ -41,6 +41,10 @@ class Artefacts:
     entries: tuple[Entry, ...]
     _stems: Mapping[str, str]
     _sealed: Sealed
+
+    def __repr__(self) -> str:
+        """Return the folder, the kind of artefacts and the number of shapes."""
+        return f"<Artefacts {self.folder}: {self.settings['kind']} of {len(self.entries)} shapes>"
 
     def select(self, split: str | None) -> list[Entry]:
         """Return the shapes of one split.

@@ -8,6 +8,7 @@ from typing import Literal
 from shapecnn.artefacts.subset import Subset
 from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
+from shapecnn.shared.checks import require_choice
 
 Task = Literal["both", "classification", "retrieval"]
 Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]
@@ -30,6 +31,9 @@ class EvaluationSettings:
         subset: Number of shapes of each class to use, also for the gallery of ``train-gallery``; None for all shapes.
         exclude_duplicates: Whether to evaluate a second time without shapes that copy a training shape or an earlier
             evaluated shape.
+
+    Raises:
+        UsageError: ``split``, ``task``, ``protocol`` or ``feature`` is not one of its choices.
     """
 
     split: Split = "test"
@@ -39,6 +43,11 @@ class EvaluationSettings:
     seed: int = 0
     subset: Subset | None = None
     exclude_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        choices = {"split": Split, "task": Task, "protocol": Protocol, "feature": FeatureName}
+        for name, kind in choices.items():
+            require_choice(name, getattr(self, name), kind)
 
     @property
     def classifies(self) -> bool:

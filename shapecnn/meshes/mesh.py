@@ -34,7 +34,7 @@ Content = bytes | mmap.mmap
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Mesh:
     """A checked triangle mesh.
 
@@ -48,6 +48,10 @@ class Mesh:
     vertices: NDArray[np.float64]
     faces: NDArray[np.int32]
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the numbers of vertices and faces."""
+        return f"<Mesh: {len(self.vertices)} vertices, {len(self.faces)} faces>"
 
 
 def load_mesh(path: Path, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:

@@ -14,6 +14,7 @@ from shapecnn.errors import MeshError, UsageError
 from shapecnn.meshes.mesh import Mesh, check_triangles, load_mesh, ready
 from shapecnn.meshes.readers.triangles import Triangles
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
+from shapecnn.shared.checks import require_choice
 
 
 class TriangleMesh(Protocol):
@@ -39,11 +40,13 @@ class MeshArrays(NamedTuple):
         name: Name of the mesh in results and messages.
         vertices: Coordinates of the n vertices, (n, 3) float64.
         faces: Vertex indices of the m triangles, (m, 3) int64.
+        upright: Whether +z points up already, as in a :class:`Mesh`, whatever axis the other meshes of a call have up.
     """
 
     name: str
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
+    upright: bool = False
 
 
 MeshInput: TypeAlias = str | MeshArrays
@@ -86,7 +89,7 @@ def load_mesh_input(mesh: MeshInput, up: Up = "z", limit: FaceLimit = NO_LIMIT) 
     """
     if isinstance(mesh, str):
         return load_mesh(Path(mesh), up, limit)
-    return ready(check_triangles(Triangles(mesh.vertices, mesh.faces, ())), up, limit)
+    return ready(check_triangles(Triangles(mesh.vertices, mesh.faces, ())), "z" if mesh.upright else up, limit)
 
 
 def mesh_name(mesh: MeshInput) -> str:
@@ -127,7 +130,9 @@ def _mesh_input(mesh: Any, number: int) -> MeshInput:
     else:
         vertices, faces = mesh.vertices, mesh.faces if hasattr(mesh, "faces") else mesh.triangles
     name = source if isinstance(source, str) else f"mesh {number}"
-    return MeshArrays(name, _array(vertices, "vertices", name, np.float64), _array(faces, "faces", name, np.int64))
+    upright = isinstance(mesh, Mesh)
+    vertices, faces = _array(vertices, "vertices", name, np.float64), _array(faces, "faces", name, np.int64)
+    return MeshArrays(name, vertices, faces, upright)
 
 
 def _array(values: Any, what: str, name: str, kind: type[np.generic]) -> NDArray[Any]:
@@ -139,7 +144,11 @@ def _array(values: Any, what: str, name: str, kind: type[np.generic]) -> NDArray
         array = array.reshape(0, 3)
     numeric = array.dtype.kind in "iu" or (what == "vertices" and array.dtype.kind == "f")
     if array.ndim != 2 or array.shape[1] != 3 or not (numeric or not array.size):
-        wanted = "(n, 3) coordinates" if what == "vertices" else "(m, 3) indices of triangles"
+        wanted = (
+            "(n, 3) coordinates"
+            if what == "vertices"
+            else "(m, 3) integers, the vertices of each triangle, counted from 0"
+        )
         raise UsageError(f"The {what} of {name} are {array.dtype} {array.shape}. Give {wanted}.")
     return array.astype(kind)
 
@@ -165,6 +174,7 @@ def require_mesh(mesh: MeshSource, up: Up, limit: FaceLimit) -> Mesh:
     """
     if isinstance(mesh, Mesh):
         return mesh
+    require_choice("up", up, Up)
     inputs = mesh_inputs(mesh)
     if len(inputs) != 1:
         raise UsageError(f"One mesh is needed, but {len(inputs)} were given. Call the function for one mesh at a time.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from shapecnn.models.input import Input, InputArray
 from shapecnn.models.model import Model
 from shapecnn.models.output import FeatureName, Output
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
+from shapecnn.shared.checks import require_choice
 from shapecnn.workers import pool
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
@@ -42,6 +44,7 @@ class MeshEncoder:
         require_device(device)
         self.model, self._device, self._views, self._workers = model, device, views, workers
         self._engine: Engine | None = None
+        self._lock = threading.Lock()  # an engine returns the results of all callers together
 
     def outputs(
         self,
@@ -69,6 +72,17 @@ class MeshEncoder:
             StoredDataError: The model is damaged.
             WeightsError: The weights of the model cannot be downloaded.
         """
+        require_choice("up", up, Up)
+        with self._lock:
+            try:
+                return self._outputs(meshes, up, limit, progress)
+            except BaseException:
+                self._engine = None  # it may still hold outputs of this call
+                raise
+
+    def _outputs(
+        self, meshes: Sequence[MeshInput], up: Up, limit: FaceLimit, progress: Progress
+    ) -> list[Output | ItemError]:
         results: dict[int, Output | ItemError] = {}
         arrays = input_arrays(self.model.input, meshes, up=up, limit=limit, workers=self._workers, progress=progress)
         for number, array in arrays:

@@ -21,6 +21,7 @@ from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model, temperature_of
 from shapecnn.models.output import Feature, Output
 from shapecnn.settings.views_and_grids import VoxelSettings
+from shapecnn.shared.checks import require_choice
 from shapecnn.workers.progress import stage
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -67,6 +68,7 @@ def require_device(device: Device) -> None:
     Raises:
         UsageError: The device is ``cuda``, and torch finds no CUDA device.
     """
+    require_choice("device", device, Device)
     if device == "cuda" and not has_cuda():
         raise UsageError("--device cuda: torch finds no CUDA device on this machine. Use --device cpu or auto.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from shapecnn.models.output import Feature, Output
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings
+from shapecnn.shared.checks import require_count
 from shapecnn.shared.results import ResultList
 from shapecnn.views.photographs import read_picture
 from shapecnn.workers import pool
@@ -107,6 +109,7 @@ class Searcher:
         self._device, self._workers = device, workers
         self._encoder = MeshEncoder(model, device, views=index.views is not None, workers=workers)
         self._picture_engine: Engine | None = None
+        self._lock = threading.Lock()  # an engine returns the results of all callers together
         self._placed: tuple[Any, Index] | None = None
 
     def __repr__(self) -> str:
@@ -147,6 +150,7 @@ class Searcher:
         record = self.index.record
         if record.simplify is not None and not limit.simplify:
             limit = FaceLimit(record.simplify, simplify=True)
+        require_count("k", k)
         inputs = mesh_inputs(meshes)
         up = up or record.up
         outputs = self._encoder.outputs(inputs, up=up, limit=limit, progress=progress)
@@ -179,6 +183,7 @@ class Searcher:
             UsageError: The index has no features of single views.
             StoredDataError: The model is damaged, or its features differ in length from the features of the index.
         """
+        require_count("k", k)
         require_views(self.index, self.model, self._where)
         require_device(self._device)
         paths = [str(pictures)] if isinstance(pictures, str | Path) else [str(path) for path in pictures]
@@ -217,11 +222,12 @@ class Searcher:
         """
         blank = np.full_like(pictures[0], 255)
         padded = np.stack([*pictures, *[blank] * (-len(pictures) % views)])
-        engine = self._picture_engine = self._picture_engine or open_engine(self.model, self._device, views=True)
-        for start in range(0, len(padded), views):
-            engine.start(start, padded[start : start + views])
-        engine.wait()
-        outputs = [output for _, output in sorted(engine.finished(), key=itemgetter(0))]
+        with self._lock:
+            engine = self._picture_engine = self._picture_engine or open_engine(self.model, self._device, views=True)
+            for start in range(0, len(padded), views):
+                engine.start(start, padded[start : start + views])
+            engine.wait()
+            outputs = [output for _, output in sorted(engine.finished(), key=itemgetter(0))]
         alone = [view for output in outputs if output.views is not None for view in output.views]
         represent = self.model.comparison.represent
         return np.stack([represent(Output(view, None)) for view in alone[: len(pictures)]])

@@ -46,6 +46,8 @@ class Workers:
     memory: float = 2.0
 
     def __post_init__(self) -> None:
+        if self.count is not None and not (isinstance(self.count, int) and self.count >= 1):
+            raise UsageError(f"--workers must be a whole number of at least 1, not {self.count!r}.")
         for name in ("timeout", "memory"):
             if not getattr(self, name) > 0:  # also for NaN
                 raise UsageError(f"--{name} must be a number above 0, not {getattr(self, name)}.")

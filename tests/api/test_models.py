@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,70 @@ def test_meshes_in_memory_are_predicted_as_their_files(world: Path) -> None:
     by_file, by_mesh, by_arrays = model.predict([CUBE, in_memory, (in_memory.vertices, in_memory.faces)])
     assert by_file.top == by_mesh.top == by_arrays.top
     assert (by_file.path, by_arrays.path) == (CUBE, "mesh 2")
+
+
+def test_threads_share_an_open_model(world: Path) -> None:
+    model, index = shapecnn.open_model("run", device="cpu"), shapecnn.open_index("index", device="cpu")
+    paths = sorted(str(path) for path in Path("meshes").rglob("*.off"))
+    expected = [prediction.top for prediction in model.predict(paths)]
+    with ThreadPoolExecutor(4) as threads:
+        assert [prediction.top for (prediction,) in threads.map(model.predict, paths)] == expected
+        found = [answer.hits[0].shape.id for (answer,) in threads.map(lambda path: index.query(path, 1), paths)]
+    assert found == [path.removeprefix("meshes/") for path in paths]
+
+
+def test_a_call_that_was_interrupted_leaves_nothing_for_the_next(world: Path) -> None:
+    model = shapecnn.open_model("run", device="cpu")
+    (expected,) = model.predict(CUBE)
+
+    def interrupt(done: int, _total: int | None) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(["meshes/round/train/0.off"] * 3, progress=interrupt)
+    assert model.predict(CUBE)[0] == expected
+
+
+def test_a_loaded_mesh_is_not_turned_again(world: Path) -> None:
+    model = shapecnn.open_model("run", device="cpu")
+    loaded = shapecnn.load_mesh(CUBE, up="y")
+    by_path, by_mesh = model.predict(CUBE, up="y"), model.predict(loaded, up="y")
+    assert by_path[0].top == by_mesh[0].top == model.predict(loaded)[0].top
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: shapecnn.load_mesh(CUBE, up="Y"), "up = 'Y': use 'x', 'y' or 'z'. Did you mean 'y'"),
+        (lambda: shapecnn.open_model("run", device="gpu"), "device = 'gpu': use 'auto', 'cpu' or 'cuda'"),
+        (lambda: shapecnn.open_model("run").predict(CUBE, up="Y"), "up = 'Y': use"),
+        (lambda: shapecnn.open_index("index").query(CUBE, 0), "k = 0: use a whole number of at least 1"),
+        (lambda: shapecnn.open_index("index").query(CUBE, 2.5), "k = 2.5: use a whole number"),
+        (lambda: shapecnn.EvaluationSettings(split="validation"), "split = 'validation': use"),
+        (lambda: shapecnn.EvaluationSettings(protocol="mvccn"), "protocol = 'mvccn': .* Did you mean 'mvcnn'"),
+        (lambda: shapecnn.evaluate("run", "views", "val"), "settings = 'val': give an EvaluationSettings"),
+        (lambda: shapecnn.prepare("meshes", "new", labels="folders"), "labels = 'folders': .* Did you mean 'folder'"),
+        (lambda: shapecnn.prepare("meshes", "new", layout="files!"), "layout = 'files!': "),
+        (lambda: shapecnn.prepare(["meshes"], "new"), "collection = list: give one path"),
+        (lambda: shapecnn.prepare("meshes", "new", {"size": 64}), "settings = {'size': 64}: give ViewSettings"),
+        (lambda: shapecnn.update_index("meshes", "new", labels="bogus"), "labels = 'bogus': "),
+        (lambda: shapecnn.draw_views(CUBE, shapecnn.VoxelSettings()), "give ViewSettings"),
+        (lambda: shapecnn.compare([shapecnn.open_model("run")], "views"), "compare takes the names of models"),
+        (lambda: shapecnn.Workers(0), "--workers must be a whole number of at least 1, not 0"),
+    ],
+)
+def test_a_wrong_argument_is_said_in_a_sentence_before_anything_is_written(
+    call: Callable[[], object], sentence: str, world: Path
+) -> None:
+    with pytest.raises(shapecnn.errors.UsageError, match=sentence):
+        call()
+    assert not Path("new").exists()
+
+
+def test_paths_may_be_path_objects(world: Path) -> None:
+    assert shapecnn.open_model(Path("run")).classes
+    assert shapecnn.compare(Path("run"), Path("views"), shapecnn.EvaluationSettings(split="train")).rows()
 
 
 def test_a_mesh_that_cannot_be_used_keeps_its_place(world: Path) -> None:

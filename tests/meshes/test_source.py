@@ -71,7 +71,10 @@ def test_the_arrays_of_the_caller_are_copied_and_stay() -> None:
         (7, r"int is not a mesh\. Give a path, a trimesh\.Trimesh or trimesh\.Scene, or a pair"),
         ([7], "int is not a mesh"),
         (None, "NoneType is not a mesh"),
-        ((CORNERS, [(0, 1, 2, 3)]), r"The faces of mesh 0 are int64 \(1, 4\)\. Give \(m, 3\) indices of triangles"),
+        (
+            (CORNERS, [(0, 1, 2, 3)]),
+            r"The faces of mesh 0 are int64 \(1, 4\)\. Give \(m, 3\) integers",
+        ),
         ((CORNERS, [(0.0, 1.0, 2.0)]), "The faces of mesh 0 are float64"),
         (([(0, 0)], FACES), r"The vertices of mesh 0 are int64 \(1, 2\)\. Give \(n, 3\) coordinates"),
         (([(0, 0, 0), (1, 1)], FACES), "The vertices of mesh 0 are not an array, because their rows differ"),
