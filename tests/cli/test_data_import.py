@@ -116,7 +116,7 @@ def test_empty_and_conflicting_grids_are_named(npz: Path, tmp_path: Path, comman
     [
         (["both", "out"], "as views-by-name (class/split/name_001.png: a/train/b_1.png) and as binvox"),
         (["in", "out", "--layout", "voxels"], "'voxels' is not one of"),
-        (["in", "out", "--layout", "views-by-shape"], "is not split/class/id/*.png"),
+        (["in", "out", "--layout", "views-by-shape"], "does not have the layout split/class/id/*.png"),
         (["in", "out", "--layout", "binvox"], "holds no files (.binvox)"),
         (["in", "out", "--layout", "voxels-npz"], "There is no file in."),
         (["nowhere", "out", "--layout", "views-by-name"], "There is no collection at nowhere."),
