@@ -73,10 +73,10 @@ def test_a_checked_run_has_a_cache_of_its_own() -> None:
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
     """A copy of the project in which the flood of a grid also looks at the cell behind the last one, to no effect."""
-    for name in ("__init__.py", "errors.py", "jit.py", "storage/caches.py", "voxels/kernels.py"):
+    for name in ("__init__.py", "errors.py", "shared/jit.py", "storage/caches.py", "voxels/kernels.py"):
         (tmp_path / "shapecnn" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / name, tmp_path / "shapecnn" / name)
-    for room in ("storage", "voxels"):
+    for room in ("shared", "storage", "voxels"):
         (tmp_path / "shapecnn" / room / "__init__.py").touch()
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests/voxels/test_kernels.py", tmp_path / "tests/test_kernels.py")

@@ -213,7 +213,10 @@ def test_an_index_that_cannot_be_asked_by_a_picture_says_what_to_do(
     index: Index, model: Model, voxels_run: Path
 ) -> None:
     require_views(index, model, "here")
-    with pytest.raises(UsageError, match=r"earlier version. To add them: shapecnn index COLLECTION here"):
+    with pytest.raises(
+        UsageError,
+        match=r"earlier version made it. To add them, repeat with the original options: shapecnn index COLLECTION here",
+    ):
         require_views(replace(index, views=None), model, "here")
     require_views(replace(index, views=None, shapes=[]), model, "here")
     with pytest.raises(UsageError, match=r"takes grids, not pictures\. --image needs"):

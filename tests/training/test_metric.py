@@ -101,7 +101,7 @@ def test_a_metric_of_other_weights_is_refused_and_learned_anew(copy: Path, grids
     write_run(copy, grids, VoxresnetSettings(width=5), val=VAL)  # trained again in its place
     assert open_run(copy).metric() is None
     reseal(copy)  # as if it had been kept
-    with pytest.raises(MismatchError, match=r"learned for the weights [0-9a-f]{8}, and the run has .* shapecnn metric"):
+    with pytest.raises(MismatchError, match=r"learned for weights with hash [0-9a-f]{8}, and .* shapecnn metric"):
         opened(copy)
     assert learn_metric(open_run(copy), grids, size=4, device="cpu").anew
     assert opened(copy).comparison.feature == "metric"

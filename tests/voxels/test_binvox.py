@@ -100,7 +100,7 @@ def test_headers_of_other_writers_are_read() -> None:
         (b"#binvox 1\ndim 99999 1 1\ndata\n", "does not begin"),
         (b"#binvox 1\ndim 0 2 2\ndata\n", r"sides of \(0, 2, 2\)"),
         (b"#binvox 1\ndim 1025 1 1\ndata\n", "between 1 and 1024"),
-        (HEADER, "hold 0 cells where its header promises 8"),
+        (HEADER, "hold 0 cells, but its header declares 8"),
         (HEADER + bytes([1, 7]), "hold 7 cells"),
         (HEADER + bytes([1, 9]), "hold 9 cells"),
         (HEADER + bytes([1, 8, 0]), "middle of a run"),
