@@ -109,12 +109,12 @@ class Features(Displayed):
         names: N paths of mesh files, or names of meshes in memory.
         values: (N, D) float32, feature vectors of length D, scaled to unit length; dot products are similarities. The
             row of a mesh that cannot be used is NaN.
-        errors: Error of each mesh that cannot be used, by name.
+        errors: Error of each mesh that cannot be used, by its row in ``values``.
     """
 
     names: list[str]
     values: NDArray[np.float32]
-    errors: dict[str, ItemError] = field(default_factory=dict)
+    errors: dict[int, ItemError] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the number and the length of the feature vectors, for display."""
@@ -132,8 +132,8 @@ class Features(Displayed):
     def rows(self) -> list[dict[str, Any]]:
         """Return one table row for each mesh: path, length of the feature vector, error."""
         return [
-            {"path": name, "numbers": len(row), "error": str(self.errors[name]) if name in self.errors else None}
-            for name, row in zip(self.names, self.values, strict=True)
+            {"path": name, "numbers": len(row), "error": str(self.errors[number]) if number in self.errors else None}
+            for number, (name, row) in enumerate(zip(self.names, self.values, strict=True))
         ]
 
     def to_frame(self) -> Any:
@@ -154,7 +154,7 @@ class Predictor:
     """
 
     def __init__(self, model: Model, device: Device = "auto", workers: Workers = ONE_A_CORE) -> None:
-        self.model = model
+        self.model, self.device = model, device
         self._encoder = MeshEncoder(model, device, workers=workers)
 
     def __repr__(self) -> str:
@@ -241,7 +241,7 @@ class Predictor:
         missing = np.full(size, np.nan, np.float32)
         values = np.array([missing if row is None else row for row in rows], np.float32).reshape(len(rows), size)
         names = [mesh_name(mesh) for mesh in inputs]
-        errors = {name: each for name, each in zip(names, outputs, strict=True) if isinstance(each, ItemError)}
+        errors = {number: each for number, each in enumerate(outputs) if isinstance(each, ItemError)}
         return Features(names, values, errors)
 
     @cached_property

@@ -28,7 +28,7 @@ def prepare(
     workers: Workers = ONE_A_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
-    command: str = "shapecnn render COLLECTION OUT",
+    command: str | None = None,
 ) -> Summary:
     """Draw or voxelize all meshes of a collection.
 
@@ -72,7 +72,7 @@ def prepare(
         require_path("collection", collection),
         Path(out),
         Recipe(settings, layout, max_faces),
-        command=command,
+        command=command or f"shapecnn {'render' if isinstance(settings, ViewSettings) else 'voxelize'} COLLECTION OUT",
         labels=labels,
         overwrite=overwrite,
         workers=workers,

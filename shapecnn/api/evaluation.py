@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.api.artefacts import open_artefacts
-from shapecnn.api.models import ModelSource, model_of
+from shapecnn.api.models import ModelSource, device_of, model_of
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.evaluation.compare import compare_contenders
@@ -29,7 +29,7 @@ def evaluate(
     data: ArtefactSource,
     settings: EvaluationSettings = TEST_SPLIT,
     *,
-    device: Device = "auto",
+    device: Device | None = None,
     progress: Progress = no_progress,
 ) -> Evaluation:
     """Evaluate the classification and retrieval of a model on one split of a data set.
@@ -38,7 +38,7 @@ def evaluate(
         model: Folder of a run, ``@imagenet``, or the result of :func:`shapecnn.open_model`.
         data: Folder of artefacts (rendered views or voxel grids), or the result of :func:`shapecnn.open_artefacts`.
         settings: Tasks, retrieval protocol and split; by default both tasks on the test split, by protocol mvcnn.
-        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``; None for that of an open model.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
 
     Returns:
@@ -59,7 +59,9 @@ def evaluate(
         raise UsageError(
             f"settings = {settings!r}: give an EvaluationSettings, such as EvaluationSettings(split='val')."
         )
-    return evaluate_model(model_of(model), _artefacts(data), settings, device=device, progress=progress)
+    return evaluate_model(
+        model_of(model), _artefacts(data), settings, device=device_of(model, device), progress=progress
+    )
 
 
 def compare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from shapecnn.api.models import ModelSource, model_of
+from shapecnn.api.models import ModelSource, device_of, model_of
 from shapecnn.errors import ItemError
 from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
@@ -68,7 +68,7 @@ def explain(
     *,
     label: str | None = None,
     up: Up | None = None,
-    device: Device = "auto",
+    device: Device | None = None,
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_A_CORE,
     progress: Progress = no_progress,
@@ -80,7 +80,7 @@ def explain(
         meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
         label: Class to contrast with the predicted class; None: the mean of all classes.
         up: Axis that points up in the meshes; None: the up axis of the meshes that the model was trained on.
-        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``; None for that of an open model.
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
         workers: Worker processes that read the meshes and draw or voxelize them.
         progress: Callback that receives the number of finished meshes and N.
@@ -100,9 +100,16 @@ def explain(
     """
     resolved = model_of(model)
     inputs = mesh_inputs(meshes)
-    up = up or resolved.up or "z"
+    up, device = up or resolved.up or "z", device_of(model, device)
     explanations = explain_meshes(
-        resolved, inputs, asked=label, up=up, device=device, limit=limit, workers=workers, progress=progress
+        resolved,
+        inputs,
+        asked=label,
+        up=up,
+        device=device,
+        limit=limit,
+        workers=workers,
+        progress=progress,
     )
     return Explanations(explanations, [mesh_name(mesh) for mesh in inputs], resolved.name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
@@ -23,7 +23,7 @@ from shapecnn.workers.progress import Progress, no_progress
 def update_index(
     collection: str | Path,
     folder: str | Path,
-    model: str | None = None,
+    model: str | Path | None = None,
     *,
     settings: dict[str, Any] | None = None,
     feature: str | None = None,
@@ -78,9 +78,12 @@ def update_index(
         (9, 9)
     """
     require_choice("labels", labels or "auto", Labels)
+    require_choice("up", up or "z", Up)
+    require_choice("orientation", orientation or "upright", Orientation)
+    require_choice("feature", feature or "penultimate", Literal["penultimate", "metric"])
     collection, folder = require_path("collection", collection), Path(folder)
     require_own(HEADER, folder, overwrite)
-    request = IndexRequest(model, feature, settings, orientation, up, labels, limit)
+    request = IndexRequest(None if model is None else str(model), feature, settings, orientation, up, labels, limit)
     plan = plan_index(folder, request, overwrite)
     if plan.model.input.imported:
         say(plan.model.input.note(plan.model.name))
@@ -103,7 +106,7 @@ def update_index(
 
 
 def open_index(
-    folder: str | Path, model: str | None = None, *, device: Device = "auto", workers: Workers = ONE_A_CORE
+    folder: str | Path, model: str | Path | None = None, *, device: Device = "auto", workers: Workers = ONE_A_CORE
 ) -> Searcher:
     """Open an index for similarity search.
 
@@ -130,7 +133,9 @@ def open_index(
     """
     folder = Path(folder)
     index = read_index(folder)
-    return Searcher(index, index.record.open(folder, model), device, workers, str(folder))
+    return Searcher(
+        index, index.record.open(folder, None if model is None else str(model)), device, workers, str(folder)
+    )
 
 
 def answers_page(answers: Answers, workers: Workers = ONE_A_CORE) -> str:

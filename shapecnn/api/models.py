@@ -43,7 +43,7 @@ def open_model(
     return Predictor(resolve_model(str(name), settings), device, workers)
 
 
-def model_of(source: ModelSource, settings: dict[str, Any] | None = None) -> Model:
+def model_of(source: ModelSource) -> Model:
     """Return the model with a given name; an open model is returned as it is.
 
     Args:
@@ -51,5 +51,15 @@ def model_of(source: ModelSource, settings: dict[str, Any] | None = None) -> Mod
         settings: Values for settings of ``@imagenet``, by key; ignored for an open model.
     """
     if isinstance(source, str | Path):
-        return resolve_model(str(source), settings)
+        return resolve_model(str(source))
     return source.model if isinstance(source, Predictor) else source
+
+
+def device_of(source: ModelSource, device: Device | None) -> Device:
+    """Return the device that a call asks for, else the device of an open model, else ``auto``.
+
+    Args:
+        source: Name of a model, or an open model.
+        device: Device that the call asks for; None if it asks for none.
+    """
+    return device or (source.device if isinstance(source, Predictor) else "auto")

@@ -161,7 +161,7 @@ def _not_a_mesh(value: object) -> UsageError:
 
 
 def require_mesh(mesh: MeshSource, up: Up, limit: FaceLimit) -> Mesh:
-    """Check and normalize one mesh; return a :class:`Mesh` unchanged, because it is already normalized.
+    """Check and normalize one mesh; return a :class:`Mesh` as it is, unless it has too many faces.
 
     Args:
         mesh: A path, a trimesh object, a :class:`Mesh`, or a pair (vertices, faces).
@@ -173,7 +173,7 @@ def require_mesh(mesh: MeshSource, up: Up, limit: FaceLimit) -> Mesh:
         UsageError: ``mesh`` is not a mesh, or is several meshes.
     """
     if isinstance(mesh, Mesh):
-        return mesh
+        return ready(mesh, "z", limit) if limit.most is not None else mesh
     require_choice("up", up, Up)
     inputs = mesh_inputs(mesh)
     if len(inputs) != 1:

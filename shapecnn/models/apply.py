@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.errors import ItemError
+from shapecnn.errors import ItemError, UsageError
 from shapecnn.meshes.source import MeshInput
 from shapecnn.models.engine import Device, Engine, open_engine, require_device
 from shapecnn.models.input import Input, InputArray
@@ -44,6 +44,7 @@ class MeshEncoder:
         require_device(device)
         self.model, self._device, self._views, self._workers = model, device, views, workers
         self._engine: Engine | None = None
+        self._caller: int | None = None  # thread that is in the lock
         self._lock = threading.Lock()  # an engine returns the results of all callers together
 
     def outputs(
@@ -73,12 +74,17 @@ class MeshEncoder:
             WeightsError: The weights of the model cannot be downloaded.
         """
         require_choice("up", up, Up)
+        if self._caller == threading.get_ident():
+            raise UsageError("The model is called from its own progress function. Call it when that call has returned.")
         with self._lock:
+            self._caller = threading.get_ident()
             try:
                 return self._outputs(meshes, up, limit, progress)
             except BaseException:
                 self._engine = None  # it may still hold outputs of this call
                 raise
+            finally:
+                self._caller = None
 
     def _outputs(
         self, meshes: Sequence[MeshInput], up: Up, limit: FaceLimit, progress: Progress

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from shapecnn.meshes.collection import Shape
+from shapecnn.meshes.source import load_mesh_input
 from shapecnn.models.input import InputArray
 from shapecnn.report.drawings import Drawing, draw_meshes
 from shapecnn.report.html import display_path, fill, link, png_base64
@@ -17,6 +18,7 @@ from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit
 from shapecnn.search.query import Answer
 from shapecnn.settings.views_and_grids import ViewSettings
+from shapecnn.views import render_views
 from shapecnn.workers.pool import ONE_A_CORE, Workers
 
 SHOWN_VIEWS = 4  # number of views in the picture of a shape, evenly spread over all views
@@ -80,7 +82,9 @@ def query_page(
         return Drawing(hit.shape.source, plain.model_copy(update=changed), hit.shape.sha256)
 
     wanted: dict[Drawing, set[int | None]] = {  # numbers of the views to show; None for several side by side
-        of_query(answer): {None} for answer in answers if answer.error is None and answer.picture is None
+        of_query(answer): {None}
+        for answer in answers
+        if answer.error is None and answer.picture is None and answer.mesh is None
     }
     results = [[(hit, of_hit(hit)) for hit in answer.hits] for answer in answers]
     for hit, drawing in chain.from_iterable(results):
@@ -97,7 +101,11 @@ def query_page(
             sections.append(_QuerySection(failure, []))
             continue
         photograph, path = answer.picture, Path(answer.path)
-        picture = pictures.get((of_query(answer), None)) if photograph is None else png_base64(photograph)
+        if answer.mesh is not None:
+            mesh = load_mesh_input(answer.mesh, answer.up)
+            picture: str | None = _picture(render_views(mesh, plain), None)
+        else:
+            picture = pictures.get((of_query(answer), None)) if photograph is None else png_base64(photograph)
         cards = [
             _ShapeCard(
                 pictures.get((drawing, hit.view)),
@@ -110,7 +118,9 @@ def query_page(
             )
             for hit, drawing in hits
         ]
-        query = _ShapeCard(picture, path.name, display_path(answer.path), link(path, page))
+        query = _ShapeCard(
+            picture, path.name, display_path(answer.path), link(path, page) if answer.mesh is None else None
+        )
         sections.append(_QuerySection(query, cards, photograph is not None))
     model, count = index.record.description, len(index.shapes)
     return fill("query.html", sections=sections, index=display_path(name), model=model, count=count)

@@ -6,7 +6,7 @@ import shlex
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError, StoredDataError, UsageError
-from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
+from shapecnn.meshes.source import MeshArrays, MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.apply import MeshEncoder
 from shapecnn.models.engine import Device, Engine, open_engine, require_device
 from shapecnn.models.model import Model
@@ -46,6 +46,7 @@ class Answer:
         error: Reason why the query cannot be used; None if it was answered.
         picture: (S, S) uint8, the query photograph or drawing as converted for the network, S × S grey pixels; None for
             a mesh.
+        mesh: Query mesh, if it was given in memory rather than as a file.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Answer:
     hits: list[Hit]
     error: ItemError | None = None
     picture: NDArray[np.uint8] | None = None
+    mesh: MeshArrays | None = field(default=None, repr=False, compare=False)
 
 
 class Answers(ResultList[Answer]):
@@ -164,7 +166,7 @@ class Searcher:
         answers = (
             Answer(mesh_name(mesh), up, [], output)
             if isinstance(output, ItemError)
-            else Answer(mesh_name(mesh), up, next(hits))
+            else Answer(mesh_name(mesh), up, next(hits), mesh=mesh if isinstance(mesh, MeshArrays) else None)
             for mesh, output in zip(inputs, outputs, strict=True)
         )
         return Answers(answers, self.index, self._where)
@@ -223,11 +225,15 @@ class Searcher:
         blank = np.full_like(pictures[0], 255)
         padded = np.stack([*pictures, *[blank] * (-len(pictures) % views)])
         with self._lock:
-            engine = self._picture_engine = self._picture_engine or open_engine(self.model, self._device, views=True)
+            engine, self._picture_engine = (
+                self._picture_engine or open_engine(self.model, self._device, views=True),
+                None,
+            )
             for start in range(0, len(padded), views):
                 engine.start(start, padded[start : start + views])
             engine.wait()
             outputs = [output for _, output in sorted(engine.finished(), key=itemgetter(0))]
+            self._picture_engine = engine  # not after an error: it might still hold outputs of this call
         alone = [view for output in outputs if output.views is not None for view in output.views]
         represent = self.model.comparison.represent
         return np.stack([represent(Output(view, None)) for view in alone[: len(pictures)]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -104,6 +105,23 @@ def test_a_wrong_argument_is_said_in_a_sentence_before_anything_is_written(
     assert not Path("new").exists()
 
 
+def test_a_callback_must_not_call_the_model_again(world: Path) -> None:
+    model = shapecnn.open_model("run", device="cpu")
+    with pytest.raises(shapecnn.errors.UsageError, match="called from its own progress function"):
+        model.predict(CUBE, progress=lambda _done, _total: model.predict(CUBE))
+    assert model.predict(CUBE)[0].label == "box"
+
+
+def test_a_query_in_memory_is_shown_as_it_is(world: Path) -> None:
+    box = trimesh.load(CUBE)
+    box.metadata["file_name"] = "meshes/round/train/0.off"  # a file of another shape
+    index = shapecnn.open_index("index", device="cpu")
+    by_mesh, by_file = index.query(box, 1)._repr_html_(), index.query(CUBE, 1)._repr_html_()
+    picture = re.search("base64,[^&]+", by_file)
+    assert picture is not None
+    assert picture.group(0) in by_mesh
+
+
 def test_paths_may_be_path_objects(world: Path) -> None:
     assert shapecnn.open_model(Path("run")).classes
     assert shapecnn.compare(Path("run"), Path("views"), shapecnn.EvaluationSettings(split="train")).rows()
@@ -118,7 +136,7 @@ def test_a_mesh_that_cannot_be_used_keeps_its_place(world: Path) -> None:
     features = model.features(["missing.off", CUBE])
     assert np.isnan(features.values[0]).all()
     assert np.linalg.norm(features.values[1]) == pytest.approx(1, abs=1e-5)
-    assert list(features.errors) == ["missing.off"]
+    assert list(features.errors) == [0]
     assert np.asarray(features).shape == features.to_frame().shape == features.values.shape
     nothing = model.features([])
     assert (len(nothing), nothing.values.shape) == (0, (0, 0))
