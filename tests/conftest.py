@@ -28,7 +28,10 @@ settings.load_profile("shapecnn")
 
 ROOT = Path(__file__).resolve().parent.parent
 
-LONGEST = ("training/test_trainer.py", "test_configs.py", "test_readme.py", "cli/test_demo.py", "test_determinism.py")
+LONGEST = (
+    "training/test_trainer.py", "test_configs.py", "test_readme.py", "docs/test_python.py", "cli/test_demo.py",
+    "test_determinism.py",
+)  # fmt: skip
 """Begun first, so that in the end no worker of xdist waits for another that has just begun a long one."""
 
 
