@@ -260,7 +260,7 @@ class Inquiry:
         return gains.flatten(2).sum(dim=(0, 2)), float(score(baseline).detach())
 
     def _heat(self, direction: Tensor) -> Tensor:
-        """Return the contribution of each pixel or filled cell, unitless, in a float tensor of the shape of the input.
+        """Return what each pixel or filled cell contributes to the score, a float tensor shaped like the input.
 
         Gradients are integrated from the maps of empty views and summed over channels. For views, gradients are taken
         at the last maps with at least ``FINE`` cells a side, and interpolated to pixels, because gradients at single

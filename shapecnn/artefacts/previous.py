@@ -105,7 +105,7 @@ def read_previous(
 
 
 def _continue_advice(requested: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    """Return a sentence that names the options of the stored artefacts; empty if no options can reproduce them.
+    """Return advice to repeat the command with the options of the stored artefacts; empty if no options give them.
 
     Without this advice, a person who forgot an option would be told to make all artefacts again, with wrong settings.
     """

@@ -115,7 +115,7 @@ class OpenVinoEngine:
         self.description = self._queue.description
 
     def _open(self, shape: tuple[int, ...]) -> None:
-        """Compile the network for input arrays of one shape: (V, S, S) for V views, or (R, N, N, N) for R grids."""
+        """Compile the network for arrays of one fixed size: (V, S, S) for V views, or (R, N, N, N) for R grids."""
         converted = _converted(self._model, shape, self._views)
         self._shape, self._queue = shape, conversion.Queue(*converted, threads=self._threads)
 

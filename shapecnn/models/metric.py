@@ -72,7 +72,7 @@ class Projection:
             feature: (D,) float32, feature of the network, of any length.
 
         Returns:
-            (C + d,) float32 of unit length: soft assignment to C anchors, and the d values of z.
+            (C + d,) float32 of unit length: soft assignment to C anchors, then the learned embedding of d numbers.
         """
         z = self.project(feature)
         powers = np.exp(SHARPNESS * (self.anchors @ z - 1))

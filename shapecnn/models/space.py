@@ -82,7 +82,7 @@ class Space(Protocol):
 
     @property
     def rows(self) -> Features:
-        """Values of the collection for the comparison, (N, S) float32 of unit length; one row for each shape."""
+        """Feature vectors that queries are compared with: (N, S) float32 of unit length, one for each of N shapes."""
 
     def place(self, queries: Features) -> Features:
         """Return the values of queries for the comparison.

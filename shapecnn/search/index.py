@@ -68,7 +68,7 @@ class IndexedShape:
 
     @property
     def source(self) -> Shape:
-        """The same shape as an item of the collection, from which its mesh file can be read again."""
+        """Item of the collection for this shape, to read its mesh file again."""
         path = find_printed(self.path)
         for parent in path.parents:
             if parent.is_file():

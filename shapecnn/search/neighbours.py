@@ -59,7 +59,7 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
 def _candidates(
     features: NDArray[np.float32], queries: NDArray[np.float32], k: int, similarity: Similarity
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield for each query, in ascending order, all rows that can be among the k best, given float32 errors."""
+    """Yield for each query the numbers, ascending, of all rows that may be among its k best despite rounding."""
     k = min(k, len(features))
     if similarity is not cosines:
         for query in queries:

@@ -175,7 +175,7 @@ def _unreadable(why: str) -> MeshError:
 
 
 def _note_spare(count: int, name: str) -> tuple[str, ...]:
-    """Return a note that undeclared numbers after each record were ignored, as a tuple: empty if there are none.
+    """Return a tuple with a note on ignored, undeclared numbers after each record; empty if there were none.
 
     Args:
         count: Number of ignored numbers after each record.
