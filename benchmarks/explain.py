@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from shapecnn.artefacts.reading import open_artefacts
-from shapecnn.explanation import Inquiry
+from shapecnn.models.attribution import Inquiry
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.engine import open_engine
 from shapecnn.models.model import resolve_model

@@ -33,27 +33,14 @@ class Explanations(ResultList[Explanation | ItemError]):
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each view of each mesh, and one row with the error for each mesh that cannot be used."""
         columns = ("path", "label", "view", "azimuth", "elevation", "share", "contribution", "error")
-        rows: list[tuple[Any, ...]] = []
+        rows: list[dict[str, Any]] = []
         for name, explanation in zip(self.names, self, strict=True):
             if isinstance(explanation, ItemError):
-                rows.append((name, *[None] * 6, str(explanation)))
-                continue
-            evidence = explanation.why_not or explanation.evidence
-            elevations = explanation.elevations
-            rows += [
-                (
-                    name,
-                    explanation.ranked[0][0],
-                    view,
-                    float(azimuth),
-                    None if elevations is None else float(elevations[view]),
-                    float(evidence.shares[view]),
-                    float(evidence.contributions[view]),
-                    None,
-                )
-                for view, azimuth in enumerate(explanation.azimuths)
-            ]
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+                rows.append({"path": name, "error": str(explanation)})
+            else:
+                label, _ = explanation.ranked[0]
+                rows += [{"path": name, "label": label, **row} for row in explanation.view_rows()]
+        return [{column: row.get(column) for column in columns} for row in rows]
 
     def page(self) -> str:
         """Return the explanations as an HTML page, which ``shapecnn explain --html`` writes."""

@@ -105,17 +105,9 @@ def _json(path: str, result: Explanation | ItemError, page: Path | None) -> dict
     if isinstance(result, ItemError):
         return failure_json(path, result)
     label, score = result.ranked[0]
-    evidence = result.why_not or result.evidence
-    elevations = result.elevations
     views = [
-        {
-            "view": number,
-            "azimuth": float(azimuth),
-            "elevation": None if elevations is None else float(elevations[number]),
-            "share": round(float(evidence.shares[number]), 6),
-            "contribution": round(float(evidence.contributions[number]), 6),
-        }
-        for number, azimuth in enumerate(result.azimuths)
+        {**row, "share": round(row["share"], 6), "contribution": round(row["contribution"], 6)}
+        for row in result.view_rows()
     ]
     return {
         "schema_version": SCHEMA_VERSION,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.errors import ItemError, UsageError
+from shapecnn.errors import ItemError
 from shapecnn.meshes.source import MeshInput
-from shapecnn.models.engine import Device, Engine, open_engine, require_device
+from shapecnn.models.engine import Device, Engine
 from shapecnn.models.input import Input, InputArray
+from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model
 from shapecnn.models.output import FeatureName, Output
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
@@ -34,6 +34,9 @@ class MeshEncoder:
         views: Whether the outputs also contain a separate feature for each view.
         workers: Number of processes that read, render and voxelize meshes.
 
+    Attributes:
+        engine: Engine of the model.
+
     Raises:
         UsageError: ``device`` is ``cuda``, and torch finds no CUDA device.
     """
@@ -41,11 +44,8 @@ class MeshEncoder:
     def __init__(
         self, model: Model, device: Device = "auto", *, views: bool = False, workers: Workers = ONE_A_CORE
     ) -> None:
-        require_device(device)
-        self.model, self._device, self._views, self._workers = model, device, views, workers
-        self._engine: Engine | None = None
-        self._caller: int | None = None  # thread that is in the lock
-        self._lock = threading.Lock()  # an engine returns the results of all callers together
+        self.model, self._workers = model, workers
+        self.engine = KeptEngine(model, device, views=views)
 
     def outputs(
         self,
@@ -74,39 +74,19 @@ class MeshEncoder:
             WeightsError: The weights of the model cannot be downloaded.
         """
         require_choice("up", up, Up)
-        if self._caller == threading.get_ident():
-            raise UsageError("The model is called from its own progress function. Call it when that call has returned.")
-        with self._lock:
-            self._caller = threading.get_ident()
-            try:
-                return self._outputs(meshes, up, limit, progress)
-            except BaseException:
-                self._engine = None  # it may still hold outputs of this call
-                raise
-            finally:
-                self._caller = None
-
-    def _outputs(
-        self, meshes: Sequence[MeshInput], up: Up, limit: FaceLimit, progress: Progress
-    ) -> list[Output | ItemError]:
         results: dict[int, Output | ItemError] = {}
-        arrays = input_arrays(self.model.input, meshes, up=up, limit=limit, workers=self._workers, progress=progress)
-        for number, array in arrays:
-            if isinstance(array, ItemError):
-                results[number] = array
-                continue
-            engine = self._open()
-            engine.start(number, array)
-            results.update(engine.finished())
-        if self._engine is not None:
-            self._engine.wait()
-            results.update(self._engine.finished())
+        with self.engine.reserved():
+            arrays = input_arrays(
+                self.model.input, meshes, up=up, limit=limit, workers=self._workers, progress=progress
+            )
+            for number, array in arrays:
+                if isinstance(array, ItemError):
+                    results[number] = array
+                else:
+                    self.engine.open().start(number, array)
+                    results.update(self.engine.finished())
+            results.update(self.engine.finished(wait=True))
         return [results[number] for number in range(len(meshes))]
-
-    def _open(self) -> Engine:
-        if self._engine is None:
-            self._engine = open_engine(self.model, self._device, views=self._views)
-        return self._engine
 
 
 class OutputArrays:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError
-from shapecnn.explanation import Attribution, Explanation, Floats
+from shapecnn.explanation import Explanation
+from shapecnn.models.attribution import Attribution, Floats
 from shapecnn.report.grids import draw_grid
 from shapecnn.report.html import display_path, fill, png_base64
 

@@ -12,8 +12,8 @@ import numpy as np
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import ContentKey, Shape, content_hash, content_key
-from shapecnn.models.engine import Device, Engine, open_engine
 from shapecnn.models.input import Input, InputArray
+from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model
 from shapecnn.models.output import Output
 from shapecnn.search.plan import IndexPlan
@@ -41,46 +41,6 @@ class CollectionRows:
     engine: dict[str, str] | None = None
 
 
-class FeatureEngine:
-    """Inference engine of an index plan, opened at the first use.
-
-    Args:
-        plan: Plan of the index, which has the model and the settings.
-        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
-    """
-
-    def __init__(self, plan: IndexPlan, device: Device) -> None:
-        self._model, self._device = plan.model, device
-        self._engine: Engine | None = None
-
-    def open(self) -> Engine:
-        """Return the inference engine; the first call opens the engine."""
-        if self._engine is None:
-            self._engine = open_engine(self._model, self._device, views=self._model.input.kind == "views")
-        return self._engine
-
-    def open_if_remote(self) -> None:
-        """Open the engine now if the weights of the network may have to be downloaded.
-
-        A wrong backbone or a failed download is then reported before any mesh is read. If the weights are on this
-        machine, the engine is opened later, while workers read meshes.
-        """
-        if not self._model.network.at_hand:
-            self.open()
-
-    def finished(self, wait: bool = False) -> list[tuple[str, Output]]:
-        """Return the ids and network outputs of the shapes that the engine has finished since the last call.
-
-        Args:
-            wait: Whether to wait until all started shapes are finished.
-        """
-        if self._engine is None:
-            return []
-        if wait:
-            self._engine.wait()
-        return self._engine.finished()
-
-
 @dataclass(frozen=True, slots=True)
 class _Task:
     shape: Shape
@@ -106,7 +66,7 @@ def compute_rows(
     stored: dict[str, StoredRow],
     plan: IndexPlan,
     journal: RowJournal,
-    engine: FeatureEngine,
+    engine: KeptEngine,
     workers: Workers,
     progress: Progress,
 ) -> CollectionRows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.meshes.source import MeshArrays, MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.apply import MeshEncoder
-from shapecnn.models.engine import Device, Engine, open_engine, require_device
+from shapecnn.models.engine import Device
 from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output
 from shapecnn.search.index import Index
@@ -108,10 +107,9 @@ class Searcher:
         where: str = "The index",
     ) -> None:
         self.index, self.model, self._where = index, model, where
-        self._device, self._workers = device, workers
-        self._encoder = MeshEncoder(model, device, views=index.views is not None, workers=workers)
-        self._picture_engine: Engine | None = None
-        self._lock = threading.Lock()  # an engine returns the results of all callers together
+        self._workers = workers
+        views = index.views is not None or (not index.shapes and model.input.kind == "views")
+        self._encoder = MeshEncoder(model, device, views=views, workers=workers)
         self._placed: tuple[Any, Index] | None = None
 
     def __repr__(self) -> str:
@@ -187,7 +185,6 @@ class Searcher:
         """
         require_count("k", k)
         require_views(self.index, self.model, self._where)
-        require_device(self._device)
         paths = [str(pictures)] if isinstance(pictures, str | Path) else [str(path) for path in pictures]
         settings = self.model.input.drawing()
         assert isinstance(settings, ViewSettings)
@@ -224,16 +221,11 @@ class Searcher:
         """
         blank = np.full_like(pictures[0], 255)
         padded = np.stack([*pictures, *[blank] * (-len(pictures) % views)])
-        with self._lock:
-            engine, self._picture_engine = (
-                self._picture_engine or open_engine(self.model, self._device, views=True),
-                None,
-            )
+        kept = self._encoder.engine
+        with kept.reserved():
             for start in range(0, len(padded), views):
-                engine.start(start, padded[start : start + views])
-            engine.wait()
-            outputs = [output for _, output in sorted(engine.finished(), key=itemgetter(0))]
-            self._picture_engine = engine  # not after an error: it might still hold outputs of this call
+                kept.open().start(start, padded[start : start + views])
+            outputs = [output for _, output in sorted(kept.finished(wait=True), key=itemgetter(0))]
         alone = [view for output in outputs if output.views is not None for view in output.views]
         represent = self.model.comparison.represent
         return np.stack([represent(Output(view, None)) for view in alone[: len(pictures)]])

@@ -14,9 +14,10 @@ import numpy as np
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
 from shapecnn.models.engine import Device, require_device
+from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model
 from shapecnn.models.space import VERSION, Placed
-from shapecnn.search.features import CollectionRows, FeatureEngine, compute_rows
+from shapecnn.search.features import CollectionRows, compute_rows
 from shapecnn.search.index import (
     FAILURES,
     FEATURES,
@@ -110,7 +111,7 @@ def bring_up_to_date(
     shapes = list_shapes(collection, labels=plan.labels, say=say)
     require_own(HEADER, folder, overwrite)
     scratch = folder / WORK
-    engine = FeatureEngine(plan, device)
+    engine = KeptEngine(plan.model, device, views=plan.model.input.kind == "views")
     with exclusive(folder, overwrite):
         rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
         old = _old_index(folder, plan.record, engine, overwrite, rebuild)
@@ -129,7 +130,7 @@ def bring_up_to_date(
     return _changes(old, listed, result, time.monotonic() - started)
 
 
-def _old_index(folder: Path, record: ModelRecord, engine: FeatureEngine, overwrite: bool, rebuild: str) -> Index | None:
+def _old_index(folder: Path, record: ModelRecord, engine: KeptEngine, overwrite: bool, rebuild: str) -> Index | None:
     """Return the index in a folder; None if there is none, or if ``overwrite`` removed one with another model."""
     ours = written_hashes(folder)
     require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)

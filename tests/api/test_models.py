@@ -13,20 +13,20 @@ import pytest
 import trimesh
 
 import shapecnn
-from shapecnn.models import apply
+from shapecnn.models import kept_engine
 
 CUBE = "meshes/box/train/0.off"
 
 
 def test_the_engine_is_opened_once(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    whole = apply.open_engine
+    whole = kept_engine.open_engine
 
     def counted(*arguments: object, **options: object) -> object:
         opened.append(arguments)
         return whole(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(apply, "open_engine", counted)
+    monkeypatch.setattr(kept_engine, "open_engine", counted)
     model = shapecnn.open_model("run", device="cpu")
     assert opened == []  # nothing is loaded before the first mesh
     first, second = model.predict(CUBE), model.predict([CUBE, CUBE])
@@ -36,6 +36,9 @@ def test_the_engine_is_opened_once(world: Path, monkeypatch: pytest.MonkeyPatch)
     index = shapecnn.open_index("index", device="cpu")
     assert index.query(CUBE, 1)[0].hits[0].shape.id == index.query(CUBE, 3)[0].hits[0].shape.id == "box/train/0.off"
     assert len(opened) == 2
+    shapecnn.draw_views(CUBE, shapecnn.ViewSettings(views=1, size=32)).save("cube.png")
+    assert index.query_pictures("cube.png", 1)[0].hits
+    assert len(opened) == 2  # meshes and pictures share the engine
 
 
 def test_meshes_in_memory_are_predicted_as_their_files(world: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError, UsageError, WorkerError
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.models import apply as module
+from shapecnn.models import kept_engine as module
 from shapecnn.models.apply import MeshEncoder
 from shapecnn.models.engine import Output
 from shapecnn.models.model import Model, resolve_model

@@ -12,7 +12,8 @@ from shapecnn.duplicates.results import Audit, Empty, Features, Group, Level, Me
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.results import Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval.protocols import mvcnn
-from shapecnn.explanation import Attribution, Explanation
+from shapecnn.explanation import Explanation
+from shapecnn.models.attribution import Attribution
 from shapecnn.report.audit import audit_page
 from shapecnn.report.comparison import curves, page
 from shapecnn.report.evaluation import evaluation_page

@@ -31,7 +31,7 @@ from safetensors.numpy import load_file
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.models import space
+from shapecnn.models import kept_engine, space
 from shapecnn.models.engine import Engine
 from shapecnn.models.model import resolve_model
 from shapecnn.models.space import AdaptedSpace
@@ -114,7 +114,7 @@ def computed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[s
         finished = staticmethod(engine.finished)
         wait = staticmethod(engine.wait)
 
-    monkeypatch.setattr(features, "open_engine", lambda *_, **__: Counting())
+    monkeypatch.setattr(kept_engine, "open_engine", lambda *_, **__: Counting())
     return ids
 
 
@@ -438,7 +438,7 @@ def test_a_run_that_moved_is_the_same_run(
     folder = shutil.copytree(run_index, tmp_path / "index")
     moved = shutil.copytree(views_run, tmp_path / "moved")
     with monkeypatch.context() as patch:
-        patch.setattr(features, "open_engine", None)  # nothing is computed again
+        patch.setattr(kept_engine, "open_engine", None)  # nothing is computed again
         assert counts(update_with(moved, collection, folder)) == (0, 0, 9, 0, 0, 9)
     assert read_index(folder).record.model == str(moved)
 
