@@ -9,7 +9,7 @@ and a feature vector from the views or the grid. Features serve for similarity s
                                                                                            └── evaluate: accuracy, mAP
 
 This module is the Python interface, and docs/python.md is its tutorial. ``shapecnn --help`` describes the command line,
-which offers the same functions. Names are loaded when they are first used, so ``import shapecnn`` takes milliseconds.
+which offers the same functions. Each name is imported when it is first used, so ``import shapecnn`` takes milliseconds.
 
 Example:
     >>> import shapecnn
@@ -23,7 +23,6 @@ TYPE_CHECKING = False  # type checkers treat this name as True
 
 if TYPE_CHECKING:
     from shapecnn import errors as errors
-    from shapecnn.api.artefacts import open_artefacts as open_artefacts
     from shapecnn.api.artefacts import prepare as prepare
     from shapecnn.api.evaluation import compare as compare
     from shapecnn.api.evaluation import evaluate as evaluate
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from shapecnn.api.shapes import voxelize as voxelize
     from shapecnn.api.training import train as train
     from shapecnn.artefacts.reading import Artefacts as Artefacts
+    from shapecnn.artefacts.reading import open_artefacts as open_artefacts
     from shapecnn.artefacts.writing import Summary as Summary
     from shapecnn.evaluation.compare_results import Comparison as Comparison
     from shapecnn.evaluation.results import Evaluation as Evaluation
@@ -61,14 +61,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api.artefacts": ("open_artefacts", "prepare"),
+    "api.artefacts": ("prepare",),
     "api.evaluation": ("compare", "evaluate"),
     "api.explanations": ("Explanations", "explain"),
     "api.indexes": ("open_index", "update_index"),
     "api.models": ("open_model",),
     "api.shapes": ("Grids", "Views", "draw_views", "load_mesh", "voxelize"),
     "api.training": ("train",),
-    "artefacts.reading": ("Artefacts",),
+    "artefacts.reading": ("Artefacts", "open_artefacts"),
     "artefacts.writing": ("Summary",),
     "evaluation.compare_results": ("Comparison",),
     "evaluation.results": ("Evaluation",),

@@ -4,7 +4,7 @@
 
     ShapecnnError               exit status 1, something failed
     ├── UsageError              exit status 2, wrong option, path or config key
-    │   ├── CollectionError     the collection cannot be listed, or two of its shapes collide
+    │   ├── CollectionError     the collection cannot be listed, or two of its shapes need the same file
     │   └── MismatchError       stored artefacts were made with other settings
     ├── ItemError               one item of a batch cannot be used; the batch records the error and goes on
     │   ├── MeshError           a file cannot be used as a mesh
@@ -57,6 +57,8 @@ class MismatchError(UsageError):
 class ItemError(ShapecnnError):
     """One item of a batch, such as the pictures or the grid of one shape, cannot be used. The batch goes on without it.
 
+    The kind is ``count`` if the number of views is wrong, and ``size`` if the number of grid cells is wrong.
+
     ``kind`` is one of: count, format, size, empty.
     """
 
@@ -72,6 +74,9 @@ class ItemError(ShapecnnError):
 
 class MeshError(ItemError):
     """A file cannot be used as a mesh.
+
+    The kind is ``index`` if a number in the file refers to a vertex or another element that does not exist, and
+    ``reference`` if the file refers to another file or buffer that cannot be used.
 
     ``kind`` is one of: missing, unreadable, empty, format, truncated, not-finite, no-faces, index,
     degenerate, too-large, reference.
@@ -141,7 +146,7 @@ class BusyError(ShapecnnError):
 
 
 class Caution(UserWarning):
-    """Warning to the user; the work goes on, and the command line prints the warning on stderr."""
+    """Warning to the user that does not stop the work. The command line prints the warning on stderr."""
 
 
 # Characters that are unsafe to print: control characters, line ends, surrogates, and format characters that reorder or
@@ -174,9 +179,9 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def encodable(value: Any) -> Any:
-    r"""Escape surrogates in a JSON value, because most JSON readers refuse surrogates.
+    r"""Escape surrogate characters (U+D800 to U+DFFF) in a JSON value, because most JSON readers refuse them.
 
-    Python uses surrogates in file names for bytes that are not UTF-8.
+    Python puts a surrogate into a file name for each byte that is not valid UTF-8.
 
     Args:
         value: A string, a number, None, or lists, tuples and dicts of these.

@@ -1,6 +1,6 @@
-"""Explain predictions: which views of a shape, and which pixels or voxel cells, are evidence for a class.
+"""Explain predictions: find the views, pixels and voxel cells of a shape that raise the score of a class.
 
-How a network is asked is in :mod:`shapecnn.models.attribution`.
+The contributions of views and pixels to a score are computed in :mod:`shapecnn.models.attribution`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shapecnn.models.model import Model, classes_of, temperature_of
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.views.cameras import cameras
 from shapecnn.views.raster import BACKGROUND
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
-    """Explanation of the predicted class of one mesh: evidence for this class, and evidence against another class.
+    """Explanation of the predicted class of one mesh: how much each view and each pixel or cell adds to its score.
 
     Attributes:
         path: Path of the mesh file, or the name of a mesh in memory.
@@ -41,12 +41,16 @@ class Explanation:
             R × R × R cells.
         azimuths: (V,) degrees: azimuths of the cameras, or rotation angles of the grids.
         elevations: (V,) degrees: elevations of the cameras; None for grids.
-        found_axes: Whether the angles refer to axes computed from the mesh geometry, not to the coordinate axes.
-        classes: C labels, in the order of the scores.
+        found_axes: True if the angles refer to axes computed from the mesh geometry, False if they refer to the
+            coordinate axes of the mesh.
+        classes: C class labels, in the order of the scores.
         scores: (C,) float32, probabilities of the classes.
-        evidence: Attribution for the most probable class, against the mean of all classes.
-        asked: Class that the user contrasts with the most probable class; None if there is none or both are the same.
-        why_not: Attribution for the most probable class, against the class ``asked``; None if ``asked`` is None.
+        evidence: Contributions of views and pixels to this score: logit of the most probable class minus the mean
+            logit of all classes.
+        asked: Class that the user contrasts with the most probable class; None if the user named no class, or named the
+            most probable class.
+        why_not: Contributions of views and pixels to this score: logit of the most probable class minus the logit of
+            the class ``asked``; None if ``asked`` is None.
     """
 
     path: str
@@ -61,15 +65,16 @@ class Explanation:
     why_not: Attribution | None
 
     def __repr__(self) -> str:
-        """Return the mesh, its most probable class and the number of views."""
+        """Return a short text for display: the mesh, its most probable class and the number of views."""
         label, score = self.ranked[0]
         return f"<Explanation {self.path}: {label} ({score:.1%}), {len(self.inputs)} views>"
 
     def view_rows(self) -> list[dict[str, Any]]:
-        """Return one row for each view: its number, azimuth, elevation, share and contribution.
+        """Return one dict for each view: its number, camera angles, contribution to the score, and share.
 
-        Shares and contributions are for the contrasted class, if one was asked about. Angles are in degrees; the
-        elevation is None for grids.
+        The contribution is in logits. The share is the view's fraction of the sum of all positive contributions. Both
+        come from ``why_not``, or from ``evidence`` if ``why_not`` is None. The angles ``azimuth`` and ``elevation`` are
+        in degrees; for a rotated grid, the azimuth is the rotation angle and the elevation is None.
         """
         attribution, elevations = self.why_not or self.evidence, self.elevations
         return [
@@ -97,7 +102,7 @@ def explain_meshes(
     up: Up = "z",
     device: Device = "auto",
     limit: FaceLimit = NO_LIMIT,
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
 ) -> list[Explanation | ItemError]:
     """Explain the predicted class of each mesh.
@@ -105,7 +110,8 @@ def explain_meshes(
     Args:
         model: A trained run.
         meshes: N meshes, each a path or arrays.
-        asked: Class to contrast with the most probable class; None: the mean of all classes only.
+        asked: Class to contrast with the most probable class, in addition to the mean of all classes; None for the
+            mean only.
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
@@ -116,7 +122,8 @@ def explain_meshes(
         N explanations in the order of ``meshes``, with an error in place of each mesh that cannot be used.
 
     Raises:
-        UsageError: The model has no classes or not the class ``asked``, or CUDA is not available.
+        UsageError: The model has no classes or does not know the class ``asked``, or ``device`` is ``cuda`` and CUDA is
+            not available.
         StoredDataError: The model is damaged.
     """
     classes = classes_of(model)
@@ -162,7 +169,7 @@ def _explain(network: ShapeNetwork, model: Model, name: str, inputs: InputArray,
 
 
 def _angles(model: Model, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return the azimuths and elevations of V views in degrees, (V,) each; the elevations of grids are None."""
+    """Return the azimuths and elevations of ``count`` views in degrees; for grids, the rotation angles and None."""
     if model.input.kind == "voxels":
         return np.arange(count) * 360 / count, None
     return cameras(count).azimuths, cameras(count).elevations

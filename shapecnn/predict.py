@@ -19,7 +19,7 @@ from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.results import Displayed, ResultList, pandas
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 TOP = 5
@@ -70,7 +70,10 @@ class Prediction:
 
     @property
     def unknown(self) -> bool | None:
-        """Whether the mesh is unlike all trained classes: familiarity below the threshold. None if either is None."""
+        """Whether the mesh is unlike all training shapes, because its familiarity is below the threshold.
+
+        None if ``familiarity`` or ``threshold`` is None.
+        """
         if self.familiarity is None or self.threshold is None:
             return None
         return self.familiarity < self.threshold
@@ -103,13 +106,13 @@ class Predictions(ResultList[Prediction]):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Features(Displayed):
-    """Feature vectors of N meshes.
+    """Feature vectors computed from N meshes, one row for each mesh.
 
     Attributes:
         names: N paths of mesh files, or names of meshes in memory.
         values: (N, D) float32, feature vectors of length D, scaled to unit length; dot products are similarities. The
             row of a mesh that cannot be used is NaN.
-        errors: Error of each mesh that cannot be used, by its row in ``values``.
+        errors: Dict from the row in ``values`` of each mesh that cannot be used to its error.
     """
 
     names: list[str]
@@ -153,7 +156,7 @@ class Predictor:
         UsageError: ``device`` is ``cuda``, but CUDA is not available.
     """
 
-    def __init__(self, model: Model, device: Device = "auto", workers: Workers = ONE_A_CORE) -> None:
+    def __init__(self, model: Model, device: Device = "auto", workers: Workers = ONE_PER_CORE) -> None:
         self.model, self.device = model, device
         self._encoder = MeshEncoder(model, device, workers=workers)
 
@@ -217,7 +220,7 @@ class Predictor:
         limit: FaceLimit = NO_LIMIT,
         progress: Progress = no_progress,
     ) -> Features:
-        """Compute the feature vectors with which the model compares meshes.
+        """Compute the feature vector of each mesh, by which the model compares meshes.
 
         Args:
             meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
@@ -246,7 +249,7 @@ class Predictor:
 
     @cached_property
     def _familiarity(self) -> Familiarity | None:
-        """Similarity to the training shapes of the run; None if the run stored no features of them."""
+        """Search for the most similar training shapes; None if the run stored no features of its training shapes."""
         head = self.model.head
         gallery = head.gallery() if head else None
         return Familiarity(gallery, head.classifier()) if head and gallery else None

@@ -1,7 +1,7 @@
-"""Verify stored artefacts, runs, indexes and reports: against their hashes, and against their sources.
+"""Verify stored artefacts (rendered views or voxel grids), runs, indexes and reports: find changed or missing files.
 
-There are three kinds of problem. Missing: a published file or its source no longer exists. Corrupt: a file has changed
-since shapecnn wrote it. Stale: a file is unchanged, but its source has changed since.
+There are three kinds of problem. Missing: a file that shapecnn wrote, or the source of this file, no longer exists.
+Corrupt: a file has changed since shapecnn wrote it. Stale: a file is unchanged, but its source has changed since.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Verification:
         kind: Kind of folder: ``artefacts`` (rendered views or voxel grids), ``run``, ``training`` (an unfinished run),
             ``index``, ``report``, ``audit`` or ``comparison``.
         files: Number of files in the folder that have a stored hash.
-        findings: All problems.
+        findings: All problems found; empty if the folder is good.
     """
 
     path: str
@@ -64,17 +64,19 @@ class Verification:
 
 
 def verify(folder: Path, collection: Path | None = None, progress: Progress = no_progress) -> Verification:
-    """Verify the files of one folder that shapecnn wrote, and the sources that they were made from.
+    """Verify a folder that shapecnn wrote: compare its files with their hashes, and find changes in its sources.
 
     Args:
-        folder: Folder of artefacts (rendered views or voxel grids), run, unfinished training, index or report.
+        folder: Folder that holds artefacts (rendered views or voxel grids), a run, an unfinished training, an index
+            or a report.
         collection: Collection of meshes that the artefacts or the index were made from. None: the meshes of artefacts
-            are not checked, and the meshes of an index are read from their stored paths. Imported artefacts and other
-            folders ignore it.
+            are not checked, and the meshes of an index are read from their stored paths. The argument has no effect on
+            imported artefacts and on other kinds of folder.
         progress: Callback that receives the number of checked files or meshes and the total.
 
     Returns:
-        All problems. The content and the sources are checked only if every file matches its hash.
+        The kind of folder, the number of files, and all problems. The content and the sources are checked only if every
+        file matches its hash.
 
     Raises:
         UsageError: ``folder`` holds no output of shapecnn.
@@ -83,7 +85,7 @@ def verify(folder: Path, collection: Path | None = None, progress: Progress = no
     kind = stored_kind(folder)
     place = folder / RESUME if kind == "training" else folder
     try:
-        sums = open_sealed(place, "Put it back from a copy, or make it again.").sums
+        sums = open_sealed(place, "Restore the folder from a copy, or make it again.").sums
     except StoredDataError as error:
         gone = not published(place, SUMS).exists()
         return Verification(
@@ -124,7 +126,7 @@ def stored_kind(folder: Path) -> Kind:
 
 
 def _check_file(folder: Path, name: str, digest: str) -> Iterator[Finding]:
-    """Compare one file with its stored hash."""
+    """Compare one file with its stored hash; yield a problem if it is missing, unreadable or changed."""
     path = str(folder / name)
     try:
         if sha256_of(published(folder, name)) != digest:
@@ -136,12 +138,12 @@ def _check_file(folder: Path, name: str, digest: str) -> Iterator[Finding]:
 
 
 def _check_artefacts(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
-    """Check artefacts: a hash for every file, no interrupted command, and unchanged meshes in ``collection``."""
+    """Yield the problems of artefacts: files without a hash, an interrupted command, or changed meshes."""
     artefacts = open_artefacts(folder)
     for name in artefacts.files_without_hash():
         yield Finding("missing", name, f"{folder / SUMS} has no hash of {printable(name)}.")
     if (folder / WORK).exists():
-        yield Finding("stale", str(folder), f"The command that writes {folder} was interrupted: run it once more.")
+        yield Finding("stale", str(folder), f"The command that writes {folder} was interrupted: run it again.")
     if collection is not None:
         if artefacts.settings.get("origin") == "imported":
             return  # imported artefacts were made from pictures or grids, not from meshes
@@ -150,14 +152,18 @@ def _check_artefacts(folder: Path, collection: Path | None, progress: Progress) 
 
 
 def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> Iterator[Finding]:
-    """Check a run: readable weights and training features, unchanged config, and a metric that fits the weights."""
+    """Yield the problems of a run: a changed config, or a metric that was learned for other weights.
+
+    Raises:
+        StoredDataError: The weights or the training features cannot be read.
+    """
     run = open_run(folder)
     run.head.classifier()
     run.head.gallery()
     _, described = describe_run(folder)
     try:
         if load_experiment(str(folder / CONFIG)).digest() != described.get("config"):
-            yield Finding("stale", CONFIG, f"{folder / CONFIG} is not the config that the run was trained with.")
+            yield Finding("stale", CONFIG, f"{folder / CONFIG} differs from the config that the run was trained with.")
     except UsageError as error:
         yield Finding("corrupt", CONFIG, str(error))
     try:
@@ -167,7 +173,7 @@ def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> I
 
 
 def _check_index(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
-    """Check an index: unchanged model, no interrupted command, and unchanged meshes."""
+    """Yield the problems of an index: a changed or missing model, an interrupted command, or changed meshes."""
     index = read_index(folder)
     try:
         index.record.open(folder)
@@ -176,7 +182,7 @@ def _check_index(folder: Path, collection: Path | None, progress: Progress) -> I
     except UsageError as error:
         yield Finding("missing", index.record.model, str(error))
     if (folder / WORK).exists():
-        yield Finding("stale", str(folder), f"Indexing into {folder} was interrupted: index the collection once more.")
+        yield Finding("stale", str(folder), f"Indexing into {folder} was interrupted: run shapecnn index again.")
     hashes: dict[str, str | None] = {item.id: item.sha256 for item in index.shapes}
     if collection is None:
         yield from _check_meshes(hashes, {item.id: item.source for item in index.shapes}, None, progress)
@@ -185,27 +191,31 @@ def _check_index(folder: Path, collection: Path | None, progress: Progress) -> I
 
 
 def _listed(collection: Path) -> dict[str, Shape]:
-    """Return the shapes of a collection by id."""
+    """Return the shapes of a collection as a dict, with the shape ids as keys."""
     return {shape.id: shape for shape in list_shapes(collection, labels="none")}
 
 
 def _check_meshes(
     hashes: Mapping[str, str | None], shapes: Mapping[str, Shape], collection: Path | None, progress: Progress
 ) -> Iterator[Finding]:
-    """Find missing, changed and new meshes. ``hashes`` maps ids to SHA-256, or to None for unreadable meshes."""
+    """Find missing, changed and new meshes.
+
+    ``hashes`` maps shape ids to the stored SHA-256, or to None if the mesh could not be read. ``shapes`` maps shape ids
+    to the present shapes.
+    """
     for done, (name, digest) in enumerate(sorted(hashes.items()), start=1):
         shape = shapes.get(name)
         try:
             if shape is None:
                 yield Finding("missing", name, f"{printable(name)} is not in {collection} any more.")
             elif digest is not None and content_hash(shape, shape.source()) != digest:
-                yield Finding("stale", name, f"{printable(shape.path)} has changed since it was read.")
+                yield Finding("stale", name, f"{printable(shape.path)} has changed since shapecnn read it.")
         except MeshError as error:
             if digest is not None and shape is not None:
                 yield Finding("missing", name, f"{printable(shape.path)} cannot be read: {error}.")
         progress(done, len(hashes))
     for name in sorted({*shapes} - {*hashes}):
-        yield Finding("stale", name, f"{printable(name)} is new in {collection}: run the command again to include it.")
+        yield Finding("stale", name, f"{printable(name)} is new in {collection}. Run render, voxelize or index again.")
 
 
 _CHECKS: dict[str, Callable[[Path, Path | None, Progress], Iterator[Finding]]] = {
@@ -213,4 +223,4 @@ _CHECKS: dict[str, Callable[[Path, Path | None, Progress], Iterator[Finding]]] =
     "run": _check_run,
     "index": _check_index,
 }
-"""Function that checks content and sources, for each kind of folder that has such a check."""
+"""Functions that check the content and the sources of a folder, by kind of folder. Other kinds need no such check."""

@@ -371,7 +371,7 @@ def test_rows_of_no_numbers_are_not_compared(world: Path, copy: Callable[[str], 
         assert f"the array {name} contains NaN or infinity" in refused(folder, world)
     save_file({"features": rows[:, :0]}, folder / "features.safetensors")
     forge(folder, "index.json", lambda header: {**header, "feature_size": 0, "gallery": 0, "views": 0})
-    assert "its features have length 0" in refused(folder, world)
+    assert "the feature vectors have length 0" in refused(folder, world)
 
 
 def test_shapes_that_are_not_those_of_the_rows_are_refused(world: Path, copy: Callable[[str], Path]) -> None:
@@ -390,7 +390,7 @@ def test_a_table_that_grows_out_of_nothing_is_not_read(world: Path, copy: Callab
     pyarrow.parquet.write_table(pyarrow.table(columns), folder / "shapes.parquet", store_schema=False)
     assert (folder / "shapes.parquet").stat().st_size < 1e5
     reseal(folder)
-    assert "3000 rows, more than 9" in refused(folder, world)
+    assert "3000 rows, more than the limit of 9" in refused(folder, world)
     forge(folder, "index.json", lambda header: {**header, "count": 3000})
     save_file({"features": np.zeros((3000, 4), np.float32)}, folder / "features.safetensors")
     forge(folder, "index.json", lambda header: {**header, "feature_size": 4})
@@ -426,7 +426,7 @@ def test_a_hash_of_a_file_elsewhere_is_refused(out: str, world: Path, copy: Call
 
     folder = copy("grids")
     (folder / SUMS).write_bytes(sums_bytes({out: "0" * 64}))
-    assert "line 2 is not the hash and the path of a file in this folder" in refused(folder, world)
+    assert "line 2 does not consist of a SHA-256 hash and a relative path inside this folder" in refused(folder, world)
 
 
 def test_an_id_that_leads_out_is_not_read(world: Path, copy: Callable[[str], Path], tmp_path: Path) -> None:
@@ -459,7 +459,7 @@ def test_what_never_ends_is_not_waited_for(name: str, file: str, world: Path, co
     for make in (os.mkfifo, lambda path: os.symlink("/dev/zero", path)):
         (folder / file).unlink()
         make(folder / file)
-        assert re.search("it is not a regular file|it is a link", refused(folder, world))
+        assert re.search("the path is not a regular file|the path is a link", refused(folder, world))
         assert {finding.fault for finding in verify(folder).findings} == {"corrupt"}
 
 

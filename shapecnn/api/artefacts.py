@@ -1,18 +1,16 @@
-"""Make and open artefacts: folders with the rendered views or voxel grids of all meshes of a collection."""
+"""Make artefacts: folders with the rendered views or voxel grids of all meshes of a collection."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from shapecnn.artefacts import reading
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
-from shapecnn.artefacts.reading import Artefacts
 from shapecnn.artefacts.writing import Summary
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
 from shapecnn.shared.checks import require_choice, require_path, require_settings
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -25,7 +23,7 @@ def prepare(
     max_faces: int | None = None,
     labels: Labels = "auto",
     overwrite: bool = False,
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
     command: str | None = None,
@@ -79,26 +77,3 @@ def prepare(
         progress=progress,
         say=say,
     )
-
-
-def open_artefacts(folder: str | Path) -> Artefacts:
-    """Open a folder of artefacts (rendered views or voxel grids).
-
-    Args:
-        folder: Folder that :func:`prepare` or ``shapecnn data import`` made.
-
-    Returns:
-        The artefacts. ``entries`` lists the shapes; ``pictures(entry)`` and ``grids(entry)`` read one shape from disk.
-
-    Raises:
-        UsageError: ``folder`` is not a finished folder of artefacts.
-        StoredDataError: The stored settings or the manifest are damaged.
-        MismatchError: The artefacts are from a version of shapecnn that draws or voxelizes meshes differently.
-
-    Example:
-        >>> import shapecnn
-        >>> artefacts = shapecnn.open_artefacts("views")
-        >>> artefacts.pictures(artefacts.entries[0]).shape
-        (12, 32, 32)
-    """
-    return reading.open_artefacts(Path(folder))

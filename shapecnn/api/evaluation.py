@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shapecnn.api.artefacts import open_artefacts
 from shapecnn.api.models import ModelSource, device_of, model_of
-from shapecnn.artefacts.reading import Artefacts
+from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.evaluation.compare import compare_contenders
 from shapecnn.evaluation.compare_results import Comparison

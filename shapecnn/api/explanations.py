@@ -12,7 +12,7 @@ from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.engine import Device
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.results import ResultList, framed, show_with
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -25,6 +25,7 @@ class Explanations(ResultList[Explanation | ItemError]):
     """
 
     __slots__ = ("model", "names")
+    per_item = ("names",)
 
     def __init__(self, explanations: Iterable[Explanation | ItemError], names: list[str], model: str) -> None:
         super().__init__(explanations)
@@ -57,7 +58,7 @@ def explain(
     up: Up | None = None,
     device: Device | None = None,
     limit: FaceLimit = NO_LIMIT,
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
 ) -> Explanations:
     """Explain which views, pixels and voxel cells are evidence for the predicted class of each mesh.

@@ -16,7 +16,7 @@ from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, 
 from shapecnn.shared.checks import require_choice, require_path
 from shapecnn.shared.results import framed, show_with
 from shapecnn.storage.own import require_own
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -33,7 +33,7 @@ def update_index(
     limit: FaceLimit = NO_LIMIT,
     overwrite: bool = False,
     device: Device = "auto",
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
     command: str = "shapecnn index COLLECTION INDEX",
@@ -106,7 +106,7 @@ def update_index(
 
 
 def open_index(
-    folder: str | Path, model: str | Path | None = None, *, device: Device = "auto", workers: Workers = ONE_A_CORE
+    folder: str | Path, model: str | Path | None = None, *, device: Device = "auto", workers: Workers = ONE_PER_CORE
 ) -> Searcher:
     """Open an index for similarity search.
 
@@ -138,7 +138,7 @@ def open_index(
     )
 
 
-def answers_page(answers: Answers, workers: Workers = ONE_A_CORE) -> str:
+def answers_page(answers: Answers, workers: Workers = ONE_PER_CORE) -> str:
     """Return the answers to queries as an HTML page, which ``shapecnn query --html`` writes.
 
     Args:

@@ -8,14 +8,18 @@ from typing import Any
 from shapecnn.models.engine import Device
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.predict import Predictor
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 
 ModelSource = str | Path | Predictor | Model
 """Type of a model argument: a name (the folder of a run, or ``@imagenet``) or an open model."""
 
 
 def open_model(
-    name: str | Path, settings: dict[str, Any] | None = None, *, device: Device = "auto", workers: Workers = ONE_A_CORE
+    name: str | Path,
+    settings: dict[str, Any] | None = None,
+    *,
+    device: Device = "auto",
+    workers: Workers = ONE_PER_CORE,
 ) -> Predictor:
     """Open a model, a trained run or ``@imagenet``, to apply it to meshes.
 

@@ -1,9 +1,12 @@
 """Write and read artefacts: folders with the rendered views or the voxel grids of each shape of a collection.
 
-Input: a collection of meshes, or pictures and grids made by other programs. Output: an artefact folder with a manifest,
-the settings and a SHA-256 of each file; and its pictures or grids as arrays. :mod:`prepare` draws or voxelizes meshes,
-:mod:`imports` converts pictures and grids of other programs, :mod:`writing` writes the artefact folder, :mod:`reading`
-reads it, :mod:`manifest` describes its table of shapes, and :mod:`subset` selects the first shapes of each class.
+Writing converts a collection of meshes, or pictures and grids made by other programs, to an artefact folder. The folder
+also holds a manifest (its table of shapes), the settings and the SHA-256 hash of each file. Reading an artefact folder
+gives the pictures or grids of each shape as arrays.
+
+:mod:`prepare` draws or voxelizes meshes, :mod:`imports` converts pictures and grids of other programs, :mod:`writing`
+writes the artefact folder, :mod:`reading` reads it, :mod:`manifest` describes its table of shapes, and :mod:`subset`
+selects the first shapes of each class.
 """
 
 from __future__ import annotations

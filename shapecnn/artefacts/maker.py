@@ -9,7 +9,10 @@ from shapecnn.settings.base import Settings
 
 
 class BatchItem(Protocol):
-    """One shape to make artefacts of, given as a mesh, a set of pictures or a grid; becomes one row of the manifest."""
+    """One shape to convert to artefact files (views or voxel grids), given as a mesh, a set of pictures or a grid.
+
+    Each shape becomes one row of the manifest, the table of shapes of the artefact folder.
+    """
 
     @property
     def id(self) -> str: ...  # noqa: D102
@@ -19,7 +22,7 @@ class BatchItem(Protocol):
     def split(self) -> str | None: ...  # noqa: D102
     @property
     def path(self) -> str:
-        """Path of the source file, which error messages name."""
+        """Path of the source file, for error messages."""
 
 
 ItemT = TypeVar("ItemT", bound=BatchItem, contravariant=True)
@@ -33,10 +36,10 @@ class Maker(Protocol[ItemT]):
 
     @property
     def settings(self) -> Settings:
-        """All settings that affect a pixel of a view or a cell of a grid."""
+        """Settings of the views or voxel grids: all that affect a pixel of a view or a cell of a grid."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``settings.json``: the settings, their hash, and the file layout of the views."""
+        """Return the content of ``settings.json``: the settings, their hash, and for views the layout of the files."""
 
     def open(self, item: ItemT) -> tuple[str, Callable[[], ArtefactData]]:
         """Read the source file or files of one shape.
@@ -48,8 +51,8 @@ class Maker(Protocol[ItemT]):
             SHA-256 (hex) of the source, and a function that makes the artefacts from the source.
 
         Raises:
-            ItemError: The source cannot be used. The returned function, and the iterator of its result, may raise
-                ItemError too.
+            ItemError: The source cannot be used. Calling the returned function, and iterating over the contents that it
+                returns, may raise ItemError, too.
         """
 
 
@@ -57,8 +60,8 @@ class ArtefactData(NamedTuple):
     """Content of the artefact files of one shape, before they are written to disk.
 
     Attributes:
-        contents: Bytes of each file, in the order of views or rotations. Each is computed when it is requested.
-        note: Content of the source that the artefacts do not show, in one sentence; None if they show everything.
+        contents: Iterator over the bytes of each file, in the order of views or rotations; computes one file at a time.
+        note: Sentence on what the reader of the source file ignored, such as trailing bytes; None if nothing.
     """
 
     contents: Iterator[bytes]

@@ -33,8 +33,8 @@ class Entry:
         sha256: SHA-256 (hex) of the source files of the artefacts; None if they could not be read.
         status: ``ok`` if the shape has artefacts, else ``failed``.
         error: Why the artefacts could not be made, in one sentence; None for ``ok``.
-        note: Content of the source file that the artefacts do not show, in one sentence. None if they show everything,
-            and in manifests of earlier versions of shapecnn, which lack this column.
+        note: Sentence on what the reader of the source file ignored, such as trailing bytes. None if nothing was
+            ignored, and in manifests of earlier versions of shapecnn, which lack this column.
     """
 
     id: str
@@ -105,5 +105,5 @@ def artefact_stems(ids: Sequence[str]) -> list[str]:
         other = owners.setdefault(stem, shape_id)
         if other != shape_id:
             both = f"{other} and {shape_id}"
-            raise CollectionError(visible(f"{both} would be written to one file, {stem}: rename one of them."))
+            raise CollectionError(visible(f"{both} would both be written to the file {stem}: rename one of them."))
     return stems

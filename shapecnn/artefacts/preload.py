@@ -1,4 +1,4 @@
-"""Load libraries and compile kernels before the worker processes start, which saves each of them half a second.
+"""Load libraries and compile kernels before the worker processes start, which saves half a second in each process.
 
 The fork server imports this module; the workers inherit everything that it has loaded.
 """

@@ -14,13 +14,13 @@ from shapecnn.meshes.collection import Say, Shape, content_hash, list_shapes, si
 from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.mesh import Content, Mesh, read_mesh, ready
 from shapecnn.settings.views_and_grids import FaceLimit, Layout, ViewSettings, VoxelSettings
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Settings with which meshes are drawn or voxelized, and the methods that do so.
+    """Renders or voxelizes meshes with the given settings, and encodes the views or voxel grids as files.
 
     Implements :class:`shapecnn.artefacts.maker.Maker`.
 
@@ -28,8 +28,8 @@ class Recipe:
         settings: Settings of the views, or of the voxel grids.
         layout: ``sheet``: one contact sheet of all views; ``files``: one file for each view. Grids are always separate
             files.
-        max_faces: Maximum number of faces of a mesh if meshes are not simplified; None for no limit. The limit does not
-            change the artefacts and is not stored with the settings.
+        max_faces: Maximum number of faces of a mesh, used only if ``settings`` does not simplify meshes; None for no
+            limit. The limit does not change the artefacts and is not stored with the settings.
     """
 
     settings: ViewSettings | VoxelSettings
@@ -37,7 +37,7 @@ class Recipe:
     max_faces: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``settings.json``."""
+        """Return the content of ``settings.json``: the settings, their hash, and for views the layout of the files."""
         values = {"schema_version": 1, **self.settings.to_json()}
         return {**values, "layout": self.layout} if isinstance(self.settings, ViewSettings) else values
 
@@ -93,7 +93,7 @@ def prepare_collection(
     command: str,
     labels: Labels = "auto",
     overwrite: bool = False,
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
 ) -> Summary:
@@ -107,19 +107,20 @@ def prepare_collection(
         labels: Source of labels and splits; see :func:`shapecnn.meshes.collection.list_shapes`.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
         workers: Number, time limit and memory limit of the worker processes.
-        progress: Called with the number of finished meshes and their total.
+        progress: Called with the number of finished meshes and the number of all meshes.
         say: Called with notes on how the collection was read, one sentence each.
 
     Returns:
-        Counts and failures of this run.
+        Numbers of written, skipped and failed shapes, and the error of each failed shape.
 
     Raises:
-        CollectionError: The collection cannot be listed, or two of its meshes would be written to one file.
+        CollectionError: The collection cannot be listed, or two of its meshes would be written to the same file.
         UsageError: ``out`` already has files of the same names that shapecnn did not write.
         MismatchError: ``out`` holds artefacts made with other settings.
         StoredDataError: A stored file in ``out`` is missing or damaged.
         BusyError: Another process is writing to ``out``.
-        MissingLibraryError: The renderer cannot be loaded. All errors above are raised before the first mesh is drawn.
+        MissingLibraryError: The renderer cannot be loaded. All errors of this list are raised before the first mesh is
+            drawn.
     """
     shapes = list_shapes(collection, labels=labels, say=say)
     return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)
@@ -133,8 +134,9 @@ def load_shape(
     Args:
         shape: The shape. Its id ends in the file format; its folder contains the files that the mesh refers to.
         data: Content of the mesh file.
-        settings: Settings of the views or grids, which give the up axis and the number of faces to simplify to, if any.
-        max_faces: Maximum number of faces of a mesh if meshes are not simplified; None for no limit.
+        settings: Settings of the views or grids. Used: the up axis, and the number of faces to simplify the mesh to.
+        max_faces: Maximum number of faces of the mesh, used only if ``settings`` does not simplify meshes; None for no
+            limit.
 
     Returns:
         The mesh with z up, centred at the origin, scaled so that its farthest vertex is at distance 1.

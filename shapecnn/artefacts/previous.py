@@ -1,4 +1,4 @@
-"""Find the artefacts that earlier runs left in a folder, and check that this run has the same settings."""
+"""Find the artefacts (views or voxel grids) that earlier runs wrote into a folder, and compare their settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PreviousArtefacts:
         content: Key that identifies the content of the source file; see :func:`content_key`.
         files: Paths relative to the artefact folder, in the order of views or rotations.
         hashes: SHA-256 (hex) of each file.
-        note: Note on the shape in the manifest; None if there is none.
+        note: Sentence from the manifest on what the reader of the source file ignored; None if nothing.
     """
 
     content: ContentKey
@@ -40,7 +40,7 @@ class PreviousArtefacts:
 
 
 def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command: str) -> None:
-    """Check that the artefacts in a folder were made with the settings of this run.
+    """Raise MismatchError unless the artefacts in a folder were made with the settings of this run.
 
     Args:
         out: The artefact folder.
@@ -53,7 +53,7 @@ def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command:
         StoredDataError: The stored settings are damaged.
     """
     requested = maker.to_json()
-    rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
+    rebuild = f"To keep the artefacts in {out}, choose another output folder. To replace them: {command} --overwrite"
     published = [open_sealed(out, rebuild).json(SETTINGS)] if finished else []
     journal, _ = read_journal(out / WORK)
     for stored in [*published, journal or requested]:
@@ -70,7 +70,7 @@ def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command:
 def read_previous(
     out: Path, finished: bool, settings: Mapping[str, Any], intact: Mapping[str, str]
 ) -> dict[str, PreviousArtefacts]:
-    """List the artefacts in a folder that this run can reuse, made by a finished or an interrupted run.
+    """Return the artefact files in a folder that this run can reuse because an earlier run wrote them.
 
     Args:
         out: The artefact folder.
@@ -79,7 +79,7 @@ def read_previous(
         intact: SHA-256 (hex) of each file that has not changed since it was written, by relative path.
 
     Returns:
-        The artefacts of each shape whose files are all intact, by stem (see :func:`artefact_stems`).
+        The artefact files of each shape whose files are all unchanged, by stem (see :func:`artefact_stems`).
 
     Raises:
         StoredDataError: The manifest, or the journal of an interrupted run, is damaged or of another version.
@@ -105,9 +105,9 @@ def read_previous(
 
 
 def _continue_advice(requested: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    """Return advice to repeat the command with the options of the stored artefacts; empty if no options give them.
+    """Return advice to add the options with which the stored artefacts were made; "" if no options can do this.
 
-    Without this advice, a person who forgot an option would be told to make all artefacts again, with wrong settings.
+    Without this advice, a user who forgot an option would replace all artefacts by artefacts with wrong settings.
     """
     changes = differences(requested, stored).keys()
     imported = requested.get("origin", "own") != "own"  # data import has no options for its settings

@@ -43,7 +43,7 @@ class Artefacts:
     _sealed: Sealed
 
     def __repr__(self) -> str:
-        """Return the folder, the kind of artefacts and the number of shapes."""
+        """Return a short description: the folder, the kind of artefacts and the number of shapes."""
         return f"<Artefacts {self.folder}: {self.settings['kind']} of {len(self.entries)} shapes>"
 
     def select(self, split: str | None) -> list[Entry]:
@@ -58,7 +58,7 @@ class Artefacts:
         return [entry for entry in self.entries if entry.split == split]
 
     def pictures(self, entry: Entry) -> NDArray[np.uint8]:
-        """Read the views of one shape.
+        """Read the rendered views of one shape.
 
         Args:
             entry: One of :attr:`entries`.
@@ -80,7 +80,7 @@ class Artefacts:
         return split_sheet(sheet, views)
 
     def grids(self, entry: Entry) -> NDArray[np.bool_]:
-        """Read the grids of one shape.
+        """Read the voxel grids of one shape, one grid for each rotation.
 
         Args:
             entry: One of :attr:`entries`.
@@ -100,7 +100,7 @@ class Artefacts:
     def digest(self, entry: Entry) -> str:
         """Compute one hash of all artefact files of a shape.
 
-        Two shapes with the same hash give a network the same input, so it cannot tell them apart.
+        Two shapes with the same hash are the same input for a network, so no network can distinguish them.
 
         Args:
             entry: One of :attr:`entries`.
@@ -118,7 +118,7 @@ class Artefacts:
         return self.folder / self._names(entry)[0]
 
     def files_without_hash(self) -> list[str]:
-        """Return the relative paths of the artefact files without a hash in ``SHA256SUMS``, which cannot be read."""
+        """Return the paths of artefact files that cannot be read because ``SHA256SUMS`` has no hash of them."""
         return [name for entry in self.entries for name in self._names(entry) if name not in self._sealed.sums]
 
     def _names(self, entry: Entry) -> list[str]:
@@ -131,29 +131,39 @@ class Artefacts:
 
     def _require(self, kind: str, command: str) -> None:
         if self.settings["kind"] != kind:
-            names = {"views": "pictures", "voxels": "grids"}
+            names = {"views": "views", "voxels": "voxel grids"}
             raise UsageError(
                 f"{self.folder} holds {names[self.settings['kind']]}, not {names[kind]}. "
                 f"To make {names[kind]}: {command}"
             )
 
 
-def open_artefacts(folder: Path) -> Artefacts:
-    """Open an artefact folder, and check its manifest and settings without reading the views or grids.
+def open_artefacts(folder: str | Path) -> Artefacts:
+    """Open a folder of artefacts (rendered views or voxel grids). The views or grids are read later, shape by shape.
 
     Args:
-        folder: A folder written by ``render``, ``voxelize`` or ``data import``.
+        folder: Folder that :func:`shapecnn.prepare`, ``render``, ``voxelize`` or ``data import`` made.
 
     Returns:
-        The artefacts of all shapes except the failed ones.
+        The artefacts of all shapes except the failed ones. ``entries`` lists the shapes; ``pictures(entry)`` and
+        ``grids(entry)`` read one shape from disk.
 
     Raises:
-        UsageError: ``folder`` is not an artefact folder, or the run that writes it is unfinished.
-        StoredDataError: The settings or the manifest in the folder are damaged.
-        MismatchError: The artefacts were made by an earlier version of shapecnn, which drew or voxelized differently.
+        UsageError: ``folder`` is not a folder of artefacts, or the command that makes it did not finish.
+        StoredDataError: The stored settings or the manifest are damaged.
+        MismatchError: The artefacts are from a version of shapecnn that draws or voxelizes meshes differently.
+
+    Example:
+        >>> import shapecnn
+        >>> artefacts = shapecnn.open_artefacts("views")
+        >>> artefacts.pictures(artefacts.entries[0]).shape
+        (12, 32, 32)
     """
+    folder = Path(folder)
     if kind_of(folder) is None and (folder / WORK).is_dir():
-        raise UsageError(f"The artefacts in {folder} are unfinished. Run the command that makes them once more.")
+        raise UsageError(
+            f"The artefacts in {folder} are unfinished. To finish them, run the command that makes them again."
+        )
     require_kind(
         folder,
         "artefacts",
@@ -180,23 +190,23 @@ def open_artefacts(folder: Path) -> Artefacts:
 
 
 def _settings(sealed: Sealed) -> dict[str, Any]:
-    """Read ``settings.json``, and check its version, its hash and its layout."""
+    """Read the ``settings.json`` of an artefact folder, and check its version, its hash and its layout."""
     settings = sealed.json(SETTINGS)
-    remedy = f"Make it anew: {_command(Path('OUT'), settings)} (with the same options)."
+    remedy = f"Make the artefacts again: {_command(Path('OUT'), settings)} (with the same options)."
     require_current(settings, str(sealed.folder), remedy)
     with sealed.validating(SETTINGS):
         if settings.get("schema_version") != 1:
-            raise ValueError("its schema_version is not 1")
+            raise ValueError("schema_version must be 1")
         parsed = input_settings(settings)
         if settings.get("hash") != parsed.digest():
-            raise ValueError("its hash does not match its settings")
+            raise ValueError("the stored hash does not match the settings")
         if parsed.kind == "views" and settings.get("layout") not in ("sheet", "files"):
-            raise ValueError("its layout is neither sheet nor files")
+            raise ValueError("layout must be sheet or files")
     return settings
 
 
 def _command(folder: Path, settings: Mapping[str, Any]) -> str:
-    """Return the shell command that makes artefacts with such settings, for error messages."""
+    """Return the shell command that makes artefacts of this kind, with placeholders, to quote in error messages."""
     out = shlex.quote(str(folder))
     if settings.get("origin") == "imported":
         return f"shapecnn data import SRC {out}"
@@ -211,9 +221,11 @@ def _grey(data: bytes, width: int, height: int) -> NDArray[np.uint8]:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.mode == "L" and image.size == (width, height):
                 return np.asarray(image)
-            problem = f"it is {image.mode} with {image.width} × {image.height} pixels, not L with {width} × {height}"
+            problem = (
+                f"the picture is {image.mode} with {image.width} × {image.height} pixels, not L with {width} × {height}"
+            )
     except Exception as error:  # on arbitrary input, a decoder can raise any exception
-        problem = f"it cannot be read as PNG: {error}"
+        problem = f"the file cannot be read as PNG: {error}"
     raise ValueError(problem)
 
 
@@ -224,5 +236,5 @@ def _grid(data: bytes, side: int) -> NDArray[np.bool_]:
     except ItemError as error:
         raise ValueError(str(error)) from None
     if grid.shape != (side, side, side):
-        raise ValueError(f"it has {' × '.join(map(str, grid.shape))} cells, not {side} × {side} × {side}")
+        raise ValueError(f"the grid has {' × '.join(map(str, grid.shape))} cells, not {side} × {side} × {side}")
     return grid

@@ -14,7 +14,7 @@ from shapecnn.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Maximum number of shapes to use of each class: 80 for training and 20 for testing in Su et al. (2015).
+    """Maximum numbers of training and test shapes to use of each class, such as 80 and 20 in Su et al. (2015).
 
     Attributes:
         train: Maximum number of shapes of each class in the split ``train``, at least 1.
@@ -39,7 +39,7 @@ class Subset:
         """
         counts = re.fullmatch(r"([1-9][0-9]{0,8})\+([1-9][0-9]{0,8})", text)
         if counts is None:
-            raise UsageError(f"--subset {text!r} is not TRAIN+TEST: numbers of shapes for each class, such as 80+20.")
+            raise UsageError(f"--subset {text!r} is not TRAIN+TEST, two numbers of shapes per class, such as 80+20.")
         return cls(int(counts[1]), int(counts[2]))
 
     def __str__(self) -> str:
@@ -50,8 +50,8 @@ class Subset:
 
         Args:
             entries: The shapes of one split.
-            split: Name of the split. All shapes of ``val`` are returned: they were already held out of a subset of
-                the train split.
+            split: Name of the split. For ``val``, all shapes are returned, because training already selected them as a
+                part of its subset.
 
         Returns:
             The selected shapes in order of id. A class with fewer shapes than the limit is returned whole.

@@ -1,9 +1,9 @@
 """Write an artefact folder: the views or voxel grids of each shape, the manifest and the settings.
 
-Worker processes make the artefacts in parallel. A run can be interrupted and resumed at any moment: each file appears
-complete, a journal records each finished shape, and the manifest and the settings are published together at the end. A
-shape that cannot be used becomes a failed row of the manifest and does not stop the run. A resumed run ends with the
-same files as an uninterrupted run.
+Worker processes make the artefacts in parallel. A run can be interrupted and resumed at any moment: each file is
+written atomically, a journal records each finished shape, and the manifest and the settings are published together at
+the end. A shape that cannot be used becomes a failed row of the manifest and does not stop the run. A resumed run ends
+with the same files as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ from shapecnn.storage.reading import json_bytes, read_stored, sha256
 from shapecnn.storage.tables import table_bytes
 from shapecnn.storage.unfinished import WORK, WORKS, discard, write_recorded
 from shapecnn.workers import pool
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Numbers of shapes that a run wrote, skipped and failed to process, and the errors.
+    """Result of writing an artefact folder: numbers of written, skipped and failed shapes, and the errors.
 
     Attributes:
-        written: Number of shapes whose artefacts were made in this run, or copied from those of an identical source.
+        written: Number of shapes whose artefacts were made in this run, or copied from a shape with an identical source
+            file.
         skipped: Number of shapes whose artefacts existed already.
         failed: Number of shapes that could not be used.
         seconds: Duration of the run.
@@ -64,10 +65,10 @@ def make_artefacts(
     *,
     command: str,
     overwrite: bool = False,
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
 ) -> Summary:
-    """Make the artefacts of all shapes in a folder, and reuse the artefacts of earlier runs.
+    """Write the artefacts (views or voxel grids) of all shapes into a folder, and reuse files of earlier runs.
 
     If another shape has an identical source file, its artefacts are copied. The artefacts of shapes that were deleted
     from the collection, or that fail in this run, are removed.
@@ -82,10 +83,10 @@ def make_artefacts(
         progress: Called with the number of finished shapes and the number of all shapes.
 
     Returns:
-        Counts and failures of this run.
+        Numbers of written, skipped and failed shapes, and the error of each failed shape.
 
     Raises:
-        CollectionError: Two shapes would be written to one file.
+        CollectionError: Two shapes would be written to the same file.
         UsageError: ``out`` already has files of the same names that shapecnn did not write.
         MismatchError: ``out`` holds artefacts made with other settings.
         StoredDataError: A stored file in ``out`` is missing or damaged.
@@ -171,8 +172,8 @@ class _Result:
         sha256: SHA-256 (hex) of the source; None if the source could not be read.
         written: Whether artefact files were written.
         hashes: SHA-256 (hex) of each artefact file, in the order of views or rotations.
-        error: Why the artefacts could not be made; None if they were.
-        note: Note on the shape for the manifest; None if there is none.
+        error: Why the artefacts could not be made; None without an error.
+        note: Sentence for the manifest on what the reader of the source ignored; None if nothing.
     """
 
     sha256: str | None
@@ -207,7 +208,7 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) ->
             raise
         with contextlib.suppress(OSError):  # remove the folder of the class if it is still empty
             (task.out / names[0]).parent.rmdir()
-        return _Result(sha, written=False, error="its name is too long for an artefact file: shorten it")
+        return _Result(sha, written=False, error="the name is too long for an artefact file: shorten the name")
     return _Result(sha, written=True, hashes=tuple(hashes), note=note)
 
 

@@ -1,4 +1,4 @@
-"""Helpers of predict, explain and query, the commands that print one result for each input file."""
+"""Functions shared by predict, explain and query, the commands that print one result for each input file."""
 
 from __future__ import annotations
 

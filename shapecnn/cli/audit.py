@@ -1,4 +1,4 @@
-"""``shapecnn audit``: find duplicate shapes in a collection, across splits or with different labels."""
+"""``shapecnn audit``: find duplicate shapes, and flag duplicates in different splits or with different labels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _PICTURE = 96  # pixels along one side of a thumbnail
 @click.command("audit")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", "model_name", metavar="RUN|@imagenet",
-              help="Also compare the features of this model; DATA must be artefacts (rendered views or "
+              help="Also compare the features that this model computes; DATA must be artefacts (rendered views or "
               "voxel grids).")  # fmt: skip
 @click.option("--threshold", type=float, default=0.98, show_default=True,
               help="Cosine similarity of features at or above which two shapes count as copies.")  # fmt: skip
@@ -67,7 +67,7 @@ def command(
     skip_errors: bool,
     as_json: bool,
 ) -> None:
-    """Find duplicate shapes in DATA, and report which lie in different splits or have different labels.
+    """Find duplicate shapes in DATA, and report duplicates that are in different splits or have different labels.
 
     DATA is a folder of artefacts or a collection of meshes. Two shapes are copies if their files have the same bytes,
     or if their geometry is the same after renumbering, moving, scaling, turning or mirroring. With --model, they are
@@ -114,7 +114,7 @@ def command(
     else:
         if model_name is not None:
             raise click.UsageError(
-                "--model needs artefacts, not meshes: make them first with shapecnn render or voxelize."
+                "--model needs views or grids, but DATA holds meshes: run shapecnn render or voxelize first."
             )
         audit = audit_collection(data, bar=progress_bar, up=up, labels=labels, workers=workers, say=note)
         shapes = cache(partial(_shapes_by_id, data))
@@ -165,7 +165,7 @@ def _draw(
 
 
 def _lines(audit: Audit) -> list[str]:
-    """Return the summary of the duplicates as lines of text."""
+    """Return the printed summary of the audit: counts of duplicates, failed shapes, and groups to look at."""
     lines = [f"{audit.data}: {counted(len(audit.entries), 'shape')}, compared as {audit.kind}"]
     lines.append("  copies by    groups  shapes  redundant  across splits  with different labels")
     for kind, level in audit.levels.items():

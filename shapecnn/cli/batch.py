@@ -116,7 +116,7 @@ def report_failures(
     for path, error in failures[:SHOWN]:
         say(f"Failed: {path}: {error}")
     if len(failures) > SHOWN:
-        complete = f"all are in {csv_file or record}" if csv_file or record else "--failures FILE.csv writes all"
+        complete = f"all are in {csv_file or record}" if csv_file or record else "--failures FILE.csv saves all"
         say(f"… and {len(failures) - SHOWN} more: {complete}.")
     if failures:
         say(f"{len(failures)} of the {noun} could not be used.")

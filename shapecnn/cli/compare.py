@@ -38,7 +38,7 @@ if TYPE_CHECKING:
               help="Retrieval protocol: which shapes are queries and which are the gallery.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
               show_default=True,
-              help="Feature that retrieval compares, for models not given as MODEL:FEATURE.")  # fmt: skip
+              help="Feature that retrieval compares; RUN:scores sets the feature of one model.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Random seed of the bootstrap behind the 95 % intervals, and of the tests.")  # fmt: skip
 @click.option("--published", is_flag=True,
@@ -62,9 +62,10 @@ def command(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Evaluate several models on the shapes that their artefacts share, and test which differences exceed chance.
+    """Evaluate several models on the same shapes, and test which differences between models are significant.
 
-    The same model can be given several times with different features: RUN RUN:scores RUN:metric.
+    Shapes that are not in the artefacts of all models are left out. The same model can be given several times with
+    different features: RUN RUN:scores RUN:metric.
 
     \b
     Examples:

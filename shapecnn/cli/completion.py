@@ -26,7 +26,7 @@ def complete_name(_context: click.Context, _parameter: click.Parameter, typed: s
 
 
 def complete_config(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Return completions of the CONFIG of ``train``: built-in configs and YAML files, or folders after --resume.
+    """Complete the argument CONFIG of ``train`` with built-in configs and YAML files, or with folders after --resume.
 
     Args:
         context: Click context of the command, with the options before the word to complete.
@@ -34,7 +34,7 @@ def complete_config(context: click.Context, parameter: click.Parameter, typed: s
         typed: Beginning of the word to complete.
 
     Returns:
-        The completions. If no config or YAML file matches, one completion that makes the shell complete paths.
+        The completions. If no config or YAML file matches, a single completion that makes the shell complete paths.
     """
     if context.params.get("resume"):
         return [CompletionItem(typed, type="dir")]
@@ -52,5 +52,5 @@ def _names(folder: str) -> list[str]:
 
 
 def _fits(name: str, typed: str) -> bool:
-    """Whether a name starts with ``typed``. Hidden files match only if ``typed`` starts with a dot."""
+    """Return whether a name starts with ``typed``. Hidden files match only if ``typed`` starts with a dot."""
     return name.startswith(typed) and name.startswith(".") == typed.startswith(".")

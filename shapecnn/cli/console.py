@@ -37,7 +37,7 @@ def be_quiet() -> None:
 
 
 def is_quiet() -> bool:
-    """Whether the running command was given --quiet."""
+    """Return whether the running command was started with --quiet."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_QUIET))
 
@@ -45,7 +45,7 @@ def is_quiet() -> bool:
 def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
     """Print the result of a command on stdout, as one JSON value or as lines of text.
 
-    If stdout cannot be written, this is reported on stderr and remembered for :func:`answer_is_lost`.
+    A failure to write to stdout is reported on stderr, and :func:`answer_is_lost` then returns True.
 
     Args:
         value: Result for --json, of dicts, lists, strings, finite numbers, booleans and None.
@@ -63,26 +63,29 @@ def emit(value: object, as_json: bool, lines: Iterable[str] = ()) -> None:
     except OSError as error:  # not fatal: the command has yet to write its report or page
         _lost = True
         if error.errno != errno.EPIPE:  # a reader such as `head` may close the pipe early
-            say(f"Error: the answer could not be written: {error.strerror}. Make room and run the command again.")
+            say(
+                f"Error: the result could not be written to stdout ({error.strerror}). Solve the problem, such as a "
+                f"full disk, and run the command again."
+            )
         drop_stdout()
 
 
 def drop_stdout() -> None:
-    """Discard everything written to stdout from now on, and the content of its buffer."""
+    """Discard the buffer of stdout and everything that is written to stdout later."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def expect_answer() -> None:
-    """Forget whether an earlier command has printed its result; called when a command starts."""
+    """Reset :func:`has_answered` and :func:`answer_is_lost` to False; called when a command starts."""
     global _answered, _lost
     _answered = _lost = False
 
 
 def has_answered() -> bool:
-    """Whether the command has printed its result. Later failures, such as of a report, are only written to stderr."""
+    """Return whether the command has printed its result. Errors after the result are written to stderr only."""
     return _answered
 
 
 def answer_is_lost() -> bool:
-    """Whether the result of the command could not be written to stdout completely."""
+    """Return whether the command failed to write its complete result to stdout."""
     return _lost

@@ -90,7 +90,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
 @click.option(
     "--layout",
     type=click.Choice(["views-by-shape", "views-by-name", "voxels-npz", "binvox"]),
-    help="Layout of the files in SRC, see above.  [default: detected from the file names]",
+    help="Folder layout and file format of SRC.  [default: detected from the file names]",
 )
 @labels_option
 @failures_option

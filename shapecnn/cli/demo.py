@@ -200,7 +200,7 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _summary(figures: dict[str, Any]) -> str:
-    """Format accuracy and mAP as text; mAP is undefined if each class has only one shape."""
+    """Format the accuracy and the mAP of an evaluation as text; mAP is undefined if each class has one shape."""
     return ", ".join(
         f"{name} {'undefined' if figures[name] is None else format(figures[name], '.1%')}"
         for name in ("accuracy", "mAP")

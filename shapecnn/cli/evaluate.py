@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
               help="Split to evaluate; train and val are the splits that RUN was trained with.")  # fmt: skip
 @click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True,
-              help="Tasks to evaluate.")  # fmt: skip
+              help="Evaluate classification, retrieval or both.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
               default="mvcnn", show_default=True,
               help="Retrieval protocol: which shapes are queries and which are the gallery.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
-              show_default=True, help="Feature that retrieval compares: the input of the classifier, its probabilities "
-              "or the metric learned by `shapecnn metric`.")  # fmt: skip
+              show_default=True, help="Feature that retrieval compares: the input of the classifier (penultimate), "
+              "the class probabilities (scores), or the metric learned by `shapecnn metric` (metric).")  # fmt: skip
 @click.option("--subset", "subset_text", metavar="TRAIN+TEST",
               help="Use only the first shapes of each class: 80+20 means 80 train and 20 test "
               "shapes, by id.")  # fmt: skip
@@ -121,7 +121,7 @@ _MANY_TIES = 0.01  # fraction of tied ranks in all result lists, above which a n
 
 
 def _lines(evaluation: Evaluation) -> list[str]:
-    """Return the table of results as lines of text."""
+    """Return the printed lines of an evaluation: its results, and the results without duplicates if computed."""
     subset = f", subset {evaluation.subset}" if evaluation.subset else ""
     shapes = counted(len(evaluation.entries), "shape")
     lines = [f"{evaluation.model} on {evaluation.data}: {shapes} of {evaluation.split}{subset}"]

@@ -40,7 +40,7 @@ SHOWN = 3  # views listed on the terminal
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write an HTML page to this file, with a heat map and the share of evidence of each view.",
+    help="Also write an HTML page to this file, with a heat map of each view and its share in the score of the class.",
 )
 @click.option(
     "--class", "label", metavar="LABEL", help="Explain why the predicted class was preferred to the class LABEL."
@@ -70,7 +70,7 @@ def command(
 ) -> None:
     """Show which views of each MESH, and which pixels or cells, led the network of RUN to its prediction.
 
-    Each view that favours the predicted class gets a share of the evidence for this class. The shares sum to 1.
+    Each view that raises the score of the predicted class gets a share of the total increase. The shares sum to 1.
 
     \b
     Example:
@@ -94,7 +94,7 @@ def command(
     # before the page: a full disk must not lose the result
     emit([_json(path, result, html) for path, result in pairs], as_json, lines)
     if html is not None and all(isinstance(each, ItemError) for each in explanations):
-        note(f"{html} was not written: there is nothing to show.")  # an existing page stays
+        note(f"{html} was not written, because no mesh could be used.")  # an existing page stays
     elif html is not None:
         write_page(html, explanations.page(), overwrite)
         note(f"Wrote {html}")
@@ -121,7 +121,7 @@ def _json(path: str, result: Explanation | ItemError, page: Path | None) -> dict
 
 
 def _line(result: Explanation) -> str:
-    """Return the line of text for one mesh: path, class, probability, and the views with the largest shares."""
+    """Return the printed line for one mesh: path, class, probability, and the views with the largest shares."""
     label, score = result.ranked[0]
     evidence = result.why_not or result.evidence
     largest = np.argsort(-evidence.shares, kind="stable")[:SHOWN]

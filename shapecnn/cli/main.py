@@ -30,10 +30,10 @@ COMMANDS = {
     "voxelize": ("shapecnn.cli.voxelize", "Turn each mesh into an occupancy grid, 30³ by default."),
     "eval": ("shapecnn.cli.evaluate", "Evaluate classification and retrieval of a model."),
     "compare": ("shapecnn.cli.compare", "Evaluate several models and test which is better."),
-    "audit": ("shapecnn.cli.audit", "Find duplicate shapes, across splits or with different labels."),
+    "audit": ("shapecnn.cli.audit", "Find duplicate shapes in a collection, also across splits."),
     "configs": ("shapecnn.cli.configs", "List or print the built-in configs."),
     "train": ("shapecnn.cli.train", "Train a multi-view or a volumetric network."),
-    "metric": ("shapecnn.cli.metric", "Learn a metric for retrieval from the labels."),
+    "metric": ("shapecnn.cli.metric", "Learn a metric for retrieval from labelled shapes."),
     "predict": ("shapecnn.cli.predict", "Predict the classes of meshes."),
     "explain": ("shapecnn.cli.explain", "Show which views and pixels led to a prediction."),
     "index": ("shapecnn.cli.index", "Build a search index of a collection of meshes."),
@@ -44,7 +44,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """Click group of all commands. It shows their names and help lines without importing them."""
+    """Click group of all commands, which lists the names and help lines without importing the commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the command names in their usual order of use, not alphabetically."""
@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments name; suggest the most similar name if it is unknown."""
+        """Find the command that the arguments name; for an unknown name, suggest the most similar command."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -89,7 +89,7 @@ def cli() -> None:
     try:
         os.getcwd()
     except OSError as error:
-        raise UsageError(f"The current folder cannot be used ({error.strerror}): cd to one that exists.") from None
+        raise UsageError(f"The current folder cannot be used ({error.strerror}): cd to a folder that exists.") from None
     click.get_current_context().with_resource(heartbeat())
 
 
@@ -98,7 +98,7 @@ def main() -> NoReturn:
 
     The process ends by ``os._exit``, because a normal exit could change the status to 134: if an error ends a command
     while threads of native libraries (OpenVINO, pyarrow) are still running, the threads abort the process when Python
-    shuts down. Exit handlers, such as the one that removes the socket folder of the worker server, run before.
+    shuts down. Exit handlers still run first, for example to clean up the socket folder of the worker server.
     """
     status = 1
     try:
@@ -131,7 +131,7 @@ def run() -> None:
 
 
 def _show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """Print a warning: a Caution of shapecnn as a note of one line, any other warning as Python does."""
+    """Print a warning: a Caution of shapecnn as a note of one line, any other warning in the format of Python."""
     if issubclass(category, Caution):
         say(f"Note: {message}")
     else:
@@ -158,7 +158,7 @@ def _run() -> int:
         status, kind, message = 2 if isinstance(error, UsageError) else 1, error.kind, str(error)
     except Exception as error:
         if is_short_of_memory(error):
-            message = "There is not enough memory. Free some or raise the limit (ulimit -v), and run the command again."
+            message = "There is not enough memory. Close other programs or raise the limit (ulimit -v), then try again."
             kind = "memory"
         elif isinstance(error, OSError):
             place = f"{error.filename}: " if error.filename else ""

@@ -48,7 +48,10 @@ index_up_option = click.option(
     type=click.Choice(["x", "y", "z"]),
     help="Axis of the mesh files that points up.  [default: the axis stored in INDEX; z for a new INDEX]",
 )
-_LABELS = "Source of labels and splits: CSV or folder layout (auto), only the first folder (folder), or no labels."
+_LABELS = (
+    "Source of labels and splits: the CSV or the folder layout (auto), always the folders class/split (folder), or "
+    "nothing (none)."
+)
 labels_option = click.option(
     "--labels", type=click.Choice(["auto", "folder", "none"]), default="auto", show_default=True, help=_LABELS
 )
@@ -62,12 +65,12 @@ orientation_option = click.option(
     type=click.Choice(["upright", "auto"]),
     default="upright",
     show_default=True,
-    help="Rotate each mesh so that --up points up (upright), or to axes computed from its geometry (auto).",
+    help="Rotate each mesh so that its --up axis points up (upright), or to axes computed from its geometry (auto).",
 )
 trained_orientation_option = click.option(
     "--orientation",
     type=click.Choice(["upright", "auto"]),
-    help="How meshes are rotated, see `shapecnn render`; a trained run accepts only the value of its training data.  "
+    help="Rotate meshes as in `shapecnn render`; a trained run accepts only the value of its training data.  "
     "[default: the value stored in the model]",
 )
 workers_option = click.option(
@@ -82,11 +85,11 @@ timeout_option = click.option(
 )
 memory_option = click.option(
     "--memory", type=click.FloatRange(0.5), default=2.0, show_default=True,
-    help="Memory limit of each worker process, in GB; a mesh that needs more is a failure.",
+    help="Memory limit of each worker process, in GB; a mesh that needs more is reported as failed.",
 )  # fmt: skip
 max_faces_option = click.option(
     "--max-faces", type=click.IntRange(4),
-    help="Maximum number of faces; a mesh with more faces is a failure.  [default: limited by memory only]",
+    help="Maximum number of faces; a mesh with more faces is reported as failed.  [default: limited by memory only]",
 )  # fmt: skip
 simplify_option = click.option(
     "--simplify", is_flag=True, help="Simplify meshes with more than --max-faces faces instead of letting them fail."

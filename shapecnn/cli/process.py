@@ -48,7 +48,7 @@ def open_streams() -> None:
 
 @contextlib.contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Raise :class:`Ended` in the main thread on SIGTERM or SIGHUP while the ``with`` block runs, as Ctrl-C does.
+    """Raise :class:`Ended` in the main thread on SIGTERM or SIGHUP while the ``with`` block runs.
 
     Ignored signals stay ignored, as ``nohup`` requires.
     """

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write an HTML page with pictures of the results to this file.",
 )
-@click.option("--model", "run", metavar="RUN", help="New folder of the run that INDEX was made with, if it has moved.")
+@click.option(
+    "--model", "run", metavar="RUN", help="New folder of the run that INDEX was made with, if the run has moved."
+)
 @device_option
 @known_up_option
 @faces_options
@@ -75,10 +77,10 @@ def command(
 ) -> None:
     """Find the shapes of INDEX most similar to each MESH, by the cosine similarity of their features.
 
-    With --image, find the shapes with the view most similar to a picture (PNG, JPEG, WEBP, TIFF, BMP, GIF or PPM of up
-    to 256 MB). The object is separated from the background by the colour of the picture's border, and converted to grey
-    like a rendered view. Results for meshes are printed first, then results for pictures, in the order of the command
-    line.
+    With --image, find the shapes that have the views most similar to a picture. The picture is a PNG, JPEG, WEBP, TIFF,
+    BMP, GIF or PPM file of up to 256 MB. The object is separated from the background by the colour of the picture's
+    border, and converted to grey like a rendered view. Results for meshes are printed first, then results for pictures,
+    in the order of the command line.
 
     \b
     Examples:

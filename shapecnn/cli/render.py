@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     "--samples", type=int, default=2, show_default=True, help="Samples along each side of a pixel, for anti-aliasing."
 )
 @click.option("--fit", type=click.Choice(["sphere", "view"]), default="sphere", show_default=True,
-              help="Scale of the shape: equal in all views (sphere), or so that each view fills 90 % of "
-              "its picture (view).")  # fmt: skip
+              help="Scale of the shape: the same in all views (sphere), or chosen for each view so that the "
+              "shape fills 90 % of the picture (view).")  # fmt: skip
 @click.option("--renderer", type=click.Choice(["raster", "pyrender", "open3d"]), default="raster", show_default=True,
-              help="Renderer: the own rasterizer of shapecnn (raster), OpenGL (pyrender) or Embree "
+              help="Renderer: the built-in rasterizer of shapecnn (raster), OpenGL (pyrender) or Embree "
               "(open3d).")  # fmt: skip
 @click.option("--layout", type=click.Choice(["sheet", "files"]), default="sheet", show_default=True,
-              help="Files to write: one contact sheet per mesh, or one file per view.")  # fmt: skip
+              help="Files to write: one contact sheet per mesh (sheet), or one file per view (files).")  # fmt: skip
 @orientation_option
 @faces_options
 @up_option

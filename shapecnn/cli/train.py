@@ -29,7 +29,7 @@ class _Train(click.Command):
     """Click command whose error message suggests --data and --out if they were given as plain arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments as click does, with a clearer error message for superfluous arguments."""
+        """Parse the arguments as click does; if there are too many, say how to pass --data and --out."""
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
@@ -153,7 +153,7 @@ def command(
 
 
 def _run(folder: str | None) -> Path:
-    """Return the folder RUN of ``train --resume RUN``, which click has parsed as CONFIG."""
+    """Return the folder of the run to resume, which click has parsed as CONFIG: ``train --resume RUN``."""
     if folder is None or not Path(folder).is_dir():
         problem = "" if folder is None else f"{folder} is not the folder of a run. "
         raise click.UsageError(f"{problem}To continue a training: shapecnn train --resume RUN")
@@ -161,6 +161,6 @@ def _run(folder: str | None) -> Path:
 
 
 def _missing(name: str) -> click.MissingParameter:
-    """Return the error for a missing CONFIG, --data or --out; only a training with --resume does not need them."""
+    """Return the error for a missing CONFIG, --data or --out, which every training without --resume needs."""
     context = click.get_current_context()
     return click.MissingParameter(ctx=context, param=next(p for p in context.command.params if p.name == name))

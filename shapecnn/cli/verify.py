@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> None:
     """Check artefacts, runs, indexes and reports for missing, corrupt and stale files.
 
-    A file is missing if it was deleted, and corrupt if its content has changed since it was written. It is stale if its
-    source has changed since: a mesh, the run that computed an index, or the weights for which a metric was learned. The
-    exit status is 1 if any such file is found.
+    A file is missing if it was deleted, and corrupt if its content has changed since it was written. A file is stale if
+    its source has changed since: a mesh, the run that computed an index, or the weights for which a metric was learned.
+    The exit status is 1 if a file is missing, corrupt or stale.
 
     \b
     Examples:

@@ -70,7 +70,7 @@ def command(
     """Turn each mesh of COLLECTION into an occupancy grid, as a binvox file in OUT.
 
     COLLECTION is a folder, a zip of a folder, or a CSV with the header path,label,split. Running the same command again
-    fills only new and changed meshes, removes the grids of deleted meshes, and continues where an interrupted run
+    voxelizes only new and changed meshes, removes the grids of deleted meshes, and continues where an interrupted run
     stopped.
 
     \b

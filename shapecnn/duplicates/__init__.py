@@ -1,9 +1,9 @@
 """Find duplicate shapes of a dataset: shapes with the same bytes, the same geometry or nearly the same features.
 
 Input: artefacts (rendered views or voxel grids) or a mesh collection, and a model if features are compared. Output:
-groups of copies within and across splits, and a whole audit as an object. :mod:`audit` runs the audit, :mod:`results`
-defines its result, :mod:`copies` finds copies by content and geometry, :mod:`signatures` computes one vector for each
-shape, :mod:`groups` groups shapes with equal keys or close vectors.
+an :class:`Audit`, which lists the groups of copies within and across splits. :mod:`audit` runs the audit,
+:mod:`results` defines its result, :mod:`copies` finds copies by content and geometry, :mod:`signatures` computes one
+vector for each shape, :mod:`groups` groups shapes with equal keys or close vectors.
 """
 
 from __future__ import annotations

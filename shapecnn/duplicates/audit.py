@@ -1,9 +1,9 @@
 """Audit a dataset: find copies within and across splits, copies with different labels, and blank shapes.
 
 An audit has three levels, from strict to loose. At level **content**, copies have the same bytes. At level
-**geometry**, copies are the same shape after renumbering, moving, scaling, quarter turns or mirroring. At level
-**feature**, a model can hardly tell the copies apart. Each level includes the stricter ones. Groups are connected
-components: a chain of near copies is one group.
+**geometry**, copies differ only in the numbering of vertices and faces, position, scale, quarter turns or mirroring. At
+level **feature**, copies have nearly the same features in a model. Each level includes the copies of stricter levels.
+Groups are connected components: a chain of near copies is one group.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from shapecnn.models.engine import Device, open_engine
 from shapecnn.models.model import Model
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.shared.similarity import unit_float64
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
 
 THRESHOLD = 0.98
@@ -52,7 +52,7 @@ def audit_artefacts(
     model: Model | None = None,
     threshold: float = THRESHOLD,
     device: Device = "auto",
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
 ) -> Audit:
     """Audit an artefact folder (rendered views or voxel grids) for copies and blank shapes.
 
@@ -66,10 +66,11 @@ def audit_artefacts(
         workers: Number of threads that read the artefacts.
 
     Returns:
-        The audit, with every shape of the manifest.
+        The audit of all shapes in the manifest of the folder.
 
     Raises:
-        UsageError: The features of ``model`` cannot reveal copies, or the device does not exist on this machine.
+        UsageError: ``model`` ends in a discriminant analysis, whose features cannot reveal copies. Or the device does
+            not exist on this machine.
         MismatchError: ``model`` was trained on artefacts with other settings.
         StoredDataError: Artefacts are missing or damaged.
     """
@@ -102,7 +103,7 @@ def audit_collection(
     bar: ProgressBar = no_bar,
     up: Up = "z",
     labels: Labels = "auto",
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     say: Say = silent,
 ) -> Audit:
     """Audit a collection of mesh files for copies with the same content or geometry.
@@ -116,7 +117,7 @@ def audit_collection(
         say: Function that is called with notes on how the collection was read, one sentence each.
 
     Returns:
-        The audit, with every shape of the collection.
+        The audit of all shapes in the collection.
 
     Raises:
         CollectionError: The shapes of the collection cannot be listed.
@@ -131,7 +132,7 @@ def audit_collection(
 
 
 def require_threshold(threshold: float) -> None:
-    """Check that the value of ``--threshold`` is above 0 and at most 1.
+    """Raise UsageError unless the value of ``--threshold`` is above 0 and at most 1.
 
     Args:
         threshold: Lowest cosine similarity between the features of two copies.
@@ -150,19 +151,20 @@ def _require_distinct(model: Model) -> None:
     """
     if model.comparison.discriminant:
         raise UsageError(
-            f"--model {model.name} cannot reveal copies: its last stage is lda, which gives all training shapes of "
-            f"a class the same feature. Use --model @imagenet --threshold 0.995, or a run without lda."
+            f"--model {model.name} cannot reveal copies: its last stage is lda (discriminant analysis), which gives "
+            f"all training shapes of a class the same feature. Use --model @imagenet --threshold 0.995, or a run "
+            f"without lda."
         )
 
 
 def _features(
     model: Model, artefacts: Artefacts, entries: Sequence[Entry], device: Device, bar: ProgressBar
 ) -> tuple[NDArray[np.float32], list[int]]:
-    """Compute the features of the usable shapes, those with status ``ok``.
+    """Compute the features of all shapes except the shapes that failed in preparation.
 
     Returns:
-        The features, (M, D) float32: D numbers of unit length for each of M usable shapes. And the M positions of the
-        usable shapes in ``entries``.
+        The features, (M, D) float32: a vector of length D and norm 1 for each of M usable shapes. And the positions of
+        the M usable shapes in ``entries``.
     """
     rows = [row for row, entry in enumerate(entries) if entry.status == "ok"]
     if not rows:
@@ -191,7 +193,7 @@ def _audit(
     features: Features | None,
     started: float,
 ) -> Audit:
-    """Build the audit: the groups of copies, the counts of each level and the blank shapes."""
+    """Build the result of an audit: the groups of copies, the counts of each level and the blank shapes."""
     groupings: dict[Kind, Grouping] = {"content": copies.content, "geometry": copies.geometry}
     if grouping is not None:
         groupings["feature"] = grouping

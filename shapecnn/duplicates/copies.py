@@ -1,4 +1,4 @@
-"""Find shapes with the same content or the same geometry.
+"""Find copies among shapes: shapes with the same content or the same geometry.
 
 Two shapes have the same content if their mesh files or their artefacts are identical to the last bit. Two shapes have
 the same geometry if their signatures are close or their content is the same. A signature does not depend on the order
@@ -24,7 +24,7 @@ from shapecnn.meshes.collection import Shape, content_hash
 from shapecnn.meshes.mesh import read_mesh, upright
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.workers import pool
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -68,7 +68,7 @@ def find_copies(fingerprints: Sequence[Fingerprint], tolerance: float, progress:
         progress: Function that is called with the number of compared blocks of signatures and the number of all blocks.
 
     Returns:
-        The groups by content and the groups by geometry.
+        The group numbers by content and by geometry.
     """
     content = merge_groupings(
         group_by_key([f.sha256 for f in fingerprints]), group_by_key([f.digest for f in fingerprints])
@@ -82,13 +82,13 @@ def find_copies(fingerprints: Sequence[Fingerprint], tolerance: float, progress:
 
 
 def artefact_fingerprints(
-    artefacts: Artefacts, entries: Sequence[Entry], progress: Progress, workers: Workers = ONE_A_CORE
+    artefacts: Artefacts, entries: Sequence[Entry], progress: Progress, workers: Workers = ONE_PER_CORE
 ) -> list[Fingerprint]:
     """Compute the fingerprints of shapes from their artefacts (rendered views or voxel grids).
 
     Args:
         artefacts: The artefact folder.
-        entries: Shapes of its manifest. The fingerprint of a failed shape has only the hash of the mesh file.
+        entries: Shapes of the folder. The fingerprint of a failed shape has only the hash of the mesh file.
         progress: Function that is called with the number of finished shapes and the number of all shapes.
         workers: Number of threads.
 
@@ -125,7 +125,7 @@ def artefact_fingerprints(
 
 
 def mesh_fingerprints(
-    shapes: Sequence[Shape], up: Up, progress: Progress, workers: Workers = ONE_A_CORE
+    shapes: Sequence[Shape], up: Up, progress: Progress, workers: Workers = ONE_PER_CORE
 ) -> tuple[list[Entry], list[Fingerprint]]:
     """Compute the fingerprints of shapes from their mesh files, in worker processes.
 
@@ -158,7 +158,7 @@ def same_geometry(artefacts: Artefacts, entries: Sequence[Entry], progress: Prog
 
     Args:
         artefacts: The artefact folder.
-        entries: N shapes of its manifest.
+        entries: N shapes of the folder.
         progress: Function that is called with the number of read shapes and the number of all shapes.
 
     Returns:

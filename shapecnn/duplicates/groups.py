@@ -1,6 +1,7 @@
-"""Group N items that have equal keys or that are close to each other, directly or in a chain.
+"""Group items, such as shapes, that have equal keys or that are close to each other, directly or in a chain.
 
-A grouping is an (N,) int64 array with one group number for each item: items with the same number are in one group.
+A grouping is an (N,) int64 array with one group number for each of N items. Items with the same number are in one
+group.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def group_by_distance(
 
 
 def expand_grouping(grouping: Grouping, rows: Sequence[int], count: int) -> Grouping:
-    """Expand a grouping of M items to N items: every added item forms a group of its own.
+    """Expand group numbers of M items to group numbers of N items: every added item forms a group of its own.
 
     Args:
         grouping: One group number for each of M items, (M,) int64.
@@ -134,7 +135,7 @@ def group_rows(grouping: Grouping) -> list[NDArray[np.int64]]:
 
 
 def _link(grouping: Grouping, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Grouping:
-    """Merge the group of item ``rows[i]`` with the group of item ``columns[i]``, for each i."""
+    """Return a grouping in which item ``rows[i]`` and item ``columns[i]`` share a group, for each i."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""Result of a duplicate audit: groups of copies, counts of each level, shapes with blank pictures or empty grids."""
+"""Define the result of a duplicate audit: groups of copies, counts, and shapes with blank pictures or empty grids."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Group:
 
     @property
     def labels(self) -> list[str]:
-        """Sorted labels of the shapes of the group, each once."""
+        """Different labels of the shapes of the group, sorted."""
         return sorted({m.entry.label for m in self.members if m.entry.label is not None})
 
     @property
     def splits(self) -> list[str]:
-        """Sorted splits of the shapes of the group, each once."""
+        """Different splits of the shapes of the group, sorted."""
         return sorted({m.entry.split for m in self.members if m.entry.split is not None})
 
     @property
@@ -61,14 +61,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Numbers of copies at one level of an audit, including the copies of the stricter levels.
+    """Numbers of copies at one level of an audit, including the copies found at stricter levels.
 
     Attributes:
         groups: Number of groups of copies.
         shapes: Number of shapes in all groups.
-        redundant: Number of shapes in all groups without the first shape of each group.
-        leaks: Number of groups with shapes of different splits.
-        conflicts: Number of groups with shapes of different labels.
+        redundant: Number of shapes in all groups, not counting the first shape of each group.
+        leaks: Number of groups with shapes from different splits.
+        conflicts: Number of groups with differently labelled shapes.
     """
 
     groups: int
@@ -118,7 +118,7 @@ class Audit:
         data: Path of the artefact folder or the collection.
         kind: ``views`` or ``voxels`` for artefacts, ``meshes`` for a collection.
         entries: All shapes in order of id, including failed ones.
-        levels: Numbers of copies at each level, from strict to loose.
+        levels: Numbers of copies at each level, in the order ``content``, ``geometry``, ``feature``.
         groups: All groups of copies, in this order: groups with different splits and labels, groups with different
             splits, groups with different labels, all other groups. Within each kind, larger groups come first.
         empty: Shapes with blank pictures or empty grids, in order of id.

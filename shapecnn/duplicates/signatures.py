@@ -2,8 +2,8 @@
 
 Signature of pictures or grids: the shapes in pictures and grids are already centred and scaled. The pictures taken
 around the up axis form a ring, and so do the rotations of a grid. A turn of the shape shifts the ring, and a mirror
-image reverses the ring. Neither changes the magnitudes of the Fourier transform along the ring. Each picture is also
-split into an even and an odd part, whose magnitudes do not change when the picture is flipped.
+image reverses the ring. Shifts and reversals do not change the magnitudes of the Fourier transform along the ring.
+Each picture is also split into an even and an odd part, whose magnitudes do not change when the picture is flipped.
 
 Signature of a mesh: surface moments about the centroid, which do not depend on the order of faces, on splitting faces
 or on doubling faces. The moments of each angular frequency around the up axis are multiplied in pairs, which makes them
@@ -22,7 +22,7 @@ from shapecnn.settings.views_and_grids import ALL_SIDES
 from shapecnn.shared.similarity import unit
 
 Signature = NDArray[np.float32]
-"""Vector of unit length, or zero, that describes the geometry of a shape: (D,), with D set by the kind of input."""
+"""Vector of unit length, or zero, that describes the geometry of a shape, (D,). D depends on the kind of input."""
 
 INPUT_TOLERANCE = 0.01
 """Largest Euclidean distance between the artefact signatures of two shapes with the same geometry (docs/audit.md)."""
@@ -43,8 +43,8 @@ _FACES = 1 << 16  # number of faces that are processed at a time, to limit memor
 def input_signature(array: NDArray[np.uint8] | NDArray[np.bool_]) -> Signature:
     """Compute the signature of a shape from its pictures or grids.
 
-    The signature stays the same when the shape is turned by quarters about the up axis or mirrored, up to differences
-    in rendering. The signature of views from all sides (20, 24 or 80 views) does change.
+    The signature stays the same when the shape is mirrored or rotated by 90° about the up axis, up to differences in
+    rendering. The signature of views from all sides (20, 24 or 80 views) changes with such a rotation or mirroring.
 
     Args:
         array: V pictures of S × S pixels with background 255, (V, S, S) uint8; or R grids of N × N × N cells,
@@ -69,10 +69,10 @@ def mesh_signature(mesh: Mesh) -> Signature:
     """Compute the signature of a mesh, which stays the same when the mesh is turned about z or mirrored.
 
     Args:
-        mesh: A mesh with z up, at any position and scale. Mirroring means at a plane that contains the z axis.
+        mesh: A mesh with z up, at any position and scale. Mirrored means reflected in a plane that contains the z axis.
 
     Returns:
-        The signature, D numbers of unit length, (D,) float32.
+        The signature, a vector of D numbers with norm 1, (D,) float32.
     """
     corners = mesh.vertices[mesh.faces]
     corners = (corners - mesh.vertices[0]) / np.ptp(mesh.vertices, axis=0).max()
@@ -96,7 +96,7 @@ def mesh_signature(mesh: Mesh) -> Signature:
 
 
 def _ring_signature(ring: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return numbers that do not change when a ring of pictures or grids is shifted, or reversed and flipped.
+    """Return numbers that stay the same when a ring of pictures or grids is shifted, or reversed and flipped.
 
     Each picture or grid is split into its even and its odd part along the last axis, which mirroring flips. The numbers
     are the magnitudes of the Fourier transform of both parts along the first axis, the ring.
@@ -108,7 +108,7 @@ def _ring_signature(ring: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _averages(size: int, cells: int) -> NDArray[np.float32]:
-    """Return a matrix that reduces ``size`` values to n = min(size, cells) averages of equal parts: (n, size)."""
+    """Return a matrix (n, size) that averages ``size`` values over n = min(size, cells) equal parts."""
     n = min(size, cells)
     edges = np.linspace(0, size, n + 1)
     starts = np.arange(size)

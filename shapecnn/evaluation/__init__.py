@@ -1,4 +1,4 @@
-"""Evaluate models on one split: accuracy of classification and retrieval, 95 % intervals, and comparisons of models.
+"""Evaluate and compare models on the train, val or test split: accuracy, retrieval results such as mAP, 95 % intervals.
 
 Input: models and artefacts (rendered views or voxel grids). Output: result objects, which :mod:`shapecnn.report` draws
 and the command line prints. :mod:`evaluate` measures one model, :mod:`compare` measures several models on the same

@@ -15,7 +15,7 @@ _BINS = 15  # number of confidence bins, as in Guo et al. (2017)
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """Results of one class; rates are in [0, 1], and None where the denominator is 0.
+    """Classification results of one class. Rates are in [0, 1]; a rate is None if its denominator is 0.
 
     Attributes:
         count: Number of shapes of the class.
@@ -32,7 +32,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Results of a classification of shapes; rates are in [0, 1].
+    """Classification results of all evaluated shapes; rates are in [0, 1].
 
     Attributes:
         accuracy: Fraction of the shapes that are classified correctly.
@@ -53,7 +53,7 @@ class Classification:
 
 
 def require_known(labels: Sequence[str], classes: Sequence[str]) -> None:
-    """Check that all labels are classes of the model.
+    """Raise UsageError unless all labels are classes of the model.
 
     Args:
         labels: Labels of the shapes to classify.
@@ -65,13 +65,13 @@ def require_known(labels: Sequence[str], classes: Sequence[str]) -> None:
     unknown = sorted({*labels} - {*classes})
     if unknown:
         raise UsageError(
-            f"The data has shapes labelled {_listed(unknown)}, which the model does not know; the classes of the model "
-            f"are {_listed(classes)}. Rename these classes, leave their shapes out, or use --task retrieval."
+            f"The data has shapes labelled {_listed(unknown)}, which the model does not know. The model knows the "
+            f"classes {_listed(classes)}. Rename the labels, leave their shapes out, or use --task retrieval."
         )
 
 
 def classify(labels: Sequence[str], scores: NDArray[np.float32], classes: Sequence[str]) -> Classification:
-    """Compute the results of a classification, such as accuracy and confusion matrix.
+    """Compute accuracy, confusion matrix, calibration error and the results of each class.
 
     Args:
         labels: True classes of N ≥ 1 shapes.

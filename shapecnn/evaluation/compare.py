@@ -29,7 +29,11 @@ from shapecnn.models.model import classes_of
 from shapecnn.workers.progress import ProgressBar, no_bar
 
 Test = Callable[[Values, Values], float]
-"""Paired test of two models: takes one value for each of N shapes from each model, and returns a two-sided p."""
+"""Paired significance test of two models.
+
+The function takes two arrays, one for each model, with one value for each of N shapes, (N,). It returns the two-sided
+p-value.
+"""
 
 
 def compare_contenders(
@@ -39,18 +43,20 @@ def compare_contenders(
     device: Device = "auto",
     bar: ProgressBar = no_bar,
 ) -> Comparison:
-    """Measure the contenders one after the other, and compare every pair of contenders.
+    """Evaluate several models on the same shapes, and test the differences between every pair of models.
+
+    A contender is a model together with the feature by which it retrieves shapes.
 
     Args:
         contenders: Models and features to compare, from :func:`shapecnn.evaluation.contenders.choose` with the same
             settings.
         settings: Options of the evaluation, except for the feature, which each contender sets for itself. Retrieval is
-            always measured. Classification is measured for each model that knows all labels.
+            always measured. Classification is measured for each model whose classes include all labels.
         device: Device that runs the networks.
         bar: Function that opens a progress bar with a given name, one for each contender.
 
     Returns:
-        The results of each contender and of each pair of contenders.
+        The results of each contender, and the difference and significance of each pair of contenders.
 
     Raises:
         UsageError: A contender cannot be measured with these settings.
@@ -93,7 +99,9 @@ def figures_with_intervals(evaluation: Evaluation) -> dict[str, Figure]:
 
 
 def pairs(measured: Sequence[Measured], seed: int = 0) -> list[Pair]:
-    """Compare every pair of contenders by mAP, and by accuracy where both have classification results.
+    """Compare every pair of contenders by mAP, and by accuracy if both have classification results.
+
+    A contender is a model together with the feature by which it retrieves shapes.
 
     Accuracy does not depend on the feature of a contender. So two contenders of the same model are never tested against
     each other by accuracy, and count as one contender in the tests against other models.
@@ -119,11 +127,12 @@ def _pairs(figure: str, values: Mapping[str, Values], test: Test, seed: int, mod
 
     Args:
         figure: ``accuracy`` or ``mAP``.
-        values: One value for each of N shapes, (N,), by name of the contender. NaN marks shapes without a value, which
-            are the same for all contenders.
+        values: One array for each contender, by its name: one value for each of N shapes, (N,). NaN marks a shape
+            without a value; the same shapes lack a value for all contenders.
         test: Paired test of two contenders.
         seed: Random seed of the bootstrap intervals.
-        models: Name of the model of each contender, if contenders of one model have the same values; else empty.
+        models: For accuracy, the name of the model of each contender: contenders of one model have the same accuracy
+            and are not tested against each other. Empty for mAP.
     """
     defined = {name: each[~np.isnan(each)] for name, each in values.items()}
     names = [pair for pair in itertools.combinations(defined, 2) if len(defined[pair[0]])]
@@ -144,16 +153,20 @@ def _pairs(figure: str, values: Mapping[str, Values], test: Test, seed: int, mod
 
 
 def _own(settings: EvaluationSettings, contender: Contender) -> EvaluationSettings:
-    """Return the settings for one contender: its own feature, and retrieval only if it does not know all labels."""
+    """Return the evaluation settings of one contender: its feature, and its tasks.
+
+    The model is evaluated by retrieval only, unless all labels of the split are classes of the model.
+    """
     model = contender.model
     labels = {str(entry.label) for entry in model.split(contender.artefacts, settings.split)}
     return replace(settings, task="both" if labels <= {*classes_of(model)} else "retrieval", feature=contender.feature)
 
 
 def _by_shape(evaluation: Evaluation, name: str) -> Values:
-    """Return the mean of a retrieval result, such as mAP, over the query items of each of N shapes, (N,).
+    """Return a retrieval result, such as average precision, of each of N shapes, (N,).
 
-    A shape that was skipped as a query, because nothing in the gallery is relevant to it, has NaN.
+    If every rotation of a shape was a query, their mean is returned. A shape has NaN if it was skipped as a query,
+    because no item of the gallery is relevant to the shape.
     """
     assert evaluation.retrieval is not None
     values = np.array(evaluation.retrieval.of_queries[name], np.float64)  # None becomes NaN

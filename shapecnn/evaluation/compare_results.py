@@ -19,14 +19,14 @@ Values = NDArray[np.float64]
 """One value, such as an average precision, for each of N shapes: (N,)."""
 
 ALPHA = 0.05
-"""Significance level: one model is called better than another if the corrected p of the pair is at most this."""
+"""Significance level: one model is called better than another if the corrected p of the pair is at most 0.05."""
 
 CLASSIFICATION_FIGURES = ("accuracy", "mean_class_accuracy")
 RETRIEVAL_FIGURES = ("mAP", "AUC", "NN", "NDCG")
 
 
 class Figure(NamedTuple):
-    """Rate, such as an accuracy, and its 95 % interval, both in [0, 1]; None where undefined."""
+    """A rate such as accuracy or mAP, and its 95 % interval, both in [0, 1]; None where undefined."""
 
     value: float | None
     interval: Interval | None
@@ -34,7 +34,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results, network size and times of one contender of a comparison.
+    """Results, network size and times of one contender: a model with the feature by which it retrieves shapes.
 
     Attributes:
         contender: Model and feature that were measured.
@@ -55,19 +55,22 @@ class Measured:
 
     @property
     def name(self) -> str:
-        """Name of the contender, as the user gave it."""
+        """Model and feature as the user typed them, such as ``RUN`` or ``RUN:scores``."""
         return self.contender.name
 
     @property
     def feature_size(self) -> int:
-        """Length of the feature of one item, as the network computes it."""
+        """Length of the feature vector that the network computes for a shape."""
         assert self.evaluation.queries is not None
         queries = self.evaluation.queries
         size = int(queries.features.shape[-1])
         return size if queries.similarity is cosines else size // 2  # an adapted space has rows of twice the length
 
     def right(self) -> Values | None:
-        """Return for each of N shapes 1 if it is classified correctly, else 0, (N,); None without classification."""
+        """Return 1 for each correctly classified shape and 0 for each other shape, (N,) for N shapes.
+
+        The result is None if classification was not measured.
+        """
         if self.evaluation.classification is None:
             return None
         return np.array([row.predicted == row.label for row in self.evaluation.predictions()], np.float64)
@@ -118,7 +121,7 @@ class Pair:
 
     @property
     def better(self) -> str | None:
-        """Name of the contender that is significantly better; None if neither is."""
+        """Name of the significantly better contender; None if the difference is not significant."""
         if self.p_holm > ALPHA:
             return None
         return self.first if self.difference > 0 else self.second
@@ -131,7 +134,8 @@ class Comparison(Displayed):
     Attributes:
         split: Split of the shapes.
         seed: Random seed of the bootstrap intervals and of the permutation tests.
-        measured: Results of the contenders, in the order in which the user named them.
+        measured: Results of the contenders, in the order in which the user named them. A contender is a model with the
+            feature by which it retrieves shapes.
         pairs: Every pair of contenders, compared by accuracy and by mAP.
     """
 
@@ -141,7 +145,10 @@ class Comparison(Displayed):
     pairs: list[Pair]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each contender: name, accuracies, retrieval results, network size and time."""
+        """Return one table row for each contender: name, accuracies, retrieval results, network size and time.
+
+        A contender is a model with the feature by which it retrieves shapes.
+        """
         return [
             {
                 "model": one.name,
@@ -154,7 +161,7 @@ class Comparison(Displayed):
         ]
 
     def __repr__(self) -> str:
-        """Return the results of all contenders as a text table."""
+        """Return the results of all compared models as a text table."""
         return text_table(self.rows())
 
     def to_json(self) -> dict[str, Any]:

@@ -21,12 +21,12 @@ class Contender:
     """Model and feature that take part in a comparison.
 
     Attributes:
-        name: Name as the user gave it, such as ``RUN:scores``.
+        name: Model and feature as the user typed them, such as ``RUN:scores``.
         model: The model.
         feature: Feature that retrieval compares.
         artefacts: Rendered views or voxel grids of the compared shapes, which are the input of the network.
-        left_out: Number of shapes that this model has in the split and another model of the comparison lacks. They are
-            not measured.
+        left_out: Number of shapes of the split that are not measured, because this model has artefacts of them but
+            another model of the comparison does not.
     """
 
     name: str
@@ -50,23 +50,27 @@ def choose(
             feature instead of the feature in ``settings``.
         data: Artefact folders. Each model uses the first folder that was prepared with the settings of the model.
         settings: Options of the evaluation.
-        assignments: Settings for the models whose names start with ``@``, by key.
+        assignments: Settings, by key, for the models whose names start with ``@``, which need no training.
 
     Returns:
         The contenders in the order of ``names``.
 
     Raises:
-        UsageError: A model is named twice with the same feature, does not exist or lacks its feature. Or the models
-            cannot be compared: no shape is common to all models, the labels or the numbers of items of a shape differ
-            between models, or the runs were trained or validated on different shapes.
+        UsageError: A model is named twice with the same feature, does not exist or does not have the feature. Or the
+            models cannot be compared: no shape is common to all models, a shape has different labels or different
+            numbers of rotations, or the runs were trained or validated on different shapes.
         MismatchError: No artefact folder in ``data`` has the settings of a model.
     """
     split, protocol = settings.split, settings.protocol
     typed = {name: _split_name(name, settings.feature) for name in names}
     if len(typed) < len(names) or len({*typed.values()}) < len(names):
-        raise UsageError("A model is named twice with the same feature. To compare two features: RUN RUN:scores")
+        raise UsageError(
+            "A model is named twice with the same feature. To compare two features of a run, type: RUN RUN:scores"
+        )
     if assignments and not any(name.startswith("@") for name in names):
-        raise UsageError(f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with.")
+        raise UsageError(
+            f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with. Leave out --set."
+        )
     models = {
         name: resolve_model(name, dict(assignments or {}) if name.startswith("@") else None)
         for name, _ in dict.fromkeys(typed.values())
@@ -90,7 +94,7 @@ def choose(
 
 
 def _split_name(text: str, feature: FeatureName) -> tuple[str, FeatureName]:
-    """Split a name such as ``RUN:scores`` into model and feature; ``feature`` is the default."""
+    """Split a name such as ``RUN:scores`` into model and feature; a name without feature gets ``feature``."""
     name, _, last = text.rpartition(":")
     for choice in get_args(FeatureName):
         if name and last == choice:
@@ -118,9 +122,10 @@ def _fitting(model: Model, data: Sequence[Artefacts]) -> Artefacts:
 
 
 def _shared(split: Split, models: Mapping[str, Model], artefacts: Mapping[str, Artefacts]) -> frozenset[str]:
-    """Return the ids of the shapes that all models have in one split.
+    """Return the ids of the shapes that all models have in one split; raise UsageError if none is common.
 
-    The train and val splits are those that the runs were trained with, which must be the same for all runs.
+    For ``train`` and ``val``, these are the shapes that the runs were trained and validated on. All runs must have been
+    trained and validated on the same shapes.
     """
     trained = [name for name in models if not name.startswith("@")] if split != "test" else []
     ids = {
@@ -131,7 +136,7 @@ def _shared(split: Split, models: Mapping[str, Model], artefacts: Mapping[str, A
         if ids[name] != ids[first]:
             raise UsageError(
                 f"{first} and {name} were trained with different shapes in split {split}, so they cannot be compared "
-                f"there. Use --split test and a --protocol other than train-gallery, or runs of the same fold."
+                f"on this split. Use --split test and a --protocol other than train-gallery, or runs of the same fold."
             )
     shared = frozenset.intersection(*ids.values())
     for name in models.keys() - ids.keys():
@@ -161,16 +166,16 @@ def _require_same_labels(ids: frozenset[str], artefacts: Mapping[str, Artefacts]
 
 
 def _only(artefacts: Artefacts, splits: Mapping[Split, frozenset[str]]) -> Artefacts:
-    """Return the artefacts restricted to the shapes in ``splits``, with these splits."""
+    """Return the artefact folder restricted to the shapes in ``splits``, each with the split given in ``splits``."""
     split_of = {shape: split for split, ids in splits.items() for shape in ids}
     kept = tuple(replace(entry, split=split_of[entry.id]) for entry in artefacts.entries if entry.id in split_of)
     return replace(artefacts, entries=kept)
 
 
 def _require_same_items(models: Mapping[str, Model], artefacts: Mapping[str, Artefacts]) -> None:
-    """Raise UsageError unless a shape has the same number of query items for all models.
+    """Raise UsageError unless a shape has the same number of queries (rotations of its grid) for all models.
 
-    With different numbers of items, the result lists have different lengths and cannot be compared.
+    With different numbers of queries, the result lists have different lengths and cannot be compared.
     """
     items = {
         name: len(model.input.read(artefacts[name], artefacts[name].entries[0])) if model.input.kind == "voxels" else 1

@@ -36,15 +36,16 @@ def evaluate_model(
         artefacts: Rendered views or voxel grids of the shapes.
         settings: Options of the evaluation, such as task, split and retrieval protocol.
         device: Device that runs the network.
-        progress: Function that is called with the number of shapes read so far and the number of all reads.
+        progress: Function that is called with the number of finished steps and the number of all steps. A step reads
+            one shape.
 
     Returns:
         The evaluation: the results and the data they were computed from.
 
     Raises:
-        UsageError: The evaluation is impossible, found before any work: the split has no shapes, a shape has no label
-            or a label that the model does not know, or the model lacks the task or the feature.
-        MismatchError: The artefacts were prepared with other settings than the model expects, found before any work.
+        UsageError: The split has no shapes, a shape has no label, a label is not a class of the model, or the model
+            does not have the feature or the classes that the settings need. Raised before any work.
+        MismatchError: The artefacts were prepared with other settings than the model expects. Raised before any work.
         StoredDataError: Artefacts are damaged.
     """
     require_possible(model, settings)
@@ -68,7 +69,7 @@ def evaluate_model(
 def _without_copies(
     artefacts: Artefacts, shapes: Selection, outputs: SplitOutputs, advance: Callable[[], None]
 ) -> tuple[list[tuple[Entry, Entry]], SplitOutputs]:
-    """Return the duplicates among the evaluated shapes, each with its original, and the outputs without duplicates.
+    """Return the duplicates among the evaluated shapes, and the model outputs without the duplicates.
 
     Args:
         artefacts: Rendered views or voxel grids of the shapes.
@@ -78,7 +79,7 @@ def _without_copies(
 
     Returns:
         Pairs of a duplicate and its original, which is a training shape or an earlier evaluated shape. And the outputs
-        for the evaluated shapes that are no duplicates.
+        for the evaluated shapes without these duplicates.
     """
     compared = [*shapes.originals, *shapes.measured]
     first_copies = firsts(same_geometry(artefacts, compared, lambda _done, _total: advance()))

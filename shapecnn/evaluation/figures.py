@@ -17,11 +17,11 @@ from shapecnn.models.model import Model, classes_of
 
 
 def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, outputs: SplitOutputs) -> Evaluation:
-    """Compute the results of classification and retrieval, and their 95 % intervals.
+    """Compute accuracy, mAP and all other results of an evaluation from model outputs, with 95 % intervals.
 
     Args:
         model: The evaluated model, already set to compare shapes by ``settings.feature``.
-        artefacts: Artefact folder of the evaluated shapes, named in the result.
+        artefacts: Artefact folder of the evaluated shapes; its path becomes part of the result.
         settings: Options of the evaluation.
         outputs: Probabilities and features that the model computed for the shapes.
 
@@ -63,7 +63,7 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
 
 
 def _placed(model: Model, queries: FeatureSet, gallery: FeatureSet) -> tuple[FeatureSet, FeatureSet]:
-    """Map the features of queries and gallery into the space in which the model compares shapes.
+    """Map the features of queries and gallery into the model's comparison space, in which similarity is measured.
 
     Returns:
         The mapped queries and the mapped gallery; one object for both if ``queries`` is ``gallery``.

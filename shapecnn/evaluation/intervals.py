@@ -43,8 +43,8 @@ def class_mean_interval(right: NDArray[np.int64], counts: NDArray[np.int64], see
     """Compute the 95 % bootstrap interval of mean class accuracy.
 
     Shapes are resampled within their class, because a benchmark fixes the class sizes. In a class with r of n shapes
-    classified correctly, the number of correct shapes in a resample is binomial with n trials and probability r/n. So
-    that number is drawn directly.
+    classified correctly, the number of correct shapes in a resample is binomial with n trials and probability r/n. The
+    code draws this binomial number instead of single shapes.
 
     Args:
         right: Number of correctly classified shapes of each of C classes, (C,).

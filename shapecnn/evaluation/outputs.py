@@ -39,14 +39,14 @@ class SplitOutputs:
     engine: dict[str, str]
 
     def select(self, rows: NDArray[np.int64], gallery_rows: NDArray[np.int64]) -> SplitOutputs:
-        """Return the outputs of some of the shapes.
+        """Return the model outputs for some of the shapes only.
 
         Args:
             rows: Positions in ``entries`` of the evaluated shapes to keep.
             gallery_rows: Positions of the gallery shapes to keep; unused if the evaluated shapes are the gallery.
 
         Returns:
-            The outputs of these shapes.
+            The outputs for the kept shapes.
         """
         queries = gallery = None
         if self.queries is not None and self.gallery is not None:
@@ -57,11 +57,11 @@ class SplitOutputs:
 
 
 class SplitPasses:
-    """Runs of a network over all shapes of an evaluation, one for each kind of input that the tasks need.
+    """Passes of a network over all shapes of an evaluation: one for whole shapes, one for single rotations if needed.
 
     For classification, the network gets all rotations of a shape at once. For retrieval by single rotations (protocol
     ``shapenets`` with grids), the network gets one rotation at a time. The two kinds of input need two passes over the
-    shapes, because an engine handles one number of grids at a time.
+    shapes, because an inference engine accepts only one number of grids per shape.
     """
 
     def __init__(self, model: Model, artefacts: Artefacts, settings: EvaluationSettings, shapes: Selection) -> None:
@@ -71,7 +71,7 @@ class SplitPasses:
 
     @property
     def reads(self) -> int:
-        """Number of reads of shapes in all passes together."""
+        """Number of times that a shape is read from disk, over all passes."""
         passes = self._classifies + self._by_rotation if self._by_rotation else 1
         return passes * len(self._shapes.measured) + len(self._shapes.searched)
 
@@ -80,7 +80,7 @@ class SplitPasses:
 
         Args:
             engine: Inference engine that runs the network.
-            advance: Function that is called after each read of a shape, ``reads`` times in all.
+            advance: Function that is called after a shape is read, ``reads`` times in all.
 
         Returns:
             The outputs of the network for all shapes of the evaluation.

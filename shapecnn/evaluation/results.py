@@ -20,16 +20,16 @@ from shapecnn.shared.results import Displayed, text_table
 from shapecnn.shared.similarity import Similarity, cosines, nearest, unit_float64
 
 NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
-"""Value of ``Evaluation.intervals`` if nothing was measured: None for every result."""
+"""Value of ``Evaluation.intervals`` if nothing was measured: None in place of each 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSet:
-    """Shapes with one feature for each retrieval item; an item is a whole shape or one rotation of a shape.
+    """Feature vectors of a set of shapes: one for each shape, or one for each rotation of each shape.
 
     Attributes:
         entries: N shapes.
-        features: Features of D numbers for each of R items of each shape, (N, R, D) float32.
+        features: (N, R, D) float32: D numbers for each of R rotations of each shape; R is 1 for whole shapes.
         similarity: Function that compares features of unit length.
     """
 
@@ -43,7 +43,7 @@ class FeatureSet:
         return [str(entry.label) for entry in self.entries]
 
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> FeatureSet:
-        """Return the shapes at the given positions, in that order."""
+        """Return the shapes and features at the given positions, in the order of ``rows``."""
         return FeatureSet([self.entries[row] for row in rows], self.features[rows], self.similarity)
 
 
@@ -70,8 +70,7 @@ class RankedShape(NamedTuple):
     Attributes:
         entry: The retrieved shape.
         item: Number of the retrieved rotation of the shape, from 0; always 0 if whole shapes are retrieved.
-        similarity: Similarity of the query and the result by the comparison of the model, by default the cosine of
-            their features.
+        similarity: Similarity of the query and the result, by default the cosine similarity of their features.
     """
 
     entry: Entry
@@ -106,7 +105,7 @@ class Distinct:
 class Evaluation(Displayed):
     """Result of evaluating one model on one split.
 
-    The attributes of a task that was not measured are None.
+    Attributes are None if their task, classification or retrieval, was not measured.
 
     Attributes:
         model: Name of the model.
@@ -145,7 +144,7 @@ class Evaluation(Displayed):
     distinct: Distinct | None = None
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each result: name, value, and the low and high end of the 95 % interval, if any."""
+        """Return one table row for each result, such as mAP: its name, its value and the ends of its 95 % interval."""
         values: dict[str, float | None] = {}
         if self.classification is not None:
             values |= {name: getattr(self.classification, name) for name in ("accuracy", "mean_class_accuracy")}
@@ -198,8 +197,10 @@ class Evaluation(Displayed):
     def nearest(self, items: Sequence[int], count: int) -> list[list[RankedShape]]:
         """Return the most similar gallery items for some queries, ranked as in the retrieval results.
 
+        An item is a whole shape, or one rotation of a shape.
+
         Args:
-            items: Numbers of the query items, from 0 to N · R − 1, for N shapes of R items each.
+            items: Numbers of the query items, from 0 to N · R − 1, for N shapes with R items each.
             count: Number of results for each query.
 
         Returns:

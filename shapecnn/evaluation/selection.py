@@ -17,7 +17,7 @@ from shapecnn.models.model import Model, Split, classes_of
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Shapes that an evaluation uses, by their role.
+    """Shapes of an evaluation: the evaluated shapes, the gallery, and training shapes whose copies are left out.
 
     Attributes:
         measured: Evaluated shapes, which are classified and used as queries; at least one.
@@ -39,18 +39,20 @@ def require_possible(model: Model, settings: EvaluationSettings) -> None:
         settings: Options of the evaluation.
 
     Raises:
-        UsageError: The task or the feature needs classes, which the model does not have. Or the train split is both
-            queries and gallery, so that every query would find itself.
+        UsageError: The task or the feature needs classes, which the model does not have. Or the train split would be
+            both queries and gallery, so that every query would find itself.
     """
     if model.head is None:
         for option, value in (("--task", settings.task), ("--feature", settings.feature)):
             if value in ("classification", "scores"):
                 raise UsageError(
-                    f"{option} {value}: {model.name} has no classes and can only be evaluated by retrieval."
+                    f"{option} {value}: {model.name} has no classes. Use --task retrieval, and a "
+                    f"--feature other than scores."
                 )
     if settings.retrieves and settings.protocol == "train-gallery" and settings.split == "train":
         raise UsageError(
-            "--protocol train-gallery --split train: every query would find itself. Choose another --split."
+            "--protocol train-gallery --split train: every query would find itself in the gallery. Choose another "
+            "--split."
         )
 
 
@@ -66,8 +68,8 @@ def select(model: Model, artefacts: Artefacts, settings: EvaluationSettings) -> 
         The selected shapes.
 
     Raises:
-        UsageError: A split has no shapes, a shape has no label, a shape to classify has a label that the model does
-            not know, or duplicates of the train split are to be excluded from the train split.
+        UsageError: A split has no shapes, a shape has no label, a shape to classify has a label that is no class
+            of the model, or ``exclude_duplicates`` is used with the train split.
     """
     measured = _labelled(model, artefacts, settings, settings.split)
     if settings.classifies and classes_of(model):
@@ -80,7 +82,7 @@ def select(model: Model, artefacts: Artefacts, settings: EvaluationSettings) -> 
 
 
 def _labelled(model: Model, artefacts: Artefacts, settings: EvaluationSettings, split: Split) -> list[Entry]:
-    """Return the shapes of one split, or of its subset; raise UsageError if there are none or one has no label."""
+    """Return the shapes of one split, or of its subset; raise UsageError if a shape has no label or none is left."""
     entries = model.split(artefacts, split)
     if settings.subset is not None:
         entries = settings.subset.select(entries, split)
@@ -100,9 +102,9 @@ def _splits(artefacts: Artefacts) -> str:
     counts = Counter(entry.split for entry in artefacts.entries)
     named = [f"{counts[name]} in the split {name}" for name in get_args(Split) if counts[name]]
     bare = [f"{counts[None]} without a split"] if counts[None] else []
-    advice = "Name a split that has shapes with --split; splits" if named else "Splits"
+    advice = "Name a split with shapes: --split NAME. Splits" if named else "Splits"
     listed = ", ".join(named + bare) or "no shapes at all"
-    return f"it has {listed}. {advice} are the second level of folders, or a column of a CSV."
+    return f"it has {listed}. {advice} are set by the second level of folders, or by a column of a CSV."
 
 
 def _originals(model: Model, artefacts: Artefacts, split: Split, searched: Sequence[Entry]) -> list[Entry]:

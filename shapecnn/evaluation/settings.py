@@ -1,4 +1,4 @@
-"""Options of an evaluation: split, tasks, retrieval protocol, feature, seed and subset."""
+"""Define the options of an evaluation: split, tasks, retrieval protocol, feature, seed and subset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """Options of an evaluation, which select the shapes, the tasks and the retrieval protocol.
+    """Options of an evaluation: split, tasks, retrieval protocol, feature, seed and subset.
 
     Attributes:
         split: Split to evaluate. For a trained run, ``train`` and ``val`` are the shapes it was trained and validated
@@ -26,7 +26,7 @@ class EvaluationSettings:
         protocol: Retrieval protocol, which defines queries and gallery. With ``shapenets``, each rotation of a voxel
             grid is a query of its own; otherwise a shape is one query. With ``train-gallery``, the gallery is the train
             split of the model; otherwise it is the evaluated split.
-        feature: Feature that retrieval compares.
+        feature: Feature that retrieval compares: ``penultimate``, ``metric`` or ``scores``.
         seed: Random seed of the bootstrap behind the 95 % intervals.
         subset: Number of shapes of each class to use, also for the gallery of ``train-gallery``; None for all shapes.
         exclude_duplicates: Whether to evaluate a second time without shapes that copy a training shape or an earlier

@@ -48,7 +48,7 @@ def sign_flips(differences: NDArray[np.floating], seed: int = 0) -> float:
 
     Returns:
         The two-sided p: the fraction of means that are at least as far from 0 as the observed mean. The observed mean
-        is counted too, so p is at least 1 / 10,001.
+        is counted as one of 10,001 means, so p is at least 1 / 10,001.
     """
     generator = np.random.default_rng(seed)
     values = differences.astype(np.float64)
@@ -63,14 +63,14 @@ def sign_flips(differences: NDArray[np.floating], seed: int = 0) -> float:
 
 # scipy has no Holm correction: scipy.stats.false_discovery_control bounds the false discovery rate instead.
 def holm(values: Sequence[float]) -> list[float]:
-    """Correct p-values for the number of tests by the method of Holm (1979).
+    """Correct p-values for multiple testing by the method of Holm (1979).
 
     Args:
-        values: p of each test, in [0, 1].
+        values: The p-value of each test, in [0, 1].
 
     Returns:
-        The corrected p in the same order, each at least as large as before. If no models differ, the probability that
-        at least one corrected p is α or less is at most α.
+        The corrected p-values in the same order, each at least as large as its uncorrected value. If no models differ,
+        the probability that any corrected p-value is α or less is at most α.
     """
     order = sorted(range(len(values)), key=lambda i: values[i])
     raised, highest = [0.0] * len(values), 0.0

@@ -1,4 +1,4 @@
-"""Measure the number of parameters of a network, its time for one shape, and the time of one search."""
+"""Count the parameters of a network, and measure its time for one shape and the time of one search."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Network(NamedTuple):
 def measure_network(contender: Contender, evaluation: Evaluation, device: Device) -> Network:
     """Count the parameters of a network and time it on up to 16 shapes, one at a time.
 
-    The time excludes reading files, and excludes a first run on which the engine prepares itself.
+    The time excludes reading files, and a first run in which the inference engine prepares itself.
 
     Args:
         contender: The model and its artefacts.
@@ -57,7 +57,7 @@ def seconds_per_search(evaluation: Evaluation) -> float:
     """Measure the median time of one search, which sorts the whole gallery by similarity to one query.
 
     Args:
-        evaluation: Evaluation that includes retrieval; its first 100 query items are timed.
+        evaluation: Evaluation that includes retrieval; its first 100 queries are timed.
 
     Returns:
         The median time in seconds.

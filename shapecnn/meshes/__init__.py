@@ -1,8 +1,9 @@
 """Mesh collections and mesh files: list the shapes of a folder, zip or CSV; read a file as a checked triangle mesh.
 
 Input: paths and bytes. Output: :class:`Shape` (id, label, split) and :class:`Mesh` (upright, centred, radius 1), or a
-MeshError for one file. :mod:`collection` lists the shapes of a collection, :mod:`mesh` reads and checks one file,
-:mod:`readers` has the table of formats, :mod:`orientation` and :mod:`simplification` change a mesh.
+MeshError for a file that cannot be read. :mod:`collection` lists the shapes of a collection, :mod:`mesh` reads and
+checks one file, :mod:`readers` has the table of formats, :mod:`orientation` rotates a mesh to canonical axes, and
+:mod:`simplification` reduces the number of faces.
 """
 
 from __future__ import annotations

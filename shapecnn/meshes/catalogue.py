@@ -42,7 +42,7 @@ def read_catalogue(path: Path) -> tuple[list[CatalogueRow], list[str]]:
     The order of the columns and the case of their names do not matter. Commas, semicolons or tabs separate the
     columns. The text is UTF-8, UTF-16 with a byte-order mark, or else Windows-1252. Paths are relative to the folder of
     the CSV. If none of the first 50 files exists there, the paths are relative to the one subfolder, at most two levels
-    down, that has some of these files. A backslash separates folders, unless a file has a name with a backslash.
+    down, that has some of these files. A backslash separates folders, unless a file on disk has it in its name.
 
     Args:
         path: The CSV file.
@@ -51,7 +51,7 @@ def read_catalogue(path: Path) -> tuple[list[CatalogueRow], list[str]]:
         The rows in file order, and notes for the user, such as a guess of the encoding: a list of sentences.
 
     Raises:
-        CollectionError: The file cannot be read, lacks a column, or has a wrong row. The message names the line.
+        CollectionError: The file cannot be read, lacks a column, or has an invalid row. The message names the line.
     """
     text, notes = _text(path)
     try:
@@ -101,7 +101,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _places(path: Path, header: list[str]) -> dict[str, int]:
-    """Return the column number of each field from the header of a CSV."""
+    """Find the column number of each field (path, label, split) in the header of a CSV."""
     names = [name.strip().lower() for name in header]
     places = {
         column: names.index(name)
@@ -145,7 +145,9 @@ def _base(names: list[str], parent: Path) -> Path:
         matches = [folder for folder in folders if any(_exists(folder, name) for name in sample)]
         if len(matches) > 1:
             both = " and ".join(map(str, matches[:2]))
-            raise CollectionError(f"A CSV in {parent} fits two folders, {both}: move the CSV into one of them.")
+            raise CollectionError(
+                f"The paths of a CSV in {parent} fit two folders, {both}: move the CSV into one of these folders."
+            )
         if matches:
             return matches[0]
     return parent

@@ -34,7 +34,7 @@ _SHOWN = 3  # number of links that a message names
 
 
 def silent(_message: str) -> None:
-    """Discard a message; the default ``say`` callback."""
+    """Discard a note to the user: the default of the ``say`` callbacks in this module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Shape:
 
     @property
     def sibling(self) -> Sibling:
-        """Function that reads companion files, such as GLTF buffers, from the folder of the mesh file or below."""
+        """Function that reads companion files, such as GLTF buffers, from the folder of the mesh or its subfolders."""
         if self.member is None:
             return sibling_reader(self.file.parent)
         folder = PurePosixPath(self.member).parent
@@ -108,15 +108,16 @@ def list_shapes(
         collection: A folder, a zip, or a CSV.
         extensions: Extensions of the files to list, in lower case with the dot; by default the mesh formats.
         labels: Source of labels and splits. auto: the columns of the CSV, or the layout of the folders. folder: the
-            first folder is the label, also for a CSV. none: both are None. Ids do not depend on ``labels``.
+            first folder is the label, also for a CSV. none: labels and splits are None. The ids of shapes are the same
+            in each case.
         say: Callback for notes to the user, one sentence each, such as skipped links or folders read as split/class.
 
     Returns:
-        One or more shapes.
+        The shapes, at least one.
 
     Raises:
         CollectionError: The collection does not exist, has no file with these extensions, is not safe to read, or has
-            two shapes with the same id; or its folders can be read in two ways and ``labels`` is auto.
+            two shapes with the same id; or its folders can be interpreted in two ways and ``labels`` is auto.
     """
     with stage(f"Listing {collection}"):
         if collection.suffix.lower() == ".csv" and collection.is_file():
@@ -130,7 +131,9 @@ def list_shapes(
     shapes.sort(key=lambda shape: shape.id)
     for shape, following in itertools.pairwise(shapes):
         if shape.id == following.id:
-            raise CollectionError(f"{collection} holds {quoted(shape.id)} more than once: rename one of them.")
+            raise CollectionError(
+                f"{collection} holds {quoted(shape.id)} more than once: give each shape its own path."
+            )
     return shapes
 
 
@@ -155,7 +158,7 @@ def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> 
             more = len(listing.passed_over) - _SHOWN
             links = "folders that lead" if len(listing.passed_over) > 1 else "a folder that leads"
             say(
-                f"Note: {collection}: skipped {links} back up or to meshes that are already listed: {some}"
+                f"Note: {collection}: skipped {links} to a parent folder or to meshes that are already listed: {some}"
                 f"{f' and {more} more' if more > 0 else ''}."
             )
         return [Shape(name, None, None, collection / name) for name in listing.files]
@@ -164,7 +167,8 @@ def list_files(collection: Path, extensions: Set[str], *, say: Say = silent) -> 
     if collection.is_file() and (collection.suffix.lower() == ".zip" or zipfile.is_zipfile(collection)):
         return _in_zip(collection, extensions)
     raise CollectionError(
-        f"{collection} is not a collection: give a folder, a zip of one, or a CSV with the header path,label,split."
+        f"{collection} is not a collection: give a folder, a zip of a folder, or a CSV with the header "
+        f"path,label,split."
     )
 
 
@@ -200,8 +204,8 @@ def printable(name: str) -> str:
 def find_printed(path: str) -> Path:
     """Return the file or folder on disk whose printable path (see :attr:`Shape.path`) is ``path``.
 
-    A printable path differs from the real path where a name is not valid Unicode. A part of ``path`` that does not
-    exist on disk is replaced by the name of an entry that is printed the same way, if the folder has one.
+    A printable path differs from the real path where a name is not valid Unicode. So each part of ``path`` that does
+    not exist on disk is replaced by a file or folder name with the same printable form, if one exists.
     """
     printed = Path(path)
     actual = Path(printed.anchor)
@@ -236,7 +240,11 @@ def _in_zip(zipped: Path, extensions: Set[str]) -> list[Shape]:
 
 
 def _of_catalogue(path: Path, labels: Labels, say: Say) -> list[Shape]:
-    """List the shapes of a CSV, with its labels and splits if ``labels`` is auto, else by folder names or None."""
+    """List the shapes of a CSV.
+
+    Labels and splits come from the CSV if ``labels`` is auto, and from folder names if ``labels`` is folder. They are
+    None if ``labels`` is none.
+    """
     rows, notes = read_catalogue(path)
     for sentence in notes:
         say(f"Note: {sentence}")

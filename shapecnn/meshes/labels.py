@@ -60,7 +60,7 @@ class _Reading:
         wrappers: Number of outer folders to remove.
         split_first: True if the layout is ``split/class``, False if it is ``class/split`` or ``class``.
         note: A sentence for the user if the interpretation is not obvious, else None.
-        doubt: Two interpretations in words if both fit, else None.
+        doubt: Descriptions of two interpretations if both fit the folders, else None.
     """
 
     wrappers: int
@@ -110,8 +110,8 @@ def label_paths(names: Sequence[str], where: str, labels: Labels = "auto") -> tu
         some = ", ".join(quoted("/".join(each)) for each in sorted(plain)[:_SHOWN])
         more = f" and {len(plain) - _SHOWN} more" if len(plain) > _SHOWN else ""
         notes.append(
-            f"{where}: {some}{more}: read as a plain folder, not as a split, because other folders are beside "
-            f"it. To read it as a split, add --labels folder."
+            f"{where}: these folders are not read as splits, because other folders are beside them: {some}{more}. "
+            f"To read them as splits, add --labels folder."
         )
     return [replace(each, split=None) if each.path.parts[:2] in plain else each for each in labelled], notes
 
@@ -122,7 +122,7 @@ def split_by_name(name: str) -> str | None:
 
 
 def label_by_folder(path: PurePosixPath) -> LabelledPath:
-    """Read the label and split of a path ``class/…`` or ``class/split/…``; deeper folders have no meaning."""
+    """Read the label and split of a path ``class/…`` or ``class/split/…``; deeper folders are ignored."""
     folders = path.parts[:-1]
     split = folders[1] if len(folders) > 1 and folders[1] in SPLITS else None
     return LabelledPath(path, folders[0] if folders else None, split)
@@ -175,7 +175,7 @@ def _read(folders: Sequence[Parts], where: str) -> _Reading:
 
 
 def _read_splits(below: Sequence[Parts], wrappers: int, where: str) -> _Reading:
-    """Interpret folders as ``split/class/…``; set ``doubt`` if the second level is missing or names splits too."""
+    """Interpret folders as ``split/class/…``; set ``doubt`` if the second folder is missing or also names a split."""
     splits = ", ".join(sorted({parts[0] for parts in below}))
     second = sorted({parts[1] for parts in below if len(parts) > 1})
     if not second and len({parts[0] for parts in below}) == 1:
@@ -194,7 +194,7 @@ def _read_splits(below: Sequence[Parts], wrappers: int, where: str) -> _Reading:
 def _ambiguous(where: str, one: str, other: str) -> CollectionError:
     return CollectionError(
         f"The folders of {where} can be read in two ways: {one}, or {other}. Arrange them as class/split/name, list the"
-        f" meshes in a CSV with the header path,label,split, or say --labels folder (the first folder is the class) or"
+        f" meshes in a CSV with the header path,label,split, or add --labels folder (the first folder is the class) or"
         f" --labels none."
     )
 
@@ -218,7 +218,7 @@ def _all_class_split(folders: Sequence[Parts]) -> bool:
 
 
 def _are_classes(folders: Sequence[Parts]) -> bool:
-    """Return whether folders below ``split/`` are classes: one of them has several meshes or is in several splits."""
+    """Return whether folders below ``split/`` look like classes: one has several meshes or is in several splits."""
     return len({parts[1] for parts in folders}) < len(folders)
 
 

@@ -29,8 +29,9 @@ def find_files(folder: Path, extensions: Set[str]) -> FileListing:
     """List the visible files below a folder that have one of the given extensions.
 
     Each folder is listed once, even if several links lead to it. A folder below ``folder`` is listed under its real
-    path. Any other folder is listed under the first link to it: links behind fewer other links come first, then the
-    order of paths decides. Links to ``folder`` or to a folder above it are not followed. Links to files count as files.
+    path. A folder elsewhere, reached through links, is listed under the path with the fewest links; among paths with
+    equally many links, alphabetical order decides. Links to ``folder`` or to one of its parent folders are not
+    followed. Links to files are listed as files.
 
     Args:
         folder: The folder to search.
@@ -84,9 +85,10 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _entries(folder: Path) -> list[tuple[str, str]]:
-    """Return pairs (name, kind) of the visible entries of a folder, in reverse order for a stack.
+    """Return the visible entries of a folder as pairs (name, kind), in reverse order of their names.
 
-    The kind is ``folder``, ``link`` (to a folder) or ``file``.
+    The kind is ``folder``, ``link`` (to a folder) or ``file``. The caller pushes the folders onto a stack, and thus
+    visits them in the order of their names.
     """
     try:
         with os.scandir(folder) as entries:

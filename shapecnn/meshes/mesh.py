@@ -36,13 +36,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Mesh:
-    """A checked triangle mesh.
+    """A triangle mesh that passed all checks: indices are valid, coordinates are finite, and the area is not zero.
 
     Attributes:
         vertices: Coordinates (n, 3) float64 of n vertices, all finite; each vertex belongs to a face.
         faces: Vertex indices (m, 3) int32 of m ≥ 1 triangles.
-        notes: Parts of the file that are missing in the mesh, one sentence each, without a full stop; see
-            :class:`Triangles`.
+        notes: Messages about parts of the file that are missing in the mesh. Each is a sentence without a full stop;
+            see :class:`Triangles`.
     """
 
     vertices: NDArray[np.float64]
@@ -50,7 +50,7 @@ class Mesh:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Return the numbers of vertices and faces."""
+        """Return a short description of the mesh: its numbers of vertices and faces."""
         return f"<Mesh: {len(self.vertices)} vertices, {len(self.faces)} faces>"
 
 
@@ -86,7 +86,7 @@ def ready(mesh: Mesh, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
         The mesh with +z up, its bounding box centred at the origin and its farthest vertex at distance 1.
 
     Raises:
-        MeshError: The mesh has too many faces, or becomes degenerate when simplified.
+        MeshError: The mesh has too many faces, cannot be simplified to the limit, or has no area after simplification.
     """
     if limit.most is not None and len(mesh.faces) > limit.most:
         if not limit.simplify:
@@ -106,7 +106,7 @@ def read_file(path: Path) -> bytes:
 
 
 def read_source(path: Path) -> Content:
-    """Return the content of a mesh file; memory-map the file if it is larger than ``MAX_BYTES`` and its format allows.
+    """Return the content of a mesh file; a file above ``MAX_BYTES`` is memory-mapped if its reader allows it.
 
     Raises:
         MeshError: The file is missing, unreadable or too large.
@@ -139,7 +139,7 @@ def too_large(size: int, most: int) -> MeshError:
 
 
 def sibling_reader(folder: Path) -> Sibling:
-    """Return a function that reads companion files of a mesh file by name, only from ``folder`` and its subfolders."""
+    """Return a function that reads companion files of a mesh, such as glTF buffers, by name, only below ``folder``."""
 
     def read(name: str) -> bytes:
         require_beside(name)
@@ -158,7 +158,7 @@ def require_beside(name: str) -> None:
     """Check that ``name``, a reference in a mesh file, is a relative path inside the folder of the mesh file.
 
     Raises:
-        MeshError: The name is absolute, an address, leads out of the folder, or is not a valid file name.
+        MeshError: The name is an absolute path or a URL, leads out of the folder, or is not a valid file name.
     """
     path = PurePosixPath(name)
     if re.search("[\0\ud800-\udfff]", name):
@@ -176,13 +176,15 @@ def read_mesh(data: Content, name: str, sibling: Sibling | None = None) -> Mesh:
         sibling: Function that reads companion files of the mesh file. If None, a reference to a file is an error.
 
     Raises:
-        MeshError: The file cannot be used as a mesh. ``kind`` is one of format, empty, truncated, not-finite, no-faces,
-            index, degenerate, too-large, reference.
+        MeshError: The file cannot be used as a mesh. The ``kind`` of the error is one of format, empty, truncated,
+            not-finite, no-faces, index, degenerate, too-large, reference.
     """
     file_format = find_format(name)
     if file_format is None:
         extension, readable = PurePosixPath(name).suffix.lower(), ", ".join(sorted(EXTENSIONS))
-        raise MeshError("format", f"{extension[:80] or 'no extension'} is not a mesh format; use one of {readable}")
+        raise MeshError(
+            "format", f"{extension[:80] or 'a name without an extension'} is not a mesh format; use one of {readable}"
+        )
     if not re.search(rb"[^\0 \t\r\n]", data):
         nothing = "holds nothing but zero bytes" if b"\0" in data[: 1 << 10] else "is empty"
         raise MeshError("empty", f"the file {nothing}")
@@ -192,10 +194,11 @@ def read_mesh(data: Content, name: str, sibling: Sibling | None = None) -> Mesh:
 
 
 def check_triangles(triangles: Triangles) -> Mesh:
-    """Check triangles and return them as a mesh without unused vertices.
+    """Check the triangles that a reader returns, and convert them to a mesh without unused vertices.
 
     Raises:
-        MeshError: The triangles cannot be drawn: no faces, wrong indices, coordinates that are not finite, or no area.
+        MeshError: There are no faces, a vertex index is invalid, a coordinate is not finite, all vertices coincide, or
+            all faces have zero area (kinds: no-faces, index, not-finite, degenerate).
     """
     vertices, faces, notes = triangles
     if len(faces) == 0:
@@ -214,7 +217,9 @@ def check_triangles(triangles: Triangles) -> Mesh:
     finite = np.isfinite(vertices).all(axis=1)
     if not finite.all():
         count = np.count_nonzero(~finite)
-        raise MeshError("not-finite", f"{count} of the {len(vertices)} vertices of the mesh are not finite numbers")
+        raise MeshError(
+            "not-finite", f"{count} of the {len(vertices)} vertices of the mesh have coordinates that are not finite"
+        )
     largest = float(max(vertices.max(), -vertices.min()))
     if not 1e-100 < largest < 1e100:  # squares and cubes of coordinates must not overflow or underflow
         vertices = vertices / largest if largest > 0 else vertices
@@ -235,7 +240,10 @@ def _have_area(vertices: NDArray[np.float64], faces: NDArray[np.int32], extent: 
 
 
 def upright(mesh: Mesh, up: Up) -> Mesh:
-    """Rotate a mesh so that its ``up`` axis becomes +z: for y to (x, −z, y), for x to (−z, y, x)."""
+    """Rotate a mesh so that its ``up`` axis becomes +z.
+
+    A vertex (x, y, z) becomes (x, −z, y) if ``up`` is y, and (−z, y, x) if ``up`` is x.
+    """
     x, y, z = mesh.vertices.T
     columns = {"z": (x, y, z), "y": (x, -z, y), "x": (-z, y, x)}[up]
     return replace(mesh, vertices=np.stack(columns, axis=1))

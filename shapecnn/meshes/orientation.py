@@ -1,21 +1,21 @@
-"""Rotate meshes whose up axis is unknown to canonical axes, computed from face normals and the distribution of area.
+"""Find canonical axes of a mesh whose up axis is unknown, from its face normals and area, and rotate the mesh to them.
 
 The canonical axes maximise
 
     Σ_f a_f Σ_i (r_i · n_f)⁴  +  λ Σ_i (r_iᵀ C r_i)²        over rotations R with rows r_i,
 
 where a_f is the area of face f divided by the total area, n_f the unit normal of face f, and C the covariance matrix of
-the surface, scaled to trace 1.
+the surface, scaled to trace 1. The weight λ is 0.3.
 The first term is large where normals lie along the axes: most man-made objects are rectilinear (Lian, Rosin, Sun 2010,
 IJCV 89, "Rectilinearity of 3D Meshes"; the fourth power replaces their L1 norm of the normals, because it is smooth and
 81 moments of the normals determine it). The second term has its maximum at the principal axes and decides where normals
-have no preferred direction. Both terms are convex, so the iteration R ← polar(∇) climbs without a step size (Zhai,
-Yang, Liao, Wright, Ma 2020, JMLR 21, "Complete Dictionary Learning via ℓ4-Norm Maximization over the Orthogonal
-Group").
+have no preferred direction. Both terms are convex, so the iteration R ← polar(∇) climbs without a step size, where
+polar(∇) is the orthogonal matrix nearest to the gradient (Zhai, Yang, Liao, Wright, Ma 2020, JMLR 21, "Complete
+Dictionary Learning via ℓ4-Norm Maximization over the Orthogonal Group").
 
-On the train split of psb, with every mesh rotated at random, an axis lies within 10° of the true up for 89 % of the
-shapes; with the principal axes this holds for 74 %. The method does not tell which of the six directions of the axes is
-up: the 24 cameras of :mod:`shapecnn.views.cameras` therefore show all rotations of the axes.
+On the train split of psb (Princeton Shape Benchmark), with every mesh rotated at random, an axis lies within 10° of the
+true up for 89 % of the shapes; with the principal axes this holds for 74 %. The method does not decide which of the six
+directions of the axes is up: the 24 cameras of :mod:`shapecnn.views.cameras` therefore show all rotations of the axes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def posed(mesh: Mesh, orientation: Orientation) -> Mesh:
     """Rotate a normalized mesh to its pose for rendering or voxelization.
 
     Args:
-        mesh: A mesh as :func:`normalize` returns it.
+        mesh: A mesh that is centred and scaled to radius 1, such as the result of :func:`normalize`.
         orientation: ``upright`` leaves the mesh unchanged; ``auto`` rotates the mesh to its :func:`canonical_axes`.
 
     Returns:
@@ -88,7 +88,7 @@ def canonical_axes(mesh: Mesh) -> NDArray[np.float64]:
 
 
 def _climb(fourth: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Maximise the objective of this module over orthogonal matrices from several starts; return the best, (3, 3).
+    """Maximise the objective in the module docstring, from several starts; return the best orthogonal matrix, (3, 3).
 
     Args:
         fourth: Fourth moments Σ a n⊗n⊗n⊗n of the face normals n, weighted by the face areas a, (3, 27).
@@ -119,14 +119,19 @@ def _climb(fourth: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDAr
 
 @cache
 def _starts() -> NDArray[np.float64]:
-    """Return the identity and 24 orthogonal matrices drawn uniformly with a fixed seed, (25, 3, 3)."""
+    """Return the 25 start matrices, (25, 3, 3): the identity and 24 random orthogonal matrices with a fixed seed."""
     orthogonal, triangular = np.linalg.qr(np.random.default_rng(0).normal(size=(_STARTS, 3, 3)))
     orthogonal *= np.sign(np.diagonal(triangular, axis1=1, axis2=2))[:, None, :]
     return np.concatenate([np.eye(3)[None], orthogonal])
 
 
 def _third_moments(corners: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 60·(∫ x³, ∫ y³, ∫ z³), (3,), over a surface of m faces with corners (m, 3 corners, 3) and areas (m,)."""
+    """Compute the third moments of a surface along x, y and z, times 60: 60·(∫ x³, ∫ y³, ∫ z³), (3,).
+
+    Args:
+        corners: Corner coordinates of the m faces, (m, 3 corners, 3).
+        areas: Areas of the m faces, (m,).
+    """
     sums = [(corners**power).sum(axis=1) for power in (1, 2, 3)]
     moments: NDArray[np.float64] = areas @ (sums[0] ** 3 + 3 * sums[0] * sums[1] + 2 * sums[2])
     return moments

@@ -1,9 +1,9 @@
-"""Simplify a mesh to a number of faces, with the package fast-simplification.
+"""Reduce the number of faces of a mesh to a limit, with the package fast-simplification.
 
 The method is edge collapse with quadric error metrics (Garland & Heckbert, "Surface Simplification Using Quadric Error
-Metrics", SIGGRAPH 1997), which needs half a kilobyte of memory per face. A mesh with too many faces for this memory is
-first reduced by vertex clustering (Rossignac & Borrel, "Multi-Resolution 3D Approximations for Rendering Complex
-Scenes", 1993).
+Metrics", SIGGRAPH 1997), which needs half a kilobyte of memory per face. To save memory, a mesh of more than
+1.5 million faces is first reduced by vertex clustering (Rossignac & Borrel, "Multi-Resolution 3D Approximations for
+Rendering Complex Scenes", 1993).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import MeshError
 
-_COLLAPSED = 1_500_000  # largest number of faces for edge collapse: needs 2 GB of memory with a file of 500 MB
+_COLLAPSED = 1_500_000  # most faces given to edge collapse, which then needs 2 GB of memory for a file of 500 MB
 _COARSEST = 16  # cells along half a side of the coarsest grid: coarser cells would merge the parts of a shape
 _LEAST_AREA = 0.5  # least area of the result, as a fraction of the original area; edge collapse keeps nearly all area
 
@@ -21,7 +21,7 @@ _LEAST_AREA = 0.5  # least area of the result, as a fraction of the original are
 def simplify(
     vertices: NDArray[np.float64], faces: NDArray[np.int32], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Simplify a mesh to at most ``most`` faces; the same input gives the same output, bit for bit.
+    """Reduce a mesh to at most ``most`` faces; the same input gives the same output, bit for bit.
 
     Vertices with equal coordinates are merged first, because edge collapse needs triangles that share vertices.
 
@@ -31,12 +31,11 @@ def simplify(
         most: Largest number of faces of the result.
 
     Returns:
-        The vertices, (n', 3) float64, and the faces, (m', 3), of the simplified mesh: n' vertices and m' ≤ ``most``
-        faces.
+        The n' vertices, (n', 3) float64, and the m' ≤ ``most`` faces, (m', 3), of the simplified mesh.
 
     Raises:
-        MeshError: The mesh cannot be simplified that far without losing more than half of its area, as happens with
-            unconnected triangles.
+        MeshError: The mesh cannot be reduced to ``most`` faces, or would lose more than half of its area, as happens
+            with unconnected triangles.
     """
     import fast_simplification
 
@@ -51,15 +50,15 @@ def simplify(
     if len(faces) > most:
         points, faces = fast_simplification.simplify(points, faces, target_count=most)
     if len(faces) > most:
-        raise _error(count, f"only to {len(faces)} faces")
+        raise _error(count, f"edge collapse stops at {len(faces)} faces")
     if _area(points, faces) < _LEAST_AREA * area:
-        raise _error(count, "without losing half its surface")
+        raise _error(count, "the mesh would lose more than half of its area")
     return points * scale + centre, faces
 
 
 def _error(count: int, why: str) -> MeshError:
     return MeshError(
-        "too-large", f"a mesh of {count} faces cannot be simplified to the limit, {why}: raise --max-faces"
+        "too-large", f"a mesh of {count} faces cannot be simplified to the limit, because {why}: raise --max-faces"
     )
 
 
@@ -76,7 +75,7 @@ def _weld(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[NDAr
 def _cluster(
     points: NDArray[np.float64], faces: NDArray[np.int32], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Merge the vertices in each cell of a grid to their mean, on ever coarser grids, until ``most`` faces remain.
+    """Merge the vertices in each cell of a grid into their mean; repeat with larger cells until ``most`` faces remain.
 
     The coordinates of the vertices lie within [-1, 1]. More than ``most`` faces may remain on the coarsest grid,
     because triangles larger than a cell do not vanish.

@@ -40,7 +40,8 @@ class MeshArrays(NamedTuple):
         name: Name of the mesh in results and messages.
         vertices: Coordinates of the n vertices, (n, 3) float64.
         faces: Vertex indices of the m triangles, (m, 3) int64.
-        upright: Whether +z points up already, as in a :class:`Mesh`, whatever axis the other meshes of a call have up.
+        upright: Whether +z already points up, as in a :class:`Mesh`. If True, the argument ``up`` of
+            :func:`load_mesh_input` is ignored.
     """
 
     name: str
@@ -60,8 +61,8 @@ def mesh_inputs(meshes: MeshSource | Iterable[MeshSource]) -> list[MeshInput]:
         meshes: One mesh, or any number of meshes.
 
     Returns:
-        One entry for each mesh, in order. The name of a mesh in memory is its file name if trimesh has stored it, else
-        ``mesh 0``, ``mesh 1`` and so on, by the position in ``meshes``.
+        One entry for each mesh, in order. The name of a mesh in memory is the file name that trimesh has stored with
+        it, or else ``mesh 0``, ``mesh 1`` and so on, by the position in ``meshes``.
 
     Raises:
         UsageError: ``meshes``, or one of its entries, is not a mesh.
@@ -139,17 +140,19 @@ def _array(values: Any, what: str, name: str, kind: type[np.generic]) -> NDArray
     try:
         array = np.array(values)  # a copy, because the caller may change the array before it is sent to a worker
     except ValueError:
-        raise UsageError(f"The {what} of {name} are not an array, because their rows differ in length.") from None
+        raise UsageError(
+            f"The {what} of {name} are not an array, because their rows differ in length. Give 3 numbers in each row."
+        ) from None
     if array.size == 0:
         array = array.reshape(0, 3)
     numeric = array.dtype.kind in "iu" or (what == "vertices" and array.dtype.kind == "f")
     if array.ndim != 2 or array.shape[1] != 3 or not (numeric or not array.size):
         wanted = (
-            "(n, 3) coordinates"
+            "an (n, 3) array of coordinates"
             if what == "vertices"
-            else "(m, 3) integers, the vertices of each triangle, counted from 0"
+            else "an (m, 3) array of integers: the vertex indices of each triangle, from 0"
         )
-        raise UsageError(f"The {what} of {name} are {array.dtype} {array.shape}. Give {wanted}.")
+        raise UsageError(f"The {what} of {name} have dtype {array.dtype} and shape {array.shape}. Give {wanted}.")
     return array.astype(kind)
 
 
@@ -161,7 +164,9 @@ def _not_a_mesh(value: object) -> UsageError:
 
 
 def require_mesh(mesh: MeshSource, up: Up, limit: FaceLimit) -> Mesh:
-    """Check and normalize one mesh; return a :class:`Mesh` as it is, unless it has too many faces.
+    """Read, check and normalize one mesh of any accepted kind.
+
+    A :class:`Mesh` is already checked and normalized. It is simplified if it has too many faces.
 
     Args:
         mesh: A path, a trimesh object, a :class:`Mesh`, or a pair (vertices, faces).

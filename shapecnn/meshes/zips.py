@@ -76,7 +76,7 @@ def read_member(file: Path, name: str, limit: int) -> bytes:
         archive, members = _open_cached(file, file.stat().st_mtime_ns, os.getpid())
         member = members.get(name) or members.get(unicodedata.normalize("NFC", name))
         if member is None:
-            raise MeshError("missing", f"there is no {quoted(name)} in {file}")
+            raise MeshError("missing", f"the zip {file} has no file {quoted(name)}")
         if member.file_size > limit:
             raise MeshError(
                 "too-large",
@@ -87,12 +87,12 @@ def read_member(file: Path, name: str, limit: int) -> bytes:
     except MeshError:
         raise
     except Exception as error:  # zlib.error, RuntimeError, EOFError and more: damaged or encrypted data
-        raise MeshError("unreadable", f"the file cannot be read from {file.name}: {reason(error)}") from None
+        raise MeshError("unreadable", f"the file cannot be read from the zip {file.name}: {reason(error)}") from None
 
 
 @functools.lru_cache(maxsize=2)
 def _open_cached(file: Path, _version: int, _process: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    """Open a zip; return the zip and its members by path, cached so that each process reads the directory once.
+    """Open a zip; return the zip and its members by path, cached so that each process opens the zip only once.
 
     The process id is part of the key because a forked child would share the file position with its parent.
     """

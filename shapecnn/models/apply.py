@@ -21,7 +21,7 @@ from shapecnn.models.output import FeatureName, Output
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.checks import require_choice
 from shapecnn.workers import pool
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -42,7 +42,7 @@ class MeshEncoder:
     """
 
     def __init__(
-        self, model: Model, device: Device = "auto", *, views: bool = False, workers: Workers = ONE_A_CORE
+        self, model: Model, device: Device = "auto", *, views: bool = False, workers: Workers = ONE_PER_CORE
     ) -> None:
         self.model, self._workers = model, workers
         self.engine = KeptEngine(model, device, views=views)
@@ -194,7 +194,7 @@ def input_arrays(
     *,
     up: Up = "z",
     limit: FaceLimit = NO_LIMIT,
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
 ) -> Iterator[tuple[int, InputArray | ItemError]]:
     """Render or voxelize meshes for a network in parallel processes.

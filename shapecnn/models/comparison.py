@@ -14,7 +14,7 @@ from shapecnn.models.space import AdaptedSpace, FeatureSpace, Placed, Space
 from shapecnn.shared.similarity import unit
 
 
-class Comparison(Protocol):
+class ShapeComparison(Protocol):
     """Method by which a model compares shapes: the feature of a shape, and the space that defines their similarity."""
 
     @property

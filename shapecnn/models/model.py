@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
-from shapecnn.models.comparison import Comparison
+from shapecnn.models.comparison import ShapeComparison
 from shapecnn.models.head import ClassHead
 from shapecnn.models.input import Input
 from shapecnn.models.run import open_run
@@ -69,7 +69,7 @@ class Model(Protocol):
         """Class names, classifier and calibration; None for a model that was not trained on shapes."""
 
     @property
-    def comparison(self) -> Comparison:
+    def comparison(self) -> ShapeComparison:
         """Method of comparing shapes: feature and space."""
 
     def compared_by(self, feature: str) -> Model:
@@ -97,13 +97,12 @@ class Model(Protocol):
         """Return all settings and hashes that affect the features of the model, with a ``hash`` of them."""
 
 
-def resolve_model(name: str, assignments: dict[str, Any] | None = None, up: Up = "z") -> Model:
+def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model:
     """Open a model by name, without loading its network.
 
     Args:
         name: Folder of a run, or ``@imagenet``.
         assignments: Settings of ``@imagenet``, by key; not allowed for a trained run.
-        up: Axis of the meshes that points up, for ``@imagenet``; not used for a run.
 
     Raises:
         UsageError: The model does not exist, or a setting is invalid.
@@ -111,7 +110,7 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None, up: Up =
         MismatchError: The run was trained on views or grids of a version of shapecnn that computes them differently.
     """
     if name == "@imagenet":
-        return UntrainedModel(ImagenetSettings.from_options(**{"up": up, **(assignments or {})}))
+        return UntrainedModel(ImagenetSettings.from_options(**(assignments or {})))
     if name.startswith("@"):
         raise UsageError(f"There is no model {name!r}. Use the folder of a run, or @imagenet, which needs no training.")
     if assignments:

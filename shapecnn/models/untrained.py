@@ -11,7 +11,7 @@ from pydantic import Field
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
-from shapecnn.models.comparison import AdaptedComparison, Comparison, FeatureComparison
+from shapecnn.models.comparison import AdaptedComparison, FeatureComparison, ShapeComparison
 from shapecnn.models.input import Input
 from shapecnn.networks.weights import OFFLINE, Weights, weights_version
 from shapecnn.settings.base import Whole
@@ -140,7 +140,7 @@ class UntrainedModel:
         """None: the model was not trained on shapes, so it has no classes."""
 
     @property
-    def comparison(self) -> Comparison:
+    def comparison(self) -> ShapeComparison:
         """Method of comparing shapes: by pooled view features, adapted to the collection if ``adapt`` is set."""
         return AdaptedComparison(self.settings.neighbours) if self.settings.adapt else FeatureComparison()
 

@@ -21,14 +21,16 @@ SHOWN_MEMBERS = 6  # largest number of shapes that the page shows for each group
 LISTED = 50  # largest number of failed shapes, and of blank shapes, that the page lists
 
 Read = Callable[[Iterable[Entry]], Iterable[tuple[Entry, InputArray]]]
-"""Function that reads the views or grids of some shapes, for pictures; it may leave shapes out."""
+"""Function that yields shapes with their views or grids, from which pictures are drawn; it may leave out shapes."""
 
 Find = Callable[[Entry], Path | None]
-"""Function that returns the file to which the page links a shape: the mesh, or the first view or grid; or None."""
+"""Function that returns the file that the page links for a shape: its mesh, or its first view or grid.
+
+The function returns None if the page has no link for the shape."""
 
 
 def write_audit(folder: Path, audit: Audit, read: Read, find: Find, overwrite: bool = False) -> None:
-    """Write the report of an audit to a folder, as audit.json, audit.csv and audit.html.
+    """Write the report of a duplicate audit to a folder, as audit.json, audit.csv and audit.html.
 
     The CSV has one row for each shape of each duplicate group.
 
@@ -36,7 +38,7 @@ def write_audit(folder: Path, audit: Audit, read: Read, find: Find, overwrite: b
         folder: Folder of the report.
         audit: Result of the audit.
         read: Function that reads the views or grids of the shapes to draw. A shape that it leaves out has no picture.
-        find: Function that returns the file to which the page links a shape.
+        find: Function that returns the file that the page links for a shape, or None for no link.
         overwrite: Whether to replace files that shapecnn did not write.
 
     Raises:
@@ -49,13 +51,14 @@ def write_audit(folder: Path, audit: Audit, read: Read, find: Find, overwrite: b
 
 
 def audit_page(audit: Audit, read: Read, find: Find, page: Path) -> str:
-    """Return an audit as an HTML page that shows each shape with its picture, file name, class and id.
+    """Return a duplicate audit as an HTML page that shows each shape with its picture, file name, class and id.
 
     Args:
         audit: Result of the audit.
         read: Function that reads the views or grids of shapes; called only for the shapes on the page.
-        find: Function that returns the file to which the page links a shape; called only for the shapes on the page.
-        page: Path of the HTML file, from which the links are relative.
+        find: Function that returns the file that the page links for a shape, or None for no link; called only for the
+            shapes on the page.
+        page: Path of the HTML file. Links on the page are relative to its folder.
 
     Returns:
         The HTML text of the page.
@@ -75,7 +78,7 @@ def audit_page(audit: Audit, read: Read, find: Find, page: Path) -> str:
 
 
 def _select(group: Group) -> list[Member]:
-    """Return the shapes of a group to show on the page: first one shape of each label and split, then other shapes."""
+    """Return the shapes of a duplicate group to show on the page: one for each label and split, then more."""
     kinds: set[tuple[str | None, str | None]] = set()
     first: list[Member] = []
     others: list[Member] = []

@@ -32,7 +32,7 @@ HEADINGS = (
     "ms a shape", "ms a search",
 )  # fmt: skip
 
-# Colours that colour-blind people can tell apart (Okabe and Ito, 2008); markers tell curves apart in grey.
+# Colours that colour-blind people can distinguish (Okabe and Ito, 2008); markers distinguish the curves in print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vPXp"
 _GREY = "#8a929e"
@@ -66,7 +66,7 @@ def write_comparison(folder: Path, comparison: Comparison, overwrite: bool = Fal
 
 
 def curves(comparison: Comparison, form: Form = "svg", *, published: bool = False) -> bytes:
-    """Plot the precision–recall curve of each contender: mean interpolated precision at recall 0, 0.1 … 1.
+    """Plot the precision–recall curve of each compared model: mean interpolated precision at recall 0, 0.1 … 1.
 
     Args:
         comparison: Result of the comparison.
@@ -108,8 +108,8 @@ def statements(comparison: Comparison) -> list[str]:
         comparison: Result of the comparison.
 
     Returns:
-        One sentence for each pair with a significant difference. If no pair has one, a sentence that says so. An empty
-        list if no pairs were compared.
+        One sentence for each pair of models that differ significantly. If no pair differs, the list has one sentence
+        that says so. If no pairs were compared, the list is empty.
     """
     sentences = [_sentence(pair) for pair in comparison.pairs if pair.better]
     if sentences or not comparison.pairs:
@@ -137,7 +137,7 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def rows(comparison: Comparison) -> list[list[str]]:
-    """Return the rows of the printed table: one row of formatted cells for each contender, as in ``HEADINGS``."""
+    """Return the rows of the results table: formatted cells in the columns of ``HEADINGS``, one row for each model."""
     return [
         [
             one.name,
@@ -153,7 +153,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
 
 
 def markdown(comparison: Comparison) -> str:
-    """Return the report as Markdown: the table, the significance statements and the notes."""
+    """Return the report as Markdown: the results table, the significance statements and the notes."""
     lines = [
         _row(HEADINGS),
         _row(["---", "---", *["---:"] * (len(HEADINGS) - 2)]),
@@ -167,7 +167,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def lines(comparison: Comparison) -> list[str]:
-    """Return the lines that the command prints: a short table, significance statements and retrieval rules."""
+    """Return the lines that ``shapecnn compare`` prints: a short table, significance statements, retrieval rules."""
     columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
@@ -176,7 +176,7 @@ def lines(comparison: Comparison) -> list[str]:
 
 
 def csv_table(comparison: Comparison) -> str:
-    """Return the results as CSV: one row for each contender, with the low and high end of each 95 % interval.
+    """Return the results as CSV: one row for each compared model, with the low and high end of each 95 % interval.
 
     Rates are fractions in [0, 1]. A cell is empty if a value is undefined.
     """

@@ -13,16 +13,16 @@ from shapecnn.models.input import InputArray
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
 from shapecnn.workers import pool
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 
 
 class Drawing(NamedTuple):
-    """Mesh file to draw, and how to draw it.
+    """Mesh file to draw, with its drawing settings.
 
     Attributes:
         shape: The shape and its mesh file.
         settings: Number of views, picture size and other settings of the drawing.
-        sha256: Expected content hash of the mesh file. A file with another hash is not drawn. None draws any content.
+        sha256: Expected content hash of the mesh file. A file with another hash is not drawn. None means no check.
     """
 
     shape: Shape
@@ -30,16 +30,16 @@ class Drawing(NamedTuple):
     sha256: str | None = None
 
 
-def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_A_CORE) -> Iterator[tuple[Drawing, InputArray]]:
+def draw_meshes(drawings: Iterable[Drawing], workers: Workers = ONE_PER_CORE) -> Iterator[tuple[Drawing, InputArray]]:
     """Draw mesh files in worker processes.
 
     Args:
         drawings: The mesh files to draw.
-        workers: Number of worker processes and their limits.
+        workers: Number of worker processes, with their time and memory limits.
 
     Yields:
-        Each drawing with its V pictures of S × S pixels, (V, S, S) uint8, in the order in which they are finished.
-        Files that are missing, changed or unusable are left out.
+        Each drawing, as soon as it is finished, with its V views of S × S pixels, (V, S, S) uint8. Files that are
+        missing, changed or unusable are left out.
     """
     with closing(pool.run(_draw, drawings, workers)) as results:
         for drawing, pictures in results:

@@ -41,7 +41,7 @@ _RATES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Row of a table of results: name, value and 95 % interval."""
+    """Row of a results table on the HTML page: name of a result, its value and its 95 % interval."""
 
     name: str
     value: float | None
@@ -50,7 +50,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Mistake:
-    """Wrong prediction, as the page shows it."""
+    """Wrong prediction on the HTML page: a picture of the shape, the prediction, and the score of the true class."""
 
     picture: str  # PNG of the shape as base64 text
     prediction: PredictionRow
@@ -59,19 +59,19 @@ class _Mistake:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """Result of an example query, as the page shows it."""
+    """Result of an example query on the HTML page: the retrieved shape, its picture, and whether its label is right."""
 
     picture: str  # PNG of the shape as base64 text
     hit: RankedShape
-    right: bool  # whether the result has the label of the query
+    right: bool  # whether the result and the query have the same label
 
 
 @dataclass(frozen=True, slots=True)
 class _Example:
-    """Example query with its first results, as the page shows it."""
+    """Example query on the HTML page, with its first results and its average precision."""
 
     entry: Entry
-    item: int  # number of the rotation of the shape that is the query
+    item: int  # index of the grid rotation that is the query; 0 for views
     picture: str  # PNG of the shape as base64 text
     why: str  # why the query was chosen, such as "the worst query"
     average_precision: float
@@ -108,7 +108,7 @@ def write_report(folder: Path, evaluation: Evaluation, read: ReadInput, overwrit
     Args:
         folder: Folder of the report.
         evaluation: Result of the evaluation.
-        read: Function that reads the views or grids of a shape, for its picture.
+        read: Function that reads the views or grids of a shape, from which its picture is drawn.
         overwrite: Whether to replace files that shapecnn did not write.
 
     Raises:
@@ -193,9 +193,9 @@ def _mistakes(evaluation: Evaluation, wrong: list[PredictionRow], read: ReadInpu
 
 
 def _examples(evaluation: Evaluation, read: ReadInput) -> list[_Example]:
-    """Return the example queries: the worst query, the best query, and the median queries of several classes.
+    """Return the example queries of the page: those with the lowest, the highest and, in some classes, the median AP.
 
-    The classes are evenly spread over the sorted list of all classes.
+    AP is the average precision of a query. The classes are evenly spread over the sorted list of all classes.
     """
     if evaluation.retrieval is None or evaluation.queries is None:
         return []

@@ -1,4 +1,4 @@
-"""Show explanations of predictions on an HTML page, with each view or grid coloured by its evidence for a class."""
+"""Write explanations of predictions as an HTML page: pixels and voxels coloured by their effect on a class score."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from shapecnn.report.html import display_path, fill, png_base64
 SIDE = 192  # pixels along one side of a picture on the page
 SHOWN_CLASSES = 5  # most probable classes in the table of a shape
 _FOR, _AGAINST = np.array([200, 30, 20.0]), np.array([30, 80, 190.0])  # RGB
-_PALE = 0.55  # how far greys are moved towards white (0 to 1), so that colours stand out
+_PALE = 0.55  # how far grey values are moved towards white (0 to 1), so that colours are visible
 
 
 @dataclass(frozen=True, slots=True)
 class _InputCard:
-    """View or rotation of a shape, as the page shows it."""
+    """View, or rotation of a voxel grid, on the HTML page: its picture and its contribution to the class score."""
 
     picture: str  # PNG as base64 text
     place: str  # position of the camera, or angle of the rotation
-    contribution: float  # contribution to the class, in logits
+    contribution: float  # contribution to the class score, in logits
     share: float  # share of all positive contributions, from 0 to 1
     width: float  # width of the bar, in percent of the widest bar
 
 
 @dataclass(frozen=True, slots=True)
 class _ClassSection:
-    """Section of the page with all views or rotations of a shape and their evidence for one class."""
+    """Section of the HTML page: views (or grid rotations) of a shape with their contributions to one class score."""
 
     title: str
     evidence: Attribution
@@ -42,7 +42,7 @@ class _ClassSection:
 
 @dataclass(frozen=True, slots=True)
 class _ExplainedShape:
-    """Shape on the page: its class probabilities and evidence, or the error if it could not be explained."""
+    """Shape on the HTML page: class probabilities and explanations, or the error if it could not be explained."""
 
     path: str
     error: str | None = None
@@ -56,11 +56,12 @@ class _ExplainedShape:
 def explanation_page(paths: Sequence[str], explanations: Sequence[Explanation | ItemError], name: str) -> str:
     """Return explanations of predictions as an HTML page.
 
-    The page shows the class probabilities of each shape, and the views or rotations of the shape in order. Each view or
-    rotation is shown with its contribution to the class, and its pixels or cells are coloured by their evidence.
+    The page shows the class probabilities of each shape, and all views of the shape or all rotations of its voxel grid,
+    each with its contribution to the score of the class. Pixels or cells that raise the score are red; pixels or cells
+    that lower the score are blue.
 
     Args:
-        paths: Paths of the mesh files, as the user gave them.
+        paths: Paths of the mesh files, as typed by the user.
         explanations: Explanation of each mesh file, or the error if the file could not be explained.
         name: Name of the model.
 
@@ -103,21 +104,22 @@ def _class_section(title: str, explained: Explanation, evidence: Attribution) ->
 
 
 def _place(explained: Explanation, number: int) -> str:
-    """Return the azimuth and elevation of the camera of a view, or the angle by which a grid is turned."""
+    """Return the caption of a picture: azimuth and elevation of the camera of a view, or rotation angle of a grid."""
     azimuth = f"{explained.azimuths[number]:.0f}°"
     return azimuth if explained.elevations is None else f"{azimuth}, {explained.elevations[number]:.0f}° up"
 
 
 def overlay(array: NDArray[np.uint8], heat: Floats) -> NDArray[np.uint8]:
-    """Draw a view or a grid in grey and colour it by heat: red where positive, blue where negative.
+    """Overlay a heat map on a grey picture of a view or grid: red where the heat is positive, blue where negative.
 
     Args:
         array: View of S × S pixels, (S, S) uint8; or grid of N × N × N cells, (N, N, N) uint8 of 0 and 1. Only the
             visible cells of a grid are drawn.
-        heat: Evidence of each pixel or cell, from −1 to 1, in an array of the same shape.
+        heat: Effect of each pixel or cell on the class score, from −1 (lowers the score) to 1 (raises the score), in an
+            array of the same shape as ``array``.
 
     Returns:
-        The RGB picture, (SIDE, SIDE, 3) uint8.
+        The RGB picture of SIDE × SIDE pixels, (SIDE, SIDE, 3) uint8.
     """
     if array.ndim == 3:
         drawing = draw_grid(array, SIDE)

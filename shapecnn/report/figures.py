@@ -24,7 +24,7 @@ Form = Literal["svg", "png"]
 
 _INK, _LINE, _MARK = "#1c2430", "#d9dde3", "#2a5db0"
 _LINE_LENGTH = 110  # largest number of characters in a line of a heading
-_CELL = 0.3  # side of a cell of a confusion matrix, in inches: fits three digits
+_CELL = 0.3  # side of a cell of a confusion matrix, in inches: wide enough for three digits
 _DPI: dict[Form, float | Literal["figure"]] = {"svg": "figure", "png": 150}
 # Leave version and date out of the files, so that the same data gives the same bytes.
 _METADATA: dict[Form, dict[str, None]] = {
@@ -68,8 +68,8 @@ def precision_recall(retrieval: Retrieval, title: str) -> bytes:
     """Plot the precision–recall curve of a retrieval evaluation: mean interpolated precision at recall 0, 0.1 … 1.
 
     Args:
-        retrieval: Results of the evaluation. Without queries, the plot has no curve.
-        title: First line of the heading, which names model and data.
+        retrieval: Results of the evaluation. If there were no queries, the plot has no curve.
+        title: First line of the heading: names of the model and the data.
 
     Returns:
         The plot as an SVG file.
@@ -107,7 +107,7 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
 
     Args:
         classification: Results of a classification.
-        title: First line of the heading, which names model and data.
+        title: First line of the heading: names of the model and the data.
 
     Returns:
         The plot as an SVG file.

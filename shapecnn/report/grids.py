@@ -19,11 +19,11 @@ _FACING, _AMBIENT = 150, 80  # grey of a cell face: _AMBIENT, plus up to _FACING
 class GridDrawing(NamedTuple):
     """Picture of a voxel grid with S × S pixels, and the grid cell that each pixel shows.
 
-    Rows are in order from top to bottom.
+    The first row of the picture is its top row.
 
     Attributes:
         grey: Grey value of each pixel, (S, S) uint8; 255 for the background.
-        cell: Flat index of the grid cell that each pixel shows, (S, S) int64; −1 for the background.
+        cell: Index of the grid cell that each pixel shows, in the flattened grid, (S, S) int64; −1 for the background.
     """
 
     grey: NDArray[np.uint8]
@@ -47,7 +47,7 @@ def draw_grid(grid: NDArray[np.uint8], side: int) -> GridDrawing:
     starts = (N / 2 + up * -across[:, None, None] + right * across[:, None] + half * backward).reshape(-1, 3)
     cells = np.floor(starts).astype(np.int64)
     hits, entry_axis = np.full(len(starts), -1, np.int64), np.zeros(len(starts), np.int64)
-    active = np.arange(len(starts))  # rays that have hit no cell and have not left the grid
+    active = np.arange(len(starts))  # rays that are still inside the grid and have not hit a filled cell
     while len(active):
         places = cells[active]
         flat = np.ravel_multi_index(tuple(places.T), grid.shape, mode="clip")

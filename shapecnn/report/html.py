@@ -17,7 +17,7 @@ from shapecnn.errors import visible
 
 
 def fill(template: str, **values: Any) -> str:
-    """Fill in an HTML template and its style sheet.
+    """Return an HTML page: a filled-in template with the common style sheet.
 
     Args:
         template: File name of the template in the package folder ``shapecnn/report``.
@@ -33,15 +33,15 @@ def fill(template: str, **values: Any) -> str:
     from markupsafe import Markup
 
     folder = resources.files("shapecnn.report")
-    style = Markup(folder.joinpath("page.css").read_text("utf-8"))  # not escaped, as a file of this package
+    style = Markup(folder.joinpath("page.css").read_text("utf-8"))  # Markup: not escaped, because we wrote the file
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_plain)
     return environment.from_string(folder.joinpath(template).read_text("utf-8")).render(style=style, **values)
 
 
 def display_path(path: str) -> str:
-    """Return a path as pages show it: a relative path unchanged, only the last part of an absolute path.
+    """Shorten an absolute path to its last part, for display on an HTML page; return a relative path unchanged.
 
-    An absolute path means nothing to readers on another machine.
+    Readers on another machine cannot use an absolute path of this machine.
 
     Args:
         path: A path, or the name of a model.
@@ -60,7 +60,7 @@ def link(target: Path, page: Path) -> str | None:
         page: Path of the HTML file.
 
     Returns:
-        The URL; None if ``target`` is not a file or is on another drive.
+        The URL; None if ``target`` is not a file or is on another drive than the page.
     """
     if not target.is_file():
         return None

@@ -19,7 +19,7 @@ from shapecnn.search.neighbours import Hit
 from shapecnn.search.query import Answer
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 
 SHOWN_VIEWS = 4  # number of views in the picture of a shape, evenly spread over all views
 PICTURE = 128  # width and height of one view on the page, in pixels
@@ -27,7 +27,7 @@ PICTURE = 128  # width and height of one view on the page, in pixels
 
 @dataclass(frozen=True, slots=True)
 class _ShapeCard:
-    """Query shape or result shape, as the page shows it."""
+    """Query or result on the HTML page: a picture of the shape, its name, and the similarity of a result."""
 
     picture: str | None  # PNG as base64 text; None if there is no picture
     title: str  # file name of the shape
@@ -40,7 +40,7 @@ class _ShapeCard:
 
 @dataclass(frozen=True, slots=True)
 class _QuerySection:
-    """Section of the page with one query and its results."""
+    """Section of the HTML page that shows one query and its results."""
 
     query: _ShapeCard
     results: list[_ShapeCard]
@@ -52,20 +52,20 @@ def query_page(
     index: Index,
     name: str,
     page: Path = Path("answer.html"),
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
 ) -> str:
     """Return the answers to search queries as an HTML page with pictures, labels and similarities of the results.
 
-    Meshes are drawn again from their files, in the orientation of the index, even if the model uses voxel grids. A
-    result whose file is missing or has changed is listed without a picture. If the query is a picture, the page shows
-    the picture as the network saw it, and each result by the view that matched the picture.
+    Meshes are rendered from their files, in the orientation of the index, even if the model uses voxel grids. A result
+    whose file is missing or has changed is listed without a picture. If the query is a picture, the page shows the
+    network input computed from the picture, and the best matching view of each result.
 
     Args:
         answers: Answers to the queries, in the order in which the page shows them.
         index: Index that was searched.
         name: Name or path of the index.
-        page: Path of the HTML file, from which the links are relative.
-        workers: Number of worker processes that draw the meshes, and their limits.
+        page: Path of the HTML file. Links on the page are relative to its folder.
+        workers: Number of worker processes that draw the meshes, with their time and memory limits.
 
     Returns:
         The HTML text of the page.
@@ -81,7 +81,7 @@ def query_page(
         changed = {"up": index.record.up} | ({} if hit.view is None else {"views": views})
         return Drawing(hit.shape.source, plain.model_copy(update=changed), hit.shape.sha256)
 
-    wanted: dict[Drawing, set[int | None]] = {  # numbers of the views to show; None for several side by side
+    wanted: dict[Drawing, set[int | None]] = {  # views to show, by number; None means several views side by side
         of_query(answer): {None}
         for answer in answers
         if answer.error is None and answer.picture is None and answer.mesh is None

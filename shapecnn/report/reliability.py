@@ -13,15 +13,15 @@ _BAR, _LINE = "#2a5db0", "#8a93a0"
 
 
 def reliability_diagram(right: NDArray[np.bool_], confidence: NDArray[np.floating], title: str) -> bytes:
-    """Draw a reliability diagram: accuracy over mean confidence, with one disc for each bin of confidence.
+    """Draw a reliability diagram: a plot of accuracy over mean confidence, with one disc for each confidence bin.
 
     The area of a disc is proportional to the number of shapes in the bin. On the diagonal, accuracy equals confidence
     (Niculescu-Mizil and Caruana, ICML 2005).
 
     Args:
         right: Whether each of N predictions is correct, (N,) bool.
-        confidence: Probability of each predicted class, (N,), from 0 to 1.
-        title: First line of the heading, which names model and data.
+        confidence: Probability of the predicted class in each of the N predictions, (N,), from 0 to 1.
+        title: First line of the heading: names of the model and the data.
 
     Returns:
         The plot as an SVG file.

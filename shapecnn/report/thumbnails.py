@@ -19,7 +19,7 @@ def thumbnail(array: InputArray, rotation: int = 0) -> str:
     Args:
         array: Network input of the shape: V views of S × S pixels, (V, S, S) uint8; or R rotations of a grid of
             N × N × N cells, (R, N, N, N) uint8 of 0 and 1.
-        rotation: Number of the rotation to draw, from 0; unused for views.
+        rotation: Index of the rotation to draw, from 0; unused for views.
 
     Returns:
         The base64 text of a PNG, at most 3 · SIDE pixels wide and SIDE pixels high.

@@ -26,13 +26,13 @@ from shapecnn.workers.progress import Progress
 
 @dataclass(slots=True)
 class CollectionRows:
-    """Feature rows, hashes and errors of all shapes of a collection, by shape id.
+    """Features, file hashes and errors of all shapes of a collection, by shape id.
 
     Attributes:
         hashes: SHA-256 of each mesh file that could be read.
-        rows: Feature row of each shape that can be used, read from the index or newly computed.
+        rows: Features of each shape that can be used, read from the index or newly computed.
         failures: Path and error of each mesh that cannot be used.
-        engine: Description of the engine that computed the new rows; None if no row is new.
+        engine: Description of the inference engine that computed the new features; None if no features are new.
     """
 
     hashes: dict[str, str] = field(default_factory=dict)
@@ -50,9 +50,16 @@ class _Task:
 
 
 def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, InputArray | None]:
-    """Return the hash of a mesh file, and its views or grids unless ``stored`` has the content of the file.
+    """Hash a mesh file, and draw or voxelize the mesh unless features are already stored for its content.
 
     The function runs in a worker process.
+
+    Args:
+        stored: Hash and extension of each mesh file whose features are stored.
+        task: Mesh file to read and settings to draw or voxelize with.
+
+    Returns:
+        The hash; and the views or grids, or None if features are stored.
     """
     data = task.shape.source()
     sha = content_hash(task.shape, data)
@@ -70,19 +77,21 @@ def compute_rows(
     workers: Workers,
     progress: Progress,
 ) -> CollectionRows:
-    """Hash every mesh file, and compute a feature row for each file whose content has no stored row under any id.
+    """Hash every mesh file, and compute features for new and changed meshes.
+
+    A file with the content and the extension of an indexed file reuses the stored features, also under another id.
 
     Args:
         shapes: Shapes of the collection.
-        stored: Feature rows by shape id, from the old index and from an interrupted command.
-        plan: Plan of the index, which has the model and the settings.
-        journal: Journal on disk that stores each new row as soon as the row is computed.
-        engine: Inference engine of the plan.
+        stored: Features already computed, by shape id, from the old index and from an interrupted command.
+        plan: Model and settings of the index.
+        journal: Journal on disk that stores the features of each shape as soon as they are computed.
+        engine: Inference engine that runs the model.
         workers: Worker processes that read the meshes and draw or voxelize them.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
 
     Returns:
-        Rows, hashes and errors of the shapes.
+        Features, file hashes and errors of the shapes.
     """
     result = CollectionRows()
     contents = {content_key(shape_id, row.sha256): row for shape_id, row in stored.items()}
@@ -124,7 +133,7 @@ def _tasks(shapes: Sequence[Shape], plan: IndexPlan) -> Iterator[_Task]:
 
 
 def row_of(output: Output, model: Model) -> FeatureRow:
-    """Convert the network output for one shape to the feature row that an index stores."""
+    """Convert the network output for one shape to the feature vectors that an index stores."""
     represent = model.comparison.represent
     if output.views is None:
         return FeatureRow(represent(output), None)

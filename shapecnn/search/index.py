@@ -68,7 +68,7 @@ class IndexedShape:
 
     @property
     def source(self) -> Shape:
-        """Item of the collection for this shape, to read its mesh file again."""
+        """Mesh file of the shape, as an item of the collection, to read the file again."""
         path = find_printed(self.path)
         for parent in path.parents:
             if parent.is_file():
@@ -83,7 +83,7 @@ class Failure:
     Attributes:
         id: Path of the mesh file inside the collection.
         path: Absolute path of the mesh file.
-        error: Reason in one sentence.
+        error: Reason why the mesh cannot be used, in one sentence.
     """
 
     id: str
@@ -99,13 +99,14 @@ class Index:
 
     Attributes:
         record: Record of the model that computed the features.
-        engine: Description of the engine that computed the latest features; empty for an index without shapes.
+        engine: Description of the inference engine that computed the latest features; empty for an index without
+            shapes.
         shapes: N shapes, in order of id.
         features: (N, D) float32 of unit length, one feature vector of length D for each shape.
         views: (N, V, D) float16 of unit length, the feature of each of V views; None if the model takes grids, if no
             shape is indexed, or if the index is from an early version.
-        placed: Coordinates of the shapes in the comparison space of the model; None if the features are compared
-            unchanged, or if the index is from an early version.
+        placed: Coordinates of the shapes in a space adapted to the collection, in which the model compares shapes; None
+            if the model compares features directly, or if the index is from an early version.
     """
 
     record: ModelRecord
@@ -160,20 +161,20 @@ def _read(folder: Path) -> Index:
                 raise ValueError("distinct has values other than 0 and 1")
             placed = Placed(held["gallery"], held["distinct"].view(np.bool_))
         if header.count and not header.feature_size:
-            raise ValueError("its features have length 0")
+            raise ValueError("the feature vectors have length 0")
         for name in held.keys() - {"views", "distinct"}:  # the search scales views to unit length
             if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
-                raise ValueError("features are not of unit length")
+                raise ValueError("stored features are not of unit length")
     table = sealed.read(SHAPES)
     with sealed.validating(SHAPES):
         shapes = read_table(IndexedShape, table, most=header.count)
         if len(shapes) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(shapes)):
-            raise ValueError("it does not list the shapes of the index in order of id")
+            raise ValueError("shapes.parquet does not list all the shapes of the index in order of id")
     return Index(record, header.engine, shapes, features, views, placed)
 
 
 class _Header(Settings):
-    """Fields of the file ``index.json``, which describes an index."""
+    """Fields of the file ``index.json``: model, settings, inference engine, and sizes of the stored arrays."""
 
     model: str
     settings: dict[str, Any]
@@ -190,7 +191,8 @@ class IndexSettings(NamedTuple):
 
     Attributes:
         record: Record of the model that computes the features.
-        labels: Source of the labels and splits of the collection; features do not depend on it.
+        labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``. The features do not
+            depend on this setting.
     """
 
     record: ModelRecord
@@ -215,7 +217,7 @@ def index_settings(folder: Path) -> IndexSettings | None:
 
 
 def unfinished_settings(scratch: Path) -> IndexSettings | None:
-    """Return the settings of an unfinished index; None until the features of a first shape are stored.
+    """Return the settings of an unfinished index; None if no features have been stored yet.
 
     Args:
         scratch: Work folder of the index.
@@ -236,5 +238,5 @@ def _settings(described: Mapping[str, Any]) -> IndexSettings:
     """Parse the settings that an index stores; raise ValueError for values that no version of shapecnn writes."""
     labels = described.get("labels", "auto")  # earlier versions did not store it
     if labels not in get_args(Labels):
-        raise ValueError(f"its labels are not one of {', '.join(get_args(Labels))}")
+        raise ValueError(f"the stored value of labels is not one of {', '.join(get_args(Labels))}")
     return IndexSettings(ModelRecord.read(described.get("model"), described.get("settings")), labels)

@@ -1,7 +1,7 @@
 """Find the shapes of an index most similar to a query: by the feature pooled over all views, or by single views.
 
 Scores are rounded to 6 decimals, because further decimals are rounding errors of float32. Copies of a shape therefore
-tie exactly, and shapes with equal scores are sorted by id.
+have exactly equal scores, and shapes with equal scores are sorted by id.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NOISE = 5e-5  # upper bound of the rounding error of a float32 score
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One shape of the index that a query found.
+    """One search result: a shape of the index and its similarity to the query.
 
     Attributes:
         shape: Shape of the index.
@@ -59,7 +59,10 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
 def _candidates(
     features: NDArray[np.float32], queries: NDArray[np.float32], k: int, similarity: Similarity
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield for each query the numbers, ascending, of all rows that may be among its k best despite rounding."""
+    """Yield for each query the rows of all shapes that may be among the k most similar, given rounding errors.
+
+    Each yielded array has the row numbers of ``features`` in ascending order.
+    """
     k = min(k, len(features))
     if similarity is not cosines:
         for query in queries:
@@ -76,7 +79,7 @@ def _candidates(
 
 
 def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[list[Hit]]:
-    """Find the k shapes that have the view most similar to each query picture.
+    """Find the k shapes most similar to each query picture, judged by the most similar view of each shape.
 
     Args:
         index: Index to search; its ``views`` are read block by block.
@@ -84,7 +87,8 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
         k: Largest number of shapes to return for each query.
 
     Returns:
-        Q lists of hits, best first; equal scores are sorted by id. Each hit names the first of its most similar views.
+        Q lists of hits, best first; equal scores are sorted by id. Each hit has the number of its most
+        similar view; among equally similar views, the first.
     """
     if index.views is None or not index.shapes:
         return [[] for _ in queries]
@@ -107,6 +111,6 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
 
 
 def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
-    """Return the positions and rounded scores of the k largest similarities; ties are in order of position."""
+    """Return positions and rounded values of the k largest similarities; equal values are in order of position."""
     rounded = similarity.round(6)
     return [(int(i), float(rounded[i])) for i in np.argsort(-rounded, kind="stable")[:k]]

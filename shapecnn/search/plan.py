@@ -16,11 +16,11 @@ from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, 
 
 @dataclass(frozen=True, slots=True)
 class IndexRequest:
-    """Options of the user for an index; None keeps the value stored in the index, or the default for a new index.
+    """User options for building or updating an index; None keeps the stored value, or the default for a new index.
 
     Attributes:
         model: ``@imagenet``, or the folder of a run.
-        feature: ``penultimate`` or ``metric``.
+        feature: Feature that the index compares: ``penultimate`` or ``metric``.
         settings: Values for settings of ``@imagenet``, by key.
         orientation: ``upright`` to keep the orientation of meshes, or ``auto`` to align each mesh with axes computed
             from its geometry.
@@ -46,7 +46,7 @@ class IndexPlan:
         model: Model that computes the features.
         record: Record of the model that the index stores.
         labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
-        max_faces: Largest number of faces of a mesh, unless larger meshes are simplified; None: no limit.
+        max_faces: Number of faces above which a mesh is refused, unless it is simplified; None: no limit.
         new: Whether the index is new: its folder has neither a finished nor an unfinished index.
     """
 
@@ -65,7 +65,7 @@ class IndexPlan:
         simplify: int | None = None,
         max_faces: int | None = None,
     ) -> IndexPlan:
-        """Create the plan of a new index.
+        """Combine a model and its settings into the plan of a new index.
 
         Args:
             model: Model that computes the features.
@@ -73,7 +73,7 @@ class IndexPlan:
             labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
             simplify: Number of faces to which larger meshes are simplified; None for ``@imagenet``, which has its own
                 setting.
-            max_faces: Largest number of faces of a mesh, unless larger meshes are simplified; None: no limit.
+            max_faces: Number of faces above which a mesh is refused, unless it is simplified; None: no limit.
 
         Returns:
             The plan.
@@ -82,7 +82,7 @@ class IndexPlan:
 
 
 def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> IndexPlan:
-    """Create the plan of a new index, or of an update of an existing index.
+    """Choose the model and the settings with which an index is built or updated.
 
     Args:
         folder: Folder of the index.
@@ -90,7 +90,7 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
         overwrite: Whether to ignore a damaged index, which will be replaced, instead of raising an error.
 
     Returns:
-        The plan.
+        The model and the settings.
 
     Raises:
         UsageError: The model does not exist, or does not have one of the settings.

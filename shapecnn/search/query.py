@@ -26,12 +26,15 @@ from shapecnn.shared.checks import require_count
 from shapecnn.shared.results import ResultList
 from shapecnn.views.photographs import read_picture
 from shapecnn.workers import pool
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 FILL = {"sphere": 0.83, "view": 0.9}
-"""Fraction of the picture side that the longer side of a shape fills, for each value of ``fit``. For ``sphere`` it is
-the median over the train split of the Princeton Shape Benchmark; for ``view`` it holds by definition."""
+"""Fraction of the picture side that the longer side of a shape fills, for each value of ``fit``.
+
+For ``sphere``, the fraction is the median over the train split of the Princeton Shape Benchmark. For ``view``, every
+shape fills this fraction by definition.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ class Answer:
 
 
 class Answers(ResultList[Answer]):
-    """List of answers, in the order of the queries; it prints as a table, and a notebook shows it with pictures.
+    """List of search results, one answer for each query, in the order of the queries.
+
+    The list prints as a table. A notebook shows the table with pictures.
 
     Attributes:
         searched: Index that was searched.
@@ -103,7 +108,7 @@ class Searcher:
         index: Index,
         model: Model,
         device: Device = "auto",
-        workers: Workers = ONE_A_CORE,
+        workers: Workers = ONE_PER_CORE,
         where: str = "The index",
     ) -> None:
         self.index, self.model, self._where = index, model, where
@@ -113,7 +118,7 @@ class Searcher:
         self._placed: tuple[Any, Index] | None = None
 
     def __repr__(self) -> str:
-        """Return the number of shapes and the model, for display."""
+        """Return a one-line description: the folder of the index, the number of shapes and the model."""
         return f"<Searcher {self._where}: {len(self.index.shapes)} shapes, {self.index.record.description}>"
 
     def __len__(self) -> int:
@@ -136,7 +141,7 @@ class Searcher:
             k: Largest number of shapes to return for each query.
             up: Axis that points up in the query meshes; None: the up axis of the meshes in the index.
             limit: Largest number of faces of a mesh. If the meshes of the index were simplified, query meshes are
-                simplified to the same number of faces, unless ``limit`` simplifies.
+                simplified to the same number of faces, unless ``limit`` has ``simplify`` set.
             progress: Callback that receives the number of finished meshes and N.
 
         Returns:
@@ -170,7 +175,7 @@ class Searcher:
         return Answers(answers, self.index, self._where)
 
     def query_pictures(self, pictures: str | Path | Iterable[str | Path], k: int = 10) -> Answers:
-        """Find the shapes that have the view most similar to each query photograph or drawing.
+        """Find the shapes of the index most similar to each photograph or drawing, judged by their most similar view.
 
         Args:
             pictures: Paths of N picture files, or one path. Each picture shows one object on a plain background.
@@ -207,7 +212,7 @@ class Searcher:
         return Answers(answers, self.index, self._where)
 
     def _space(self) -> tuple[Any, Index]:
-        """Return the comparison space of the model, and the index with its features converted to that space."""
+        """Return the space in which the model compares features, and the index with features mapped into the space."""
         if self._placed is None:
             space = self.model.comparison.space(self.index.features, self.index.placed)
             self._placed = space, replace(self.index, features=space.rows)
@@ -232,7 +237,7 @@ class Searcher:
 
 
 def require_views(index: Index, model: Model, where: str) -> None:
-    """Raise UsageError unless the index can be searched with pictures.
+    """Raise UsageError unless the index has features of single views, which a search with pictures needs.
 
     Args:
         index: Index to search.
@@ -246,8 +251,8 @@ def require_views(index: Index, model: Model, where: str) -> None:
         )
     if index.views is None and index.shapes:
         raise UsageError(
-            f"{where} has no features of single views, because an earlier version made it. To add them, repeat with "
-            f"the original options: shapecnn index COLLECTION {shlex.quote(where)}"
+            f"{where} has no features of single views, because an earlier version of shapecnn made the index. To "
+            f"add the features, repeat with the original options: shapecnn index COLLECTION {shlex.quote(where)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Record of the model that computed an index: identifies the model, and reopens the model for queries."""
+"""Store which model and settings computed an index, check them on updates, and reopen the model for queries."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ModelRecord:
 
     @classmethod
     def of(cls, model: Model, up: Up, simplify: int | None = None) -> ModelRecord:
-        """Create the record of a model and of the settings that meshes are read with.
+        """Create the record of a model and of the settings with which meshes are read.
 
         Args:
             model: Model that computes the features.
@@ -52,7 +52,7 @@ class ModelRecord:
 
     @classmethod
     def read(cls, model: Any, settings: Any) -> ModelRecord:
-        """Check the stored values of a record, and return the record.
+        """Create a record from values stored in an index, after checking their types and their hash.
 
         Args:
             model: Stored value of ``model``, of any type.
@@ -65,14 +65,14 @@ class ModelRecord:
             ValueError: The values do not form a valid record.
         """
         if not isinstance(model, str) or not model.isprintable() or len(model) > 4096 or not isinstance(settings, dict):
-            raise ValueError("it does not name the model of the index")
+            raise ValueError("the record does not name the model of the index")
         described = {key: value for key, value in settings.items() if key != "hash"}
         kinds = {"imagenet": {}, "run": {"weights": str, "network": dict, "input": dict}}
         required = {"kind": str, "up": str, **kinds.get(str(settings.get("kind")), {"known": str})}
         if settings.get("hash") != settings_hash(described) or any(
             not isinstance(settings.get(key), kind) for key, kind in required.items()
         ):
-            raise ValueError("its settings do not describe a model")
+            raise ValueError("the stored settings do not describe a model")
         return cls(model, settings)
 
     @property
@@ -83,13 +83,13 @@ class ModelRecord:
 
     @property
     def simplify(self) -> int | None:
-        """Number of faces to which larger meshes of the collection were simplified; None: the setting of the model."""
+        """Number of faces to which larger meshes were simplified; None if only the settings of the model apply."""
         simplify: int | None = self.settings.get("simplify")
         return simplify
 
     @property
     def orientation(self) -> Orientation:
-        """Orientation of the drawn meshes: ``upright``, or ``auto`` if each mesh was aligned with computed axes."""
+        """Orientation of the meshes: ``upright`` if unchanged, ``auto`` if each mesh was aligned with computed axes."""
         input_settings = self.settings["input"] if self.settings["kind"] == "run" else self.settings
         orientation: Orientation = input_settings.get("orientation", "upright")  # imported: no key
         return orientation
@@ -136,11 +136,14 @@ class ModelRecord:
             The model, which compares shapes by the feature of the index.
 
         Raises:
-            MismatchError: The run is not the recorded one, or this version of shapecnn draws or voxelizes differently.
+            MismatchError: The run has other weights than the recorded run, or this version of shapecnn draws or
+                voxelizes differently.
             UsageError: The model does not exist.
             StoredDataError: The model is damaged or from another version.
         """
-        again = f"Make it again: shapecnn index COLLECTION INDEX --model {shlex.quote(self.model)} --up {self.up}"
+        again = (
+            f"Build the index again: shapecnn index COLLECTION INDEX --model {shlex.quote(self.model)} --up {self.up}"
+        )
         require_current(self._version, str(where), again)
         model = self._resolve(where) if run is None else resolve_model(run)
         if self.feature == "metric" and ModelRecord.of(model, self.up, self.simplify)._identity == self._identity:
@@ -181,7 +184,7 @@ class ModelRecord:
 
     @property
     def _identity(self) -> tuple[str, str]:
-        """Identity of the model without settings: its kind, and the hash of its weights if it is a run."""
+        """Kind of the model, such as ``run``, and the hash of the weights of a run (empty for other kinds)."""
         kind = self.settings["kind"]
         return kind, self.settings["weights"] if kind == "run" else ""
 

@@ -1,7 +1,7 @@
-"""Feature rows of an index during its construction: stored in a journal on disk, with only their offsets in memory.
+"""Keep the features of an unfinished index in a journal on disk, with only their file offsets in memory.
 
-The rows of 20,000 shapes with 12 views take 700 MB. They are copied from the journal to the file of features one at a
-time.
+The features of 20,000 shapes with 12 views take 700 MB. At the end, they are copied from the journal to the file of
+features, one shape at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shapecnn.storage.journal import Record, read_record, scan_journal
 
 
 class FeatureRow(NamedTuple):
-    """Feature row of one shape in an index.
+    """Features of one shape in an index: the pooled feature vector, and the feature vector of each view.
 
     Attributes:
         feature: (D,) float32, feature vector of length D, scaled to unit length.
@@ -35,11 +35,11 @@ class FeatureRow(NamedTuple):
 
 
 class StoredRow(NamedTuple):
-    """Feature row on disk, which is read on demand.
+    """Features of one shape on disk, which are read on demand.
 
     Attributes:
-        sha256: SHA-256 of the mesh file that the row was computed from.
-        read: Function that reads the row from disk.
+        sha256: SHA-256 of the mesh file that the features were computed from.
+        read: Function that reads the features from disk.
     """
 
     sha256: str
@@ -47,7 +47,7 @@ class StoredRow(NamedTuple):
 
 
 class RowJournal:
-    """Journal on disk of newly computed feature rows, so that an interrupted command loses no row.
+    """Journal on disk of newly computed features, so that an interrupted command does not lose them.
 
     Args:
         note: Function that appends a record to the journal and returns the offset of the record.
@@ -58,16 +58,16 @@ class RowJournal:
         self._note, self._scratch = note, scratch
 
     def add(self, shape_id: str, sha256: str, row: FeatureRow, engine: dict[str, str]) -> StoredRow:
-        """Append a feature row to the journal.
+        """Append the features of one shape to the journal.
 
         Args:
             shape_id: Id of the shape.
             sha256: SHA-256 of the mesh file.
             row: Features of the shape.
-            engine: Description of the engine that computed the features.
+            engine: Description of the inference engine that computed the features.
 
         Returns:
-            The row on disk.
+            A handle that reads the features from disk.
         """
         place = self._note({
             "id": shape_id,
@@ -80,14 +80,14 @@ class RowJournal:
 
 
 def journal_rows(scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str] | None]:
-    """Return the feature rows of a journal by shape id, and the description of the engine of the latest row.
+    """Return the features stored in a journal, by shape id, and the inference engine that computed the latest.
 
     Args:
         scratch: Folder of the journal.
-        views: Whether to skip rows without features of views, which earlier versions wrote.
+        views: True to skip shapes without features of single views, as earlier versions stored them.
 
     Returns:
-        The rows by shape id, and the engine description; None if the journal is empty.
+        The features by shape id. And the description of the engine; None if the journal is empty.
 
     Raises:
         StoredDataError: Another version of shapecnn wrote the journal.
@@ -106,7 +106,9 @@ def journal_rows(scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict
 
 def foreign(scratch: Path) -> StoredDataError:
     """Return the error for an unfinished index that another version of shapecnn began."""
-    return StoredDataError(f"{scratch} is from another version. Index the collection again, with --overwrite.")
+    return StoredDataError(
+        f"{scratch} is from another version of shapecnn. Index the collection again, with --overwrite."
+    )
 
 
 def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = None) -> tuple[str, int, int]:
@@ -114,9 +116,9 @@ def write_rows(path: Path, rows: Sequence[StoredRow], placed: Placed | None = No
 
     Args:
         path: File to write.
-        rows: Feature rows of N shapes, in order of id.
-        placed: Coordinates of the shapes in the comparison space of the model; None if the space does not depend on the
-            collection.
+        rows: Features of N shapes, in order of id.
+        placed: Coordinates of the shapes in a space adapted to the collection; None if the model compares features
+            directly.
 
     Returns:
         SHA-256 of the file, length of the feature vectors, and number of views of each shape (0 without views).

@@ -40,7 +40,7 @@ from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.tables import table_bytes
 from shapecnn.storage.unfinished import WORK, discard
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -51,8 +51,9 @@ class IndexChanges:
     Attributes:
         added: Number of new shapes.
         updated: Number of shapes whose mesh file has changed.
-        unchanged: Number of shapes whose mesh file is the same.
-        removed: Number of shapes that the collection no longer has, or whose mesh cannot be used any more.
+        unchanged: Number of shapes whose mesh file has not changed.
+        removed: Number of shapes of the old index that the collection no longer has, or whose mesh cannot be used any
+            more.
         total: Number of shapes in the index after the update.
         seconds: Duration of the update in seconds.
         failures: Path and error of each mesh that cannot be used, in order of id.
@@ -77,20 +78,21 @@ def bring_up_to_date(
     command: str = "shapecnn index COLLECTION INDEX",
     overwrite: bool = False,
     device: Device = "auto",
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
 ) -> IndexChanges:
     """Build the index of a collection in a folder, or update the index in the folder.
 
-    Features are computed for new and changed meshes only. Shapes that the collection no longer has are removed.
+    Features are computed for new and changed meshes only. Shapes that are no longer in the collection are removed from
+    the index.
 
     Args:
         collection: Folder of meshes, zip file of such a folder, or CSV file that lists meshes.
         folder: Folder of the index.
         plan: Model and settings of the index.
         command: Command line that error messages suggest for building the index.
-        overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
+        overwrite: True to replace an index made with other settings, and files that shapecnn did not write.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Worker processes that read the meshes and draw or voxelize them.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
@@ -100,7 +102,8 @@ def bring_up_to_date(
         Numbers of added, updated, unchanged and removed shapes, and the error of each failed mesh.
 
     Raises:
-        CollectionError: The collection cannot be listed. This error and the next three are raised before any work.
+        CollectionError: The shapes of the collection cannot be listed. This error and the next three are raised before
+            any work.
         MismatchError: The index was made with another model or other settings.
         UsageError: The device is not available, or ``folder`` contains files that shapecnn did not write.
         BusyError: Another process is writing to ``folder``.
@@ -113,7 +116,7 @@ def bring_up_to_date(
     scratch = folder / WORK
     engine = KeptEngine(plan.model, device, views=plan.model.input.kind == "views")
     with exclusive(folder, overwrite):
-        rebuild = f"To keep it, name another folder. To replace it: {command} --overwrite"
+        rebuild = f"To keep the index, name another folder. To replace the index: {command} --overwrite"
         old = _old_index(folder, plan.record, engine, overwrite, rebuild)
         with open_journal(scratch, {**asdict(plan.record), "labels": plan.labels}) as note:
             stored, described = _stored_rows(old, scratch, plan.model.input.kind == "views")
@@ -131,7 +134,10 @@ def bring_up_to_date(
 
 
 def _old_index(folder: Path, record: ModelRecord, engine: KeptEngine, overwrite: bool, rebuild: str) -> Index | None:
-    """Return the index in a folder; None if there is none, or if ``overwrite`` removed one with another model."""
+    """Return the index in a folder; None if the folder has none.
+
+    With ``overwrite``, an index that is damaged or made with another model or other settings is removed first.
+    """
     ours = written_hashes(folder)
     require_unchanged(folder, ({HEADER, SHAPES, FEATURES} - ours.keys()) | {FAILURES}, overwrite)
     try:
@@ -158,9 +164,9 @@ def _require_same(folder: Path, record: ModelRecord, old: Index | None, rebuild:
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
-    """Return the feature rows of the old index and of the journal by shape id, and the engine of the latest row.
+    """Return the features of the old index and of the journal, by shape id, and the engine that computed the latest.
 
-    If ``views`` is true, rows without features of views are skipped.
+    If ``views`` is true, shapes without features of single views are skipped.
     """
     noted, engine = journal_rows(scratch, views)
     if old is None:
@@ -176,7 +182,7 @@ def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[st
 
 
 def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShape]:
-    """Return an index entry for each shape that has a feature row."""
+    """Return an index entry for each shape whose features are computed."""
     return [
         IndexedShape(shape.id, shape.label, shape.split, result.hashes[shape.id], os.path.abspath(shape.path))
         for shape in shapes
@@ -185,7 +191,7 @@ def _listed(shapes: Sequence[Shape], result: CollectionRows) -> list[IndexedShap
 
 
 def _placed(model: Model, rows: list[StoredRow], old: Index | None, scratch: Path) -> Placed | None:
-    """Return the coordinates of all shapes in the model's comparison space; None if it does not adapt to a collection.
+    """Return the coordinates of all shapes in a space adapted to the collection; None if the model uses no such space.
 
     If all features equal the features of the old index, the coordinates of the old index are reused.
     """
@@ -208,7 +214,7 @@ def _publish(
     rows: list[StoredRow],
     placed: Placed | None,
 ) -> None:
-    """Write all files of the index and publish them together; ``rows`` has the features of ``shapes``."""
+    """Write all files of the index, and make them visible together; ``rows`` has the features of ``shapes``."""
     table, features = table_bytes(IndexedShape, shapes), folder / WORK / FEATURES
     try:
         digest, size, views = write_rows(features, rows, placed)

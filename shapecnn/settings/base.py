@@ -1,7 +1,7 @@
 """Base class of all settings (immutable, strictly typed, with a hash), and messages about wrong keys and values.
 
-Settings contain only values that change a pixel of a view, a cell of a grid or a feature. They are stored with their
-hash in the folder of the data. Two sets of settings are equal exactly if their hashes are equal.
+Settings contain only values that affect the pixels of views, the cells of grids or the features. They are stored with
+their hash in the folder of the data. Two sets of settings are equal exactly if their hashes are equal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydantic import (
 from shapecnn.errors import UsageError, quoted
 from shapecnn.settings.yaml_reader import YamlError, read_yaml
 
-_MOST_LISTED = 5  # largest number of errors or differences that one message names
+_MOST_LISTED = 5  # largest number of errors or differences in one message
 
 
 def _whole(value: Any) -> Any:
@@ -39,18 +39,31 @@ Whole = BeforeValidator(_whole)
 class Settings(BaseModel):
     """Base class of all settings: immutable, rejects unknown keys, and does not convert types.
 
-    For example, ``true`` is not accepted as 1, nor ``"224"`` as 224. The one exception: an integer is accepted where a
+    For example, ``true`` is not accepted as 1, nor ``"224"`` as 224. Exception: an integer is accepted where a
     floating-point number is expected.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
+    def __init__(self, **values: Any) -> None:
+        """Create settings from keyword arguments; a key that is left out gets its default value.
+
+        Raises:
+            UsageError: A key is unknown or missing, or a value is not allowed. The message describes up to 5 errors.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(_explain(error, type(self))) from None
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # nested settings are still validated as usual
+
     def digest(self) -> str:
-        """Return the SHA-256 of the settings as canonical JSON, in hexadecimal."""
+        """Return the SHA-256 hash (hex) of the settings, which are serialized as canonical JSON."""
         return settings_hash(self.model_dump(mode="json"))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as a JSON object, with their digest under the key ``hash``."""
+        """Return the settings as a JSON object, with their SHA-256 hash (hex) under the key ``hash``."""
         return {**self.model_dump(mode="json"), "hash": self.digest()}
 
     @classmethod
@@ -70,7 +83,7 @@ class Settings(BaseModel):
 
 
 def settings_hash(values: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of settings as canonical JSON: sorted keys, no spaces, ASCII.
+    """Return the SHA-256 hash of settings, serialized as canonical JSON: sorted keys, no spaces, ASCII.
 
     Args:
         values: Settings as a JSON object, without the key ``hash``.
@@ -83,17 +96,18 @@ def settings_hash(values: Mapping[str, Any]) -> str:
 
 
 def differences(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, str]:
-    """Describe the differences between two sets of settings, key by key, except for the key ``hash``.
+    """Describe in which keys two sets of settings differ. The key ``hash`` is ignored.
 
     If the origin (own or imported) differs, only the origin is described. Otherwise, if the kind (views or voxels)
-    differs, only the kind is described. In both cases the other keys have different meanings.
+    differs, only the kind is described. In both cases the other keys cannot be compared.
 
     Args:
         here: Requested settings.
         there: Settings of the stored data.
 
     Returns:
-        Phrases such as ``size is 112 there and 224 here``, by key, in alphabetical order.
+        Text for each differing key, sorted by key. ``size is 112 there and 224 here`` means: the stored
+        value is 112, the requested value is 224.
     """
     here, there = ({"origin": "own"} | {**settings} for settings in (here, there))
     keys = [key for key in sorted({*here, *there} - {"hash"}) if here.get(key) != there.get(key)]
@@ -157,7 +171,7 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
     for text in assignments:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"--set {quoted(text)} is not key=value.")
+            raise UsageError(f"--set {quoted(text)} is not of the form key=value.")
         try:
             values[key.strip()] = read_yaml(value)
         except YamlError as error:
@@ -166,7 +180,7 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, settings: type[Settings]) -> str:
-    """Describe the first 5 validation errors in one sentence each, and append the number of further errors."""
+    """Describe the first 5 validation errors, one sentence per error, and append the number of further errors."""
     errors = error.errors(include_url=False)
     outer = {item["loc"][:end] for item in errors for end in range(len(item["loc"]))}
     innermost = [item for item in errors if item["loc"] not in outer]  # an error inside a value is more precise
@@ -203,10 +217,10 @@ def suggestion(key: str, known: Iterable[str]) -> str:
 
 
 def _locate(place: tuple[int | str, ...], settings: type[Settings]) -> tuple[str, list[str]]:
-    """Return the dotted key of a validation error, and all valid keys of the settings group that contains the key.
+    """Return the dotted key of a validation error, and the names of all valid keys in the same group of settings.
 
-    The argument ``place`` is the location that pydantic reports. It also contains the ``kind`` of each union, which the
-    dotted key leaves out.
+    The argument ``place`` is the location of the error in pydantic. It also contains the ``kind`` of each union,
+    which the dotted key leaves out.
     """
     keys: list[str] = []
     known: list[str] = []

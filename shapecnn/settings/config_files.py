@@ -1,4 +1,4 @@
-"""Config files for training: find a config by its path or by the name of a shipped config, and read its YAML."""
+"""Find a training config by its path or by the name of a config that comes with the package, and read its YAML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shapecnn.errors import UsageError
 from shapecnn.settings.yaml_reader import MOST_BYTES, read_yaml
 
 _ANCHOR_PREFIX = "x-"
-"""Prefix of top-level keys that only define YAML anchors and are then ignored, as in Docker Compose files."""
+"""Prefix of top-level config keys that are ignored, because they only define YAML anchors (as in Docker Compose)."""
 
 
 def shipped() -> dict[str, Traversable]:
@@ -76,7 +76,7 @@ def read_config(config: str) -> dict[str, Any]:
 
 
 def _find(config: str) -> Traversable:
-    """Return the file of a config, which is given by its path or by the name of a shipped config."""
+    """Return the file of a config. ``config`` is the path of the file, or the name of a shipped config."""
     if Path(config).is_file():
         return Path(config)
     known = shipped()
@@ -86,7 +86,7 @@ def _find(config: str) -> Traversable:
 
 
 def _unknown(config: str, known: Iterable[str]) -> UsageError:
-    """Create the error for a config that does not exist, with the most similar known name."""
+    """Create the error for a config that does not exist. The message suggests the most similar known name."""
     if Path(config).is_dir():
         return UsageError(
             f"{config} is a folder, not a config. Give a YAML file, or a name that `shapecnn configs` lists."

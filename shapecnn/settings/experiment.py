@@ -1,6 +1,6 @@
 """Settings of a training run: its network, its validation data and its training stages, read from a YAML config.
 
-:func:`load_experiment` reads the config and applies ``--set`` options. A comment explains each field of the classes.
+:func:`load_experiment` reads the config and applies ``--set`` options. Comments explain the fields of the classes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class MvcnnSettings(Settings):
 
     @property
     def turns(self) -> Literal[1]:
-        """Number of rotations of a shape that are averaged: always 1, as views are not rotated."""
+        """Number of rotations of a shape over which the network averages: always 1, because views are not rotated."""
         return 1
 
     @model_validator(mode="after")
@@ -41,7 +41,7 @@ class MvcnnSettings(Settings):
 
 
 class ShapenetsSettings(Settings):
-    """Settings of the 3D ShapeNets network: a classifier of grids with three 3D convolutions (Wu et al. 2015)."""
+    """Settings of the 3D ShapeNets network: a classifier of voxel grids with three 3D convolutions (Wu et al. 2015)."""
 
     kind: Literal["shapenets"] = "shapenets"
     normalization: Literal["batch", "none"] = "batch"  # none as in the paper, which pre-trains each layer instead
@@ -50,7 +50,7 @@ class ShapenetsSettings(Settings):
 
 
 class VoxresnetSettings(Settings):
-    """Settings of the residual network for grids, with 3×3×3 convolutions."""
+    """Settings of the residual network for voxel grids, with 3×3×3 convolutions."""
 
     kind: Literal["voxresnet"] = "voxresnet"
     width: int = Field(32, ge=4, le=512)  # channels of the first block; later blocks double them twice
@@ -65,7 +65,7 @@ _NETWORKS: tuple[type[Settings], ...] = get_args(NetworkSettings)
 class Validation(Settings):
     """Settings of the validation data: the train split is divided into stratified folds, and one fold is held out.
 
-    Copies of a shape are always in the same fold.
+    Identical shapes are always in the same fold.
     """
 
     folds: int = Field(5, ge=0, le=100)  # number of folds: 5 holds out a fifth of the shapes, 0 holds out none
@@ -135,7 +135,7 @@ Stage = GradientStage | LdaStage
 
 
 class Experiment(Settings):
-    """Settings of a training run: everything except the data that determines the trained weights."""
+    """Settings of a training run. Together with the data, they determine the trained weights."""
 
     network: Annotated[NetworkSettings, Field(discriminator="kind")]
     validation: Validation = Validation()
@@ -159,13 +159,13 @@ class Experiment(Settings):
                 )
             if stage.train_from is not None and (stage.augment.shift or stage.augment.turn):
                 raise ValueError(
-                    f"stages.{stage.name}: augment.shift and augment.turn need all parts to be trained, because the "
-                    f"activations of frozen parts are computed only once; leave them out, or set train_from to null"
+                    f"stages.{stage.name}: augment.shift and augment.turn cannot be used with train_from: the "
+                    f"activations of frozen parts are computed only once; leave out both, or set train_from to null"
                 )
             validates = stage.schedule == "plateau" or stage.early_stopping is not None
             if validates and self.validation.folds == 0:
                 raise ValueError(
-                    f"stages.{stage.name}: plateau and early_stopping need validation data; set validation.folds"
+                    f"stages.{stage.name}: plateau and early_stopping need validation data; set validation.folds to 5"
                 )
         return self
 
@@ -194,14 +194,14 @@ def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -
         if not unknown:
             raise
         name = f"x-{unknown[0]}"
-        raise UsageError(f"{error} If it only defines an anchor (&name), rename it {quoted(name)}.") from None
+        raise UsageError(f"{error} If this key only defines an anchor (&name), rename it {quoted(name)}.") from None
 
 
 def changed(experiment: Experiment, assignments: Mapping[str, Any], name: str) -> Experiment:
-    """Return a copy of an experiment with some values changed.
+    """Return a copy of the settings of a training run, with some values changed.
 
     Args:
-        experiment: The experiment to copy.
+        experiment: The settings to copy.
         assignments: Values to change, by dotted key, as for :func:`load_experiment`.
         name: Name of the experiment in error messages, such as the path of its config.
 
@@ -212,7 +212,7 @@ def changed(experiment: Experiment, assignments: Mapping[str, Any], name: str) -
 
 
 def _resolved(values: dict[str, Any], assignments: Mapping[str, Any], name: str) -> Experiment:
-    """Override values of a config and validate the result. Error messages begin with ``name``."""
+    """Set some values of a config by dotted key, and validate the config. Error messages begin with ``name``."""
     for key, value in assignments.items():
         _assign(values, _whole_key(values, key), value)
     try:
@@ -222,7 +222,7 @@ def _resolved(values: dict[str, Any], assignments: Mapping[str, Any], name: str)
 
 
 def _whole_key(values: Mapping[str, Any], key: str) -> str:
-    """Complete a short key such as ``backbone`` to ``network.backbone``, if only one group of the config has it."""
+    """Complete a short key such as ``backbone`` to ``network.backbone``, if only one group has a key of this name."""
     if "." in key or key in Experiment.model_fields:
         return key
     groups = _groups(values)
@@ -233,12 +233,12 @@ def _whole_key(values: Mapping[str, Any], key: str) -> str:
         )
     similar = [] if matches else _similar(groups, key)
     if similar:
-        raise UsageError(f"--set {key}: there is no such key; did you mean {' or '.join(similar[:5])}?")
+        raise UsageError(f"--set {key}: unknown key; did you mean {' or '.join(similar[:5])}?")
     return matches[0] if matches else key
 
 
 def _groups(values: Mapping[str, Any]) -> dict[str, type[Settings]]:
-    """Return the settings class of each nested group of a config, by dotted key such as ``stages.pooled``."""
+    """Return the settings class of each nested group of keys in a config, by dotted key such as ``stages.head``."""
     network = values.get("network")
     kind = network.get("kind") if isinstance(network, dict) else None
     groups: dict[str, type[Settings]] = {"validation": Validation}
@@ -258,8 +258,8 @@ def _groups(values: Mapping[str, Any]) -> dict[str, type[Settings]]:
 def _similar(groups: Mapping[str, type[Settings]], key: str) -> list[str]:
     """Return the dotted keys that a misspelt or abbreviated key may mean, such as ``learning_rate`` for ``lr``.
 
-    The list is empty if the most similar key is a top-level key of the experiment. The validation of the whole config
-    then suggests that key, together with all other errors.
+    If the most similar key is a top-level key, the list is empty. The validation of the whole config then suggests
+    that key, together with all other errors.
     """
     whole: dict[str, list[str]] = {name: [] for name in Experiment.model_fields}
     for group, settings in groups.items():
@@ -274,7 +274,7 @@ def _similar(groups: Mapping[str, type[Settings]], key: str) -> list[str]:
 
 
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set the value of a dotted key in a nested config, and create the groups that are missing."""
+    """Set the value of a dotted key in a nested config. Missing groups of keys are created."""
     *parents, last = key.split(".")
     place: Any = values
     for depth, name in enumerate(parents):
@@ -290,7 +290,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _stage(stages: list[Any], name: str, key: str) -> Any:
-    """Return the stage of a config that has a name or a number; ``key`` is the whole key for the message."""
+    """Return a training stage of a config by its name or number (from 0); ``key`` is shown in the error message."""
     names = [str(stage.get("name")) if isinstance(stage, dict) else "" for stage in stages]
     if name in names:
         return stages[names.index(name)]

@@ -1,4 +1,4 @@
-"""Settings of views and voxel grids: how they are computed from meshes, or that they were imported.
+"""Settings of views and voxel grids that shapecnn computed from meshes, or that were imported.
 
 The settings are stored with their hash in ``settings.json``, in the folder of the views or grids.
 """
@@ -31,7 +31,7 @@ ALL_SIDES = (
     20,
     24,
     80,
-)  # numbers of views whose cameras are on all sides; other numbers form a ring around the up axis
+)  # with these numbers of views, the cameras are on all sides; otherwise they form a ring around the up axis
 MOST_VIEWS = 360  # largest number of views of a shape
 
 ViewCount = Annotated[int, Field(ge=1, le=MOST_VIEWS)]
@@ -59,7 +59,7 @@ NO_LIMIT = FaceLimit()
 
 
 class ReadingSettings(Settings):
-    """Settings for reading a mesh, before it is rendered or voxelized.
+    """Settings for reading a mesh file, before the mesh is rendered or voxelized.
 
     Attributes:
         simplify: Number of faces to which larger meshes are simplified, at least 4; None to keep all faces. The JSON
@@ -75,12 +75,12 @@ class ReadingSettings(Settings):
 
 
 class Viewpoints(ReadingSettings):
-    """Settings of the cameras that view a mesh: their number, and whether they form a ring or are on all sides.
+    """Settings of the cameras around a mesh: their number, and whether they form a ring or are on all sides.
 
     Attributes:
-        orientation: ``upright`` keeps the mesh as it stands; most numbers of views then form a ring around its up
-            axis. ``auto`` is for meshes whose up axis is unknown: it first rotates the mesh to its own axes
-            (:mod:`shapecnn.meshes.orientation`) and places cameras on all sides.
+        orientation: ``upright`` does not rotate the mesh. The cameras form a ring around its up axis, or are on all
+            sides with 20, 24 or 80 views. ``auto`` is for meshes whose up axis is unknown: the mesh is first rotated to
+            canonical axes (:mod:`shapecnn.meshes.orientation`), and the cameras are on all sides.
         views: Number of views, 1 to 360. With orientation ``auto``: 20, 24 or 80. The default is 12, or 24 with
             ``auto``.
     """
@@ -126,7 +126,7 @@ class ViewSettings(Viewpoints):
     up: Up = "z"
 
     def version(self) -> dict[str, int]:
-        """Return the version of the renderers as ``{"drawing": version}``. Another version draws other pixels."""
+        """Return the version of the renderers as ``{"drawing": version}``. Each version renders different pixels."""
         return {"drawing": self.drawing}
 
 
@@ -141,7 +141,7 @@ class VoxelSettings(ReadingSettings):
         fill: ``solid`` also fills the inside of a closed surface; ``surface`` fills only the cells that faces meet.
         rotations: Number of grids of a shape, 1 to 100. For each grid the mesh is turned about z by a further
             360/rotations degrees and fitted into the grid again.
-        orientation: ``upright`` keeps the mesh as it stands; ``auto`` first rotates the mesh to its own axes.
+        orientation: ``upright`` does not rotate the mesh; ``auto`` first rotates the mesh to canonical axes.
         up: Axis of the mesh file that points up.
     """
 
@@ -158,12 +158,13 @@ class VoxelSettings(ReadingSettings):
     def _room(self) -> Self:
         if self.resolution <= 2 * self.padding:
             raise ValueError(
-                f"resolution {self.resolution} leaves no cell inside a padding of {self.padding} on both sides"
+                f"resolution {self.resolution} leaves no cell inside a padding of {self.padding} on both sides; "
+                "use a smaller padding"
             )
         return self
 
     def version(self) -> dict[str, int]:
-        """Return the version of the voxelizer as ``{"filling": version}``. Another version fills other cells."""
+        """Return the version of the voxelizer as ``{"filling": version}``. Each version fills different cells."""
         return {"filling": self.filling}
 
 
@@ -220,14 +221,14 @@ def input_settings(stored: Mapping[str, Any]) -> InputSettings:
     """
     kind, origin = str(stored.get("kind")), str(stored.get("origin", "own"))
     if (kind, origin) not in _KINDS:
-        raise UsageError(f"no settings have kind {quoted(kind)} and origin {quoted(origin)}")
+        raise UsageError(f"unknown kind of data: kind is {quoted(kind)} and origin is {quoted(origin)}")
     return _KINDS[kind, origin].from_options(
         **{key: stored[key] for key in {*stored} - {"schema_version", "hash", "layout"}}
     )
 
 
 def require_same(asked: Mapping[str, Any], stored: Mapping[str, Any], where: str, rebuild: str) -> None:
-    """Raise MismatchError if stored data was computed with other settings than the requested settings.
+    """Raise MismatchError if stored data was computed with settings that differ from the requested settings.
 
     Args:
         asked: Requested settings with their ``hash``, as :meth:`Settings.to_json` returns them.

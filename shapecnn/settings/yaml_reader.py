@@ -1,4 +1,4 @@
-"""YAML reader for configs and ``--set`` options: the core schema of YAML 1.2, with limits on size and depth.
+"""YAML reader for configs and ``--set`` options, for the core schema of YAML 1.2, with limits on size and depth.
 
 It supports maps with text keys, lists, null, booleans, integers, floating-point numbers and text, and also anchors,
 aliases and the merge key ``<<``. Other types are not supported. Unlike in YAML 1.1, which PyYAML reads, ``yes``,
@@ -34,7 +34,7 @@ _BASES = {"0o": 8, "0x": 16}
 
 
 class YamlError(ValueError):
-    """Error: a text cannot be read as YAML. The message has the line of the error, and no full stop."""
+    """Error for a text that cannot be read as YAML. The message names the line, and does not end with a full stop."""
 
 
 def read_yaml(text: str) -> Any:
@@ -77,7 +77,7 @@ for _kind, _pattern in (("int", _INTEGER), ("float", _NUMBER)):
 
 
 class _Reader:
-    """Builder of a Python value from the events of the YAML parser, by recursion that is limited in depth."""
+    """Builds a Python value from the events of the YAML parser, by recursion with a limited depth."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self.events = (event for event in events if not isinstance(event, yaml.StreamStartEvent))
@@ -96,7 +96,7 @@ class _Reader:
         return value
 
     def _value(self, event: Any, depth: int) -> Any:
-        """Build the value whose first parser event is ``event``, nested ``depth`` levels deep."""
+        """Build the Python value that begins with the parser event ``event``, at nesting depth ``depth``."""
         self._add(1, event)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
@@ -118,7 +118,7 @@ class _Reader:
         return value
 
     def _list(self, start: Any, depth: int) -> list[Any]:
-        """Build a list from the parser events up to its end."""
+        """Build a list from the next parser events, up to the end of the list."""
         _require_tag(start, "seq")
         values = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
@@ -126,7 +126,7 @@ class _Reader:
         return values
 
     def _map(self, start: Any, depth: int) -> dict[str, Any]:
-        """Build a dict from the parser events up to its end. Explicit keys override keys merged by ``<<``."""
+        """Build a dict from the next parser events. Explicit keys override keys that ``<<`` merges."""
         _require_tag(start, "map")
         values: dict[str, Any] = {}
         merged: dict[str, Any] = {}
@@ -139,7 +139,7 @@ class _Reader:
                     value if isinstance(value, list) else [value]
                 ):  # reversed, because the first map of a list has precedence
                     if not isinstance(other, dict):
-                        raise YamlError(f"the merge key << takes a map or a list of maps{_line(key.start_mark)}")
+                        raise YamlError(f"the merge key << needs a map or a list of maps{_line(key.start_mark)}")
                     merged |= other
             elif key.value in values:
                 raise YamlError(f"the key {quoted(key.value)} is repeated{_line(key.start_mark)}")
@@ -148,7 +148,7 @@ class _Reader:
         return {**merged, **values}
 
     def _add(self, count: int, event: Any) -> None:
-        """Add to the number of values read so far, and raise YamlError if there are too many."""
+        """Add ``count`` to the number of values read so far, and raise YamlError if the sum exceeds the limit."""
         self.count += count
         if self.count > MOST_VALUES:
             raise YamlError(f"the text has more than {MOST_VALUES:,} values{_line(event.start_mark)}")
@@ -170,7 +170,7 @@ def _scalar(event: Any) -> Any:
         if event.tag == f"{_TAG}{kind}":
             if isinstance(value, types) and isinstance(value, bool) == (kind == "bool"):
                 return float(text) if kind == "float" and isinstance(value, int) else value
-            raise YamlError(f"{quoted(text)} is not !!{kind}{_line(event.start_mark)}")
+            raise YamlError(f"{quoted(text)} does not match its tag !!{kind}{_line(event.start_mark)}")
     _require_tag(event, "str")
     return value
 
@@ -181,7 +181,7 @@ def _resolved(text: str, event: Any) -> Any:
         return _CONSTANTS[text]
     if _INTEGER.match(text):
         if len(text) > _MOST_DIGITS:
-            raise YamlError(f"a number has {len(text):,} digits{_line(event.start_mark)}")
+            raise YamlError(f"a number has {len(text):,} digits (limit: {_MOST_DIGITS:,}){_line(event.start_mark)}")
         return int(text, _BASES.get(text[:2], 10))
     if _NUMBER.match(text):
         return float(text)
@@ -196,5 +196,5 @@ def _require_tag(event: Any, kind: str) -> None:
 
 
 def _line(mark: Any) -> str:
-    """Return the line of a parser mark as text, such as `` in line 3``; empty if there is no mark."""
+    """Return the line number of a parser mark as text, such as `` in line 3``; empty if ``mark`` is None."""
     return f" in line {mark.line + 1}" if mark else ""

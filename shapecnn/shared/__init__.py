@@ -1,8 +1,8 @@
 """Helpers shared by all packages: feature similarity, base classes of results, the numba import, lazy exports.
 
 Nothing here depends on meshes or models. :mod:`similarity` scales and compares feature vectors. :mod:`results` has the
-base classes of results that display as tables. :mod:`jit` imports numba safely. :mod:`exports` lets a package list its
-public names without importing the modules that define them.
+base classes of results that display as tables. :mod:`checks` checks arguments. :mod:`jit` imports numba safely.
+:mod:`exports` lets a package list its public names without importing the modules that define them.
 """
 
 from __future__ import annotations

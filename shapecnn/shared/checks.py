@@ -17,7 +17,7 @@ def require_choice(name: str, value: object, choices: Any) -> None:
 
     Args:
         name: Name of the argument.
-        value: Its value.
+        value: Value of the argument.
         choices: ``Literal`` type of the choices, such as ``Literal["x", "y", "z"]``.
 
     Example:
@@ -41,30 +41,30 @@ def require_count(name: str, value: object) -> None:
 
     Args:
         name: Name of the argument.
-        value: Its value.
+        value: Value of the argument.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
         raise UsageError(f"{name} = {value!r}: use a whole number of at least 1.")
 
 
 def require_path(name: str, value: object) -> Path:
-    """Return an argument as a path; raise UsageError if it is not one.
+    """Convert an argument to a path; raise UsageError if it is not a path.
 
     Args:
         name: Name of the argument.
-        value: Its value.
+        value: Value of the argument.
     """
     if not isinstance(value, str | os.PathLike):
-        raise UsageError(f"{name} = {type(value).__name__}: give one path, of a folder, a zip or a CSV file.")
+        raise UsageError(f"{name} = {type(value).__name__}: give one path: a folder, a zip or a CSV file.")
     return Path(value)
 
 
 def require_settings(value: T, kind: Any) -> T:
-    """Return settings; raise UsageError if they are of another type.
+    """Return a settings object unchanged; raise UsageError if it has the wrong type.
 
     Args:
-        value: The settings.
-        kind: Their class, or a union of classes.
+        value: The settings object.
+        kind: Allowed class, or a union of allowed classes.
     """
     if not isinstance(value, kind):
         names = getattr(kind, "__name__", None) or " or ".join(each.__name__ for each in get_args(kind))

@@ -12,8 +12,8 @@ from typing import Any
 from shapecnn.storage.caches import numba_folder
 
 _CONFIG = ".numba_config.yaml"
-"""Config file that numba reads from the current folder. It is a security risk: anybody may have put it there, and it
-can name a folder from which numba loads compiled code."""
+"""Config file that numba reads from the current folder. It is a security risk: another user may have created
+the file, and it can name a folder from which numba loads compiled code."""
 
 
 def _import() -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self, SupportsIndex, TypeVar, overload
 
 from shapecnn.errors import MissingLibraryError, visible
 
@@ -42,9 +44,30 @@ class Displayed:
 
 
 class ResultList(list[Result], Displayed):
-    """List of results that prints as a table."""
+    """List of results that prints as a table. Slicing returns a list of the same class.
+
+    Attributes:
+        per_item: Names of the attributes that are lists with one member for each result.
+    """
 
     __slots__ = ()
+    per_item: ClassVar[tuple[str, ...]] = ()
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Result: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Result | Self:
+        """Return one result, or a list of the same class with the results of a slice."""
+        if not isinstance(index, slice):
+            return super().__getitem__(index)
+        part = copy.copy(self)
+        part[:] = super().__getitem__(index)
+        for name in self.per_item:
+            setattr(part, name, getattr(self, name)[index])
+        return part
 
     def __repr__(self) -> str:
         """Return the rows as a text table."""
@@ -54,7 +77,7 @@ class ResultList(list[Result], Displayed):
 def show_with(kind: type, renderer: Callable[[Any], str]) -> None:
     """Set the function that renders results of one class as HTML in notebooks.
 
-    The pages are built in packages that depend on the result classes, so the result classes cannot import them.
+    The renderers are in packages that import the result classes, so the result classes cannot import the renderers.
 
     Args:
         kind: Class of the results.
@@ -135,4 +158,5 @@ def html_table(rows: Sequence[dict[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else visible(str(value))
+    number = isinstance(value, Real) and not isinstance(value, Integral)  # also true of numpy's float32
+    return f"{value:.4g}" if number else visible(str(value))

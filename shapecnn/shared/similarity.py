@@ -1,7 +1,7 @@
 """Similarity of feature vectors: scaling to unit length, cosine similarity, and nearest rows of a gallery.
 
 The three functions that scale to unit length are not merged because they round differently. Stored features, and ties
-between shapes, depend on the last bits.
+between shapes, depend on the last bits of the values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Similarity = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
 
 The function returns the similarities (Q, N), from -1 to 1, in the floating-point precision of the rows."""
 
-STEPS = 1e10  # similarities are rounded to 10 decimals: copies tie, in whatever order the dot product was summed
+STEPS = 1e10  # similarities are rounded to 10 decimals: copies tie although their dot products differ in the last bits
 
 
 def unit(vectors: NDArray[Floating]) -> NDArray[Floating]:
@@ -58,7 +58,7 @@ def unit_float64(features: NDArray[np.floating]) -> Features:
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths))[0])
         raise ShapecnnError(
-            f"The feature in row {row} is not finite: the training of the network diverged. Use another model."
+            f"The feature vector in row {row} is not finite: the training of the network diverged. Use another model."
         )
     rows /= np.where(lengths > 0, lengths, 1)
     return rows
@@ -79,7 +79,7 @@ def scale_to_unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _lengths(rows: NDArray[Floating]) -> NDArray[np.float64]:
-    """Return the Euclidean length of each row, (N, 1) float64, without the squared copy that np.linalg.norm makes."""
+    """Return the lengths of N vectors, (N, 1) float64, with less memory than np.linalg.norm, which copies the array."""
     squares: NDArray[np.float64] = np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
     return np.sqrt(squares)[:, None]
 
@@ -101,7 +101,7 @@ def cosines(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
 def nearest(
     queries: Features, gallery: Features, own: Rows, count: int, similar: Similarity = cosines
 ) -> tuple[Rows, NDArray[np.float64]]:
-    """Return the most similar gallery rows for each query. All similarities are sorted, so use it for few queries.
+    """Return the most similar gallery rows for each query. It sorts all similarities, so it suits few queries.
 
     Args:
         queries: (Q, D) float64 of unit length, Q feature vectors of length D.

@@ -1,8 +1,8 @@
 """Obtain collections of meshes: download ModelNet, or generate the shapes of the demo.
 
 Input: the name of a collection, or the number of shapes to generate. Output: a folder of mesh files. :mod:`download`
-fetches a collection with :mod:`transfer` and unpacks it with :mod:`archive`; :mod:`shapes` generates a collection. The
-function :func:`shapecnn.sources.download.download` must be imported from its module, which has the same name.
+fetches a collection with :mod:`transfer` and unpacks it with :mod:`archive`; :mod:`shapes` generates a collection. This
+package does not re-export the function :func:`shapecnn.sources.download.download`, whose module has the same name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Unpack a zip that may be damaged or malicious: no files outside the target folder, no links, no zip bombs."""
+"""Unpack a zip safely, even if it is damaged or malicious: reject paths outside the folder, links and zip bombs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shapecnn.meshes.zips import check_members, member_path, open_zip
 from shapecnn.workers.progress import Progress
 
 _CHUNK = 1 << 20  # bytes per read
-_REMEDY = "Run again with an undamaged copy."
+_REMEDY = "Run again with an undamaged copy of the zip."
 
 
 def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> None:
     """Unpack a zip into a new folder, without the files that macOS adds.
 
-    If an error occurs, the files unpacked so far remain in the folder, and the caller must remove them.
+    If unpacking fails, the files unpacked so far remain in the folder, and the caller must remove them.
 
     Args:
         archive: Path of the zip.
@@ -25,7 +25,8 @@ def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> Non
         progress: Callback for progress: bytes unpacked, and bytes in total.
 
     Raises:
-        ArchiveError: The file is not a zip, is damaged, has two files with one path, or fails :func:`check_members`.
+        ArchiveError: The file is not a zip, is damaged, has two files with the same path, or fails
+            :func:`check_members`.
     """
     folder.mkdir(parents=True)
     with archive.open("rb") as file:
@@ -44,7 +45,8 @@ def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> Non
                     out = target.open("xb")
                 except (FileExistsError, NotADirectoryError):
                     raise ArchiveError(
-                        f"{archive} holds {quoted(member.filename)} twice. Create the zip again."
+                        f"The path of {quoted(member.filename)} in {archive} conflicts with the path of an earlier"
+                        " file. Create the zip again, with distinct paths."
                     ) from None
                 with out:
                     for chunk in _content(opened, member):
@@ -55,7 +57,7 @@ def unpack(archive: Path, folder: Path, progress: Progress | None = None) -> Non
 
 
 def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield the content of one file of a zip in chunks, but never more bytes than its header declares."""
+    """Read one file of a zip in chunks, but never more bytes than the header of the file declares."""
     left = member.file_size
     try:
         with archive.open(member) as stream:  # checks the CRC at the end
@@ -64,12 +66,12 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[byte
                 if left >= 0:
                     yield chunk
         if left != 0:
-            raise zipfile.BadZipFile("it does not have the size that its header announces")
+            raise zipfile.BadZipFile("the file does not have the size that its header announces")
     except Exception as error:  # zlib.error, EOFError, RuntimeError and more, on damaged data
         complaint = f"{archive.filename} is damaged at {quoted(member.filename)}"
         raise ArchiveError(f"{complaint} ({reason(error)}). {_REMEDY}") from None
 
 
 def _is_junk(path: PurePosixPath) -> bool:
-    """Return whether a file of a zip is macOS metadata: in ``__MACOSX``, or named ``.DS_Store``."""
+    """Return whether a file of a zip is macOS metadata: a file in a folder ``__MACOSX``, or named ``.DS_Store``."""
     return "__MACOSX" in path.parts or path.name == ".DS_Store"

@@ -63,7 +63,7 @@ RECORD = "download.json"  # file in the unpacked folder that stores the Origin a
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The zip that a collection was unpacked from.
+    """Record of the zip that a collection was unpacked from: address, size and SHA-256.
 
     Attributes:
         url: Address or path of the zip.
@@ -109,12 +109,12 @@ def download(
 
     Args:
         name: Name of the collection, a key of ``SOURCES``.
-        dest: Parent of the new folder.
+        dest: Folder in which the new folder is created.
         url: Address of a mirror, or path or file:// URL of a local zip. None means the official server.
         sha256: Expected SHA-256 of the zip, 64 hexadecimal digits. None means the hash in ``SOURCES`` for the official
             server, and no check for any other source.
-        progress: Callback for progress: first bytes received, later bytes unpacked, each with the bytes in total.
-        overwrite: Replace a partial download that shapecnn did not write.
+        progress: Callback for progress: bytes done and bytes in total, first of the transfer, then of the unpacking.
+        overwrite: Whether to replace a .part file that shapecnn did not write.
 
     Returns:
         The collection on disk. If its folder already exists, the folder is checked and not downloaded again.
@@ -122,7 +122,8 @@ def download(
     Raises:
         DownloadError: The server or the disk fails, or the zip does not have the expected SHA-256.
         ArchiveError: The zip is damaged, unsafe, or has no mesh files.
-        UsageError: ``sha256`` or ``url`` is not valid, or shapecnn did not write the partial download.
+        UsageError: ``sha256`` or ``url`` is not valid, or shapecnn did not write the existing .part file and
+            ``overwrite`` is False.
         BusyError: Another process is writing to ``dest``.
         MismatchError: The existing folder was unpacked from a zip with another SHA-256.
         StoredDataError: The existing folder has fewer meshes than were unpacked.
@@ -154,14 +155,14 @@ def download(
             try:
                 collection = _install(part, url, expected, target, progress)
             except (ArchiveError, DownloadError) as error:
-                discard(part)  # otherwise every later run would fail on the same file
-                raise type(error)(f"{error} The partial download was deleted: the next run starts anew.") from None
+                discard(part)  # a damaged download would make every later run fail
+                raise type(error)(f"{error} The downloaded file was deleted: the next run starts over.") from None
             discard(part)
             return collection
     except OSError as error:
         raise DownloadError(
-            f"{error.filename or dest}: {error.strerror or error}. Make room or choose another folder, and"
-            " run again: the bytes received are kept."
+            f"The download failed at {error.filename or dest}: {error.strerror or error}. Free disk space or choose"
+            " another folder, then run again: the bytes received so far are kept."
         ) from None
 
 
@@ -176,17 +177,17 @@ def _local_file(url: str) -> Path | None:
     else:
         path = Path(url)
     if not path.is_file():
-        raise UsageError(f"There is no file {path}. Check --url.")
+        raise UsageError(f"{path} does not exist or is not a file. Check --url.")
     return path
 
 
 def _install(archive: Path, url: str, expected: str | None, target: Path, progress: Progress | None) -> Download:
-    """Check the SHA-256 of the zip ``archive``, unpack it to a temporary folder and rename that to ``target``."""
+    """Check the SHA-256 of a zip, unpack the zip into a temporary folder, and rename that folder to ``target``."""
     with stage(f"Checking {archive.name}"):
         sha256 = sha256_of(archive.resolve())
     if expected not in (None, sha256):
         raise DownloadError(
-            f"{url} has the SHA-256 {sha256}, not {expected}: the file is damaged, or another file."
+            f"{url} has the SHA-256 {sha256}, not {expected}: the file is damaged, or it is not the expected zip."
             f" If you trust the file, add --sha256 {sha256}."
         )
     work = target.parent / WORK
@@ -198,7 +199,7 @@ def _install(archive: Path, url: str, expected: str | None, target: Path, progre
         try:
             shapes = len(list_shapes(collection, labels="none"))
         except CollectionError:
-            raise ArchiveError(f"{url} holds no mesh files. Give the zip of a collection.") from None
+            raise ArchiveError(f"The zip {url} has no mesh files. Choose the zip of a collection of meshes.") from None
         origin = Origin(url, archive.stat().st_size, sha256)
         (collection / RECORD).write_bytes(json_bytes({**asdict(origin), "shapes": shapes}))
         collection.rename(target)
@@ -220,19 +221,20 @@ def _collection_root(folder: Path) -> Path:
 
 
 def _check_existing(target: Path, expected: str | None) -> Download:
-    """Check the number of shapes in an existing folder and the SHA-256 of its zip; return the collection."""
+    """Return an existing collection, after a check that no meshes are missing and its zip had the expected SHA-256."""
     shapes = len(list_shapes(target, labels="none"))
     origin = None
     if (target / RECORD).exists():
         record = read_json(target / RECORD)
         if shapes < record.pop("shapes"):
             raise StoredDataError(
-                f"{target} has lost meshes since it was unpacked. Move the folder away and rerun, or choose another."
+                f"{target} has fewer mesh files than were unpacked into it. Move the folder away and run again, or"
+                " choose another folder."
             )
         origin = Origin(**record)
     if expected is not None and (origin is None or origin.sha256 != expected):
         raise MismatchError(
             f"{target} was unpacked from a zip whose SHA-256 is {origin.sha256 if origin else 'unknown'}, not"
-            f" {expected}. Move the folder away, or choose another."
+            f" {expected}. Move the folder away, or choose another folder."
         )
     return Download(target, shapes, origin, new=False)

@@ -1,7 +1,8 @@
 """Download a file from a web server, and resume an interrupted download.
 
-The download is our own loop over requests: pooch cannot resume, and resumable-urlretrieve is unmaintained since 2018.
-pypdl and huggingface_hub resume without the header If-Range, so a file may end up with halves of two versions.
+The download loop uses the library requests directly, because no other library resumes safely. pooch cannot resume, and
+resumable-urlretrieve is unmaintained since 2018. pypdl and huggingface_hub resume without the header If-Range, so they
+may join the halves of two versions of a file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from shapecnn.workers.progress import Progress
 if TYPE_CHECKING:
     import requests
 
-_TIMEOUT = (10, 60)  # seconds to connect, and to wait for more data of the body
+_TIMEOUT = (10, 60)  # limits in seconds: to connect, and to wait for the next bytes
 _WAITS = (1, 2, 4, 8)  # seconds to wait before each retry after the transfer was interrupted
 _CHUNK = 1 << 16  # bytes per read
 
@@ -28,16 +29,17 @@ _CHUNK = 1 << 16  # bytes per read
 def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
     """Download a file; resume a partial download if the server still has the same version of the file.
 
-    An interrupted transfer is resumed until several retries in a row receive no new bytes. After an error, ``part``
-    keeps the bytes received.
+    An interrupted transfer is resumed until several retries in a row receive no new bytes. If the download fails, the
+    bytes received remain in ``part``.
 
     Args:
         url: Address of the file, http or https.
-        part: File to write to, which may be a partial download.
-        progress: Callback for progress: bytes received, and bytes in total (None if the server does not tell).
+        part: Path of the file to write. If it is a partial download, the download is resumed.
+        progress: Callback for progress: bytes received, and bytes in total (None if unknown).
 
     Raises:
-        DownloadError: The server fails. The message continues a sentence that begins with "The server".
+        DownloadError: The server did not send the whole file. The message starts with the name of the host, so that
+            callers can put "The server" before it.
         UsageError: ``url`` is not a web address.
         OSError: ``part`` cannot be written.
     """
@@ -52,7 +54,7 @@ def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
                 return _transfer(session, url, part, progress)
             except (requests.RequestException, BodyError) as error:
                 if isinstance(error, ValueError):
-                    raise UsageError(f"{url} is not a web address: {error}.") from None
+                    raise UsageError(f"{url} is not a web address: {error}. Check --url.") from None
                 if isinstance(error, BodyError) and part.stat().st_size > farthest:
                     farthest, waits = part.stat().st_size, iter(_WAITS)
                 wait = next(waits, None)
@@ -62,9 +64,9 @@ def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
 
 
 def _transfer(session: requests.Session, url: str, part: Path, progress: Progress | None) -> None:
-    """Send one request for the bytes that are missing in ``part``, and append the bytes received.
+    """Send one HTTP request for the bytes that a partial download lacks, and append the bytes received to the file.
 
-    Before the body is read, errors are exceptions of requests; while the body is read, exceptions of urllib3.
+    Until the headers of the response are read, errors are exceptions of requests; after that, exceptions of urllib3.
     """
     from urllib3.exceptions import IncompleteRead
 
@@ -77,15 +79,15 @@ def _transfer(session: requests.Session, url: str, part: Path, progress: Progres
     with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
         partial = offset > 0 and response.status_code == 206
         if offset and (response.status_code == 416 or (partial and not _continues(response, offset, version))):
-            create(part).close()  # the server has another version: the next request is for the whole file
+            create(part).close()  # the server has another version of the file: the next request asks for the whole file
             raise IncompleteRead(0, size or 0)
         response.raise_for_status()
         if not partial:  # a new download, a changed file, or a server that cannot resume
-            create(part).close()  # empty the file first: the record must never describe other bytes
+            create(part).close()  # empty the file first: the JSON record must never describe bytes of another version
             offset, size, version = 0, response.raw.length_remaining, _version(response)
             _write_record(part, url, size, version)
         with part.open("ab") as file:
-            # iter_content would lose the start of a chunk if the connection breaks
+            # requests' iter_content would lose the start of a chunk if the connection breaks
             for chunk in response.raw.stream(_CHUNK, decode_content=False):
                 file.write(chunk)
                 offset += len(chunk)
@@ -98,23 +100,29 @@ def _transfer(session: requests.Session, url: str, part: Path, progress: Progres
 
 
 def require_begun(part: Path, overwrite: bool = False) -> None:
-    """Check that :func:`fetch` wrote an existing partial download, so that no other file is overwritten.
+    """Raise UsageError if a download to ``part`` would overwrite a file that :func:`fetch` did not write.
 
     Args:
-        part: Path of the partial download, which may be absent or empty.
-        overwrite: Accept any file, but no link.
+        part: Path of the partial download. An absent or empty file raises no error.
+        overwrite: Whether a file that shapecnn did not write may be overwritten. Symbolic links always raise an error.
 
     Raises:
-        UsageError: ``part`` is a file that shapecnn did not write, or a link.
+        UsageError: ``part`` is a symbolic link, or shapecnn did not write ``part`` and ``overwrite`` is False.
     """
     if not os.path.lexists(part) or (part.is_file() and not part.is_symlink() and not part.stat().st_size):
         return
     if part.is_symlink() or not (overwrite or _record_path(part).is_file()):
-        raise UsageError(f"{part} was not written by shapecnn. Move it away, or choose another folder.")
+        raise UsageError(
+            f"The download would overwrite {part}, which shapecnn did not write. Move that file away, or choose another"
+            " folder."
+        )
 
 
 def _resume_point(part: Path, url: str) -> tuple[int, int | None, str | None]:
-    """Return (bytes received, bytes in total, version) of a partial download; (0, None, None) to start anew."""
+    """Return the state of a partial download: bytes received, bytes in total, and version of the file on the server.
+
+    The state is (0, None, None) if the download cannot be resumed. :func:`_version` explains the version.
+    """
     try:
         offset = part.stat().st_size
         record = read_json(_record_path(part))
@@ -135,7 +143,7 @@ def _record_path(part: Path) -> Path:
 
 
 def discard(part: Path) -> None:
-    """Delete a partial download and its record.
+    """Delete a partial download and the JSON file that describes it.
 
     Args:
         part: Path of the partial download, which may be absent.
@@ -145,13 +153,19 @@ def discard(part: Path) -> None:
 
 
 def _version(response: requests.Response) -> str | None:
-    """Return the version of a response for If-Range (RFC 9110, 13.1.5): a strong ETag, else Last-Modified."""
+    """Return the version of a file on the server: the strong ETag of the response, else its Last-Modified date.
+
+    The header If-Range (RFC 9110, 13.1.5) takes either value.
+    """
     etag = response.headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
 
 
 def _continues(response: requests.Response, offset: int, version: str | None) -> bool:
-    """Return whether a 206 response starts at ``offset`` and has the same version; some servers ignore If-Range."""
+    """Return whether a 206 response continues a partial download at byte ``offset`` with the same version of the file.
+
+    The version must be checked, because some servers ignore the header If-Range.
+    """
     begins = response.headers.get("Content-Range", "").startswith(f"bytes {offset}-")
     return begins and _version(response) in (version, None)
 
@@ -164,9 +178,9 @@ def _describe(url: str, error: Exception) -> str:
     if isinstance(error, requests.HTTPError):
         return f"{host} answers {error.response.status_code} {error.response.reason} to {url}."
     if isinstance(error, requests.exceptions.SSLError):
-        return f"{host} has no valid certificate."
+        return f"{host} has no valid TLS certificate."
     if isinstance(error, requests.ConnectionError | requests.Timeout):
         return f"{host} does not answer."
     if isinstance(error, requests.RequestException):
-        return f"{host} cannot be used: {error}."
+        return f"{host} did not send {url}: {error}."
     return f"{host} interrupted the transfer of {url} again and again."

@@ -34,7 +34,7 @@ class Rows(NamedTuple):
     Attributes:
         kind: Element type.
         shape: Shape of the whole array.
-        each: The rows along the first axis, each of shape ``shape[1:]``; iterated once.
+        each: Iterable over the rows of the first axis, each an array of shape ``shape[1:]``. It is iterated once.
     """
 
     kind: Kind
@@ -47,8 +47,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Rows]) -> str:
 
     Args:
         path: The file to write. An existing file at this path is replaced.
-        arrays: The arrays by name. Arrays with larger elements (F32 before F16 before U8) must come first, because the
-            library orders them so.
+        arrays: The arrays by name. Arrays with larger elements must come first, because the safetensors library orders
+            them so: float32 (F32), then float16 (F16), then uint8 (U8).
 
     Returns:
         SHA-256 hash of the file, 64 hexadecimal digits.
@@ -71,11 +71,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Rows]) -> str:
             count = 0
             for row in rows.each:
                 if row.shape != rows.shape[1:]:
-                    raise ValueError(f"the array {name} of shape {rows.shape} has a row of shape {row.shape}")
+                    raise ValueError(f"the array {name} of shape {rows.shape} was given a row of shape {row.shape}")
                 write(row.astype(_DTYPES[rows.kind], casting="safe", copy=False).tobytes())
                 count += 1
             if count != rows.shape[0]:
-                raise ValueError(f"the array {name} has {count} rows, not {rows.shape[0]}")
+                raise ValueError(f"the array {name} must have {rows.shape[0]} rows, but was given {count}")
     return digest.hexdigest()
 
 
@@ -170,7 +170,7 @@ def require_numbers(name: str, array: NDArray[Any]) -> None:
 
 
 def _layout(arrays: Mapping[str, tuple[Kind, tuple[int, ...]]]) -> tuple[bytes, list[int]]:
-    """Return the header of a safetensors file, and byte offsets: the start of each array, then the end of the file."""
+    """Return the header of a safetensors file, and byte offsets: where each array starts, and the end of the file."""
     ends = [0]
     described = {}
     for name, (kind, shape) in arrays.items():

@@ -1,4 +1,7 @@
-"""Choose the folders of caches: the user's cache folder or, if it is not writable, a private temporary folder."""
+"""Choose folders for caches of compiled code: the user's cache folder, or else a private temporary folder.
+
+The temporary folder is used if the user's cache folder is not writable.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ def numba_folder() -> Path | None:
     """Return a folder for the kernels that numba compiles, or None if numba's default cache folder is writable.
 
     By default, numba tries the folder of the package, then the user's cache folder. If neither is writable, numba
-    raises an error. An example is a user without a home folder who runs a package that root installed.
+    raises an error. This happens, for example, if root installed the package and the user has no home folder.
 
     Returns:
         A private temporary folder, or None.
@@ -41,8 +44,9 @@ def cache_folder(name: str) -> Path:
 def private_temporary(name: str) -> Path:
     """Return the path of a temporary folder that only this user can read and write; each call returns the same path.
 
-    Caches hold compiled code, so a folder that another user created or can write to is never used. In this case, the
-    function creates a folder for this process only and removes it when the process ends.
+    Caches hold compiled code, so a folder that another user created or can write to is never used. If another user
+    can write to the usual temporary folder, a folder for this process only is created, and removed when the process
+    ends.
 
     Args:
         name: Name of a subfolder. The subfolder is not created.
@@ -91,7 +95,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def _user_caches() -> Path:
-    """Return the folder in which numba creates the cache of the current user on this system."""
+    """Return the parent folder of the cache that numba creates for the current user on this operating system."""
     if sys.platform == "darwin":
         return Path("~/Library/Caches").expanduser()
     if sys.platform == "win32":

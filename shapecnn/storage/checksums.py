@@ -1,4 +1,4 @@
-"""Write and parse ``SHA256SUMS``, a file that lists the hashes of a folder's files as ``sha256sum --check`` reads them.
+"""Write and parse ``SHA256SUMS``, the list of the file hashes of a folder in the format of ``sha256sum --check``.
 
 The first line of ``SHA256SUMS`` is a comment with the hash of all other lines. The comment reveals damage to
 ``SHA256SUMS`` itself.
@@ -50,16 +50,18 @@ def parse_sums(content: bytes) -> dict[str, str]:
     for number, line in enumerate(below.decode().split("\n")[:-1], start=2):
         entry = _parse(line)
         if entry is None:
-            raise ValueError(f"line {number} is not the hash and the path of a file in this folder")
+            raise ValueError(f"line {number} does not consist of a SHA-256 hash and a relative path inside this folder")
         name, digest = entry
         sums[name] = digest
     if sums_bytes(sums) != content:  # duplicates, wrong order, needless escapes
-        raise ValueError("the lines are not sorted, unique and escaped as shapecnn writes them")
+        raise ValueError(
+            "a path is listed twice, is not in sorted order, or is escaped in another way than shapecnn does"
+        )
     return sums
 
 
 def parse_lines(content: bytes) -> list[tuple[str, str]]:
-    """Parse lines of file hashes; skip incomplete and damaged lines.
+    """Parse lines that each hold the hash and the path of a file; skip incomplete and damaged lines.
 
     Args:
         content: Lines from :func:`sum_line`. The last line may be incomplete.

@@ -19,7 +19,10 @@ from typing import NamedTuple
 
 from shapecnn.errors import CollectionError, visible
 
-_REASON = "the file system there does not distinguish names that differ only in case or in the encoding of accents"
+_REASON = (
+    "the file system of the output folder does not distinguish names that differ only in case or in the encoding of "
+    "accents"
+)
 
 
 class _Collision(NamedTuple):
@@ -67,7 +70,9 @@ def require_no_collisions(owners: Mapping[str, str], kept: Collection[str], out:
             if collision.one == collision.other:
                 raise CollectionError(f"{collision.sentence}.")
             if trials.same(collision.one, collision.other):
-                raise CollectionError(f"{collision.sentence}, or choose an output elsewhere: {_REASON}.")
+                raise CollectionError(
+                    f"{collision.sentence}, or choose an output folder on another file system: {_REASON}."
+                )
 
 
 def _collisions(owners: Mapping[str, str], kept: Collection[str]) -> Iterator[_Collision]:
@@ -79,11 +84,11 @@ def _collisions(owners: Mapping[str, str], kept: Collection[str]) -> Iterator[_C
         if fold_name(first) in reserved:
             own = reserved[fold_name(first)]
             target = f"{visible(shape_id)} would be written to {visible(name)}"
-            yield _Collision(first, own, f"{target}, where shapecnn keeps its own {own}: rename the input")
+            yield _Collision(first, own, f"{target}, where shapecnn writes its own {own}: rename the input")
         other = files.setdefault(fold_name(name), name)
         if other != name:
             both = f"{visible(owners[other])} and {visible(shape_id)}"
-            yield _Collision(other, name, f"{both} would be written to one file, {visible(name)}: rename one of them")
+            yield _Collision(other, name, f"{both} would both be written to the file {visible(name)}: rename one")
     folders: set[str] = set()
     for name, shape_id in owners.items():
         for folder in map(str, PurePosixPath(name).parents):
@@ -93,11 +98,11 @@ def _collisions(owners: Mapping[str, str], kept: Collection[str]) -> Iterator[_C
             file = files.get(fold_name(folder))
             if file is not None:
                 both = f"{visible(owners[file])} would be written to the file {visible(file)}, and {visible(shape_id)}"
-                yield _Collision(file, folder, f"{both} into a folder of that name: rename one of them")
+                yield _Collision(file, folder, f"{both} into a folder of the same name: rename one")
 
 
 class _NameTrials:
-    """Test of whether the file system distinguishes two names, by creating files in temporary folders."""
+    """Tests whether the file system treats two file names as equal, by creating files in temporary folders."""
 
     def __init__(self, out: Path) -> None:
         self._out = out

@@ -1,4 +1,4 @@
-"""Write single files that the user names, such as an HTML page, without overwriting files that shapecnn did not write.
+"""Write single files, such as an HTML page, to a path of the user, but not over files that shapecnn did not write.
 
 Each HTML page ends with a comment that holds the hash of the page. A page that still matches its hash is replaced; any
 other file is replaced only with ``--overwrite``. For files other than pages, the caller passes the function that
@@ -55,13 +55,13 @@ def require_file(path: Path, overwrite: bool = False, is_own: Callable[[bytes], 
     if is_stream(path) or not os.path.lexists(path):
         return
     if path.is_symlink():
-        raise UsageError(f"{path} is a link, and shapecnn does not write through links. Name the file itself.")
+        raise UsageError(f"{path} is a link, and shapecnn does not write through links. Pass the path of the file.")
     if not path.is_file():
         raise UsageError(f"{path} is a folder or a special file, not a regular file. Choose another path.")
     if not overwrite and not _holds_own(path, is_own):
         raise UsageError(
-            f"{path} exists, and shapecnn did not write it or it has changed since. Choose another path, or add "
-            f"--overwrite to replace the file."
+            f"{path} exists, but shapecnn did not write the file, or the file has changed since. Choose another path, "
+            f"or add --overwrite to replace the file."
         )
 
 
@@ -84,7 +84,7 @@ def write_page(path: Path, page: str, overwrite: bool = False) -> None:
 def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
     """Write bytes to a regular file (atomically), a pipe or a device.
 
-    A regular file that is replaced passes its permissions on to the new file.
+    If a regular file is replaced, the new file gets the permissions of the old file.
 
     Args:
         path: A file, a pipe or a device. Call :func:`require_file` with this path before long computations.
@@ -107,7 +107,7 @@ def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
 def _open_stream(path: Path) -> int:
     """Open a pipe or a device for writing and return the file descriptor.
 
-    If no process reads from the pipe yet, wait up to :data:`PATIENCE` seconds.
+    If no process reads from the pipe yet, the function waits up to :data:`PATIENCE` seconds.
     """
     status = path.stat()
     for standard in (1, 2):  # /dev/stdout may be a socket, which cannot be opened by name

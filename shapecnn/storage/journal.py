@@ -1,6 +1,6 @@
 """Read and write the journal of an unfinished command: a header line, then a JSON line for each finished item.
 
-A command that is interrupted reads its journal when it is run again, and skips the finished items. Each line is written
+If a command was interrupted and is run again, it reads its journal and skips the finished items. Each line is written
 to the file at once, so that a killed process loses no line. Each line begins with its hash. Reading stops at the first
 incomplete or damaged line; the items from this line on are processed again.
 """
@@ -48,8 +48,8 @@ def scan_journal(folder: Path) -> Iterator[tuple[int, Record]]:
         folder: Subfolder of unfinished work; see :mod:`shapecnn.storage.unfinished`.
 
     Yields:
-        A pair for the header, then for each record: its offset in the file in bytes (for :func:`read_record`), and its
-        content. No pairs if the journal is missing.
+        A pair for the header, then a pair for each record: the offset of its line in the file in bytes (for
+        :func:`read_record`), and its content. Nothing is yielded if the journal is missing.
 
     Raises:
         OSError: The journal cannot be read.

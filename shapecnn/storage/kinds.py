@@ -1,4 +1,4 @@
-"""Recognize what an output folder holds: artefacts (views or voxel grids), a run, an index or a report.
+"""Recognize what an output folder holds: artefacts (views or voxel grids), a trained model, an index or a report.
 
 If a command needs one kind of folder and the user passes another, the error names the kind that was passed and the
 commands that accept it.
@@ -73,7 +73,7 @@ def is_kind_file(path: Path) -> bool:
 
 
 def kind_of(folder: Path) -> Kind | None:
-    """Return the kind of output that a folder holds, such as "run" or "index".
+    """Return the kind of output that a folder holds, such as "run" (a trained model) or "index".
 
     Args:
         folder: Any path.

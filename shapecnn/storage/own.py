@@ -1,8 +1,8 @@
 """Protect the user's files in output folders: replace or remove only unchanged files that shapecnn wrote itself.
 
 The hash of a file shows that shapecnn wrote it and that it has not changed since. ``SHA256SUMS`` lists the hashes of
-published files. The mark file in a folder of unfinished work lists the hashes of files written after that. shapecnn
-neither overwrites nor removes any other file, unless the user passes ``--overwrite``.
+finished output. The mark file in a folder of unfinished work lists the hashes of the files that an interrupted command
+wrote. shapecnn neither overwrites nor removes any other file, unless the user passes ``--overwrite``.
 """
 
 from __future__ import annotations
@@ -66,36 +66,38 @@ def require_own(kind_file: str, folder: Path, overwrite: bool = False) -> None:
     """
     for name, kind in KIND_FILES.items():
         if name != kind_file and is_kind_file(folder / name) and (name in written_hashes(folder) or not overwrite):
-            raise UsageError(f"{folder} already holds {_NAMES[kind]}, another kind of output. Choose another folder.")
+            raise UsageError(f"The output folder {folder} already holds {_NAMES[kind]}. Choose another folder.")
     if overwrite or not folder.exists():
         return
     if not folder.is_dir():
-        raise UsageError(f"{folder} is a file. Choose a folder.")
+        raise UsageError(f"The output {folder} is a file. Choose a folder.")
     names = sorted(path.name for path in folder.iterdir() if path.name not in _IGNORED and not _is_work(path))
     if names and not written_hashes(folder):
         outputs = {kind_file, SUMS, *COMPANIONS[kind_file]}
         first = next((name for name in names if name in outputs), names[0])
         raise UsageError(
             f"{folder} holds {_and_more(first, len(names))}, which shapecnn did not write. Choose an empty folder, or "
-            f"add --overwrite to write there anyway and replace files of the same name."
+            f"add --overwrite to write into this folder anyway and replace files of the same name."
         )
 
 
 def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = False) -> dict[str, str]:
-    """Raise UsageError unless each output file, and ``SHA256SUMS``, is absent or an unchanged file that shapecnn wrote.
+    """Raise UsageError if the output would overwrite or remove a file that a user created or edited.
+
+    ``SHA256SUMS`` is checked, too.
 
     Args:
         folder: The output folder.
         names: Relative paths of the files that will be written or removed.
-        overwrite: Accept files that shapecnn did not write or that have changed. A link or a file at the path of a
-            required subfolder is still refused.
+        overwrite: Accept files that shapecnn did not write or that have changed. A link or a file in place of a
+            subfolder that the output needs is still refused.
 
     Returns:
         The existing unchanged files that shapecnn wrote: relative path, mapped to the SHA-256 hash (hex).
 
     Raises:
-        UsageError: shapecnn did not write a file, or the file has changed; or a link or a file is at the path of a
-            required subfolder.
+        UsageError: shapecnn did not write a file, or the file has changed; or a link or a file is in place of a
+            subfolder that the output needs.
     """
     paths = sorted({*names, SUMS})
     for parent in sorted({parent for name in paths for parent in PurePosixPath(name).parents}):
@@ -106,7 +108,9 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
                 f"link by a folder."
             )
         if os.path.lexists(path) and not os.path.isdir(path):
-            raise UsageError(f"{path} is a file where a folder is needed. Move it away and run again.")
+            raise UsageError(
+                f"{path} is a file, but the output needs a folder of this name. Move the file away, and run again."
+            )
     hashes = written_hashes(folder)
     hashes = {**hashes, **_respelt(folder, paths, hashes)}
     digests: dict[str, str | None] = {}

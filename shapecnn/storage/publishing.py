@@ -47,14 +47,14 @@ A file has several possible hashes if shapecnn was interrupted while replacing i
 
 
 def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str, str] | None = None) -> None:
-    """Write a set of files and their ``SHA256SUMS`` into a folder, so that after a crash all are old or all are new.
+    """Write files and their ``SHA256SUMS`` into a folder atomically: after a crash, all files are old or all are new.
 
     Args:
         folder: The destination, which is created if missing. The caller has locked it with :func:`exclusive`.
         files: Content of each file, by file name. For content too large for memory, pass the path of a file on the same
             file system; it is moved into ``folder``.
-        beside: SHA-256 hashes by relative path, to be listed in ``SHA256SUMS``: of files that are already in ``folder``
-            and belong to the set, and of files passed as a path.
+        beside: Further files that ``SHA256SUMS`` must list: relative path, mapped to the SHA-256 hash (hex). They are
+            the files already in ``folder`` that belong to the set, and the files passed as a path in ``files``.
 
     Raises:
         UsageError: Files of an interrupted earlier call cannot be moved into place; see :func:`recover`.
@@ -103,8 +103,7 @@ def _require_movable(folder: Path, overwrite: bool) -> None:
     for file in reversed(_committed(folder)):  # SHA256SUMS first: the old SHA256SUMS identifies the old files
         if not stat.S_ISREG(file.lstat().st_mode):
             raise UsageError(
-                f"{file} is not a regular file, although shapecnn writes only regular files there: "
-                f"do not trust {folder}."
+                f"{file} is not a regular file, although shapecnn writes only regular files: do not trust {folder}."
             )
         place = folder / file.name
         if not overwrite and os.path.lexists(place) and digest_among(place, hashes.get(file.name, set())) is None:
@@ -121,7 +120,7 @@ def _move_in(folder: Path) -> None:
 
 
 def _committed(folder: Path) -> list[Path]:
-    """Return the paths of the committed files in the order of moving, ``SHA256SUMS`` last.
+    """Return the paths of the committed files in the order in which they are moved, ``SHA256SUMS`` last.
 
     Until the new ``SHA256SUMS`` moves into place, the old one still identifies the old files.
     """

@@ -69,11 +69,11 @@ def open_stored(path: Path) -> BufferedReader:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP and path.is_symlink():
-            raise OSError(errno.ELOOP, "it is a link", str(path)) from None
+            raise OSError(errno.ELOOP, "the path is a link", str(path)) from None
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        raise OSError(errno.EINVAL, "the path is not a regular file", str(path))
     return os.fdopen(descriptor, "rb")
 
 
@@ -90,12 +90,12 @@ def describe_non_file(path: Path, one: str, several: str) -> str:
     """
     if not path.exists():
         return "there is no such file"
-    return f"it is a folder: name {several} in it" if path.is_dir() else f"it is not a file: name {one}"
+    return f"it is a folder: pass {several} in it" if path.is_dir() else f"it is not a regular file: pass {one}"
 
 
 @contextlib.contextmanager
 def name_os_errors(path: Path) -> Iterator[None]:
-    """Set the file name of each OSError raised in this context that has none, such as "disk full" while writing.
+    """Add a path to each OSError that the code in this context raises without a path, such as "disk full".
 
     Args:
         path: The file or folder that the code in the context works on.
@@ -167,7 +167,9 @@ def read_json(path: Path) -> Any:
     try:
         return parse_json(read_stored(path))
     except (OSError, ValueError) as error:
-        raise StoredDataError(f"{path} cannot be read ({error}). Put it back from a copy, or make it again.") from None
+        raise StoredDataError(
+            f"{path} cannot be read ({error}). Restore the file from a copy, or make it again."
+        ) from None
 
 
 def parse_json(data: bytes) -> Any:

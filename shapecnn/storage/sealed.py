@@ -16,7 +16,7 @@ from shapecnn.storage.reading import map_stored, parse_json, read_stored, sha256
 
 Content = TypeVar("Content")
 
-LARGEST_JSON = 16 << 20  # largest size of a JSON file in bytes; that of a run or an index has a few thousand
+LARGEST_JSON = 16 << 20  # largest size of a JSON file in bytes; the JSON file of a run has a few thousand bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ class Sealed:
                 raise ValueError("the file is not a JSON object")
         if version is not None and value.pop("schema_version", None) != version:
             raise StoredDataError(
-                f"{printable(self.folder / name)} was made by another version of shapecnn. Use that version for it, "
-                f"or make it again with this one."
+                f"{printable(self.folder / name)} was made by another version of shapecnn. Use that version to read "
+                f"the file, or make the file again with this version."
             )
         return value
 
@@ -175,7 +175,9 @@ def open_sealed(folder: Path, remedy: str) -> Sealed:
     try:
         return Sealed(folder, parse_sums(read_stored(published(folder, SUMS))), remedy)
     except FileNotFoundError:
-        raise StoredDataError(f"{folder} lacks {SUMS}, or was made by an earlier version. {remedy}") from None
+        raise StoredDataError(
+            f"{folder} has no file {SUMS}, or an earlier version of shapecnn made it. {remedy}"
+        ) from None
     except OSError as error:
         raise StoredDataError(f"{folder / SUMS} cannot be read ({error.strerror or error}). {remedy}") from None
     except ValueError as error:
@@ -191,7 +193,7 @@ def publish_beside(
         folder: The output folder, which is created if missing.
         files: Content of each file to write, by file name.
         remedy: Sentence that ends the error message about a damaged ``SHA256SUMS`` and tells the user what to do.
-        made: Files that are already in the folder and must be added to ``SHA256SUMS``: relative path, mapped to the
+        made: Files that are already in the folder but not yet listed in ``SHA256SUMS``: relative path, mapped to the
             SHA-256 hash (hex).
 
     Raises:

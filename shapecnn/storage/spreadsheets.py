@@ -40,7 +40,7 @@ def is_csv_text(content: bytes, headings: Sequence[str], last: str) -> bool:
     Args:
         content: The content of the file.
         headings: Expected cells of the first row.
-        last: Expected text in the last cell of every other row.
+        last: Expected text in the last cell of every row below the headings.
 
     Returns:
         True if the first row is ``headings``, no other row has empty cells, every other row ends with ``last``, and the

@@ -6,8 +6,9 @@ many rows as a file claims to have. To start fast, the program imports pyarrow b
 The protocol over standard input and output: the program first writes the line ``null``, or a JSON string that says why
 pyarrow cannot be imported. It then answers requests until the end of its input.
 
-- A request is a JSON line with ``size``, ``columns``, ``required``, ``most``, ``seconds`` and ``memory``, followed by
-  the content of a Parquet file, ``size`` bytes long.
+- A request is a JSON line, followed by the content of a Parquet file. The line holds ``size`` (bytes of the file), the
+  limits ``seconds`` (CPU time) and ``memory`` (bytes), and ``columns``, ``required`` and ``most`` for
+  :func:`read_columns`.
 - An answer is a JSON line with either ``error``, or ``rows`` (the number of rows) and ``columns`` (the distinct strings
   of each column). In the second case, an int32 array for each column follows: for each row, the index of its string
   among the distinct strings, or -1 for null.
@@ -61,7 +62,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) -> list[tuple[list[str], memoryview]]:
-    """Parse a Parquet file of strings in this process; a damaged file may abort the process or hang.
+    """Parse a Parquet file of strings; a damaged file may make the calling process crash or hang.
 
     Args:
         data: The content of the file.
@@ -80,7 +81,7 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
     import pyarrow
     import pyarrow.parquet
 
-    other = f"the columns of the table are not {', '.join(columns)}"
+    other = f"the table must have the columns {', '.join(columns)}, and all must hold strings"
     try:
         source = pyarrow.BufferReader(data)
         footer = pyarrow.parquet.read_metadata(source)
@@ -117,7 +118,7 @@ def _check_footer(footer: pyarrow.parquet.FileMetaData, most: int) -> None:
     )
     rows = max(abs(footer.num_rows), rows)
     if rows > most:
-        raise ValueError(f"the table has {rows} rows, more than {most}")
+        raise ValueError(f"the table has {rows} rows, more than the limit of {most}")
     if any(chunk.compression != "SNAPPY" for row in chunks for chunk in row):
         raise ValueError("the table is not compressed with snappy")
 

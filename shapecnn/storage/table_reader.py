@@ -1,7 +1,7 @@
-"""Parse untrusted Parquet files in a separate process, so that a crash, hang or lack of memory does not end this one.
+"""Parse untrusted Parquet files in a separate process, so that a crash or hang does not affect the caller.
 
-The separate process runs :mod:`shapecnn.storage.table_process`. It starts with the first table and then waits for more
-tables, because importing pyarrow takes some tenths of a second and parsing a table only milliseconds. The calling
+The separate process runs :mod:`shapecnn.storage.table_process`. It is started for the first table and then waits for
+more tables, because importing pyarrow takes some tenths of a second and parsing a table only milliseconds. The calling
 process does not import pyarrow at all. The worker processes for meshes are not used for tables, because their server
 takes a second or more to load compiled kernels.
 """
@@ -34,7 +34,7 @@ _reader: _Reader | None = None
 
 
 def start_reader() -> None:
-    """Start the process that parses tables, unless it is running, without waiting until it has imported pyarrow.
+    """Start the process that parses Parquet tables if it is not running, without waiting until it is ready.
 
     Raises:
         ProcessError: The system cannot start another process.
@@ -44,7 +44,7 @@ def start_reader() -> None:
 
 
 def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) -> list[list[str | None]]:
-    """Parse a Parquet file of strings in the separate process and return its columns.
+    """Parse a Parquet file of strings in a separate process and return the columns.
 
     Args:
         data: The content of the file, which may be damaged or malicious.
@@ -58,7 +58,7 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
     Raises:
         ValueError: The content is damaged or not a Parquet file; or it has other columns, more rows or another
             compression than accepted; or parsing exceeds the time or memory limit.
-        ProcessError: The separate process cannot be started, or was killed from outside.
+        ProcessError: The process that parses tables cannot be started, or was killed from outside.
     """
     request = {
         "size": len(data),
@@ -149,7 +149,7 @@ class _Reader:
             complaint: str | None = self._line()
         except EOFError:
             self._process.wait()
-            complaint = f"it ended with {self._process.returncode}"
+            complaint = f"it ended with exit code {self._process.returncode}"
         except BaseException:
             self.stop()
             raise

@@ -73,6 +73,6 @@ def _require(name: str, values: Sequence[str | None], kind: Any) -> None:
     """Raise ValueError if a column lacks a required value or has a value that its Literal type does not allow."""
     distinct = set(values)
     if None in distinct and NoneType not in get_args(kind):
-        raise ValueError(f"the column {name} has an empty cell")
+        raise ValueError(f"the column {name} has an empty cell, but every row needs a value")
     if get_origin(kind) is Literal and not distinct <= {*get_args(kind)}:
         raise ValueError(f"the column {name} has a value other than {', '.join(get_args(kind))}")

@@ -22,6 +22,9 @@ STAGED = ".publish"  # subfolder of committed files that still have to be moved 
 STAGING = ".publish.tmp"  # subfolder of files that are not committed yet
 WORKS = (WORK, RESUME, STAGED, STAGING)
 
+RESUME_REMEDY = "Restore the file from a copy, or start a new training in another folder."
+"""Sentence that ends the error message for a damaged file in the subfolder of an unfinished training."""
+
 MARK = ".shapecnn"
 """Name of the mark file, which shows that shapecnn created a subfolder of unfinished work."""
 
@@ -29,7 +32,7 @@ _MARKED = b"# Unfinished work of shapecnn, removed when it is done. Below: what 
 
 
 def claim(folder: Path) -> None:
-    """Create a subfolder for unfinished work with a mark file; a subfolder that has one already stays unchanged.
+    """Create a subfolder for unfinished work and its mark file; an existing mark file stays unchanged.
 
     Args:
         folder: Path of the subfolder. Its name is one of :data:`WORKS`.
@@ -45,7 +48,7 @@ def claim(folder: Path) -> None:
 
 
 def require_claimed(folder: Path, overwrite: bool = False) -> None:
-    """Raise UsageError unless a subfolder of unfinished work is absent or was created by shapecnn.
+    """Raise UsageError if a subfolder for unfinished work exists that shapecnn did not create.
 
     Args:
         folder: Path of the subfolder. Its name is one of :data:`WORKS`.
@@ -88,7 +91,7 @@ def is_claimed(folder: Path) -> bool:
 
 
 def _read_mark(folder: Path) -> bytes:
-    """Read the mark file of a folder, with the hashes listed in it; return empty bytes if there is no mark file."""
+    """Read the mark file of a folder, with the hashes listed in it; return empty bytes without a mark file."""
     try:
         content = read_stored(folder / MARK)
     except OSError:

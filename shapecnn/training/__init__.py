@@ -1,8 +1,9 @@
-"""Training of a network in stages on artefacts (views or voxel grids), with validation, calibration and resuming.
+"""Train a network on rendered views or voxel grids in one or more stages; validate, calibrate and save the network.
 
-The input is artefacts and an :class:`shapecnn.settings.experiment.Experiment`. The result is the folder of a run and a
-:class:`TrainingResult`. :mod:`plan` pairs an experiment with its data, :mod:`trainer` executes a plan and
-:mod:`session` its stages. :mod:`descent` trains by gradient descent, :mod:`resume` saves the state after each epoch.
+An :class:`shapecnn.settings.experiment.Experiment` holds the settings. The trained network is saved in a folder, called
+a run, and :class:`TrainingResult` describes the run. :mod:`plan` pairs an experiment with its data, :mod:`trainer`
+executes a plan and :mod:`session` its stages. :mod:`descent` trains by gradient descent, and :mod:`resume` saves the
+state after each epoch.
 :mod:`calibration` fits the temperature and the threshold for unknown shapes, :mod:`metric` learns a retrieval metric.
 """
 

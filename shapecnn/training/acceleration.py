@@ -1,4 +1,4 @@
-"""Set-up of the library Accelerate, which provides device, mixed precision and multiple processes for training."""
+"""Set up the library Accelerate, which provides device, mixed precision and multiple processes for training."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Activations: the input of the first trained part of a network, computed once for all shapes and stored on disk.
 
 If the whole network is trained, the activations are the decoded views or grids. If the first parts are frozen, the
-activations are the output of the frozen parts. Augmentation by flips then needs a second, mirrored copy of them. The
-file is memory-mapped, so that memory use stays bounded.
+activations are the output of the frozen parts. For augmentation by flips, the frozen parts are also computed for
+mirrored shapes. The file is memory-mapped, so that memory use stays bounded.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from shapecnn.models.input import Input, InputArray
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.storage.reading import sha256_of
 from shapecnn.storage.sealed import open_sealed, publish_beside
+from shapecnn.storage.unfinished import RESUME_REMEDY
 from shapecnn.training.augmentation import Change, apply_change
-from shapecnn.training.resume import REMEDY
 from shapecnn.workers.progress import Progress
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ _FLIPPED = Change(flip=True)
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """Activations of N shapes with V views or rotations each: the input of the first trained part of a network.
+    """Activations (inputs of the first trained network part) of N shapes with V views or rotations each.
 
     Attributes:
-        values: (copies, N, V, ...) uint8, float32 or uint16. The number of copies is 1, or 2 if the second is mirrored.
+        values: (copies, N, V, ...) uint8, float32 or uint16. If there are 2 copies, the second is of mirrored shapes.
         bfloat16: Whether the values are bfloat16 numbers, stored as uint16 because numpy has no such type.
     """
 
@@ -78,13 +78,13 @@ class Activations:
         """Stack the activations of B shapes to a batch, with augmentation.
 
         Args:
-            rows: (B,) int64, the row number of each shape.
-            changes: Augmentation of each shape; None for no augmentation. The output of frozen parts can only be
-                flipped.
+            rows: (B,) int64, the index of each shape, from 0 to N - 1.
+            changes: Augmentation of each shape; None for no augmentation. For outputs of frozen parts, only the flip is
+                applied.
             views: (B,) int64, the number of a single view or rotation of each shape; None for all V views.
 
         Returns:
-            (B, V, ...), or (B, 1, ...) if ``views`` is given; uint8, float32 or bfloat16.
+            (B, V, ...) for V views or rotations, or (B, 1, ...) if ``views`` is given; uint8, float32 or bfloat16.
         """
         examples = []
         for i, row in enumerate(rows):
@@ -108,15 +108,15 @@ def open_activations(
     flip: bool,
     progress: Progress,
 ) -> Activations:
-    """Open the activations stored in a file; compute and store them first if the file is missing or damaged.
+    """Open a file of activations (inputs of the first trained network part); compute the file if missing or damaged.
 
     Args:
         path: Path of the ``.npy`` file.
         artefacts: The views or grids.
-        entries: The N shapes, in the order of the rows.
+        entries: Manifest entries of the shapes, in the order of the activations.
         network_input: Converter from artefacts to the input of the network.
         encode: Function that computes the frozen parts; None if no part is frozen.
-        flip: Whether to compute a mirrored copy too.
+        flip: Whether to compute the activations of mirrored shapes too.
         progress: Callback after each shape.
 
     Returns:
@@ -132,7 +132,7 @@ def open_activations(
         _write(partial, _compute(artefacts, entries, network_input, encode, flip), len(entries), progress)
         digest = sha256_of(partial)
         partial.replace(path)
-        publish_beside(path.parent, {}, REMEDY, {path.name: digest})
+        publish_beside(path.parent, {}, RESUME_REMEDY, {path.name: digest})
     values = np.load(path, mmap_mode="r")
     return Activations(values, bfloat16=values.dtype == np.uint16)
 
@@ -147,9 +147,9 @@ def _is_intact(path: Path) -> bool:
 
 
 def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encode:
-    """Create the function that computes the frozen parts of a network.
+    """Create a function that applies the frozen parts of a network to views or grids.
 
-    The function computes on a CPU with OpenVINO if OpenVINO is installed, and otherwise with torch.
+    On a CPU, the function uses OpenVINO if installed. Otherwise it uses torch.
 
     Args:
         network: The network.
@@ -184,21 +184,21 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
 
 
 class _Frozen(nn.Module):
-    """Module that computes only the frozen first parts of a network."""
+    """Torch module that applies only the first, frozen parts of a network."""
 
     def __init__(self, network: ShapeNetwork, stop: int) -> None:
         super().__init__()
         self.network, self.stop = network, stop
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the activations of a batch (B, V, ...): B shapes, V views or rotations each."""
+        """Compute the activations of a batch (B, V, ...) of B shapes with V views or rotations each."""
         return self.network.stem(inputs, stop=self.stop)
 
 
 def _compute(
     artefacts: Artefacts, entries: Sequence[Entry], network_input: Input, encode: Encode | None, flip: bool
 ) -> Iterator[NDArray[Any]]:
-    """Yield the activations of each shape: (copies, V, ...), of V views or rotations, and 2 copies if flipped."""
+    """Yield the activations (copies, V, ...) of each shape with V views; with ``flip``, the 2nd copy is mirrored."""
     decoded = _decode(artefacts, entries, network_input)
     if encode is None:
         yield from (array[None] for array in decoded)
@@ -210,7 +210,7 @@ def _compute(
 
 
 def _decode(artefacts: Artefacts, entries: Sequence[Entry], network_input: Input) -> Iterator[InputArray]:
-    """Yield the views or grids (V, ...) uint8 of each shape. A few shapes are decoded ahead, in parallel."""
+    """Yield the V views or grids (V, ...) uint8 of each shape. A few shapes are decoded ahead, in parallel."""
     with ThreadPoolExecutor(_READERS) as readers:
         queue = []
         for entry in entries:

@@ -29,7 +29,7 @@ def draw_change(settings: Augmentation, axes: int, random: np.random.Generator) 
     """Draw a random augmentation for one shape.
 
     Args:
-        settings: Enabled changes and their range.
+        settings: Enabled augmentations, and the largest shift.
         axes: Number of axes to shift along: 2 for pictures, 3 for grids.
         random: Random generator.
 
@@ -51,7 +51,8 @@ def apply_change(array: InputArray, change: Change) -> InputArray:
         change: The augmentation.
 
     Returns:
-        The changed pictures or grids, of the same shape and dtype. A shift fills up with background or empty cells.
+        The changed pictures or grids, of the same size and dtype. After a shift, new pixels are background and
+        new cells are empty.
     """
     volumetric = array.ndim == 4
     if change.flip:
@@ -64,7 +65,7 @@ def apply_change(array: InputArray, change: Change) -> InputArray:
 
 
 def _shifted(array: InputArray, shift: tuple[int, ...], empty: int) -> NDArray[np.uint8]:
-    """Shift an array along all axes but the first, and fill up with the value ``empty``."""
+    """Shift an array along all axes except the first; new entries at the border get the value ``empty``."""
     moved = np.full_like(array, empty)
     sizes = array.shape[1:]
     source = tuple(slice(max(0, -by), min(size, size - by)) for by, size in zip(shift, sizes, strict=True))

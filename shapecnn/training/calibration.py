@@ -1,4 +1,4 @@
-"""Calibration of a run on held-out shapes: temperature of its probabilities, and threshold for unknown shapes."""
+"""Calibrate a trained network on held-out shapes: temperature of the softmax, and threshold for unknown shapes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 from shapecnn.evaluation.classification import calibration_error
 from shapecnn.models.calibration import Calibration, probabilities
 
-FEWEST = 20  # fewest held-out shapes: the share REJECTED of them is at least one shape
+FEWEST = 20  # smallest number of held-out shapes: 5 % of 20 shapes is one shape
 REJECTED = 0.05  # share of the shapes of known classes that may be classified as unknown by mistake
 FOLDS = 5  # number of folds, for cross-fitted errors and for cross-validation
 _COLDEST, _HOTTEST = 1e-3, 1e3  # lowest and highest temperature
@@ -29,16 +29,16 @@ def calibrate(
     familiarity: NDArray[np.floating],
     by: Literal["held out", "cross-validation"] = "held out",
 ) -> Calibration | None:
-    """Fit temperature and unknown-shape threshold to held-out shapes, and measure the errors before and after.
+    """Fit the softmax temperature and the threshold for unknown shapes on held-out shapes, and evaluate both.
 
     Args:
-        logits: (N, C), of N held-out shapes and C classes.
+        logits: (N, C), logits of N held-out shapes for C classes.
         labels: (N,), class number of each shape, from 0 to C − 1.
         familiarity: (N,), cosine similarity of each shape to its nearest training shape, from −1 to 1.
-        by: Whether the shapes were held out of the training, or predicted by cross-validation.
+        by: Whether the logits are of shapes held out from training, or were computed by cross-validation.
 
     Returns:
-        The calibration; None for fewer than 20 shapes, which are too few.
+        The calibration; None if N is less than 20.
     """
     if len(labels) < FEWEST:
         return None
@@ -66,12 +66,12 @@ def calibrate(
 def fit_temperature(logits: Logits, labels: Labels) -> float:
     """Fit the temperature that minimizes the cross-entropy of softmax(logits / temperature) and the labels.
 
-    At the minimum, the expected logit equals on average the logit of the label, because the difference of the two is
-    the slope of the cross-entropy. As in Platt scaling (1999), one artificial shape is added, whose label is spread
-    evenly over the C classes. It keeps the temperature above 0 even if all predictions are correct.
+    The minimum is where the derivative of the cross-entropy is 0: the mean of the expected logit (weighted by softmax)
+    equals the mean logit of the labels. As in Platt scaling (1999), one artificial shape is added, whose label is
+    spread evenly over the C classes. This shape keeps the temperature above 0 even if all predictions are correct.
 
     Args:
-        logits: (N, C), of N ≥ 1 shapes and C classes.
+        logits: (N, C), logits of N ≥ 1 shapes for C classes.
         labels: (N,), class number of each shape, from 0 to C − 1.
 
     Returns:
@@ -81,7 +81,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     observed = (1 - further) * logits[np.arange(len(labels)), labels].mean() + further * logits.mean()
 
     def excess(log_temperature: float) -> float:
-        """Return the mean expected logit minus the mean logit of the labels: positive for overconfident scores."""
+        """Return the mean softmax-weighted logit minus the mean logit of the labels; positive if overconfident."""
         expected = (probabilities(logits, math.exp(log_temperature)) * logits).sum(axis=1).mean()
         return float(expected - observed)
 
@@ -94,14 +94,16 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
 
 
 def rejection_threshold(familiarity: NDArray[np.floating]) -> float:
-    """Compute the familiarity threshold below which a shape is classified as unknown, by split conformal prediction.
+    """Compute the familiarity below which a shape is classified as unknown, by split conformal prediction.
+
+    The familiarity of a shape is the cosine similarity to its nearest training shape.
 
     Args:
         familiarity: (N,), familiarity of N ≥ 19 held-out shapes of known classes, each from −1 to 1.
 
     Returns:
-        The ⌊(N + 1) · 5 %⌋-th lowest value. Fewer than 5 % of the N shapes lie below this threshold. Of new shapes from
-        the same distribution, at most 5 % do on average.
+        The ⌊(N + 1) · 5 %⌋-th lowest value. Fewer than 5 % of the N shapes have a lower familiarity. Of new shapes
+        from the same distribution, on average at most 5 % have a lower familiarity.
     """
     rank = math.floor((len(familiarity) + 1) * REJECTED)
     return float(np.sort(familiarity)[rank - 1])

@@ -1,4 +1,4 @@
-"""Cross-validation of a discriminant space: predict each shape with a space that was fitted to other shapes."""
+"""Cross-validate linear discriminant analysis (LDA): predict each shape with an LDA fitted to other shapes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from shapecnn.settings.experiment import LdaStage
 def crossfit(
     features: Tensor, labels: Tensor, folds: NDArray[np.int64], blocks: Sequence[int], stage: LdaStage
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Predict the shapes of each fold with a discriminant space that is fitted to all other folds.
+    """Predict the shapes of each fold with an LDA classifier that is fitted to the shapes of all other folds.
 
     Args:
-        features: (N, D), the features of N shapes.
-        labels: (N,), class number of each shape, from 0 to C − 1. No class may lie entirely in one fold.
+        features: (N, D), the features of N shapes, D numbers each.
+        labels: (N,), class number of each shape, from 0 to C − 1 for C classes. Each class must occur in two or more
+            folds.
         folds: (N,), the fold number of each shape.
-        blocks: Sizes of the feature vectors that were concatenated to the D numbers of a feature.
-        stage: Settings of the discriminant space.
+        blocks: Sizes of the vectors that were concatenated to a feature; their sum is D.
+        stage: Settings of the LDA.
 
     Returns:
-        Pair of logits (N, C), and familiarity (N,): the cosine similarity of each shape to the nearest shape of the
-        other folds, from −1 to 1.
+        Pair of logits (N, C), and familiarity (N,). The familiarity is the cosine similarity of a shape to the nearest
+        shape of the other folds, from −1 to 1.
     """
     logits = np.empty((len(labels), int(labels.max()) + 1))
     familiarity = np.empty(len(labels))

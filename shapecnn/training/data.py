@@ -1,4 +1,4 @@
-"""Data of a training: shapes, labels and settings, which stay the same in all stages."""
+"""Data of a training: shapes, labels and settings, which stay the same in all training stages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shapecnn.training.splits import Division
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Data of a training: the shapes to train on, the held-out shapes, their artefacts and the experiment.
+    """Data of a training: the shapes to train on, the held-out shapes, their views or grids, and the settings.
 
     Attributes:
         plan: The experiment and the folder of the artefacts.
@@ -36,26 +36,26 @@ class TrainingData:
 
     @property
     def experiment(self) -> Experiment:
-        """Settings of the network, the validation and the stages."""
+        """Settings of the network, the validation and the training stages."""
         return self.plan.experiment
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """Manifest entries of all N shapes: first the shapes to train on, then the held-out shapes."""
+        """Manifest entries of all shapes: first the shapes to train on, then the held-out shapes."""
         return [*self.division.train, *self.division.val]
 
     @cached_property
     def labels(self) -> Tensor:
-        """Class number of each of the N shapes, (N,) int64, from 0 to the number of classes - 1."""
+        """Class numbers of all N shapes, (N,) int64, in the order of ``entries``; they index the sorted class names."""
         codes = {label: code for code, label in enumerate(self.division.classes)}
         return torch.tensor([codes[str(entry.label)] for entry in self.entries])
 
     @cached_property
     def train_rows(self) -> NDArray[np.int64]:
-        """Row numbers (int64) of the shapes to train on, in ``entries``, ``labels`` and the activations."""
+        """Indices (int64) of the shapes to train on, in ``entries``, in ``labels`` and in the stored activations."""
         return np.arange(len(self.division.train))
 
     @cached_property
     def val_rows(self) -> NDArray[np.int64]:
-        """Row numbers (int64) of the held-out shapes, in ``entries``, ``labels`` and the activations."""
+        """Indices (int64) of the held-out shapes, in ``entries``, in ``labels`` and in the stored activations."""
         return np.arange(len(self.division.train), len(self.entries))

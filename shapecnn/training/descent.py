@@ -1,7 +1,7 @@
-"""Gradient descent: train some or all parts of a network for the epochs of one stage.
+"""Gradient descent: train some or all parts of a network for the epochs of one training stage.
 
-The random generator of each epoch is seeded with (seed, stage, epoch). A training that was interrupted and resumed
-therefore gives the same weights as an uninterrupted one.
+The random generator of each epoch is seeded with the seed, the stage number and the epoch number. A training that was
+interrupted and resumed therefore gives the same weights as an uninterrupted training.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Result of one epoch.
+    """Result of one training epoch: loss, learning rate and optimizer state.
 
     Attributes:
         loss: Mean training loss over the steps.
@@ -45,12 +45,12 @@ class Epoch:
 
 
 class Descent:
-    """Training of a network in place by gradient descent, for one stage.
+    """Trains a network in place by gradient descent, for the epochs of one training stage.
 
     Args:
         stage: Settings of optimizer, schedule, batches and augmentation.
         network: The network. Its parts before ``stage.train_from`` are frozen.
-        examples: The activations that enter the first trained part, and their labels.
+        examples: The activations (inputs of the first trained part) and their labels.
         accelerator: Accelerate object with device, precision and processes.
         seed: Numbers that seed the random generator, together with the number of the epoch.
     """
@@ -66,14 +66,14 @@ class Descent:
         self.stage, self.examples, self.accelerator, self.seed = stage, examples, accelerator, seed
         self._trainable = _TrainablePart(network, first_part(network, stage.train_from))
         self._optimizer = _build_optimizer(stage, self._trainable)
-        accelerator.free_memory()  # forget the optimizers of earlier stages, whose gradients it would unscale too
+        accelerator.free_memory()  # drop earlier optimizers; Accelerate would unscale their gradients too
         self._model = accelerator.prepare_model(self._trainable)
         self._stepper = accelerator.prepare_optimizer(self._optimizer)
         self._loss = nn.CrossEntropyLoss(label_smoothing=stage.label_smoothing)
         self._steps = len(batch_starts(count_examples(stage, examples), stage.batch))  # number of steps in an epoch
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
-        """Load the state of the optimizer after an earlier epoch, to continue from there.
+        """Restore the optimizer state of the last finished epoch, so that the training continues after this epoch.
 
         Args:
             state: State dict of the optimizer, from :class:`Epoch`.
@@ -81,12 +81,12 @@ class Descent:
         self._optimizer.load_state_dict(state)
 
     def train_epoch(self, number: int, accuracies: Sequence[float] = (), progress: Progress = no_progress) -> Epoch:
-        """Train one epoch.
+        """Train the network for one epoch.
 
         Args:
             number: Number of the epoch in its stage, from 0.
             accuracies: Validation accuracy, in [0, 1], after each earlier epoch of the stage.
-            progress: Callback after each step, with the number of finished steps and of all steps of the stage.
+            progress: Callback after each step. It gets two numbers: finished steps, and all steps of the stage.
 
         Returns:
             The loss, learning rate and optimizer state.
@@ -111,7 +111,7 @@ class Descent:
         return Epoch(losses / self._steps, learning_rate, self._optimizer.state_dict())
 
     def _set_learning_rate(self, factor: float) -> None:
-        """Set the learning rates of all parameter groups to their maximum times ``factor``."""
+        """Set the learning rate of each parameter group to the maximum rate of the group times ``factor``."""
         rate = self.stage.learning_rate
         for group, own_rate in zip(self._optimizer.param_groups, [rate, rate * self.stage.head_rate], strict=True):
             group["lr"] = own_rate * factor
@@ -131,7 +131,7 @@ class Descent:
 
 
 class _TrainablePart(nn.Module):
-    """Module that computes a network from part ``start`` to the logits. The earlier parts are frozen."""
+    """Torch module that applies a network from part number ``start`` to the logits, and freezes the earlier parts."""
 
     def __init__(self, network: ShapeNetwork, start: int) -> None:
         super().__init__()
@@ -154,13 +154,13 @@ class _TrainablePart(nn.Module):
                     module.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the logits (B, C) of B shapes and C classes from the input (B, V, ...) of part ``start``."""
+        """Compute the logits (B, C) of B shapes for C classes, from inputs (B, V, ...) with V views per shape."""
         logits: Tensor = self.network(inputs, self.start)[0]
         return logits
 
 
 def _build_optimizer(stage: GradientStage, trainable: _TrainablePart) -> torch.optim.Optimizer:
-    """Create the optimizer with two parameter groups: the classifier last, and all other trained parameters first."""
+    """Create the optimizer with two parameter groups: all trained parameters before the classifier; the classifier."""
     classifier = trainable.network.classifier
     own = list(classifier.parameters()) if classifier is not None else []
     ids = {id(parameter) for parameter in own}
@@ -172,9 +172,9 @@ def _build_optimizer(stage: GradientStage, trainable: _TrainablePart) -> torch.o
 
 
 def _divergence(stage: GradientStage, number: int, what: str) -> TrainingError:
-    """Create the error for a training that diverged, which suggests a lower learning rate or gradient clipping."""
+    """Create the error for a diverged training. Its message suggests a lower learning rate or gradient clipping."""
     key = f"--set stages.{stage.name}"
     return TrainingError(
-        f"{what} in epoch {number + 1} of stage {stage.name}. Train into another --out, with "
-        f"{key}.learning_rate={stage.learning_rate / 10:g} or {key}.clip=1."
+        f"{what} in epoch {number + 1} of stage {stage.name}. Start a new training in "
+        f"another --out folder, with {key}.learning_rate={stage.learning_rate / 10:g} or {key}.clip=1."
     )

@@ -1,4 +1,4 @@
-"""Training examples of one epoch of gradient descent: the choice of shapes and views, batches and augmentation."""
+"""Choose the training examples of an epoch (shapes or single views), augment them, and assemble batches."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _PREFETCH = 3  # number of batches that are assembled ahead while the network co
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Labelled activations, of which some rows are used for training.
+    """Activations and labels of N shapes, and the indices of the M shapes to train on.
 
     Attributes:
-        activations: The input of the first trained part, for N shapes of C classes.
-        rows: (M,) int64, the row numbers of the M shapes to train on.
+        activations: Inputs of the first trained network part, for the N shapes of C classes.
+        rows: (M,) int64, indices of the shapes to train on, from 0 to N - 1.
         labels: (N,) int64, the class number of each of the N shapes, from 0 to C - 1.
     """
 
@@ -40,7 +40,7 @@ class Examples:
 def batch_starts(count: int, batch: int) -> range:
     """Return the position of the first example of each batch, in an epoch of ``count`` examples.
 
-    If the last batch had only one example, this example is added to the batch before it. Batch normalization cannot
+    If the last batch had only one example, the example is added to the previous batch. Batch normalization cannot
     compute a variance from one example.
 
     Args:
@@ -71,8 +71,8 @@ def count_examples(stage: GradientStage, examples: Examples) -> int:
 def draw_examples(stage: GradientStage, examples: Examples, random: np.random.Generator) -> NDArray[np.int64]:
     """Choose the examples of an epoch, sorted by shape; the caller shuffles them.
 
-    With ``stage.balance``, all classes have as many examples as the largest class. All shapes of a smaller class are
-    repeated equally often, and a random selection of them once more.
+    With ``stage.balance``, all classes have as many examples as the largest class. The shapes of a smaller class are
+    repeated equally often. To reach the same number, randomly selected shapes are repeated once more.
 
     Args:
         stage: Settings of view pooling (``pooled``) and class balance (``balance``).
@@ -80,8 +80,8 @@ def draw_examples(stage: GradientStage, examples: Examples, random: np.random.Ge
         random: Random generator that selects the shapes to repeat once more.
 
     Returns:
-        (E, 3) int64 for E examples. The three columns are the row number of the shape, the number of the view, and the
-        number of the repetition. The view is -1 if all views are pooled.
+        (E, 3) int64 for E examples. The columns are the index of the shape, the number of the view, and the number of
+        the repetition. The view is -1 if all views are pooled.
     """
     rows, repetition = examples.rows, np.zeros(len(examples.rows), np.int64)
     if stage.balance:
@@ -110,7 +110,7 @@ def assemble_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the augmented batches of an epoch. A few batches are assembled ahead, in a thread.
 
-    All views of a shape get the same augmentation. Each repetition of a shape gets another one.
+    All views of a shape get the same augmentation. If a shape is repeated, each repetition gets a new augmentation.
 
     Args:
         stage: Settings of batch size and augmentation.
@@ -128,7 +128,7 @@ def assemble_batches(
     processes, rank = accelerator.num_processes, accelerator.process_index
 
     def assemble(start: int) -> tuple[Tensor, Tensor]:
-        """Return inputs and labels of the batch at a position, or of this process's share of the batch."""
+        """Return this process's share of the batch that begins at example ``start``: inputs and labels."""
         whole = order[start : None if start == starts[-1] else start + stage.batch]
         share = whole[rank::processes] if len(whole) >= processes else whole
         rows = share[:, 0]

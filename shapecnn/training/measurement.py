@@ -1,4 +1,4 @@
-"""Measurement of a network during training: validation results, gallery features, and calibration of its scores."""
+"""Evaluate a network during training: validation results, features of the training shapes, and calibration."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from shapecnn.training.calibration import FOLDS, calibrate
 from shapecnn.training.crossfit import crossfit
 from shapecnn.training.data import TrainingData
 from shapecnn.training.parts import last_gradient_stage, outputs, start_part
+from shapecnn.training.result import ValidationFigures
 from shapecnn.training.splits import folds_of
-from shapecnn.training.validation import ValidationFigures, figures_of
+from shapecnn.training.validation import figures_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -33,8 +34,8 @@ class Measurement:
     """Computes outputs, validation results, gallery and calibration of a network during and after training.
 
     Args:
-        data: The shapes to train on and the held-out shapes.
-        network: The network in training.
+        data: The shapes to train on, the held-out shapes, and the settings.
+        network: The network that is being trained.
         accelerator: Accelerate object with device, precision and processes.
     """
 
@@ -44,16 +45,16 @@ class Measurement:
     def outputs(
         self, stage: Stage, activations: Activations, rows: NDArray[np.int64], *, vote: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Compute the logits and features of some shapes from their activations.
+        """Compute the logits and features of B shapes from their activations (inputs of the first trained part).
 
         Args:
-            stage: The stage whose activations are given.
-            activations: The input of the first part that the stage trains.
-            rows: (B,) int64, row numbers of B shapes in the activations.
-            vote: Whether to average over rotations of grids, which takes as long as the rest of an epoch.
+            stage: The training stage that uses these activations.
+            activations: Inputs of the network part at which the stage begins to compute.
+            rows: (B,) int64, indices of the B shapes in the activations.
+            vote: Whether to average over rotations of grids. Slow, therefore not used after each epoch.
 
         Returns:
-            Pair of logits (B, C) and features (B, D), float32 on the CPU, of C classes and D numbers per feature.
+            Pair of logits (B, C) and features (B, D), float32 on the CPU, for C classes and D numbers per feature.
 
         Raises:
             TrainingError: A logit is infinite or NaN.
@@ -63,8 +64,8 @@ class Measurement:
         logits, features = outputs(self.network, activations, rows, self.accelerator, start, turns)
         if not torch.isfinite(logits).all():
             raise TrainingError(
-                f"The network has infinite or NaN scores after stage {stage.name}. Train into another --out, "
-                f"with a lower learning_rate or with clip=1 in the last stage of gradient descent."
+                f"The network has infinite or NaN scores after stage {stage.name}. Start a new training in "
+                f"another --out folder, with a lower learning_rate or with clip=1 in the last gradient-descent stage."
             )
         return logits, features
 
@@ -73,14 +74,14 @@ class Measurement:
     ) -> ValidationFigures | None:
         """Compute loss, accuracies and mAP of the network on the held-out shapes.
 
-        Only the main process computes the results, and sends them to all other processes. Batch statistics differ
-        between processes, but all processes have to stop in the same epoch.
+        Only the main process computes the results, and sends them to all other processes. All processes must stop in
+        the same epoch, but their batch statistics differ, and so would their results.
 
         Args:
-            stage: The stage whose activations are given.
-            activations: The input of the first part that the stage trains.
+            stage: The training stage that uses these activations.
+            activations: Inputs of the network part at which the stage begins to compute.
             vote: Whether to average over rotations of grids.
-            temperature: Positive divisor of the logits.
+            temperature: Positive number by which the logits are divided.
 
         Returns:
             The results, the same in all processes; None if no shapes are held out.
@@ -100,8 +101,8 @@ class Measurement:
         """Compute the gallery of a run: the features of all shapes that the network was trained on.
 
         Args:
-            stage: The last stage.
-            activations: The input of the first part that the stage trains.
+            stage: The last training stage.
+            activations: Inputs of the network part at which the stage begins to compute.
 
         Returns:
             The ids, labels and features of the shapes.
@@ -114,13 +115,13 @@ class Measurement:
         """Calibrate the scores on the held-out shapes, or by cross-validation if no shapes are held out.
 
         Args:
-            stage: The last stage.
-            activations: The input of the first part that the stage trains.
+            stage: The last training stage.
+            activations: Inputs of the network part at which the stage begins to compute.
             gallery: The features of the shapes that the network was trained on.
 
         Returns:
-            The temperature of the scores and the threshold for unknown shapes; None if the shapes are too few, or if
-            nothing is held out from gradient descent.
+            The temperature of the scores and the threshold for unknown shapes. None if there are too few shapes, or if
+            gradient descent has trained on all shapes.
         """
         rows = self.data.val_rows
         if not len(rows):
@@ -132,7 +133,7 @@ class Measurement:
         return calibrate(logits.double().numpy(), self.data.labels[rows].numpy(), familiarity)
 
     def _cross_validated(self, stage: Stage, activations: Activations) -> Calibration | None:
-        """Calibrate the closed-form classifier by cross-validation; return None after gradient descent.
+        """Calibrate an LDA classifier by cross-validation; return None if gradient descent trained the features.
 
         After gradient descent, cross-validation of the classifier would be too optimistic: the features were trained on
         the shapes of all folds.

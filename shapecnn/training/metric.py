@@ -1,4 +1,4 @@
-"""Learn the retrieval metric of a run on its train split, evaluate it on the val split, and store it in the run."""
+"""Learn a retrieval metric (a projection of features) for a trained network, evaluate it, and store it in the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from shapecnn.workers.progress import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class MetricFigures:
-    """Retrieval accuracy on the val split of a run: each shape is a query among all others (protocol ``mvcnn``).
+    """Retrieval accuracy on the val split. Each shape is a query among all other shapes (protocol ``mvcnn``).
 
     Attributes:
         count: Number of shapes in the val split.
@@ -47,8 +47,8 @@ class MetricResult:
 
     Attributes:
         size: Number of dimensions to which the metric projects features.
-        seconds: Wall-clock time of learning in seconds.
-        anew: True if the metric was learned now; False if the run already had it.
+        seconds: Wall-clock time for learning the metric, in seconds.
+        anew: True if this call learned the metric; False if the run already contained the metric.
         before: Retrieval accuracy without the metric; None if the run has no held-out shapes.
         after: Retrieval accuracy with the metric; None if the run has no held-out shapes.
     """
@@ -70,13 +70,13 @@ def learn_metric(
     device: Device = "auto",
     progress: Progress = no_progress,
 ) -> MetricResult:
-    """Learn a retrieval metric for a run on its train split, and store it in the folder of the run.
+    """Learn a retrieval metric for a trained network on its train split, and store the metric in the run folder.
 
-    If the run already has a metric for the same weights, settings and library versions, it is returned unchanged. Any
-    other stored metric is replaced.
+    If the run already has a metric for the same weights, settings and library versions, its result is returned.
+    A stored metric with other settings is replaced.
 
     Args:
-        run: The run.
+        run: The trained network.
         artefacts: The artefacts (views or voxel grids) that the run was trained on.
         size: Largest number of dimensions to which the metric projects features.
         seed: Random seed of the gradient descent.
@@ -88,7 +88,7 @@ def learn_metric(
         Size of the metric, time to learn it, and retrieval accuracy before and after.
 
     Raises:
-        UsageError: The run was not trained on these artefacts, or on too few shapes. Raised before any computation.
+        UsageError: The network was not trained on these artefacts, or was trained on too few shapes.
         TrainingError: The features of all shapes are the same.
         BusyError: Another process is writing to the folder of the run.
     """
@@ -100,7 +100,8 @@ def learn_metric(
     counts = np.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or counts.max() < 2:
         raise UsageError(
-            f"{run.folder} was trained on too few shapes: a metric needs two classes, and two shapes in one of them."
+            f"{run.folder} was trained on too few shapes: a metric needs two classes, one with two or more shapes. "
+            f"Use another run."
         )
     settings = {
         "size": size,
@@ -121,7 +122,7 @@ def learn_metric(
         done = 0
 
         def advance() -> None:
-            """Report that the features of one more shape are computed."""
+            """Report to the progress callback that the features of one more shape have been computed."""
             nonlocal done
             done += 1
             progress(done, len(entries))
@@ -145,7 +146,7 @@ def learn_metric(
 
 
 def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> MetricFigures | None:
-    """Compute the retrieval accuracy of features (N, D) and their N labels; None if there are no shapes."""
+    """Compute the retrieval accuracy of N shapes with features of D numbers, (N, D); None if N is 0."""
     if not labels:
         return None
     retrieval = protocols.mvcnn(features, labels)
@@ -153,7 +154,7 @@ def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> MetricFigu
 
 
 def _stored_result(run: Run, settings: dict[str, Any]) -> MetricResult | None:
-    """Read the stored result of an earlier :func:`learn_metric` with the same settings; None if there is none."""
+    """Read the result of an earlier :func:`learn_metric` with the same settings; None if no such result is stored."""
     try:
         stored = read_metric(run.folder, run.network.weights, run.head.feature_size)
         if stored is None or stored[1]["settings"] != settings:

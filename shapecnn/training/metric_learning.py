@@ -1,8 +1,8 @@
 """Metric learning: learn a low-rank projection of features that brings shapes of the same class close together.
 
-The projection is initialized by linear discriminant analysis and then trained on pairs of shapes with a large margin.
-The MVCNN paper does the same (Su, Maji, Kalogerakis, Learned-Miller, ICCV 2015), following Simonyan, Parkhi, Vedaldi,
-Zisserman: Fisher Vector Faces in the Wild, BMVC 2013.
+The projection is initialized by linear discriminant analysis, and then trained with a large-margin loss on pairs of
+shapes. The MVCNN paper does the same (Su, Maji, Kalogerakis, Learned-Miller, ICCV 2015), following Simonyan, Parkhi,
+Vedaldi, Zisserman: Fisher Vector Faces in the Wild, BMVC 2013.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SIZE = 128  # default number of dimensions of the projection
 
 # These values were chosen by five-fold cross-validation on the Princeton Shape Benchmark (docs/training.md).
 _POWER = 0.5  # exponent applied to each number of a feature
-_SHRINKAGE = 0.5  # shrinkage of the within-class scatter, which is too small for shapes that were trained on
-_REST = 0.3  # weight of the directions that do not separate classes; the discriminant directions have weight 1
+_SHRINKAGE = 0.5  # shrinkage of the within-class scatter, which is too small on the training shapes
+_REST = 0.3  # weight of the axes that do not separate classes; the discriminant axes have weight 1
 _SAME, _OTHER = 0.8, 0.4  # margins: lowest cosine of a pair of the same class, highest cosine of any other pair
 _STEPS, _RATE, _DROPOUT, _BATCH = 40, 3e-4, 0.5, 1024
 
@@ -32,16 +32,17 @@ def learn_projection(
     """Learn the projection of a retrieval metric from labelled features.
 
     The projection is initialized by linear discriminant analysis, in which all classes have the same weight and the
-    within-class scatter is shrunk towards a sphere. The strongest of the remaining directions are added with a lower
-    weight. Projection and class anchors are then trained with a contrastive loss on all pairs of a batch.
+    within-class scatter is shrunk towards a multiple of the identity. Axes that do not separate the classes are added
+    with a lower weight, the axes of largest variance first. A contrastive loss on all pairs of a batch then trains the
+    projection and the class anchors (one vector per class).
 
     Args:
         features: (N, D) float32, the features of N shapes, D numbers each.
-        labels: (N,), the class of each shape; at least two classes.
+        labels: (N,), the class of each of the N shapes; at least two classes.
         size: Largest rank of the projection. The rank is also at most N - 1 and D.
         seed: Random seed of batches and dropout.
         spread: Whether the features are coordinates in a discriminant space that was fitted to the same shapes. The
-            scatter of the shapes is then meaningless, and all axes get the same weight.
+            within-class scatter is then not meaningful, and all axes get the same weight.
 
     Returns:
         The projection, with one anchor per class.
@@ -67,12 +68,12 @@ def learn_projection(
 def _whitening(
     x: NDArray[np.float64], classes: NDArray[np.int64], shrinkage: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the mean of the class means, and the matrix that whitens the shrunk within-class scatter.
+    """Compute the mean of the class means, and the matrix that whitens the within-class scatter after shrinkage.
 
     Args:
         x: (N, D), the features of N shapes, D numbers each.
         classes: (N,), class number of each shape, from 0.
-        shrinkage: Shrinkage of the scatter towards a sphere, in [0, 1].
+        shrinkage: Shrinkage of the scatter towards a multiple of the identity, in [0, 1].
 
     Returns:
         Pair of mean (D,) and matrix (D, r), where r is the rank of the centred features.
@@ -103,11 +104,11 @@ def _draw_together(
     anchors: NDArray[np.float64],
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Train the projection and the class anchors with Adam, with a large-margin loss on pairs of shapes.
+    """Train the projection and the class anchors (one vector per class) with a large-margin loss on pairs of shapes.
 
     Args:
-        white: (N, r), the whitened features of N shapes.
-        classes: (N,), class number of each shape, from 0 to C - 1.
+        white: (N, r), the whitened features of N shapes, r numbers each.
+        classes: (N,), class number of each shape, from 0 to C - 1 for C classes.
         weights: (r, d), the initial projection from r to d dimensions.
         anchors: (C, d), the initial anchor of each class.
         seed: Random seed of batches and dropout.
@@ -141,13 +142,13 @@ def _draw_together(
 
 
 def _class_means(x: NDArray[np.float64], classes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compute the mean feature of each of C classes, (C, D), from N features (N, D) and their class numbers (N,)."""
+    """Compute the mean feature (C, D) of each of C classes, from N features of D numbers and their class numbers."""
     sums = np.zeros((classes.max() + 1, x.shape[1]))
     np.add.at(sums, classes, x)
     return sums / np.bincount(classes)[:, None]
 
 
 def _directions(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute an orthonormal basis of the span of N vectors (N, D), by SVD: (D, rank), strongest direction first."""
+    """Return an orthonormal basis (D, rank) of the span of N vectors with D numbers, by SVD, strongest axis first."""
     _, strengths, axes = np.linalg.svd(rows, full_matrices=False)
     return np.asarray(axes[strengths > 1e-6 * max(strengths[0], 1e-6)].T)

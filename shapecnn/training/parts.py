@@ -1,4 +1,4 @@
-"""Partial evaluation of a network: find the part where the activations of a stage enter, and compute from there."""
+"""Evaluate only the later parts of a network: find the first trained part, and compute from its stored inputs."""
 
 from __future__ import annotations
 
@@ -37,36 +37,37 @@ def first_part(network: ShapeNetwork, train_from: str | None) -> int:
 
 
 def last_gradient_stage(experiment: Experiment) -> GradientStage | None:
-    """Return the last stage of gradient descent in an experiment; None if there is none."""
+    """Return the last training stage that uses gradient descent; None if the experiment has no such stage."""
     stages = [stage for stage in experiment.stages if isinstance(stage, GradientStage)]
     return stages[-1] if stages else None
 
 
 def activation_stage(experiment: Experiment, stage: Stage) -> GradientStage | None:
-    """Return the gradient stage whose activations a stage uses.
+    """Return the gradient-descent stage whose stored activations a training stage uses as input.
 
-    A closed-form stage shares the activations of the last gradient stage, so that they are computed only once.
+    An LDA stage uses the activations of the last gradient-descent stage, so that they are computed only once.
 
     Args:
-        experiment: The experiment.
-        stage: A stage of the experiment.
+        experiment: Settings of the network and the training stages.
+        stage: A training stage of the experiment.
 
     Returns:
-        The stage itself if it is a gradient stage, otherwise the last gradient stage; None if there is none.
+        For a gradient-descent stage, the stage itself. For an LDA stage, the last gradient-descent stage; None if the
+        experiment has no gradient-descent stage.
     """
     return stage if isinstance(stage, GradientStage) else last_gradient_stage(experiment)
 
 
 def start_part(network: ShapeNetwork, experiment: Experiment, stage: Stage) -> int:
-    """Return the number of the network part that the activations of a stage enter.
+    """Return the number of the network part at which a training stage begins to compute, from stored activations.
 
     Args:
-        network: The network.
-        experiment: The experiment.
-        stage: A stage of the experiment.
+        network: The network, which consists of named parts and a head.
+        experiment: Settings of the network and the training stages.
+        stage: A training stage of the experiment.
 
     Returns:
-        The number of the part, from 0. If the activations enter the head, the total number of parts.
+        The number of the part, from 0. If only the head (the layers after pooling) is computed, the number of parts.
     """
     source = activation_stage(experiment, stage)
     return first_part(network, source.train_from if source else "head")
@@ -80,16 +81,16 @@ def outputs(
     start: int,
     turns: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """Compute the logits and features of some shapes from their activations, without augmentation.
+    """Compute the logits and features of B shapes from stored activations, without augmentation.
 
     Args:
         network: The network, which is switched to evaluation mode.
-        activations: The input of part ``start``.
-        rows: (B,) int64, row numbers of B shapes in the activations.
+        activations: Inputs of the network part number ``start``.
+        rows: (B,) int64, indices of the B shapes in the activations.
         accelerator: Accelerate object with device and precision.
         start: Number of the part that the activations enter.
-        turns: Number of rotations about z to average over. It counts only if ``start`` is 0 and each shape has a single
-            grid.
+        turns: Number of rotations of a grid about z to average over. Ignored unless ``start`` is 0 and each shape has a
+            single grid.
 
     Returns:
         Pair of logits (B, C) and features (B, D), float32 on the CPU, of C classes and D numbers per feature.

@@ -1,4 +1,4 @@
-"""Check of the output folder of a training: whether a new training can start there or an earlier one be resumed."""
+"""Check the output folder of a training: whether a training can start in the folder, or be resumed from it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from shapecnn.models.run import MODEL, describe_run
 from shapecnn.settings.base import settings_hash
 from shapecnn.settings.experiment import Experiment
 from shapecnn.storage.sealed import open_sealed
-from shapecnn.storage.unfinished import RESUME
+from shapecnn.storage.unfinished import RESUME, RESUME_REMEDY
 from shapecnn.training.plan import ORIGIN, Plan, describe_differences, other_training, resume_command, stored_plan
-from shapecnn.training.resume import REMEDY
 from shapecnn.training.splits import Division
 
 
@@ -38,7 +37,7 @@ def describe_origin(experiment: Experiment, division: Division, network_input: I
 
 
 def require_place(out: Path, plan: Plan, origin: dict[str, Any], resume: bool) -> None:
-    """Raise an error if a folder already contains a training, unless the same training is to be resumed.
+    """Raise an error if a folder already contains a training, unless exactly this training is to be resumed.
 
     Args:
         out: Folder of the run.
@@ -66,7 +65,7 @@ def require_place(out: Path, plan: Plan, origin: dict[str, Any], resume: bool) -
     if finished:
         stored = describe_run(out)[1].get("data")
     else:
-        stored = open_sealed(out / RESUME, REMEDY).json(ORIGIN)
+        stored = open_sealed(out / RESUME, RESUME_REMEDY).json(ORIGIN)
     stored = stored if isinstance(stored, dict) else {}
     if stored.get("config_hash") != origin["config_hash"]:
         earlier = stored_plan(out)
@@ -77,6 +76,6 @@ def require_place(out: Path, plan: Plan, origin: dict[str, Any], resume: bool) -
     if stored.get("data_hash") != origin["data_hash"]:
         raise MismatchError(
             f"{plan.data} differs from the data of the training in {out} ({stored.get('train')} training and "
-            f"{stored.get('val')} held-out shapes then, {origin['train']} and {origin['val']} now, or other settings). "
-            f"Give the original data with --data and --subset, or choose another folder."
+            f"{stored.get('val')} held-out shapes then, {origin['train']} and {origin['val']} now; labels, files or "
+            f"settings may differ). Give the original data with --data and --subset, or choose another folder."
         )

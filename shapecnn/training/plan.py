@@ -1,4 +1,4 @@
-"""Plan of a training: which experiment is trained on which data. To resume, the plan is read from the run folder."""
+"""Plan of a training: settings and data folder. The plan to resume a training is read from the folder of the run."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ from shapecnn.settings.yaml_reader import read_yaml
 from shapecnn.storage.kinds import explain_kind, kind_of
 from shapecnn.storage.publishing import published
 from shapecnn.storage.sealed import open_sealed
-from shapecnn.storage.unfinished import RESUME
-from shapecnn.training.resume import REMEDY
+from shapecnn.storage.unfinished import RESUME, RESUME_REMEDY
 
 ORIGIN = "origin.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Experiment and data of a training.
+    """Plan of a training: the settings and the folder of the data.
 
     Attributes:
-        experiment: Settings of the network, the validation and the stages.
+        experiment: Settings of the network, the validation and the training stages.
         data: Folder of the artefacts (views or voxel grids).
         subset: Selection of shapes to train on; None for all shapes.
         written: SHA-256 (hex) of the config file, without the values of ``--set``; None if unknown.
@@ -42,7 +41,7 @@ class Plan:
     written: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plan as a JSON object with an absolute data path, which :meth:`read` can read."""
+        """Return the plan as a JSON object with an absolute path of the data; :meth:`read` reads this object."""
         return {
             "config": self.experiment.model_dump(mode="json"),
             "data": str(self.data.absolute()),
@@ -52,13 +51,13 @@ class Plan:
 
     @classmethod
     def read(cls, stored: Any) -> Plan:
-        """Create a plan from the JSON object of a stored plan.
+        """Create the plan of a training from the JSON object that :meth:`to_json` returned.
 
         Args:
             stored: JSON object from :meth:`to_json`.
 
         Returns:
-            The plan. The path of its data is relative if the data is inside the current folder.
+            The plan. The path of the data is relative if it is below the current working directory.
 
         Raises:
             ValueError: A value is missing or of the wrong type.
@@ -69,11 +68,11 @@ class Plan:
             data = _from_here(Path(stored["data"]))
             return cls(Experiment.from_options(**stored["config"]), data, subset, stored["written"])
         except (KeyError, TypeError):
-            raise ValueError("the stored plan lacks the config or the data folder") from None
+            raise ValueError("the stored plan of the training lacks the config or the data folder") from None
 
 
 def new_plan(config: str, assignments: Mapping[str, Any], data: Path, subset: Subset | None = None) -> Plan:
-    """Create the plan of a new training.
+    """Create the plan of a new training from a config, ``--set`` options and a data folder.
 
     Args:
         config: Path of a YAML file, or name of a shipped config.
@@ -96,7 +95,7 @@ def is_finished(out: Path) -> bool:
 
 
 def stored_plan(out: Path) -> Plan | None:
-    """Read the plan of the training in a folder, finished or not.
+    """Read the plan (settings and data folder) of the finished or unfinished training in a folder.
 
     Args:
         out: Folder of the run.
@@ -111,7 +110,7 @@ def stored_plan(out: Path) -> Plan | None:
         return _finished_plan(out)
     if not published(out / RESUME, ORIGIN).exists():
         return None
-    sealed = open_sealed(out / RESUME, REMEDY)
+    sealed = open_sealed(out / RESUME, RESUME_REMEDY)
     stored = sealed.json(ORIGIN)
     with sealed.validating(ORIGIN):
         return Plan.read(stored.get("plan"))
@@ -124,7 +123,7 @@ def plan_to_resume(
     data: Path | None = None,
     subset: Subset | None = None,
 ) -> Plan:
-    """Read the plan of the training in a folder to resume it, or create a new plan if the folder has no training.
+    """Read the plan to resume the training in a folder, or create a new plan if the folder contains no training.
 
     Config, ``--set`` options and subset are optional when resuming, but must not differ from the stored plan.
 
@@ -168,11 +167,11 @@ def plan_to_resume(
 
 
 def other_training(out: Path, differences: str) -> MismatchError:
-    """Create the error for a folder that contains a training with other settings than the requested settings.
+    """Create the error for a folder whose training has other settings than the requested training.
 
     Args:
         out: Folder of the run.
-        differences: Text that names the differing keys with both values.
+        differences: Text that names the differing settings with both values.
 
     Returns:
         The error, for the caller to raise.
@@ -193,14 +192,14 @@ def resume_command(out: Path) -> str:
 
 
 def describe_differences(stored: Experiment, asked: Experiment) -> str:
-    """Describe up to 5 differences between a stored and a requested experiment, with key and both values.
+    """Describe up to 5 settings that differ between a stored and a requested training, each with both values.
 
     Args:
-        stored: Experiment of the training in a folder.
-        asked: Requested experiment.
+        stored: Settings of the training in a folder.
+        asked: Settings of the requested training.
 
     Returns:
-        Text such as ``seed was 0 and is now 7``; empty if the experiments are equal.
+        Text such as ``seed was 0 and is now 7``; empty if the settings are equal.
     """
     there, now = (dict(_leaves(experiment.model_dump(mode="json"))) for experiment in (stored, asked))
     pairs = {key: (_format_value(there, key), _format_value(now, key)) for key in {**there, **now}}
@@ -208,15 +207,15 @@ def describe_differences(stored: Experiment, asked: Experiment) -> str:
 
 
 def _format_value(leaves: Mapping[str, Any], key: str) -> str:
-    """Format the value of a key as YAML; return ``absent`` if the experiment does not have the key."""
+    """Format the value of a settings key as JSON text; return ``absent`` if the settings do not have the key."""
     return json.dumps(leaves[key], ensure_ascii=False) if key in leaves else "absent"
 
 
 def _apply_options(plan: Plan, out: Path, config: str | None, assignments: Mapping[str, Any]) -> Experiment:
-    """Apply ``--set`` options to the stored experiment of a training, or to a different config if one is given.
+    """Apply ``--set`` options to the stored settings of a training, or to ``config`` if it is a different config.
 
-    If the given config is the original config of the training, the stored experiment is used, with its earlier
-    ``--set`` values.
+    If ``config`` is the original config of the training, the stored settings are used, with their earlier ``--set``
+    values.
     """
     if config is None or _config_hash(config) == plan.written:
         return changed(plan.experiment, assignments, str(out / CONFIG))
@@ -224,12 +223,12 @@ def _apply_options(plan: Plan, out: Path, config: str | None, assignments: Mappi
 
 
 def _config_hash(config: str) -> str:
-    """Return the SHA-256 (hex) of the keys and values in a config file."""
+    """Return the SHA-256 hash (hex) of the keys and values in a config file."""
     return settings_hash(read_config(config))
 
 
 def _finished_plan(out: Path) -> Plan:
-    """Read the plan of a finished run. Runs of earlier versions of shapecnn may lack the hash of the config."""
+    """Read the plan of a finished run. Runs that early versions of shapecnn wrote may lack the hash of the config."""
     sealed, described = describe_run(out)
     config = sealed.read(CONFIG).decode("utf-8", "replace")
     with sealed.validating(CONFIG):
@@ -246,13 +245,13 @@ def _finished_plan(out: Path) -> Plan:
 
 
 def _from_here(path: Path) -> Path:
-    """Return a path relative to the current folder if the path is inside it, otherwise unchanged."""
+    """Make a path relative if it is below the current working directory; otherwise return it unchanged."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key (with stages by name, as in ``--set``) and the value of each setting of an experiment."""
+    """Yield the key and value of each setting of an experiment; a key is dotted, such as ``stages.head.epochs``."""
     if isinstance(value, dict | list):
         named = value.items() if isinstance(value, dict) else ((each.get("name"), each) for each in value)
         for name, inner in named:

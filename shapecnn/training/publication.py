@@ -25,15 +25,15 @@ def publish_run(
     gallery: Gallery,
     records: Sequence[Record],
 ) -> None:
-    """Write all files of a finished run at once, then remove the files that were only needed to resume training.
+    """Write all files of a finished run to its folder, then remove the files that were only needed for resuming.
 
     Args:
-        data: Shapes, artefacts and experiment of the training.
+        data: Shapes, artefacts (views or grids) and settings of the training.
         network: The trained network.
         result: Validation results, calibration, and the folder of the run.
         origin: Hashes of config and data, from :func:`shapecnn.training.place.describe_origin`.
         gallery: Features of the shapes that the network was trained on.
-        records: Lines of ``metrics.jsonl``, one for each epoch or closed-form stage.
+        records: Lines of ``metrics.jsonl``, one for each epoch or LDA stage.
     """
     summary = {**asdict(result), "run": None}
     del summary["calibration"]  # stored under its own key

@@ -1,4 +1,4 @@
-"""Training log ``metrics.jsonl``: one line (record) for each epoch and each closed-form stage."""
+"""Training log ``metrics.jsonl``: one line per epoch, and one line per LDA stage, which has no epochs."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from shapecnn.training.validation import ValidationFigures
+from shapecnn.training.result import ValidationFigures
 
 Record = dict[str, Any]
-"""Line of the training log: stage name, validation results and, for an epoch, number, loss, learning rate, seconds."""
+"""One line of the training log: stage name and validation results; for an epoch also number, loss, rate, seconds."""
 
 
 def make_record(stage: str, figures: ValidationFigures | None, **values: Any) -> Record:
-    """Create the training-log record of an epoch or of a closed-form stage.
+    """Create one line of the training log, for an epoch or for an LDA stage, which has no epochs.
 
     Args:
-        stage: Name of the stage.
+        stage: Name of the training stage.
         figures: Validation results; None if no shapes are held out.
-        values: Number, loss, learning rate and seconds of an epoch; nothing for a closed-form stage.
+        values: For an epoch: its number, loss, learning rate and seconds. For an LDA stage: nothing.
 
     Returns:
-        The record, with its keys in the order of the log.
+        The line as a dict, with its keys in the order of the log.
     """
     return {"stage": stage, **values, "validation": asdict(figures) if figures else None}
 
 
 def count_epochs(records: Sequence[Record]) -> int:
-    """Return how many records of a training log are of epochs, not of closed-form stages."""
+    """Count the epochs in a training log; its lines for LDA stages, which have no epochs, are not counted."""
     return sum("epoch" in record for record in records)
 
 
 def metrics_bytes(records: Sequence[Record]) -> bytes:
-    """Return records as the content of ``metrics.jsonl``: one JSON object per line."""
+    """Return the content of the training log ``metrics.jsonl``: one JSON object per line."""
     return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()

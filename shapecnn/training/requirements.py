@@ -17,7 +17,7 @@ def require_kind(experiment: Experiment, network_input: Input, data: Path) -> No
 
     Args:
         experiment: Experiment with the settings of the network.
-        network_input: Converter from artefacts to network input, which has their kind: views or voxels.
+        network_input: Converter from artefacts to the input of the network; its kind is views or voxels.
         data: Folder of the artefacts, for the message.
 
     Raises:
@@ -32,11 +32,11 @@ def require_kind(experiment: Experiment, network_input: Input, data: Path) -> No
 
 
 def require_part(network: ShapeNetwork, stage: Stage) -> None:
-    """Raise UsageError if a network does not have the part that ``train_from`` of a stage names.
+    """Raise UsageError if ``train_from`` of a training stage names a part that the network does not have.
 
     Args:
         network: The network.
-        stage: A stage of the experiment. Closed-form stages have no ``train_from`` and are always accepted.
+        stage: A training stage of the experiment. LDA stages have no ``train_from`` and are always accepted.
 
     Raises:
         UsageError: The network has no part of this name.
@@ -51,11 +51,11 @@ def require_part(network: ShapeNetwork, stage: Stage) -> None:
 
 
 def require_shapes(division: Division, stage: Stage) -> None:
-    """Raise UsageError if a closed-form stage has too few shapes: it needs more shapes than classes.
+    """Raise UsageError if an LDA stage has too few training shapes: LDA needs more shapes than classes.
 
     Args:
         division: The shapes to train on and their classes.
-        stage: A stage of the experiment. Stages of gradient descent are always accepted.
+        stage: A training stage of the experiment. Gradient-descent stages are always accepted.
 
     Raises:
         UsageError: The number of shapes to train on is at most the number of classes.
@@ -64,5 +64,5 @@ def require_shapes(division: Division, stage: Stage) -> None:
     if isinstance(stage, LdaStage) and shapes <= classes:
         raise UsageError(
             f"stages.{stage.name}: discriminant analysis needs more shapes than classes, but the train split has "
-            f"{shapes} shapes of {classes} classes. Add shapes, or leave the stage out."
+            f"{shapes} shapes of {classes} classes. Add shapes, or leave out this training stage."
         )

@@ -1,7 +1,7 @@
-"""Checkpoint of a training: its state, saved to disk after every epoch, from which ``train --resume`` continues.
+"""Save and load the checkpoint of a training, from which ``train --resume`` continues after an interruption.
 
-The file has the format of ``torch.save``. It is read only if its hash is correct, and with ``weights_only=True``, so
-that it cannot execute code.
+The checkpoint is a file in the format of ``torch.save``. It is loaded only if its hash is correct, and with
+``weights_only=True``, so that it cannot execute code.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from torch import Tensor
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import published
 from shapecnn.storage.sealed import open_sealed, publish_beside
+from shapecnn.storage.unfinished import RESUME_REMEDY
 
 STATE = "state.pt"
-
-REMEDY = "Restore the file from a copy, or start a new training in another folder."
-"""Sentence that ends the error message for a damaged file of an unfinished training."""
 
 Weights = dict[str, Tensor]
 
@@ -31,8 +29,8 @@ class State:
     """State of a training after an epoch or a stage, from which the training can be resumed.
 
     Attributes:
-        stage: Number of finished stages.
-        epoch: Number of finished epochs of the current stage.
+        stage: Number of finished training stages.
+        epoch: Number of finished epochs of the current training stage.
         records: Lines of ``metrics.jsonl`` so far.
         best: Validation results of the best epoch of the current stage; None before its first epoch, or if no shapes
             are held out.
@@ -55,32 +53,32 @@ class State:
 
 
 def save_state(folder: Path, state: State) -> None:
-    """Save the state of a training, in place of the previously saved state.
+    """Save the state of a training to disk, and replace the previously saved state.
 
     Args:
-        folder: The folder ``resume`` in the folder of a run.
+        folder: The subfolder ``resume`` of the run folder.
         state: The state of the training.
     """
     buffer = io.BytesIO()
     torch.save({name: getattr(state, name) for name in State.__slots__}, buffer)
-    publish_beside(folder, {STATE: buffer.getvalue()}, REMEDY)
+    publish_beside(folder, {STATE: buffer.getvalue()}, RESUME_REMEDY)
 
 
 def load_state(folder: Path) -> State | None:
-    """Load the saved state of a training.
+    """Load the saved state of a training from disk.
 
     Args:
-        folder: The folder ``resume`` in the folder of a run.
+        folder: The subfolder ``resume`` of the run folder.
 
     Returns:
-        The state; None if none was saved.
+        The state; None if the folder contains no saved state.
 
     Raises:
-        StoredDataError: The file of the state is damaged.
+        StoredDataError: The file with the saved state is damaged.
     """
     if not published(folder, SUMS).exists():
         return None
-    sealed = open_sealed(folder, REMEDY)
+    sealed = open_sealed(folder, RESUME_REMEDY)
     if STATE not in sealed.sums:
         return None
     content = sealed.read(STATE)

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, as pure functions of the progress of a stage, so that a resumed training needs no state."""
+"""Learning-rate schedules as pure functions of the training progress; to resume, no schedule state is needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def learning_rate_factor(stage: GradientStage, epoch: int, done: float, accuraci
     """Compute the current learning rate as a fraction of the maximum learning rate, from schedule and warm-up.
 
     Args:
-        stage: Settings of the schedule and the warm-up.
+        stage: Settings of the training stage, with schedule and warm-up.
         epoch: Number of finished epochs of the stage.
         done: Fraction of the steps of the stage that are finished, in [0, 1).
         accuracies: Validation accuracy, in [0, 1], after each finished epoch.
@@ -44,7 +44,7 @@ def stalled(accuracies: Sequence[float]) -> int:
 
 
 def _drops(accuracies: Sequence[float], patience: int) -> int:
-    """Count how often the validation accuracy did not improve for ``patience`` epochs in a row."""
+    """Count how often the validation accuracy has not improved for ``patience`` epochs in a row."""
     drops, waited, best = 0, 0, -math.inf
     for accuracy in accuracies:
         waited = 0 if accuracy > best else waited + 1

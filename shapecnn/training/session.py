@@ -1,4 +1,4 @@
-"""Execution of a training: run its stages, from the start or after an interruption, and publish the run."""
+"""Execute a training: run its stages, from the start or after an interruption, and publish the trained network."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from shapecnn.training.examples import Examples
 from shapecnn.training.measurement import Measurement
 from shapecnn.training.publication import publish_run
 from shapecnn.training.records import Record, count_epochs, make_record, metrics_bytes
-from shapecnn.training.result import TrainingResult
+from shapecnn.training.result import TrainingResult, ValidationFigures
 from shapecnn.training.resume import State, save_state
 from shapecnn.training.schedules import stalled
 from shapecnn.training.stage_activations import StageActivations
-from shapecnn.training.validation import ValidationFigures, describe_figures, is_better
+from shapecnn.training.validation import describe_figures, is_better
 from shapecnn.workers.progress import ProgressBar
 from shapecnn.workers.progress import stage as progress_stage
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """Training session: trains a network in all stages of an experiment and publishes the run.
+    """Training session: trains a network in all stages of an experiment, and publishes the trained network.
 
     Args:
-        data: Shapes, artefacts and experiment.
+        data: Shapes, artefacts (views or grids) and settings.
         network: The network with its initial weights.
         accelerator: Accelerate object with device, precision and processes.
         out: Folder of the run.
@@ -62,7 +62,7 @@ class Session:
         self.measurement = Measurement(data, self.network, accelerator)
 
     def run(self, state: State, origin: dict[str, Any]) -> TrainingResult:
-        """Train all unfinished stages, then publish the run.
+        """Train all unfinished stages, then publish the trained network as a run.
 
         Args:
             state: State of the training before it was interrupted, or an empty state. It is updated after every epoch.
@@ -130,20 +130,20 @@ class Session:
             self.network.load(state.kept)
 
     def _report(self, title: str, epoch: Epoch, record: Record, figures: ValidationFigures | None) -> None:
-        """Log the results of an epoch to TensorBoard and show them."""
+        """Log the results of an epoch to TensorBoard, and show a message with the results."""
         values = {"loss": epoch.loss, "learning rate": epoch.learning_rate, **(record["validation"] or {})}
         self.accelerator.log(values, step=record["epoch"])
         self.say(f"{title}: loss {epoch.loss:.3f}{describe_figures(figures)} ({record['seconds']:.0f} s)")
 
     def _select(self, state: State, record: Record) -> None:
-        """Mark the latest epoch as the selected epoch if it is the best of its stage, or if the last is to be kept."""
+        """Select the weights of the latest epoch, if it is the best epoch of its stage or ``select`` is ``last``."""
         select = self.data.experiment.validation.select
         if select == "last" or is_better(record["validation"], state.best):
             state.best, state.best_epoch = record["validation"], record["epoch"]
             state.kept = state.network if select == "best" else None
 
     def _discriminate(self, stage: LdaStage, activations: Activations) -> None:
-        """Run a closed-form stage: fit discriminant space and classifier to the features of the training shapes."""
+        """Run an LDA stage: fit discriminant space and classifier to the features of the training shapes."""
         rows = self.data.train_rows
         _, features = self.measurement.outputs(stage, activations, rows, vote=True)
         space, directions = analyse(features, self.data.labels[rows], self.network.blocks, shrinkage=stage.shrinkage)
@@ -175,14 +175,14 @@ class Session:
         return result
 
     def _save(self, state: State) -> None:
-        """Save the state of the training and its log, in the main process."""
+        """Save the state and the log of the training. Only the main process writes; the other processes wait."""
         if self.accelerator.is_main_process:
             save_state(self.out / RESUME, state)
             self._write_metrics(state)
         self.accelerator.wait_for_everyone()
 
     def _write_metrics(self, state: State) -> None:
-        """Write the training log ``metrics.jsonl``, in the main process."""
+        """Write the training log ``metrics.jsonl``. Only the main process writes."""
         if self.accelerator.is_main_process:
             write_recorded(self.out / METRICS, METRICS, metrics_bytes(state.records), self.out / RESUME)
 

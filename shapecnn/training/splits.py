@@ -1,4 +1,4 @@
-"""Division of shapes into a train and a validation set, stratified by class. Copies of a shape stay together."""
+"""Division of shapes into a train and a validation set, stratified by class. Identical shapes stay together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shapecnn.workers.progress import stage
 
 
 class Division(NamedTuple):
-    """Division of shapes into shapes to train on and held-out shapes.
+    """Division of a data set into training shapes and held-out shapes.
 
     Attributes:
         train: Manifest entries of the shapes to train on, sorted by id.
@@ -38,8 +38,8 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     """Divide the shapes of a collection into shapes to train on and held-out shapes.
 
     If the data has a split val, its shapes are held out. Otherwise the split train is divided into folds, and one fold
-    is held out. Data without any splits is divided as a whole. Shapes with identical views or grids are always in the
-    same fold.
+    is held out. If no shape has a split, all shapes are divided into folds. Shapes with identical views or grids
+    are always in the same fold.
 
     Args:
         artefacts: The views or grids of the shapes.
@@ -63,8 +63,8 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     if unlabelled:
         raise UsageError(
             f"{folder} has {counted(len(unlabelled), 'shape')} without a label, such as {unlabelled[0]}. Put the "
-            f"meshes of each class in a folder of its name, or list them in a CSV path,label,split, and make the "
-            f"artefacts again."
+            f"meshes of each class in a folder of its name, or list them in a CSV file with the columns "
+            f"path, label and split. Then render or voxelize the meshes again."
         )
     labels = np.array([entry.label for entry in pool])
     classes = tuple(np.unique(labels).tolist())
@@ -86,7 +86,7 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
     for name in classes:
         if len(np.unique(groups[labels == name])) < 2:
             raise UsageError(
-                f"Class {name!r} in {folder} has one shape (or copies of one), too few to train and to validate with. "
+                f"Class {name!r} in {folder} has one shape (or copies of one), but training and validation need two. "
                 f"Add shapes, leave the class out, or train without validation: --set validation.folds=0 "
                 f"--set validation.select=last"
             )
@@ -112,7 +112,7 @@ def folds_of(artefacts: Artefacts, entries: list[Entry], folds: int, seed: int) 
         seed: Random seed of the assignment.
 
     Returns:
-        (N,) int64, the fold number of each shape; None if a class lies entirely in one fold, or if every class has
+        (N,) int64, the fold number of each shape; None if all shapes of a class are in one fold, or if every class has
         fewer shapes than there are folds.
     """
     labels = np.array([entry.label for entry in entries])
@@ -152,7 +152,7 @@ def _folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> NDA
 
 
 def _select_fold(labels: np.ndarray, groups: np.ndarray, validation: Validation) -> NDArray[np.bool_]:
-    """Return for each of N shapes whether it is in the held-out fold, (N,) bool."""
+    """Return for each of N shapes whether the shape is in the held-out fold, as (N,) bool."""
     try:
         numbers = _folds(labels, groups, validation.folds, validation.seed)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Activations for each stage of a training: read from disk if stored there, computed otherwise."""
+"""Cache of activations (inputs of the first trained network part) for each training stage, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class StageActivations:
-    """Cache of the activations that the stages of a training use as input, in memory and in the folder ``resume``.
+    """Cache of the inputs of the first trained network part (activations), in memory and in the folder ``resume``.
 
     Args:
-        data: Shapes, artefacts and experiment of the training.
-        network: The network in training.
+        data: Shapes, artefacts (views or grids) and settings of the training.
+        network: The network that is being trained.
         accelerator: Accelerate object with device, precision and processes.
         out: Folder of the run, with the folder ``resume``.
         bar: Progress bar that counts shapes.
@@ -34,18 +34,19 @@ class StageActivations:
         self, data: TrainingData, network: ShapeNetwork, accelerator: Accelerator, out: Path, bar: ProgressBar
     ) -> None:
         self.data, self.network, self.accelerator, self.out, self.bar = data, network, accelerator, out, bar
-        self._cache: dict[Path, Activations] = {}  # activations by file, whose hash this process has checked
+        self._cache: dict[Path, Activations] = {}  # activation files whose hashes this process has already checked
 
     def open(self, stage: Stage) -> Activations:
-        """Open the activations that enter the first trained part of a stage; compute them if they are not on disk.
+        """Return the inputs of the network part where a training stage begins; compute them if they are not on disk.
 
-        If the whole network is trained, a shape has a single grid, without the rotations that are averaged in the end.
+        If a stage trains the whole network, the inputs are the views or grids. A single grid of a shape is not rotated
+        here; :func:`shapecnn.training.parts.outputs` adds the rotations when it evaluates the network.
 
         Args:
-            stage: A stage of the experiment.
+            stage: A training stage of the experiment.
 
         Returns:
-            The activations of all shapes, in the order of ``data.entries``.
+            The activations of all shapes: first the training shapes, then the held-out shapes.
         """
         accelerator, network_input = self.accelerator, self.data.input
         start = start_part(self.network, self.data.experiment, stage)
@@ -67,7 +68,7 @@ class StageActivations:
             return self._cache[path]
 
     def _path(self, start: int, flip: bool) -> Path:
-        """Return the path of an activation file, named by a hash of frozen weights, precision and input settings."""
+        """Return the path of an activation file. The name contains a hash of frozen weights, precision and settings."""
         frozen = list(self.network.parts.values())[:start]
         weights = [tensor.cpu().numpy().tobytes() for part in frozen for tensor in part.state_dict().values()]
         settings = f"{start} {flip} {self.accelerator.mixed_precision} {self.data.input.to_json()['hash']}"

@@ -25,17 +25,16 @@ from shapecnn.storage.own import COMPANIONS, remove_all_own, require_own, requir
 from shapecnn.storage.publishing import exclusive, recover
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.sealed import publish_beside
-from shapecnn.storage.unfinished import RESUME, claim, discard, require_claimed, write_recorded
+from shapecnn.storage.unfinished import RESUME, RESUME_REMEDY, claim, discard, require_claimed, write_recorded
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.data import TrainingData
 from shapecnn.training.place import describe_origin, require_place
 from shapecnn.training.plan import ORIGIN, Plan, is_finished
 from shapecnn.training.requirements import require_kind, require_part, require_shapes
-from shapecnn.training.result import TrainingResult
-from shapecnn.training.resume import REMEDY, State, load_state
+from shapecnn.training.result import TrainingResult, ValidationFigures
+from shapecnn.training.resume import State, load_state
 from shapecnn.training.session import Session
 from shapecnn.training.splits import divide
-from shapecnn.training.validation import ValidationFigures
 from shapecnn.workers.progress import ProgressBar
 from shapecnn.workers.progress import stage as progress_stage
 
@@ -54,11 +53,11 @@ def train_plan(
     bar: ProgressBar,
     say: Callable[[str], None] = lambda _: None,
 ) -> TrainingResult:
-    """Train a network according to a plan, and publish the run.
+    """Train a network according to a plan (settings and data), and write the trained network to the run folder.
 
     Args:
-        plan: The experiment and its data.
-        out: Folder of the run. It must not exist or be empty; with ``resume`` it may contain this training.
+        plan: The settings and the data folder of the training.
+        out: Folder of the run, new or empty. With ``resume``, it may contain this training.
         device: Device on which the network computes.
         resume: Whether to continue the training in ``out``. A finished run is left unchanged.
         overwrite: Whether to replace files in ``out`` that shapecnn did not write and, without ``resume``, also an
@@ -68,7 +67,7 @@ def train_plan(
         say: Callback with a message after each epoch.
 
     Returns:
-        Validation results and calibration of the run.
+        Folder of the run, number of epochs, validation results and calibration.
 
     Raises:
         UsageError: The data is unsuitable for training or for this network, or ``out`` contains other files. Raised
@@ -97,7 +96,7 @@ def train_plan(
             require_place(out, plan, origin, resume)
             if (out / MODEL).exists():
                 if main:
-                    discard(out / RESUME)  # needed if a process was killed after publishing the run
+                    discard(out / RESUME)  # left over if a process was killed after publishing the run
                 return finished_training(out)
         network = _build_network(data)
         unfinished = _begin(out, data, origin, accelerator, restart=restart)
@@ -108,7 +107,7 @@ def train_plan(
 
 
 def finished_training(out: Path) -> TrainingResult:
-    """Read the result of a finished training from the folder of its run.
+    """Read the result of a finished training from the run folder.
 
     Args:
         out: Folder of the run.
@@ -133,21 +132,19 @@ def finished_training(out: Path) -> TrainingResult:
 
 
 def _open_data(plan: Plan, *, fetch: bool) -> TrainingData:
-    """Open the artefacts of a plan and divide the shapes. If ``fetch`` is true, download pretrained weights first."""
+    """Open the views or grids of a plan and divide the shapes. With ``fetch``, download pretrained weights first."""
     artefacts = open_artefacts(plan.data)
     network_input = Input.of(artefacts.settings, plan.experiment.network.turns)
     require_kind(plan.experiment, network_input, plan.data)
     if fetch:
         with progress_stage("Preparing the initial weights"):
-            fetch_weights(
-                plan.experiment.network
-            )  # early, because a failure after hours of other work would be a nuisance
+            fetch_weights(plan.experiment.network)  # early, so that a download fails before hours of other work
     division = divide(artefacts, _select_entries(artefacts, plan.subset), plan.experiment.validation)
     return TrainingData(plan, artefacts, division, network_input)
 
 
 def _select_entries(artefacts: Artefacts, subset: Subset | None) -> list[Entry]:
-    """Apply ``--subset`` to the shapes to train on, and keep all shapes of the splits val and test."""
+    """Select shapes to train on by ``--subset``. All shapes of the splits val and test are kept."""
     if subset is None:
         return list(artefacts.entries)
     untouched = [entry for entry in artefacts.entries if entry.split in ("val", "test")]
@@ -156,7 +153,7 @@ def _select_entries(artefacts: Artefacts, subset: Subset | None) -> list[Entry]:
 
 
 def _build_network(data: TrainingData) -> ShapeNetwork:
-    """Build the network, and check that its parts and the number of shapes suit all stages."""
+    """Build the network, and check that its parts and the number of shapes fit the settings of all stages."""
     experiment, division = data.experiment, data.division
     network = build_network(experiment.network, data.input.side, len(division.classes), seed=experiment.seed)
     for stage in experiment.stages:
@@ -184,7 +181,7 @@ def _begin(out: Path, data: TrainingData, origin: dict[str, Any], accelerator: A
         if restart:  # after all checks, so that no error can follow the removal
             remove_all_own(out)
         claim(out / RESUME)
-        publish_beside(out / RESUME, {ORIGIN: json_bytes({**origin, "plan": data.plan.to_json()})}, REMEDY)
+        publish_beside(out / RESUME, {ORIGIN: json_bytes({**origin, "plan": data.plan.to_json()})}, RESUME_REMEDY)
         write_recorded(out / CONFIG, CONFIG, config_bytes(data.experiment), out / RESUME)
         write_recorded(out / SPLIT, SPLIT, json_bytes(data.division.ids()), out / RESUME)
     accelerator.wait_for_everyone()

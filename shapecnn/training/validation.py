@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -11,33 +10,14 @@ from torch.nn import functional
 
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.retrieval.protocols import mvcnn
-
-
-@dataclass(frozen=True, slots=True)
-class ValidationFigures:
-    """Validation results: loss, accuracy and mAP of a network on the held-out shapes.
-
-    Attributes:
-        count: Number of held-out shapes.
-        loss: Mean cross-entropy in nats.
-        accuracy: Fraction of shapes whose class is predicted correctly, in [0, 1].
-        mean_class_accuracy: Mean over the classes of the accuracy for the shapes of a class, in [0, 1].
-        mAP: Mean average precision of retrieval, in [0, 1]: each shape is a query among all others, and shapes are
-            compared by their class scores (protocol ``mvcnn``). None if no class has two held-out shapes.
-    """
-
-    count: int
-    loss: float
-    accuracy: float
-    mean_class_accuracy: float
-    mAP: float | None  # noqa: N815
+from shapecnn.training.result import ValidationFigures
 
 
 def figures_of(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> ValidationFigures:
     """Compute loss, accuracies and mAP from the logits of held-out shapes.
 
     Args:
-        logits: (N, C) float32, of N shapes and C classes.
+        logits: (N, C) float32, logits of N shapes for C classes.
         labels: (N,) int64, class number of each shape, from 0 to C - 1.
         classes: Names of the C classes.
 
@@ -72,7 +52,7 @@ def is_better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bo
 
 
 def describe_figures(figures: ValidationFigures | None) -> str:
-    """Return validation results as the end of a message: ``, validation accuracy 91.2%, mAP 85.0%``; empty for None."""
+    """Return validation results as text for a message: ``, validation accuracy 91.2%, mAP 85.0%``; empty for None."""
     if figures is None:
         return ""
     retrieval = f", mAP {figures.mAP:.1%}" if figures.mAP is not None else ""

@@ -30,7 +30,7 @@ ELEVATION = np.deg2rad(30.0)  # elevation of cameras on a circle
 def columns(views: int) -> int:
     """Return the number of columns of a contact sheet.
 
-    A contact sheet has no empty places, is as close to square as the number of views allows, and is never higher than
+    A contact sheet has no empty cells, is as close to square as the number of views allows, and is never higher than
     wide: 12 views give 4 × 3, 20 give 5 × 4, 24 give 6 × 4, 80 give 10 × 8, but 7 give 7 × 1.
 
     Args:
@@ -74,7 +74,8 @@ def cameras(views: int) -> Cameras:
     """Return the cameras for a number of views.
 
     - 20 views: one camera at each vertex of a dodecahedron, in the order of :func:`dodecahedron`.
-    - 80 views: camera 4·v + r is at vertex v and is rolled by 90·r° counter-clockwise about its line of sight.
+    - 80 views: camera 4·v + r is at vertex v of the dodecahedron, rolled by 90·r° counter-clockwise about its line of
+      sight (r = 0, 1, 2, 3).
     - 24 views: the first of the 12 default cameras, rotated by each of the :func:`cube_rotations`.
     - Any other number N of views, such as 12: camera i is at azimuth i · 360°/N and elevation 30°.
 
@@ -144,16 +145,17 @@ def _directions(azimuth: NDArray[np.float64], elevation: float) -> NDArray[np.fl
 
 
 def _look_along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the axes (3, 3) of a camera that looks at the origin from ``direction``, with +z upward in the picture."""
+    """Return the axes (3, 3) of a camera that looks at the origin from a unit vector ``direction``, with +z upward."""
     right = np.cross([0.0, 0.0, 1.0], direction)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(direction, right), direction])
 
 
 def _roll(axes: NDArray[np.float64], quarters: int) -> NDArray[np.float64]:
-    """Turn a camera about its line of sight by ``quarters`` right angles, counter-clockwise as seen from behind it.
+    """Turn a camera about its line of sight by ``quarters`` right angles, counter-clockwise as seen from behind.
 
-    Swapping the axes is exact, while a rotation matrix would add rounding errors.
+    The rows of ``axes`` and of the result, both (3, 3), are the vectors right, up and backward. Swapping the rows is
+    exact, while a rotation matrix would add rounding errors.
     """
     right, up, backward = axes
     for _ in range(quarters):

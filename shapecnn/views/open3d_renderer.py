@@ -13,7 +13,7 @@ from shapecnn.views.raster import BACKGROUND, shade_faces
 
 
 def _open3d() -> Any:
-    """Import Open3D; raise MissingLibraryError, which names the system packages to install, if the import fails."""
+    """Import Open3D; if the import fails, raise MissingLibraryError with the system packages to install."""
     try:
         import open3d
     except (ImportError, OSError) as error:
@@ -71,7 +71,7 @@ def draw(
 
 
 def _directions(axes: NDArray[np.float64], window: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Return the directions of the rays from the eye through the centre of each sample, (side, side, 3)."""
+    """Return the directions of the rays from the eye through each of side × side samples, (side, side, 3)."""
     steps = (2 * np.arange(side) + 1) / side - 1
     x = steps / window[2] + window[0]
     y = -steps / window[2] + window[1]

@@ -70,8 +70,9 @@ def on_white(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def shade_outline(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Fill the inside of a line drawing with grey; return any other picture unchanged.
 
-    Rendered views are shaded, so a network does not recognize an empty outline. Of 60 line drawings of psb shapes, 42
-    retrieved the drawn shape first with the inside filled, and 15 without. Lines may have gaps of a few pixels.
+    Rendered views are shaded, so a network does not recognize an empty outline. Of 60 line drawings of shapes
+    in the Princeton Shape Benchmark, 42 retrieved the drawn shape first with the inside filled, and only 15 without
+    filling. Lines may have gaps of a few pixels.
 
     Args:
         grey: Picture of height H and width W with white background, (H, W) uint8.
@@ -109,7 +110,7 @@ def fit_object(grey: NDArray[np.uint8], size: int, fill: float) -> NDArray[np.ui
     dark = grey < 255 - CONTRAST
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     if not len(rows):
-        raise PictureError("blank", "the picture is blank: it has a single colour")
+        raise PictureError("blank", "the picture is blank: nothing in it is darker than the background")
     crop = Image.fromarray(grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     scale = fill * size / max(crop.size)
     thing = crop.resize((max(1, round(crop.width * scale)), max(1, round(crop.height * scale))), Image.Resampling.BOX)
@@ -160,7 +161,7 @@ def _read(path: Path, most: int) -> NDArray[np.uint8]:
     except UnidentifiedImageError:
         formats = ", ".join(FORMATS)
         raise PictureError(
-            "format", f"the file is not a picture in one of {formats}: save it in one of these"
+            "format", f"the file is not a picture in one of {formats}: save the picture in one of these"
         ) from None
     except MemoryError:
         raise

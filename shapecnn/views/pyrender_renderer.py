@@ -37,10 +37,10 @@ def _pyrender() -> Any:
 
 
 def _missing(error: Exception) -> MissingLibraryError:
-    """Return the error for a failure of pyrender, which names the system packages to install."""
+    """Return an error that says why pyrender cannot draw and which system packages to install."""
     return MissingLibraryError(
-        f"pyrender cannot draw here ({type(error).__name__}: {error}). On Debian and Ubuntu: sudo apt-get install "
-        "libegl1 libgl1 libgl1-mesa-dri; or leave out --renderer pyrender."
+        f"pyrender cannot draw on this machine ({type(error).__name__}: {error}). On Debian and Ubuntu: "
+        "sudo apt-get install libegl1 libgl1 libgl1-mesa-dri; or leave out --renderer pyrender."
     )
 
 
@@ -48,7 +48,7 @@ def _missing(error: Exception) -> MissingLibraryError:
 def _renderer() -> Any:
     """Return the only pyrender renderer of this process.
 
-    It is kept, because deleting a renderer runs the garbage collector, which takes longer than drawing a mesh.
+    The renderer is cached: deleting a renderer runs the garbage collector, which takes longer than drawing a mesh.
     """
     pyrender = _pyrender()
     try:
@@ -87,7 +87,7 @@ def draw(
     from OpenGL.GL import GL_MULTISAMPLE, glDisable
 
     class WindowCamera(pyrender.Camera):  # type: ignore[misc, name-defined]
-        """Perspective camera that shows one window of its picture plane: centre x, centre y and magnification."""
+        """Perspective camera that shows a part of its picture plane: centre x, centre y and magnification."""
 
         def __init__(self, window: NDArray[np.float64]) -> None:
             super().__init__(znear=NEAR, zfar=FAR)

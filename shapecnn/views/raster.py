@@ -48,7 +48,7 @@ def draw(
 
 
 def shade_faces(vertices: NDArray[np.float64], faces: NDArray[np.int32], cameras: Cameras) -> NDArray[np.uint8]:
-    """Return the grey of each face in each view; the other renderers also use these greys, so that all shade alike.
+    """Return the grey of each face in each view; the other renderers use the same greys.
 
     Args:
         vertices: Coordinates of the n vertices, (n, 3) float64.
@@ -121,7 +121,7 @@ def _face_grey(f, normals, centroids, eye):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _project(vertices, eye, axes, window, side, screen):  # type: ignore[no-untyped-def]
-    """Project the vertices; write x rightward and y downward, in samples, and 1/depth to ``screen``, (n, 3)."""
+    """Project n vertices: write x (rightward) and y (downward), in samples, and 1/depth to ``screen``, (n, 3)."""
     half = 0.5 * side
     for i in range(vertices.shape[0]):
         px, py, pz = vertices[i, 0] - eye[0], vertices[i, 1] - eye[1], vertices[i, 2] - eye[2]
@@ -151,13 +151,13 @@ def _pixels_touched(screen, samples, size):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _first_sample(x, side):  # type: ignore[no-untyped-def]
-    """Return the index of the first sample whose centre lies at or beyond ``x``, clipped to [0, side]."""
+    """Return the index of the first of ``side`` samples in a row or column whose centre is at or beyond ``x``."""
     return int(min(max(np.ceil(x - 0.5), 0.0), float(side)))
 
 
 @numba.njit(cache=True, nogil=True)
 def _draw_face(f, faces, screen, normals, centroids, eye, nearness, grey):  # type: ignore[no-untyped-def]
-    """Draw face ``f`` where it is nearest to the eye; update the buffers of 1/depth and of grey, both (side, side)."""
+    """Draw face ``f`` wherever it is nearest to the eye: update the 1/depth and the grey of each sample it covers."""
     side = grey.shape[0]
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
     if screen[a, 1] > screen[b, 1]:  # from here on a is the uppermost corner and c the lowest

@@ -8,7 +8,7 @@ writes and reads binvox files.
 
     Mesh ── grid.occupancy_grids ──> bool [rotation, x, y, z] ── binvox.write ──> bytes ── binvox.read ──> [x, y, z]
                │
-               ├── rotate about z, centre and scale: the longest extent is R − 2·padding cells
+               ├── rotate about z, centre and scale: the longest extent is R − 2·padding cells (R: resolution)
                ├── kernels.mark_surface: mark exactly the cells that triangles touch
                └── kernels.mark_outside: mark the cells that can be reached from outside; the rest is solid
 

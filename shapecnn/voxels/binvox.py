@@ -57,24 +57,24 @@ def read(data: bytes) -> NDArray[np.bool_]:
         The grid of X × Y × Z cells, (X, Y, Z) bool, indexed [x, y, z], with at most 1024 cells along each side.
 
     Raises:
-        ItemError: The file is damaged.
+        ItemError: The content is not a valid binvox file (kind: format).
     """
     header = _HEADER.match(data)
     dim = _DIM.search(header[1]) if header else None
     if header is None or dim is None:
-        raise _damaged("it does not begin with #binvox 1 and the size of the grid")
+        raise _damaged("the file does not begin with #binvox 1 and the size of the grid")
     shape = int(dim[1]), int(dim[2]), int(dim[3])
     if min(shape) < 1 or max(shape) > _MAX_SIDE:
-        raise _damaged(f"its sides of {shape} cells are not all between 1 and {_MAX_SIDE}")
+        raise _damaged(f"the size of the grid is {shape} cells, but each side must have 1 to {_MAX_SIDE} cells")
     runs = np.frombuffer(data, np.uint8, offset=header.end())
     if runs.size % 2:
-        raise _damaged("it ends in the middle of a run")
+        raise _damaged("the file ends in the middle of a run")
     values, counts = runs[0::2], runs[1::2]
     if (values > 1).any():
-        raise _damaged(f"a cell is {values.max()}, which is neither 0 nor 1")
+        raise _damaged(f"a cell is {values.max()}, but only 0 and 1 are allowed")
     expected, actual = shape[0] * shape[1] * shape[2], int(counts.sum(dtype=np.int64))
     if actual != expected:
-        raise _damaged(f"its runs hold {actual} cells, but its header declares {expected}")
+        raise _damaged(f"the runs hold {actual} cells, but the header declares {expected}")
     in_file_order = np.repeat(values.astype(np.bool_), counts).reshape(shape)
     return np.ascontiguousarray(in_file_order.transpose(0, 2, 1))
 

@@ -3,8 +3,9 @@
 Cell (i, j, k) is the closed box [i, i+1] × [j, j+1] × [k, k+1]. A test with the 13 axes of the separating axis theorem
 decides whether a triangle touches a cell (Akenine-Möller, "Fast 3D Triangle-Box Overlap Testing", JGT 2001). As in
 Schwarz & Seidel ("Fast Parallel Surface and Solid Voxelization on GPUs", SIGGRAPH Asia 2010), the terms that depend
-only on the triangle are computed once per triangle. The test of one axis is then whether a linear function of (i, j, k)
-lies in an interval. Therefore the cells that a triangle touches in a column along z are one run, found by clipping.
+only on the triangle are computed once per triangle. The test of one axis then checks whether a linear function of
+(i, j, k) lies in an interval. Therefore the cells that a triangle touches in a column along z are one run, which is
+found by clipping.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def mark_surface(vertices: NDArray[np.float64], faces: NDArray[np.int32], cells:
 
 @numba.njit(cache=True, nogil=True)
 def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
-    """Compute the separating axes of a triangle.
+    """Compute the 10 axes along which a triangle may be separated from a cell, for the separating axis theorem.
 
     Each row of ``axes`` is (a, b, c, low, high): the triangle does not touch cell (i, j, k) unless
     low ≤ a·i + b·j + c·k ≤ high. The rows are the normals of the edges projected along z (c = 0), along x and along y,
@@ -102,7 +103,7 @@ def _project(corner: NDArray[np.float64], axes: NDArray[np.float64]) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _clip(first: int, last: int, slope: float, low: float, high: float) -> tuple[int, int]:
-    """Return the first and last integer t in first..last with low ≤ slope·t ≤ high; last < first if there is none."""
+    """Return the first and last integer t in first..last with low ≤ slope·t ≤ high; last < first if none exists."""
     if slope == 0.0:
         return first, last if low <= 0.0 <= high else first - 1
     begin, end = low / slope, high / slope

@@ -1,4 +1,4 @@
-"""Worker processes that handle many shapes in parallel; if one dies, hangs or uses too much memory, one shape fails.
+"""Worker processes for many shapes in parallel. If a worker dies, hangs or uses too much memory, only one shape fails.
 
 The caller passes a function and its tasks, and receives the results in the order in which they finish, with an error
 for each failed task. :mod:`pool` distributes the tasks, :mod:`server` starts the worker processes, :mod:`worker` is the

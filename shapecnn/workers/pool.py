@@ -1,7 +1,7 @@
 """Pool of worker processes: if a worker dies, hangs or uses too much memory, one task fails and the batch goes on.
 
 Each worker has its own pipe and works on one task at a time, so the pool knows which task a dead worker had. In pools
-with a shared queue, this is unknown: concurrent.futures stops the whole pool, and pebble sometimes blames another task.
+with a shared queue, the task is unknown: concurrent.futures stops the whole pool, and pebble may blame another task.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Workers:
                 raise UsageError(f"--{name} must be a number above 0, not {getattr(self, name)}.")
 
 
-ONE_A_CORE = Workers()
+ONE_PER_CORE = Workers()
 
 
 def available_cores() -> int:
@@ -62,7 +62,7 @@ def available_cores() -> int:
 
 
 def run(
-    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers = ONE_A_CORE
+    function: Callable[[Task], Result], tasks: Iterable[Task], workers: Workers = ONE_PER_CORE
 ) -> Generator[tuple[Task, Result | ItemError], None, None]:
     """Call a function on each task in worker processes, and yield the results in the order in which they finish.
 

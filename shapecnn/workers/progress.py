@@ -1,7 +1,7 @@
-"""Report the progress of long computations to one function of this process, such as the one that draws progress bars.
+"""Report the progress of long computations to a function that shows it, for example in a progress bar.
 
-Functions deep in the call stack, which list or check files for example, report by :func:`stage`. So their callers need
-not pass a progress bar through.
+A function deep in the call stack, for example a check of many files, reports its progress by :func:`stage`. So its
+callers need not pass a progress bar to it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def listen(listener: ProgressBar = no_bar) -> None:
 
 @contextmanager
 def stage(name: str, unit: str = "shapes") -> Iterator[Progress]:
-    """Report the progress of the code in this context to the function set by :func:`listen`.
+    """Report the progress of a ``with`` block to the function set by :func:`listen`.
 
     Args:
         name: Name of the task, such as "Checking the files".

@@ -1,4 +1,4 @@
-"""Start worker processes in milliseconds, by forking a server process that has imported all modules before.
+"""Start worker processes in milliseconds, by forking a server process that has already imported all modules.
 
 Forking the server is safe, whereas forking the caller would copy the state of running torch or OpenVINO threads. Worker
 processes run neither the caller's program nor modules from the current folder.
@@ -26,14 +26,14 @@ from shapecnn.errors import ProcessError
 PRELOAD = ["shapecnn.artefacts.preload"]
 """Modules that the server process imports once, so that no worker process has to import them."""
 
-_LONGEST = 60  # largest length of TMPDIR in bytes; with the name that multiprocessing adds, a socket path may have 104
+_LONGEST = 60  # longest TMPDIR in bytes: multiprocessing appends the socket name, and the limit for both is 104
 _SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 _start_lock = threading.RLock()
 _processes: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 
 
 def start_server() -> multiprocessing.context.BaseContext:
-    """Start the server process that forks the workers, unless it is running.
+    """Start the server process that forks the workers, unless it is already running.
 
     The function does not wait until the server has imported :data:`PRELOAD`. An early call lets the server import these
     modules while the caller does other work.
@@ -89,7 +89,7 @@ def _kill_processes() -> None:
 
 @contextlib.contextmanager
 def _process_errors() -> Iterator[None]:
-    """Convert an operating system error while starting a process, raised in this context, into a ProcessError."""
+    """Convert operating system errors of a ``with`` block that starts a process into a ProcessError."""
     try:
         yield
     except (EOFError, ConnectionError, BrokenPipeError):
@@ -107,7 +107,7 @@ def _process_errors() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_code_only() -> Iterator[None]:
-    """Prevent processes started in this context from running the caller's program or modules in the current folder.
+    """Prevent processes started in a ``with`` block from running the caller's program or modules in the current folder.
 
     PYTHONSAFEPATH is set, because otherwise Python imports modules from the current folder first. The main module is
     replaced by an empty one, because otherwise multiprocessing runs its file again in each worker.
@@ -128,7 +128,7 @@ def _own_code_only() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _short_tempdir() -> Iterator[None]:
-    """Use /tmp for temporary files in this context if the path of TMPDIR is too long for a socket inside."""
+    """Use /tmp for the temporary files of a ``with`` block if TMPDIR is too long for the path of a socket."""
     former = tempfile.tempdir
     if len(os.fsencode(tempfile.gettempdir())) > _LONGEST and os.access("/tmp", os.W_OK):
         tempfile.tempdir = "/tmp"

@@ -71,7 +71,7 @@ def _worker_error(error: Exception, memory: float) -> WorkerError:
 def _restrain(memory: float) -> None:
     """Limit the memory of this process (in GiB), and let the system kill it when its parent ends; on Linux only.
 
-    The system also kills worker processes before others when the machine runs out of memory. The thread of
+    When the machine runs out of memory, the system kills worker processes before other processes. The thread of
     :func:`_end_with_parent` is not sufficient, because native code may never let this thread run.
     """
     if sys.platform != "linux":

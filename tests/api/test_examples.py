@@ -75,6 +75,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_functions_are_loaded_without_torch() -> None:
+    code = "import sys, shapecnn; [getattr(shapecnn, name) for name in shapecnn.__all__]; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "False"
+
+
 def test_a_type_checker_sees_every_name() -> None:
     """The imports under TYPE_CHECKING, which a type checker reads, are those that are loaded on first use."""
     source = (ROOT / "shapecnn" / "__init__.py").read_text()

@@ -31,7 +31,7 @@ def test_artefact_stems(ids: list[str], stems: list[str]) -> None:
 def test_artefacts_that_would_share_one_file_are_refused() -> None:
     with pytest.raises(CollectionError) as caught:
         artefact_stems(["a.off", "a.off.obj", "a.ply"])
-    assert str(caught.value) == "a.off and a.off.obj would be written to one file, a.off: rename one of them."
+    assert str(caught.value) == "a.off and a.off.obj would both be written to the file a.off: rename one of them."
 
 
 @given(st.lists(st.from_regex(r"[ab](/[ab])?(\.(off|obj|b)){0,3}", fullmatch=True), unique=True))

@@ -246,7 +246,7 @@ def test_a_damaged_manifest_is_an_error_that_says_what_to_do(
 
 
 def test_no_manifest_no_entries(tmp_path: Path) -> None:
-    with pytest.raises(StoredDataError, match="lacks SHA256SUMS, or was made by an earlier version"):
+    with pytest.raises(StoredDataError, match="has no file SHA256SUMS, or an earlier version of shapecnn made it"):
         read_manifest(tmp_path)
 
 

@@ -144,10 +144,10 @@ def other_format(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "picture", "grid"),
     [
-        (truncate, "cannot be read as PNG", "its runs hold|middle of a run"),
+        (truncate, "cannot be read as PNG", "the runs hold|middle of a run"),
         (enlarge, "L with 36 × 27 pixels, not L with 32 × 24", "11 × 11 × 11 cells, not 10 × 10 × 10"),
         (colour, "it is RGB with 32 × 24", None),
-        (other_format, "it cannot be read as PNG", None),
+        (other_format, "the file cannot be read as PNG", None),
     ],
 )
 def test_a_damaged_artefact_is_named(
@@ -169,10 +169,12 @@ def test_a_damaged_artefact_is_named(
 
 def test_pictures_are_no_grids(meshes: Path, tmp_path: Path) -> None:
     pictures = open_artefacts(made(meshes, tmp_path / "views", Recipe(VIEWS)))
-    with pytest.raises(UsageError, match=r"views holds pictures, not grids\. To make grids: shapecnn voxelize"):
+    with pytest.raises(
+        UsageError, match=r"views holds views, not voxel grids\. To make voxel grids: shapecnn voxelize"
+    ):
         pictures.grids(pictures.entries[0])
     grids = open_artefacts(made(meshes, tmp_path / "grids", Recipe(VOXELS)))
-    with pytest.raises(UsageError, match=r"grids holds grids, not pictures\. To make pictures: shapecnn render"):
+    with pytest.raises(UsageError, match=r"grids holds voxel grids, not views\. To make views: shapecnn render"):
         grids.pictures(grids.entries[0])
 
 

@@ -320,7 +320,7 @@ def test_a_link_to_nothing_is_not_taken_for_nothing(name: str, tmp_path: Path) -
     make(tmp_path, "a.off")
     (tmp_path / name).unlink()
     (tmp_path / name).symlink_to("nowhere")
-    with pytest.raises(StoredDataError, match=rf"{name} cannot be read \(it is a link\)"):
+    with pytest.raises(StoredDataError, match=rf"{name} cannot be read \(the path is a link\)"):
         make(tmp_path, "a.off")
     assert (tmp_path / name).is_symlink()
     make(tmp_path, "a.off", overwrite=True)

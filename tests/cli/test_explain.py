@@ -94,6 +94,6 @@ def test_a_page_stays_where_nothing_could_be_explained(
     before = page.read_bytes()
     done = command("explain", views_run, solids / "box", "--html", page, "--device", "cpu")
     assert done.status == 1
-    assert f"Failed: {solids / 'box'}: it is a folder: name the mesh files in it" in done.stderr
-    assert f"{page} was not written: there is nothing to show." in done.stderr
+    assert f"Failed: {solids / 'box'}: it is a folder: pass the mesh files in it" in done.stderr
+    assert f"{page} was not written, because no mesh could be used." in done.stderr
     assert page.read_bytes() == before

@@ -155,6 +155,9 @@ def test_a_run_takes_no_settings(meshes: Path, views_run: Path, tmp_path: Path, 
     done = command("index", meshes, tmp_path / "index", "--model", views_run, "--set", "views=20")
     assert done.status == 2
     assert "--set views: a trained run keeps the settings it was trained with." in done.stderr
+    done = command("index", meshes, tmp_path / "index", "--model", views_run, "--set", "orientation=auto")
+    assert done.status == 2
+    assert "--set orientation: a trained run keeps the settings it was trained with." in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -162,7 +165,7 @@ def test_a_run_takes_no_settings(meshes: Path, views_run: Path, tmp_path: Path, 
     [
         (["--set", "bakcbone=alexnet"], "Unknown key 'bakcbone'; did you mean 'backbone'?"),
         (["--set", "views=0"], "views = 0"),
-        (["--set", "fit"], "--set 'fit' is not key=value."),
+        (["--set", "fit"], "--set 'fit' is not of the form key=value."),
         (["--set", "backbone=tf_efficientnet_lit0"], "Did you mean tf_efficientnet_lite0"),
         (["--model", "@imagnet"], "There is no model '@imagnet'. Use the folder of a run, or @imagenet"),
         (["--model", "nowhere"], "There is no run at nowhere"),
@@ -209,7 +212,7 @@ def test_other_settings_are_refused_with_the_command_that_builds_anew(
     done = command("index", meshes, index, "--up", "y", "--set", "views=20")
     assert done.status == 2
     assert "up is 'z' there and 'y' here, views is 12 there and 20 here" in done.stderr
-    assert f"To replace it: shapecnn index {meshes} {index} --up y --set views=20 --overwrite" in done.stderr
+    assert f"To replace the index: shapecnn index {meshes} {index} --up y --set views=20 --overwrite" in done.stderr
     assert contents(index) == before
 
 

@@ -298,7 +298,10 @@ def test_a_current_folder_that_is_gone_is_named(tmp_path: Path, solids: Path) ->
     line = f'rmdir "{gone}"; exec "{sys.executable}" -m shapecnn render "{solids}" "{tmp_path / "out"}"'
     done = by_bash(line, gone)
     assert done.returncode == 2
-    assert "Error: The current folder cannot be used (No such file or directory): cd to one that exists." in done.stderr
+    assert (
+        "Error: The current folder cannot be used (No such file or directory): cd to a folder that exists."
+        in done.stderr
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ulimit -v is of Linux")
@@ -306,7 +309,7 @@ def test_too_little_memory_to_load_a_library_is_reported(tmp_path: Path) -> None
     line = f'ulimit -v 1500000; exec "{sys.executable}" -m shapecnn train mvcnn-psb --data views --out run'
     done = by_bash(line, tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: There is not enough memory. Free some or raise the limit (ulimit -v)")
+    assert done.stderr.startswith("Error: There is not enough memory. Close other programs or raise the limit")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), ImportError("no module of that name")])
@@ -355,5 +358,6 @@ def test_an_answer_that_cannot_be_written_is_reported() -> None:
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        "Error: the answer could not be written: No space left on device. Make room and run the command again.\n"
+        "Error: the result could not be written to stdout (No space left on device). Solve the problem, such as a full "
+        "disk, and run the command again.\n"
     )

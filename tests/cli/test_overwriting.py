@@ -122,12 +122,12 @@ def test_an_audit_says_that_files_failed_and_where_all_of_them_are(tmp_path: Pat
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (("c/a.off", "c/a.binvox/b.off"), "into a folder of that name: rename one of them"),
-        (("manifest.parquet/a.off", "c/b.off"), "where shapecnn keeps its own manifest.parquet: rename the input"),
-        (("settings.json/a.off", "c/b.off"), "where shapecnn keeps its own settings.json: rename the input"),
-        (("model.json/a.off", "c/b.off"), "where shapecnn keeps its own model.json: rename the input"),
-        (("index.json/a.off", "c/b.off"), "where shapecnn keeps its own index.json: rename the input"),
-        (("SHA256SUMS/a.off", "c/b.off"), "where shapecnn keeps its own SHA256SUMS: rename the input"),
+        (("c/a.off", "c/a.binvox/b.off"), "into a folder of the same name: rename one"),
+        (("manifest.parquet/a.off", "c/b.off"), "where shapecnn writes its own manifest.parquet: rename the input"),
+        (("settings.json/a.off", "c/b.off"), "where shapecnn writes its own settings.json: rename the input"),
+        (("model.json/a.off", "c/b.off"), "where shapecnn writes its own model.json: rename the input"),
+        (("index.json/a.off", "c/b.off"), "where shapecnn writes its own index.json: rename the input"),
+        (("SHA256SUMS/a.off", "c/b.off"), "where shapecnn writes its own SHA256SUMS: rename the input"),
     ],
 )
 def test_names_that_collide_are_reported_before_any_work(

@@ -213,7 +213,7 @@ def test_two_inputs_for_one_output_are_refused_before_any_work(tmp_path: Path, c
         write_box(tmp_path / "meshes" / name)
     done = command("render", tmp_path / "meshes", tmp_path / "out", *SMALL)
     assert (done.status, done.stdout) == (2, "")
-    assert "a.off and a.off.obj would be written to one file" in done.stderr
+    assert "a.off and a.off.obj would both be written to the file" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -301,7 +301,7 @@ BAD = {
     "infinite.ply": (
         "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
         "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\ninf 0 0\n0 1 0\n3 0 1 2\n",
-        "1 of the 3 vertices of the mesh are not finite numbers",
+        "1 of the 3 vertices of the mesh have coordinates that are not finite",
     ),
     "no-faces.off": ("OFF\n3 0 0\n0 0 0\n1 0 0\n0 1 0\n", "the mesh has no faces"),
     "points.obj": ("v 0 0 0\nv 1 0 0\nv 0 1 0\n", "no faces"),

@@ -174,7 +174,7 @@ def test_an_index_knows_where_its_meshes_were(tmp_path: Path, world: Path, comma
     (meshes / "box/test/2.off").write_bytes(b"OFF")
     (finding,) = command("verify", tmp_path / "index", "--json").json("verify")["folders"][0]["findings"]
     assert (finding["fault"], finding["path"]) == ("stale", "box/test/2.off")
-    assert "mine/box/test/2.off has changed since it was read." in finding["message"]
+    assert "mine/box/test/2.off has changed since shapecnn read it." in finding["message"]
 
 
 def test_an_index_of_a_run_whose_weights_changed_is_stale(
@@ -207,7 +207,7 @@ def test_interrupted_work_is_stale(copy: Callable[[str], Path], command: Command
     (folder / ".partial").mkdir()
     (finding,) = command("verify", folder, "--json").json("verify")["folders"][0]["findings"]
     assert finding["fault"] == "stale"
-    assert "was interrupted: run it once more" in finding["message"]
+    assert "was interrupted: run it again" in finding["message"]
 
 
 def test_foreign_folders_are_status_2(tmp_path: Path, world: Path, command: Command) -> None:

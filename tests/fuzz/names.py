@@ -74,7 +74,7 @@ def draw_names(names: list[list[bytes]], folder: Path) -> str:
     shapes = list_shapes(meshes)
     entries, sealed = read_manifest(out), open_sealed(out, "")
     require([entry.id for entry in entries] == [shape.id for shape in shapes], "the manifest has other shapes")
-    lost = [entry.error for entry in entries if entry.error and not entry.error.startswith("its name is too long")]
+    lost = [entry.error for entry in entries if entry.error and not entry.error.startswith("the name is too long")]
     require(not lost, f"sound meshes are lost: {lost}")
     for entry, stem in zip(entries, artefact_stems([entry.id for entry in entries]), strict=True):
         if entry.status == "ok":

@@ -109,14 +109,14 @@ def test_ids_are_the_same_whatever_folders_mean(names: list[str]) -> None:
 def test_a_folder_that_is_taken_for_no_split_is_told_with_what_to_do() -> None:
     _, told = label_paths(MESS, "set")
     assert told == [
-        "set: 'parts/test': read as a plain folder, not as a split, because other folders are beside it. To "
-        "read it as a split, add --labels folder."
+        "set: these folders are not read as splits, because other folders are beside them: 'parts/test'. To read "
+        "them as splits, add --labels folder."
     ]
     assert label_paths(MESS, "set", "none")[1] == label_paths(MESS, "set", "folder")[1] == []
 
 
 def test_what_can_be_read_in_two_ways_says_what_to_do() -> None:
-    with pytest.raises(CollectionError, match=r"or say --labels folder \(the first folder is the class\) or --labels"):
+    with pytest.raises(CollectionError, match=r"or add --labels folder \(the first folder is the class\) or --labels"):
         label_paths(TWICE, "set")
 
 

@@ -281,7 +281,7 @@ NO_STL = "no faces found: the file ends early, or is not STL"
             _exported("binary.stl")[:-20],
             "a.stl",
             "truncated",
-            "the file is not text, and as binary STL its header declares 12 faces, but only 11 follow",
+            "the file is not text, and as binary STL its header declares 12 faces, but only 11 faces follow",
         ),
         (_exported("ascii.stl")[:-20], "a.stl", "truncated", "the file ends inside a solid, without endsolid"),
         (TRIANGLE_STL + TRIANGLE_STL[:-40], "a.stl", "truncated", "the file ends inside a solid, without endsolid"),
@@ -381,19 +381,19 @@ NO_STL = "no faces found: the file ends early, or is not STL"
             TRIANGLE_OBJ.replace(b"1 0 0", b"nan 0 0"),
             "a.obj",
             "not-finite",
-            "1 of the 3 vertices of the mesh are not finite numbers",
+            "1 of the 3 vertices of the mesh have coordinates that are not finite",
         ),
         (
             TRIANGLE_OBJ.replace(b"1 0 0", b"1e999 0 0"),
             "a.obj",
             "not-finite",
-            "1 of the 3 vertices of the mesh are not finite numbers",
+            "1 of the 3 vertices of the mesh have coordinates that are not finite",
         ),
         (
             TRIANGLE_STL.replace(b"1 0 0", b"nan 0 inf"),
             "a.stl",
             "not-finite",
-            "1 of the 3 vertices of the mesh are not finite numbers",
+            "1 of the 3 vertices of the mesh have coordinates that are not finite",
         ),
         (b"OFF\n3 1 0\n1 2 3\n1 2 3\n1 2 3\n3 0 1 2\n", "a.off", "degenerate", "all vertices of the mesh coincide"),
         (b"OFF\n3 1 0\n0 0 0\n0 0 0\n0 0 0\n3 0 1 2\n", "a.off", "degenerate", "all vertices of the mesh coincide"),
@@ -555,7 +555,7 @@ def test_a_mesh_shown_thousands_of_times_may_be_too_large() -> None:
     files = _gltf(trimesh.creation.icosphere(4).scene())
     tree = json.loads(files["model.gltf"])
     tree.update(nodes=[{"mesh": 0}] * 4000, scenes=[{"nodes": list(range(4000))}], scene=0)
-    message = "the scene with all its instances takes 1.7 GB: simplify the mesh"
+    message = "the scene with all its instances takes 1.7 GB, more than the limit of 1.1 GB: simplify the mesh"
     assert _refused(json.dumps(tree).encode(), "a.gltf", files.__getitem__) == ("too-large", message)
 
 
@@ -609,7 +609,7 @@ def test_a_missing_buffer_is_named(tmp_path: Path) -> None:
 
 
 def test_a_reference_from_bytes_that_stand_alone() -> None:
-    message = "the mesh refers to the file 'x.bin', but its folder is not known"
+    message = "the mesh refers to the file 'x.bin', but the folder of the mesh is not known"
     assert _refused(_with_uri("x.bin"), "a.gltf") == ("reference", message)
 
 
@@ -638,8 +638,8 @@ def test_read_file_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "five").write_bytes(b"12345")
     assert refused(tmp_path / "gone.off") == ("missing", "there is no such file")
-    assert refused(tmp_path) == ("missing", "it is a folder: name the mesh files in it")
-    assert refused(Path("/dev/null")) == ("missing", "it is not a file: name a mesh file")
+    assert refused(tmp_path) == ("missing", "it is a folder: pass the mesh files in it")
+    assert refused(Path("/dev/null")) == ("missing", "it is not a regular file: pass a mesh file")
     assert refused(tmp_path / "loop")[0] in ("missing", "unreadable")
     assert refused(tmp_path / ("n" * 300)) in [
         ("unreadable", "the file cannot be read: File name too long"),

@@ -70,7 +70,7 @@ def test_the_unit_does_not_matter(scale: float) -> None:
 def test_loose_triangles_are_refused_and_not_dropped() -> None:
     vertices = np.random.default_rng(0).normal(size=(3000, 3))
     with pytest.raises(
-        MeshError, match=r"1000 faces cannot .* without losing half its surface: raise --max-faces"
+        MeshError, match=r"1000 faces cannot .* the mesh would lose more than half of its area: raise --max-faces"
     ) as e:
         simplify(vertices, np.arange(3000, dtype=np.int32).reshape(-1, 3), 100)
     assert e.value.kind == "too-large"
@@ -78,7 +78,7 @@ def test_loose_triangles_are_refused_and_not_dropped() -> None:
 
 def test_what_does_not_collapse_is_refused() -> None:
     corners = np.random.default_rng(0).integers(0, 8, (1000, 3)).astype(np.int32)
-    with pytest.raises(MeshError, match=r"1000 faces cannot be simplified to the limit, only to \d+ faces"):
+    with pytest.raises(MeshError, match=r"1000 faces cannot be simplified .* because edge collapse stops at \d+ faces"):
         simplify(np.random.default_rng(1).normal(size=(8, 3)), corners, 100)
 
 

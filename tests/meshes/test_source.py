@@ -73,12 +73,12 @@ def test_the_arrays_of_the_caller_are_copied_and_stay() -> None:
         (None, "NoneType is not a mesh"),
         (
             (CORNERS, [(0, 1, 2, 3)]),
-            r"The faces of mesh 0 are int64 \(1, 4\)\. Give \(m, 3\) integers",
+            r"The faces of mesh 0 have dtype int64 and shape \(1, 4\)\. Give an \(m, 3\) array of integers",
         ),
-        ((CORNERS, [(0.0, 1.0, 2.0)]), "The faces of mesh 0 are float64"),
-        (([(0, 0)], FACES), r"The vertices of mesh 0 are int64 \(1, 2\)\. Give \(n, 3\) coordinates"),
+        ((CORNERS, [(0.0, 1.0, 2.0)]), "The faces of mesh 0 have dtype float64"),
+        (([(0, 0)], FACES), r"The vertices of mesh 0 have dtype int64 and shape \(1, 2\)\. Give an \(n, 3\) array"),
         (([(0, 0, 0), (1, 1)], FACES), "The vertices of mesh 0 are not an array, because their rows differ"),
-        (([("a", "b", "c")], FACES), "The vertices of mesh 0 are <U1"),
+        (([("a", "b", "c")], FACES), "The vertices of mesh 0 have dtype <U1"),
     ],
 )
 def test_what_is_not_a_mesh_is_said_in_a_sentence(value: Any, sentence: str) -> None:

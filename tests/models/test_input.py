@@ -275,7 +275,7 @@ def test_imported_grids_are_turned_and_imported_pictures_are_read(tmp_path: Path
 
 def test_pictures_are_not_read_as_grids(made: Callable[..., Artefacts]) -> None:
     artefacts = made(VIEWS)
-    with pytest.raises(UsageError, match="holds pictures, not grids"):
+    with pytest.raises(UsageError, match="holds views, not voxel grids"):
         Input(VOXELS).read(artefacts, artefacts.entries[0])
 
 

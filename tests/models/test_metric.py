@@ -72,7 +72,9 @@ def test_it_belongs_to_its_weights(folder: Path) -> None:
 def test_another_version_is_told(folder: Path) -> None:
     later = (folder / METRIC).read_bytes().replace(b'"schema_version": 1', b'"schema_version": 2')
     publish_beside(folder, {METRIC: later}, "")
-    with pytest.raises(StoredDataError, match=r"made by another version of shapecnn\. Use that version for it"):
+    with pytest.raises(
+        StoredDataError, match=r"made by another version of shapecnn\. Use that version to read the file"
+    ):
         read_metric(folder, "0" * 64, D)
 
 

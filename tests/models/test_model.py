@@ -48,11 +48,10 @@ def test_a_run_is_opened_by_its_folder(run: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(run.parent)
     assert resolve_model("mine").name == "mine"
     assert resolve_model("mine").network.identity == model.network.identity
-    assert resolve_model(str(run), up="y").input == model.input  # up is that of the meshes, not of the model
 
 
 def test_imagenet_is_opened_with_its_settings() -> None:
-    model: Model = resolve_model("@imagenet", {"views": 20}, up="y")
+    model: Model = resolve_model("@imagenet", {"views": 20, "up": "y"})
     assert (model.name, classes_of(model)) == ("@imagenet", ())
     assert model.input == Input(ViewSettings(views=20, up="y"))
     assert resolve_model("@imagenet") == UntrainedModel.of()
@@ -73,7 +72,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"There is no run at .*gone. To train one"):
         resolve_model(str(tmp_path / "gone"))
     (tmp_path / "model.json").write_bytes(b"{")
-    with pytest.raises(StoredDataError, match=r"lacks SHA256SUMS, or was made by an earlier version"):
+    with pytest.raises(StoredDataError, match=r"has no file SHA256SUMS, or an earlier version of shapecnn made it"):
         resolve_model(str(tmp_path))
 
 
@@ -129,7 +128,7 @@ def test_weights_that_cannot_be_had_are_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_it_sees_what_render_draws_unless_set() -> None:
-    assert resolve_model("@imagenet", {}, "y").input == Input(ViewSettings(up="y"))
+    assert resolve_model("@imagenet", {"up": "y"}).input == Input(ViewSettings(up="y"))
     assert resolve_model("@imagenet", {"backbone": "tf_efficientnet_lite2"}).input == Input(ViewSettings())
 
 

@@ -334,7 +334,7 @@ def test_other_settings_are_refused_with_both_values(collection: Path, folder: P
         update(collection, folder, views=20, fit="view")
     message = str(raised.value)
     assert "fit is 'sphere' there and 'view' here, views is 12 there and 20 here" in message
-    assert "To keep it, name another folder. To replace it: shapecnn index … --overwrite" in message
+    assert "To keep the index, name another folder. To replace the index: shapecnn index … --overwrite" in message
     assert "rm -r" not in message
     assert contents(folder) == before
 
@@ -426,7 +426,7 @@ def test_another_run_is_refused_and_both_are_named(
         message = str(raised.value)
         assert f"{folder} was made with {views_run} (weights " in message
         assert f"and not with {other} (weights " in message
-        assert "To keep it, name another folder. To replace it: shapecnn index … --overwrite" in message
+        assert "To keep the index, name another folder. To replace the index: shapecnn index … --overwrite" in message
     with pytest.raises(MismatchError, match=r"was made with .*/run \(weights [0-9a-f]{8}\) and not with @imagenet\."):
         update(solids, folder)
     assert contents(folder) == before
@@ -618,7 +618,7 @@ def test_an_unfinished_run_with_other_settings_is_refused(many: Path, killed: Pa
 def test_a_link_to_nothing_is_not_taken_for_nothing(collection: Path, folder: Path) -> None:
     (folder / HEADER).unlink()
     (folder / HEADER).symlink_to("nowhere")
-    with pytest.raises(StoredDataError, match=rf"{HEADER} cannot be read \(it is a link\)"):
+    with pytest.raises(StoredDataError, match=rf"{HEADER} cannot be read \(the path is a link\)"):
         update(collection, folder)
     assert (folder / HEADER).is_symlink()
 

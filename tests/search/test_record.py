@@ -117,7 +117,7 @@ def test_what_cannot_be_one_is_not_read() -> None:
     with pytest.raises(ValueError, match="does not name the model of the index"):
         ModelRecord.read("/run", [run])
     for settings in (run, {**sealed(**run), "up": "x"}, *(sealed(**{**run, key: None}) for key in run)):
-        with pytest.raises(ValueError, match="its settings do not describe a model"):
+        with pytest.raises(ValueError, match="the stored settings do not describe a model"):
             ModelRecord.read("/run", settings)
 
 
@@ -134,7 +134,7 @@ def test_an_index_of_other_triangles_is_refused() -> None:
     old = ModelRecord("@imagenet", before_drawing_2(UntrainedModel.of(up="y").to_json()))
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")) as caught:
         old.open(INDEX)
-    assert str(caught.value).endswith("Make it again: shapecnn index COLLECTION INDEX --model @imagenet --up y")
+    assert str(caught.value).endswith("Build the index again: shapecnn index COLLECTION INDEX --model @imagenet --up y")
     with pytest.raises(MismatchError, match=re.escape(f"INDEX {EARLIER}")):
         ModelRecord.of(UntrainedModel.of(up="y"), "y").require_same(old, "INDEX", "Remedy")
 
@@ -167,7 +167,9 @@ def test_artefacts_of_other_triangles_are_refused(solids: Path, tmp_path: Path) 
     forge(out, "settings.json", before_drawing_2)
     with pytest.raises(MismatchError, match=re.escape(f"{out} {EARLIER}")) as caught:
         open_artefacts(out)
-    assert str(caught.value).endswith("Make it anew: shapecnn render COLLECTION OUT (with the same options).")
+    assert str(caught.value).endswith(
+        "Make the artefacts again: shapecnn render COLLECTION OUT (with the same options)."
+    )
     assert [(f.fault, f.path) for f in verify(out).findings] == [("stale", str(out))]
     with pytest.raises(MismatchError, match=re.escape(f"{out} {EARLIER}")):
         prepare_collection(solids, out, Recipe(ViewSettings(size=8)), command="again", workers=Workers(1))

@@ -116,7 +116,7 @@ def test_settings_cannot_be_changed() -> None:
         (
             VoxelSettings,
             {"resolution": 6, "padding": 3},
-            "resolution 6 leaves no cell inside a padding of 3 on both sides.",
+            "resolution 6 leaves no cell inside a padding of 3 on both sides; use a smaller padding.",
         ),
     ],
 )
@@ -197,7 +197,7 @@ def test_assignments_are_read_as_yaml() -> None:
 
 @pytest.mark.parametrize("text", ["views", "=12", " = 12"])
 def test_an_assignment_needs_a_key_and_an_equals_sign(text: str) -> None:
-    with pytest.raises(UsageError, match=f"^--set '{text}' is not key=value.$"):
+    with pytest.raises(UsageError, match=f"^--set '{text}' is not of the form key=value.$"):
         parse_assignments((text,))
 
 
@@ -212,7 +212,7 @@ def test_an_assignment_that_is_not_yaml_is_refused(value: str) -> None:
 
 def test_the_direct_constructor_is_as_strict() -> None:
     for options in ({"samples": True}, {"size": "224"}, {"size": 224.0}, {"drawing": True}):
-        with pytest.raises(ValueError, match="Input should be a valid integer"):
+        with pytest.raises(UsageError, match="Input should be a valid integer"):
             ViewSettings(**options)
 
 

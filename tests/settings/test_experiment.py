@@ -119,14 +119,14 @@ def test_all_stages_may_be_replaced(config: str) -> None:
 @pytest.mark.parametrize(
     ("assignment", "sentence"),
     [
-        ("bakcbone=x", "--set bakcbone: there is no such key; did you mean network.backbone?"),
-        ("lr=3", "--set lr: there is no such key; did you mean stages.head.learning_rate or "
+        ("bakcbone=x", "--set bakcbone: unknown key; did you mean network.backbone?"),
+        ("lr=3", "--set lr: unknown key; did you mean stages.head.learning_rate or "
                  "stages.pooled.learning_rate?"),
-        ("shrink=1", "--set shrink: there is no such key; did you mean stages.closed.shrinkage?"),
-        ("flods=3", "--set flods: there is no such key; did you mean validation.folds?"),
-        ("filp=true", "--set filp: there is no such key; did you mean stages.head.augment.flip or "
+        ("shrink=1", "--set shrink: unknown key; did you mean stages.closed.shrinkage?"),
+        ("flods=3", "--set flods: unknown key; did you mean validation.folds?"),
+        ("filp=true", "--set filp: unknown key; did you mean stages.head.augment.flip or "
                       "stages.pooled.augment.flip?"),
-        ("stages-closed-scale=1", "--set stages-closed-scale: there is no such key; did you mean stages.closed.scale?"),
+        ("stages-closed-scale=1", "--set stages-closed-scale: unknown key; did you mean stages.closed.scale?"),
         ("zzz=4", "Unknown key 'zzz'; known keys: network, validation, seed, precision, stages."),
         ("sed=1", "Unknown key 'sed'; did you mean 'seed'?"),
         ("network.bakcbone=x", "Unknown key 'network.bakcbone'; did you mean 'backbone'?"),
@@ -186,15 +186,15 @@ def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment
         (["stages.pooled.augment.turn=true"], "stages.pooled.augment.turn works on grids only; mvcnn takes pictures"),
         (
             ["stages.head.augment.shift=2"],
-            "stages.head: augment.shift and augment.turn need .* set train_from to null.",
+            "stages.head: augment.shift and augment.turn cannot be used .* set train_from to null.",
         ),
         (
             ["network={kind: voxresnet}", "stages.head.augment.turn=true"],
-            "stages.head: augment.shift and augment.turn need .* set train_from to null.",
+            "stages.head: augment.shift and augment.turn cannot be used .* set train_from to null.",
         ),
         (
             ["validation={folds: 0, select: last}", "stages.pooled.schedule=plateau"],
-            "stages.pooled: plateau and early_stopping need validation data; set validation.folds.",
+            "stages.pooled: plateau and early_stopping need validation data; set validation.folds to 5.",
         ),
         (
             ["validation={folds: 0, select: last}", "stages.pooled.early_stopping=3"],
@@ -291,7 +291,7 @@ def test_parts_that_are_only_referred_to_have_a_place(tmp_path: Path) -> None:
     assert (stage.epochs, stage.learning_rate) == (3, 1e-3)
     path.write_text(path.read_text().replace("x-usual", "usual"))
     with pytest.raises(
-        UsageError, match=r"Unknown key 'usual'; .* If it only defines an anchor \(&name\), rename it 'x-usual'\."
+        UsageError, match=r"Unknown key 'usual'; .* If this key only defines an anchor \(&name\), rename it 'x-usual'\."
     ):
         load_experiment(str(path))
 

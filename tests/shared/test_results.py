@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shapecnn.errors import MissingLibraryError
@@ -26,6 +27,34 @@ def test_a_list_of_results_is_a_list_that_prints_as_a_table() -> None:
     assert numbers == [1, 2]
     assert repr(numbers).splitlines() == ["number  half  none", "1       0.5", "2       1"]
     assert repr(Numbers()) == "(nothing)"
+
+
+class Named(ResultList[int]):
+    __slots__ = ("names", "source")
+    per_item = ("names",)
+
+    def __init__(self, numbers: list[int], names: list[str], source: str) -> None:
+        super().__init__(numbers)
+        self.names, self.source = names, source
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [{"name": name, "number": number} for name, number in zip(self.names, self, strict=True)]
+
+
+def test_a_slice_is_a_list_of_the_same_class() -> None:
+    named = Named([1, 2, 3], ["a", "b", "c"], "here")
+    part = named[::-2]
+    assert isinstance(part, Named)
+    assert (part, part.names, part.source) == ([3, 1], ["c", "a"], "here")
+    assert repr(part).splitlines() == ["name  number", "c     3", "a     1"]
+    assert (named, named.names) == ([1, 2, 3], ["a", "b", "c"])
+    assert (named[-1], Numbers([1, 2])[:1]) == (3, [1])
+
+
+def test_numbers_of_numpy_are_shortened_too() -> None:
+    assert text_table([{"a": np.float32(0.1), "b": np.float64(1 / 3), "c": np.int64(123456), "d": True}]) == (
+        "a    b       c       d\n0.1  0.3333  123456  True"
+    )
 
 
 def test_long_tables_are_cut_and_say_so() -> None:

@@ -36,9 +36,9 @@ def test_the_bytes_are_those_of_safetensors(tmp_path: Path, count: int, views: i
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((3, 4), "has 2 rows, not 3"),
-        ((1, 4), "has 2 rows, not 1"),
-        ((2, 5), "of shape \\(2, 5\\) has a row of shape \\(4,\\)"),
+        ((3, 4), "must have 3 rows, but was given 2"),
+        ((1, 4), "must have 1 rows, but was given 2"),
+        ((2, 5), "of shape \\(2, 5\\) was given a row of shape \\(4,\\)"),
     ],
 )
 def test_rows_that_the_shape_denies_are_an_error(tmp_path: Path, shape: tuple[int, ...], message: str) -> None:

@@ -88,14 +88,23 @@ def test_what_was_cut_short_is_refused(kept: int) -> None:
     ],
 )
 def test_a_forged_line_is_named(line: str) -> None:
-    assert refused(sealed(f"{ONE}  A\n{line}\n")) == "line 3 is not the hash and the path of a file in this folder"
+    assert (
+        refused(sealed(f"{ONE}  A\n{line}\n"))
+        == "line 3 does not consist of a SHA-256 hash and a relative path inside this folder"
+    )
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "//a", "..", "../a", "a/../../b", "a/..", "a\0b", "/"])
 def test_a_path_that_leads_out_is_named(name: str) -> None:
-    assert refused(sealed(f"{ONE}  {name}\n")) == "line 2 is not the hash and the path of a file in this folder"
+    assert (
+        refused(sealed(f"{ONE}  {name}\n"))
+        == "line 2 does not consist of a SHA-256 hash and a relative path inside this folder"
+    )
     if name.isprintable():
-        assert refused(sealed(f"\\{ONE}  {name}\n")) == "line 2 is not the hash and the path of a file in this folder"
+        assert (
+            refused(sealed(f"\\{ONE}  {name}\n"))
+            == "line 2 does not consist of a SHA-256 hash and a relative path inside this folder"
+        )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +123,9 @@ def test_a_path_that_leads_out_is_named(name: str) -> None:
     ],
 )
 def test_what_would_be_written_otherwise_is_refused(lines: str) -> None:
-    assert refused(sealed(lines)) == "the lines are not sorted, unique and escaped as shapecnn writes them"
+    assert refused(sealed(lines)) == (
+        "a path is listed twice, is not in sorted order, or is escaped in another way than shapecnn does"
+    )
 
 
 def test_what_is_no_text_is_refused() -> None:

@@ -24,14 +24,14 @@ from tests.solids import contents, write_box
 
 OWN = ("manifest.parquet", "SHA256SUMS", ".partial")
 ALIKE = {
-    "files": (["c/A.png", "c/a.png"], "id c/A.png and id c/a.png would be written to one file, c/a.png"),
-    "folders": (["Chair/x.png", "chair/x.png"], "would be written to one file, chair/x.png"),
-    "accents": (["c/\u00fc.png", "c/u\u0308.png"], "would be written to one file, c/u\u0308.png"),
+    "files": (["c/A.png", "c/a.png"], "id c/A.png and id c/a.png would both be written to the file c/a.png"),
+    "folders": (["Chair/x.png", "chair/x.png"], "would both be written to the file chair/x.png"),
+    "accents": (["c/\u00fc.png", "c/u\u0308.png"], "would both be written to the file c/u\u0308.png"),
     "a file and a folder": (
         ["c/A.png", "c/a.png/b.png"],
-        "and id c/a.png/b.png into a folder of that name",
+        "and id c/a.png/b.png into a folder of the same name",
     ),
-    "a file of our own": (["sha256sums/a.png"], "to sha256sums/a.png, where shapecnn keeps its own SHA256SUMS"),
+    "a file of our own": (["sha256sums/a.png"], "to sha256sums/a.png, where shapecnn writes its own SHA256SUMS"),
 }
 
 
@@ -78,8 +78,8 @@ def test_names_that_are_one_there_are_told_with_what_to_do(names: list[str], tol
         require_no_collisions(owners(*names), OWN, tmp_path / "out")
     assert told in str(raised.value)
     assert str(raised.value).endswith(
-        "or choose an output elsewhere: the file system there does not distinguish names that differ only in case or "
-        "in the encoding of accents."
+        "or choose an output folder on another file system: the file system of the output folder does not distinguish "
+        "names that differ only in case or in the encoding of accents."
     )
 
 
@@ -115,7 +115,7 @@ def test_names_that_differ_in_case_are_both_kept(tmp_path: Path) -> None:
 
 def test_where_case_is_ignored_they_are_told_before_any_work(caseless: Path, tmp_path: Path) -> None:
     for names in (("c/A.off", "c/a.off"), ("Chair/x.off", "chair/x.off"), ("c/A.off", "c/a.binvox/b.off")):
-        with pytest.raises(CollectionError, match="the file system there does not distinguish names"):
+        with pytest.raises(CollectionError, match="the file system of the output folder does not distinguish names"):
             boxes(tmp_path / "meshes", caseless / "out", *names)
         assert not (caseless / "out").exists()
 

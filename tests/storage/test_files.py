@@ -33,7 +33,9 @@ def test_a_page_that_is_not_ours_is_refused_and_stays(change: str, tmp_path: Pat
     write_page(page, "<p>1")
     page.write_text(change and change + page.read_text())
     before = page.read_bytes()
-    with pytest.raises(UsageError, match=r"page\.html exists, and shapecnn did not write it or it has changed"):
+    with pytest.raises(
+        UsageError, match=r"page\.html exists, but shapecnn did not write the file, or the file has changed"
+    ):
         write_page(page, "<p>2")
     assert page.read_bytes() == before
     write_page(page, "<p>2", overwrite=True)

@@ -100,7 +100,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     claim(tmp_path / "work")
     for name in ("journal.tmp", "journal.jsonl"):
         (tmp_path / "work" / name).symlink_to(tmp_path / "letter")
-    with pytest.raises(OSError, match="it is a link"):
+    with pytest.raises(OSError, match="the path is a link"):
         write(tmp_path / "work", RECORDS)
     (tmp_path / "work" / "journal.jsonl").unlink()
     write(tmp_path / "work", RECORDS)

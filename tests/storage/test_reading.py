@@ -39,7 +39,7 @@ def test_a_damaged_json_is_a_stored_data_error(tmp_path: Path, content: bytes | 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(
-        StoredDataError, match=r"model\.json cannot be read \(.+\)\. Put it back from a copy, or make it again\.$"
+        StoredDataError, match=r"model\.json cannot be read \(.+\)\. Restore the file from a copy, or make it again\.$"
     ):
         read_json(path)
 

@@ -98,7 +98,7 @@ def test_what_cannot_be_read_is_told_with_the_reason(folder: Path, method: str) 
     (folder / "a.json").unlink()
     assert refused(lambda: use("a.json")) == f"{folder / 'a.json'} cannot be read (No such file or directory)."
     (folder / "a.json").mkdir()
-    assert refused(lambda: use("a.json")) == f"{folder / 'a.json'} cannot be read (it is not a regular file)."
+    assert refused(lambda: use("a.json")) == f"{folder / 'a.json'} cannot be read (the path is not a regular file)."
 
 
 def test_only_what_is_read_whole_has_a_largest_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,8 @@ def test_an_object_is_read_and_its_version_compared(folder: Path) -> None:
     sealed = open_sealed(folder, REMEDY)
     assert sealed.json("a.json") == json.loads(CONTENT)
     assert sealed.json("a.json", 1) == {"name": "cup"}
-    way = "Use that version for it, or make it again with this one."  # it is sound, and no copy of it would help
+    # The file is undamaged, so a copy of it would not help.
+    way = "Use that version to read the file, or make the file again with this version."
     for other in (lambda: sealed.json("a.json", 2), lambda: holding(folder, b"{}").json("a.json", 1)):
         with pytest.raises(StoredDataError) as caught:
             other()
@@ -187,9 +188,15 @@ def test_a_path_is_told_on_one_line() -> None:
 
 def test_without_its_hashes_a_folder_is_not_opened(folder: Path) -> None:
     (folder / SUMS).unlink()
-    assert refused(lambda: open_sealed(folder, REMEDY)) == f"{folder} lacks {SUMS}, or was made by an earlier version."
+    assert (
+        refused(lambda: open_sealed(folder, REMEDY))
+        == f"{folder} has no file {SUMS}, or an earlier version of shapecnn made it."
+    )
     (folder / SUMS).mkdir()
-    assert refused(lambda: open_sealed(folder, REMEDY)) == f"{folder / SUMS} cannot be read (it is not a regular file)."
+    assert (
+        refused(lambda: open_sealed(folder, REMEDY))
+        == f"{folder / SUMS} cannot be read (the path is not a regular file)."
+    )
     (folder / SUMS).rmdir()
     (folder / SUMS).write_bytes(b"")
     assert (

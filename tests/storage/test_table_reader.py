@@ -112,7 +112,10 @@ def test_a_process_that_was_killed_is_replaced() -> None:
 @pytest.mark.parametrize(
     ("program", "message"),
     [
-        ("import sys; sys.exit(3)", r"does not start: it ended with 3\. Free memory, or reinstall shapecnn\.$"),
+        (
+            "import sys; sys.exit(3)",
+            r"does not start: it ended with exit code 3\. Free memory, or reinstall shapecnn\.$",
+        ),
         ("print('\"no pyarrow\"')", r"does not start: no pyarrow\. "),
         (
             "import os; print('null', flush=True); input(); os.kill(os.getpid(), 9)",

@@ -95,7 +95,7 @@ def test_a_string_is_made_once_however_often_it_occurs() -> None:
 
 
 def test_more_rows_than_there_may_be_are_refused() -> None:
-    assert refused(table_bytes(Row, ROWS), most=2) == "the table has 3 rows, more than 2"
+    assert refused(table_bytes(Row, ROWS), most=2) == "the table has 3 rows, more than the limit of 2"
 
 
 def varint(number: int) -> bytes:
@@ -115,8 +115,9 @@ def test_rows_promised_wherever_and_not_there_take_no_memory() -> None:
     for place in (place for place in range(size) if footer.startswith(varint(count), place)):
         changed = footer[:place] + varint(500_000_000) + footer[place + len(varint(count)) :]
         told.append(outcome(body + changed + struct.pack("<I", len(changed)) + b"PAR1", count))
-    assert told.count("the table has 500000000 rows, more than 1000") == 5  # of the file, of its group, of its columns
-    assert set(told) <= {"the table has 500000000 rows, more than 1000", ""}
+    message = "the table has 500000000 rows, more than the limit of 1000"
+    assert told.count(message) == 5  # of the file, of its group, of its columns
+    assert set(told) <= {message, ""}
     assert pyarrow.default_memory_pool().max_memory() < 500e6
 
 
@@ -149,7 +150,7 @@ def test_strings_that_grow_out_of_those_before_are_refused() -> None:
 )  # fmt: skip
 def test_columns_of_another_type_are_refused(kind: pyarrow.DataType) -> None:
     table = TABLE.set_column(1, "label", pyarrow.array([None] * 3, kind))
-    assert refused(written(table)) == "the columns of the table are not name, label, status"
+    assert refused(written(table)) == "the table must have the columns name, label, status, and all must hold strings"
 
 
 @dataclass(frozen=True)
@@ -174,14 +175,14 @@ def test_the_last_columns_may_be_absent_where_they_have_a_default(last: dict[str
 )  # fmt: skip
 def test_other_columns_are_refused(names: list[str]) -> None:
     table = pyarrow.Table.from_arrays([pyarrow.array(["ok"])] * len(names), names)
-    assert refused(written(table)) == "the columns of the table are not name, label, status"
+    assert refused(written(table)) == "the table must have the columns name, label, status, and all must hold strings"
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"name": None}, "the column name has an empty cell"),
-        ({"status": None}, "the column status has an empty cell"),
+        ({"name": None}, "the column name has an empty cell, but every row needs a value"),
+        ({"status": None}, "the column status has an empty cell, but every row needs a value"),
         ({"status": "gone"}, "the column status has a value other than ok, failed"),
         ({"status": "OK"}, "the column status has a value other than ok, failed"),
     ],
@@ -192,7 +193,7 @@ def test_values_of_another_kind_are_refused(row: dict[str, str | None], message:
 
 
 def test_numbers_are_not_read() -> None:
-    with pytest.raises(ValueError, match="the columns of the table are not name, score"):
+    with pytest.raises(ValueError, match="the table must have the columns name, score"):
         read_table(Scored, table_bytes(Scored, [Scored("a", 1.0)]))
 
 

@@ -338,7 +338,7 @@ def test_a_loss_that_is_no_number_is_told_with_a_remedy(accelerator: Accelerator
     with pytest.raises(TrainingError) as caught:
         descended(network(), accelerator, name="pooled", learning_rate=1e30, optimizer="sgd", epochs=5)
     message = str(caught.value)
-    assert message.startswith("The loss became nan in epoch 1 of stage pooled. Train into another --out, with ")
+    assert message.startswith("The loss became nan in epoch 1 of stage pooled. Start a new training in another --out ")
     assert "--set stages.pooled.learning_rate=1e+29 or" in message
     assert message.endswith("--set stages.pooled.clip=1.")
 

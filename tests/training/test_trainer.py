@@ -46,7 +46,7 @@ from shapecnn.training import session, stage_activations, trainer
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import fit_temperature
 from shapecnn.training.measurement import Measurement
-from shapecnn.training.validation import ValidationFigures
+from shapecnn.training.result import ValidationFigures
 from tests.solids import contents
 from tests.training.data import (
     MVCNN,

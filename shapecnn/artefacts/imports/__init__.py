@@ -29,7 +29,7 @@ from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, silent
 from shapecnn.meshes.labels import Labels
-from shapecnn.workers.pool import ONE_A_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
 LAYOUTS: dict[str, Callable[[Path], tuple[Sequence[Any], Maker[Any]]]] = {
@@ -49,7 +49,7 @@ def import_artefacts(
     command: str,
     labels: Labels = "auto",
     overwrite: bool = False,
-    workers: Workers = ONE_A_CORE,
+    workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
     say: Say = silent,
 ) -> Summary:
@@ -67,18 +67,19 @@ def import_artefacts(
         say: Called with the detected layout, in one sentence.
 
     Returns:
-        Counts and failures of this run.
+        Numbers of written, skipped and failed shapes, and the error of each failed shape.
 
     Raises:
         UsageError: ``source`` does not have this layout, or fits several layouts; or ``out`` already has files of the
             same names that shapecnn did not write.
-        CollectionError: ``source`` contains no pictures or grids, or two of its shapes would be written to one file.
+        CollectionError: ``source`` contains no pictures or grids, or two of its shapes would be written to the same
+            file.
         MismatchError: ``out`` holds artefacts made with other settings.
         StoredDataError: A stored file in ``out`` is missing or damaged.
         BusyError: Another process is writing to ``out``.
     """
     if out.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"The output folder {out} lies inside the imported {source}: choose a folder outside it.")
+        raise UsageError(f"The output folder {out} is inside the imported folder {source}: choose a folder outside.")
     if layout is None:
         layout = find_layout(source)
         say(f"Note: {source} is read with the layout {layout}.")

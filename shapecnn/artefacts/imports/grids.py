@@ -48,7 +48,7 @@ class PackedGrid:
     bits: bytes
 
     def read(self) -> bytes:
-        """Return the packed cells; counterpart of :meth:`shapecnn.meshes.collection.Shape.read` for a file."""
+        """Return the packed cells of the grid. A file is read by a method of the same name, ``Shape.read``."""
         return self.bits
 
 
@@ -65,7 +65,7 @@ class GridMaker:
     settings: ImportedVoxelSettings
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``settings.json``."""
+        """Return the content of ``settings.json``: the resolution of the grids and the hash of the settings."""
         return {"schema_version": 1, **self.settings.to_json()}
 
     def open(self, item: PackedGrid | Shape) -> tuple[str, Callable[[], ArtefactData]]:
@@ -89,7 +89,7 @@ class GridMaker:
         grid = unpack_grid(data, R) if isinstance(item, PackedGrid) else binvox.read(data)
         if grid.shape != (R, R, R):
             cells = " × ".join(map(str, grid.shape))
-            raise ItemError("size", f"it has {cells} cells where most grids have {R} × {R} × {R}")
+            raise ItemError("size", f"the grid has {cells} cells, but most grids have {R} × {R} × {R}")
         if not grid.any():
             raise ItemError("empty", "the grid is empty")
         yield binvox.write(grid)
@@ -148,8 +148,8 @@ def open_binvox(source: Path, labels: Labels = "auto") -> tuple[list[Shape], Gri
         labels: Source of labels and splits; see :func:`shapecnn.meshes.collection.list_shapes`.
 
     Returns:
-        The files in order of id, and the object that converts them to artefacts. Its resolution is the most frequent
-        one among the first 100 readable files.
+        The files in order of id, and the object that converts them to artefacts. The resolution of the artefacts is the
+        most frequent resolution of the first 100 readable files.
 
     Raises:
         CollectionError: ``source`` cannot be listed or contains no binvox files.
@@ -177,30 +177,38 @@ def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], 
         with source.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             size = sum(member.file_size for member in file.zip.infolist())
             if size > MAX_BYTES:
-                raise UsageError(f"{source} would unpack to {size / 1e9:.1f} GB: import it in parts.")
+                raise UsageError(
+                    f"{source} would unpack to {size / 1e9:.1f} GB, too much: split the npz and import the parts."
+                )
             voxels, labels, classes = (_array(file, name) for name in ("voxels", "labels", "classes"))
     except UsageError:
         raise
     except KeyError as error:
-        raise UsageError(f"{source} lacks an array: {error.args[0]} It needs voxels, labels and classes.") from None
+        raise UsageError(
+            f"{source} lacks an array: {error.args[0]}. An npz needs voxels, labels and classes."
+        ) from None
     except Exception as error:  # arbitrary zips fail in many ways; a .npy array is no context manager
         raise UsageError(f"{source} cannot be read as npz: {reason(error)}.") from None
     if voxels.dtype != np.uint8 or voxels.ndim != 2 or not voxels.size:
-        raise _wrong_array(source, "voxels", voxels, "uint8 (N, ⌈R³/8⌉), N ≥ 1")
+        raise _wrong_array(source, "voxels", voxels, "uint8 (N, ⌈R³/8⌉) for N grids of R³ cells")
     R = round(math.cbrt(8 * voxels.shape[1]))
     if voxels.shape[1] != (R**3 + 7) // 8:
-        raise _wrong_array(source, "voxels", voxels, "the bits of R³ cells in each row")
+        raise _wrong_array(source, "voxels", voxels, "an array with the packed bits of an R × R × R grid in each row")
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != voxels.shape[:1]:
-        raise _wrong_array(source, "labels", labels, f"integers ({len(voxels)},)")
+        raise _wrong_array(source, "labels", labels, f"integers ({len(voxels)},), one for each grid")
     if classes.dtype.kind != "U" or classes.ndim != 1:
-        raise _wrong_array(source, "classes", classes, "str (C,)")
+        raise _wrong_array(source, "classes", classes, "a list of strings")
     names = classes.tolist()
     bad = [name for name in names if not re.fullmatch(r"[^./\\\0][^/\\\0]*", name)]
     if bad or len(set(names)) < len(names):
         names_text = quoted(str(bad or names))
-        raise UsageError(f"{source}: classes {names_text} cannot name folders. Give unique names without slashes.")
+        raise UsageError(
+            f"{source}: the classes {names_text} cannot be folder names. Use unique names without slashes."
+        )
     if labels.min() < 0 or labels.max() >= len(names):
-        raise UsageError(f"{source}: labels range from {labels.min()} to {labels.max()}, for {len(names)} classes.")
+        raise UsageError(
+            f"{source}: labels range from {labels.min()} to {labels.max()}, but there are {len(names)} classes."
+        )
     return voxels, labels, names
 
 

@@ -52,7 +52,7 @@ def find_layout(source: Path) -> str:
         raise UsageError(f"{source} can be read in {ways} ways: {choices}. Choose one with --layout.")
     if pictures:
         patterns = f"neither the layout {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
-        raise CollectionError(f"{source} has {patterns}: {pictures[0]} lies elsewhere.{_too_deep(source, pictures)}")
+        raise CollectionError(f"{source} has {patterns}: {pictures[0]} fits neither.{_too_deep(source, pictures)}")
     if list_files(source, MESHES):
         raise CollectionError(
             f"{source} holds meshes, neither views nor grids. To make views or grids: shapecnn render or "
@@ -60,7 +60,7 @@ def find_layout(source: Path) -> str:
         )
     views, solids = (", ".join(sorted(extensions)) for extensions in (EXTENSIONS, GRIDS))
     raise CollectionError(
-        f"{source} holds neither views ({views}) nor grids ({solids}). Give a folder or a zip that has some, or an npz."
+        f"{source} holds neither views ({views}) nor grids ({solids}). Pass a folder, a zip or an npz with such files."
     )
 
 
@@ -72,7 +72,9 @@ def _require_foreign(source: Path) -> None:
         (folder for folder in resolved.parents if kind_of(folder) == "artefacts" and _wrote(folder, resolved)), None
     )
     if problem is None and parent is not None:
-        problem = f"{source} is a part of {parent}, a folder of artefacts, which need no import: use {parent} itself."
+        problem = (
+            f"{source} is a part of {parent}, a folder of artefacts, which needs no import: pass {parent} directly."
+        )
     if problem is not None:
         raise CollectionError(problem)
 
@@ -83,19 +85,22 @@ def _wrote(folder: Path, source: Path) -> bool:
 
 
 def _too_deep(source: Path, pictures: list[str]) -> str:
-    """Return a sentence that suggests a parent folder, if ``source`` is only one class or split of it; else ``""``."""
+    """Return advice to import a parent folder, if ``source`` is only one class or split of a data set; else ``""``."""
     if not source.is_dir():
         return ""
     resolved = source.resolve()
     for prefix in (resolved.parts[-1:], resolved.parts[-2:], resolved.parts[-3:]):
         names = ["/".join([*prefix, name]) for name in pictures]
         if any(all(each.place(PurePosixPath(name).parts) for name in names) for each in _ARRANGEMENTS.values()):
-            return f" It may lie inside what can be imported: try {resolved.parents[len(prefix) - 1]}."
+            return f" {source} may be a part of a larger data set: try {resolved.parents[len(prefix) - 1]}."
     return ""
 
 
 def _readings(pictures: list[str]) -> dict[str, str]:
-    """Return the layouts that fit all pictures, or else some pictures, each with its path pattern and an example."""
+    """Return the layouts that fit the paths of all pictures, or, if no layout does, of some pictures.
+
+    Each layout is mapped to its path pattern and an example, for an error message.
+    """
     fitting = {
         layout: [name for name in pictures if arrangement.place(PurePosixPath(name).parts)]
         for layout, arrangement in _ARRANGEMENTS.items()

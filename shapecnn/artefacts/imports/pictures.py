@@ -47,8 +47,8 @@ class Arrangement:
 
     Attributes:
         pattern: Pattern of the paths, such as ``split/class/id/*.png``; error messages quote it.
-        depth: Number of parts of a path that fits the pattern.
-        places: Function from these parts to label, split and name of the shape.
+        depth: Number of path parts that the pattern describes, such as 4 for ``split/class/id/*.png``.
+        places: Function that takes these parts of a path and returns label, split and name of the shape.
     """
 
     pattern: str
@@ -56,7 +56,7 @@ class Arrangement:
     places: Callable[..., Place]
 
     def place(self, parts: tuple[str, ...]) -> Place | None:
-        """Return the shape that a picture belongs to.
+        """Derive the label, the split and the name of a shape from the path of one of its pictures.
 
         Args:
             parts: Parts of the picture's path; only the last :attr:`depth` count.
@@ -92,7 +92,7 @@ class Pictures:
 
     @property
     def path(self) -> str:
-        """Path of the first picture, which error messages name."""
+        """Path of the first picture of the shape, for error messages."""
         return self.files[0].path
 
 
@@ -109,7 +109,7 @@ class SheetMaker:
     settings: ImportedViewSettings
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``settings.json``."""
+        """Return the content of ``settings.json``: number and size of the views, hash, and layout of the files."""
         return {"schema_version": 1, **self.settings.to_json(), "layout": "sheet"}
 
     def open(self, item: Pictures) -> tuple[str, Callable[[], ArtefactData]]:
@@ -129,8 +129,8 @@ class SheetMaker:
                 both = f"{Path(file.id).name} and {Path(following.id).name}"
                 raise ItemError("count", f"view {number} occurs twice: {both}")
         if len(item.files) != self.settings.views:
-            counts = f"{counted(len(item.files), 'picture')} where most shapes have {self.settings.views}"
-            raise ItemError("count", f"it has {counts}")
+            counts = f"{counted(len(item.files), 'picture')}, but most shapes have {self.settings.views}"
+            raise ItemError("count", f"the shape has {counts}")
         contents = [_read(file) for file in item.files]
         return sha256(b"".join(contents)), lambda: ArtefactData(self._sheet(item, contents))
 
@@ -151,7 +151,7 @@ def open_views_by_shape(source: Path) -> tuple[list[Pictures], SheetMaker]:
         The shapes in order of id, which is ``class/split/id.png``, and the object that makes their contact sheets.
 
     Raises:
-        CollectionError: There are no pictures, or some lie elsewhere.
+        CollectionError: ``source`` contains no pictures, or the path of a picture does not fit the layout.
         UsageError: The pictures cannot be read, or have an unsupported number or size of views.
     """
     return _open(source, BY_SHAPE)
@@ -167,14 +167,14 @@ def open_views_by_name(source: Path) -> tuple[list[Pictures], SheetMaker]:
         The shapes in order of id, which is ``class/split/name.png``, and the object that makes their contact sheets.
 
     Raises:
-        CollectionError: There are no pictures, or some lie elsewhere.
+        CollectionError: ``source`` contains no pictures, or the path of a picture does not fit the layout.
         UsageError: The pictures cannot be read, or have an unsupported number or size of views.
     """
     return _open(source, BY_NAME)
 
 
 def decode_grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
-    """Decode a picture file as grey.
+    """Decode a PNG or JPEG file as a greyscale picture.
 
     Args:
         data: Content of a PNG or JPEG file.
@@ -191,7 +191,7 @@ def decode_grey(data: bytes, name: str, size: int) -> NDArray[np.uint8]:
     with _open_image(data, name) as image:
         if image.size != (size, size):
             raise ItemError(
-                "size", f"{name} has {image.width} × {image.height} pixels where most shapes have {size} × {size}"
+                "size", f"{name} has {image.width} × {image.height} pixels, but most shapes have {size} × {size}"
             )
         return to_grey(image)
 
@@ -206,8 +206,8 @@ def _open(source: Path, arrangement: Arrangement) -> tuple[list[Pictures], Sheet
         place = arrangement.place(parts)
         if place is None:
             raise CollectionError(
-                f"{source} does not have the layout {pattern}: {file.id} lies elsewhere "
-                f"(a split is {', '.join(SPLITS)})."
+                f"{source} does not have the layout {pattern}: {file.id} does not fit "
+                f"(the split must be one of {', '.join(SPLITS)})."
             )
         roots.add(parts[:-depth])
         shapes[place].append(file)

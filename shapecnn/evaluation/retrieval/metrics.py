@@ -28,7 +28,7 @@ _SHOWN = 32  # number of first results that the E-measure looks at, as on one pa
 
 
 def average_precision(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute average precision: the mean of the precisions at the ranks of the relevant items.
+    """Compute average precision of each query: the mean of the precisions at the ranks of the relevant items.
 
     A relevant item that was not retrieved counts as precision 0.
     """
@@ -36,7 +36,7 @@ def average_precision(ranks: Ranks, relevant: Counts) -> Scores:
 
 
 def interpolated_average_precision(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute AUC: the area under the interpolated precision–recall curve.
+    """Compute AUC of each query: the area under the interpolated precision–recall curve.
 
     For each relevant item, interpolated precision is the highest precision at the rank of the item or any later rank.
     AUC is the mean of these values. The code of Wu et al., "3D ShapeNets" (2015), calls this result ``mean_ap_auc``.
@@ -56,7 +56,7 @@ def eleven_point_precision(ranks: Ranks, relevant: Counts) -> Scores:
     sets the first point to 1.
 
     Returns:
-        Interpolated precision of each query at the 11 recalls, (Q, 11), in [0, 1].
+        Interpolated precision of each of Q queries at the 11 recalls, (Q, 11), in [0, 1].
     """
     tenths = np.arange(11)
     needed = np.maximum(
@@ -91,7 +91,7 @@ def e_measure(ranks: Ranks, relevant: Counts, listed: int) -> Scores:
     E is 0 if none of the 32 results is relevant. E can only reach 1 for a query with exactly 32 relevant items.
 
     Args:
-        ranks: Ranks of the retrieved relevant items of Q queries, ascending and padded with inf, (Q, M).
+        ranks: Ranks of at most M retrieved relevant items of Q queries, ascending and padded with inf, (Q, M).
         relevant: Number of relevant items of each query, (Q,).
         listed: Length of the result lists. A list shorter than 32 is used in full, as in the program psbTable of
             Shilane et al.
@@ -104,7 +104,7 @@ def e_measure(ranks: Ranks, relevant: Counts, listed: int) -> Scores:
 
 
 def discounted_gain(ranks: Ranks, relevant: Counts) -> Scores:
-    """Compute DCG (discounted cumulative gain), divided by the highest possible value.
+    """Compute DCG (discounted cumulative gain) of each query, divided by the highest possible value.
 
     A relevant item has a gain of 1 at rank 1 and of 1 / log2(k) at rank k ≥ 2. DCG is the sum of the gains, divided by
     the sum that a perfect list would have. Shilane et al. also call the divided value DCG. The SHREC'16 evaluator and
@@ -128,7 +128,7 @@ def retrieved_within(ranks: Ranks, length: Counts) -> Counts:
     """Count the relevant items among the first results of each query.
 
     Args:
-        ranks: Ranks of the retrieved relevant items of Q queries, ascending and padded with inf, (Q, M).
+        ranks: Ranks of at most M retrieved relevant items of Q queries, ascending and padded with inf, (Q, M).
         length: Number of first results to look at, for each query, (Q,).
 
     Returns:
@@ -139,7 +139,7 @@ def retrieved_within(ranks: Ranks, length: Counts) -> Counts:
 
 
 def _precision(ranks: Ranks) -> Scores:
-    """Return the precision at the rank of each relevant item, (Q, M); 0 for an item that was not retrieved."""
+    """Return the precision at the ranks of M relevant items of Q queries, (Q, M); 0 for items not retrieved."""
     precision: Scores = np.arange(1, ranks.shape[1] + 1) / ranks
     return precision
 

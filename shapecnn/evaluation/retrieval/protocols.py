@@ -56,7 +56,7 @@ class Retrieval:
         shrec16: Micro and macro averages of the SHREC'16 evaluator; None for other protocols.
         shrec17: Micro and macro averages of the SHREC'17 evaluator; None for other protocols.
         tied: Fraction of the results, over all lists, that have the same similarity to the query as another result.
-        of_queries: One value for each query, by name of the result, without ``pr11``; None for a skipped query.
+        of_queries: Values of each query, by name of the result, such as ``mAP``; None for a skipped query. No ``pr11``.
     """
 
     protocol: str
@@ -94,7 +94,7 @@ class Retrieval:
 def mvcnn(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
     """Evaluate retrieval by the MVCNN protocol: each shape is a query, all other shapes are the gallery.
 
-    Average precision is computed over the full list (Su et al. 2015). A shape that is alone in its class is skipped.
+    Average precision is computed over the full list (Su et al. 2015). A shape alone in its class is not a query.
 
     Args:
         features: Features of D numbers of N shapes, (N, D).
@@ -202,7 +202,7 @@ def _shrec(
 
 
 class _LabelledFeatures(NamedTuple):
-    """Features of N items, (N, D), scaled to unit length, and the N labels of the items."""
+    """Features of D numbers for N items, (N, D), scaled to unit length, and the N labels of the items."""
 
     features: Features
     labels: Sequence[str]
@@ -210,7 +210,7 @@ class _LabelledFeatures(NamedTuple):
 
 def _labelled(features: NDArray[np.floating], labels: Sequence[str]) -> _LabelledFeatures:
     if len(features) != len(labels):  # relevant_ranks does not check array sizes
-        raise ValueError(f"{len(features)} features but {len(labels)} labels")
+        raise ValueError(f"{len(features)} features but {len(labels)} labels: each feature needs one label")
     return _LabelledFeatures(unit_float64(features), labels)
 
 
@@ -234,7 +234,7 @@ def _measure(
         gallery: Features and labels of the gallery.
         similarity: Function that compares features of unit length.
         ap_rule: Rule for the average precision of a query, in words.
-        own: Functions, by name of the result, that replace the default ones for this protocol.
+        own: Functions that compute a result in this protocol instead of the default function, by name of the result.
         leave_out: True if queries and gallery are the same items, and each query is left out of its own list.
         self_included: True if queries and gallery are the same items, and each query stays in its own list.
         evaluator: SHREC evaluator that truncates the lists and computes AP and NDCG; None for other protocols.
@@ -293,7 +293,7 @@ def _measure(
 
 
 def _spread(values: metrics.Scores, rows: NDArray[np.int64], count: int) -> list[float | None]:
-    """Return a list of ``count`` values with the given Q values, (Q,), at positions ``rows`` and None elsewhere."""
+    """Return a list of length ``count`` with the given ``values`` at the positions ``rows`` and None elsewhere."""
     each = np.full(count, None, object)
     each[rows] = values
     spread: list[float | None] = each.tolist()

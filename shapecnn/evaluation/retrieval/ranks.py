@@ -15,7 +15,7 @@ Rows = NDArray[np.int64]
 """Positions of items in an array."""
 
 Ranks = NDArray[np.float64]
-"""Ranks of the relevant items of Q queries, (Q, M): ascending from 1, each row padded with inf."""
+"""Ranks of at most M relevant items of Q queries, (Q, M): ascending from 1, each row padded with inf."""
 
 _DIGIT, _DIGITS = 12, 3  # bits of a radix digit; three digits hold all 2 · 10¹⁰ + 1 possible distances
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # increment of the SplitMix64 random number generator
@@ -36,7 +36,7 @@ def relevant_ranks(
         query_classes: Class number of each query, (Q,), from 0.
         classes: Class number of each gallery item, (N,), from 0.
         own: Position in the gallery of the query itself, which is left out of the list, (Q,); -1 to leave out nothing.
-        numbers: Number of each query, (Q,), which seeds the random numbers.
+        numbers: Number of each query, (Q,), used as its random seed.
 
     Returns:
         Ranks of the relevant items, (Q, M), for M items in the largest class: ascending from 1, padded with inf. And
@@ -59,7 +59,7 @@ def _rank(
     ranks: Ranks,
     ties: Rows,
 ) -> None:
-    """Sort the gallery for each query by a radix sort, and write the ranks of the relevant items and the tie counts.
+    """Sort the gallery for each query by a radix sort, and fill ``ranks`` and ``ties`` with the results.
 
     A radix sort has no comparisons that the processor could mispredict. The last pass does not move the items, but only
     the flag whether an item is relevant.

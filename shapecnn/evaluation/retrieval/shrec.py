@@ -75,7 +75,7 @@ class Shrec:
 
 
 class Evaluator(NamedTuple):
-    """Functions for average precision and NDCG, in which the SHREC evaluators of 2016 and 2017 differ.
+    """Average precision and NDCG by the rules of one SHREC contest, as functions; the rules of 2016 and 2017 differ.
 
     Both functions take ranks and relevant counts of lists truncated by :func:`cut`.
 
@@ -117,7 +117,7 @@ def cut(ranks: Ranks, relevant: Counts) -> tuple[Ranks, Counts]:
     """Truncate ranks and relevant counts (the inputs of the metrics) to a result list of length 1000.
 
     Args:
-        ranks: Ranks of the relevant items of Q queries, ascending and padded with inf, (Q, M).
+        ranks: Ranks of at most M relevant items of Q queries, ascending and padded with inf, (Q, M).
         relevant: Number of relevant items of each query, (Q,).
 
     Returns:
@@ -131,7 +131,7 @@ def query_scores(evaluator: Evaluator, ranks: Ranks, relevant: Counts, gallery: 
 
     Args:
         evaluator: SHREC evaluator that defines AP and NDCG.
-        ranks: Ranks of the relevant items of Q queries, truncated by :func:`cut`, (Q, M).
+        ranks: Ranks of at most M relevant items of Q queries, truncated by :func:`cut`, (Q, M).
         relevant: Number of relevant items of each query, truncated by :func:`cut`, (Q,).
         gallery: Number of items in the gallery.
 
@@ -146,7 +146,7 @@ def query_scores(evaluator: Evaluator, ranks: Ranks, relevant: Counts, gallery: 
 
 
 def average(scores: Scores, classes: Classes) -> Shrec:
-    """Compute micro and macro averages from the results of each query.
+    """Average the SHREC results of single queries, over all queries (micro) and over classes (macro).
 
     Args:
         scores: Five results of each of Q queries, from :func:`query_scores`, (Q, 5).

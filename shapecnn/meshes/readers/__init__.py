@@ -24,7 +24,7 @@ __all__ = ["FORMATS", "Format", "Reader", "Sibling", "Triangles", "find_format"]
 Reader = Callable[[bytes | mmap, Sibling | None], Triangles]
 """Function that reads a mesh from the bytes of its file.
 
-The second argument is a function that reads the companion files of the mesh; None if they cannot be read.
+The second argument is a function that reads companion files by name; None if companion files cannot be read.
 """
 
 
@@ -33,7 +33,7 @@ class Format:
     """Description of one mesh file format: name, reader, companion files.
 
     Attributes:
-        name: Name of the format for people, such as ``OFF``.
+        name: Name of the format in messages and tables, such as ``OFF``.
         read: Reader of the format.
         mapped: Whether the reader works on a memory-mapped file without copying the bytes. Such a file may be larger
             than the memory.

@@ -46,8 +46,8 @@ def read_binary_stl(stl: bytes | mmap) -> Triangles:
         stl: The content of the file.
 
     Returns:
-        The n vertices, (n, 3) float64, no two with the same bits, and the m faces, (m, 3) int32. Both are in the order
-        in which they first appear in the file. A note tells whether bytes after the last face were ignored.
+        The n distinct vertices, (n, 3) float64, and the m faces, (m, 3) int32. Both are in the order in which they
+        first appear in the file. A note tells whether bytes after the last face were ignored.
 
     Raises:
         MeshError: The file has no faces, is truncated, or has more faces than its header declares (kinds: no-faces,
@@ -59,11 +59,12 @@ def read_binary_stl(stl: bytes | mmap) -> Triangles:
     complete = (len(stl) - _HEADER) // _FACET.itemsize
     promise = f"the file is not text, and as binary STL its header declares {promised} faces"
     if complete < promised:
-        raise MeshError("truncated", f"{promise}, but only {complete} follow")
+        raise MeshError("truncated", f"{promise}, but only {complete} faces follow")
     records = np.frombuffer(stl, _FACET, complete, _HEADER)
     facets, rest = records[:promised], records[promised:]
     if not _TEXT_ONLY.fullmatch(rest[:_SAMPLE].tobytes()) and _are_faces(rest, facets):
-        raise MeshError("format", f"{promise}, but more follow: export the mesh again")  # no face is dropped silently
+        # no face is dropped silently
+        raise MeshError("format", f"{promise}, but more faces follow: export the mesh again")
     if not promised:
         raise MeshError("no-faces", "no faces found: the file ends early, or is not STL")
     corners = facets["corners"].astype(np.uint32).reshape(-1, 3)
@@ -81,8 +82,8 @@ def _are_faces(rest: NDArray[np.void], facets: NDArray[np.void]) -> bool:
     has no area. Other data read as coordinates lie far outside the solid or are far too small for it.
 
     Args:
-        rest: The records after the declared ones.
-        facets: The declared records.
+        rest: The records after the number of triangles that the header declares.
+        facets: The records that the header declares.
     """
     low, high = _bounds(facets if len(facets) else rest)
     size = (high - low).max()
@@ -103,7 +104,7 @@ def _are_faces(rest: NDArray[np.void], facets: NDArray[np.void]) -> bool:
 
 
 def _bounds(facets: NDArray[np.void]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the lowest and the highest finite corner coordinates on each axis, two arrays (3,)."""
+    """Return the bounding box of the finite corners of triangles: lowest and highest coordinates, two arrays (3,)."""
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for start in range(0, len(facets), _BLOCK):
         points = _corners(facets[start : start + _BLOCK]).reshape(-1, 3)

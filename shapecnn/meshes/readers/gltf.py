@@ -1,4 +1,4 @@
-"""Reader of glTF files (GLB and GLTF): the triangles of the scene at rest, with instances, skins and morph targets.
+"""Reader of glTF files (GLB and GLTF): the triangles of the scene in its default pose, with instances and skins.
 
 The steps are in separate modules: :mod:`gltf_container` opens the file, :mod:`gltf_accessors` reads arrays,
 :mod:`gltf_compression` decompresses arrays, :mod:`gltf_nodes` computes the matrices of nodes, :mod:`gltf_deform`
@@ -104,7 +104,7 @@ class _Primitives:
         return self._positions[id(primitive)]
 
     def floats(self, primitive: Mapping[str, Any], name: str, kind: str) -> NDArray[np.float64]:
-        """Return an attribute of the n vertices as floats, (n, k); ``kind`` is VEC3 (k = 3) or VEC4 (k = 4)."""
+        """Return an attribute of n vertices as floats, (n, k): k = 3 if ``kind`` is VEC3, k = 4 if it is VEC4."""
         number = primitive["attributes"][name]
         if (values := self._compressed_attribute(primitive, name)) is None:
             return self._accessors.floats(number, kind)
@@ -114,7 +114,7 @@ class _Primitives:
         return values
 
     def joints(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any]:
-        """Return an attribute of the n vertices as joint indices, (n, 4): four joints per vertex."""
+        """Return an attribute with the joints of n vertices as joint indices, (n, 4): four joints per vertex."""
         values = self._compressed_attribute(primitive, name)
         return self._accessors.integers(primitive["attributes"][name], "VEC4") if values is None else values
 
@@ -136,7 +136,7 @@ class _Primitives:
             indices = self._accessors.integers(number)[:, 0]
             faces = _triangles(indices, primitive.get("mode", _TRIANGLES), vertices)
         if len(faces) and faces.max() >= vertices:
-            raise MeshError("index", f"a face refers to vertex {faces.max()}, but there are {vertices} vertices")
+            raise MeshError("index", f"a face refers to vertex {faces.max()}, but the mesh has {vertices} vertices")
         return faces
 
     def _compressed_attribute(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any] | None:
@@ -161,8 +161,8 @@ def _collect_parts(tree: Mapping[str, Any], accessors: Accessors) -> list[_Part]
     """Decode the primitives that the scene shows, with skins and morph targets applied.
 
     Raises:
-        MeshError: The scene is too large (kind: too-large; raised before anything is decoded), or the kinds that
-            :func:`read_gltf` lists.
+        MeshError: The scene is too large (kind: too-large, raised before decoding), or its data are malformed (see
+            :func:`read_gltf`).
     """
     nodes, primitives = Nodes(tree), _Primitives(accessors)
     meshes = get_list(tree, "meshes")
@@ -177,7 +177,8 @@ def _collect_parts(tree: Mapping[str, Any], accessors: Accessors) -> list[_Part]
             sizes[mesh] = sum(primitives.size(primitive) for primitive in parts[mesh])
         total += sizes[mesh] * _instance_count(node, accessors)
     if total > MOST:
-        raise MeshError("too-large", f"the scene with all its instances takes {total / 1e9:.1f} GB: simplify the mesh")
+        taken = f"{total / 1e9:.1f} GB, more than the limit of {MOST / 1e9:.1f} GB"
+        raise MeshError("too-large", f"the scene with all its instances takes {taken}: simplify the mesh")
     result, skins = [], get_list(tree, "skins") if any("skin" in node for node, _ in drawn) else []
     for node, matrix in drawn:
         mesh = meshes[node["mesh"]]
@@ -253,7 +254,7 @@ def _triangles(indices: NDArray[np.int64], mode: int, vertices: int) -> NDArray[
     """Convert the indices of a triangle list, strip or fan (``mode``) to m triangles, (m, 3).
 
     The largest value of an index type, such as 65535, ends a strip or fan and begins a new one. It is a normal index if
-    there are so many ``vertices``.
+    the primitive has more ``vertices`` than this value.
     """
     if mode == _TRIANGLES:
         return indices[: len(indices) // 3 * 3].reshape(-1, 3)
@@ -278,8 +279,8 @@ def _flatten(parts: list[_Part]) -> tuple[NDArray[np.float64], NDArray[np.int64]
         raise MeshError("no-faces", "no faces found: the file contains only points, or the scene is empty")
     counts = np.array([(len(p.matrices) * len(p.vertices), len(p.matrices) * len(p.faces)) for p in parts])
     if counts.sum() * 24 > MOST:  # compressed data may be larger than the accessors declare
-        gigabytes = counts.sum() * 24 / 1e9
-        raise MeshError("too-large", f"the scene with all its instances takes {gigabytes:.1f} GB: simplify the mesh")
+        taken = f"{counts.sum() * 24 / 1e9:.1f} GB, more than the limit of {MOST / 1e9:.1f} GB"
+        raise MeshError("too-large", f"the scene with all its instances takes {taken}: simplify the mesh")
     vertices = np.empty((int(counts[:, 0].sum()), 3))
     faces = np.empty((int(counts[:, 1].sum()), 3), np.int64)
     row = top = 0

@@ -38,7 +38,7 @@ class Accessors:
         Args:
             number: Number of the accessor.
             kind: Required element type, such as ``VEC3``.
-            types: Allowed component types, as numbers in glTF.
+            types: Allowed component types, as glTF codes, such as 5126 for float32.
 
         Raises:
             MeshError: The accessor has another type, too many elements, or more elements than its buffer can hold
@@ -140,7 +140,8 @@ class Accessors:
             index_type = np.dtype(_TYPES[sparse["indices"]["componentType"]])
             places = self._strided(sparse["indices"], (changes, 1), index_type, "SCALAR")[:, 0]
             if places.max() >= count:
-                raise MeshError("index", f"a sparse glTF accessor replaces element {places.max()}, but has {count}")
+                told = f"a sparse glTF accessor replaces element {places.max()}, but has only {count} elements"
+                raise MeshError("index", told)
             values = values.copy()
             values[places] = self._strided(sparse["values"], (changes, width), dtype, kind)
         return values
@@ -148,7 +149,7 @@ class Accessors:
     def _strided(
         self, accessor: Mapping[str, Any], shape: tuple[int, int], dtype: np.dtype[Any], kind: str
     ) -> NDArray[Any]:
-        """Return the elements of an accessor (or sparse part of one) as an array that shares the buffer's memory."""
+        """Return the elements of an accessor, or of its sparse part, as an array that shares the buffer's memory."""
         stride = _natural(item_at(self._views, accessor["bufferView"]).get("byteStride", 0))
         content = self.view(accessor["bufferView"], stride)
         start, size = _natural(accessor.get("byteOffset", 0)), shape[1] * dtype.itemsize
@@ -173,14 +174,14 @@ class Accessors:
 
 
 def dequantize(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Convert normalized integers to float64 fractions: unsigned to [0, 1], signed to [-1, 1]; floats stay equal."""
+    """Convert normalized integers to float64 fractions: unsigned to [0, 1], signed to [-1, 1]; floats are kept."""
     if values.dtype.kind not in "iu":
         return values.astype(np.float64)
     return np.asarray(np.maximum(values / np.float64(np.iinfo(values.dtype).max), -1.0))
 
 
 def _natural(value: Any) -> int:
-    """Return a value of the JSON tree after a check that it is an integer ≥ 0."""
+    """Check that a value of the JSON tree is an integer ≥ 0, and return the value."""
     if type(value) is not int or value < 0:
         raise _invalid()
     return value

@@ -120,14 +120,14 @@ def _call(function: str, count: int, size: int, data: memoryview) -> NDArray[Any
 
 
 def _exponential(rows: NDArray[np.uint8]) -> NDArray[Any]:
-    """Decode the meshopt filter EXPONENTIAL: signed 24-bit mantissa and signed 8-bit exponent, to float32."""
+    """Undo the meshopt filter EXPONENTIAL: convert 24-bit mantissas with 8-bit exponents (both signed) to float32."""
     packed = rows.view("<i4")
     with np.errstate(over="ignore"):
         return np.asarray(np.ldexp((packed << 8 >> 8).astype(np.float32), packed >> 24), "<f4")
 
 
 def _quaternion(rows: NDArray[np.uint8]) -> NDArray[Any]:
-    """Decode the meshopt filter QUATERNION: quaternions without their largest component, to four normalized int16."""
+    """Undo the meshopt filter QUATERNION: restore the largest component of quaternions; return four int16 for each."""
     if rows.shape[1] != 8:
         raise _damaged()
     packed = rows.view("<i2").astype(np.float64)

@@ -1,4 +1,4 @@
-"""Opens a glTF file: parses its JSON tree and GLB chunks, and reads its buffers from the file or companion files.
+"""Open a glTF file: parse its JSON tree and GLB chunks, and read its buffers from the file or companion files.
 
 Format: https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html
 """
@@ -44,7 +44,7 @@ def open_container(data: bytes) -> tuple[dict[str, Any], bytes | None, tuple[str
         data: The content of the file.
 
     Returns:
-        The JSON tree; the binary chunk of a GLB, or None if there is none; and notes on ignored bytes.
+        The JSON tree; the binary chunk of a GLB, or None if the file has none; and notes on ignored bytes.
 
     Raises:
         MeshError: The file is not glTF 2.0 or is truncated (kinds: format, truncated).
@@ -64,7 +64,7 @@ def open_container(data: bytes) -> tuple[dict[str, Any], bytes | None, tuple[str
 
 
 def _chunks(data: bytes) -> tuple[bytes, bytes | None, tuple[str, ...]]:
-    """Return the JSON chunk of a GLB, the binary chunk (None if there is none), and notes on ignored bytes."""
+    """Return the JSON chunk of a GLB, the binary chunk (None if the GLB has none), and notes on ignored bytes."""
     version, total = struct.unpack_from("<II", data.ljust(12, b"\0"), 4)
     if version != 2:
         raise MeshError("format", f"the file is GLB version {version}, and shapecnn reads only version 2: {_CONVERT}")
@@ -116,7 +116,7 @@ def read_buffers(tree: Mapping[str, Any], chunk: bytes | None, sibling: Sibling 
 
     Args:
         tree: JSON tree of the glTF.
-        chunk: Binary chunk of a GLB, which is the content of its first buffer; None if there is none.
+        chunk: Binary chunk of a GLB, which is the content of its first buffer; None without such a chunk.
         sibling: Function that reads a companion file. If it is None, a reference to a companion file is an error.
 
     Returns:
@@ -219,7 +219,9 @@ def _data_of(uri: str) -> bytes:
 def _companion(uri: str, sibling: Sibling | None) -> bytes:
     names = list(_names(uri))
     if sibling is None:
-        raise MeshError("reference", f"the mesh refers to the file {quoted(names[0])}, but its folder is not known")
+        raise MeshError(
+            "reference", f"the mesh refers to the file {quoted(names[0])}, but the folder of the mesh is not known"
+        )
     for name in names[1:]:
         try:
             return sibling(name)

@@ -1,4 +1,4 @@
-"""Deformation of glTF meshes: applies morph targets with their default weights, and skins in the rest pose."""
+"""Deformation of glTF meshes: applies morph targets with default weights, and skins with default joints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def apply_morph_targets(
         if weight != 0 and "POSITION" in target:
             displacements = accessors.floats(target["POSITION"], "VEC3")
             if len(displacements) != len(vertices):
-                raise MeshError("format", f"a morph target has {len(displacements)} rows for {len(vertices)} vertices")
+                told = (
+                    f"a morph target has {len(displacements)} displacements, but its mesh has {len(vertices)} vertices"
+                )
+                raise MeshError("format", told)
             vertices = vertices + float(weight) * displacements
     return vertices
 
@@ -63,7 +66,7 @@ def joint_matrices(skin: Mapping[str, Any], nodes: Nodes, accessors: Accessors) 
 def influences(
     attributes: Mapping[str, Any], joints: Callable[[str], NDArray[Any]], weights: Callable[[str], NDArray[np.float64]]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-    """Collect the joints and weights of the n vertices of a primitive from all its attributes JOINTS_i and WEIGHTS_i.
+    """Collect the joints and weights of the n vertices of a primitive from its attributes JOINTS_0, WEIGHTS_0 and up.
 
     Args:
         attributes: The ``attributes`` object of the primitive in the JSON tree.

@@ -57,7 +57,7 @@ class Nodes:
         return numbers
 
     def world(self, number: int) -> NDArray[np.float64]:
-        """Return the matrix of a node from its own coordinates to those of the scene, (4, 4).
+        """Return the matrix that transforms the coordinates of a node to scene coordinates, (4, 4).
 
         The node may be a joint that is not part of the scene.
 

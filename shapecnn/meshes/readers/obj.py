@@ -41,7 +41,7 @@ def read_obj(data: bytes | mmap) -> Triangles:
 
     Returns:
         The n vertices, (n, 3) float64, and the m ≥ 1 faces, (m, 3) int32. A coordinate that is not a finite number
-        becomes NaN. It is no error here, because perhaps no face uses the vertex.
+        becomes NaN. This is not an error here, because perhaps no face uses the vertex.
 
     Raises:
         MeshError: The file is malformed, has a face with an invalid vertex index, or has no faces (kinds: format,
@@ -198,8 +198,8 @@ def _read(text, i, vertices, corners, sizes, powers):  # type: ignore[no-untyped
         powers: :data:`tokens.POWERS`.
 
     Returns:
-        The number of faces read, the number of corners read, the offset where reading stopped (with an error: an offset
-        in the wrong line), the number of vertices read, the invalid vertex index (0 if none), and the status.
+        The number of faces read, the number of corners read, the offset where reading stopped (after an error: an
+        offset in the invalid line), the number of vertices read, the invalid vertex index (0 if none), and the status.
     """
     vertex_count = face_count = corner_count = 0
     while True:

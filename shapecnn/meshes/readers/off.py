@@ -65,7 +65,7 @@ def read_off(data: bytes | mmap) -> Triangles:
     keyword = _KEYWORD.match(data)
     assert keyword is not None  # all parts of the pattern are optional
     if keyword[3]:
-        raise MeshError("format", "the nOFF variant, of any dimension, is not supported: convert the file to plain OFF")
+        raise MeshError("format", "the nOFF variant (any dimension) is not supported: convert the file to plain OFF")
     width = 4 if keyword[2] else 3
     if keyword[4]:
         extra = sum(floats for letter, floats in _EXTRAS.items() if letter in keyword[1])
@@ -81,7 +81,7 @@ def read_off(data: bytes | mmap) -> Triangles:
 
 
 _Polygons = tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32], int]
-"""Vertices (n, 3 or 4); vertex indices of all p faces, k in all (k,); corners per face (p,); offset after the faces."""
+"""Vertices, (n, 3 or 4); all k vertex indices of the faces, (k,); corners of each of p faces, (p,); end offset."""
 
 
 def _read_text(data: bytes | mmap, position: int, width: int) -> _Polygons:
@@ -119,7 +119,7 @@ def _read_binary(data: bytes | mmap, position: int, width: int, extra: int) -> _
     if not _fits(words, width + extra) and _fits(words.view("<i4"), width + extra):
         words = words.view("<i4")
     if len(words) < 3 or min(words[:2]) < 0:
-        raise MeshError("format", "not binary OFF: the header lacks the counts of vertices and faces")
+        raise MeshError("format", "not a valid binary OFF file: the header lacks the counts of vertices and faces")
     nv, nf = int(words[0]), int(words[1])
     _require_room(nv, nf, 4 * (nv * (width + extra) + 2 * nf), 4 * (len(words) - 3), len(data))
     last = 3 + nv * (width + extra)
@@ -136,7 +136,7 @@ def _read_binary(data: bytes | mmap, position: int, width: int, extra: int) -> _
 
 
 def _fits(words: NDArray[np.int32], width: int) -> bool:
-    """Return whether the vertex and face counts at the beginning of a binary file fit the length of the file."""
+    """Return whether the counts at the start of a binary file fit its length, given ``width`` numbers per vertex."""
     if len(words) < 3:
         return False
     nv, nf = map(int, words[:2])
@@ -144,14 +144,14 @@ def _fits(words: NDArray[np.int32], width: int) -> bool:
 
 
 def _require_room(nv: int, nf: int, least: int, room: int, size: int) -> None:
-    """Raise MeshError (truncated) if the declared content needs more bytes (``least``) than the file has (``room``)."""
+    """Raise MeshError (truncated) if ``nv`` vertices and ``nf`` faces need more bytes (``least``) than ``room``."""
     if least > room:
         promise = f"the header declares {counted(nv, 'vertex', 'vertices')} and {counted(nf, 'face')}"
         raise MeshError("truncated", f"{promise}, more than a file of {size} bytes can hold")
 
 
 def _error(what: str, index: int, total: int, status: int, nv: int) -> MeshError:
-    """Return the error for one vertex or face (``what``), number ``index`` from 0; ``nv`` is the number of vertices."""
+    """Return the error for an invalid vertex or face (``what``): its number, from 0, is ``index`` of ``total``."""
     place = f"{what} {index + 1} of {total}"
     if status == _END:
         promise = counted(total, what, "vertices" if what == "vertex" else "faces")
@@ -183,7 +183,7 @@ def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
-    """Parse the next number on this or a later line; return value, offset, status, ``over`` (True on a later line)."""
+    """Parse the next number; return value, offset, status, and ``over`` (True if on a later line)."""
     value, after, status = number(text, i, powers)
     if status == SHORT:
         below = _skip_to_content(text, i)
@@ -197,7 +197,7 @@ def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
 def _end_of_record(text, i, over):  # type: ignore[no-untyped-def]
     """Skip colours after a vertex or face: return the offset of the line end, and the status.
 
-    The status is SHORT if numbers follow a vertex or face on several lines (``over``): one of the lines is too short.
+    If a vertex or face on several lines (``over``) is followed by colours, a line is too short: the status is SHORT.
     """
     end = skip_line(text, i)
     if over:
@@ -230,8 +230,8 @@ def _read_vertices(text, i, out, powers):  # type: ignore[no-untyped-def]
 def _read_faces(text, i, face, nv, sizes, out, corner_count, powers):  # type: ignore[no-untyped-def]
     """Read faces, from number ``face`` on, from the text at offset ``i``.
 
-    The number of corners of each face goes to ``sizes``, the vertex indices to ``out`` from ``corner_count`` on. Return
-    the offset (with status _FULL: of the face that did not fit), the numbers of faces and corners, and the status.
+    Write the number of corners of each face to ``sizes``, and the vertex indices to ``out`` from ``corner_count`` on.
+    Return the offset (of the unread face if ``out`` is full), the numbers of faces and corners, and the status.
     """
     while face < sizes.size:
         start = i = _skip_to_content(text, i)
@@ -273,7 +273,7 @@ def _read_faces(text, i, face, nv, sizes, out, corner_count, powers):  # type: i
 
 @numba.njit(cache=True)
 def _walk_faces(words, nv, coloured, sizes, out):  # type: ignore[no-untyped-def]
-    """Read all faces of a binary file, each followed by colours if ``coloured``; results as in :func:`_read_faces`."""
+    """Read all faces of a binary file, with colours if ``coloured``; return offset, face and corner count, status."""
     i = corner_count = 0
     for face in range(sizes.size):
         if i >= words.size:

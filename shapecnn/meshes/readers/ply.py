@@ -1,9 +1,9 @@
 """Reader of PLY files, text and binary: parses the header, then reads vertices, faces and triangle strips.
 
-The reader accepts the variants that occur in practice: elements and properties in any order, with any others between
-them; lists of any type and length; polygons of mixed sizes; both byte orders; LF, CRLF and CR line ends; the type names
-of all versions. Text is read word by word, as the format prescribes, but each record must end at a line end. Otherwise
-a missing or wrong line would spoil all records after it (see :mod:`ply_text`).
+The reader accepts the variants that occur in practice: elements and properties in any order, unknown elements and
+properties; lists of any type and length; polygons of mixed sizes; both byte orders; LF, CRLF and CR line ends; the type
+names of all versions. Text is read word by word, as the format prescribes, but each record must end at a line end.
+Otherwise a missing or wrong line would spoil all records after it (see :mod:`ply_text`).
 
 Format: https://paulbourke.net/dataformats/ply/
 """
@@ -76,7 +76,8 @@ def read_ply(data: bytes | mmap) -> Triangles:
 
     Returns:
         The n vertices, (n, 3) float64, the m ≥ 1 faces, (m, 3) int32, and notes on ignored bytes and numbers. A
-        coordinate that is not finite is no error here, because perhaps no face uses the vertex. From text it is NaN.
+        coordinate that is not finite is not an error here, because perhaps no face uses the vertex. In a text file,
+        such a coordinate is read as NaN.
 
     Raises:
         MeshError: The file is malformed, truncated, has a face with an invalid vertex index, or has no faces (kinds:
@@ -175,7 +176,7 @@ def _unreadable(why: str) -> MeshError:
 
 
 def _note_spare(count: int, name: str) -> tuple[str, ...]:
-    """Return a tuple with a note on ignored, undeclared numbers after each record; empty if there were none.
+    """Return a tuple with one note that undeclared numbers after each record were ignored; empty if ``count`` is 0.
 
     Args:
         count: Number of ignored numbers after each record.

@@ -67,12 +67,13 @@ def _read_binary(  # type: ignore[no-untyped-def]
 ):
     """Read binary records number ``first`` to ``count`` - 1 from the bytes (``data``) at offset ``i`` on.
 
-    The arguments are those of :func:`ply_text._read_text` and three more: ``types`` is the index of the value type of
-    each column in TYPES, ``widths`` the size in bytes of each type in TYPES, ``big`` whether the file is big-endian.
+    The arguments are those of :func:`ply_text._read_text`, with ``data`` for ``text``, and three more: ``types`` is the
+    index of the value type of each column in TYPES, ``widths`` the size in bytes of each type in TYPES, and ``big``
+    whether the file is big-endian.
 
     Returns:
-        The offset, the number of records read, the number of vertex indices read, and the status. Unless the status is
-        OK, the offset is that of the record that was not read.
+        The offset, the number of records read, the number of vertex indices read, and the status. If the status is
+        not OK, the offset is the beginning of the first unread record.
     """
     n = data.size
     for record in range(first, count):
@@ -128,7 +129,7 @@ def _scalar(data, i, kind, width, big):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _bits(data, i, width, big):  # type: ignore[no-untyped-def]
-    """Decode ``width`` bytes at offset ``i`` to an unsigned 64-bit integer; ``big``: in big-endian order."""
+    """Decode ``width`` bytes at offset ``i``, big-endian if ``big``, to an unsigned 64-bit integer."""
     bits = np.uint64(0)
     for k in range(width):
         at = i + k if big else i + width - 1 - k

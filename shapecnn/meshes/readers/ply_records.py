@@ -56,7 +56,7 @@ class Records(NamedTuple):
     strips: bool
 
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return the columns as three arrays, for the kernels.
+        """Return the columns as three arrays, for the compiled functions that read records.
 
         Returns:
             Role of each column; index of its value type in TYPES; index of its length type in TYPES, -1 for a scalar.
@@ -73,9 +73,10 @@ class Content(NamedTuple):
 
     Attributes:
         points: Vertex coordinates, (n, 3) float64; (0, 3) for an element without coordinates.
-        corners: Vertex indices of all records one after the other, (k,) int32; empty for an element without them.
+        corners: Vertex indices of all records one after the other, (k,) int32; empty for an element without vertex
+            indices.
         sizes: Number of vertex indices of each record, (n,) int32; empty for an element without vertex indices.
-        spare: In text: number of undeclared numbers at the end of the line of each record, which are skipped.
+        spare: Number of undeclared numbers at the end of the line of each record in a text file, which are skipped.
     """
 
     points: NDArray[np.float64]

@@ -1,9 +1,9 @@
 """Reader of the records of text PLY files: extracts vertex coordinates and vertex indices, skips other properties.
 
-By the format, the records are a stream of words, and line ends have no meaning. But in practice each record has a line,
-so a record that ends within a line is an error: a line is missing, too short or too long. There are two exceptions.
-Line ends are ignored if the very first record ends within a line. And if all lines of an element have the same count of
-undeclared numbers after the record, these numbers are skipped.
+According to the format, the records are a stream of words, and line ends have no meaning. But in practice each record
+has a line, so a record that ends within a line is an error: a line is missing, too short or too long. There are two
+exceptions. If the very first record ends within a line, line ends are ignored. If all lines of an element have the same
+number of undeclared numbers after the record, these numbers are skipped.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _Result(NamedTuple):
 
 
 def _fill(data: bytes | mmap, position: int, records: Records, lines: int, content: Content) -> _Result:
-    """Read all records into ``content``, and skip ``content.spare`` undeclared numbers after each."""
+    """Read all records into ``content``, and skip ``content.spare`` undeclared numbers after each record."""
     text = np.frombuffer(data, np.uint8)
     roles, _, lengths = records.arrays()
     index = corner_count = 0
@@ -139,7 +139,7 @@ def _read_text(  # type: ignore[no-untyped-def]
 
     Returns:
         The offset, the number of records read, the number of vertex indices read, the new value of ``lines``, and the
-        status. Unless the status is OK, the offset is that of the record that was not read.
+        status. If the status is not OK, the offset is the beginning of the first unread record.
     """
     n = text.size
     for record in range(first, count):

@@ -47,7 +47,7 @@ def read_text_stl(data: bytes | mmap) -> Triangles:
         data: The content of the file.
 
     Returns:
-        The n vertices, (n, 3) float64, no two with the same bits, and the m ≥ 1 faces, (m, 3) int32. Both are in the
+        The n distinct vertices, (n, 3) float64, and the m ≥ 1 faces, (m, 3) int32. Both are in the
         order in which they first appear in the file. A coordinate that is not a finite number becomes NaN. A note tells
         whether bytes after the last solid were ignored.
 
@@ -94,7 +94,7 @@ def _table(vertices: NDArray[np.float64], room: int) -> NDArray[np.int32]:
 
 @numba.njit(cache=True)
 def _keyword(text, start, end):  # type: ignore[no-untyped-def]
-    """Return a word in lower case as a number, so that words can be compared fast; 0 for more than eight letters.
+    """Convert a word, in lower case, to a number, so that words can be compared fast; 0 for more than eight letters.
 
     The letters, from offset ``start`` to ``end``, are the bytes of the number in big-endian order.
     """
@@ -153,8 +153,8 @@ def _read(text, i, solid_end, vertices, table, count, faces, corner_count, power
 
     Returns:
         The offset where reading stopped, then the new values of ``solid_end``, ``count`` and ``corner_count``, then the
-        status. With status _FULL, reading stopped before the first vertex that did not fit. With any other status but
-        OK, it stopped at the word that caused the error.
+        status. With status _FULL, reading stopped before the first vertex that did not fit. With OK, it
+        stopped at the end of the text; with any other status, at the word that caused the error.
     """
     corner = 0  # number of corners of the current facet so far
     in_solid = False

@@ -19,7 +19,7 @@ OK, MALFORMED, SHORT, NOT_FINITE = range(4)
 """Status codes of :func:`number`: OK, or the reason why no number could be parsed.
 
 MALFORMED: the word is not a number. SHORT: the line ends before a number. NOT_FINITE: the number is infinite or NaN.
-Modules that use these codes number their own from 4 on.
+Modules that use these codes number their own additional codes from 4 on.
 """
 
 POWERS = np.array([float(f"1e{n}") for n in range(309)])  # powers of ten: exact up to 1e22, then correctly rounded

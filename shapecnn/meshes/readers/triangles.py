@@ -39,7 +39,7 @@ class Triangles(NamedTuple):
 
 
 def note_ignored(count: int, last: str) -> tuple[str, ...]:
-    """Return a note that bytes at the end of a file were ignored, as a tuple: empty if there are none.
+    """Return a tuple with one note that bytes at the end of a file were ignored; an empty tuple if ``count`` is 0.
 
     Args:
         count: Number of ignored bytes.
@@ -51,9 +51,9 @@ def note_ignored(count: int, last: str) -> tuple[str, ...]:
 
 
 def enlarge(rows: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy of an array with half as many rows more, at least 1024, whose content is undefined.
+    """Return a copy of an array with 50 % more rows, at least 1024 more; the new rows are not initialized.
 
-    Readers enlarge an array repeatedly while the final number of rows is not known.
+    Readers call this function whenever an array is full, because they do not know the final number of rows.
     """
     return np.concatenate([rows, np.empty((max(len(rows) // 2, 1024), *rows.shape[1:]), rows.dtype)])
 
@@ -85,8 +85,9 @@ def strip_triangles(corners: NDArray[np.int32], sizes: NDArray[np.int32]) -> NDA
     """Cut triangle strips into triangles that all keep the orientation of their strip.
 
     Args:
-        corners: Vertex indices of all records of strips one after the other, (k,) int32; -1 ends a strip.
-        sizes: Number of corners (k in all) of each of the r records, (r,) int32. The end of a record ends a strip, too.
+        corners: Vertex indices of all strips one after the other, (k,) int32; the index -1 ends a strip.
+        sizes: Number of indices in each of r records of the file, (r,) int32 with sum k. A record holds one or more
+            strips, and its end also ends a strip.
 
     Returns:
         Vertex indices of the m triangles, (m, 3) int32, without the degenerate triangles that join strips.
@@ -102,8 +103,8 @@ def _clip_ears(
 
     Args:
         vertices: Coordinates of the n vertices, (n, 3).
-        corners: Vertex indices of all polygons one after the other, (k,).
-        faces: Vertex indices of the m triangles with all polygons cut as fans, (m, 3).
+        corners: The k vertex indices of all polygons one after the other, (k,).
+        faces: Vertex indices of the m triangles that result if all polygons are cut as fans, (m, 3).
         polygons: The q polygons to cut again, (q, 3): first position in ``corners``, number of corners, first row in
             ``faces``.
     """
@@ -121,13 +122,13 @@ def _clip_ears(
 
 
 def _cover(outline: NDArray[np.float64], ears: NDArray[Any]) -> bool:
-    """Return whether ear clipping covered a polygon: whether the triangles have the area inside the outline.
+    """Return whether ear clipping covered a polygon: whether the areas of the triangles add up to the polygon's area.
 
-    The areas differ if the outline crosses itself.
+    The areas differ if the outline of the polygon crosses itself.
 
     Args:
-        outline: Corners of the polygon in the plane, (k, 2).
-        ears: Triangles as rows of ``outline``, (m, 3).
+        outline: The k corners of the polygon, projected to a plane, (k, 2).
+        ears: The m triangles, (m, 3): row numbers in ``outline``.
     """
     (x, y), (next_x, next_y) = outline.T, np.roll(outline, -1, axis=0).T
     area = np.sum(x * next_y - next_x * y)

@@ -1,9 +1,9 @@
-"""Generate the labelled meshes of the demo, with random proportions, parts and topology.
+"""Generate the labelled synthetic meshes of ``shapecnn demo``, with random proportions, parts and topology.
 
-Input: a class and a seed, or a folder. Output: a mesh with z up, or a collection of OFF files. ``parts`` makes building
-blocks such as boxes and tubes. ``vessels``, ``seats``, ``furniture`` and others have one function for each class, which
-joins building blocks to a shape. ``making`` calls the function of a class and adds defects of real mesh files.
-``writing`` writes the collection.
+Input: a class and a seed, or a folder. Output: a mesh with z up, or a collection of OFF files. ``parts`` builds
+simple meshes such as boxes and tubes. ``vessels``, ``seats``, ``furniture`` and similar modules have one function for
+each class, which joins simple meshes to a shape. ``making`` calls the function of a class and adds defects that real
+mesh files have. ``writing`` writes the collection.
 """
 
 from shapecnn.sources.shapes.making import CLASSES, make_shape

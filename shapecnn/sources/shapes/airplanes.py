@@ -33,7 +33,7 @@ def airplane(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, with the nose towards +x and a fuselage of length 1.
+        The mesh with the z axis up, the nose towards +x and a fuselage of length 1.
     """
     u = rng.uniform
     radius = u(0.035, 0.085)
@@ -106,9 +106,9 @@ def _tail(rng: Generator, radius: float) -> Mesh:
 
 
 def _blade(root: Array, tip: Array, chords: tuple[float, float]) -> Mesh:
-    """Build a wing from root to tip; its sections are ellipses along x, a tenth as thick as long.
+    """Build a wing from root to tip, with elliptical cross-sections that are a tenth as thick as they are long.
 
-    ``chords`` are the lengths of the sections at the root and at the tip.
+    ``chords`` are the lengths of the cross-sections along x, at the root and at the tip.
     """
     span = (tip - root) * np.array([0, 1, 1])
     normal = np.cross(span / np.linalg.norm(span), (1, 0, 0))

@@ -51,7 +51,7 @@ def car(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, with the nose towards +x and length 1.
+        The mesh with the z axis up, the nose towards +x and length 1.
     """
     u = rng.uniform
     kind = str(rng.choice(list(_BODIES)))

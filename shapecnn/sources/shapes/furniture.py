@@ -13,13 +13,13 @@ from shapecnn.sources.shapes.stands import legs, panels, pedestal, sled, spread_
 
 
 def table(rng: Generator) -> Mesh:
-    """Build a random table: a top on legs, panels or a pedestal, maybe with an apron, a lower shelf or drawers.
+    """Build a random table: a top on legs, panels, a pedestal or a sled, maybe with an apron, a shelf or drawers.
 
     Args:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     width, height, thickness = u(0.6, 1.8), u(0.35, 0.8), u(0.02, 0.045)
@@ -53,7 +53,7 @@ def table(rng: Generator) -> Mesh:
 
 
 def _drawers(rng: Generator, width: float, depth: float, height: float) -> Mesh:
-    """Build the drawers of a table, under one end of the top or under both."""
+    """Build the drawers of a table, under one end or both ends of the table top."""
     u = rng.uniform
     chest, drop = width * u(0.22, 0.32), height * u(0.3, 0.95)
     x, count = width * 0.48 - chest / 2, int(rng.integers(1, 5))
@@ -75,7 +75,7 @@ def bookshelf(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     width, height, depth, board = u(0.5, 1.5), u(0.8, 2.1), u(0.22, 0.42), u(0.015, 0.035)

@@ -1,4 +1,4 @@
-"""Generate guitars in metres, built lying on the back with the neck along y, then turned upright."""
+"""Generate guitars, with lengths in metres; each is built lying, with the neck along y, and then turned upright."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def guitar(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     body, bout, neck = u(0.42, 0.52), u(0.16, 0.21), u(0.36, 0.5)
@@ -48,7 +48,7 @@ def guitar(rng: Generator) -> Mesh:
 
 
 def _head(rng: Generator, length: float) -> Mesh:
-    """Build the head of a guitar, from y = 0 upwards, with three pegs on each side or six on one side."""
+    """Build the head of a guitar, which starts at y = 0, with three pegs on each side or six pegs on one side."""
     u = rng.uniform
     board = rotate(box((u(0.06, 0.085), 0.02, length + 0.01), top=u(0.7, 1.2)), -90 - u(0, 12), "x")
     peg = tube([(0.02, 0, 0), (0.065, 0, 0)], 0.008, circle(6))

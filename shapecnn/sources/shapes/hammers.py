@@ -1,4 +1,4 @@
-"""Generate hammers in metres: a shaft along z with a head along x."""
+"""Generate hammers, with lengths in metres: a shaft along z with a head along x."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from shapecnn.sources.shapes.parts import (
 
 
 def hammer(rng: Generator) -> Mesh:
-    """Build a random hammer: claw, sledge, ball-peen or mallet; upright, on its head, or lying.
+    """Build a random hammer (claw, sledge, ball-peen or mallet) that is upright, on its head, or lying on the floor.
 
     Args:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     length, grip = u(0.28, 0.6), u(0.012, 0.02)

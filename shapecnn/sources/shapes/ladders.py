@@ -1,4 +1,4 @@
-"""Generate ladders in metres: rungs or treads between two stiles (the side rails)."""
+"""Generate ladders, with lengths in metres: rungs or treads between two stiles (the side rails)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ladder(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     height, width, stile, lean = u(1.4, 3.2), u(0.35, 0.6), u(0.02, 0.04), u(0, 20)
@@ -33,7 +33,7 @@ def ladder(rng: Generator) -> Mesh:
 
 
 def _step_ladder(rng: Generator, height: float, width: float, stile: float, lean: float) -> Mesh:
-    """Build a step ladder: leaning treads in front, two rear legs, a platform, and sometimes a rail above."""
+    """Build a step ladder: a leaning front with treads, two rear legs, a platform, and sometimes a handrail."""
     u = rng.uniform
     narrowing = u(0.6, 1.0)
     count = int(rng.integers(3, 7))
@@ -58,8 +58,8 @@ def _flight(
 ) -> Mesh:
     """Build an upright ladder: two stiles with rungs or flat treads between them.
 
-    ``widths`` are the distances between the stiles at the bottom and at the top. Treads become level when the caller
-    tilts the ladder by ``lean`` degrees.
+    ``widths`` are the distances between the stiles at the bottom and at the top; ``stile`` is the half width of a
+    stile. Treads become level when the caller tilts the ladder by ``lean`` degrees.
     """
     below, above = np.array(widths) / 2
     section = SQUARE if rng.random() < 0.6 else circle(10)

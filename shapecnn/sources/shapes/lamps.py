@@ -1,4 +1,4 @@
-"""Generate lamps in metres: a shade on a turned foot, a tall stem, a tripod, a jointed arm or a bow."""
+"""Generate lamps, with lengths in metres: a shade on a foot, a tall stem, a tripod, a jointed arm or a bow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lamp(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     match rng.choice(["table", "floor", "tripod", "desk", "arc"], p=[0.4, 0.22, 0.13, 0.17, 0.08]):

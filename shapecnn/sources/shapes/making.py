@@ -1,4 +1,4 @@
-"""Generate one shape of a demo class with the flaws of real meshes: any unit, rotation, stretching, and defects."""
+"""Generate one mesh of a demo class, with a random unit, rotation, stretching, and the defects of real meshes."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ CLASSES: tuple[str, ...] = tuple(_BUILDERS)
 
 
 def make_shape(label: str, seed: int) -> Mesh:
-    """Generate a random shape of a demo class.
+    """Generate a random mesh of one class of the demo collection, such as chair or mug.
 
-    One shape in four has no faces at the bottom. One in six has duplicates of some faces, in the opposite orientation.
-    One in six has some flipped faces.
+    One shape in four has no faces at the bottom. One shape in six has duplicates of some faces, in the opposite
+    orientation. One shape in six has some flipped faces.
 
     Args:
         label: Name of the class, one of ``CLASSES``.
         seed: Random seed of the shape, at least 0. The same label and seed give the same mesh.
 
     Returns:
-        The mesh, z up, in an arbitrary unit and position.
+        The mesh with the z axis up, in an arbitrary unit and position.
 
     Raises:
         UsageError: ``label`` is not the name of a demo class.
     """
     if label not in _BUILDERS:
-        raise UsageError(f"There is no demo class {label!r}. Choose one of {', '.join(CLASSES)}.")
+        raise UsageError(f"{label!r} is not a demo class. Choose one of {', '.join(CLASSES)}.")
     rng = np.random.default_rng([seed, *label.encode()])
     mesh = _BUILDERS[label](rng)
     mesh = rotate(scale(mesh, np.exp(rng.uniform(-0.16, 0.16, 3))), rng.uniform(-20, 20))
@@ -72,7 +72,7 @@ def make_shape(label: str, seed: int) -> Mesh:
 
 
 def _damaged(mesh: Mesh, rng: Generator) -> Mesh:
-    """Add random defects of real meshes: a missing bottom, duplicate faces, flipped faces."""
+    """Add random defects that real meshes have: a missing bottom, duplicate faces, flipped faces."""
     faces = mesh.faces
     if rng.random() < 1 / 4:  # open at the bottom
         height = mesh.vertices[:, 2] - mesh.vertices[:, 2].min()

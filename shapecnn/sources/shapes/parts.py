@@ -1,4 +1,6 @@
-"""Building blocks of the demo shapes, such as boxes, tubes and balls; each is a surface through a stack of rings.
+"""Build the simple meshes that demo shapes consist of, such as boxes, tubes and balls.
+
+Each mesh is a surface that connects a stack of rings; a ring is a closed polygon of points in space.
 
 The faces of closed parts point outwards. The parts of a shape may overlap: they are joined without a Boolean union.
 """
@@ -19,7 +21,7 @@ Vector = tuple[float, float, float]
 
 
 def superellipse(power: float, points: int) -> Array:
-    """Return the curve |x|ⁿ + |y|ⁿ = 1 as an outline.
+    """Return points on the superellipse |x|ⁿ + |y|ⁿ = 1, as the outline of a cross-section.
 
     Args:
         power: The exponent n, above 0. The exponent 2 gives a circle, a large exponent nearly a square.
@@ -34,7 +36,7 @@ def superellipse(power: float, points: int) -> Array:
 
 
 def circle(points: int = 20) -> Array:
-    """Return the unit circle as an outline, (points, 2) float64, counter-clockwise."""
+    """Return ``points`` points on the unit circle, (points, 2) float64, counter-clockwise."""
     return superellipse(2, points)
 
 
@@ -61,13 +63,13 @@ def spline(points: ArrayLike, n: int) -> Array:
 
 
 def loft(rings: ArrayLike, ends: Ends = "capped") -> Mesh:
-    """Return the surface that connects a stack of rings.
+    """Return the surface that connects a stack of rings (closed polygons of points in space).
 
     Args:
         rings: m ≥ 2 rings of k ≥ 3 points, (m, k, 3), counter-clockwise seen from the next ring. A ring of equal points
             is a tip, where triangles meet in a fan; two tips must not be neighbours.
-        ends: ``capped`` closes both ends with a fan around the centroid of the ring, from which the whole ring must be
-            visible; ``joined`` connects the last ring with the first; ``open`` leaves the ends open.
+        ends: ``capped`` closes each end with a fan of triangles around the centroid of its ring, from which the whole
+            ring must be visible. ``joined`` connects the last ring with the first. ``open`` leaves the ends open.
 
     Returns:
         The mesh.
@@ -79,7 +81,7 @@ def loft(rings: ArrayLike, ends: Ends = "capped") -> Mesh:
     tip = (rings == rings[:, :1]).all(axis=(1, 2))
     distinct = np.ones(rings.shape[:2], bool)
     distinct[tip, 1:] = False
-    index = np.cumsum(distinct).reshape(distinct.shape) - 1  # the points of a tip are one vertex
+    index = np.cumsum(distinct).reshape(distinct.shape) - 1  # all points of a tip become one vertex
     if ends == "joined":
         index, tip = np.concatenate([index, index[:1]]), np.append(tip, tip[0])
     neighbour = np.roll(index, -1, axis=1)
@@ -94,7 +96,7 @@ def revolve(profile: ArrayLike, section: Array | None = None) -> Mesh:
     Faces point outwards where the profile goes up. A profile that begins and ends at radius 0 gives a closed surface.
 
     Args:
-        profile: m points (radius, z), (m, 2).
+        profile: m points, (m, 2), each with radius and height z.
         section: Horizontal outline of k points, (k, 2), which is scaled by the radius. None means a circle.
 
     Returns:
@@ -127,7 +129,7 @@ def cylinder(
 
 
 def box(size: Vector, at: Vector = (0, 0, 0), top: float = 1) -> Mesh:
-    """Return a closed box with sides along the axes.
+    """Return a closed axis-aligned box.
 
     Args:
         size: Width (x), depth (y) and height (z).
@@ -146,7 +148,7 @@ def prism(outline: Array, height: float, at: Vector = (0, 0, 0), top: float = 1,
     Args:
         outline: Outline of k points, (k, 2), counter-clockwise; every point is visible from the centroid.
         height: Height along z.
-        at: Point of the lower face where the outline has its origin.
+        at: Position in the lower face of the point (0, 0) of the outline.
         top: Scale of the upper face relative to the lower face.
         bevel: Fraction of the height and of the width that is cut off along both rims, from 0 to below 0.5.
 
@@ -191,7 +193,7 @@ def tube(
         section: Outline of the tube, k points (k, 2). None means a circle.
         across: Direction of the first axis of the outline, nowhere parallel to the path. None means the coordinate axis
             that is closest to perpendicular to the path.
-        ends: See :func:`loft`.
+        ends: Treatment of the ends of the tube, as in :func:`loft`.
 
     Returns:
         The mesh.
@@ -208,7 +210,7 @@ def tube(
 
 
 def hull(x: ArrayLike, half_width: ArrayLike, low: ArrayLike, high: ArrayLike, section: Array) -> Mesh:
-    """Return a closed surface along x whose cross-sections are one outline, scaled differently at m positions.
+    """Return a closed surface along the x axis, by scaling one outline separately at each of m positions.
 
     Args:
         x: Positions of the cross-sections, (m,), ascending.
@@ -231,17 +233,17 @@ def hull(x: ArrayLike, half_width: ArrayLike, low: ArrayLike, high: ArrayLike, s
 
 
 def move(mesh: Mesh, offset: ArrayLike) -> Mesh:
-    """Return the mesh shifted by a vector (3,)."""
+    """Return a copy of the mesh, shifted by a vector (x, y, z)."""
     return Mesh(mesh.vertices + np.asarray(offset, float), mesh.faces)
 
 
 def scale(mesh: Mesh, factors: ArrayLike) -> Mesh:
-    """Return the mesh scaled by one positive factor, or by three factors (3,) along x, y and z."""
+    """Return a copy of the mesh, scaled by one positive factor, or by three factors along x, y and z."""
     return Mesh(mesh.vertices * np.asarray(factors, float), mesh.faces)
 
 
 def rotate(mesh: Mesh, degrees: float, axis: Literal["x", "y", "z"] = "z") -> Mesh:
-    """Return the mesh turned about a coordinate axis, counter-clockwise seen from the positive end of the axis."""
+    """Return a copy of the mesh, rotated about a coordinate axis, counter-clockwise seen from its positive end."""
     i = "xyz".index(axis)
     j, k = (i + 1) % 3, (i + 2) % 3
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
@@ -252,13 +254,13 @@ def rotate(mesh: Mesh, degrees: float, axis: Literal["x", "y", "z"] = "z") -> Me
 
 
 def mirror(mesh: Mesh, axis: Literal["x", "y", "z"]) -> Mesh:
-    """Return the mirror image of a mesh, with one coordinate negated and the faces still pointing outwards."""
+    """Return the mirror image of a mesh: the coordinate ``axis`` is negated, and faces still point outwards."""
     signs = np.where(np.array(list("xyz")) == axis, -1.0, 1.0)
     return Mesh(mesh.vertices * signs, mesh.faces[:, ::-1])
 
 
 def pair(mesh: Mesh, axis: Literal["x", "y", "z"]) -> Mesh:
-    """Return the mesh joined with its mirror image, in which the coordinate ``axis`` is negated."""
+    """Return one mesh with a mesh and its mirror image, whose coordinate ``axis`` is negated."""
     return join([mesh, mirror(mesh, axis)])
 
 
@@ -271,7 +273,7 @@ def join(meshes: Iterable[Mesh]) -> Mesh:
 
 
 def around(mesh: Mesh, count: int, start: float = 0) -> Mesh:
-    """Return ``count`` copies of a mesh at equal angles about the z axis, from ``start`` degrees, as one mesh."""
+    """Return one mesh with ``count`` copies of a mesh around the z axis, at equal angles from ``start`` degrees on."""
     return join(rotate(mesh, start + 360 * i / count) for i in range(count))
 
 

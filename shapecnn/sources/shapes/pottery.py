@@ -10,11 +10,11 @@ from shapecnn.sources.shapes.parts import Array, circle, revolve, spline, supere
 
 
 def wall(rng: Generator, profile: Array, section: Array) -> Mesh:
-    """Build the bottom and side of an open vessel, with a thick wall or (one in five) without thickness.
+    """Build the bottom and side of an open vessel, with a thick wall; one vessel in five has a wall without thickness.
 
     Args:
         rng: Random number generator.
-        profile: Outside of the vessel, m points (radius, height) from the bottom up, (m, 2).
+        profile: Outside of the vessel, m points from the bottom up, (m, 2), each with radius and height.
         section: Horizontal outline of k points, (k, 2), which is scaled by the radius.
 
     Returns:
@@ -55,7 +55,7 @@ def handle(rng: Generator, profile: Array, reach: float, span: tuple[float, floa
 
     Args:
         rng: Random number generator.
-        profile: Outside of the vessel, m points (radius, height) from the bottom up, (m, 2).
+        profile: Outside of the vessel, m points from the bottom up, (m, 2), each with radius and height.
         reach: Distance between the vessel and the outer end of the handle.
         span: Heights of the two ends of the handle, as fractions of the height of the vessel.
 

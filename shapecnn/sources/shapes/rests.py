@@ -1,4 +1,4 @@
-"""Build backs and arm rests for chairs and benches, in metres."""
+"""Build backrests and armrests for chairs and benches, with lengths in metres."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from shapecnn.sources.shapes.parts import box, circle, join, move, pair, prism, 
 
 
 def back(rng: Generator, width: float, height: float, thickness: float, at: tuple[float, float]) -> Mesh:
-    """Build a random back of a seat, leaning backwards: a panel, slats, rungs, a splat or a hoop.
+    """Build a random backrest that leans backwards: a panel, an oval, slats, rungs, a central board or a hoop.
 
     Args:
         rng: Random number generator.
-        width: Width (x) of the back.
-        height: Height of the back.
+        width: Width (x) of the backrest.
+        height: Height of the backrest.
         thickness: Radius or half width of the bars.
-        at: Position (y, z) of the lower end of the back.
+        at: Position (y, z) of the lower end of the backrest.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     x = width / 2 - thickness
@@ -58,7 +58,7 @@ def back(rng: Generator, width: float, height: float, thickness: float, at: tupl
 
 
 def arms(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """Build an arm rest on each side of a seat: a bar on a post, or a solid panel.
+    """Build an armrest on each side of a seat: a bar on a post, or a bar on a solid panel.
 
     Args:
         rng: Random number generator.
@@ -68,7 +68,7 @@ def arms(rng: Generator, width: float, depth: float, height: float, thickness: f
         thickness: Radius or half width of the bars.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     x, rise = width / 2, u(0.15, 0.28)

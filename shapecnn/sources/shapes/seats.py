@@ -11,13 +11,13 @@ from shapecnn.sources.shapes.stands import hoop, legs, panels, pedestal, sled, s
 
 
 def chair(rng: Generator) -> Mesh:
-    """Build a random chair with a back, often with arms, on legs, a pedestal, a sled or panels; or an armchair.
+    """Build a random armchair, or a chair with a backrest, often with armrests, on legs, a pedestal, a sled or panels.
 
     Args:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     if rng.random() < 0.15:
@@ -56,13 +56,13 @@ def _armchair(rng: Generator) -> Mesh:
 
 
 def stool(rng: Generator) -> Mesh:
-    """Build a random low or high stool without a back; a few high stools have a low back rail.
+    """Build a random low or high stool without a back; a few high stools have a low backrest.
 
     Args:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     width, height, thickness = u(0.28, 0.52), u(0.25, 0.85), u(0.012, 0.028)
@@ -91,13 +91,13 @@ def stool(rng: Generator) -> Mesh:
 
 
 def bench(rng: Generator) -> Mesh:
-    """Build a random bench: boards or a slab, with or without back and arms.
+    """Build a random bench with a seat of one or more boards, with or without a backrest and armrests.
 
     Args:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     width, depth, height, thickness = u(0.85, 1.9), u(0.3, 0.55), u(0.36, 0.55), u(0.018, 0.035)

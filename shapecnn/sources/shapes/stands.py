@@ -1,4 +1,4 @@
-"""Build legs, pedestals and other stands for chairs, stools, benches and tables, in metres."""
+"""Build legs, pedestals and other stands for chairs, stools, benches and tables, with lengths in metres."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def legs(rng: Generator, width: float, depth: float, height: float, thickness: f
         thickness: Radius or half width of the bars.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     section = SQUARE if rng.random() < 0.5 else circle(10)
@@ -73,7 +73,7 @@ def spread_legs(rng: Generator, radius: float, height: float, thickness: float) 
         thickness: Radius or half width of the bars.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     count, foot, top = int(rng.integers(3, 6)), radius * u(0.9, 1.3), radius * u(0.4, 0.9)
@@ -90,7 +90,7 @@ def spread_legs(rng: Generator, radius: float, height: float, thickness: float) 
 
 
 def pedestal(rng: Generator, radius: float, height: float, thickness: float) -> Mesh:
-    """Build one column on a foot: a disc, a turned foot, or a star of feet, sometimes with castors.
+    """Build one column on a foot: a disc, a foot turned on a lathe, or a star of feet, sometimes with castors.
 
     Args:
         rng: Random number generator.
@@ -99,7 +99,7 @@ def pedestal(rng: Generator, radius: float, height: float, thickness: float) -> 
         thickness: Radius or half width of the bars.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     column = thickness * u(1.0, 2.0)
@@ -122,7 +122,7 @@ def pedestal(rng: Generator, radius: float, height: float, thickness: float) -> 
 
 
 def panels(rng: Generator, width: float, depth: float, height: float, thickness: float) -> Mesh:
-    """Build a panel, a trestle or an X under each end of a seat or table top, often with a beam between the ends.
+    """Build a panel, a trestle or an X-shaped frame under each end of a seat or table, often joined by a beam.
 
     Args:
         rng: Random number generator.
@@ -132,7 +132,7 @@ def panels(rng: Generator, width: float, depth: float, height: float, thickness:
         thickness: Radius or half width of the bars.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     u = rng.uniform
     x = width / 2 * u(0.75, 0.95)
@@ -162,7 +162,7 @@ def sled(rng: Generator, width: float, depth: float, height: float, thickness: f
         thickness: Radius or half width of the bars.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     y, low = depth / 2, thickness
     bend = [(-y, height), (-y, low + 0.03), (-y + 0.03, low), (y - 0.03, low), (y, low + 0.03), (y, height)]
@@ -175,7 +175,7 @@ def sled(rng: Generator, width: float, depth: float, height: float, thickness: f
 
 
 def baluster(radii: Sequence[float], height: float, section: Array | None = None) -> Mesh:
-    """Build a turned column, open at the top, from its radii at equal steps in height.
+    """Build a column of revolution, open at the top, from its radii at equal steps in height.
 
     Args:
         radii: Radii at equal steps, from the floor up; the column is smooth between them.
@@ -183,7 +183,7 @@ def baluster(radii: Sequence[float], height: float, section: Array | None = None
         section: Horizontal outline of k points, (k, 2), which is scaled by the radii. None means a circle.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     profile = spline(np.column_stack([radii, np.linspace(0, height, len(radii))]), 17)
     return revolve([(0, 0), *profile], section)
@@ -197,7 +197,7 @@ def hoop(radius: float, thickness: float) -> Mesh:
         thickness: Radius of the tube.
 
     Returns:
-        The mesh, z up, in metres.
+        The mesh with the z axis up, in metres.
     """
     ring = np.insert(circle(24) * radius, 2, 0, axis=1)
     return tube(ring, thickness, circle(8), across=(0, 0, 1), ends="joined")

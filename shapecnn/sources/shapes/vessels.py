@@ -11,13 +11,13 @@ from shapecnn.sources.shapes.pottery import handle, section, wall
 
 
 def mug(rng: Generator) -> Mesh:
-    """Build a random mug with one handle, rarely two, sometimes on a saucer.
+    """Build a random mug with one handle (rarely two handles), sometimes on a saucer.
 
     Args:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, with a radius of about 1.
+        The mesh with the z axis up and a radius of about 1.
     """
     u = rng.uniform
     height = u(1.5, 2.9)
@@ -39,7 +39,7 @@ def vase(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, with a radius of about 1.
+        The mesh with the z axis up and a radius of about 1.
     """
     u = rng.uniform
     height = u(1.9, 4.5)
@@ -72,7 +72,7 @@ def bottle(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, with a radius of about 1.
+        The mesh with the z axis up and a radius of about 1.
     """
     u = rng.uniform
     body, shoulder, neck = u(1.2, 3.2), u(0.25, 1.2), u(0.2, 1.4)
@@ -97,7 +97,7 @@ def bowl(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, with a radius of about 1.
+        The mesh with the z axis up and a radius of about 1.
     """
     u = rng.uniform
     height, foot, bulge = u(0.5, 1.6), u(0.3, 0.75), u(0.35, 0.9)
@@ -129,7 +129,7 @@ def teapot(rng: Generator) -> Mesh:
         rng: Random number generator.
 
     Returns:
-        The mesh, z up, with a radius of about 1.
+        The mesh with the z axis up and a radius of about 1.
     """
     u = rng.uniform
     height, belly, top = u(1.2, 2.2), u(0.95, 1.2), u(0.45, 0.75)

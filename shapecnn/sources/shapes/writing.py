@@ -40,41 +40,49 @@ def write_collection(
 ) -> int:
     """Generate and write the demo collection: files ``folder/<class>/<train|test>/<class>_NNN.off`` for every class.
 
-    The same arguments write the same bytes. A collection with more shapes per class contains the same first shapes.
+    NNN is the number of the shape, from 001. The same arguments give the same bytes. The mesh of shape NNN of a class
+    depends only on ``seed``, not on the number of shapes per class.
 
     Args:
         folder: The folder of the collection.
         per_class: Number of shapes of each class, at least 1.
         seed: Random seed of the collection, at least 0.
-        test_fraction: Fraction of the shapes of each class in the split test, from 0 to 1. The last
-            ⌈per_class · test_fraction⌉ shapes of a class are in the split test.
-        overwrite: Replace existing files of the same names that have other content.
+        test_fraction: Fraction of the shapes of each class in the test split, from 0 to 1. The last
+            ⌈per_class · test_fraction⌉ shapes of a class are in the test split.
+        overwrite: Whether to replace existing files that have the same names but other content.
         progress: Callback for progress: shapes written, and shapes in total.
 
     Returns:
         The number of shapes in the collection.
 
     Raises:
-        UsageError: A number is out of range, or the folder has other OFF files, which might be the same shapes in the
-            other split; or a file exists with other content and ``overwrite`` is False.
+        UsageError: A number is out of range; or the folder has OFF files that the collection does not include; or a
+            file exists with other content and ``overwrite`` is False.
     """
     if per_class < 1 or seed < 0:
-        raise UsageError(f"per_class is {per_class} and must be at least 1; seed is {seed} and must be at least 0.")
+        raise UsageError(f"per_class must be at least 1 (it is {per_class}), and seed at least 0 (it is {seed}).")
     if not 0 <= test_fraction <= 1:
-        raise UsageError(f"test_fraction is {test_fraction} and must be from 0 to 1.")
+        raise UsageError(f"test_fraction must be from 0 to 1, not {test_fraction}.")
     train = per_class - math.ceil(per_class * test_fraction)
     plan = {
         folder / label / ("train" if i < train else "test") / f"{label}_{i + 1:03d}.off": (label, i)
         for label in CLASSES
         for i in range(per_class)
     }
+    # OFF files that are not in the plan may be the same shapes in the other split
     foreign = next((file for file in folder.rglob("*.off") if file not in plan), None)
     if foreign is not None:
-        raise UsageError(f"{foreign} is not part of the demo collection. Choose an empty folder.")
+        raise UsageError(
+            f"The folder has the OFF file {foreign}, which the demo collection does not include. Choose an empty"
+            " folder."
+        )
     for count, (path, (label, i)) in enumerate(plan.items(), 1):
         content = write_off(make_shape(label, seed * 1_000_000 + i))
         if not overwrite and os.path.lexists(path) and not _holds(path, content):
-            raise UsageError(f"{path} exists with other content. Choose an empty folder, or add --overwrite.")
+            raise UsageError(
+                f"{path} already exists, with other content than the demo shape. Choose an empty folder, or add"
+                " --overwrite."
+            )
         write_atomic(path, content)
         if progress is not None:
             progress(count, len(plan))

@@ -93,16 +93,16 @@ def test_unpacking_undoes_packing(R: int, seed: int) -> None:
         ({"voxels": np.zeros((1, 4), np.int64)}, r"voxels is int64 \(1, 4\)"),
         ({"voxels": np.zeros((1, 4, 1), np.uint8)}, r"voxels is uint8 \(1, 4, 1\)"),
         ({"voxels": np.zeros((0, 4), np.uint8)}, r"voxels is uint8 \(0, 4\)"),
-        ({"voxels": np.zeros((1, 6), np.uint8)}, "not the bits of R³ cells"),
+        ({"voxels": np.zeros((1, 6), np.uint8)}, "not an array with the packed bits of an R × R × R grid"),
         ({"labels": np.zeros(2, np.int64)}, r"labels is int64 \(2,\)"),
         ({"labels": np.zeros(1)}, r"labels is float64"),
         ({"labels": np.array([-1])}, "labels range from -1"),
         ({"labels": np.array([2])}, "to 2, for 2 classes"),
         ({"classes": np.array([b"a", b"b"])}, r"classes is \|S1"),
-        ({"classes": np.array(["a", "a"])}, "cannot name folders"),
-        ({"classes": np.array(["../a", "b"])}, "cannot name folders"),
-        ({"classes": np.array(["a", "b/c"])}, "cannot name folders"),
-        ({"classes": np.array(["a", ""])}, "cannot name folders"),
+        ({"classes": np.array(["a", "a"])}, "cannot be folder names"),
+        ({"classes": np.array(["../a", "b"])}, "cannot be folder names"),
+        ({"classes": np.array(["a", "b/c"])}, "cannot be folder names"),
+        ({"classes": np.array(["a", ""])}, "cannot be folder names"),
         ({"classes": np.array(["a", {}], object)}, "cannot be read as npz: Object arrays"),
     ],
 )
@@ -132,7 +132,7 @@ def test_what_is_no_npz_is_refused_and_nothing_is_unpickled(tmp_path: Path) -> N
 
 def test_a_missing_array_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", voxels=np.zeros((1, 4), np.uint8), classes=np.array(["a"]))
-    with pytest.raises(UsageError, match=r"lacks an array: .*labels.* It needs voxels, labels and classes"):
+    with pytest.raises(UsageError, match=r"lacks an array: .*labels.* An npz needs voxels, labels and classes"):
         open_npz(tmp_path / "a.npz")
 
 
@@ -170,7 +170,7 @@ def test_grids_unlike_the_others_fail_alone(tmp_path: Path) -> None:
     items, maker = open_binvox(tmp_path)
     assert maker.settings.resolution == 4
     complaints = {
-        0: "5 × 5 × 5 cells where most grids have 4 × 4 × 4",
+        0: "5 × 5 × 5 cells, but most grids have 4 × 4 × 4",
         4: "4 × 4 × 5 cells",
         5: "the grid is empty",
         6: "ends in the middle of a run",

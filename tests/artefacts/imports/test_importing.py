@@ -80,7 +80,9 @@ def test_other_settings_and_other_origins_are_refused(meshes: Path, tmp_path: Pa
     prepare_collection(meshes, tmp_path / "small", Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
     prepare_collection(meshes, tmp_path / "large", Recipe(VoxelSettings(resolution=18)), command="", workers=Workers(1))
     run(tmp_path / "small", out, "binvox")
-    with pytest.raises(MismatchError, match=r"\(resolution is 16 there and 18 here\)\. To keep it, name another"):
+    with pytest.raises(
+        MismatchError, match=r"\(resolution is 16 there and 18 here\)\. To keep the artefacts in .*, choose another"
+    ):
         run(tmp_path / "large", out, "binvox")
     with pytest.raises(MismatchError, match="origin is 'own' there and 'imported' here"):
         run(tmp_path / "small", tmp_path / "large", "binvox")

@@ -86,9 +86,7 @@ def test_three_readings(tmp_path: Path) -> None:
 
 def test_neither_reading_is_told_with_both(tmp_path: Path) -> None:
     source = make(tmp_path, ["chair/a_001.png"])
-    told = (
-        r"has neither the layout split/class/id/\*\.png nor class/split/name_001\.png: chair/a_001\.png lies elsewhere"
-    )
+    told = r"has neither the layout split/class/id/\*\.png nor class/split/name_001\.png: chair/a_001\.png fits neither"
     with pytest.raises(CollectionError, match=told):
         find_layout(source)
 
@@ -121,7 +119,9 @@ def test_a_folder_inside_the_one_that_is_meant(layout: str, inside: str, levels:
     source = make(tmp_path / "in", LAYOUTS[layout])
     with pytest.raises(CollectionError) as caught:
         find_layout(source / inside)
-    assert str(caught.value).endswith(f"lies elsewhere. It may lie inside what can be imported: try {source}.")
+    assert str(caught.value).endswith(
+        f"fits neither. {source / inside} may be a part of a larger data set: try {source}."
+    )
 
 
 def test_what_only_lies_below_a_file_called_like_one_of_ours_is_imported(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_what_shapecnn_made_needs_no_import(inside: str, tmp_path: Path) -> None
     shapes = {f"chair/train/{k}.off": pictures("bar", k) for k in range(2)}
     ours = write_artefacts(tmp_path / "ours", VIEWS, shapes)
     told = (
-        "is a part of .*ours, a folder of artefacts, which need no import"
+        "is a part of .*ours, a folder of artefacts, which needs no import"
         if inside
         else "ours is a folder of artefacts"
     )

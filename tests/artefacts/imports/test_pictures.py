@@ -128,7 +128,7 @@ def test_two_roots_are_two_imports(tmp_path: Path) -> None:
 def test_what_is_no_such_layout_is_refused_with_the_stray_file(stray: str, tmp_path: Path) -> None:
     shape(tmp_path, "train/chair/7/{}.png")
     view(tmp_path / stray, 1)
-    with pytest.raises(CollectionError, match=rf"split/class/id/\*\.png: {stray} lies elsewhere"):
+    with pytest.raises(CollectionError, match=rf"split/class/id/\*\.png: {stray} does not fit"):
         open_views_by_shape(tmp_path)
 
 
@@ -175,9 +175,9 @@ def test_what_most_shapes_have_decides_and_the_others_fail(tmp_path: Path) -> No
     shape(tmp_path, "train/chair/e/{}.png", views=11)
     items, maker = open_views_by_shape(tmp_path)
     assert (maker.settings.views, maker.settings.size) == (12, 8)
-    with pytest.raises(ItemError, match=r"1\.png has 9 × 9 pixels where most shapes have 8 × 8"):
+    with pytest.raises(ItemError, match=r"1\.png has 9 × 9 pixels, but most shapes have 8 × 8"):
         levels(maker, items[0])
-    with pytest.raises(ItemError, match="11 pictures where most shapes have 12"):
+    with pytest.raises(ItemError, match="11 pictures, but most shapes have 12"):
         levels(maker, items[4])
     assert levels(maker, items[1]) == list(range(1, 13))
 

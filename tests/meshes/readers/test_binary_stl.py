@@ -125,13 +125,13 @@ def test_triangles_far_from_the_origin_or_behind_empty_records_are_triangles_too
 def _assert_more_follow(data: bytes, promised: int) -> None:
     changed = bytearray(data)
     changed[80:84] = promised.to_bytes(4, "little")
-    with pytest.raises(MeshError, match=f"declares {promised} faces, but more follow: ") as caught:
+    with pytest.raises(MeshError, match=f"declares {promised} faces, but more faces follow: ") as caught:
         read_mesh(bytes(changed), "a.stl")
     assert caught.value.kind == "format"
 
 
 def test_a_count_above_that_of_the_triangles_is_told_in_whole_numbers() -> None:
-    with pytest.raises(MeshError, match=r"declares 20 faces, but only 19 follow$") as caught:
+    with pytest.raises(MeshError, match=r"declares 20 faces, but only 19 faces follow$") as caught:
         read_mesh(stl_of(CORNERS)[:-1], "a.stl")
     assert caught.value.kind == "truncated"
 

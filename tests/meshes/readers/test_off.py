@@ -367,7 +367,7 @@ def test_complaints(text: str, kind: str, message: str) -> None:
 
 COUNTED = "the counts of vertices and faces"
 NO_OFF = f"not OFF text: the file does not begin with OFF and {COUNTED}"
-MANY = "the nOFF variant, of any dimension, is not supported: convert the file to plain OFF"
+MANY = "the nOFF variant (any dimension) is not supported: convert the file to plain OFF"
 
 
 @pytest.mark.parametrize(
@@ -387,7 +387,7 @@ MANY = "the nOFF variant, of any dimension, is not supported: convert the file t
         (b"nOFF\n3\n1 0 0\n0 0 0\n", MANY),
         (
             b"OFF BINARY\n\0\0\0\x08\0\0",
-            "not binary OFF: the header lacks the counts of vertices and faces",
+            "not a valid binary OFF file: the header lacks the counts of vertices and faces",
         ),
     ],
 )
