@@ -334,7 +334,7 @@ def test_a_network_larger_than_its_weights_is_never_built(
         made.append(self.weight.device)
 
     monkeypatch.setattr(torch.nn.Conv3d, "__init__", noticed)
-    assert "it does not fit model.json" in refused(folder, world)
+    assert "weights does not fit model.json" in refused(folder, world)
     assert {device.type for device in made} == {"meta"}
 
 

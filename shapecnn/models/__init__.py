@@ -1,9 +1,10 @@
 """Models: trained runs and ``@imagenet``. A model computes features and class probabilities of shapes.
 
 Opening a model never executes code from its files.
-:mod:`model` defines the interface of a model and opens a model by name. :mod:`run` and :mod:`untrained` implement it.
+:mod:`model` defines the interface of a model and opens a model by name. :mod:`run` and :mod:`untrained` implement this
+interface.
 :mod:`input` prepares views or grids, :mod:`engine` runs the network, and :mod:`apply` processes many shapes.
-:mod:`comparison` and :mod:`space` define the similarity of shapes.
+:mod:`comparison` and :mod:`space` compute the similarity of shapes.
 """
 
 from __future__ import annotations

@@ -26,16 +26,18 @@ from shapecnn.workers.progress import Progress, no_progress
 
 
 class MeshEncoder:
-    """Computes the outputs of a model for meshes. The network is loaded when the first valid mesh has been read.
+    """Computes features and class probabilities of meshes with a model.
+
+    The network is loaded when the first valid mesh has been read.
 
     Args:
         model: Model to apply.
         device: Device of the network: ``auto``, ``cpu`` or ``cuda``.
-        views: Whether the outputs also contain a separate feature for each view.
+        views: Whether to also compute a separate feature for each view.
         workers: Number of processes that read, render and voxelize meshes.
 
     Attributes:
-        engine: Engine of the model.
+        engine: Inference engine that runs the network of the model.
 
     Raises:
         UsageError: ``device`` is ``cuda``, and torch finds no CUDA device.
@@ -55,10 +57,10 @@ class MeshEncoder:
         limit: FaceLimit = NO_LIMIT,
         progress: Progress = no_progress,
     ) -> list[Output | ItemError]:
-        """Compute the output of the network for each mesh.
+        """Compute the features and class probabilities of each mesh.
 
-        Workers render or voxelize the next meshes while the network computes. Few views or grids are in memory at a
-        time.
+        Worker processes render or voxelize the next meshes while the network computes. The views or grids of only a
+        few meshes are in memory at a time.
 
         Args:
             meshes: Paths or arrays of N meshes.
@@ -90,9 +92,10 @@ class MeshEncoder:
 
 
 class OutputArrays:
-    """Collects the outputs of a model for N shapes in arrays.
+    """Collects features and class probabilities that a model computes for N shapes, in arrays.
 
-    A shape has R items. An item is one rotation, if each rotation is processed separately; otherwise R is 1.
+    Each shape has R outputs. R is the number of rotations of its grid if the network processes each rotation
+    separately; otherwise R is 1, and the network pools over all views or rotations.
 
     Args:
         model: Model that computes the outputs.
@@ -104,13 +107,13 @@ class OutputArrays:
         self._arrays: dict[str, NDArray[np.float32]] = {}
 
     def put(self, shape: int, item: int, items: int, output: Output) -> None:
-        """Store the output for one item of one shape.
+        """Store one output of a shape.
 
         Args:
-            shape: Number of the shape, from 0 to N - 1.
-            item: Number of the item, from 0 to R - 1.
-            items: R, the number of items of each shape.
-            output: Output of the network for the item.
+            shape: Index of the shape, from 0 to N - 1.
+            item: Index of the output of the shape: the rotation, or 0 if each shape has one output.
+            items: Number of outputs of each shape, R.
+            output: Features and class probabilities to store.
         """
         comparison = self._model.comparison
         named: dict[str, NDArray[np.float32] | None] = {
@@ -125,11 +128,14 @@ class OutputArrays:
                 self._arrays[name][shape, item] = values
 
     def get(self, name: FeatureName) -> NDArray[np.float32]:
-        """Return one kind of output as (N, R, D) float32: D values for each of R items of N shapes.
+        """Return one kind of output of all shapes as an array.
 
         Args:
             name: ``penultimate`` for the input features of the classifier, of any length; ``scores`` for the class
                 probabilities; ``metric`` for the features of the learned metric, of unit length.
+
+        Returns:
+            (N, R, D) float32: N shapes, R outputs of each shape (one for each rotation, or 1), D values in each output.
         """
         return self._arrays[name]
 
@@ -142,21 +148,22 @@ def compute_outputs(
     alone: bool,
     advance: Callable[[], None] = lambda: None,
 ) -> OutputArrays:
-    """Compute the outputs of a model for shapes whose views or grids are stored as artefacts.
+    """Compute features and class probabilities of shapes whose views or grids are stored in a folder.
 
     Args:
         engine: Engine that runs the network of the model.
         model: Model that computes the outputs.
         artefacts: Opened folder of views or grids.
-        entries: Rows of the manifest for N shapes.
-        alone: Whether to process each rotation separately; otherwise all views or rotations of a shape are pooled.
+        entries: Rows of the manifest, one for each shape to process.
+        alone: Whether to compute a separate output for each rotation of a grid; otherwise the network pools over all
+            views or rotations of a shape, and each shape has one output.
         advance: Called without arguments after each shape.
 
     Returns:
         Arrays of the outputs, in the order of ``entries``.
 
     Raises:
-        StoredDataError: The artefacts or the weights of the model are damaged.
+        StoredDataError: The views or grids, or the weights of the model, are damaged.
     """
     outputs = OutputArrays(model, len(entries))
     items = 1
@@ -199,7 +206,7 @@ def input_arrays(
 ) -> Iterator[tuple[int, InputArray | ItemError]]:
     """Render or voxelize meshes for a network in parallel processes.
 
-    A new mesh is read when a result is consumed. At most two meshes per worker are in memory.
+    Workers pause until the caller takes a result, so that at most two results per worker wait in memory.
 
     Args:
         network_input: Kind and settings of the views or grids.
@@ -210,8 +217,8 @@ def input_arrays(
         progress: Called with the number of finished meshes and the number of all meshes.
 
     Yields:
-        Index of a mesh in ``meshes``, and its views or grids, or the error if it cannot be processed. Meshes are
-        yielded as soon as they are finished, in any order.
+        (index, result) for each mesh, as soon as the mesh is finished, in any order. ``index`` is its index in
+        ``meshes``. ``result`` contains its views or grids, or is the error if the mesh cannot be processed.
     """
     tasks: Iterable[_Task] = (_Task(number, mesh, network_input, up, limit) for number, mesh in enumerate(meshes))
     with closing(pool.run(_load, tasks, workers)) as results:

@@ -1,9 +1,9 @@
-"""Attribute the logits of a network to views, and to their pixels or voxel cells.
+"""Explain a class score of a shape: compute the contribution of each view, and of each pixel or voxel cell.
 
 Su, Maji, Kalogerakis, Learned-Miller (ICCV 2015), section 4.4, propagate the gradient of a class score back through
 view pooling to all views. This module does the same with Captum. Gradients are taken at two layers of a network: the
-input of view pooling gives the contribution of each view, and an earlier layer gives the heat of pixels or cells. The
-score is a difference of logits, because a constant added to all logits changes no probability.
+input of view pooling gives the contribution of each view, and an earlier layer gives the contribution of each pixel or
+cell. The score is a difference of logits, because a constant added to all logits changes no probability.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ FINE = 12  # smallest side, in cells, of an activation map that still separates 
 class Attribution:
     """Contributions of the V views (or rotations of a grid) of a shape to a class score.
 
+    The score is the logit of the class minus the mean logit of all classes, or minus the logit of another class.
+
     Attributes:
         contributions: (V,) float32, contribution of each view, in logits.
-        rest: Score of empty views, in logits: the part that no view contributes.
-        logit: Logit of the class minus the logit it is compared with; equals the sum of contributions and ``rest``.
-        heat: Float32 of the same shape as the views or grids, from -1 to 1: positive where pixels or cells are evidence
-            for the class, negative where they are evidence against it. The largest magnitude is 1.
+        rest: Class score of empty views, in logits: the part of the class score that no view contributes.
+        logit: Class score of the shape, in logits; equals the sum of ``contributions`` plus ``rest``.
+        heat: Contribution of each pixel or cell, float32 of the same shape as the views or grids, from -1 to 1:
+            positive where a pixel or cell raises the class score, negative where it lowers the score. The largest
+            magnitude is 1.
     """
 
     contributions: Floats
@@ -55,7 +58,7 @@ class Attribution:
 
 
 class Inquiry:
-    """Activations and logits of one shape, computed once and used for any number of attributions.
+    """Explains class scores of one shape. Its activations and logits are computed once, for all explanations.
 
     Args:
         network: Network to explain.
@@ -64,7 +67,7 @@ class Inquiry:
 
     Attributes:
         activations: (1, V, ...) float32, activations of the V views at the input of view pooling.
-        logits: (C,) float32, logits of the C classes.
+        logits: (C,) float32, logits of the shape for C classes.
     """
 
     def __init__(self, network: ShapeNetwork, inputs: Tensor, blank: int) -> None:
@@ -81,23 +84,26 @@ class Inquiry:
             self.logits = self._logits(self.activations)[0]
 
     def _activations(self, maps: Tensor) -> Tensor:
-        """Compute the input of view pooling, (B, V, ...) of B shapes with V views, from maps (B, V, channels, ...)."""
+        """Compute the input of view pooling (B, V, ...) for V views of B shapes, from feature maps (B, V, ...)."""
         x: Tensor = self._back(maps.flatten(0, 1))
         return x.reshape(*maps.shape[:2], *x.shape[1:])
 
     def _logits(self, activations: Tensor) -> Tensor:
-        """Compute the logits (B, C) of C classes from the input of view pooling, (B, V, ...) of B shapes."""
+        """Compute the logits (B, C) of C classes from the input of view pooling (B, V, ...) for V views of B shapes."""
         logits, _ = self._network.head(self._network.pool(activations))
         return logits
 
     def attribution(self, direction: Tensor) -> Attribution:
-        """Attribute a weighted sum of logits to the views, and to the pixels or cells of each view.
+        """Compute what each view, and each pixel or cell, contributes to a class score.
+
+        The score is a weighted sum of the logits.
 
         Args:
-            direction: (C,), weights of the logits of the C classes, which sum to 0: positive for the class to explain.
+            direction: (C,), weights of the logits of the C classes in the score: positive for the class to explain; the
+                sum is 0.
 
         Returns:
-            Contributions of the views, and the heat of pixels or cells.
+            Contributions of the views, and of the pixels or cells.
         """
         import torch
 
@@ -108,7 +114,9 @@ class Inquiry:
         return Attribution(contributions.cpu().numpy(), rest, logit, (heat / largest).cpu().numpy())
 
     def _contributions(self, direction: Tensor) -> tuple[Tensor, float]:
-        """Return the contributions (V,) of V views to the score ``logits @ direction``, and the score of empty views.
+        """Return the contributions (V,) of V views to a class score, and the class score of empty views.
+
+        The score is ``logits @ direction``: ``direction`` (C,) contains the weights of the logits of C classes.
 
         Gradients are integrated (Sundararajan, Taly, Yan, ICML 2017) over the layers after view pooling, from the
         pooled activations of empty views. View pooling then distributes the result to the views. If only a linear
@@ -133,12 +141,13 @@ class Inquiry:
         return gains.flatten(2).sum(dim=(0, 2)), float(score(baseline).detach())
 
     def _heat(self, direction: Tensor) -> Tensor:
-        """Return what each pixel or filled cell contributes to the score, a float tensor shaped like the input.
+        """Return the contribution of each pixel or filled cell to a class score, as floats shaped like the input.
 
-        Gradients are integrated from the maps of empty views and summed over channels. For views, gradients are taken
-        at the last maps with at least ``FINE`` cells a side, and interpolated to pixels, because gradients at single
-        pixels are mostly noise. For grids, which are coarse, gradients at the single cells are better: see
-        docs/explain.md for the measurements.
+        The score is ``logits @ direction``: ``direction`` (C,) contains the weights of the logits of C classes.
+        Gradients are integrated from the feature maps of empty views and summed over channels. For views, gradients
+        are taken at the last feature maps of at least 12 × 12 cells (``FINE``), and interpolated to pixels, because
+        gradients at single pixels are mostly noise. For grids, which are coarse, gradients at the single cells are
+        better: see docs/explain.md for the measurements.
         """
         from captum.attr import IntegratedGradients
         from torch.nn import functional
@@ -157,7 +166,12 @@ class Inquiry:
 
 
 def _last_fine(parts: Sequential, x: Tensor) -> int:
-    """Return the number of leading ``parts`` after which ``x`` is still a map of at least ``FINE`` cells a side."""
+    """Count the layers before the feature maps of a network become smaller than 12 (``FINE``) cells a side.
+
+    Args:
+        parts: Layers before view pooling.
+        x: Input of the first layer.
+    """
     for number, part in enumerate(parts):
         y = part(x)
         if y.ndim != x.ndim or min(y.shape[2:]) < FINE:

@@ -1,4 +1,4 @@
-"""Linear classifier in numpy. It computes in float32, also after a network that OpenVINO runs in bfloat16."""
+"""Linear classifier in numpy. It computes in float32, even if OpenVINO computes the features in bfloat16."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class Classifier:
     """Linear classifier: computes the logits of C classes from D features.
 
     Attributes:
-        weight: (C, D) float32.
-        bias: (C,) float32.
+        weight: (C, D) float32, weights of the D features for each class.
+        bias: (C,) float32, constant added to the logit of each class.
     """
 
     weight: Array
     bias: Array
 
     def logits(self, features: Array) -> Array:
-        """Return the logits of features.
+        """Return the class logits of one or more shapes.
 
         Args:
-            features: (..., D) float32, features of one or more shapes.
+            features: (..., D) float32, D features of each shape.
 
         Returns:
-            (..., C) float32, logits.
+            (..., C) float32, logits of C classes.
         """
         return np.asarray(features @ self.weight.T + self.bias, np.float32)

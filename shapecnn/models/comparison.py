@@ -1,4 +1,4 @@
-"""Comparison of shapes by a model: the feature that stands for a shape, and the space that defines similarity."""
+"""Comparison of shapes by a model: which feature represents a shape, and how the similarity is computed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from shapecnn.shared.similarity import unit
 
 
 class ShapeComparison(Protocol):
-    """Method by which a model compares shapes: the feature of a shape, and the space that defines their similarity."""
+    """Interface of the comparison of shapes: which feature represents a shape, and how the similarity is computed."""
 
     @property
     def feature(self) -> FeatureName:
-        """Name of the compared feature: ``penultimate`` or ``metric``."""
+        """Name of the compared feature: ``penultimate`` (classifier input) or ``metric`` (from the learned metric)."""
 
     @property
     def adapts(self) -> bool:
@@ -27,27 +27,27 @@ class ShapeComparison(Protocol):
 
     @property
     def discriminant(self) -> bool:
-        """Whether the features are coordinates in a discriminant space, where training shapes of one class coincide."""
+        """Whether the features are coordinates in a discriminant (LDA) space, where each training class is compact."""
 
     def represent(self, output: Output) -> Feature:
-        """Return the feature that represents a shape in comparisons: D numbers (D,) float32, of unit length."""
+        """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
 
     def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
-        """Return the space that compares the shapes of a collection with queries.
+        """Return an object that computes the similarities of queries and the shapes of a collection.
 
         Args:
-            features: (N, D) float32, features of N shapes, computed by :meth:`represent`.
-            placed: Coordinates of these features in the space, cached in an index; None to compute them.
+            features: (N, D) float32, D features of each of N shapes, computed by :meth:`represent`.
+            placed: Adapted features of these shapes, cached in an index; None to compute them.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureComparison:
-    """Compares shapes by the cosine of their penultimate features, or of the projections by a learned metric.
+    """Compares shapes by the cosine of their penultimate features, or of their features of a learned metric.
 
     Attributes:
         projection: Learned metric; None to compare penultimate features.
-        discriminant: Whether the features of the network are coordinates in a discriminant space.
+        discriminant: Whether the features of the network are coordinates in a discriminant (LDA) space.
     """
 
     projection: Projection | None = None
@@ -55,7 +55,7 @@ class FeatureComparison:
 
     @property
     def feature(self) -> FeatureName:
-        """Name of the compared feature."""
+        """Name of the compared feature: ``metric`` with a learned metric, otherwise ``penultimate``."""
         return "penultimate" if self.projection is None else "metric"
 
     @property
@@ -64,31 +64,32 @@ class FeatureComparison:
         return False
 
     def represent(self, output: Output) -> Feature:
-        """Return the feature that represents a shape in comparisons: D numbers (D,) float32, of unit length."""
+        """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
         return unit(output.feature) if self.projection is None else self.projection(output.feature)
 
     def space(
         self,
         features: NDArray[np.float32],
-        placed: Placed | None = None,  # noqa: ARG002  # an index caches coordinates in adapted spaces only
+        placed: Placed | None = None,  # noqa: ARG002  # an index caches adapted features only
     ) -> FeatureSpace:
-        """Return the space that compares the features of a collection by cosine, without adaptation."""
+        """Return an object that compares shapes by the cosine of their features, not adapted to the collection."""
         return FeatureSpace(features)
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptedComparison:
-    """Compares features in a space adapted to the collection, for networks that were never trained on shapes.
+    """Compares shapes by features adapted to the collection, for networks that were never trained on shapes.
 
     Attributes:
-        neighbours: Number of nearest neighbours that are averaged into each shape; see :class:`AdaptedSpace`.
+        neighbours: Largest number of similar shapes whose features are added to the features of each shape; see
+            :class:`AdaptedSpace`.
     """
 
     neighbours: int
 
     @property
     def feature(self) -> FeatureName:
-        """Name of the compared feature."""
+        """Name of the compared feature: always ``penultimate``, the input of a classifier."""
         return "penultimate"
 
     @property
@@ -98,13 +99,13 @@ class AdaptedComparison:
 
     @property
     def discriminant(self) -> bool:
-        """Always False: only networks that were trained on shapes have a discriminant space."""
+        """Always False: only networks that were trained on shapes have a discriminant (LDA) space."""
         return False
 
     def represent(self, output: Output) -> Feature:
-        """Return the feature that represents a shape in comparisons: D numbers (D,) float32, of unit length."""
+        """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
         return unit(output.feature)
 
     def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
-        """Return the space adapted to a collection; for an empty collection, a space without adaptation."""
+        """Return an object that compares shapes by adapted features; unadapted features if the collection is empty."""
         return AdaptedSpace(features, self.neighbours, placed) if len(features) else FeatureSpace(features)

@@ -32,11 +32,12 @@ def convert(network: nn.Module, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
     """Convert a network to OpenVINO.
 
     Args:
-        network: Network that maps a batch of one input, (1, ...) uint8, to one or more tensors with one row each.
+        network: Network to convert. It receives one input as a batch of size 1, (1, ...) uint8, and returns one or more
+            tensors with the same batch axis.
         shape: Shape of one input, without the batch axis.
 
     Returns:
-        Content of the two files of OpenVINO's format: graph (XML) and weights.
+        Contents of the two files of an OpenVINO network: graph (XML) and weights.
     """
     import torch
 
@@ -55,13 +56,13 @@ class Queue:
     """Asynchronous inference with an OpenVINO network: processes several inputs at the same time.
 
     Args:
-        graph: Graph (XML), from :func:`convert`.
-        weights: Weights, from :func:`convert`.
+        graph: Graph (XML) of the network, as :func:`convert` returns it.
+        weights: Weights of the network, as :func:`convert` returns them.
         threads: Number of threads; None for one thread per core.
         exact: Whether to compute in float32 even if the processor supports bfloat16.
 
     Attributes:
-        description: Dictionary with ``engine``, ``precision`` and ``device``, to be stored with the outputs.
+        description: Dictionary with ``engine`` (name and version of OpenVINO), ``precision`` and ``device``.
     """
 
     def __init__(self, graph: bytes, weights: bytes, *, threads: int | None = None, exact: bool = False) -> None:
@@ -86,7 +87,7 @@ class Queue:
         self._outputs.append((key, tuple(np.array(tensor.data[0], np.float32) for tensor in request.output_tensors)))
 
     def start(self, key: Hashable, array: NDArray[np.uint8]) -> None:
-        """Start the computation of one input; block while the queue is full.
+        """Start the network on one input, without waiting for its outputs; block while the queue is full.
 
         Args:
             key: Identifier of the input, returned together with the outputs.
@@ -103,7 +104,7 @@ class Queue:
         self._queue.wait_all()
 
     def map(self, inputs: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
-        """Compute the outputs of a stream of inputs, of which few are in memory at a time.
+        """Run the network on each input of an iterable, with only a few inputs in memory at a time.
 
         Args:
             inputs: uint8 arrays without the batch axis.

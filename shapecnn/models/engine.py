@@ -1,4 +1,4 @@
-"""Inference engines: compute features and scores from views or grids, with torch on a GPU or OpenVINO on a CPU.
+"""Inference engines: compute features and class scores of views or grids, with torch on a GPU or OpenVINO on a CPU.
 
 On a CPU without OpenVINO, torch is used. Engines compute in bfloat16 if the processor supports it. A network is
 converted for OpenVINO once and cached (:mod:`shapecnn.models.engine_cache`). Later commands then import neither torch
@@ -28,16 +28,16 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class Engine(Protocol):
-    """Asynchronous inference: :meth:`start` adds one shape to a queue, :meth:`finished` returns the outputs so far.
+    """Interface of an inference engine: :meth:`start` queues one shape, :meth:`finished` returns all ready outputs.
 
     Attributes:
-        description: Dictionary with ``engine``, ``precision`` and ``device``, to be stored with the features.
+        description: Dictionary with ``engine`` (library and its version), ``precision`` and ``device``.
     """
 
     description: dict[str, str]
 
     def start(self, key: Hashable, array: InputArray) -> None:
-        """Start the computation of one shape; block while the queue is full.
+        """Start the network on one shape, without waiting for its output; block while the queue is full.
 
         Args:
             key: Identifier of the shape, returned together with the output.
@@ -45,14 +45,14 @@ class Engine(Protocol):
                 values 0 and 1.
 
         Raises:
-            StoredDataError: The weights lead to values that are not finite.
+            StoredDataError: The network computes infinite values or NaN, because its weights are damaged.
         """
 
     def finished(self) -> list[tuple[Any, Output]]:
         """Return a (key, output) pair for each shape that has finished since the last call, in any order.
 
         Raises:
-            StoredDataError: The weights lead to values that are not finite.
+            StoredDataError: The network computes infinite values or NaN, because its weights are damaged.
         """
 
     def wait(self) -> None:
@@ -60,7 +60,7 @@ class Engine(Protocol):
 
 
 def require_device(device: Device) -> None:
-    """Raise UsageError if a device is not available; called before any work starts.
+    """Raise UsageError if this machine does not have the device.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -74,7 +74,7 @@ def require_device(device: Device) -> None:
 
 
 def open_engine(model: Model, device: Device = "auto", *, views: bool = False) -> Engine:
-    """Return the fastest engine for a model on this machine, with the network loaded.
+    """Open the fastest inference engine for a model on this machine, and load the network into it.
 
     Args:
         model: Model whose network the engine runs.
@@ -104,7 +104,7 @@ class OpenVinoEngine:
         views: Whether outputs also contain a separate feature for each view or rotation.
 
     Attributes:
-        description: Dictionary with ``engine``, ``precision`` and ``device``.
+        description: Dictionary with ``engine`` (name and version of OpenVINO), ``precision`` and ``device``.
     """
 
     def __init__(self, model: Model, threads: int | None = None, *, views: bool = False) -> None:
@@ -115,7 +115,11 @@ class OpenVinoEngine:
         self.description = self._queue.description
 
     def _open(self, shape: tuple[int, ...]) -> None:
-        """Compile the network for arrays of one fixed size: (V, S, S) for V views, or (R, N, N, N) for R grids."""
+        """Compile the network for arrays of one shape.
+
+        Args:
+            shape: (V, S, S) for V views of S pixels a side, or (R, N, N, N) for R grids of N cells a side.
+        """
         converted = _converted(self._model, shape, self._views)
         self._shape, self._queue = shape, conversion.Queue(*converted, threads=self._threads)
 
@@ -126,7 +130,7 @@ class OpenVinoEngine:
         return Output(feature, _scores(self._model, self._classifier.logits(feature)), views)
 
     def start(self, key: Hashable, array: InputArray) -> None:
-        """Start the computation of one shape; block while the queue is full."""
+        """Start the network on one shape, without waiting for its output; block while the queue is full."""
         if array.shape != self._shape:
             self.wait()
             self._outputs += self.finished()
@@ -153,7 +157,7 @@ class TorchEngine:
         views: Whether outputs also contain a separate feature for each view or rotation.
 
     Attributes:
-        description: Dictionary with ``engine``, ``precision`` and ``device``.
+        description: Dictionary with ``engine`` (name and version of torch), ``precision`` and ``device``.
     """
 
     def __init__(
@@ -178,7 +182,7 @@ class TorchEngine:
         }
 
     def start(self, key: Hashable, array: InputArray) -> None:
-        """Compute the output of one shape; return when it is ready."""
+        """Run the network on one shape, and wait until the output is ready."""
         torch = self._torch
         with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._reduced):
             activations = self._network.stem(torch.from_numpy(np.ascontiguousarray(array[None])).to(self._device))
@@ -195,17 +199,17 @@ class TorchEngine:
         return outputs
 
     def wait(self) -> None:
-        """Do nothing: :meth:`start` returns when the output is ready."""
+        """Return at once, because :meth:`start` has already waited for each output."""
 
 
 def _scores(model: Model, logits: Feature) -> Feature:
-    """Return the class probabilities (C,) of the logits of C classes, with the temperature of the model."""
+    """Return the probabilities (C,) of C classes: the softmax of the logits (C,) divided by the temperature."""
     _require_finite(model, logits)
     return probabilities(logits, temperature_of(model)).astype(np.float32)
 
 
 def _require_finite(model: Model, values: Feature) -> None:
-    """Raise StoredDataError if outputs of the network are infinite or NaN; weights may come from an untrusted file."""
+    """Raise StoredDataError if outputs of the network are infinite or NaN, which damaged weights can cause."""
     if not np.isfinite(values).all():
         raise StoredDataError(
             f"The network of {model.name} computes infinite values or NaN: its weights are damaged, or its training "
@@ -214,7 +218,7 @@ def _require_finite(model: Model, values: Feature) -> None:
 
 
 def _trained_shape(model: Model) -> tuple[int, ...]:
-    """Return the shape of the training inputs of a model: (V, S, S) for V views, or (R, N, N, N) for R grids."""
+    """Return the size of a training input: V views (V, S, S) of S × S pixels, or R grids (R, N, N, N) of N³ cells."""
     settings, side = model.input.drawing(), model.input.side
     if isinstance(settings, VoxelSettings):
         return (settings.rotations if settings.rotations > 1 else model.input.turns, side, side, side)
@@ -222,7 +226,7 @@ def _trained_shape(model: Model) -> tuple[int, ...]:
 
 
 def runs_on_cuda(device: Device) -> bool:
-    """Return whether computations on a device run on a GPU; for ``auto``, if this machine has one.
+    """Return whether a device name selects the GPU: ``cuda``, or ``auto`` on a machine with an NVIDIA GPU.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -231,7 +235,7 @@ def runs_on_cuda(device: Device) -> bool:
 
 
 def has_cuda() -> bool:
-    """Return whether torch can use an NVIDIA GPU; without a driver, return False without the slow import of torch."""
+    """Return whether torch can use an NVIDIA GPU; without a driver, return False before the slow import of torch."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return False
     if not (Path("/dev/nvidiactl").exists() or Path("/dev/dxg").exists() or os.name == "nt"):
@@ -251,7 +255,7 @@ def cpu_has_bfloat16() -> bool:
 
 
 def _converted(model: Model, shape: tuple[int, ...], views: bool) -> tuple[bytes, bytes]:
-    """Return graph and weights of a network in the format of OpenVINO: read from the cache, or converted and cached."""
+    """Return graph and weights of a network converted to OpenVINO; convert and cache them if the cache lacks them."""
     parts = [model.network.identity, " × ".join(map(str, shape)) + " and each alone" * views]
     key = engine_cache.key(*parts)
     converted = engine_cache.load(key)

@@ -2,8 +2,8 @@
 
 On Linux this is ``~/.cache/shapecnn/engines``. Each file contains one network, preceded by its hash, so damaged files
 are detected. The file name is a hash of everything that affects the conversion, including the source code of the
-networks. If the files exceed ``LIMIT`` bytes, the least recently used ones are removed. The folder can be deleted at
-any time.
+networks. If the files exceed ``LIMIT`` bytes, the least recently used files are removed. The folder can be deleted
+at any time.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def store(name: str, graph: bytes, weights: bytes) -> None:
     Args:
         name: File name, from :func:`key`.
         graph: Graph (XML), as :func:`shapecnn.models.conversion.convert` returns it.
-        weights: Weights, from the same function.
+        weights: Weights, as :func:`shapecnn.models.conversion.convert` returns them.
     """
     content = graph + b"\0" + weights  # XML cannot contain NUL
     with contextlib.suppress(OSError):
@@ -72,12 +72,12 @@ def store(name: str, graph: bytes, weights: bytes) -> None:
 
 
 def folder() -> Path:
-    """Return the path of the folder with the converted networks."""
+    """Return the path of the cache folder with the converted networks."""
     return cache_folder("engines")
 
 
 def _prune(newest: str) -> None:
-    """Remove the least recently used files until the others fit into ``LIMIT`` bytes; never remove ``newest``."""
+    """Remove the least recently used networks until the cache has at most 2 GiB (``LIMIT``); keep file ``newest``."""
     with os.scandir(folder()) as entries:
         files = [(entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in entries if _is_ours(entry)]
     total = sum(size for _, size, _ in files)
@@ -96,7 +96,7 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
 
 @functools.cache
 def _code() -> str:
-    """Return the SHA-256 of the source files that build and convert networks."""
+    """Return a hash (SHA-256) of the source files that build and convert networks."""
     here = Path(__file__).parent
     files = [*sorted((here.parent / "networks").glob("*.py")), here / "conversion.py"]
     return sha256(b"".join(file.read_bytes() for file in files))

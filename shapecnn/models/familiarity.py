@@ -1,4 +1,4 @@
-"""Evidence for a prediction: the training shapes of a run that are most similar to the predicted shape."""
+"""Find the training shapes of a run that are most similar to a predicted shape, and measure their similarity."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from shapecnn.models.gallery import Gallery
 from shapecnn.shared.similarity import unit
 
 _NEGLIGIBLE = 1e-6  # singular values below this fraction of the largest one are rounding errors
-_DECIMALS = 6  # of similarities
+_DECIMALS = 6  # decimals of returned similarities
 
 
 class Neighbour(NamedTuple):
-    """Training shape that is similar to another shape.
+    """Training shape that is similar to a predicted shape.
 
     Attributes:
         id: Id of the training shape.
         label: Class of the training shape.
-        similarity: Cosine similarity to the other shape, from -1 to 1, rounded to 6 decimals.
+        similarity: Cosine similarity to the predicted shape, from -1 to 1, rounded to 6 decimals.
     """
 
     id: str
@@ -30,11 +30,11 @@ class Neighbour(NamedTuple):
 
 
 class Familiarity:
-    """Computes how similar shapes are to the training shapes, by the components of features that separate the classes.
+    """Computes the similarity of shapes to the training shapes, by the part of the features that separates classes.
 
     Features are projected on the subspace that is spanned by the differences of the classifier's weight vectors. The
-    origin is moved to the mean of the class means. The similarity is the cosine: shapes of an unknown class lie between
-    the known classes, so their direction differs from the direction of every class.
+    origin is moved to the mean of the class means. The similarity of two shapes is the cosine of their projected
+    features. A shape of an unknown class is projected between the known classes, so its cosines are low.
 
     Args:
         gallery: Features of the N training shapes.
@@ -81,7 +81,7 @@ class Familiarity:
             count: Largest number of training shapes to return.
 
         Returns:
-            Training shapes, most similar first; ties are in the order of the gallery.
+            Training shapes, most similar first; equally similar shapes are in the order of the gallery.
         """
         (similarities,) = self.similarities(feature[None])
         rows = np.argsort(-similarities, kind="stable")[:count].tolist()

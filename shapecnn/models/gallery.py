@@ -13,12 +13,12 @@ from shapecnn.shared.similarity import unit
 from shapecnn.storage.arrays import array_of, read_arrays
 from shapecnn.storage.reading import parse_json
 
-LARGEST = 20_000  # most shapes stored, 51 MB at 1280 features each; of more shapes, an evenly spaced sample is stored
+LARGEST = 20_000  # largest number of stored shapes, 51 MB with 1280 features each; more shapes are sampled evenly
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Ids, classes and features of N training shapes.
+    """Gallery of a run: ids, classes and features of N training shapes.
 
     Attributes:
         ids: Ids of the shapes.
@@ -34,7 +34,7 @@ class Gallery:
 
     @classmethod
     def of(cls, ids: Sequence[str], labels: Sequence[str], features: NDArray[np.float32]) -> Gallery:
-        """Return the gallery of M shapes; for M above :data:`LARGEST`, an evenly spaced sample of the shapes.
+        """Build a gallery from M shapes. For M above 20 000, the gallery contains an evenly spaced sample.
 
         Args:
             ids: Ids of the M shapes.
@@ -53,7 +53,7 @@ class Gallery:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """Features of the shapes in their original length, (N, D) float32, with the precision of float16."""
+        """Features before scaling to unit length: (N, D) float32 for D features of each of N shapes."""
         return self.units.astype(np.float32) * self.lengths[:, None]
 
     @classmethod
@@ -62,7 +62,7 @@ class Gallery:
 
         Args:
             content: Bytes of the file.
-            size: D, number of features of each shape.
+            size: Number of features of each shape.
 
         Raises:
             ValueError: The bytes are not a valid gallery.
@@ -72,18 +72,18 @@ class Gallery:
         lengths = array_of(tensors, "lengths", np.float32, (len(units),))
         shapes = parse_json(array_of(tensors, "shapes", np.uint8, (None,)).tobytes())
         if not isinstance(shapes, dict):
-            raise ValueError("its ids and labels are not in a JSON object")
+            raise ValueError("the ids and labels are not in a JSON object")
         ids, labels = (_texts(shapes.get(name), len(units)) for name in ("ids", "labels"))
         if not len(units):
-            raise ValueError("it contains no shapes")
+            raise ValueError("the gallery contains no shapes")
         if np.abs(units).max() > 1.01:
-            raise ValueError("its features are not of unit length")
+            raise ValueError("the features are not of unit length")
         return cls(ids, labels, units, lengths)
 
     def to_bytes(self) -> bytes:
-        """Return the gallery in safetensors format.
+        """Return the gallery as the bytes of a safetensors file.
 
-        Ids and labels are JSON in an array of bytes, because the format cannot store text.
+        Ids and labels are stored as JSON in an array of bytes, because the format cannot store text.
         """
         from safetensors.numpy import save
 
@@ -94,7 +94,7 @@ class Gallery:
 
 
 def _texts(value: object, count: int) -> list[str]:
-    """Return ``value`` if it is a list of ``count`` strings; otherwise raise ValueError."""
+    """Check that a value read from JSON is a list of ``count`` strings, and return it; otherwise raise ValueError."""
     if not isinstance(value, list) or len(value) != count or not all(isinstance(text, str) for text in value):
-        raise ValueError("its ids or labels are not a list of one text for each shape")
+        raise ValueError("the gallery does not list one id and one label, as texts, for each shape")
     return value

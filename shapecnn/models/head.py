@@ -21,7 +21,7 @@ class ClassHead:
 
     Attributes:
         classes: Names of the classes, in the order of the scores.
-        calibration: Temperature and rejection threshold of the scores; None if too few shapes were held out.
+        calibration: Softmax temperature and rejection threshold; None if there were too few shapes to measure them.
         feature_size: Number of features that the classifier expects.
     """
 
@@ -34,7 +34,7 @@ class ClassHead:
         """Read the linear classifier, which computes logits from features.
 
         Raises:
-            StoredDataError: The file of weights is damaged.
+            StoredDataError: The file with the weights is damaged.
         """
         content = self._sealed.read(WEIGHTS)
         with self._sealed.validating(WEIGHTS):
@@ -45,13 +45,13 @@ class ClassHead:
             )
 
     def gallery(self) -> Gallery | None:
-        """Read the gallery, which holds the features of the training shapes.
+        """Read the gallery, which contains the features of the training shapes.
 
         Returns:
             The gallery; None for a run of an early version of shapecnn, which has no gallery.
 
         Raises:
-            StoredDataError: The file of the gallery is damaged.
+            StoredDataError: The file with the gallery is damaged.
         """
         if GALLERY not in self._sealed.sums:
             return None

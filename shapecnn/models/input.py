@@ -1,4 +1,4 @@
-"""Input of a network: views or voxel grids of a shape, read from artefacts or computed from a mesh."""
+"""Input of a network: views or voxel grids of a shape, read from disk or computed from a mesh."""
 
 from __future__ import annotations
 
@@ -45,8 +45,9 @@ class Input:
     """Kind and settings of the views or grids that a network expects.
 
     Attributes:
-        settings: Settings of the artefacts that the network was trained on; the value of ``up`` is not used.
-        turns: Number of rotations about z (1, 2 or 4) that are made from a single grid; the network pools over them.
+        settings: Settings of the views or grids that the network was trained on; the value of ``up`` is not used.
+        turns: Number of rotations about z (1, 2 or 4) that are computed for a shape with a single stored grid. The
+            network pools over all rotations.
     """
 
     settings: InputSettings
@@ -54,11 +55,11 @@ class Input:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:
-        """Return the input with settings that were read from JSON.
+        """Build an :class:`Input` from settings that were read from JSON.
 
         Args:
-            stored: Content of ``settings.json`` of artefacts, or a value of :meth:`to_json`.
-            turns: Number of rotations about z that are made from a single grid: 1, 2 or 4.
+            stored: Content of ``settings.json`` of a folder of views or grids, or a value of :meth:`to_json`.
+            turns: Number of rotations about z that are computed for a shape with a single stored grid: 1, 2 or 4.
 
         Raises:
             UsageError: A setting is unknown or has an invalid value.
@@ -66,7 +67,7 @@ class Input:
         return cls(input_settings({key: value for key, value in stored.items() if key != "up"}), turns)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all settings but ``up``, with a ``hash`` of their values."""
+        """Return all settings except ``up`` for JSON; the key ``hash`` has a hash of their values."""
         values = self.settings.model_dump(mode="json", exclude={"up"})
         return {**values, "hash": settings_hash(values)}
 
@@ -83,14 +84,14 @@ class Input:
 
     @property
     def imported(self) -> bool:
-        """Whether the network was trained on imported artefacts, which another program has written."""
+        """Whether the network was trained on imported views or grids, which another program has made."""
         return isinstance(self.settings, ImportedViewSettings | ImportedVoxelSettings)
 
     def note(self, name: str) -> str:
-        """Return the note that meshes may look different from the imported training data of a model.
+        """Return a note for the user: meshes may look different from the imported training data of the model.
 
         Args:
-            name: Name of the model, for the text.
+            name: Name of the model, which the note contains.
         """
         how = "rendered with shapecnn's own camera and shading" if self.kind == "views" else "voxelized by shapecnn"
         return (
@@ -99,7 +100,7 @@ class Input:
         )
 
     def require(self, artefacts: Artefacts, name: str = "the model") -> None:
-        """Raise MismatchError unless artefacts have the same settings as the training data of the network.
+        """Raise MismatchError unless views or grids have the same settings as the training data of the network.
 
         The number of views or rotations may differ, because networks pool over any number.
 
@@ -118,16 +119,16 @@ class Input:
         if name.startswith("@") and not different.keys() & {"origin", "kind"}:
             settings = " ".join(f"--set {key}={there.get(key)}" for key in different)
             raise MismatchError(
-                f"{artefacts.folder} was made with other settings than {name} takes ({text}). To use these artefacts: "
-                f"{settings}"
+                f"{artefacts.folder} was made with other settings than {name} expects ({text}). "
+                f"To use these artefacts: {settings}"
             )
-        verb = "takes" if name.startswith("@") else "was trained on"
+        verb = "expects" if name.startswith("@") else "was trained on"
         raise MismatchError(
             f"{artefacts.folder} was made with other settings than {name} {verb} ({text}). {self.remedy()}"
         )
 
     def remedy(self) -> str:
-        """Return a sentence with the command that makes artefacts with the settings of this network."""
+        """Return advice for the user: the command that makes views or grids with the settings of this network."""
         if self.imported:
             return "Import artefacts made like the training data: shapecnn data import SRC OUT --layout LAYOUT"
         defaults = ViewSettings() if self.kind == "views" else VoxelSettings()
@@ -139,10 +140,10 @@ class Input:
         return f"To make matching artefacts: shapecnn {command} COLLECTION OUT {options(values, changed)}".rstrip()
 
     def require_orientation(self, asked: Orientation | None, name: str) -> None:
-        """Raise MismatchError if the user selects another orientation of meshes than the model uses.
+        """Raise MismatchError if the option ``--orientation`` differs from the orientation that the model uses.
 
         Args:
-            asked: ``upright`` or ``auto``; None if the user has selected no orientation.
+            asked: Value of the option, ``upright`` or ``auto``; None if the user did not set the option.
             name: Name of the model, for the message.
 
         Raises:
@@ -157,7 +158,7 @@ class Input:
             )
 
     def read(self, artefacts: Artefacts, entry: Entry) -> InputArray:
-        """Read the views or grids of one shape from artefacts.
+        """Read the views or grids of one shape from disk.
 
         Args:
             artefacts: Opened folder of views or grids.
@@ -168,7 +169,8 @@ class Input:
 
         Raises:
             StoredDataError: The files of the shape are missing or damaged.
-            UsageError: The folder has grids and the network expects views, or the reverse.
+            UsageError: The folder contains grids but the network expects views, or the folder contains views but the
+                network expects grids.
         """
         if self.kind == "views":
             return artefacts.pictures(entry)
@@ -180,8 +182,8 @@ class Input:
         Args:
             mesh: Path of the mesh file, or arrays of vertices and faces.
             up: Axis of the mesh that points up.
-            limit: Largest number of faces, and whether larger meshes are simplified. If not, the mesh is simplified to
-                the same number of faces as the training meshes.
+            limit: Largest number of faces, and whether larger meshes are simplified. If this limit does not
+                simplify but the training meshes were simplified, the mesh is simplified in the same way.
 
         Returns:
             Views or grids; see :data:`InputArray`.
@@ -218,12 +220,12 @@ class Input:
     def drawing(self, up: Up = "z", simplify: int | None = None) -> ViewSettings | VoxelSettings:
         """Return the settings for rendering or voxelizing a mesh for this network.
 
-        For a network trained on imported artefacts, these are the default settings with the size of the artefacts: the
-        other settings of the import are unknown.
+        For a network trained on imported views or grids, only their size and number are known; all other settings
+        are defaults.
 
         Args:
             up: Axis of the mesh that points up.
-            simplify: Number of faces to which larger meshes are simplified; None for the value of the training.
+            simplify: Number of faces to which larger meshes are simplified; None for the number used in training.
         """
         match self.settings:
             case ImportedViewSettings(views=views, size=size):

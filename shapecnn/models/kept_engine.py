@@ -1,4 +1,4 @@
-"""An inference engine that is opened when it is first needed, and kept for later calls."""
+"""Keep the inference engine of a model open between calls, because opening an engine takes seconds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from shapecnn.models.output import Output
 
 
 class KeptEngine:
-    """Inference engine of a model, opened at the first use and then kept.
+    """Holder of the inference engine of a model: opens the engine at the first use, and keeps it for later calls.
 
     Args:
-        model: Model that the engine computes.
+        model: Model whose network the engine runs.
         device: Device of the network: ``auto``, ``cpu`` or ``cuda``.
-        views: Whether the outputs also contain a separate feature for each view.
+        views: Whether to also compute a separate feature for each view.
 
     Raises:
         UsageError: ``device`` is ``cuda``, and torch finds no CUDA device.
@@ -33,7 +33,7 @@ class KeptEngine:
         self._lock = threading.Lock()
 
     def open(self) -> Engine:
-        """Return the engine; the first call opens the engine.
+        """Return the inference engine, which the first call opens.
 
         Raises:
             StoredDataError: The model is damaged.
@@ -46,14 +46,14 @@ class KeptEngine:
     def open_if_remote(self) -> None:
         """Open the engine now if the weights of the network may have to be downloaded.
 
-        A wrong backbone or a failed download is then reported before any mesh is read. If the weights are on this
-        machine, the engine is opened later, while workers read meshes.
+        A wrong backbone or a failed download is then reported before any mesh is read. If the weights are
+        already on this machine, the engine is opened later, while worker processes read meshes.
         """
         if not self._model.network.at_hand:
             self.open()
 
     def finished(self, wait: bool = False) -> list[tuple[Any, Output]]:
-        """Return a (key, output) pair for each shape that has finished since the last call; [] if nothing was opened.
+        """Return a (key, output) pair for each shape that has finished since the last call; [] before the first shape.
 
         Args:
             wait: Whether to wait until all started shapes are finished.
@@ -66,15 +66,18 @@ class KeptEngine:
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """Reserve the engine for one call, because an engine returns the outputs of all callers together.
+        """Reserve the engine for one caller; other threads wait until the context ends.
 
-        Other threads wait. After an error the engine is dropped: it may still hold outputs of the failed call.
+        Without a reservation, one caller could receive the outputs of another caller. After an error, the next call
+        opens a new engine, because the old engine may still contain outputs of the failed call.
 
         Raises:
-            UsageError: The same thread has reserved the engine already, in a callback of the running call.
+            UsageError: The thread already reserves the engine: a progress function has called the model.
         """
         if self._owner == threading.get_ident():
-            raise UsageError("The model is called from its own progress function. Call it when that call has returned.")
+            raise UsageError(
+                "A progress function called the model that it reports on. Call the model after the current call."
+            )
         with self._lock:
             self._owner = threading.get_ident()
             try:

@@ -1,6 +1,7 @@
 """Learned metric of a run: a low-rank linear projection of its features, stored in the same folder as its weights.
 
-A metric is valid only for the weights that it was learned for. Their hash is stored in ``metric.json``.
+A metric is valid only for the weights that it was learned for. The file ``metric.json`` contains the hash of these
+weights.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ from shapecnn.storage.sealed import open_sealed
 FORMAT = 1
 PROJECTION, METRIC = "metric.safetensors", "metric.json"
 
-SHARPNESS = 8.0  # factor of the cosines with the anchors before the softmax
-_LONGEST = 1e18  # largest length of z before normalization; the square must be finite in float32
-SHARE = 0.5  # weight of z relative to the soft assignment to anchors
+SHARPNESS = 8.0  # factor of the cosines with the class anchors before the softmax
+_LONGEST = 1e18  # largest length of the projection z before normalization; the square must be finite in float32
+SHARE = 0.5  # weight of the projection z relative to the soft assignment to class anchors
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Learned metric: projects a feature of D values on a vector z of d values, and assigns z to class anchors.
+    """Learned metric: projects a feature of D values on a vector z of d values, and compares z with class anchors.
 
     z = matrix (f − centre), scaled to unit length. Here f is the feature with each value raised to ``power``, scaled to
-    unit length. The soft assignment is the softmax of SHARPNESS times the cosines of z with the anchors of C classes.
-    Shapes are compared by both: the assignment separates the classes, and z orders the shapes of one class.
+    unit length. The soft assignment to C classes is exp(8 · cosine of z with each anchor), scaled to unit length.
+    Shapes are compared by assignment and z: the assignment separates the classes, and z orders the shapes of a class.
 
     Attributes:
-        matrix: (d, D) float32, projection matrix.
-        centre: (D,) float32, subtracted from f.
-        anchors: (C, d) float32, one vector of unit length for each class.
+        matrix: (d, D) float32, projection matrix from D to d values.
+        centre: (D,) float32, vector that is subtracted from f.
+        anchors: (C, d) float32, one vector of unit length for each of C classes.
         power: Exponent of the feature values, in (0, 1]; ½ reduces the influence of a few large values.
         digest: SHA-256 (hex) of the file with the arrays.
     """
@@ -55,7 +56,7 @@ class Projection:
     def of(
         cls, matrix: NDArray[np.float32], centre: NDArray[np.float32], anchors: NDArray[np.float32], power: float
     ) -> Projection:
-        """Return a learned metric with its digest.
+        """Build a learned metric from its arrays, and compute its digest (SHA-256).
 
         Args:
             matrix: (d, D) float32, projects D feature values on d values.
@@ -66,32 +67,32 @@ class Projection:
         return cls(matrix, centre, anchors, power, sha256(_content(matrix, centre, anchors, power)))
 
     def __call__(self, feature: Feature) -> Feature:
-        """Return the metric feature of a shape, by which the learned metric compares it.
+        """Compute the metric feature of a shape. The similarity of two shapes is the cosine of their metric features.
 
         Args:
-            feature: (D,) float32, feature of the network, of any length.
+            feature: (D,) float32, D features that the network computes, of any length.
 
         Returns:
-            (C + d,) float32 of unit length: soft assignment to C anchors, then the learned embedding of d numbers.
+            (C + d,) float32 of unit length: soft assignment to the anchors of C classes, then the d values of z.
         """
         z = self.project(feature)
         powers = np.exp(SHARPNESS * (self.anchors @ z - 1))
         return unit(np.concatenate([unit(powers), SHARE * z]))
 
     def project(self, feature: Feature) -> Feature:
-        """Return the projection z of a feature.
+        """Project a feature of D values on d values, and scale the result to unit length.
 
         Args:
-            feature: (D,) float32, feature of the network, of any length.
+            feature: (D,) float32, D features that the network computes, of any length.
 
         Returns:
-            (d,) float32 of unit length.
+            (d,) float32, the projection z.
         """
         return unit(self.matrix @ (raised(feature, self.power) - self.centre))
 
 
 def raised(feature: Feature, power: float) -> Feature:
-    """Return a feature with each value raised to a power, sign preserved, scaled to unit length.
+    """Raise each value of a feature to a power, keep its sign, and scale the feature to unit length.
 
     Args:
         feature: (D,) float32, D values, of any length.
@@ -104,12 +105,12 @@ def raised(feature: Feature, power: float) -> Feature:
 
 
 def metric_bytes(projection: Projection, weights: str, described: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the content of the files of a learned metric, by file name; they are published together.
+    """Return the files of a learned metric as a dictionary from file name to content.
 
     Args:
         projection: Learned metric.
         weights: SHA-256 (hex) of the weights of the run.
-        described: Settings and results of the learning, to be read by people.
+        described: Settings and results of learning the metric, stored for people who read the file.
     """
     return {
         PROJECTION: _content(projection.matrix, projection.centre, projection.anchors, projection.power),
@@ -130,9 +131,9 @@ def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict
 
     Raises:
         StoredDataError: The metric is damaged or from another version of shapecnn.
-        MismatchError: The metric was learned for other weights.
+        MismatchError: The metric was learned for other weights than those of the run.
     """
-    remedy = f"To learn it anew: {learn_command(folder)}"
+    remedy = f"To learn the metric anew: {learn_command(folder)}"
     sealed = open_sealed(folder, remedy)
     if METRIC not in sealed.sums:
         return None
@@ -150,11 +151,11 @@ def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict
         anchors = array_of(arrays, "anchors", np.float32, (None, len(matrix)))
         (power,) = array_of(arrays, "power", np.float32, (1,))
         if not 0 < power <= 1:
-            raise ValueError(f"its power is {power}, outside (0, 1]")
+            raise ValueError(f"the power is {power}, outside (0, 1]")
         if np.linalg.norm(anchors.astype(np.float64), axis=1).max(initial=0) > 1.01:
-            raise ValueError("its anchors are not of unit length")
+            raise ValueError("the anchors are not of unit length")
         if _norm(matrix) * (1 + _norm(centre)) > _LONGEST:
-            raise ValueError("its matrix or centre is too large")
+            raise ValueError("the matrix or centre is too large")
     return Projection(matrix, centre, anchors, float(power), sealed.sums[PROJECTION]), header
 
 

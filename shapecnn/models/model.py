@@ -1,4 +1,4 @@
-"""Interface of models, and opening a model by name: a trained run, or ``@imagenet``, which needs no training."""
+"""Interface of models, and a function that opens a model by name: a trained run, or ``@imagenet`` (untrained)."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ Split = Literal["train", "val", "test"]
 
 
 class NetworkSource(Protocol):
-    """Source of the architecture and weights of a model; nothing is loaded before :meth:`build`."""
+    """Interface for the architecture and the weights of a model; :meth:`build` loads the weights."""
 
     @property
     def identity(self) -> str:
-        """Text that identifies architecture and weights, as a key for the cache of converted networks."""
+        """Cache key of the network converted to OpenVINO: a text that changes with the architecture or the weights."""
 
     @property
     def at_hand(self) -> bool:
-        """Whether the network can be built without a download of weights."""
+        """Whether the network can be built without downloading weights."""
 
     def build(self) -> ShapeNetwork:
         """Build the network with its weights, in float32 and evaluation mode.
 
         Raises:
-            UsageError: The backbone does not exist, or cannot process views of this size.
+            UsageError: The backbone does not exist, or cannot process views of the size that the model uses.
             WeightsError: The weights cannot be downloaded.
             StoredDataError: The weights are damaged.
         """
 
 
 class Model(Protocol):
-    """Model: a network with the settings of its input, its classes and its comparison of shapes.
+    """Interface of a model: a network, the settings of its views or grids, its classes, and how it compares shapes.
 
     :class:`shapecnn.models.run.Run` and :class:`shapecnn.models.untrained.UntrainedModel` implement this interface.
     """
@@ -58,11 +58,11 @@ class Model(Protocol):
 
     @property
     def up(self) -> Up | None:
-        """Axis that points up in the training meshes of a run, or by the settings of ``@imagenet``; None if unknown."""
+        """Up axis of the meshes that a run was trained on, or the setting ``up`` of ``@imagenet``; None if unknown."""
 
     @property
     def network(self) -> NetworkSource:
-        """Source of the architecture and weights, from which the network is built."""
+        """Architecture and weights of the model, from which its network is built."""
 
     @property
     def head(self) -> ClassHead | None:
@@ -70,31 +70,31 @@ class Model(Protocol):
 
     @property
     def comparison(self) -> ShapeComparison:
-        """Method of comparing shapes: feature and space."""
+        """Comparison of shapes: which feature of the model is compared, and how the similarity is computed."""
 
     def compared_by(self, feature: str) -> Model:
         """Return a copy of the model that compares shapes by another feature.
 
         Args:
-            feature: ``penultimate`` or ``metric``.
+            feature: ``penultimate`` (input of the classifier) or ``metric`` (feature of the learned metric).
 
         Raises:
             UsageError: The model does not have this feature.
         """
 
     def split(self, artefacts: Artefacts, name: Split) -> list[Entry]:
-        """Return the shapes of one split, sorted by id.
+        """Return the shapes of the training, validation or test set, sorted by id.
 
         Args:
             artefacts: Opened folder of views or grids.
             name: ``train``, ``val`` or ``test``.
 
         Raises:
-            UsageError: ``artefacts`` lack shapes that the model was trained or validated on.
+            UsageError: The folder of views or grids lacks shapes that the model was trained or validated on.
         """
 
     def to_json(self) -> dict[str, Any]:
-        """Return all settings and hashes that affect the features of the model, with a ``hash`` of them."""
+        """Return all values that affect the features of the model, such as settings, with a ``hash`` of the values."""
 
 
 def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model:
@@ -107,7 +107,8 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model
     Raises:
         UsageError: The model does not exist, or a setting is invalid.
         StoredDataError: The run is damaged.
-        MismatchError: The run was trained on views or grids of a version of shapecnn that computes them differently.
+        MismatchError: The run was trained on views or grids from a version of shapecnn that rendered or voxelized
+            differently.
     """
     if name == "@imagenet":
         return UntrainedModel(ImagenetSettings.from_options(**(assignments or {})))
@@ -122,10 +123,10 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model
 
 
 def classes_of(model: Model) -> tuple[str, ...]:
-    """Return the class names of a model in the order of its scores; () for a model that was not trained on shapes."""
+    """Return the class names of a model in the order of its scores; () for a model without classes (``@imagenet``)."""
     return model.head.classes if model.head else ()
 
 
 def temperature_of(model: Model) -> float:
-    """Return the divisor of a model's logits before the softmax; 1 for a model without calibration."""
+    """Return the softmax temperature of a model, which divides its logits; 1 for a model without calibration."""
     return model.head.calibration.temperature if model.head and model.head.calibration else 1.0

@@ -15,7 +15,7 @@ class Output(NamedTuple):
     """Output of a model for one shape: feature, class probabilities, and optionally a separate feature for each view.
 
     Attributes:
-        feature: (D,) float32, the D input features of the classifier, of any length.
+        feature: (D,) float32, the D features that the classifier receives, not scaled to unit length.
         scores: (C,) float32, probabilities of C classes, which sum to 1; None for a model without classes.
         views: (V, D) float32, a separate feature for each of V views or rotations; None if they were not requested.
     """

@@ -1,6 +1,6 @@
-"""Runs: trained networks on disk, with weights, classes and input settings. Opening a run executes no code from it.
+"""Open runs, which are trained networks on disk with weights, classes and input settings. No code in them is executed.
 
-The files of a run are published together with their hashes. Each file is checked against its hash before it is used.
+Each file of a run is checked against its stored hash before the file is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODEL, CONFIG, SPLIT, METRICS = "model.json", "config.yaml", "split.json", "metr
 
 
 class _Description(Settings):
-    """Keys of ``model.json`` that the program reads; other keys are only for people."""
+    """Values that shapecnn reads from ``model.json``; the other values in the file are for people only."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -57,7 +57,7 @@ class _Ids(Settings):
 
 @dataclass(frozen=True, slots=True)
 class StoredNetwork:
-    """Architecture and stored weights of a run, from which its network is built.
+    """Stored weights and architecture of a run; :meth:`build` builds the network from them.
 
     Implements :class:`shapecnn.models.model.NetworkSource`.
 
@@ -79,7 +79,7 @@ class StoredNetwork:
 
     @property
     def identity(self) -> str:
-        """Text that identifies architecture and weights, as a key for the cache of converted networks."""
+        """Cache key of the network converted to OpenVINO: a text that changes with the architecture or the weights."""
         return f"{self.weights} {self.settings.digest()} {self.classes} {self.side}"
 
     @property
@@ -107,7 +107,7 @@ class StoredNetwork:
             network = build_network(settings, self.side, self.classes)
             network.load(state)
         except (SafetensorError, RuntimeError, KeyError) as error:
-            raise self._sealed.invalid(WEIGHTS, f"it does not fit {MODEL}: {error}") from None
+            raise self._sealed.invalid(WEIGHTS, f"the file of weights does not fit {MODEL}: {error}") from None
         return network.eval()
 
 
@@ -119,8 +119,8 @@ class Run:
         input: Kind and settings of the views or grids that the network expects.
         head: Class names, classifier and calibration.
         network: Architecture and stored weights, from which the network is built.
-        comparison: Method of comparing shapes: feature and space.
-        held_out: Ids of the shapes of ``train`` and ``val``, by split.
+        comparison: Comparison of shapes: which feature is compared, and how the similarity is computed.
+        held_out: Ids of the training shapes (key ``train``) and of the validation shapes (key ``val``).
         up: Axis that pointed up in the training meshes; None if unknown.
     """
 
@@ -134,7 +134,7 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Path of the run's folder."""
+        """Folder of the run."""
         return self._sealed.folder
 
     @property
@@ -143,7 +143,7 @@ class Run:
         return str(self.folder)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all settings and hashes that affect the features of the run, with a ``hash`` of them."""
+        """Return the values that determine the features of the run, for JSON; the key ``hash`` has their hash."""
         described = {
             "kind": "run",
             "weights": self.network.weights,
@@ -158,11 +158,11 @@ class Run:
         """Return a copy of the run that compares shapes by another feature.
 
         Args:
-            feature: ``penultimate`` or ``metric``.
+            feature: ``penultimate`` (input of the classifier) or ``metric`` (feature of the learned metric).
 
         Raises:
             UsageError: The run has no learned metric.
-            MismatchError: The metric was learned for other weights.
+            MismatchError: The metric was learned for other weights than those of the run.
             StoredDataError: The metric is damaged.
         """
         projection = None if feature == "penultimate" else self.metric()
@@ -175,22 +175,22 @@ class Run:
 
         Raises:
             StoredDataError: The metric is damaged.
-            MismatchError: The metric was learned for other weights.
+            MismatchError: The metric was learned for other weights than those of the run.
         """
         learned = read_metric(self.folder, self.network.weights, self.head.feature_size)
         return learned and learned[0]
 
     def split(self, artefacts: Artefacts, name: Literal["train", "val", "test"]) -> list[Entry]:
-        """Return the shapes of one split, sorted by id.
+        """Return the shapes of the training, validation or test set, sorted by id.
 
-        The ids of ``train`` and ``val`` are stored in the run; the shapes of ``test`` are marked in ``artefacts``.
+        The run stores the ids of the training and validation shapes. The folder of views or grids marks the test set.
 
         Args:
             artefacts: Opened folder of views or grids.
             name: ``train``, ``val`` or ``test``.
 
         Raises:
-            UsageError: ``artefacts`` lack shapes that the run was trained or validated on.
+            UsageError: The folder of views or grids lacks shapes that the run was trained or validated on.
         """
         if name == "test":
             return artefacts.select("test")
@@ -198,9 +198,9 @@ class Run:
         missing = len(self.held_out[name]) - len(entries)
         if missing:
             raise UsageError(
-                f"{artefacts.folder} lacks {missing} of the {len(self.held_out[name])} shapes of {name} that "
-                f"{self.folder} was trained with. Use the original training data; or use --split test, without "
-                f"--protocol train-gallery and --exclude-duplicates, which needs none of these shapes."
+                f"{artefacts.folder} lacks {missing} of the {len(self.held_out[name])} shapes in split {name} of the "
+                f"run {self.folder}. Use the original training data, or evaluate with --split test, which does not "
+                f"need the missing shapes (without --protocol train-gallery and --exclude-duplicates)."
             )
         return entries
 
@@ -214,21 +214,24 @@ def open_run(folder: Path) -> Run:
     Raises:
         UsageError: The folder contains no run, or its training is unfinished.
         StoredDataError: The run is damaged or from another version of shapecnn.
-        MismatchError: The run was trained on views or grids of a version of shapecnn that computes them differently.
+        MismatchError: The run was trained on views or grids from a version of shapecnn that rendered or voxelized
+            differently.
     """
     sealed, described = describe_run(folder)
     sealed.check(WEIGHTS)  # needed because a cached engine does not read the weights
     with sealed.validating(MODEL):
         model = _Description.from_options(**described)
     config = shlex.quote(str(folder / CONFIG))
-    remedy = f"Make the artefacts again, and train on the new ones: shapecnn train {config} --data DIR --out RUN"
+    remedy = (
+        f"Render or voxelize the meshes again. To train on the result: shapecnn train {config} --data DIR --out RUN"
+    )
     require_current(model.input, str(folder), remedy)
     with sealed.validating(MODEL):
         network_input = Input.of(model.input, model.network.turns)
         if len({*model.classes}) < len(model.classes):
-            raise ValueError("a class occurs twice")
+            raise ValueError("a class name occurs twice")
         if model.calibration is not None and not 1e-6 < model.calibration.temperature < 1e6:
-            raise ValueError("its temperature is not between 1e-6 and 1e6")
+            raise ValueError("the calibration temperature is not between 1e-6 and 1e6")
     with sealed.validating(SPLIT):
         ids = _Ids.from_options(**sealed.json(SPLIT))
     return Run(
@@ -249,7 +252,7 @@ def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
         folder: Folder of the run.
 
     Returns:
-        Sealed folder, whose files are checked against their hashes when they are read; and the content of
+        The opened folder, which checks each file against its hash when the file is read; and the content of
         ``model.json``.
 
     Raises:
@@ -266,12 +269,11 @@ def describe_run(folder: Path) -> tuple[Sealed, dict[str, Any]]:
 
 
 def damaged_remedy(folder: Path) -> str:
-    """Return the sentence that tells a user what to do about a damaged run.
+    """Return advice for the end of an error message about a damaged run.
 
-    It does not advise to train again, because the other files of the run may be intact.
-
+    The message does not advise to repeat the training, because the other files of the run may be intact.
 
     Args:
         folder: Folder of the run.
     """
-    return f"Put it back from a copy. To see what else is damaged: shapecnn verify {shlex.quote(str(folder))}"
+    return f"Restore the file from a copy. To see what else is damaged: shapecnn verify {shlex.quote(str(folder))}"

@@ -1,4 +1,4 @@
-"""Content of the files of a finished run: weights, gallery, split, config, and ``model.json``."""
+"""Build the contents of all files of a finished run: weights, gallery, split, settings and ``model.json``."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def run_bytes(
     calibration: Calibration | None = None,
     up: Up | None = None,
 ) -> dict[str, bytes]:
-    """Return the content of the files of a finished run, by file name; they are published together.
+    """Return the files of a finished run as a dictionary from file name to content.
 
     Args:
         experiment: Settings of the training.
         network: Trained network.
         classes: Class names, in the order of the scores.
         network_input: Kind and settings of the views or grids that the network expects.
-        ids: Ids of the shapes of ``train`` and ``val``, by split.
-        data: Description of the training data, for people and reports.
-        gallery: Features of the training shapes; None to store no gallery.
+        ids: Ids of the training shapes (key ``train``) and of the validation shapes (key ``val``).
+        data: Description of the training data, which reports show.
+        gallery: Features of the training shapes, which predictions compare new shapes with; None to store no gallery.
         calibration: Calibration of the scores; None if it was not measured.
         up: Axis that pointed up in the training meshes; None if unknown.
     """

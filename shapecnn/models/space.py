@@ -1,6 +1,6 @@
-"""Spaces that define the similarity of shapes: by the features of a network, unchanged or adapted to a collection.
+"""Similarity of shapes, computed from their network features: unchanged, or adapted to a collection of shapes.
 
-The adapted space is for networks that were never trained on shapes. It needs no labels.
+Adaptation is for networks that were never trained on shapes. It needs no labels.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Floating = TypeVar("Floating", np.float32, np.float64)
 
-VERSION = 3  # version of AdaptedSpace; coordinates that an index has cached with another version are recomputed
-PRIOR = 10  # number of shapes that the prior (mean 0, equal variance of all channels) counts for
-SHARE = 10  # fewest shapes per neighbour; without it, all shapes of a small collection would be neighbours
+VERSION = 3  # version of AdaptedSpace; adapted features that an index has cached with another version are recomputed
+PRIOR = 10  # weight of the prior (mean 0, equal variance of all features), as a number of shapes
+SHARE = 10  # fewest shapes of a collection per neighbour; otherwise all shapes of a small one would be neighbours
 FARTHER = 5  # largest factor by which adaptation can increase the unadapted distance of two shapes
 COPY = 1e-3  # largest unadapted distance of copies of a shape, such as one mesh in two file formats
 _LIMIT = 2 * COPY  # the corresponding squared Euclidean distance of unit vectors
-_HEAD = 64  # number of sums per row in the fast test for copies, enough to distinguish most rows
+_HEAD = 64  # number of sums per feature vector in the fast test for copies, enough to distinguish most vectors
 _BLOCK = 1 << 21  # largest number of cosines in memory at a time
 
 
 def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -> NDArray[Floating]:
-    """Return the similarity of shapes in an adapted space: the cosine, limited by the unadapted distance.
+    """Return the similarity of shapes: the cosine of their adapted features, limited by their unadapted distance.
 
-    Let d be the unadapted distance of two shapes: 1 - cosine of the square roots of their features. The similarity is
-    limited to the range from 1 - 5 d to 1 - d. So copies have similarity 1. A shape whose d is less than a fifth of
-    the d of another shape never ranks below the other shape, whatever else the collection contains.
+    Let d be the unadapted distance of a query and a shape: 1 - cosine of the square roots of their features. The
+    similarity is limited to the range from 1 - 5 d to 1 - d, so exact copies have similarity 1. A shape at less than a
+    fifth of the unadapted distance of a second shape never ranks below the second shape in any collection.
 
     Args:
-        queries: (Q, 2 D), rows of an :class:`AdaptedSpace` for Q queries: D coordinates, then D square roots of
-            features.
-        gallery: (N, 2 D), rows of the same space for N shapes.
+        queries: (Q, 2 D), values of Q queries from :meth:`AdaptedSpace.place`: D adapted features, then the square
+            roots of the D original features.
+        gallery: (N, 2 D), the same values of N shapes, from :attr:`AdaptedSpace.rows`.
 
     Returns:
-        (Q, N), from -1 to 1.
+        (Q, N), similarity of each query and each shape, from -1 to 1.
     """
     size = queries.shape[1] // 2
     distance = 1 - 2 * (queries[:, :size] @ gallery[:, :size].T)
@@ -53,12 +53,12 @@ def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -
 
 
 class Placed(NamedTuple):
-    """Coordinates of a collection in an adapted space, which an index caches.
+    """Features of a collection of shapes, adapted to this collection by :class:`AdaptedSpace`.
 
-    They are cached because the time to compute them is quadratic in the number of shapes.
+    An index caches them, because the time to compute them is quadratic in the number of shapes.
 
     Attributes:
-        gallery: (N, D) float32 of unit length, D coordinates of each of N shapes.
+        gallery: (N, D) float32 of unit length, D adapted features of each of N shapes.
         distinct: (N,) bool, False for a shape that is a copy of an earlier shape.
     """
 
@@ -67,36 +67,36 @@ class Placed(NamedTuple):
 
 
 class Space(Protocol):
-    """Space that defines the similarity of the N shapes of a collection and of queries.
+    """Interface for the similarity of queries and the N shapes of a collection.
 
-    Each shape has D features, which the space converts to S values for the comparison.
+    Each shape has D features. They are converted to S values, which :attr:`similarity` compares.
     """
 
     @property
     def similarity(self) -> Similarity:
-        """Function that computes similarities (Q, N), from -1 to 1, of queries (Q, S) and shapes (N, S)."""
+        """Function that compares Q queries (Q, S) with N shapes (N, S) of S values each: (Q, N) from -1 to 1."""
 
     @property
     def placed(self) -> Placed | None:
-        """Coordinates of the collection for the cache of an index; None for a space without costly computations."""
+        """Adapted features of the collection, to be cached in an index; None if features are not adapted."""
 
     @property
     def rows(self) -> Features:
-        """Feature vectors that queries are compared with: (N, S) float32 of unit length, one for each of N shapes."""
+        """Values that queries are compared with: (N, S) float32 of unit length, S values of each of N shapes."""
 
     def place(self, queries: Features) -> Features:
-        """Return the values of queries for the comparison.
+        """Convert the features of queries to the values that are compared with the collection.
 
         Args:
-            queries: (Q, D) float32, features of Q queries, of any length.
+            queries: (Q, D) float32, D features of each of Q queries, of any length.
 
         Returns:
-            (Q, S) float32, one row for each query.
+            (Q, S) float32, S values of each query.
         """
 
 
 class FeatureSpace:
-    """Space without adaptation: compares the features of shapes by their cosine.
+    """Similarity without adaptation: compares the features of shapes by their cosine.
 
     Args:
         features: (N, D) float32 of unit length, D features of each of N shapes of the collection.
@@ -110,47 +110,47 @@ class FeatureSpace:
 
     @property
     def rows(self) -> Features:
-        """Features of the collection, (N, D) float32, unchanged."""
+        """Unchanged features of the collection: (N, D) float32, D features of each of N shapes."""
         return self.gallery
 
     def place(self, queries: Features) -> Features:
-        """Return the features of queries (Q, D) unchanged."""
+        """Return the features of queries unchanged: (Q, D), D features of each of Q queries."""
         return queries
 
 
 class AdaptedSpace:
-    """Space adapted to a collection by the statistics of its features, without labels.
+    """Similarity that is adapted to a collection of shapes by the statistics of their features, without labels.
 
-    The coordinates of a shape are computed from its features in three steps:
+    The adapted features of a shape are computed from its features in three steps:
 
     - Signed square roots reduce the influence of a few large features.
     - Each feature is standardized over the collection, which removes what all shapes of the collection have in common.
     - The most similar shapes of the collection, at most ``neighbours``, are added to each shape with the squared cosine
       as weight. For the collection this is database-side augmentation, for a query it is query expansion (Arandjelović
       and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012; Radenović, Tolias and
-      Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). There is at most one neighbour for each
-      :data:`SHARE` shapes of the collection.
+      Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). There is at most one neighbour for every
+      10 (:data:`SHARE`) shapes of the collection.
 
     Two rules limit the influence of the collection. They use the unadapted distance of two shapes, which is 1 - cosine
     of the square roots of their features:
 
-    - Copies count once in means, variances and neighbours. Shapes with an unadapted distance of at most :data:`COPY`
-      are copies, of which only the first one counts.
-    - The distance ``1 - similarity`` of two shapes is at least their unadapted distance, and at most :data:`FARTHER`
-      times as large; see :func:`bounded_similarity`.
+    - Shapes with an unadapted distance of at most 0.001 (:data:`COPY`) are copies. Only the first of several copies
+      counts in means, variances and neighbours.
+    - The distance ``1 - similarity`` of two shapes is at least their unadapted distance, and at most 5 times
+      (:data:`FARTHER`) as large; see :func:`bounded_similarity`.
 
-    The space depends on the features only, not on the order in which shapes were added.
+    The similarities depend on the features only, not on the order in which shapes were added.
     """
 
     similarity: Similarity = staticmethod(bounded_similarity)
 
     def __init__(self, features: Features, neighbours: int, placed: Placed | None = None) -> None:
-        """Adapt the space to a collection.
+        """Compute the statistics and the adapted features of a collection of shapes.
 
         Args:
             features: (N, D) float32, D features of each of N > 0 shapes, of any length.
             neighbours: Largest number of similar shapes that are added to each shape.
-            placed: Cached coordinates of the same features, with which the time is linear in N; None to compute them.
+            placed: Cached adapted features of the same shapes, so that the time is linear in N; None to compute them.
         """
         rooted = _rooted(features)
         self._alone = scale_to_unit(rooted.copy())
@@ -168,38 +168,38 @@ class AdaptedSpace:
 
     @property
     def gallery(self) -> Features:
-        """Coordinates of the collection, (N, D) float32 of unit length."""
+        """Adapted features of the collection: (N, D) float32 of unit length, D features of each of N shapes."""
         return self.placed.gallery
 
     @property
     def rows(self) -> Features:
-        """Coordinates and square roots of the features of the collection, (N, 2 D) float32 of unit length."""
+        """Adapted features, then square roots of the D features, of the N shapes: (N, 2 D) float32 of unit length."""
         return _joined(self.gallery, self._alone)
 
     def place(self, queries: Features) -> Features:
-        """Return the coordinates of queries, followed by the square roots of their features.
+        """Return the adapted features of queries, followed by the square roots of their features.
 
         Args:
             queries: (Q, D) float32, D features of each of Q queries, of any length.
 
         Returns:
-            (Q, 2 D) float32 of unit length.
+            (Q, 2 D) float32 of unit length: D adapted features, then D square roots.
         """
         rooted = _rooted(queries)
         alone = scale_to_unit(rooted.copy())
         return _joined(self._moved(rooted, alone), alone)
 
     def _moved(self, rooted: Features, alone: Features) -> Features:
-        """Return the coordinates of shapes: standardized square roots, with similar shapes added.
+        """Return the adapted features of shapes: standardized square roots, to which similar shapes are added.
 
-        A shape of the collection that the shape copies is not added.
+        A shape of the collection is never added to itself or to a copy of it.
 
         Args:
             rooted: (Q, D), square roots of the D features of Q shapes.
-            alone: (Q, D), the same rows, scaled to unit length.
+            alone: (Q, D), the same square roots, with each shape scaled to unit length.
 
         Returns:
-            (Q, D) of unit length.
+            (Q, D), adapted features of unit length.
         """
         items = scale_to_unit((rooted - self._mean) * self._scale)
         if not self._neighbours:
@@ -215,9 +215,7 @@ class AdaptedSpace:
             nearest = np.sort(np.argpartition(cosines, -self._neighbours, axis=1)[:, -self._neighbours :], axis=1)
             sums = moved[start : start + step]
             sums[:] = block
-            for (
-                rows
-            ) in nearest.T:  # the order of sums does not depend on the block, so that copies get equal coordinates
+            for rows in nearest.T:  # the order of sums does not depend on the block: copies get equal adapted features
                 weights = np.einsum("qd,qd->q", block, self._known[rows], dtype=np.float64)
                 weights = np.where(rows == itself, 0, np.maximum(weights, 0) ** 2)
                 sums += weights.astype(np.float32)[:, None] * self._known[rows]
@@ -225,14 +223,17 @@ class AdaptedSpace:
 
 
 def _heads(rows: Features) -> Features:
-    """Return H scaled sums of parts of each row, (N, D) → (N, H); the distance of two rows never increases."""
+    """Shorten N vectors of D values to H sums each, (N, D) → (N, H), so that copies are found faster.
+
+    Shortening never increases the distance of two vectors.
+    """
     starts = np.unique(np.linspace(0, rows.shape[1], _HEAD, endpoint=False, dtype=np.int64))
     sizes = np.diff(np.append(starts, rows.shape[1])).astype(np.float32)
     return np.asarray(np.add.reduceat(rows, starts, axis=1) / np.sqrt(sizes), np.float32)
 
 
 def _distinct(rows: Features) -> Flags:
-    """Return which of N rows (N, D), of unit length or zero, are not a copy of an earlier row: (N,) bool."""
+    """Return (N,) bool for N vectors of D features (N, D): False if a vector is a copy of an earlier vector."""
     heads, first = _heads(rows), np.arange(len(rows))
     for start, near in _near(heads, heads):
         _find_copies(near, rows[start : start + len(near)], rows, start, first)
@@ -241,7 +242,10 @@ def _distinct(rows: Features) -> Flags:
 
 
 def _copied(rows: Features, known: Features) -> Rows:
-    """Return the index in ``known`` of the first row that each of Q rows copies, (Q,) int64; -1 for no copy."""
+    """Find originals: for each of Q vectors ``rows``, the first vector in ``known`` that it copies.
+
+    The result is (Q,) int64: indices in ``known``, or -1 for a vector that copies no other vector.
+    """
     originals = np.full(len(rows), -1)
     for start, near in _near(_heads(rows), _heads(known)):
         own = np.concatenate([np.arange(len(known)), originals[start : start + len(near)]])
@@ -251,9 +255,11 @@ def _copied(rows: Features, known: Features) -> Rows:
 
 
 def _near(heads: Features, known: Features) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Find candidates for copies: yield the start of each block of B rows, and (B, N) bool, True for possible copies.
+    """Compare shortened vectors block by block, and mark the pairs that may be copies.
 
-    N is the number of rows in ``known``.
+    Yields:
+        Index of the first of the B vectors of a block in ``heads``; and (B, N) bool, True for each pair with one of
+        the N vectors of ``known`` that may be a copy.
     """
     lengths = np.einsum("nd,nd->n", known, known)
     step = max(1, _BLOCK // max(len(known), 1))
@@ -265,7 +271,10 @@ def _near(heads: Features, known: Features) -> Iterator[tuple[int, NDArray[np.bo
 
 @numba.njit(cache=True)
 def _find_copies(near: NDArray[np.bool_], rows: Features, known: Features, start: int, first: Rows) -> None:
-    """Set first[start + row] to the first known row that the row copies, among earlier rows that are no copies."""
+    """For each vector ``rows[row]`` that is a copy, write the index of its original in ``known`` to first[start + row].
+
+    The original is the first close vector in ``known`` that has an index below start + row and is not itself a copy.
+    """
     for row in range(len(rows)):
         for other in range(min(start + row, len(known))):
             if near[row, other] and first[other] == other:
@@ -283,7 +292,7 @@ def _joined(places: Features, alone: Features) -> Features:
 
 
 def _rooted(features: Features) -> Features:
-    """Return the signed square roots of features (N, D) that are first scaled to unit length, as a new array."""
+    """Scale N feature vectors (N, D) of D values to unit length, and return the signed square roots as a new array."""
     rows = scale_to_unit(features.astype(np.float32))
     rooted: Features = np.copysign(np.sqrt(np.abs(rows)), rows)
     return rooted

@@ -1,4 +1,4 @@
-"""Model ``@imagenet``: an image network trained on photographs only, with pooling of the features of all views."""
+"""Model ``@imagenet``: an image network trained on photographs, not on shapes; it pools the features of all views."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ class ImagenetSettings(Viewpoints):
         backbone: Name of the image network in timm or torchvision.
         weights: ``imagenet``, or ``none`` for random weights.
         pooling: Pooling of the features of all views: ``max`` or ``mean``.
-        adapt: Whether features are compared in a space adapted to the collection; see models/space.py.
-        neighbours: Largest number of similar shapes that are added to each shape in the adapted space.
+        adapt: Whether features are adapted to the collection before shapes are compared: standardized over all shapes,
+            with the features of similar shapes added. See :class:`shapecnn.models.space.AdaptedSpace`.
+        neighbours: Largest number of similar shapes whose features are added to the features of each shape; used if
+            ``adapt`` is set.
     """
 
     kind: Literal["imagenet"] = "imagenet"
@@ -47,10 +49,10 @@ class ImagenetSettings(Viewpoints):
     up: Up = "z"
 
     def view_settings(self, up: Up | None = None) -> ViewSettings:
-        """Return the settings for rendering the views of the network.
+        """Return the settings for rendering the views that the network expects.
 
         Args:
-            up: Axis of the meshes that points up; None for the axis in these settings.
+            up: Axis of the meshes that points up; None for the setting ``up`` of the model.
         """
         return ViewSettings(
             drawing=self.drawing,
@@ -70,14 +72,14 @@ class PretrainedNetwork:
     """Image network with published weights; implements :class:`shapecnn.models.model.NetworkSource`.
 
     Attributes:
-        settings: Settings of ``@imagenet``, with the names of backbone and weights.
+        settings: Settings of ``@imagenet``, which name the backbone and its weights.
     """
 
     settings: ImagenetSettings
 
     @property
     def identity(self) -> str:
-        """Text that identifies architecture and weights, as a key for the cache of converted networks."""
+        """Cache key of the network converted to OpenVINO: a text that changes with the architecture or the weights."""
         settings = self.settings
         return f"{weights_version(settings.backbone, settings.weights)} {settings.size} {settings.pooling}"
 
@@ -101,17 +103,17 @@ class UntrainedModel:
     """Model ``@imagenet`` with its settings, without classes; implements :class:`shapecnn.models.model.Model`.
 
     Attributes:
-        settings: Settings of backbone, views and comparison.
+        settings: Settings of the backbone, the views and the comparison of shapes.
     """
 
     settings: ImagenetSettings = field(default_factory=ImagenetSettings)
 
     @classmethod
     def of(cls, **settings: Any) -> UntrainedModel:
-        """Return the model ``@imagenet`` with default settings, some of them changed.
+        """Build the model ``@imagenet`` with the given settings; all other settings have their defaults.
 
         Args:
-            settings: Changed settings, by key.
+            settings: Values of settings, by name.
         """
         return cls(ImagenetSettings(**settings))
 
@@ -127,21 +129,21 @@ class UntrainedModel:
 
     @property
     def up(self) -> Up:
-        """Axis of the meshes that points up."""
+        """Axis that points up in the meshes, according to the settings of the model."""
         return self.settings.up
 
     @property
     def network(self) -> PretrainedNetwork:
-        """Source of the architecture and weights, from which the network is built."""
+        """Architecture and weights of the model, from which its network is built."""
         return PretrainedNetwork(self.settings)
 
     @property
     def head(self) -> None:
-        """None: the model was not trained on shapes, so it has no classes."""
+        """Always None: the model was not trained on shapes, so it has no classes."""
 
     @property
     def comparison(self) -> ShapeComparison:
-        """Method of comparing shapes: by pooled view features, adapted to the collection if ``adapt`` is set."""
+        """Comparison of shapes by pooled view features, which are adapted to the collection if ``adapt`` is set."""
         return AdaptedComparison(self.settings.neighbours) if self.settings.adapt else FeatureComparison()
 
     def compared_by(self, feature: str) -> UntrainedModel:
@@ -160,7 +162,7 @@ class UntrainedModel:
         return self
 
     def split(self, artefacts: Artefacts, name: str) -> list[Entry]:
-        """Return the shapes that the artefacts assign to a split; all shapes if they have no splits.
+        """Return the training, validation or test shapes, as marked in a folder of views; all shapes if unmarked.
 
         Args:
             artefacts: Opened folder of views.
@@ -170,5 +172,5 @@ class UntrainedModel:
         return artefacts.select(None if unsplit else name)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings, with a ``hash`` of their values."""
+        """Return the settings for JSON; the key ``hash`` has a hash of their values."""
         return self.settings.to_json()

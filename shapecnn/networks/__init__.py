@@ -1,9 +1,9 @@
 """Neural networks: PyTorch modules that compute features and class logits from batches of views or voxel grids.
 
 Inputs are uint8 tensors: views (shapes, views, S, S) of S pixels a side, or grids (shapes, rotations, R, R, R) of R
-cells a side. The networks read no meshes.
-:mod:`registry` builds a network from its settings. :mod:`network` is the base class, with parts, view pooling and head.
-:mod:`mvcnn` and :mod:`volumetric` define the architectures. :mod:`backbones` loads pretrained picture networks.
+cells a side. Networks never read mesh files.
+:mod:`registry` builds a network from its settings. :mod:`network` has their base class.
+:mod:`mvcnn` and :mod:`volumetric` define the architectures. :mod:`backbones` loads pretrained image networks.
 :mod:`discriminant` is the closed-form classifier. :mod:`weights` and :mod:`servers` locate the ImageNet weights.
 """
 

@@ -1,6 +1,6 @@
 """Backbones: image networks from timm or torchvision without their classifier, usually with ImageNet weights.
 
-The default, EfficientNet-Lite0, loads its weights from an installed Python package and needs no internet connection.
+The default, EfficientNet-Lite0, loads its weights from an installed Python package and needs no internet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE
 
 _OTHERS = " or ".join(sorted({*OFFLINE} - {DEFAULT_BACKBONE}))
-_WITHOUT = f"To work offline: --set backbone={DEFAULT_BACKBONE} (or {_OTHERS}), whose weights are Python packages."
+_WITHOUT = f"To work offline: --set backbone={DEFAULT_BACKBONE} (or {_OTHERS}), with weights from Python packages."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Backbone:
         parts: (name, module) of each part, in the order of computation; one part ``whole`` for an architecture that
             this module cannot split.
         blocks: Sizes of the feature vectors that are concatenated; the sum is D.
-        size: Side of the pictures that the network was trained on, in pixels.
+        size: Number of pixels along one side of the square pictures that the network was trained on.
         mean: Mean of each channel, for values in [0, 1], to normalize pictures.
         std: Standard deviation of each channel, for values in [0, 1], to normalize pictures.
     """
@@ -52,7 +52,7 @@ class Backbone:
 
     @property
     def feature_size(self) -> int:
-        """Number of features of a picture, D."""
+        """Number of features that the backbone computes for each picture."""
         return sum(self.blocks)
 
 
@@ -94,10 +94,10 @@ def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> B
 
 
 class Fork(nn.Module):
-    """Concatenates features computed from feature maps (N, C, H, W) with the flattened maps themselves.
+    """Applies a module to feature maps, and concatenates the resulting features with the flattened feature maps.
 
     Args:
-        rest: Module that computes D features (N, D) from N maps of C channels, H rows and W columns.
+        rest: Module that computes D features (N, D) from N feature maps (N, C, H, W): C channels, H × W cells.
     """
 
     def __init__(self, rest: nn.Module) -> None:
@@ -105,12 +105,12 @@ class Fork(nn.Module):
         self.rest = rest
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return N features (N, D + C·H·W) of feature maps (N, C, H, W); D is the number of features of ``rest``."""
+        """Compute D features from each of N feature maps (N, C, H, W), and append the values of the maps to them."""
         return torch.cat([self.rest(maps), maps.flatten(1)], dim=1)
 
 
 def fork(backbone: Backbone, part: str, size: int) -> Backbone:
-    """Return a backbone whose features also contain the feature maps at the input of one of its parts, flattened.
+    """Return a backbone that appends the feature maps at the input of one of its parts, flattened, to its features.
 
     Args:
         backbone: Backbone to extend; it is not changed.
@@ -118,7 +118,7 @@ def fork(backbone: Backbone, part: str, size: int) -> Backbone:
         size: Side of the pictures in pixels.
 
     Returns:
-        Backbone with one more block of features.
+        Backbone whose ``blocks`` has one more entry, the number of appended features.
 
     Raises:
         UsageError: The backbone has no such part, or the part is the first one.
@@ -166,10 +166,7 @@ def _from_timm(name: str, weights: str) -> Backbone:
 
 @contextmanager
 def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
-    """Read weights only from the local Hugging Face cache if the server does not answer.
-
-    Without this, the client would retry for most of a minute.
-    """
+    """If the Hugging Face server does not answer, read weights from the local cache, without a minute of retries."""
     from huggingface_hub import constants, get_session
 
     before = constants.HF_HUB_OFFLINE
@@ -184,7 +181,7 @@ def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
 
 
 def _packaged_weights(name: str, own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Load ImageNet weights from an installed Python package, with tensors renamed to those of timm.
+    """Load ImageNet weights from an installed Python package, with the tensor names of timm.
 
     The package and timm have the same tensors in the same order, under different names.
     """
@@ -224,7 +221,7 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
 
 
 def _parts_of_timm(network: Any) -> tuple[Part, ...]:
-    """Split a timm network into named parts. The last part pools pixels; in VGG it has the fully connected layers."""
+    """Split a timm network into named parts. The last part pools pixels; in VGG it contains fully connected layers."""
     from timm.models.efficientnet import EfficientNet
     from timm.models.resnet import ResNet
     from timm.models.vgg import VGG
@@ -253,7 +250,7 @@ def _parts_of_torchvision(network: Any) -> tuple[Part, ...]:
 
 
 def _stages(convolutions: nn.Sequential) -> list[Part]:
-    """Split a sequence of convolutions after each pooling layer; the last layer of the sequence must be one."""
+    """Split a sequence of convolutions after each pooling layer; the sequence must end with a pooling layer."""
     ends = [i + 1 for i, layer in enumerate(convolutions) if isinstance(layer, nn.MaxPool2d)]
     starts = [0, *ends[:-1]]
     return [(f"stage{i}", convolutions[start:end]) for i, (start, end) in enumerate(zip(starts, ends, strict=True))]
@@ -266,7 +263,9 @@ def _load_file(network: nn.Module, name: str, weights: str) -> None:
     if weights in ("imagenet", "none"):
         return
     if not Path(weights).is_file():
-        raise UsageError(f"weights: {weights!r} is neither imagenet nor none, and no such file exists.")
+        raise UsageError(
+            f"weights: {weights!r} is neither imagenet nor none, and no such file exists. Use a file with a state dict."
+        )
     try:
         if weights.endswith(".safetensors"):
             state = load_file(weights)
@@ -279,7 +278,7 @@ def _load_file(network: nn.Module, name: str, weights: str) -> None:
         fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
     except Exception as error:  # an arbitrary file can raise any error
         unsafe = isinstance(error, pickle.UnpicklingError)  # the message of torch advises to trust the file
-        reason = "it is not a state dict, or holds other objects than tensors" if unsafe else type(error).__name__
+        reason = "the file is not a state dict, or contains more than tensors" if unsafe else type(error).__name__
         raise WeightsError(
             f"The weights in {weights} cannot be read ({reason}). Use a file with a state dict of {name}."
         ) from None
@@ -287,7 +286,7 @@ def _load_file(network: nn.Module, name: str, weights: str) -> None:
     if missing:
         raise WeightsError(
             f"{weights} does not hold the weights of {name}: {len(missing)} of {len(own)} tensors are missing or have "
-            f"another shape, such as {missing[0]}."
+            f"another shape, such as {missing[0]}. Use a state dict of {name}."
         )
     network.load_state_dict(fitting)
 

@@ -1,8 +1,9 @@
 """Linear discriminant analysis (LDA) with a closed-form classifier: the cosines to the class means in the LDA space.
 
-After Fisher 1936 and Rao 1948. The covariance is shrunk towards a multiple of the identity, because there are often
-more features than shapes. With so few shapes, the Gaussian posterior is far too confident, and the distance of a shape
-from the centre depends more on the shape than on its class. The classifier therefore compares directions only.
+The method follows Fisher (1936) and Rao (1948). The covariance is shrunk towards a multiple of the identity, because
+there are often more features than shapes. With so few shapes, the Gaussian posterior is far too confident, and the
+distance of a shape from the centre depends more on the shape than on its class. The classifier therefore compares
+directions only.
 """
 
 from __future__ import annotations
@@ -15,31 +16,31 @@ from torch import Tensor, nn
 from shapecnn.errors import TrainingError
 
 SIZE = 128
-"""Number of coordinates of a discriminant space; smaller with fewer shapes, larger with more classes."""
+"""Usual number of coordinates of a discriminant space; fewer for very few shapes, more for over 129 classes."""
 
 _FLOOR = 1e-6  # added under the square root, whose slope would be infinite at zero
 _WITHIN = 0.2  # norm of the within-class coordinates; the norm of the between-class coordinates is at most 1
 
 
 class Discriminant(nn.Module):
-    """Discriminant space: maps D features to K coordinates that separate the classes and L that vary within a class.
+    """Discriminant space: D features become K coordinates that separate classes and L that vary within a class.
 
-    K is at most the number of classes - 1. The input is p, the signed square roots of the features, with each block
-    divided by its norm. Square roots reduce the influence of a few large features (Perronnin, Sánchez, Mensink, ECCV
-    2010).
+    K is at most the number of classes - 1. In the formulas, p is the vector of the signed square roots of the features,
+    where each block (one of the concatenated feature vectors) is scaled to unit length. Square roots reduce the
+    influence of a few large features (Perronnin, Sánchez, Mensink, ECCV 2010).
 
-    The K between-class coordinates are x / √(|x|² + radius²), with x = between · (p − centre). They are nearly a unit
-    vector, but short for a shape near the centre, which belongs to no class; this also works for K = 1.
+    The K between-class coordinates are x / √(|x|² + radius²), with x = between · (p − centre). The vector of
+    these coordinates has nearly unit length, but is short for a shape near the centre, which belongs to no class.
 
     The L within-class coordinates are the projections on the directions in which shapes of one class differ most,
     scaled to one short norm. If there are more features than shapes, all fitted shapes of a class have the same
-    between-class coordinates; the within-class coordinates still tell which of these shapes are similar.
+    between-class coordinates; the within-class coordinates still show which of these shapes are similar.
 
     Args:
         between: (K, D), projection on the between-class coordinates.
         within: (L, D), projection on the within-class coordinates.
         centre: (D,), mean of the class means.
-        radius: (), half the mean length of x over the class means.
+        radius: (), a scalar: half the mean length of x over the class means.
         blocks: Sizes of the feature vectors that were concatenated; the sum is D.
     """
 
@@ -57,7 +58,7 @@ class Discriminant(nn.Module):
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor], blocks: Sequence[int]) -> Discriminant:
-        """Build a discriminant space from the tensors of a state dict.
+        """Build a :class:`Discriminant` from the tensors of a state dict.
 
         Args:
             state: Tensors ``between``, ``within``, ``centre`` and ``radius``.
@@ -73,11 +74,11 @@ class Discriminant(nn.Module):
 
     @property
     def size(self) -> int:
-        """Number of coordinates of the space, between and within classes."""
+        """Total number of coordinates: those that separate the classes and those that vary within a class."""
         return len(self.between) + len(self.within)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the coordinates (B, K + L) of B features (B, D): K between and L within classes."""
+        """Map features (B, D) of B shapes to (B, K + L): K coordinates that separate classes, and L within classes."""
         p = prepare(features, self.blocks) - self.centre
         x = p @ self.between.T
         damped = x / (x.square().sum(dim=1, keepdim=True) + self.radius.square()).sqrt()
@@ -85,7 +86,7 @@ class Discriminant(nn.Module):
 
 
 def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
-    """Return the signed square roots of features, with each block scaled to unit length.
+    """Return the signed square roots of features, with each concatenated feature vector scaled to unit length.
 
     Args:
         features: (N, D) float, D features of N shapes.
@@ -103,17 +104,19 @@ def analyse(
 ) -> tuple[Discriminant, Tensor]:
     """Fit a discriminant space to N shapes of C classes.
 
-    Memory holds one copy of the features and a square matrix with min(N, D) rows.
+    The memory needed is one copy of the features and a square matrix with min(N, D) rows.
 
     Args:
         features: (N, D) float, D features of each shape.
         labels: (N,) int64, class numbers from 0 to C - 1; each class occurs.
         blocks: Sizes of the feature vectors that were concatenated; the sum is D.
-        shrinkage: Weight s in (0, 1] of the identity in the within-class covariance: S becomes (1 − s) S + s tr(S)/D I.
+        shrinkage: Weight s in (0, 1] of the identity matrix I in the within-class covariance S, which becomes
+            (1 − s) S + s tr(S)/D I.
 
     Returns:
-        The discriminant space, and the weights of its classifier: unit vectors that point to the class means,
-        (C, K + L) float32, with zeros in the L within-class coordinates.
+        The discriminant space, with K coordinates that separate the classes and L that vary within a class; and the
+        weights (C, K + L) float32 of its classifier. The weights of a class are a unit vector that points to the class
+        mean; its L within-class coordinates are 0.
 
     Raises:
         TrainingError: All class means are the same.
@@ -145,10 +148,10 @@ def analyse(
 
 
 def _strongest(rows: Tensor, count: int) -> Tensor:
-    """Return the first principal directions of N rows (N, D) with mean zero: at most ``count`` orthonormal vectors.
+    """Return the first principal components of N vectors of D values (N, D) with mean zero; at most ``count``.
 
-    The result has the shape (L, D) with L ≤ ``count``. The SVD is randomized (Halko, Martinsson, Tropp 2011) with a
-    fixed seed.
+    The result is L orthonormal vectors (L, D), with L ≤ ``count``. The SVD is randomized (Halko, Martinsson, Tropp
+    2011) with a fixed seed.
     """
     count = max(0, min(count, *rows.shape))
     if not count:
@@ -163,8 +166,8 @@ def _strongest(rows: Tensor, count: int) -> Tensor:
 def _solve(rows: Tensor, share: float, ridge: float, right: Tensor) -> Tensor:
     """Multiply each row of ``right`` by the inverse of share · RᵀR + ridge · I, where R is ``rows``.
 
-    ``rows`` is (N, D) float32, ``right`` and the result are (M, D) float64. For N < D, the inverse is computed by
-    Woodbury's identity.
+    ``rows`` is (N, D) float32, N rows of D values. ``right`` and the result are (M, D) float64, M rows of
+    D values. I is the D × D identity matrix. For N < D, the inverse is computed by Woodbury's identity.
     """
     count, size = rows.shape
     if count >= size:

@@ -23,7 +23,7 @@ class Grey(nn.Module):
     Args:
         mean: Mean of each channel, for values in [0, 1].
         std: Standard deviation of each channel, for values in [0, 1].
-        size: Side in pixels to which pictures are scaled, bilinearly; None to keep their size.
+        size: Number of pixels a side to which pictures are scaled; None to keep their size.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Grey(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Convert N grey pictures (N, S, S) uint8 of S pixels a side to (N, 3, S, S) float.
 
-        If the module has a ``size``, the pictures are scaled to it.
+        If the module has a ``size``, the pictures are scaled to ``size`` pixels a side.
         """
         grey = pictures[:, None].to(self.scale.dtype)
         if self.size is not None:
@@ -57,19 +57,19 @@ def mvcnn(
     pool_at: Literal["early", "late"] = "late",
     dropout: float = 0.0,
 ) -> ShapeNetwork:
-    """Build a multi-view network from a backbone.
+    """Build a multi-view network from a backbone, an image network without classifier.
 
     Args:
         backbone: Image network that is applied to each view.
         classes: Number of classes; 0 for a network without classifier.
-        resize: Side in pixels to which views are scaled; None to keep their size.
-        pooling: View pooling, element-wise over the views: ``max``, as in the paper, or ``mean``.
+        resize: Number of pixels a side to which views are scaled; None to keep their size.
+        pooling: Element-wise pooling over the views: ``max``, as in the paper, or ``mean``.
         pool_at: ``late`` pools the features of the views. ``early`` pools before the last part of the backbone, like
             the paper, which pools between the convolutions and the fully connected layers of VGG-M.
         dropout: Dropout rate before the classifier.
 
     Returns:
-        Network that computes logits and features from V views of B shapes, (B, V, S, S) uint8 of S pixels a side.
+        Network that computes logits and features of B shapes from V views each, (B, V, S, S) uint8 of S pixels a side.
 
     Raises:
         UsageError: ``pool_at`` is ``early``, and the backbone has only one part.
@@ -81,7 +81,8 @@ def mvcnn(
         tail = parts.pop()[1]
     else:
         raise UsageError(
-            f"pool_at: early does not work with {backbone.name}, which shapecnn cannot split. Use pool_at: late."
+            f"pool_at: early does not work with {backbone.name}, which shapecnn cannot split into parts. "
+            f"Use pool_at: late."
         )
     return ShapeNetwork(
         Grey(backbone.mean, backbone.std, resize),

@@ -1,4 +1,4 @@
-"""Base class of all networks: parts applied to each view or grid rotation, pooling over the views, and a classifier."""
+"""Base class of all networks: layers for each view or grid rotation, pooling over the views, and a classifier."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Part = tuple[str, nn.Module]
 
 
 class ShapeNetwork(nn.Module):
-    """Network that computes logits and a feature of a shape from any number of views, or of rotations of its grid.
+    """Network that computes class logits and features of a shape from any number of views, or of rotations of a grid.
 
-    In the shapes below, B is the number of shapes in a batch, V the number of views or rotations, C the number of
-    classes, and D the number of features.
+    In the tensor shapes below, B is the number of shapes in a batch, V the number of views or rotations, C the number
+    of classes, and D the number of features.
 
     Args:
-        encode: Converts uint8 views or grids to the float input of the first part.
+        encode: Module that converts uint8 views or grids to the float input of the first part.
         parts: (name, module) of each part, in the order of computation; applied to each view separately.
-        tail: Computes features (B, D) from the pooled activations.
+        tail: Module that computes features (B, D) from the pooled activations.
         blocks: Sizes of the feature vectors that are concatenated; the sum is D.
-        classes: C; 0 for a network without classifier, whose logits have the shape (B, 0).
+        classes: Number of classes, C; 0 for a network without classifier, whose logits have the shape (B, 0).
         pooling: Pooling over the views, element-wise: ``max`` or ``mean``.
         dropout: Dropout rate before the classifier.
     """
@@ -55,7 +55,7 @@ class ShapeNetwork(nn.Module):
 
     @property
     def feature_size(self) -> int:
-        """Number of features of a shape, D: coordinates in the discriminant space if the network has one."""
+        """Number of features of a shape; with a discriminant (LDA) space, the number of its coordinates."""
         return sum(self.blocks) if self.discriminant is None else self.discriminant.size
 
     @property
@@ -65,10 +65,10 @@ class ShapeNetwork(nn.Module):
         return sum(tensor.numel() for tensor in (*self.parameters(), *space))
 
     def discriminate(self, discriminant: Discriminant, weight: Tensor) -> None:
-        """Add a discriminant space, whose coordinates become the features, and a new classifier with zero bias.
+        """Add a discriminant (LDA) space, whose coordinates become the features, and a new classifier with zero bias.
 
         Args:
-            discriminant: Discriminant space with E coordinates.
+            discriminant: Discriminant space, which computes E coordinates from the features.
             weight: (C, E), weights of the classifier of C classes.
         """
         device = next(self.parameters()).device
@@ -79,7 +79,7 @@ class ShapeNetwork(nn.Module):
             linear.bias.zero_()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state dict into the network; add a discriminant space first if the state dict contains one.
+        """Load a state dict into the network; first add a discriminant (LDA) space if the state dict contains one.
 
         Args:
             state: Tensors by name.
@@ -95,7 +95,7 @@ class ShapeNetwork(nn.Module):
         self.load_state_dict(state)
 
     def stem(self, inputs: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Apply the parts from ``start`` up to, but without, ``stop`` to each view separately.
+        """Apply the parts of the network to each view separately, from part ``start`` to the part before ``stop``.
 
         Args:
             inputs: V views or grids of B shapes, (B, V, ...) uint8; for ``start`` > 0, activations (B, V, ...) float
@@ -104,7 +104,7 @@ class ShapeNetwork(nn.Module):
             stop: Number of the part before which to stop; None to apply all remaining parts.
 
         Returns:
-            Activations of each view, (B, V, ...) float.
+            Activations (B, V, ...) float of each view.
         """
         batch, count = inputs.shape[:2]
         x = inputs.flatten(0, 1)
@@ -115,11 +115,11 @@ class ShapeNetwork(nn.Module):
         return x.reshape(batch, count, *x.shape[1:])
 
     def pool(self, activations: Tensor) -> Tensor:
-        """Pool activations (B, V, ...) of B shapes over their V views to (B, ...); see :func:`pool_views`."""
+        """Pool the activations (B, V, ...) of V views of B shapes to activations of the shapes (B, ...)."""
         return pool_views(activations, self.pooling)
 
     def embed(self, pooled: Tensor) -> Tensor:
-        """Compute features (B, D) of B shapes from their pooled activations (B, ...).
+        """Compute D features (B, D) of each of B shapes from their pooled activations (B, ...).
 
         If the network has a discriminant space, the features are coordinates in this space. The space always computes
         in float32, like the classifier.
@@ -132,7 +132,7 @@ class ShapeNetwork(nn.Module):
         return coordinates
 
     def head(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits (B, C) and features (B, D) of B shapes from their pooled activations (B, ...).
+        """Compute logits (B, C) of C classes and D features (B, D) from the pooled activations (B, ...) of B shapes.
 
         The classifier always computes in float32. Logits are large sums with small differences; in bfloat16, with its 8
         significant bits, different shapes would get equal scores.
@@ -145,12 +145,12 @@ class ShapeNetwork(nn.Module):
             return logits, features
 
     def alone(self, activations: Tensor) -> Tensor:
-        """Compute a separate feature for each view, (B, V, D), from activations (B, V, ...) of V views of B shapes."""
+        """Compute D features of each view (B, V, D) from the activations (B, V, ...) of V views of B shapes."""
         single = self.embed(self.pool(activations.flatten(0, 1)[:, None]))
         return single.reshape(*activations.shape[:2], -1)
 
     def forward(self, inputs: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-        """Compute logits (B, C) and features (B, D) of B shapes, each with V views or grids.
+        """Compute logits (B, C) of C classes and D features (B, D) of B shapes from V views or grids each.
 
         Args:
             inputs: Views or grids, (B, V, ...) uint8; for ``start`` > 0, activations at the input of part ``start``.
@@ -160,7 +160,7 @@ class ShapeNetwork(nn.Module):
 
 
 class FeaturesAlone(nn.Module):
-    """Network without its classifier, as it is exported to OpenVINO.
+    """Network without its classifier, for export to OpenVINO.
 
     The classifier is applied separately in float32, because exported networks may compute in bfloat16.
 
@@ -174,9 +174,9 @@ class FeaturesAlone(nn.Module):
         self.network, self.views = network, views
 
     def forward(self, inputs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Compute features (B, D) of B shapes from V views or grids each, (B, V, ...); with ``views``, also (B, V, D).
+        """Compute D features (B, D) of each of B shapes from V views or rotations of its grid, (B, V, ...).
 
-        The second tensor holds a separate feature for each view.
+        With ``views``, also return the D features of each view separately, (B, V, D).
         """
         activations = self.network.stem(inputs)
         features = self.network.embed(self.network.pool(activations))

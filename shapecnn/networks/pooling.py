@@ -1,4 +1,4 @@
-"""View pooling: combine the activations of all views of a shape into one (Su et al. 2015, section 3.2)."""
+"""View pooling: combine the activations of all views of a shape into one tensor (Su et al. 2015, section 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build a network from its settings, with pretrained weights if the settings ask for them."""
+"""Build networks from their settings, with pretrained weights if the settings name such weights."""
 
 from __future__ import annotations
 
@@ -55,25 +55,25 @@ def fetch_weights(settings: NetworkSettings) -> None:
 
 
 def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side: int) -> None:
-    """Check that a state dict has the tensors of a network, before memory is allocated for the network.
+    """Check that a state dict has the tensors of a network, without allocating memory for the network.
 
     Args:
-        state: Tensors by name; the tensors of the classifier are not checked.
+        state: Tensors by name, read from a file of weights. The tensors of the classifier are not checked.
         settings: Architecture of the network and its options.
         side: Pixels along one side of the views, or cells along one side of the grids.
 
     Raises:
-        RuntimeError: A tensor is missing or has another shape.
+        RuntimeError: A tensor is missing or has the wrong shape.
     """
     with torch.device("meta"):
         own = build_network(settings, side, classes=0).state_dict()
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
-            raise RuntimeError(f"tensor {name} is missing or has another shape")
+            raise RuntimeError(f"tensor {name} is missing or has the wrong shape")
 
 
 def takes(settings: NetworkSettings, kind: str) -> bool:
-    """Return whether a network expects a kind of input: views or grids.
+    """Return whether a network processes this kind of input: views or grids.
 
     Args:
         settings: Architecture of the network.
@@ -103,8 +103,8 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
     except (RuntimeError, AssertionError, ValueError) as error:  # the size does not fit the backbone
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
-            f"{backbone.name} takes no pictures of {size} pixels ({reason}). "
-            f"It was trained on {backbone.size} pixels: use --set size={backbone.size} with @imagenet, or "
+            f"{backbone.name} cannot process pictures of {size} pixels a side ({reason}). "
+            f"The backbone was trained on {backbone.size} pixels: use --set size={backbone.size} with @imagenet, or "
             f"shapecnn render --size {backbone.size} before training."
         ) from None
     return network
@@ -124,7 +124,8 @@ _BUILDERS: dict[str, Callable[[Any, int, int], ShapeNetwork]] = {
     "shapenets": _shapenets,
     "voxresnet": _voxresnet,
 }
-"""Function that builds each kind of network, by ``network.kind``.
+"""Functions that build the networks, by ``network.kind``.
 
-Its arguments are the settings, the pixels or cells along one side of the input, and the number of classes.
+The arguments of each function are the settings, the pixels or cells along one side of the input, and the number of
+classes.
 """

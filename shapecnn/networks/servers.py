@@ -43,7 +43,7 @@ def _server_of_torchvision(backbone: str) -> str | None:
 
 
 def _server_of_url(url: str | None) -> str | None:
-    """Return the host name in the URL of a file; None if the file is in the cache of torch."""
+    """Return the host name in a download URL; None if torch has the file in its cache, or if there is no URL."""
     import torch
 
     parts = urlsplit(url or "")

@@ -15,7 +15,7 @@ from shapecnn.networks.network import ShapeNetwork
 
 
 class Occupancy(nn.Module):
-    """Converts occupancy grids of uint8 0 and 1 to float, with a channel axis."""
+    """Converts occupancy grids (uint8 values 0 and 1) to float, and adds a channel axis."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,19 +23,20 @@ class Occupancy(nn.Module):
         self.one: Tensor
 
     def forward(self, grids: Tensor) -> Tensor:
-        """Convert N grids (N, R, R, R) uint8 of R cells a side to (N, 1, R, R, R) float."""
+        """Convert N grids of R cells a side from uint8 (N, R, R, R) to float (N, 1, R, R, R)."""
         return grids[:, None].to(self.one.dtype)
 
 
 def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout: float = 0.5) -> ShapeNetwork:
     """Build the 3D ShapeNets network.
 
-    It has 48 filters of 6³ and 160 of 5³, both with stride 2, 512 filters of 4³, and a layer of 1200 units.
+    Its layers are three convolutions and a fully connected layer of 1200 units. The convolutions have 48 filters of 6³
+    cells with stride 2, 160 filters of 5³ cells with stride 2, and 512 filters of 4³ cells.
 
     Args:
         resolution: Cells along one side of the grid.
         classes: Number of classes; 0 for a network without classifier.
-        normalized: Whether batch normalization follows each convolution. The paper has none: it pre-trains each layer.
+        normalized: Whether batch normalization follows each convolution. The paper pre-trains each layer instead.
         dropout: Dropout rate before the classifier.
 
     Returns:
@@ -67,7 +68,7 @@ def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout
 
 
 class Residual(nn.Module):
-    """Residual block: two times batch normalization, ReLU and 3×3×3 convolution, added to a shortcut.
+    """Residual block: twice batch normalization, ReLU and a 3×3×3 convolution; a shortcut is added to the result.
 
     Args:
         inputs: Number of input channels.
@@ -84,7 +85,7 @@ class Residual(nn.Module):
         self.shortcut = None if same else nn.Conv3d(inputs, channels, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the sum of the two convolutions and the shortcut."""
+        """Apply the two convolutions to feature maps ``x``, and add the shortcut."""
         inner = self.norm1(x).relu()
         short = x if self.shortcut is None else self.shortcut(inner)
         total: Tensor = short + self.conv2(self.norm2(self.conv1(inner)).relu())
@@ -92,7 +93,7 @@ class Residual(nn.Module):
 
 
 class Last(nn.Module):
-    """Last block of the residual network: batch normalization, ReLU, and the maximum over all cells.
+    """Last block of the residual network: batch normalization, ReLU, and max pooling over all cells.
 
     Args:
         channels: Number of channels, which is the number of features.
@@ -113,7 +114,7 @@ def voxresnet(classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNe
 
     Args:
         classes: Number of classes; 0 for a network without classifier.
-        width: Number of channels of the first block; it doubles twice in later blocks.
+        width: Number of channels of the first block; the last block has four times as many.
         dropout: Dropout rate before the classifier.
 
     Returns:

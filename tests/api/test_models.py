@@ -110,7 +110,7 @@ def test_a_wrong_argument_is_said_in_a_sentence_before_anything_is_written(
 
 def test_a_callback_must_not_call_the_model_again(world: Path) -> None:
     model = shapecnn.open_model("run", device="cpu")
-    with pytest.raises(shapecnn.errors.UsageError, match="called from its own progress function"):
+    with pytest.raises(shapecnn.errors.UsageError, match="progress function called the model"):
         model.predict(CUBE, progress=lambda _done, _total: model.predict(CUBE))
     assert model.predict(CUBE)[0].label == "box"
 

@@ -129,7 +129,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(recipe: Recipe, meshes: Pat
 def test_an_interrupted_run_is_held_to_its_settings(meshes: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(meshes, tmp_path / "out", progress=stop_after(1))
-    with pytest.raises(MismatchError, match=r"resolution is 8 there and 10 here.*replace it: shapecnn again --over"):
+    with pytest.raises(MismatchError, match=r"resolution is 8 there and 10 here.*replace them: shapecnn again --over"):
         run(meshes, tmp_path / "out", Recipe(VoxelSettings(resolution=10, padding=1)))
 
 

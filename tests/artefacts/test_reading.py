@@ -146,7 +146,7 @@ def other_format(path: Path) -> None:
     [
         (truncate, "cannot be read as PNG", "the runs hold|middle of a run"),
         (enlarge, "L with 36 × 27 pixels, not L with 32 × 24", "11 × 11 × 11 cells, not 10 × 10 × 10"),
-        (colour, "it is RGB with 32 × 24", None),
+        (colour, "the picture is RGB with 32 × 24 pixels, not L with 32 × 24", None),
         (other_format, "the file cannot be read as PNG", None),
     ],
 )

@@ -23,7 +23,7 @@ def test_a_text_says_how_many() -> None:
     "text", ["", "80", "80+", "+20", "80-20", "0+20", "80+0", "-1+2", "80 + 20", "80+20\n", "8e1+20", "٨+٢", "1+2+3"]
 )
 def test_other_texts_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--subset .* is not TRAIN\+TEST: .* such as 80\+20\.$"):
+    with pytest.raises(UsageError, match=r"^--subset .* is not TRAIN\+TEST, .* such as 80\+20\.$"):
         Subset.parse(text)
 
 

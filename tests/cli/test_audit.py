@@ -101,7 +101,7 @@ def test_a_mesh_that_cannot_be_used(meshes: Path, tmp_path: Path, command: Comma
 
 def test_requests_that_cannot_be_met_are_refused(views: Path, meshes: Path, tmp_path: Path, command: Command) -> None:
     for arguments, message in (
-        ((meshes, "--model", "@imagenet"), "make them first"),
+        ((meshes, "--model", "@imagenet"), "run shapecnn render or voxelize first"),
         ((views, "--set", "views=20"), "no model is given: add --model @imagenet"),
         ((views, "--threshold", "2"), "--threshold 2 must be above 0"),
         ((views, "--out", views), "holds artefacts"),

@@ -120,7 +120,7 @@ def test_empty_and_conflicting_grids_are_named(npz: Path, tmp_path: Path, comman
         (["in", "out", "--layout", "binvox"], "holds no files (.binvox)"),
         (["in", "out", "--layout", "voxels-npz"], "There is no file in."),
         (["nowhere", "out", "--layout", "views-by-name"], "There is no collection at nowhere."),
-        (["in", "in/out", "--layout", "views-by-name"], "choose a folder outside it"),
+        (["in", "in/out", "--layout", "views-by-name"], "choose a folder outside"),
     ],
 )
 def test_a_bad_request_has_status_2_and_touches_nothing(

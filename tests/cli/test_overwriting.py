@@ -154,5 +154,5 @@ def test_failures_replace_nothing_that_the_command_itself_has_put_there(tmp_path
     write_box(tmp_path / "meshes" / "a.off")
     listed = tmp_path / "audit" / "audit.csv"
     done = command("audit", tmp_path / "meshes", "--out", tmp_path / "audit", "--failures", listed)
-    assert (done.status, "exists, and shapecnn did not write it" in done.stderr) == (2, True)
+    assert (done.status, "exists, but shapecnn did not write the file" in done.stderr) == (2, True)
     assert "path,error" not in listed.read_text()

@@ -405,7 +405,7 @@ def test_failures_are_written_to_the_file_of_the_option(tmp_path: Path, command:
     listed.write_text(listed.read_text() + "told Ann\n")
     done = command("render", meshes, out, *SMALL, "--failures", listed)
     assert done.status == 2
-    assert f"{listed} exists, and shapecnn did not write it" in done.stderr
+    assert f"{listed} exists, but shapecnn did not write the file" in done.stderr
     assert listed.read_text().endswith("told Ann\n")
     assert command("render", meshes, out, *SMALL, "--failures", listed, "--overwrite", "--skip-errors").status == 0
 
@@ -416,7 +416,7 @@ def test_a_list_of_failures_that_a_person_made_stays(tmp_path: Path, command: Co
     listed = tmp_path / "mine.csv"
     listed.write_text("path,error\nb.off,no top\n")
     done = command("render", tmp_path / "meshes", tmp_path / "out", *SMALL, "--failures", listed)
-    assert (done.status, f"{listed} exists, and shapecnn did not write it" in done.stderr) == (2, True)
+    assert (done.status, f"{listed} exists, but shapecnn did not write the file" in done.stderr) == (2, True)
     assert listed.read_text() == "path,error\nb.off,no top\n"
 
 
@@ -519,7 +519,7 @@ def test_other_settings_are_refused_with_both_values_and_the_command_that_rebuil
     assert "fit is 'sphere' there and 'view' here, size is 16 there and 24 here" in error["message"]
     assert contents(out) == before
 
-    _, _, rebuild = error["message"].partition("To replace it: ")
+    _, _, rebuild = error["message"].partition("To replace them: ")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(rebuild, shell=True, check=True, env=os.environ | {"PATH": path}, stdout=subprocess.DEVNULL)
     assert picture(out / "chair/train/b.png").shape == (24 * 3, 24 * 4)
@@ -530,8 +530,8 @@ def test_another_layout_is_refused_too(meshes: Path, tmp_path: Path, command: Co
     done = command("render", meshes, tmp_path / "out", *SMALL, "--layout", "files")
     assert done.status == 2
     assert "made with --layout sheet, not with files as requested" in done.stderr
-    assert "Add --layout sheet to continue with the stored settings. To keep it" in done.stderr
-    assert "To replace it: shapecnn render" in done.stderr
+    assert "Add --layout sheet to continue with the stored settings. To keep the artefacts in" in done.stderr
+    assert "To replace them: shapecnn render" in done.stderr
 
 
 def test_an_option_left_out_is_the_first_advice(meshes: Path, tmp_path: Path, command: Command) -> None:
@@ -541,7 +541,7 @@ def test_an_option_left_out_is_the_first_advice(meshes: Path, tmp_path: Path, co
     done = command("render", meshes, out, *SMALL)
     assert done.status == 2
     assert (
-        "up is 'y' there and 'z' here). Add --fit view --up y to continue with the stored settings. To keep it"
+        "up is 'y' there and 'z' here). Add --fit view --up y to continue with the stored settings. To keep the art"
         in done.stderr
     )
     assert command("render", meshes, out, *SMALL, "--fit", "view", "--up", "y").status == 0

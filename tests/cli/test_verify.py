@@ -137,7 +137,7 @@ def test_a_damaged_metric_is_not_compared_by(world: Path, copy: Callable[[str], 
         content = (run / file).read_bytes()
         for altered in flipped(content, file)[:4]:
             (run / file).write_bytes(altered)
-            assert "To learn it anew: shapecnn metric" in told(command(*use))
+            assert "To learn the metric anew: shapecnn metric" in told(command(*use))
         (run / file).write_bytes(content)
     assert command(*use).status == 0
 

@@ -130,7 +130,9 @@ def test_other_settings_are_refused_with_both_values(meshes: Path, tmp_path: Pat
     assert done.status == 2
     assert "resolution is 30 there and 32 here" in done.stderr
     assert "fill is 'solid' there and 'surface' here" in done.stderr
-    assert f"To replace it: shapecnn voxelize {meshes} {out} --resolution 32 --fill surface --overwrite" in done.stderr
+    assert (
+        f"To replace them: shapecnn voxelize {meshes} {out} --resolution 32 --fill surface --overwrite" in done.stderr
+    )
     assert contents(out) == before
 
 

@@ -89,7 +89,7 @@ def test_undefined_is_none_and_json() -> None:
 
 def test_labels_the_model_does_not_know_are_named() -> None:
     with pytest.raises(
-        UsageError, match=r"labelled 'ufo', 'yak', .* the classes of the model are 'box', 'cone'\. .*--task retrieval"
+        UsageError, match=r"labelled 'ufo', 'yak', .* knows the classes 'box', 'cone'\. .*--task retrieval"
     ):
         classify(["yak", "box", "ufo"], np.ones((3, 2), np.float32) / 2, ["box", "cone"])
     with pytest.raises(UsageError, match="'09' and 5 more, which"):

@@ -59,17 +59,17 @@ def forged(**changes: object) -> bytes:
         ({"lengths": np.ones(2, np.float32)}, "lengths is float32 .2,., not float32 .3."),
         ({"shapes": np.zeros((2, 2), np.uint8)}, "shapes is uint8"),
         ({"shapes": np.zeros(3, np.uint8)}, "Expecting value"),
-        ({"names": [IDS, LABELS]}, "its ids and labels are not in a JSON object"),
-        ({"names": {"ids": IDS}}, "its ids or labels are not a list of one text for each shape"),
-        ({"names": {"ids": "abc", "labels": LABELS}}, "its ids or labels are not a list of one text for each shape"),
-        ({"names": {"ids": IDS, "labels": LABELS[:2]}}, "its ids or labels are not a list of one text for each shape"),
+        ({"names": [IDS, LABELS]}, "the ids and labels are not in a JSON object"),
+        ({"names": {"ids": IDS}}, "the gallery does not list one id and one label"),
+        ({"names": {"ids": "abc", "labels": LABELS}}, "the gallery does not list one id and one label"),
+        ({"names": {"ids": IDS, "labels": LABELS[:2]}}, "the gallery does not list one id and one label"),
         (
             {"names": {"ids": [*IDS, "d"], "labels": LABELS}},
-            "its ids or labels are not a list of one text for each shape",
+            "the gallery does not list one id and one label",
         ),
         (
             {"names": {"ids": IDS, "labels": ["cup", None, "ö"]}},
-            "its ids or labels are not a list of one text for each shape",
+            "the gallery does not list one id and one label",
         ),
     ],
 )
@@ -81,5 +81,5 @@ def test_what_is_forged_is_refused(changes: dict[str, object], message: str) -> 
 
 def test_a_gallery_of_nothing_is_refused() -> None:
     nothing = {"units": np.zeros((0, 4), np.float16), "lengths": np.zeros(0, np.float32)}
-    with pytest.raises(ValueError, match="it contains no shapes"):
+    with pytest.raises(ValueError, match="the gallery contains no shapes"):
         Gallery.read(forged(**nothing, names={"ids": [], "labels": []}), 4)

@@ -177,7 +177,7 @@ def test_what_was_made_otherwise_is_refused_with_the_way_out(
     ],
 )
 def test_a_model_without_training_is_set_to_what_is_there_if_it_can_be(given: Settings, way_out: str) -> None:
-    with pytest.raises(MismatchError, match=rf"than @imagenet takes \(.*\)\. {way_out}$"):
+    with pytest.raises(MismatchError, match=rf"than @imagenet expects \(.*\)\. {way_out}$"):
         Input(ViewSettings()).require(described(given), "@imagenet")
 
 

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 def refused(folder: Path, size: int = D) -> str:
     with pytest.raises(StoredDataError) as caught:
         read_metric(folder, WEIGHTS, size)
-    assert str(caught.value).endswith(f"To learn it anew: shapecnn metric {folder} --data DIR")
+    assert str(caught.value).endswith(f"To learn the metric anew: shapecnn metric {folder} --data DIR")
     return str(caught.value)
 
 
@@ -104,14 +104,14 @@ def test_each_array_is_there_and_holds_numbers_of_its_size(folder: Path, name: s
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"power": [0.0]}, "its power is 0"),
-        ({"power": [-0.5]}, "its power is -0.5"),
-        ({"power": [1.5]}, "its power is 1.5"),
-        ({"anchors": np.full((C, RANK), 1.0)}, "its anchors are not of unit length"),
-        ({"anchors": np.full((C, RANK), 3e38)}, "its anchors are not of unit length"),
-        ({"matrix": np.full((RANK, D), 3e38)}, "its matrix or centre is too large"),
-        ({"centre": np.full(D, 3e38)}, "its matrix or centre is too large"),
-        ({"matrix": np.full((RANK, D), 1e10), "centre": np.full(D, 1e10)}, "its matrix or centre is too large"),
+        ({"power": [0.0]}, "the power is 0"),
+        ({"power": [-0.5]}, "the power is -0.5"),
+        ({"power": [1.5]}, "the power is 1.5"),
+        ({"anchors": np.full((C, RANK), 1.0)}, "the anchors are not of unit length"),
+        ({"anchors": np.full((C, RANK), 3e38)}, "the anchors are not of unit length"),
+        ({"matrix": np.full((RANK, D), 3e38)}, "the matrix or centre is too large"),
+        ({"centre": np.full(D, 3e38)}, "the matrix or centre is too large"),
+        ({"matrix": np.full((RANK, D), 1e10), "centre": np.full(D, 1e10)}, "the matrix or centre is too large"),
     ],
 )
 def test_numbers_that_lead_to_none_are_refused(folder: Path, arrays: dict[str, Any], message: str) -> None:

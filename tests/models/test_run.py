@@ -91,7 +91,14 @@ def said(error: ShapecnnError) -> str:
     message = str(error)
     assert "\n" not in message
     assert len(message) < 500
-    remedies = ("Put it back from a copy", "Use that version", "Make it again", "To train one", "To go on", "Use the")
+    remedies = (
+        "Restore the file from a copy",
+        "Use that version",
+        "Make it again",
+        "To train one",
+        "To go on",
+        "Use the",
+    )
     assert any(remedy in message for remedy in remedies), message
     return message
 
@@ -181,7 +188,7 @@ def test_weights_altered_in_one_bit_are_refused(folder: Path, where: float) -> N
     (folder / WEIGHTS).write_bytes(content)
     for attempt in (opened.network.build, opened.head.classifier, lambda: open_run(folder)):
         with pytest.raises(
-            StoredDataError, match=f"{WEIGHTS} has changed since it was written.*Put it back from a copy"
+            StoredDataError, match=f"{WEIGHTS} has changed since it was written.*Restore the file from a copy"
         ) as error:
             attempt()
         said(error.value)
@@ -255,7 +262,7 @@ def test_a_network_of_a_later_version_is_refused(folder: Path, network: object) 
 )
 def test_weights_of_another_network_are_refused(folder: Path, changes: dict[str, Any]) -> None:
     resign(folder, **changes)
-    assert f"it does not fit {MODEL}" in str(outcome(folder))
+    assert f"weights does not fit {MODEL}" in str(outcome(folder))
 
 
 @pytest.mark.parametrize("changes", [{"classes": ["one", "two"]}, {"feature_size": 8}])
@@ -270,7 +277,7 @@ def test_numbers_of_a_type_that_torch_does_not_know_are_refused(folder: Path) ->
     text = json.dumps({"parts.conv1.weight": {"dtype": "F4", "shape": [16], "data_offsets": [0, 8]}}).encode()
     (folder / WEIGHTS).write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
     resign(folder)
-    assert f"it does not fit {MODEL}: 'F4'" in str(outcome(folder))
+    assert f"weights does not fit {MODEL}: 'F4'" in str(outcome(folder))
 
 
 def test_ids_that_are_none_are_told_of_their_file(folder: Path) -> None:
@@ -294,12 +301,12 @@ CALIBRATION = asdict(Calibration(10, 1.5, 0.3, 0.2, 0.1, 0.05, 0.5, 0.05))
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": ["cup", "hat", "cup"]}, "a class occurs twice"),
+        ({"classes": ["cup", "hat", "cup"]}, "a class name occurs twice"),
         ({"classes": []}, "classes"),
         ({"feature_size": 0}, "feature_size"),
         ({"discriminant": None}, "discriminant"),
         *(
-            ({"calibration": {**CALIBRATION, "temperature": t}}, "its temperature is not between")
+            ({"calibration": {**CALIBRATION, "temperature": t}}, "the calibration temperature is not between")
             for t in (0, -1, 5e-324, 1e300)
         ),
         ({"calibration": {**CALIBRATION, "by": "eye"}}, "calibration.by"),
@@ -396,8 +403,8 @@ def test_train_and_val_are_those_of_the_run_and_test_is_that_of_the_data(whole: 
 
 def test_data_that_lacks_what_was_trained_on_is_refused(whole: Path) -> None:
     run, other = open_run(whole), data(("a.off", "train"), ("d.off", "test"))
-    with pytest.raises(UsageError, match=r"data lacks 1 of the 2 shapes of train that .* --split test"):
+    with pytest.raises(UsageError, match=r"data lacks 1 of the 2 shapes in split train of the run .* --split test"):
         run.split(other, "train")
-    with pytest.raises(UsageError, match="data lacks 1 of the 1 shapes of val"):
+    with pytest.raises(UsageError, match="data lacks 1 of the 1 shapes in split val"):
         run.split(other, "val")
     assert [entry.id for entry in run.split(other, "test")] == ["d.off"]

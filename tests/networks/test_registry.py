@@ -59,7 +59,7 @@ def test_each_setting_of_a_network_has_its_effect() -> None:
 
 def test_pictures_the_backbone_does_not_take_are_refused() -> None:
     with pytest.raises(
-        UsageError, match=r"alexnet takes no pictures of 32 pixels .* trained on 224 pixels: use --set size=224"
+        UsageError, match=r"alexnet cannot process pictures of 32 pixels .* trained on 224 pixels: use --set size=224"
     ):
         build_network(MvcnnSettings(backbone="alexnet", weights="none"), 32, 3)
 

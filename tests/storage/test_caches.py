@@ -35,27 +35,32 @@ def _runs_as_nobody(program: str) -> bool:
         return False
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def public() -> Iterator[Path]:
-    """A folder that others may look into, as those of pytest are not."""
+    """A folder that others may look into, with a copy of the package, a mesh, and a folder of the user nobody.
+
+    Kernels that one test compiles serve the next.
+    """
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
+        folder, source = Path(name), Path(shapecnn.__file__).parent
+        folder.chmod(0o755)
+        shutil.copytree(source, folder / "site" / "shapecnn", ignore=shutil.ignore_patterns("__pycache__"))
+        write_box(folder / "meshes" / "a.off")
+        (folder / "own").mkdir()
+        if os.getuid() == 0:
+            os.chown(folder / "own", NOBODY, NOBODY)
+        yield folder
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("home", ["not there", "closed"])
 def test_a_user_without_a_home_and_a_package_that_is_read_only(home: str, public: Path) -> None:
-    program, site = interpreter(), public / "site"
-    shutil.copytree(Path(shapecnn.__file__).parent, site / "shapecnn", ignore=shutil.ignore_patterns("__pycache__"))
-    write_box(public / "meshes" / "a.off")
-    (own := public / "own").mkdir()
-    os.chown(own, NOBODY, NOBODY)
+    program, site, own = interpreter(), public / "site", public / "own"
     if home == "closed":  # as that of root, which HOME still names for another user of a container
         (public / home).mkdir(mode=0o700)
     environment = {"PATH": os.environ["PATH"], "HOME": str(public / home), "TMPDIR": str(own)}
     environment["PYTHONPATH"] = os.pathsep.join([str(site), SITE])
-    words = ["-P", "-m", "shapecnn", "voxelize", public / "meshes", own / "grids", "--workers", "1"]
+    words = ["-P", "-m", "shapecnn", "voxelize", public / "meshes", own / home, "--workers", "1", "--quiet"]
     done = subprocess.run(
         [program, *words],
         user=NOBODY,
@@ -68,7 +73,7 @@ def test_a_user_without_a_home_and_a_package_that_is_read_only(home: str, public
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert (own / "grids" / "a.binvox").exists()
+    assert (own / home / "a.binvox").exists()
     kept = own / f"shapecnn-{NOBODY}"
     assert kept.stat().st_mode & 0o777 == 0o700
     assert list(kept.glob("numba/**/*.nbc"))  # what was compiled is there for the next command

@@ -48,7 +48,7 @@ def test_a_damaged_json_is_a_stored_data_error(tmp_path: Path, content: bytes | 
 def test_only_regular_files_are_read(make: Any, tmp_path: Path) -> None:
     make(tmp_path / "a")
     for read in (read_stored, map_stored, sha256_of):
-        with pytest.raises(OSError, match=r"it is (not a regular file|a link)"):
+        with pytest.raises(OSError, match=r"the path is (not a regular file|a link)"):
             read(tmp_path / "a")
 
 
@@ -56,5 +56,5 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     for name in ("link", "pipe"):
-        with pytest.raises(OSError, match=f"it is .*/{name}'"):
+        with pytest.raises(OSError, match=f"the path is .*/{name}'"):
             open_stored(tmp_path / name)

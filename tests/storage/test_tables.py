@@ -164,7 +164,7 @@ def test_the_last_columns_may_be_absent_where_they_have_a_default(last: dict[str
     table = pyarrow.table({"name": ["a"], "label": ["chair"], "status": ["ok"], **{k: [v] for k, v in last.items()}})
     assert read_table(Noted, written(table)) == [Noted("a", "chair", "ok", **last)]
     other = table.rename_columns([*table.column_names[:-1], "other"])
-    with pytest.raises(ValueError, match="columns of the table are not name, label, status, note, hint"):
+    with pytest.raises(ValueError, match="the table must have the columns name, label, status, note, hint"):
         read_table(Noted, written(other))
 
 

@@ -112,7 +112,7 @@ def test_an_altered_metric_is_refused_and_learned_anew(copy: Path, grids: Artefa
     whole = (copy / name).read_bytes()
     for content, told in ((whole.replace(b"4", b"5"), "has changed since it was written"), (whole[:20], "")):
         (copy / name).write_bytes(content)
-        with pytest.raises(StoredDataError, match=f"{told}.*To learn it anew: shapecnn metric"):
+        with pytest.raises(StoredDataError, match=f"{told}.*To learn the metric anew: shapecnn metric"):
             opened(copy)
     (copy / name).unlink()
     with pytest.raises(StoredDataError, match="cannot be read"):

@@ -328,7 +328,10 @@ def test_two_trainings_do_not_share_a_place(views: Path, tmp_path: Path) -> None
             "views contains views, which the network voxresnet cannot read. .*: shapecnn voxelize",
         ),
         ({"network": {"kind": "mvcnn", "backbone": "test_eficientnet"}}, "Did you mean test_efficientnet"),
-        ({"network": {"kind": "mvcnn", "backbone": "alexnet", "weights": "none"}}, "takes no pictures of 32 pixels"),
+        (
+            {"network": {"kind": "mvcnn", "backbone": "alexnet", "weights": "none"}},
+            "cannot process pictures of 32 pixels",
+        ),
         (
             {"stages": [stage(train_from="blok3")]},
             "the network has no part 'blok3'\\. Use one of first, block0, .*, last, head",

@@ -97,7 +97,7 @@ def test_unpacking_undoes_packing(R: int, seed: int) -> None:
         ({"labels": np.zeros(2, np.int64)}, r"labels is int64 \(2,\)"),
         ({"labels": np.zeros(1)}, r"labels is float64"),
         ({"labels": np.array([-1])}, "labels range from -1"),
-        ({"labels": np.array([2])}, "to 2, for 2 classes"),
+        ({"labels": np.array([2])}, "from 2 to 2, but there are 2 classes"),
         ({"classes": np.array([b"a", b"b"])}, r"classes is \|S1"),
         ({"classes": np.array(["a", "a"])}, "cannot be folder names"),
         ({"classes": np.array(["../a", "b"])}, "cannot be folder names"),

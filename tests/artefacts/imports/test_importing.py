@@ -92,7 +92,7 @@ def test_nothing_is_imported_into_itself(meshes: Path, tmp_path: Path) -> None:
     prepare_collection(meshes, tmp_path / "grids", Recipe(VoxelSettings(resolution=16)), command="", workers=Workers(1))
     before = contents(tmp_path / "grids")
     for out in (tmp_path / "grids", tmp_path / "grids" / "out"):
-        with pytest.raises(UsageError, match="choose a folder outside it"):
+        with pytest.raises(UsageError, match="choose a folder outside"):
             run(tmp_path / "grids", out, "binvox")
     assert contents(tmp_path / "grids") == before
 
