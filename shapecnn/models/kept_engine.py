@@ -76,7 +76,8 @@ class KeptEngine:
         """
         if self._owner == threading.get_ident():
             raise UsageError(
-                "A progress function called the model that it reports on. Call the model after the current call."
+                "A progress function called the model whose progress it reports. Call the model after the current call "
+                "has returned."
             )
         with self._lock:
             self._owner = threading.get_ident()

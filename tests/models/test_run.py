@@ -205,9 +205,9 @@ def test_a_file_cut_short_is_refused(folder: Path, name: str, share: float) -> N
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (MODEL, "model.json cannot be read .No such file or directory.. Put it back"),
-        (SPLIT, "split.json cannot be read .No such file or directory.. Put it back"),
-        (WEIGHTS, "model.safetensors cannot be read .No such file or directory.. Put it back"),
+        (MODEL, "model.json cannot be read .No such file or directory.. Restore the file"),
+        (SPLIT, "split.json cannot be read .No such file or directory.. Restore the file"),
+        (WEIGHTS, "model.safetensors cannot be read .No such file or directory.. Restore the file"),
     ],
 )
 @pytest.mark.parametrize("instead", [None, "folder"])

@@ -215,7 +215,7 @@ def test_an_index_that_cannot_be_asked_by_a_picture_says_what_to_do(
     require_views(index, model, "here")
     with pytest.raises(
         UsageError,
-        match=r"an earlier version .* To add the features, repeat with the original options: shapecnn index COLLECTION here",
+        match=r"an earlier version .* To add the features, .* options: shapecnn index COLLECTION here",
     ):
         require_views(replace(index, views=None), model, "here")
     require_views(replace(index, views=None, shapes=[]), model, "here")
