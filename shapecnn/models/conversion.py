@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,15 +77,13 @@ class Queue:
         }
         self._outputs: deque[tuple[Hashable, Outputs]] = deque()  # filled by the threads of OpenVINO
         self._queue = openvino.AsyncInferQueue(core.compile_model(core.read_model(graph, weights), "CPU", options))
-        self._queue.set_callback(self._collect)
+        # Not a method: OpenVINO would keep this object, and the object the network, as a cycle that is never freed.
+        self._queue.set_callback(partial(_collect, self._outputs))
         self.description = {
             "engine": f"openvino {metadata.version('openvino')}",
             "precision": "bfloat16" if reduced else "float32",
             "device": "cpu",
         }
-
-    def _collect(self, request: Any, key: Hashable) -> None:
-        self._outputs.append((key, tuple(np.array(tensor.data[0], np.float32) for tensor in request.output_tensors)))
 
     def start(self, key: Hashable, array: NDArray[np.uint8]) -> None:
         """Start the network on one input, without waiting for its outputs; block while the queue is full.
@@ -125,6 +124,11 @@ class Queue:
             self.wait()
         waiting.update(self.finished())
         yield from (waiting[number] for number in sorted(waiting))
+
+
+def _collect(outputs: deque[tuple[Hashable, Outputs]], request: Any, key: Hashable) -> None:
+    """Append the outputs of a finished inference request of OpenVINO, with the key of its input."""
+    outputs.append((key, tuple(np.array(tensor.data[0], np.float32) for tensor in request.output_tensors)))
 
 
 def _openvino() -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -352,6 +354,17 @@ def test_two_conversions_at_once_leave_a_whole_one(cache: Path, monkeypatch: pyt
 def test_a_cache_that_cannot_be_written_costs_only_time(cache: Path, tmp_path: Path) -> None:
     cache.parent.write_bytes(b"a file where the folder should be")
     assert one_by_one(open_engine(SMALL, "cpu"), [blank()]).shape == (1, 256)
+
+
+@pytest.mark.parametrize("kind", [OpenVinoEngine, TorchEngine])
+def test_an_engine_that_nobody_holds_is_freed(kind: type[OpenVinoEngine] | type[TorchEngine]) -> None:
+    """Regression: OpenVINO kept the engine for its callback, and the engine the network: 69 MB for each model."""
+    engine = OpenVinoEngine(SMALL) if kind is OpenVinoEngine else TorchEngine(SMALL, "cpu")
+    one_by_one(engine, [blank()])
+    held = weakref.ref(engine._queue if isinstance(engine, OpenVinoEngine) else engine._network)
+    del engine
+    gc.collect()
+    assert held() is None
 
 
 def test_every_network_has_a_place_of_its_own(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,7 @@ def test_a_silent_hub_is_soon_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    choice = r"To work offline: --set backbone=tf_efficientnet_lite0 \(or .*_lite1 or .*_lite2\), whose weights are"
+    choice = r"To work offline: --set backbone=tf_efficientnet_lite0 \(or .*_lite1 or .*_lite2\), with weights from"
     told = rf"weights of resnet18 could not be downloaded from 127\.0\.0\.1:9 \(the server does not answer\)\. {choice}"
     with (
         pytest.warns(

@@ -156,7 +156,7 @@ def test_a_run_trained_on_other_triangles_is_refused(solids: Path, tmp_path: Pat
     forge(run, "model.json", lambda model: {**model, "input": before_drawing_2(model["input"])})
     with pytest.raises(MismatchError, match=re.escape(f"{run} {EARLIER}")) as caught:
         resolve_model(str(run))
-    again = f"train on the new ones: shapecnn train {run}/config.yaml --data DIR --out RUN"
+    again = f"To train on the result: shapecnn train {run}/config.yaml --data DIR --out RUN"
     assert str(caught.value).endswith(again)
     assert [(f.fault, f.path) for f in verify(run).findings] == [("stale", str(run))]
 
