@@ -1,4 +1,4 @@
-"""Every shipped config: loaded, and trained for a few steps, evaluated and asked, on generated shapes.
+"""Every shipped config: loaded, and trained for a few steps, on generated shapes; one of each network is asked, too.
 
 Those for ModelNet40 see 40 classes. What is too large for a test is made small by ``--set``, as a person would.
 """
@@ -36,6 +36,7 @@ CHANGES: dict[str, list[str]] = {
     "shapenets-modelnet40": [ONE_EPOCH["grids"], "validation.folds=2"],
     "voxresnet-modelnet10": [ONE_EPOCH["grids"], "network.width=4"],
 }
+ANSWERED = {"mvcnn-psb", "mvcnn-modelnet40", "shapenets-modelnet40", "voxresnet-modelnet10"}  # one of each network
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,8 @@ def test_a_config_goes_from_files_to_answers(
     stages = [stage for stage in load_experiment(name).stages if isinstance(stage, GradientStage)]
     assert answer["epochs"] == len(stages)
     assert answer["validation"]["count"] > 0
+    if name not in ANSWERED:
+        return
 
     protocol = "shapenets" if name == "shapenets-modelnet40" else "mvcnn"
     told = command("eval", run, "--data", data, "--protocol", protocol, *subset, "--device", "cpu", "--json")

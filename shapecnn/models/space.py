@@ -110,7 +110,7 @@ class FeatureSpace:
 
     @property
     def rows(self) -> Features:
-        """Unchanged features of the collection: (N, D) float32, D features of each of N shapes."""
+        """Features of the collection before any adaptation: (N, D) float32, D features of each of N shapes."""
         return self.gallery
 
     def place(self, queries: Features) -> Features:

@@ -68,7 +68,7 @@ def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout
 
 
 class Residual(nn.Module):
-    """Residual block: twice batch normalization, ReLU and a 3×3×3 convolution; a shortcut is added to the result.
+    """Residual block: batch normalization, ReLU and a 3×3×3 convolution, all applied twice, plus a shortcut.
 
     Args:
         inputs: Number of input channels.

@@ -158,7 +158,7 @@ def _read(folder: Path) -> Index:
         placed = None
         if header.gallery == VERSION:
             if held["distinct"].max(initial=0) > 1:
-                raise ValueError("distinct has values other than 0 and 1")
+                raise ValueError("the array distinct has values other than 0 and 1")
             placed = Placed(held["gallery"], held["distinct"].view(np.bool_))
         if header.count and not header.feature_size:
             raise ValueError("the feature vectors have length 0")

@@ -126,7 +126,7 @@ class ViewSettings(Viewpoints):
     up: Up = "z"
 
     def version(self) -> dict[str, int]:
-        """Return the version of the renderers as ``{"drawing": version}``. Each version renders different pixels."""
+        """Return the version of the renderers as ``{"drawing": version}``; it changes whenever pixels change."""
         return {"drawing": self.drawing}
 
 

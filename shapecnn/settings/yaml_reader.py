@@ -92,7 +92,9 @@ class _Reader:
         next(self.events)  # the end of the document
         following = next(self.events)
         if not isinstance(following, yaml.StreamEndEvent):
-            raise YamlError(f"a second document begins{_line(following.start_mark)}")
+            raise YamlError(
+                f"the file contains more than one YAML document: the next begins{_line(following.start_mark)}"
+            )
         return value
 
     def _value(self, event: Any, depth: int) -> Any:
@@ -132,7 +134,7 @@ class _Reader:
         merged: dict[str, Any] = {}
         while not isinstance(key := next(self.events), yaml.MappingEndEvent):
             if not isinstance(key, yaml.ScalarEvent):
-                raise YamlError(f"a key is not plain text{_line(key.start_mark)}")
+                raise YamlError(f"a key is not a name, but a list, a map or an alias{_line(key.start_mark)}")
             value = self._value(next(self.events), depth + 1)
             if key.value == "<<" and key.implicit[0]:
                 for other in reversed(

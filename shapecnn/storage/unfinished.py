@@ -69,13 +69,14 @@ def require_claimed(folder: Path, overwrite: bool = False) -> None:
 
 
 def is_claimed(folder: Path) -> bool:
-    """Tell whether a folder is empty or a subfolder of unfinished work that shapecnn created.
+    """Tell whether shapecnn may remove a folder: the folder is empty, or shapecnn created it for unfinished work.
 
     Args:
         folder: Any path.
 
     Returns:
-        True for an empty folder and a folder with a mark file or a valid ``SHA256SUMS``; False for a link.
+        True for an empty folder, and for a folder with the mark file or the checksums that shapecnn writes; False for a
+        symbolic link.
     """
     if folder.is_symlink() or not folder.is_dir():
         return False

@@ -85,10 +85,10 @@ def outputs(
 
     Args:
         network: The network, which is switched to evaluation mode.
-        activations: Inputs of the network part number ``start``.
+        activations: Stored outputs of the parts before part ``start``.
         rows: (B,) int64, indices of the B shapes in the activations.
         accelerator: Accelerate object with device and precision.
-        start: Number of the part that the activations enter.
+        start: Number of the first network part to compute, from 0; 0 computes the whole network.
         turns: Number of rotations of a grid about z to average over. Ignored unless ``start`` is 0 and each shape has a
             single grid.
 

@@ -161,7 +161,8 @@ def _read(path: Path, most: int) -> NDArray[np.uint8]:
     except UnidentifiedImageError:
         formats = ", ".join(FORMATS)
         raise PictureError(
-            "format", f"the file is not a picture in one of {formats}: save the picture in one of these"
+            "format",
+            f"the file is not a picture that shapecnn can read: save the picture in one of the formats {formats}",
         ) from None
     except MemoryError:
         raise

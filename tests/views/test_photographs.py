@@ -152,7 +152,7 @@ def test_what_cannot_be_used_is_told_by_kind(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (99, 99), np.uint8)).save(whole, "PNG")
     for name, content, kind, words in [
         ("empty.png", b"", "empty", "the file is empty"),
-        ("text.png", b"no picture at all", "format", "not a picture in one of PNG, JPEG"),
+        ("text.png", b"no picture at all", "format", "save the picture in one of the formats PNG, JPEG"),
         ("cut.png", whole.getvalue()[:4000], "format", "cannot be read"),
         ("bomb.png", bomb(60_000, 60_000), "too-large", "more than 89 million pixels"),
         ("warned.png", bomb(10_000, 10_000), "too-large", "make it smaller"),
@@ -160,7 +160,7 @@ def test_what_cannot_be_used_is_told_by_kind(tmp_path: Path) -> None:
             "a.eps",
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
             "format",
-            "not a picture in one of PNG, JPEG",
+            "save the picture in one of the formats PNG, JPEG",
         ),
     ]:
         (tmp_path / name).write_bytes(content)

@@ -183,7 +183,7 @@ def _skip_to_content(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
-    """Parse the next number; return value, offset, status, and ``over`` (True if on a later line)."""
+    """Parse the next number; return value, offset after it, status code, and whether it is on a later line."""
     value, after, status = number(text, i, powers)
     if status == SHORT:
         below = _skip_to_content(text, i)
