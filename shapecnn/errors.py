@@ -57,7 +57,8 @@ class MismatchError(UsageError):
 class ItemError(ShapecnnError):
     """One item of a batch, such as the pictures or the grid of one shape, cannot be used. The batch goes on without it.
 
-    The kind is ``count`` if the number of views is wrong, and ``size`` if the number of grid cells is wrong.
+    ``count``: views are missing, too many, or occur twice. ``size``: the picture or grid has another size than those of
+    most shapes.
 
     ``kind`` is one of: count, format, size, empty.
     """

@@ -155,7 +155,8 @@ def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> I
     """Yield the problems of a run: a changed config, or a metric that was learned for other weights.
 
     Raises:
-        StoredDataError: The weights or the training features cannot be read.
+        StoredDataError: The weights, the training features or the metric cannot be read.
+        MismatchError: An earlier version of shapecnn, which draws or voxelizes differently, trained the run.
     """
     run = open_run(folder)
     run.head.classifier()

@@ -1,4 +1,4 @@
-"""Every shipped config: loaded, and trained for a few steps, on generated shapes; one of each network is asked, too.
+"""Every shipped config: loaded, and trained for a few steps, on generated shapes; some are evaluated and asked, too.
 
 Those for ModelNet40 see 40 classes. What is too large for a test is made small by ``--set``, as a person would.
 """
@@ -36,7 +36,7 @@ CHANGES: dict[str, list[str]] = {
     "shapenets-modelnet40": [ONE_EPOCH["grids"], "validation.folds=2"],
     "voxresnet-modelnet10": [ONE_EPOCH["grids"], "network.width=4"],
 }
-ANSWERED = {"mvcnn-psb", "mvcnn-modelnet40", "shapenets-modelnet40", "voxresnet-modelnet10"}  # one of each network
+ANSWERED = {"mvcnn-psb", "mvcnn-modelnet40", "shapenets-modelnet40", "voxresnet-modelnet10"}  # each kind of network
 
 
 @pytest.fixture(scope="module")

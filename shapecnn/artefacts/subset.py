@@ -50,8 +50,8 @@ class Subset:
 
         Args:
             entries: The shapes of one split.
-            split: Name of the split. For ``val``, all shapes are returned, because training already selected them as a
-                part of its subset.
+            split: Name of the split. For ``val``, all shapes are returned: training selected them as a part of its
+                subset, or they are the validation split of the data, which a subset does not reduce.
 
         Returns:
             The selected shapes in order of id. A class with fewer shapes than the limit is returned whole.

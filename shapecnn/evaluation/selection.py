@@ -46,8 +46,7 @@ def require_possible(model: Model, settings: EvaluationSettings) -> None:
         for option, value in (("--task", settings.task), ("--feature", settings.feature)):
             if value in ("classification", "scores"):
                 raise UsageError(
-                    f"{option} {value}: {model.name} has no classes. Use --task retrieval, and a "
-                    f"--feature other than scores."
+                    f"{option} {value}: {model.name} has no classes. Use --task retrieval --feature penultimate."
                 )
     if settings.retrieves and settings.protocol == "train-gallery" and settings.split == "train":
         raise UsageError(

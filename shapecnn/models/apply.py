@@ -206,7 +206,8 @@ def input_arrays(
 ) -> Iterator[tuple[int, InputArray | ItemError]]:
     """Render or voxelize meshes for a network in parallel processes.
 
-    Workers pause until the caller takes a result, so that at most two results per worker wait in memory.
+    A worker that is one mesh ahead waits until the caller takes an earlier result, so that at most two results per
+    worker are in memory.
 
     Args:
         network_input: Kind and settings of the views or grids.

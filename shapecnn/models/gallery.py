@@ -53,7 +53,7 @@ class Gallery:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """Features before scaling to unit length: (N, D) float32 for D features of each of N shapes."""
+        """Features before scaling to unit length, precise to float16: (N, D) float32, of N shapes with D features."""
         return self.units.astype(np.float32) * self.lengths[:, None]
 
     @classmethod

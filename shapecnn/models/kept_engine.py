@@ -36,6 +36,7 @@ class KeptEngine:
         """Return the inference engine, which the first call opens.
 
         Raises:
+            UsageError: The network cannot be built, for example because its backbone does not exist.
             StoredDataError: The model is damaged.
             WeightsError: The weights of the model cannot be downloaded.
         """

@@ -25,7 +25,7 @@ from shapecnn.storage.sealed import open_sealed
 FORMAT = 1
 PROJECTION, METRIC = "metric.safetensors", "metric.json"
 
-SHARPNESS = 8.0  # factor of the cosines with the class anchors before the softmax
+SHARPNESS = 8.0  # factor of the cosines with the class anchors in the soft assignment
 _LONGEST = 1e18  # largest length of the projection z before normalization; the square must be finite in float32
 SHARE = 0.5  # weight of the projection z relative to the soft assignment to class anchors
 

@@ -237,7 +237,7 @@ class Searcher:
 
 
 def require_views(index: Index, model: Model, where: str) -> None:
-    """Raise UsageError unless the index has features of single views, which a search with pictures needs.
+    """Raise UsageError unless an index can be searched with pictures: by a model of views, with a feature of each view.
 
     Args:
         index: Index to search.

@@ -164,7 +164,7 @@ class VoxelSettings(ReadingSettings):
         return self
 
     def version(self) -> dict[str, int]:
-        """Return the version of the voxelizer as ``{"filling": version}``. Each version fills different cells."""
+        """Return the version of the voxelizer as ``{"filling": version}``; it changes whenever cells change."""
         return {"filling": self.filling}
 
 

@@ -92,9 +92,7 @@ class _Reader:
         next(self.events)  # the end of the document
         following = next(self.events)
         if not isinstance(following, yaml.StreamEndEvent):
-            raise YamlError(
-                f"the file contains more than one YAML document: the next begins{_line(following.start_mark)}"
-            )
+            raise YamlError(f"there is more than one YAML document: the next begins{_line(following.start_mark)}")
         return value
 
     def _value(self, event: Any, depth: int) -> Any:

@@ -1,6 +1,6 @@
-"""Choose folders for caches of compiled code: the user's cache folder, or else a private temporary folder.
+"""Choose folders for caches of compiled code and converted networks.
 
-The temporary folder is used if the user's cache folder is not writable.
+A cache is in the user's cache folder, or in a private temporary folder if the user's cache folder is not writable.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def cache_folder(name: str) -> Path:
 def private_temporary(name: str) -> Path:
     """Return the path of a temporary folder that only this user can read and write; each call returns the same path.
 
-    Caches hold compiled code, so a folder that another user created or can write to is never used. If another user
-    can write to the usual temporary folder, a folder for this process only is created, and removed when the process
-    ends.
+    Caches hold compiled code, so a folder that belongs to another user or that others can access is never used. If
+    the folder ``shapecnn-UID`` in the temporary folder is one of these, or cannot be created, a folder for this process
+    only is created, and removed when the process ends.
 
     Args:
         name: Name of a subfolder. The subfolder is not created.

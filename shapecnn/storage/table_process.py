@@ -81,7 +81,8 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
     import pyarrow
     import pyarrow.parquet
 
-    other = f"the table must have the columns {', '.join(columns)}, and all must hold strings"
+    optional = f" (the last {len(columns) - required} may be missing)" if required < len(columns) else ""
+    other = f"the table must have the columns {', '.join(columns)}{optional}, and all must hold strings"
     try:
         source = pyarrow.BufferReader(data)
         footer = pyarrow.parquet.read_metadata(source)

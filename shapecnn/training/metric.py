@@ -88,7 +88,8 @@ def learn_metric(
         Size of the metric, time to learn it, and retrieval accuracy before and after.
 
     Raises:
-        UsageError: The network was not trained on these artefacts, or was trained on too few shapes.
+        UsageError: The network was not trained on these artefacts, or was trained on too few shapes. Raised before any
+            computation.
         TrainingError: The features of all shapes are the same.
         BusyError: Another process is writing to the folder of the run.
     """

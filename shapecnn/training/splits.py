@@ -64,7 +64,7 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
         raise UsageError(
             f"{folder} has {counted(len(unlabelled), 'shape')} without a label, such as {unlabelled[0]}. Put the "
             f"meshes of each class in a folder of its name, or list them in a CSV file with the columns "
-            f"path, label and split. Then render or voxelize the meshes again."
+            f"path, label and split. Then render, voxelize or import them again."
         )
     labels = np.array([entry.label for entry in pool])
     classes = tuple(np.unique(labels).tolist())

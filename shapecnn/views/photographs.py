@@ -103,14 +103,14 @@ def fit_object(grey: NDArray[np.uint8], size: int, fill: float) -> NDArray[np.ui
         The view, (size, size) uint8.
 
     Raises:
-        PictureError: The picture is blank: no pixel is darker than the background.
+        PictureError: The picture is blank: no pixel is darker than the white background by more than 24.
     """
     from PIL import Image
 
     dark = grey < 255 - CONTRAST
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     if not len(rows):
-        raise PictureError("blank", "the picture is blank: nothing in it is darker than the background")
+        raise PictureError("blank", "the picture is blank: nothing in it stands out from the background")
     crop = Image.fromarray(grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     scale = fill * size / max(crop.size)
     thing = crop.resize((max(1, round(crop.width * scale)), max(1, round(crop.height * scale))), Image.Resampling.BOX)

@@ -151,7 +151,10 @@ def _pixels_touched(screen, samples, size):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _first_sample(x, side):  # type: ignore[no-untyped-def]
-    """Return the index of the first of ``side`` samples in a row or column whose centre is at or beyond ``x``."""
+    """Return the index of the first of ``side`` samples in a row or column whose centre is at or beyond ``x``.
+
+    The index is ``side`` if there is no such sample.
+    """
     return int(min(max(np.ceil(x - 0.5), 0.0), float(side)))
 
 

@@ -93,7 +93,7 @@ def test_a_change_of_what_an_alias_repeats_leaves_the_rest_alone() -> None:
         ("{a: 1, 'a': 2}", "the key 'a' is repeated in line 1"),
         ("? [1]\n: 2", "a key is not a name, but a list, a map or an alias in line 1"),
         ("[&x a, {*x : 1}]", "a key is not a name, but a list, a map or an alias in line 1"),
-        ("--- 1\n--- 2\n", "the file contains more than one YAML document: the next begins in line 2"),
+        ("--- 1\n--- 2\n", "there is more than one YAML document: the next begins in line 2"),
         ("*x", "undefined alias 'x' in line 1"),
         ("&x [*x]", "undefined alias 'x' in line 1"),
         ("<<: 1", "the merge key << needs a map or a list of maps in line 1"),

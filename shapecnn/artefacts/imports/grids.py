@@ -190,14 +190,14 @@ def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], 
     except Exception as error:  # arbitrary zips fail in many ways; a .npy array is no context manager
         raise UsageError(f"{source} cannot be read as npz: {reason(error)}.") from None
     if voxels.dtype != np.uint8 or voxels.ndim != 2 or not voxels.size:
-        raise _wrong_array(source, "voxels", voxels, "uint8 (N, ⌈R³/8⌉) for N grids of R³ cells")
+        raise _wrong_array(source, "voxels", voxels, "uint8 (N, ⌈R³/8⌉), the packed bits of N ≥ 1 grids of R³ cells")
     R = round(math.cbrt(8 * voxels.shape[1]))
     if voxels.shape[1] != (R**3 + 7) // 8:
         raise _wrong_array(source, "voxels", voxels, "an array with the packed bits of an R × R × R grid in each row")
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != voxels.shape[:1]:
         raise _wrong_array(source, "labels", labels, f"integers ({len(voxels)},), one for each grid")
     if classes.dtype.kind != "U" or classes.ndim != 1:
-        raise _wrong_array(source, "classes", classes, "a list of strings")
+        raise _wrong_array(source, "classes", classes, "str (C,), one text for each class")
     names = classes.tolist()
     bad = [name for name in names if not re.fullmatch(r"[^./\\\0][^/\\\0]*", name)]
     if bad or len(set(names)) < len(names):

@@ -60,7 +60,7 @@ def find_layout(source: Path) -> str:
         )
     views, solids = (", ".join(sorted(extensions)) for extensions in (EXTENSIONS, GRIDS))
     raise CollectionError(
-        f"{source} holds neither views ({views}) nor grids ({solids}). Pass a folder, a zip or an npz with such files."
+        f"{source} holds neither views ({views}) nor grids ({solids}). Pass a folder or zip of such files, or an npz."
     )
 
 

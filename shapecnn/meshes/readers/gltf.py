@@ -1,4 +1,6 @@
-"""Reader of glTF files (GLB and GLTF): the triangles of the scene in its default pose, with instances and skins.
+"""Reader of glTF files (GLB and GLTF): the triangles of the scene in its default pose.
+
+Instances, morph targets and skins are applied.
 
 The steps are in separate modules: :mod:`gltf_container` opens the file, :mod:`gltf_accessors` reads arrays,
 :mod:`gltf_compression` decompresses arrays, :mod:`gltf_nodes` computes the matrices of nodes, :mod:`gltf_deform`

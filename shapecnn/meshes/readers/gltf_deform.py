@@ -1,4 +1,4 @@
-"""Deformation of glTF meshes: applies morph targets with default weights, and skins with default joints."""
+"""Deformation of glTF meshes: applies morph targets with default weights, and skins in the pose of the file."""
 
 from __future__ import annotations
 
