@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import errno
 import re
+import warnings
 from typing import Any
 
 
@@ -148,6 +149,15 @@ class BusyError(ShapecnnError):
 
 class Caution(UserWarning):
     """Warning to the user that does not stop the work. The command line prints the warning on stderr."""
+
+
+def caution(message: str) -> None:
+    """Show a note to the user as a Python warning: the default of the ``say`` callbacks of the Python interface.
+
+    Args:
+        message: The note, in one line.
+    """
+    warnings.warn(visible(message), Caution, stacklevel=3)
 
 
 # Characters that are unsafe to print: control characters, line ends, surrogates, and format characters that reorder or

@@ -73,8 +73,9 @@ class Explanation:
         """Return one dict for each view: its number, camera angles, contribution to the score, and share.
 
         The contribution is in logits. The share is the view's fraction of the sum of all positive contributions. Both
-        come from ``why_not``, or from ``evidence`` if ``why_not`` is None. The angles ``azimuth`` and ``elevation`` are
-        in degrees; for a rotated grid, the azimuth is the rotation angle and the elevation is None.
+        refer to the score that :attr:`why_not` describes, or if ``why_not`` is None, the score that :attr:`evidence`
+        describes. The angles ``azimuth`` and ``elevation`` are in degrees; for a rotated grid, the azimuth
+        is the rotation angle and the elevation is None.
         """
         attribution, elevations = self.why_not or self.evidence, self.elevations
         return [
@@ -169,7 +170,7 @@ def _explain(network: ShapeNetwork, model: Model, name: str, inputs: InputArray,
 
 
 def _angles(model: Model, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return the azimuths and elevations of ``count`` views in degrees; for grids, the rotation angles and None."""
+    """Return the azimuths and the elevations of ``count`` views in degrees; grids have rotation angles and None."""
     if model.input.kind == "voxels":
         return np.arange(count) * 360 / count, None
     return cameras(count).azimuths, cameras(count).elevations

@@ -70,7 +70,7 @@ class Prediction:
 
     @property
     def unknown(self) -> bool | None:
-        """Whether the mesh is unlike all training shapes, because its familiarity is below the threshold.
+        """Whether the mesh is unlike all training shapes: its ``familiarity`` is below the ``threshold``.
 
         None if ``familiarity`` or ``threshold`` is None.
         """
@@ -112,7 +112,7 @@ class Features(Displayed):
         names: N paths of mesh files, or names of meshes in memory.
         values: (N, D) float32, feature vectors of length D, scaled to unit length; dot products are similarities. The
             row of a mesh that cannot be used is NaN.
-        errors: Dict from the row in ``values`` of each mesh that cannot be used to its error.
+        errors: Error of each mesh that cannot be used. The key is the row number of the mesh in ``values``.
     """
 
     names: list[str]

@@ -35,7 +35,7 @@ class Finding:
     """One problem that the verification of a folder found.
 
     Attributes:
-        fault: Kind of problem: ``missing``, ``corrupt`` or ``stale``.
+        fault: Kind of problem: ``missing``, ``corrupt`` or ``stale``, as defined in :mod:`shapecnn.verify`.
         path: Path of the file, or id of the shape.
         message: Description of the problem in one sentence.
     """
@@ -121,7 +121,7 @@ def stored_kind(folder: Path) -> Kind:
     if kind is None:
         problem = "holds no output of shapecnn" if folder.is_dir() else "is not a folder"
         problem = problem if folder.exists() else "does not exist"
-        raise UsageError(f"{folder} {problem}: give artefacts, a run, an index or a report.")
+        raise UsageError(f"{folder} {problem}. Give the folder of artefacts, a run, an index or a report.")
     return kind
 
 
@@ -138,7 +138,7 @@ def _check_file(folder: Path, name: str, digest: str) -> Iterator[Finding]:
 
 
 def _check_artefacts(folder: Path, collection: Path | None, progress: Progress) -> Iterator[Finding]:
-    """Yield the problems of artefacts: files without a hash, an interrupted command, or changed meshes."""
+    """Yield the problems of artefacts: files without a stored hash, unfinished work, and changed meshes."""
     artefacts = open_artefacts(folder)
     for name in artefacts.files_without_hash():
         yield Finding("missing", name, f"{folder / SUMS} has no hash of {printable(name)}.")
@@ -201,8 +201,8 @@ def _check_meshes(
 ) -> Iterator[Finding]:
     """Find missing, changed and new meshes.
 
-    ``hashes`` maps shape ids to the stored SHA-256, or to None if the mesh could not be read. ``shapes`` maps shape ids
-    to the present shapes.
+    ``hashes`` maps the id of each stored shape to the SHA-256 of its mesh, or to None if the mesh could not be read.
+    ``shapes`` has the shapes that exist now, by id.
     """
     for done, (name, digest) in enumerate(sorted(hashes.items()), start=1):
         shape = shapes.get(name)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.writing import Summary
-from shapecnn.meshes.collection import Say, silent
+from shapecnn.errors import caution
+from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
 from shapecnn.settings.views_and_grids import Layout, ViewSettings, VoxelSettings
 from shapecnn.shared.checks import require_choice, require_path, require_settings
-from shapecnn.workers.pool import ONE_PER_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -23,9 +24,9 @@ def prepare(
     max_faces: int | None = None,
     labels: Labels = "auto",
     overwrite: bool = False,
-    workers: Workers = ONE_PER_CORE,
+    workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
-    say: Say = silent,
+    say: Say = caution,
     command: str | None = None,
 ) -> Summary:
     """Draw or voxelize all meshes of a collection.
@@ -41,9 +42,9 @@ def prepare(
         max_faces: Largest number of faces of a mesh, unless ``settings`` simplify larger meshes; None: no limit.
         labels: Source of the label and the split of each shape: ``auto``, ``folder`` (folder names) or ``none``.
         overwrite: Whether to replace artefacts made with other settings, and files that shapecnn did not write.
-        workers: Worker processes that read the meshes and draw or voxelize them.
+        workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         progress: Callback that receives the number of finished meshes and the number of all meshes.
-        say: Callback that receives each note for the user as one line of text.
+        say: Callback that receives each note for the user as one line of text; by default, notes are Python warnings.
         command: Command line that error messages suggest for making ``out``.
 
     Returns:
@@ -73,7 +74,7 @@ def prepare(
         command=command or f"shapecnn {'render' if isinstance(settings, ViewSettings) else 'voxelize'} COLLECTION OUT",
         labels=labels,
         overwrite=overwrite,
-        workers=workers,
+        workers=as_workers(workers),
         progress=progress,
         say=say,
     )

@@ -100,6 +100,8 @@ def compare(
         models = [models]
     if others := [model for model in models if not isinstance(model, str | Path)]:
         raise UsageError(f"compare takes the names of models, such as 'my-run' or '@imagenet', not {others[0]!r}.")
+    if not models:
+        raise UsageError("compare needs at least one model, such as 'my-run' or '@imagenet'.")
     sources = [data] if isinstance(data, str | Path | Artefacts) else data
     contenders = choose(
         [str(model) for model in models],
@@ -111,7 +113,11 @@ def compare(
 
 
 def _artefacts(source: ArtefactSource) -> Artefacts:
-    return source if isinstance(source, Artefacts) else open_artefacts(source)
+    if isinstance(source, Artefacts):
+        return source
+    if not isinstance(source, str | Path):
+        raise UsageError(f"data = {type(source).__name__}: give a folder of artefacts, or what open_artefacts returns.")
+    return open_artefacts(source)
 
 
 def _evaluation_html(evaluation: Evaluation) -> str:

@@ -12,7 +12,7 @@ from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.engine import Device
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.results import ResultList, framed, show_with
-from shapecnn.workers.pool import ONE_PER_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -58,7 +58,7 @@ def explain(
     up: Up | None = None,
     device: Device | None = None,
     limit: FaceLimit = NO_LIMIT,
-    workers: Workers = ONE_PER_CORE,
+    workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
 ) -> Explanations:
     """Explain which views, pixels and voxel cells are evidence for the predicted class of each mesh.
@@ -66,11 +66,12 @@ def explain(
     Args:
         model: Folder of a trained run, or the result of :func:`open_model`.
         meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
-        label: Class to contrast with the predicted class; None: the mean of all classes.
+        label: Class to contrast with the predicted class, in addition to the mean of all classes; None for the mean
+            only.
         up: Axis that points up in the meshes; None: the up axis of the meshes that the model was trained on.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``; None for that of an open model.
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
-        workers: Worker processes that read the meshes and draw or voxelize them.
+        workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         progress: Callback that receives the number of finished meshes and N.
 
     Returns:
@@ -96,7 +97,7 @@ def explain(
         up=up,
         device=device,
         limit=limit,
-        workers=workers,
+        workers=as_workers(workers),
         progress=progress,
     )
     return Explanations(explanations, [mesh_name(mesh) for mesh in inputs], resolved.name)

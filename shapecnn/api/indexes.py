@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from shapecnn.meshes.collection import Say, silent
+from shapecnn.errors import caution
+from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.engine import Device
 from shapecnn.search.index import HEADER, read_index
@@ -16,7 +17,7 @@ from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, 
 from shapecnn.shared.checks import require_choice, require_path
 from shapecnn.shared.results import framed, show_with
 from shapecnn.storage.own import require_own
-from shapecnn.workers.pool import ONE_PER_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 from shapecnn.workers.progress import Progress, no_progress
 
 
@@ -33,9 +34,9 @@ def update_index(
     limit: FaceLimit = NO_LIMIT,
     overwrite: bool = False,
     device: Device = "auto",
-    workers: Workers = ONE_PER_CORE,
+    workers: Workers | int = ONE_PER_CORE,
     progress: Progress = no_progress,
-    say: Say = silent,
+    say: Say = caution,
     command: str = "shapecnn index COLLECTION INDEX",
 ) -> IndexChanges:
     """Build the index of a collection, or bring an existing index up to date.
@@ -48,17 +49,17 @@ def update_index(
         folder: Folder of the index.
         model: ``@imagenet`` (the default) or the folder of a run.
         settings: Values for settings of ``@imagenet``, by key.
-        feature: ``penultimate`` (the default), the input of the classifier; or ``metric``, the same projected by the
-            learned metric of the run.
+        feature: ``penultimate`` (the default) compares the input of the classifier; ``metric`` compares the features
+            that the learned metric of the run computes from it.
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z`` (the default).
         orientation: ``upright`` (the default), or ``auto`` to align each mesh with axes computed from its geometry.
         labels: Source of the label and the split of each shape: ``auto`` (the default), ``folder`` or ``none``.
         limit: Largest number of faces of a mesh, and whether a larger mesh is simplified or refused.
         overwrite: Whether to replace an index made with other settings, and files that shapecnn did not write.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
-        workers: Worker processes that read the meshes and draw or voxelize them.
+        workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
-        say: Callback that receives each note for the user as one line of text.
+        say: Callback that receives each note for the user as one line of text; by default, notes are Python warnings.
         command: Command line that error messages suggest for making the index.
 
     Returns:
@@ -99,14 +100,18 @@ def update_index(
         command=command,
         overwrite=overwrite,
         device=device,
-        workers=workers,
+        workers=as_workers(workers),
         progress=progress,
         say=say,
     )
 
 
 def open_index(
-    folder: str | Path, model: str | Path | None = None, *, device: Device = "auto", workers: Workers = ONE_PER_CORE
+    folder: str | Path,
+    model: str | Path | None = None,
+    *,
+    device: Device = "auto",
+    workers: Workers | int = ONE_PER_CORE,
 ) -> Searcher:
     """Open an index for similarity search.
 
@@ -114,7 +119,7 @@ def open_index(
         folder: Folder of the index.
         model: New folder of the run that computed the features, if the run has moved since.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
-        workers: Worker processes that read the meshes and draw or voxelize them.
+        workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
 
     Returns:
         An object that searches the index. The network is loaded at the first query and stays in memory.
@@ -134,11 +139,15 @@ def open_index(
     folder = Path(folder)
     index = read_index(folder)
     return Searcher(
-        index, index.record.open(folder, None if model is None else str(model)), device, workers, str(folder)
+        index,
+        index.record.open(folder, None if model is None else str(model)),
+        device,
+        as_workers(workers),
+        str(folder),
     )
 
 
-def answers_page(answers: Answers, workers: Workers = ONE_PER_CORE) -> str:
+def answers_page(answers: Answers, workers: Workers | int = ONE_PER_CORE) -> str:
     """Return the answers to queries as an HTML page, which ``shapecnn query --html`` writes.
 
     Args:
@@ -147,7 +156,7 @@ def answers_page(answers: Answers, workers: Workers = ONE_PER_CORE) -> str:
     """
     from shapecnn.report.pages import query_page
 
-    return query_page(answers, answers.searched, answers.where, workers=workers)
+    return query_page(answers, answers.searched, answers.where, workers=as_workers(workers))
 
 
 show_with(Answers, lambda answers: framed(answers_page(answers)))

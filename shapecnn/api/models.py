@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from shapecnn.errors import UsageError
 from shapecnn.models.engine import Device
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.predict import Predictor
-from shapecnn.workers.pool import ONE_PER_CORE, Workers
+from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 
 ModelSource = str | Path | Predictor | Model
 """Type of a model argument: a name (the folder of a run, or ``@imagenet``) or an open model."""
@@ -19,7 +20,7 @@ def open_model(
     settings: dict[str, Any] | None = None,
     *,
     device: Device = "auto",
-    workers: Workers = ONE_PER_CORE,
+    workers: Workers | int = ONE_PER_CORE,
 ) -> Predictor:
     """Open a model, a trained run or ``@imagenet``, to apply it to meshes.
 
@@ -27,7 +28,7 @@ def open_model(
         name: Folder of a run, or ``@imagenet``, a network trained on photographs that needs no training on shapes.
         settings: Values for settings of ``@imagenet``, by key; a run has no settings to change.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
-        workers: Worker processes that read the meshes and draw or voxelize them.
+        workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
 
     Returns:
         An object that classifies meshes. The network is loaded at the first mesh and stays in memory.
@@ -44,7 +45,9 @@ def open_model(
         >>> model.predict("meshes/box/train/0.off")[0].label
         'box'
     """
-    return Predictor(resolve_model(str(name), settings), device, workers)
+    if not isinstance(name, str | Path):
+        raise UsageError(f"name = {type(name).__name__}: give the folder of a run, or @imagenet.")
+    return Predictor(resolve_model(str(name), settings), device, as_workers(workers))
 
 
 def model_of(source: ModelSource) -> Model:

@@ -62,6 +62,8 @@ def train(
         >>> result.epochs, result.validation.count
         (1, 3)
     """
+    if not isinstance(settings, Mapping | None):
+        raise UsageError(f"settings = {settings!r}: give a dict, such as {{'network.pooling': 'mean'}}.")
     values, part, out = dict(settings or {}), Subset.parse(subset) if subset else None, Path(out)
     config, data = None if config is None else str(config), None if data is None else Path(data)
     if resume:

@@ -99,6 +99,8 @@ def prepare_collection(
 ) -> Summary:
     """Draw or voxelize every mesh of a collection, and write the results to an artefact folder.
 
+    The errors listed below are raised before the first mesh is drawn.
+
     Args:
         collection: A folder, a zip of a folder, or a CSV with the header ``path,label,split``.
         out: The artefact folder.
@@ -119,8 +121,7 @@ def prepare_collection(
         MismatchError: ``out`` holds artefacts made with other settings.
         StoredDataError: A stored file in ``out`` is missing or damaged.
         BusyError: Another process is writing to ``out``.
-        MissingLibraryError: The renderer cannot be loaded. All errors of this list are raised before the first mesh is
-            drawn.
+        MissingLibraryError: The renderer cannot be loaded.
     """
     shapes = list_shapes(collection, labels=labels, say=say)
     return make_artefacts(shapes, out, recipe, command=command, overwrite=overwrite, workers=workers, progress=progress)

@@ -40,16 +40,16 @@ class PreviousArtefacts:
 
 
 def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command: str) -> None:
-    """Raise MismatchError unless the artefacts in a folder were made with the settings of this run.
+    """Raise MismatchError unless the artefacts in a folder were made with the settings of the current command.
 
     Args:
         out: The artefact folder.
-        finished: Whether the folder contains a finished run. An unfinished run is checked in any case.
-        maker: Object that makes the artefacts in this run.
-        command: Shell command of this run; the error message quotes it.
+        finished: Whether the folder contains complete artefacts. Incomplete artefacts are checked in any case.
+        maker: Object that makes the artefacts in the current command.
+        command: Shell text of the current command; the error message quotes it.
 
     Raises:
-        MismatchError: An earlier run had other settings.
+        MismatchError: The artefacts were made with other settings.
         StoredDataError: The stored settings are damaged.
     """
     requested = maker.to_json()

@@ -213,7 +213,7 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) ->
 
 
 def _copy(previous: PreviousArtefacts, names: Sequence[str], out: Path) -> bool:
-    """Copy artefact files to new names; return False if this run has overwritten one of the originals."""
+    """Copy artefact files to new names; return False if one of them no longer has its recorded content."""
     for old, name, digest in zip(previous.files, names, previous.hashes, strict=True):
         try:
             data = read_stored(out / old)

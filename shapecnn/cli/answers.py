@@ -23,7 +23,7 @@ def note_drawing(model: Model) -> None:
 
 
 def resolve_up(option: Up | None, recorded: Up | None, reference: str) -> Up:
-    """Return the up axis of the mesh files: the value of --up, else the recorded axis, else z.
+    """Return the up axis of the given meshes: the value of --up; without --up, the recorded axis; without both, z.
 
     A note is printed if the value of --up and the recorded axis differ.
 

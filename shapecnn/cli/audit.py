@@ -41,7 +41,7 @@ _PICTURE = 96  # pixels along one side of a thumbnail
 @click.command("audit")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
 @click.option("--model", "model_name", metavar="RUN|@imagenet",
-              help="Also compare the features that this model computes; DATA must be artefacts (rendered views or "
+              help="Also compare shapes by the features of this model; DATA must be artefacts (rendered views or "
               "voxel grids).")  # fmt: skip
 @click.option("--threshold", type=float, default=0.98, show_default=True,
               help="Cosine similarity of features at or above which two shapes count as copies.")  # fmt: skip
@@ -70,8 +70,8 @@ def command(
     """Find duplicate shapes in DATA, and report duplicates that are in different splits or have different labels.
 
     DATA is a folder of artefacts or a collection of meshes. Two shapes are copies if their files have the same bytes,
-    or if their geometry is the same after renumbering, moving, scaling, turning or mirroring. With --model, they are
-    also copies if their features are similar.
+    or if they differ only in position, size, quarter turns, mirroring, or the order of vertices and faces. With
+    --model, they are also copies if their features are similar.
 
     \b
     Examples:

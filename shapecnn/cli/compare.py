@@ -38,9 +38,9 @@ if TYPE_CHECKING:
               help="Retrieval protocol: which shapes are queries and which are the gallery.")  # fmt: skip
 @click.option("--feature", type=click.Choice(["penultimate", "scores", "metric"]), default="penultimate",
               show_default=True,
-              help="Feature that retrieval compares; RUN:scores sets the feature of one model.")  # fmt: skip
+              help="Feature that retrieval compares, for models given without :FEATURE.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Random seed of the bootstrap behind the 95 % intervals, and of the tests.")  # fmt: skip
+              help="Random seed of the 95 % intervals and of the significance tests.")  # fmt: skip
 @click.option("--published", is_flag=True,
               help="Also draw published precision-recall curves of other methods on ModelNet40.")  # fmt: skip
 @set_option

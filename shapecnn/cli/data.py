@@ -40,12 +40,12 @@ def command() -> None:
 @click.option(
     "--url",
     metavar="URL|FILE",
-    help="Download from this address, or unpack this local zip file, instead of the official server.",
+    help="Web address or local path of the zip, to use instead of the one on the official server.",
 )
 @click.option(
     "--sha256",
     metavar="HEX",
-    help="Expected SHA-256 of the zip.  [default: the SHA-256 of the official zip, without --url]",
+    help="Expected SHA-256 of the zip.  [default: that of the official zip; no check with --url]",
 )
 @overwrite_option
 @quiet_option

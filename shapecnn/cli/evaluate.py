@@ -42,8 +42,8 @@ if TYPE_CHECKING:
               show_default=True, help="Feature that retrieval compares: the input of the classifier (penultimate), "
               "the class probabilities (scores), or the metric learned by `shapecnn metric` (metric).")  # fmt: skip
 @click.option("--subset", "subset_text", metavar="TRAIN+TEST",
-              help="Use only the first shapes of each class: 80+20 means 80 train and 20 test "
-              "shapes, by id.")  # fmt: skip
+              help="Use only the first shapes of each class in order of id: 80+20 means 80 train "
+              "and 20 test shapes.")  # fmt: skip
 @click.option("--exclude-duplicates", is_flag=True,
               help="Also report the results without copies of train shapes or of other evaluated shapes.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",

@@ -40,7 +40,8 @@ SHOWN = 3  # views listed on the terminal
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write an HTML page to this file, with a heat map of each view and its share in the score of the class.",
+    help="Also write an HTML page to this file. It shows each view with a heat map, and the share of the view in the "
+    "score of the predicted class.",
 )
 @click.option(
     "--class", "label", metavar="LABEL", help="Explain why the predicted class was preferred to the class LABEL."
@@ -121,7 +122,7 @@ def _json(path: str, result: Explanation | ItemError, page: Path | None) -> dict
 
 
 def _line(result: Explanation) -> str:
-    """Return the printed line for one mesh: path, class, probability, and the views with the largest shares."""
+    """Return the printed line for one mesh: path, class, probability, and the views that favour the class most."""
     label, score = result.ranked[0]
     evidence = result.why_not or result.evidence
     largest = np.argsort(-evidence.shares, kind="stable")[:SHOWN]

@@ -176,9 +176,9 @@ def _run() -> int:
 
 
 def _interrupted(cause: BaseException) -> tuple[int, str, str]:
-    """Return exit status, error kind and message for an interrupted command, or for an EOFError of a library.
+    """Return exit status, error kind and message after an interruption, or after an EOFError of a library.
 
-    Click raises the same Abort for both.
+    Click raises the exception Abort in both cases; ``cause`` tells which.
     """
     if isinstance(cause, EOFError):
         message = "A file or a process ended early. Run the command again; if it fails again, please report it."

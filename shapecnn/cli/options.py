@@ -172,13 +172,15 @@ def failures_option(command: Command) -> Command:
 
 
 def failures_file() -> Path | None:
-    """Return the CSV file of --failures, after checking that the command has not written another file to this path.
+    """Return the path of --failures, after a second check that the table of failures can be written there.
+
+    The check is repeated because the command may have written one of its other output files to the same path.
 
     Returns:
-        The CSV file; None without --failures.
+        The path of the CSV file; None without --failures.
 
     Raises:
-        UsageError: The CSV file exists and may not be replaced.
+        UsageError: The path contains a file that must not be replaced.
     """
     option: tuple[Path, bool] | None = click.get_current_context().meta.get(_FAILURES_FILE)
     if option is None:

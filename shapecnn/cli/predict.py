@@ -106,8 +106,8 @@ def _json(prediction: Prediction) -> dict[str, object]:
 def _lines(predictions: list[Prediction]) -> list[str]:
     """Return the predictions as lines of text: path, label, probability and the next most probable classes.
 
-    The most similar training shapes follow on a second line. For an unknown shape the label is ``unknown``, and all
-    classes are listed as next classes.
+    The most similar training shapes follow on a second line. For an unknown shape the label is ``unknown`` without a
+    probability, and the most probable class is listed with the next classes.
     """
     usable = [each for each in predictions if each.error is None]
     path_width = max((len(each.path) for each in usable), default=0)

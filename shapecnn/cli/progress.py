@@ -88,7 +88,7 @@ class _Heartbeat:
 
     @contextmanager
     def stage(self, name: str, unit: str) -> Iterator[Progress]:
-        """Report a stage while the ``with`` block runs; yield the function that updates its counts."""
+        """Report a stage of the command during a ``with`` block; yield the function that updates the item counts."""
         stage = _Stage(name, unit)
         self.push(stage)
         try:

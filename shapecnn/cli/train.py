@@ -58,7 +58,7 @@ class _Train(click.Command):
 @click.option(
     "--subset",
     metavar="TRAIN+TEST",
-    help="Use only the first shapes of each class: 80+20 means 80 train and 20 test shapes, by id.",
+    help="Use only the first shapes of each class in order of id: 80+20 means 80 train and 20 test shapes.",
 )
 @click.option(
     "--seed",
@@ -90,7 +90,8 @@ def command(
     held out for validation, as the config defines; the test split is never used.
 
     --resume continues an interrupted training, and gives the same weights as a training without interruption. RUN
-    stores its config and the path of its data; other values are refused.
+    stores its config and the path of its data, so neither needs to be given again. Another config or other data are
+    refused.
 
     \b
     Examples:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--collection", type=click.Path(path_type=Path),
-              help="Collection of meshes that the artefacts were made from; for an index, its "
-              "new path if it has moved.")  # fmt: skip
+              help="Collection that the artefacts or the index were made from, to check for changed, missing and new "
+              "meshes. Without this option, the meshes of artefacts are not checked. The meshes of an index are "
+              "checked at their stored paths, and new meshes are not found.")  # fmt: skip
 @quiet_option
 @json_option
 def command(paths: tuple[Path, ...], collection: Path | None, as_json: bool) -> None:

@@ -65,10 +65,10 @@ def find_copies(fingerprints: Sequence[Fingerprint], tolerance: float, progress:
     Args:
         fingerprints: Fingerprints of N shapes.
         tolerance: Largest Euclidean distance between the signatures of two shapes with the same geometry.
-        progress: Function that is called with the number of compared blocks of signatures and the number of all blocks.
+        progress: Function that is called with the number of finished steps of the comparison and of all steps.
 
     Returns:
-        The group numbers by content and by geometry.
+        For each shape, the number of its group by content and the number of its group by geometry.
     """
     content = merge_groupings(
         group_by_key([f.sha256 for f in fingerprints]), group_by_key([f.digest for f in fingerprints])
@@ -179,7 +179,7 @@ def _mesh_fingerprint(task: _Task) -> tuple[Fingerprint, str | None]:
     """Compute the fingerprint of one mesh file, in a worker process.
 
     Returns:
-        The fingerprint; and the error of a mesh that cannot be used and so has no signature, else None.
+        The fingerprint and None. If the mesh cannot be used, a fingerprint without signature and the error message.
     """
     sha = None
     try:

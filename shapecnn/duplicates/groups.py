@@ -135,7 +135,7 @@ def group_rows(grouping: Grouping) -> list[NDArray[np.int64]]:
 
 
 def _link(grouping: Grouping, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Grouping:
-    """Return a grouping in which item ``rows[i]`` and item ``columns[i]`` share a group, for each i."""
+    """Merge, for each i, the group of item ``rows[i]`` with the group of item ``columns[i]``; return the new groups."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

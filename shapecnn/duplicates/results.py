@@ -19,7 +19,7 @@ class Member:
     Attributes:
         entry: The manifest row of the shape.
         similarity: Cosine similarity, from -1 to 1, between the feature of the shape and the feature of the most
-            similar other shape; None at the levels ``content`` and ``geometry``.
+            similar other shape; None unless the group was found by comparing features.
     """
 
     entry: Entry

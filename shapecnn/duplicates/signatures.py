@@ -98,8 +98,9 @@ def mesh_signature(mesh: Mesh) -> Signature:
 def _ring_signature(ring: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return numbers that stay the same when a ring of pictures or grids is shifted, or reversed and flipped.
 
-    Each picture or grid is split into its even and its odd part along the last axis, which mirroring flips. The numbers
-    are the magnitudes of the Fourier transform of both parts along the first axis, the ring.
+    Each picture or grid is the sum of a symmetric and an antisymmetric part: flipping the last axis, as mirroring does,
+    keeps the first part and negates the second. The numbers are the magnitudes of the Fourier transform of both parts
+    along the first axis, the ring.
     """
     half = (ring.shape[-1] + 1) // 2  # the other half repeats the same values
     flipped = np.flip(ring, -1)
@@ -108,7 +109,7 @@ def _ring_signature(ring: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _averages(size: int, cells: int) -> NDArray[np.float32]:
-    """Return a matrix (n, size) that averages ``size`` values over n = min(size, cells) equal parts."""
+    """Return the matrix (n, size) that turns ``size`` values into the means of n = min(size, cells) equal parts."""
     n = min(size, cells)
     edges = np.linspace(0, size, n + 1)
     starts = np.arange(size)

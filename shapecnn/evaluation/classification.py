@@ -152,8 +152,8 @@ def calibration_error(right: NDArray[np.bool_], confidence: NDArray[np.floating]
         confidence: Probability of each predicted class, (N,), in [0, 1].
 
     Returns:
-        The mean difference between accuracy and mean confidence over the bins of :func:`reliability`, weighted by the
-        number of predictions in each bin, in [0, 1].
+        The mean of |accuracy − mean confidence| over the bins of :func:`reliability`, weighted by the number of
+        predictions in each bin, in [0, 1].
     """
     return sum(b.count * abs(b.accuracy - b.confidence) for b in reliability(right, confidence)) / len(right)
 

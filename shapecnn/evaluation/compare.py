@@ -51,7 +51,7 @@ def compare_contenders(
         contenders: Models and features to compare, from :func:`shapecnn.evaluation.contenders.choose` with the same
             settings.
         settings: Options of the evaluation, except for the feature, which each contender sets for itself. Retrieval is
-            always measured. Classification is measured for each model whose classes include all labels.
+            always measured. Classification is measured for each model whose classes include all labels of the shapes.
         device: Device that runs the networks.
         bar: Function that opens a progress bar with a given name, one for each contender.
 
@@ -153,9 +153,10 @@ def _pairs(figure: str, values: Mapping[str, Values], test: Test, seed: int, mod
 
 
 def _own(settings: EvaluationSettings, contender: Contender) -> EvaluationSettings:
-    """Return the evaluation settings of one contender: its feature, and its tasks.
+    """Return the settings to evaluate one contender, which is a model and the feature to compare shapes by.
 
-    The model is evaluated by retrieval only, unless all labels of the split are classes of the model.
+    The model is evaluated by classification and retrieval if all labels of the split are classes of the model, and
+    otherwise by retrieval only.
     """
     model = contender.model
     labels = {str(entry.label) for entry in model.split(contender.artefacts, settings.split)}

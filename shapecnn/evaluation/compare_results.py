@@ -161,8 +161,19 @@ class Comparison(Displayed):
         ]
 
     def __repr__(self) -> str:
-        """Return the results of all compared models as a text table."""
-        return text_table(self.rows())
+        """Return the results of all compared models as a text table, and a table of the differences of each pair."""
+        differences = [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "figure": pair.figure,
+                "difference": pair.difference,
+                "p (Holm)": pair.p_holm,
+                "better": pair.better or "not significant",
+            }
+            for pair in self.pairs
+        ]
+        return "\n\n".join(text_table(rows) for rows in (self.rows(), differences) if rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that ``shapecnn compare --json`` prints."""

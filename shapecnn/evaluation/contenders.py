@@ -184,8 +184,8 @@ def _require_same_items(models: Mapping[str, Model], artefacts: Mapping[str, Art
     if len({*items.values()}) > 1:
         counts = ", ".join(f"{count} for {name}" for name, count in items.items())
         raise UsageError(
-            f"--protocol shapenets: the models have different numbers of queries for one shape ({counts}). Use "
-            f"--protocol mvcnn."
+            f"--protocol shapenets: each rotation of a grid is a query, so the models have different numbers of "
+            f"queries for one shape ({counts}). Use --protocol mvcnn."
         )
 
 

@@ -44,8 +44,9 @@ def evaluate_model(
 
     Raises:
         UsageError: The split has no shapes, a shape has no label, a label is not a class of the model, or the model
-            does not have the feature or the classes that the settings need. Raised before any work.
-        MismatchError: The artefacts were prepared with other settings than the model expects. Raised before any work.
+            does not have the feature or the classes that the settings need. Raised before the network runs.
+        MismatchError: The artefacts were prepared with other settings than the model expects. Raised before the
+            network runs.
         StoredDataError: Artefacts are damaged.
     """
     require_possible(model, settings)

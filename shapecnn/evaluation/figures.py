@@ -20,7 +20,7 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
     """Compute accuracy, mAP and all other results of an evaluation from model outputs, with 95 % intervals.
 
     Args:
-        model: The evaluated model, already set to compare shapes by ``settings.feature``.
+        model: The evaluated model, which must already compare shapes by ``settings.feature`` (unless it is ``scores``).
         artefacts: Artefact folder of the evaluated shapes; its path becomes part of the result.
         settings: Options of the evaluation.
         outputs: Probabilities and features that the model computed for the shapes.

@@ -71,16 +71,16 @@ class SplitPasses:
 
     @property
     def reads(self) -> int:
-        """Number of times that a shape is read from disk, over all passes."""
+        """Number of reads of one shape from disk, summed over all shapes and all passes."""
         passes = self._classifies + self._by_rotation if self._by_rotation else 1
         return passes * len(self._shapes.measured) + len(self._shapes.searched)
 
     def compute(self, engine: Engine, advance: Callable[[], None]) -> SplitOutputs:
-        """Run all passes and return the outputs of the network.
+        """Run the network over the shapes, in one or two passes (see the class), and return its outputs.
 
         Args:
             engine: Inference engine that runs the network.
-            advance: Function that is called after a shape is read, ``reads`` times in all.
+            advance: Function that is called each time after a shape was read; :attr:`reads` is the number of calls.
 
         Returns:
             The outputs of the network for all shapes of the evaluation.

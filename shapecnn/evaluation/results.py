@@ -43,7 +43,7 @@ class FeatureSet:
         return [str(entry.label) for entry in self.entries]
 
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> FeatureSet:
-        """Return the shapes and features at the given positions, in the order of ``rows``."""
+        """Return the shapes at the positions ``rows``, in that order, with their features."""
         return FeatureSet([self.entries[row] for row in rows], self.features[rows], self.similarity)
 
 
@@ -85,8 +85,8 @@ class Distinct:
     Copies have the same geometry, see :mod:`shapecnn.duplicates.copies`. Copies are also left out of the gallery.
 
     Attributes:
-        excluded: Pairs of a shape that was left out and its original, a shape of the train split or an earlier shape
-            of the same split.
+        excluded: Pairs of a shape that was left out and its original. The original is in the train split, or comes
+            earlier in the same split.
         evaluation: Evaluation of the remaining shapes; None if no shape remains.
     """
 
@@ -105,7 +105,7 @@ class Distinct:
 class Evaluation(Displayed):
     """Result of evaluating one model on one split.
 
-    Attributes are None if their task, classification or retrieval, was not measured.
+    The results of a task (classification or retrieval) are None if the task was not measured.
 
     Attributes:
         model: Name of the model.

@@ -1,9 +1,10 @@
 """Read labels and splits of shapes from the names of the folders of a collection.
 
-There are two layouts: ``class/x.off`` (or ``class/split/x.off``), and ``split/class/x.off``. Outer folders, which
-contain all meshes, are removed from the paths. Folders that fit both layouts raise an error that names both layouts: a
-network trained with the wrong layout would learn to tell training shapes from test shapes. The user may override the
-layout. The ids of shapes, which are the paths without outer folders, do not depend on the layout.
+There are two layouts: ``class/x.off`` (or ``class/split/x.off``), and ``split/class/x.off``. A folder around these
+layouts, which contains all meshes, is an outer folder and is removed from the paths. Folders that fit both
+layouts raise an error that names both layouts: a network trained with the wrong layout would learn to tell training
+shapes from test shapes. The user may override the layout. The ids of shapes, which are the paths without outer folders,
+do not depend on the layout.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class LabelledPath:
     """Path of a mesh inside a collection, with the label and split that its folders name.
 
     Attributes:
-        path: The path without outer folders.
+        path: Path of the mesh, without those folders around all meshes that :func:`label_paths` leaves out.
         label: Name of the class; None if the file is not in a folder.
         split: train, val or test; None if no folder names a split.
     """
@@ -129,9 +130,10 @@ def label_by_folder(path: PurePosixPath) -> LabelledPath:
 
 
 def _plain_folders(labelled: Sequence[LabelledPath]) -> set[Parts]:
-    """Return the folders that are named like a split but are plain folders, as pairs (class, folder).
+    """Return the folders that are named like a split but are not a split, as pairs (class, folder).
 
-    A folder ``train``, ``val`` or ``test`` is a plain folder if its class has other folders, but no second split.
+    A folder ``train``, ``val`` or ``test`` is not a split if its class has no second folder with one of these names,
+    but has folders with other names.
     """
     inside: defaultdict[str, set[str]] = defaultdict(set)
     for each in labelled:
@@ -142,7 +144,7 @@ def _plain_folders(labelled: Sequence[LabelledPath]) -> set[Parts]:
 
 
 def _read(folders: Sequence[Parts], where: str) -> _Reading:
-    """Return the interpretation of the folders; if two interpretations fit, its ``doubt`` describes both."""
+    """Find out which folder levels are labels and splits; if two answers fit, ``doubt`` of the result has both."""
     if not folders:
         return _Reading(0, split_first=False)
     for wrappers in (0, 1):
@@ -200,12 +202,12 @@ def _ambiguous(where: str, one: str, other: str) -> CollectionError:
 
 
 def _common(folders: Sequence[Parts]) -> int:
-    """Return 1 if a single outer folder contains all meshes, else 0."""
+    """Return the number of folders that contain all meshes, counted up to 1."""
     return int(bool(folders) and all(folders) and len({parts[0] for parts in folders}) == 1)
 
 
 def _plain_wrappers(folders: Sequence[Parts]) -> int:
-    """Return the number of outer folders, 0 or 1, in the layout ``class/…``; a single class with splits gives 0."""
+    """Return the number of folders, 0 or 1, around the class folders; a single folder of splits is a class folder."""
     return 0 if _all_class_split(folders) else _common(folders)
 
 
@@ -218,7 +220,7 @@ def _all_class_split(folders: Sequence[Parts]) -> bool:
 
 
 def _are_classes(folders: Sequence[Parts]) -> bool:
-    """Return whether folders below ``split/`` look like classes: one has several meshes or is in several splits."""
+    """Return whether the folders inside splits look like classes: any has several meshes, or occurs in two splits."""
     return len({parts[1] for parts in folders}) < len(folders)
 
 

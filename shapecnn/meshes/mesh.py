@@ -233,7 +233,7 @@ def check_triangles(triangles: Triangles) -> Mesh:
 
 
 def _have_area(vertices: NDArray[np.float64], faces: NDArray[np.int32], extent: float) -> bool:
-    """Return whether at least one face has an area above 0, up to rounding relative to the extent of the mesh."""
+    """Return whether the area of at least one face is larger than rounding errors in a mesh of size ``extent``."""
     corners = (vertices[faces] - vertices[0]) / extent
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     return bool(np.linalg.norm(normals, axis=1).max() > 1e-12)

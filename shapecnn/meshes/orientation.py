@@ -88,17 +88,18 @@ def canonical_axes(mesh: Mesh) -> NDArray[np.float64]:
 
 
 def _climb(fourth: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Maximise the objective in the module docstring, from several starts; return the best orthogonal matrix, (3, 3).
+    """Maximise the objective (see the module docstring) from several starts; return the best orthogonal matrix, (3, 3).
 
     Args:
-        fourth: Fourth moments Σ a n⊗n⊗n⊗n of the face normals n, weighted by the face areas a, (3, 27).
-        covariance: Covariance of the surface, (3, 3), trace 1.
+        fourth: Fourth moments Σ a nᵢ nⱼ nₖ nₗ of the unit face normals n, weighted by the face areas a, (3, 27): one
+            row for each i, one column for each (j, k, l).
+        covariance: Covariance of the surface, (3, 3), scaled to trace 1.
     """
     principal = np.linalg.eigh(covariance)[1].T
     R = _starts() @ principal  # relative to the principal axes, so that the pose in the file has no influence
 
     def gradient(R: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the gradients of the two terms of the objective at the matrices R, each divided by 4."""
+        """Return a quarter of the gradient of each of the two terms of the objective, evaluated at each matrix in R."""
         cubes = (R[..., :, None, None] * R[..., None, :, None] * R[..., None, None, :]).reshape(-1, 3, 27)
         product = R @ covariance
         return cubes @ fourth.T, _PRINCIPAL * (product * R).sum(axis=-1, keepdims=True) * product
@@ -119,7 +120,10 @@ def _climb(fourth: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDAr
 
 @cache
 def _starts() -> NDArray[np.float64]:
-    """Return the 25 start matrices, (25, 3, 3): the identity and 24 random orthogonal matrices with a fixed seed."""
+    """Return the 25 matrices from which the optimization starts, (25, 3, 3): the identity and 24 orthogonal matrices.
+
+    The orthogonal matrices are random, but always the same.
+    """
     orthogonal, triangular = np.linalg.qr(np.random.default_rng(0).normal(size=(_STARTS, 3, 3)))
     orthogonal *= np.sign(np.diagonal(triangular, axis1=1, axis2=2))[:, None, :]
     return np.concatenate([np.eye(3)[None], orthogonal])

@@ -50,7 +50,7 @@ def simplify(
     if len(faces) > most:
         points, faces = fast_simplification.simplify(points, faces, target_count=most)
     if len(faces) > most:
-        raise _error(count, f"edge collapse stops at {len(faces)} faces")
+        raise _error(count, f"edge collapse cannot get below {len(faces)} faces")
     if _area(points, faces) < _LEAST_AREA * area:
         raise _error(count, "the mesh would lose more than half of its area")
     return points * scale + centre, faces
@@ -75,10 +75,10 @@ def _weld(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> tuple[NDAr
 def _cluster(
     points: NDArray[np.float64], faces: NDArray[np.int32], most: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Merge the vertices in each cell of a grid into their mean; repeat with larger cells until ``most`` faces remain.
+    """Merge the vertices in each cell of a grid into their mean; repeat with larger cells to reach ``most`` faces.
 
-    The coordinates of the vertices lie within [-1, 1]. More than ``most`` faces may remain on the coarsest grid,
-    because triangles larger than a cell do not vanish.
+    The coordinates of the vertices lie within [-1, 1]. The number of faces may stay above ``most`` even on the coarsest
+    grid, because triangles larger than a cell do not vanish.
     """
     cells = 4096.0
     while len(faces) > most and cells > _COARSEST:

@@ -186,5 +186,7 @@ def require_mesh(mesh: MeshSource, up: Up, limit: FaceLimit) -> Mesh:
         raise UsageError(f"One mesh is needed, but {len(inputs)} were given. Call the function for one mesh at a time.")
     try:
         return load_mesh_input(inputs[0], up, limit)
+    except MeshError as error:
+        raise MeshError(error.kind, f"{mesh_name(inputs[0])}: {error}") from None
     except MemoryError:
-        raise MeshError("too-large", "there is not enough memory for the mesh: simplify it") from None
+        raise MeshError("too-large", f"{mesh_name(inputs[0])}: there is not enough memory: simplify the mesh") from None

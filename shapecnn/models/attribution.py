@@ -89,7 +89,7 @@ class Inquiry:
         return x.reshape(*maps.shape[:2], *x.shape[1:])
 
     def _logits(self, activations: Tensor) -> Tensor:
-        """Compute the logits (B, C) of C classes from the input of view pooling (B, V, ...) for V views of B shapes."""
+        """Pool the activations (B, V, ...) of V views of B shapes over the views, and compute C logits (B, C)."""
         logits, _ = self._network.head(self._network.pool(activations))
         return logits
 

@@ -1,4 +1,4 @@
-"""Calibration of a run: softmax temperature, and similarity threshold for reporting a shape as of no known class."""
+"""Calibration of a run: softmax temperature, and the similarity below which a shape is reported as unknown."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Temperature, rejection threshold and calibration errors, measured on shapes unseen by the scoring classifier.
+    """Temperature, rejection threshold and calibration errors of a classifier.
 
+    They are measured on shapes that were not used to fit the classifier that scored them.
     ``loss`` and ``ece`` are cross-fitted: each shape is scored with a temperature that was fitted without this shape.
 
     Attributes:

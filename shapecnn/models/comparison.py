@@ -72,7 +72,7 @@ class FeatureComparison:
         features: NDArray[np.float32],
         placed: Placed | None = None,  # noqa: ARG002  # an index caches adapted features only
     ) -> FeatureSpace:
-        """Return an object that compares shapes by the cosine of their features, not adapted to the collection."""
+        """Return an object that compares two shapes by the cosine of their features; other shapes have no influence."""
         return FeatureSpace(features)
 
 
@@ -107,5 +107,8 @@ class AdaptedComparison:
         return unit(output.feature)
 
     def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
-        """Return an object that compares shapes by adapted features; unadapted features if the collection is empty."""
+        """Return an object that compares shapes by features adapted to the collection of shapes with ``features``.
+
+        If the collection is empty, it compares shapes by their own features.
+        """
         return AdaptedSpace(features, self.neighbours, placed) if len(features) else FeatureSpace(features)

@@ -130,7 +130,7 @@ class OpenVinoEngine:
         return Output(feature, _scores(self._model, self._classifier.logits(feature)), views)
 
     def start(self, key: Hashable, array: InputArray) -> None:
-        """Start the network on one shape, without waiting for its output; block while the queue is full."""
+        """Start the network on one shape, as soon as the queue has room for it; do not wait for the output."""
         if array.shape != self._shape:
             self.wait()
             self._outputs += self.finished()
@@ -138,7 +138,7 @@ class OpenVinoEngine:
         self._queue.start(key, array)
 
     def finished(self) -> list[tuple[Any, Output]]:
-        """Return a (key, output) pair for each shape that has finished since the last call."""
+        """Return the key, as given to :meth:`start`, and the output of each shape that finished since the last call."""
         outputs, self._outputs = self._outputs, []
         return outputs + [(key, self._output(*tensors)) for key, tensors in self._queue.finished()]
 
@@ -194,7 +194,7 @@ class TorchEngine:
         self._outputs.append((key, Output(feature_array, scores, views[0] if views else None)))
 
     def finished(self) -> list[tuple[Any, Output]]:
-        """Return a (key, output) pair for each shape that has finished since the last call."""
+        """Return the key, as given to :meth:`start`, and the output of each shape that finished since the last call."""
         outputs, self._outputs = self._outputs, []
         return outputs
 

@@ -30,7 +30,7 @@ class Neighbour(NamedTuple):
 
 
 class Familiarity:
-    """Computes the similarity of shapes to the training shapes, by the part of the features that separates classes.
+    """Computes how similar shapes are to the training shapes in the directions of features that separate classes.
 
     Features are projected on the subspace that is spanned by the differences of the classifier's weight vectors. The
     origin is moved to the mean of the class means. The similarity of two shapes is the cosine of their projected
@@ -55,7 +55,7 @@ class Familiarity:
         """Return the cosine similarity of each shape with each training shape.
 
         Args:
-            features: (Q, D) float32, D features of each of Q shapes, of any length.
+            features: (Q, D) float32, D features of each of Q shapes; they need not be scaled to unit length.
 
         Returns:
             (Q, N) float64 for N training shapes, from -1 to 1, rounded to 6 decimals.
@@ -66,7 +66,7 @@ class Familiarity:
         """Return the familiarity of shapes: the cosine similarity with the most similar training shape.
 
         Args:
-            features: (Q, D) float32, D features of each of Q shapes, of any length.
+            features: (Q, D) float32, D features of each of Q shapes; they need not be scaled to unit length.
 
         Returns:
             (Q,) float64 from -1 to 1, rounded to 6 decimals.
@@ -77,7 +77,7 @@ class Familiarity:
         """Return the training shapes most similar to one shape.
 
         Args:
-            feature: (D,) float32, feature of the shape, of any length.
+            feature: (D,) float32, feature of the shape: D values, not necessarily of unit length.
             count: Largest number of training shapes to return.
 
         Returns:

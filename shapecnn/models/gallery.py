@@ -34,7 +34,7 @@ class Gallery:
 
     @classmethod
     def of(cls, ids: Sequence[str], labels: Sequence[str], features: NDArray[np.float32]) -> Gallery:
-        """Build a gallery from M shapes. For M above 20 000, the gallery contains an evenly spaced sample.
+        """Build a gallery from M shapes. If M is above 20 000, only 20 000 shapes are kept, at equal steps in the list.
 
         Args:
             ids: Ids of the M shapes.

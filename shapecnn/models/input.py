@@ -67,13 +67,13 @@ class Input:
         return cls(input_settings({key: value for key, value in stored.items() if key != "up"}), turns)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all settings except ``up`` for JSON; the key ``hash`` has a hash of their values."""
+        """Return all settings except ``up`` as a JSON object, in which the key ``hash`` has the hash of the others."""
         values = self.settings.model_dump(mode="json", exclude={"up"})
         return {**values, "hash": settings_hash(values)}
 
     @property
     def kind(self) -> str:
-        """Kind of the input: ``views`` or ``voxels``."""
+        """Kind of the network input: ``views`` or ``voxels``."""
         return self.settings.kind
 
     @property
@@ -182,8 +182,8 @@ class Input:
         Args:
             mesh: Path of the mesh file, or arrays of vertices and faces.
             up: Axis of the mesh that points up.
-            limit: Largest number of faces, and whether larger meshes are simplified. If this limit does not
-                simplify but the training meshes were simplified, the mesh is simplified in the same way.
+            limit: Largest number of faces, and whether larger meshes are simplified. If ``limit.simplify`` is False
+                but the training meshes were simplified, this mesh is simplified in the same way.
 
         Returns:
             Views or grids; see :data:`InputArray`.

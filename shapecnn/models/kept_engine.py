@@ -54,7 +54,7 @@ class KeptEngine:
             self.open()
 
     def finished(self, wait: bool = False) -> list[tuple[Any, Output]]:
-        """Return a (key, output) pair for each shape that has finished since the last call; [] before the first shape.
+        """Return a (key, output) pair for each shape that has finished since the last call; [] before :meth:`open`.
 
         Args:
             wait: Whether to wait until all started shapes are finished.
@@ -73,11 +73,11 @@ class KeptEngine:
         opens a new engine, because the old engine may still contain outputs of the failed call.
 
         Raises:
-            UsageError: The thread already reserves the engine: a progress function has called the model.
+            UsageError: This thread has reserved the engine already, because a progress function called the model.
         """
         if self._owner == threading.get_ident():
             raise UsageError(
-                "A progress function called the model whose progress it reports. Call the model after the current call "
+                "A progress function called the model that was calling it. Use the model again after its current call "
                 "has returned."
             )
         with self._lock:

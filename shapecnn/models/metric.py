@@ -32,7 +32,7 @@ SHARE = 0.5  # weight of the projection z relative to the soft assignment to cla
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Learned metric: projects a feature of D values on a vector z of d values, and compares z with class anchors.
+    """Learned metric: projects a feature of D values to a vector z of d values, compares z with an anchor per class.
 
     z = matrix (f − centre), scaled to unit length. Here f is the feature with each value raised to ``power``, scaled to
     unit length. The soft assignment to C classes is exp(8 · cosine of z with each anchor), scaled to unit length.
@@ -70,10 +70,11 @@ class Projection:
         """Compute the metric feature of a shape. The similarity of two shapes is the cosine of their metric features.
 
         Args:
-            feature: (D,) float32, D features that the network computes, of any length.
+            feature: (D,) float32, feature of the shape from the network: D values, not necessarily of unit length.
 
         Returns:
-            (C + d,) float32 of unit length: soft assignment to the anchors of C classes, then the d values of z.
+            (C + d,) float32 of unit length: the soft assignment to the anchors of C classes, then the projection z (d
+            values) times :data:`SHARE`; see the class.
         """
         z = self.project(feature)
         powers = np.exp(SHARPNESS * (self.anchors @ z - 1))
@@ -83,10 +84,10 @@ class Projection:
         """Project a feature of D values on d values, and scale the result to unit length.
 
         Args:
-            feature: (D,) float32, D features that the network computes, of any length.
+            feature: (D,) float32, feature of a shape from the network: D values, not necessarily of unit length.
 
         Returns:
-            (d,) float32, the projection z.
+            (d,) float32 of unit length, the projection z; see the class.
         """
         return unit(self.matrix @ (raised(feature, self.power) - self.centre))
 
@@ -95,7 +96,7 @@ def raised(feature: Feature, power: float) -> Feature:
     """Raise each value of a feature to a power, keep its sign, and scale the feature to unit length.
 
     Args:
-        feature: (D,) float32, D values, of any length.
+        feature: (D,) float32, D values, not necessarily of unit length.
         power: Exponent, in (0, 1].
 
     Returns:
@@ -151,11 +152,11 @@ def read_metric(folder: Path, weights: str, size: int) -> tuple[Projection, dict
         anchors = array_of(arrays, "anchors", np.float32, (None, len(matrix)))
         (power,) = array_of(arrays, "power", np.float32, (1,))
         if not 0 < power <= 1:
-            raise ValueError(f"the power is {power}, outside (0, 1]")
+            raise ValueError(f"the power is {power}, but must be above 0 and at most 1")
         if np.linalg.norm(anchors.astype(np.float64), axis=1).max(initial=0) > 1.01:
             raise ValueError("the anchors are not of unit length")
         if _norm(matrix) * (1 + _norm(centre)) > _LONGEST:
-            raise ValueError("the matrix or centre is too large")
+            raise ValueError("the matrix or centre has huge values")
     return Projection(matrix, centre, anchors, float(power), sealed.sums[PROJECTION]), header
 
 

@@ -22,7 +22,7 @@ Split = Literal["train", "val", "test"]
 
 
 class NetworkSource(Protocol):
-    """Interface for the architecture and the weights of a model; :meth:`build` loads the weights."""
+    """Interface for an object that builds the network of a model and loads its weights."""
 
     @property
     def identity(self) -> str:

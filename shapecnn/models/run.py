@@ -199,8 +199,8 @@ class Run:
         if missing:
             raise UsageError(
                 f"{artefacts.folder} lacks {missing} of the {len(self.held_out[name])} shapes in split {name} of the "
-                f"run {self.folder}. Use the original training data, or evaluate with --split test, which does not "
-                f"need the missing shapes (without --protocol train-gallery and --exclude-duplicates)."
+                f"run {self.folder}. Use the original training data. Or evaluate with --split test, which does not "
+                f"need the missing shapes, but without --protocol train-gallery and --exclude-duplicates, which do."
             )
         return entries
 

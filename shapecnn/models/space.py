@@ -33,8 +33,8 @@ def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -
     """Return the similarity of shapes: the cosine of their adapted features, limited by their unadapted distance.
 
     Let d be the unadapted distance of a query and a shape: 1 - cosine of the square roots of their features. The
-    similarity is limited to the range from 1 - 5 d to 1 - d, so exact copies have similarity 1. A shape at less than a
-    fifth of the unadapted distance of a second shape never ranks below the second shape in any collection.
+    similarity is limited to the range from 1 - 5 d to 1 - d, so exact copies have similarity 1. If d of one shape is
+    less than a fifth of d of another shape, the first shape never ranks below the other, whatever the collection.
 
     Args:
         queries: (Q, 2 D), values of Q queries from :meth:`AdaptedSpace.place`: D adapted features, then the square
@@ -74,15 +74,15 @@ class Space(Protocol):
 
     @property
     def similarity(self) -> Similarity:
-        """Function that compares Q queries (Q, S) with N shapes (N, S) of S values each: (Q, N) from -1 to 1."""
+        """Function from Q queries (Q, S) and N shapes (N, S), S values each, to similarities (Q, N) from -1 to 1."""
 
     @property
     def placed(self) -> Placed | None:
-        """Adapted features of the collection, to be cached in an index; None if features are not adapted."""
+        """Features that are adapted to the collection, for an index to cache; None in a space without adaptation."""
 
     @property
     def rows(self) -> Features:
-        """Values that queries are compared with: (N, S) float32 of unit length, S values of each of N shapes."""
+        """The N shapes of the collection, converted for comparison: (N, S) float32, S values each, of unit length."""
 
     def place(self, queries: Features) -> Features:
         """Convert the features of queries to the values that are compared with the collection.
@@ -96,7 +96,7 @@ class Space(Protocol):
 
 
 class FeatureSpace:
-    """Similarity without adaptation: compares the features of shapes by their cosine.
+    """Similarity as the cosine of the features of two shapes, which are not adapted to a collection.
 
     Args:
         features: (N, D) float32 of unit length, D features of each of N shapes of the collection.
@@ -125,17 +125,17 @@ class AdaptedSpace:
 
     - Signed square roots reduce the influence of a few large features.
     - Each feature is standardized over the collection, which removes what all shapes of the collection have in common.
-    - The most similar shapes of the collection, at most ``neighbours``, are added to each shape with the squared cosine
-      as weight. For the collection this is database-side augmentation, for a query it is query expansion (Arandjelović
-      and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012; Radenović, Tolias and
-      Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). There is at most one neighbour for every
-      10 (:data:`SHARE`) shapes of the collection.
+    - To the features of each shape, those of its most similar shapes in the collection (its neighbours) are added,
+      weighted by the squared cosine. For the collection this is database-side augmentation, for a query it is query
+      expansion (Arandjelović and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012;
+      Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). A shape has at most
+      ``neighbours`` neighbours, and at most one for every 10 (:data:`SHARE`) shapes of the collection.
 
     Two rules limit the influence of the collection. They use the unadapted distance of two shapes, which is 1 - cosine
     of the square roots of their features:
 
-    - Shapes with an unadapted distance of at most 0.001 (:data:`COPY`) are copies. Only the first of several copies
-      counts in means, variances and neighbours.
+    - Shapes with an unadapted distance of at most 0.001 (:data:`COPY`) are copies. Of several copies, only
+      the first is used for means and variances and as a neighbour.
     - The distance ``1 - similarity`` of two shapes is at least their unadapted distance, and at most 5 times
       (:data:`FARTHER`) as large; see :func:`bounded_similarity`.
 
@@ -150,7 +150,7 @@ class AdaptedSpace:
         Args:
             features: (N, D) float32, D features of each of N > 0 shapes, of any length.
             neighbours: Largest number of similar shapes that are added to each shape.
-            placed: Cached adapted features of the same shapes, so that the time is linear in N; None to compute them.
+            placed: Cached adapted features of the same shapes; None to compute them, in time quadratic in N.
         """
         rooted = _rooted(features)
         self._alone = scale_to_unit(rooted.copy())
@@ -173,7 +173,7 @@ class AdaptedSpace:
 
     @property
     def rows(self) -> Features:
-        """Adapted features, then square roots of the D features, of the N shapes: (N, 2 D) float32 of unit length."""
+        """Each shape's D adapted features, then the square roots of its D features: (N, 2 D) float32 of unit length."""
         return _joined(self.gallery, self._alone)
 
     def place(self, queries: Features) -> Features:
@@ -190,13 +190,13 @@ class AdaptedSpace:
         return _joined(self._moved(rooted, alone), alone)
 
     def _moved(self, rooted: Features, alone: Features) -> Features:
-        """Return the adapted features of shapes: standardized square roots, to which similar shapes are added.
+        """Adapt Q shapes: standardize the square roots of their features, then add the vectors of similar shapes.
 
-        A shape of the collection is never added to itself or to a copy of it.
+        The similar shapes are from the collection. They never include the shape itself or a copy of it.
 
         Args:
-            rooted: (Q, D), square roots of the D features of Q shapes.
-            alone: (Q, D), the same square roots, with each shape scaled to unit length.
+            rooted: (Q, D), signed square roots of D features of each of Q shapes.
+            alone: (Q, D), the same square roots, with the vector of each shape scaled to unit length.
 
         Returns:
             (Q, D), adapted features of unit length.
@@ -223,9 +223,9 @@ class AdaptedSpace:
 
 
 def _heads(rows: Features) -> Features:
-    """Shorten N vectors of D values to H sums each, (N, D) → (N, H), so that copies are found faster.
+    """Replace each of N vectors of D values by H sums of its values, (N, D) → (N, H), to find copies faster.
 
-    Shortening never increases the distance of two vectors.
+    The distance of two shortened vectors is never larger than the distance of the original vectors.
     """
     starts = np.unique(np.linspace(0, rows.shape[1], _HEAD, endpoint=False, dtype=np.int64))
     sizes = np.diff(np.append(starts, rows.shape[1])).astype(np.float32)
@@ -255,7 +255,7 @@ def _copied(rows: Features, known: Features) -> Rows:
 
 
 def _near(heads: Features, known: Features) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Compare shortened vectors block by block, and mark the pairs that may be copies.
+    """Compare the results of :func:`_heads` for two sets of vectors, block by block, and mark possible copies.
 
     Yields:
         Index of the first of the B vectors of a block in ``heads``; and (B, N) bool, True for each pair with one of

@@ -147,7 +147,7 @@ class UntrainedModel:
         return AdaptedComparison(self.settings.neighbours) if self.settings.adapt else FeatureComparison()
 
     def compared_by(self, feature: str) -> UntrainedModel:
-        """Return the model itself, which can compare shapes only by the penultimate feature.
+        """Return the model itself: ``penultimate`` is the only feature by which it can compare shapes.
 
         Args:
             feature: ``penultimate``; any other feature is an error.
@@ -162,7 +162,7 @@ class UntrainedModel:
         return self
 
     def split(self, artefacts: Artefacts, name: str) -> list[Entry]:
-        """Return the training, validation or test shapes, as marked in a folder of views; all shapes if unmarked.
+        """Return the shapes of one split of a folder of views; all shapes if no shape of the folder has a split.
 
         Args:
             artefacts: Opened folder of views.

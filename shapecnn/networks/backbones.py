@@ -110,15 +110,15 @@ class Fork(nn.Module):
 
 
 def fork(backbone: Backbone, part: str, size: int) -> Backbone:
-    """Return a backbone that appends the feature maps at the input of one of its parts, flattened, to its features.
+    """Return a backbone with more features: all values of the feature maps that enter one of its parts are appended.
 
     Args:
         backbone: Backbone to extend; it is not changed.
-        part: Name of a part other than the first, whose input is added to the features.
+        part: Name of the part that the feature maps enter, which cannot be the first part.
         size: Side of the pictures in pixels.
 
     Returns:
-        Backbone whose ``blocks`` has one more entry, the number of appended features.
+        The extended backbone. Its ``blocks`` ends with the number of appended features.
 
     Raises:
         UsageError: The backbone has no such part, or the part is the first one.
@@ -126,7 +126,7 @@ def fork(backbone: Backbone, part: str, size: int) -> Backbone:
     names = [name for name, _ in backbone.parts]
     if part not in names[1:]:
         known = f"choose one of {', '.join(names[1:])}" if len(names) > 1 else "shapecnn cannot split it into parts"
-        raise UsageError(f"maps: backbone {backbone.name} has no feature maps before a part {part!r}: {known}.")
+        raise UsageError(f"maps cannot be part {part!r} of the backbone {backbone.name}: {known}.")
     at = names.index(part)
     with torch.inference_mode():
         maps = torch.zeros(1, 3, size, size)
@@ -166,7 +166,7 @@ def _from_timm(name: str, weights: str) -> Backbone:
 
 @contextmanager
 def _cache_alone_if_the_hub_is_silent() -> Iterator[None]:
-    """If the Hugging Face server does not answer, read weights from the local cache, without a minute of retries."""
+    """If the Hugging Face server does not answer, use only its local cache, to avoid a minute of useless retries."""
     from huggingface_hub import constants, get_session
 
     before = constants.HF_HUB_OFFLINE
@@ -221,7 +221,7 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
 
 
 def _parts_of_timm(network: Any) -> tuple[Part, ...]:
-    """Split a timm network into named parts. The last part pools pixels; in VGG it contains fully connected layers."""
+    """Split a timm network into named parts. The last one reduces the feature map of an image to one vector."""
     from timm.models.efficientnet import EfficientNet
     from timm.models.resnet import ResNet
     from timm.models.vgg import VGG

@@ -32,9 +32,10 @@ class Discriminant(nn.Module):
     The K between-class coordinates are x / √(|x|² + radius²), with x = between · (p − centre). The vector of
     these coordinates has nearly unit length, but is short for a shape near the centre, which belongs to no class.
 
-    The L within-class coordinates are the projections on the directions in which shapes of one class differ most,
-    scaled to one short norm. If there are more features than shapes, all fitted shapes of a class have the same
-    between-class coordinates; the within-class coordinates still show which of these shapes are similar.
+    The L within-class coordinates are the projections on the directions in which shapes of one class differ most. The
+    vector of these coordinates is scaled to length 0.2, so that it has little influence on similarities. If there are
+    more features than shapes, all fitted shapes of a class have the same between-class coordinates; the within-class
+    coordinates still show which of these shapes are similar.
 
     Args:
         between: (K, D), projection on the between-class coordinates.
@@ -78,7 +79,7 @@ class Discriminant(nn.Module):
         return len(self.between) + len(self.within)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) of B shapes to (B, K + L): K coordinates that separate classes, and L within classes."""
+        """Map features (B, D) of B shapes to (B, K + L): K coordinates separate the classes, L vary within a class."""
         p = prepare(features, self.blocks) - self.centre
         x = p @ self.between.T
         damped = x / (x.square().sum(dim=1, keepdim=True) + self.radius.square()).sqrt()
@@ -86,14 +87,16 @@ class Discriminant(nn.Module):
 
 
 def prepare(features: Tensor, blocks: Sequence[int]) -> Tensor:
-    """Return the signed square roots of features, with each concatenated feature vector scaled to unit length.
+    """Return the signed square roots of features, scaled block by block to unit length.
+
+    The features of a shape are several feature vectors, called blocks, one after the other.
 
     Args:
         features: (N, D) float, D features of N shapes.
-        blocks: Sizes of the feature vectors that were concatenated; the sum is D.
+        blocks: Sizes of the blocks; the sum is D.
 
     Returns:
-        (N, D) float.
+        (N, D) float; in each row, each block has unit length.
     """
     roots = features / (features.abs() + _FLOOR).sqrt()
     return torch.cat([nn.functional.normalize(part, dim=1) for part in torch.split(roots, list(blocks), dim=1)], dim=1)
@@ -167,7 +170,8 @@ def _solve(rows: Tensor, share: float, ridge: float, right: Tensor) -> Tensor:
     """Multiply each row of ``right`` by the inverse of share · RᵀR + ridge · I, where R is ``rows``.
 
     ``rows`` is (N, D) float32, N rows of D values. ``right`` and the result are (M, D) float64, M rows of
-    D values. I is the D × D identity matrix. For N < D, the inverse is computed by Woodbury's identity.
+    D values. I is the D × D identity matrix. ``share`` ≥ 0 and ``ridge`` > 0 are numbers. For N < D, the
+    inverse is computed by Woodbury's identity.
     """
     count, size = rows.shape
     if count >= size:

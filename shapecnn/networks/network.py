@@ -115,7 +115,7 @@ class ShapeNetwork(nn.Module):
         return x.reshape(batch, count, *x.shape[1:])
 
     def pool(self, activations: Tensor) -> Tensor:
-        """Pool the activations (B, V, ...) of V views of B shapes to activations of the shapes (B, ...)."""
+        """Combine the activations (B, V, ...) of the V views of B shapes into one activation (B, ...) per shape."""
         return pool_views(activations, self.pooling)
 
     def embed(self, pooled: Tensor) -> Tensor:

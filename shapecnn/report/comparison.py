@@ -167,7 +167,11 @@ def markdown(comparison: Comparison) -> str:
 
 
 def lines(comparison: Comparison) -> list[str]:
-    """Return the lines that ``shapecnn compare`` prints: a short table, significance statements, retrieval rules."""
+    """Return the lines that ``shapecnn compare`` prints.
+
+    The lines are a short table, a statement on the significance of each difference, the number of shapes and their
+    split, and how retrieval was measured.
+    """
     columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]

@@ -71,7 +71,7 @@ def link(target: Path, page: Path) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Escape control, directional and invisible characters in text before it is put into a template."""
+    """Escape control, text-direction and invisible characters in a value that a template inserts, if it is text."""
     return visible(value) if type(value) is str else value  # Markup, a subclass of str, is text of this package
 
 

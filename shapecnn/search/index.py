@@ -5,9 +5,9 @@ An index consists of four files, which are published together with their hashes:
 - ``index.json``: the model, its settings and the engine that computed the features.
 - ``shapes.parquet``: the N shapes, in order of id.
 - ``features.safetensors``: ``features`` (N, D) float32, one feature vector of length D for each shape. For a model that
-  takes V views: ``views`` (N, V, D) float16, the feature of each view. For a model whose comparison space is adapted to
-  the collection: ``gallery`` (N, D) float32, the coordinates of the shapes in that space, and ``distinct`` (N,) uint8,
-  0 for a copy of an earlier shape and 1 otherwise. All vectors are of unit length.
+  takes V views: ``views`` (N, V, D) float16, the feature vector of each view. For a model that adapts features to the
+  collection, as ``@imagenet`` does by default: ``gallery`` (N, D) float32, the adapted features, and ``distinct``
+  (N,) uint8, 0 for a copy of an earlier shape and 1 otherwise. All vectors are of unit length.
 - ``failures.parquet``: the meshes that cannot be used.
 
 An interrupted command leaves the features that it has computed in a work folder, where the next command reads them.
@@ -68,7 +68,7 @@ class IndexedShape:
 
     @property
     def source(self) -> Shape:
-        """Mesh file of the shape, as an item of the collection, to read the file again."""
+        """The shape as :func:`list_shapes` returned it, with the location of its mesh file, to read the file again."""
         path = find_printed(self.path)
         for parent in path.parents:
             if parent.is_file():
@@ -161,7 +161,7 @@ def _read(folder: Path) -> Index:
                 raise ValueError("the array distinct has values other than 0 and 1")
             placed = Placed(held["gallery"], held["distinct"].view(np.bool_))
         if header.count and not header.feature_size:
-            raise ValueError("the feature vectors have length 0")
+            raise ValueError("the feature vectors have no values")
         for name in held.keys() - {"views", "distinct"}:  # the search scales views to unit length
             if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
                 raise ValueError("stored features are not of unit length")

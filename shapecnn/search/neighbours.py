@@ -59,9 +59,10 @@ def search(index: Index, queries: NDArray[np.float32], k: int, similarity: Simil
 def _candidates(
     features: NDArray[np.float32], queries: NDArray[np.float32], k: int, similarity: Similarity
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield for each query the rows of all shapes that may be among the k most similar, given rounding errors.
+    """Yield for each query the row numbers, in ``features``, of all shapes that may be among the k most similar.
 
-    Each yielded array has the row numbers of ``features`` in ascending order.
+    Rounding errors are allowed for: shapes that seem slightly less similar than the k-th are included. The numbers are
+    in ascending order.
     """
     k = min(k, len(features))
     if similarity is not cosines:

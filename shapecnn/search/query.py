@@ -175,7 +175,9 @@ class Searcher:
         return Answers(answers, self.index, self._where)
 
     def query_pictures(self, pictures: str | Path | Iterable[str | Path], k: int = 10) -> Answers:
-        """Find the shapes of the index most similar to each photograph or drawing, judged by their most similar view.
+        """Find the shapes of the index most similar to each photograph or drawing.
+
+        A picture is compared with all views of a shape, and the most similar view counts.
 
         Args:
             pictures: Paths of N picture files, or one path. Each picture shows one object on a plain background.
@@ -185,12 +187,12 @@ class Searcher:
             N answers in the order of ``pictures``. If a file cannot be used, its answer has an error instead of hits.
 
         Raises:
-            UsageError: The index has no features of single views.
+            UsageError: The index has no features of single views, or an item of ``pictures`` is not a path.
             StoredDataError: The model is damaged, or its features differ in length from the features of the index.
         """
         require_count("k", k)
         require_views(self.index, self.model, self._where)
-        paths = [str(pictures)] if isinstance(pictures, str | Path) else [str(path) for path in pictures]
+        paths = _picture_paths(pictures)
         settings = self.model.input.drawing()
         assert isinstance(settings, ViewSettings)
         tasks = (_Photograph(number, path, settings.size, FILL[settings.fit]) for number, path in enumerate(paths))
@@ -212,7 +214,7 @@ class Searcher:
         return Answers(answers, self.index, self._where)
 
     def _space(self) -> tuple[Any, Index]:
-        """Return the space in which the model compares features, and the index with features mapped into the space."""
+        """Return the object that compares features, and the index with its features in the form that is compared."""
         if self._placed is None:
             space = self.model.comparison.space(self.index.features, self.index.placed)
             self._placed = space, replace(self.index, features=space.rows)
@@ -236,6 +238,16 @@ class Searcher:
         return np.stack([represent(Output(view, None)) for view in alone[: len(pictures)]])
 
 
+def _picture_paths(pictures: Any) -> list[str]:
+    """Return the paths of picture files as strings; raise UsageError if something else was given."""
+    many = isinstance(pictures, Iterable) and not isinstance(pictures, str | np.ndarray)
+    paths = list(pictures) if many else [pictures]
+    for path in paths:
+        if not isinstance(path, str | Path):
+            raise UsageError(f"{type(path).__name__} is not the path of a picture. Save the picture to a file first.")
+    return [str(path) for path in paths]
+
+
 def require_views(index: Index, model: Model, where: str) -> None:
     """Raise UsageError unless an index can be searched with pictures: by a model of views, with a feature of each view.
 
@@ -247,12 +259,12 @@ def require_views(index: Index, model: Model, where: str) -> None:
     if model.input.kind != "views":
         raise UsageError(
             f"{where} was made with {model.name}, which takes grids, not pictures. --image needs an index made with "
-            f"@imagenet or a run on views."
+            f"@imagenet or with a run that was trained on views."
         )
     if index.views is None and index.shapes:
         raise UsageError(
             f"{where} has no features of single views, because an earlier version of shapecnn made the index. To "
-            f"add the features, repeat with the original options: shapecnn index COLLECTION {shlex.quote(where)}"
+            f"add the features, run this with the original options: shapecnn index COLLECTION {shlex.quote(where)}"
         )
 
 
@@ -271,6 +283,6 @@ def _read_photograph(task: _Photograph) -> NDArray[np.uint8]:
 def _require_size(index: Index, feature: Feature) -> None:
     if index.shapes and len(feature) != index.features.shape[1]:
         raise StoredDataError(
-            f"The index has features of length {index.features.shape[1]}, but its model computes length "
-            f"{len(feature)}. Index the collection again, in a new folder."
+            f"The index has features of length {index.features.shape[1]}, but its model now computes features of "
+            f"length {len(feature)}. Index the collection again, in a new folder."
         )

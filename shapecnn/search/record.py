@@ -83,7 +83,7 @@ class ModelRecord:
 
     @property
     def simplify(self) -> int | None:
-        """Number of faces to which larger meshes were simplified; None if only the settings of the model apply."""
+        """Number of faces to which larger meshes were simplified; None: as in the training of the run, if at all."""
         simplify: int | None = self.settings.get("simplify")
         return simplify
 
@@ -137,7 +137,7 @@ class ModelRecord:
 
         Raises:
             MismatchError: The run has other weights than the recorded run, or this version of shapecnn draws or
-                voxelizes differently.
+                voxelizes meshes differently than the version that made the index.
             UsageError: The model does not exist.
             StoredDataError: The model is damaged or from another version.
         """

@@ -27,7 +27,7 @@ class FeatureRow(NamedTuple):
 
     Attributes:
         feature: (D,) float32, feature vector of length D, scaled to unit length.
-        views: (V, D) float16 of unit length, the feature vector of each of V views; None if the network takes grids.
+        views: (V, D) float16, feature vectors of V views, each scaled to unit length; None if the network takes grids.
     """
 
     feature: NDArray[np.float32]
@@ -84,7 +84,7 @@ def journal_rows(scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict
 
     Args:
         scratch: Folder of the journal.
-        views: True to skip shapes without features of single views, as earlier versions stored them.
+        views: True to skip shapes that were stored without a feature for each view, as early versions did.
 
     Returns:
         The features by shape id. And the description of the engine; None if the journal is empty.

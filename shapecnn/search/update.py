@@ -164,9 +164,10 @@ def _require_same(folder: Path, record: ModelRecord, old: Index | None, rebuild:
 
 
 def _stored_rows(old: Index | None, scratch: Path, views: bool) -> tuple[dict[str, StoredRow], dict[str, str]]:
-    """Return the features of the old index and of the journal, by shape id, and the engine that computed the latest.
+    """Return all features on disk by shape id, and the inference engine that computed the newest of them.
 
-    If ``views`` is true, shapes without features of single views are skipped.
+    The features are those of the old index and those that an interrupted command kept in the folder ``scratch``.
+    With ``views``, only shapes for which also the features of each single view are stored are returned.
     """
     noted, engine = journal_rows(scratch, views)
     if old is None:

@@ -78,7 +78,7 @@ class Validation(Settings):
         if self.folds == 1:
             raise ValueError("folds 1 would leave nothing to train on; use 0 to train on everything")
         if self.folds and self.fold >= self.folds:
-            raise ValueError(f"fold {self.fold} does not exist; with folds {self.folds}, use 0 to {self.folds - 1}")
+            raise ValueError(f"fold {self.fold} does not exist; with {self.folds} folds, use 0 to {self.folds - 1}")
         if self.folds == 0 and self.select == "best":
             raise ValueError("folds 0 leaves no validation data to select the best epoch; set select to last")
         return self

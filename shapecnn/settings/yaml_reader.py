@@ -85,7 +85,7 @@ class _Reader:
         self.count = 0
 
     def document(self) -> Any:
-        """Return the value of the document, and raise YamlError if a second document follows."""
+        """Return the value of the YAML document; raise YamlError if a second document follows in the same text."""
         if isinstance(next(self.events), yaml.StreamEndEvent):
             return None
         value = self._value(next(self.events), 0)
@@ -176,7 +176,7 @@ def _scalar(event: Any) -> Any:
 
 
 def _resolved(text: str, event: Any) -> Any:
-    """Convert an unquoted scalar to None, a boolean or a number if its spelling is one; otherwise return the text."""
+    """Convert an unquoted scalar that spells null, a boolean or a number; return any other text unchanged."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _INTEGER.match(text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import reprlib
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -33,7 +34,7 @@ def require_choice(name: str, value: object, choices: Any) -> None:
     *others, last = map(repr, allowed)
     close = difflib.get_close_matches(str(value).lower(), allowed, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UsageError(f"{name} = {value!r}: use {', '.join(others)} or {last}.{hint}")
+    raise UsageError(f"{name} = {reprlib.repr(value)}: use {', '.join(others)} or {last}.{hint}")
 
 
 def require_count(name: str, value: object) -> None:

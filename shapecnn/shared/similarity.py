@@ -41,8 +41,8 @@ def unit(vectors: NDArray[Floating]) -> NDArray[Floating]:
 def unit_float64(features: NDArray[np.floating]) -> Features:
     """Return feature vectors scaled to unit length in float64, for evaluation.
 
-    In float32 the rounding error of a dot product can exceed 10 decimals, to which similarities are rounded, and copies
-    of a shape would not tie.
+    Similarities are rounded to 10 decimals, so that copies of a shape have equal similarities. In float32 the errors of
+    dot products are larger than this rounding, so copies would have different similarities.
 
     Args:
         features: (N, D) of any float dtype, N feature vectors of length D.
@@ -101,7 +101,7 @@ def cosines(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
 def nearest(
     queries: Features, gallery: Features, own: Rows, count: int, similar: Similarity = cosines
 ) -> tuple[Rows, NDArray[np.float64]]:
-    """Return the most similar gallery rows for each query. It sorts all similarities, so it suits few queries.
+    """Return the most similar gallery rows for each query. For many queries it is slow: it sorts all similarities.
 
     Args:
         queries: (Q, D) float64 of unit length, Q feature vectors of length D.

@@ -29,8 +29,8 @@ _CHUNK = 1 << 16  # bytes per read
 def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
     """Download a file; resume a partial download if the server still has the same version of the file.
 
-    An interrupted transfer is resumed until several retries in a row receive no new bytes. If the download fails, the
-    bytes received remain in ``part``.
+    An interrupted transfer is retried from where it stopped. The download fails after several retries in a row that
+    receive no new bytes; the bytes received before remain in ``part``.
 
     Args:
         url: Address of the file, http or https.

@@ -138,7 +138,7 @@ class _NameTrials:
         return self._results[key]
 
     def _try(self, place: Path, left: str, right: str) -> bool:
-        """Create a temporary file with the first name and tell whether it exists under the second name."""
+        """Create a temporary file named ``left`` and return whether it can also be found by the name ``right``."""
         if place not in self._folders:
             folder = tempfile.TemporaryDirectory(prefix=".shapecnn-", dir=place, ignore_cleanup_errors=True)
             self._folders[place] = Path(self._stack.enter_context(folder))

@@ -123,8 +123,8 @@ def require_unchanged(folder: Path, names: Iterable[str], overwrite: bool = Fals
     foreign = [name for name, digest in digests.items() if digest is None]
     if foreign and not overwrite:
         raise UsageError(
-            f"{folder} holds {_and_more(foreign[0], len(foreign))}, which shapecnn did not write or which has changed "
-            f"since. Move it away, or add --overwrite to replace it."
+            f"{folder} holds {_and_more(foreign[0], len(foreign))}, not written by shapecnn, or changed after shapecnn "
+            f"wrote it. Move it away, or add --overwrite to replace it."
         )
     return {name: digest for name, digest in digests.items() if digest}
 
@@ -221,7 +221,7 @@ def _is_work(path: Path) -> bool:
 
 
 def _own_digest(folder: Path, name: str, digests: set[str]) -> str | None:
-    """Return the hash of a file if it is in ``digests``, "" if the file is missing, and None for any other file."""
+    """Return the hash of a file if ``digests`` contains the hash, "" if the file is missing, otherwise None."""
     path = published(folder, name)
     if not os.path.lexists(path):  # also False for a name that is too long for the file system
         return ""

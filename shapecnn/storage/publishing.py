@@ -53,8 +53,8 @@ def publish(folder: Path, files: Mapping[str, bytes | Path], beside: Mapping[str
         folder: The destination, which is created if missing. The caller has locked it with :func:`exclusive`.
         files: Content of each file, by file name. For content too large for memory, pass the path of a file on the same
             file system; it is moved into ``folder``.
-        beside: Further files that ``SHA256SUMS`` must list: relative path, mapped to the SHA-256 hash (hex). They are
-            the files already in ``folder`` that belong to the set, and the files passed as a path in ``files``.
+        beside: SHA-256 hash (hex) of each file whose content is not given in ``files``, by relative path, for
+            ``SHA256SUMS``: of files that are already in ``folder``, and of files given as a path in ``files``.
 
     Raises:
         UsageError: Files of an interrupted earlier call cannot be moved into place; see :func:`recover`.
@@ -98,7 +98,10 @@ def recover(folder: Path, overwrite: bool = False) -> None:
 
 
 def _require_movable(folder: Path, overwrite: bool) -> None:
-    """Raise UsageError unless all committed files are regular files and replace only files that shapecnn wrote."""
+    """Raise UsageError unless all complete files of an interrupted command can be moved into ``folder``.
+
+    They must be regular files and, without ``overwrite``, replace only unchanged files that shapecnn wrote.
+    """
     hashes = written_hashes(folder)
     for file in reversed(_committed(folder)):  # SHA256SUMS first: the old SHA256SUMS identifies the old files
         if not stat.S_ISREG(file.lstat().st_mode):
@@ -135,8 +138,8 @@ def written_hashes(folder: Path) -> FileHashes:
         folder: Any path.
 
     Returns:
-        Possible SHA-256 hashes of each file, by relative path; ``SHA256SUMS`` itself is included. Empty for a folder
-        without recorded hashes.
+        SHA-256 hashes of each file, by relative path; ``SHA256SUMS`` itself is included. A file has several hashes if
+        shapecnn was interrupted while replacing it. Empty for a folder without recorded hashes.
     """
     hashes: defaultdict[str, set[str]] = defaultdict(set)
     for place in {folder / SUMS, published(folder, SUMS)}:  # the two differ after a commit, until SHA256SUMS is moved

@@ -95,16 +95,16 @@ def describe_non_file(path: Path, one: str, several: str) -> str:
 
 @contextlib.contextmanager
 def name_os_errors(path: Path) -> Iterator[None]:
-    """Add a path to each OSError that the code in this context raises without a path, such as "disk full".
+    """Add a path to each OSError that the ``with`` block raises without a path, such as "disk full".
 
     Args:
-        path: The file or folder that the code in the context works on.
+        path: The file or folder that the block works on.
 
     Yields:
         None.
 
     Raises:
-        OSError: The code in the context raised it; its ``filename`` is set.
+        OSError: The block raised it; its ``filename`` is set.
     """
     try:
         yield

@@ -176,7 +176,7 @@ def open_sealed(folder: Path, remedy: str) -> Sealed:
         return Sealed(folder, parse_sums(read_stored(published(folder, SUMS))), remedy)
     except FileNotFoundError:
         raise StoredDataError(
-            f"{folder} has no file {SUMS}, or an earlier version of shapecnn made it. {remedy}"
+            f"{folder} has no file {SUMS}: it was lost, or an earlier version of shapecnn made the folder. {remedy}"
         ) from None
     except OSError as error:
         raise StoredDataError(f"{folder / SUMS} cannot be read ({error.strerror or error}). {remedy}") from None

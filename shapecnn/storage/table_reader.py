@@ -2,8 +2,8 @@
 
 The separate process runs :mod:`shapecnn.storage.table_process`. It is started for the first table and then waits for
 more tables, because importing pyarrow takes some tenths of a second and parsing a table only milliseconds. The calling
-process does not import pyarrow at all. The worker processes for meshes are not used for tables, because their server
-takes a second or more to load compiled kernels.
+process does not import pyarrow at all. The worker processes for meshes are not used for tables, because the server
+that starts them takes a second or more to load compiled kernels.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class _Reader:
     def read(self, request: dict[str, Any], data: bytes) -> list[list[str | None]]:
         """Send a Parquet file to the process and return the columns; see :func:`read_columns` for the errors.
 
-        If the process crashes, exceeds a limit or breaks the protocol, it is stopped. If it answers that the file is
-        invalid, it goes on running.
+        After a crash, a crossed limit or a broken protocol, the process does not run any more. If it answers that the
+        file is invalid, it goes on running.
         """
         self._greet()
         begin = time.monotonic()

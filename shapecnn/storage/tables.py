@@ -40,8 +40,8 @@ def read_table(row: type[Row], data: bytes, most: int = MOST) -> list[Row]:
     """Read an untrusted Parquet file of strings, written by :func:`table_bytes`, as dataclass instances.
 
     The file is parsed in a separate process, because a damaged file may crash pyarrow. To limit the memory that a small
-    file can take, equal strings are stored once, and only snappy compression is accepted: it shrinks data to no less
-    than a twentieth.
+    file can take, equal strings are kept in memory only once, and only snappy compression is accepted: it shrinks data
+    to no less than a twentieth.
 
     Args:
         row: The dataclass. Each field has the type str or str | None. The columns of the last fields may be missing if

@@ -58,7 +58,9 @@ def require_claimed(folder: Path, overwrite: bool = False) -> None:
         UsageError: shapecnn did not create the subfolder, or the path is a link (refused even with ``overwrite``).
     """
     if folder.is_symlink():
-        raise UsageError(f"{folder} is a link, but shapecnn never creates links: do not trust {folder.parent}.")
+        raise UsageError(
+            f"{folder} is a link that shapecnn did not create: do not trust {folder.parent}, choose another folder."
+        )
     if not folder.exists() or is_claimed(folder):
         return
     if not overwrite:
@@ -75,8 +77,8 @@ def is_claimed(folder: Path) -> bool:
         folder: Any path.
 
     Returns:
-        True for an empty folder, and for a folder with the mark file or the checksums that shapecnn writes; False for a
-        symbolic link.
+        True if the folder is empty, or if it contains a mark file or a ``SHA256SUMS`` that shapecnn wrote. False for
+        any other folder, for a file, and for a symbolic link.
     """
     if folder.is_symlink() or not folder.is_dir():
         return False
@@ -165,6 +167,6 @@ def recorded_hashes(work: Path) -> list[tuple[str, str]]:
 
     Returns:
         A pair for each file, in the order of recording: path relative to the output folder, and SHA-256 hash (64
-        hexadecimal digits). The last file may not exist, if the process was killed before writing it.
+        hexadecimal digits). The last file is missing if the process was killed before it wrote the file.
     """
     return parse_lines(_read_mark(work).removeprefix(_MARKED))

@@ -1,7 +1,8 @@
-"""Activations: the input of the first trained part of a network, computed once for all shapes and stored on disk.
+"""Activations: the values at which a training stage starts, computed once for all shapes and stored on disk.
 
-If the whole network is trained, the activations are the decoded views or grids. If the first parts are frozen, the
-activations are the output of the frozen parts. For augmentation by flips, the frozen parts are also computed for
+A stage may leave the first parts of the network frozen, which means that their weights do not change. The activations
+are then the output of these parts. If the stage changes the whole network, the activations are the decoded views or
+grids. For augmentation by flips, the frozen parts are also computed for
 mirrored shapes. The file is memory-mapped, so that memory use stays bounded.
 """
 
@@ -49,7 +50,7 @@ _FLIPPED = Change(flip=True)
 
 @dataclass(frozen=True, slots=True)
 class Activations:
-    """Activations (inputs of the first trained network part) of N shapes with V views or rotations each.
+    """Activations of N shapes with V views or rotations each: the input of the first network part that is not frozen.
 
     Attributes:
         values: (copies, N, V, ...) uint8, float32 or uint16. If there are 2 copies, the second is of mirrored shapes.
@@ -79,8 +80,8 @@ class Activations:
 
         Args:
             rows: (B,) int64, the index of each shape, from 0 to N - 1.
-            changes: Augmentation of each shape; None for no augmentation. For outputs of frozen parts, only the flip is
-                applied.
+            changes: Augmentation of each shape; None for no augmentation. If the activations are outputs of
+                frozen network parts, only the flip is applied.
             views: (B,) int64, the number of a single view or rotation of each shape; None for all V views.
 
         Returns:
@@ -108,7 +109,7 @@ def open_activations(
     flip: bool,
     progress: Progress,
 ) -> Activations:
-    """Open a file of activations (inputs of the first trained network part); compute the file if missing or damaged.
+    """Open a file of activations (see the module docstring); compute the file if it is missing or damaged.
 
     Args:
         path: Path of the ``.npy`` file.
@@ -191,14 +192,18 @@ class _Frozen(nn.Module):
         self.network, self.stop = network, stop
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the activations of a batch (B, V, ...) of B shapes with V views or rotations each."""
+        """Compute the outputs of the frozen parts for a batch (B, V, ...) of B shapes with V views or rotations."""
         return self.network.stem(inputs, stop=self.stop)
 
 
 def _compute(
     artefacts: Artefacts, entries: Sequence[Entry], network_input: Input, encode: Encode | None, flip: bool
 ) -> Iterator[NDArray[Any]]:
-    """Yield the activations (copies, V, ...) of each shape with V views; with ``flip``, the 2nd copy is mirrored."""
+    """Yield the activations of each shape with V views: (1, V, ...), or with ``flip`` (2, V, ...).
+
+    With ``flip``, the second row of the array belongs to the mirrored shape. If ``encode`` is None, the activations are
+    the views or grids themselves, (1, V, ...).
+    """
     decoded = _decode(artefacts, entries, network_input)
     if encode is None:
         yield from (array[None] for array in decoded)

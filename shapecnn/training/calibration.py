@@ -1,4 +1,7 @@
-"""Calibrate a trained network on held-out shapes: temperature of the softmax, and threshold for unknown shapes."""
+"""Calibrate a network on held-out shapes: fit the softmax temperature and the similarity threshold for unknown shapes.
+
+A shape is unknown if its similarity to all training shapes is below the threshold.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def calibrate(
         logits: (N, C), logits of N held-out shapes for C classes.
         labels: (N,), class number of each shape, from 0 to C − 1.
         familiarity: (N,), cosine similarity of each shape to its nearest training shape, from −1 to 1.
-        by: Whether the logits are of shapes held out from training, or were computed by cross-validation.
+        by: How shapes were kept out of training: ``held out`` (a validation set) or ``cross-validation``.
 
     Returns:
         The calibration; None if N is less than 20.
@@ -81,7 +84,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     observed = (1 - further) * logits[np.arange(len(labels)), labels].mean() + further * logits.mean()
 
     def excess(log_temperature: float) -> float:
-        """Return the mean softmax-weighted logit minus the mean logit of the labels; positive if overconfident."""
+        """Return by how much the mean expected logit exceeds the mean logit of the labels; above 0 if overconfident."""
         expected = (probabilities(logits, math.exp(log_temperature)) * logits).sum(axis=1).mean()
         return float(expected - observed)
 

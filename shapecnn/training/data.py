@@ -52,10 +52,10 @@ class TrainingData:
 
     @cached_property
     def train_rows(self) -> NDArray[np.int64]:
-        """Indices (int64) of the shapes to train on, in ``entries``, in ``labels`` and in the stored activations."""
+        """Positions (int64) of the shapes to train on in ``entries``, ``labels`` and the stored activations alike."""
         return np.arange(len(self.division.train))
 
     @cached_property
     def val_rows(self) -> NDArray[np.int64]:
-        """Indices (int64) of the held-out shapes, in ``entries``, in ``labels`` and in the stored activations."""
+        """Positions (int64) of the held-out shapes in ``entries``, ``labels`` and the stored activations alike."""
         return np.arange(len(self.division.train), len(self.entries))

@@ -35,7 +35,7 @@ class Epoch:
 
     Attributes:
         loss: Mean training loss over the steps.
-        learning_rate: Learning rate in the last step, of all parameters except the classifier's.
+        learning_rate: Learning rate in the last step for all parameters except those of the classifier.
         optimizer: State dict of the optimizer after the last step.
     """
 
@@ -50,7 +50,7 @@ class Descent:
     Args:
         stage: Settings of optimizer, schedule, batches and augmentation.
         network: The network. Its parts before ``stage.train_from`` are frozen.
-        examples: The activations (inputs of the first trained part) and their labels.
+        examples: Inputs of the first part that is not frozen (called activations), and labels.
         accelerator: Accelerate object with device, precision and processes.
         seed: Numbers that seed the random generator, together with the number of the epoch.
     """
@@ -160,7 +160,7 @@ class _TrainablePart(nn.Module):
 
 
 def _build_optimizer(stage: GradientStage, trainable: _TrainablePart) -> torch.optim.Optimizer:
-    """Create the optimizer with two parameter groups: all trained parameters before the classifier; the classifier."""
+    """Create the optimizer with two groups of trainable parameters: first those outside the classifier, then it."""
     classifier = trainable.network.classifier
     own = list(classifier.parameters()) if classifier is not None else []
     ids = {id(parameter) for parameter in own}

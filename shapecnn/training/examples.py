@@ -27,7 +27,7 @@ class Examples:
     """Activations and labels of N shapes, and the indices of the M shapes to train on.
 
     Attributes:
-        activations: Inputs of the first trained network part, for the N shapes of C classes.
+        activations: Inputs of the first network part that the training changes, for the N shapes of C classes.
         rows: (M,) int64, indices of the shapes to train on, from 0 to N - 1.
         labels: (N,) int64, the class number of each of the N shapes, from 0 to C - 1.
     """
@@ -71,8 +71,9 @@ def count_examples(stage: GradientStage, examples: Examples) -> int:
 def draw_examples(stage: GradientStage, examples: Examples, random: np.random.Generator) -> NDArray[np.int64]:
     """Choose the examples of an epoch, sorted by shape; the caller shuffles them.
 
-    With ``stage.balance``, all classes have as many examples as the largest class. The shapes of a smaller class are
-    repeated equally often. To reach the same number, randomly selected shapes are repeated once more.
+    With ``stage.balance``, all classes have as many examples as the largest class. All shapes of a smaller
+    class are repeated the same number of times. The examples that are then still missing are further repetitions of
+    randomly selected shapes of the class, at most one of each.
 
     Args:
         stage: Settings of view pooling (``pooled``) and class balance (``balance``).

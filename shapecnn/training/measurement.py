@@ -45,7 +45,7 @@ class Measurement:
     def outputs(
         self, stage: Stage, activations: Activations, rows: NDArray[np.int64], *, vote: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Compute the logits and features of B shapes from their activations (inputs of the first trained part).
+        """Compute the logits and features of B shapes from their activations (stored inputs of one network part).
 
         Args:
             stage: The training stage that uses these activations.
@@ -74,13 +74,14 @@ class Measurement:
     ) -> ValidationFigures | None:
         """Compute loss, accuracies and mAP of the network on the held-out shapes.
 
-        Only the main process computes the results, and sends them to all other processes. All processes must stop in
-        the same epoch, but their batch statistics differ, and so would their results.
+        Only the main process computes the results, and sends them to all other processes. If each process computed its
+        own, the results would differ, because the processes have different statistics in batch normalization. The
+        processes could then stop in different epochs.
 
         Args:
             stage: The training stage that uses these activations.
             activations: Inputs of the network part at which the stage begins to compute.
-            vote: Whether to average over rotations of grids.
+            vote: Whether the network pools over several rotations of a shape with a single grid.
             temperature: Positive number by which the logits are divided.
 
         Returns:

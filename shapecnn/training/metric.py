@@ -101,8 +101,8 @@ def learn_metric(
     counts = np.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or counts.max() < 2:
         raise UsageError(
-            f"{run.folder} was trained on too few shapes: a metric needs two classes, one with two or more shapes. "
-            f"Use another run."
+            f"{run.folder} was trained on too few shapes: a metric needs at least two classes, and at least "
+            f"one class with two shapes. Use another run."
         )
     settings = {
         "size": size,
@@ -147,7 +147,7 @@ def learn_metric(
 
 
 def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> MetricFigures | None:
-    """Compute the retrieval accuracy of N shapes with features of D numbers, (N, D); None if N is 0."""
+    """Evaluate retrieval (mAP and NN) among N shapes, each with a feature of D numbers, (N, D); None if N is 0."""
     if not labels:
         return None
     retrieval = protocols.mvcnn(features, labels)

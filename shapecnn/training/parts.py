@@ -1,4 +1,4 @@
-"""Evaluate only the later parts of a network: find the first trained part, and compute from its stored inputs."""
+"""Compute only the later parts of a network, which a stage trains, from the stored outputs of the frozen parts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def activation_stage(experiment: Experiment, stage: Stage) -> GradientStage | No
 
 
 def start_part(network: ShapeNetwork, experiment: Experiment, stage: Stage) -> int:
-    """Return the number of the network part at which a training stage begins to compute, from stored activations.
+    """Return the number of the first network part that a training stage computes; earlier outputs are stored on disk.
 
     Args:
         network: The network, which consists of named parts and a head.
@@ -67,7 +67,8 @@ def start_part(network: ShapeNetwork, experiment: Experiment, stage: Stage) -> i
         stage: A training stage of the experiment.
 
     Returns:
-        The number of the part, from 0. If only the head (the layers after pooling) is computed, the number of parts.
+        The number of the part, from 0. If the stage computes only the head (the layers after pooling), the total number
+        of parts.
     """
     source = activation_stage(experiment, stage)
     return first_part(network, source.train_from if source else "head")

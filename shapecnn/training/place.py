@@ -37,7 +37,9 @@ def describe_origin(experiment: Experiment, division: Division, network_input: I
 
 
 def require_place(out: Path, plan: Plan, origin: dict[str, Any], resume: bool) -> None:
-    """Raise an error if a folder already contains a training, unless exactly this training is to be resumed.
+    """Raise an error if a folder already contains a finished or unfinished training.
+
+    No error is raised if ``resume`` is true and the training in the folder has the same settings and data.
 
     Args:
         out: Folder of the run.

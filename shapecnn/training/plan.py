@@ -32,7 +32,7 @@ class Plan:
         experiment: Settings of the network, the validation and the training stages.
         data: Folder of the artefacts (views or voxel grids).
         subset: Selection of shapes to train on; None for all shapes.
-        written: SHA-256 (hex) of the config file, without the values of ``--set``; None if unknown.
+        written: SHA-256 (hex) of the config file before ``--set`` changes its values; None if unknown.
     """
 
     experiment: Experiment
@@ -212,10 +212,10 @@ def _format_value(leaves: Mapping[str, Any], key: str) -> str:
 
 
 def _apply_options(plan: Plan, out: Path, config: str | None, assignments: Mapping[str, Any]) -> Experiment:
-    """Apply ``--set`` options to the stored settings of a training, or to ``config`` if it is a different config.
+    """Return the settings of a training, changed by ``--set`` options.
 
-    If ``config`` is the original config of the training, the stored settings are used, with their earlier ``--set``
-    values.
+    The options change the stored settings, which include earlier ``--set`` options, if ``config`` is None or the config
+    that the training was started with. Otherwise they change the settings in ``config``.
     """
     if config is None or _config_hash(config) == plan.written:
         return changed(plan.experiment, assignments, str(out / CONFIG))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from shapecnn.errors import counted
 from shapecnn.models.calibration import Calibration
 
 
@@ -28,7 +29,7 @@ class ValidationFigures:
     mAP: float | None  # noqa: N815
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TrainingResult:
     """Result of a training: the folder of the run, number of epochs, validation results and calibration.
 
@@ -47,3 +48,12 @@ class TrainingResult:
     validation: ValidationFigures | None
     calibration: Calibration | None
     seconds: float
+
+    def __repr__(self) -> str:
+        """Return the folder of the run, the number of epochs, the validation results and whether it is calibrated."""
+        measured = self.validation
+        accuracy = (
+            f", validation accuracy {measured.accuracy:.1%} of {counted(measured.count, 'shape')}" if measured else ""
+        )
+        few = "" if self.calibration else ", not calibrated: fewer than 20 shapes were held out"
+        return f"<TrainingResult {self.run}: {counted(self.epochs, 'epoch')}{accuracy}{few}>"

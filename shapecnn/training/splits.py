@@ -135,7 +135,7 @@ def _copies(artefacts: Artefacts, entries: list[Entry]) -> NDArray[np.int64]:
 
 
 def _folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold number of each of N shapes, (N,) int64, stratified by label, with each group in one fold.
+    """Return the fold number of each of N shapes, (N,) int64. Folds are stratified by label and never split a group.
 
     Raises:
         ValueError: Every class has fewer shapes than there are folds.

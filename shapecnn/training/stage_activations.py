@@ -1,4 +1,4 @@
-"""Cache of activations (inputs of the first trained network part) for each training stage, in memory and on disk."""
+"""Cache of activations for each training stage, in memory and on disk; see :mod:`shapecnn.training.activations`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class StageActivations:
-    """Cache of the inputs of the first trained network part (activations), in memory and in the folder ``resume``.
+    """Cache of activations, in memory and in the folder ``resume``.
+
+    The activations of a stage are the inputs of the first network part whose weights the stage changes.
 
     Args:
         data: Shapes, artefacts (views or grids) and settings of the training.

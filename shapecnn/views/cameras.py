@@ -138,7 +138,7 @@ def cube_rotations() -> NDArray[np.float64]:
 
 
 def _directions(azimuth: NDArray[np.float64], elevation: float) -> NDArray[np.float64]:
-    """Return unit vectors (N, 3) for N azimuths and one elevation, in radians."""
+    """Return the unit vectors (N, 3) that have N azimuths and one elevation; all angles are in radians."""
     horizontal = np.cos(elevation)
     height = np.full_like(azimuth, np.sin(elevation))
     return np.stack([horizontal * np.cos(azimuth), horizontal * np.sin(azimuth), height], axis=1)

@@ -2,9 +2,9 @@
 
 Only this module imports pyrender, and trimesh, whose meshes pyrender draws. pyrender 0.1.45 (2021) needs the EGL
 platform to be set before the import, does not shade back faces, and blends neighbouring faces by multisampling.
-Therefore this module sets the platform, draws each face unlit in a precomputed grey, switches multisampling off and
-averages the samples. pyrender also uses np.infty, which NumPy 2 has removed, but only for the bounds of meshes, which
-this module does not need.
+Therefore this module sets the platform and draws each face unlit in a precomputed grey. It switches multisampling off,
+draws larger pictures instead, and shrinks them by averaging pixels. pyrender also uses np.infty, which NumPy 2 has
+removed, but only for the bounds of meshes, which this module does not need.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def draw(
     from OpenGL.GL import GL_MULTISAMPLE, glDisable
 
     class WindowCamera(pyrender.Camera):  # type: ignore[misc, name-defined]
-        """Perspective camera that shows a part of its picture plane: centre x, centre y and magnification."""
+        """Perspective camera that shows one window of its picture plane, given by centre x, centre y, magnification."""
 
         def __init__(self, window: NDArray[np.float64]) -> None:
             super().__init__(znear=NEAR, zfar=FAR)

@@ -121,7 +121,7 @@ def _face_grey(f, normals, centroids, eye):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _project(vertices, eye, axes, window, side, screen):  # type: ignore[no-untyped-def]
-    """Project n vertices: write x (rightward) and y (downward), in samples, and 1/depth to ``screen``, (n, 3)."""
+    """Project n vertices to ``screen``, (n, 3): x (rightward) and y (downward) in samples of a pixel, and 1/depth."""
     half = 0.5 * side
     for i in range(vertices.shape[0]):
         px, py, pz = vertices[i, 0] - eye[0], vertices[i, 1] - eye[1], vertices[i, 2] - eye[2]
@@ -151,9 +151,9 @@ def _pixels_touched(screen, samples, size):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _first_sample(x, side):  # type: ignore[no-untyped-def]
-    """Return the index of the first of ``side`` samples in a row or column whose centre is at or beyond ``x``.
+    """Return the index of the first sample in a row or column whose centre is at ``x`` or beyond.
 
-    The index is ``side`` if there is no such sample.
+    The row or column has ``side`` samples. The index is ``side`` if there is no such sample.
     """
     return int(min(max(np.ceil(x - 0.5), 0.0), float(side)))
 

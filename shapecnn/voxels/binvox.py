@@ -27,7 +27,7 @@ def write(grid: NDArray[np.bool_], translate: Vector = (0.0, 0.0, 0.0), scale: f
 
     Args:
         grid: Cells of a grid of resolution R, (R, R, R) bool, indexed [x, y, z].
-        translate: Position (x, y, z) of the corner of the grid in space.
+        translate: Position in space of the corner of the grid where x, y and z are smallest.
         scale: Length of each side of the grid in space.
 
     Returns:
@@ -68,13 +68,13 @@ def read(data: bytes) -> NDArray[np.bool_]:
         raise _damaged(f"the size of the grid is {shape} cells, but each side must have 1 to {_MAX_SIDE} cells")
     runs = np.frombuffer(data, np.uint8, offset=header.end())
     if runs.size % 2:
-        raise _damaged("the file ends in the middle of a run")
+        raise _damaged("the file is cut off: its last run of equal cells has no length")
     values, counts = runs[0::2], runs[1::2]
     if (values > 1).any():
         raise _damaged(f"a cell is {values.max()}, but only 0 and 1 are allowed")
     expected, actual = shape[0] * shape[1] * shape[2], int(counts.sum(dtype=np.int64))
     if actual != expected:
-        raise _damaged(f"the runs hold {actual} cells, but the header declares {expected}")
+        raise _damaged(f"the file holds {actual} cells, but its header declares {expected}")
     in_file_order = np.repeat(values.astype(np.bool_), counts).reshape(shape)
     return np.ascontiguousarray(in_file_order.transpose(0, 2, 1))
 

@@ -28,8 +28,9 @@ def occupancy_grids(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
     centre of its bounding box is the centre of the grid, and its longest extent is R − 2·padding cells.
 
     With fill ``surface`` the cells that the surface touches are filled. With ``solid`` all cells that cannot be reached
-    from outside (from cell to cell across common faces) are filled as well. This includes cavities, also behind a hole
-    narrower than a cell, but not behind a hole wider than two cells.
+    from outside (from cell to cell across common faces) are filled as well. A closed cavity is therefore filled. A
+    cavity with an opening is still filled if the opening is narrower than one cell, and stays empty if the opening is
+    wider than two cells; in between, the position of the opening decides.
 
     Args:
         mesh: A mesh with z up.

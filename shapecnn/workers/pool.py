@@ -56,6 +56,22 @@ class Workers:
 ONE_PER_CORE = Workers()
 
 
+def as_workers(workers: Workers | int) -> Workers:
+    """Return the settings of worker processes; a plain number becomes this number of processes.
+
+    Args:
+        workers: Settings, or a number of processes of at least 1.
+
+    Raises:
+        UsageError: ``workers`` is neither.
+    """
+    if isinstance(workers, Workers):
+        return workers
+    if isinstance(workers, bool) or not isinstance(workers, int):
+        raise UsageError(f"workers = {workers!r}: give a number of processes, or Workers(count, timeout, memory).")
+    return Workers(workers)
+
+
 def available_cores() -> int:
     """Return the number of processor cores on which this process may run."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -58,7 +58,7 @@ def _answer(function: Callable[[Any], Any], task: bytes, memory: float) -> Any:
 
 
 def _worker_error(error: Exception, memory: float) -> WorkerError:
-    """Convert an exception into a WorkerError: out of memory, or a bug with the file and line where it occurred."""
+    """Convert an exception into a WorkerError that reports a lack of memory, or else a bug with its file and line."""
     if is_short_of_memory(error):
         message = f"processing needs more than {memory:g} GB of memory: simplify the input, or raise --memory"
         return WorkerError("memory", message)
@@ -71,7 +71,7 @@ def _worker_error(error: Exception, memory: float) -> WorkerError:
 def _restrain(memory: float) -> None:
     """Limit the memory of this process (in GiB), and let the system kill it when its parent ends; on Linux only.
 
-    When the machine runs out of memory, the system kills worker processes before other processes. The thread of
+    Also ask the system to kill this process before others if the machine runs out of memory. The thread of
     :func:`_end_with_parent` is not sufficient, because native code may never let this thread run.
     """
     if sys.platform != "linux":

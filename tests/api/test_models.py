@@ -14,6 +14,7 @@ import trimesh
 
 import shapecnn
 from shapecnn.models import kept_engine
+from shapecnn.training.result import ValidationFigures
 
 CUBE = "meshes/box/train/0.off"
 
@@ -97,6 +98,14 @@ def test_a_loaded_mesh_is_not_turned_again(world: Path) -> None:
         (lambda: shapecnn.update_index("meshes", "new", labels="bogus"), "labels = 'bogus': "),
         (lambda: shapecnn.draw_views(CUBE, shapecnn.VoxelSettings()), "give ViewSettings"),
         (lambda: shapecnn.compare([shapecnn.open_model("run")], "views"), "compare takes the names of models"),
+        (lambda: shapecnn.compare([], "views"), "compare needs at least one model"),
+        (lambda: shapecnn.evaluate("run", shapecnn.draw_views(CUBE)), "data = Views: give a folder of artefacts"),
+        (lambda: shapecnn.train("demo-mvcnn", "views", "new", settings="seed=1"), "settings = 'seed=1': give a dict"),
+        (lambda: shapecnn.open_model(shapecnn.open_model("run")), "name = Predictor: give the folder of a run"),
+        (lambda: shapecnn.open_model("run", workers="2"), "workers = '2': give a number of processes"),
+        (lambda: shapecnn.prepare("meshes", "new", workers=0), "--workers must be a whole number of at least 1, not 0"),
+        (lambda: shapecnn.open_index("index").query_pictures(np.zeros((8, 8))), "ndarray is not the path of a picture"),
+        (lambda: shapecnn.open_index("index").query_pictures([3]), "int is not the path of a picture"),
         (lambda: shapecnn.Workers(0), "--workers must be a whole number of at least 1, not 0"),
     ],
 )
@@ -106,6 +115,30 @@ def test_a_wrong_argument_is_said_in_a_sentence_before_anything_is_written(
     with pytest.raises(shapecnn.errors.UsageError, match=sentence):
         call()
     assert not Path("new").exists()
+
+
+def test_an_error_of_one_mesh_names_the_mesh(world: Path) -> None:
+    with pytest.raises(shapecnn.errors.MeshError, match=r"^nowhere\.off: there is no such file"):
+        shapecnn.load_mesh("nowhere.off")
+
+
+def test_a_note_is_a_warning_unless_it_is_asked_for(world: Path) -> None:
+    (world / "meshes" / "loop").symlink_to(world)
+    told: list[str] = []
+    shapecnn.prepare("meshes", "first", shapecnn.VoxelSettings(resolution=8, padding=1), workers=1, say=told.append)
+    with pytest.warns(shapecnn.errors.Caution, match="skipped a folder that leads to a parent folder") as warned:
+        shapecnn.prepare("meshes", "second", shapecnn.VoxelSettings(resolution=8, padding=1), workers=1)
+    assert told == [str(one.message) for one in warned]
+
+
+def test_results_print_what_counts(world: Path) -> None:
+    comparison = shapecnn.compare(["run", "run:scores"], "views", shapecnn.EvaluationSettings(split="train"))
+    assert "not significant" in repr(comparison)
+    measured = ValidationFigures(8, 0.5, 0.75, 0.75, None)
+    assert repr(shapecnn.TrainingResult(Path("run"), 3, 2, measured, None, 1.0)) == (
+        "<TrainingResult run: 3 epochs, validation accuracy 75.0% of 8 shapes, "
+        "not calibrated: fewer than 20 shapes were held out>"
+    )
 
 
 def test_a_callback_must_not_call_the_model_again(world: Path) -> None:

@@ -246,7 +246,7 @@ def test_a_damaged_manifest_is_an_error_that_says_what_to_do(
 
 
 def test_no_manifest_no_entries(tmp_path: Path) -> None:
-    with pytest.raises(StoredDataError, match="has no file SHA256SUMS, or an earlier version of shapecnn made it"):
+    with pytest.raises(StoredDataError, match="has no file SHA256SUMS: it was lost, or an earlier version of shapecnn"):
         read_manifest(tmp_path)
 
 
@@ -272,7 +272,7 @@ def test_what_was_damaged_is_made_again_when_that_is_said_and_nothing_else(meshe
     damaged[-1] ^= 1
     (out / "b.binvox").write_bytes(damaged)
     (out / "c.binvox").unlink()
-    with pytest.raises(UsageError, match=r"/out holds b\.binvox, which shapecnn did not write or which has changed"):
+    with pytest.raises(UsageError, match=r"/out holds b\.binvox, not written by shapecnn, or changed after"):
         run(meshes, out)
     assert (out / "b.binvox").read_bytes() == damaged
     assert (run(meshes, out, overwrite=True).written, contents(out)) == (2, before)

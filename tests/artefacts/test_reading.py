@@ -144,7 +144,7 @@ def other_format(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "picture", "grid"),
     [
-        (truncate, "cannot be read as PNG", "the runs hold|middle of a run"),
+        (truncate, "cannot be read as PNG", "the file holds|the file is cut off"),
         (enlarge, "L with 36 × 27 pixels, not L with 32 × 24", "11 × 11 × 11 cells, not 10 × 10 × 10"),
         (colour, "the picture is RGB with 32 × 24 pixels, not L with 32 × 24", None),
         (other_format, "the file cannot be read as PNG", None),

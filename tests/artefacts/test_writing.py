@@ -335,6 +335,6 @@ def test_hashes_that_somebody_wrote_are_theirs_beside_unfinished_work_too(tmp_pa
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, "a.off", "b.off", progress=stop)
     (tmp_path / "SHA256SUMS").write_text("of my own files")
-    with pytest.raises(UsageError, match=r"holds SHA256SUMS, which shapecnn did not write"):
+    with pytest.raises(UsageError, match=r"holds SHA256SUMS, not written by shapecnn"):
         make(tmp_path, "a.off", "b.off")
     assert (tmp_path / "SHA256SUMS").read_text() == "of my own files"

@@ -228,7 +228,7 @@ def test_people_see_which_view_a_picture_matched(solids_index: Path, photograph:
 def test_an_index_of_grids_takes_no_picture(run_index: Path, photograph: Path, command: Command) -> None:
     done = command("query", run_index, "--image", photograph)
     assert (done.status, done.stdout) == (2, "")
-    assert "takes grids, not pictures. --image needs an index made with @imagenet or a run on views." in done.stderr
+    assert "takes grids, not pictures. --image needs an index made with @imagenet or with a run that" in done.stderr
 
 
 def test_a_reader_who_leaves_takes_no_page_along(solids: Path, solids_index: Path, tmp_path: Path) -> None:

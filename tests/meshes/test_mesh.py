@@ -461,7 +461,7 @@ def _tree(change: Callable[[dict[str, Any]], object]) -> tuple[bytes, dict[str, 
 MALFORMED = "not a valid glTF file: the JSON tree of nodes and meshes is malformed"
 NO_TREE = "not a valid glTF file: a node occurs twice in the scene"
 NO_COUNT = "not a valid glTF file: an accessor has no valid count, offset or stride"
-NO_BUFFER = "a glTF buffer has no data: no readable uri, and no binary chunk of a GLB"
+NO_BUFFER = "a glTF buffer has no data, neither in a uri nor in a GLB: export it again"
 NO_DATA = (
     "a mesh has no data for its vertex positions: the data may need a glTF extension that shapecnn does not support"
 )

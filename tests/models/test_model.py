@@ -72,7 +72,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"There is no run at .*gone. To train one"):
         resolve_model(str(tmp_path / "gone"))
     (tmp_path / "model.json").write_bytes(b"{")
-    with pytest.raises(StoredDataError, match=r"has no file SHA256SUMS, or an earlier version of shapecnn made it"):
+    with pytest.raises(StoredDataError, match="has no file SHA256SUMS: it was lost, or an earlier version of shapecnn"):
         resolve_model(str(tmp_path))
 
 

@@ -109,7 +109,7 @@ def test_a_fork_gives_the_maps_beside_the_features() -> None:
         expected = torch.cat([whole(backbone)(pictures), maps.flatten(1)], dim=1)
         torch.testing.assert_close(whole(forked)(pictures), expected)
     for part, why in (("first", "choose one of layer1, layer2, layer3, layer4, last"), ("layer9", "choose one of")):
-        with pytest.raises(UsageError, match=f"resnet18 has no feature maps before a part '{part}': {why}"):
+        with pytest.raises(UsageError, match=f"maps cannot be part '{part}' of the backbone resnet18: {why}"):
             fork(backbone, part, 64)
     with pytest.raises(UsageError, match="shapecnn cannot split it into parts"):
         fork(build_backbone("test_vit", "none"), "layer4", 64)

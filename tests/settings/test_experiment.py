@@ -180,7 +180,7 @@ def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment
     ("assignments", "sentence"),
     [
         (["validation.folds=1"], "validation: folds 1 would leave nothing to train on; use 0"),
-        (["validation.fold=4"], "validation: fold 4 does not exist; with folds 4, use 0 to 3."),
+        (["validation.fold=4"], "validation: fold 4 does not exist; with 4 folds, use 0 to 3."),
         (["validation.folds=0"], "validation: folds 0 leaves no validation data .* set select to last"),
         (["stages.closed.name=head"], "stage names must differ: head, pooled, head."),
         (["stages.pooled.augment.turn=true"], "stages.pooled.augment.turn works on grids only; mvcnn takes pictures"),

@@ -52,7 +52,7 @@ def test_what_a_person_changed_or_added_in_our_own_folder_is_theirs(tmp_path: Pa
     publish_report(KIND, tmp_path, REPORT)
     (tmp_path / "report.html").write_text("my notes on it")
     with pytest.raises(
-        UsageError, match=r"holds report\.html, which shapecnn did not write or which has changed since"
+        UsageError, match=r"holds report\.html, not written by shapecnn, or changed after shapecnn wrote it"
     ):
         publish_report(KIND, tmp_path, REPORT)
     (tmp_path / "report.html").unlink()

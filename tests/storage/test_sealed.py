@@ -190,7 +190,7 @@ def test_without_its_hashes_a_folder_is_not_opened(folder: Path) -> None:
     (folder / SUMS).unlink()
     assert (
         refused(lambda: open_sealed(folder, REMEDY))
-        == f"{folder} has no file {SUMS}, or an earlier version of shapecnn made it."
+        == f"{folder} has no file {SUMS}: it was lost, or an earlier version of shapecnn made the folder."
     )
     (folder / SUMS).mkdir()
     assert (

@@ -132,7 +132,7 @@ def test_a_run_without_one_says_how_to_learn_it(copy: Path) -> None:
 
 def test_a_run_of_one_class_is_refused_before_any_work(run: Path, grids: Artefacts) -> None:
     one = {"train": frozenset(["box/train/2.off", "box/train/3.off"]), "val": frozenset[str]()}
-    with pytest.raises(UsageError, match="was trained on too few shapes: a metric needs two classes"):
+    with pytest.raises(UsageError, match="was trained on too few shapes: a metric needs at least two classes"):
         learn_metric(replace(open_run(run), held_out=one), grids, size=4, device="cpu")
 
 

@@ -48,7 +48,7 @@ class PackedGrid:
     bits: bytes
 
     def read(self) -> bytes:
-        """Return the packed cells of the grid. A file is read by a method of the same name, ``Shape.read``."""
+        """Return the packed cells of the grid. ``Shape`` also has a method ``read``, so GridMaker can read both."""
         return self.bits
 
 
@@ -165,7 +165,7 @@ def open_binvox(source: Path, labels: Labels = "auto") -> tuple[list[Shape], Gri
         if sides.total() == _SAMPLE:
             break
     if not sides:
-        raise UsageError(f"None of the files of {source} can be read as binvox.")
+        raise UsageError(f"None of the .binvox files in {source} can be read: export them again.")
     return shapes, GridMaker(ImportedVoxelSettings(resolution=sides.most_common(1)[0][0]))
 
 
@@ -207,7 +207,8 @@ def _arrays(source: Path) -> tuple[NDArray[np.uint8], NDArray[np.integer[Any]], 
         )
     if labels.min() < 0 or labels.max() >= len(names):
         raise UsageError(
-            f"{source}: labels range from {labels.min()} to {labels.max()}, but there are {len(names)} classes."
+            f"{source}: labels range from {labels.min()} to {labels.max()}, but there are "
+            f"{len(names)} classes. Number the classes from 0."
         )
     return voxels, labels, names
 

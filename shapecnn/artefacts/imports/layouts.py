@@ -52,7 +52,9 @@ def find_layout(source: Path) -> str:
         raise UsageError(f"{source} can be read in {ways} ways: {choices}. Choose one with --layout.")
     if pictures:
         patterns = f"neither the layout {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
-        raise CollectionError(f"{source} has {patterns}: {pictures[0]} fits neither.{_too_deep(source, pictures)}")
+        raise CollectionError(
+            f"{source} has {patterns}: the file {pictures[0]} fits neither layout.{_too_deep(source, pictures)}"
+        )
     if list_files(source, MESHES):
         raise CollectionError(
             f"{source} holds meshes, neither views nor grids. To make views or grids: shapecnn render or "
@@ -97,9 +99,9 @@ def _too_deep(source: Path, pictures: list[str]) -> str:
 
 
 def _readings(pictures: list[str]) -> dict[str, str]:
-    """Return the layouts that fit the paths of all pictures, or, if no layout does, of some pictures.
+    """Return the layouts that fit the paths of all pictures; if there is none, those that fit some pictures.
 
-    Each layout is mapped to its path pattern and an example, for an error message.
+    The result maps each layout to its path pattern and an example path, for an error message.
     """
     fitting = {
         layout: [name for name in pictures if arrangement.place(PurePosixPath(name).parts)]

@@ -109,17 +109,18 @@ class SheetMaker:
     settings: ImportedViewSettings
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of ``settings.json``: number and size of the views, hash, and layout of the files."""
+        """Return the content of ``settings.json``: settings of the views, hash of the settings, and file layout."""
         return {"schema_version": 1, **self.settings.to_json(), "layout": "sheet"}
 
     def open(self, item: Pictures) -> tuple[str, Callable[[], ArtefactData]]:
-        """Read the pictures of one shape.
+        """Read the picture files of one shape.
 
         Args:
-            item: The pictures.
+            item: The picture files, one for each view.
 
         Returns:
-            SHA-256 (hex) of the concatenated files, and a function that makes the sheet and may raise ItemError.
+            SHA-256 (hex) of the concatenated files, and a function that arranges the views in one picture, the contact
+            sheet. The function may raise ItemError.
 
         Raises:
             ItemError: A view is missing or occurs twice, or a file cannot be read.
@@ -227,7 +228,9 @@ def _survey(items: list[Pictures], source: Path) -> ImportedViewSettings:
     """Return the most frequent number of views per shape, and the most frequent picture size of the first shapes."""
     views = Counter(len(item.files) for item in items).most_common(1)[0][0]
     if views > MOST_VIEWS:
-        raise UsageError(f"Most shapes of {source} have {views} pictures. At most {MOST_VIEWS} are allowed.")
+        raise UsageError(
+            f"Most shapes of {source} have {views} pictures. At most {MOST_VIEWS} are allowed: leave some out."
+        )
     sizes: Counter[tuple[int, int]] = Counter()
     for item in items:
         try:

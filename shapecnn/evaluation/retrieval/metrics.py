@@ -139,7 +139,7 @@ def retrieved_within(ranks: Ranks, length: Counts) -> Counts:
 
 
 def _precision(ranks: Ranks) -> Scores:
-    """Return the precision at the ranks of M relevant items of Q queries, (Q, M); 0 for items not retrieved."""
+    """Return the precision at the rank of each of M relevant items of Q queries, (Q, M); 0 for items not retrieved."""
     precision: Scores = np.arange(1, ranks.shape[1] + 1) / ranks
     return precision
 

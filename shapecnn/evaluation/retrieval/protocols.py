@@ -56,7 +56,7 @@ class Retrieval:
         shrec16: Micro and macro averages of the SHREC'16 evaluator; None for other protocols.
         shrec17: Micro and macro averages of the SHREC'17 evaluator; None for other protocols.
         tied: Fraction of the results, over all lists, that have the same similarity to the query as another result.
-        of_queries: Values of each query, by name of the result, such as ``mAP``; None for a skipped query. No ``pr11``.
+        of_queries: Values of each query by name of the metric, except ``pr11``. The value of a skipped query is None.
     """
 
     protocol: str
@@ -81,7 +81,7 @@ class Retrieval:
 
     @property
     def average_precisions(self) -> list[float | None]:
-        """Average precision of each query in order of the input rows; None for a skipped query."""
+        """Average precision of each query, in the order of the evaluated features; None for a skipped query."""
         return self.of_queries["mAP"]
 
     def to_json(self) -> dict[str, Any]:
@@ -142,9 +142,9 @@ def train_gallery(
     Average precision is computed over the full list. A query whose class has no training shapes is skipped.
 
     Args:
-        features: Features of D numbers of N queries, (N, D).
+        features: D features of each of N queries, (N, D).
         labels: Labels of the N queries.
-        train_features: Features of M training shapes, (M, D).
+        train_features: D features of each of M training shapes, (M, D).
         train_labels: Labels of the M training shapes.
         similarity: Function that compares features of unit length.
 
@@ -158,8 +158,8 @@ def train_gallery(
 def shrec16(features: NDArray[np.floating], labels: Sequence[str], similarity: Similarity = cosines) -> Retrieval:
     """Evaluate retrieval like the SHREC'16 contest: each shape is a query, all shapes are the gallery.
 
-    The gallery includes the query itself. Result lists are truncated to 1000 items, and at most 1000 items count as
-    relevant, for all results; see :mod:`shapecnn.evaluation.retrieval.shrec`.
+    The gallery includes the query itself. To compute all metrics, result lists are truncated to 1000 items, and at most
+    1000 items count as relevant; see :mod:`shapecnn.evaluation.retrieval.shrec`.
 
     Args:
         features: Features of D numbers of N shapes, (N, D).
@@ -234,7 +234,7 @@ def _measure(
         gallery: Features and labels of the gallery.
         similarity: Function that compares features of unit length.
         ap_rule: Rule for the average precision of a query, in words.
-        own: Functions that compute a result in this protocol instead of the default function, by name of the result.
+        own: Functions for results, such as ``mAP``, that this protocol defines in its own way; by name of the result.
         leave_out: True if queries and gallery are the same items, and each query is left out of its own list.
         self_included: True if queries and gallery are the same items, and each query stays in its own list.
         evaluator: SHREC evaluator that truncates the lists and computes AP and NDCG; None for other protocols.

@@ -61,8 +61,9 @@ def _rank(
 ) -> None:
     """Sort the gallery for each query by a radix sort, and fill ``ranks`` and ``ties`` with the results.
 
-    A radix sort has no comparisons that the processor could mispredict. The last pass does not move the items, but only
-    the flag whether an item is relevant.
+    A radix sort is fast because it compares no items: the processor often predicts the result of a comparison wrongly.
+    The last pass does not sort the item numbers themselves. It only stores at the rank of each item whether the item is
+    relevant, and whether it ties with the item before.
     """
     count = similarity.shape[1]
     distances = np.empty(count, np.int64)

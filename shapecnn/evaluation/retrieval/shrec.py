@@ -47,11 +47,11 @@ class Averages:
     """Means of the SHREC results over queries or over classes, each in [0, 1]; None if there are no queries.
 
     Attributes:
-        precision: Mean of P@N, the precision of the truncated list.
-        recall: Mean of R@N, the recall of the truncated list.
+        precision: Mean of P@N, the precision of a result list that is truncated to N ≤ 1000 items.
+        recall: Mean of R@N, the recall of such a list.
         F1: Mean of F1@N, the harmonic mean of P@N and R@N.
-        mAP: Mean of AP, by the rule of the evaluator.
-        NDCG: Mean of NDCG, by the rule of the evaluator.
+        mAP: Mean of AP, the average precision. SHREC'16 and SHREC'17 define it differently; see the table above.
+        NDCG: Mean of NDCG, which SHREC'16 and SHREC'17 also define differently.
     """
 
     precision: float | None
@@ -67,7 +67,7 @@ class Shrec:
 
     Attributes:
         micro: Means over all queries.
-        macro: Means over all classes, of the mean over the queries of each class.
+        macro: Means over all classes. The value of a class is the mean over its queries.
     """
 
     micro: Averages
@@ -75,9 +75,9 @@ class Shrec:
 
 
 class Evaluator(NamedTuple):
-    """Average precision and NDCG by the rules of one SHREC contest, as functions; the rules of 2016 and 2017 differ.
+    """Functions that compute average precision and NDCG by the rules of one SHREC contest: 2016 and 2017 differ.
 
-    Both functions take ranks and relevant counts of lists truncated by :func:`cut`.
+    Both functions take the outputs of :func:`cut`: the ranks of the relevant items, and their number for each query.
 
     Attributes:
         average_precision: Function that computes the average precision of each query.
@@ -101,9 +101,9 @@ def _gain_of_first(ranks: Ranks, relevant: Counts) -> Scores:
 
 
 def _retrieved_or(relevant: Counts, ranks: Ranks) -> Counts:
-    """Return the number of retrieved relevant items of each query, or ``relevant`` if no relevant item was retrieved.
+    """Return a divisor for each query: the number of relevant items that were retrieved, or ``relevant`` if it is 0.
 
-    The result is used as a divisor, which must not be 0.
+    ``relevant`` is the number of relevant items of the query, which is not 0.
     """
     retrieved: Counts = np.isfinite(ranks).sum(axis=1)
     return np.where(retrieved > 0, retrieved, relevant)
@@ -114,14 +114,14 @@ SHREC17 = Evaluator(average_precision, _gain_of_first)
 
 
 def cut(ranks: Ranks, relevant: Counts) -> tuple[Ranks, Counts]:
-    """Truncate ranks and relevant counts (the inputs of the metrics) to a result list of length 1000.
+    """Adjust the ranks and the numbers of relevant items to result lists that are truncated to 1000 items.
 
     Args:
         ranks: Ranks of at most M relevant items of Q queries, ascending and padded with inf, (Q, M).
         relevant: Number of relevant items of each query, (Q,).
 
     Returns:
-        The ranks, with inf in place of ranks above 1000, and the counts, at most 1000.
+        The ranks, with inf in place of ranks above 1000, and the numbers of relevant items, each at most 1000.
     """
     return np.where(ranks <= CUTOFF, ranks, np.inf), np.minimum(relevant, CUTOFF)
 
@@ -131,8 +131,8 @@ def query_scores(evaluator: Evaluator, ranks: Ranks, relevant: Counts, gallery: 
 
     Args:
         evaluator: SHREC evaluator that defines AP and NDCG.
-        ranks: Ranks of at most M relevant items of Q queries, truncated by :func:`cut`, (Q, M).
-        relevant: Number of relevant items of each query, truncated by :func:`cut`, (Q,).
+        ranks: Ranks of at most M relevant items of each of Q queries, as :func:`cut` returns them, (Q, M).
+        relevant: Number of relevant items of each query, as :func:`cut` returns it, (Q,).
         gallery: Number of items in the gallery.
 
     Returns:

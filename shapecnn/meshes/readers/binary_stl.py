@@ -47,7 +47,7 @@ def read_binary_stl(stl: bytes | mmap) -> Triangles:
 
     Returns:
         The n distinct vertices, (n, 3) float64, and the m faces, (m, 3) int32. Both are in the order in which they
-        first appear in the file. A note tells whether bytes after the last face were ignored.
+        first appear in the file. If bytes after the last face were ignored, ``notes`` says so.
 
     Raises:
         MeshError: The file has no faces, is truncated, or has more faces than its header declares (kinds: no-faces,
@@ -76,14 +76,14 @@ def read_binary_stl(stl: bytes | mmap) -> Triangles:
 
 
 def _are_faces(rest: NDArray[np.void], facets: NDArray[np.void]) -> bool:
-    """Return whether the records after the declared number of triangles are triangles, too, rather than other data.
+    """Return whether the file has more triangles than its header declares, rather than other data, after the last.
 
-    The result is True if more than half of the first few records, or of all records, are plausible triangles. Padding
-    has no area. Other data read as coordinates lie far outside the solid or are far too small for it.
+    The result is True if more than half of the first few further records, or of all of them, are plausible triangles.
+    Padding has no area. Other data read as coordinates lie far outside the solid or are far too small for it.
 
     Args:
-        rest: The records after the number of triangles that the header declares.
-        facets: The records that the header declares.
+        rest: The further records, which the header does not declare.
+        facets: The triangles that the header declares.
     """
     low, high = _bounds(facets if len(facets) else rest)
     size = (high - low).max()

@@ -116,7 +116,7 @@ class _Primitives:
         return values
 
     def joints(self, primitive: Mapping[str, Any], name: str) -> NDArray[Any]:
-        """Return an attribute with the joints of n vertices as joint indices, (n, 4): four joints per vertex."""
+        """Return the indices of the four joints of each of n vertices, (n, 4), from the attribute ``name``."""
         values = self._compressed_attribute(primitive, name)
         return self._accessors.integers(primitive["attributes"][name], "VEC4") if values is None else values
 
@@ -218,7 +218,7 @@ def _is_surface(primitive: Mapping[str, Any]) -> bool:
 
 
 def _instancing(node: Mapping[str, Any]) -> dict[str, int] | None:
-    """Return the accessor numbers of the GPU instances of a node: TRANSLATION, ROTATION, SCALE; None if it has none."""
+    """Return the accessors of TRANSLATION, ROTATION and SCALE in the GPU instancing of a node, by number; else None."""
     instancing = extension(node, "EXT_mesh_gpu_instancing")
     return None if instancing is None else {k: v for k, v in instancing["attributes"].items() if k in _KINDS} or None
 
@@ -255,8 +255,8 @@ def _instances(node: Mapping[str, Any], matrix: NDArray[np.float64], accessors: 
 def _triangles(indices: NDArray[np.int64], mode: int, vertices: int) -> NDArray[np.int64]:
     """Convert the indices of a triangle list, strip or fan (``mode``) to m triangles, (m, 3).
 
-    The largest value of an index type, such as 65535, ends a strip or fan and begins a new one. It is a normal index if
-    the primitive has more ``vertices`` than this value.
+    A strip or fan ends, and a new one begins, at a marker: the largest value of an index type (255, 65535 or
+    4294967295). If the primitive has more vertices than this value, the value is a normal index and no marker.
     """
     if mode == _TRIANGLES:
         return indices[: len(indices) // 3 * 3].reshape(-1, 3)

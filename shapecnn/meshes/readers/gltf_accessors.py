@@ -83,18 +83,18 @@ class Accessors:
         return self._values(number, kind, types).astype(np.int64)
 
     def normalized(self, number: int) -> bool:
-        """Return whether the integers of an accessor are normalized: they represent fractions."""
+        """Return whether an accessor is normalized, which means that its integers represent fractions."""
         return item_at(self._accessors, number).get("normalized") is True
 
     def view(self, number: int, stride: int = 0) -> memoryview:
         """Return the bytes of a buffer view, decompressed.
 
         Args:
-            number: Number of the view.
-            stride: Expected distance between elements in bytes; 0 accepts any distance.
+            number: Number of the buffer view.
+            stride: Distance between elements in bytes that compressed data must have; 0 accepts any distance.
 
         Raises:
-            MeshError: The view is malformed, or its buffer is missing (kinds: format, truncated, reference, too-large).
+            MeshError: It is malformed, or its buffer is missing (kinds: format, truncated, reference, too-large).
         """
         view = item_at(self._views, number)
         if (compressed := self._compressed(view)) is not None:
@@ -118,7 +118,7 @@ class Accessors:
     def _slice(self, view: Mapping[str, Any]) -> memoryview:
         buffer = item_at(self._buffers, view["buffer"])
         if buffer is None:
-            raise MeshError("reference", "a glTF buffer has no data: no readable uri, and no binary chunk of a GLB")
+            raise MeshError("reference", "a glTF buffer has no data, neither in a uri nor in a GLB: export it again")
         begin, length = _natural(view.get("byteOffset", 0)), _natural(view["byteLength"])
         if begin + length > len(buffer):
             told = f"a glTF buffer view ends at byte {begin + length}, but its buffer has only {len(buffer)} bytes"
@@ -149,7 +149,7 @@ class Accessors:
     def _strided(
         self, accessor: Mapping[str, Any], shape: tuple[int, int], dtype: np.dtype[Any], kind: str
     ) -> NDArray[Any]:
-        """Return the elements of an accessor, or of its sparse part, as an array that shares the buffer's memory."""
+        """Return the elements of an accessor, or its sparse indices or values, as an array in the buffer's memory."""
         stride = _natural(item_at(self._views, accessor["bufferView"]).get("byteStride", 0))
         content = self.view(accessor["bufferView"], stride)
         start, size = _natural(accessor.get("byteOffset", 0)), shape[1] * dtype.itemsize
@@ -161,7 +161,7 @@ class Accessors:
         return np.ndarray(shape, dtype, content, start, (stride, dtype.itemsize))
 
     def _stride(self, view: int) -> int:
-        """Return the stride in the compression settings of a view, in bytes; 0 for a view without compression."""
+        """Return the stride of a compressed buffer view in bytes; 0 for a buffer view without compression."""
         compressed = self._compressed(self._views[view])
         return 0 if compressed is None else int(compressed["byteStride"])
 

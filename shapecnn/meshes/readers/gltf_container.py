@@ -108,7 +108,7 @@ def require_known_extensions(tree: Mapping[str, Any]) -> None:
         if name not in _HANDLED and not (isinstance(name, str) and _HARMLESS.fullmatch(name)):
             shown = name if isinstance(name, str) and re.fullmatch(r"\w{1,80}", name) else quoted(str(name))
             told = f"the file requires the glTF extension {shown}, which shapecnn does not support"
-            raise MeshError("format", f"{told}: export the mesh without the extension")
+            raise MeshError("format", f"{told}: export the mesh without this glTF extension")
 
 
 def read_buffers(tree: Mapping[str, Any], chunk: bytes | None, sibling: Sibling | None) -> list[bytes | None]:

@@ -69,8 +69,8 @@ def _error(line: str, status: int, vertices_above: int, index: int, count: int) 
 
     Args:
         line: The line of the error, such as ``line 5``.
-        status: Status code of the kernel.
-        vertices_above: Number of vertices before the line.
+        status: Status code that :func:`_read` returned.
+        vertices_above: Number of vertices in the file before this line.
         index: The invalid vertex index as written in the file; 0 for other errors.
         count: Number of vertices in the file.
     """
@@ -171,7 +171,7 @@ def _measure(text, i):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _whole(text, i):  # type: ignore[no-untyped-def]
-    """Parse the vertex index, before any slash, of the face corner at offset ``i``: return its value and the status."""
+    """Parse the vertex index at offset ``i``, which a slash may follow; return its value and the status."""
     n = text.size
     negative = text[i] == 45
     if negative or text[i] == 43:

@@ -56,8 +56,7 @@ def read_off(data: bytes | mmap) -> Triangles:
         data: The content of the file.
 
     Returns:
-        The n vertices, (n, 3) float64, and the m ≥ 0 faces, (m, 3) int32. A note tells whether bytes after the last
-        face were ignored.
+        n vertices, (n, 3) float64; m ≥ 0 faces, (m, 3) int32; and a note if bytes after the last face were ignored.
 
     Raises:
         MeshError: The file cannot be read (kinds: format, truncated, not-finite, index).
@@ -112,8 +111,8 @@ def _read_binary(data: bytes | mmap, position: int, width: int, extra: int) -> _
     """Read the content of a binary OFF file, in the layout of Geomview or of OpenMesh and pmp-library.
 
     All numbers have 32 bits. After the ``width`` coordinates of each vertex, ``extra`` floats follow. Geomview writes
-    big-endian numbers, and colours after each face. OpenMesh and pmp-library write native byte order and no colours:
-    this layout is tried if Geomview's does not fit, and must fit exactly.
+    big-endian numbers, and colours after each face. OpenMesh and pmp-library write native byte order and no colours.
+    The second layout is tried only if Geomview's does not fit the file. It must then fit up to the last byte.
     """
     words = np.frombuffer(data, ">i4", (len(data) - position) // 4, position)
     if not _fits(words, width + extra) and _fits(words.view("<i4"), width + extra):
@@ -144,14 +143,14 @@ def _fits(words: NDArray[np.int32], width: int) -> bool:
 
 
 def _require_room(nv: int, nf: int, least: int, room: int, size: int) -> None:
-    """Raise MeshError (truncated) if ``nv`` vertices and ``nf`` faces need more bytes (``least``) than ``room``."""
+    """Raise MeshError (truncated) if the vertices and faces need ``least`` bytes, but only ``room`` bytes follow."""
     if least > room:
         promise = f"the header declares {counted(nv, 'vertex', 'vertices')} and {counted(nf, 'face')}"
         raise MeshError("truncated", f"{promise}, more than a file of {size} bytes can hold")
 
 
 def _error(what: str, index: int, total: int, status: int, nv: int) -> MeshError:
-    """Return the error for an invalid vertex or face (``what``): its number, from 0, is ``index`` of ``total``."""
+    """Return the error for an invalid ``what``, vertex or face: number ``index``, counted from 0, of ``total``."""
     place = f"{what} {index + 1} of {total}"
     if status == _END:
         promise = counted(total, what, "vertices" if what == "vertex" else "faces")
@@ -195,9 +194,9 @@ def _next_number(text, i, powers, over):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _end_of_record(text, i, over):  # type: ignore[no-untyped-def]
-    """Skip colours after a vertex or face: return the offset of the line end, and the status.
+    """Skip the rest of the line after a vertex or face, such as colours; return the offset of its end and the status.
 
-    If a vertex or face on several lines (``over``) is followed by colours, a line is too short: the status is SHORT.
+    If the numbers began on an earlier line (``over``), more text means that the earlier line is too short: SHORT.
     """
     end = skip_line(text, i)
     if over:
@@ -228,10 +227,10 @@ def _read_vertices(text, i, out, powers):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _read_faces(text, i, face, nv, sizes, out, corner_count, powers):  # type: ignore[no-untyped-def]
-    """Read faces, from number ``face`` on, from the text at offset ``i``.
+    """Read the faces in the text at offset ``i``, after ``face`` faces with ``corner_count`` corners in all were read.
 
-    Write the number of corners of each face to ``sizes``, and the vertex indices to ``out`` from ``corner_count`` on.
-    Return the offset (of the unread face if ``out`` is full), the numbers of faces and corners, and the status.
+    Append the number of corners of each face to ``sizes``, and its vertex indices to ``out``. Return the offset
+    at the end (at the next face if ``out`` is full), the numbers of faces and corners read so far, and the status.
     """
     while face < sizes.size:
         start = i = _skip_to_content(text, i)
@@ -273,7 +272,7 @@ def _read_faces(text, i, face, nv, sizes, out, corner_count, powers):  # type: i
 
 @numba.njit(cache=True)
 def _walk_faces(words, nv, coloured, sizes, out):  # type: ignore[no-untyped-def]
-    """Read all faces of a binary file, with colours if ``coloured``; return offset, face and corner count, status."""
+    """Read all faces of a binary file (with colours if ``coloured``): offset, face count, corner count and status."""
     i = corner_count = 0
     for face in range(sizes.size):
         if i >= words.size:

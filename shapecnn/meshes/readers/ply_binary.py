@@ -67,9 +67,9 @@ def _read_binary(  # type: ignore[no-untyped-def]
 ):
     """Read binary records number ``first`` to ``count`` - 1 from the bytes (``data``) at offset ``i`` on.
 
-    The arguments are those of :func:`ply_text._read_text`, with ``data`` for ``text``, and three more: ``types`` is the
-    index of the value type of each column in TYPES, ``widths`` the size in bytes of each type in TYPES, and ``big``
-    whether the file is big-endian.
+    The arguments are those of :func:`ply_text._read_text`, with ``data`` for ``text``, and three more. ``types`` holds
+    the value type of each column, as an index into TYPES. ``widths`` holds the size in bytes of each type in TYPES.
+    ``big`` tells whether the file is big-endian.
 
     Returns:
         The offset, the number of records read, the number of vertex indices read, and the status. If the status is

@@ -76,7 +76,8 @@ class Content(NamedTuple):
         corners: Vertex indices of all records one after the other, (k,) int32; empty for an element without vertex
             indices.
         sizes: Number of vertex indices of each record, (n,) int32; empty for an element without vertex indices.
-        spare: Number of undeclared numbers at the end of the line of each record in a text file, which are skipped.
+        spare: How many numbers each line of a text file has in addition to those that the header declares. The
+            additional numbers are at the end of the line, and are skipped.
     """
 
     points: NDArray[np.float64]
@@ -114,7 +115,7 @@ def record_error(where: str, records: Records, index: int, status: int) -> MeshE
     """Return the error for a record that cannot be read.
 
     Args:
-        where: Beginning of the message with the line of the record, such as ``line 5: ``; empty for a binary file.
+        where: Beginning of the message, which names the line: ``line 5: ``; empty for a binary file.
         records: Layout of the records.
         index: Number of the record, from 0.
         status: Status code that the kernel returned.

@@ -118,16 +118,16 @@ def _spare_numbers(data: bytes | mmap, position: int, records: Records, content:
 def _read_text(  # type: ignore[no-untyped-def]
     text, i, first, count, roles, lengths, lowest, vertices, points, corners, sizes, corner_count, lines, spare, powers
 ):
-    """Read records number ``first`` to ``count`` - 1 from the text at offset ``i`` on.
+    """Read the remaining records of an element: from record number ``first``, at offset ``i``, to the last record.
 
     Args:
         text: The bytes of the file, uint8.
         i: Offset of record number ``first``.
         first: Number (from 0) of the first record to read.
         count: Number of records of the element.
-        roles: Role of each column: 0, 1, 2, CORNERS or SKIPPED.
-        lengths: Index of the length type of each column in TYPES; -1 for a scalar.
-        lowest: Lowest valid vertex index: 0, or -1 for strips.
+        roles: Role of each column: 0, 1 or 2 for the coordinate x, y or z, CORNERS for vertex indices, or SKIPPED.
+        lengths: For each column with lists, the type of the list length, as an index in TYPES; -1 for other columns.
+        lowest: Lowest valid vertex index: 0, or -1 for triangle strips, where -1 separates strips.
         vertices: Number of vertices in the file.
         points: Output array of vertex coordinates.
         corners: Output array of the vertex indices of all records one after the other.

@@ -48,8 +48,8 @@ def read_text_stl(data: bytes | mmap) -> Triangles:
 
     Returns:
         The n distinct vertices, (n, 3) float64, and the m ≥ 1 faces, (m, 3) int32. Both are in the
-        order in which they first appear in the file. A coordinate that is not a finite number becomes NaN. A note tells
-        whether bytes after the last solid were ignored.
+        order in which they first appear in the file. A coordinate that is not a finite number becomes NaN. If bytes
+        after the last solid were ignored, the result has a note that says so.
 
     Raises:
         MeshError: The file is malformed, truncated, or has no faces (kinds: format, truncated, no-faces).

@@ -204,9 +204,9 @@ def _newell(vertices, polygon):  # type: ignore[no-untyped-def]
     """Compute the normal of a polygon by Newell's method, and the polygon's extent.
 
     Returns:
-        The components x, y and z of the normal, and the extent: the largest difference of a coordinate to the first
-        corner. The length of the normal is twice the area of the polygon scaled to extent 1. The result is (0, 0, 0, 1)
-        if the extent is 0 or not finite.
+        The components x, y and z of the normal, and the extent: the largest distance along an axis from the first
+        corner to another. The length of the normal is twice the area of the polygon scaled to extent 1. The result is
+        (0, 0, 0, 1) if the extent is 0 or not finite.
     """
     o = polygon[0]
     extent = 0.0
@@ -231,7 +231,7 @@ def _newell(vertices, polygon):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def _outline(vertices, polygon):  # type: ignore[no-untyped-def]
-    """Project the k corners of a polygon along its normal into a plane: anticlockwise, scaled to extent 1, (k, 2)."""
+    """Return the k corners of a polygon projected along its normal, (k, 2): anticlockwise and scaled to extent 1."""
     nx, ny, nz, extent = _newell(vertices, polygon)
     length = np.sqrt(nx * nx + ny * ny + nz * nz)
     nx, ny, nz = nx / length, ny / length, nz / length

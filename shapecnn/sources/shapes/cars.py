@@ -17,7 +17,7 @@ class _Body(NamedTuple):
     Attributes:
         hood: Height of the hood above the underside of the body.
         deck: Height of the rear deck above the underside of the body.
-        belt_front: x of the front end of the cabin at the belt line, its lower edge.
+        belt_front: x of the front end of the cabin at the belt line, which is the lower edge of the cabin.
         belt_rear: x of the rear end of the cabin at the belt line.
         roof_front: x of the front end of the roof.
         roof_rear: x of the rear end of the roof.

@@ -10,7 +10,7 @@ from shapecnn.sources.shapes.parts import SQUARE, box, circle, join, move, pair,
 
 
 def ladder(rng: Generator) -> Mesh:
-    """Build a random ladder: leaning, upright, an extension ladder, or a step ladder.
+    """Build a random ladder: a leaning or upright ladder, an extension ladder or a step ladder.
 
     Args:
         rng: Random number generator.

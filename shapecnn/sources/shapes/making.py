@@ -1,4 +1,4 @@
-"""Generate one mesh of a demo class, with a random unit, rotation, stretching, and the defects of real meshes."""
+"""Generate one mesh of a demo class: randomly rotated, stretched and scaled, with the defects of real meshes."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def prism(outline: Array, height: float, at: Vector = (0, 0, 0), top: float = 1,
     Args:
         outline: Outline of k points, (k, 2), counter-clockwise; every point is visible from the centroid.
         height: Height along z.
-        at: Position in the lower face of the point (0, 0) of the outline.
+        at: Point (x, y, z) of the lower face to which the origin of the outline is moved.
         top: Scale of the upper face relative to the lower face.
         bevel: Fraction of the height and of the width that is cut off along both rims, from 0 to below 0.5.
 

@@ -41,8 +41,8 @@ def legs(rng: Generator, width: float, depth: float, height: float, thickness: f
         rng: Random number generator.
         width: Width (x) of the rectangle.
         depth: Depth (y) of the rectangle.
-        height: Height of the upper end of the stand.
-        thickness: Radius or half width of the bars.
+        height: Height of the upper ends of the legs.
+        thickness: Radius or half width of the legs.
 
     Returns:
         The mesh with the z axis up, in metres.
@@ -158,7 +158,7 @@ def sled(rng: Generator, width: float, depth: float, height: float, thickness: f
         rng: Random number generator.
         width: Width (x) of the seat.
         depth: Depth (y) of the seat.
-        height: Height of the upper end of the stand.
+        height: Height of the upper end of the base.
         thickness: Radius or half width of the bars.
 
     Returns:
