@@ -156,7 +156,7 @@ def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> I
 
     Raises:
         StoredDataError: The weights, the training features or the metric cannot be read.
-        MismatchError: An earlier version of shapecnn, which draws or voxelizes differently, trained the run.
+        MismatchError: The run was trained by an earlier version of shapecnn, which draws or voxelizes differently.
     """
     run = open_run(folder)
     run.head.classifier()

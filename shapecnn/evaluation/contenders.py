@@ -65,7 +65,7 @@ def choose(
     typed = {name: _split_name(name, settings.feature) for name in names}
     if len(typed) < len(names) or len({*typed.values()}) < len(names):
         raise UsageError(
-            "A model is named twice with the same feature. To compare two features of a run, type: RUN RUN:scores"
+            "A model is named twice with the same feature. To compare two features of a run: RUN RUN:scores"
         )
     if assignments and not any(name.startswith("@") for name in names):
         raise UsageError(

@@ -81,7 +81,7 @@ def select(model: Model, artefacts: Artefacts, settings: EvaluationSettings) -> 
 
 
 def _labelled(model: Model, artefacts: Artefacts, settings: EvaluationSettings, split: Split) -> list[Entry]:
-    """Return the shapes of one split, or of its subset; raise UsageError if a shape has no label or none is left."""
+    """Return the shapes of one split, or of its subset; raise UsageError if there are none, or one has no label."""
     entries = model.split(artefacts, split)
     if settings.subset is not None:
         entries = settings.subset.select(entries, split)

@@ -72,7 +72,7 @@ class FeatureComparison:
         features: NDArray[np.float32],
         placed: Placed | None = None,  # noqa: ARG002  # an index caches adapted features only
     ) -> FeatureSpace:
-        """Return an object that compares two shapes by the cosine of their features; other shapes have no influence."""
+        """Return an object that compares two shapes by the cosine of their features, without regard to other shapes."""
         return FeatureSpace(features)
 
 

@@ -44,7 +44,8 @@ def is_better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bo
         best: Validation results of the best epoch so far, as a dict; None before the first epoch.
 
     Returns:
-        True if the accuracy is higher, or if the accuracy is equal and the loss lower. Also true for the first epoch.
+        True if the accuracy is higher, or if the accuracy is equal and the loss lower. Also true for the first epoch;
+        without held-out shapes, only for the first.
     """
     if figures is None or best is None:
         return best is None

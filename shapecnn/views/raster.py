@@ -121,7 +121,10 @@ def _face_grey(f, normals, centroids, eye):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, nogil=True)
 def _project(vertices, eye, axes, window, side, screen):  # type: ignore[no-untyped-def]
-    """Project n vertices to ``screen``, (n, 3): x (rightward) and y (downward) in samples of a pixel, and 1/depth."""
+    """Project n vertices and write x (rightward), y (downward) and 1/depth of each to ``screen``, (n, 3).
+
+    The unit of x and y is a sample: each pixel has several samples along its side, for anti-aliasing.
+    """
     half = 0.5 * side
     for i in range(vertices.shape[0]):
         px, py, pz = vertices[i, 0] - eye[0], vertices[i, 1] - eye[1], vertices[i, 2] - eye[2]

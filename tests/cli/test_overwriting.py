@@ -47,7 +47,7 @@ def test_a_file_in_the_place_of_an_artefact_outlives_its_mesh(tmp_path: Path, co
     (tmp_path / "out" / "a.binvox").write_text("dear")
     (tmp_path / "meshes" / "a.off").unlink()
     done = command("voxelize", tmp_path / "meshes", tmp_path / "out", *SMALL)
-    assert (done.status, "holds a.binvox, which shapecnn did not write" in done.stderr) == (2, True)
+    assert (done.status, "holds a.binvox, not written by shapecnn" in done.stderr) == (2, True)
     assert command("voxelize", tmp_path / "meshes", tmp_path / "out", *SMALL, "--overwrite").status == 0
     assert (tmp_path / "out" / "a.binvox").read_text() == "dear"  # it is in nobody's way
 

@@ -231,4 +231,4 @@ def test_a_collection_is_compared_with_artefacts_and_indexes_only(
 
 def test_a_path_that_does_not_exist_is_reported(tmp_path: Path, command: Command) -> None:
     done = command("verify", tmp_path / "no")
-    assert (done.status, f"{tmp_path / 'no'} does not exist: give artefacts" in done.stderr) == (2, True)
+    assert (done.status, f"{tmp_path / 'no'} does not exist. Give the folder of artefacts" in done.stderr) == (2, True)

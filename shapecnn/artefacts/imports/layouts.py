@@ -51,9 +51,9 @@ def find_layout(source: Path) -> str:
         ways = "two" if len(readings) == 2 else "three"
         raise UsageError(f"{source} can be read in {ways} ways: {choices}. Choose one with --layout.")
     if pictures:
-        patterns = f"neither the layout {BY_SHAPE.pattern} nor {BY_NAME.pattern}"
         raise CollectionError(
-            f"{source} has {patterns}: the file {pictures[0]} fits neither layout.{_too_deep(source, pictures)}"
+            f"The pictures in {source}, such as {pictures[0]}, fit neither the layout {BY_SHAPE.pattern} nor "
+            f"{BY_NAME.pattern}. Move or rename the pictures to fit one of them.{_too_deep(source, pictures)}"
         )
     if list_files(source, MESHES):
         raise CollectionError(

@@ -187,5 +187,5 @@ def test_folders_without_a_grid(tmp_path: Path) -> None:
     with pytest.raises(CollectionError, match=r"holds no files \(\.binvox\)"):
         open_binvox(tmp_path)
     (tmp_path / "a.binvox").write_bytes(b"#binvox 2")
-    with pytest.raises(UsageError, match="None of the .* files"):
+    with pytest.raises(UsageError, match=r"None of the .* files"):
         open_binvox(tmp_path)

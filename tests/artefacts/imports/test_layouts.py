@@ -86,7 +86,7 @@ def test_three_readings(tmp_path: Path) -> None:
 
 def test_neither_reading_is_told_with_both(tmp_path: Path) -> None:
     source = make(tmp_path, ["chair/a_001.png"])
-    told = r"neither the layout split/class/id/\*\.png nor class/split/name_001\.png: the file chair/a_001\.png fits"
+    told = r"chair/a_001\.png, fit neither the layout split/class/id/\*\.png nor class/split/name_001\.png\. Move"
     with pytest.raises(CollectionError, match=told):
         find_layout(source)
 
@@ -120,7 +120,7 @@ def test_a_folder_inside_the_one_that_is_meant(layout: str, inside: str, levels:
     with pytest.raises(CollectionError) as caught:
         find_layout(source / inside)
     assert str(caught.value).endswith(
-        f"fits neither layout. {source / inside} may be a part of a larger data set: try {source}."
+        f"to fit one of them. {source / inside} may be a part of a larger data set: try {source}."
     )
 
 

@@ -343,8 +343,8 @@ def test_required_extensions_are_read_harmless_or_named() -> None:
     np.testing.assert_array_equal(file.corners(), RIGHT)
     file.tree["extensionsRequired"].append("ACME_nurbs")
     assert file.refused() == (
-        "the file requires the glTF extension ACME_nurbs, which shapecnn does not support: export the mesh without the"
-        " extension"
+        "the file requires the glTF extension ACME_nurbs, which shapecnn does not support: export the mesh without this"
+        " glTF extension"
     )
 
 
