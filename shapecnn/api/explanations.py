@@ -11,7 +11,8 @@ from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.engine import Device
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
-from shapecnn.shared.results import ResultList, framed, show_with
+from shapecnn.shared.checks import require_choice
+from shapecnn.shared.results import ResultList, framed, html_table, show_with
 from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -87,6 +88,7 @@ def explain(
         >>> explanation.ranked[0][0], explanation.evidence.shares.shape
         ('box', (12,))
     """
+    require_choice("up", up or "z", Up)
     resolved = model_of(model)
     inputs = mesh_inputs(meshes)
     up, device = up or resolved.up or "z", device_of(model, device)
@@ -103,4 +105,4 @@ def explain(
     return Explanations(explanations, [mesh_name(mesh) for mesh in inputs], resolved.name)
 
 
-show_with(Explanations, lambda explanations: framed(explanations.page()))
+show_with(Explanations, lambda explanations: framed(explanations.page()) if explanations else html_table([]))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +31,10 @@ class KeptEngine:
     def __init__(self, model: Model, device: Device = "auto", *, views: bool = False) -> None:
         require_device(device)
         self._model, self._device, self._views = model, device, views
+        self._reset()
+        _kept.add(self)
+
+    def _reset(self) -> None:
         self._engine: Engine | None = None
         self._owner: int | None = None  # thread that is inside :meth:`reserved`
         self._lock = threading.Lock()
@@ -89,3 +96,18 @@ class KeptEngine:
                 raise
             finally:
                 self._owner = None
+
+
+_kept: weakref.WeakSet[KeptEngine] = weakref.WeakSet()
+
+
+def _reset_all() -> None:
+    """Replace all engines after a fork: the child has copies of their locks, but not of the threads that compute."""
+    for kept in list(_kept):
+        if kept._engine is not None:  # never freed, because freeing it would wait for its threads without end
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept._engine))
+        kept._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)

@@ -30,6 +30,7 @@ _LONGEST = 60  # longest TMPDIR in bytes: multiprocessing appends the socket nam
 _SIGNALS = {getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)}
 _start_lock = threading.RLock()
 _processes: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
+_server: Any = None  # ForkServer of this process, apart from the one that the caller's own processes may use
 
 
 def start_server() -> multiprocessing.context.BaseContext:
@@ -48,16 +49,18 @@ def start_server() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver, resource_tracker
 
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
-    with _process_errors(), _own_code_only(), _short_tempdir():
+    global _server
+    with _start_lock, _process_errors(), _own_code_only(), _short_tempdir():
+        if _server is None:
+            _server = forkserver.ForkServer()
+            _server.set_forkserver_preload(PRELOAD)
         resource_tracker.ensure_running()  # before blocking signals, because this call unblocks them
         former = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # the server and its workers inherit this
         try:
-            forkserver.ensure_running()
+            _server.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
-    return context
+    return multiprocessing.get_context("forkserver")
 
 
 def start_process(context: Any, target: Callable[..., None], *arguments: Any) -> BaseProcess:
@@ -75,10 +78,52 @@ def start_process(context: Any, target: Callable[..., None], *arguments: Any) ->
         ProcessError: The process cannot be started.
     """
     process: BaseProcess = context.Process(target=target, args=arguments, daemon=True)
-    with _process_errors(), _own_code_only():
+    with _start_lock, _process_errors(), _own_code_only(), _own_server(), _daemons_allowed():
         process.start()
     _processes.add(process)
     return process
+
+
+@contextlib.contextmanager
+def _own_server() -> Iterator[None]:
+    """Let multiprocessing fork the processes started in a ``with`` block from the server of this module."""
+    if _server is None:  # the start method is spawn
+        yield
+        return
+    from multiprocessing import forkserver
+
+    usual = forkserver.connect_to_new_process
+    forkserver.connect_to_new_process = _server.connect_to_new_process
+    try:
+        yield
+    finally:
+        forkserver.connect_to_new_process = usual
+
+
+@contextlib.contextmanager
+def _daemons_allowed() -> Iterator[None]:
+    """Allow a ``with`` block to start processes from a daemonic process, such as a worker of multiprocessing.Pool.
+
+    Multiprocessing forbids this, because processes could outlive their parent. Workers of shapecnn end with it.
+    """
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    daemonic = config.get("daemon")
+    config["daemon"] = False
+    try:
+        yield
+    finally:
+        config["daemon"] = daemonic
+
+
+def _forget() -> None:
+    """Forget the server and the workers of the parent process after a fork; the child starts its own."""
+    global _server, _start_lock
+    _server, _start_lock = None, threading.RLock()
+    _processes.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 @atexit.register  # runs before the handler of multiprocessing, which would wait for the worker processes

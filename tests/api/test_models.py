@@ -98,6 +98,7 @@ def test_a_loaded_mesh_is_not_turned_again(world: Path) -> None:
         (lambda: shapecnn.update_index("meshes", "new", labels="bogus"), "labels = 'bogus': "),
         (lambda: shapecnn.draw_views(CUBE, shapecnn.VoxelSettings()), "give ViewSettings"),
         (lambda: shapecnn.compare([shapecnn.open_model("run")], "views"), "compare takes the names of models"),
+        (lambda: shapecnn.explain("run", CUBE, up="Y"), "up = 'Y': use 'x', 'y' or 'z'"),
         (lambda: shapecnn.compare([], "views"), "compare needs at least one model"),
         (lambda: shapecnn.evaluate("run", shapecnn.draw_views(CUBE)), "data = Views: give a folder of artefacts"),
         (lambda: shapecnn.train("demo-mvcnn", "views", "new", settings="seed=1"), "settings = 'seed=1': give a dict"),
@@ -129,6 +130,10 @@ def test_a_note_is_a_warning_unless_it_is_asked_for(world: Path) -> None:
     with pytest.warns(shapecnn.errors.Caution, match="skipped a folder that leads to a parent folder") as warned:
         shapecnn.prepare("meshes", "second", shapecnn.VoxelSettings(resolution=8, padding=1), workers=1)
     assert told == [str(one.message) for one in warned]
+
+
+def test_an_empty_list_of_explanations_is_shown(world: Path) -> None:
+    assert shapecnn.explain("run", [])._repr_html_() == "<p>(nothing)</p>"
 
 
 def test_results_print_what_counts(world: Path) -> None:

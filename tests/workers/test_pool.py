@@ -353,8 +353,9 @@ def test_an_interrupt_is_not_for_the_workers() -> None:
 def test_interrupts_are_let_through_again() -> None:
     list(pool.run(double, [1], Workers(1)))
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  # the signal may arrive during the sleep
         signal.raise_signal(signal.SIGINT)
+        time.sleep(10)  # early versions of Python 3.11 raise it a little later
 
 
 def test_workers_start_with_everything_loaded_and_without_what_has_threads() -> None:

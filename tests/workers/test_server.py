@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shapecnn.errors import ProcessError
 from shapecnn.workers import pool, server
-from shapecnn.workers.pool import Workers
+from shapecnn.workers.pool import Workers, run
+from tests.conftest import ROOT
 from tests.solids import write_box
 
 SCRIPT = str(Path(sys.executable).with_name("shapecnn"))
@@ -132,3 +134,40 @@ def test_no_worker_is_left_that_would_keep_the_end_waiting() -> None:
     process.join(10)
     assert process.exitcode == -signal.SIGKILL
     running.close()
+
+
+FORKED = """
+import multiprocessing, os, signal, sys, time
+from shapecnn.workers.pool import Workers, run
+from tests.workers.test_server import plus_one
+list(run(plus_one, [1], Workers(1)))
+process = multiprocessing.get_context("forkserver").Process(target=time.sleep, args=(60,))
+process.start(); time.sleep(0.5); process.terminate(); process.join(20)
+print(process.exitcode, flush=True)
+child = os.fork()
+if child == 0:
+    print([result for _, result in run(plus_one, [1], Workers(1))], flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print([result for _, result in run(plus_one, [2], Workers(1))], flush=True)
+"""
+
+
+def plus_one(number: int) -> int:
+    return number + 1
+
+
+def test_processes_of_the_caller_and_forked_children_work_beside_the_workers() -> None:
+    """Regression: a forkserver of the caller ignored SIGTERM, and a forked child could start no worker."""
+    done = subprocess.run([sys.executable, "-c", FORKED], cwd=ROOT,
+                          capture_output=True, text=True, check=False, timeout=120)  # fmt: skip
+    assert (done.returncode, done.stdout.splitlines()) == (0, [str(-signal.SIGTERM), "[2]", "[3]"]), done.stderr
+
+
+def test_a_daemonic_process_may_use_workers() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply_async(_in_a_pool).get(timeout=120) == [3]
+
+
+def _in_a_pool() -> list[Any]:
+    return [result for _, result in run(plus_one, [2], Workers(1))]
