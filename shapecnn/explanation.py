@@ -22,6 +22,7 @@ from shapecnn.models.engine import Device, require_device, runs_on_cuda
 from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model, classes_of, temperature_of
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
+from shapecnn.shared.checks import require_choice
 from shapecnn.views.cameras import cameras
 from shapecnn.views.raster import BACKGROUND
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
@@ -133,6 +134,7 @@ def explain_meshes(
     if asked is not None and asked not in classes:
         close = difflib.get_close_matches(asked, classes, n=3) or classes
         raise UsageError(f"--class {asked}: {model.name} does not know this class. Choose one of: {', '.join(close)}.")
+    require_choice("up", up, Up)
     require_device(device)
     network: ShapeNetwork | None = None
     results: dict[int, Explanation | ItemError] = {}

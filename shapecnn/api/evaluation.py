@@ -16,6 +16,7 @@ from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
 from shapecnn.models.engine import Device
+from shapecnn.shared.checks import require_path
 from shapecnn.shared.results import framed, html_table, show_with
 from shapecnn.workers.progress import Progress, ProgressBar, no_bar, no_progress
 
@@ -115,9 +116,7 @@ def compare(
 def _artefacts(source: ArtefactSource) -> Artefacts:
     if isinstance(source, Artefacts):
         return source
-    if not isinstance(source, str | Path):
-        raise UsageError(f"data = {type(source).__name__}: give a folder of artefacts, or what open_artefacts returns.")
-    return open_artefacts(source)
+    return open_artefacts(require_path("data", source, "a folder of artefacts, or what open_artefacts returns"))
 
 
 def _evaluation_html(evaluation: Evaluation) -> str:

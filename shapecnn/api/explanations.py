@@ -11,7 +11,6 @@ from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.engine import Device
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
-from shapecnn.shared.checks import require_choice
 from shapecnn.shared.results import ResultList, framed, html_table, show_with
 from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 from shapecnn.workers.progress import Progress, no_progress
@@ -88,7 +87,6 @@ def explain(
         >>> explanation.ranked[0][0], explanation.evidence.shares.shape
         ('box', (12,))
     """
-    require_choice("up", up or "z", Up)
     resolved = model_of(model)
     inputs = mesh_inputs(meshes)
     up, device = up or resolved.up or "z", device_of(model, device)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shapecnn.errors import UsageError
 from shapecnn.models.engine import Device
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.predict import Predictor
+from shapecnn.shared.checks import require_path
 from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 
 ModelSource = str | Path | Predictor | Model
@@ -45,8 +45,7 @@ def open_model(
         >>> model.predict("meshes/box/train/0.off")[0].label
         'box'
     """
-    if not isinstance(name, str | Path):
-        raise UsageError(f"name = {type(name).__name__}: give the folder of a run, or @imagenet.")
+    require_path("name", name, "the folder of a run, or @imagenet")
     return Predictor(resolve_model(str(name), settings), device, as_workers(workers))
 
 
@@ -55,7 +54,6 @@ def model_of(source: ModelSource) -> Model:
 
     Args:
         source: Folder of a run, ``@imagenet``, or an open model.
-        settings: Values for settings of ``@imagenet``, by key; ignored for an open model.
     """
     if isinstance(source, str | Path):
         return resolve_model(str(source))

@@ -166,8 +166,8 @@ def _not_a_mesh(value: object) -> UsageError:
 def require_mesh(mesh: MeshSource, up: Up, limit: FaceLimit) -> Mesh:
     """Read, check and normalize one mesh of any accepted kind.
 
-    A :class:`Mesh` is already checked and normalized. If it has more faces than
-    the limit, it is simplified if ``limit.simplify`` is set; otherwise MeshError is raised.
+    A :class:`Mesh` is already checked and normalized. If it has more faces than the limit, it is simplified if
+    ``limit.simplify`` is set; otherwise MeshError is raised.
 
     Args:
         mesh: A path, a trimesh object, a :class:`Mesh`, or a pair (vertices, faces).

@@ -48,15 +48,16 @@ def require_count(name: str, value: object) -> None:
         raise UsageError(f"{name} = {value!r}: use a whole number of at least 1.")
 
 
-def require_path(name: str, value: object) -> Path:
+def require_path(name: str, value: object, wanted: str = "one path: a folder, a zip or a CSV file") -> Path:
     """Convert an argument to a path; raise UsageError if it is not a path.
 
     Args:
         name: Name of the argument.
         value: Value of the argument.
+        wanted: What the argument must be, for the error message.
     """
     if not isinstance(value, str | os.PathLike):
-        raise UsageError(f"{name} = {type(value).__name__}: give one path: a folder, a zip or a CSV file.")
+        raise UsageError(f"{name} = {type(value).__name__}: give {wanted}.")
     return Path(value)
 
 

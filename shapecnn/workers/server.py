@@ -50,7 +50,7 @@ def start_server() -> multiprocessing.context.BaseContext:
     from multiprocessing import forkserver, resource_tracker
 
     global _server
-    with _start_lock, _process_errors(), _own_code_only(), _short_tempdir():
+    with _process_errors(), _own_code_only(), _short_tempdir():
         if _server is None:
             _server = forkserver.ForkServer()
             _server.set_forkserver_preload(PRELOAD)
@@ -78,7 +78,7 @@ def start_process(context: Any, target: Callable[..., None], *arguments: Any) ->
         ProcessError: The process cannot be started.
     """
     process: BaseProcess = context.Process(target=target, args=arguments, daemon=True)
-    with _start_lock, _process_errors(), _own_code_only(), _own_server(), _daemons_allowed():
+    with _process_errors(), _own_code_only(), _own_server(), _daemons_allowed():
         process.start()
     _processes.add(process)
     return process
@@ -155,7 +155,8 @@ def _own_code_only() -> Iterator[None]:
     """Prevent processes started in a ``with`` block from running the caller's program or modules in the current folder.
 
     PYTHONSAFEPATH is set, because otherwise Python imports modules from the current folder first. The main module is
-    replaced by an empty one, because otherwise multiprocessing runs its file again in each worker.
+    replaced by an empty one, because otherwise multiprocessing runs its file again in each worker. Only one thread at a
+    time is inside of such a block.
     """
     with _start_lock:
         path, main = os.environ.get("PYTHONSAFEPATH"), sys.modules["__main__"]

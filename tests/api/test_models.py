@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -116,6 +118,24 @@ def test_a_wrong_argument_is_said_in_a_sentence_before_anything_is_written(
     with pytest.raises(shapecnn.errors.UsageError, match=sentence):
         call()
     assert not Path("new").exists()
+
+
+FORKED = """
+import os, shapecnn
+model = shapecnn.open_model("run", device="cpu", workers=1)
+top = model.predict("meshes/box/train/0.off")[0].top
+child = os.fork()
+if child == 0:
+    print(model.predict("meshes/box/train/0.off")[0].top == top, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+def test_an_open_model_works_in_a_forked_child(world: Path) -> None:
+    """Regression: the child waited without end for threads of the engine that only its parent has."""
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
 
 
 def test_an_error_of_one_mesh_names_the_mesh(world: Path) -> None:
