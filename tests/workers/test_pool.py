@@ -133,9 +133,9 @@ def loaded(_: object) -> tuple[set[str], bool]:
 def exists(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()  # a zombie is no process any more
+    except (ProcessLookupError, FileNotFoundError):  # it may end between the two questions
         return False
-    return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()  # a zombie is no process any more
 
 
 def gone_within(seconds: float, process: int) -> bool:
