@@ -30,7 +30,8 @@ from shapecnn.models.input import Input, InputArray
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.experiment import Experiment, GradientStage, load_experiment
+from shapecnn.settings.experiment import Experiment, load_experiment
+from shapecnn.settings.stages import GradientStage
 from shapecnn.storage.reading import sha256
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import Activations, encoder, open_activations

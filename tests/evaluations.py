@@ -12,7 +12,9 @@ from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.models.input import Input
 from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.experiment import Experiment, GradientStage, MvcnnSettings, NetworkSettings
+from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.networks import MvcnnSettings, NetworkSettings
+from shapecnn.settings.stages import GradientStage
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.publishing import publish
 from shapecnn.workers.pool import Workers

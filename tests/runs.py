@@ -14,7 +14,9 @@ from shapecnn.models.gallery import Gallery
 from shapecnn.models.input import Input, InputSettings
 from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.experiment import Experiment, LdaStage, MvcnnSettings, NetworkSettings, VoxresnetSettings
+from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.networks import MvcnnSettings, NetworkSettings, VoxresnetSettings
+from shapecnn.settings.stages import LdaStage
 from shapecnn.settings.views_and_grids import ImportedViewSettings, Up, ViewSettings, VoxelSettings
 from shapecnn.storage.publishing import publish
 

@@ -14,7 +14,8 @@ from accelerate import Accelerator
 
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.config_files import shipped
-from shapecnn.settings.experiment import GradientStage, load_experiment
+from shapecnn.settings.experiment import load_experiment
+from shapecnn.settings.stages import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.descent import Descent
 from shapecnn.training.examples import Examples

@@ -12,7 +12,7 @@ from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.models.model import resolve_model
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.predict import Predictor
-from shapecnn.settings.experiment import MvcnnSettings
+from shapecnn.settings.networks import MvcnnSettings
 from tests.runs import write_run
 from tests.solids import write_box
 

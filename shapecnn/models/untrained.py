@@ -15,7 +15,7 @@ from shapecnn.models.comparison import AdaptedComparison, FeatureComparison, Sha
 from shapecnn.models.input import Input
 from shapecnn.networks.weights import OFFLINE, Weights, weights_version
 from shapecnn.settings.base import Whole
-from shapecnn.settings.experiment import MvcnnSettings
+from shapecnn.settings.networks import MvcnnSettings
 from shapecnn.settings.views_and_grids import Fit, Renderer, Up, Viewpoints, ViewSettings
 
 if TYPE_CHECKING:

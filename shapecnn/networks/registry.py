@@ -14,7 +14,7 @@ from shapecnn.networks.mvcnn import mvcnn
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.volumetric import shapenets, voxresnet
-from shapecnn.settings.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
+from shapecnn.settings.networks import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
 
 
 def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: int = 0) -> ShapeNetwork:
@@ -79,7 +79,7 @@ def takes(settings: NetworkSettings, kind: str) -> bool:
         settings: Architecture of the network.
         kind: ``views`` (rendered pictures) or ``voxels`` (grids).
     """
-    return (kind == "views") == isinstance(settings, MvcnnSettings)
+    return kind in settings.inputs
 
 
 def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:

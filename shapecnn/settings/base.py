@@ -11,13 +11,15 @@ import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
 )
 
 from shapecnn.errors import UsageError, quoted
@@ -41,9 +43,15 @@ class Settings(BaseModel):
 
     For example, ``true`` is not accepted as 1, nor ``"224"`` as 224. Exception: an integer is accepted where a
     floating-point number is expected.
+
+    Attributes:
+        later: Keys that earlier versions of shapecnn did not have. JSON leaves them out while they have their default
+            value, so that the hash of the other settings stays the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    later: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, /, **values: Any) -> None:
         """Create settings from keyword arguments; a key that is left out gets its default value.
@@ -57,6 +65,13 @@ class Settings(BaseModel):
             raise UsageError(_explain(error, type(self))) from None
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # nested settings are still validated as usual
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        fields = type(self).model_fields
+        added = {key for key in self.later if getattr(self, key) == fields[key].default}
+        return {key: value for key, value in values.items() if key not in added}
 
     def digest(self) -> str:
         """Return the SHA-256 hash (hex) of the settings, which are serialized as canonical JSON."""

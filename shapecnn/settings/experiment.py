@@ -12,54 +12,13 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from shapecnn.errors import UsageError, quoted
-from shapecnn.settings.base import Settings, Whole, suggestion
+from shapecnn.settings.base import Settings, suggestion
 from shapecnn.settings.config_files import read_config
+from shapecnn.settings.networks import MlpSettings, NetworkSettings, ShapenetsSettings
+from shapecnn.settings.stages import Augmentation, GradientStage, LdaStage, RbmStage, Stage
 
-
-class MvcnnSettings(Settings):
-    """Settings of the multi-view network (MVCNN): one backbone for all views, then view pooling (Su et al. 2015)."""
-
-    kind: Literal["mvcnn"] = "mvcnn"
-    backbone: str = "tf_efficientnet_lite0"  # name of a model in timm or torchvision
-    weights: str = "imagenet"  # imagenet, none, or a .safetensors, .pt or .pth file
-    resize: Annotated[int, Field(ge=32, le=1024)] | Literal["native"] | None = None  # pixels a side; null: no resizing
-    maps: str | None = None  # name of a backbone part: the feature maps that enter it become additional features
-    pooling: Literal["max", "mean"] = "max"  # how the views are combined
-    pool_at: Literal["early", "late"] = "late"  # pool views before or after the last part of the backbone
-    dropout: float = Field(0.0, ge=0, lt=1)  # dropout rate before the classifier
-
-    @property
-    def turns(self) -> Literal[1]:
-        """Number of rotations of a shape over which the network averages: always 1, because views are not rotated."""
-        return 1
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.pool_at == "early" and self.maps:
-            raise ValueError("pool_at early cannot be combined with maps; use pool_at late, or set maps to null")
-        return self
-
-
-class ShapenetsSettings(Settings):
-    """Settings of the 3D ShapeNets network: a classifier of voxel grids with three 3D convolutions (Wu et al. 2015)."""
-
-    kind: Literal["shapenets"] = "shapenets"
-    normalization: Literal["batch", "none"] = "batch"  # none as in the paper, which pre-trains each layer instead
-    dropout: float = Field(0.5, ge=0, lt=1)  # dropout rate
-    turns: Annotated[Literal[1, 2, 4], Whole] = 4  # rotations about z that are averaged, for shapes with a single grid
-
-
-class VoxresnetSettings(Settings):
-    """Settings of the residual network for voxel grids, with 3×3×3 convolutions."""
-
-    kind: Literal["voxresnet"] = "voxresnet"
-    width: int = Field(32, ge=4, le=512)  # channels of the first block; later blocks double them twice
-    dropout: float = Field(0.3, ge=0, lt=1)  # dropout rate
-    turns: Annotated[Literal[1, 2, 4], Whole] = 4  # rotations about z that are averaged, for shapes with a single grid
-
-
-NetworkSettings = MvcnnSettings | ShapenetsSettings | VoxresnetSettings
 _NETWORKS: tuple[type[Settings], ...] = get_args(NetworkSettings)
+_STAGES: tuple[type[Settings], ...] = get_args(Stage)
 
 
 class Validation(Settings):
@@ -84,56 +43,6 @@ class Validation(Settings):
         return self
 
 
-class Augmentation(Settings):
-    """Settings of data augmentation: random changes of a shape in each epoch, the same for all its views or grids."""
-
-    flip: bool = False  # mirror left and right with probability 0.5
-    shift: int = Field(0, ge=0, le=64)  # largest random shift along each axis, in pixels or cells
-    turn: bool = False  # grids only: rotate by a random number of quarter turns about z
-
-
-class GradientStage(Settings):
-    """Settings of a training stage by stochastic gradient descent."""
-
-    kind: Literal["gradient"] = "gradient"
-    name: str = Field(pattern=r"^[A-Za-z][\w-]*$")  # name of the stage, for --set and for messages
-    pooled: bool = True  # true: an example is a shape with all its views; false: an example is a single view
-    train_from: str | None = None  # first network part to train: null for all, head for the layers after pooling
-    batch_norm: Literal["train", "frozen"] = "train"  # frozen: batch normalization keeps the pretrained statistics
-    epochs: int = Field(ge=1)  # number of epochs
-    batch: int = Field(32, ge=2)  # shapes in a batch, or views if pooled is false
-    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    learning_rate: float = Field(gt=0)  # highest learning rate of the schedule
-    head_rate: float = Field(1.0, gt=0)  # learning rate of the classifier, relative to learning_rate
-    momentum: float = Field(0.9, ge=0, lt=1)  # for the optimizer sgd only
-    weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "step", "plateau", "cosine"] = "cosine"
-    warmup: float = Field(0.0, ge=0, le=1)  # fraction of the steps during which the learning rate rises from 0
-    step_epochs: int = Field(10, ge=1)  # for schedule step: epochs between two reductions of the learning rate
-    patience: int = Field(3, ge=1)  # for schedule plateau: epochs without improvement before a reduction
-    factor: float = Field(0.5, gt=0, lt=1)  # for schedules step and plateau: factor of each reduction
-    clip: float | None = Field(None, gt=0)  # gradient clipping: largest norm of the gradient
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    balance: bool = False  # repeat the shapes of small classes until all classes are equally large
-    early_stopping: int | None = Field(None, ge=1)  # epochs without improvement before the stage ends
-    augment: Augmentation = Augmentation()
-
-
-class LdaStage(Settings):
-    """Settings of a training stage that computes the classifier in closed form, by linear discriminant analysis (LDA).
-
-    The logits are the cosines to the class means in the discriminant space, times ``scale``.
-    """
-
-    kind: Literal["lda"]
-    name: str = Field(pattern=r"^[A-Za-z][\w-]*$")  # name of the stage, for --set and for messages
-    shrinkage: float = Field(0.3, gt=0, le=1)  # shrinkage of the covariance towards a multiple of the identity
-    scale: float = Field(12.0, gt=0)  # factor that turns cosines into logits
-
-
-Stage = GradientStage | LdaStage
-
-
 class Experiment(Settings):
     """Settings of a training run. Together with the data, they determine the trained weights."""
 
@@ -150,24 +59,43 @@ class Experiment(Settings):
             raise ValueError(f"stage names must differ: {', '.join(names)}")
         if any(isinstance(stage, LdaStage) for stage in self.stages[:-1]):
             raise ValueError("a stage of kind lda must be the last stage")
+        if any(isinstance(stage, RbmStage) for stage in self.stages[1:]):
+            raise ValueError("a stage of kind rbm must be the first stage, because it starts from random weights")
         for stage in self.stages:
-            if isinstance(stage, LdaStage):
-                continue
-            if self.network.kind == "mvcnn" and stage.augment.turn:
-                raise ValueError(
-                    f"stages.{stage.name}.augment.turn works on grids only; mvcnn takes pictures, so set it to false"
-                )
-            if stage.train_from is not None and (stage.augment.shift or stage.augment.turn):
-                raise ValueError(
-                    f"stages.{stage.name}: augment.shift and augment.turn cannot be used with train_from: the "
-                    f"activations of frozen parts are computed only once; leave out both, or set train_from to null"
-                )
-            validates = stage.schedule == "plateau" or stage.early_stopping is not None
-            if validates and self.validation.folds == 0:
-                raise ValueError(
-                    f"stages.{stage.name}: plateau and early_stopping need validation data; set validation.folds to 5"
-                )
+            if isinstance(stage, GradientStage):
+                self._check_descent(stage)
+            elif isinstance(stage, RbmStage):
+                self._check_pretraining(stage)
         return self
+
+    def _check_descent(self, stage: GradientStage) -> None:
+        network = self.network
+        if stage.augment.turn and "voxels" not in network.inputs:
+            raise ValueError(
+                f"stages.{stage.name}.augment.turn works on grids only; {network.kind} takes pictures, so set it to "
+                f"false"
+            )
+        if stage.train_from is not None and (stage.augment.shift or stage.augment.turn):
+            raise ValueError(
+                f"stages.{stage.name}: augment.shift and augment.turn cannot be used with train_from: the "
+                f"activations of frozen parts are computed only once; leave out both, or set train_from to null"
+            )
+        validates = stage.schedule == "plateau" or stage.early_stopping is not None
+        if validates and self.validation.folds == 0:
+            raise ValueError(
+                f"stages.{stage.name}: plateau and early_stopping need validation data; set validation.folds to 5"
+            )
+        if stage.loss == "sigmoid" and stage.label_smoothing:
+            raise ValueError(f"stages.{stage.name}: label_smoothing needs loss softmax; set it to 0")
+
+    def _check_pretraining(self, stage: RbmStage) -> None:
+        network = self.network
+        if not isinstance(network, ShapenetsSettings | MlpSettings):
+            raise ValueError(f"stages.{stage.name}: a stage of kind rbm trains shapenets or mlp, not {network.kind}")
+        if network.activation != "sigmoid":
+            raise ValueError(f"stages.{stage.name}: a stage of kind rbm needs network.activation sigmoid")
+        if isinstance(network, ShapenetsSettings) and network.normalization != "none":
+            raise ValueError(f"stages.{stage.name}: a stage of kind rbm needs network.normalization none")
 
 
 def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -> Experiment:
@@ -243,16 +171,22 @@ def _groups(values: Mapping[str, Any]) -> dict[str, type[Settings]]:
     kind = network.get("kind") if isinstance(network, dict) else None
     groups: dict[str, type[Settings]] = {"validation": Validation}
     for each in _NETWORKS:
-        if kind in get_args(each.model_fields["kind"].annotation):
+        if kind in _kinds(each):
             groups["network"] = each
     stages = values.get("stages")
     for number, stage in enumerate(stages if isinstance(stages, list) else []):
         if isinstance(stage, dict):
             group = f"stages.{stage.get('name', number)}"
-            groups[group] = LdaStage if stage.get("kind") == "lda" else GradientStage
+            kind = stage.get("kind", "gradient")
+            groups[group] = next((each for each in _STAGES if kind in _kinds(each)), GradientStage)
             if groups[group] is GradientStage:
                 groups[f"{group}.augment"] = Augmentation
     return groups
+
+
+def _kinds(settings: type[Settings]) -> tuple[str, ...]:
+    """Return the values of ``kind`` that a settings class accepts."""
+    return get_args(settings.model_fields["kind"].annotation)
 
 
 def _similar(groups: Mapping[str, type[Settings]], key: str) -> list[str]:

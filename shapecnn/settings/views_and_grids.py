@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
@@ -62,16 +60,12 @@ class ReadingSettings(Settings):
     """Settings for reading a mesh file, before the mesh is rendered or voxelized.
 
     Attributes:
-        simplify: Number of faces to which larger meshes are simplified, at least 4; None to keep all faces. The JSON
-            leaves None out, so that the hash stays the same as in versions of shapecnn without this setting.
+        simplify: Number of faces to which larger meshes are simplified, at least 4; None to keep all faces.
     """
 
-    simplify: int | None = Field(None, ge=FEWEST_FACES)
+    later: ClassVar[frozenset[str]] = frozenset({"simplify"})
 
-    @model_serializer(mode="wrap")
-    def _without_none(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = dump(self)
-        return {key: value for key, value in values.items() if key != "simplify" or value is not None}
+    simplify: int | None = Field(None, ge=FEWEST_FACES)
 
 
 class Viewpoints(ReadingSettings):

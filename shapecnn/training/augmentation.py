@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.models.input import InputArray
-from shapecnn.settings.experiment import Augmentation
+from shapecnn.settings.stages import Augmentation
 
 
 class Change(NamedTuple):

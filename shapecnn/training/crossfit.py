@@ -13,7 +13,7 @@ from shapecnn.models.classifiers import Classifier
 from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 from shapecnn.networks.discriminant import analyse
-from shapecnn.settings.experiment import LdaStage
+from shapecnn.settings.stages import LdaStage
 
 
 def crossfit(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from shapecnn.errors import TrainingError
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.settings.experiment import GradientStage
+from shapecnn.settings.stages import GradientStage
 from shapecnn.training.examples import Examples, assemble_batches, batch_starts, count_examples, draw_examples
 from shapecnn.training.parts import first_part
 from shapecnn.training.schedules import learning_rate_factor

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shapecnn.settings.experiment import GradientStage
+from shapecnn.settings.stages import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import draw_change
 

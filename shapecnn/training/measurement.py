@@ -16,7 +16,7 @@ from shapecnn.models.classifiers import Classifier
 from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.settings.experiment import LdaStage, Stage
+from shapecnn.settings.stages import LdaStage, Stage
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import FOLDS, calibrate
 from shapecnn.training.crossfit import crossfit

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.settings.experiment import Experiment, GradientStage, Stage
+from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.stages import GradientStage, Stage
 from shapecnn.training.activations import Activations
 
 if TYPE_CHECKING:

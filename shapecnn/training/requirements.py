@@ -8,7 +8,8 @@ from shapecnn.errors import UsageError
 from shapecnn.models.input import Input
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import takes
-from shapecnn.settings.experiment import Experiment, GradientStage, LdaStage, Stage
+from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.stages import GradientStage, LdaStage, Stage
 from shapecnn.training.splits import Division
 
 

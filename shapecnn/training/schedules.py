@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from shapecnn.settings.experiment import GradientStage
+from shapecnn.settings.stages import GradientStage
 
 
 def learning_rate_factor(stage: GradientStage, epoch: int, done: float, accuracies: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 from shapecnn.models.run import METRICS
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.settings.experiment import GradientStage, LdaStage
+from shapecnn.settings.stages import GradientStage, LdaStage
 from shapecnn.storage.unfinished import RESUME, write_recorded
 from shapecnn.training.activations import Activations
 from shapecnn.training.data import TrainingData

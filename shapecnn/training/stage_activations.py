@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.settings.experiment import Stage
+from shapecnn.settings.stages import Stage
 from shapecnn.storage.reading import sha256
 from shapecnn.storage.unfinished import RESUME
 from shapecnn.training.activations import Activations, encoder, open_activations

@@ -11,7 +11,7 @@ from shapecnn.errors import MeshError
 from shapecnn.models.input import InputSettings
 from shapecnn.models.model import resolve_model
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.settings.experiment import NetworkSettings
+from shapecnn.settings.networks import NetworkSettings
 from shapecnn.settings.views_and_grids import ImportedVoxelSettings
 from tests.runs import IMPORTED, MVCNN, VOXRESNET, write_run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.settings.networks import VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts, write_run, write_splits

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.settings.networks import VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from tests.cli.conftest import Command

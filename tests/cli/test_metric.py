@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shapecnn.search.index import read_index
-from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.settings.networks import VoxresnetSettings
 from shapecnn.settings.views_and_grids import VoxelSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts, write_run, write_splits

@@ -17,7 +17,7 @@ from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.comparison import FeatureComparison
 from shapecnn.models.run import open_run
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.settings.networks import VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.voxels import binvox
 from shapecnn.workers.pool import Workers

@@ -20,7 +20,7 @@ from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.evaluation.significance import mcnemar, sign_flips
-from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
+from shapecnn.settings.networks import MvcnnSettings, VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.workers.progress import Progress
 from tests.evaluations import write_artefacts, write_run, write_splits

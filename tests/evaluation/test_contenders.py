@@ -11,7 +11,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.evaluation.contenders import Contender, choose
 from shapecnn.evaluation.settings import EvaluationSettings
-from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
+from shapecnn.settings.networks import MvcnnSettings, VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
 

@@ -26,7 +26,7 @@ from shapecnn.models.apply import OutputArrays
 from shapecnn.models.engine import Engine, Output, open_engine
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.settings.experiment import MvcnnSettings, VoxresnetSettings
+from shapecnn.settings.networks import MvcnnSettings, VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from tests.evaluations import write_artefacts, write_run, write_splits
 from tests.solids import write

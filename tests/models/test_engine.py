@@ -27,14 +27,9 @@ from shapecnn.models.run import Run, open_run
 from shapecnn.models.run_files import run_bytes
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.experiment import (
-    Experiment,
-    GradientStage,
-    MvcnnSettings,
-    NetworkSettings,
-    ShapenetsSettings,
-    VoxresnetSettings,
-)
+from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.networks import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
+from shapecnn.settings.stages import GradientStage
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.shared.similarity import unit
 from shapecnn.storage.publishing import publish

@@ -18,7 +18,9 @@ from shapecnn.models.run_files import run_bytes
 from shapecnn.models.space import AdaptedSpace
 from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.experiment import Experiment, GradientStage, VoxresnetSettings
+from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.networks import VoxresnetSettings
+from shapecnn.settings.stages import GradientStage
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.publishing import publish
 from shapecnn.storage.sealed import Sealed

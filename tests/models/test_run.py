@@ -26,14 +26,9 @@ from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.base import settings_hash
-from shapecnn.settings.experiment import (
-    Experiment,
-    GradientStage,
-    MvcnnSettings,
-    NetworkSettings,
-    ShapenetsSettings,
-    VoxresnetSettings,
-)
+from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.networks import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
+from shapecnn.settings.stages import GradientStage
 from shapecnn.settings.views_and_grids import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import publish

@@ -25,7 +25,8 @@ from shapecnn.errors import Caution, UsageError, WeightsError
 from shapecnn.networks.backbones import Backbone, _parts_of_timm, _parts_of_torchvision, build_backbone, fork
 from shapecnn.networks.servers import server_of_weights
 from shapecnn.settings.config_files import config_text, shipped
-from shapecnn.settings.experiment import MvcnnSettings, load_experiment
+from shapecnn.settings.experiment import load_experiment
+from shapecnn.settings.networks import MvcnnSettings
 
 PALACE, DAISY = 698, 985  # ImageNet's numbers
 

@@ -7,7 +7,7 @@ import torch
 
 from shapecnn.errors import UsageError
 from shapecnn.networks.registry import build_network, takes
-from shapecnn.settings.experiment import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
+from shapecnn.settings.networks import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
 
 MVCNN = MvcnnSettings(backbone="test_efficientnet", weights="none")
 CASES: list[tuple[NetworkSettings, int, int]] = [

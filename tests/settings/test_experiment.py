@@ -14,15 +14,9 @@ from shapecnn.errors import UsageError
 from shapecnn.models.run_files import config_bytes
 from shapecnn.settings.base import parse_assignments
 from shapecnn.settings.config_files import shipped
-from shapecnn.settings.experiment import (
-    Experiment,
-    GradientStage,
-    LdaStage,
-    MvcnnSettings,
-    ShapenetsSettings,
-    VoxresnetSettings,
-    load_experiment,
-)
+from shapecnn.settings.experiment import Experiment, load_experiment
+from shapecnn.settings.networks import MvcnnSettings, ShapenetsSettings, VoxresnetSettings
+from shapecnn.settings.stages import GradientStage, LdaStage
 
 CONFIG = """
 network: {kind: mvcnn, backbone: test_efficientnet, weights: none}

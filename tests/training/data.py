@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry
 from shapecnn.artefacts.prepare import Recipe, encode_png
-from shapecnn.settings.experiment import Experiment, MvcnnSettings, VoxresnetSettings
+from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.networks import MvcnnSettings, VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.publishing import publish

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shapecnn.settings.experiment import Augmentation
+from shapecnn.settings.stages import Augmentation
 from shapecnn.training.augmentation import Change, apply_change, draw_change
 
 VIEWS = np.arange(3 * 5 * 5, dtype=np.uint8).reshape(3, 5, 5)

@@ -10,7 +10,7 @@ from shapecnn.models.classifiers import Classifier
 from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 from shapecnn.networks.discriminant import analyse
-from shapecnn.settings.experiment import LdaStage
+from shapecnn.settings.stages import LdaStage
 from shapecnn.training.crossfit import crossfit
 
 STAGE = LdaStage(kind="lda", name="head", shrinkage=0.5, scale=7.0)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from shapecnn.errors import TrainingError
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.experiment import GradientStage
+from shapecnn.settings.stages import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import Change, apply_change
 from shapecnn.training.descent import Descent, Epoch

@@ -19,7 +19,7 @@ from shapecnn.models.apply import compute_outputs
 from shapecnn.models.engine import open_engine
 from shapecnn.models.metric import METRIC, PROJECTION
 from shapecnn.models.run import Run, open_run
-from shapecnn.settings.experiment import VoxresnetSettings
+from shapecnn.settings.networks import VoxresnetSettings
 from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import exclusive

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapecnn.settings.experiment import GradientStage
+from shapecnn.settings.stages import GradientStage
 from shapecnn.training.schedules import learning_rate_factor, stalled
 from tests.training.data import stage
 
