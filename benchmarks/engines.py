@@ -13,7 +13,9 @@ from statistics import median
 import numpy as np
 from measure import arguments, save, table, use_cores
 
-from shapecnn.models.engine import Engine, OpenVinoEngine, TorchEngine
+from shapecnn.models.engine import Engine
+from shapecnn.models.queue_engines import OpenVinoEngine
+from shapecnn.models.torch_engine import TorchEngine
 from shapecnn.models.untrained import UntrainedModel
 
 CORES, SHAPES = 2, 30

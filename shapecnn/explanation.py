@@ -18,7 +18,7 @@ from shapecnn.meshes.source import MeshInput, mesh_name
 from shapecnn.models.apply import input_arrays
 from shapecnn.models.attribution import Attribution, Floats, Inquiry
 from shapecnn.models.calibration import probabilities
-from shapecnn.models.engine import Device, require_device, runs_on_cuda
+from shapecnn.models.device import Device, require_device, runs_on_cuda
 from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model, classes_of, temperature_of
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up

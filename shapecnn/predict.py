@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import ItemError, UsageError
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.apply import MeshEncoder
-from shapecnn.models.engine import Device
+from shapecnn.models.device import Device
 from shapecnn.models.familiarity import Familiarity, Neighbour
 from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output

@@ -12,8 +12,8 @@ from shapecnn.errors import MeshError, UsageError
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.models.apply import MeshEncoder
 from shapecnn.models.calibration import Calibration
-from shapecnn.models.engine import Output
 from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.output import Output
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.predict import TOP, Candidate, Predictor
 from tests.runs import write_run

@@ -29,11 +29,11 @@ from shapecnn.errors import ArchiveError, ShapecnnError, StoredDataError, UsageE
 from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.meshes.zips import check_members
-from shapecnn.models.engine import TorchEngine
+from shapecnn.models.adapted_space import VERSION
 from shapecnn.models.input import Input
 from shapecnn.models.model import resolve_model
 from shapecnn.models.run import open_run
-from shapecnn.models.space import VERSION
+from shapecnn.models.torch_engine import TorchEngine
 from shapecnn.predict import Predictor
 from shapecnn.search.index import IndexedShape, read_index
 from shapecnn.search.plan import IndexPlan

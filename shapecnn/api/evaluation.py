@@ -15,7 +15,7 @@ from shapecnn.evaluation.contenders import choose
 from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
-from shapecnn.models.engine import Device
+from shapecnn.models.device import Device
 from shapecnn.shared.checks import require_path
 from shapecnn.shared.results import framed, html_table, show_with
 from shapecnn.workers.progress import Progress, ProgressBar, no_bar, no_progress
@@ -35,7 +35,7 @@ def evaluate(
     """Evaluate the classification and retrieval of a model on one split of a data set.
 
     Args:
-        model: Folder of a run, ``@imagenet``, or the result of :func:`shapecnn.open_model`.
+        model: Folder of a run, a name such as ``@imagenet``, or the result of :func:`shapecnn.open_model`.
         data: Folder of artefacts (rendered views or voxel grids), or the result of :func:`shapecnn.open_artefacts`.
         settings: Tasks, retrieval protocol and split; by default both tasks on the test split, by protocol mvcnn.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``; None for that of an open model.
@@ -76,10 +76,11 @@ def compare(
     """Evaluate several models on the same shapes, and test each pair for a significant difference.
 
     Args:
-        models: Folders of runs, or ``@imagenet``. A suffix selects the retrieval feature, such as ``my-run:scores``.
+        models: Folders of runs, or names such as ``@imagenet``. A suffix selects the retrieval feature, such as
+            ``my-run:scores``.
         data: Artefacts (rendered views or voxel grids), or several if the models take different inputs.
         settings: Tasks, retrieval protocol and split.
-        model_settings: Values for settings of ``@imagenet``, by key.
+        model_settings: Values for settings of a model without training, by key.
         device: Device that the networks run on: ``auto``, ``cpu`` or ``cuda``.
         bar: Function that opens a progress bar; called once for each model.
 

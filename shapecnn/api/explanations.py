@@ -9,7 +9,7 @@ from shapecnn.api.models import ModelSource, device_of, model_of
 from shapecnn.errors import ItemError
 from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.meshes.source import MeshSource, mesh_inputs, mesh_name
-from shapecnn.models.engine import Device
+from shapecnn.models.device import Device
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.results import ResultList, framed, html_table, show_with
 from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers

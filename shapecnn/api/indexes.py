@@ -8,7 +8,7 @@ from typing import Any, Literal
 from shapecnn.errors import caution
 from shapecnn.meshes.collection import Say
 from shapecnn.meshes.labels import Labels
-from shapecnn.models.engine import Device
+from shapecnn.models.device import Device
 from shapecnn.search.index import HEADER, read_index
 from shapecnn.search.plan import IndexRequest, plan_index
 from shapecnn.search.query import Answers, Searcher
@@ -47,8 +47,8 @@ def update_index(
     Args:
         collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split.
         folder: Folder of the index.
-        model: ``@imagenet`` (the default) or the folder of a run.
-        settings: Values for settings of ``@imagenet``, by key.
+        model: ``@imagenet`` (the default), ``@sph``, ``@lfd``, ``@fisher``, or the folder of a run.
+        settings: Values for settings of a model without training, by key.
         feature: ``penultimate`` (the default) compares the input of the classifier; ``metric`` compares the features
             that the learned metric of the run computes from it.
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z`` (the default).

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from shapecnn.models.engine import Device
+from shapecnn.models.device import Device
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.predict import Predictor
 from shapecnn.shared.checks import require_path
 from shapecnn.workers.pool import ONE_PER_CORE, Workers, as_workers
 
 ModelSource = str | Path | Predictor | Model
-"""Type of a model argument: a name (the folder of a run, or ``@imagenet``) or an open model."""
+"""Type of a model argument: a name (the folder of a run, or such as ``@imagenet``) or an open model."""
 
 
 def open_model(
@@ -22,11 +22,12 @@ def open_model(
     device: Device = "auto",
     workers: Workers | int = ONE_PER_CORE,
 ) -> Predictor:
-    """Open a model, a trained run or ``@imagenet``, to apply it to meshes.
+    """Open a model, a trained run or one that needs no training, to apply it to meshes.
 
     Args:
-        name: Folder of a run, or ``@imagenet``, a network trained on photographs that needs no training on shapes.
-        settings: Values for settings of ``@imagenet``, by key; a run has no settings to change.
+        name: Folder of a run, or a model that needs no training: ``@imagenet``, a network trained on photographs, or
+            the engineered descriptors ``@sph``, ``@lfd`` and ``@fisher``.
+        settings: Values for settings of a model without training, by key; a run has no settings to change.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
 
@@ -45,7 +46,7 @@ def open_model(
         >>> model.predict("meshes/box/train/0.off")[0].label
         'box'
     """
-    require_path("name", name, "the folder of a run, or @imagenet")
+    require_path("name", name, "the folder of a run, or a name such as @imagenet")
     return Predictor(resolve_model(str(name), settings), device, as_workers(workers))
 
 
@@ -53,7 +54,7 @@ def model_of(source: ModelSource) -> Model:
     """Return the model with a given name; an open model is returned as it is.
 
     Args:
-        source: Folder of a run, ``@imagenet``, or an open model.
+        source: Folder of a run, a name such as ``@imagenet``, or an open model.
     """
     if isinstance(source, str | Path):
         return resolve_model(str(source))

@@ -9,7 +9,7 @@ from typing import Any
 from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import silent
-from shapecnn.models.engine import Device
+from shapecnn.models.device import Device
 from shapecnn.training.plan import is_finished, new_plan, plan_to_resume, stored_plan
 from shapecnn.training.result import TrainingResult
 from shapecnn.workers.progress import ProgressBar, no_bar

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shapecnn.duplicates.results import Audit
     from shapecnn.meshes.collection import Shape
     from shapecnn.meshes.labels import Labels
-    from shapecnn.models.engine import Device
+    from shapecnn.models.device import Device
     from shapecnn.models.input import InputArray
     from shapecnn.report.audit import Find, Read
     from shapecnn.settings.views_and_grids import Up
@@ -40,7 +40,7 @@ _PICTURE = 96  # pixels along one side of a thumbnail
 
 @click.command("audit")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--model", "model_name", metavar="RUN|@imagenet",
+@click.option("--model", "model_name", metavar="RUN|@NAME",
               help="Also compare shapes by the features of this model; DATA must be artefacts (rendered views or "
               "voxel grids).")  # fmt: skip
 @click.option("--threshold", type=float, default=0.98, show_default=True,

@@ -19,13 +19,13 @@ from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from shapecnn.evaluation.settings import Protocol
-    from shapecnn.models.engine import Device
+    from shapecnn.models.device import Device
     from shapecnn.models.model import Split
     from shapecnn.models.output import FeatureName
 
 
 @click.command("compare")
-@click.argument("models", metavar="RUN|@imagenet[:FEATURE]...", nargs=-1, required=True)
+@click.argument("models", metavar="RUN|@NAME[:FEATURE]...", nargs=-1, required=True)
 @click.option("--data", required=True, multiple=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Artefacts (rendered views or voxel grids) to evaluate on. Repeat the option if the models need "
               "different artefacts: each model uses the first folder made with its settings.")  # fmt: skip
@@ -65,12 +65,15 @@ def command(
     """Evaluate several models on the same shapes, and test which differences between models are significant.
 
     Shapes that are not in the artefacts of all models are left out. The same model can be given several times with
-    different features: RUN RUN:scores RUN:metric.
+    different features: RUN RUN:scores RUN:metric. Models that need no training are @imagenet (a network trained on
+    photographs) and the engineered descriptors @sph (spherical harmonics), @lfd (light field) and @fisher (Fisher
+    vectors).
 
     \b
     Examples:
       shapecnn compare my-run @imagenet --data views/ --out comparison/
       shapecnn compare views-run voxels-run voxels-run:scores --data views/ --data grids/ --out comparison/
+      shapecnn compare my-run @fisher --data views/ --out comparison/
     """
     from shapecnn.storage.table_reader import start_reader
 

@@ -23,7 +23,7 @@ from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.evaluation.results import Evaluation
-    from shapecnn.models.engine import Device
+    from shapecnn.models.device import Device
 
 
 @dataclass

@@ -22,13 +22,13 @@ from shapecnn.workers.progress import stage
 if TYPE_CHECKING:
     from shapecnn.evaluation.results import Evaluation
     from shapecnn.evaluation.settings import Protocol, Task
-    from shapecnn.models.engine import Device
+    from shapecnn.models.device import Device
     from shapecnn.models.model import Split
     from shapecnn.models.output import FeatureName
 
 
 @click.command("eval")
-@click.argument("model", metavar="RUN|@imagenet")
+@click.argument("model", metavar="RUN|@NAME")
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Artefacts to evaluate on, made by render, voxelize or data import.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
@@ -76,9 +76,11 @@ def command(
     device: Device,
     as_json: bool,
 ) -> None:
-    """Evaluate classification and retrieval of a trained RUN, or retrieval of @imagenet, on artefacts.
+    """Evaluate classification and retrieval of a trained RUN, or retrieval of a model without training.
 
-    Retrieval results of different protocols cannot be compared with each other.
+    Models that need no training are @imagenet (a network trained on photographs) and the engineered descriptors @sph
+    (spherical harmonics), @lfd (light field) and @fisher (Fisher vectors). Retrieval results of different protocols
+    cannot be compared with each other.
 
     \b
     Examples:

@@ -27,7 +27,7 @@ from shapecnn.errors import ItemError
 
 if TYPE_CHECKING:
     from shapecnn.explanation import Explanation
-    from shapecnn.models.engine import Device
+    from shapecnn.models.device import Device
     from shapecnn.settings.views_and_grids import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 

@@ -26,7 +26,7 @@ from shapecnn.errors import counted
 
 if TYPE_CHECKING:
     from shapecnn.meshes.labels import Labels
-    from shapecnn.models.engine import Device
+    from shapecnn.models.device import Device
     from shapecnn.settings.views_and_grids import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
 
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 @click.option(
     "--model",
     "model_name",
-    metavar="RUN|@imagenet",
-    help="Model that computes the features: a trained run, or @imagenet, which needs no training.  [default: the "
+    metavar="RUN|@NAME",
+    help="Model that computes the features: a trained run, or one that needs no training: @imagenet, or the "
+    "engineered descriptors @sph, @lfd and @fisher.  [default: the "
     "model of INDEX; @imagenet for a new INDEX]",
 )
 @click.option("--feature", type=click.Choice(["penultimate", "metric"]),

@@ -14,7 +14,7 @@ from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.models.engine import Device
+    from shapecnn.models.device import Device
 
 
 @click.command("metric")

@@ -24,7 +24,7 @@ from shapecnn.cli.options import (
 from shapecnn.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from shapecnn.models.engine import Device
+    from shapecnn.models.device import Device
     from shapecnn.search.query import Answer
     from shapecnn.settings.views_and_grids import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers

@@ -26,7 +26,8 @@ from shapecnn.errors import UsageError
 from shapecnn.meshes.collection import Say, list_shapes, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.apply import compute_outputs
-from shapecnn.models.engine import Device, open_engine
+from shapecnn.models.device import Device
+from shapecnn.models.engine import open_engine
 from shapecnn.models.model import Model
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.shared.similarity import unit_float64

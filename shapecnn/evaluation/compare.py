@@ -24,7 +24,7 @@ from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
 from shapecnn.evaluation.significance import holm, mcnemar, sign_flips
 from shapecnn.evaluation.timing import Network, measure_network, seconds_per_search
-from shapecnn.models.engine import Device
+from shapecnn.models.device import Device
 from shapecnn.models.model import classes_of
 from shapecnn.workers.progress import ProgressBar, no_bar
 

@@ -16,7 +16,8 @@ from shapecnn.evaluation.outputs import SplitOutputs, SplitPasses
 from shapecnn.evaluation.results import Distinct, Evaluation
 from shapecnn.evaluation.selection import Selection, require_possible, select
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
-from shapecnn.models.engine import Device, open_engine
+from shapecnn.models.device import Device
+from shapecnn.models.engine import open_engine
 from shapecnn.models.model import Model
 from shapecnn.workers.progress import Progress, no_progress, stage
 

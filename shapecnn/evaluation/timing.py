@@ -9,7 +9,8 @@ import numpy as np
 
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.results import Evaluation
-from shapecnn.models.engine import Device, open_engine
+from shapecnn.models.device import Device
+from shapecnn.models.engine import open_engine
 from shapecnn.shared.similarity import nearest, unit_float64
 
 _TIMED_SHAPES, _TIMED_SEARCHES = 16, 100

@@ -1,4 +1,4 @@
-"""Models: trained runs and ``@imagenet``. A model computes features and class probabilities of shapes.
+"""Models: trained runs, and models without training. A model computes features and class probabilities of shapes.
 
 Opening a model never executes code from its files.
 :mod:`model` defines the interface of a model and opens a model by name. :mod:`run` and :mod:`untrained` implement this
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from shapecnn.models.apply import MeshEncoder as MeshEncoder
     from shapecnn.models.apply import compute_outputs as compute_outputs
     from shapecnn.models.apply import input_arrays as input_arrays
+    from shapecnn.models.device import require_device as require_device
     from shapecnn.models.engine import Engine as Engine
     from shapecnn.models.engine import open_engine as open_engine
-    from shapecnn.models.engine import require_device as require_device
     from shapecnn.models.input import Input as Input
     from shapecnn.models.model import Model as Model
     from shapecnn.models.model import resolve_model as resolve_model
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "apply": ["MeshEncoder", "compute_outputs", "input_arrays"],
-    "engine": ["Engine", "open_engine", "require_device"],
+    "device": ["require_device"],
+    "engine": ["Engine", "open_engine"],
     "input": ["Input"],
     "model": ["Model", "resolve_model"],
     "output": ["Output"],

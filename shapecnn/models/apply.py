@@ -13,7 +13,8 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import ItemError
 from shapecnn.meshes.source import MeshInput
-from shapecnn.models.engine import Device, Engine
+from shapecnn.models.device import Device
+from shapecnn.models.engine import Engine
 from shapecnn.models.input import Input, InputArray
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model

@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.models.adapted_space import AdaptedSpace
 from shapecnn.models.metric import Projection
 from shapecnn.models.output import Feature, FeatureName, Output
-from shapecnn.models.space import AdaptedSpace, FeatureSpace, Placed, Space
+from shapecnn.models.space import FeatureSpace, LightFieldSpace, Placed, Space
 from shapecnn.shared.similarity import unit
 
 
@@ -112,3 +113,35 @@ class AdaptedComparison:
         If the collection is empty, it compares shapes by their own features.
         """
         return AdaptedSpace(features, self.neighbours, placed) if len(features) else FeatureSpace(features)
+
+
+@dataclass(frozen=True, slots=True)
+class LightFieldComparison:
+    """Compares shapes by their light field descriptors: the smallest distance over all alignments of two shapes."""
+
+    @property
+    def feature(self) -> FeatureName:
+        """Name of the compared feature: always ``penultimate``, the descriptor."""
+        return "penultimate"
+
+    @property
+    def adapts(self) -> bool:
+        """Always False: similarities do not depend on the collection."""
+        return False
+
+    @property
+    def discriminant(self) -> bool:
+        """Always False: descriptors have no discriminant (LDA) space."""
+        return False
+
+    def represent(self, output: Output) -> Feature:
+        """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
+        return unit(output.feature)
+
+    def space(
+        self,
+        features: NDArray[np.float32],
+        placed: Placed | None = None,  # noqa: ARG002  # an index caches adapted features only
+    ) -> LightFieldSpace:
+        """Return an object that compares two shapes by the smallest distance of their light fields."""
+        return LightFieldSpace(features)

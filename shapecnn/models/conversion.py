@@ -6,7 +6,7 @@ import sys
 import tempfile
 import warnings
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable
 from functools import partial
 from importlib import metadata, util
 from pathlib import Path
@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.shared.queues import Outputs
 from shapecnn.workers import pool
 
 if TYPE_CHECKING:
     from torch import nn
-
-Outputs = tuple[NDArray[np.float32], ...]
-"""Outputs of a network for one input: one float32 array for each output tensor, without the batch axis."""
 
 
 def available() -> bool:
@@ -55,6 +53,8 @@ def convert(network: nn.Module, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
 
 class Queue:
     """Asynchronous inference with an OpenVINO network: processes several inputs at the same time.
+
+    Implements :class:`shapecnn.shared.queues.Queue`.
 
     Args:
         graph: Graph (XML) of the network, as :func:`convert` returns it.
@@ -101,29 +101,6 @@ class Queue:
     def wait(self) -> None:
         """Block until all started inputs are finished."""
         self._queue.wait_all()
-
-    def map(self, inputs: Iterable[NDArray[np.uint8]]) -> Iterator[Outputs]:
-        """Run the network on each input of an iterable, with only a few inputs in memory at a time.
-
-        Args:
-            inputs: uint8 arrays without the batch axis.
-
-        Yields:
-            Outputs of each input, in the order of the inputs.
-        """
-        waiting: dict[int, Outputs] = {}  # outputs that are ready before the outputs of an earlier input
-        due = 0  # number of the input whose outputs come next
-        try:
-            for number, array in enumerate(inputs):
-                self.start(number, array)
-                waiting.update(self.finished())
-                while due in waiting:
-                    yield waiting.pop(due)
-                    due += 1
-        finally:
-            self.wait()
-        waiting.update(self.finished())
-        yield from (waiting[number] for number in sorted(waiting))
 
 
 def _collect(outputs: deque[tuple[Hashable, Outputs]], request: Any, key: Hashable) -> None:

@@ -48,10 +48,12 @@ class Input:
         settings: Settings of the views or grids that the network was trained on; the value of ``up`` is not used.
         turns: Number of rotations about z (1, 2 or 4) that are computed for a shape with a single stored grid. The
             network pools over all rotations.
+        adjustable: Settings that the user can change with ``--set``, to use artefacts with other settings.
     """
 
     settings: InputSettings
     turns: int = 1
+    adjustable: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:
@@ -116,7 +118,7 @@ class Input:
         if not different:
             return
         text = ", ".join(different.values())
-        if name.startswith("@") and not different.keys() & {"origin", "kind"}:
+        if different.keys() <= self.adjustable - {"kind"}:
             settings = " ".join(f"--set {key}={there.get(key)}" for key in different)
             raise MismatchError(
                 f"{artefacts.folder} was made with other settings than {name} expects ({text}). "

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from shapecnn.errors import UsageError
-from shapecnn.models.engine import Device, Engine, open_engine, require_device
+from shapecnn.models.device import Device, require_device
+from shapecnn.models.engine import Engine, open_engine
 from shapecnn.models.model import Model
 from shapecnn.models.output import Output
 

@@ -1,9 +1,9 @@
-"""Interface of models, and a function that opens a model by name: a trained run, or ``@imagenet`` (untrained)."""
+"""Interface of models, and a function that opens a model by name: a trained run, or an untrained model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
@@ -12,34 +12,11 @@ from shapecnn.models.comparison import ShapeComparison
 from shapecnn.models.head import ClassHead
 from shapecnn.models.input import Input
 from shapecnn.models.run import open_run
-from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
+from shapecnn.models.source import NetworkSource
+from shapecnn.models.untrained import UNTRAINED, UntrainedModel
 from shapecnn.settings.views_and_grids import Up
 
-if TYPE_CHECKING:
-    from shapecnn.networks.network import ShapeNetwork
-
 Split = Literal["train", "val", "test"]
-
-
-class NetworkSource(Protocol):
-    """Interface for an object that builds the network of a model and loads its weights."""
-
-    @property
-    def identity(self) -> str:
-        """Cache key of the network converted to OpenVINO: a text that changes with the architecture or the weights."""
-
-    @property
-    def at_hand(self) -> bool:
-        """Whether the network can be built without downloading weights."""
-
-    def build(self) -> ShapeNetwork:
-        """Build the network with its weights, in float32 and evaluation mode.
-
-        Raises:
-            UsageError: The backbone does not exist, or cannot process views of the size that the model uses.
-            WeightsError: The weights cannot be downloaded.
-            StoredDataError: The weights are damaged.
-        """
 
 
 class Model(Protocol):
@@ -50,7 +27,7 @@ class Model(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the model: ``@imagenet``, or the path of the run's folder."""
+        """Name of the model: the path of the run's folder, or the name of an untrained model such as ``@imagenet``."""
 
     @property
     def input(self) -> Input:
@@ -58,7 +35,7 @@ class Model(Protocol):
 
     @property
     def up(self) -> Up | None:
-        """Up axis of the meshes that a run was trained on, or the setting ``up`` of ``@imagenet``; None if unknown."""
+        """Axis that points up in the training meshes, or the setting ``up`` of an untrained model; None if unknown."""
 
     @property
     def network(self) -> NetworkSource:
@@ -101,8 +78,8 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model
     """Open a model by name, without loading its network.
 
     Args:
-        name: Folder of a run, or ``@imagenet``.
-        assignments: Settings of ``@imagenet``, by key; not allowed for a trained run.
+        name: Folder of a run, or ``@imagenet``, ``@sph``, ``@lfd`` or ``@fisher``.
+        assignments: Settings of an untrained model, by key; not allowed for a trained run.
 
     Raises:
         UsageError: The model does not exist, or a setting is invalid.
@@ -110,10 +87,13 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model
         MismatchError: The run was trained on views or grids from a version of shapecnn that rendered or voxelized
             differently.
     """
-    if name == "@imagenet":
-        return UntrainedModel(ImagenetSettings.from_options(**(assignments or {})))
+    if name in UNTRAINED:
+        return UntrainedModel(UNTRAINED[name].from_options(**(assignments or {})))
     if name.startswith("@"):
-        raise UsageError(f"There is no model {name!r}. Use the folder of a run, or @imagenet, which needs no training.")
+        raise UsageError(
+            f"There is no model {name!r}. Use the folder of a run, or a model that needs no training: "
+            f"{', '.join(UNTRAINED)}."
+        )
     if assignments:
         raise UsageError(
             f"--set {next(iter(assignments))}: a trained run keeps the settings it was trained with. "
@@ -123,7 +103,7 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model
 
 
 def classes_of(model: Model) -> tuple[str, ...]:
-    """Return the class names of a model in the order of its scores; () for a model without classes (``@imagenet``)."""
+    """Return the class names of a model in the order of its scores; () for an untrained model, which has no classes."""
     return model.head.classes if model.head else ()
 
 

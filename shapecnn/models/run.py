@@ -22,7 +22,7 @@ from shapecnn.models.head import WEIGHTS, ClassHead
 from shapecnn.models.input import Input
 from shapecnn.models.metric import Projection, learn_command, read_metric
 from shapecnn.settings.base import Settings, settings_hash
-from shapecnn.settings.networks import NetworkSettings
+from shapecnn.settings.networks import DescriptorName, LinearSettings, NetworkSettings
 from shapecnn.settings.views_and_grids import Up, require_current
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.sealed import Sealed, open_sealed
@@ -59,17 +59,19 @@ class _Ids(Settings):
 class StoredNetwork:
     """Stored weights and architecture of a run; :meth:`build` builds the network from them.
 
-    Implements :class:`shapecnn.models.model.NetworkSource`.
+    Implements :class:`shapecnn.models.source.NetworkSource`.
 
     Attributes:
         settings: Architecture of the network.
         classes: Number of classes.
         side: Number of pixels along one side of a view, or of cells along one side of a grid.
+        kind: Kind of input: ``views`` or ``voxels``.
     """
 
     settings: NetworkSettings
     classes: int
     side: int
+    kind: InputKind
     _sealed: Sealed
 
     @property
@@ -81,6 +83,11 @@ class StoredNetwork:
     def identity(self) -> str:
         """Cache key of the network converted to OpenVINO: a text that changes with the architecture or the weights."""
         return f"{self.weights} {self.settings.digest()} {self.classes} {self.side}"
+
+    @property
+    def descriptor(self) -> DescriptorName | None:
+        """Name of the engineered descriptor that takes the place of the network; None for a network."""
+        return self.settings.descriptor if isinstance(self.settings, LinearSettings) else None
 
     @property
     def at_hand(self) -> bool:
@@ -103,8 +110,8 @@ class StoredNetwork:
         settings = self.settings.model_copy(update=untrained)
         try:
             state = load(content)
-            require_shapes(state, settings, self.side)  # before memory is allocated for the network
-            network = build_network(settings, self.side, self.classes)
+            require_shapes(state, settings, self.side, kind=self.kind)  # before memory is allocated for the network
+            network = build_network(settings, self.side, self.classes, kind=self.kind)
             network.load(state)
         except (SafetensorError, RuntimeError, KeyError) as error:
             raise self._sealed.invalid(WEIGHTS, f"the file of weights does not fit {MODEL}: {error}") from None
@@ -237,7 +244,9 @@ def open_run(folder: Path) -> Run:
     return Run(
         input=network_input,
         head=ClassHead(model.classes, model.calibration, model.feature_size, sealed),
-        network=StoredNetwork(model.network, len(model.classes), network_input.side, sealed),
+        network=StoredNetwork(
+            model.network, len(model.classes), network_input.side, network_input.settings.kind, sealed
+        ),
         comparison=FeatureComparison(discriminant=model.discriminant),
         held_out={"train": ids.train, "val": ids.val},
         up=model.up,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from shapecnn.networks.discriminant import Discriminant
 from shapecnn.networks.pooling import Pooling, pool_views
+from shapecnn.settings.networks import DescriptorName
 
 Part = tuple[str, nn.Module]
 
@@ -28,6 +29,9 @@ class ShapeNetwork(nn.Module):
         pooling: Pooling over the views, element-wise: ``max`` or ``mean``.
         dropout: Dropout rate before the classifier.
     """
+
+    descriptor: DescriptorName | None = None
+    """Name of the engineered descriptor that the network computes in place of its parts; None for other networks."""
 
     def __init__(
         self,
@@ -77,6 +81,18 @@ class ShapeNetwork(nn.Module):
         with torch.no_grad():
             linear.weight.copy_(weight)
             linear.bias.zero_()
+
+    def classify(self, weight: Tensor, bias: Tensor) -> None:
+        """Set weights and biases of the classifier.
+
+        Args:
+            weight: (C, D), weights of the D features for each of C classes.
+            bias: (C,), constant added to the logit of each class.
+        """
+        assert self.classifier is not None
+        with torch.no_grad():
+            self.classifier.weight.copy_(weight)
+            self.classifier.bias.copy_(bias)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict into the network; first add a discriminant (LDA) space if the state dict contains one.

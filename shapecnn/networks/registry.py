@@ -10,14 +10,27 @@ from torch import Tensor
 
 from shapecnn.errors import UsageError
 from shapecnn.networks.backbones import build_backbone, fork
+from shapecnn.networks.lenet import lenet
 from shapecnn.networks.mvcnn import mvcnn
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.perceptron import Vectors, input_vectors, linear, perceptron
 from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.volumetric import shapenets, voxresnet
-from shapecnn.settings.networks import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
+from shapecnn.settings.networks import (
+    InputKind,
+    LenetSettings,
+    LinearSettings,
+    MlpSettings,
+    MvcnnSettings,
+    NetworkSettings,
+    ShapenetsSettings,
+    VoxresnetSettings,
+)
 
 
-def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: int = 0) -> ShapeNetwork:
+def build_network(
+    settings: NetworkSettings, side: int, classes: int, *, seed: int = 0, kind: InputKind | None = None
+) -> ShapeNetwork:
     """Build a network from its settings.
 
     Args:
@@ -25,17 +38,19 @@ def build_network(settings: NetworkSettings, side: int, classes: int, *, seed: i
         side: Pixels along one side of the views, or cells along one side of the grids.
         classes: Number of classes; 0 for a network without classifier.
         seed: Random seed of the initial weights; pretrained weights do not depend on it.
+        kind: ``views`` or ``voxels``. None if the network reads only one of them.
 
     Returns:
         Network on the CPU.
 
     Raises:
-        UsageError: The backbone does not exist, or the network cannot process views or grids of this size.
+        UsageError: The backbone does not exist, or the network cannot process views or grids of this size, or inputs of
+            this kind; or ``kind`` is None and the network reads both kinds.
         WeightsError: The pretrained weights cannot be downloaded or read.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _BUILDERS[settings.kind](settings, side, classes)
+        return _BUILDERS[settings.kind](settings, side, classes, _input_kind(settings, kind))
 
 
 def fetch_weights(settings: NetworkSettings) -> None:
@@ -54,19 +69,22 @@ def fetch_weights(settings: NetworkSettings) -> None:
         build_backbone(settings.backbone, settings.weights)
 
 
-def require_shapes(state: Mapping[str, Tensor], settings: NetworkSettings, side: int) -> None:
+def require_shapes(
+    state: Mapping[str, Tensor], settings: NetworkSettings, side: int, *, kind: InputKind | None = None
+) -> None:
     """Check that a state dict has the tensors of a network, without allocating memory for the network.
 
     Args:
         state: Tensors by name, read from a file of weights. The tensors of the classifier are not checked.
         settings: Architecture of the network and its options.
         side: Pixels along one side of the views, or cells along one side of the grids.
+        kind: ``views`` or ``voxels``. None if the network reads only one of them.
 
     Raises:
         RuntimeError: A tensor is missing or has the wrong shape.
     """
     with torch.device("meta"):
-        own = build_network(settings, side, classes=0).state_dict()
+        own = build_network(settings, side, classes=0, kind=kind).state_dict()
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
             raise RuntimeError(f"tensor {name} is missing or has the wrong shape")
@@ -82,7 +100,17 @@ def takes(settings: NetworkSettings, kind: str) -> bool:
     return kind in settings.inputs
 
 
-def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
+def _input_kind(settings: NetworkSettings, kind: InputKind | None) -> InputKind:
+    """Return the kind of input of a network. Raise UsageError if the network does not read it, or reads both kinds."""
+    if kind is None and len(settings.inputs) == 1:
+        (kind,) = settings.inputs
+    if kind is None or not takes(settings, kind):
+        readable = " and ".join(sorted(settings.inputs))
+        raise UsageError(f"The network {settings.kind} reads {readable}: set kind to one of them, not to {kind}.")
+    return kind
+
+
+def _mvcnn(settings: MvcnnSettings, size: int, classes: int, _kind: InputKind) -> ShapeNetwork:
     backbone = build_backbone(settings.backbone, settings.weights)
     resize = backbone.size if settings.resize == "native" else settings.resize
     if settings.maps is not None:
@@ -110,22 +138,71 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int) -> ShapeNetwork:
     return network
 
 
-def _shapenets(settings: ShapenetsSettings, resolution: int, classes: int) -> ShapeNetwork:
-    normalized = settings.normalization == "batch"
-    return shapenets(resolution, classes, normalized=normalized, dropout=settings.dropout)
+def _shapenets(settings: ShapenetsSettings, resolution: int, classes: int, _kind: InputKind) -> ShapeNetwork:
+    return shapenets(
+        resolution,
+        classes,
+        normalized=settings.normalization == "batch",
+        activation=settings.activation,
+        dropout=settings.dropout,
+    )
 
 
-def _voxresnet(settings: VoxresnetSettings, _resolution: int, classes: int) -> ShapeNetwork:
+def _voxresnet(settings: VoxresnetSettings, _resolution: int, classes: int, _kind: InputKind) -> ShapeNetwork:
     return voxresnet(classes, width=settings.width, dropout=settings.dropout)
 
 
-_BUILDERS: dict[str, Callable[[Any, int, int], ShapeNetwork]] = {
+def _vectors(settings: LinearSettings | MlpSettings, side: int, kind: InputKind) -> Vectors:
+    """Return the layers that turn views, grids or a descriptor of them into the vectors that a network reads."""
+    if settings.descriptor is not None:
+        raise UsageError(
+            f"network.descriptor = {settings.descriptor}: this version of shapecnn cannot train on descriptors. "
+            f"Use --set network.descriptor=null."
+        )
+    return input_vectors(kind, side, settings.side)
+
+
+def _linear(settings: LinearSettings, side: int, classes: int, kind: InputKind) -> ShapeNetwork:
+    return linear(_vectors(settings, side, kind), classes)
+
+
+def _mlp(settings: MlpSettings, side: int, classes: int, kind: InputKind) -> ShapeNetwork:
+    return perceptron(
+        _vectors(settings, side, kind),
+        classes,
+        hidden=settings.hidden,
+        activation=settings.activation,
+        initialization=settings.init,
+        pooling=settings.pooling,
+        dropout=settings.dropout,
+    )
+
+
+def _lenet(settings: LenetSettings, size: int, classes: int, _kind: InputKind) -> ShapeNetwork:
+    return lenet(
+        size,
+        classes,
+        side=settings.side,
+        activation=settings.activation,
+        initialization=settings.init,
+        pool=settings.pool,
+        shared=settings.shared,
+        pooling=settings.pooling,
+        pool_at=settings.pool_at,
+        dropout=settings.dropout,
+    )
+
+
+_BUILDERS: dict[str, Callable[[Any, int, int, InputKind], ShapeNetwork]] = {
     "mvcnn": _mvcnn,
     "shapenets": _shapenets,
     "voxresnet": _voxresnet,
+    "linear": _linear,
+    "mlp": _mlp,
+    "lenet": _lenet,
 }
 """Functions that build the networks, by ``network.kind``.
 
-The arguments of each function are the settings, the pixels or cells along one side of the input, and the number of
-classes.
+The arguments of each function are the settings, the pixels or cells along one side of the input, the number of classes,
+and the kind of input.
 """

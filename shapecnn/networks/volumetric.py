@@ -7,10 +7,13 @@ Volumetric Shapes. CVPR 2015. :func:`voxresnet` is a residual network of 3×3×3
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from shapecnn.errors import UsageError
+from shapecnn.networks.initialization import activation_layer, initialize
 from shapecnn.networks.network import ShapeNetwork
 
 
@@ -27,7 +30,14 @@ class Occupancy(nn.Module):
         return grids[:, None].to(self.one.dtype)
 
 
-def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout: float = 0.5) -> ShapeNetwork:
+def shapenets(
+    resolution: int,
+    classes: int,
+    *,
+    normalized: bool = True,
+    activation: Literal["relu", "sigmoid"] = "relu",
+    dropout: float = 0.5,
+) -> ShapeNetwork:
     """Build the 3D ShapeNets network.
 
     Its layers are three convolutions and a fully connected layer of 1200 units. The convolutions have 48 filters of 6³
@@ -37,6 +47,8 @@ def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout
         resolution: Cells along one side of the grid.
         classes: Number of classes; 0 for a network without classifier.
         normalized: Whether batch normalization follows each convolution. The paper pre-trains each layer instead.
+        activation: ``relu``, or ``sigmoid`` as in the paper. Weights for sigmoid have Glorot's distribution
+            (:mod:`shapecnn.networks.initialization`), and those for ReLU have torch's default distribution.
         dropout: Dropout rate before the classifier.
 
     Returns:
@@ -54,17 +66,20 @@ def shapenets(resolution: int, classes: int, *, normalized: bool = True, dropout
 
     def convolution(channels: int, filters: int, size: int, stride: int) -> nn.Module:
         norm = nn.BatchNorm3d(filters) if normalized else nn.Identity()
-        return nn.Sequential(nn.Conv3d(channels, filters, size, stride), norm, nn.ReLU())
+        return nn.Sequential(nn.Conv3d(channels, filters, size, stride), norm, activation_layer(activation))
 
     parts = [
         ("conv1", convolution(1, 48, 6, 2)),
         ("conv2", convolution(48, 160, 5, 2)),
         ("conv3", convolution(160, 512, 4, 1)),
-        ("full", nn.Sequential(nn.Flatten(), nn.Linear(512 * side**3, 1200), nn.ReLU())),
+        ("full", nn.Sequential(nn.Flatten(), nn.Linear(512 * side**3, 1200), activation_layer(activation))),
     ]
-    return ShapeNetwork(
+    network = ShapeNetwork(
         Occupancy(), parts, nn.Identity(), blocks=(1200,), classes=classes, pooling="mean", dropout=dropout
     )
+    if activation == "sigmoid":
+        initialize(network.parts, activation)
+    return network
 
 
 class Residual(nn.Module):

@@ -28,7 +28,8 @@ from pydantic import Field
 from shapecnn.errors import StoredDataError
 from shapecnn.meshes.collection import Shape, find_printed
 from shapecnn.meshes.labels import Labels
-from shapecnn.models.space import VERSION, Placed
+from shapecnn.models.adapted_space import VERSION
+from shapecnn.models.space import Placed
 from shapecnn.search.record import ModelRecord
 from shapecnn.search.rows import foreign
 from shapecnn.settings.base import Settings

@@ -9,6 +9,7 @@ from typing import Any
 from shapecnn.errors import StoredDataError
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.untrained import UNTRAINED
 from shapecnn.search.index import index_settings
 from shapecnn.search.record import ModelRecord
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Orientation, Up
@@ -19,9 +20,9 @@ class IndexRequest:
     """User options for building or updating an index; None keeps the stored value, or the default for a new index.
 
     Attributes:
-        model: ``@imagenet``, or the folder of a run.
+        model: Folder of a run, or a name such as ``@imagenet``.
         feature: Feature that the index compares: ``penultimate`` or ``metric``.
-        settings: Values for settings of ``@imagenet``, by key.
+        settings: Values for settings of a model without training, by key.
         orientation: ``upright`` to keep the orientation of meshes, or ``auto`` to align each mesh with axes computed
             from its geometry.
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
@@ -71,7 +72,7 @@ class IndexPlan:
             model: Model that computes the features.
             up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
             labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
-            simplify: Number of faces to which larger meshes are simplified; None for ``@imagenet``, which has its own
+            simplify: Number of faces to which larger meshes are simplified; None for a model without training, which has its own
                 setting.
             max_faces: Number of faces above which a mesh is refused, unless it is simplified; None: no limit.
 
@@ -116,9 +117,10 @@ def plan_index(folder: Path, request: IndexRequest, overwrite: bool = False) -> 
 def _model(folder: Path, request: IndexRequest, record: ModelRecord | None, up: Up) -> Model:
     settings = request.settings or {}
     name = request.model or (record.model if record else "@imagenet")
-    if name == "@imagenet":
+    if name in UNTRAINED:
         options = {"orientation": request.orientation, "simplify": request.limit.target}
-        asked = {key: value for key, value in options.items() if value is not None} | settings
+        adjustable = UNTRAINED[name].model_fields
+        asked = {key: value for key, value in options.items() if value is not None and key in adjustable} | settings
         stored = record.model_settings() if record is not None and record.model == name else {}
         if asked.get("orientation", stored.get("orientation")) != stored.get("orientation"):
             stored.pop("views", None)  # the number of views depends on the orientation

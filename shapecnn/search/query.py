@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.meshes.source import MeshArrays, MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.apply import MeshEncoder
-from shapecnn.models.engine import Device
+from shapecnn.models.device import Device
 from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output
 from shapecnn.search.index import Index

@@ -12,7 +12,7 @@ from typing import Any
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.run import open_run
-from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
+from shapecnn.models.untrained import UNTRAINED, UntrainedModel, UntrainedSettings
 from shapecnn.settings.base import settings_hash
 from shapecnn.settings.views_and_grids import Orientation, Up, require_current, require_same
 
@@ -22,7 +22,7 @@ class ModelRecord:
     """Description of the model and its settings that an index stores.
 
     Attributes:
-        model: ``@imagenet``, or the absolute path of a run.
+        model: Absolute path of a run, or a name such as ``@imagenet``.
         settings: All settings that the features depend on, and a ``hash`` of them. They include ``up``, the up axis of
             the meshes, and ``simplify``, the number of faces of simplified meshes. The path of a run is not included.
     """
@@ -37,7 +37,7 @@ class ModelRecord:
         Args:
             model: Model that computes the features.
             up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
-            simplify: Number of faces to which larger meshes are simplified; None for ``@imagenet``, which has its own
+            simplify: Number of faces to which larger meshes are simplified; None for a model without training, which has its own
                 setting.
 
         Returns:
@@ -67,10 +67,13 @@ class ModelRecord:
         if not isinstance(model, str) or not model.isprintable() or len(model) > 4096 or not isinstance(settings, dict):
             raise ValueError("the record does not name the model of the index")
         described = {key: value for key, value in settings.items() if key != "hash"}
-        kinds = {"imagenet": {}, "run": {"weights": str, "network": dict, "input": dict}}
-        required = {"kind": str, "up": str, **kinds.get(str(settings.get("kind")), {"known": str})}
+        kind = settings.get("kind")
+        if kind == "run":
+            required = {"up": str, "weights": str, "network": dict, "input": dict}
+        else:
+            required = {"up": str} if f"@{kind}" in UNTRAINED else {"known": str}
         if settings.get("hash") != settings_hash(described) or any(
-            not isinstance(settings.get(key), kind) for key, kind in required.items()
+            not isinstance(settings.get(key), expected) for key, expected in required.items()
         ):
             raise ValueError("the stored settings do not describe a model")
         return cls(model, settings)
@@ -105,12 +108,21 @@ class ModelRecord:
         if self.settings["kind"] == "run":
             compared = ", compared by its metric" if self.feature == "metric" else ""
             return f"{self.settings['network']['kind']} trained in {self.model}{compared}"
-        adapted = ", adapted to the collection" if self.settings.get("adapt") else ""
-        return "{backbone}, {views} views pooled by {pooling}".format_map(self.settings) + adapted
+        return self._untrained().description
 
     def model_settings(self) -> dict[str, Any]:
-        """Return the settings of ``@imagenet`` that a user can set, without hash, kind and version number."""
-        return {key: value for key, value in self.settings.items() if key not in ("hash", "kind", "drawing")}
+        """Return the settings of an untrained model that a user can set, without hash, kind and version numbers."""
+        fixed = ("hash", "kind", "drawing", "filling", "method")
+        return {key: value for key, value in self.settings.items() if key not in fixed}
+
+    def _untrained(self) -> UntrainedSettings:
+        """Return the settings of a model that needs no training.
+
+        Raises:
+            UsageError: The settings are from another version of shapecnn.
+        """
+        settings = {key: value for key, value in self.settings.items() if key != "hash"}
+        return UNTRAINED[f"@{self.settings['kind']}"].from_options(**settings)
 
     def require_same(self, stored: ModelRecord, where: str, remedy: str) -> None:
         """Raise MismatchError unless a stored record has the same model and settings as this record.
@@ -166,8 +178,7 @@ class ModelRecord:
                     f"has moved, name its folder: --model RUN"
                 ) from None
         try:
-            settings = {key: value for key, value in self.settings.items() if key != "hash"}
-            return UntrainedModel(ImagenetSettings.from_options(**settings))
+            return UntrainedModel(self._untrained())
         except UsageError as error:
             raise StoredDataError(
                 f"{where} is from another version of shapecnn ({error}). Index the collection again, in a new folder."

@@ -13,10 +13,11 @@ import numpy as np
 
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
-from shapecnn.models.engine import Device, require_device
+from shapecnn.models.adapted_space import VERSION
+from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model
-from shapecnn.models.space import VERSION, Placed
+from shapecnn.models.space import Placed
 from shapecnn.search.features import CollectionRows, compute_rows
 from shapecnn.search.index import (
     FAILURES,

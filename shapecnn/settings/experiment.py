@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from shapecnn.errors import UsageError, quoted
 from shapecnn.settings.base import Settings, suggestion
 from shapecnn.settings.config_files import read_config
-from shapecnn.settings.networks import MlpSettings, NetworkSettings, ShapenetsSettings
+from shapecnn.settings.networks import LinearSettings, MlpSettings, NetworkSettings, ShapenetsSettings
 from shapecnn.settings.stages import Augmentation, GradientStage, LdaStage, RbmStage, Stage
 
 _NETWORKS: tuple[type[Settings], ...] = get_args(NetworkSettings)
@@ -84,6 +84,10 @@ class Experiment(Settings):
         if validates and self.validation.folds == 0:
             raise ValueError(
                 f"stages.{stage.name}: plateau and early_stopping need validation data; set validation.folds to 5"
+            )
+        if isinstance(network, LinearSettings) and network.descriptor is not None and stage.train_from != "head":
+            raise ValueError(
+                f"stages.{stage.name}: the descriptor {network.descriptor} cannot be trained; set train_from to head"
             )
         if stage.loss == "sigmoid" and stage.label_smoothing:
             raise ValueError(f"stages.{stage.name}: label_smoothing needs loss softmax; set it to 0")

@@ -94,10 +94,11 @@ class LinearSettings(Settings):
 
 
 class MlpSettings(Settings):
-    """Settings of a multilayer perceptron: fully connected hidden layers on pixels, cells or a descriptor."""
+    """Settings of a multilayer perceptron: fully connected hidden layers on the pixels or cells of the input."""
+
+    inputs: ClassVar[frozenset[InputKind]] = frozenset({"views", "voxels"})
 
     kind: Literal["mlp"] = "mlp"
-    descriptor: DescriptorName | None = None  # input: an engineered descriptor; null: the pixels or cells themselves
     side: Side | None = None  # pixels or cells a side to which the input is scaled; null: no scaling
     hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field((256,), min_length=1, max_length=8)  # units
     activation: Activation = "relu"
@@ -106,20 +107,9 @@ class MlpSettings(Settings):
     dropout: float = Field(0.0, ge=0, lt=1)  # dropout rate after each hidden layer
 
     @property
-    def inputs(self) -> frozenset[InputKind]:
-        """Kinds of artefacts that the network reads: views, voxels, or both."""
-        return frozenset({"views", "voxels"} if self.descriptor is None else {DESCRIPTOR_INPUTS[self.descriptor]})
-
-    @property
     def turns(self) -> Literal[1]:
         """Number of rotations of a shape over which the network averages: always 1."""
         return 1
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.descriptor is not None and self.side is not None:
-            raise ValueError("side scales pictures or grids, and descriptor replaces them; set one of the two to null")
-        return self
 
 
 class LenetSettings(Settings):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from shapecnn.errors import MissingLibraryError
-from shapecnn.models.engine import Device, cpu_has_bfloat16, runs_on_cuda
+from shapecnn.models.device import Device, cpu_has_bfloat16, runs_on_cuda
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

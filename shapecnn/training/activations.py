@@ -25,10 +25,12 @@ from torch import Tensor, nn
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
+from shapecnn.descriptors import Queue as DescriptorQueue
 from shapecnn.errors import StoredDataError, UsageError
 from shapecnn.models import conversion
 from shapecnn.models.input import Input, InputArray
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.shared.queues import outputs_in_order
 from shapecnn.storage.reading import sha256_of
 from shapecnn.storage.sealed import open_sealed, publish_beside
 from shapecnn.storage.unfinished import RESUME_REMEDY
@@ -150,7 +152,8 @@ def _is_intact(path: Path) -> bool:
 def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encode:
     """Create a function that applies the frozen parts of a network to views or grids.
 
-    On a CPU, the function uses OpenVINO if installed. Otherwise it uses torch.
+    On a CPU, the function uses OpenVINO if installed. Otherwise it uses torch. Engineered descriptors are computed in
+    threads.
 
     Args:
         network: The network.
@@ -172,7 +175,8 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
             # OpenVINO needs a copy in the contiguous layout; the network itself keeps the layout used for training.
             frozen = _Frozen(copy.deepcopy(network).cpu().to(memory_format=torch.contiguous_format), stop).eval()
             queue = conversion.Queue(*conversion.convert(frozen, first.shape), exact=not bfloat16)
-            yield from (to_numpy(torch.from_numpy(out)) for (out,) in queue.map(itertools.chain([first], stream)))
+            outputs = outputs_in_order(queue, itertools.chain([first], stream))
+            yield from (to_numpy(torch.from_numpy(array)) for (array,) in outputs)
 
     def by_torch(inputs: Iterable[InputArray]) -> Iterator[NDArray[Any]]:
         network.eval()
@@ -181,6 +185,13 @@ def encoder(network: ShapeNetwork, stop: int, accelerator: Accelerator) -> Encod
                 activations = network.stem(torch.from_numpy(array)[None].to(accelerator.device), stop=stop)
             yield to_numpy(activations[0].cpu().contiguous())
 
+    def by_descriptor(inputs: Iterable[InputArray]) -> Iterator[NDArray[Any]]:
+        assert network.descriptor is not None
+        for (descriptor,) in outputs_in_order(DescriptorQueue(network.descriptor), inputs):
+            yield descriptor[None]
+
+    if network.descriptor is not None:
+        return by_descriptor
     return by_openvino if accelerator.device.type == "cpu" and conversion.available() else by_torch
 
 

@@ -1,8 +1,8 @@
-"""Cross-validate linear discriminant analysis (LDA): predict each shape with an LDA fitted to other shapes."""
+"""Cross-validate a classifier: predict each shape with a classifier fitted to other shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,13 +13,14 @@ from shapecnn.models.classifiers import Classifier
 from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 from shapecnn.networks.discriminant import analyse
-from shapecnn.settings.stages import LdaStage
+from shapecnn.settings.stages import LdaStage, LogisticStage
+from shapecnn.training.logistic import fit_logistic
 
 
 def crossfit(
-    features: Tensor, labels: Tensor, folds: NDArray[np.int64], blocks: Sequence[int], stage: LdaStage
+    features: Tensor, labels: Tensor, folds: NDArray[np.int64], blocks: Sequence[int], stage: LdaStage | LogisticStage
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Predict the shapes of each fold with an LDA classifier that is fitted to the shapes of all other folds.
+    """Predict the shapes of each fold with a classifier that is fitted to the shapes of all other folds.
 
     Args:
         features: (N, D), the features of N shapes, D numbers each.
@@ -27,7 +28,7 @@ def crossfit(
             folds.
         folds: (N,), the fold number of each shape.
         blocks: Sizes of the vectors that were concatenated to a feature; their sum is D.
-        stage: Settings of the LDA.
+        stage: Settings of the fit: discriminant analysis (LDA) or logistic regression.
 
     Returns:
         Pair of logits (N, C), and familiarity (N,). The familiarity is the cosine similarity of a shape to the nearest
@@ -37,11 +38,26 @@ def crossfit(
     familiarity = np.empty(len(labels))
     for fold in np.unique(folds):
         held_out, others = (torch.from_numpy(rows) for rows in (folds == fold, folds != fold))
-        space, directions = analyse(features[others], labels[others], blocks, shrinkage=stage.shrinkage)
-        with torch.inference_mode():
-            coordinates, fitted = space(features[held_out]).numpy(), space(features[others]).numpy()
-        classifier = Classifier((stage.scale * directions).numpy(), np.zeros(len(directions), np.float32))
+        represent, classifier = _fit(features[others], labels[others], blocks, stage)
+        coordinates, fitted = represent(features[held_out]), represent(features[others])
         names = [str(label) for label in labels[others].tolist()]
         logits[folds == fold] = classifier.logits(coordinates)
         familiarity[folds == fold] = Familiarity(Gallery.of(names, names, fitted), classifier).familiarity(coordinates)
     return logits, familiarity
+
+
+def _fit(
+    features: Tensor, labels: Tensor, blocks: Sequence[int], stage: LdaStage | LogisticStage
+) -> tuple[Callable[[Tensor], NDArray[np.float32]], Classifier]:
+    """Fit a classifier; return the function from features to the values it classifies, and the classifier."""
+    if isinstance(stage, LogisticStage):
+        fit = fit_logistic(features, labels, int(labels.max()) + 1, stage)
+        return lambda rows: rows.numpy(), Classifier(fit.weight.numpy(), fit.bias.numpy())
+    space, directions = analyse(features, labels, blocks, shrinkage=stage.shrinkage)
+    classifier = Classifier((stage.scale * directions).numpy(), np.zeros(len(directions), np.float32))
+
+    def coordinates(rows: Tensor) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(space(rows).numpy())
+
+    return coordinates, classifier

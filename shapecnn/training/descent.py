@@ -7,7 +7,8 @@ interrupted and resumed therefore gives the same weights as an uninterrupted tra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from shapecnn.errors import TrainingError
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.stages import GradientStage
 from shapecnn.training.examples import Examples, assemble_batches, batch_starts, count_examples, draw_examples
+from shapecnn.training.layer_statistics import LayerMonitor, LayerStatistics, sampled_steps
+from shapecnn.training.losses import loss_function
 from shapecnn.training.parts import first_part
 from shapecnn.training.schedules import learning_rate_factor
 from shapecnn.workers.progress import Progress, no_progress
@@ -27,21 +30,29 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Result of one training epoch: loss, learning rate and optimizer state.
+    """Result of one training epoch: loss, learning rate, optimizer state and statistics of the layers.
 
     Attributes:
-        loss: Mean training loss over the steps.
+        loss: Mean training loss over the steps, the same in all processes.
         learning_rate: Learning rate in the last step for all parameters except those of the classifier.
         optimizer: State dict of the optimizer after the last step.
+        layers: Statistics of each layer that is trained, from a few steps.
     """
 
     loss: float
     learning_rate: float
     optimizer: dict[str, Any]
+    layers: list[LayerStatistics]
 
 
 class Descent:
@@ -69,7 +80,8 @@ class Descent:
         accelerator.free_memory()  # drop earlier optimizers; Accelerate would unscale their gradients too
         self._model = accelerator.prepare_model(self._trainable)
         self._stepper = accelerator.prepare_optimizer(self._optimizer)
-        self._loss = nn.CrossEntropyLoss(label_smoothing=stage.label_smoothing)
+        self._loss = loss_function(stage)
+        self._monitor = LayerMonitor(network)
         self._steps = len(batch_starts(count_examples(stage, examples), stage.batch))  # number of steps in an epoch
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
@@ -80,16 +92,23 @@ class Descent:
         """
         self._optimizer.load_state_dict(state)
 
-    def train_epoch(self, number: int, accuracies: Sequence[float] = (), progress: Progress = no_progress) -> Epoch:
+    def train_epoch(
+        self,
+        number: int,
+        accuracies: Sequence[float] = (),
+        losses: Sequence[float] = (),
+        progress: Progress = no_progress,
+    ) -> Epoch:
         """Train the network for one epoch.
 
         Args:
             number: Number of the epoch in its stage, from 0.
             accuracies: Validation accuracy, in [0, 1], after each earlier epoch of the stage.
+            losses: Training loss of each earlier epoch of the stage.
             progress: Callback after each step. It gets two numbers: finished steps, and all steps of the stage.
 
         Returns:
-            The loss, learning rate and optimizer state.
+            The loss, learning rate, optimizer state and statistics of the layers.
 
         Raises:
             TrainingError: The loss or a weight became infinite or NaN.
@@ -100,15 +119,23 @@ class Descent:
         self._trainable.train_mode(frozen_norms=stage.batch_norm == "frozen")
         order = random.permutation(draw_examples(stage, self.examples, random))
         batches = assemble_batches(stage, self.examples, order, random, self.accelerator)
-        losses = 0.0
+        sampled, loss = sampled_steps(self._steps), 0.0
         for step, (inputs, labels) in enumerate(batches, start=number * self._steps):
-            self._set_learning_rate(learning_rate_factor(stage, number, step / total_steps, accuracies))
-            losses += self._step(inputs, labels, number)
+            self._set_learning_rate(learning_rate_factor(stage, number, step / total_steps, accuracies, losses))
+            loss += self._step(inputs, labels, number, sample=step - number * self._steps in sampled)
             progress(step + 1, total_steps)
         if not all(parameter.isfinite().all() for parameter in self._trainable.trainable):
             raise _divergence(stage, number, "Weights became infinite or NaN")
         learning_rate = self._optimizer.param_groups[0]["lr"]
-        return Epoch(losses / self._steps, learning_rate, self._optimizer.state_dict())
+        loss = self._mean_of_processes(loss / self._steps)
+        return Epoch(loss, learning_rate, self._optimizer.state_dict(), self._monitor.statistics())
+
+    def _mean_of_processes(self, loss: float) -> float:
+        """Return the mean loss of all processes. With their own losses, they would choose different learning rates."""
+        if self.accelerator.num_processes == 1:
+            return loss
+        own = torch.tensor(loss, dtype=torch.float64, device=self.accelerator.device)
+        return float(self.accelerator.reduce(own, "mean").item())
 
     def _set_learning_rate(self, factor: float) -> None:
         """Set the learning rate of each parameter group to the maximum rate of the group times ``factor``."""
@@ -116,14 +143,19 @@ class Descent:
         for group, own_rate in zip(self._optimizer.param_groups, [rate, rate * self.stage.head_rate], strict=True):
             group["lr"] = own_rate * factor
 
-    def _step(self, inputs: Tensor, labels: Tensor, number: int) -> float:
-        """Update the weights on one batch, and return the loss of the batch."""
-        loss = self._loss(self._model(inputs).float(), labels)
+    def _step(self, inputs: Tensor, labels: Tensor, number: int, *, sample: bool) -> float:
+        """Update the weights on one batch, sample the layers if ``sample`` is true, and return the loss of the batch."""
+        with self._monitor.watch() if sample else nullcontext():
+            logits = self._model(inputs).float()
+        loss = self._loss(logits, labels)
         value = float(loss.item())
         if not math.isfinite(value):
             raise _divergence(self.stage, number, f"The loss became {value}")
         self._stepper.zero_grad()
         self.accelerator.backward(loss)
+        if sample:
+            scaler = self.accelerator.scaler  # with 16-bit floats on old GPUs, the loss is scaled
+            self._monitor.read_gradients(1.0 if scaler is None else scaler.get_scale())
         if self.stage.clip is not None:
             self.accelerator.clip_grad_norm_(self._trainable.trainable, self.stage.clip)
         self._stepper.step()
@@ -167,8 +199,7 @@ def _build_optimizer(stage: GradientStage, trainable: _TrainablePart) -> torch.o
     groups = [{"params": [p for p in trainable.trainable if id(p) not in ids]}, {"params": own}]
     if stage.optimizer == "sgd":
         return torch.optim.SGD(groups, stage.learning_rate, momentum=stage.momentum, weight_decay=stage.weight_decay)
-    kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, stage.learning_rate, weight_decay=stage.weight_decay)
+    return _OPTIMIZERS[stage.optimizer](groups, lr=stage.learning_rate, weight_decay=stage.weight_decay)
 
 
 def _divergence(stage: GradientStage, number: int, what: str) -> TrainingError:

@@ -16,7 +16,7 @@ from shapecnn.models.classifiers import Classifier
 from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.gallery import Gallery
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.settings.stages import LdaStage, Stage
+from shapecnn.settings.stages import LdaStage, LogisticStage, Stage
 from shapecnn.training.activations import Activations
 from shapecnn.training.calibration import FOLDS, calibrate
 from shapecnn.training.crossfit import crossfit
@@ -134,13 +134,13 @@ class Measurement:
         return calibrate(logits.double().numpy(), self.data.labels[rows].numpy(), familiarity)
 
     def _cross_validated(self, stage: Stage, activations: Activations) -> Calibration | None:
-        """Calibrate an LDA classifier by cross-validation; return None if gradient descent trained the features.
+        """Calibrate LDA or logistic regression by cross-validation; return None if gradient descent trained the features.
 
         After gradient descent, cross-validation of the classifier would be too optimistic: the features were trained on
         the shapes of all folds.
         """
         data = self.data
-        if not isinstance(stage, LdaStage) or last_gradient_stage(data.experiment) is not None:
+        if not isinstance(stage, LdaStage | LogisticStage) or last_gradient_stage(data.experiment) is not None:
             return None
         folds = folds_of(data.artefacts, data.division.train, FOLDS, data.experiment.validation.seed)
         if folds is None:

@@ -16,7 +16,8 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.evaluation.retrieval import protocols
 from shapecnn.models.apply import compute_outputs
-from shapecnn.models.engine import Device, open_engine, require_device
+from shapecnn.models.device import Device, require_device
+from shapecnn.models.engine import open_engine
 from shapecnn.models.metric import METRIC, PROJECTION, metric_bytes, read_metric
 from shapecnn.models.run import Run, damaged_remedy
 from shapecnn.storage.own import require_unchanged

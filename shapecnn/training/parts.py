@@ -11,7 +11,7 @@ from torch import Tensor
 
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.experiment import Experiment
-from shapecnn.settings.stages import GradientStage, Stage
+from shapecnn.settings.stages import GradientStage, RbmStage, Stage
 from shapecnn.training.activations import Activations
 
 if TYPE_CHECKING:
@@ -46,14 +46,15 @@ def last_gradient_stage(experiment: Experiment) -> GradientStage | None:
 def activation_stage(experiment: Experiment, stage: Stage) -> GradientStage | None:
     """Return the gradient-descent stage whose stored activations a training stage uses as input.
 
-    An LDA stage uses the activations of the last gradient-descent stage, so that they are computed only once.
+    LDA and logistic regression use the activations of the last gradient-descent stage, so that they are computed only
+    once.
 
     Args:
         experiment: Settings of the network and the training stages.
         stage: A training stage of the experiment.
 
     Returns:
-        For a gradient-descent stage, the stage itself. For an LDA stage, the last gradient-descent stage; None if the
+        For a gradient-descent stage, the stage itself. For another stage, the last gradient-descent stage; None if the
         experiment has no gradient-descent stage.
     """
     return stage if isinstance(stage, GradientStage) else last_gradient_stage(experiment)
@@ -71,6 +72,8 @@ def start_part(network: ShapeNetwork, experiment: Experiment, stage: Stage) -> i
         The number of the part, from 0. If the stage computes only the head (the layers after pooling), the total number
         of parts.
     """
+    if isinstance(stage, RbmStage):
+        return 0
     source = activation_stage(experiment, stage)
     return first_part(network, source.train_from if source else "head")
 

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
-from shapecnn.models.input import Input
+from shapecnn.models.descriptors import require_descriptor_input
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import takes
 from shapecnn.settings.experiment import Experiment
+from shapecnn.settings.networks import LinearSettings
 from shapecnn.settings.stages import GradientStage, LdaStage, Stage
 from shapecnn.training.splits import Division
 
 
-def require_kind(experiment: Experiment, network_input: Input, data: Path) -> None:
-    """Raise UsageError if a network for views is given voxel grids, or a network for grids is given views.
+def require_kind(experiment: Experiment, artefacts: Artefacts) -> None:
+    """Raise an error if a network for views is given voxel grids, or if artefacts do not fit an engineered descriptor.
 
     Args:
         experiment: Experiment with the settings of the network.
-        network_input: Converter from artefacts to the input of the network; its kind is views or voxels.
-        data: Folder of the artefacts, for the message.
+        artefacts: Opened folder of views or grids.
 
     Raises:
         UsageError: The network cannot read this kind of artefacts.
+        MismatchError: The network is an engineered descriptor, which needs artefacts with other settings.
     """
-    if not takes(experiment.network, network_input.kind):
-        command = "voxelize" if network_input.kind == "views" else "render"
+    kind = artefacts.settings["kind"]
+    if not takes(experiment.network, kind):
+        command = "voxelize" if kind == "views" else "render"
         raise UsageError(
-            f"{data} contains {network_input.kind}, which the network {experiment.network.kind} cannot read. To make "
+            f"{artefacts.folder} contains {kind}, which the network {experiment.network.kind} cannot read. To make "
             f"the right input: shapecnn {command} COLLECTION OUT"
         )
+    if isinstance(experiment.network, LinearSettings) and experiment.network.descriptor is not None:
+        require_descriptor_input(experiment.network.descriptor, artefacts)
 
 
 def require_part(network: ShapeNetwork, stage: Stage) -> None:

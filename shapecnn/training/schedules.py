@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from shapecnn.settings.stages import GradientStage
 
+LEAST_DECREASE = 1e-3
+"""A training loss that is not lower than its earlier minimum by this fraction counts as not decreasing (stall)."""
 
-def learning_rate_factor(stage: GradientStage, epoch: int, done: float, accuracies: Sequence[float]) -> float:
+
+def learning_rate_factor(
+    stage: GradientStage, epoch: int, done: float, accuracies: Sequence[float], losses: Sequence[float] = ()
+) -> float:
     """Compute the current learning rate as a fraction of the maximum learning rate, from schedule and warm-up.
 
     Args:
         stage: Settings of the training stage, with schedule and warm-up.
         epoch: Number of finished epochs of the stage.
         done: Fraction of the steps of the stage that are finished, in [0, 1).
-        accuracies: Validation accuracy, in [0, 1], after each finished epoch.
+        accuracies: Validation accuracy, in [0, 1], after each finished epoch; for the schedule plateau.
+        losses: Mean training loss, at least 0, of each finished epoch; for the schedule stall.
 
     Returns:
         The fraction, in [0, 1].
+
+    Example:
+        >>> stage = GradientStage(name="all", epochs=9, learning_rate=0.1, schedule="stall", patience=2, factor=0.5)
+        >>> learning_rate_factor(stage, 4, 4 / 9, [], [2.0, 1.5, 1.4999, 1.6])  # halved after 2 epochs in vain
+        0.5
     """
     if done < stage.warmup:
         return (done + 1e-3) / (stage.warmup + 1e-3)
@@ -27,7 +38,9 @@ def learning_rate_factor(stage: GradientStage, epoch: int, done: float, accuraci
     if stage.schedule == "step":
         return float(stage.factor ** (epoch // stage.step_epochs))
     if stage.schedule == "plateau":
-        return float(stage.factor ** _drops(accuracies, stage.patience))
+        return float(stage.factor ** _drops(_rises(accuracies), stage.patience))
+    if stage.schedule == "stall":
+        return float(stage.factor ** _drops(_falls(losses), stage.patience))
     return 1.0
 
 
@@ -43,12 +56,32 @@ def stalled(accuracies: Sequence[float]) -> int:
     return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
 
 
-def _drops(accuracies: Sequence[float], patience: int) -> int:
-    """Count how often the validation accuracy has not improved for ``patience`` epochs in a row."""
-    drops, waited, best = 0, 0, -math.inf
+def _rises(accuracies: Iterable[float]) -> Iterable[bool]:
+    """Yield for each epoch whether its validation accuracy is higher than all earlier ones."""
+    best = -math.inf
     for accuracy in accuracies:
-        waited = 0 if accuracy > best else waited + 1
+        yield accuracy > best
         best = max(best, accuracy)
+
+
+def _falls(losses: Iterable[float]) -> Iterable[bool]:
+    """Yield for each epoch whether its training loss is lower, by ``LEAST_DECREASE``, than when it last decreased.
+
+    Small decreases add up: a loss that falls by half of ``LEAST_DECREASE`` in each epoch decreases in every second or
+    third epoch.
+    """
+    lowest = math.inf
+    for loss in losses:
+        decreases = loss < lowest * (1 - LEAST_DECREASE)
+        yield decreases
+        lowest = loss if decreases else lowest
+
+
+def _drops(improvements: Iterable[bool], patience: int) -> int:
+    """Count how often there has been no improvement for ``patience`` epochs in a row."""
+    drops, waited = 0, 0
+    for improved in improvements:
+        waited = 0 if improved else waited + 1
         if waited == patience:
             drops, waited = drops + 1, 0
     return drops

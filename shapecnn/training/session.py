@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,13 @@ from torch import Tensor
 from shapecnn.models.run import METRICS
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.settings.stages import GradientStage, LdaStage
+from shapecnn.settings.stages import GradientStage, LdaStage, LogisticStage, RbmStage
 from shapecnn.storage.unfinished import RESUME, write_recorded
 from shapecnn.training.activations import Activations
 from shapecnn.training.data import TrainingData
 from shapecnn.training.descent import Descent, Epoch
 from shapecnn.training.examples import Examples
+from shapecnn.training.logistic import fit_logistic
 from shapecnn.training.measurement import Measurement
 from shapecnn.training.publication import publish_run
 from shapecnn.training.records import Record, count_epochs, make_record, metrics_bytes
@@ -82,11 +84,16 @@ class Session:
             if number < state.stage:
                 continue
             activations = self.activations.open(stage)
-            if isinstance(stage, GradientStage):
-                self._descend(stage, activations, state, start)
-            else:
-                self._discriminate(stage, activations)
-                state.records.append(make_record(stage.name, self.measurement.validate(stage, activations)))
+            match stage:
+                case GradientStage():
+                    self._descend(stage, activations, state, start)
+                case LdaStage():
+                    self._discriminate(stage, activations)
+                    state.records.append(make_record(stage.name, self.measurement.validate(stage, activations)))
+                case LogisticStage():
+                    self._regress(stage, activations, state)
+                case RbmStage():
+                    self._pretrain(stage, activations, state)
             state.stage, state.epoch, state.optimizer, state.kept, state.best = number + 1, 0, None, None, None
             state.network = _copy_weights(self.network)
             state.seconds = time.monotonic() - start
@@ -98,6 +105,7 @@ class Session:
         records = state.records[len(state.records) - state.epoch :]  # records of this stage
         previous = count_epochs(state.records) - len(records)  # number of epochs of earlier stages
         accuracies = [record["validation"]["accuracy"] for record in records if record["validation"]]
+        losses = [record["loss"] for record in records]
         examples = Examples(activations, self.data.train_rows, self.data.labels)
         seed = [self.data.experiment.seed, state.stage]
         with self.bar(stage.name, "steps") as progress:
@@ -108,7 +116,8 @@ class Session:
                 if stage.early_stopping and stalled(accuracies) >= stage.early_stopping:
                     break
                 clock = time.monotonic()
-                epoch = descent.train_epoch(number, accuracies, progress)
+                epoch = descent.train_epoch(number, accuracies, losses, progress)
+                losses.append(epoch.loss)
                 figures = self.measurement.validate(stage, activations)
                 if figures is not None:
                     accuracies.append(figures.accuracy)
@@ -119,6 +128,7 @@ class Session:
                     loss=epoch.loss,
                     learning_rate=epoch.learning_rate,
                     seconds=round(time.monotonic() - clock, 3),
+                    layers=[asdict(layer) for layer in epoch.layers],
                 )
                 state.records.append(record)
                 state.epoch, state.optimizer, state.network = number + 1, epoch.optimizer, _copy_weights(self.network)
@@ -148,6 +158,17 @@ class Session:
         _, features = self.measurement.outputs(stage, activations, rows, vote=True)
         space, directions = analyse(features, self.data.labels[rows], self.network.blocks, shrinkage=stage.shrinkage)
         self.network.discriminate(space, stage.scale * directions)
+
+    def _regress(self, stage: LogisticStage, activations: Activations, state: State) -> None:
+        """Run a logistic-regression stage: fit the classifier to the features of the training shapes."""
+        rows = self.data.train_rows
+        _, features = self.measurement.outputs(stage, activations, rows, vote=True)
+        fit = fit_logistic(features, self.data.labels[rows], len(self.data.division.classes), stage)
+        self.network.classify(fit.weight, fit.bias)
+        figures = self.measurement.validate(stage, activations)
+        values = {"objective": fit.objective, "iterations": fit.iterations, "converged": fit.converged}
+        state.records.append(make_record(stage.name, figures, **values))
+        self.say(f"{stage.name}: {fit.message} Objective {fit.objective:.4f}{describe_figures(figures)}")
 
     def _finish(self, state: State, origin: dict[str, Any], start: float) -> TrainingResult:
         """Compute gallery, calibration and validation results of the trained network, and publish the run."""

@@ -15,7 +15,7 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.artefacts.subset import Subset
 from shapecnn.models.calibration import Calibration
-from shapecnn.models.engine import Device, require_device
+from shapecnn.models.device import Device, require_device
 from shapecnn.models.input import Input
 from shapecnn.models.run import CONFIG, MODEL, SPLIT, describe_run
 from shapecnn.models.run_files import config_bytes
@@ -134,8 +134,8 @@ def finished_training(out: Path) -> TrainingResult:
 def _open_data(plan: Plan, *, fetch: bool) -> TrainingData:
     """Open the views or grids of a plan and divide the shapes. With ``fetch``, download pretrained weights first."""
     artefacts = open_artefacts(plan.data)
+    require_kind(plan.experiment, artefacts)
     network_input = Input.of(artefacts.settings, plan.experiment.network.turns)
-    require_kind(plan.experiment, network_input, plan.data)
     if fetch:
         with progress_stage("Preparing the initial weights"):
             fetch_weights(plan.experiment.network)  # early, so that a download fails before hours of other work
@@ -155,7 +155,13 @@ def _select_entries(artefacts: Artefacts, subset: Subset | None) -> list[Entry]:
 def _build_network(data: TrainingData) -> ShapeNetwork:
     """Build the network, and check that its parts and the number of shapes fit the settings of all stages."""
     experiment, division = data.experiment, data.division
-    network = build_network(experiment.network, data.input.side, len(division.classes), seed=experiment.seed)
+    network = build_network(
+        experiment.network,
+        data.input.side,
+        len(division.classes),
+        seed=experiment.seed,
+        kind=data.input.settings.kind,
+    )
     for stage in experiment.stages:
         require_part(network, stage)
         require_shapes(division, stage)

@@ -23,8 +23,9 @@ from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.retrieval import protocols
 from shapecnn.evaluation.settings import EvaluationSettings, Protocol
 from shapecnn.models.apply import OutputArrays
-from shapecnn.models.engine import Engine, Output, open_engine
+from shapecnn.models.engine import Engine, open_engine
 from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.output import Output
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.settings.networks import MvcnnSettings, VoxresnetSettings
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings

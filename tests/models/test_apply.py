@@ -15,8 +15,8 @@ from shapecnn.errors import MeshError, UsageError, WorkerError
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models import kept_engine as module
 from shapecnn.models.apply import MeshEncoder
-from shapecnn.models.engine import Output
 from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.output import Output
 from shapecnn.workers.pool import Workers
 from tests.solids import write_ball
 

@@ -18,13 +18,17 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import UsageError, WeightsError
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.models import engine as inference
+from shapecnn.models import queue_engines as inference
 from shapecnn.models.calibration import probabilities
-from shapecnn.models.engine import Engine, OpenVinoEngine, Output, TorchEngine, open_engine, require_device
+from shapecnn.models.device import require_device
+from shapecnn.models.engine import Engine, open_engine
 from shapecnn.models.input import Input, InputArray, InputSettings
 from shapecnn.models.model import Model
+from shapecnn.models.output import Output
+from shapecnn.models.queue_engines import OpenVinoEngine
 from shapecnn.models.run import Run, open_run
 from shapecnn.models.run_files import run_bytes
+from shapecnn.models.torch_engine import TorchEngine
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import Experiment
@@ -44,7 +48,7 @@ no_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA 
 def pictures(solids: Path) -> list[InputArray]:
     """What the default model sees of six solids."""
     files = sorted(path for path in solids.rglob("*.*") if path.suffix == ".off")
-    settings = UntrainedModel.of().settings.view_settings()
+    settings = UntrainedModel.of().settings.input_settings()
     return [render_views(load_mesh(file), settings) for file in files]
 
 

@@ -20,6 +20,7 @@ from shapecnn.cli import voxelize as voxelize_command
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.mesh import Mesh, load_mesh
 from shapecnn.models.input import Input
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.settings.base import Settings, settings_hash
 from shapecnn.settings.views_and_grids import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
 from shapecnn.storage.sealed import Sealed
@@ -178,7 +179,7 @@ def test_what_was_made_otherwise_is_refused_with_the_way_out(
 )
 def test_a_model_without_training_is_set_to_what_is_there_if_it_can_be(given: Settings, way_out: str) -> None:
     with pytest.raises(MismatchError, match=rf"than @imagenet expects \(.*\)\. {way_out}$"):
-        Input(ViewSettings()).require(described(given), "@imagenet")
+        UntrainedModel.of().input.require(described(given), "@imagenet")
 
 
 @pytest.mark.parametrize(

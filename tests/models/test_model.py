@@ -12,11 +12,12 @@ import torch
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import StoredDataError, UsageError, WeightsError
+from shapecnn.models.adapted_space import AdaptedSpace
+from shapecnn.models.imagenet import ImagenetSettings
 from shapecnn.models.input import Input
 from shapecnn.models.model import Model, classes_of, resolve_model
 from shapecnn.models.run_files import run_bytes
-from shapecnn.models.space import AdaptedSpace
-from shapecnn.models.untrained import ImagenetSettings, UntrainedModel
+from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.networks import VoxresnetSettings
@@ -166,10 +167,10 @@ def test_bad_settings_are_refused_in_a_sentence(assignments: dict[str, object], 
 
 def test_what_it_sees_is_what_is_drawn() -> None:
     settings = ImagenetSettings(views=20, size=100, samples=3, fit="view", up="x")
-    drawn = settings.view_settings()
+    drawn = settings.input_settings()
     assert (drawn.views, drawn.size, drawn.samples, drawn.fit, drawn.up) == (20, 100, 3, "view", "x")
-    assert settings.view_settings("y").up == "y"
-    assert UntrainedModel(settings).input.drawing("y") == settings.view_settings("y")
+    assert settings.input_settings("y").up == "y"
+    assert UntrainedModel(settings).input.drawing("y") == settings.input_settings("y")
     assert (
         ViewSettings.model_fields.keys() < ImagenetSettings.model_fields.keys()
     )  # nothing that changes a pixel is lost

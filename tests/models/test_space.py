@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.models import space
-from shapecnn.models.space import FARTHER, PRIOR, SHARE, AdaptedSpace, FeatureSpace
+from shapecnn.models.adapted_space import FARTHER, PRIOR, SHARE, AdaptedSpace
+from shapecnn.models.space import FeatureSpace
 
 
 def features(count: int, size: int = 24, seed: int = 0) -> NDArray[np.float32]:

@@ -32,9 +32,9 @@ from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDat
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models import kept_engine, space
+from shapecnn.models.adapted_space import AdaptedSpace
 from shapecnn.models.engine import Engine
 from shapecnn.models.model import resolve_model
-from shapecnn.models.space import AdaptedSpace
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.search import features
 from shapecnn.search import index as module

@@ -95,7 +95,7 @@ def test_a_query_finds_what_evaluation_measures(neighbours: int, tmp_path: Path)
     collection = write_splits(tmp_path / "meshes", train=8, test=0)
     bring_up_to_date(collection, tmp_path / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
     index = read_index(tmp_path / "index")
-    artefacts = write_artefacts(collection, tmp_path / "views", model.settings.view_settings())
+    artefacts = write_artefacts(collection, tmp_path / "views", model.settings.input_settings())
     settings = EvaluationSettings("train", "retrieval")
     measured = evaluate_model(model, artefacts, settings, device="cpu").nearest(range(24), 23)
 

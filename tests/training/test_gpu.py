@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from shapecnn.artefacts.reading import open_artefacts
-from shapecnn.models.engine import TorchEngine, open_engine
+from shapecnn.models.engine import open_engine
 from shapecnn.models.model import resolve_model
+from shapecnn.models.torch_engine import TorchEngine
 from tests.training.data import MVCNN, VOXRESNET, Interrupted, Witness, experiment, run, stage
 
 pytestmark = [

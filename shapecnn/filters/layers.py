@@ -1,0 +1,175 @@
+"""Layers of a network whose filters can be shown, and the activations of these layers.
+
+A layer is a part of the network (:class:`shapecnn.networks.network.ShapeNetwork`), its classifier, or its first
+convolution if this convolution shares a part with other layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from shapecnn.networks.local import LocallyConnected2d
+from shapecnn.networks.network import ShapeNetwork
+
+CLASSIFIER = "classifier"
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, LocallyConnected2d)
+_WEIGHTED = (*_CONVOLUTIONS, nn.Linear)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Layer of a network.
+
+    Attributes:
+        name: Name by which a user selects the layer, such as ``conv1``.
+        module: Path of the module in the network whose output has one channel for each filter.
+        count: Number of filters.
+        maps: Whether each filter computes a map, with an activation for each place in a view or grid; otherwise one
+            activation for the whole view or grid.
+        convolves: Whether the layer has a convolution, or a locally connected layer.
+        weights: Weights of the filters as pictures, float32: (F, C, K, K) or (F, C, K, K, K) for F filters of C
+            channels; None if the filters do not read the input of the network.
+        own_weights: Whether a filter has other weights at each position (a locally connected layer). The weights of all
+            positions then stand side by side in ``weights``.
+    """
+
+    name: str
+    module: str
+    count: int
+    maps: bool
+    convolves: bool
+    weights: NDArray[np.float32] | None = None
+    own_weights: bool = False
+
+
+def network_layers(network: ShapeNetwork, shape: tuple[int, ...]) -> list[Layer]:
+    """List the layers of a network, from the input to the output.
+
+    Args:
+        network: The network, in evaluation mode.
+        shape: Size of a view (S, S) in pixels, or of a grid (N, N, N) in cells.
+
+    Returns:
+        Each part of the network, the first convolution if its filters are not those of a part, and the classifier. The
+        first layer with weights has pictures of these weights, if they fit into pictures.
+
+    Example:
+        >>> from shapecnn.networks.volumetric import shapenets
+        >>> layers = network_layers(shapenets(30, 10).eval(), (30, 30, 30))
+        >>> [(layer.name, layer.count) for layer in layers]
+        [('conv1', 48), ('conv2', 160), ('conv3', 512), ('full', 1200), ('classifier', 10)]
+        >>> layers[0].weights.shape
+        (48, 1, 6, 6, 6)
+    """
+    parts = [f"parts.{name}" for name in network.parts]
+    inside = {path: module for path, module in network.named_modules() if path.startswith("parts.")}
+    weighted = {path: module for path, module in inside.items() if isinstance(module, _WEIGHTED)}
+    sizes: dict[str, torch.Size] = {}  # in the order of computation
+    with torch.no_grad():
+        blank = torch.zeros((1, *shape), dtype=torch.uint8, device=next(network.parameters()).device)
+        channels = network.encode(blank).shape[1]
+        observe(network, [*weighted, *parts], blank, lambda path, output: sizes.setdefault(path, output.shape))
+    first = next((path for path in sizes if path in weighted), None)
+    pictures, own = None, False
+    if first is not None:
+        pictures = _pictures(weighted[first], len(shape), channels)
+        own = isinstance(weighted[first], LocallyConnected2d)
+    layers = []
+    for path in parts:
+        below = [other for other in weighted if other == path or other.startswith(f"{path}.")]
+        is_first = first in below
+        alone = is_first and below == [first] and pictures is not None and len(pictures) == sizes[path][1]
+        if is_first and not alone and first is not None and pictures is not None and first != path:
+            size = sizes[first]
+            maps = len(size) == len(shape) + 2
+            layers.append(Layer(first.removeprefix("parts."), first, size[1], maps, maps, pictures, own))
+        convolves = any(isinstance(weighted[other], _CONVOLUTIONS) for other in below)
+        maps = len(sizes[path]) == len(shape) + 2
+        name = path.removeprefix("parts.")
+        layers.append(Layer(name, path, sizes[path][1], maps, convolves, pictures if alone else None, own and alone))
+    if network.classifier is not None:
+        direct = first is None and network.discriminant is None and not list(network.tail.parameters())
+        pictures = _pictures(network.classifier, len(shape), channels) if direct else None
+        layers.append(Layer(CLASSIFIER, CLASSIFIER, network.classifier.out_features, False, False, pictures))
+    return layers
+
+
+def default_layers(layers: Sequence[Layer]) -> list[Layer]:
+    """Choose the layers to show when the user names none: those with maps of convolutions, and pictures of weights.
+
+    Args:
+        layers: Layers of a network, from :func:`network_layers`.
+
+    Returns:
+        The chosen layers. Empty if no layer has convolutions or pictures of weights.
+    """
+    return [layer for layer in layers if (layer.convolves and layer.maps) or layer.weights is not None]
+
+
+def observe(
+    network: ShapeNetwork, modules: Sequence[str], inputs: Tensor, see: Callable[[str, Tensor], object]
+) -> None:
+    """Run a network on single views or grids, and pass the output of some of its modules to a function.
+
+    The function gets an output before later layers can change it in place.
+
+    Args:
+        network: The network.
+        modules: Paths of modules in the network.
+        inputs: N views (N, S, S) or grids (N, R, R, R), uint8, or float with the same values.
+        see: Function that gets the path of a module and its output (N, C, ...) of C channels.
+    """
+    names = list(network.parts)
+    ends = [names.index(path.split(".")[1]) + 1 for path in modules if path != CLASSIFIER]
+    with watching(network, modules, see):
+        activations = network.stem(inputs[:, None], stop=None if CLASSIFIER in modules else max(ends))
+        if CLASSIFIER in modules:
+            network.head(network.pool(activations))
+
+
+@contextmanager
+def watching(network: ShapeNetwork, modules: Sequence[str], see: Callable[[str, Tensor], object]) -> Iterator[None]:
+    """Pass the first output of some modules of a network to a function, while the ``with`` block runs the modules.
+
+    Args:
+        network: The network.
+        modules: Paths of modules in the network.
+        see: Function that gets the path of a module and its output.
+    """
+    waiting = set(modules)
+
+    def note(path: str, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        if path in waiting:
+            waiting.remove(path)
+            see(path, output)
+
+    hooks = [network.get_submodule(path).register_forward_hook(partial(note, path)) for path in modules]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _pictures(module: nn.Module, axes: int, channels: int) -> NDArray[np.float32] | None:
+    """Return the weights of a layer that reads the input as pictures (F, C, K, ...); None if they do not fit."""
+    assert isinstance(module, _WEIGHTED)
+    weight = module.weight.detach().cpu().float()
+    if isinstance(module, LocallyConnected2d):  # (H', W', F, C, K, K): all windows side by side
+        rows, columns, filters, inputs, size, _ = weight.shape
+        weight = weight.permute(2, 3, 0, 4, 1, 5).reshape(filters, inputs, rows * size, columns * size)
+    elif isinstance(module, nn.Linear):
+        side = round((weight.shape[1] / channels) ** (1 / axes))
+        if channels * side**axes != weight.shape[1]:
+            return None
+        weight = weight.reshape(len(weight), channels, *[side] * axes)
+    return weight.numpy() if weight.ndim == axes + 2 else None

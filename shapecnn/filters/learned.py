@@ -1,0 +1,230 @@
+"""Collect the filters of a model, and the places in shapes that excite each filter most."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from shapecnn.artefacts.manifest import Entry
+from shapecnn.artefacts.reading import Artefacts
+from shapecnn.errors import UsageError
+from shapecnn.filters.fields import Fields, parts_of, receptive_fields
+from shapecnn.filters.layers import CLASSIFIER, Layer, default_layers, network_layers, observe
+from shapecnn.filters.results import Filter, FilterLayer, LearnedFilters, Place
+from shapecnn.filters.saliency import place_saliency
+from shapecnn.filters.strongest import Strongest, strongest_place
+from shapecnn.models.device import Device, require_device, runs_on_cuda
+from shapecnn.models.input import InputArray
+from shapecnn.models.model import Model, Split, classes_of
+from shapecnn.models.scores import require_finite
+from shapecnn.networks.network import ShapeNetwork
+from shapecnn.shared.checks import require_choice, require_count
+from shapecnn.views.raster import BACKGROUND
+from shapecnn.workers.progress import Progress, no_progress, stage
+
+Shapes = Split | Literal["all"]
+"""Shapes to look at: a split of the model, or all shapes of the folder."""
+
+
+def learned_filters(
+    model: Model,
+    artefacts: Artefacts,
+    *,
+    layers: Sequence[str] = (),
+    split: Shapes = "train",
+    top: int = 9,
+    filters: int = 32,
+    saliency: bool = True,
+    device: Device = "auto",
+    progress: Progress = no_progress,
+) -> LearnedFilters:
+    """Collect the filters of a model, and for each filter the shapes and places with the strongest activations.
+
+    The network sees each shape once. Memory does not grow with the number of shapes: only the strongest activations of
+    each filter are kept.
+
+    Args:
+        model: A trained run, or another model with a network.
+        artefacts: Views or grids of the shapes to look at.
+        layers: Names of layers, such as ``conv1``; none for the first convolution and all maps of later convolutions.
+            For a network without convolutions, none selects the layer that reads the pixels or cells.
+        split: Shapes to look at: ``train``, ``val`` or ``test`` of the model, or ``all`` shapes of ``artefacts``.
+        top: Largest number of shapes for each filter.
+        filters: Largest number of filters to collect of each layer: those with the strongest activations.
+        saliency: Whether to compute the saliency of the strongest place of each collected filter.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        progress: Callback that receives the number of finished shapes and the number of all shapes.
+
+    Returns:
+        The filters of each layer.
+
+    Raises:
+        UsageError: The model has no filters or no layer of such a name, or there are no shapes in the split.
+        MismatchError: The artefacts were made with other settings than the training data of the model.
+        StoredDataError: The artefacts or the model are damaged.
+    """
+    require_device(device)
+    require_choice("split", split, Literal["train", "val", "test", "all"])
+    require_count("top", top)
+    require_count("filters", filters)
+    if model.network.descriptor is not None:
+        raise UsageError(
+            f"{model.name} computes the descriptor {model.network.descriptor}, which has no filters: use a run with a "
+            f"network."
+        )
+    model.input.require(artefacts, model.name)
+    entries = list(artefacts.entries) if split == "all" else model.split(artefacts, split)
+    if not entries:
+        raise UsageError(f"{artefacts.folder} has no shapes in the split {split}: choose another --split, such as all.")
+    shape = model.input.read(artefacts, entries[0]).shape[1:]
+    with stage("Loading the network"):
+        network = model.network.build().requires_grad_(False)
+        chosen = _choose(model, network_layers(network, shape), layers)
+        fields = receptive_fields(network, chosen, shape)
+    layout = torch.channels_last if model.input.kind == "views" else torch.channels_last_3d
+    network = network.to("cuda" if runs_on_cuda(device) else "cpu").to(memory_format=layout)
+    ranked = {layer.name: Strongest(layer.count, top) for layer in chosen}
+    for number, entry in enumerate(entries):
+        progress(number, len(entries))
+        _add(model, network, chosen, ranked, number, model.input.read(artefacts, entry))
+    progress(len(entries), len(entries))
+    collected = [
+        _layer(model, layer, ranked[layer.name], fields.get(layer.name), shape, entries, filters) for layer in chosen
+    ]
+    if saliency:
+        collected = _with_saliency(model, network, artefacts, chosen, collected, ranked)
+    kind: Literal["views", "voxels"] = "views" if model.input.kind == "views" else "voxels"
+    return LearnedFilters(model.name, str(artefacts.folder), split, kind, len(entries), tuple(collected))
+
+
+def _choose(model: Model, layers: Sequence[Layer], names: Sequence[str]) -> list[Layer]:
+    by_name = {layer.name: layer for layer in layers}
+    for name in names:
+        if name not in by_name:
+            close = difflib.get_close_matches(name, by_name, n=1)
+            hint = f"Did you mean {close[0]}? The" if close else "The"
+            raise UsageError(f"--layer {name}: {model.name} has no such layer. {hint} layers are {', '.join(by_name)}.")
+    if names:
+        return [layer for layer in layers if layer.name in names]
+    chosen = default_layers(layers)
+    if not chosen:
+        raise UsageError(
+            f"{model.name} has no convolution, and no weights on pixels or cells to show: name one of its layers by "
+            f"--layer ({', '.join(by_name)})."
+        )
+    return chosen
+
+
+def _add(
+    model: Model,
+    network: ShapeNetwork,
+    layers: Sequence[Layer],
+    ranked: dict[str, Strongest],
+    number: int,
+    array: InputArray,
+) -> None:
+    """Run the network on the views or grids of one shape, and add its strongest places to the lists of all layers."""
+    device = next(network.parameters()).device
+    best: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = defaultdict(list)
+
+    for part in parts_of(len(array), array.shape[1:]):
+        inputs = torch.from_numpy(np.ascontiguousarray(array[part])).to(device)
+
+        def note(module: str, outputs: Tensor, first: int = part.start) -> None:
+            activation, view, position = strongest_place(outputs)
+            best[module].append((activation, view + first, position))
+
+        with torch.no_grad():
+            observe(network, [layer.module for layer in layers], inputs, note)
+    for layer in layers:
+        activations, views, positions = (torch.stack(each) for each in zip(*best[layer.module], strict=True))
+        strongest, run = activations.max(dim=0, keepdim=True)
+        values = strongest[0].float().cpu().numpy()
+        require_finite(model, values)
+        view, position = (torch.gather(each, 0, run)[0].cpu().numpy() for each in (views, positions))
+        ranked[layer.name].add(number, values, view, position)
+
+
+def _layer(
+    model: Model,
+    layer: Layer,
+    ranked: Strongest,
+    fields: Fields | None,
+    shape: tuple[int, ...],
+    entries: Sequence[Entry],
+    filters: int,
+) -> FilterLayer:
+    """Return a layer with its filters of the strongest activations, or with the first units if it is the classifier."""
+    whole = tuple((0, side) for side in shape)
+    strongest = ranked.activations[:, 0]
+    labels = classes_of(model) if layer.module == CLASSIFIER else ()
+    if labels:
+        numbers, dead = np.arange(layer.count), np.zeros(0, np.int64)
+    else:
+        numbers = np.argsort(-strongest, kind="stable")
+        numbers, dead = numbers[strongest[numbers] > 0], np.flatnonzero(strongest <= 0)
+
+    def places(number: int) -> tuple[Place, ...]:
+        rows = zip(
+            ranked.activations[number],
+            ranked.shapes[number],
+            ranked.views[number],
+            ranked.positions[number],
+            strict=True,
+        )
+        return tuple(
+            Place(entries[int(entry)], int(view), fields.box(int(position)) if fields else whole, float(activation))
+            for activation, entry, view, position in rows
+            if np.isfinite(activation)
+        )
+
+    shown = tuple(
+        Filter(
+            int(number),
+            labels[number] if labels else None,
+            None if layer.weights is None else layer.weights[number],
+            places(int(number)),
+        )
+        for number in numbers[:filters]
+    )
+    size = None if fields is None or fields.size == shape else fields.size
+    return FilterLayer(layer.name, layer.count, shown, tuple(int(each) for each in dead), size, layer.own_weights)
+
+
+def _with_saliency(
+    model: Model,
+    network: ShapeNetwork,
+    artefacts: Artefacts,
+    layers: Sequence[Layer],
+    collected: Sequence[FilterLayer],
+    ranked: dict[str, Strongest],
+) -> list[FilterLayer]:
+    """Return the layers with the saliency of the strongest place of each filter. Each shape is read once."""
+    wanted: dict[str, list[tuple[int, int]]] = defaultdict(list)  # layer and index of a filter, by the id of the shape
+    by_id = {}
+    for row, layer in enumerate(collected):
+        for column, each in enumerate(layer.filters):
+            entry = each.strongest[0].entry
+            by_id[entry.id] = entry
+            wanted[entry.id].append((row, column))
+    filters = [list(layer.filters) for layer in collected]
+    blank = BACKGROUND if model.input.kind == "views" else 0
+    with stage("Computing the saliency") as progress:
+        for done, (name, places) in enumerate(wanted.items()):
+            progress(done, len(wanted))
+            array = model.input.read(artefacts, by_id[name])
+            for row, column in places:
+                each, looked_at = filters[row][column], layers[row]
+                place = each.strongest[0]
+                position = int(ranked[looked_at.name].positions[each.number, 0])
+                heat = place_saliency(network, looked_at, each.number, position, array[place.view], blank)
+                inside = tuple(slice(*ends) for ends in place.box)
+                filters[row][column] = replace(each, saliency=heat[inside].copy())
+    return [replace(layer, filters=tuple(each)) for layer, each in zip(collected, filters, strict=True)]

@@ -1,0 +1,139 @@
+"""Results: the filters of each layer, with the places in shapes that excite them most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.artefacts.manifest import Entry
+
+Box = tuple[tuple[int, int], ...]
+"""Part of a view or grid: for each axis, the index of its first pixel or cell, and the index after its last.
+
+The axes of a view are (row from the top, column); those of a grid are (x, y, z).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Place in a shape where the activation of a filter is strongest.
+
+    Attributes:
+        entry: The shape.
+        view: Number of the view, or of the rotation of the grid, from 0.
+        box: Part of the view or grid that the activation depends on.
+        activation: Strength of the activation.
+    """
+
+    entry: Entry
+    view: int
+    box: Box
+    activation: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One filter of a layer, or one unit of a fully connected layer.
+
+    Attributes:
+        number: Number of the filter in its layer, from 0.
+        label: Class that a unit of the classifier stands for; None for all other filters.
+        weights: Weights as a picture, float32: (C, K, K) of K × K pixels or (C, K, K, K) of K³ cells, for C input
+            channels. None if the filter does not read the views or grids themselves.
+        strongest: The strongest place of each shape, in at most ``top`` shapes, the strongest first.
+        saliency: What each pixel or cell in the box of the first place adds to its activation, compared with an empty
+            view or grid, in an array of the size of the box, float32; None if it was not computed.
+    """
+
+    number: int
+    label: str | None
+    weights: NDArray[np.float32] | None
+    strongest: tuple[Place, ...]
+    saliency: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterLayer:
+    """Layer of a network with some of its filters.
+
+    Attributes:
+        name: Name of the layer: a part of the network, such as ``conv1``, or ``classifier``.
+        count: Number of filters of the layer.
+        filters: Filters with the strongest activations, the strongest first; of the classifier, units in the order of
+            the classes.
+        dead: Numbers of all filters whose activation is above 0 nowhere in the shapes. Empty for the classifier, whose
+            activations are logits.
+        field: Size of the largest receptive field of an activation, in pixels or cells along each axis; None if each
+            activation depends on the whole view or grid.
+        own_weights: Whether a filter has other weights at each position of the view (a locally connected layer); the
+            weights of all positions then stand side by side in the picture.
+    """
+
+    name: str
+    count: int
+    filters: tuple[Filter, ...]
+    dead: tuple[int, ...]
+    field: tuple[int, ...] | None
+    own_weights: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LearnedFilters:
+    """Filters of the layers of a network, and the places in a collection that excite them most.
+
+    Attributes:
+        model: Name of the model.
+        data: Folder of the views or grids.
+        split: Split of the shapes that were looked at: ``train``, ``val``, ``test`` or ``all``.
+        kind: ``views`` or ``voxels``.
+        shapes: Number of shapes that were looked at.
+        layers: The layers, from the input to the output of the network.
+    """
+
+    model: str
+    data: str
+    split: str
+    kind: Literal["views", "voxels"]
+    shapes: int
+    layers: tuple[FilterLayer, ...]
+
+    def __repr__(self) -> str:
+        """Return a short text for display: the model, its layers and the number of shapes."""
+        return f"<LearnedFilters {self.model}: {', '.join(layer.name for layer in self.layers)}; {self.shapes} shapes>"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the results without the pictures for JSON."""
+        return {
+            "model": self.model,
+            "data": self.data,
+            "split": self.split,
+            "kind": self.kind,
+            "shapes": self.shapes,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "count": layer.count,
+                    "field": None if layer.field is None else list(layer.field),
+                    "dead": list(layer.dead),
+                    "filters": [_filter_json(each) for each in layer.filters],
+                }
+                for layer in self.layers
+            ],
+        }
+
+
+def _filter_json(one: Filter) -> dict[str, Any]:
+    strongest = [
+        {
+            "id": place.entry.id,
+            "label": place.entry.label,
+            "view": place.view,
+            "box": [list(ends) for ends in place.box],
+            "activation": float(f"{place.activation:.6g}"),
+        }
+        for place in one.strongest
+    ]
+    return {"filter": one.number, "class": one.label, "strongest": strongest}

@@ -1,0 +1,229 @@
+"""Similarity of shapes adapted to a collection by the statistics of its features, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.models.space import Features, Placed
+from shapecnn.shared.jit import numba
+from shapecnn.shared.similarity import Similarity, scale_to_unit
+
+Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Floating = TypeVar("Floating", np.float32, np.float64)
+
+VERSION = 3  # version of AdaptedSpace; adapted features that an index has cached with another version are recomputed
+PRIOR = 10  # weight of the prior (mean 0, equal variance of all features), as a number of shapes
+SHARE = 10  # fewest shapes of a collection per neighbour; otherwise all shapes of a small one would be neighbours
+FARTHER = 5  # largest factor by which adaptation can increase the unadapted distance of two shapes
+COPY = 1e-3  # largest unadapted distance of copies of a shape, such as one mesh in two file formats
+_LIMIT = 2 * COPY  # the corresponding squared Euclidean distance of unit vectors
+_HEAD = 64  # number of sums per feature vector in the fast test for copies, enough to distinguish most vectors
+_BLOCK = 1 << 21  # largest number of cosines in memory at a time
+
+
+def bounded_similarity(queries: NDArray[Floating], gallery: NDArray[Floating]) -> NDArray[Floating]:
+    """Return the similarity of shapes: the cosine of their adapted features, limited by their unadapted distance.
+
+    Let d be the unadapted distance of a query and a shape: 1 - cosine of the square roots of their features. The
+    similarity is limited to the range from 1 - 5 d to 1 - d, so exact copies have similarity 1. If d of one shape is
+    less than a fifth of d of another shape, the first shape never ranks below the other, whatever the collection.
+
+    Args:
+        queries: (Q, 2 D), values of Q queries from :meth:`AdaptedSpace.place`: D adapted features, then the square
+            roots of the D original features.
+        gallery: (N, 2 D), the same values of N shapes, from :attr:`AdaptedSpace.rows`.
+
+    Returns:
+        (Q, N), similarity of each query and each shape, from -1 to 1.
+    """
+    size = queries.shape[1] // 2
+    distance = 1 - 2 * (queries[:, :size] @ gallery[:, :size].T)
+    alone = np.maximum(1 - 2 * (queries[:, size:] @ gallery[:, size:].T), 0)
+    np.clip(distance, alone, FARTHER * alone, out=distance)
+    similarity: NDArray[Floating] = np.maximum(1 - distance, -1)
+    return similarity
+
+
+class AdaptedSpace:
+    """Similarity that is adapted to a collection of shapes by the statistics of their features, without labels.
+
+    The adapted features of a shape are computed from its features in three steps:
+
+    - Signed square roots reduce the influence of a few large features.
+    - Each feature is standardized over the collection, which removes what all shapes of the collection have in common.
+    - To the features of each shape, those of its most similar shapes in the collection (its neighbours) are added,
+      weighted by the squared cosine. For the collection this is database-side augmentation, for a query it is query
+      expansion (Arandjelović and Zisserman, "Three things everyone should know to improve object retrieval", CVPR 2012;
+      Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018). A shape has at most
+      ``neighbours`` neighbours, and at most one for every 10 (:data:`SHARE`) shapes of the collection.
+
+    Two rules limit the influence of the collection. They use the unadapted distance of two shapes, which is 1 - cosine
+    of the square roots of their features:
+
+    - Shapes with an unadapted distance of at most 0.001 (:data:`COPY`) are copies. Of several copies, only
+      the first is used for means and variances and as a neighbour.
+    - The distance ``1 - similarity`` of two shapes is at least their unadapted distance, and at most 5 times
+      (:data:`FARTHER`) as large; see :func:`bounded_similarity`.
+
+    The similarities depend on the features only, not on the order in which shapes were added.
+    """
+
+    similarity: Similarity = staticmethod(bounded_similarity)
+
+    def __init__(self, features: Features, neighbours: int, placed: Placed | None = None) -> None:
+        """Compute the statistics and the adapted features of a collection of shapes.
+
+        Args:
+            features: (N, D) float32, D features of each of N > 0 shapes, of any length.
+            neighbours: Largest number of similar shapes that are added to each shape.
+            placed: Cached adapted features of the same shapes; None to compute them, in time quadratic in N.
+        """
+        rooted = _rooted(features)
+        self._alone = scale_to_unit(rooted.copy())
+        first = _distinct(self._alone) if placed is None else placed.distinct
+        self._distinct, distinct, count = self._alone[first], rooted[first], int(np.count_nonzero(first))
+        self._mean = (distinct.sum(axis=0, dtype=np.float64) / (count + PRIOR)).astype(np.float32)
+        distinct -= self._mean
+        variance = np.einsum("nd,nd->d", distinct, distinct, dtype=np.float64) / max(count, 1)
+        variance = (count * variance + PRIOR * variance.mean()) / (count + PRIOR) if variance.size else variance
+        self._scale: Features = np.asarray(np.where(variance > 0, variance, 1) ** -0.5, np.float32)
+        distinct *= self._scale
+        self._known = scale_to_unit(distinct)
+        self._neighbours = min(neighbours, count // SHARE)
+        self.placed = Placed(self._moved(rooted, self._alone), first) if placed is None else placed
+
+    @property
+    def gallery(self) -> Features:
+        """Adapted features of the collection: (N, D) float32 of unit length, D features of each of N shapes."""
+        return self.placed.gallery
+
+    @property
+    def rows(self) -> Features:
+        """Each shape's D adapted features, then the square roots of its D features: (N, 2 D) float32 of unit length."""
+        return _joined(self.gallery, self._alone)
+
+    def place(self, queries: Features) -> Features:
+        """Return the adapted features of queries, followed by the square roots of their features.
+
+        Args:
+            queries: (Q, D) float32, D features of each of Q queries, of any length.
+
+        Returns:
+            (Q, 2 D) float32 of unit length: D adapted features, then D square roots.
+        """
+        rooted = _rooted(queries)
+        alone = scale_to_unit(rooted.copy())
+        return _joined(self._moved(rooted, alone), alone)
+
+    def _moved(self, rooted: Features, alone: Features) -> Features:
+        """Adapt Q shapes: standardize the square roots of their features, then add the vectors of similar shapes.
+
+        The similar shapes are from the collection. They never include the shape itself or a copy of it.
+
+        Args:
+            rooted: (Q, D), signed square roots of D features of each of Q shapes.
+            alone: (Q, D), the same square roots, with the vector of each shape scaled to unit length.
+
+        Returns:
+            (Q, D), adapted features of unit length.
+        """
+        items = scale_to_unit((rooted - self._mean) * self._scale)
+        if not self._neighbours:
+            return items
+        own = _copied(alone, self._distinct)
+        moved: Features = np.empty_like(items)
+        step = max(1, _BLOCK // len(self._known))
+        for start in range(0, len(items), step):
+            block, itself = items[start : start + step], own[start : start + step]
+            cosines = block @ self._known.T
+            copies = np.flatnonzero(itself >= 0)
+            cosines[copies, itself[copies]] = -1
+            nearest = np.sort(np.argpartition(cosines, -self._neighbours, axis=1)[:, -self._neighbours :], axis=1)
+            sums = moved[start : start + step]
+            sums[:] = block
+            for rows in nearest.T:  # the order of sums does not depend on the block: copies get equal adapted features
+                weights = np.einsum("qd,qd->q", block, self._known[rows], dtype=np.float64)
+                weights = np.where(rows == itself, 0, np.maximum(weights, 0) ** 2)
+                sums += weights.astype(np.float32)[:, None] * self._known[rows]
+        return scale_to_unit(moved)
+
+
+def _heads(rows: Features) -> Features:
+    """Replace each of N vectors of D values by H sums of its values, (N, D) → (N, H), to find copies faster.
+
+    The distance of two shortened vectors is never larger than the distance of the original vectors.
+    """
+    starts = np.unique(np.linspace(0, rows.shape[1], _HEAD, endpoint=False, dtype=np.int64))
+    sizes = np.diff(np.append(starts, rows.shape[1])).astype(np.float32)
+    return np.asarray(np.add.reduceat(rows, starts, axis=1) / np.sqrt(sizes), np.float32)
+
+
+def _distinct(rows: Features) -> Flags:
+    """Return (N,) bool for N vectors of D features (N, D): False if a vector is a copy of an earlier vector."""
+    heads, first = _heads(rows), np.arange(len(rows))
+    for start, near in _near(heads, heads):
+        _find_copies(near, rows[start : start + len(near)], rows, start, first)
+    distinct: Flags = first == np.arange(len(rows))
+    return distinct
+
+
+def _copied(rows: Features, known: Features) -> Rows:
+    """Find originals: for each of Q vectors ``rows``, the first vector in ``known`` that it copies.
+
+    The result is (Q,) int64: indices in ``known``, or -1 for a vector that copies no other vector.
+    """
+    originals = np.full(len(rows), -1)
+    for start, near in _near(_heads(rows), _heads(known)):
+        own = np.concatenate([np.arange(len(known)), originals[start : start + len(near)]])
+        _find_copies(near, rows[start : start + len(near)], known, len(known), own)
+        originals[start : start + len(near)] = own[len(known) :]
+    return originals
+
+
+def _near(heads: Features, known: Features) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Compare the results of :func:`_heads` for two sets of vectors, block by block, and mark possible copies.
+
+    Yields:
+        Index of the first of the B vectors of a block in ``heads``; and (B, N) bool, True for each pair with one of
+        the N vectors of ``known`` that may be a copy.
+    """
+    lengths = np.einsum("nd,nd->n", known, known)
+    step = max(1, _BLOCK // max(len(known), 1))
+    for start in range(0, len(heads), step):
+        block = heads[start : start + step]
+        squares = np.einsum("nd,nd->n", block, block)[:, None] + lengths - 2 * (block @ known.T)
+        yield start, squares <= _LIMIT + 1e-5  # plus the rounding error of float32
+
+
+@numba.njit(cache=True)
+def _find_copies(near: NDArray[np.bool_], rows: Features, known: Features, start: int, first: Rows) -> None:
+    """For each vector ``rows[row]`` that is a copy, write the index of its original in ``known`` to first[start + row].
+
+    The original is the first close vector in ``known`` that has an index below start + row and is not itself a copy.
+    """
+    for row in range(len(rows)):
+        for other in range(min(start + row, len(known))):
+            if near[row, other] and first[other] == other:
+                distance = 0.0
+                for place in range(rows.shape[1]):
+                    distance += (rows[row, place] - known[other, place]) ** 2
+                if distance <= _LIMIT:
+                    first[start + row] = other
+                    break
+
+
+def _joined(places: Features, alone: Features) -> Features:
+    joined: Features = np.concatenate([places, alone], axis=1) * np.float32(0.5**0.5)
+    return joined
+
+
+def _rooted(features: Features) -> Features:
+    """Scale N feature vectors (N, D) of D values to unit length, and return the signed square roots as a new array."""
+    rows = scale_to_unit(features.astype(np.float32))
+    rooted: Features = np.copysign(np.sqrt(np.abs(rows)), rows)
+    return rooted

@@ -1,0 +1,90 @@
+"""Settings of the model ``@imagenet``: an image network trained on photographs, not on shapes, with pooled views."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from shapecnn.models.comparison import AdaptedComparison, FeatureComparison, ShapeComparison
+from shapecnn.models.pictured import PicturedSettings
+from shapecnn.networks.weights import OFFLINE, Weights, weights_version
+from shapecnn.settings.networks import MvcnnSettings
+
+if TYPE_CHECKING:
+    from shapecnn.networks.network import ShapeNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedNetwork:
+    """Image network with published weights; implements :class:`shapecnn.models.source.NetworkSource`.
+
+    Attributes:
+        backbone: Name of the image network in timm or torchvision.
+        weights: ``imagenet``, or ``none`` for random weights.
+        pooling: Pooling of the features of all views: ``max`` or ``mean``.
+        size: Pixels along one side of a view.
+    """
+
+    backbone: str
+    weights: Weights
+    pooling: Literal["max", "mean"]
+    size: int
+    descriptor: None = None
+
+    @property
+    def identity(self) -> str:
+        """Cache key of the network converted to OpenVINO: a text that changes with the architecture or the weights."""
+        return f"{weights_version(self.backbone, self.weights)} {self.size} {self.pooling}"
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether an installed Python package contains the weights, so that no download is needed."""
+        package = OFFLINE.get(self.backbone)
+        return package is not None and importlib.util.find_spec(package.module) is not None
+
+    def build(self) -> ShapeNetwork:
+        """Build the network without classifier, in float32 and evaluation mode; random weights have a fixed seed."""
+        from shapecnn.networks.registry import build_network
+
+        network = MvcnnSettings(backbone=self.backbone, weights=self.weights, pooling=self.pooling)
+        return build_network(network, self.size, classes=0)
+
+
+class ImagenetSettings(PicturedSettings):
+    """Settings of the model ``@imagenet``. The defaults give the best retrieval at low cost (see ``docs/search.md``).
+
+    Attributes:
+        backbone: Name of the image network in timm or torchvision.
+        weights: ``imagenet``, or ``none`` for random weights.
+        pooling: Pooling of the features of all views: ``max`` or ``mean``.
+        adapt: Whether features are adapted to the collection before shapes are compared: standardized over all shapes,
+            with the features of similar shapes added. See :class:`shapecnn.models.adapted_space.AdaptedSpace`.
+        neighbours: Largest number of similar shapes whose features are added to the features of each shape; used if
+            ``adapt`` is set.
+    """
+
+    kind: Literal["imagenet"] = "imagenet"
+    backbone: str = "tf_efficientnet_lite1"
+    weights: Weights = "imagenet"
+    pooling: Literal["max", "mean"] = "mean"
+    adapt: bool = True
+    neighbours: Annotated[int, Field(ge=0, le=100)] = 5
+
+    @property
+    def source(self) -> PretrainedNetwork:
+        """Architecture and weights of the network."""
+        return PretrainedNetwork(self.backbone, self.weights, self.pooling, self.size)
+
+    @property
+    def comparison(self) -> ShapeComparison:
+        """Comparison of shapes by pooled view features, which are adapted to the collection if ``adapt`` is set."""
+        return AdaptedComparison(self.neighbours) if self.adapt else FeatureComparison()
+
+    @property
+    def description(self) -> str:
+        """Description of the model in one line of text, for users."""
+        adapted = ", adapted to the collection" if self.adapt else ""
+        return f"{self.backbone}, {self.views} views pooled by {self.pooling}{adapted}"

@@ -1,0 +1,81 @@
+"""Loss functions of classification: softmax cross-entropy, and the multi-output sigmoid loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import entr
+from torch import Tensor, nn
+from torch.nn import functional
+
+from shapecnn.settings.stages import GradientStage
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Function from logits (B, C) float and labels (B,) int64 of B shapes and C classes to the loss, a tensor of shape ()."""
+
+
+def loss_function(stage: GradientStage) -> Loss:
+    """Return the loss function that a training stage minimizes.
+
+    Args:
+        stage: Settings of the training stage, with ``loss`` and ``label_smoothing``.
+
+    Returns:
+        :func:`sigmoid_loss`, or the mean softmax cross-entropy over the shapes, in nats.
+    """
+    return sigmoid_loss if stage.loss == "sigmoid" else nn.CrossEntropyLoss(label_smoothing=stage.label_smoothing)
+
+
+def sigmoid_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Compute the multi-output sigmoid loss, for which each class is a yes-or-no question of its own.
+
+    The target of an output is 1 for the class of the shape, and 0 for all other classes. The loss of a shape is the sum
+    over its outputs of the binary cross-entropy of target and sigmoid(logit).
+
+    With exactly two classes, both questions are the same, so only one is asked: the loss is the binary cross-entropy
+    of sigmoid(second logit − first logit), which is the softmax probability of the second class. The two scores then
+    add up to 1.
+
+    Args:
+        logits: (B, C) float, logits of B shapes for C classes.
+        labels: (B,) int64, class number of each shape, from 0 to C − 1.
+
+    Returns:
+        The mean loss of the shapes in nats, a tensor of shape ().
+
+    Example:
+        >>> import torch
+        >>> sigmoid_loss(torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]))  # 3 log 2
+        tensor(2.0794)
+    """
+    if logits.shape[1] == 2:
+        difference = logits[:, 1] - logits[:, 0]
+        return functional.binary_cross_entropy_with_logits(difference, labels.to(difference.dtype))
+    targets = functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(labels)
+
+
+def guessing_loss(stage: GradientStage, counts: NDArray[np.int64]) -> float:
+    """Compute the loss of a classifier that ignores its input and always gives the best constant scores.
+
+    A network whose training loss stays at this value has learned nothing but how frequent the classes are.
+
+    Args:
+        stage: Settings of the training stage, with ``loss``, ``label_smoothing`` and ``balance``.
+        counts: (C,) int64, number of training shapes of each of the C classes.
+
+    Returns:
+        The loss in nats.
+
+    Example:
+        >>> stage = GradientStage(name="all", epochs=1, learning_rate=0.1)
+        >>> guessing_loss(stage, np.array([5, 5, 5, 5])) == np.log(4)
+        True
+    """
+    shares = (counts > 0) / (counts > 0).sum() if stage.balance else counts / counts.sum()
+    if stage.loss == "sigmoid" and len(counts) > 2:
+        return float(entr(shares).sum() + entr(1 - shares).sum())
+    smoothing = stage.label_smoothing
+    return float(entr((1 - smoothing) * shares + smoothing / len(counts)).sum())
