@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.intervals import Interval
 from shapecnn.evaluation.results import Evaluation
+from shapecnn.models.adapted_space import bounded_similarity
 from shapecnn.models.model import Split
 from shapecnn.shared.results import Displayed, text_table
-from shapecnn.shared.similarity import cosines
 
 Values = NDArray[np.float64]
 """One value, such as an average precision, for each of N shapes: (N,)."""
@@ -64,7 +64,7 @@ class Measured:
         assert self.evaluation.queries is not None
         queries = self.evaluation.queries
         size = int(queries.features.shape[-1])
-        return size if queries.similarity is cosines else size // 2  # an adapted space has rows of twice the length
+        return size // 2 if queries.similarity is bounded_similarity else size  # it compares rows of twice the length
 
     def right(self) -> Values | None:
         """Return 1 for each correctly classified shape and 0 for each other shape, (N,) for N shapes.

@@ -22,7 +22,7 @@ from shapecnn.models.head import WEIGHTS, ClassHead
 from shapecnn.models.input import Input
 from shapecnn.models.metric import Projection, learn_command, read_metric
 from shapecnn.settings.base import Settings, settings_hash
-from shapecnn.settings.networks import DescriptorName, LinearSettings, NetworkSettings
+from shapecnn.settings.networks import DescriptorName, InputKind, LinearSettings, NetworkSettings
 from shapecnn.settings.views_and_grids import Up, require_current
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.sealed import Sealed, open_sealed

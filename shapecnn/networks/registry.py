@@ -10,10 +10,11 @@ from torch import Tensor
 
 from shapecnn.errors import UsageError
 from shapecnn.networks.backbones import build_backbone, fork
+from shapecnn.networks.descriptor import DescriptorNetwork
 from shapecnn.networks.lenet import lenet
 from shapecnn.networks.mvcnn import mvcnn
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.networks.perceptron import Vectors, input_vectors, linear, perceptron
+from shapecnn.networks.perceptron import linear, perceptron
 from shapecnn.networks.servers import server_of_weights
 from shapecnn.networks.volumetric import shapenets, voxresnet
 from shapecnn.settings.networks import (
@@ -152,24 +153,18 @@ def _voxresnet(settings: VoxresnetSettings, _resolution: int, classes: int, _kin
     return voxresnet(classes, width=settings.width, dropout=settings.dropout)
 
 
-def _vectors(settings: LinearSettings | MlpSettings, side: int, kind: InputKind) -> Vectors:
-    """Return the layers that turn views, grids or a descriptor of them into the vectors that a network reads."""
-    if settings.descriptor is not None:
-        raise UsageError(
-            f"network.descriptor = {settings.descriptor}: this version of shapecnn cannot train on descriptors. "
-            f"Use --set network.descriptor=null."
-        )
-    return input_vectors(kind, side, settings.side)
-
-
 def _linear(settings: LinearSettings, side: int, classes: int, kind: InputKind) -> ShapeNetwork:
-    return linear(_vectors(settings, side, kind), classes)
+    if settings.descriptor is not None:
+        return DescriptorNetwork(settings.descriptor, classes)
+    return linear(kind, side, classes, side=settings.side)
 
 
 def _mlp(settings: MlpSettings, side: int, classes: int, kind: InputKind) -> ShapeNetwork:
     return perceptron(
-        _vectors(settings, side, kind),
+        kind,
+        side,
         classes,
+        side=settings.side,
         hidden=settings.hidden,
         activation=settings.activation,
         initialization=settings.init,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -17,9 +17,16 @@ _ANCHOR_PREFIX = "x-"
 
 
 def shipped() -> dict[str, Traversable]:
-    """Return the config files that come with the package, by name (the file name without ``.yaml``)."""
-    folder = resources.files("shapecnn.settings").joinpath("configs")
-    return {file.name.removesuffix(".yaml"): file for file in folder.iterdir() if file.name.endswith(".yaml")}
+    """Return the config files that come with the package, by name (the path in ``configs`` without ``.yaml``)."""
+    return dict(_configs(resources.files("shapecnn.settings").joinpath("configs")))
+
+
+def _configs(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    for file in folder.iterdir():
+        if file.is_dir():
+            yield from _configs(file, f"{prefix}{file.name}/")
+        elif file.name.endswith(".yaml"):
+            yield prefix + file.name.removesuffix(".yaml"), file
 
 
 def config_text(name: str) -> str:

@@ -16,7 +16,7 @@ from shapecnn.storage.publishing import published
 from shapecnn.storage.reading import read_stored
 from shapecnn.storage.unfinished import RESUME
 
-Published = Literal["artefacts", "run", "index", "report", "audit", "comparison"]
+Published = Literal["artefacts", "run", "index", "report", "audit", "comparison", "ladder"]
 """Kind of a finished output folder; "artefacts" are rendered views or voxel grids."""
 
 Kind = Published | Literal["training"]
@@ -29,6 +29,7 @@ KIND_FILES: dict[str, Published] = {
     "evaluation.json": "report",
     "audit.json": "audit",
     "comparison.json": "comparison",
+    "ladder.json": "ladder",
 }
 """Name of the file that identifies a kind of output folder, mapped to that kind."""
 
@@ -45,6 +46,7 @@ _NAMES: dict[Kind, str] = {
     "report": "a report of eval",
     "audit": "a report of audit",
     "comparison": "a report of compare",
+    "ladder": "a report of ladder",
 }
 
 _USES: dict[Kind, str] = {
@@ -57,6 +59,7 @@ _USES: dict[Kind, str] = {
     "report": "To look at it: open {}/report.html",
     "audit": "To look at it: open {}/audit.html",
     "comparison": "To look at it: open {}/report.html",
+    "ladder": "To look at it: open {}/report.html",
 }
 
 

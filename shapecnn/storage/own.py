@@ -36,6 +36,7 @@ COMPANIONS = {
     "evaluation.json": ("report.html", "predictions.parquet", "pr.svg", "confusion.svg", "reliability.svg"),
     "audit.json": ("audit.html", "audit.csv"),
     "comparison.json": ("report.html", "comparison.csv", "comparison.md", "pr.svg", "pr.png"),
+    "ladder.json": ("report.html", "ladder.csv", "pr.svg", "pr.png"),
 }
 """Names of the other files that shapecnn writes beside each of :data:`KIND_FILES`, without the views or voxel grids."""
 
@@ -46,6 +47,7 @@ _NAMES: dict[Published, str] = {
     "report": "a report",
     "audit": "an audit",
     "comparison": "a comparison",
+    "ladder": "a report of the ladder",
 }
 
 _IGNORED = {LOCK, "tensorboard", ".DS_Store", "lost+found"}  # a folder that holds only these files counts as empty

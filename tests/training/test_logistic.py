@@ -77,13 +77,13 @@ def separable() -> tuple[Tensor, Tensor]:
 def test_one_question_is_that_of_scikit_learn(solver: Solver, size: int, penalty: float) -> None:
     features, labels = shapes(40, size, 2)
     fit = fit_logistic(features, labels, 2, stage("sigmoid", solver, penalty=penalty))
-    expected = oracle(40, penalty).fit(features.numpy(), labels.numpy())
+    expected = oracle(40, penalty).fit(features.double().numpy(), labels.numpy())
     assert fit.converged
     assert fit.gradient <= 1e-8
     assert fit.weight[1].numpy() == pytest.approx(expected.coef_[0], rel=CLOSE, abs=CLOSE)
     assert float(fit.bias[1]) == pytest.approx(expected.intercept_[0], rel=CLOSE, abs=CLOSE)
     probabilities = logits(fit, features).softmax(dim=1)
-    assert probabilities.numpy() == pytest.approx(expected.predict_proba(features.numpy()), abs=CLOSE)
+    assert probabilities.numpy() == pytest.approx(expected.predict_proba(features.double().numpy()), abs=CLOSE)
 
 
 @pytest.mark.parametrize("solver", ["lbfgs", "gradient"])
@@ -92,7 +92,7 @@ def test_one_question_is_that_of_scikit_learn(solver: Solver, size: int, penalty
 def test_softmax_is_the_multinomial_regression_of_scikit_learn(solver: Solver, size: int, penalty: float) -> None:
     features, labels = shapes(45, size, 3)
     fit = fit_logistic(features, labels, 3, stage("softmax", solver, penalty=penalty))
-    expected = oracle(45, penalty).fit(features.numpy(), labels.numpy())
+    expected = oracle(45, penalty).fit(features.double().numpy(), labels.numpy())
     assert fit.converged
     assert fit.weight.numpy() == pytest.approx(expected.coef_, rel=CLOSE, abs=CLOSE)
     intercepts = expected.intercept_ - expected.intercept_.mean()  # only their differences matter
@@ -104,7 +104,7 @@ def test_softmax_is_the_multinomial_regression_of_scikit_learn(solver: Solver, s
 def test_questions_are_the_one_vs_rest_regressions_of_scikit_learn(solver: Solver, size: int) -> None:
     features, labels = shapes(45, size, 3)
     fit = fit_logistic(features, labels, 3, stage("sigmoid", solver))
-    expected = OneVsRestClassifier(oracle(45, 1e-2)).fit(features.numpy(), labels.numpy())
+    expected = OneVsRestClassifier(oracle(45, 1e-2)).fit(features.double().numpy(), labels.numpy())
     assert fit.converged
     for row, bias, question in zip(fit.weight, fit.bias, expected.estimators_, strict=True):
         assert row.numpy() == pytest.approx(question.coef_[0], rel=CLOSE, abs=CLOSE)
@@ -135,7 +135,7 @@ def test_without_a_penalty_the_fit_is_that_of_scikit_learn(loss: Loss, solver: S
     fit = fit_logistic(features, labels, 3, stage(loss, solver, penalty=0))
     regression = oracle(120, 0)
     model = regression if loss == "softmax" else OneVsRestClassifier(regression)
-    expected = model.fit(features.numpy(), labels.numpy()).decision_function(features.numpy())
+    expected = model.fit(features.double().numpy(), labels.numpy()).decision_function(features.double().numpy())
     if loss == "softmax":
         expected -= expected.mean(axis=1, keepdims=True)
     assert fit.converged
@@ -172,12 +172,11 @@ def test_the_fit_reports_the_objective_and_gradient_of_its_classifier(
 ) -> None:
     """Written out with torch's losses on all features, also where the solver computes in their span."""
     features, labels = shapes(40, size, 4)
-    fit = fit_logistic(features, labels, 4, stage(loss, solver, standardize=standardize, iterations=3, penalty=0.1))
-    x = features.double()
-    scale, mean = torch.std_mean(x, dim=0, correction=0)
-    weight, bias = fit.weight.double(), fit.bias.double()
-    if standardize:
-        x, bias, weight = (x - mean) / scale, bias + weight @ mean, weight * scale
+    fit = fit_logistic(features, labels, 4, stage(loss, solver, standardize=standardize, iterations=1, penalty=0.1))
+    deviation, mean = torch.std_mean(features.double(), dim=0, correction=0)
+    scale = deviation if standardize else torch.ones(size, dtype=torch.float64)
+    x, weight = (features.double() - mean) / scale, fit.weight.double() * scale
+    bias = fit.bias.double() + fit.weight.double() @ mean
     weight.requires_grad_()
     bias.requires_grad_()
     if loss == "softmax":
@@ -192,7 +191,7 @@ def test_the_fit_reports_the_objective_and_gradient_of_its_classifier(
     assert fit.objective == pytest.approx(objective.item(), abs=1e-5)
     largest = max(weight.grad.abs().max().item(), bias.grad.abs().max().item())
     assert fit.gradient == pytest.approx(largest, abs=1e-5)
-    assert largest > 1e-4  # three iterations are too few
+    assert largest > 1e-3  # one iteration is too few
     assert not fit.converged
 
 
@@ -238,7 +237,7 @@ def test_separated_classes_with_a_small_penalty(loss: Loss, solver: Solver, size
     features, labels = shapes(40, size, 2, spread=0.05)
     fit = fit_logistic(features, labels, 2, stage(loss, solver, penalty=1e-7))
     assert fit.converged
-    assert fit.weight.abs().max() > 1
+    assert fit.objective < 1e-3
     assert (logits(fit, features).argmax(dim=1) == labels).all()
 
 
@@ -289,7 +288,7 @@ def test_a_tolerance_below_rounding_ends_the_fit(solver: Solver) -> None:
     assert fit.message.endswith(" above the tolerance 1e-30. Increase tolerance.")
 
 
-def test_a_fit_without_remedy_is_the_message_of_a_converged_one() -> None:
+def test_a_fit_that_converged_says_so() -> None:
     fit = fit_logistic(*separable(), 2, stage("sigmoid", "irls"))
     assert fit.message == f"The fit converged after {fit.iterations} iterations."
 
@@ -297,6 +296,7 @@ def test_a_fit_without_remedy_is_the_message_of_a_converged_one() -> None:
 def test_gradient_descent_is_the_lecture_rule() -> None:
     """w ← w − η ∇L(w) from zero, with the gradient of autograd and 1/η the bound of the second derivative."""
     features, labels = shapes(30, 4, 3)
+    features -= features.mean(dim=0)
     fit = fit_logistic(features, labels, 3, stage("softmax", "gradient", iterations=5))
     inputs = torch.cat([features.double(), torch.ones((30, 1))], dim=1)
     step = 1 / (float(torch.linalg.matrix_norm(inputs, 2)) ** 2 / 30 / 2 + 2 * 1e-2)

@@ -1,0 +1,92 @@
+"""``shapecnn ladder``: train and compare the systems of a lecture, from logistic regression to multi-view networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.console import emit, note
+from shapecnn.cli.options import (
+    command_line,
+    device_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+    set_option,
+    up_option,
+    workers_option,
+)
+from shapecnn.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from shapecnn.models.device import Device
+    from shapecnn.settings.views_and_grids import Up
+
+
+@click.command("ladder")
+@click.option("--data", "collection", required=True, type=click.Path(path_type=Path), metavar="COLLECTION",
+              help="Meshes with labels, in the splits train and test: a folder, a zip of a folder, or a CSV with the "
+              "header path,label,split.")  # fmt: skip
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+              help="Folder for views, grids, trained networks and report/report.html.")  # fmt: skip
+@click.option("--rung", "names", multiple=True, metavar="NAME",
+              help="System to train and measure. Repeat the option for several; by default, all are.")  # fmt: skip
+@set_option
+@up_option
+@overwrite_option
+@device_option
+@workers_option
+@quiet_option
+@json_option
+def command(
+    collection: Path,
+    out: Path,
+    names: tuple[str, ...],
+    assignments: tuple[str, ...],
+    up: Up,
+    overwrite: bool,
+    device: Device,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Train and compare the systems of a lecture on networks for shapes, one above the other.
+
+    The ladder begins with logistic regression on voxels and pixels. Multilayer perceptrons, LeNet, AlexNet, multi-view
+    and volumetric networks follow, and engineered descriptors to compare them with. The page at the end explains each
+    system in three sentences and shows its precision-recall curve.
+
+    Running the same command again continues where it stopped. `--set` changes a setting of every training config, which
+    `shapecnn configs` lists as ladder/NAME.
+
+    \b
+    Examples:
+      shapecnn ladder --data psb.zip --up y --out ladder/
+      shapecnn ladder --data meshes/ --out ladder/ --rung lenet --rung mvcnn --rung sph
+    """
+    from shapecnn.ladder import choose_rungs, climb
+    from shapecnn.report.ladder import lines, write_ladder
+    from shapecnn.settings.base import parse_assignments
+    from shapecnn.storage.own import require_report
+    from shapecnn.workers.pool import Workers
+    from shapecnn.workers.server import start_server
+
+    start_server()  # early: it loads its modules while this process loads its own
+    rungs, report = choose_rungs(names), out / "report"
+    require_report("ladder.json", report, overwrite)
+    ladder = climb(
+        collection,
+        out,
+        rungs,
+        up=up,
+        settings=parse_assignments(assignments),
+        device=device,
+        workers=Workers(workers),
+        command=command_line(),
+        bar=progress_bar,
+        say=note,
+    )
+    emit(ladder.to_json(), as_json, lines(ladder))  # before the report: a full disk must not lose it
+    write_ladder(report, ladder, overwrite)
+    note(f"Wrote {report / 'report.html'}")

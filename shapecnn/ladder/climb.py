@@ -1,0 +1,183 @@
+"""Prepare views and grids, train all networks of the ladder, and measure all rungs on the same test shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shapecnn.artefacts.prepare import Recipe, prepare_collection
+from shapecnn.artefacts.reading import Artefacts, open_artefacts
+from shapecnn.errors import UsageError, counted
+from shapecnn.evaluation.compare import compare_contenders
+from shapecnn.evaluation.compare_results import Comparison
+from shapecnn.evaluation.contenders import Contender
+from shapecnn.evaluation.settings import TEST_SPLIT
+from shapecnn.ladder.rungs import InputName, Rung, inputs
+from shapecnn.models.device import Device, require_device
+from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.run import open_run
+from shapecnn.settings.experiment import load_experiment
+from shapecnn.settings.views_and_grids import Up, ViewSettings, VoxelSettings
+from shapecnn.training.metric import learn_metric
+from shapecnn.training.plan import plan_to_resume
+from shapecnn.training.result import TrainingResult
+from shapecnn.workers.pool import ONE_PER_CORE, Workers
+from shapecnn.workers.progress import ProgressBar, no_bar
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Results of all rungs.
+
+    Attributes:
+        rungs: The rungs, in the order of the ladder.
+        comparison: Results of the rungs on the same test shapes, in the same order.
+        trainings: Result of the training of each network, by its name.
+        folder: Folder with the views and grids, and with the trained networks.
+    """
+
+    rungs: tuple[Rung, ...]
+    comparison: Comparison
+    trainings: Mapping[str, TrainingResult]
+    folder: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that ``shapecnn ladder --json`` prints."""
+        rungs = [
+            {
+                "name": rung.name,
+                "title": rung.title,
+                "input": rung.input,
+                "run": rung.run,
+                "training_seconds": self.trainings[rung.run].seconds if rung.run else None,
+            }
+            for rung in self.rungs
+        ]
+        return {"schema_version": 1, "rungs": rungs, "comparison": self.comparison.to_json()}
+
+
+def climb(
+    collection: Path,
+    out: Path,
+    rungs: Sequence[Rung],
+    *,
+    up: Up = "z",
+    settings: Mapping[str, Any] | None = None,
+    device: Device = "auto",
+    workers: Workers = ONE_PER_CORE,
+    command: str = "shapecnn ladder --data COLLECTION --out DIR",
+    bar: ProgressBar = no_bar,
+    say: Callable[[str], None] = lambda _: None,
+) -> Ladder:
+    """Prepare, train and measure the rungs of the ladder; what an earlier call has finished is not done again.
+
+    Args:
+        collection: Meshes with labels, and with the splits train and test.
+        out: Folder for the views, the grids and the trained networks.
+        rungs: Rungs to climb.
+        up: Axis that points up in the meshes.
+        settings: Values that replace settings of every training config, by key.
+        device: Device that the networks run on: ``auto``, ``cpu`` or ``cuda``.
+        workers: Worker processes that read the meshes and draw or voxelize them.
+        command: Command line that error messages suggest for making views and grids.
+        bar: Function that opens a progress bar.
+        say: Callback that receives each message as one line of text.
+
+    Returns:
+        The results of all rungs.
+
+    Raises:
+        UsageError: The collection has no training or no test shapes, or ``out`` contains other files.
+        MismatchError: ``out`` contains results with other settings.
+    """
+    require_device(device)
+    for name in dict.fromkeys(rung.run for rung in rungs if rung.run):
+        load_experiment(f"ladder/{name}", settings)  # a wrong setting is reported before hours of work
+    folders = _prepare(collection, out, rungs, inputs(up), workers, command, bar, say)
+    artefacts = _on_common_shapes({name: open_artefacts(folder) for name, folder in folders.items()})
+    trainings: dict[str, TrainingResult] = {}
+    contenders = []
+    for number, rung in enumerate(rungs, start=1):
+        say(f"Rung {number} of {len(rungs)}: {rung.title}")
+        if rung.run is not None and rung.run not in trainings:
+            trainings[rung.run] = _train(rung.run, folders[rung.input], out, settings or {}, device, bar, say)
+        model = _model(rung, folders[rung.input], out, device, bar)
+        contenders.append(Contender(rung.title, model, rung.feature, artefacts[rung.input], 0))
+    comparison = compare_contenders(contenders, TEST_SPLIT, device=device, bar=bar)
+    return Ladder(tuple(rungs), comparison, trainings, out)
+
+
+def _prepare(
+    collection: Path,
+    out: Path,
+    rungs: Sequence[Rung],
+    settings: Mapping[InputName, ViewSettings | VoxelSettings],
+    workers: Workers,
+    command: str,
+    bar: ProgressBar,
+    say: Callable[[str], None],
+) -> dict[InputName, Path]:
+    """Draw and voxelize the meshes once for each kind of input; return the folder of each kind."""
+    folders: dict[InputName, Path] = {}
+    for name in dict.fromkeys(rung.input for rung in rungs):
+        folders[name] = out / name
+        with bar(f"Preparing {name}", "meshes") as progress:
+            recipe = Recipe(settings[name])
+            summary = prepare_collection(
+                collection, out / name, recipe, command=command, workers=workers, progress=progress
+            )
+        if summary.failed:
+            say(f"{counted(summary.failed, 'mesh', 'meshes')} could not be used for {name}; see {out / name}.")
+    return folders
+
+
+def _on_common_shapes(artefacts: Mapping[InputName, Artefacts]) -> dict[InputName, Artefacts]:
+    """Restrict the test split of all folders to the shapes that all folders have.
+
+    Raises:
+        UsageError: There are no training shapes, or no test shapes that all folders have.
+    """
+    ids = [{entry.id for entry in each.select("test")} for each in artefacts.values()]
+    common = set.intersection(*ids)
+    first = next(iter(artefacts.values()))
+    if not common or not first.select("train"):
+        raise UsageError(
+            f"The ladder needs meshes in the splits train and test, but {first.folder} has "
+            f"{len(first.select('train'))} and {len(common)}. Splits are set by the second level of folders, as in "
+            f"chair/train/1.off, or by a column of a CSV."
+        )
+
+    def kept(each: Artefacts) -> Artefacts:
+        return replace(each, entries=tuple(e for e in each.entries if e.split != "test" or e.id in common))
+
+    return {name: kept(each) for name, each in artefacts.items()}
+
+
+def _train(
+    name: str,
+    data: Path,
+    out: Path,
+    settings: Mapping[str, Any],
+    device: Device,
+    bar: ProgressBar,
+    say: Callable[[str], None],
+) -> TrainingResult:
+    """Train a network of the ladder, or go on with its training, unless the training has finished."""
+    from shapecnn.training.trainer import train_plan  # here, because it imports torch
+
+    folder = out / "runs" / name
+    plan = plan_to_resume(folder, f"ladder/{name}", settings, data)
+    return train_plan(plan, folder, device=device, resume=True, bar=bar, say=say)
+
+
+def _model(rung: Rung, data: Path, out: Path, device: Device, bar: ProgressBar) -> Model:
+    """Open the model of a rung; first learn its metric, if the rung compares shapes by a metric."""
+    if rung.model is not None:
+        return resolve_model(rung.model)
+    run = open_run(out / "runs" / str(rung.run))
+    if rung.feature == "metric":
+        with bar("Learning the metric", "shapes") as progress:
+            learn_metric(run, open_artefacts(data), device=device, progress=progress)
+    return run

@@ -1,0 +1,230 @@
+"""Write the report of the ladder: all precision–recall curves in one plot, and a section for each rung."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+
+from shapecnn.errors import visible
+from shapecnn.evaluation.compare_results import Comparison, Figure, Measured
+from shapecnn.ladder.climb import Ladder
+from shapecnn.ladder.rungs import Rung
+from shapecnn.report.comparison import notes
+from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
+from shapecnn.report.html import fill
+from shapecnn.report.published import CURVES, DATA_SET
+from shapecnn.storage.own import publish_report
+from shapecnn.storage.reading import json_bytes
+from shapecnn.storage.spreadsheets import csv_text
+
+HEADINGS = ("rung", "input", "accuracy", "mAP", "NN", "parameters", "training", "ms a shape")
+_MARKERS = "osD^vPXp"
+_WIDTH, _HEIGHT = 260, 150  # of the small plot of a rung, in pixels
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """Section of the page about one rung.
+
+    Attributes:
+        rung: The rung.
+        figures: Its results as text, by name.
+        steps: Sentences that compare it with the rung before it.
+        curve: Points of its precision–recall curve in the small plot, as SVG coordinates.
+        others: Curves of all other rungs, in the same form.
+    """
+
+    rung: Rung
+    figures: list[tuple[str, str]]
+    steps: list[str]
+    curve: str
+    others: list[str]
+
+
+def write_ladder(folder: Path, ladder: Ladder, overwrite: bool = False) -> None:
+    """Write the report of the ladder to a folder.
+
+    The files are ladder.json, ladder.csv, pr.svg, pr.png and report.html.
+
+    Args:
+        folder: Folder of the report, which is created if it does not exist.
+        ladder: Results of all rungs.
+        overwrite: Whether to replace files that shapecnn did not write.
+
+    Raises:
+        UsageError: The report would replace files that shapecnn did not write, and ``overwrite`` is False.
+        BusyError: Another process is writing to the folder.
+    """
+    svg = ladder_curves(ladder.comparison)
+    files = {
+        "ladder.json": json_bytes(ladder.to_json()),
+        "ladder.csv": csv_text(_csv_rows(ladder)).encode(),
+        "pr.svg": svg,
+        "pr.png": ladder_curves(ladder.comparison, "png"),
+        "report.html": page(ladder, svg).encode(),
+    }
+    publish_report("ladder.json", folder, files, overwrite)
+
+
+def ladder_curves(comparison: Comparison, form: Form = "svg") -> bytes:
+    """Plot the precision–recall curves of all rungs, and beside them the published curves on another data set.
+
+    Args:
+        comparison: Results of the rungs.
+        form: Format of the picture file.
+
+    Returns:
+        The content of the picture file.
+    """
+    recall = np.arange(11) / 10
+    ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
+    colours = colormaps["turbo"](np.linspace(0.05, 0.95, len(ranked)))
+    with drawing(form) as (figure, file):
+        figure.set_size_inches(13, 6)
+        here, there = figure.subplots(1, 2, width_ratios=[3, 2])
+        for k, (one, colour) in enumerate(zip(ranked, colours, strict=True)):
+            retrieval = one.evaluation.retrieval
+            if retrieval is None or retrieval.pr11 is None:
+                continue
+            label = visible(f"{retrieval.mAP:.3f}  {one.name}")
+            marker = _MARKERS[k % len(_MARKERS)]
+            here.plot(
+                recall, retrieval.pr11, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label
+            )
+        retrieval = ranked[0].evaluation.retrieval
+        rules = describe(retrieval) if retrieval else []
+        here.set_title(
+            heading(f"Measured here: {len(ranked[0].evaluation.entries)} test shapes", *rules), fontsize=8, loc="left"
+        )
+        here.legend(title="mAP", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+        for marker, (name, curve) in zip("123", CURVES.items(), strict=True):
+            there.plot(recall, curve, "--", color="#5a6472", marker=marker, markersize=7, label=name)
+        there.set_title(f"Another data set, not to be compared:\n{DATA_SET}, as published", fontsize=8, loc="left")
+        there.legend(loc="upper right", frameon=False, fontsize=8)
+        for axes in (here, there):
+            recall_axes(axes)
+    return file.getvalue()
+
+
+def lines(ladder: Ladder) -> list[str]:
+    """Return the lines that ``shapecnn ladder`` prints: one row for each rung, and how retrieval was measured."""
+    rows = [list(HEADINGS), *table_rows(ladder)]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADINGS))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    retrieval = ladder.comparison.measured[0].evaluation.retrieval
+    return [*table, *(describe(retrieval) if retrieval else [])]
+
+
+def table_rows(ladder: Ladder) -> list[list[str]]:
+    """Return the rows of the results table: formatted cells in the columns of ``HEADINGS``, one row for each rung."""
+    rows = []
+    for rung, one in zip(ladder.rungs, ladder.comparison.measured, strict=True):
+        figures = [_rate(one.figures[name]) for name in ("accuracy", "mAP", "NN")]
+        training = _duration(ladder.trainings[rung.run].seconds) if rung.run else "none"
+        cells = [
+            rung.title,
+            rung.input,
+            *figures,
+            _count(one.parameters),
+            training,
+            f"{1e3 * one.seconds_per_shape:.1f}",
+        ]
+        rows.append(cells)
+    return rows
+
+
+def page(ladder: Ladder, svg: bytes) -> str:
+    """Return the report as an HTML page that needs no other file.
+
+    Args:
+        ladder: Results of all rungs.
+        svg: SVG file of the precision–recall curves, from :func:`ladder_curves`.
+
+    Returns:
+        The HTML text of the page.
+    """
+    entries = ladder.comparison.measured[0].evaluation.entries
+    return fill(
+        "ladder.html",
+        shapes=len(entries),
+        classes=len({entry.label for entry in entries}),
+        headings=HEADINGS,
+        rows=table_rows(ladder),
+        sections=_sections(ladder),
+        notes=notes(ladder.comparison),
+        width=_WIDTH,
+        height=_HEIGHT,
+        curves=base64.b64encode(svg).decode(),
+    )
+
+
+def _sections(ladder: Ladder) -> list[_Section]:
+    measured = ladder.comparison.measured
+    curves = [_points(one) for one in measured]
+    sections = []
+    for number, (rung, one) in enumerate(zip(ladder.rungs, measured, strict=True)):
+        cells = dict(zip(HEADINGS[1:], table_rows(ladder)[number][1:], strict=True))
+        others = [curve for k, curve in enumerate(curves) if k != number and curve]
+        steps = _steps(ladder.comparison, one, measured[number - 1]) if number else []
+        sections.append(_Section(rung, list(cells.items()), steps, curves[number], others))
+    return sections
+
+
+def _steps(comparison: Comparison, one: Measured, before: Measured) -> list[str]:
+    """Return sentences that compare a rung with the rung before it, in accuracy and in mAP."""
+    sentences = []
+    for pair in comparison.pairs:
+        if {pair.first, pair.second} != {one.name, before.name}:
+            continue
+        gain = pair.difference if pair.first == one.name else -pair.difference
+        direction = "better" if gain > 0 else "worse"
+        doubt = "" if pair.better else ", a difference that chance could make"
+        sentences.append(f"In {pair.figure} {100 * abs(gain):.1f} points {direction} than {before.name}{doubt}.")
+    return sentences
+
+
+def _points(one: Measured) -> str:
+    """Return the precision–recall curve of a rung as the points of an SVG polyline; empty if it has none."""
+    retrieval = one.evaluation.retrieval
+    if retrieval is None or retrieval.pr11 is None:
+        return ""
+    return " ".join(f"{_WIDTH * k / 10:.0f},{_HEIGHT * (1 - value):.1f}" for k, value in enumerate(retrieval.pr11))
+
+
+def _csv_rows(ladder: Ladder) -> list[list[Any]]:
+    names = ("accuracy", "mAP", "NN")
+    ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+    head: list[Any] = ["rung", "title", "input", *ends, "parameters", "training_seconds", "seconds_per_shape"]
+    rows = [head]
+    for rung, one in zip(ladder.rungs, ladder.comparison.measured, strict=True):
+        figures = [one.figures[name] for name in names]
+        values = [value for figure in figures for value in (figure.value, *(figure.interval or (None, None)))]
+        seconds = ladder.trainings[rung.run].seconds if rung.run else None
+        rows.append([rung.name, rung.title, rung.input, *values, one.parameters, seconds, one.seconds_per_shape])
+    return rows
+
+
+def _mean_precision(one: Measured) -> float:
+    return one.figures["mAP"].value or 0.0
+
+
+def _rate(figure: Figure) -> str:
+    if figure.value is None:
+        return "–"
+    if figure.interval is None:
+        return f"{figure.value:.1%}"
+    low, high = figure.interval
+    return f"{100 * figure.value:.1f} % ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e6:.2f} M" if parameters >= 1e4 else f"{parameters:,}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
