@@ -1,10 +1,10 @@
-"""Train a network on artefacts (rendered views or voxel grids), as a config describes, and publish the run."""
+"""Train a network on artefacts (rendered views or voxel grids) as a config describes, or find its best step size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import UsageError
@@ -13,6 +13,9 @@ from shapecnn.models.device import Device
 from shapecnn.training.plan import is_finished, new_plan, plan_to_resume, stored_plan
 from shapecnn.training.result import TrainingResult
 from shapecnn.workers.progress import ProgressBar, no_bar
+
+if TYPE_CHECKING:
+    from shapecnn.training.step_search import StepSearch
 
 
 def train(
@@ -62,9 +65,7 @@ def train(
         >>> result.epochs, result.validation.count
         (1, 3)
     """
-    if not isinstance(settings, Mapping | None):
-        raise UsageError(f"settings = {settings!r}: give a dict, such as {{'network.pooling': 'mean'}}.")
-    values, part, out = dict(settings or {}), Subset.parse(subset) if subset else None, Path(out)
+    values, part, out = _values(settings), Subset.parse(subset) if subset else None, Path(out)
     config, data = None if config is None else str(config), None if data is None else Path(data)
     if resume:
         plan = plan_to_resume(out, config, values, data, part)
@@ -88,3 +89,59 @@ def train(
         bar=bar,
         say=say,
     )
+
+
+def find_step(
+    config: str | Path,
+    data: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    subset: str | None = None,
+    device: Device = "auto",
+    epochs: int | None = None,
+    bar: ProgressBar = no_bar,
+    say: Callable[[str], None] = silent,
+) -> StepSearch:
+    """Train a network with nine step sizes (learning rates) for a few epochs each, and compare them by validation.
+
+    The learning rates are 1/100 to 100 times the one of the first gradient-descent stage of the config. Each trial
+    starts from the same weights. Nothing is stored.
+
+    Args:
+        config: Path of a YAML file, or name of a config that is part of shapecnn, such as ``mvcnn-psb``.
+        data: Folder of artefacts (rendered views or voxel grids).
+        settings: Values that replace settings of the config, by key, such as ``{"network.pooling": "mean"}``.
+        subset: Use only the first shapes of each class: ``80+20`` means 80 for training and 20 for testing. None: all.
+        device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
+        epochs: Number of epochs of each trial. None: 3, or fewer if the stage is shorter.
+        bar: Function that opens a progress bar; called once for each trial.
+        say: Callback that receives one line of text after each trial.
+
+    Returns:
+        Training loss and validation results of each learning rate; ``best`` has the lowest validation loss.
+
+    Raises:
+        UsageError: The config or the data cannot be used, no stage uses gradient descent, or no shapes are held out.
+        WeightsError: Pretrained weights cannot be downloaded.
+        TrainingError: The training diverged with every learning rate.
+
+    Example:
+        >>> from shapecnn.api.training import find_step
+        >>> changes = {"network": {"kind": "mlp"}, "validation.folds": 2}
+        >>> search = find_step("demo-shapenets", "grids", settings=changes, epochs=1)
+        >>> search.stage, len(search.trials), search.best.learning_rate <= 0.1
+        ('grids', 9, True)
+    """
+    if not isinstance(epochs, int | None) or isinstance(epochs, bool) or (epochs is not None and epochs < 1):
+        raise UsageError(f"epochs = {epochs!r}: give a whole number from 1.")
+    plan = new_plan(str(config), _values(settings), Path(data), Subset.parse(subset) if subset else None)
+    from shapecnn.training.step_search import search_step  # here, because it imports torch
+
+    return search_step(plan, epochs=epochs, device=device, bar=bar, say=say)
+
+
+def _values(settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the settings that replace those of a config, as a new dict."""
+    if not isinstance(settings, Mapping | None):
+        raise UsageError(f"settings = {settings!r}: give a dict, such as {{'network.pooling': 'mean'}}.")
+    return dict(settings or {})

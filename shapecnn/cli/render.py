@@ -30,17 +30,21 @@ if TYPE_CHECKING:
 @click.option("--views", type=click.IntRange(1, 360),
               help="Number of views. The cameras circle the upright shape at equal angles, except for 20 and 80 views "
               "(cameras at the corners of a dodecahedron) and 24 views (all rotations of a cube).  "
-              "[default: 12; 24 with --orientation auto]")  # fmt: skip
-@click.option("--size", type=int, default=224, show_default=True, help="Width and height of a view in pixels.")
-@click.option(
-    "--samples", type=int, default=2, show_default=True, help="Samples along each side of a pixel, for anti-aliasing."
-)
+              "[default: 12; 24 with --orientation auto; 100 with --silhouettes]")  # fmt: skip
+@click.option("--size", type=int,
+              help="Width and height of a view in pixels.  [default: 224; 256 with --silhouettes]")  # fmt: skip
+@click.option("--samples", type=int,
+              help="Samples along each side of a pixel, for anti-aliasing.  "
+              "[default: 2; 1 with --silhouettes]")  # fmt: skip
 @click.option("--fit", type=click.Choice(["sphere", "view"]), default="sphere", show_default=True,
               help="Scale of the shape: the same in all views (sphere), or chosen for each view so that the "
               "shape fills 90 % of the picture (view).")  # fmt: skip
 @click.option("--renderer", type=click.Choice(["raster", "pyrender", "open3d"]), default="raster", show_default=True,
               help="Renderer: the built-in rasterizer of shapecnn (raster), OpenGL (pyrender) or Embree "
               "(open3d).")  # fmt: skip
+@click.option("--silhouettes", is_flag=True,
+              help="Draw the 100 silhouettes of a light field descriptor (Chen et al. 2003): the shape in black, from "
+              "all sides, by parallel projection.")  # fmt: skip
 @click.option("--layout", type=click.Choice(["sheet", "files"]), default="sheet", show_default=True,
               help="Files to write: one contact sheet per mesh (sheet), or one file per view (files).")  # fmt: skip
 @orientation_option
@@ -53,10 +57,11 @@ def command(
     collection: Path,
     out: Path,
     views: int | None,
-    size: int,
-    samples: int,
+    size: int | None,
+    samples: int | None,
     fit: str,
     renderer: str,
+    silhouettes: bool,
     layout: Layout,
     orientation: str,
     limit: FaceLimit,
@@ -79,10 +84,10 @@ def command(
     """
     from shapecnn.settings.views_and_grids import ViewSettings
 
+    numbers = {"views": views, "size": size, "samples": samples}
     settings = ViewSettings.from_options(
-        **({"views": views} if views else {}),
-        size=size,
-        samples=samples,
+        **{key: number for key, number in numbers.items() if number is not None},
+        silhouettes=silhouettes,
         fit=fit,
         renderer=renderer,
         orientation=orientation,

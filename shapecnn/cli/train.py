@@ -19,6 +19,7 @@ from shapecnn.cli.options import (
     set_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.step_search import print_search
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
@@ -66,6 +67,18 @@ class _Train(click.Command):
     help="Random seed of the initial weights and of the order of the shapes.  [default: the seed in CONFIG]",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted training: shapecnn train --resume RUN.")
+@click.option(
+    "--find-step",
+    is_flag=True,
+    help="Train briefly with learning rates from 1/100 to 100 times the one in CONFIG, and print which is best on the "
+    "held-out shapes. Nothing is written.",
+)
+@click.option(
+    "--epochs-per-step",
+    type=click.IntRange(1),
+    metavar="T",
+    help="With --find-step: epochs for each learning rate.  [default: 3, or fewer if the stage has fewer]",
+)
 @click.option("--tensorboard", is_flag=True, help="Also write a TensorBoard log to RUN/tensorboard.")
 @overwrite_option
 @device_option
@@ -79,6 +92,8 @@ def command(
     subset: str | None,
     seed: int | None,
     resume: bool,
+    find_step: bool,
+    epochs_per_step: int | None,
     tensorboard: bool,
     overwrite: bool,
     device: Device,
@@ -93,26 +108,52 @@ def command(
     stores its config and the path of its data, so neither needs to be given again. Another config or other data are
     refused.
 
+    --find-step tries learning rates for the first stage of gradient descent, each for T epochs from the same initial
+    weights, and prints the command that trains with the best one. The epochs of each trial are a whole training: a
+    schedule such as cosine is compressed into them.
+
     \b
     Examples:
       shapecnn render meshes/ views/
       shapecnn train mvcnn-psb --data views/ --out run/
       shapecnn train --resume run/
+      shapecnn train mvcnn-finetuned --data views/ --find-step
     """
     from shapecnn.storage.table_reader import start_reader
 
     start_reader()  # early: it loads pyarrow while this process loads its own modules
-    from shapecnn import train
+    from shapecnn.api.training import find_step as search_step
+    from shapecnn.api.training import train
     from shapecnn.settings.base import parse_assignments
     from shapecnn.training.plan import is_finished
 
     values = parse_assignments(assignments) | ({} if seed is None else {"seed": seed})
+    if find_step:
+        _require_alone({"--resume": resume, "--tensorboard": tensorboard, "--overwrite": overwrite})
+    elif epochs_per_step is not None:
+        raise click.UsageError("--epochs-per-step works with --find-step only.")
     if resume:
         config, out = (config, out) if out else (None, _run(config))
     elif config is None:
         raise _missing("config")
     elif data is None:
         raise _missing("data")
+    elif find_step:
+        words = ["shapecnn", "train", config, "--data", str(data), "--out", str(out or "RUN")]
+        words += [word for assignment in assignments for word in ("--set", assignment)]
+        words += (["--subset", subset] if subset else []) + ([] if seed is None else ["--seed", str(seed)])
+        search = search_step(
+            config,
+            data,
+            settings=values,
+            subset=subset,
+            device=device,
+            epochs=epochs_per_step,
+            bar=progress_bar,
+            say=note,
+        )
+        print_search(search, words, as_json)
+        return
     elif out is None:
         raise _missing("out")
     finished = resume and is_finished(out)
@@ -151,6 +192,15 @@ def command(
     action = counted(training.epochs, "epoch") if training.epochs else "Trained"
     prefix = "Already finished, nothing to do: " if finished else ""
     emit(answer, as_json, [f"{prefix}{action} in {training.seconds:.0f} s{figures}: {out}"])
+
+
+def _require_alone(others: dict[str, bool]) -> None:
+    """Raise a usage error if --find-step is combined with an option that it cannot use."""
+    for name, given in others.items():
+        if given:
+            raise click.UsageError(
+                f"--find-step stores no run, so {name} does not work with it: leave one of them out."
+            )
 
 
 def _run(folder: str | None) -> Path:

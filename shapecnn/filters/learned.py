@@ -40,7 +40,7 @@ def learned_filters(
     layers: Sequence[str] = (),
     split: Shapes = "train",
     top: int = 9,
-    filters: int = 32,
+    filters: int = 16,
     saliency: bool = True,
     device: Device = "auto",
     progress: Progress = no_progress,
@@ -101,7 +101,7 @@ def learned_filters(
     if saliency:
         collected = _with_saliency(model, network, artefacts, chosen, collected, ranked)
     kind: Literal["views", "voxels"] = "views" if model.input.kind == "views" else "voxels"
-    return LearnedFilters(model.name, str(artefacts.folder), split, kind, len(entries), tuple(collected))
+    return LearnedFilters(model.name, str(artefacts.folder), split, kind, shape[0], len(entries), tuple(collected))
 
 
 def _choose(model: Model, layers: Sequence[Layer], names: Sequence[str]) -> list[Layer]:
@@ -189,13 +189,14 @@ def _layer(
         Filter(
             int(number),
             labels[number] if labels else None,
-            None if layer.weights is None else layer.weights[number],
             places(int(number)),
         )
         for number in numbers[:filters]
     )
     size = None if fields is None or fields.size == shape else fields.size
-    return FilterLayer(layer.name, layer.count, shown, tuple(int(each) for each in dead), size, layer.own_weights)
+    return FilterLayer(
+        layer.name, layer.count, shown, tuple(int(each) for each in dead), size, layer.weights, layer.own_weights
+    )
 
 
 def _with_saliency(

@@ -41,8 +41,6 @@ class Filter:
     Attributes:
         number: Number of the filter in its layer, from 0.
         label: Class that a unit of the classifier stands for; None for all other filters.
-        weights: Weights as a picture, float32: (C, K, K) of K × K pixels or (C, K, K, K) of K³ cells, for C input
-            channels. None if the filter does not read the views or grids themselves.
         strongest: The strongest place of each shape, in at most ``top`` shapes, the strongest first.
         saliency: What each pixel or cell in the box of the first place adds to its activation, compared with an empty
             view or grid, in an array of the size of the box, float32; None if it was not computed.
@@ -50,7 +48,6 @@ class Filter:
 
     number: int
     label: str | None
-    weights: NDArray[np.float32] | None
     strongest: tuple[Place, ...]
     saliency: NDArray[np.float32] | None = None
 
@@ -66,10 +63,12 @@ class FilterLayer:
             the classes.
         dead: Numbers of all filters whose activation is above 0 nowhere in the shapes. Empty for the classifier, whose
             activations are logits.
-        field: Size of the largest receptive field of an activation, in pixels or cells along each axis; None if each
-            activation depends on the whole view or grid.
-        own_weights: Whether a filter has other weights at each position of the view (a locally connected layer); the
-            weights of all positions then stand side by side in the picture.
+        field: Size of the largest receptive field of an activation, in pixels or cells along each axis; None if it is
+            the whole view or grid.
+        weights: Weights of all F filters of the layer, float32: (F, C, K, K) of K × K pixels or (F, C, K, K, K) of K³
+            cells, for C input channels. None if the filters do not read the views or grids themselves.
+        own_weights: Whether a filter has other weights at each position of the view (a locally connected layer). The
+            weights of all positions then stand side by side in ``weights``.
     """
 
     name: str
@@ -77,6 +76,7 @@ class FilterLayer:
     filters: tuple[Filter, ...]
     dead: tuple[int, ...]
     field: tuple[int, ...] | None
+    weights: NDArray[np.float32] | None = None
     own_weights: bool = False
 
 
@@ -89,6 +89,7 @@ class LearnedFilters:
         data: Folder of the views or grids.
         split: Split of the shapes that were looked at: ``train``, ``val``, ``test`` or ``all``.
         kind: ``views`` or ``voxels``.
+        side: Pixels along one side of a view, or cells along one side of a grid.
         shapes: Number of shapes that were looked at.
         layers: The layers, from the input to the output of the network.
     """
@@ -97,6 +98,7 @@ class LearnedFilters:
     data: str
     split: str
     kind: Literal["views", "voxels"]
+    side: int
     shapes: int
     layers: tuple[FilterLayer, ...]
 
@@ -111,6 +113,7 @@ class LearnedFilters:
             "data": self.data,
             "split": self.split,
             "kind": self.kind,
+            "side": self.side,
             "shapes": self.shapes,
             "layers": [
                 {

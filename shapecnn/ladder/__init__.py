@@ -1,7 +1,7 @@
 """The ladder of a lecture on networks for shapes: from logistic regression to multi-view and volumetric networks.
 
 The lecture is "Introduction to Convolutional Neural Networks" (Kalogerakis). :mod:`rungs` lists its systems, each with
-its idea in three sentences. :mod:`climb` prepares the input, trains and measures all of them on the same shapes.
+its idea in three sentences. :mod:`climbing` prepares the input, trains and measures all of them on the same shapes.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from shapecnn.shared.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from shapecnn.ladder.climb import Ladder as Ladder
-    from shapecnn.ladder.climb import climb as climb
+    from shapecnn.ladder.climbing import Ladder as Ladder
+    from shapecnn.ladder.climbing import climb as climb
     from shapecnn.ladder.rungs import RUNGS as RUNGS
     from shapecnn.ladder.rungs import Rung as Rung
     from shapecnn.ladder.rungs import choose_rungs as choose_rungs
 
 _HOMES = {
-    "climb": ["Ladder", "climb"],
+    "climbing": ["Ladder", "climb"],
     "rungs": ["RUNGS", "Rung", "choose_rungs"],
 }
 

@@ -23,7 +23,7 @@ class Rung:
         name: Short name, as in ``--rung`` and in the names of configs and folders.
         title: Name of the system for tables and plots.
         idea: Idea of the system, in three sentences.
-        input: Views or grids that the system reads; a key of :func:`inputs`.
+        input: Views or grids that the system reads; see :func:`input_settings`.
         model: Model that needs no training, such as ``@sph``; None for a network that is trained.
         trained_as: Name of the rung whose network is used; None for the own name.
         feature: Feature that retrieval compares: ``penultimate`` or ``metric``.
@@ -43,21 +43,28 @@ class Rung:
         return None if self.model else self.trained_as or self.name
 
 
-def inputs(up: Up) -> dict[InputName, ViewSettings | VoxelSettings]:
-    """Return the settings of all views and grids that the rungs read, by name.
+def input_settings(name: InputName, up: Up) -> ViewSettings | VoxelSettings:
+    """Return the settings of the views or grids that a rung reads.
 
     Args:
+        name: Name of the views or grids.
         up: Axis that points up in the meshes.
     """
-    return {
-        "views": ViewSettings(up=up),
-        "views20": ViewSettings(views=20, up=up),
-        "views80": ViewSettings(views=80, up=up),
-        "grids": VoxelSettings(up=up),
-        "grids12": VoxelSettings(rotations=12, up=up),
-        "grids64": SphSettings().input_settings(up),
-        "silhouettes": LfdSettings().input_settings(up),
-    }
+    match name:
+        case "views":
+            return ViewSettings(up=up)
+        case "views20":
+            return ViewSettings(views=20, up=up)
+        case "views80":
+            return ViewSettings(views=80, up=up)
+        case "grids":
+            return VoxelSettings(up=up)
+        case "grids12":
+            return VoxelSettings(rotations=12, up=up)
+        case "grids64":
+            return SphSettings().input_settings(up)
+        case "silhouettes":
+            return LfdSettings().input_settings(up)
 
 
 RUNGS: tuple[Rung, ...] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Input:
 
     settings: InputSettings
     turns: int = 1
-    adjustable: frozenset[str] = frozenset()
+    adjustable: frozenset[str] = field(default=frozenset(), compare=False)
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:

@@ -69,17 +69,21 @@ def lenet(
 
     Returns:
         Network that computes logits (B, classes) and features (B, 84) of B shapes from V views each, (B, V, S, S) uint8
-        of S pixels a side. Its parts are ``conv1`` and ``conv2``; with ``late``, also ``full1`` and ``full2``.
+        of S pixels a side. Its parts are ``scaled``, ``conv1`` and ``conv2``; with ``late``, also ``full1`` and
+        ``full2``.
 
     Raises:
-        UsageError: ``side`` is below 16, or larger than ``resolution``.
+        UsageError: ``side`` or ``resolution`` is below 16, or ``side`` is larger than ``resolution``.
 
     Example:
         >>> lenet(224, 10).parameter_count
         61706
     """
-    if side < LEAST_SIDE:
-        raise UsageError(f"lenet needs pictures of at least {LEAST_SIDE} pixels a side, not {side}: use a larger side.")
+    if min(side, resolution) < LEAST_SIDE:
+        raise UsageError(
+            f"lenet needs views of at least {LEAST_SIDE} pixels a side, not {min(side, resolution)}: use a larger side, "
+            f"or render with a larger --size."
+        )
     require_side(side, resolution, "pixels")
 
     def filters(inputs: int, outputs: int, size: int) -> nn.Module:
@@ -95,11 +99,15 @@ def lenet(
 
     size1 = (side - WINDOW + 1) // 2
     size2 = (size1 - WINDOW + 1) // 2
-    parts: list[Part] = [("conv1", filters(1, 6, side)), ("conv2", filters(6, 16, size1))]
+    parts: list[Part] = [
+        ("scaled", AreaScaling(side)),  # a part, so that a training scales each view only once
+        ("conv1", filters(1, 6, side)),
+        ("conv2", filters(6, 16, size1)),
+    ]
     last: list[Part] = [("full1", full(16 * size2**2, 120)), ("full2", full(120, 84))]
     late = pool_at == "late"
     network = ShapeNetwork(
-        nn.Sequential(Darkness(), AreaScaling(side)),
+        Darkness(),
         [*parts, *last] if late else parts,
         nn.Identity() if late else nn.Sequential(OrderedDict(last)),
         blocks=(84,),

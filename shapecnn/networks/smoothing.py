@@ -10,10 +10,10 @@ from torch.nn import functional
 class GaussianPool2d(nn.Module):
     """Halves the sides of feature maps by a fixed Gaussian filter of 4 × 4 pixels with stride 2.
 
-    The filter is the outer product of (1, 3, 3, 1) / 8 with itself: binomial weights, which approximate a Gaussian of
-    standard deviation √3/2 ≈ 0.87 pixels. It has an even side, so that it is centred on a 2 × 2 block, like the window
-    of 2 × 2 max pooling; its 12 outer pixels overlap with neighbouring filters and prevent aliasing. At the border, the
-    weights that lie outside are left out, and the others are scaled to sum to 1.
+    The filter is the outer product of (1, 3, 3, 1) / 8 with itself: the values of a Gaussian of standard deviation
+    1/√(ln 3) ≈ 0.95 pixels at 4 × 4 pixels, scaled to sum to 1. Its side is even, so that it is centred on a 2 × 2
+    block, like the window of 2 × 2 max pooling; its 12 outer pixels overlap with neighbouring filters and reduce
+    aliasing. At the border, the weights that lie outside are left out, and the others are scaled to sum to 1.
 
     Example:
         >>> GaussianPool2d()(torch.ones(1, 1, 4, 4))

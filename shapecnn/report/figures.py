@@ -99,6 +99,20 @@ def recall_axes(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def spectrum(count: int) -> list[tuple[float, float, float, float]]:
+    """Return colours from blue over green to red that distinguish many curves.
+
+    Args:
+        count: Number of colours.
+
+    Returns:
+        Red, green, blue and opacity of each colour, in [0, 1].
+    """
+    from matplotlib import colormaps
+
+    return [tuple(colour) for colour in colormaps["turbo"](np.linspace(0.05, 0.95, count))]
+
+
 def confusion_matrix(classification: Classification, title: str) -> bytes:
     """Draw a confusion matrix, with a row for each true class and a column for each predicted class.
 

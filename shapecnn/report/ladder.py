@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 
 from shapecnn.errors import visible
 from shapecnn.evaluation.compare_results import Comparison, Figure, Measured
-from shapecnn.ladder.climb import Ladder
+from shapecnn.ladder.climbing import Ladder
 from shapecnn.ladder.rungs import Rung
 from shapecnn.report.comparison import notes
-from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
+from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes, spectrum
 from shapecnn.report.html import fill
 from shapecnn.report.published import CURVES, DATA_SET
 from shapecnn.storage.own import publish_report
@@ -83,7 +82,7 @@ def ladder_curves(comparison: Comparison, form: Form = "svg") -> bytes:
     """
     recall = np.arange(11) / 10
     ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
-    colours = colormaps["turbo"](np.linspace(0.05, 0.95, len(ranked)))
+    colours = spectrum(len(ranked))
     with drawing(form) as (figure, file):
         figure.set_size_inches(13, 6)
         here, there = figure.subplots(1, 2, width_ratios=[3, 2])

@@ -139,12 +139,17 @@ def options(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
 
     Args:
         settings: Settings as a JSON object.
-        keys: Keys of the settings to include, in the order of the options.
+        keys: Keys of the settings to include, in the order of the options. A key whose value is true becomes a flag,
+            such as ``--silhouettes``; a key whose value is false is left out.
     """
-    return " ".join(
-        f"--max-faces {settings[key]} --simplify" if key == "simplify" else f"--{key} {shlex.quote(str(settings[key]))}"
-        for key in keys
-    )
+    return " ".join(_option(key, settings[key]) for key in keys if settings[key] is not False)
+
+
+def _option(key: str, value: Any) -> str:
+    """Return one setting as a command-line option."""
+    if key == "simplify":
+        return f"--max-faces {value} --simplify"
+    return f"--{key}" if value is True else f"--{key} {shlex.quote(str(value))}"
 
 
 def _shown(value: Any) -> str:

@@ -31,6 +31,7 @@ ALL_SIDES = (
     80,
 )  # with these numbers of views, the cameras are on all sides; otherwise they form a ring around the up axis
 MOST_VIEWS = 360  # largest number of views of a shape
+SILHOUETTES = 100  # silhouettes of a light field: 10 from each of 10 rotated systems of cameras
 
 ViewCount = Annotated[int, Field(ge=1, le=MOST_VIEWS)]
 
@@ -109,7 +110,12 @@ class ViewSettings(Viewpoints):
         fit: ``sphere`` scales all views alike, so that the unit sphere fits; ``view`` crops each view to the mesh.
         renderer: ``raster`` (the rasterizer of shapecnn), ``pyrender`` (OpenGL) or ``open3d`` (Embree).
         up: Axis of the mesh file that points up.
+        silhouettes: True for the silhouettes of a light field (Chen et al. 2003): 100 pictures in black (0) and white
+            (255) from all sides, by parallel projection. Views, size and samples are then 100, 256 and 1 by default;
+            views and samples have no other value, and the orientation is ``upright``.
     """
+
+    later: ClassVar[frozenset[str]] = ReadingSettings.later | {"silhouettes"}
 
     kind: Literal["views"] = "views"
     drawing: Annotated[Literal[2], Whole] = 2
@@ -118,6 +124,22 @@ class ViewSettings(Viewpoints):
     fit: Fit = "sphere"
     renderer: Renderer = "raster"
     up: Up = "z"
+    silhouettes: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _light_field(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("silhouettes") is not True:
+            return values
+        only = {"views": SILHOUETTES, "samples": 1, "orientation": "upright"}
+        asked = {key: values.get(key, value) for key, value in only.items()}
+        wrong = [f"{key} {value}" for key, value in asked.items() if type(value) is int and value != only[key]]
+        wrong += ["orientation auto"] if asked["orientation"] == "auto" else []
+        if wrong:
+            raise ValueError(
+                f"silhouettes need views {SILHOUETTES}, samples 1 and orientation upright, not {few(wrong)}"
+            )
+        return {**only, "size": 256, **values}
 
     def version(self) -> dict[str, int]:
         """Return the version of the renderers as ``{"drawing": version}``; it changes whenever pixels change."""

@@ -6,17 +6,28 @@ proportional to the sum of exp(−E(v, h)) over all h. In a convolutional RBM, W
 filter share its weights and its hidden bias. Each visible unit has its own bias.
 
 Sources: Hinton: Training Products of Experts by Minimizing Contrastive Divergence, 2002. Lee, Grosse, Ranganath, Ng:
-Convolutional Deep Belief Networks, ICML 2009. Wu et al.: 3D ShapeNets, CVPR 2015.
+Convolutional Deep Belief Networks, ICML 2009. Hinton: A Practical Guide to Training RBMs, 2010. Wu et al.: 3D
+ShapeNets, CVPR 2015.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn import functional, grad
+
+from shapecnn.settings.stages import RbmStage
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+_DEVIATION = 0.01  # standard deviation of the initial weights (Hinton 2010)
+CENTER = True
+_SPARSITY_RATE = 1.0  # learning rate of the penalty for sparsity, relative to the learning rate of the stage
 
 
 class Rbm:
@@ -48,7 +59,7 @@ class Rbm:
             layer.groups == 1 and layer.padding_mode == "zeros" and isinstance(layer.padding, tuple)
         ):
             raise ValueError("an RBM needs a convolution without groups, whose padding is a number of zeros")
-        self.layer = layer
+        self.layer, self.hidden_bias = layer, layer.bias
         self.visible_bias = layer.weight.new_zeros(tuple(visible))
 
     def hidden(self, visible: Tensor) -> Tensor:
@@ -63,7 +74,8 @@ class Rbm:
             total = hidden @ layer.weight
         else:  # the transpose of a convolution is its gradient by the input; cells that no filter covers get 0
             size = (len(hidden), *self.visible_bias.shape)
-            total = nn.grad.conv3d_input(size, layer.weight, hidden, layer.stride, layer.padding, layer.dilation)
+            conv3d_input: Any = grad.conv3d_input  # has no type annotations
+            total = conv3d_input(size, layer.weight, hidden, layer.stride, layer.padding, layer.dilation)
         return (total + self.visible_bias).sigmoid()
 
     def energy(self, visible: Tensor, hidden: Tensor) -> Tensor:
@@ -75,10 +87,9 @@ class Rbm:
         return -_sum(functional.softplus(self.layer(visible))) - _sum(visible * self.visible_bias)
 
     def reconstruction_error(self, visible: Tensor) -> Tensor:
-        """Compute the mean squared error per visible unit (B,), in [0, 1], when visible units (B, *v*) are reconstructed.
+        """Compute the mean squared error per visible unit (B,), in [0, 1], of the reconstruction of units (B, *v*).
 
-        The hidden probabilities are computed from the visible units, and from these the reconstruction. No unit is
-        sampled.
+        The reconstruction is computed from the probabilities of the hidden units, without samples.
         """
         return (self.visible(self.hidden(visible)) - visible).square().flatten(1).mean(dim=1)
 
@@ -96,11 +107,12 @@ class Rbm:
         if isinstance(layer, nn.Linear):
             return hidden.T @ visible
         size = layer.weight.shape
-        sums: Tensor = nn.grad.conv3d_weight(visible, size, hidden, layer.stride, layer.padding, layer.dilation)
+        conv3d_weight: Any = grad.conv3d_weight  # has no type annotations
+        sums: Tensor = conv3d_weight(visible, size, hidden, layer.stride, layer.padding, layer.dilation)
         return sums
 
-    def informed(self, visible: Tensor) -> Tensor:
-        """Return which hidden units have a visible unit above 0 in their receptive field.
+    def nonempty(self, visible: Tensor) -> Tensor:
+        """Return which hidden units have a receptive field that is not empty: one of its visible units is above 0.
 
         Args:
             visible: (B, *v*), visible units in [0, 1].
@@ -137,11 +149,10 @@ class Divergence:
 def contrastive_divergence(rbm: Rbm, data: Tensor, steps: int, generator: torch.Generator) -> Divergence:
     """Compare data with what the RBM makes of them in a few steps of Gibbs sampling (CD-k).
 
-    Hidden units are sampled. Visible units take their probabilities instead, which reduces the sampling noise (Hinton:
-    A Practical Guide to Training RBMs, 2010). Hidden units whose receptive field is empty are left out, as in 3D
-    ShapeNets: most of a grid is empty and would distract the filters. Weights and hidden biases are averaged over the
-    examples and the positions of a filter, visible biases over the examples. So a learning rate suits grids of any
-    size.
+    Hidden units are sampled. Visible units take their probabilities instead, which reduces the noise (Hinton 2010).
+    Hidden units whose receptive field is empty are left out, as in 3D ShapeNets: most of a grid is empty, and would
+    distract the filters. Weights and hidden biases are averaged over the examples and the positions of a filter,
+    visible biases over the examples. The same learning rate therefore suits layers of different sizes.
 
     Args:
         rbm: The RBM.
@@ -158,9 +169,9 @@ def contrastive_divergence(rbm: Rbm, data: Tensor, steps: int, generator: torch.
         noise = torch.rand(negative.shape, generator=generator, device=negative.device)
         visible = rbm.visible((noise < negative).to(negative.dtype))
         negative = rbm.hidden(visible)
-    informed = rbm.informed(data)
-    count = informed.sum().clamp(min=1)
-    positive, negative = positive * informed, negative * informed
+    nonempty = rbm.nonempty(data)
+    count = nonempty.sum().clamp(min=1)
+    positive, negative = positive * nonempty, negative * nonempty
     units = [axis for axis in range(positive.ndim) if axis != 1]
     activation = positive.sum(dim=units) / count
     return Divergence(
@@ -169,6 +180,72 @@ def contrastive_divergence(rbm: Rbm, data: Tensor, steps: int, generator: torch.
         (data - visible).mean(dim=0),
         activation,
     )
+
+
+class RbmDescent:
+    """Trains an RBM by stochastic gradient descent, with contrastive divergence in place of the gradient.
+
+    Args:
+        rbm: The RBM.
+        stage: Settings of learning rate, momentum, weight decay, Gibbs steps and sparsity.
+        accelerator: Accelerate object with the processes.
+    """
+
+    def __init__(self, rbm: Rbm, stage: RbmStage, accelerator: Accelerator) -> None:
+        self.rbm, self.stage, self.accelerator = rbm, stage, accelerator
+        weight = rbm.layer.weight
+        self._centre = weight.new_zeros(weight.shape[1:])  # mean input of each weight
+        self._offset = torch.zeros_like(rbm.hidden_bias)  # hidden biases for inputs from which the mean is subtracted
+        groups: list[dict[str, Any]] = [
+            {"params": [weight], "weight_decay": stage.weight_decay},
+            {"params": [self._offset, rbm.visible_bias]},
+        ]
+        self._optimizer = torch.optim.SGD(groups, stage.learning_rate, momentum=stage.momentum)
+
+    def initialize(self, mean: Tensor, generator: torch.Generator) -> None:
+        """Draw small weights, and set the biases so that the RBM without weights would model the mean of the data.
+
+        Args:
+            mean: Mean of the visible units over the data, in their shape *v*, between 0 and 1.
+            generator: Random generator of the weights, on the CPU, so that they are the same on all devices.
+        """
+        weight = self.rbm.layer.weight
+        weight.copy_(_DEVIATION * torch.randn(weight.shape, generator=generator))
+        self.rbm.visible_bias.copy_(mean.logit())
+        channels = mean if mean.ndim == 1 else mean.mean(dim=(1, 2, 3), keepdim=True)
+        self._centre.copy_(channels.expand_as(self._centre))
+        if not CENTER: self._centre.zero_()
+        self._restore_bias()
+
+    def step(self, data: Tensor, generator: torch.Generator) -> None:
+        """Change weights and biases after one batch, in all processes alike.
+
+        If the settings have a target for the sparsity, a penalty moves each hidden bias so that the mean activation of
+        the unit or filter approaches the target (Lee, Ekanadham, Ng: Sparse Deep Belief Net Model for Visual Area V2,
+        2007).
+
+        Args:
+            data: (B, *v*) in [0, 1], the visible units of B examples; each process has its own.
+            generator: Random generator of the samples, on the device of the data.
+        """
+        rbm, target = self.rbm, self.stage.sparsity
+        divergence = contrastive_divergence(rbm, data, self.stage.steps, generator)
+        bias = divergence.hidden_bias
+        shared = bias.reshape(-1, *[1] * self._centre.ndim) * self._centre
+        weight = divergence.weight - shared
+        if target is not None:
+            bias = bias + _SPARSITY_RATE * (target - divergence.activation)
+        changes = [(rbm.layer.weight, weight), (self._offset, bias), (rbm.visible_bias, divergence.visible_bias)]
+        for parameter, change in changes:
+            several = self.accelerator.num_processes > 1
+            parameter.grad = -self.accelerator.reduce(change, "mean") if several else -change
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._restore_bias()
+
+    def _restore_bias(self) -> None:
+        """Set the hidden biases to what they are for inputs from which no mean is subtracted."""
+        self.rbm.hidden_bias.copy_(self._offset - (self.rbm.layer.weight * self._centre).flatten(1).sum(dim=1))
 
 
 def _sum(units: Tensor) -> Tensor:

@@ -144,7 +144,7 @@ class Descent:
             group["lr"] = own_rate * factor
 
     def _step(self, inputs: Tensor, labels: Tensor, number: int, *, sample: bool) -> float:
-        """Update the weights on one batch, sample the layers if ``sample`` is true, and return the loss of the batch."""
+        """Update the weights on one batch, and return its loss. If ``sample`` is true, sample the layers."""
         with self._monitor.watch() if sample else nullcontext():
             logits = self._model(inputs).float()
         loss = self._loss(logits, labels)

@@ -45,13 +45,6 @@ class LayerStatistics:
     saturated: float | None
     dead: float | None
 
-    @property
-    def relative_gradient(self) -> float | None:
-        """Norm of the gradient divided by the norm of the weights; None if the gradient is unknown."""
-        if self.gradient is None:
-            return None
-        return self.gradient / self.weights if self.weights else math.inf if self.gradient else 0.0
-
 
 def sampled_steps(steps: int) -> frozenset[int]:
     """Return the numbers of the steps of an epoch to sample: the first, the middle and the last.
@@ -178,7 +171,8 @@ def _sample(layer: _Layer, activation: nn.Module, outputs: Tensor) -> None:
 
 def _norm(values: Tensor) -> Tensor:
     """Return the L2 norm; in float64, whose squares of float32 numbers cannot overflow."""
-    return torch.linalg.vector_norm(values, dtype=torch.float64)
+    norm: Tensor = torch.linalg.vector_norm(values, dtype=torch.float64)
+    return norm
 
 
 def _fraction(units: Tensor) -> float:

@@ -19,9 +19,9 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 _RIDGE = 1e-10  # fraction added to the diagonal of the Hessian, which is singular if features repeat and λ is 0
-_ARMIJO = 1e-4  # fraction of the predicted decrease of the objective that a Newton step must reach
-_HALVINGS = 60  # largest number of halvings of a Newton step
-_ROUNDING = 4 * torch.finfo(torch.float64).eps  # relative error of the objective, within which two values are equal
+_OVERSHOOT = 0.5  # a Newton step may end where the objective rises again, with this fraction of the slope at its start
+_HALVINGS = 100  # largest number of halvings of a step
+_ROUNDING = 4 * torch.finfo(torch.float64).eps  # relative difference of objectives that may be a rounding error
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +71,6 @@ class Objective:
         second: Tensor = self.inputs.T @ (variances[:, None] * self.inputs)
         second.diagonal()[:-1] += 2 * self.penalty
         return second
-
-    def curvature(self) -> float:
-        """Compute an upper bound of the second derivative in any direction: the Lipschitz constant of the gradient.
-
-        Let s be the largest eigenvalue of XᵀX / N, where X are the inputs. The bound is s/4 + 2λ for yes-or-no
-        questions, because p (1 − p) ≤ 1/4, and s/2 + 2λ for softmax (Böhning 1992).
-        """
-        largest = float(torch.linalg.eigvalsh(self.inputs.T @ self.inputs)[-1]) / len(self.inputs)
-        return largest / (4 if self.loss == "sigmoid" else 2) + 2 * self.penalty
 
 
 Solver = Callable[[Objective, float, int], tuple[Tensor, int]]
@@ -140,20 +131,12 @@ def _newton(objective: Objective, tolerance: float, iterations: int) -> tuple[Te
         if float(gradient.abs().max()) <= tolerance:
             return parameters, iteration
         direction = _newton_direction(objective.hessian(parameters), gradient[0])
-        decrease = float(gradient[0] @ direction)
-        slack = _ROUNDING * abs(value)
-        for halving in range(_HALVINGS):
-            size = 0.5**halving
-            trial = parameters - size * direction
-            trial_value, trial_gradient = objective(trial)
-            if trial_value <= value - _ARMIJO * size * decrease + slack:
-                break
-        else:
-            return parameters, iteration
+        step = _step(objective, parameters, value, gradient, direction[None], size=1, overshoot=_OVERSHOOT)
         # Close to the optimum, the objective no longer changes in float64, but a step can still reduce the gradient.
-        if decrease <= slack and float(trial_gradient.abs().max()) >= float(gradient.abs().max()):
+        unchanged = step.value >= value * (1 - _ROUNDING)
+        if unchanged and float(step.gradient.abs().max()) >= float(gradient.abs().max()):
             return parameters, iteration
-        parameters, value, gradient = trial, trial_value, trial_gradient
+        parameters, value, gradient = step.parameters, step.value, step.gradient
     return parameters, iterations
 
 
@@ -170,10 +153,11 @@ def _newton_direction(hessian: Tensor, gradient: Tensor) -> Tensor:
 
 
 def gradient_descent(objective: Objective, tolerance: float, iterations: int) -> tuple[Tensor, int]:
-    """Minimize by the lecture's rule w ← w − η ∇L(w), over all shapes at once and with a fixed step size η.
+    """Minimize by the lecture's rule w ← w − η ∇L(w), over all shapes at once.
 
-    η is 1 / (upper bound of the second derivative), so that no step increases the objective. The method needs many
-    iterations if features are correlated or of different scale.
+    The step size η is doubled after each step, and halved until the step does not pass the lowest point in its
+    direction. A fixed step size would have to suit the start, where the second derivative p (1 − p) is largest. It is
+    often a hundred times smaller at the optimum, where larger steps save as many iterations.
 
     Args:
         objective: Objective of logistic regression.
@@ -183,14 +167,53 @@ def gradient_descent(objective: Objective, tolerance: float, iterations: int) ->
     Returns:
         Pair of the parameters (K, D + 1) float64 and the number of iterations.
     """
-    step = 1 / objective.curvature()
     parameters = _zeros(objective)
+    value, gradient = objective(parameters)
+    size = 1.0
     for iteration in range(iterations):
-        _, gradient = objective(parameters)
         if float(gradient.abs().max()) <= tolerance:
             return parameters, iteration
-        parameters -= step * gradient
+        step = _step(objective, parameters, value, gradient, gradient, size=size, overshoot=0)
+        parameters, value, gradient, size = step.parameters, step.value, step.gradient, 2 * step.size
     return parameters, iterations
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Step of a solver: its size, and the parameters (K, D + 1), objective and gradient (K, D + 1) at its end."""
+
+    size: float
+    parameters: Tensor
+    value: float
+    gradient: Tensor
+
+
+def _step(
+    objective: Objective,
+    parameters: Tensor,
+    value: float,
+    gradient: Tensor,
+    direction: Tensor,
+    *,
+    size: float,
+    overshoot: float,
+) -> _Step:
+    """Go from parameters (K, D + 1) by size · direction downhill; halve the size until the step is short enough.
+
+    At the end of the step, the objective must not be larger than at the start, up to rounding. It may rise again along
+    the direction, but with at most the fraction ``overshoot`` of the slope at the start. Slopes are compared, because
+    close to the optimum the objective no longer changes in float64. ``value`` and ``gradient`` are those of the
+    objective at the start.
+    """
+    slope = float((gradient * direction).sum())
+    for _ in range(_HALVINGS):
+        end = parameters - size * direction
+        end_value, end_gradient = objective(end)
+        end_slope = float((end_gradient * direction).sum())
+        if end_value <= value + _ROUNDING * abs(value) and end_slope >= -overshoot * slope:
+            return _Step(size, end, end_value, end_gradient)
+        size /= 2
+    return _Step(size, parameters, value, gradient)
 
 
 def _zeros(objective: Objective) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from shapecnn.settings.stages import GradientStage
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Function from logits (B, C) float and labels (B,) int64 of B shapes and C classes to the loss, a tensor of shape ()."""
+"""Function from logits (B, C) float and labels (B,) int64 of B shapes and C classes to the loss, a scalar tensor."""
 
 
 def loss_function(stage: GradientStage) -> Loss:
@@ -71,8 +71,8 @@ def guessing_loss(stage: GradientStage, counts: NDArray[np.int64]) -> float:
 
     Example:
         >>> stage = GradientStage(name="all", epochs=1, learning_rate=0.1)
-        >>> guessing_loss(stage, np.array([5, 5, 5, 5])) == np.log(4)
-        True
+        >>> round(guessing_loss(stage, np.array([5, 5, 5, 5])), 4)  # log 4
+        1.3863
     """
     shares = (counts > 0) / (counts > 0).sum() if stage.balance else counts / counts.sum()
     if stage.loss == "sigmoid" and len(counts) > 2:

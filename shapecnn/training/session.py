@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,8 +20,10 @@ from shapecnn.storage.unfinished import RESUME, write_recorded
 from shapecnn.training.activations import Activations
 from shapecnn.training.data import TrainingData
 from shapecnn.training.descent import Descent, Epoch
+from shapecnn.training.diagnosis import Advisor
 from shapecnn.training.examples import Examples
 from shapecnn.training.logistic import fit_logistic
+from shapecnn.training.losses import guessing_loss
 from shapecnn.training.measurement import Measurement
 from shapecnn.training.publication import publish_run
 from shapecnn.training.records import Record, count_epochs, make_record, metrics_bytes
@@ -112,6 +115,7 @@ class Session:
             descent = Descent(stage, self.network, examples, self.accelerator, seed)
             if state.optimizer is not None:
                 descent.load_optimizer(state.optimizer)
+            advisor = self._advisor(stage, records)
             for number in range(state.epoch, stage.epochs):
                 if stage.early_stopping and stalled(accuracies) >= stage.early_stopping:
                     break
@@ -136,13 +140,27 @@ class Session:
                 state.seconds = time.monotonic() - start
                 self._save(state)
                 self._report(f"{stage.name}, epoch {number + 1} of {stage.epochs}", epoch, record, figures)
+                for sentence in advisor.hear(record):
+                    self.say(f"{stage.name}: {sentence}")
         if state.kept is not None:
             self.network.load(state.kept)
+
+    def _advisor(self, stage: GradientStage, records: Sequence[Record]) -> Advisor:
+        """Return the advisor of a stage, who knows the records of the epochs before an interruption."""
+        rows, classes = self.data.train_rows, self.data.division.classes
+        counts = np.bincount(self.data.labels.numpy()[rows], minlength=len(classes))
+        return Advisor(stage, self.data.experiment.network, guessing_loss(stage, counts), records)
 
     def _report(self, title: str, epoch: Epoch, record: Record, figures: ValidationFigures | None) -> None:
         """Log the results of an epoch to TensorBoard, and show a message with the results."""
         values = {"loss": epoch.loss, "learning rate": epoch.learning_rate, **(record["validation"] or {})}
-        self.accelerator.log(values, step=record["epoch"])
+        layers = {
+            f"{name}/{layer['layer']}": value
+            for layer in record["layers"]
+            for name, value in layer.items()
+            if name != "layer" and value is not None
+        }
+        self.accelerator.log(values | layers, step=record["epoch"])
         self.say(f"{title}: loss {epoch.loss:.3f}{describe_figures(figures)} ({record['seconds']:.0f} s)")
 
     def _select(self, state: State, record: Record) -> None:

@@ -7,6 +7,8 @@ also use such a circle. Three numbers of views show the shape from all sides, be
 at the vertices of a dodecahedron, 80 cameras (each of the 20 in four rolls about its line of sight), and 24 cameras,
 which are one camera under all rotations of a cube. If a shape is turned by a rotation of a cube, the 24 cameras give
 the same pictures in another order.
+
+The silhouettes of a light field have 100 cameras of their own, so far away that their projection is nearly parallel.
 """
 
 from __future__ import annotations
@@ -19,12 +21,33 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.settings.views_and_grids import ALL_SIDES
+from shapecnn.settings.views_and_grids import ALL_SIDES, ViewSettings
 
 FIELD_OF_VIEW = np.deg2rad(45.0)
 DISTANCE = float(1.0 / np.sin(FIELD_OF_VIEW / 2))  # 2.6131, distance of every camera from the origin
 FOCAL = float(1.0 / np.tan(FIELD_OF_VIEW / 2))  # focal length for a picture plane that spans [-1, 1]
 ELEVATION = np.deg2rad(30.0)  # elevation of cameras on a circle
+FAR_DISTANCE = 1e4  # distance of the light field cameras: on 256 pixels, 0.01 pixels from a parallel projection
+
+SYSTEMS = np.array(
+    [
+        [1.0, 0.0, 0.0, 0.0],
+        [0.987219, -0.071571, -0.0073, 0.142207],
+        [0.976911, 0.113972, 0.011965, -0.180309],
+        [0.961905, -0.037282, 0.262504, -0.066636],
+        [0.960152, 0.210771, 0.169043, 0.071472],
+        [0.959317, -0.198749, 0.016476, -0.199845],
+        [0.95786, -0.020029, -0.269503, -0.09732],
+        [0.957596, 0.245134, -0.132555, 0.073127],
+        [0.95145, -0.273671, -0.114239, -0.082439],
+        [0.949526, -0.001101, -0.305106, 0.072869],
+    ]
+)
+"""Quaternions (w, x, y, z) of the 10 rotations that spread the 100 axes of a light field evenly over all directions.
+
+The first rotation is the identity. The others minimize the sum of 1/distance² over all pairs of the 200 points in which
+the axes meet the unit sphere, the best of 100 minimizations by L-BFGS from seeded random rotations. Each rotation is
+the smallest of the 60 that give the same axes, and the rotations are ordered by angle."""
 
 
 def columns(views: int) -> int:
@@ -97,6 +120,39 @@ def cameras(views: int) -> Cameras:
         directions = np.repeat(directions, 4, axis=0)
         axes = np.concatenate([[_roll(a, quarter) for quarter in range(4)] for a in axes])
     return Cameras(DISTANCE * directions, axes)
+
+
+@cache
+def light_field_cameras() -> Cameras:
+    """Return the cameras for the silhouettes of a light field (Chen et al. 2003): 10 systems of 10 directions.
+
+    The directions of a system are one of each pair of opposite vertices of a dodecahedron: the first 10 vertices of
+    :func:`dodecahedron`, rotated by one of the :data:`SYSTEMS`. The vertex opposite shows the mirror image, because the
+    cameras are at distance 10,000, where the projection is nearly parallel.
+
+    Returns:
+        100 cameras; camera 10·s + d has direction d of system s.
+    """
+    w, *xyz = SYSTEMS.T / np.linalg.norm(SYSTEMS, axis=1)
+    x, y, z = xyz
+    rotations = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )  # (3, 3, 10): row, column, system
+    directions = np.einsum("ijs,dj->sdi", rotations, dodecahedron()[:10]).reshape(-1, 3)
+    return Cameras(FAR_DISTANCE * directions, np.stack([_look_along(direction) for direction in directions]))
+
+
+def cameras_of(settings: ViewSettings) -> Cameras:
+    """Return the cameras with which views of these settings are drawn, in the order of the views.
+
+    Args:
+        settings: Settings of the views, of which ``views`` and ``silhouettes`` are used.
+    """
+    return light_field_cameras() if settings.silhouettes else cameras(settings.views)
 
 
 def dodecahedron() -> NDArray[np.float64]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.orientation import posed
 from shapecnn.settings.views_and_grids import ViewSettings
-from shapecnn.views.cameras import cameras
+from shapecnn.views.cameras import cameras_of
+from shapecnn.views.raster import BACKGROUND
 from shapecnn.views.windows import windows
 
 
@@ -25,16 +26,16 @@ def render_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
         mesh: A normalized mesh, in the unit sphere around the origin, as :func:`shapecnn.meshes.mesh.load_mesh`
             returns it.
         settings: Number of views, picture size in pixels, samples along one side of a pixel, crop of the views
-            (``fit``), renderer and orientation.
+            (``fit``), renderer, orientation, and whether to draw silhouettes.
 
     Returns:
-        The views, (views, size, size) uint8, with white (255) background.
+        The views, (views, size, size) uint8, with white (255) background. In silhouettes the shape is black (0).
 
     Raises:
         MissingLibraryError: The library of the chosen renderer cannot be loaded.
     """
     mesh = posed(mesh, settings.orientation)
-    viewpoints = cameras(settings.views)
+    viewpoints = cameras_of(settings)
     crops = windows(mesh.vertices, viewpoints, settings.fit)
     if settings.renderer == "pyrender":
         from shapecnn.views.pyrender_renderer import draw
@@ -42,4 +43,7 @@ def render_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
         from shapecnn.views.open3d_renderer import draw
     else:
         from shapecnn.views.raster import draw
-    return draw(mesh.vertices, mesh.faces, viewpoints, crops, settings.size, settings.samples)
+    pictures = draw(mesh.vertices, mesh.faces, viewpoints, crops, settings.size, settings.samples)
+    if settings.silhouettes:
+        pictures[pictures < BACKGROUND] = 0
+    return pictures

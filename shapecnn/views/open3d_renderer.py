@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MissingLibraryError
-from shapecnn.views.cameras import FOCAL, Cameras
+from shapecnn.views.cameras import DISTANCE, FOCAL, Cameras
 from shapecnn.views.raster import BACKGROUND, shade_faces
 
 
@@ -59,9 +59,12 @@ def draw(
     greys = shade_faces(vertices, faces, cameras)
     pictures = np.empty((len(cameras.eyes), size, size), np.uint8)
     for view, (eye, axes, window) in enumerate(zip(cameras.eyes, cameras.axes, windows, strict=True)):
+        directions = _directions(axes, window, side)
         rays = np.empty((side, side, 6), np.float32)
         rays[..., :3] = eye
-        rays[..., 3:] = _directions(axes, window, side)
+        if (beyond := np.linalg.norm(eye) - DISTANCE) > 1e-9:  # float32 is too coarse for rays that begin far away
+            rays[..., :3] = eye + directions * (beyond / FOCAL)
+        rays[..., 3:] = directions
         hit = scene.cast_rays(o3d.core.Tensor(rays))["primitive_ids"].numpy()
         inside = hit != scene.INVALID_ID
         grey = np.full((side, side), BACKGROUND, np.float64)

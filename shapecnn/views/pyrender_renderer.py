@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MissingLibraryError
-from shapecnn.views.cameras import FOCAL, Cameras
+from shapecnn.views.cameras import DISTANCE, FOCAL, Cameras
 from shapecnn.views.raster import BACKGROUND, shade_faces
 
-NEAR, FAR = 0.5, 6.0  # clipping planes: distances from the eye
+NEAR, FAR = 0.5, 6.0  # clipping planes: distances from an eye at the usual distance from the shape
 
 
 def _pyrender() -> Any:
@@ -87,16 +87,20 @@ def draw(
     from OpenGL.GL import GL_MULTISAMPLE, glDisable
 
     class WindowCamera(pyrender.Camera):  # type: ignore[misc, name-defined]
-        """Perspective camera that shows one window of its picture plane, given by centre x, centre y, magnification."""
+        """Perspective camera that shows one window of its picture plane, given by centre x, centre y, magnification.
 
-        def __init__(self, window: NDArray[np.float64]) -> None:
-            super().__init__(znear=NEAR, zfar=FAR)
+        The camera is farther from the shape than usual by the distance ``beyond``.
+        """
+
+        def __init__(self, window: NDArray[np.float64], beyond: float) -> None:
+            super().__init__(znear=NEAR + beyond, zfar=FAR + beyond)
             self.window = window
 
         def get_projection_matrix(self, width: int | None = None, height: int | None = None) -> NDArray[np.float64]:  # noqa: ARG002
             glDisable(GL_MULTISAMPLE)  # pyrender has just enabled multisampling, and has no option to leave it off
             x, y, scale = self.window
-            depth = (FAR + NEAR) / (NEAR - FAR), 2 * FAR * NEAR / (NEAR - FAR)
+            near, far = self.znear, self.zfar
+            depth = (far + near) / (near - far), 2 * far * near / (near - far)
             rows = [FOCAL * scale, 0, x * scale, 0], [0, FOCAL * scale, y * scale, 0], [0, 0, *depth], [0, 0, -1, 0]
             return np.array(rows)
 
@@ -113,7 +117,7 @@ def draw(
         scene.add(pyrender.Mesh.from_trimesh(mesh, smooth=False))
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = axes.T, eye
-        scene.add(WindowCamera(window), pose=pose)
+        scene.add(WindowCamera(window, max(float(np.linalg.norm(eye)) - DISTANCE, 0.0)), pose=pose)
         colour, _ = renderer.render(scene, flags=flags)
         grey = colour[..., 0].reshape(size, samples, size, samples)
         pictures[view] = grey.mean(axis=(1, 3)) + 0.5

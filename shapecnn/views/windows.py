@@ -20,13 +20,16 @@ def windows(vertices: NDArray[np.float64], cameras: Cameras, fit: Fit) -> NDArra
     Args:
         vertices: Coordinates of the n vertices of a normalized mesh, (n, 3) float64.
         cameras: The V cameras.
-        fit: ``sphere`` shows the whole picture plane, into which every shape of radius 1 fits; ``view`` crops and
-            scales each view until the shape fills 90 % of the picture.
+        fit: ``sphere`` shows all views alike, so that the unit sphere just fits; ``view`` crops and scales each view
+            until the shape fills 90 % of the picture.
 
     Returns:
         The windows, (V, 3) float64: centre x, centre y and magnification of each.
     """
-    result = np.tile([0.0, 0.0, 1.0], (len(cameras.eyes), 1))
+    distances = np.linalg.norm(cameras.eyes, axis=1)
+    radii = FOCAL / np.sqrt(distances**2 - 1)  # of the unit sphere in the picture plane
+    result = np.zeros((len(radii), 3))
+    result[:, 2] = (1 / radii).round(9)  # exactly 1 at the usual distance
     if fit == "view":
         _enlarge(vertices, cameras.eyes, cameras.axes, result)
     return result

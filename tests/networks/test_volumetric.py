@@ -52,6 +52,20 @@ def test_shapenets_has_the_parameters_of_the_paper() -> None:
     assert not layers
 
 
+def test_shapenets_with_sigmoid_has_the_same_layers_and_weights_that_suit_it() -> None:
+    torch.manual_seed(0)
+    sigmoid, relu = shapenets(26, 2, activation="sigmoid").eval(), shapenets(26, 2).eval()
+    assert count(sigmoid) == count(relu)
+    for network, kind in ((sigmoid, nn.Sigmoid), (relu, nn.ReLU)):
+        activations = [type(layer) for layer in network.modules() if isinstance(layer, nn.Sigmoid | nn.ReLU)]
+        assert activations == [kind] * 4
+    features = sigmoid(grids(1, 26))[1]
+    assert ((features > 0) & (features < 1)).all()
+    convolution = sigmoid.get_submodule("parts.conv2.0")
+    assert isinstance(convolution, nn.Conv3d)
+    assert float(convolution.weight.abs().max()) == pytest.approx(4 * (6 / (125 * (48 + 160))) ** 0.5, rel=1e-3)
+
+
 @pytest.mark.parametrize("resolution", [26, 32])
 def test_shapenets_takes_other_grids(resolution: int) -> None:
     assert shapenets(resolution, 2).eval()(grids(1, resolution))[0].shape == (1, 2)

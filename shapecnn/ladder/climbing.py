@@ -14,12 +14,12 @@ from shapecnn.evaluation.compare import compare_contenders
 from shapecnn.evaluation.compare_results import Comparison
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.settings import TEST_SPLIT
-from shapecnn.ladder.rungs import InputName, Rung, inputs
+from shapecnn.ladder.rungs import InputName, Rung, input_settings
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.run import open_run
 from shapecnn.settings.experiment import load_experiment
-from shapecnn.settings.views_and_grids import Up, ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import Up
 from shapecnn.training.metric import learn_metric
 from shapecnn.training.plan import plan_to_resume
 from shapecnn.training.result import TrainingResult
@@ -95,7 +95,7 @@ def climb(
     require_device(device)
     for name in dict.fromkeys(rung.run for rung in rungs if rung.run):
         load_experiment(f"ladder/{name}", settings)  # a wrong setting is reported before hours of work
-    folders = _prepare(collection, out, rungs, inputs(up), workers, command, bar, say)
+    folders = _prepare(collection, out, rungs, up, workers, command, bar, say)
     artefacts = _on_common_shapes({name: open_artefacts(folder) for name, folder in folders.items()})
     trainings: dict[str, TrainingResult] = {}
     contenders = []
@@ -113,7 +113,7 @@ def _prepare(
     collection: Path,
     out: Path,
     rungs: Sequence[Rung],
-    settings: Mapping[InputName, ViewSettings | VoxelSettings],
+    up: Up,
     workers: Workers,
     command: str,
     bar: ProgressBar,
@@ -124,7 +124,7 @@ def _prepare(
     for name in dict.fromkeys(rung.input for rung in rungs):
         folders[name] = out / name
         with bar(f"Preparing {name}", "meshes") as progress:
-            recipe = Recipe(settings[name])
+            recipe = Recipe(input_settings(name, up))
             summary = prepare_collection(
                 collection, out / name, recipe, command=command, workers=workers, progress=progress
             )

@@ -1,0 +1,43 @@
+"""Print the result of ``shapecnn train --find-step``: a table of learning rates, and the command to train with."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.errors import counted
+
+if TYPE_CHECKING:
+    from shapecnn.training.step_search import StepSearch
+
+
+def print_search(search: StepSearch, words: Sequence[str], as_json: bool) -> None:
+    """Print the training loss and the validation results of each learning rate, as a table or as JSON.
+
+    Args:
+        search: Results of all learning rates.
+        words: Command that trains, word by word, without a learning rate.
+        as_json: Whether to print one JSON value instead of text.
+    """
+    best = search.best
+    choice = ["--set", f"stages.{search.stage}.learning_rate={best.learning_rate:g}"]
+    command = shlex.join([*words, *choice])
+    rows = [f"{'learning rate':>13}  {'training loss':>13}  {'validation loss':>15}  {'accuracy':>8}"]
+    for trial in search.trials:
+        row = f"{trial.learning_rate:>13g}  "
+        if trial.loss is None or trial.validation is None:
+            row += f"{'diverged':>13}"
+        else:
+            row += f"{trial.loss:>13.4g}  {trial.validation.loss:>15.4g}  {trial.validation.accuracy:>8.1%}"
+        rows.append(row + ("  best" if trial is best else ""))
+    if search.at_end:
+        note(f"The best learning rate is at the end of the range. To look further, add {shlex.join(choice)}")
+    lines = [
+        f"Stage {search.stage}, {counted(search.epochs, 'epoch')} with each learning rate:",
+        *rows,
+        "To train with the best one:",
+        f"  {command}",
+    ]
+    emit({"schema_version": SCHEMA_VERSION, **search.to_json(), "command": command}, as_json, lines)

@@ -1,0 +1,192 @@
+"""Write the filters of a network as an HTML page: their weights, and the places in shapes that excite them most."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.artefacts.manifest import Entry
+from shapecnn.errors import counted
+from shapecnn.filters.results import Box, Filter, FilterLayer, LearnedFilters, Place
+from shapecnn.models.input import InputArray
+from shapecnn.report.filter_pictures import (
+    grid_crop,
+    saliency_picture,
+    small_view,
+    view_crop,
+    weights_picture,
+    whole_grid,
+)
+from shapecnn.report.html import display_path, fill, png_base64
+from shapecnn.workers.progress import stage
+
+OVERVIEW = 256  # largest number of filters whose weights are shown side by side
+LISTED = 40  # largest number of dead filters that are listed
+
+ReadInput = Callable[[Entry], InputArray]
+"""Function that reads the network input of a shape: its views or grids."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PlaceCard:
+    """Place in a shape on the HTML page, with pictures of the place and of the whole view or grid."""
+
+    place: Place
+    whole: str  # PNG as base64 text
+    crop: str | None  # PNG as base64 text; None if the place is the whole view or grid
+    frame: tuple[float, ...] | None  # place in a view: left, top, width and height, in percent
+    where: str  # the place in words
+
+
+@dataclass(frozen=True, slots=True)
+class _FilterCard:
+    """Filter on the HTML page: its weights, the saliency of its strongest place, and all its places."""
+
+    name: str
+    weights: str | None  # PNG as base64 text
+    saliency: str | None  # PNG as base64 text
+    places: list[_PlaceCard]
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerSection:
+    """Layer on the HTML page."""
+
+    name: str
+    about: list[str]  # sentences on the layer
+    overview: list[tuple[str, str, bool]]  # name, weights (PNG as base64 text), and whether the filter is dead
+    cards: list[_FilterCard]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """Pictures for the page, PNG as base64 text, of all places in all layers."""
+
+    wholes: dict[tuple[str, int, Box | None], str] = field(default_factory=dict)  # by shape, view and frame
+    crops: dict[tuple[str, int, Box], str] = field(default_factory=dict)  # by shape, view and box
+    saliencies: dict[tuple[str, int], str] = field(default_factory=dict)  # by layer and number of the filter
+
+
+def filters_page(learned: LearnedFilters, read: ReadInput) -> str:
+    """Return the filters of a network as an HTML page that needs no other file.
+
+    Args:
+        learned: Filters of the layers of a network, and their strongest places.
+        read: Function that reads the views or grids of a shape; called once for each shape on the page.
+
+    Returns:
+        The HTML text of the page.
+    """
+    pictures = _draw(learned, read)
+    sections = [_section(layer, learned, pictures) for layer in learned.layers]
+    return fill(
+        "filters.html",
+        sections=sections,
+        model=display_path(learned.model),
+        data=display_path(learned.data),
+        shapes=counted(learned.shapes, "shape") + ("" if learned.split == "all" else f" of split {learned.split}"),
+        views=learned.kind == "views",
+        coloured=any(layer.weights is not None and layer.weights.shape[1] == 3 for layer in learned.layers),
+        sliced=any(layer.weights is not None and layer.weights.ndim == 5 for layer in learned.layers),
+        weights=any(layer.weights is not None for layer in learned.layers),
+        saliency=any(each.saliency is not None for layer in learned.layers for each in layer.filters),
+    )
+
+
+def _draw(learned: LearnedFilters, read: ReadInput) -> _Pictures:
+    """Draw all places, shape by shape, so that each shape is read once."""
+    entries: dict[str, Entry] = {}
+    wanted: dict[str, list[tuple[FilterLayer, Filter, Place]]] = defaultdict(list)
+    for layer in learned.layers:
+        for each in layer.filters:
+            for place in each.strongest:
+                entries[place.entry.id] = place.entry
+                wanted[place.entry.id].append((layer, each, place))
+    pictures = _Pictures()
+    with stage("Drawing the places") as progress:
+        for done, (name, places) in enumerate(wanted.items()):
+            progress(done, len(wanted))
+            array = read(entries[name])
+            for layer, each, place in places:
+                _draw_place(pictures, layer, each, place, array[place.view])
+    return pictures
+
+
+def _draw_place(pictures: _Pictures, layer: FilterLayer, each: Filter, place: Place, array: NDArray[np.uint8]) -> None:
+    key, grid = (place.entry.id, place.view, place.box), array.ndim == 3
+    if layer.field is not None and key not in pictures.crops:
+        pictures.crops[key] = png_base64(grid_crop(array, place.box) if grid else view_crop(array, place.box))
+    framed = _framed(layer, place, grid)
+    if framed not in pictures.wholes:
+        box = place.box if framed[2] else tuple((0, side) for side in array.shape)
+        pictures.wholes[framed] = png_base64(whole_grid(array, box) if grid else small_view(array))
+    if each.saliency is not None and place is each.strongest[0]:
+        picture = saliency_picture(array, each.saliency, place.box)
+        pictures.saliencies[layer.name, each.number] = png_base64(picture)
+
+
+def _framed(layer: FilterLayer, place: Place, grid: bool) -> tuple[str, int, Box | None]:
+    """Return the key of the picture of a whole view or grid. The frame in a view is not part of its picture."""
+    return place.entry.id, place.view, place.box if grid and layer.field is not None else None
+
+
+def _section(layer: FilterLayer, learned: LearnedFilters, pictures: _Pictures) -> _LayerSection:
+    weights, dead = layer.weights, set(layer.dead)
+    drawn = [] if weights is None else [png_base64(weights_picture(each)) for each in weights[:OVERVIEW]]
+    labels = {each.number: each.label for each in layer.filters}
+    overview = [(labels.get(number) or str(number), each, number in dead) for number, each in enumerate(drawn)]
+    cards = [
+        _FilterCard(
+            each.label or f"Filter {each.number}",
+            None if weights is None else png_base64(weights_picture(weights[each.number])),
+            pictures.saliencies.get((layer.name, each.number)),
+            [_place_card(layer, place, learned, pictures) for place in each.strongest],
+        )
+        for each in layer.filters
+    ]
+    return _LayerSection(layer.name, _about(layer, learned.kind), overview, cards)
+
+
+def _place_card(layer: FilterLayer, place: Place, learned: LearnedFilters, pictures: _Pictures) -> _PlaceCard:
+    views = learned.kind == "views"
+    whole = pictures.wholes[_framed(layer, place, not views)]
+    view = f"{'view' if views else 'rotation'} {place.view}"
+    if layer.field is None:
+        return _PlaceCard(place, whole, None, None, view)
+    names = ("rows", "columns") if views else ("x", "y", "z")
+    where = [f"{name} {first} to {end - 1}" for name, (first, end) in zip(names, place.box, strict=True)]
+    frame = None
+    if views:
+        (top, bottom), (left, right) = place.box
+        ends = (left, top, right - left, bottom - top)
+        frame = tuple(round(100 * each / learned.side, 2) for each in ends)
+    crop = pictures.crops[place.entry.id, place.view, place.box]
+    return _PlaceCard(place, whole, crop, frame, ", ".join([view, *where]))
+
+
+def _about(layer: FilterLayer, kind: str) -> list[str]:
+    """Return sentences on a layer: its filters, their receptive field, which are shown, and which are dead."""
+    unit, whole = ("pixels", "view") if kind == "views" else ("cells", "grid")
+    classes = any(each.label for each in layer.filters)
+    count = counted(layer.count, "class", "classes") if classes else counted(layer.count, "filter")
+    reach = f"the whole {whole}" if layer.field is None else f"at most {' × '.join(map(str, layer.field))} {unit}"
+    about = [f"{count}. An activation depends on {reach}."]
+    if layer.own_weights:
+        about.append("Each position has weights of its own, which stand side by side.")
+    if layer.weights is not None and layer.count > OVERVIEW:
+        about.append(f"The weights of the first {OVERVIEW} are shown.")
+    if classes:
+        about.append(f"The activation of a class is its score (logit) for a single {whole}.")
+    shown = len(layer.filters)
+    if shown < layer.count - len(layer.dead):
+        about.append(f"The first {shown} follow." if classes else f"The {shown} with the strongest activations follow.")
+    if layer.dead:
+        numbers = ", ".join(map(str, layer.dead[:LISTED]))
+        more = f" and {len(layer.dead) - LISTED} more" if len(layer.dead) > LISTED else ""
+        dead = counted(len(layer.dead), "filter is dead", "filters are dead")
+        about.append(f"{dead}: in these shapes, the activation is nowhere above 0. The numbers: {numbers}{more}.")
+    return about
