@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Two more workers than there are cores: tests of processes and time limits wait a good deal.
 PARALLEL := -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 2)') --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo check lint types layers documents test test-gpu test-bounds fuzz faults faults-full soak audit bench clean
+.PHONY: setup demo check lint types layers documents test test-gpu test-bounds fuzz faults faults-full soak ladder-psb audit bench clean
 
 setup: $(VENV)/.done
 
@@ -64,6 +64,10 @@ faults-full: setup
 # 50,000 meshes drawn and filled, 20,000 indexed: neither memory nor open files may grow. About an hour on two cores.
 soak: setup
 	$(BIN)/python benchmarks/soak.py --json results/soak.json
+
+# The lecture's ladder on the Princeton Shape Benchmark, from logistic regression to MVCNN; continues in ladder-psb/.
+ladder-psb: setup
+	$(BIN)/python benchmarks/ladder.py --work ladder-psb --json results/ladder.json
 
 # Known vulnerabilities of all that is pinned; 3 where the database cannot be reached.
 audit: setup

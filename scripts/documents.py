@@ -211,6 +211,20 @@ def orientation(record: dict[str, Any]) -> str:
     return _markdown(headings, lines)
 
 
+def ladder(record: dict[str, Any]) -> str:
+    lines = []
+    for row in record["figures"]["rows"]:
+        figures = [row["figures"][name] for name in ("accuracy", "mAP")]
+        rates = [_between(each["value"], each["interval"]) if each["value"] is not None else "" for each in figures]
+        neighbour = f"{row['figures']['NN']['value']:.1%}"
+        parameters = f"{row['parameters'] / 1e6:.2f} M" if row["parameters"] else "none"
+        seconds = row["training_seconds"]
+        training = "" if seconds is None else f"{seconds / 60:.1f} min"
+        lines.append([row["title"], f"`{row['name']}`", *rates, neighbour, parameters, training])
+    headings = ["system", "rung", "accuracy", "mAP", "nearest neighbour", "parameters", "training time"]
+    return _markdown(headings, lines)
+
+
 def faults(record: dict[str, Any]) -> str:
     """Return a line for each fault, with all commands that were tested for it."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -288,7 +302,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, orientation),
-        *(recognition, ablation, finetuning),
+        *(recognition, ablation, finetuning, ladder),
         *(faults, fuzz, soak, limits),
     )
 }
@@ -383,7 +397,10 @@ def notebook() -> str:
 
 def main() -> None:
     readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
-    tables = [readme, *(ROOT / "docs" / f"{name}.md" for name in ("orientation", "reliability", "search", "training"))]
+    tables = [
+        readme,
+        *(ROOT / "docs" / f"{name}.md" for name in ("ladder", "orientation", "reliability", "search", "training")),
+    ]
     documents = {path: filled(path.read_text()) for path in tables} | {
         reference: command_reference(),
         ROOT / "docs" / "python.ipynb": notebook(),

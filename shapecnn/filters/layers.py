@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,8 @@ from shapecnn.networks.network import ShapeNetwork
 CLASSIFIER = "classifier"
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, LocallyConnected2d)
 _WEIGHTED = (*_CONVOLUTIONS, nn.Linear)
+CLIPPING = (nn.ReLU6, nn.Hardtanh)
+"""Activation functions whose output has a largest value. Many places reach it, so that their input is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Layer:
 
     Attributes:
         name: Name by which a user selects the layer, such as ``conv1``.
-        module: Path of the module in the network whose output has one channel for each filter.
+        module: Path of the module in the network whose output has one channel for each filter. If it is a
+            :data:`CLIPPING` function, its input is looked at.
         count: Number of filters.
         maps: Whether each filter computes a map, with an activation for each place in a view or grid; otherwise one
             activation for the whole view or grid.
@@ -40,6 +43,7 @@ class Layer:
             channels; None if the filters do not read the input of the network.
         own_weights: Whether a filter has other weights at each position (a locally connected layer). The weights of all
             positions then stand side by side in ``weights``.
+        clipped: Whether ``module`` is a :data:`CLIPPING` function.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Layer:
     convolves: bool
     weights: NDArray[np.float32] | None = None
     own_weights: bool = False
+    clipped: bool = False
 
 
 def network_layers(network: ShapeNetwork, shape: tuple[int, ...]) -> list[Layer]:
@@ -72,34 +77,42 @@ def network_layers(network: ShapeNetwork, shape: tuple[int, ...]) -> list[Layer]
     """
     parts = [f"parts.{name}" for name in network.parts]
     inside = {path: module for path, module in network.named_modules() if path.startswith("parts.")}
-    weighted = {path: module for path, module in inside.items() if isinstance(module, _WEIGHTED)}
+    leaves = [path for path, module in inside.items() if path not in parts and not list(module.children())]
     sizes: dict[str, torch.Size] = {}  # in the order of computation
+
+    def note(path: str, output: Any) -> None:
+        if isinstance(output, Tensor):
+            sizes[path] = output.shape
+
     with torch.no_grad():
         blank = torch.zeros((1, *shape), dtype=torch.uint8, device=next(network.parameters()).device)
         channels = network.encode(blank).shape[1]
-        observe(network, [*weighted, *parts], blank, lambda path, output: sizes.setdefault(path, output.shape))
-    first = next((path for path in sizes if path in weighted), None)
-    pictures, own = None, False
-    if first is not None:
-        pictures = _pictures(weighted[first], len(shape), channels)
-        own = isinstance(weighted[first], LocallyConnected2d)
-    layers = []
+        observe(network, [*leaves, *parts], blank, note)
+    weighted = [path for path in sizes if isinstance(inside[path], _WEIGHTED)]
+    first = weighted[0] if weighted else None
+    pictures = None if first is None else _pictures(inside[first], len(shape), channels)
+    own = first is not None and isinstance(inside[first], LocallyConnected2d)
+
+    def layer(path: str, name: str, below: Sequence[str], weights: NDArray[np.float32] | None) -> Layer:
+        convolves = any(isinstance(inside[other], _CONVOLUTIONS) for other in below)
+        maps = len(sizes[path]) == len(shape) + 2
+        return Layer(name, path, sizes[path][1], maps, convolves, weights, own and weights is not None)
+
+    layers, order = [], list(sizes)
     for path in parts:
         below = [other for other in weighted if other == path or other.startswith(f"{path}.")]
-        is_first = first in below
-        alone = is_first and below == [first] and pictures is not None and len(pictures) == sizes[path][1]
-        if is_first and not alone and first is not None and pictures is not None and first != path:
-            size = sizes[first]
-            maps = len(size) == len(shape) + 2
-            layers.append(Layer(first.removeprefix("parts."), first, size[1], maps, maps, pictures, own))
-        convolves = any(isinstance(weighted[other], _CONVOLUTIONS) for other in below)
-        maps = len(sizes[path]) == len(shape) + 2
-        name = path.removeprefix("parts.")
-        layers.append(Layer(name, path, sizes[path][1], maps, convolves, pictures if alone else None, own and alone))
+        alone = below == [first] and pictures is not None and len(pictures) == sizes[path][1]
+        if first in below and not alone and first is not None and pictures is not None:
+            layers.append(layer(first, first.removeprefix("parts."), [first], pictures))
+        part = layer(path, path.removeprefix("parts."), below, pictures if alone else None)
+        last = order[order.index(path) - 1]
+        if last.startswith(f"{path}.") and isinstance(inside[last], CLIPPING):
+            part = replace(part, module=last, clipped=True)
+        layers.append(part)
     if network.classifier is not None:
         direct = first is None and network.discriminant is None and not list(network.tail.parameters())
-        pictures = _pictures(network.classifier, len(shape), channels) if direct else None
-        layers.append(Layer(CLASSIFIER, CLASSIFIER, network.classifier.out_features, False, False, pictures))
+        weights = _pictures(network.classifier, len(shape), channels) if direct else None
+        layers.append(Layer(CLASSIFIER, CLASSIFIER, network.classifier.out_features, False, False, weights))
     return layers
 
 
@@ -140,6 +153,8 @@ def observe(
 def watching(network: ShapeNetwork, modules: Sequence[str], see: Callable[[str, Tensor], object]) -> Iterator[None]:
     """Pass the first output of some modules of a network to a function, while the ``with`` block runs the modules.
 
+    Of a :data:`CLIPPING` function, the input is passed.
+
     Args:
         network: The network.
         modules: Paths of modules in the network.
@@ -152,7 +167,16 @@ def watching(network: ShapeNetwork, modules: Sequence[str], see: Callable[[str, 
             waiting.remove(path)
             see(path, output)
 
-    hooks = [network.get_submodule(path).register_forward_hook(partial(note, path)) for path in modules]
+    def note_input(path: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        note(path, module, inputs, inputs[0])
+
+    hooks = []
+    for path in modules:
+        module = network.get_submodule(path)
+        if isinstance(module, CLIPPING):
+            hooks.append(module.register_forward_pre_hook(partial(note_input, path)))
+        else:
+            hooks.append(module.register_forward_hook(partial(note, path)))
     try:
         yield
     finally:

@@ -195,7 +195,14 @@ def _layer(
     )
     size = None if fields is None or fields.size == shape else fields.size
     return FilterLayer(
-        layer.name, layer.count, shown, tuple(int(each) for each in dead), size, layer.weights, layer.own_weights
+        layer.name,
+        layer.count,
+        shown,
+        tuple(int(each) for each in dead),
+        size,
+        layer.weights,
+        layer.own_weights,
+        layer.clipped,
     )
 
 

@@ -69,6 +69,7 @@ class FilterLayer:
             cells, for C input channels. None if the filters do not read the views or grids themselves.
         own_weights: Whether a filter has other weights at each position of the view (a locally connected layer). The
             weights of all positions then stand side by side in ``weights``.
+        clipped: Whether the activations are those before a function that cuts off large values, such as ReLU6.
     """
 
     name: str
@@ -78,6 +79,7 @@ class FilterLayer:
     field: tuple[int, ...] | None
     weights: NDArray[np.float32] | None = None
     own_weights: bool = False
+    clipped: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

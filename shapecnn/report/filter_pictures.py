@@ -47,17 +47,18 @@ def weights_picture(weights: NDArray[np.float32]) -> RGB:
     return _tiled([_coloured(layer) for layer in layers])
 
 
-def view_crop(view: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Cut a place out of a view. The crop is square: parts of the square outside the view are grey.
+def view_crop(view: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
+    """Cut a place out of a view. The crop is a square; what lies outside the view is grey.
 
     Args:
         view: View of S × S pixels, (S, S) uint8.
         box: Rows and columns of the place.
+        size: Side of the square in pixels.
 
     Returns:
-        The crop, (K, K) uint8 with at most :data:`SIDE` pixels a side.
+        The crop, uint8 with at most :data:`SIDE` pixels a side.
     """
-    return _at_most(_squared(view[_slices(box)], box, view.shape, _GAP))
+    return _at_most(_squared(view[_slices(box)], box, view.shape, size, _GAP))
 
 
 def small_view(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -65,17 +66,18 @@ def small_view(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _at_most(view)
 
 
-def grid_crop(grid: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-    """Draw the cells of a place in a grid from an oblique angle.
+def grid_crop(grid: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
+    """Draw the cells of a place in a grid, in a cube, from an oblique angle.
 
     Args:
         grid: Grid of N × N × N cells, (N, N, N) uint8 of 0 and 1.
         box: Cells of the place along x, y and z.
+        size: Side of the cube in cells.
 
     Returns:
         The picture, (SIDE, SIDE) uint8.
     """
-    return draw_grid_fast(_squared(grid[_slices(box)], box, grid.shape, 0), SIDE).grey
+    return draw_grid_fast(_squared(grid[_slices(box)], box, grid.shape, size, 0), SIDE).grey
 
 
 def whole_grid(grid: NDArray[np.uint8], box: Box) -> RGB:
@@ -111,22 +113,23 @@ def whole_grid(grid: NDArray[np.uint8], box: Box) -> RGB:
     return np.asarray(image)
 
 
-def saliency_picture(array: NDArray[np.uint8], heat: NDArray[np.float32], box: Box) -> RGB:
+def saliency_picture(array: NDArray[np.uint8], heat: NDArray[np.float32], box: Box, size: int) -> RGB:
     """Draw a place in colours: red where a pixel or cell adds to the activation, blue where it takes from it.
 
     Args:
         array: View (S, S) or grid (N, N, N), uint8.
         heat: What each pixel or cell of the place adds, float32 of the size of the box.
         box: The place in the view or grid.
+        size: Side of the square or cube around the place, in pixels or cells.
 
     Returns:
         The picture, at most SIDE pixels a side.
     """
     strength = heat / _largest(heat)
-    colours = _squared(strength, box, array.shape, 0)
+    colours = _squared(strength, box, array.shape, size, 0)
     if array.ndim == 2:
-        return _tinted(view_crop(array, box).astype(np.float32), _at_most(colours))
-    drawing = draw_grid_fast(_squared(array[_slices(box)], box, array.shape, 0), SIDE)
+        return _tinted(view_crop(array, box, size).astype(np.float32), _at_most(colours))
+    drawing = draw_grid_fast(_squared(array[_slices(box)], box, array.shape, size, 0), SIDE)
     visible = colours.reshape(-1)[drawing.cell]
     return _tinted(drawing.grey.astype(np.float32), np.where(drawing.cell < 0, 0, visible))
 
@@ -181,13 +184,12 @@ def _slices(box: Box) -> tuple[slice, ...]:
     return tuple(slice(*ends) for ends in box)
 
 
-def _squared(values: NDArray, box: Box, shape: tuple[int, ...], fill: int) -> NDArray:  # type: ignore[type-arg]
+def _squared(values: NDArray, box: Box, shape: tuple[int, ...], size: int, fill: int) -> NDArray:  # type: ignore[type-arg]
     """Return the values of a place in a square or cube, filled up where the border of the view or grid cuts it off."""
-    side = max(values.shape)
-    square = np.full([side] * values.ndim, fill, values.dtype)
-    starts = [
-        side - (end - first) if first == 0 and end < length else 0
-        for (first, end), length in zip(box, shape, strict=True)
-    ]
-    square[tuple(slice(start, start + n) for start, n in zip(starts, values.shape, strict=True))] = values
+    square = np.full([size] * values.ndim, fill, values.dtype)
+    parts = []
+    for (first, end), length in zip(box, shape, strict=True):
+        start = size - (end - first) if first == 0 and end < length else 0
+        parts.append(slice(start, start + end - first))
+    square[tuple(parts)] = values
     return square

@@ -119,13 +119,13 @@ def _draw(learned: LearnedFilters, read: ReadInput) -> _Pictures:
 def _draw_place(pictures: _Pictures, layer: FilterLayer, each: Filter, place: Place, array: NDArray[np.uint8]) -> None:
     key, grid = (place.entry.id, place.view, place.box), array.ndim == 3
     if layer.field is not None and key not in pictures.crops:
-        pictures.crops[key] = png_base64(grid_crop(array, place.box) if grid else view_crop(array, place.box))
+        pictures.crops[key] = png_base64((grid_crop if grid else view_crop)(array, place.box, max(layer.field)))
     framed = _framed(layer, place, grid)
     if framed not in pictures.wholes:
         box = place.box if framed[2] else tuple((0, side) for side in array.shape)
         pictures.wholes[framed] = png_base64(whole_grid(array, box) if grid else small_view(array))
     if each.saliency is not None and place is each.strongest[0]:
-        picture = saliency_picture(array, each.saliency, place.box)
+        picture = saliency_picture(array, each.saliency, place.box, max(layer.field or array.shape))
         pictures.saliencies[layer.name, each.number] = png_base64(picture)
 
 
@@ -177,6 +177,8 @@ def _about(layer: FilterLayer, kind: str) -> list[str]:
     about = [f"{count}. An activation depends on {reach}."]
     if layer.own_weights:
         about.append("Each position has weights of its own, which stand side by side.")
+    if layer.clipped:
+        about.append("Large activations are cut off in the network (ReLU6); the numbers are those before.")
     if layer.weights is not None and layer.count > OVERVIEW:
         about.append(f"The weights of the first {OVERVIEW} are shown.")
     if classes:

@@ -57,7 +57,7 @@ def project(points: NDArray[np.float64], count: int, side: int) -> NDArray[np.fl
     return np.asarray((across / (count * np.sqrt(3) / 2) + 1) * side / 2)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _rays(count: int, side: int) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Return the cells that the rays through all pixels cross, and the axis along which a ray enters each cell.
 

@@ -1,0 +1,55 @@
+"""The lecture's ladder on the Princeton Shape Benchmark: each rung is trained on train, and measured on test once.
+
+    python benchmarks/ladder.py --work ladder-psb --json results/ladder.json
+
+An interrupted run continues where it stopped if --work names a folder. The plot is written to docs/pictures/ladder.png.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from measure import ROOT, arguments, save, shapecnn, table, use_cores
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", work="", rung="")
+    use_cores(2)
+    source = options.data / "psb.zip"
+    rungs = [word for name in options.rung.split() for word in ("--rung", name)]
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(options.work or scratch)
+        started = time.perf_counter()
+        answer = shapecnn("ladder", "--data", source, "--up", "y", "--out", out, *rungs)
+        seconds = time.perf_counter() - started
+        if options.json:
+            shutil.copyfile(out / "report" / "pr.png", ROOT / "docs" / "pictures" / "ladder.png")
+    rows = [
+        {
+            **rung,
+            "figures": {name: model["figures"][name] for name in ("accuracy", "mAP", "NN")},
+            "pr11": model["pr11"],
+            "parameters": model["parameters"],
+            "feature_size": model["feature_size"],
+            "seconds_per_shape": model["seconds_per_shape"],
+        }
+        for rung, model in zip(answer["rungs"], answer["comparison"]["models"], strict=True)
+    ]
+    comparison = answer["comparison"]
+    figures = {"shapes": comparison["count"], "retrieval": comparison["retrieval"], "seconds": seconds, "rows": rows}
+    print(
+        table(["rung", "accuracy", "mAP"], [[r["title"], *(_percent(r, n) for n in ("accuracy", "mAP"))] for r in rows])
+    )
+    save(options.json, figures, [source])
+
+
+def _percent(row: dict[str, dict[str, dict[str, float | None]]], name: str) -> str:
+    value = row["figures"][name]["value"]
+    return "" if value is None else f"{value:.1%}"
+
+
+if __name__ == "__main__":
+    main()

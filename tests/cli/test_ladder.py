@@ -1,0 +1,51 @@
+"""``shapecnn ladder``: JSON for programs, a table and a page for people, and errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.evaluations import write_splits
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_splits(tmp_path_factory.mktemp("meshes"), train=3, test=2)
+
+
+RUNGS = ("--rung", "logistic-grids", "--rung", "sph")
+
+
+def test_json_and_page(collection: Path, tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "the ladder"
+    done = command("ladder", "--data", collection, "--out", out, *RUNGS, "--device", "cpu", "--json")
+    assert done.status == 0
+    answer = done.json("ladder")
+    assert [(rung["name"], rung["input"], rung["run"]) for rung in answer["rungs"]] == [
+        ("logistic-grids", "grids", "logistic-grids"),
+        ("sph", "grids64", None),
+    ]
+    assert json.loads((out / "report" / "ladder.json").read_text()) == answer
+    assert done.stderr.endswith(f"Wrote {out / 'report' / 'report.html'}\n")
+    table = command("ladder", "--data", collection, "--out", out, *RUNGS, "--device", "cpu").stdout
+    assert table.splitlines()[2].startswith("Spherical harmonics (SPH)")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--rung", "lenett"), "There is no rung 'lenett'. Use one of: lenet"),
+        (("--rung", "sph", "--set", "network.kernel=3", "--rung", "logistic-grids"), "network.kernel"),
+        (("--rung", "sph", "--workers", "0"), "--workers"),
+    ],
+)
+def test_wrong_options_are_status_2(
+    options: tuple[str, ...], message: str, collection: Path, tmp_path: Path, command: Command
+) -> None:
+    done = command("ladder", "--data", collection, "--out", tmp_path / "out", *options)
+    assert done.status == 2
+    assert message in done.stderr
+    assert not (tmp_path / "out" / "grids").exists()

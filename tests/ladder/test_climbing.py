@@ -1,0 +1,113 @@
+"""The ladder from meshes to results: trained once, measured on the same shapes, continued where it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shapecnn.errors import MismatchError, UsageError
+from shapecnn.ladder import Ladder, choose_rungs, climb
+from shapecnn.report.ladder import HEADINGS, lines, page, table_rows, write_ladder
+from shapecnn.workers.pool import Workers
+from tests.evaluations import CLASSES, write_splits
+from tests.solids import contents, write_solids
+
+RUNGS = choose_rungs(["logistic-grids", "mlp", "logistic-sph", "sph"])
+
+
+def ascent(collection: Path, out: Path, names: tuple[str, ...] = (), **options: object) -> Ladder:
+    rungs = choose_rungs(names) if names else RUNGS
+    return climb(collection, out, rungs, device="cpu", workers=Workers(1), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_splits(tmp_path_factory.mktemp("meshes"), train=3, test=2)
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ladder")
+
+
+@pytest.fixture(scope="module")
+def ladder(collection: Path, out: Path) -> Ladder:
+    return ascent(collection, out)
+
+
+def test_all_rungs_are_measured_on_the_same_shapes(ladder: Ladder) -> None:
+    measured = ladder.comparison.measured
+    assert [one.name for one in measured] == [rung.title for rung in RUNGS]
+    assert {tuple(entry.id for entry in one.evaluation.entries) for one in measured} == {
+        tuple(f"{label}/test/{k}.off" for label in CLASSES for k in (3, 4))
+    }
+    assert all(one.figures["mAP"].value is not None for one in measured)
+    accuracies = [one.figures["accuracy"].value for one in measured]
+    assert accuracies[3] is None  # a descriptor alone does not classify
+    assert all(value is not None and value >= 0.5 for value in accuracies[:3])
+
+
+def test_what_is_finished_is_not_done_again(ladder: Ladder, collection: Path, out: Path) -> None:
+    before = contents(out)
+    heard: list[str] = []
+    again = ascent(collection, out, say=heard.append)
+    assert contents(out) == before
+    assert [text for text in heard if "epoch" in text] == []
+    assert [rung["training_seconds"] for rung in again.to_json()["rungs"]] == [
+        rung["training_seconds"] for rung in ladder.to_json()["rungs"]
+    ]
+
+
+def test_a_metric_is_learned_for_the_rung_that_compares_by_it(tmp_path: Path, collection: Path) -> None:
+    changes = {"network.backbone": "test_efficientnet", "network.weights": "none", "stages.pooled.train_from": None}
+    settings = {**changes, "stages.pooled.epochs": 1}
+    result = ascent(collection, tmp_path / "out", ("mvcnn", "mvcnn-metric"), settings=settings)
+    assert [one.evaluation.feature for one in result.comparison.measured] == ["penultimate", "metric"]
+    assert (tmp_path / "out" / "runs" / "mvcnn" / "metric.json").exists()
+    assert list(result.trainings) == ["mvcnn"]
+
+
+def test_other_settings_for_a_finished_training_are_refused(ladder: Ladder, collection: Path, out: Path) -> None:
+    with pytest.raises(MismatchError, match=r"finished run with other settings .*seed was 0 and is now 3"):
+        ascent(collection, out, ("logistic-grids",), settings={"seed": 3})
+
+
+def test_wrong_settings_are_refused_before_anything_is_written(collection: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"network\.kernel"):
+        ascent(collection, tmp_path / "out", ("logistic-grids",), settings={"network.kernel": 3})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_collection_without_splits_is_refused(tmp_path: Path) -> None:
+    write_solids(tmp_path / "meshes")
+    with pytest.raises(UsageError, match=r"needs meshes in the splits train and test, but .*grids has 0 and 0\."):
+        ascent(tmp_path / "meshes", tmp_path / "out", ("logistic-grids",))
+
+
+def test_a_report_has_every_rung(ladder: Ladder, tmp_path: Path) -> None:
+    write_ladder(tmp_path, ladder)
+    files = contents(tmp_path)
+    assert files.keys() == {"SHA256SUMS", "ladder.json", "ladder.csv", "pr.svg", "pr.png", "report.html"}
+    assert json.loads(files["ladder.json"]) == ladder.to_json()
+    html = files["report.html"].decode()
+    for rung in RUNGS:
+        assert f'id="{rung.name}"' in html
+        assert rung.title in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+    assert len(files["ladder.csv"].splitlines()) == 1 + len(RUNGS)
+
+
+def test_a_rung_is_compared_with_the_one_before(ladder: Ladder) -> None:
+    html = page(ladder, b"<svg/>")
+    assert html.count("points better than") + html.count("points worse than") >= len(RUNGS) - 1
+    assert "than Logistic regression on voxels" in html
+
+
+def test_the_table_is_in_columns(ladder: Ladder) -> None:
+    rows = table_rows(ladder)
+    assert [row[0] for row in rows] == [rung.title for rung in RUNGS]
+    assert {len(row) for row in rows} == {len(HEADINGS)}
+    assert [row[HEADINGS.index("parameters")] for row in rows] == ["0.08 M", "1,539", "6.91 M", "0"]
+    assert lines(ladder)[0].split() == " ".join(HEADINGS).split()
