@@ -37,6 +37,7 @@ COMMANDS = {
     "metric": ("shapecnn.cli.metric", "Learn a metric for retrieval from labelled shapes."),
     "predict": ("shapecnn.cli.predict", "Predict the classes of meshes."),
     "explain": ("shapecnn.cli.explain", "Show which views and pixels led to a prediction."),
+    "filters": ("shapecnn.cli.filters", "Show what the filters of a network respond to."),
     "index": ("shapecnn.cli.index", "Build a search index of a collection of meshes."),
     "query": ("shapecnn.cli.query", "Find the shapes most similar to a mesh or a picture."),
     "verify": ("shapecnn.cli.verify", "Check stored results for missing, corrupt and stale files."),

@@ -22,8 +22,8 @@ _DIAMETER = 2 / 3 * _CELL  # OpenCV makes the cells of a feature 1.5 times as la
 
 
 def _import_opencv() -> Any:
-    """Import OpenCV without two side effects: on the environment, and on child processes made by fork."""
-    if "cv2" in sys.modules:  # its user has configured it
+    """Import OpenCV without its change of the environment, and let it use one thread."""
+    if "cv2" in sys.modules:  # imported by the program that uses shapecnn, which chooses the number of threads
         return sys.modules["cv2"]
     path = os.environ.get("LD_LIBRARY_PATH")
     import cv2
@@ -33,8 +33,7 @@ def _import_opencv() -> Any:
         os.environ.pop("LD_LIBRARY_PATH", None)
     else:
         os.environ["LD_LIBRARY_PATH"] = path
-    # A forked process would wait forever for the threads of its parent. Several shapes are computed at a time anyway.
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(1)  # several shapes are computed at the same time, each on one core
     return cv2
 
 
@@ -65,7 +64,8 @@ def dense_sift(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     """
     features = np.concatenate([_features_at(_resize(picture, side)) for side in SIDES])
     features = features[features.any(axis=1)]
-    return np.sqrt(features / features.sum(axis=1, keepdims=True))
+    roots: NDArray[np.float32] = np.sqrt(features / features.sum(axis=1, keepdims=True))
+    return roots
 
 
 def _resize(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -134,9 +134,7 @@ def encode(features: NDArray[np.float32], words: Vocabulary) -> NDArray[np.float
     """
     if not len(features):
         return np.zeros(words.length)
-    weights, means, variances = (
-        array.astype(np.float64) for array in (words.weights, words.means, words.variances)
-    )
+    weights, means, variances = (array.astype(np.float64) for array in (words.weights, words.means, words.variances))
     scales = 1 / np.sqrt(variances)
     offsets = np.log(weights) + np.log(scales).sum(axis=1)
     first, second = _accumulate(
@@ -170,7 +168,7 @@ def _accumulate(features, mean, axes, offsets, means, scales):  # type: ignore[n
     for feature in features:
         point[:] = 0.0
         for i in range(len(mean)):
-            value = np.float64(feature[i] - mean[i])
+            value = np.float64(feature[i]) - mean[i]
             for p in range(P):
                 point[p] += value * axes[i, p]
         gamma[:] = offsets

@@ -75,19 +75,21 @@ def receptive_fields(network: ShapeNetwork, layers: Sequence[Layer], shape: tupl
         {'conv1': (6, 6, 6), 'conv2': (14, 14, 14), 'conv3': (26, 26, 26)}
     """
     names = {layer.module: layer.name for layer in layers if layer.maps}
-    joined: dict[str, Fields] = {}  # by the path of a module
+    fields: dict[str, Fields] = {}  # by the path of a module
     before = Fields(tuple(np.stack([np.arange(side), np.arange(side) + 1], axis=1) for side in shape))
     channels: tuple[int, ...] = ()  # before it is encoded, a view or grid has no axis of channels
     for part in ("encode", *(f"parts.{name}" for name in network.parts)):
-        if names.keys() <= joined.keys():
+        if names.keys() <= fields.keys():
             break
-        probe = _Probe(network, [part, *(path for path in names if path.startswith(f"{part}."))], channels, before)
+        inside = [path for path in names if path.startswith(f"{part}.")]
+        last = names.keys() <= {*fields, *inside}  # the output of the part is not needed
+        probe = _Probe(network, part, inside if last else [*inside, part], channels, before)
         for path, ends in probe.ends().items():
-            joined[path] = Fields(tuple(_join(own, first) for own, first in zip(ends, before.ends, strict=True)))
-        if part not in joined:  # from here on, the activations depend on the whole view or grid
+            fields[path] = Fields(tuple(_join(own, first) for own, first in zip(ends, before.ends, strict=True)))
+        if part not in fields:  # from here on, the activations depend on the whole view or grid
             break
-        before, channels = joined[part], probe.channels
-    return {name: joined[path] for path, name in names.items()}
+        before, channels = fields[part], probe.channels
+    return {name: fields[path] for path, name in names.items()}
 
 
 class _Probe:
@@ -95,7 +97,8 @@ class _Probe:
 
     Args:
         network: The network.
-        paths: Paths of the part, and of modules inside the part, whose maps are looked at.
+        part: Path of the part.
+        paths: Paths of the modules whose maps are looked at: modules inside the part, and perhaps the part itself.
         channels: Number of channels of the input of the part, or () for an input without channels.
         before: Receptive fields of the input of the part.
 
@@ -103,48 +106,50 @@ class _Probe:
         channels: Number of channels of the output of the part.
     """
 
-    def __init__(self, network: ShapeNetwork, paths: Sequence[str], channels: tuple[int, ...], before: Fields) -> None:
-        self._network, self._paths = network, paths
+    def __init__(
+        self, network: ShapeNetwork, part: str, paths: Sequence[str], channels: tuple[int, ...], before: Fields
+    ) -> None:
+        self._network, self._part, self._paths = network, part, paths
         self._sides = [len(ends) for ends in before.ends]
         self._inputs, self.channels = channels, channels
 
     def ends(self) -> dict[str, list[NDArray[np.int64]]]:
         """Return for each module, for each axis of its maps, the ends (L, 2) of the lines that reach L positions."""
-        first = self._reached(0, range(self._sides[0]))
-        ends = {path: [_ends(reached)] for path, reached in first.items()}
+        first = self._reach(0, range(self._sides[0]))
+        ends = {path: [_ends(reach)] for path, reach in first.items()}
         for axis in range(1, len(self._sides)):
-            reached = None
+            reach = None
             if self._sides[axis] == self._sides[0]:
                 few = sorted({0, self._sides[0] // 3, self._sides[0] - 1})
-                some = self._reached(axis, few)
+                some = self._reach(axis, few)
                 if all(np.array_equal(some[path], first[path][few]) for path in first):
-                    reached = first
-            for path, each in (reached or self._reached(axis, range(self._sides[axis]))).items():
+                    reach = first
+            for path, each in (reach or self._reach(axis, range(self._sides[axis]))).items():
                 ends[path].append(_ends(each))
         return ends
 
-    def _reached(self, axis: int, lines: Sequence[int]) -> dict[str, NDArray[np.bool_]]:
+    def _reach(self, axis: int, lines: Sequence[int]) -> dict[str, NDArray[np.bool_]]:
         """Return for each module (M, L) bool: whether each of M lines of the input reaches each of L lines of the maps.
 
         In input i, all values with the index of line i along the axis are NaN.
         """
-        found: dict[str, list[Tensor]] = defaultdict(list)
+        batches: dict[str, list[Tensor]] = defaultdict(list)
         size = (*self._inputs, *self._sides)
 
         def note(path: str, output: Tensor) -> None:
             if output.ndim != len(self._sides) + 2:
                 return
-            if path == self._paths[0]:
+            if path == self._part:
                 self.channels = (output.shape[1],)
-            found[path].append(output.isnan().movedim(axis + 2, 1).flatten(2).any(dim=2))
+            batches[path].append(output.isnan().movedim(axis + 2, 1).flatten(2).any(dim=2))
 
         for part in parts_of(len(lines), size):
             inputs = torch.zeros((part.stop - part.start, *size))
             for one, line in zip(inputs, lines[part], strict=True):
                 one.select(axis + len(self._inputs), line).fill_(torch.nan)
             with torch.no_grad(), watching(self._network, self._paths, note):
-                self._network.get_submodule(self._paths[0])(inputs)
-        return {path: torch.cat(each).numpy() for path, each in found.items()}
+                self._network.get_submodule(self._part)(inputs)
+        return {path: torch.cat(each).numpy() for path, each in batches.items()}
 
 
 def parts_of(count: int, size: tuple[int, ...]) -> Iterator[slice]:
@@ -162,12 +167,12 @@ def parts_of(count: int, size: tuple[int, ...]) -> Iterator[slice]:
         yield slice(start, min(start + step, count))
 
 
-def _ends(reached: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _ends(reach: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the first line that reaches each position, and the line after the last: (L, 2) int64 from (M, L) bool.
 
     A position that no line reaches, because its window lies beyond the border, gets all lines.
     """
-    low, high = reached.argmax(axis=0), len(reached) - reached[::-1].argmax(axis=0)
+    low, high = reach.argmax(axis=0), len(reach) - reach[::-1].argmax(axis=0)
     return np.stack([low, high], axis=1).astype(np.int64)
 
 

@@ -7,7 +7,7 @@ convolution if this convolution shares a part with other layers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -88,8 +88,8 @@ def network_layers(network: ShapeNetwork, shape: tuple[int, ...]) -> list[Layer]
         blank = torch.zeros((1, *shape), dtype=torch.uint8, device=next(network.parameters()).device)
         channels = network.encode(blank).shape[1]
         observe(network, [*leaves, *parts], blank, note)
-    weighted = [path for path in sizes if isinstance(inside[path], _WEIGHTED)]
-    first = weighted[0] if weighted else None
+    with_weights = [path for path in sizes if isinstance(inside[path], _WEIGHTED)]
+    first = with_weights[0] if with_weights else None
     pictures = None if first is None else _pictures(inside[first], len(shape), channels)
     own = first is not None and isinstance(inside[first], LocallyConnected2d)
 
@@ -100,7 +100,7 @@ def network_layers(network: ShapeNetwork, shape: tuple[int, ...]) -> list[Layer]
 
     layers, order = [], list(sizes)
     for path in parts:
-        below = [other for other in weighted if other == path or other.startswith(f"{path}.")]
+        below = [other for other in with_weights if other == path or other.startswith(f"{path}.")]
         alone = below == [first] and pictures is not None and len(pictures) == sizes[path][1]
         if first in below and not alone and first is not None and pictures is not None:
             layers.append(layer(first, first.removeprefix("parts."), [first], pictures))
@@ -133,7 +133,8 @@ def observe(
 ) -> None:
     """Run a network on single views or grids, and pass the output of some of its modules to a function.
 
-    The function gets an output before later layers can change it in place.
+    The function gets an output before later layers can change it in place. The network stops when each of the modules
+    has run.
 
     Args:
         network: The network.
@@ -141,19 +142,21 @@ def observe(
         inputs: N views (N, S, S) or grids (N, R, R, R), uint8, or float with the same values.
         see: Function that gets the path of a module and its output (N, C, ...) of C channels.
     """
-    names = list(network.parts)
-    ends = [names.index(path.split(".")[1]) + 1 for path in modules if path != CLASSIFIER]
     with watching(network, modules, see):
-        activations = network.stem(inputs[:, None], stop=None if CLASSIFIER in modules else max(ends))
+        activations = network.stem(inputs[:, None])
         if CLASSIFIER in modules:
             network.head(network.pool(activations))
+
+
+class _AllSeen(Exception):  # noqa: N818  # no error: it ends a computation whose rest is not needed
+    """All modules have been seen."""
 
 
 @contextmanager
 def watching(network: ShapeNetwork, modules: Sequence[str], see: Callable[[str, Tensor], object]) -> Iterator[None]:
     """Pass the first output of some modules of a network to a function, while the ``with`` block runs the modules.
 
-    Of a :data:`CLIPPING` function, the input is passed.
+    The block ends as soon as each of the modules has run. Of a :data:`CLIPPING` function, the input is passed.
 
     Args:
         network: The network.
@@ -166,6 +169,8 @@ def watching(network: ShapeNetwork, modules: Sequence[str], see: Callable[[str, 
         if path in waiting:
             waiting.remove(path)
             see(path, output)
+            if not waiting:
+                raise _AllSeen
 
     def note_input(path: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         note(path, module, inputs, inputs[0])
@@ -178,7 +183,8 @@ def watching(network: ShapeNetwork, modules: Sequence[str], see: Callable[[str, 
         else:
             hooks.append(module.register_forward_hook(partial(note, path)))
     try:
-        yield
+        with suppress(_AllSeen):
+            yield
     finally:
         for hook in hooks:
             hook.remove()

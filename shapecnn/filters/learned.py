@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ from shapecnn.errors import UsageError
 from shapecnn.filters.fields import Fields, parts_of, receptive_fields
 from shapecnn.filters.layers import CLASSIFIER, Layer, default_layers, network_layers, observe
 from shapecnn.filters.results import Filter, FilterLayer, LearnedFilters, Place
-from shapecnn.filters.saliency import place_saliency
+from shapecnn.filters.saliency import with_saliency
 from shapecnn.filters.strongest import Strongest, strongest_place
 from shapecnn.models.device import Device, require_device, runs_on_cuda
 from shapecnn.models.input import InputArray
@@ -26,7 +25,6 @@ from shapecnn.models.model import Model, Split, classes_of
 from shapecnn.models.scores import require_finite
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.shared.checks import require_choice, require_count
-from shapecnn.views.raster import BACKGROUND
 from shapecnn.workers.progress import Progress, no_progress, stage
 
 Shapes = Split | Literal["all"]
@@ -58,7 +56,7 @@ def learned_filters(
         split: Shapes to look at: ``train``, ``val`` or ``test`` of the model, or ``all`` shapes of ``artefacts``.
         top: Largest number of shapes for each filter.
         filters: Largest number of filters to collect of each layer: those with the strongest activations.
-        saliency: Whether to compute the saliency of the strongest place of each collected filter.
+        saliency: Whether to compute the saliency of the strongest place of each of these filters.
         device: Device that the network runs on: ``auto``, ``cpu`` or ``cuda``.
         progress: Callback that receives the number of finished shapes and the number of all shapes.
 
@@ -86,22 +84,22 @@ def learned_filters(
     shape = model.input.read(artefacts, entries[0]).shape[1:]
     with stage("Loading the network"):
         network = model.network.build().requires_grad_(False)
-        chosen = _choose(model, network_layers(network, shape), layers)
-        fields = receptive_fields(network, chosen, shape)
+        selection = _choose(model, network_layers(network, shape), layers)
+        fields = receptive_fields(network, selection, shape)
     layout = torch.channels_last if model.input.kind == "views" else torch.channels_last_3d
     network = network.to("cuda" if runs_on_cuda(device) else "cpu").to(memory_format=layout)
-    ranked = {layer.name: Strongest(layer.count, top) for layer in chosen}
+    lists = {layer.name: Strongest(layer.count, top) for layer in selection}
     for number, entry in enumerate(entries):
         progress(number, len(entries))
-        _add(model, network, chosen, ranked, number, model.input.read(artefacts, entry))
+        _add(model, network, selection, lists, number, model.input.read(artefacts, entry))
     progress(len(entries), len(entries))
-    collected = [
-        _layer(model, layer, ranked[layer.name], fields.get(layer.name), shape, entries, filters) for layer in chosen
+    results = [
+        _layer(model, layer, lists[layer.name], fields.get(layer.name), shape, entries, filters) for layer in selection
     ]
     if saliency:
-        collected = _with_saliency(model, network, artefacts, chosen, collected, ranked)
+        results = with_saliency(model, network, artefacts, selection, results)
     kind: Literal["views", "voxels"] = "views" if model.input.kind == "views" else "voxels"
-    return LearnedFilters(model.name, str(artefacts.folder), split, kind, shape[0], len(entries), tuple(collected))
+    return LearnedFilters(model.name, str(artefacts.folder), split, kind, shape[0], len(entries), tuple(results))
 
 
 def _choose(model: Model, layers: Sequence[Layer], names: Sequence[str]) -> list[Layer]:
@@ -113,20 +111,20 @@ def _choose(model: Model, layers: Sequence[Layer], names: Sequence[str]) -> list
             raise UsageError(f"--layer {name}: {model.name} has no such layer. {hint} layers are {', '.join(by_name)}.")
     if names:
         return [layer for layer in layers if layer.name in names]
-    chosen = default_layers(layers)
-    if not chosen:
+    selection = default_layers(layers)
+    if not selection:
         raise UsageError(
             f"{model.name} has no convolution, and no weights on pixels or cells to show: name one of its layers by "
             f"--layer ({', '.join(by_name)})."
         )
-    return chosen
+    return selection
 
 
 def _add(
     model: Model,
     network: ShapeNetwork,
     layers: Sequence[Layer],
-    ranked: dict[str, Strongest],
+    lists: dict[str, Strongest],
     number: int,
     array: InputArray,
 ) -> None:
@@ -149,13 +147,13 @@ def _add(
         values = strongest[0].float().cpu().numpy()
         require_finite(model, values)
         view, position = (torch.gather(each, 0, run)[0].cpu().numpy() for each in (views, positions))
-        ranked[layer.name].add(number, values, view, position)
+        lists[layer.name].add(number, values, view, position)
 
 
 def _layer(
     model: Model,
     layer: Layer,
-    ranked: Strongest,
+    strongest: Strongest,
     fields: Fields | None,
     shape: tuple[int, ...],
     entries: Sequence[Entry],
@@ -163,76 +161,35 @@ def _layer(
 ) -> FilterLayer:
     """Return a layer with its filters of the strongest activations, or with the first units if it is the classifier."""
     whole = tuple((0, side) for side in shape)
-    strongest = ranked.activations[:, 0]
+    best = strongest.activations[:, 0]
     labels = classes_of(model) if layer.module == CLASSIFIER else ()
     if labels:
         numbers, dead = np.arange(layer.count), np.zeros(0, np.int64)
     else:
-        numbers = np.argsort(-strongest, kind="stable")
-        numbers, dead = numbers[strongest[numbers] > 0], np.flatnonzero(strongest <= 0)
+        numbers = np.argsort(-best, kind="stable")
+        numbers, dead = numbers[best[numbers] > 0], np.flatnonzero(best <= 0)
 
-    def places(number: int) -> tuple[Place, ...]:
-        rows = zip(
-            ranked.activations[number],
-            ranked.shapes[number],
-            ranked.views[number],
-            ranked.positions[number],
-            strict=True,
-        )
-        return tuple(
-            Place(entries[int(entry)], int(view), fields.box(int(position)) if fields else whole, float(activation))
-            for activation, entry, view, position in rows
-            if np.isfinite(activation)
+    def place(number: int, rank: int) -> Place:
+        position = int(strongest.positions[number, rank])
+        return Place(
+            entries[int(strongest.shapes[number, rank])],
+            int(strongest.views[number, rank]),
+            fields.box(position) if fields else whole,
+            float(strongest.activations[number, rank]),
+            position,
         )
 
-    shown = tuple(
-        Filter(
-            int(number),
-            labels[number] if labels else None,
-            places(int(number)),
-        )
-        for number in numbers[:filters]
-    )
-    size = None if fields is None or fields.size == shape else fields.size
+    count = min(strongest.activations.shape[1], len(entries))
     return FilterLayer(
         layer.name,
         layer.count,
-        shown,
-        tuple(int(each) for each in dead),
-        size,
+        tuple(
+            Filter(number, labels[number] if labels else None, tuple(place(number, rank) for rank in range(count)))
+            for number in numbers[:filters].tolist()
+        ),
+        tuple(dead.tolist()),
+        None if fields is None or fields.size == shape else fields.size,
         layer.weights,
         layer.own_weights,
         layer.clipped,
     )
-
-
-def _with_saliency(
-    model: Model,
-    network: ShapeNetwork,
-    artefacts: Artefacts,
-    layers: Sequence[Layer],
-    collected: Sequence[FilterLayer],
-    ranked: dict[str, Strongest],
-) -> list[FilterLayer]:
-    """Return the layers with the saliency of the strongest place of each filter. Each shape is read once."""
-    wanted: dict[str, list[tuple[int, int]]] = defaultdict(list)  # layer and index of a filter, by the id of the shape
-    by_id = {}
-    for row, layer in enumerate(collected):
-        for column, each in enumerate(layer.filters):
-            entry = each.strongest[0].entry
-            by_id[entry.id] = entry
-            wanted[entry.id].append((row, column))
-    filters = [list(layer.filters) for layer in collected]
-    blank = BACKGROUND if model.input.kind == "views" else 0
-    with stage("Computing the saliency") as progress:
-        for done, (name, places) in enumerate(wanted.items()):
-            progress(done, len(wanted))
-            array = model.input.read(artefacts, by_id[name])
-            for row, column in places:
-                each, looked_at = filters[row][column], layers[row]
-                place = each.strongest[0]
-                position = int(ranked[looked_at.name].positions[each.number, 0])
-                heat = place_saliency(network, looked_at, each.number, position, array[place.view], blank)
-                inside = tuple(slice(*ends) for ends in place.box)
-                filters[row][column] = replace(each, saliency=heat[inside].copy())
-    return [replace(layer, filters=tuple(each)) for layer, each in zip(collected, filters, strict=True)]

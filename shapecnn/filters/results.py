@@ -26,12 +26,14 @@ class Place:
         view: Number of the view, or of the rotation of the grid, from 0.
         box: Part of the view or grid that the activation depends on.
         activation: Strength of the activation.
+        position: Position of the activation in the flattened map of the filter; 0 if the filter has no map.
     """
 
     entry: Entry
     view: int
     box: Box
     activation: float
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,16 +100,16 @@ def filters_page(learned: LearnedFilters, read: ReadInput) -> str:
 def _draw(learned: LearnedFilters, read: ReadInput) -> _Pictures:
     """Draw all places, shape by shape, so that each shape is read once."""
     entries: dict[str, Entry] = {}
-    wanted: dict[str, list[tuple[FilterLayer, Filter, Place]]] = defaultdict(list)
+    by_shape: dict[str, list[tuple[FilterLayer, Filter, Place]]] = defaultdict(list)
     for layer in learned.layers:
         for each in layer.filters:
             for place in each.strongest:
                 entries[place.entry.id] = place.entry
-                wanted[place.entry.id].append((layer, each, place))
+                by_shape[place.entry.id].append((layer, each, place))
     pictures = _Pictures()
     with stage("Drawing the places") as progress:
-        for done, (name, places) in enumerate(wanted.items()):
-            progress(done, len(wanted))
+        for done, (name, places) in enumerate(by_shape.items()):
+            progress(done, len(by_shape))
             array = read(entries[name])
             for layer, each, place in places:
                 _draw_place(pictures, layer, each, place, array[place.view])
@@ -120,25 +120,25 @@ def _draw_place(pictures: _Pictures, layer: FilterLayer, each: Filter, place: Pl
     key, grid = (place.entry.id, place.view, place.box), array.ndim == 3
     if layer.field is not None and key not in pictures.crops:
         pictures.crops[key] = png_base64((grid_crop if grid else view_crop)(array, place.box, max(layer.field)))
-    framed = _framed(layer, place, grid)
-    if framed not in pictures.wholes:
-        box = place.box if framed[2] else tuple((0, side) for side in array.shape)
-        pictures.wholes[framed] = png_base64(whole_grid(array, box) if grid else small_view(array))
+    whole = _whole_key(layer, place, grid)
+    if whole not in pictures.wholes:
+        box = place.box if whole[2] else tuple((0, side) for side in array.shape)
+        pictures.wholes[whole] = png_base64(whole_grid(array, box) if grid else small_view(array))
     if each.saliency is not None and place is each.strongest[0]:
         picture = saliency_picture(array, each.saliency, place.box, max(layer.field or array.shape))
         pictures.saliencies[layer.name, each.number] = png_base64(picture)
 
 
-def _framed(layer: FilterLayer, place: Place, grid: bool) -> tuple[str, int, Box | None]:
+def _whole_key(layer: FilterLayer, place: Place, grid: bool) -> tuple[str, int, Box | None]:
     """Return the key of the picture of a whole view or grid. The frame in a view is not part of its picture."""
     return place.entry.id, place.view, place.box if grid and layer.field is not None else None
 
 
 def _section(layer: FilterLayer, learned: LearnedFilters, pictures: _Pictures) -> _LayerSection:
     weights, dead = layer.weights, set(layer.dead)
-    drawn = [] if weights is None else [png_base64(weights_picture(each)) for each in weights[:OVERVIEW]]
+    images = [] if weights is None else [png_base64(weights_picture(each)) for each in weights[:OVERVIEW]]
     labels = {each.number: each.label for each in layer.filters}
-    overview = [(labels.get(number) or str(number), each, number in dead) for number, each in enumerate(drawn)]
+    overview = [(labels.get(number) or str(number), each, number in dead) for number, each in enumerate(images)]
     cards = [
         _FilterCard(
             each.label or f"Filter {each.number}",
@@ -153,7 +153,7 @@ def _section(layer: FilterLayer, learned: LearnedFilters, pictures: _Pictures) -
 
 def _place_card(layer: FilterLayer, place: Place, learned: LearnedFilters, pictures: _Pictures) -> _PlaceCard:
     views = learned.kind == "views"
-    whole = pictures.wholes[_framed(layer, place, not views)]
+    whole = pictures.wholes[_whole_key(layer, place, not views)]
     view = f"{'view' if views else 'rotation'} {place.view}"
     if layer.field is None:
         return _PlaceCard(place, whole, None, None, view)
@@ -172,9 +172,9 @@ def _about(layer: FilterLayer, kind: str) -> list[str]:
     """Return sentences on a layer: its filters, their receptive field, which are shown, and which are dead."""
     unit, whole = ("pixels", "view") if kind == "views" else ("cells", "grid")
     classes = any(each.label for each in layer.filters)
-    count = counted(layer.count, "class", "classes") if classes else counted(layer.count, "filter")
+    total = counted(layer.count, "class", "classes") if classes else counted(layer.count, "filter")
     reach = f"the whole {whole}" if layer.field is None else f"at most {' × '.join(map(str, layer.field))} {unit}"
-    about = [f"{count}. An activation depends on {reach}."]
+    about = [f"{total}. An activation depends on {reach}."]
     if layer.own_weights:
         about.append("Each position has weights of its own, which stand side by side.")
     if layer.clipped:
@@ -183,9 +183,9 @@ def _about(layer: FilterLayer, kind: str) -> list[str]:
         about.append(f"The weights of the first {OVERVIEW} are shown.")
     if classes:
         about.append(f"The activation of a class is its score (logit) for a single {whole}.")
-    shown = len(layer.filters)
-    if shown < layer.count - len(layer.dead):
-        about.append(f"The first {shown} follow." if classes else f"The {shown} with the strongest activations follow.")
+    count = len(layer.filters)
+    if count < layer.count - len(layer.dead):
+        about.append(f"The first {count} follow." if classes else f"The {count} with the strongest activations follow.")
     if layer.dead:
         numbers = ", ".join(map(str, layer.dead[:LISTED]))
         more = f" and {len(layer.dead) - LISTED} more" if len(layer.dead) > LISTED else ""

@@ -72,8 +72,8 @@ class IndexPlan:
             model: Model that computes the features.
             up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
             labels: Source of the labels and splits of the collection: ``auto``, ``folder`` or ``none``.
-            simplify: Number of faces to which larger meshes are simplified; None for a model without training, which has its own
-                setting.
+            simplify: Number of faces to which larger meshes are simplified; None for a model without training, which
+                has its own setting.
             max_faces: Number of faces above which a mesh is refused, unless it is simplified; None: no limit.
 
         Returns:

@@ -37,8 +37,8 @@ class ModelRecord:
         Args:
             model: Model that computes the features.
             up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
-            simplify: Number of faces to which larger meshes are simplified; None for a model without training, which has its own
-                setting.
+            simplify: Number of faces to which larger meshes are simplified; None for a model without training, which
+                has its own setting.
 
         Returns:
             The record.

@@ -159,7 +159,9 @@ def _loss_problems(losses: Sequence[float], guessing: float, suggest: Suggest) -
         }
     if count < _FLAT_EPOCHS or min(losses) < _GUESSING * guessing:
         return {}
-    start = f"After {count} epochs the training loss, {latest:.3g}, is not clearly below that of guessing, {guessing:.3g}"
+    start = (
+        f"After {count} epochs the training loss, {latest:.3g}, is not clearly below that of guessing, {guessing:.3g}"
+    )
     steps = list(pairwise(losses))
     if any(after > (1 + _SWING) * before for before, after in steps):
         return {"flat": f"{start}: the learning rate may be too large. {suggest('slower', 'clip', 'search')}"}

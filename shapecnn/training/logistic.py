@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -112,7 +113,7 @@ def fit_logistic(features: Tensor, labels: Tensor, classes: int, stage: Logistic
     objective = Objective(inputs, targets, stage.loss, stage.penalty)
     parameters, iterations = SOLVERS[stage.solver](objective, tolerance, stage.iterations)
     value, gradient = objective(parameters)
-    separable = stage.penalty == 0 and _separates(inputs @ parameters.T, targets)
+    separable = stage.penalty == 0 and _separates(inputs @ parameters.T, targets, stage.loss)
     if basis is not None:
         parameters, gradient = (torch.cat([rows[:, :-1] @ basis.T, rows[:, -1:]], 1) for rows in (parameters, gradient))
     weight = parameters[:, :-1] / scale
@@ -155,18 +156,19 @@ def _deviation(inputs: Tensor) -> Tensor:
     return torch.where(deviation > rounding, deviation, math.inf)
 
 
-def _separates(scores: Tensor, targets: Tensor) -> bool:
+def _separates(scores: Tensor, targets: Tensor, loss: Literal["softmax", "sigmoid"]) -> bool:
     """Return whether scores (N, K) prove that longer weights always increase the likelihood; targets (N, K) are 0 or 1.
 
-    This is so if the scores of a class rank all its shapes above all others, or if each shape has its highest score in
-    its own class.
+    This is so if the scores of a class rank all its shapes above all others. With softmax, it is also so if each shape
+    has its highest score in its own class.
     """
     margin = _MARGIN * float(scores.abs().max())
     inside = scores.where(targets == 1, math.inf)
     outside = scores.where(targets == 0, -math.inf)
-    by_class = (inside.amin(dim=0) - outside.amax(dim=0) > margin).any()
-    by_shape = targets.shape[1] > 1 and (inside.amin(dim=1) - outside.amax(dim=1) > margin).all()
-    return bool(by_class or by_shape)
+    separable = (inside.amin(dim=0) - outside.amax(dim=0) > margin).any()
+    if loss == "softmax":
+        separable |= (inside.amin(dim=1) - outside.amax(dim=1) > margin).all()
+    return bool(separable)
 
 
 def _message(stage: LogisticStage, iterations: int, gradient: float, *, separable: bool) -> str:
@@ -175,7 +177,7 @@ def _message(stage: LogisticStage, iterations: int, gradient: float, *, separabl
     if separable:
         return (
             f"The fit has no optimum and stopped after {number}: without a penalty, the weights grow without bound, "
-            "because the features separate a class perfectly from the others. Set penalty above 0."
+            "because the features separate classes perfectly. Set penalty above 0."
         )
     if gradient <= stage.tolerance:
         return f"The fit converged after {number}."

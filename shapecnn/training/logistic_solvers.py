@@ -131,7 +131,7 @@ def _newton(objective: Objective, tolerance: float, iterations: int) -> tuple[Te
         if float(gradient.abs().max()) <= tolerance:
             return parameters, iteration
         direction = _newton_direction(objective.hessian(parameters), gradient[0])
-        step = _step(objective, parameters, value, gradient, direction[None], size=1, overshoot=_OVERSHOOT)
+        step = _step(objective, parameters, gradient, direction[None], size=1, overshoot=_OVERSHOOT)
         # Close to the optimum, the objective no longer changes in float64, but a step can still reduce the gradient.
         unchanged = step.value >= value * (1 - _ROUNDING)
         if unchanged and float(step.gradient.abs().max()) >= float(gradient.abs().max()):
@@ -156,8 +156,8 @@ def gradient_descent(objective: Objective, tolerance: float, iterations: int) ->
     """Minimize by the lecture's rule w ← w − η ∇L(w), over all shapes at once.
 
     The step size η is doubled after each step, and halved until the step does not pass the lowest point in its
-    direction. A fixed step size would have to suit the start, where the second derivative p (1 − p) is largest. It is
-    often a hundred times smaller at the optimum, where larger steps save as many iterations.
+    direction. A fixed step size would have to be small enough for the start, where the second derivative of the loss,
+    p (1 − p), is largest. Close to the optimum, p is close to 0 or 1, and much longer steps are possible.
 
     Args:
         objective: Objective of logistic regression.
@@ -168,13 +168,13 @@ def gradient_descent(objective: Objective, tolerance: float, iterations: int) ->
         Pair of the parameters (K, D + 1) float64 and the number of iterations.
     """
     parameters = _zeros(objective)
-    value, gradient = objective(parameters)
+    _, gradient = objective(parameters)
     size = 1.0
     for iteration in range(iterations):
         if float(gradient.abs().max()) <= tolerance:
             return parameters, iteration
-        step = _step(objective, parameters, value, gradient, gradient, size=size, overshoot=0)
-        parameters, value, gradient, size = step.parameters, step.value, step.gradient, 2 * step.size
+        step = _step(objective, parameters, gradient, gradient, size=size, overshoot=0)
+        parameters, gradient, size = step.parameters, step.gradient, 2 * step.size
     return parameters, iterations
 
 
@@ -189,31 +189,22 @@ class _Step:
 
 
 def _step(
-    objective: Objective,
-    parameters: Tensor,
-    value: float,
-    gradient: Tensor,
-    direction: Tensor,
-    *,
-    size: float,
-    overshoot: float,
+    objective: Objective, parameters: Tensor, gradient: Tensor, direction: Tensor, *, size: float, overshoot: float
 ) -> _Step:
     """Go from parameters (K, D + 1) by size · direction downhill; halve the size until the step is short enough.
 
-    At the end of the step, the objective must not be larger than at the start, up to rounding. It may rise again along
-    the direction, but with at most the fraction ``overshoot`` of the slope at the start. Slopes are compared, because
-    close to the optimum the objective no longer changes in float64. ``value`` and ``gradient`` are those of the
-    objective at the start.
+    At the end of the step, the objective may rise again along the direction, but with at most the fraction
+    ``overshoot`` of the slope at the start. Slopes are compared and not the objective, which no longer changes in
+    float64 close to the optimum. ``gradient`` is the gradient at the start.
     """
     slope = float((gradient * direction).sum())
     for _ in range(_HALVINGS):
         end = parameters - size * direction
         end_value, end_gradient = objective(end)
-        end_slope = float((end_gradient * direction).sum())
-        if end_value <= value + _ROUNDING * abs(value) and end_slope >= -overshoot * slope:
-            return _Step(size, end, end_value, end_gradient)
+        if float((end_gradient * direction).sum()) >= -overshoot * slope:
+            break
         size /= 2
-    return _Step(size, parameters, value, gradient)
+    return _Step(size, end, end_value, end_gradient)
 
 
 def _zeros(objective: Objective) -> Tensor:

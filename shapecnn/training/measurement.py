@@ -134,7 +134,7 @@ class Measurement:
         return calibrate(logits.double().numpy(), self.data.labels[rows].numpy(), familiarity)
 
     def _cross_validated(self, stage: Stage, activations: Activations) -> Calibration | None:
-        """Calibrate LDA or logistic regression by cross-validation; return None if gradient descent trained the features.
+        """Calibrate LDA or logistic regression by cross-validation; None if gradient descent trained the features.
 
         After gradient descent, cross-validation of the classifier would be too optimistic: the features were trained on
         the shapes of all folds.

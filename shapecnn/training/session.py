@@ -25,6 +25,7 @@ from shapecnn.training.examples import Examples
 from shapecnn.training.logistic import fit_logistic
 from shapecnn.training.losses import guessing_loss
 from shapecnn.training.measurement import Measurement
+from shapecnn.training.pretraining import pretrain
 from shapecnn.training.publication import publish_run
 from shapecnn.training.records import Record, count_epochs, make_record, metrics_bytes
 from shapecnn.training.result import TrainingResult, ValidationFigures
@@ -176,6 +177,19 @@ class Session:
         _, features = self.measurement.outputs(stage, activations, rows, vote=True)
         space, directions = analyse(features, self.data.labels[rows], self.network.blocks, shrinkage=stage.shrinkage)
         self.network.discriminate(space, stage.scale * directions)
+
+    def _pretrain(self, stage: RbmStage, activations: Activations, state: State) -> None:
+        """Run a pre-training stage: train each layer as an RBM. An interrupted stage starts again."""
+        seed = [self.data.experiment.seed, state.stage]
+        rows, val_rows = self.data.train_rows, self.data.val_rows
+        with self.bar(stage.name, "steps") as progress:
+            epochs = pretrain(
+                stage, self.network, activations, rows, val_rows, self.accelerator, seed, progress, self.say
+            )
+        for each in epochs:
+            values = asdict(each)
+            values["layer_epoch"] = values.pop("epoch")  # an epoch of one layer is not an epoch of the network
+            state.records.append(make_record(stage.name, None, **values))
 
     def _regress(self, stage: LogisticStage, activations: Activations, state: State) -> None:
         """Run a logistic-regression stage: fit the classifier to the features of the training shapes."""

@@ -63,7 +63,7 @@ def test_imagenet_is_opened_with_its_settings() -> None:
 @pytest.mark.parametrize("name", ["@imagnet", "@", "@SPH"])
 def test_an_unknown_model_is_refused_with_the_known(name: str) -> None:
     known = "@imagenet, @sph, @lfd, @fisher"
-    with pytest.raises(UsageError, match=f"no model '{name}'. Use .* a run, or a model that needs no training: {known}."):
+    with pytest.raises(UsageError, match=f"no model '{name}'. Use .* or a model that needs no training: {known}."):
         resolve_model(name)
 
 

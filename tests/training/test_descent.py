@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from shapecnn.errors import TrainingError
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
+from shapecnn.settings.networks import LinearSettings, MlpSettings
 from shapecnn.settings.stages import GradientStage
 from shapecnn.training.activations import Activations
 from shapecnn.training.augmentation import Change, apply_change
@@ -157,6 +160,7 @@ OPTIMIZERS = {
     "sgd": lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.8, weight_decay=0.03),
     "adam": lambda groups: torch.optim.Adam(groups, lr=0.1, weight_decay=0.03),
     "adamw": lambda groups: torch.optim.AdamW(groups, lr=0.1, weight_decay=0.03),
+    "adagrad": lambda groups: torch.optim.Adagrad(groups, lr=0.1, weight_decay=0.03),
 }
 
 
@@ -189,6 +193,134 @@ def test_steps_are_those_of_torch(name: str, clip: float | None, accelerator: Ac
             torch.testing.assert_close(tensor, expected.state_dict()[key], rtol=1e-3, atol=1e-5)
     moved = trained.state_dict()["classifier.weight"]
     torch.testing.assert_close(moved, expected.state_dict()["classifier.weight"], rtol=0.02, atol=1e-3)
+
+
+def linear(classes: int = 3) -> ShapeNetwork:
+    """Logistic regression on the pixels of a view, whose gradient is known."""
+    return build_network(LinearSettings(), 32, classes, kind="views")
+
+
+def softmax_regression(decay: float) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Function that returns the gradient of the mean cross-entropy plus λ Σ w², in float64; the decay is 2 λ."""
+    pixels = 1 - PICTURES[0].reshape(12, 4, -1).astype(np.float64) / 255
+    features = np.c_[pixels.mean(axis=1), np.ones(12)]
+    truth = np.eye(3)[LABELS.numpy()]
+
+    def gradient(weights: NDArray[Any]) -> NDArray[Any]:
+        return (softmax(features @ weights.T, axis=1) - truth).T @ features / 12 + decay * weights
+
+    return gradient
+
+
+def weights_of(trained: ShapeNetwork) -> NDArray[Any]:
+    """(C, D + 1) float64: weights and, as the last column, biases of the classifier."""
+    assert trained.classifier is not None
+    layer = trained.classifier
+    return np.c_[layer.weight.detach().numpy(), layer.bias.detach().numpy()].astype(np.float64)
+
+
+def test_adagrad_divides_by_the_root_of_all_squares(accelerator: Accelerator) -> None:
+    """Duchi et al. 2011: w ← w − η g / √(Σ g²)."""
+    trained = linear()
+    weights, squares, gradient = weights_of(trained), 0.0, softmax_regression(0.02)
+    before = weights.copy()
+    values = {"optimizer": "adagrad", "learning_rate": 0.05, "weight_decay": 0.02, "schedule": "constant"}
+    descended(trained, accelerator, epochs=4, batch=12, **values)
+    for _ in range(4):
+        step = gradient(weights)
+        squares = squares + step**2
+        weights = weights - 0.05 * step / (np.sqrt(squares) + 1e-10)
+    np.testing.assert_allclose(weights_of(trained), weights, atol=1e-4)
+    assert np.abs(weights - before).max() > 0.05
+
+
+def test_adadelta_measures_its_steps_by_earlier_steps(accelerator: Accelerator) -> None:
+    """Zeiler 2012: Δ = −√(E[Δ²] + ε) / √(E[g²] + ε) g, with ρ = 0.9."""
+    trained = linear()
+    weights, squares, steps, gradient = weights_of(trained), 0.0, 0.0, softmax_regression(0.02)
+    before = weights.copy()
+    values = {"optimizer": "adadelta", "learning_rate": 2.0, "weight_decay": 0.02, "schedule": "constant"}
+    descended(trained, accelerator, epochs=6, batch=12, **values)
+    for _ in range(6):
+        slope = gradient(weights)
+        squares = 0.9 * squares + 0.1 * slope**2
+        step = np.sqrt(np.add(steps, 1e-6)) / np.sqrt(squares + 1e-6) * slope
+        steps = 0.9 * steps + 0.1 * step**2
+        weights = weights - 2.0 * step
+    np.testing.assert_allclose(weights_of(trained), weights, atol=1e-4)
+    assert np.abs(weights - before).max() > 0.02
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "adadelta"])
+def test_the_squares_of_earlier_epochs_are_restored(optimizer: str, accelerator: Accelerator) -> None:
+    settings = GradientStage.model_validate(stage(epochs=3, optimizer=optimizer, learning_rate=0.05))
+    whole = linear()
+    descent = Descent(settings, whole, examples(), accelerator, [0, 0])
+    for number in range(3):
+        descent.train_epoch(number)
+    parted = linear()
+    descent = Descent(settings, parted, examples(), accelerator, [0, 0])
+    for number in range(2):
+        kept = copy.deepcopy(descent.train_epoch(number).optimizer)
+    descent = Descent(settings, parted, examples(), accelerator, [0, 0])
+    descent.load_optimizer(kept)
+    descent.train_epoch(2)
+    assert np.array_equal(weights_of(parted), weights_of(whole))
+
+
+def test_sigmoid_outputs_learn_for_themselves(accelerator: Accelerator) -> None:
+    """A class whose shapes are called another class changes nothing in a third output."""
+    trained = [linear(), linear()]
+    relabelled = torch.where(LABELS == 1, 0, LABELS)
+    for each, labels in zip(trained, [LABELS, relabelled], strict=True):
+        values = {"loss": "sigmoid", "optimizer": "sgd", "learning_rate": 0.1, "batch": 12}
+        (epoch, *_) = descended(each, accelerator, examples(labels=labels), **values)
+        assert epoch.loss == pytest.approx(3 * np.log(2), rel=0.05)  # of outputs near 1/2
+    same = [np.array_equal(*pair) for pair in zip(*map(weights_of, trained), strict=True)]
+    assert same == [False, False, True]
+
+
+def test_two_sigmoid_outputs_learn_as_softmax_does(accelerator: Accelerator) -> None:
+    trained = [linear(2), linear(2)]
+    for each, loss in zip(trained, ["sigmoid", "softmax"], strict=True):
+        values = {"loss": loss, "optimizer": "sgd", "learning_rate": 0.1}
+        descended(each, accelerator, examples(labels=(LABELS > 0).long()), **values)
+    np.testing.assert_allclose(*map(weights_of, trained), rtol=1e-4, atol=1e-6)
+
+
+def test_the_rate_is_halved_when_losses_stall(accelerator: Accelerator) -> None:
+    settings = GradientStage.model_validate(stage(epochs=6, schedule="stall", patience=2))
+    descent = Descent(settings, linear(), examples(), accelerator, [0, 0])
+    told = [0.7, 0.6999, 0.8, 0.5, 0.5, 0.5]
+    rates = [descent.train_epoch(number, [], told[:number]).learning_rate for number in range(6)]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4, 5e-4, 5e-4])
+
+
+def test_an_epoch_describes_its_layers_and_is_not_changed_by_that(
+    accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlp = MlpSettings(hidden=(8, 8), dropout=0.3)
+    trained, unwatched = (build_network(mlp, 32, 3, kind="views") for _ in range(2))
+    (first, last) = descended(trained, accelerator, optimizer="sgd", weight_decay=0.0)
+    assert [layer.layer for layer in last.layers] == ["parts.hidden1.0", "parts.hidden2.0", "classifier"]
+    assert first.layers[0].weights == pytest.approx(
+        unwatched.parts["hidden1"][0].weight.norm().item(), rel=0.01
+    )
+    assert all(layer.gradient for layer in [*first.layers, *last.layers])
+    assert [layer.dead is None for layer in last.layers] == [False, False, True]
+    monkeypatch.setattr("shapecnn.training.descent.sampled_steps", lambda _: frozenset())
+    epochs = descended(unwatched, accelerator, optimizer="sgd", weight_decay=0.0)
+    assert [epoch.loss for epoch in epochs] == [first.loss, last.loss]
+    assert epochs[0].layers == []
+    assert not changed(copied(trained), unwatched)
+
+
+def test_clipping_does_not_hide_the_size_of_gradients(accelerator: Accelerator) -> None:
+    gradients = [
+        [layer.gradient for layer in descended(linear(), accelerator, epochs=1, batch=12, clip=clip)[0].layers]
+        for clip in (None, 1e-6)
+    ]
+    assert gradients[0] == gradients[1]
 
 
 def test_the_rate_drops_when_accuracies_stall(accelerator: Accelerator) -> None:

@@ -265,6 +265,29 @@ def test_one_separated_class_of_three_has_no_optimum_either(loss: Loss) -> None:
     assert fit_logistic(features, labels, 3, stage(loss, penalty=1e-3, tolerance=1e-6)).converged
 
 
+def test_three_classes_are_separable_though_none_is_from_both_others() -> None:
+    """Shapes at both edges of three sectors of 120°, near and far from the centre: softmax divides the plane into these
+    sectors, but no line has all shapes of a class on one side and no other."""
+    angles = torch.deg2rad(torch.tensor([5.0, 115, 125, 235, 245, 355])).repeat(2)
+    radii = torch.tensor([1.0, 10]).repeat_interleave(6)
+    features = torch.stack([radii * angles.cos(), radii * angles.sin()], dim=1)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2]).repeat(2)
+    softmax, questions = (
+        fit_logistic(features, labels, 3, stage(loss, penalty=0, tolerance=1e-6)) for loss in ("softmax", "sigmoid")
+    )
+    assert "no optimum" in softmax.message
+    assert questions.converged
+
+
+@pytest.mark.parametrize(("loss", "solver"), ALL)
+@pytest.mark.parametrize("features", [[0.0, 1, 2, 3], [5.0, 5, 5, 5]], ids=["overlapping", "equal"])
+def test_classes_that_just_overlap_have_an_optimum(loss: Loss, solver: Solver, features: list[float]) -> None:
+    column, labels = torch.tensor(features)[:, None], torch.tensor([0, 1, 0, 1])
+    fit = fit_logistic(column, labels, 2, stage(loss, solver, penalty=0))
+    assert fit.converged
+    assert (fit.weight[1] > fit.weight[0]).item() == (features[0] != features[1])
+
+
 @pytest.mark.parametrize(("loss", "solver"), ALL)
 def test_a_fit_out_of_iterations_says_so(loss: Loss, solver: Solver) -> None:
     features, labels = shapes(40, 5, 3)

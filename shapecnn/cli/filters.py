@@ -1,0 +1,147 @@
+"""``shapecnn filters``: show the learned filters of a network, and the shapes and places that excite them most."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, set_option
+from shapecnn.cli.progress import progress_bar
+from shapecnn.errors import UsageError, counted
+
+if TYPE_CHECKING:
+    from shapecnn.filters.learned import Shapes
+    from shapecnn.filters.results import Filter, FilterLayer, LearnedFilters
+    from shapecnn.models.device import Device
+    from shapecnn.models.model import Model
+
+SHOWN = 3  # filters of each layer, and shapes of each filter, that are listed on the terminal
+
+
+@click.command("filters")
+@click.argument("model", metavar="RUN|@imagenet")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
+              help="Artefacts in which exciting places are looked for, made by render, voxelize or data import.  "
+              "[default: the artefacts that RUN was trained on]")  # fmt: skip
+@click.option("--split", type=click.Choice(["train", "val", "test", "all"]), default="train", show_default=True,
+              help="Shapes to look at; train and val are the splits that RUN was trained with.")  # fmt: skip
+@click.option("--layer", "layers", multiple=True, metavar="NAME",
+              help="Layer to show; can be repeated.  [default: all convolutions; without convolutions, the layer that "
+              "reads the pixels or cells]")  # fmt: skip
+@click.option("--filters", type=click.IntRange(1), default=16, show_default=True,
+              help="Number of filters of each layer to show: those with the strongest activations.")  # fmt: skip
+@click.option("--top", type=click.IntRange(1), default=9, show_default=True,
+              help="Number of shapes to show for each filter.")  # fmt: skip
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write an HTML page to this file. "
+              "It shows the weights of the first layer, and pictures of the exciting places.")  # fmt: skip
+@set_option
+@overwrite_option
+@device_option
+@quiet_option
+@json_option
+def command(
+    model: str,
+    data: Path | None,
+    split: Shapes,
+    layers: tuple[str, ...],
+    filters: int,
+    top: int,
+    html: Path | None,
+    assignments: tuple[str, ...],
+    overwrite: bool,
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Show what the filters of a network respond to: the shapes, and the places in them, that excite each filter most.
+
+    A filter is listed with the shapes in which its activation is strongest, and one place for each shape: a view or
+    rotation, and the box of pixels or cells that the activation depends on.
+
+    \b
+    Examples:
+      shapecnn filters my-run --html filters.html
+      shapecnn filters my-run --data views/ --split test --layer block2 --json
+    """
+    from shapecnn.storage.table_reader import start_reader
+
+    start_reader()  # early: it loads pyarrow while this process loads its own modules
+    from shapecnn import open_artefacts
+    from shapecnn.filters import learned_filters
+    from shapecnn.models.model import resolve_model
+    from shapecnn.settings.base import parse_assignments
+    from shapecnn.storage.files import require_file, write_page
+
+    start = time.monotonic()
+    if html is not None:
+        require_file(html, overwrite)
+    opened = resolve_model(model, parse_assignments(assignments))
+    artefacts = open_artefacts(data or _trained_on(opened))
+    with progress_bar("Looking for places") as progress:
+        learned = learned_filters(
+            opened,
+            artefacts,
+            layers=layers,
+            split=split,
+            top=top,
+            filters=filters,
+            saliency=html is not None,
+            device=device,
+            progress=progress,
+        )
+    answer = {
+        "schema_version": SCHEMA_VERSION,
+        **learned.to_json(),
+        "page": None if html is None else str(html),
+        "seconds": round(time.monotonic() - start, 3),
+    }
+    emit(answer, as_json, _lines(learned))  # before the page: a full disk must not lose the result
+    if html is not None:
+        from shapecnn.report.filters import filters_page
+
+        write_page(html, filters_page(learned, lambda entry: opened.input.read(artefacts, entry)), overwrite)
+        note(f"Wrote {html}")
+
+
+def _trained_on(model: Model) -> Path:
+    """Return the folder of artefacts that a run was trained on."""
+    from shapecnn.models.run import Run
+    from shapecnn.training.plan import stored_plan
+
+    if not isinstance(model, Run):
+        raise UsageError(f"{model.name} was not trained on artefacts: name a folder of artefacts by --data.")
+    plan = stored_plan(model.folder)
+    if plan is None or not plan.data.is_dir():
+        place = "" if plan is None or plan.data == Path("None") else f" at {plan.data}"
+        raise UsageError(
+            f"The artefacts that {model.name} was trained on are no longer{place}: name their folder, or another one, "
+            f"by --data."
+        )
+    return plan.data
+
+
+def _lines(learned: LearnedFilters) -> list[str]:
+    """Return the printed lines: each layer with its dead filters, its first filters and their strongest places."""
+    split = "" if learned.split == "all" else f" of {learned.split}"
+    lines = [f"{learned.model} on {learned.data}: {counted(learned.shapes, 'shape')}{split}"]
+    for layer in learned.layers:
+        lines.append(_layer_line(layer, learned))
+        lines += [_filter_line(each, learned) for each in layer.filters[:SHOWN]]
+        if len(layer.filters) > SHOWN:
+            lines.append(f"  … {len(layer.filters) - SHOWN} more with --json or --html")
+    return lines
+
+
+def _layer_line(layer: FilterLayer, learned: LearnedFilters) -> str:
+    unit, whole = ("pixels", "view") if learned.kind == "views" else ("cells", "grid")
+    reach = f"the whole {whole}" if layer.field is None else f"{' × '.join(map(str, layer.field))} {unit}"
+    return f"{layer.name}: {counted(layer.count, 'filter')}, {len(layer.dead)} dead, receptive field: {reach}"
+
+
+def _filter_line(each: Filter, learned: LearnedFilters) -> str:
+    view = "view" if learned.kind == "views" else "rotation"
+    places = [f"{place.activation:#.3g} {place.entry.id} {view} {place.view}" for place in each.strongest[:SHOWN]]
+    return f"  {each.label or f'filter {each.number}'}: {', '.join(places)}"
