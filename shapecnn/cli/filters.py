@@ -114,11 +114,12 @@ def _trained_on(model: Model) -> Path:
     if not isinstance(model, Run):
         raise UsageError(f"{model.name} was not trained on artefacts: name a folder of artefacts by --data.")
     plan = stored_plan(model.folder)
-    if plan is None or not plan.data.is_dir():
-        place = "" if plan is None or plan.data == Path("None") else f" at {plan.data}"
+    if plan is None or plan.data == Path("None"):  # runs of early versions do not name the folder
+        raise UsageError(f"{model.name} does not say which artefacts it was trained on: name a folder by --data.")
+    if not plan.data.is_dir():
         raise UsageError(
-            f"The artefacts that {model.name} was trained on are no longer{place}: name their folder, or another one, "
-            f"by --data."
+            f"The artefacts that {model.name} was trained on are no longer at {plan.data}: name their folder, or "
+            f"another one, by --data."
         )
     return plan.data
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -278,3 +279,99 @@ def test_a_run_that_was_finished_says_that_nothing_was_done(
     for words in ([], ["--data", views]):
         again = command("train", "--resume", out, *words)
         assert again.stdout == f"Already finished, nothing to do: {begun.stdout}"
+
+
+SEARCH = [
+    "--find-step",
+    "--epochs-per-step",
+    1,
+    "--set",
+    "network={kind: linear}",
+    "--set",
+    "stages.head.train_from=null",
+]
+
+
+def test_steps_are_a_table_and_a_command(config: Path, views: Path, tmp_path: Path, command: Command) -> None:
+    """The command trains the network; a quick one, so that it takes no time."""
+    before, out = contents(tmp_path), tmp_path / "my run"
+    done = command("train", config, "--data", views, "--out", out, "--subset", "4+1", "--seed", 7, *SEARCH)
+    assert done.status == 0
+    assert contents(tmp_path) == before
+    title, heading, *rows, ask, line = done.stdout.splitlines()
+    assert (title, ask) == ("Stage head, 1 epoch with each learning rate:", "To train with the best one:")
+    assert heading.split() == ["learning", "rate", "training", "loss", "validation", "loss", "accuracy"]
+    assert [row.split()[0] for row in rows] == [
+        "1e-05",
+        "3e-05",
+        "0.0001",
+        "0.0003",
+        "0.001",
+        "0.003",
+        "0.01",
+        "0.03",
+        "0.1",
+    ]
+    (best,) = [row for row in rows if row.endswith("  best")]
+    lowest = min(rows, key=lambda row: float(row.split()[2]))
+    assert float(lowest.split()[2]) == float(best.split()[2])
+    words = shlex.split(line)
+    assert words[:2] == ["shapecnn", "train"]
+    assert command(*words[1:]).status == 0
+    chosen = yaml.safe_load((out / "config.yaml").read_text())
+    assert (chosen["seed"], chosen["network"]["kind"]) == (7, "linear")
+    assert f"{chosen['stages'][0]['learning_rate']:g}" == best.split()[0]
+
+
+def test_steps_for_programs(config: Path, views: Path, command: Command) -> None:
+    answer = command("train", config, "--data", views, "--json", *SEARCH).json("train-find-step")
+    assert (answer["stage"], answer["epochs"], len(answer["trials"])) == ("head", 1, 9)
+    assert answer["best"] in answer["trials"]
+    rate = answer["best"]["learning_rate"]
+    assert answer["at_end"] is (rate in (1e-5, 0.1))
+    assert answer["command"] == shlex.join(
+        ["shapecnn", "train", str(config), "--data", str(views), "--out", "RUN", "--set", "network={kind: linear}"]
+        + ["--set", "stages.head.train_from=null", "--set", f"stages.head.learning_rate={rate:g}"]
+    )
+
+
+def test_a_best_step_at_the_end_says_where_to_look(config: Path, views: Path, command: Command) -> None:
+    done = command("train", config, "--data", views, *SEARCH, "--set", "stages.head.learning_rate=1e-9")
+    assert "The best learning rate is at the end of the range. To look further, add --set " in done.stderr
+    assert "--set stages.head.learning_rate=1e-07" in done.stderr
+
+
+def test_diverged_steps_are_named(config: Path, views: Path, command: Command) -> None:
+    steep = ["--set", "network={kind: mlp}", "--set", "stages.head.optimizer=sgd"]
+    words = ["train", config, "--data", views, *SEARCH[:3], "--set", "stages.head.train_from=null", *steep]
+    words += ["--set", "stages.head.learning_rate=1e8", "--set", "stages.head.epochs=3", "--epochs-per-step", 3]
+    done = command(*words)
+    assert done.status == 0
+    assert [row.split()[1] for row in done.stdout.splitlines() if row.lstrip().startswith("1e+10")] == ["diverged"]
+    answer = command(*words, "--json").json("train-find-step")
+    assert answer["trials"][-1] == {"learning_rate": 1e10, "loss": None, "validation": None}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--find-step", "--resume"], "--find-step stores no run, so --resume does not work with it: leave one of"),
+        (["--find-step", "--tensorboard"], "--find-step stores no run, so --tensorboard does not work with it"),
+        (["--find-step", "--overwrite"], "--find-step stores no run, so --overwrite does not work with it"),
+        (["--epochs-per-step", 2], "--epochs-per-step works with --find-step only."),
+        (["--find-step", "--epochs-per-step", 0], "0 is not in the range x>=1"),
+        (["--find-step", "--set", "validation={folds: 0, select: last}"], "Hold out a fifth of them: --set validation"),
+        (["--find-step", "--set", "stages=[{kind: lda, name: closed}]"], "The config has no stage of kind gradient"),
+    ],
+)
+def test_steps_that_cannot_be_found(
+    options: list[Any], sentence: str, config: Path, views: Path, command: Command
+) -> None:
+    done = command("train", config, "--data", views, *options)
+    assert (done.status, done.stdout) == (2, "")
+    assert sentence in done.stderr
+
+
+def test_steps_need_a_config_and_data(config: Path, views: Path, command: Command) -> None:
+    assert "Missing argument 'CONFIG'" in command("train", "--find-step", "--data", views).stderr
+    assert "Missing option '--data'" in command("train", config, "--find-step").stderr

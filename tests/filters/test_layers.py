@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import doctest
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from shapecnn.filters import fields, layers, strongest
 from shapecnn.filters.layers import Layer, default_layers, network_layers, observe
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
 from shapecnn.networks.volumetric import Occupancy
+from shapecnn.report import rays
 from shapecnn.settings.networks import (
     InputKind,
     LenetSettings,
@@ -119,3 +124,8 @@ def test_nothing_runs_after_the_last_module_that_is_seen() -> None:
         observe(network, [module], grid, lambda _path, _output: None)
         assert len(calls) == runs
     assert not any(module._forward_hooks for name, module in network.named_modules() if not name.endswith("block5"))
+
+
+@pytest.mark.parametrize("module", [layers, fields, strongest, rays], ids=lambda module: module.__name__)
+def test_the_examples_do_what_they_say(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0

@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
@@ -233,12 +234,38 @@ def test_repeated_shapes_and_more_features_than_shapes(standardize: bool) -> Non
 @pytest.mark.parametrize(("loss", "solver"), [*ALL[:1], *ALL[2:4]])
 @pytest.mark.parametrize("size", [2, 200], ids=["more shapes", "more features"])
 def test_separated_classes_with_a_small_penalty(loss: Loss, solver: Solver, size: int) -> None:
-    """Full Newton steps would diverge here: halved ones do not."""
     features, labels = shapes(40, size, 2, spread=0.05)
     fit = fit_logistic(features, labels, 2, stage(loss, solver, penalty=1e-7))
     assert fit.converged
     assert fit.objective < 1e-3
     assert (logits(fit, features).argmax(dim=1) == labels).all()
+
+
+def outliers(seed: int) -> tuple[Tensor, Tensor, float]:
+    """A few shapes, some of them far away, and a penalty from 1e-6 to 1."""
+    random = np.random.default_rng(seed)
+    count, size = int(random.integers(3, 20)), int(random.integers(1, 4))
+    features = random.normal(size=(count, size)) * np.exp(2 * random.normal(size=(count, 1)))
+    labels = random.permutation(np.arange(count) * 2 // count)
+    return torch.from_numpy(features), torch.from_numpy(labels), float(10 ** -random.uniform(0, 6))
+
+
+def test_newton_steps_are_halved_where_full_ones_diverge() -> None:
+    diverging = 0
+    for seed in range(150):
+        features, labels, penalty = outliers(seed)
+        fit = fit_logistic(features, labels, 2, stage("sigmoid", "irls", penalty=penalty, iterations=200))
+        assert fit.converged, f"seed {seed}"
+        x = np.column_stack([features, np.ones(len(labels))])
+        ridge = 2 * penalty * len(x) * np.diag([1.0] * features.shape[1] + [0])
+        w = np.zeros(len(ridge))
+        for _ in range(200):
+            p = expit(x @ w)
+            hessian = x.T @ ((p * (1 - p))[:, None] * x) + ridge
+            w -= np.linalg.pinv(hessian) @ (x.T @ (p - labels.numpy()) + ridge @ w)
+        same = np.allclose(w[:-1], fit.weight[1], rtol=1e-3, atol=1e-3)
+        diverging += not same
+    assert diverging
 
 
 @pytest.mark.parametrize(("loss", "solver"), ALL)
@@ -339,6 +366,7 @@ def test_gradient_descent_is_the_lecture_rule() -> None:
         torch.testing.assert_close(fit.bias, parameters[:, 4].float())
 
 
+@settings(max_examples=40)
 @given(
     st.integers(0, 10_000), st.integers(2, 30), st.integers(1, 40), st.sampled_from(ALL), st.sampled_from([0, 1e-3, 1])
 )
