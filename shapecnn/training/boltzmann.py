@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 _DEVIATION = 0.01  # standard deviation of the initial weights (Hinton 2010)
-CENTER = True
 _SPARSITY_RATE = 1.0  # learning rate of the penalty for sparsity, relative to the learning rate of the stage
 
 
@@ -185,6 +184,10 @@ def contrastive_divergence(rbm: Rbm, data: Tensor, steps: int, generator: torch.
 class RbmDescent:
     """Trains an RBM by stochastic gradient descent, with contrastive divergence in place of the gradient.
 
+    The weights learn from centred inputs: the mean of the data is subtracted from the visible units, and the hidden
+    biases make up for it (Montavon, Müller: Deep Boltzmann Machines and the Centering Trick, 2012). Otherwise the part
+    that all examples have in common dominates the gradient, and units with thousands of inputs are soon always off.
+
     Args:
         rbm: The RBM.
         stage: Settings of learning rate, momentum, weight decay, Gibbs steps and sparsity.
@@ -194,16 +197,14 @@ class RbmDescent:
     def __init__(self, rbm: Rbm, stage: RbmStage, accelerator: Accelerator) -> None:
         self.rbm, self.stage, self.accelerator = rbm, stage, accelerator
         weight = rbm.layer.weight
-        self._centre = weight.new_zeros(weight.shape[1:])  # mean input of each weight
-        self._offset = torch.zeros_like(rbm.hidden_bias)  # hidden biases for inputs from which the mean is subtracted
-        groups: list[dict[str, Any]] = [
-            {"params": [weight], "weight_decay": stage.weight_decay},
-            {"params": [self._offset, rbm.visible_bias]},
-        ]
+        self._mean = torch.zeros_like(weight[0])  # mean of the visible unit that each weight of a hidden unit reads
+        self._centred_bias = torch.zeros_like(rbm.hidden_bias)  # hidden biases for centred inputs
+        weights: dict[str, Any] = {"params": [weight], "weight_decay": stage.weight_decay}
+        groups = [weights, {"params": [self._centred_bias, rbm.visible_bias]}]
         self._optimizer = torch.optim.SGD(groups, stage.learning_rate, momentum=stage.momentum)
 
     def initialize(self, mean: Tensor, generator: torch.Generator) -> None:
-        """Draw small weights, and set the biases so that the RBM without weights would model the mean of the data.
+        """Draw small weights, and set the biases so that the RBM models the mean of the data, and no more.
 
         Args:
             mean: Mean of the visible units over the data, in their shape *v*, between 0 and 1.
@@ -212,17 +213,16 @@ class RbmDescent:
         weight = self.rbm.layer.weight
         weight.copy_(_DEVIATION * torch.randn(weight.shape, generator=generator))
         self.rbm.visible_bias.copy_(mean.logit())
-        channels = mean if mean.ndim == 1 else mean.mean(dim=(1, 2, 3), keepdim=True)
-        self._centre.copy_(channels.expand_as(self._centre))
-        if not CENTER: self._centre.zero_()
-        self._restore_bias()
+        # A weight of a convolution reads one channel at many positions.
+        self._mean.copy_(mean if mean.ndim == 1 else mean.mean(dim=(1, 2, 3), keepdim=True).expand_as(self._mean))
+        self._centred_bias.zero_()
+        self._set_hidden_bias()
 
     def step(self, data: Tensor, generator: torch.Generator) -> None:
         """Change weights and biases after one batch, in all processes alike.
 
-        If the settings have a target for the sparsity, a penalty moves each hidden bias so that the mean activation of
-        the unit or filter approaches the target (Lee, Ekanadham, Ng: Sparse Deep Belief Net Model for Visual Area V2,
-        2007).
+        If the settings have a target for the sparsity, the bias of each unit or filter also moves so that its mean
+        activation approaches the target (Lee, Ekanadham, Ng: Sparse Deep Belief Net Model for Visual Area V2, 2007).
 
         Args:
             data: (B, *v*) in [0, 1], the visible units of B examples; each process has its own.
@@ -230,22 +230,25 @@ class RbmDescent:
         """
         rbm, target = self.rbm, self.stage.sparsity
         divergence = contrastive_divergence(rbm, data, self.stage.steps, generator)
+        weight = divergence.weight - torch.tensordot(divergence.hidden_bias[:, None], self._mean[None], dims=1)
         bias = divergence.hidden_bias
-        shared = bias.reshape(-1, *[1] * self._centre.ndim) * self._centre
-        weight = divergence.weight - shared
         if target is not None:
             bias = bias + _SPARSITY_RATE * (target - divergence.activation)
-        changes = [(rbm.layer.weight, weight), (self._offset, bias), (rbm.visible_bias, divergence.visible_bias)]
+        changes = [
+            (rbm.layer.weight, weight),
+            (self._centred_bias, bias),
+            (rbm.visible_bias, divergence.visible_bias),
+        ]
         for parameter, change in changes:
             several = self.accelerator.num_processes > 1
             parameter.grad = -self.accelerator.reduce(change, "mean") if several else -change
         self._optimizer.step()
         self._optimizer.zero_grad()
-        self._restore_bias()
+        self._set_hidden_bias()
 
-    def _restore_bias(self) -> None:
-        """Set the hidden biases to what they are for inputs from which no mean is subtracted."""
-        self.rbm.hidden_bias.copy_(self._offset - (self.rbm.layer.weight * self._centre).flatten(1).sum(dim=1))
+    def _set_hidden_bias(self) -> None:
+        """Compute the hidden biases for inputs from which no mean is subtracted."""
+        self.rbm.hidden_bias.copy_(self._centred_bias - (self.rbm.layer.weight * self._mean).flatten(1).sum(dim=1))
 
 
 def _sum(units: Tensor) -> Tensor:

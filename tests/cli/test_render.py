@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
+from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.storage.checksums import SUMS
@@ -87,6 +88,38 @@ def test_a_folder(meshes: Path, tmp_path: Path, command: Command) -> None:
     assert done.stderr == ""
     assert labels(out) == LABELS
     assert list(contents(out)) == [SUMS, *SHEETS, "manifest.parquet", "settings.json"]
+
+
+@pytest.mark.parametrize("layout", ["sheet", "files"])
+def test_silhouettes_are_written_and_read_back(layout: str, meshes: Path, tmp_path: Path, command: Command) -> None:
+    out = tmp_path / "out"
+    run = ["render", meshes, out, "--silhouettes", "--size", "24", "--layout", layout]
+    assert command(*run).status == 0
+    settings = ViewSettings(silhouettes=True, size=24)
+    stored = json.loads((out / "settings.json").read_text())
+    assert {"silhouettes": True, "views": 100, "samples": 1, "size": 24}.items() <= stored.items()
+    assert stored["hash"] == settings.digest()
+    artefacts = open_artefacts(out)
+    for entry in artefacts.entries:
+        expected = render_views(load_mesh(meshes / entry.id), settings)
+        assert set(np.unique(expected)) == {0, 255}
+        np.testing.assert_array_equal(artefacts.pictures(entry), expected)
+    if layout == "sheet":
+        assert picture(out / SHEETS[0]).shape == (10 * 24, 10 * 24)
+    done = command("render", meshes, out, "--layout", layout)
+    assert done.status == 2
+    advice = "Add --samples 1 --silhouettes --size 24 --views 100 to continue with the stored settings."
+    assert advice in done.stderr
+    assert command("render", meshes, out, "--layout", layout, *advice.split()[1:8]).status == 0
+
+
+@pytest.mark.parametrize("wrong", ["--views 12", "--samples 2", "--orientation auto"])
+def test_silhouettes_refuse_options_of_other_views(wrong: str, meshes: Path, tmp_path: Path, command: Command) -> None:
+    done = command("render", meshes, tmp_path / "out", "--silhouettes", *wrong.split())
+    assert (done.status, done.stdout) == (2, "")
+    sentence = "silhouettes need views 100, samples 1 and orientation upright"
+    assert done.stderr == f"Error: {sentence}, not {wrong.removeprefix('--')}.\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_zip_gives_the_same_artefacts_as_the_folder(meshes: Path, tmp_path: Path, command: Command) -> None:

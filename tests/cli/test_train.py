@@ -330,8 +330,20 @@ def test_steps_for_programs(config: Path, views: Path, command: Command) -> None
     rate = answer["best"]["learning_rate"]
     assert answer["at_end"] is (rate in (1e-5, 0.1))
     assert answer["command"] == shlex.join(
-        ["shapecnn", "train", str(config), "--data", str(views), "--out", "RUN", "--set", "network={kind: linear}"]
-        + ["--set", "stages.head.train_from=null", "--set", f"stages.head.learning_rate={rate:g}"]
+        [
+            *(
+                "shapecnn",
+                "train",
+                str(config),
+                "--data",
+                str(views),
+                "--out",
+                "RUN",
+                "--set",
+                "network={kind: linear}",
+            ),
+            *("--set", "stages.head.train_from=null", "--set", f"stages.head.learning_rate={rate:g}"),
+        ]
     )
 
 
@@ -342,14 +354,14 @@ def test_a_best_step_at_the_end_says_where_to_look(config: Path, views: Path, co
 
 
 def test_diverged_steps_are_named(config: Path, views: Path, command: Command) -> None:
-    steep = ["--set", "network={kind: mlp}", "--set", "stages.head.optimizer=sgd"]
+    steep = ["--set", "network={kind: mlp, hidden: [32, 32, 32]}", "--set", "stages.head.optimizer=sgd"]
     words = ["train", config, "--data", views, *SEARCH[:3], "--set", "stages.head.train_from=null", *steep]
-    words += ["--set", "stages.head.learning_rate=1e8", "--set", "stages.head.epochs=3", "--epochs-per-step", 3]
+    words += ["--set", "stages.head.learning_rate=100"]
     done = command(*words)
     assert done.status == 0
-    assert [row.split()[1] for row in done.stdout.splitlines() if row.lstrip().startswith("1e+10")] == ["diverged"]
+    assert [row.split()[1] for row in done.stdout.splitlines() if row.lstrip().startswith("10000 ")] == ["diverged"]
     answer = command(*words, "--json").json("train-find-step")
-    assert answer["trials"][-1] == {"learning_rate": 1e10, "loss": None, "validation": None}
+    assert answer["trials"][-1] == {"learning_rate": 10000, "loss": None, "validation": None}
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,18 @@ def test_only_so_many_filters_are_kept_and_the_strongest_come_first(views: Path,
     assert all(each.saliency is None for each in some.filters)
 
 
+@pytest.mark.parametrize("views_at_a_time", [1, 5])
+def test_shapes_with_many_views_are_split_and_joined(
+    views_at_a_time: int, views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_planted_run(tmp_path / "run", views, LENET, lambda network: plant_pattern(network, MARK, 4))
+    whole = look(run, views, "conv1")
+    monkeypatch.setattr("shapecnn.filters.fields._NUMBERS", views_at_a_time * 32 * 32)
+    parts = look(run, views, "conv1")
+    assert parts.layers[0].filters[0].strongest[0].view == 7
+    assert parts.to_json() == whole.to_json()
+
+
 def test_the_same_input_gives_the_same_bits(views: Path, tmp_path: Path) -> None:
     run = write_planted_run(tmp_path / "run", views, LENET, lambda _: None)
     first, second = (look(run, views) for _ in range(2))

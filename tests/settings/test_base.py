@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.settings.base import Settings, parse_assignments
+from shapecnn.settings.base import options as command_options
 from shapecnn.settings.views_and_grids import (
     ImportedViewSettings,
     ViewSettings,
@@ -29,6 +30,8 @@ view_settings = st.builds(
     renderer=st.sampled_from(["raster", "pyrender", "open3d"]),
     up=st.sampled_from("xyz"),
 )
+
+LIGHT_FIELD = "silhouettes need views 100, samples 1 and orientation upright"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,25 @@ def test_settings_come_back_from_their_json(settings: ViewSettings) -> None:
     require_same(settings.to_json(), settings.to_json(), "OUT", "")
 
 
+def test_silhouettes_have_their_own_defaults_and_their_key_is_stored_only_with_them() -> None:
+    assert "silhouettes" not in ViewSettings().to_json()
+    settings = ViewSettings(silhouettes=True)
+    assert (settings.views, settings.size, settings.samples) == (100, 256, 1)
+    assert ViewSettings.from_options(silhouettes=True, views=100, samples=1, size=256) == settings
+    stored = settings.to_json()
+    assert stored.pop("silhouettes") is True
+    assert stored.pop("hash") == settings.digest()
+    assert ViewSettings.from_options(**stored).digest() != settings.digest()
+    assert ViewSettings(simplify=9).to_json()["simplify"] == 9  # the key of the base class is later, too
+    assert "simplify" not in stored
+
+
+def test_a_flag_among_the_options_has_no_value() -> None:
+    settings = {"size": 64, "silhouettes": True, "simplify": 8}
+    assert command_options(settings, settings) == "--size 64 --silhouettes --max-faces 8 --simplify"
+    assert command_options({"size": 64, "silhouettes": False}, ["size", "silhouettes"]) == "--size 64"
+
+
 def test_views_and_voxels_never_share_a_digest() -> None:
     assert ViewSettings().to_json()["kind"] == "views"
     assert VoxelSettings().to_json()["kind"] == "voxels"
@@ -91,7 +113,7 @@ def test_settings_cannot_be_changed() -> None:
             ViewSettings,
             {"cls": 1},
             "Unknown key 'cls'; known keys: simplify, orientation, views, kind, drawing, size, samples, fit, renderer, "
-            "up.",
+            "up, silhouettes.",
         ),
         (ViewSettings, {"views": 0}, "views = 0: Input should be greater than or equal to 1."),
         (ViewSettings, {"views": 361}, "views = 361: Input should be less than or equal to 360."),
@@ -111,6 +133,16 @@ def test_settings_cannot_be_changed() -> None:
             ViewSettings,
             {"samples": 9, "rendrer": "raster"},
             "samples = 9: Input should be less than or equal to 8. Unknown key 'rendrer'; did you mean 'renderer'?",
+        ),
+        (ViewSettings, {"silhouettes": 1}, "silhouettes = 1: Input should be true or false."),
+        (ViewSettings, {"silhouettes": True, "views": 12}, f"{LIGHT_FIELD}, not views 12."),
+        (ViewSettings, {"silhouettes": True, "views": 100.0}, "views = 100.0: Input should be a valid integer."),
+        (ViewSettings, {"silhouettes": True, "samples": 2, "size": 64}, f"{LIGHT_FIELD}, not samples 2."),
+        (ViewSettings, {"silhouettes": True, "orientation": "auto"}, f"{LIGHT_FIELD}, not orientation auto."),
+        (
+            ViewSettings,
+            {"silhouettes": True, "orientation": "auto", "samples": 2, "views": 24},
+            f"{LIGHT_FIELD}, not views 24, samples 2, orientation auto.",
         ),
         (VoxelSettings, {"padding": -1}, "padding = -1: Input should be greater than or equal to 0."),
         (

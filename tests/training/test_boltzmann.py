@@ -9,14 +9,16 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.neural_network import BernoulliRBM
 from torch import Tensor, nn
 
+from shapecnn.settings.stages import RbmStage
 from shapecnn.training import boltzmann
-from shapecnn.training.boltzmann import Divergence, Rbm, contrastive_divergence
+from shapecnn.training.boltzmann import Divergence, Rbm, RbmDescent, contrastive_divergence
 
 Array = NDArray[np.float64]
 
@@ -268,15 +270,15 @@ def reference(rbm: Rbm, v: Array, steps: int, noise: torch.Generator, table: NDA
         sample = torch.rand(shape, generator=noise).numpy().reshape(len(v), -1) < chain
         seen = sigmoid(sample @ matrix + visible_bias.ravel())
         chain = sigmoid(seen @ matrix.T + own)
-    known = (v > 0) @ (table >= 0).T  # whether anything is seen in the receptive field
-    count = known.sum() / filters
-    pairs = (first * known).T @ v - (chain * known).T @ seen
+    mask = (v > 0) @ (table >= 0).T  # whether anything is seen in the receptive field
+    count = mask.sum() / filters
+    pairs = (first * mask).T @ v - (chain * mask).T @ seen
     shared = np.array([pairs[table == k].sum() for k in range(weight.size)]).reshape(weight.shape)
-    mean, later = (((h * known).sum(0)).reshape(filters, -1).sum(1) / count for h in (first, chain))
+    mean, later = (((h * mask).sum(0)).reshape(filters, -1).sum(1) / count for h in (first, chain))
     return [shared / count, mean - later, (v - seen).mean(0).reshape(visible_bias.shape), mean]
 
 
-def steps_of(rbm: Rbm, v: Tensor, steps: int = 1, seed: int = 0) -> Divergence:
+def divergence(rbm: Rbm, v: Tensor, steps: int = 1, seed: int = 0) -> Divergence:
     return contrastive_divergence(rbm, v, steps, generator(seed))
 
 
@@ -288,9 +290,9 @@ def test_contrastive_divergence_is_that_of_numpy(name: str, steps: int) -> None:
     v[0] = 0
     table = None if name == "dense" else connections(name)
     expected = reference(rbm, v.flatten(1).numpy(), steps, generator(4), table)
-    found = steps_of(rbm, v, steps, seed=4)
+    step = divergence(rbm, v, steps, seed=4)
     for tensor, array in zip(
-        (found.weight, found.hidden_bias, found.visible_bias, found.activation), expected, strict=True
+        (step.weight, step.hidden_bias, step.visible_bias, step.activation), expected, strict=True
     ):
         np.testing.assert_allclose(tensor, array, rtol=1e-7, atol=1e-12)
 
@@ -298,7 +300,7 @@ def test_contrastive_divergence_is_that_of_numpy(name: str, steps: int) -> None:
 @pytest.mark.parametrize("name", ["dense", "stride 2"])
 def test_empty_examples_change_visible_biases_only(name: str) -> None:
     rbm = dense() if name == "dense" else convolutional(name)
-    step = steps_of(rbm, torch.zeros(3, *rbm.visible_bias.shape, dtype=torch.float64))
+    step = divergence(rbm, torch.zeros(3, *rbm.visible_bias.shape, dtype=torch.float64))
     assert not step.weight.any()
     assert not step.hidden_bias.any()
     assert (step.visible_bias < 0).all()
@@ -307,18 +309,99 @@ def test_empty_examples_change_visible_biases_only(name: str) -> None:
 def test_samples_come_from_the_generator_alone() -> None:
     rbm, v = convolutional("stride 1"), bits(4, 2, 4, 3, 5)
     state = torch.get_rng_state()
-    first, again, other = (steps_of(rbm, v, seed=seed).weight for seed in (0, 0, 1))
+    first, again, other = (divergence(rbm, v, seed=seed).weight for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), state)
 
 
-# Learning
+# Descent
 
 
 def bars() -> Tensor:
     """All pictures of 4 × 4 pixels with at least one full row and no other pixels: (15, 16)."""
     return states(4)[1:].repeat_interleave(4, dim=1)
+
+
+def stage(**values: float) -> RbmStage:
+    own = {"kind": "rbm", "name": "rbm", "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 0.0}
+    return RbmStage.model_validate(own | values)
+
+
+@pytest.mark.parametrize("name", ["dense", "stride 2", "stride 2, uncovered border"])
+def test_steps_are_those_of_momentum_and_weight_decay_with_centred_inputs(name: str, accelerator: Accelerator) -> None:
+    """The reference subtracts the mean from the inputs: h = sigmoid(W (v − mean) + a), with a = b + W mean."""
+    rbm, same = (dense() if name == "dense" else convolutional(name) for _ in range(2))
+    shape = rbm.visible_bias.shape
+    values = {"learning_rate": 0.2, "momentum": 0.7, "weight_decay": 0.03, "steps": 2, "sparsity": 0.2}
+    descent = RbmDescent(rbm, stage(**values), accelerator)
+    average = fractions(*shape, seed=9)
+    descent.initialize(average, generator(5))
+    channels = average if name == "dense" else average.mean(dim=(1, 2, 3))
+    mean = channels if name == "dense" else channels[:, None, None, None]
+    weight, bias, visible_bias = same.layer.weight, same.layer.bias, same.visible_bias
+    for own, tensor in zip(
+        (weight, bias, visible_bias), (rbm.layer.weight, rbm.layer.bias, rbm.visible_bias), strict=True
+    ):
+        own.copy_(tensor)
+    centred = bias + (weight * mean).flatten(1).sum(1)
+    speeds = [torch.zeros_like(tensor) for tensor in (weight, centred, visible_bias)]
+    for k in range(3):
+        data = bits(5, *shape, seed=k)
+        descent.step(data, generator(k))
+        step = contrastive_divergence(same, data, 2, generator(k))
+        forces = [
+            step.weight - step.hidden_bias.reshape(-1, *[1] * len(shape)) * mean - 0.03 * weight,
+            step.hidden_bias + (0.2 - step.activation),
+            step.visible_bias,
+        ]
+        speeds = [0.7 * speed + force for speed, force in zip(speeds, forces, strict=True)]
+        weight += 0.2 * speeds[0]
+        centred += 0.2 * speeds[1]
+        visible_bias += 0.2 * speeds[2]
+        bias.copy_(centred - (weight * mean).flatten(1).sum(1))
+        torch.testing.assert_close(rbm.layer.weight, weight)
+        torch.testing.assert_close(rbm.layer.bias, bias)
+        torch.testing.assert_close(rbm.visible_bias, visible_bias)
+
+
+def test_at_first_an_rbm_models_the_mean_of_the_data(accelerator: Accelerator) -> None:
+    rbm, mean = dense(2000, 5), fractions(2000)
+    RbmDescent(rbm, stage(), accelerator).initialize(mean, generator())
+    assert rbm.layer.weight.std() == pytest.approx(0.01, rel=0.05)
+    torch.testing.assert_close(rbm.hidden(mean[None]), torch.full((1, 5), 0.5, dtype=torch.float64))
+    torch.testing.assert_close(rbm.visible(bits(1, 5))[0], mean, atol=0.02, rtol=0)
+
+
+def test_units_with_many_inputs_in_common_stay_alive(accelerator: Accelerator) -> None:
+    """Two kinds of examples differ in a tenth of 3000 inputs."""
+    data = (fractions(3000) < 0.7).double().repeat(40, 1)
+    data[::2, :300] = 1 - data[::2, :300]
+    rbm = dense(3000, 10)
+    descent = RbmDescent(rbm, stage(learning_rate=0.03, momentum=0.9), accelerator)
+    descent.initialize(data.mean(0) * 0.99 + 0.005, generator())
+    for k in range(60):
+        descent.step(data, generator(k))
+    hidden = rbm.hidden(data)
+    assert 0.2 < hidden.mean() < 0.8
+    assert ((hidden[0] - hidden[1]).abs() > 0.9).all()  # each unit tells the two kinds apart
+    assert rbm.reconstruction_error(data).max() < 0.01
+
+
+@pytest.mark.parametrize("target", [0.1, 0.8])
+def test_sparsity_moves_the_mean_activation_to_its_target(target: float, accelerator: Accelerator) -> None:
+    data, activations = bars(), []
+    for values in ({}, {"sparsity": target}):
+        rbm = dense(16, 12)
+        descent = RbmDescent(rbm, stage(**values), accelerator)
+        descent.initialize(data.mean(0), generator())
+        for k in range(300):
+            descent.step(data, generator(k))
+        activations.append(rbm.hidden(data).mean().item())
+    assert abs(activations[1] - target) < 0.3 * abs(activations[0] - target)
+
+
+# Learning
 
 
 def log_likelihood(rbm: Rbm, data: Tensor) -> float:

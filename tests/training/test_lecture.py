@@ -103,15 +103,6 @@ def test_the_slope_of_the_sigmoid() -> None:
     torch.testing.assert_close(gradient(f.sum(), z), f * (1 - f))
 
 
-def test_the_multi_output_loss_is_that_of_the_slide() -> None:
-    logits, labels = normal(6, 4), torch.tensor([0, 3, 1, 2, 2, 0])
-    expected = 0.0
-    for outputs, label in zip(torch.sigmoid(logits).tolist(), labels.tolist(), strict=True):
-        for t, f in enumerate(outputs):
-            expected -= math.log(f) if t == label else math.log(1 - f)
-    assert float(sigmoid_loss(logits, labels)) == pytest.approx(expected / 6)  # the mean over shapes
-
-
 def test_messages_of_a_net_with_two_hidden_layers_are_minus_the_gradient() -> None:
     """δ = y − f at the outputs, then δ of each layer from the layer above; ∂L/∂w = δ · input, summed over images."""
     w1, w2, w3 = (weights.requires_grad_() for weights in (normal(5, 4), normal(3, 5, seed=1), normal(2, 3, seed=2)))

@@ -96,6 +96,19 @@ def test_an_asymmetric_shape_is_neither_mirrored_nor_turned(renderer: str, fit: 
 @pytest.mark.parametrize(
     "renderer", [pytest.param("open3d", marks=needs_open3d), pytest.param("pyrender", marks=needs_pyrender)]
 )
+@pytest.mark.parametrize("fit", ["sphere", "view"])
+def test_every_renderer_draws_the_same_silhouettes_from_afar(renderer: str, fit: Fit) -> None:
+    """Although float32, in which two of them compute, is coarse 10,000 radii away."""
+    settings = {"silhouettes": True, "size": 128, "fit": fit}
+    ours, theirs = (
+        render_views(normalize(letter_f()), ViewSettings(**settings, renderer=name)) for name in ("raster", renderer)
+    )
+    assert (ours != theirs).mean() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "renderer", [pytest.param("open3d", marks=needs_open3d), pytest.param("pyrender", marks=needs_pyrender)]
+)
 def test_every_renderer_averages_its_samples(renderer: str) -> None:
     mesh = normalize(letter_f())
     ours = render_views(mesh, ViewSettings(size=64, samples=2)).astype(int)

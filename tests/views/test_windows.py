@@ -8,13 +8,27 @@ import pytest
 from shapecnn.meshes.mesh import Mesh, normalize
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
-from shapecnn.views.cameras import cameras
+from shapecnn.views.cameras import FOCAL, cameras, light_field_cameras
 from shapecnn.views.windows import windows
 from tests.views.shapes import letter_f, sphere
 
 
 def test_the_plain_camera_shows_the_whole_picture_plane() -> None:
     np.testing.assert_array_equal(windows(sphere().vertices, cameras(12), "sphere"), np.tile([0.0, 0.0, 1.0], (12, 1)))
+
+
+def test_a_distant_camera_shows_the_unit_sphere_as_large_as_a_near_one() -> None:
+    """A line of sight that touches the sphere, a sine of 1/10,000 away from the eye, meets the edge of the picture."""
+    expected = 1 / (FOCAL * np.tan(np.arcsin(1e-4)))
+    result = windows(sphere().vertices, light_field_cameras(), "sphere")
+    np.testing.assert_allclose(result, np.tile([0, 0, expected], (100, 1)), rtol=1e-9)
+
+
+def test_fitted_silhouettes_fill_nine_tenths_of_the_picture() -> None:
+    pictures = render_views(normalize(letter_f()), ViewSettings(silhouettes=True, size=100, fit="view"))
+    for picture in pictures:
+        rows, columns = np.nonzero(picture == 0)
+        assert max(np.ptp(rows), np.ptp(columns)) + 1 == pytest.approx(90, abs=2)
 
 
 @pytest.mark.parametrize("views", [12, 20, 80])
