@@ -40,7 +40,8 @@ def _sph(grids: NDArray[np.uint8]) -> Descriptor:
     """Return the mean descriptor of all rotations: a rotation changes a grid only by the rounding to cells."""
     from shapecnn.descriptors.spherical_harmonics import spherical_harmonics
 
-    return np.mean([spherical_harmonics(grid.view(np.bool_)) for grid in grids], axis=0, dtype=np.float32)
+    descriptors = [spherical_harmonics(grid.view(np.bool_)) for grid in grids]
+    return np.asarray(np.mean(descriptors, axis=0, dtype=np.float32))
 
 
 def _lfd(silhouettes: NDArray[np.uint8]) -> Descriptor:

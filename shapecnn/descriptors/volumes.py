@@ -30,7 +30,8 @@ def distances(grid: NDArray[np.bool_]) -> NDArray[np.float32]:
         lines = np.ascontiguousarray(np.moveaxis(squared, axis, 2))
         _lower_envelopes(lines.reshape(-1, lines.shape[2]))
         squared = np.moveaxis(lines, 2, axis)
-    return np.sqrt(np.ascontiguousarray(squared))
+    result: NDArray[np.float32] = np.sqrt(np.ascontiguousarray(squared))
+    return result
 
 
 @numba.njit(cache=True, nogil=True)

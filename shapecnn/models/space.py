@@ -90,7 +90,7 @@ class LightFieldSpace(FeatureSpace):
     """
 
     @staticmethod
-    def similarity(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:  # type: ignore[override]
+    def similarity(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
         """Return the similarities (Q, N) of Q queries (Q, 4501) and N shapes (N, 4501), from -1 to 1."""
         from shapecnn.descriptors.light_field import light_field_similarity
 

@@ -81,8 +81,8 @@ def lenet(
     """
     if min(side, resolution) < LEAST_SIDE:
         raise UsageError(
-            f"lenet needs views of at least {LEAST_SIDE} pixels a side, not {min(side, resolution)}: use a larger side, "
-            f"or render with a larger --size."
+            f"lenet needs views of at least {LEAST_SIDE} pixels a side, not {min(side, resolution)}: use a larger "
+            f"side, or render with a larger --size."
         )
     require_side(side, resolution, "pixels")
 

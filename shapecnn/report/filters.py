@@ -67,7 +67,7 @@ class _Pictures:
     """Pictures for the page, PNG as base64 text, of all places in all layers."""
 
     wholes: dict[tuple[str, int, Box | None], str] = field(default_factory=dict)  # by shape, view and frame
-    crops: dict[tuple[str, int, Box], str] = field(default_factory=dict)  # by shape, view and box
+    crops: dict[tuple[str, int, Box, int], str] = field(default_factory=dict)  # by shape, view, box and side
     saliencies: dict[tuple[str, int], str] = field(default_factory=dict)  # by layer and number of the filter
 
 
@@ -117,15 +117,17 @@ def _draw(learned: LearnedFilters, read: ReadInput) -> _Pictures:
 
 
 def _draw_place(pictures: _Pictures, layer: FilterLayer, each: Filter, place: Place, array: NDArray[np.uint8]) -> None:
-    key, grid = (place.entry.id, place.view, place.box), array.ndim == 3
+    grid = array.ndim == 3
+    side = max(layer.field or array.shape)
+    key = place.entry.id, place.view, place.box, side
     if layer.field is not None and key not in pictures.crops:
-        pictures.crops[key] = png_base64((grid_crop if grid else view_crop)(array, place.box, max(layer.field)))
+        pictures.crops[key] = png_base64((grid_crop if grid else view_crop)(array, place.box, side))
     whole = _whole_key(layer, place, grid)
     if whole not in pictures.wholes:
         box = place.box if whole[2] else tuple((0, side) for side in array.shape)
         pictures.wholes[whole] = png_base64(whole_grid(array, box) if grid else small_view(array))
     if each.saliency is not None and place is each.strongest[0]:
-        picture = saliency_picture(array, each.saliency, place.box, max(layer.field or array.shape))
+        picture = saliency_picture(array, each.saliency, place.box, side)
         pictures.saliencies[layer.name, each.number] = png_base64(picture)
 
 
@@ -164,7 +166,7 @@ def _place_card(layer: FilterLayer, place: Place, learned: LearnedFilters, pictu
         (top, bottom), (left, right) = place.box
         ends = (left, top, right - left, bottom - top)
         frame = tuple(round(100 * each / learned.side, 2) for each in ends)
-    crop = pictures.crops[place.entry.id, place.view, place.box]
+    crop = pictures.crops[place.entry.id, place.view, place.box, max(layer.field)]
     return _PlaceCard(place, whole, crop, frame, ", ".join([view, *where]))
 
 

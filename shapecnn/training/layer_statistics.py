@@ -8,7 +8,7 @@ so that the statistics cost next to nothing. They do not change the training.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +33,7 @@ class LayerStatistics:
         layer: Name of the layer in the network, such as ``parts.conv1.0``.
         gradient: L2 norm of the gradient of the loss with respect to the weights (without biases), before gradient
             clipping; mean of the sampled steps. None if it is infinite or NaN in all of them.
-        weights: L2 norm of the weights, in the last sampled step.
+        weights: L2 norm of the weights, after the last step.
         saturated: Fraction of the units, in [0, 1], whose sigmoid or tanh is within 5 % of its range from a limit in
             at least 95 % of its outputs. None if neither follows the layer.
         dead: Fraction of the units, in [0, 1], whose ReLU is 0 in all sampled steps. None if no ReLU follows.
@@ -60,11 +60,10 @@ def sampled_steps(steps: int) -> frozenset[int]:
 
 @dataclass(slots=True)
 class _Layer:
-    """Sums over the sampled steps of one layer, as tensors on the device of the network; read only once per epoch."""
+    """Values of one layer in the sampled steps, as tensors on the device of the network."""
 
     weight: nn.Parameter
     gradients: list[Tensor] = field(default_factory=list)
-    norm: Tensor | None = None
     near: list[Tensor] = field(default_factory=list)
     alive: Tensor | None = None
 
@@ -99,19 +98,22 @@ class LayerMonitor:
         """
         latest: list[_Layer] = []  # the layer that was computed last, until its activation function
 
-        def enter(layer: _Layer) -> Any:
-            return lambda *_: latest.__setitem__(slice(None), [layer])
+        def after_layer(layer: _Layer) -> Callable[..., None]:
+            def remember(*_: Any) -> None:
+                latest[:] = [layer]
 
-        def activate(module: nn.Module, _: Any, outputs: Tensor) -> None:
+            return remember
+
+        def after_activation(module: nn.Module, _: Any, outputs: Tensor) -> None:
             if latest:
                 _sample(latest.pop(), module, outputs.detach())
 
         hooks = [
-            self._network.get_submodule(name).register_forward_hook(enter(layer))
+            self._network.get_submodule(name).register_forward_hook(after_layer(layer))
             for name, layer in self._layers.items()
         ]
         hooks += [
-            module.register_forward_hook(activate)
+            module.register_forward_hook(after_activation)
             for module in self._network.modules()
             if isinstance(module, _RECTIFIERS + _BOUNDED)
         ]
@@ -129,8 +131,7 @@ class LayerMonitor:
         """
         for layer in self._layers.values():
             if layer.weight.grad is not None:
-                layer.gradients.append(_norm(layer.weight.grad) / scale)
-                layer.norm = _norm(layer.weight.detach())
+                layer.gradients.append(_norm(layer.weight.grad).double() / scale)
 
     def statistics(self) -> list[LayerStatistics]:
         """Return the statistics of the layers since the last call, in the order of the network.
@@ -140,12 +141,13 @@ class LayerMonitor:
         """
         result = []
         for name, layer in self._layers.items():
-            if layer.norm is not None:
+            if layer.gradients:
                 gradients = [value for value in torch.stack(layer.gradients).tolist() if math.isfinite(value)]
                 saturated = _fraction(torch.stack(layer.near).mean(0) >= _ALMOST_ALL) if layer.near else None
                 dead = _fraction(~layer.alive) if layer.alive is not None else None
                 gradient = _rounded(sum(gradients) / len(gradients)) if gradients else None
-                result.append(LayerStatistics(name, gradient, _rounded(layer.norm.item()), saturated, dead))
+                weights = _rounded(_norm(layer.weight.detach()).item())
+                result.append(LayerStatistics(name, gradient, weights, saturated, dead))
             self._layers[name] = _Layer(layer.weight)
         return result
 
@@ -164,15 +166,15 @@ def _sample(layer: _Layer, activation: nn.Module, outputs: Tensor) -> None:
         layer.alive = alive if layer.alive is None else layer.alive | alive
     else:
         low, high = (0.0, 1.0) if isinstance(activation, nn.Sigmoid) else (-1.0, 1.0)
-        margin = _NEAR * (high - low)
-        near = (outputs < low + margin) | (outputs > high - margin)
-        layer.near.append(near.float().mean(dim=others))
+        reach = (0.5 - _NEAR) * (high - low)  # from the middle of the range
+        sides = (outputs.float() - (low + high) / 2).abs_().sub_(reach).sign_()  # 1 near a limit, -1 elsewhere; fast
+        layer.near.append((1 + sides.mean(dim=others)) / 2)
 
 
 def _norm(values: Tensor) -> Tensor:
-    """Return the L2 norm; in float64, whose squares of float32 numbers cannot overflow."""
-    norm: Tensor = torch.linalg.vector_norm(values, dtype=torch.float64)
-    return norm
+    """Return the L2 norm; in float64 (slow) if squares of float32 numbers are too large."""
+    norm: Tensor = torch.linalg.vector_norm(values)
+    return norm if norm.isfinite() else torch.linalg.vector_norm(values, dtype=torch.float64)
 
 
 def _fraction(units: Tensor) -> float:

@@ -114,6 +114,15 @@ def test_activations_that_would_be_cut_off_are_seen_before() -> None:
     assert not layer.clipped  # pooling is part of the layer
 
 
+def test_a_module_that_runs_twice_is_seen_the_first_time() -> None:
+    pooling = nn.MaxPool3d(2)
+    network = stacked(nn.Conv3d(1, 2, 2), pooling, pooling)
+    outputs = []
+    empty = torch.zeros((1, 9, 9, 9), dtype=torch.uint8)
+    observe(network, ["parts.stage.1", "parts.stage"], empty, lambda path, output: outputs.append((path, output.shape)))
+    assert outputs == [("parts.stage.1", (1, 2, 4, 4, 4)), ("parts.stage", (1, 2, 2, 2, 2))]
+
+
 def test_nothing_runs_after_the_last_module_that_is_seen() -> None:
     network, layers = listed(VoxresnetSettings(width=4), 16, "voxels")
     calls = []
