@@ -11,13 +11,13 @@ from shapecnn.artefacts.prepare import load_shape
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.gallery import Gallery
-from shapecnn.models.input import Input, InputSettings
+from shapecnn.models.input import Input
 from shapecnn.models.run_files import run_bytes
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.networks import MvcnnSettings, NetworkSettings, VoxresnetSettings
 from shapecnn.settings.stages import LdaStage
-from shapecnn.settings.views_and_grids import ImportedViewSettings, Up, ViewSettings, VoxelSettings
+from shapecnn.settings.views_and_grids import ImportedViewSettings, InputSettings, Up, ViewSettings, VoxelSettings
 from shapecnn.storage.publishing import publish
 
 MVCNN = MvcnnSettings(backbone="test_efficientnet", weights="none")

@@ -235,6 +235,8 @@ def open_run(folder: Path) -> Run:
     require_current(model.input, str(folder), remedy)
     with sealed.validating(MODEL):
         network_input = Input.of(model.input, model.network.turns)
+        if network_input.kind not in model.network.inputs:
+            raise ValueError(f"the network {model.network.kind} does not read {network_input.kind}")
         if len({*model.classes}) < len(model.classes):
             raise ValueError("a class name occurs twice")
         if model.calibration is not None and not 1e-6 < model.calibration.temperature < 1e6:

@@ -20,8 +20,8 @@ RGB = NDArray[np.uint8]
 """Picture of height H and width W, (H, W, 3) uint8."""
 
 
-def weights_picture(weights: NDArray[np.float32]) -> RGB:
-    """Draw the weights of a filter with one pixel for each weight: red above 0, blue below 0, white 0.
+def weights_picture(weights: NDArray[np.float32], side: int = 144) -> RGB:
+    """Draw the weights of a filter: red above 0, blue below 0, white 0. Each pixel is a weight, or a mean of weights.
 
     A filter of three colours is drawn in its colours, with grey for 0. A filter of cells is drawn in slices from bottom
     to top, each seen from above with x to the right and y up. A filter with more than 9 layers of cells is drawn in
@@ -30,21 +30,26 @@ def weights_picture(weights: NDArray[np.float32]) -> RGB:
 
     Args:
         weights: Weights for C input channels, (C, H, W) float or (C, N, N, N) float, indexed [channel, x, y, z].
+        side: Largest width and height of the picture in pixels. More weights than pixels are averaged.
 
     Returns:
         The picture.
     """
     if weights.ndim == 3 and len(weights) == 3:
-        return np.asarray(128 + 127 * (weights / _largest(weights)).transpose(1, 2, 0)).astype(np.uint8)
-    values = weights.mean(axis=0) / _largest(weights.mean(axis=0))
+        channels = np.stack([_at_most(channel, side) for channel in weights], axis=2)
+        return np.asarray(128 + 127 * channels / _largest(channels)).astype(np.uint8)
+    values = weights.mean(axis=0)
     if values.ndim == 2:
-        return _coloured(values)
-    layers = [values[:, :, z].T[::-1] for z in range(values.shape[2])]
-    if len(layers) > SLICES:
-        front, side, top = _extreme(values, 0).T[::-1], _extreme(values, 1).T[::-1], _extreme(values, 2).T[::-1]
-        places = np.linspace(0, len(layers) - 1, SLICES - 3).round().astype(int)
-        layers = [front, side, top, *(layers[z] for z in places)]
-    return _tiled([_coloured(layer) for layer in layers])
+        panels = [values]
+    else:
+        panels = [values[:, :, z].T[::-1] for z in range(values.shape[2])]
+        if len(panels) > SLICES:
+            sights = [_extreme(values, axis).T[::-1] for axis in range(3)]
+            places = np.linspace(0, len(panels) - 1, SLICES - 3).round().astype(int)
+            panels = [*sights, *(panels[z] for z in places)]
+    across = math.ceil(math.sqrt(len(panels)))
+    scaled = np.stack([_at_most(np.ascontiguousarray(panel), (side + 1) // across - 1) for panel in panels])
+    return _tiled(list(_coloured(scaled / _largest(scaled))), across)
 
 
 def view_crop(view: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
@@ -135,7 +140,7 @@ def saliency_picture(array: NDArray[np.uint8], heat: NDArray[np.float32], box: B
 
 
 def _coloured(values: NDArray[np.floating]) -> RGB:
-    """Return values (H, W) from −1 to 1 in colours: red above 0, blue below 0, white at 0."""
+    """Return values (..., H, W) from −1 to 1 in colours: red above 0, blue below 0, white at 0."""
     strength = np.abs(values)[..., None]
     colour = np.where(values[..., None] > 0, _FOR, _AGAINST)
     return np.asarray(255 + (colour - 255) * strength + 0.5).astype(np.uint8)
@@ -155,10 +160,9 @@ def _extreme(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     return np.asarray(np.take_along_axis(values, places, axis=axis)).squeeze(axis)
 
 
-def _tiled(pictures: list[RGB]) -> RGB:
-    """Return pictures of one size in rows, with grey lines of one pixel between them."""
+def _tiled(pictures: list[RGB], across: int) -> RGB:
+    """Return pictures of one size in rows of ``across`` pictures, with grey lines of one pixel between them."""
     height, width, _ = pictures[0].shape
-    across = math.ceil(math.sqrt(len(pictures)))
     down = math.ceil(len(pictures) / across)
     tiled = np.full((down * (height + 1) - 1, across * (width + 1) - 1, 3), _GAP, np.uint8)
     for number, picture in enumerate(pictures):
@@ -171,13 +175,16 @@ def _largest(values: NDArray[np.float32]) -> float:
     return float(np.abs(values).max()) or 1.0
 
 
-def _at_most(picture: NDArray) -> NDArray:  # type: ignore[type-arg]
-    """Scale a square picture (S, S) down to SIDE pixels a side; return a smaller one unchanged."""
+def _at_most(picture: NDArray, side: int = SIDE) -> NDArray:  # type: ignore[type-arg]
+    """Scale a picture (H, W) of uint8 or float32 down to at most ``side`` pixels a side."""
     from PIL import Image
 
-    if len(picture) <= SIDE:
+    height, width = picture.shape
+    largest = max(height, width)
+    if largest <= side:
         return picture
-    return np.asarray(Image.fromarray(picture).resize((SIDE, SIDE), Image.Resampling.BOX))
+    size = (max(1, width * side // largest), max(1, height * side // largest))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
 
 
 def _slices(box: Box) -> tuple[slice, ...]:

@@ -25,6 +25,7 @@ from shapecnn.report.html import display_path, fill, png_base64
 from shapecnn.workers.progress import stage
 
 OVERVIEW = 256  # largest number of filters whose weights are shown side by side
+OVERVIEW_SIDE = 56  # pixels along one side of the weights there
 LISTED = 40  # largest number of dead filters that are listed
 
 ReadInput = Callable[[Entry], InputArray]
@@ -138,7 +139,9 @@ def _whole_key(layer: FilterLayer, place: Place, grid: bool) -> tuple[str, int, 
 
 def _section(layer: FilterLayer, learned: LearnedFilters, pictures: _Pictures) -> _LayerSection:
     weights, dead = layer.weights, set(layer.dead)
-    images = [] if weights is None else [png_base64(weights_picture(each)) for each in weights[:OVERVIEW]]
+    images = (
+        [] if weights is None else [png_base64(weights_picture(each, OVERVIEW_SIDE)) for each in weights[:OVERVIEW]]
+    )
     labels = {each.number: each.label for each in layer.filters}
     overview = [(labels.get(number) or str(number), each, number in dead) for number, each in enumerate(images)]
     cards = [

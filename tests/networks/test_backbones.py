@@ -286,7 +286,8 @@ def test_of_the_shipped_configs_one_fetches_its_weights_and_says_so(
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     network = load_experiment(config).network
-    fetched = isinstance(network, MvcnnSettings) and server_of_weights(network.backbone) is not None
+    pretrained = isinstance(network, MvcnnSettings) and network.weights == "imagenet"
+    fetched = pretrained and server_of_weights(network.backbone) is not None
     assert fetched == (config == "mvcnn-modelnet40")
     assert ("--set backbone=tf_efficientnet_lite1" in config_text(config)) == fetched
 
