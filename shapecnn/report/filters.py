@@ -24,7 +24,7 @@ from shapecnn.report.filter_pictures import (
 from shapecnn.report.html import display_path, fill, png_base64
 from shapecnn.workers.progress import stage
 
-OVERVIEW = 256  # largest number of filters whose weights are shown side by side
+OVERVIEW = 96  # largest number of filters whose weights are shown side by side
 OVERVIEW_SIDE = 56  # pixels along one side of the weights there
 LISTED = 40  # largest number of dead filters that are listed
 
@@ -91,6 +91,7 @@ def filters_page(learned: LearnedFilters, read: ReadInput) -> str:
         data=display_path(learned.data),
         shapes=counted(learned.shapes, "shape") + ("" if learned.split == "all" else f" of split {learned.split}"),
         views=learned.kind == "views",
+        crops=any(layer.field is not None for layer in learned.layers),
         coloured=any(layer.weights is not None and layer.weights.shape[1] == 3 for layer in learned.layers),
         sliced=any(layer.weights is not None and layer.weights.ndim == 5 for layer in learned.layers),
         weights=any(layer.weights is not None for layer in learned.layers),

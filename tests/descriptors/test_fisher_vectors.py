@@ -100,9 +100,7 @@ def test_the_vectors_of_views_are_averaged_and_normalized(
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
 
 
-def test_order_repetition_and_white_views_do_not_matter(
-    views: NDArray[np.uint8], vector: NDArray[np.float32]
-) -> None:
+def test_order_repetition_and_white_views_do_not_matter(views: NDArray[np.uint8], vector: NDArray[np.float32]) -> None:
     np.testing.assert_allclose(fisher_vector(views[::-1]), vector, atol=1e-6)
     np.testing.assert_allclose(fisher_vector(np.concatenate([views, views])), vector, atol=1e-6)
     np.testing.assert_allclose(fisher_vector(np.concatenate([views, np.full_like(views, 255)])), vector, atol=1e-6)
@@ -148,9 +146,7 @@ def test_other_arrays_are_refused_in_one_sentence(array: NDArray[np.generic]) ->
         fisher_vector(array)  # type: ignore[arg-type]
 
 
-def test_the_same_views_give_the_same_bits_in_any_thread(
-    views: NDArray[np.uint8], vector: NDArray[np.float32]
-) -> None:
+def test_the_same_views_give_the_same_bits_in_any_thread(views: NDArray[np.uint8], vector: NDArray[np.float32]) -> None:
     with ThreadPoolExecutor(3) as threads:
         results = {result.tobytes() for result in threads.map(fisher_vector, [views] * 3)}
     assert results == {vector.tobytes()}

@@ -92,6 +92,7 @@ def test_grids_are_drawn_with_their_places(grids: Learned) -> None:
     titles = [attributes["title"] for _, attributes in page.elements if "title" in attributes]
     assert titles[0] == "block/train/4.off, rotation 3, x 4 to 8, y 10 to 14, z 12 to 16"
     assert "slices from bottom to top" in page.text
+    assert "The upper picture is the place that the activation depends on, the lower one the whole grid" in page.text
     sizes = {picture.shape[:2] for picture in page.pictures()}
     assert sizes == {(SIDE, SIDE), (11, 17)}  # five slices in two rows of three
 
@@ -118,6 +119,7 @@ def test_classes_have_templates(tmp_path: Path) -> None:
     assert "bar weights saliency" in section
     assert "block weights saliency" in section
     assert "slab weights" not in section
+    assert "The upper picture" not in page.text
 
 
 def made_up(name: str, count: int = 400) -> Learned:
