@@ -30,7 +30,7 @@ COMMANDS = {
     "voxelize": ("shapecnn.cli.voxelize", "Turn each mesh into an occupancy grid, 30³ by default."),
     "eval": ("shapecnn.cli.evaluate", "Evaluate classification and retrieval of a model."),
     "compare": ("shapecnn.cli.compare", "Evaluate several models and test which is better."),
-    "ladder": ("shapecnn.cli.ladder", "Train and compare the systems of a lecture, from logistic regression to MVCNN."),
+    "ladder": ("shapecnn.cli.ladder", "Train and compare the systems of a lecture."),
     "audit": ("shapecnn.cli.audit", "Find duplicate shapes in a collection, also across splits."),
     "configs": ("shapecnn.cli.configs", "List or print the built-in configs."),
     "train": ("shapecnn.cli.train", "Train a multi-view or a volumetric network."),

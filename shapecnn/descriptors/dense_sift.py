@@ -65,7 +65,7 @@ def dense_sift(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         0
         >>> picture[100:120, 100:120] = 0
         >>> dense_sift(picture).shape
-        (108, 128)
+        (25, 128)
     """
     features = np.concatenate([_features_at(_resize(picture, side)) for side in SIDES])
     features = features[features.any(axis=1)]

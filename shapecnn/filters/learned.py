@@ -83,11 +83,11 @@ def learned_filters(
         raise UsageError(f"{artefacts.folder} has no shapes in the split {split}: choose another --split, such as all.")
     shape = model.input.read(artefacts, entries[0]).shape[1:]
     with stage("Loading the network"):
-        network = model.network.build().requires_grad_(False)
+        layout = torch.channels_last if model.input.kind == "views" else torch.channels_last_3d
+        network = model.network.build().requires_grad_(False).to(memory_format=layout)
         selection = _choose(model, network_layers(network, shape), layers)
         fields = receptive_fields(network, selection, shape)
-    layout = torch.channels_last if model.input.kind == "views" else torch.channels_last_3d
-    network = network.to("cuda" if runs_on_cuda(device) else "cpu").to(memory_format=layout)
+    network = network.to("cuda" if runs_on_cuda(device) else "cpu")
     lists = {layer.name: Strongest(layer.count, top) for layer in selection}
     for number, entry in enumerate(entries):
         progress(number, len(entries))

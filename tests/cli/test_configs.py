@@ -14,7 +14,9 @@ def test_all_are_listed_with_a_sentence(command: Command) -> None:
     done = command("configs")
     assert done.status == 0
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == sorted(path.stem for path in (ROOT / "configs").glob("*.yaml"))
+    assert [line.split()[0] for line in lines] == sorted(
+        str(path.relative_to(ROOT / "configs").with_suffix("")) for path in (ROOT / "configs").rglob("*.yaml")
+    )
     assert all(len(line.split(maxsplit=1)[1]) > 20 for line in lines)
     answer = command("configs", "--json").json("configs")
     assert [each["name"] for each in answer["configs"]] == sorted(shipped())

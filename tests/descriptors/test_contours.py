@@ -85,7 +85,11 @@ def test_only_the_outer_contour_around_the_largest_area_counts() -> None:
     part[5:20, 40:55] = True  # before the larger part in the order of rows
     ring[41:49, 11:44] = ring[11:49, 11:19] = False  # little is left of it, yet it encloses most
     ring[5:20, 40:55] = True
-    results = contour_coefficients(np.stack([plain, hole, part, ring]))
+    comb = np.pad(plain, 60)
+    comb[20:45, 5:50] = np.arange(45) % 2 == 0
+    comb[20, 5:50] = True  # of less area but a much longer contour
+    results = contour_coefficients(np.pad(np.stack([plain, hole, part, ring]), ((0, 0), (60, 60), (60, 60))))
+    np.testing.assert_allclose(contour_coefficients(comb[None])[0], results[0], atol=1e-12)
     for other in results[1:]:
         np.testing.assert_array_equal(other, results[0])
 

@@ -152,6 +152,7 @@ def broken(**changes: float) -> NDArray[np.float64]:
         broken(at_7=np.nan),
         broken(at_7=-1.0),
         broken(at_7=300.0),
+        broken(at_7=10.4 / 255 * broken()[1, LENGTH]),
         np.concatenate([broken()[:1], np.random.default_rng(0).random((1, ROW))]),
     ],
 )

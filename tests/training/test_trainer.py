@@ -503,7 +503,7 @@ def test_metrics_have_a_line_for_each_epoch_and_each_closed_form(whole: dict[str
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["stage"] for line in lines] == ["frozen", "frozen", "closed"]
     for number, line in enumerate(lines[:2], 1):
-        assert set(line) == {"stage", "epoch", "loss", "learning_rate", "seconds", "validation"}
+        assert set(line) == {"stage", "epoch", "loss", "learning_rate", "seconds", "layers", "validation"}
         assert line["epoch"] == number
         assert set(line["validation"]) == {"count", "loss", "accuracy", "mean_class_accuracy", "mAP"}
         assert line["validation"]["count"] == 3
