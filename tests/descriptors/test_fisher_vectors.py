@@ -113,7 +113,7 @@ def test_views_of_one_grey_give_zeros(grey: int) -> None:
     assert fisher_vector(np.empty((0, 224, 224), np.uint8)).tolist() == [0] * length()
 
 
-@pytest.mark.parametrize(("size", "least"), [(448, 0.9), (112, 0.9), (64, 0.6)])
+@pytest.mark.parametrize(("size", "least"), [(448, 0.98), (112, 0.95), (64, 0.8)])
 def test_views_of_other_sizes_give_similar_vectors(size: int, least: float, vector: NDArray[np.float32]) -> None:
     assert fisher_vector(draw("chair", 1000, size)) @ vector > least
 

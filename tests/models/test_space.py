@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shapecnn.evaluation.retrieval.protocols import mvcnn
-from shapecnn.models import space
+from shapecnn.models import adapted_space as space
 from shapecnn.models.adapted_space import FARTHER, PRIOR, SHARE, AdaptedSpace
 from shapecnn.models.space import FeatureSpace
 

@@ -31,7 +31,8 @@ from safetensors.numpy import load_file
 from shapecnn.errors import BusyError, CollectionError, MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.collection import list_shapes
 from shapecnn.meshes.mesh import load_mesh
-from shapecnn.models import kept_engine, space
+from shapecnn.models import adapted_space as space
+from shapecnn.models import kept_engine
 from shapecnn.models.adapted_space import AdaptedSpace
 from shapecnn.models.engine import Engine
 from shapecnn.models.model import resolve_model

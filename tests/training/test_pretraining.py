@@ -173,7 +173,6 @@ def test_a_layer_learns_from_the_probabilities_of_the_layers_before_it(
         steps = batches.data[tuple(expected.shape[1:])]
         assert [len(batch) for batch in steps] == [8] * 6  # batches of equal size, at most 10
         distances = torch.cdist(torch.cat(steps).flatten(1).double(), expected.flatten(1).double())
-        print(distances.min(dim=1).values.max(), distances.topk(2, largest=False).values[:, 1].min())
         assert distances.min(dim=1).values.max() < 1e-5
         orders += distances.argmin(dim=1).reshape(2, 24).tolist()
     assert all(sorted(order) == [*range(24)] for order in orders)  # each shape once in an epoch

@@ -101,6 +101,18 @@ def test_stages_before_the_first_descent_are_trained_once(views: Path, tmp_path:
     assert alone.trials[1].loss != pytest.approx(whole.loss, rel=0.1)
 
 
+def test_trials_start_from_pretrained_layers(views: Path, tmp_path: Path, few: None) -> None:
+    chosen = small(
+        {"kind": "rbm", "name": "layers", "epochs": 1},
+        stage(name="after", learning_rate=1e-3),
+        network={**MLP, "activation": "sigmoid"},
+    )
+    search = searched(chosen, views, epochs=1)
+    assert search.trials[1] == trained(chosen, views, tmp_path / "run", 1e-3, 1)
+    fresh = searched(chosen.model_copy(update={"stages": chosen.stages[1:]}), views, epochs=1)
+    assert fresh.trials[1].loss != search.trials[1].loss
+
+
 def test_learning_rates_are_a_ladder_around_that_of_the_config(views: Path) -> None:
     said: list[str] = []
     search = searched(small(stage(epochs=2, learning_rate=7e-3)), views, say=said.append)
