@@ -111,10 +111,12 @@ def test_gradients_explode_where_weights_are_large(accelerator: Accelerator) -> 
     )
 
 
-def test_a_huge_learning_rate_makes_gradients_explode(accelerator: Accelerator) -> None:
-    said = diagnosed(accelerator, MlpSettings(hidden=(64, 64)), optimizer="sgd", learning_rate=100.0)
-    assert any(sentence.startswith("Exploding gradients: the gradient of layer ") for _, sentence in said)
-    assert any("Try --set stages.all.clip=1 or --set stages.all.learning_rate=10." in sentence for _, sentence in said)
+def test_a_huge_learning_rate_kills_units_and_raises_the_loss(accelerator: Accelerator) -> None:
+    said = diagnosed(accelerator, MlpSettings(hidden=(64, 64)), optimizer="sgd", learning_rate=3.0)
+    dead, risen = (sentence for _, sentence in said)
+    assert dead.startswith("Dead units: ")
+    assert risen.startswith("The training loss has risen from ")
+    assert "Try --set stages.all.learning_rate=0.3" in risen
 
 
 def test_relu_units_die_of_negative_biases(accelerator: Accelerator) -> None:
