@@ -303,9 +303,7 @@ def test_an_epoch_describes_its_layers_and_is_not_changed_by_that(
     trained, unwatched = (build_network(mlp, 32, 3, kind="views") for _ in range(2))
     (first, last) = descended(trained, accelerator, optimizer="sgd", weight_decay=0.0)
     assert [layer.layer for layer in last.layers] == ["parts.hidden1.0", "parts.hidden2.0", "classifier"]
-    assert first.layers[0].weights == pytest.approx(
-        unwatched.parts["hidden1"][0].weight.norm().item(), rel=0.01
-    )
+    assert first.layers[0].weights == pytest.approx(unwatched.parts["hidden1"][0].weight.norm().item(), rel=0.01)
     assert all(layer.gradient for layer in [*first.layers, *last.layers])
     assert [layer.dead is None for layer in last.layers] == [False, False, True]
     monkeypatch.setattr("shapecnn.training.descent.sampled_steps", lambda _: frozenset())
