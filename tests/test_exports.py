@@ -10,9 +10,12 @@ import pytest
 
 PACKAGES = [
     "shapecnn.artefacts",
+    "shapecnn.descriptors",
     "shapecnn.duplicates",
     "shapecnn.evaluation",
     "shapecnn.evaluation.retrieval",
+    "shapecnn.filters",
+    "shapecnn.ladder",
     "shapecnn.meshes",
     "shapecnn.models",
     "shapecnn.networks",

@@ -45,6 +45,7 @@ def test_no_name_forges_a_line_or_stands_raw_in_a_file(world: Path, tmp_path: Pa
         command("eval", run, "--data", grids, "--device", "cpu", "--out", tmp_path / "report"),
         command("audit", grids, "--out", tmp_path / "audit"),
         command("compare", run, f"{run}:scores", "--data", grids, "--device", "cpu", "--out", tmp_path / "comparison"),
+        command("filters", run, "--data", grids, "--html", tmp_path / "filters.html", "--device", "cpu"),
         command("verify", grids, "--collection", tmp_path / "report"),
         command("render", meshes, tmp_path / "report"),
     ]
@@ -54,7 +55,7 @@ def test_no_name_forges_a_line_or_stands_raw_in_a_file(world: Path, tmp_path: Pa
             assert not RAW.search(line)
             assert not line.startswith("Everything is fine")
     written = [path for name in ("report", "audit", "comparison") for path in (tmp_path / name).rglob("*")]
-    checked = [*written, tmp_path / "answer.html", tmp_path / "why.html"]
+    checked = [*written, *(tmp_path / name for name in ("answer.html", "why.html", "filters.html"))]
     names = {path.name for path in checked}
     assert {"confusion.svg", "pr.svg", "audit.csv", "comparison.csv", "report.html", "answer.html", "why.html"} <= names
     for path in checked:

@@ -76,7 +76,7 @@ def test_a_plateau_drops_after_patience_has_run_out(accuracies: list[float], dro
         ([2.0, 2.0], 0),
         ([2.0, 2.0, 2.1], 1),
         ([2.0, 1.999, 1.9985], 1),  # each falls by less than a thousandth
-        ([2.0, 1.999, 1.997], 0),  # small decreases add up
+        ([2.0, 1.9985, 1.997], 0),  # small decreases add up
         ([2.0, 2.5, 1.9, 1.95], 0),
         ([2.0, 3.0, 3.0, 2.9], 1),  # falling again, but not below the lowest
         ([2.0, 3.0, 3.0, 3.0, 3.0], 2),
@@ -88,7 +88,7 @@ def test_the_step_is_halved_when_the_objective_stalls(losses: list[float], drops
     assert rate == 0.5**drops
 
 
-@given(st.lists(st.floats(0, 10), max_size=40), st.integers(1, 4))
+@given(st.lists(st.floats(0, 10) | st.integers(0, 20).map(lambda k: 2 - 7e-4 * k), max_size=40), st.integers(1, 4))
 def test_stalls_and_plateaus_are_those_of_torch(values: list[float], patience: int) -> None:
     """Which reduces after more than ``patience`` epochs, here after as many."""
     for schedule, mode in [("stall", "min"), ("plateau", "max")]:
