@@ -131,6 +131,11 @@ def explain_meshes(
     classes = classes_of(model)
     if not classes:
         raise UsageError(f"{model.name} has no classes to explain. To train a run with classes: shapecnn train CONFIG")
+    if model.network.descriptor is not None:
+        raise UsageError(
+            f"{model.name} classifies the descriptor {model.network.descriptor}, whose numbers do not belong to pixels "
+            f"or cells. Explain a run with a network."
+        )
     if asked is not None and asked not in classes:
         close = difflib.get_close_matches(asked, classes, n=3) or classes
         raise UsageError(f"--class {asked}: {model.name} does not know this class. Choose one of: {', '.join(close)}.")

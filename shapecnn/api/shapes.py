@@ -17,7 +17,7 @@ from shapecnn.report.grids import draw_grid
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings, VoxelSettings
 from shapecnn.shared.checks import require_settings
 from shapecnn.views import contact_sheet, render_views
-from shapecnn.views.cameras import cameras
+from shapecnn.views.cameras import cameras_of
 from shapecnn.voxels import binvox, occupancy_grids
 
 _SIDE = 160  # width and height in pixels of the picture of a grid in a notebook
@@ -59,12 +59,12 @@ class Views:
     @property
     def azimuths(self) -> NDArray[np.float64]:
         """Camera azimuths of the V views, (V,): degrees from 0 to 360, counter-clockwise from +x as seen from above."""
-        return cameras(len(self.pictures)).azimuths
+        return cameras_of(self.settings).azimuths
 
     @property
     def elevations(self) -> NDArray[np.float64]:
         """Camera elevations of the V views, (V,): degrees above the horizon, from -90 to 90."""
-        return cameras(len(self.pictures)).elevations
+        return cameras_of(self.settings).elevations
 
     def save(self, path: str | Path) -> None:
         """Write all views as one contact sheet in a PNG file.

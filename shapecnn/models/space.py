@@ -82,7 +82,7 @@ class FeatureSpace:
 
 
 class LightFieldSpace(FeatureSpace):
-    """Similarity of light field descriptors: 1 - the smallest distance over all alignments, as a share of the largest.
+    """Similarity of light field descriptors, 1 / (1 + d / 5000) for the smallest distance d over all alignments.
 
     Args:
         features: (N, 4501) float32 of unit length, the descriptors of N shapes of the collection, in the form of
@@ -91,7 +91,7 @@ class LightFieldSpace(FeatureSpace):
 
     @staticmethod
     def similarity(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
-        """Return the similarities (Q, N) of Q queries (Q, 4501) and N shapes (N, 4501), from -1 to 1."""
+        """Return the similarities (Q, N) of Q queries (Q, 4501) and N shapes (N, 4501), above 0 and up to 1."""
         from shapecnn.descriptors.light_field import light_field_similarity
 
         return light_field_similarity(queries, gallery)

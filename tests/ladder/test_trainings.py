@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from shapecnn.artefacts.reading import Artefacts
+from shapecnn.errors import UsageError
 from shapecnn.evaluation.evaluate import evaluate_model
+from shapecnn.explanation import explain_meshes
 from shapecnn.ladder.rungs import RUNGS, InputName, Rung
 from shapecnn.models.descriptors import SphSettings
 from shapecnn.models.run import open_run
@@ -59,3 +61,6 @@ def test_a_config_trains_and_its_run_is_measured(
     assert evaluation.scores is not None
     np.testing.assert_allclose(evaluation.scores.sum(axis=1), 1, rtol=1e-5)
     assert len(evaluation.entries) == 3
+    if rung.run == "logistic-sph":
+        with pytest.raises(UsageError, match=r"classifies the descriptor sph, .* Explain a run with a network\."):
+            explain_meshes(run, ["nowhere.off"])
