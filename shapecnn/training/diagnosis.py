@@ -167,7 +167,7 @@ def _loss_problems(losses: Sequence[float], guessing: float, suggest: Suggest) -
         return {"flat": f"{start}: the learning rate may be too large. {suggest('slower', 'clip', 'search')}"}
     if all(after < before for before, after in steps):
         return {"flat": f"{start}: the learning rate may be too small. {suggest('faster', 'search')}"}
-    return {"flat": f"{start}: the learning rate may be too small or too large. {suggest('search', 'init', 'relu')}"}
+    return {"flat": f"{start}: the learning rate may be too small or too large. {suggest('search', 'init')}"}
 
 
 def _oscillates(losses: Sequence[float]) -> bool:
