@@ -76,7 +76,7 @@ def dense_sift(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _resize(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """Resize a picture to ``side`` × ``side`` pixels."""
     kernel = cv2.INTER_AREA if side < len(picture) else cv2.INTER_LINEAR
-    resized: NDArray[np.uint8] = cv2.resize(np.ascontiguousarray(picture), (side, side), interpolation=kernel)
+    resized: NDArray[np.uint8] = cv2.resize(picture, (side, side), interpolation=kernel)
     return resized
 
 

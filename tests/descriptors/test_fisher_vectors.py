@@ -194,7 +194,7 @@ def test_a_vocabulary_that_is_no_mixture_is_refused() -> None:
     for damaged in (
         replace(words, variances=-words.variances),
         replace(words, weights=words.weights * 2),
-        replace(words, weights=np.where(np.arange(len(words.weights)) == 0, np.float32(0), words.weights)),
+        replace(words, weights=np.concatenate([[0, sum(words.weights[:2])], words.weights[2:]]).astype(np.float32)),
     ):
         with pytest.raises(ValueError, match="not those of a mixture"):
             Vocabulary.read(content(damaged))
