@@ -56,6 +56,6 @@ def write_run(
     seen = Input.of(artefacts.settings, 1 if isinstance(network, MvcnnSettings) else network.turns)
     experiment = Experiment(network=network, stages=(GradientStage(name="all", epochs=1, learning_rate=0.1),))
     train = [entry.id for entry in artefacts.select("train") if entry.id not in val]
-    built = build_network(network, seen.side, len(classes), kind=seen.settings.kind)
+    built = build_network(network, seen.side, len(classes), kind=seen.kind)
     publish(folder, run_bytes(experiment, built, classes, seen, {"train": train, "val": list(val)}, {}))
     return folder

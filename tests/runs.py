@@ -44,7 +44,7 @@ def write_run(
     seen = Input(settings, network.turns)
     shapes = list_shapes(collection)
     classes = sorted({str(shape.label) for shape in shapes})
-    built = build_network(network, seen.side, len(classes), seed=seed, kind=seen.settings.kind).eval()
+    built = build_network(network, seen.side, len(classes), seed=seed, kind=seen.kind).eval()
     inputs = [seen.draw(load_shape(shape, shape.read(), seen.drawing())) for shape in shapes]
     with torch.inference_mode():
         features = np.concatenate([built(torch.from_numpy(array.copy())[None])[1].numpy() for array in inputs])

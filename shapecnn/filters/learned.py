@@ -23,7 +23,7 @@ from shapecnn.models.device import Device, require_device, runs_on_cuda
 from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model, Split, classes_of
 from shapecnn.models.scores import require_finite
-from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.network import ShapeNetwork, memory_layout
 from shapecnn.shared.checks import require_choice, require_count
 from shapecnn.workers.progress import Progress, no_progress, stage
 
@@ -83,8 +83,7 @@ def learned_filters(
         raise UsageError(f"{artefacts.folder} has no shapes in the split {split}: choose another --split, such as all.")
     shape = model.input.read(artefacts, entries[0]).shape[1:]
     with stage("Loading the network"):
-        layout = torch.channels_last if model.input.kind == "views" else torch.channels_last_3d
-        network = model.network.build().requires_grad_(False).to(memory_format=layout)
+        network = model.network.build().requires_grad_(False).to(memory_format=memory_layout(model.input.kind))
         selection = _choose(model, network_layers(network, shape), layers)
         fields = receptive_fields(network, selection, shape)
     network = network.to("cuda" if runs_on_cuda(device) else "cpu")
@@ -98,8 +97,9 @@ def learned_filters(
     ]
     if saliency:
         results = with_saliency(model, network, artefacts, selection, results)
-    kind: Literal["views", "voxels"] = "views" if model.input.kind == "views" else "voxels"
-    return LearnedFilters(model.name, str(artefacts.folder), split, kind, shape[0], len(entries), tuple(results))
+    return LearnedFilters(
+        model.name, str(artefacts.folder), split, model.input.kind, shape[0], len(entries), tuple(results)
+    )
 
 
 def _choose(model: Model, layers: Sequence[Layer], names: Sequence[str]) -> list[Layer]:

@@ -103,7 +103,7 @@ def climb(
         say(f"Rung {number} of {len(rungs)}: {rung.title}")
         if rung.run is not None and rung.run not in trainings:
             trainings[rung.run] = _train(rung.run, folders[rung.input], out, settings or {}, device, bar, say)
-        model = _model(rung, folders[rung.input], out, device, bar)
+        model = _model(rung, artefacts[rung.input], out, device, bar)
         contenders.append(Contender(rung.title, model, rung.feature, artefacts[rung.input], 0))
     comparison = compare_contenders(contenders, TEST_SPLIT, device=device, bar=bar)
     return Ladder(tuple(rungs), comparison, trainings, out)
@@ -172,12 +172,12 @@ def _train(
     return train_plan(plan, folder, device=device, resume=True, bar=bar, say=say)
 
 
-def _model(rung: Rung, data: Path, out: Path, device: Device, bar: ProgressBar) -> Model:
+def _model(rung: Rung, artefacts: Artefacts, out: Path, device: Device, bar: ProgressBar) -> Model:
     """Open the model of a rung; first learn its metric, if the rung compares shapes by a metric."""
     if rung.model is not None:
         return resolve_model(rung.model)
     run = open_run(out / "runs" / str(rung.run))
     if rung.feature == "metric":
         with bar("Learning the metric", "shapes") as progress:
-            learn_metric(run, open_artefacts(data), device=device, progress=progress)
+            learn_metric(run, artefacts, device=device, progress=progress)
     return run

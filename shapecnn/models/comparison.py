@@ -115,28 +115,8 @@ class AdaptedComparison:
         return AdaptedSpace(features, self.neighbours, placed) if len(features) else FeatureSpace(features)
 
 
-@dataclass(frozen=True, slots=True)
-class LightFieldComparison:
+class LightFieldComparison(FeatureComparison):
     """Compares shapes by their light field descriptors: the smallest distance over all alignments of two shapes."""
-
-    @property
-    def feature(self) -> FeatureName:
-        """Name of the compared feature: always ``penultimate``, the descriptor."""
-        return "penultimate"
-
-    @property
-    def adapts(self) -> bool:
-        """Always False: similarities do not depend on the collection."""
-        return False
-
-    @property
-    def discriminant(self) -> bool:
-        """Always False: descriptors have no discriminant (LDA) space."""
-        return False
-
-    def represent(self, output: Output) -> Feature:
-        """Return the feature by which a shape is compared: (D,) float32, D values, scaled to unit length."""
-        return unit(output.feature)
 
     def space(
         self,

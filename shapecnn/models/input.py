@@ -15,6 +15,7 @@ from shapecnn.errors import MismatchError
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.source import MeshInput, load_mesh_input
 from shapecnn.settings.base import Settings, differences, options, settings_hash
+from shapecnn.settings.networks import InputKind
 from shapecnn.settings.views_and_grids import (
     FaceLimit,
     ImportedViewSettings,
@@ -74,7 +75,7 @@ class Input:
         return {**values, "hash": settings_hash(values)}
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> InputKind:
         """Kind of the network input: ``views`` or ``voxels``."""
         return self.settings.kind
 

@@ -246,9 +246,7 @@ def open_run(folder: Path) -> Run:
     return Run(
         input=network_input,
         head=ClassHead(model.classes, model.calibration, model.feature_size, sealed),
-        network=StoredNetwork(
-            model.network, len(model.classes), network_input.side, network_input.settings.kind, sealed
-        ),
+        network=StoredNetwork(model.network, len(model.classes), network_input.side, network_input.kind, sealed),
         comparison=FeatureComparison(discriminant=model.discriminant),
         held_out={"train": ids.train, "val": ids.val},
         up=model.up,

@@ -35,8 +35,9 @@ class TorchEngine:
         if threads:
             torch.set_num_threads(threads)
         self._torch = torch
-        channels_last = torch.channels_last if model.input.kind == "views" else torch.channels_last_3d
-        self._network = model.network.build().to(device).to(memory_format=channels_last)
+        from shapecnn.networks.network import memory_layout
+
+        self._network = model.network.build().to(device).to(memory_format=memory_layout(model.input.kind))
         self._model, self._device, self._views = model, device, views
         self._reduced = (
             torch.cuda.is_bf16_supported(including_emulation=False) if device == "cuda" else cpu_has_bfloat16()

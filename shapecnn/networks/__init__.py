@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from shapecnn.networks.registry import build_network as build_network
     from shapecnn.networks.registry import fetch_weights as fetch_weights
     from shapecnn.networks.registry import require_shapes as require_shapes
-    from shapecnn.networks.registry import takes as takes
     from shapecnn.networks.weights import weights_version as weights_version
 
 _HOMES = {
     "discriminant": ["Discriminant", "analyse"],
     "network": ["FeaturesAlone", "ShapeNetwork"],
-    "registry": ["build_network", "fetch_weights", "require_shapes", "takes"],
+    "registry": ["build_network", "fetch_weights", "require_shapes"],
     "weights": ["weights_version"],
 }
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from shapecnn.networks.discriminant import Discriminant
 from shapecnn.networks.pooling import Pooling, pool_views
-from shapecnn.settings.networks import DescriptorName
+from shapecnn.settings.networks import DescriptorName, InputKind
 
 Part = tuple[str, nn.Module]
 
@@ -173,6 +173,15 @@ class ShapeNetwork(nn.Module):
             start: Number of the first part to apply, from 0.
         """
         return self.head(self.pool(self.stem(inputs, start)))
+
+
+def memory_layout(kind: InputKind) -> torch.memory_format:
+    """Return the memory layout in which a network computes fastest: channels last.
+
+    Args:
+        kind: Kind of input of the network: ``views`` or ``voxels``.
+    """
+    return torch.channels_last if kind == "views" else torch.channels_last_3d
 
 
 class FeaturesAlone(nn.Module):

@@ -91,21 +91,11 @@ def require_shapes(
             raise RuntimeError(f"tensor {name} is missing or has the wrong shape")
 
 
-def takes(settings: NetworkSettings, kind: str) -> bool:
-    """Return whether a network processes this kind of input: views or grids.
-
-    Args:
-        settings: Architecture of the network.
-        kind: ``views`` (rendered pictures) or ``voxels`` (grids).
-    """
-    return kind in settings.inputs
-
-
 def _input_kind(settings: NetworkSettings, kind: InputKind | None) -> InputKind:
     """Return the kind of input of a network. Raise UsageError if the network does not read it, or reads both kinds."""
     if kind is None and len(settings.inputs) == 1:
         (kind,) = settings.inputs
-    if kind is None or not takes(settings, kind):
+    if kind is None or kind not in settings.inputs:
         readable = " and ".join(sorted(settings.inputs))
         raise UsageError(f"The network {settings.kind} reads {readable}: set kind to one of them, not to {kind}.")
     return kind

@@ -22,6 +22,7 @@ from shapecnn.evaluation.compare_results import (
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
 from shapecnn.report.html import fill
 from shapecnn.report.published import CURVES, DATA_SET
+from shapecnn.shared.results import aligned
 from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
@@ -142,7 +143,7 @@ def rows(comparison: Comparison) -> list[list[str]]:
         [
             one.name,
             one.evaluation.feature,
-            *(_rate(one.figures[name]) for name in FIGURES),
+            *(formatted_rate(one.figures[name]) for name in FIGURES),
             f"{one.feature_size}",
             f"{one.parameters / 1e6:.2f} M",
             f"{1e3 * one.seconds_per_shape:.1f}",
@@ -174,9 +175,7 @@ def lines(comparison: Comparison) -> list[str]:
     """
     columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return [*table, *statements(comparison), _title(comparison), *_rules(comparison)]
+    return [*aligned(cells), *statements(comparison), _title(comparison), *_rules(comparison)]
 
 
 def csv_table(comparison: Comparison) -> str:
@@ -195,7 +194,7 @@ def _csv_rows(comparison: Comparison) -> Iterator[list[Any]]:
     for one in comparison.measured:
         yield [
             one.name, one.evaluation.model, one.evaluation.data, one.evaluation.feature,
-            *(value for name in FIGURES for value in _ends(one, name)),
+            *(value for name in FIGURES for value in value_and_ends(one, name)),
             one.feature_size, one.parameters, one.seconds_per_shape, one.seconds_per_search,
         ]  # fmt: skip
 
@@ -241,14 +240,21 @@ def _sentence(pair: Pair) -> str:
     )
 
 
-def _rate(figure: Figure) -> str:
+def formatted_rate(figure: Figure) -> str:
+    """Return a rate in percent with its 95 % interval in parentheses, such as ``91.2 % (89.9–92.4)``."""
     if figure.value is None:
         return "–"
     between = f" ({100 * figure.interval[0]:.1f}–{100 * figure.interval[1]:.1f})" if figure.interval else ""
     return f"{100 * figure.value:.1f} %{between}"
 
 
-def _ends(one: Measured, name: str) -> Sequence[float | None]:
+def value_and_ends(one: Measured, name: str) -> Sequence[float | None]:
+    """Return three cells of a spreadsheet: a figure of a model, and the low and high end of its 95 % interval.
+
+    Args:
+        one: Results of the model.
+        name: Name of the figure, such as ``accuracy``.
+    """
     value, interval = one.figures[name]
     return [value, *(interval or (None, None))]
 

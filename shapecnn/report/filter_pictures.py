@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.filters.results import Box
-from shapecnn.report.rays import draw_grid_fast, project
+from shapecnn.report.grids import draw_grid, project
 
 SIDE = 96  # pixels along one side of a picture of a place
 SLICES = 9  # largest number of slices in the picture of a filter of cells; a thicker filter also gets projections
@@ -82,7 +82,7 @@ def grid_crop(grid: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]
     Returns:
         The picture, (SIDE, SIDE) uint8.
     """
-    return draw_grid_fast(_squared(grid[_slices(box)], box, grid.shape, size, 0), SIDE).grey
+    return draw_grid(_squared(grid[_slices(box)], box, grid.shape, size, 0), SIDE).grey
 
 
 def whole_grid(grid: NDArray[np.uint8], box: Box) -> RGB:
@@ -97,7 +97,7 @@ def whole_grid(grid: NDArray[np.uint8], box: Box) -> RGB:
     """
     from PIL import Image, ImageDraw
 
-    drawing = draw_grid_fast(grid, SIDE)
+    drawing = draw_grid(grid, SIDE)
     if all(ends == (0, len(grid)) for ends in box):
         return np.repeat(drawing.grey[..., None], 3, axis=2)
     x, y, z = np.unravel_index(np.maximum(drawing.cell, 0), grid.shape)
@@ -134,7 +134,7 @@ def saliency_picture(array: NDArray[np.uint8], heat: NDArray[np.float32], box: B
     colours = _squared(strength, box, array.shape, size, 0)
     if array.ndim == 2:
         return _tinted(view_crop(array, box, size).astype(np.float32), _at_most(colours))
-    drawing = draw_grid_fast(_squared(array[_slices(box)], box, array.shape, size, 0), SIDE)
+    drawing = draw_grid(_squared(array[_slices(box)], box, array.shape, size, 0), SIDE)
     visible = colours.reshape(-1)[drawing.cell]
     return _tinted(drawing.grey.astype(np.float32), np.where(drawing.cell < 0, 0, visible))
 

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from shapecnn.errors import visible
-from shapecnn.evaluation.compare_results import Comparison, Figure, Measured
+from shapecnn.evaluation.compare_results import Comparison, Measured
 from shapecnn.ladder.climbing import Ladder
 from shapecnn.ladder.rungs import Rung
-from shapecnn.report.comparison import notes
+from shapecnn.report.comparison import formatted_rate, notes, value_and_ends
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes, spectrum
 from shapecnn.report.html import fill
 from shapecnn.report.published import CURVES, DATA_SET
+from shapecnn.shared.results import aligned
 from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
@@ -113,17 +114,15 @@ def ladder_curves(comparison: Comparison, form: Form = "svg") -> bytes:
 def lines(ladder: Ladder) -> list[str]:
     """Return the lines that ``shapecnn ladder`` prints: one row for each rung, and how retrieval was measured."""
     rows = [list(HEADINGS), *table_rows(ladder)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADINGS))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     retrieval = ladder.comparison.measured[0].evaluation.retrieval
-    return [*table, *(describe(retrieval) if retrieval else [])]
+    return [*aligned(rows), *(describe(retrieval) if retrieval else [])]
 
 
 def table_rows(ladder: Ladder) -> list[list[str]]:
     """Return the rows of the results table: formatted cells in the columns of ``HEADINGS``, one row for each rung."""
     rows = []
     for rung, one in zip(ladder.rungs, ladder.comparison.measured, strict=True):
-        figures = [_rate(one.figures[name]) for name in ("accuracy", "mAP", "NN")]
+        figures = [formatted_rate(one.figures[name]) for name in ("accuracy", "mAP", "NN")]
         training = _duration(ladder.trainings[rung.run].seconds) if rung.run else "none"
         cells = [
             rung.title,
@@ -148,13 +147,14 @@ def page(ladder: Ladder, svg: bytes) -> str:
         The HTML text of the page.
     """
     entries = ladder.comparison.measured[0].evaluation.entries
+    rows = table_rows(ladder)
     return fill(
         "ladder.html",
         shapes=len(entries),
         classes=len({entry.label for entry in entries}),
         headings=HEADINGS,
-        rows=table_rows(ladder),
-        sections=_sections(ladder),
+        rows=rows,
+        sections=_sections(ladder, rows),
         notes=notes(ladder.comparison),
         width=_WIDTH,
         height=_HEIGHT,
@@ -162,12 +162,12 @@ def page(ladder: Ladder, svg: bytes) -> str:
     )
 
 
-def _sections(ladder: Ladder) -> list[_Section]:
+def _sections(ladder: Ladder, rows: list[list[str]]) -> list[_Section]:
     measured = ladder.comparison.measured
     curves = [_points(one) for one in measured]
     sections = []
     for number, (rung, one) in enumerate(zip(ladder.rungs, measured, strict=True)):
-        cells = dict(zip(HEADINGS[1:], table_rows(ladder)[number][1:], strict=True))
+        cells = dict(zip(HEADINGS[1:], rows[number][1:], strict=True))
         others = [curve for k, curve in enumerate(curves) if k != number and curve]
         steps = _steps(ladder.comparison, one, measured[number - 1]) if number else []
         sections.append(_Section(rung, list(cells.items()), steps, curves[number], others))
@@ -201,8 +201,7 @@ def _csv_rows(ladder: Ladder) -> list[list[Any]]:
     head: list[Any] = ["rung", "title", "input", *ends, "parameters", "training_seconds", "seconds_per_shape"]
     rows = [head]
     for rung, one in zip(ladder.rungs, ladder.comparison.measured, strict=True):
-        figures = [one.figures[name] for name in names]
-        values = [value for figure in figures for value in (figure.value, *(figure.interval or (None, None)))]
+        values = [value for name in names for value in value_and_ends(one, name)]
         seconds = ladder.trainings[rung.run].seconds if rung.run else None
         rows.append([rung.name, rung.title, rung.input, *values, one.parameters, seconds, one.seconds_per_shape])
     return rows
@@ -210,15 +209,6 @@ def _csv_rows(ladder: Ladder) -> list[list[Any]]:
 
 def _mean_precision(one: Measured) -> float:
     return one.figures["mAP"].value or 0.0
-
-
-def _rate(figure: Figure) -> str:
-    if figure.value is None:
-        return "–"
-    if figure.interval is None:
-        return f"{figure.value:.1%}"
-    low, high = figure.interval
-    return f"{100 * figure.value:.1f} % ({100 * low:.1f}–{100 * high:.1f})"
 
 
 def _count(parameters: int) -> str:

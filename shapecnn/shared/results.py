@@ -130,9 +130,17 @@ def text_table(rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return "(nothing)"
     cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows[:SHOWN])]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([*lines, *([f"… and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])])
+    return "\n".join([*aligned(cells), *([f"… and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a text table, with each column as wide as its widest cell.
+
+    Args:
+        rows: Cells of each row; all rows have as many.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def html_table(rows: Sequence[dict[str, Any]]) -> str:

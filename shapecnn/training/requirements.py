@@ -6,7 +6,6 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.models.descriptors import require_descriptor_input
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.networks.registry import takes
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.networks import LinearSettings
 from shapecnn.settings.stages import GradientStage, LdaStage, Stage
@@ -25,7 +24,7 @@ def require_kind(experiment: Experiment, artefacts: Artefacts) -> None:
         MismatchError: The network is an engineered descriptor, which needs artefacts with other settings.
     """
     kind = artefacts.settings["kind"]
-    if not takes(experiment.network, kind):
+    if kind not in experiment.network.inputs:
         command = "voxelize" if kind == "views" else "render"
         raise UsageError(
             f"{artefacts.folder} contains {kind}, which the network {experiment.network.kind} cannot read. To make "

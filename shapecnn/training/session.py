@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from shapecnn.models.run import METRICS
 from shapecnn.networks.discriminant import analyse
-from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.network import ShapeNetwork, memory_layout
 from shapecnn.settings.stages import GradientStage, LdaStage, LogisticStage, RbmStage
 from shapecnn.storage.unfinished import RESUME, write_recorded
 from shapecnn.training.activations import Activations
@@ -61,9 +60,8 @@ class Session:
         bar: ProgressBar,
         say: Callable[[str], None],
     ) -> None:
-        layout = torch.channels_last if data.input.kind == "views" else torch.channels_last_3d
         self.data, self.accelerator, self.out, self.bar, self.say = data, accelerator, out, bar, say
-        self.network = network.to(accelerator.device).to(memory_format=layout)
+        self.network = network.to(accelerator.device).to(memory_format=memory_layout(data.input.kind))
         self.activations = StageActivations(data, self.network, accelerator, out, bar)
         self.measurement = Measurement(data, self.network, accelerator)
 

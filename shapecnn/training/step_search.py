@@ -9,12 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from shapecnn.errors import TrainingError, UsageError
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.run import open_run
-from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.network import ShapeNetwork, memory_layout
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.stages import GradientStage
 from shapecnn.training.acceleration import open_accelerator
@@ -25,7 +23,7 @@ from shapecnn.training.measurement import Measurement
 from shapecnn.training.plan import Plan
 from shapecnn.training.result import ValidationFigures
 from shapecnn.training.stage_activations import StageActivations
-from shapecnn.training.trainer import _build_network, _open_data, train_plan
+from shapecnn.training.trainer import initial_network, open_data, train_plan
 from shapecnn.training.validation import describe_figures
 from shapecnn.workers.progress import ProgressBar
 
@@ -117,14 +115,14 @@ def search_step(
     """
     require_device(device)
     number, stage = _first_descent(plan.experiment)
-    data = _open_data(plan, fetch=True)
+    data = open_data(plan, fetch=True)
     if not len(data.val_rows):
         raise UsageError(
             "The best step is chosen by validation, but no shapes are held out. Hold out a fifth of them: "
             "--set validation.folds=5"
         )
     with tempfile.TemporaryDirectory(prefix="shapecnn-", ignore_cleanup_errors=True) as folder:
-        network = _build_network(data)
+        network = initial_network(data)
         if number:
             network = _train_earlier(plan, number, Path(folder) / "earlier", device, bar, say)
         epochs = epochs or min(EPOCHS, stage.epochs)
@@ -161,9 +159,8 @@ class _Trials:
         accelerator = open_accelerator(device, data.experiment.precision, None)
         if accelerator.num_processes > 1:
             raise UsageError("--find-step runs in a single process: start it without torchrun or accelerate launch.")
-        layout = torch.channels_last if data.input.kind == "views" else torch.channels_last_3d
         self.stage, self.accelerator, self.bar = stage, accelerator, bar
-        self.network = network.to(accelerator.device).to(memory_format=layout)
+        self.network = network.to(accelerator.device).to(memory_format=memory_layout(data.input.kind))
         self.initial = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
         self.activations = StageActivations(data, self.network, accelerator, folder, bar).open(stage)
         self.measurement = Measurement(data, self.network, accelerator)

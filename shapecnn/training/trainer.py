@@ -81,7 +81,7 @@ def train_plan(
     require_own(MODEL, out, overwrite)
     if tensorboard:
         require_unchanged(out, ["tensorboard/events"], overwrite=True)
-    data = _open_data(plan, fetch=not (resume and is_finished(out)))
+    data = open_data(plan, fetch=not (resume and is_finished(out)))
     origin = describe_origin(plan.experiment, data.division, data.input)
     accelerator = open_accelerator(device, plan.experiment.precision, out if tensorboard else None)
     main, restart = accelerator.is_main_process, overwrite and not resume
@@ -98,7 +98,7 @@ def train_plan(
                 if main:
                     discard(out / RESUME)  # left over if a process was killed after publishing the run
                 return finished_training(out)
-        network = _build_network(data)
+        network = initial_network(data)
         unfinished = _begin(out, data, origin, accelerator, restart=restart)
         state = load_state(out / RESUME)
         if resume and unfinished and state is None:
@@ -131,8 +131,20 @@ def finished_training(out: Path) -> TrainingResult:
             raise ValueError("the result of the training is missing or not valid") from None
 
 
-def _open_data(plan: Plan, *, fetch: bool) -> TrainingData:
-    """Open the views or grids of a plan and divide the shapes. With ``fetch``, download pretrained weights first."""
+def open_data(plan: Plan, *, fetch: bool) -> TrainingData:
+    """Open the views or grids of a plan, and divide the shapes into training and validation shapes.
+
+    Args:
+        plan: The settings and the data folder of the training.
+        fetch: Whether to download pretrained weights first, if the network needs any.
+
+    Returns:
+        The data of the training.
+
+    Raises:
+        UsageError: The data is unsuitable for training or for this network.
+        WeightsError: The pretrained weights are not available.
+    """
     artefacts = open_artefacts(plan.data)
     require_kind(plan.experiment, artefacts)
     network_input = Input.of(artefacts.settings, plan.experiment.network.turns)
@@ -152,15 +164,26 @@ def _select_entries(artefacts: Artefacts, subset: Subset | None) -> list[Entry]:
     return sorted([*selected, *untouched], key=lambda entry: entry.id)
 
 
-def _build_network(data: TrainingData) -> ShapeNetwork:
-    """Build the network, and check that its parts and the number of shapes fit the settings of all stages."""
+def initial_network(data: TrainingData) -> ShapeNetwork:
+    """Build the network with its initial weights, and check that its parts and the shapes fit the settings.
+
+    Args:
+        data: The data of the training, with its settings.
+
+    Returns:
+        The network on the CPU.
+
+    Raises:
+        UsageError: The network cannot be built, a stage trains a part that it lacks, or a stage has too few shapes.
+        WeightsError: The pretrained weights are not available.
+    """
     experiment, division = data.experiment, data.division
     network = build_network(
         experiment.network,
         data.input.side,
         len(division.classes),
         seed=experiment.seed,
-        kind=data.input.settings.kind,
+        kind=data.input.kind,
     )
     for stage in experiment.stages:
         require_part(network, stage)

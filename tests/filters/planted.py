@@ -42,7 +42,7 @@ def write_planted_run(
     """A run trained on all shapes of ``data``, whose weights ``plant`` changes."""
     artefacts = open_artefacts(data)
     seen = Input.of(artefacts.settings, settings.turns)
-    network = build_network(settings, seen.side, len(CLASSES), seed=seed, kind=seen.kind).eval()  # type: ignore[arg-type]
+    network = build_network(settings, seen.side, len(CLASSES), seed=seed, kind=seen.kind).eval()
     with torch.no_grad():
         plant(network)
     experiment = Experiment(network=settings, stages=(LdaStage(kind="lda", name="head"),))

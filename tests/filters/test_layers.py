@@ -15,7 +15,7 @@ from shapecnn.filters.layers import Layer, default_layers, network_layers, obser
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
 from shapecnn.networks.volumetric import Occupancy
-from shapecnn.report import rays
+from shapecnn.report import grids
 from shapecnn.settings.networks import (
     InputKind,
     LenetSettings,
@@ -135,6 +135,6 @@ def test_nothing_runs_after_the_last_module_that_is_seen() -> None:
     assert not any(module._forward_hooks for name, module in network.named_modules() if not name.endswith("block5"))
 
 
-@pytest.mark.parametrize("module", [layers, fields, strongest, rays], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [layers, fields, strongest, grids], ids=lambda module: module.__name__)
 def test_the_examples_do_what_they_say(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0

@@ -14,7 +14,7 @@ from shapecnn.report.filter_pictures import (
     weights_picture,
     whole_grid,
 )
-from shapecnn.report.rays import draw_grid_fast
+from shapecnn.report.grids import draw_grid
 
 WHITE, RED, BLUE = (255, 255, 255), (200, 30, 20), (30, 80, 190)
 OUTSIDE = 215
@@ -88,18 +88,18 @@ def test_a_crop_of_a_grid_is_drawn_as_a_grid() -> None:
     generator = np.random.default_rng(0)
     grid = (generator.random((12, 12, 12)) < 0.3).astype(np.uint8)
     inner = grid_crop(grid, ((2, 7), (3, 8), (4, 9)), 5)
-    assert np.array_equal(inner, draw_grid_fast(grid[2:7, 3:8, 4:9], SIDE).grey)
+    assert np.array_equal(inner, draw_grid(grid[2:7, 3:8, 4:9], SIDE).grey)
     padded = np.zeros((5, 5, 5), np.uint8)
     padded[2:, :, :2] = grid[0:3, 3:8, 10:12]
     cut = grid_crop(grid, ((0, 3), (3, 8), (10, 12)), 5)
-    assert np.array_equal(cut, draw_grid_fast(padded, SIDE).grey)
+    assert np.array_equal(cut, draw_grid(padded, SIDE).grey)
 
 
 def test_the_place_in_a_grid_is_red_and_framed() -> None:
     grid = np.zeros((12, 12, 12), np.uint8)
     grid[1:11, 1:11, 1:11] = 1
     picture = whole_grid(grid, ((7, 12), (4, 9), (7, 12))).astype(int)
-    cell = draw_grid_fast(grid, SIDE).cell
+    cell = draw_grid(grid, SIDE).cell
     x, y, z = np.unravel_index(np.maximum(cell, 0), grid.shape)
     inside = (cell >= 0) & (x >= 7) & (y >= 4) & (y < 9) & (z >= 7)
     colourful = picture.max(axis=2) - picture.min(axis=2) > 20
@@ -108,7 +108,7 @@ def test_the_place_in_a_grid_is_red_and_framed() -> None:
     assert (picture[frame] == RED).all()
     assert 50 < frame.sum() < 600
     whole = whole_grid(grid, ((0, 12),) * 3)
-    assert np.array_equal(whole, np.repeat(draw_grid_fast(grid, SIDE).grey[..., None], 3, axis=2))
+    assert np.array_equal(whole, np.repeat(draw_grid(grid, SIDE).grey[..., None], 3, axis=2))
 
 
 def test_saliency_is_red_where_it_raises_and_blue_where_it_lowers() -> None:
@@ -124,6 +124,6 @@ def test_saliency_is_red_where_it_raises_and_blue_where_it_lowers() -> None:
     grid[1:4, 1:4, 1:4] = 1
     warm = np.ones((3, 3, 3), np.float32)
     picture = saliency_picture(grid, warm, ((1, 4),) * 3, 3).astype(int)
-    drawing = draw_grid_fast(grid[1:4, 1:4, 1:4], SIDE)
+    drawing = draw_grid(grid[1:4, 1:4, 1:4], SIDE)
     red, _, blue = picture.transpose(2, 0, 1)
     assert np.array_equal(red > blue + 50, drawing.cell >= 0)

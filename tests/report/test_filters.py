@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import html
-import json
 import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +28,7 @@ from tests.filters.planted import (
     plant_pattern,
     write_planted_run,
 )
-from tests.report.test_layout import BROWSER, MEASURE, WIDTHS
+from tests.report.browser import BROWSER, overflowing
 from tests.report.test_pages import Page
 
 Learned = tuple[LearnedFilters, ReadInput]
@@ -179,17 +176,4 @@ def test_a_view_crop_has_the_scale_of_the_layer(views: Learned) -> None:
 @pytest.mark.skipif(BROWSER is None, reason="there is no Chromium to measure in")
 def test_nothing_leaves_its_card_and_nothing_is_cut_off(views: Learned, grids: Learned, tmp_path: Path) -> None:
     pages = {"views": filters_page(*views), "grids": filters_page(*grids), "long": filters_page(*made_up(LONG, 20))}
-    frames = "".join(
-        f'<iframe name="{kind} at {width}" style="width: {width}px" srcdoc="{html.escape(source)}"></iframe>'
-        for kind, source in pages.items()
-        for width in WIDTHS
-    )
-    document = tmp_path / "frames.html"
-    document.write_text(f"<!DOCTYPE html><meta charset=utf-8><body><script>{MEASURE}</script>{frames}</body>")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom"]
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    done = subprocess.run([str(BROWSER), *words, profile, str(document)], capture_output=True, text=True, check=True,
-                          timeout=120)  # fmt: skip
-    report = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert report is not None, done.stderr
-    assert json.loads(html.unescape(report[1])) == []
+    assert overflowing(pages, tmp_path) == []
