@@ -95,7 +95,7 @@ class RbmStage(Settings):
     name: str = Field(pattern=_NAME)  # name of the stage, for --set and for messages
     epochs: int = Field(10, ge=1)  # epochs of each layer
     batch: int = Field(32, ge=1)  # shapes in a batch
-    learning_rate: float = Field(0.01, gt=0)
+    learning_rate: float = Field(0.1, gt=0)
     momentum: float = Field(0.5, ge=0, lt=1)
     weight_decay: float = Field(1e-4, ge=0)
     steps: int = Field(1, ge=1, le=100)  # Gibbs steps of contrastive divergence (the k of CD-k)
