@@ -225,6 +225,30 @@ def ladder(record: dict[str, Any]) -> str:
     return _markdown(headings, lines)
 
 
+def descriptors(record: dict[str, Any]) -> str:
+    """Return a line for each descriptor; below, a sentence on a query of a large index."""
+    steps = ("read", "draw", "describe")
+    lines = [
+        [
+            f"`@{name}`",
+            row["shapes"],
+            f"{row['values']:,}",
+            *(f"{row[f'{step}_ms']:.0f} ms" for step in steps),
+            f"{row['shapes_per_second']:.1f}",
+        ]
+        for name, row in record["figures"]["descriptors"].items()
+    ]
+    headings = ["one core", "meshes of `psb`", "values", "reading", "drawing or voxelizing", "describing", "shapes/s"]
+    query = record["figures"]["query"]
+    return (
+        f"{_markdown(headings, lines)}\n\nOne query of an `@lfd` index of {query['shapes']:,} shapes, from a mesh file to "
+        f"ten hits, takes {query['query_seconds']:.1f} s on two cores (the median of {query['queries']}), of which the "
+        f"search takes {query['search_seconds']:.1f} s. The peak memory is {query['peak_mb']:.0f} MB, of which the "
+        f"features are {query['features_mb']:.0f} MB. Their values are those of the meshes above, over and over with "
+        f"random changes."
+    )
+
+
 def faults(record: dict[str, Any]) -> str:
     """Return a line for each fault, with all commands that were tested for it."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -302,7 +326,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, orientation),
-        *(recognition, ablation, finetuning, ladder),
+        *(recognition, ablation, finetuning, ladder, descriptors),
         *(faults, fuzz, soak, limits),
     )
 }
