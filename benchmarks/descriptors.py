@@ -119,9 +119,10 @@ def queried(source: Path, file: Path) -> dict[str, Any]:
         meshes.append(file.with_name(f"{number}.off"))
         meshes[-1].write_bytes(shape.read())
     searcher.query(meshes.pop())  # starts the workers, compiles the loops
-    seconds = [taken(lambda mesh=mesh: searcher.query(mesh)) for mesh in meshes]
-    similarity = model.comparison.space(features).similarity
-    searches = [taken(lambda row=row: similarity(features[row : row + 1], features)) for row in range(QUERIES)]
+    seconds = [taken(searcher.query, mesh) for mesh in meshes]
+    similarity, cpu = model.comparison.space(features).similarity, time.process_time()
+    searches = [taken(similarity, features[row : row + 1], features) for row in range(QUERIES)]
+    cpu = time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6  # KiB on Linux
     return {
         "shapes": ITEMS,
@@ -129,14 +130,15 @@ def queried(source: Path, file: Path) -> dict[str, Any]:
         "query_seconds": median(seconds),
         "slowest_seconds": max(seconds),
         "search_seconds": median(searches),
+        "search_cpu_seconds": cpu / QUERIES,
         "features_mb": features.nbytes / 1e6,
         "peak_mb": peak,
     }
 
 
-def taken(function: Callable[[], object]) -> float:
+def taken(function: Callable[..., object], *words: Any) -> float:
     started = time.perf_counter()
-    function()
+    function(*words)
     return time.perf_counter() - started
 
 

@@ -241,8 +241,8 @@ def descriptors(record: dict[str, Any]) -> str:
     headings = ["one core", "meshes of `psb`", "values", "reading", "drawing or voxelizing", "describing", "shapes/s"]
     query = record["figures"]["query"]
     return (
-        f"{_markdown(headings, lines)}\n\nOne query of an `@lfd` index of {query['shapes']:,} shapes, from a mesh file to "
-        f"ten hits, takes {query['query_seconds']:.1f} s on two cores (the median of {query['queries']}), of which the "
+        f"{_markdown(headings, lines)}\n\n"
+        f"One query of an `@lfd` index of {query['shapes']:,} shapes, from a mesh file to ten hits, takes {query['query_seconds']:.1f} s on two cores (the median of {query['queries']}), of which the "
         f"search takes {query['search_seconds']:.1f} s. The peak memory is {query['peak_mb']:.0f} MB, of which the "
         f"features are {query['features_mb']:.0f} MB. Their values are those of the meshes above, over and over with "
         f"random changes."
