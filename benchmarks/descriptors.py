@@ -29,8 +29,6 @@ from shapecnn.artefacts.prepare import load_shape
 from shapecnn.descriptors import describe
 from shapecnn.descriptors.light_field import from_rows, to_row
 from shapecnn.meshes.collection import Shape, list_shapes
-from shapecnn.models.descriptors import FisherSettings, LfdSettings, SphSettings
-from shapecnn.models.input import Input
 from shapecnn.models.model import resolve_model
 from shapecnn.search.index import Index, IndexedShape
 from shapecnn.search.query import Searcher
@@ -40,7 +38,7 @@ from shapecnn.settings.networks import DescriptorName
 EVERY = 6  # of the 710 training shapes
 ITEMS, JITTER, QUERIES = 12_311, 8, 20
 STEPS = ("read", "draw", "describe")
-SETTINGS = {"sph": SphSettings(), "lfd": LfdSettings(), "fisher": FisherSettings()}
+NAMES: tuple[DescriptorName, ...] = ("sph", "lfd", "fisher")
 
 Result = TypeVar("Result")
 
@@ -50,7 +48,7 @@ def main() -> None:
     source = options.data / "psb.zip"
     rows: dict[str, dict[str, Any]] = {}
     features: dict[str, NDArray[np.float32]] = {}
-    for name in SETTINGS:
+    for name in NAMES:
         rows[name], features[name] = alone(described, source, name)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "features.npy"
@@ -75,15 +73,16 @@ def described(source: Path, name: DescriptorName) -> tuple[dict[str, Any], NDArr
     """Shapes a second on one core and milliseconds of each step, and the descriptors (N, D) of the N shapes."""
     use_cores(1)
     shapes = train_shapes(source)
-    settings = SETTINGS[name].input_settings("y")
-    describe(name, Input(settings).draw(load_shape(shapes[0], shapes[0].read(), settings)))  # compiles the loops
+    network_input = resolve_model(f"@{name}").input
+    settings = network_input.drawing().model_copy(update={"up": "y"})
+    describe(name, network_input.draw(load_shape(shapes[0], shapes[0].read(), settings)))  # compiles the loops
     descriptors, steps = [], np.zeros(len(STEPS))
     started, cpu = time.perf_counter(), time.process_time()
     for shape in shapes:
         times = [time.perf_counter()]
         mesh = load_shape(shape, shape.read(), settings)
         times.append(time.perf_counter())
-        array = Input(settings).draw(mesh)
+        array = network_input.draw(mesh)
         times.append(time.perf_counter())
         descriptors.append(describe(name, array))
         steps += np.diff([*times, time.perf_counter()])

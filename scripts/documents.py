@@ -240,13 +240,14 @@ def descriptors(record: dict[str, Any]) -> str:
     ]
     headings = ["one core", "meshes of `psb`", "values", "reading", "drawing or voxelizing", "describing", "shapes/s"]
     query = record["figures"]["query"]
-    return (
-        f"{_markdown(headings, lines)}\n\n"
-        f"One query of an `@lfd` index of {query['shapes']:,} shapes, from a mesh file to ten hits, takes {query['query_seconds']:.1f} s on two cores (the median of {query['queries']}), of which the "
-        f"search takes {query['search_seconds']:.1f} s. The peak memory is {query['peak_mb']:.0f} MB, of which the "
-        f"features are {query['features_mb']:.0f} MB. Their values are those of the meshes above, over and over with "
-        f"random changes."
-    )
+    sentences = [
+        f"One query of an `@lfd` index of {query['shapes']:,} shapes, from a mesh file to ten hits, takes "
+        f"{query['query_seconds']:.1f} s on two cores (the median of {query['queries']}); the search alone takes "
+        f"{query['search_seconds']:.1f} s.",
+        f"The peak memory is {query['peak_mb']:.0f} MB, of which the features are {query['features_mb']:.0f} MB.",
+        "The features are those of the meshes above, over and over with random changes.",
+    ]
+    return f"{_markdown(headings, lines)}\n\n{' '.join(sentences)}"
 
 
 def faults(record: dict[str, Any]) -> str:
