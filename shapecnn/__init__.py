@@ -28,14 +28,17 @@ if TYPE_CHECKING:
     from shapecnn.api.evaluation import evaluate as evaluate
     from shapecnn.api.explanations import Explanations as Explanations
     from shapecnn.api.explanations import explain as explain
+    from shapecnn.api.filters import learned_filters as learned_filters
     from shapecnn.api.indexes import open_index as open_index
     from shapecnn.api.indexes import update_index as update_index
+    from shapecnn.api.ladder import climb_ladder as climb_ladder
     from shapecnn.api.models import open_model as open_model
     from shapecnn.api.shapes import Grids as Grids
     from shapecnn.api.shapes import Views as Views
     from shapecnn.api.shapes import draw_views as draw_views
     from shapecnn.api.shapes import load_mesh as load_mesh
     from shapecnn.api.shapes import voxelize as voxelize
+    from shapecnn.api.training import find_step as find_step
     from shapecnn.api.training import train as train
     from shapecnn.artefacts.reading import Artefacts as Artefacts
     from shapecnn.artefacts.reading import open_artefacts as open_artefacts
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from shapecnn.evaluation.results import Evaluation as Evaluation
     from shapecnn.evaluation.settings import EvaluationSettings as EvaluationSettings
     from shapecnn.explanation import Explanation as Explanation
+    from shapecnn.filters.results import LearnedFilters as LearnedFilters
+    from shapecnn.ladder.climbing import Ladder as Ladder
     from shapecnn.meshes.mesh import Mesh as Mesh
     from shapecnn.predict import Features as Features
     from shapecnn.predict import Prediction as Prediction
@@ -56,6 +61,7 @@ if TYPE_CHECKING:
     from shapecnn.settings.views_and_grids import ViewSettings as ViewSettings
     from shapecnn.settings.views_and_grids import VoxelSettings as VoxelSettings
     from shapecnn.training.result import TrainingResult as TrainingResult
+    from shapecnn.training.step_results import StepSearch as StepSearch
     from shapecnn.workers.pool import Workers as Workers
 
 __version__ = "0.1.0"
@@ -64,22 +70,27 @@ _HOMES = {
     "api.artefacts": ("prepare",),
     "api.evaluation": ("compare", "evaluate"),
     "api.explanations": ("Explanations", "explain"),
+    "api.filters": ("learned_filters",),
     "api.indexes": ("open_index", "update_index"),
+    "api.ladder": ("climb_ladder",),
     "api.models": ("open_model",),
     "api.shapes": ("Grids", "Views", "draw_views", "load_mesh", "voxelize"),
-    "api.training": ("train",),
+    "api.training": ("find_step", "train"),
     "artefacts.reading": ("Artefacts", "open_artefacts"),
     "artefacts.writing": ("Summary",),
     "evaluation.compare_results": ("Comparison",),
     "evaluation.results": ("Evaluation",),
     "evaluation.settings": ("EvaluationSettings",),
     "explanation": ("Explanation",),
+    "filters.results": ("LearnedFilters",),
+    "ladder.climbing": ("Ladder",),
     "meshes.mesh": ("Mesh",),
     "predict": ("Features", "Prediction", "Predictions", "Predictor"),
     "search.query": ("Answers", "Searcher"),
     "search.update": ("IndexChanges",),
     "settings.views_and_grids": ("FaceLimit", "ViewSettings", "VoxelSettings"),
     "training.result": ("TrainingResult",),
+    "training.step_results": ("StepSearch",),
     "workers.pool": ("Workers",),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shapecnn.artefacts.subset import Subset
 from shapecnn.errors import UsageError
@@ -12,10 +12,8 @@ from shapecnn.meshes.collection import silent
 from shapecnn.models.device import Device
 from shapecnn.training.plan import is_finished, new_plan, plan_to_resume, stored_plan
 from shapecnn.training.result import TrainingResult
+from shapecnn.training.step_results import StepSearch
 from shapecnn.workers.progress import ProgressBar, no_bar
-
-if TYPE_CHECKING:
-    from shapecnn.training.step_search import StepSearch
 
 
 def train(
@@ -126,9 +124,9 @@ def find_step(
         TrainingError: The training diverged with every learning rate.
 
     Example:
-        >>> from shapecnn.api.training import find_step
+        >>> import shapecnn
         >>> changes = {"network": {"kind": "mlp"}, "validation.folds": 2}
-        >>> search = find_step("demo-shapenets", "grids", settings=changes, epochs=1)
+        >>> search = shapecnn.find_step("demo-shapenets", "grids", settings=changes, epochs=1)
         >>> search.stage, len(search.trials), search.best.learning_rate <= 0.1
         ('grids', 9, True)
     """

@@ -11,13 +11,11 @@ import click
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, set_option
 from shapecnn.cli.progress import progress_bar
-from shapecnn.errors import UsageError, counted
+from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.filters.learned import Shapes
-    from shapecnn.filters.results import Filter, FilterLayer, LearnedFilters
+    from shapecnn.filters.results import Filter, FilterLayer, LearnedFilters, Shapes
     from shapecnn.models.device import Device
-    from shapecnn.models.model import Model
 
 SHOWN = 3  # filters of each layer, and shapes of each filter, that are listed on the terminal
 
@@ -69,8 +67,7 @@ def command(
     from shapecnn.storage.table_reader import start_reader
 
     start_reader()  # early: it loads pyarrow while this process loads its own modules
-    from shapecnn import open_artefacts
-    from shapecnn.filters import learned_filters
+    from shapecnn import learned_filters
     from shapecnn.models.model import resolve_model
     from shapecnn.settings.base import parse_assignments
     from shapecnn.storage.files import require_file, write_page
@@ -79,11 +76,10 @@ def command(
     if html is not None:
         require_file(html, overwrite)
     opened = resolve_model(model, parse_assignments(assignments))
-    artefacts = open_artefacts(data or _trained_on(opened))
     with progress_bar("Looking for places") as progress:
         learned = learned_filters(
             opened,
-            artefacts,
+            data,
             layers=layers,
             split=split,
             top=top,
@@ -102,32 +98,13 @@ def command(
     if html is not None:
         from shapecnn.report.filters import filters_page
 
-        write_page(html, filters_page(learned, lambda entry: opened.input.read(artefacts, entry)), overwrite)
+        write_page(html, filters_page(learned), overwrite)
         note(f"Wrote {html}")
-
-
-def _trained_on(model: Model) -> Path:
-    """Return the folder of artefacts that a run was trained on."""
-    from shapecnn.models.run import Run
-    from shapecnn.training.plan import stored_plan
-
-    if not isinstance(model, Run):
-        raise UsageError(f"{model.name} was not trained on artefacts: name a folder of artefacts by --data.")
-    plan = stored_plan(model.folder)
-    if plan is None or plan.data == Path("None"):  # runs of early versions do not name the folder
-        raise UsageError(f"{model.name} does not say which artefacts it was trained on: name a folder by --data.")
-    if not plan.data.is_dir():
-        raise UsageError(
-            f"The artefacts that {model.name} was trained on are no longer at {plan.data}: name their folder, or "
-            f"another one, by --data."
-        )
-    return plan.data
 
 
 def _lines(learned: LearnedFilters) -> list[str]:
     """Return the printed lines: each layer with its dead filters, its first filters and their strongest places."""
-    split = "" if learned.split == "all" else f" of {learned.split}"
-    lines = [f"{learned.model} on {learned.data}: {counted(learned.shapes, 'shape')}{split}"]
+    lines = [learned.heading]
     for layer in learned.layers:
         lines.append(_layer_line(layer, learned))
         lines += [_filter_line(each, learned) for each in layer.filters[:SHOWN]]

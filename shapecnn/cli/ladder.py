@@ -65,20 +65,21 @@ def command(
       shapecnn ladder --data psb.zip --up y --out ladder/
       shapecnn ladder --data meshes/ --out ladder/ --rung lenet --rung mvcnn --rung sph
     """
-    from shapecnn.ladder import choose_rungs, climb
+    from shapecnn import Workers, climb_ladder
+    from shapecnn.ladder import choose_rungs
     from shapecnn.report.ladder import lines, write_ladder
     from shapecnn.settings.base import parse_assignments
     from shapecnn.storage.own import require_report
-    from shapecnn.workers.pool import Workers
     from shapecnn.workers.server import start_server
 
     start_server()  # early: it loads its modules while this process loads its own
-    rungs, report = choose_rungs(names), out / "report"
+    choose_rungs(names)  # a wrong name is reported before anything else
+    report = out / "report"
     require_report("ladder.json", report, overwrite)
-    ladder = climb(
+    ladder = climb_ladder(
         collection,
         out,
-        rungs,
+        names,
         up=up,
         settings=parse_assignments(assignments),
         device=device,

@@ -10,7 +10,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
-    from shapecnn.training.step_search import StepSearch
+    from shapecnn.training.step_results import StepSearch
 
 
 def print_search(search: StepSearch, words: Sequence[str], as_json: bool) -> None:

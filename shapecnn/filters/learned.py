@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -16,19 +17,16 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.filters.fields import Fields, parts_of, receptive_fields
 from shapecnn.filters.layers import CLASSIFIER, Layer, default_layers, network_layers, observe
-from shapecnn.filters.results import Filter, FilterLayer, LearnedFilters, Place
+from shapecnn.filters.results import Filter, FilterLayer, LearnedFilters, Place, Shapes
 from shapecnn.filters.saliency import with_saliency
 from shapecnn.filters.strongest import Strongest, strongest_place
 from shapecnn.models.device import Device, require_device, runs_on_cuda
 from shapecnn.models.input import InputArray
-from shapecnn.models.model import Model, Split, classes_of
+from shapecnn.models.model import Model, classes_of
 from shapecnn.models.scores import require_finite
 from shapecnn.networks.network import ShapeNetwork, memory_layout
 from shapecnn.shared.checks import require_choice, require_count
 from shapecnn.workers.progress import Progress, no_progress, stage
-
-Shapes = Split | Literal["all"]
-"""Shapes to look at: a split of the model, or all shapes of the folder."""
 
 
 def learned_filters(
@@ -98,7 +96,14 @@ def learned_filters(
     if saliency:
         results = with_saliency(model, network, artefacts, selection, results)
     return LearnedFilters(
-        model.name, str(artefacts.folder), split, model.input.kind, shape[0], len(entries), tuple(results)
+        model.name,
+        str(artefacts.folder),
+        split,
+        model.input.kind,
+        shape[0],
+        len(entries),
+        tuple(results),
+        partial(model.input.read, artefacts),
     )
 
 
@@ -192,4 +197,5 @@ def _layer(
         layer.weights,
         layer.own_weights,
         layer.clipped,
+        tuple(labels),
     )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
+from shapecnn.errors import counted
+from shapecnn.models.input import InputArray
+from shapecnn.models.model import Split
+from shapecnn.shared.results import Displayed, text_table
+
+Shapes = Split | Literal["all"]
+"""Shapes to look at: a split of the model, or all shapes of the folder."""
 
 Box = tuple[tuple[int, int], ...]
 """Part of a view or grid: for each axis, the index of its first pixel or cell, and the index after its last.
@@ -72,6 +80,7 @@ class FilterLayer:
         own_weights: Whether a filter has other weights at each position of the view (a locally connected layer). The
             weights of all positions then stand side by side in ``weights``.
         clipped: Whether the activations are those before a function that cuts off large values, such as ReLU6.
+        labels: Classes that all units of the classifier stand for, in order; empty for all other layers.
     """
 
     name: str
@@ -82,11 +91,14 @@ class FilterLayer:
     weights: NDArray[np.float32] | None = None
     own_weights: bool = False
     clipped: bool = False
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LearnedFilters:
+class LearnedFilters(Displayed):
     """Filters of the layers of a network, and the places in a collection that excite them most.
+
+    The result prints as a table. A notebook shows it as a page with pictures.
 
     Attributes:
         model: Name of the model.
@@ -96,6 +108,7 @@ class LearnedFilters:
         side: Pixels along one side of a view, or cells along one side of a grid.
         shapes: Number of shapes that were looked at.
         layers: The layers, from the input to the output of the network.
+        read: Function that reads the views or grids of a shape in ``data``.
     """
 
     model: str
@@ -105,10 +118,28 @@ class LearnedFilters:
     side: int
     shapes: int
     layers: tuple[FilterLayer, ...]
+    read: Callable[[Entry], InputArray] = field(repr=False, compare=False)
 
     def __repr__(self) -> str:
-        """Return a short text for display: the model, its layers and the number of shapes."""
-        return f"<LearnedFilters {self.model}: {', '.join(layer.name for layer in self.layers)}; {self.shapes} shapes>"
+        """Return a heading and the rows as a text table."""
+        return f"{self.heading}\n{text_table(self.rows())}"
+
+    @property
+    def heading(self) -> str:
+        """The model, the data and the number of shapes in one line of text."""
+        split = "" if self.split == "all" else f" of {self.split}"
+        return f"{self.model} on {self.data}: {counted(self.shapes, 'shape')}{split}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each place: its layer, filter and rank, the shape, the view and the activation."""
+        columns = ("layer", "filter", "class", "rank", "id", "label", "view", "activation")
+        rows = [
+            (layer.name, one.number, one.label, rank, place.entry.id, place.entry.label, place.view, place.activation)
+            for layer in self.layers
+            for one in layer.filters
+            for rank, place in enumerate(one.strongest, start=1)
+        ]
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def to_json(self) -> dict[str, Any]:
         """Return the results without the pictures for JSON."""

@@ -14,12 +14,15 @@ from shapecnn.evaluation.compare import compare_contenders
 from shapecnn.evaluation.compare_results import Comparison
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.settings import TEST_SPLIT
+from shapecnn.filters.results import LearnedFilters
+from shapecnn.ladder.rung_filters import rung_filters
 from shapecnn.ladder.rungs import InputName, Rung, input_settings
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.model import Model, resolve_model
-from shapecnn.models.run import open_run
+from shapecnn.models.run import Run, open_run
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.settings.views_and_grids import Up
+from shapecnn.shared.results import Displayed, text_table
 from shapecnn.training.metric import learn_metric
 from shapecnn.training.plan import plan_to_resume
 from shapecnn.training.result import TrainingResult
@@ -27,21 +30,41 @@ from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
 
 
-@dataclass(frozen=True, slots=True)
-class Ladder:
-    """Results of all rungs.
+@dataclass(frozen=True, slots=True, repr=False)
+class Ladder(Displayed):
+    """Results of all rungs. They print as a table; a notebook shows a page that explains each rung.
 
     Attributes:
         rungs: The rungs, in the order of the ladder.
         comparison: Results of the rungs on the same test shapes, in the same order.
         trainings: Result of the training of each network, by its name.
+        filters: Some filters of each network that has filters to show, by its name.
         folder: Folder with the views and grids, and with the trained networks.
     """
 
     rungs: tuple[Rung, ...]
     comparison: Comparison
     trainings: Mapping[str, TrainingResult]
+    filters: Mapping[str, LearnedFilters]
     folder: Path
+
+    def __repr__(self) -> str:
+        """Return the rows as a text table."""
+        return text_table(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each rung: its name, what it reads, its results, its size and its times."""
+        return [
+            {
+                "rung": rung.name,
+                "input": rung.input,
+                **{name: one.figures[name].value for name in ("accuracy", "mAP", "NN")},
+                "parameters": one.parameters,
+                "training_seconds": self.trainings[rung.run].seconds if rung.run else None,
+                "seconds_per_shape": one.seconds_per_shape,
+            }
+            for rung, one in zip(self.rungs, self.comparison.measured, strict=True)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that ``shapecnn ladder --json`` prints."""
@@ -98,15 +121,19 @@ def climb(
     folders = _prepare(collection, out, rungs, up, workers, command, bar, say)
     artefacts = _on_common_shapes({name: open_artefacts(folder) for name, folder in folders.items()})
     trainings: dict[str, TrainingResult] = {}
+    filters: dict[str, LearnedFilters] = {}
     contenders = []
     for number, rung in enumerate(rungs, start=1):
         say(f"Rung {number} of {len(rungs)}: {rung.title}")
         if rung.run is not None and rung.run not in trainings:
             trainings[rung.run] = _train(rung.run, folders[rung.input], out, settings or {}, device, bar, say)
         model = _model(rung, artefacts[rung.input], out, device, bar)
+        if isinstance(model, Run) and rung.run is not None and rung.run not in filters:
+            learned = rung_filters(model, artefacts[rung.input], device, bar)
+            filters |= {} if learned is None else {rung.run: learned}
         contenders.append(Contender(rung.title, model, rung.feature, artefacts[rung.input], 0))
     comparison = compare_contenders(contenders, TEST_SPLIT, device=device, bar=bar)
-    return Ladder(tuple(rungs), comparison, trainings, out)
+    return Ladder(tuple(rungs), comparison, trainings, filters, out)
 
 
 def _prepare(

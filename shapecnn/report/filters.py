@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.errors import counted
 from shapecnn.filters.results import Box, Filter, FilterLayer, LearnedFilters, Place
-from shapecnn.models.input import InputArray
 from shapecnn.report.filter_pictures import (
     grid_crop,
     saliency_picture,
@@ -28,13 +26,10 @@ OVERVIEW = 96  # largest number of filters whose weights are shown side by side
 OVERVIEW_SIDE = 56  # pixels along one side of the weights there
 LISTED = 40  # largest number of dead filters that are listed
 
-ReadInput = Callable[[Entry], InputArray]
-"""Function that reads the network input of a shape: its views or grids."""
-
 
 @dataclass(frozen=True, slots=True)
-class _PlaceCard:
-    """Place in a shape on the HTML page, with pictures of the place and of the whole view or grid."""
+class PlaceCard:
+    """Place in a shape on an HTML page, with pictures of the place and of the whole view or grid."""
 
     place: Place
     whole: str  # PNG as base64 text
@@ -44,23 +39,23 @@ class _PlaceCard:
 
 
 @dataclass(frozen=True, slots=True)
-class _FilterCard:
+class FilterCard:
     """Filter on the HTML page: its weights, the saliency of its strongest place, and all its places."""
 
     name: str
     weights: str | None  # PNG as base64 text
     saliency: str | None  # PNG as base64 text
-    places: list[_PlaceCard]
+    places: list[PlaceCard]
 
 
 @dataclass(frozen=True, slots=True)
-class _LayerSection:
+class LayerSection:
     """Layer on the HTML page."""
 
     name: str
     about: list[str]  # sentences on the layer
     overview: list[tuple[str, str, bool]]  # name, weights (PNG as base64 text), and whether the filter is dead
-    cards: list[_FilterCard]
+    cards: list[FilterCard]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +67,18 @@ class _Pictures:
     saliencies: dict[tuple[str, int], str] = field(default_factory=dict)  # by layer and number of the filter
 
 
-def filters_page(learned: LearnedFilters, read: ReadInput) -> str:
+def filters_page(learned: LearnedFilters) -> str:
     """Return the filters of a network as an HTML page that needs no other file.
 
     Args:
-        learned: Filters of the layers of a network, and their strongest places.
-        read: Function that reads the views or grids of a shape; called once for each shape on the page.
+        learned: Filters of the layers of a network, and their strongest places. Each shape is read once.
 
     Returns:
         The HTML text of the page.
     """
-    pictures = _draw(learned, read)
-    sections = [_section(layer, learned, pictures) for layer in learned.layers]
     return fill(
         "filters.html",
-        sections=sections,
+        sections=layer_sections(learned),
         model=display_path(learned.model),
         data=display_path(learned.data),
         shapes=counted(learned.shapes, "shape") + ("" if learned.split == "all" else f" of split {learned.split}"),
@@ -99,7 +91,21 @@ def filters_page(learned: LearnedFilters, read: ReadInput) -> str:
     )
 
 
-def _draw(learned: LearnedFilters, read: ReadInput) -> _Pictures:
+def layer_sections(learned: LearnedFilters, overview: int = OVERVIEW) -> list[LayerSection]:
+    """Draw the filters of each layer and their strongest places for an HTML page.
+
+    Args:
+        learned: Filters of the layers of a network, and their strongest places. Each shape is read once.
+        overview: Largest number of filters of a layer whose weights are drawn side by side.
+
+    Returns:
+        Sentences and pictures of each layer.
+    """
+    pictures = _draw(learned)
+    return [_section(layer, learned, pictures, overview) for layer in learned.layers]
+
+
+def _draw(learned: LearnedFilters) -> _Pictures:
     """Draw all places, shape by shape, so that each shape is read once."""
     entries: dict[str, Entry] = {}
     by_shape: dict[str, list[tuple[FilterLayer, Filter, Place]]] = defaultdict(list)
@@ -112,7 +118,7 @@ def _draw(learned: LearnedFilters, read: ReadInput) -> _Pictures:
     with stage("Drawing the places") as progress:
         for done, (name, places) in enumerate(by_shape.items()):
             progress(done, len(by_shape))
-            array = read(entries[name])
+            array = learned.read(entries[name])
             for layer, each, place in places:
                 _draw_place(pictures, layer, each, place, array[place.view])
     return pictures
@@ -138,15 +144,15 @@ def _whole_key(layer: FilterLayer, place: Place, grid: bool) -> tuple[str, int, 
     return place.entry.id, place.view, place.box if grid and layer.field is not None else None
 
 
-def _section(layer: FilterLayer, learned: LearnedFilters, pictures: _Pictures) -> _LayerSection:
+def _section(layer: FilterLayer, learned: LearnedFilters, pictures: _Pictures, overview: int) -> LayerSection:
     weights, dead = layer.weights, set(layer.dead)
     images = (
-        [] if weights is None else [png_base64(weights_picture(each, OVERVIEW_SIDE)) for each in weights[:OVERVIEW]]
+        [] if weights is None else [png_base64(weights_picture(each, OVERVIEW_SIDE)) for each in weights[:overview]]
     )
-    labels = {each.number: each.label for each in layer.filters}
-    overview = [(labels.get(number) or str(number), each, number in dead) for number, each in enumerate(images)]
+    names = layer.labels or tuple(map(str, range(len(images))))
+    row = [(names[number], each, number in dead) for number, each in enumerate(images)]
     cards = [
-        _FilterCard(
+        FilterCard(
             each.label or f"Filter {each.number}",
             None if weights is None else png_base64(weights_picture(weights[each.number])),
             pictures.saliencies.get((layer.name, each.number)),
@@ -154,15 +160,15 @@ def _section(layer: FilterLayer, learned: LearnedFilters, pictures: _Pictures) -
         )
         for each in layer.filters
     ]
-    return _LayerSection(layer.name, _about(layer, learned.kind), overview, cards)
+    return LayerSection(layer.name, _about(layer, learned.kind, overview), row, cards)
 
 
-def _place_card(layer: FilterLayer, place: Place, learned: LearnedFilters, pictures: _Pictures) -> _PlaceCard:
+def _place_card(layer: FilterLayer, place: Place, learned: LearnedFilters, pictures: _Pictures) -> PlaceCard:
     views = learned.kind == "views"
     whole = pictures.wholes[_whole_key(layer, place, not views)]
     view = f"{'view' if views else 'rotation'} {place.view}"
     if layer.field is None:
-        return _PlaceCard(place, whole, None, None, view)
+        return PlaceCard(place, whole, None, None, view)
     names = ("rows", "columns") if views else ("x", "y", "z")
     where = [f"{name} {first} to {end - 1}" for name, (first, end) in zip(names, place.box, strict=True)]
     frame = None
@@ -171,10 +177,10 @@ def _place_card(layer: FilterLayer, place: Place, learned: LearnedFilters, pictu
         ends = (left, top, right - left, bottom - top)
         frame = tuple(round(100 * each / learned.side, 2) for each in ends)
     crop = pictures.crops[place.entry.id, place.view, place.box, max(layer.field)]
-    return _PlaceCard(place, whole, crop, frame, ", ".join([view, *where]))
+    return PlaceCard(place, whole, crop, frame, ", ".join([view, *where]))
 
 
-def _about(layer: FilterLayer, kind: str) -> list[str]:
+def _about(layer: FilterLayer, kind: str, overview: int) -> list[str]:
     """Return sentences on a layer: its filters, their receptive field, which are shown, and which are dead."""
     unit, whole = ("pixels", "view") if kind == "views" else ("cells", "grid")
     classes = any(each.label for each in layer.filters)
@@ -185,8 +191,8 @@ def _about(layer: FilterLayer, kind: str) -> list[str]:
         about.append("Each position has weights of its own, which stand side by side.")
     if layer.clipped:
         about.append("Large activations are cut off in the network (ReLU6); the numbers are those before.")
-    if layer.weights is not None and layer.count > OVERVIEW:
-        about.append(f"The weights of the first {OVERVIEW} are shown.")
+    if layer.weights is not None and layer.count > overview:
+        about.append(f"The weights of the first {overview} are shown.")
     if classes:
         about.append(f"The activation of a class is its score (logit) for a single {whole}.")
     count = len(layer.filters)

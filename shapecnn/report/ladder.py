@@ -11,10 +11,12 @@ import numpy as np
 
 from shapecnn.errors import visible
 from shapecnn.evaluation.compare_results import Comparison, Measured
+from shapecnn.filters.results import LearnedFilters
 from shapecnn.ladder.climbing import Ladder
 from shapecnn.ladder.rungs import Rung
 from shapecnn.report.comparison import formatted_rate, notes, value_and_ends
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes, spectrum
+from shapecnn.report.filters import LayerSection, layer_sections
 from shapecnn.report.html import fill
 from shapecnn.report.published import CURVES, DATA_SET
 from shapecnn.shared.results import aligned
@@ -24,6 +26,7 @@ from shapecnn.storage.spreadsheets import csv_text
 
 HEADINGS = ("rung", "input", "accuracy", "mAP", "NN", "parameters", "training", "ms a shape")
 _MARKERS = "osD^vPXp"
+_WEIGHTS = 40  # largest number of filters of a layer whose weights are shown
 _WIDTH, _HEIGHT = 260, 150  # of the small plot of a rung, in pixels
 
 
@@ -37,6 +40,8 @@ class _Section:
         steps: Sentences that compare it with the rung before it.
         curve: Points of its precision–recall curve in the small plot, as SVG coordinates.
         others: Curves of all other rungs, in the same form.
+        learned: Some filters of its network; None if it has none to show, or an earlier section shows them.
+        layers: Pictures of these filters, layer by layer.
     """
 
     rung: Rung
@@ -44,6 +49,8 @@ class _Section:
     steps: list[str]
     curve: str
     others: list[str]
+    learned: LearnedFilters | None
+    layers: list[LayerSection]
 
 
 def write_ladder(folder: Path, ladder: Ladder, overwrite: bool = False) -> None:
@@ -155,6 +162,7 @@ def page(ladder: Ladder, svg: bytes) -> str:
         headings=HEADINGS,
         rows=rows,
         sections=_sections(ladder, rows),
+        filtered=max((learned.shapes for learned in ladder.filters.values()), default=0),
         notes=notes(ladder.comparison),
         width=_WIDTH,
         height=_HEIGHT,
@@ -165,12 +173,15 @@ def page(ladder: Ladder, svg: bytes) -> str:
 def _sections(ladder: Ladder, rows: list[list[str]]) -> list[_Section]:
     measured = ladder.comparison.measured
     curves = [_points(one) for one in measured]
+    waiting = dict(ladder.filters)  # each network is shown in the section of its first rung
     sections = []
     for number, (rung, one) in enumerate(zip(ladder.rungs, measured, strict=True)):
         cells = dict(zip(HEADINGS[1:], rows[number][1:], strict=True))
         others = [curve for k, curve in enumerate(curves) if k != number and curve]
         steps = _steps(ladder.comparison, one, measured[number - 1]) if number else []
-        sections.append(_Section(rung, list(cells.items()), steps, curves[number], others))
+        learned = waiting.pop(rung.run or "", None)
+        layers = [] if learned is None else layer_sections(learned, _WEIGHTS)
+        sections.append(_Section(rung, list(cells.items()), steps, curves[number], others, learned, layers))
     return sections
 
 

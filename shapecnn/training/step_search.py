@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from shapecnn.errors import TrainingError, UsageError
 from shapecnn.models.device import Device, require_device
@@ -23,6 +21,7 @@ from shapecnn.training.measurement import Measurement
 from shapecnn.training.plan import Plan
 from shapecnn.training.result import ValidationFigures
 from shapecnn.training.stage_activations import StageActivations
+from shapecnn.training.step_results import StepSearch, StepTrial
 from shapecnn.training.trainer import initial_network, open_data, train_plan
 from shapecnn.training.validation import describe_figures
 from shapecnn.workers.progress import ProgressBar
@@ -32,56 +31,6 @@ FACTORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 EPOCHS = 3
 """Number of epochs for which each learning rate is tried, if the stage has as many."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepTrial:
-    """Result of training a stage with one learning rate.
-
-    Attributes:
-        learning_rate: The learning rate.
-        loss: Training loss of the last epoch; None if the training diverged.
-        validation: Validation results after the last epoch; None if the training diverged.
-    """
-
-    learning_rate: float
-    loss: float | None
-    validation: ValidationFigures | None
-
-
-@dataclass(frozen=True, slots=True)
-class StepSearch:
-    """Result of a search for the step size (learning rate) of a training stage.
-
-    Attributes:
-        stage: Name of the training stage.
-        epochs: Number of epochs of each trial.
-        trials: One trial for each learning rate, in ascending order. At least one did not diverge.
-    """
-
-    stage: str
-    epochs: int
-    trials: tuple[StepTrial, ...]
-
-    @property
-    def best(self) -> StepTrial:
-        """The trial with the lowest validation loss; of equal ones, the one with the smallest learning rate."""
-        return min(self.trials, key=lambda trial: trial.validation.loss if trial.validation else math.inf)
-
-    @property
-    def at_end(self) -> bool:
-        """Whether the best learning rate is the smallest or the largest one, so that a better one may lie beyond."""
-        return self.best in (self.trials[0], self.trials[-1])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as a JSON object."""
-        return {
-            "stage": self.stage,
-            "epochs": self.epochs,
-            "trials": [asdict(trial) for trial in self.trials],
-            "best": asdict(self.best),
-            "at_end": self.at_end,
-        }
 
 
 def search_step(

@@ -15,7 +15,8 @@ from shapecnn.settings.experiment import Experiment
 from shapecnn.training import step_search
 from shapecnn.training.plan import Plan
 from shapecnn.training.result import ValidationFigures
-from shapecnn.training.step_search import FACTORS, StepSearch, StepTrial, search_step
+from shapecnn.training.step_results import StepSearch, StepTrial
+from shapecnn.training.step_search import FACTORS, search_step
 from shapecnn.workers.progress import no_bar
 from tests.training.data import experiment, run, stage
 
