@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.errors import UsageError
 from shapecnn.filters.results import LearnedFilters
 from shapecnn.models.device import Device
 from shapecnn.models.run import Run
@@ -33,17 +32,17 @@ def rung_filters(run: Run, artefacts: Artefacts, device: Device, bar: ProgressBa
     Returns:
         The filters; None if the network has none to show, such as a classifier of an engineered descriptor.
     """
-    from shapecnn.filters.learned import learned_filters  # here, because it imports torch
+    from shapecnn.filters.learned import has_filters, learned_filters  # here, because it imports torch
 
     trained = run.split(artefacts, "train")
-    count = max(PICTURES // len(run.input.read(artefacts, trained[0])), FEWEST)
+    array = run.input.read(artefacts, trained[0])
+    if not has_filters(run, array.shape[1:]):
+        return None
+    count = max(PICTURES // len(array), FEWEST)
     chosen = np.random.default_rng(0).permutation(len(trained))[:count]
     sample = replace(artefacts, entries=tuple(trained[row] for row in sorted(chosen)))
-    try:
-        with bar("Looking for filters", "shapes") as progress:
-            learned = learned_filters(
-                run, sample, filters=FILTERS, top=PLACES, saliency=False, device=device, progress=progress
-            )
-    except UsageError:  # it has neither convolutions nor weights on pixels or cells
-        return None
-    return replace(learned, layers=(*learned.layers[:1], *learned.layers[1:][-1:]))
+    with bar("Looking for filters", "shapes") as progress:
+        learned = learned_filters(
+            run, sample, split="all", filters=FILTERS, top=PLACES, saliency=False, device=device, progress=progress
+        )
+    return replace(learned, split="train", layers=(*learned.layers[:1], *learned.layers[1:][-1:]))

@@ -67,6 +67,9 @@ def test_a_metric_is_learned_for_the_rung_that_compares_by_it(tmp_path: Path, co
     assert [one.evaluation.feature for one in result.comparison.measured] == ["penultimate", "metric"]
     assert (tmp_path / "out" / "runs" / "mvcnn" / "metric.json").exists()
     assert list(result.trainings) == ["mvcnn"]
+    first, second = page(result, b"<svg/>").split("<section")[1:]
+    assert "Filters: " in first
+    assert "Filters: " not in second  # it has the same network
 
 
 def test_other_settings_for_a_finished_training_are_refused(ladder: Ladder, collection: Path, out: Path) -> None:
@@ -95,14 +98,33 @@ def test_a_report_has_every_rung(ladder: Ladder, tmp_path: Path) -> None:
     for rung in RUNGS:
         assert f'id="{rung.name}"' in html
         assert rung.title in html
-    assert "http" not in html.replace("http://www.w3.org", "")
+    assert "://" not in html.replace("http://www.w3.org", "")
     assert len(files["ladder.csv"].splitlines()) == 1 + len(RUNGS)
+
+
+def test_networks_show_their_filters(ladder: Ladder) -> None:
+    assert list(ladder.filters) == ["logistic-grids", "mlp"]
+    sections = page(ladder, b"<svg/>").split("<section")[1:]
+    shown = {rung.name: section for rung, section in zip(RUNGS, sections, strict=True)}
+    templates = shown["logistic-grids"]
+    assert "Filters: classifier." in templates
+    assert [f'alt="weights of classifier, {label}"' in templates for label in CLASSES] == [True] * 3
+    assert 'alt="place in ' in templates
+    assert "Filters: layer1." in shown["mlp"]
+    assert "Filters: " not in shown["logistic-sph"]
+    assert "Filters: " not in shown["sph"]
 
 
 def test_a_rung_is_compared_with_the_one_before(ladder: Ladder) -> None:
     html = page(ladder, b"<svg/>")
     assert html.count("points better than") + html.count("points worse than") >= len(RUNGS) - 1
     assert "than Logistic regression on voxels" in html
+
+
+def test_it_prints_as_a_table(ladder: Ladder) -> None:
+    assert [row["rung"] for row in ladder.rows()] == [rung.name for rung in RUNGS]
+    assert repr(ladder).split("\n")[4].startswith("sph ")
+    assert "<iframe" in ladder._repr_html_()
 
 
 def test_the_table_is_in_columns(ladder: Ladder) -> None:
