@@ -247,7 +247,8 @@ def _write(path: Path, rows: Iterator[NDArray[Any]], count: int, progress: Progr
             if needed > free:
                 raise UsageError(
                     f"Training needs {needed / 1e9:.1f} GB of disk space in {path.parent.parent}, but "
-                    f"{free / 1e9:.1f} GB are free. Choose another --out, or free some space."
+                    f"{free / 1e9:.1f} GB are free. Choose another --out (with --find-step, set TMPDIR to another "
+                    f"folder), or free some space."
                 )
             values = np.lib.format.open_memmap(path, mode="w+", dtype=row.dtype, shape=shape)
             if hasattr(

@@ -175,8 +175,8 @@ def test_a_disk_too_small_is_told_before_it_is_full(
     with pytest.raises(UsageError) as caught:
         opened()
     assert str(caught.value) == (
-        f"Training needs 0.0 GB of disk space in {tmp_path}, but 0.0 GB are free. Choose another --out, or free some "
-        f"space."
+        f"Training needs 0.0 GB of disk space in {tmp_path}, but 0.0 GB are free. Choose another --out (with "
+        f"--find-step, set TMPDIR to another folder), or free some space."
     )
     assert not any((tmp_path / "resume").glob("*.npy"))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=room))
