@@ -110,7 +110,7 @@ def test_networks_show_their_filters(ladder: Ladder) -> None:
     assert "Filters: classifier." in templates
     assert [f'alt="weights of classifier, {label}"' in templates for label in CLASSES] == [True] * 3
     assert 'alt="place in ' in templates
-    assert "Filters: layer1." in shown["mlp"]
+    assert "Filters: hidden1." in shown["mlp"]
     assert "Filters: " not in shown["logistic-sph"]
     assert "Filters: " not in shown["sph"]
 
