@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError, UsageError
 from shapecnn.meshes.source import MeshInput, mesh_name
-from shapecnn.models.apply import input_arrays
+from shapecnn.models.apply import prepared_meshes
 from shapecnn.models.attribution import Attribution, Floats, Inquiry
 from shapecnn.models.calibration import probabilities
 from shapecnn.models.device import Device, require_device, runs_on_cuda
@@ -143,13 +143,13 @@ def explain_meshes(
     require_device(device)
     network: ShapeNetwork | None = None
     results: dict[int, Explanation | ItemError] = {}
-    arrays = input_arrays(model.input, meshes, up=up, limit=limit, workers=workers, progress=progress)
-    for number, array in arrays:
-        if isinstance(array, ItemError):
-            results[number] = array
+    inputs = prepared_meshes(model.input, meshes, up=up, limit=limit, workers=workers, progress=progress)
+    for number, prepared in inputs:
+        if isinstance(prepared, ItemError):
+            results[number] = prepared
             continue
         network = network or model.network.build().requires_grad_(False).to("cuda" if runs_on_cuda(device) else "cpu")
-        results[number] = _explain(network, model, mesh_name(meshes[number]), array, asked)
+        results[number] = _explain(network, model, mesh_name(meshes[number]), prepared.array, asked)
     return [results[number] for number in range(len(meshes))]
 
 

@@ -4,7 +4,8 @@ Opening a model never executes code from its files.
 :mod:`model` defines the interface of a model and opens a model by name. :mod:`run` and :mod:`untrained` implement this
 interface.
 :mod:`input` prepares views or grids, :mod:`engine` runs the network, and :mod:`apply` processes many shapes.
-:mod:`comparison` and :mod:`space` compute the similarity of shapes.
+:mod:`comparison` and :mod:`space` compute the similarity of shapes. :mod:`joined` joins the feature of a network with
+an engineered descriptor, for an index.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from shapecnn.shared.exports import lazy_exports
 if TYPE_CHECKING:
     from shapecnn.models.apply import MeshEncoder as MeshEncoder
     from shapecnn.models.apply import compute_outputs as compute_outputs
-    from shapecnn.models.apply import input_arrays as input_arrays
+    from shapecnn.models.apply import prepared_meshes as prepared_meshes
     from shapecnn.models.device import require_device as require_device
     from shapecnn.models.engine import Engine as Engine
     from shapecnn.models.engine import open_engine as open_engine
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from shapecnn.models.untrained import UntrainedModel as UntrainedModel
 
 _HOMES = {
-    "apply": ["MeshEncoder", "compute_outputs", "input_arrays"],
+    "apply": ["MeshEncoder", "compute_outputs", "prepared_meshes"],
     "device": ["require_device"],
     "engine": ["Engine", "open_engine"],
     "input": ["Input"],

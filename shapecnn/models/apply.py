@@ -15,7 +15,7 @@ from shapecnn.errors import ItemError
 from shapecnn.meshes.source import MeshInput
 from shapecnn.models.device import Device
 from shapecnn.models.engine import Engine
-from shapecnn.models.input import Input, InputArray
+from shapecnn.models.input import Input, Prepared
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model
 from shapecnn.models.output import FeatureName, Output
@@ -79,14 +79,14 @@ class MeshEncoder:
         require_choice("up", up, Up)
         results: dict[int, Output | ItemError] = {}
         with self.engine.reserved():
-            arrays = input_arrays(
+            inputs = prepared_meshes(
                 self.model.input, meshes, up=up, limit=limit, workers=self._workers, progress=progress
             )
-            for number, array in arrays:
-                if isinstance(array, ItemError):
-                    results[number] = array
+            for number, prepared in inputs:
+                if isinstance(prepared, ItemError):
+                    results[number] = prepared
                 else:
-                    self.engine.open().start(number, array)
+                    self.engine.start(number, prepared)
                     results.update(self.engine.finished())
             results.update(self.engine.finished(wait=True))
         return [results[number] for number in range(len(meshes))]
@@ -196,7 +196,7 @@ class _Task:
     limit: FaceLimit
 
 
-def input_arrays(
+def prepared_meshes(
     network_input: Input,
     meshes: Sequence[MeshInput],
     *,
@@ -204,8 +204,8 @@ def input_arrays(
     limit: FaceLimit = NO_LIMIT,
     workers: Workers = ONE_PER_CORE,
     progress: Progress = no_progress,
-) -> Iterator[tuple[int, InputArray | ItemError]]:
-    """Render or voxelize meshes for a network in parallel processes.
+) -> Iterator[tuple[int, Prepared | ItemError]]:
+    """Render or voxelize meshes for a model in parallel processes.
 
     A worker that is one mesh ahead waits until the caller takes an earlier result, so that at most two results per
     worker are in memory.
@@ -220,7 +220,8 @@ def input_arrays(
 
     Yields:
         (index, result) for each mesh, as soon as the mesh is finished, in any order. ``index`` is its index in
-        ``meshes``. ``result`` contains its views or grids, or is the error if the mesh cannot be processed.
+        ``meshes``. ``result`` contains its views or grids and the descriptor if the model joins one, or is the error if
+        the mesh cannot be processed.
     """
     tasks: Iterable[_Task] = (_Task(number, mesh, network_input, up, limit) for number, mesh in enumerate(meshes))
     with closing(pool.run(_load, tasks, workers)) as results:
@@ -230,6 +231,6 @@ def input_arrays(
             progress(done, len(meshes))
 
 
-def _load(task: _Task) -> InputArray:
+def _load(task: _Task) -> Prepared:
     """Render or voxelize one mesh; runs in a worker process."""
     return task.input.load(task.mesh, task.up, task.limit)

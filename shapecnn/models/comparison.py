@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from shapecnn.models.adapted_space import AdaptedSpace
 from shapecnn.models.metric import Projection
 from shapecnn.models.output import Feature, FeatureName, Output
-from shapecnn.models.space import FeatureSpace, LightFieldSpace, Placed, Space
+from shapecnn.models.space import HALF, FeatureSpace, JoinedSpace, LightFieldSpace, Placed, Space
+from shapecnn.settings.networks import DescriptorName
 from shapecnn.shared.similarity import unit
 
 
@@ -125,3 +126,54 @@ class LightFieldComparison(FeatureComparison):
     ) -> LightFieldSpace:
         """Return an object that compares two shapes by the smallest distance of their light fields."""
         return LightFieldSpace(features)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedComparison:
+    """Compares shapes by the feature of a network and an engineered descriptor, both with equal weight.
+
+    Attributes:
+        network: Comparison of shapes by the feature of the network.
+        descriptor: Name of the descriptor, which is compared by the cosine.
+    """
+
+    network: ShapeComparison
+    descriptor: DescriptorName
+
+    @property
+    def feature(self) -> FeatureName:
+        """Name of the feature of the network: ``penultimate`` or ``metric``."""
+        return self.network.feature
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the similarity by the network depends on the other shapes of the collection."""
+        return self.network.adapts
+
+    @property
+    def discriminant(self) -> bool:
+        """Whether the features of the network are coordinates in a discriminant (LDA) space."""
+        return self.network.discriminant
+
+    def represent(self, output: Output) -> Feature:
+        """Return the feature of the network and the descriptor as one vector: (D,) float32, scaled to unit length.
+
+        The cosine of two such vectors is the mean of the cosine of the features and the cosine of the descriptors.
+        """
+        assert output.descriptor is not None
+        joined: Feature = np.concatenate([self.network.represent(output), unit(output.descriptor)]) * HALF
+        return joined
+
+    def space(self, features: NDArray[np.float32], placed: Placed | None = None) -> Space:
+        """Return an object that compares shapes by the mean of two similarities: by the network, and by the descriptor.
+
+        Args:
+            features: (N, D) float32, D joined features of each of N shapes, computed by :meth:`represent`.
+            placed: Adapted features of the network, cached in an index; None to compute them.
+        """
+        if not (self.adapts and len(features)):
+            return FeatureSpace(features)
+        from shapecnn.descriptors import descriptor_size
+
+        size = descriptor_size(self.descriptor)
+        return JoinedSpace(self.network.space(features[:, :-size], placed), features[:, -size:])

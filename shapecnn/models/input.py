@@ -1,10 +1,10 @@
-"""Input of a network: views or voxel grids of a shape, read from disk or computed from a mesh."""
+"""Input of a model: views or voxel grids of a shape, read from disk or computed from a mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import MismatchError
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.source import MeshInput, load_mesh_input
+from shapecnn.models.drawing import MeshDescriptor, draw_mesh
 from shapecnn.settings.base import Settings, differences, options, settings_hash
 from shapecnn.settings.networks import InputKind
 from shapecnn.settings.views_and_grids import (
@@ -41,6 +42,19 @@ _COUNTS = {
 }  # settings that may differ from training: networks pool over any number of views or rotations
 
 
+class Prepared(NamedTuple):
+    """What a worker process computes of one mesh for a model.
+
+    Attributes:
+        array: Views or grids for the network; see :data:`InputArray`.
+        descriptor: (D,) float32, the descriptor that the model joins with the feature of its network; None for a model
+            that joins none.
+    """
+
+    array: InputArray
+    descriptor: NDArray[np.float32] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """Kind and settings of the views or grids that a network expects.
@@ -50,11 +64,13 @@ class Input:
         turns: Number of rotations about z (1, 2 or 4) that are computed for a shape with a single stored grid. The
             network pools over all rotations.
         adjustable: Settings that the user can change with ``--set``, to use artefacts with other settings.
+        joined: Descriptor that is computed of each mesh as well; None except for the model of a joined index.
     """
 
     settings: InputSettings
     turns: int = 1
     adjustable: frozenset[str] = field(default=frozenset(), compare=False)
+    joined: MeshDescriptor | None = None
 
     @classmethod
     def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:
@@ -177,10 +193,10 @@ class Input:
         """
         if self.kind == "views":
             return artefacts.pictures(entry)
-        return self._turned(artefacts.grids(entry))
+        return self._turned(artefacts.grids(entry).view(np.uint8))
 
-    def load(self, mesh: MeshInput, up: Up, limit: FaceLimit) -> InputArray:
-        """Read a mesh, and render or voxelize it for this network.
+    def load(self, mesh: MeshInput, up: Up, limit: FaceLimit) -> Prepared:
+        """Read a mesh, and compute what the model needs of it.
 
         Args:
             mesh: Path of the mesh file, or arrays of vertices and faces.
@@ -189,7 +205,7 @@ class Input:
                 but the training meshes were simplified, this mesh is simplified in the same way.
 
         Returns:
-            Views or grids; see :data:`InputArray`.
+            Views or grids, and the descriptor if the model joins one.
 
         Raises:
             MeshError: The mesh cannot be read, rendered or voxelized.
@@ -197,7 +213,18 @@ class Input:
         trained = self.drawing().simplify
         if trained is not None and not limit.simplify:
             limit = FaceLimit(trained, simplify=True)
-        return self.draw(load_mesh_input(mesh, up, limit))
+        return self.prepare(load_mesh_input(mesh, up, limit))
+
+    def prepare(self, mesh: Mesh) -> Prepared:
+        """Compute what the model needs of a normalized mesh: views or grids, and the descriptor if it joins one.
+
+        Args:
+            mesh: Mesh with z up, centred, of radius 1.
+
+        Raises:
+            MeshError: The mesh cannot be rendered or voxelized.
+        """
+        return Prepared(self.draw(mesh), self.joined and self.joined.of(mesh))
 
     def draw(self, mesh: Mesh) -> InputArray:
         """Render or voxelize a normalized mesh for this network.
@@ -211,14 +238,8 @@ class Input:
         Raises:
             MeshError: The mesh cannot be rendered or voxelized.
         """
-        settings = self.drawing()
-        if isinstance(settings, ViewSettings):
-            from shapecnn.views import render_views
-
-            return render_views(mesh, settings)
-        from shapecnn.voxels import occupancy_grids
-
-        return self._turned(np.stack(list(occupancy_grids(mesh, settings))))
+        array = draw_mesh(mesh, self.drawing())
+        return array if self.kind == "views" else self._turned(array)
 
     def drawing(self, up: Up = "z", simplify: int | None = None) -> ViewSettings | VoxelSettings:
         """Return the settings for rendering or voxelizing a mesh for this network.
@@ -239,11 +260,11 @@ class Input:
             case settings:
                 return settings.model_copy(update={"up": up, "simplify": simplify or settings.simplify})
 
-    def _turned(self, grids: NDArray[np.bool_]) -> InputArray:
+    def _turned(self, grids: InputArray) -> InputArray:
         if len(grids) == 1 and self.turns > 1:
             step = 4 // self.turns
             grids = np.concatenate([np.rot90(grids, step * turn, axes=(1, 2)) for turn in range(self.turns)])
-        return grids.view(np.uint8)
+        return grids
 
 
 def _compared(settings: Settings) -> dict[str, Any]:

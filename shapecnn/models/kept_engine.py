@@ -6,15 +6,16 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from shapecnn.errors import UsageError
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.engine import Engine, open_engine
+from shapecnn.models.input import Prepared
 from shapecnn.models.model import Model
-from shapecnn.models.output import Output
+from shapecnn.models.output import Feature, Output
 
 
 class KeptEngine:
@@ -37,6 +38,7 @@ class KeptEngine:
 
     def _reset(self) -> None:
         self._engine: Engine | None = None
+        self._descriptors: dict[Hashable, Feature] = {}  # of the shapes that the engine has started
         self._owner: int | None = None  # thread that is inside :meth:`reserved`
         self._lock = threading.Lock()
 
@@ -61,6 +63,17 @@ class KeptEngine:
         if not self._model.network.at_hand:
             self.open()
 
+    def start(self, key: Hashable, prepared: Prepared) -> None:
+        """Start the network on one shape; the output will have the descriptor of the shape, if the model joins one.
+
+        Args:
+            key: Identifier of the shape, returned together with the output.
+            prepared: What a worker process computed of the mesh.
+        """
+        if prepared.descriptor is not None:
+            self._descriptors[key] = prepared.descriptor
+        self.open().start(key, prepared.array)
+
     def finished(self, wait: bool = False) -> list[tuple[Any, Output]]:
         """Return a (key, output) pair for each shape that has finished since the last call; [] before :meth:`open`.
 
@@ -71,7 +84,8 @@ class KeptEngine:
             return []
         if wait:
             self._engine.wait()
-        return self._engine.finished()
+        outputs = self._engine.finished()
+        return [(key, output._replace(descriptor=self._descriptors.pop(key, None))) for key, output in outputs]
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
@@ -93,7 +107,7 @@ class KeptEngine:
             try:
                 yield
             except BaseException:
-                self._engine = None
+                self._engine, self._descriptors = None, {}
                 raise
             finally:
                 self._owner = None

@@ -18,6 +18,9 @@ from shapecnn.settings.views_and_grids import Up
 
 Split = Literal["train", "val", "test"]
 
+JOINED = "descriptor"
+"""Key of the setting that names the engineered descriptor of a joined index (:mod:`shapecnn.models.joined`)."""
+
 
 class Model(Protocol):
     """Interface of a model: a network, the settings of its views or grids, its classes, and how it compares shapes.
@@ -82,11 +85,16 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model
         assignments: Settings of an untrained model, by key; not allowed for a trained run.
 
     Raises:
-        UsageError: The model does not exist, or a setting is invalid.
+        UsageError: The model does not exist, a setting is invalid, or the settings name a descriptor to join.
         StoredDataError: The run is damaged.
         MismatchError: The run was trained on views or grids from a version of shapecnn that rendered or voxelized
             differently.
     """
+    if JOINED in (assignments or {}):
+        raise UsageError(
+            f"--set {JOINED}: only an index can join a descriptor with a network (shapecnn index --set {JOINED}=sph). "
+            f"Leave the option out, or use the descriptor alone: @sph, @lfd or @fisher."
+        )
     if name in UNTRAINED:
         return UntrainedModel(UNTRAINED[name].from_options(**(assignments or {})))
     if name.startswith("@"):
@@ -100,6 +108,11 @@ def resolve_model(name: str, assignments: dict[str, Any] | None = None) -> Model
             f"Leave the option out."
         )
     return open_run(Path(name))
+
+
+def compares_views(model: Model) -> bool:
+    """Return whether a model has a feature of each single view, with which the feature of a picture can be compared."""
+    return model.input.kind == "views" and model.network.descriptor is None and model.input.joined is None
 
 
 def classes_of(model: Model) -> tuple[str, ...]:

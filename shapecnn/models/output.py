@@ -12,14 +12,17 @@ Feature = NDArray[np.float32]
 
 
 class Output(NamedTuple):
-    """Output of a model for one shape: feature, class probabilities, and optionally a separate feature for each view.
+    """Output of a model for one shape: feature, class probabilities, and optionally more.
 
     Attributes:
         feature: (D,) float32, the D features that the classifier receives, not scaled to unit length.
         scores: (C,) float32, probabilities of C classes, which sum to 1; None for a model without classes.
         views: (V, D) float32, a separate feature for each of V views or rotations; None if they were not requested.
+        descriptor: (E,) float32, the engineered descriptor that the model joins with the feature, E values; None for a
+            model that joins none.
     """
 
     feature: Feature
     scores: Feature | None
     views: Feature | None = None
+    descriptor: Feature | None = None

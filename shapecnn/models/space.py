@@ -14,6 +14,9 @@ from shapecnn.shared.similarity import Similarity, cosines
 
 Features = NDArray[np.float32]
 
+HALF = np.float32(0.5**0.5)
+"""Factor for two vectors of unit length that are joined to one: each then counts half in the cosine."""
+
 
 class Placed(NamedTuple):
     """Features of a collection, adapted to it by :class:`shapecnn.models.adapted_space.AdaptedSpace`.
@@ -95,3 +98,46 @@ class LightFieldSpace(FeatureSpace):
         from shapecnn.descriptors.light_field import light_field_similarity
 
         return light_field_similarity(queries, gallery)
+
+
+class JoinedSpace:
+    """Similarity as the mean of the similarity by a network and the cosine of engineered descriptors.
+
+    Args:
+        network: Similarity by the features of the network, computed from inner products.
+        descriptors: (N, E) float32 of length :data:`HALF`, the descriptors of N shapes, E values each.
+    """
+
+    def __init__(self, network: Space, descriptors: Features) -> None:
+        self._network, self._descriptors = network, descriptors
+
+    @property
+    def placed(self) -> Placed | None:
+        """Features of the network that are adapted to the collection, for an index to cache."""
+        return self._network.placed
+
+    @property
+    def rows(self) -> Features:
+        """The N shapes: (N, S) float32 of unit length, first the values of the network, then E of the descriptor."""
+        return np.concatenate([self._network.rows * HALF, self._descriptors], axis=1)
+
+    def place(self, queries: Features) -> Features:
+        """Convert the joined features of queries to the values that are compared with the collection.
+
+        Args:
+            queries: (Q, D) float32 of unit length, D joined features of each of Q queries.
+
+        Returns:
+            (Q, S) float32 of unit length, S values of each query.
+        """
+        size = self._descriptors.shape[1]
+        return np.concatenate([self._network.place(queries[:, :-size]) * HALF, queries[:, -size:]], axis=1)
+
+    def similarity(self, queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
+        """Return the similarities (Q, N) of Q queries (Q, S) and N shapes (N, S), from -1 to 1."""
+        size = self._descriptors.shape[1]
+        # Both factors of each inner product are halved vectors, so queries of twice the length make it whole.
+        network = self._network.similarity(2 * queries[:, :-size], gallery[:, :-size])
+        descriptor = cosines(2 * queries[:, -size:], gallery[:, -size:])
+        mean: NDArray[Any] = (network + descriptor) / 2
+        return mean

@@ -12,7 +12,7 @@ import numpy as np
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.errors import ItemError
 from shapecnn.meshes.collection import ContentKey, Shape, content_hash, content_key
-from shapecnn.models.input import Input, InputArray
+from shapecnn.models.input import Input, Prepared
 from shapecnn.models.kept_engine import KeptEngine
 from shapecnn.models.model import Model
 from shapecnn.models.output import Output
@@ -49,7 +49,7 @@ class _Task:
     max_faces: int | None
 
 
-def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, InputArray | None]:
+def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, Prepared | None]:
     """Hash a mesh file, and draw or voxelize the mesh unless features are already stored for its content.
 
     The function runs in a worker process.
@@ -59,13 +59,13 @@ def _draw(stored: frozenset[ContentKey], task: _Task) -> tuple[str, InputArray |
         task: Mesh file to read and settings to draw or voxelize with.
 
     Returns:
-        The hash; and the views or grids, or None if features are stored.
+        The hash; and the views or grids and the descriptor if the model joins one, or None if features are stored.
     """
     data = task.shape.source()
     sha = content_hash(task.shape, data)
     if content_key(task.shape.id, sha) in stored:
         return sha, None
-    return sha, task.input.draw(load_shape(task.shape, data, task.settings, task.max_faces))
+    return sha, task.input.prepare(load_shape(task.shape, data, task.settings, task.max_faces))
 
 
 def compute_rows(
@@ -108,10 +108,10 @@ def compute_rows(
             if isinstance(outcome, ItemError):
                 result.failures[shape.id] = (shape.path, str(outcome))
             else:
-                sha, array = outcome
+                sha, prepared = outcome
                 result.hashes[shape.id] = sha
-                if array is not None:
-                    engine.open().start(shape.id, array)
+                if prepared is not None:
+                    engine.start(shape.id, prepared)
                     result.engine = engine.open().description
                 else:
                     row = stored.get(shape.id)

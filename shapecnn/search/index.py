@@ -8,6 +8,9 @@ An index consists of four files, which are published together with their hashes:
   takes V views: ``views`` (N, V, D) float16, the feature vector of each view. For a model that adapts features to the
   collection, as ``@imagenet`` does by default: ``gallery`` (N, D) float32, the adapted features, and ``distinct``
   (N,) uint8, 0 for a copy of an earlier shape and 1 otherwise. All vectors are of unit length.
+  In a joined index, the last numbers of ``features`` are the descriptor (512 for ``sph``), the numbers before are the
+  feature of the network, and each of the two has the length √½. ``gallery`` has the numbers of the network only, and
+  ``views`` is absent.
 - ``failures.parquet``: the meshes that cannot be used.
 
 An interrupted command leaves the features that it has computed in a work folder, where the next command reads them.
@@ -104,8 +107,8 @@ class Index:
             shapes.
         shapes: N shapes, in order of id.
         features: (N, D) float32 of unit length, one feature vector of length D for each shape.
-        views: (N, V, D) float16 of unit length, the feature of each of V views; None if the model takes grids, if no
-            shape is indexed, or if the index is from an early version.
+        views: (N, V, D) float16 of unit length, the feature of each of V views; None if the model compares no single
+            views, if no shape is indexed, or if the index is from an early version.
         placed: Coordinates of the shapes in a space adapted to the collection, in which the model compares shapes; None
             if the model compares features directly, or if the index is from an early version.
     """
@@ -147,7 +150,7 @@ def _read(folder: Path) -> Index:
         pooled = header.count, header.feature_size
         kinds: dict[str, tuple[Kind, tuple[int, ...]]] = {"features": ("F32", pooled)}
         if header.gallery:
-            kinds["gallery"] = "F32", pooled
+            kinds["gallery"] = "F32", (header.count, header.feature_size - _descriptor_size(record))
         if header.views:
             kinds["views"] = "F16", (header.count, header.views, header.feature_size)
         if header.gallery == VERSION:
@@ -172,6 +175,15 @@ def _read(folder: Path) -> Index:
         if len(shapes) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(shapes)):
             raise ValueError("shapes.parquet does not list all the shapes of the index in order of id")
     return Index(record, header.engine, shapes, features, views, placed)
+
+
+def _descriptor_size(record: ModelRecord) -> int:
+    """Return how many numbers of each feature vector are the descriptor of a joined index; 0 for all other indexes."""
+    if record.descriptor is None:
+        return 0
+    from shapecnn.descriptors import descriptor_size
+
+    return descriptor_size(record.descriptor)
 
 
 class _Header(Settings):

@@ -8,7 +8,8 @@ from typing import Any
 
 from shapecnn.errors import StoredDataError
 from shapecnn.meshes.labels import Labels
-from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.joined import resolve_index_model
+from shapecnn.models.model import JOINED, Model
 from shapecnn.models.untrained import UNTRAINED
 from shapecnn.search.index import index_settings
 from shapecnn.search.record import ModelRecord
@@ -22,7 +23,8 @@ class IndexRequest:
     Attributes:
         model: Folder of a run, or a name such as ``@imagenet``.
         feature: Feature that the index compares: ``penultimate`` or ``metric``.
-        settings: Values for settings of a model without training, by key.
+        settings: Values for settings of a model without training, by key; ``descriptor`` also for a run: the engineered
+            descriptor to join with the feature of the network.
         orientation: ``upright`` to keep the orientation of meshes, or ``auto`` to align each mesh with axes computed
             from its geometry.
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
@@ -124,9 +126,11 @@ def _model(folder: Path, request: IndexRequest, record: ModelRecord | None, up: 
         stored = record.model_settings() if record is not None and record.model == name else {}
         if asked.get("orientation", stored.get("orientation")) != stored.get("orientation"):
             stored.pop("views", None)  # the number of views depends on the orientation
-        return resolve_model(name, stored | {"up": up} | asked).compared_by(request.feature or "penultimate")
+        return resolve_index_model(name, stored | {"up": up} | asked).compared_by(request.feature or "penultimate")
     if request.model is None and record is not None and not settings:
         model = record.open(folder)
         return model if request.feature is None else model.compared_by(request.feature)
     feature = request.feature or (record.feature if record else "penultimate")
-    return resolve_model(name, settings).compared_by(feature)
+    if record is not None and record.model not in UNTRAINED and record.descriptor is not None:
+        settings = {JOINED: record.descriptor} | settings
+    return resolve_index_model(name, settings).compared_by(feature)

@@ -17,7 +17,7 @@ from shapecnn.errors import ItemError, StoredDataError, UsageError
 from shapecnn.meshes.source import MeshArrays, MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.apply import MeshEncoder
 from shapecnn.models.device import Device
-from shapecnn.models.model import Model
+from shapecnn.models.model import Model, compares_views
 from shapecnn.models.output import Feature, Output
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
@@ -113,7 +113,7 @@ class Searcher:
     ) -> None:
         self.index, self.model, self._where = index, model, where
         self._workers = workers
-        views = index.views is not None or (not index.shapes and model.input.kind == "views")
+        views = index.views is not None or (not index.shapes and compares_views(model))
         self._encoder = MeshEncoder(model, device, views=views, workers=workers)
         self._placed: tuple[Any, Index] | None = None
 
@@ -256,10 +256,16 @@ def require_views(index: Index, model: Model, where: str) -> None:
         model: Model that computed the features of the index.
         where: Folder of the index, for the error message.
     """
-    if model.input.kind != "views":
+    if not compares_views(model):
+        if model.input.joined is not None:
+            reason = f"joined with the descriptor {model.input.joined.name}, which a single picture does not have"
+        elif model.network.descriptor is not None:
+            reason = f"which compares shapes by the descriptor {model.network.descriptor}, not by single pictures"
+        else:
+            reason = "which takes grids, not pictures"
         raise UsageError(
-            f"{where} was made with {model.name}, which takes grids, not pictures. --image needs an index made with "
-            f"@imagenet or with a run that was trained on views."
+            f"{where} was made with {model.name}, {reason}. --image needs an index made with @imagenet or with a run "
+            f"that was trained on views."
         )
     if index.views is None and index.shapes:
         raise UsageError(

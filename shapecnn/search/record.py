@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import MismatchError, StoredDataError, UsageError
-from shapecnn.models.model import Model, resolve_model
+from shapecnn.models.joined import JOINABLE, join
+from shapecnn.models.model import JOINED, Model, resolve_model
 from shapecnn.models.run import open_run
 from shapecnn.models.untrained import UNTRAINED, UntrainedModel, UntrainedSettings
 from shapecnn.settings.base import settings_hash
+from shapecnn.settings.networks import DescriptorName
 from shapecnn.settings.views_and_grids import Orientation, Up, require_current, require_same
 
 
@@ -24,7 +26,8 @@ class ModelRecord:
     Attributes:
         model: Absolute path of a run, or a name such as ``@imagenet``.
         settings: All settings that the features depend on, and a ``hash`` of them. They include ``up``, the up axis of
-            the meshes, and ``simplify``, the number of faces of simplified meshes. The path of a run is not included.
+            the meshes, and ``simplify``, the number of faces of simplified meshes. A joined index has ``descriptor``,
+            the settings of the descriptor. The path of a run is not included.
     """
 
     model: str
@@ -72,8 +75,11 @@ class ModelRecord:
             required = {"up": str, "weights": str, "network": dict, "input": dict}
         else:
             required = {"up": str} if f"@{kind}" in UNTRAINED else {"known": str}
-        if settings.get("hash") != settings_hash(described) or any(
-            not isinstance(settings.get(key), expected) for key, expected in required.items()
+        joined = settings.get(JOINED, {"kind": "sph"})
+        if (
+            settings.get("hash") != settings_hash(described)
+            or any(not isinstance(settings.get(key), expected) for key, expected in required.items())
+            or not (isinstance(joined, dict) and joined.get("kind") in [*JOINABLE])
         ):
             raise ValueError("the stored settings do not describe a model")
         return cls(model, settings)
@@ -103,17 +109,25 @@ class ModelRecord:
         return "metric" if "metric" in self.settings else "penultimate"
 
     @property
+    def descriptor(self) -> DescriptorName | None:
+        """Name of the engineered descriptor that is joined with the feature of the network; None if none is."""
+        joined: dict[str, DescriptorName] | None = self.settings.get(JOINED)
+        return None if joined is None else joined["kind"]
+
+    @property
     def description(self) -> str:
         """Description of the model in one line of text, for users."""
+        joined = f", joined with {JOINABLE[self.descriptor]().description}" if self.descriptor else ""
         if self.settings["kind"] == "run":
             compared = ", compared by its metric" if self.feature == "metric" else ""
-            return f"{self.settings['network']['kind']} trained in {self.model}{compared}"
-        return self._untrained().description
+            return f"{self.settings['network']['kind']} trained in {self.model}{compared}{joined}"
+        return f"{self._untrained().description}{joined}"
 
     def model_settings(self) -> dict[str, Any]:
         """Return the settings of an untrained model that a user can set, without hash, kind and version numbers."""
-        fixed = ("hash", "kind", "drawing", "filling", "method")
-        return {key: value for key, value in self.settings.items() if key not in fixed}
+        fixed = ("hash", "kind", "drawing", "filling", "method", JOINED)
+        values = {key: value for key, value in self.settings.items() if key not in fixed}
+        return values | ({JOINED: self.descriptor} if self.descriptor else {})
 
     def _untrained(self) -> UntrainedSettings:
         """Return the settings of a model that needs no training.
@@ -121,7 +135,7 @@ class ModelRecord:
         Raises:
             UsageError: The settings are from another version of shapecnn.
         """
-        settings = {key: value for key, value in self.settings.items() if key != "hash"}
+        settings = {key: value for key, value in self.settings.items() if key not in ("hash", JOINED)}
         return UNTRAINED[f"@{self.settings['kind']}"].from_options(**settings)
 
     def require_same(self, stored: ModelRecord, where: str, remedy: str) -> None:
@@ -155,9 +169,12 @@ class ModelRecord:
         """
         again = (
             f"Build the index again: shapecnn index COLLECTION INDEX --model {shlex.quote(self.model)} --up {self.up}"
+            + (f" --set {JOINED}={self.descriptor}" if self.descriptor else "")
         )
         require_current(self._version, str(where), again)
         model = self._resolve(where) if run is None else resolve_model(run)
+        if self.descriptor is not None:
+            model = join(model, self.descriptor)
         if self.feature == "metric" and ModelRecord.of(model, self.up, self.simplify)._identity == self._identity:
             model = model.compared_by("metric")
         if self.settings["kind"] != "run" and run is not None:
@@ -188,18 +205,20 @@ class ModelRecord:
     def _version(self) -> Mapping[str, Any]:
         """Version numbers of the drawing and voxelizing code that made the index."""
         input_settings: dict[str, Any] = self.settings.get("input", self.settings)
+        joined: dict[str, Any] = self.settings.get(JOINED, {})
         if input_settings.get("origin") != "imported":
-            return input_settings
+            return {**joined, **input_settings}
         key = "drawing" if input_settings.get("kind") == "views" else "filling"
-        return {key: self.settings.get(key, 1)}  # version 1 did not store its number
+        return {**joined, key: self.settings.get(key, 1)}  # version 1 did not store its number
 
     @property
-    def _identity(self) -> tuple[str, str]:
-        """Kind of the model, such as ``run``, and the hash of the weights of a run (empty for other kinds)."""
+    def _identity(self) -> tuple[str, str, str]:
+        """Kind of the model, such as ``run``, hash of the weights of a run, and joined descriptor (or empty)."""
         kind = self.settings["kind"]
-        return kind, self.settings["weights"] if kind == "run" else ""
+        return kind, self.settings["weights"] if kind == "run" else "", self.descriptor or ""
 
     @property
     def _title(self) -> str:
-        kind, weights = self._identity
-        return f"{self.model} (weights {weights[:8]})" if kind == "run" else self.model
+        kind, weights, descriptor = self._identity
+        model = f"{self.model} (weights {weights[:8]})" if kind == "run" else self.model
+        return f"{model} joined with {descriptor}" if descriptor else model

@@ -16,7 +16,7 @@ from shapecnn.meshes.collection import Say, Shape, list_shapes, silent
 from shapecnn.models.adapted_space import VERSION
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.kept_engine import KeptEngine
-from shapecnn.models.model import Model
+from shapecnn.models.model import Model, compares_views
 from shapecnn.models.space import Placed
 from shapecnn.search.features import CollectionRows, compute_rows
 from shapecnn.search.index import (
@@ -115,12 +115,13 @@ def bring_up_to_date(
     shapes = list_shapes(collection, labels=plan.labels, say=say)
     require_own(HEADER, folder, overwrite)
     scratch = folder / WORK
-    engine = KeptEngine(plan.model, device, views=plan.model.input.kind == "views")
+    views = compares_views(plan.model)
+    engine = KeptEngine(plan.model, device, views=views)
     with exclusive(folder, overwrite):
         rebuild = f"To keep the index, name another folder. To replace the index: {command} --overwrite"
         old = _old_index(folder, plan.record, engine, overwrite, rebuild)
         with open_journal(scratch, {**asdict(plan.record), "labels": plan.labels}) as note:
-            stored, described = _stored_rows(old, scratch, plan.model.input.kind == "views")
+            stored, described = _stored_rows(old, scratch, views)
             journal = RowJournal(note, scratch)
             result = compute_rows(shapes, stored, plan, journal, engine, workers, progress)
         listed = _listed(shapes, result)
