@@ -16,7 +16,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fast_simplification
 import numpy as np
@@ -24,6 +24,7 @@ import trimesh
 from measure import arguments, save, table, use_cores
 from numpy.typing import NDArray
 
+from shapecnn.descriptors import descriptor_size
 from shapecnn.evaluation.intervals import mean_interval
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.meshes.collection import Shape, list_shapes
@@ -32,15 +33,24 @@ from shapecnn.meshes.source import MeshArrays
 from shapecnn.models.apply import MeshEncoder
 from shapecnn.models.joined import resolve_index_model
 from shapecnn.models.output import Output
-from shapecnn.models.space import HALF
+from shapecnn.models.space import HALF, Features, Space
 from shapecnn.search.index import read_index
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.update import bring_up_to_date
+from shapecnn.shared.similarity import Similarity
 
 Mesh = tuple[NDArray[np.float64], NDArray[np.int64]]
 Change = Callable[[NDArray[np.float64], NDArray[np.int64], np.random.Generator], Mesh]
+NAMES = ("@imagenet", "@sph", "joined")
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0)
 SEED = 0
+
+
+class Queries(NamedTuple):
+    """Joined features of changed meshes (Q, D), and the rows of their originals in the gallery (Q,)."""
+
+    rows: Features
+    originals: NDArray[np.int64]
 
 
 def noise(vertices: NDArray[np.float64], faces: NDArray[np.int64], random: np.random.Generator) -> Mesh:
@@ -117,7 +127,7 @@ def of_classes(rows: NDArray[np.float32], labels: list[str], similarity: Any) ->
 
 
 def pack(data: Path, out: Path, limit: int) -> list[Shape]:
-    """Copy the train split to a zip file of its own, all of it or every n-th shape, and list it."""
+    """Copy the train split to a zip file of its own, or about ``limit`` of its shapes, and list them."""
     shapes = [shape for shape in list_shapes(data) if shape.split == "train"]
     with zipfile.ZipFile(out, "w") as archive:
         for shape in shapes[:: max(1, len(shapes) // limit)]:
@@ -125,94 +135,98 @@ def pack(data: Path, out: Path, limit: int) -> list[Shape]:
     return list_shapes(out)
 
 
-def main() -> None:
-    options = arguments(__doc__ or "", queries=60, gallery=710)
-    use_cores(2)
-    psb = options.data / "psb.zip"
-    started = time.perf_counter()
+def computed(data: Path, gallery: int, count: int) -> tuple[list[str], Features, dict[str, Queries]]:
+    """Labels and joined features of the gallery, and of the changed meshes, as the commands compute them."""
     model = resolve_index_model("@imagenet", {"up": "y", "descriptor": "sph"})
     with tempfile.TemporaryDirectory() as scratch:
-        shapes = pack(psb, Path(scratch) / "train.zip", options.gallery)
-        folder = Path(scratch) / "index"
-        bring_up_to_date(Path(scratch) / "train.zip", folder, IndexPlan.of(model, up="y"), device="cpu")
+        packed, folder = Path(scratch) / "train.zip", Path(scratch) / "index"
+        shapes = pack(data, packed, gallery)
+        bring_up_to_date(packed, folder, IndexPlan.of(model, up="y"), device="cpu")
         index = read_index(folder)
-        features, labels = np.array(index.features), [shape.label or "" for shape in index.shapes]
-        print(f"{len(features)} shapes indexed in {time.perf_counter() - started:.0f} s", flush=True)
-        assert [shape.id for shape in shapes] == [shape.id for shape in index.shapes]
-        asked = np.sort(np.random.default_rng(SEED).permutation(len(shapes))[: options.queries])
+        print(f"{len(index.shapes)} shapes indexed", flush=True)
+        asked = np.sort(np.random.default_rng(SEED).permutation(len(shapes))[:count])
         encoder, queries = MeshEncoder(model, "cpu"), {}
         for kind in CHANGES:
             meshes = [changed(shapes[row], kind, number) for number, row in enumerate(asked)]
-            outputs = encoder.outputs(meshes, up="z")
-            usable = [i for i, output in enumerate(outputs) if isinstance(output, Output)]
-            rows = [model.comparison.represent(outputs[i]) for i in usable]
-            queries[kind] = np.stack(rows), asked[usable]
-            print(f"{kind}: {len(usable)} queries, {time.perf_counter() - started:.0f} s", flush=True)
-    size = 512
-    own = resolve_index_model("@imagenet"), resolve_index_model("@sph")
-    parts = slice(None, -size), slice(-size, None)
-    spaces = [one.comparison.space(features[:, part] / HALF) for one, part in zip(own, parts, strict=True)]
-    joined = model.comparison.space(features)
-    copies: dict[str, Any] = {}
-    weighted: dict[str, list[Any]] = {}
-    for kind, (rows, originals) in queries.items():
-        network, descriptor = (
-            space.similarity(space.place(rows[:, part] / HALF).astype(np.float64), space.rows.astype(np.float64))
-            for space, part in zip(spaces, parts, strict=True)
-        )
-        both = joined.similarity(joined.place(rows).astype(np.float64), joined.rows.astype(np.float64))
-        np.testing.assert_allclose(both, (network + descriptor) / 2, atol=1e-5)
-        copies[kind] = {
-            "title": CHANGES[kind][0],
-            "queries": len(originals),
-            **{
-                name: ranks(similarity, originals)
-                for name, similarity in (("@imagenet", network), ("@sph", descriptor), ("joined", both))
-            },
-        }
-        weighted[kind] = [ranks(w * network + (1 - w) * descriptor, originals) for w in WEIGHTS]
-    classes = {
-        "@imagenet": of_classes(spaces[0].rows, labels, spaces[0].similarity),
-        "@sph": of_classes(spaces[1].rows, labels, spaces[1].similarity),
-        "joined": of_classes(joined.rows, labels, joined.similarity),
+            rows = []
+            for output in encoder.outputs(meshes, up="z"):
+                assert isinstance(output, Output), output
+                rows.append(model.comparison.represent(output))
+            queries[kind] = Queries(np.stack(rows), asked)
+            print(f"{len(rows)} queries: {CHANGES[kind][0]}", flush=True)
+        return [shape.label or "" for shape in index.shapes], np.array(index.features), queries
+
+
+def compared(space: Space, queries: Features) -> NDArray[np.float64]:
+    """Similarities of Q queries and N shapes, (Q, N), in float64 as a search computes the best ones."""
+    return space.similarity(space.place(queries).astype(np.float64), space.rows.astype(np.float64))
+
+
+def weighted(space: Space, size: int, weight: float) -> Similarity:
+    """The similarity of joined features with another weight of the network; ``size`` numbers are the descriptor."""
+
+    def similarity(queries: NDArray[Any], gallery: NDArray[Any]) -> NDArray[Any]:
+        network = space.similarity(2 * queries[:, :-size], gallery[:, :-size])
+        mean: NDArray[Any] = weight * network + (1 - weight) * 2 * queries[:, -size:] @ gallery[:, -size:].T
+        return mean
+
+    return similarity
+
+
+def measured(labels: list[str], features: Features, queries: dict[str, Queries]) -> dict[str, Any]:
+    """The figures of all three models and of other weights. The parts of joined features are those of each alone."""
+    size = descriptor_size("sph")
+    parts = {"@imagenet": slice(None, -size), "@sph": slice(-size, None)}
+    spaces: dict[str, Space] = {
+        name: resolve_index_model(name).comparison.space(features[:, part] / HALF) for name, part in parts.items()
     }
-    cut = joined.rows.shape[1] - size
-
-    def with_weight(weight: float) -> Any:
-        def similarity(queries: Any, gallery: Any) -> Any:
-            network = spaces[0].similarity(2 * queries[:, :cut], gallery[:, :cut])
-            return weight * network + (1 - weight) * 2 * queries[:, cut:] @ gallery[:, cut:].T
-
-        return similarity
-
+    joined = resolve_index_model("@imagenet", {"descriptor": "sph"}).comparison.space(features)
+    copies: dict[str, Any] = {}
+    first: dict[float, dict[str, float]] = {weight: {} for weight in WEIGHTS}
+    for kind, (rows, originals) in queries.items():
+        network, descriptor = (compared(space, rows[:, parts[name]] / HALF) for name, space in spaces.items())
+        both = compared(joined, rows)
+        print(f"{kind}: largest difference to the mean {np.abs(both - (network + descriptor) / 2).max():.1e}")
+        figures = {"@imagenet": network, "@sph": descriptor, "joined": both}
+        copies[kind] = {"title": CHANGES[kind][0], "queries": len(originals)}
+        copies[kind] |= {name: ranks(similarity, originals) for name, similarity in figures.items()}
+        for weight in WEIGHTS:
+            mean = weight * network + (1 - weight) * descriptor
+            first[weight][kind] = ranks(mean, originals)["first"]["value"]
+    classes = {
+        name: of_classes(space.rows, labels, space.similarity) for name, space in (*spaces.items(), ("joined", joined))
+    }
     weights = [
         {
             "network": weight,
-            "first": {kind: weighted[kind][number]["first"]["value"] for kind in weighted},
-            "classes": of_classes(joined.rows, labels, with_weight(weight)),
+            "first": first[weight],
+            "classes": of_classes(joined.rows, labels, weighted(spaces["@imagenet"], size, weight)),
         }
-        for number, weight in enumerate(WEIGHTS)
+        for weight in WEIGHTS
     ]
-    names = ("@imagenet", "@sph", "joined")
+    return {"gallery": len(features), "copies": copies, "classes": classes, "weights": weights, "seed": SEED}
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", queries=60, gallery=710)
+    use_cores(2)
+    psb, started = options.data / "psb.zip", time.perf_counter()
+    figures = measured(*computed(psb, options.gallery, options.queries))
+    figures["seconds"] = time.perf_counter() - started
+    headings = [f"{figure}, {name}" for figure in ("first", "reciprocal") for name in NAMES]
     lines = [
-        [row["title"], *(f"{row[name][key]['value']:.1%}" for key in ("first", "reciprocal") for name in names)]
-        for row in copies.values()
+        [row["title"], *(f"{row[name][figure]['value']:.1%}" for figure in ("first", "reciprocal") for name in NAMES)]
+        for row in figures["copies"].values()
     ]
-    print(table(["query", *(f"{key}, {name}" for key in ("first", "reciprocal") for name in names)], lines))
-    print(
-        table(["classes", "NN", "mAP"], [[n, *(f"{classes[n][k]['value']:.1%}" for k in ("NN", "mAP"))] for n in names])
-    )
-    for row in weights:
-        print(row["network"], {k: round(v, 3) for k, v in row["first"].items()}, row["classes"]["NN"]["value"],
-              row["classes"]["mAP"]["value"])  # fmt: skip
-    figures = {
-        "gallery": len(features),
-        "copies": copies,
-        "classes": classes,
-        "weights": weights,
-        "seed": SEED,
-        "seconds": time.perf_counter() - started,
-    }
+    print(table(["query", *headings], lines))
+    of = figures["classes"]
+    print(table(["classes", "NN", "mAP"], [[n, *(f"{of[n][k]['value']:.1%}" for k in ("NN", "mAP"))] for n in NAMES]))
+    lines = [
+        [row["network"], *(f"{share:.1%}" for share in row["first"].values())]
+        + [f"{row['classes'][key]['value']:.1%}" for key in ("NN", "mAP")]
+        for row in figures["weights"]
+    ]
+    print(table(["weight of the network", *CHANGES, "NN", "mAP"], lines))
     save(options.json, figures, [psb])
 
 

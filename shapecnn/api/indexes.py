@@ -48,7 +48,9 @@ def update_index(
         collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split.
         folder: Folder of the index.
         model: ``@imagenet`` (the default), ``@sph``, ``@lfd``, ``@fisher``, or the folder of a run.
-        settings: Values for settings of a model without training, by key.
+        settings: Values for settings of a model without training, by key. For all models of networks also the key
+            ``descriptor``: ``sph`` or ``fisher`` joins the feature of the network with this engineered descriptor, and
+            the similarity is the mean of both; None joins none.
         feature: ``penultimate`` (the default) compares the input of the classifier; ``metric`` compares the features
             that the learned metric of the run computes from it.
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z`` (the default).

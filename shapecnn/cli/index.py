@@ -75,12 +75,17 @@ def command(
     updates INDEX: it adds new and changed meshes, and removes deleted meshes. INDEX stores its model, settings, --up
     and --labels, so these options need not be repeated.
 
+    --set changes a setting of a model that needs no training. --set descriptor=sph, which a trained run takes too,
+    joins the feature of the network with an engineered descriptor (sph or fisher): the similarity is then the mean of
+    both. A joined INDEX is searched by meshes, not by pictures.
+
     \b
     Examples:
       shapecnn index meshes/ my-index --up y
       shapecnn index meshes/ my-index --model my-run
       shapecnn index meshes/ my-index --orientation auto
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
+      shapecnn index meshes/ my-index --set descriptor=sph
     """
     from shapecnn.workers.server import start_server
 
