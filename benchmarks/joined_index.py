@@ -148,11 +148,10 @@ def computed(data: Path, gallery: int, count: int) -> tuple[list[str], Features,
         encoder, queries = MeshEncoder(model, "cpu"), {}
         for kind in CHANGES:
             meshes = [changed(shapes[row], kind, number) for number, row in enumerate(asked)]
-            rows = []
-            for output in encoder.outputs(meshes, up="z"):
-                assert isinstance(output, Output), output
-                rows.append(model.comparison.represent(output))
-            queries[kind] = Queries(np.stack(rows), asked)
+            outputs = zip(asked, encoder.outputs(meshes, up="z"), strict=True)
+            usable = [(row, output) for row, output in outputs if isinstance(output, Output)]
+            rows = np.stack([model.comparison.represent(output) for _, output in usable])
+            queries[kind] = Queries(rows, np.array([row for row, _ in usable]))
             print(f"{len(rows)} queries: {CHANGES[kind][0]}", flush=True)
         return [shape.label or "" for shape in index.shapes], np.array(index.features), queries
 
