@@ -129,6 +129,38 @@ def image_query(record: dict[str, Any]) -> str:
     return _markdown(["model of the index", "picture", *headings], lines)
 
 
+def joined_index(record: dict[str, Any]) -> str:
+    """Return two tables: the three models for each kind of query, and other weights of the network."""
+    figures, names = record["figures"], ("@imagenet", "@sph", "joined")
+
+    def cell(figure: dict[str, Any]) -> str:
+        return _between(figure["value"], figure["interval"])
+
+    lines = [
+        [row["title"], *(cell(row[name]["first"]) for name in names), *(_rank(row[name]) for name in names)]
+        for row in figures["copies"].values()
+    ]
+    of = figures["classes"]
+    for title, key in (("class: the most similar other shape", "NN"), ("class: all other shapes, mAP", "mAP")):
+        lines.append([title, *(cell(of[name][key]) for name in names), "", "", ""])
+    headings = [
+        f"{name}, {figure}" for figure in ("first", "reciprocal rank") for name in ("`@imagenet`", "`@sph`", "joined")
+    ]
+    kinds = list(figures["copies"])
+    weights = [
+        [f"{row['network']:g}", *(f"{row['first'][kind]:.0%}" for kind in kinds)]
+        + [f"{row['classes'][key]['value']:.1%}" for key in ("NN", "mAP")]
+        for row in figures["weights"]
+    ]
+    titles = [figures["copies"][kind]["title"].split(":")[0] for kind in kinds]
+    shares = _markdown(["weight of the network", *titles, "nearest neighbour", "mAP"], weights)
+    return f"{_markdown(['query', *headings], lines)}\n\n{shares}"
+
+
+def _rank(figures: dict[str, Any]) -> str:
+    return f"{figures['reciprocal']['value']:.3f}"
+
+
 def recognition(records: list[dict[str, Any]]) -> str:
     data = {
         "mvcnn-psb": "`psb`, 12 views",
@@ -326,7 +358,7 @@ def _between(figure: float, interval: list[float]) -> str:
 TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
-        *(rendering, voxels, readers, commands, untrained_search, image_query, orientation),
+        *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
         *(recognition, ablation, finetuning, ladder, descriptors),
         *(faults, fuzz, soak, limits),
     )

@@ -136,6 +136,8 @@ def test_wrong_options_are_status_2(run: Path, views: Path, grids: Path, tmp_pat
     assert "is not a folder of artefacts" in command("eval", run, "--data", tmp_path).stderr
     assert "is not a run" in command("eval", tmp_path, "--data", grids).stderr
     assert "There is no model '@sphere'" in command("eval", "@sphere", "--data", grids).stderr
+    done = command("eval", "@imagenet", "--data", views, "--set", "descriptor=sph")
+    assert (done.status, "only an index can join a descriptor" in done.stderr) == (2, True)
     done = command("eval", run, "--data", views, "--json")
     assert (done.status, done.json("error")["error"]["kind"]) == (2, "mismatch")
 

@@ -90,6 +90,28 @@ def test_the_settings_of_a_model_can_be_set(meshes: Path, tmp_path: Path, comman
     assert index.features.shape == (2, 256)
 
 
+def test_a_descriptor_can_be_joined(meshes: Path, tmp_path: Path, command: Command) -> None:
+    index, words = tmp_path / "index", ["--workers", 1, "--json"]
+    options = ["backbone=test_efficientnet", "weights=none", "size=32", "descriptor=sph"]
+    chosen = [word for option in options for word in ("--set", option)]
+    assert counted(command("index", meshes, index, *words, *chosen).json("index"), added=2, total=2)
+    for said in ([], ["--set", "descriptor=sph"]):  # what is not said is as it was
+        assert counted(command("index", meshes, index, *words, *said).json("index"), unchanged=2, total=2)
+    (answer,) = command("query", index, meshes / "box" / "a.off", *words).json("query")
+    assert [(hit["id"], hit["score"]) for hit in answer["results"][:1]] == [("box/a.off", 1)]
+    assert command("verify", index).status == 0
+    done = command("query", index, "--image", "photo.png")
+    assert done.status == 2
+    assert "joined with the descriptor sph, which a single picture does not have. --image needs" in done.stderr
+    done = command("index", meshes, index, *words, "--set", "descriptor=fisher")
+    assert done.status == 2
+    assert "was made with @imagenet joined with sph and not with @imagenet joined with fisher." in done.stderr
+    done = command("index", meshes, tmp_path / "other", *words, "--set", "descriptor=lfd")
+    assert done.status == 2
+    assert "light fields are compared by their best alignment" in done.stderr
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("name", ["views_run", "voxels_run"])
 def test_a_trained_run_makes_an_index(
     meshes: Path, tmp_path: Path, command: Command, name: str, request: pytest.FixtureRequest
