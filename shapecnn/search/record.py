@@ -75,11 +75,11 @@ class ModelRecord:
             required = {"up": str, "weights": str, "network": dict, "input": dict}
         else:
             required = {"up": str} if f"@{kind}" in UNTRAINED else {"known": str}
-        joined = settings.get(JOINED, {"kind": "sph"})
+        joined = settings.get(JOINED)
         if (
             settings.get("hash") != settings_hash(described)
             or any(not isinstance(settings.get(key), expected) for key, expected in required.items())
-            or not (isinstance(joined, dict) and joined.get("kind") in [*JOINABLE])
+            or (JOINED in settings and not (isinstance(joined, dict) and joined.get("kind") in [*JOINABLE]))
         ):
             raise ValueError("the stored settings do not describe a model")
         return cls(model, settings)
