@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import shapecnn
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.ladder import Ladder, choose_rungs, climb
 from shapecnn.report.ladder import HEADINGS, lines, page, table_rows, write_ladder
@@ -121,9 +122,10 @@ def test_a_rung_is_compared_with_the_one_before(ladder: Ladder) -> None:
     assert "than Logistic regression on voxels" in html
 
 
-def test_it_prints_as_a_table(ladder: Ladder) -> None:
+def test_it_prints_as_a_table_and_is_a_page_in_a_notebook(ladder: Ladder) -> None:
     assert [row["rung"] for row in ladder.rows()] == [rung.name for rung in RUNGS]
     assert repr(ladder).split("\n")[4].startswith("sph ")
+    assert shapecnn.climb_ladder  # who has a ladder has loaded the module that shows it
     assert "<iframe" in ladder._repr_html_()
 
 
