@@ -88,16 +88,16 @@ RUNGS: tuple[Rung, ...] = (
         "logistic-sph",
         "Spherical harmonics + logistic regression",
         "This is the traditional pipeline: an engineered descriptor, and a classifier that is trained on it. The "
-        "descriptor, the energy of spherical harmonics, does not change when the shape is rotated. The training can "
-        "weigh its numbers, but cannot recover what the descriptor leaves out.",
+        "descriptor, the energy of spherical harmonics, does not change when the shape is rotated. Retrieval "
+        "compares the descriptors themselves, so its curve is the same as without the classifier.",
         "grids64",
     ),
     Rung(
         "logistic-fisher",
         "Fisher vectors + logistic regression",
         "SIFT describes small patches of the views, and a Fisher vector collects the patches of all views in one "
-        "vector. Before convolutional networks, this was the strongest way to classify photographs. The logistic "
-        "regression learns which patches speak for which class.",
+        "vector. The logistic regression learns which patches speak for which class. Retrieval compares the Fisher "
+        "vectors themselves, so its curve is the same as without the classifier.",
         "views",
     ),
     Rung(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from shapecnn.shared.results import aligned
 from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HEADINGS = ("rung", "input", "accuracy", "mAP", "NN", "parameters", "training", "ms a shape")
 _MARKERS = "osD^vPXp"
@@ -88,34 +91,42 @@ def ladder_curves(comparison: Comparison, form: Form = "svg") -> bytes:
     Returns:
         The content of the picture file.
     """
+    with drawing(form) as (figure, file):
+        draw_curves(figure, comparison)
+    return file.getvalue()
+
+
+def draw_curves(figure: Figure, comparison: Comparison) -> None:
+    """Draw the plots of :func:`ladder_curves`.
+
+    Args:
+        figure: Empty matplotlib figure.
+        comparison: Results of the rungs.
+    """
     recall = np.arange(11) / 10
     ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
-    colours = spectrum(len(ranked))
-    with drawing(form) as (figure, file):
-        figure.set_size_inches(13, 6)
-        here, there = figure.subplots(1, 2, width_ratios=[3, 2])
-        for k, (one, colour) in enumerate(zip(ranked, colours, strict=True)):
-            retrieval = one.evaluation.retrieval
-            if retrieval is None or retrieval.pr11 is None:
-                continue
-            label = visible(f"{retrieval.mAP:.3f}  {one.name}")
-            marker = _MARKERS[k % len(_MARKERS)]
-            here.plot(
-                recall, retrieval.pr11, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label
-            )
-        retrieval = ranked[0].evaluation.retrieval
-        rules = describe(retrieval) if retrieval else []
-        here.set_title(
-            heading(f"Measured here: {len(ranked[0].evaluation.entries)} test shapes", *rules), fontsize=8, loc="left"
-        )
-        here.legend(title="mAP", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
-        for marker, (name, curve) in zip("123", CURVES.items(), strict=True):
-            there.plot(recall, curve, "--", color="#5a6472", marker=marker, markersize=7, label=name)
-        there.set_title(f"Another data set, not to be compared:\n{DATA_SET}, as published", fontsize=8, loc="left")
-        there.legend(loc="upper right", frameon=False, fontsize=8)
-        for axes in (here, there):
-            recall_axes(axes)
-    return file.getvalue()
+    figure.set_size_inches(14, 6)
+    figure.set_layout_engine("constrained")  # leaves room for the legend between the plots
+    here, there = figure.subplots(1, 2, width_ratios=[3, 2])
+    for k, (one, colour) in enumerate(zip(ranked, spectrum(len(ranked)), strict=True)):
+        retrieval = one.evaluation.retrieval
+        if retrieval is None or retrieval.pr11 is None:
+            continue
+        label = visible(f"{retrieval.mAP:.3f}  {one.name}")
+        marker = _MARKERS[k % len(_MARKERS)]
+        here.plot(recall, retrieval.pr11, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label)
+    retrieval = ranked[0].evaluation.retrieval
+    rules = describe(retrieval) if retrieval else []
+    here.set_title(
+        heading(f"Measured here: {len(ranked[0].evaluation.entries)} test shapes", *rules), fontsize=8, loc="left"
+    )
+    here.legend(title="mAP", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    for marker, (name, curve) in zip("123", CURVES.items(), strict=True):
+        there.plot(recall, curve, "--", color="#5a6472", marker=marker, markersize=7, label=name)
+    there.set_title(f"Another data set, not to be compared:\n{DATA_SET}, as published", fontsize=8, loc="left")
+    there.legend(loc="upper right", frameon=False, fontsize=8)
+    for axes in (here, there):
+        recall_axes(axes)
 
 
 def lines(ladder: Ladder) -> list[str]:

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 import shapecnn
 from shapecnn.errors import MismatchError, UsageError
 from shapecnn.ladder import Ladder, choose_rungs, climb
-from shapecnn.report.ladder import HEADINGS, lines, page, table_rows, write_ladder
+from shapecnn.report.ladder import HEADINGS, draw_curves, lines, page, table_rows, write_ladder
 from shapecnn.workers.pool import Workers
 from tests.evaluations import CLASSES, write_splits
 from tests.solids import contents, write_solids
@@ -101,6 +102,17 @@ def test_a_report_has_every_rung(ladder: Ladder, tmp_path: Path) -> None:
         assert rung.title in html
     assert "://" not in html.replace("http://www.w3.org", "")
     assert len(files["ladder.csv"].splitlines()) == 1 + len(RUNGS)
+
+
+def test_the_legend_leaves_the_published_curves_free(ladder: Ladder) -> None:
+    """The names of the systems covered the plot beside them."""
+    figure = Figure()
+    draw_curves(figure, ladder.comparison)
+    figure.draw_without_rendering()
+    here, there = figure.axes
+    legend = here.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().x1 < there.get_tightbbox().x0
 
 
 def test_networks_show_their_filters(ladder: Ladder) -> None:
