@@ -1,4 +1,4 @@
-"""Predict the classes of meshes, with class probabilities and the most similar training shapes."""
+"""Predict the classes of meshes with their probabilities and the most similar training shapes, or a quantity."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from shapecnn.models.device import Device
 from shapecnn.models.familiarity import Familiarity, Neighbour
 from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output
+from shapecnn.settings.networks import QuantityName
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up
 from shapecnn.shared.results import Displayed, ResultList, pandas
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
@@ -39,16 +40,20 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Predicted classes of one mesh, or the error if the mesh cannot be used.
+    """Predicted classes or quantity of one mesh, or the error if the mesh cannot be used.
 
     Attributes:
         path: Path of the mesh file, or the name of a mesh in memory.
-        top: The most probable classes, at most :data:`TOP`, best first; empty if the mesh cannot be used.
+        top: The most probable classes, at most :data:`TOP`, best first; empty if the mesh cannot be used, or if the run
+            predicts a quantity.
         familiarity: Similarity to the most similar training shape, from -1 to 1; None if the run stored no
             features of its training shapes.
         threshold: Familiarity below which a mesh counts as unknown; None if the run is not calibrated.
         evidence: The most similar training shapes, best first; None if the run stored no features of them.
-        error: Reason why the mesh cannot be used; None if it was classified.
+        error: Reason why the mesh cannot be used; None if the prediction was made.
+        target: Quantity that the run predicts, ``area`` or ``volume``; None if it predicts classes.
+        value: Predicted quantity of the mesh after scaling to radius 1; None if the mesh cannot be used, or if the run
+            predicts classes.
     """
 
     path: str
@@ -57,10 +62,12 @@ class Prediction:
     threshold: float | None = None
     evidence: list[Neighbour] | None = None
     error: ItemError | None = None
+    target: QuantityName | None = None
+    value: float | None = None
 
     @property
     def label(self) -> str | None:
-        """Most probable class; None if the mesh cannot be used."""
+        """Most probable class; None if the mesh cannot be used, or if the run predicts a quantity."""
         return self.top[0].label if self.top else None
 
     @property
@@ -79,9 +86,11 @@ class Prediction:
         return self.familiarity < self.threshold
 
     def __str__(self) -> str:
-        """Return one line of text: path, class and probability, or path and error."""
+        """Return one line of text: path, class and probability (or quantity), or path and error."""
         if self.error is not None:
             return f"{self.path}: {self.error}"
+        if self.target is not None:
+            return f"{self.path}: {self.target} {self.value:.4g}"
         label = "unknown, most like " * bool(self.unknown) + str(self.label)
         return f"{self.path}: {label} ({self.score:.1%})"
 
@@ -90,18 +99,27 @@ class Predictions(ResultList[Prediction]):
     """List of predictions, in the order of the meshes; it prints as a table."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one table row for each mesh: path, label, score, unknown, familiarity, error."""
+        """Return one table row for each mesh: path, label, score, unknown, familiarity, error.
+
+        If the run predicts a quantity, the columns are path, target, value, error.
+        """
         return [
             {
                 "path": each.path,
-                "label": each.label,
-                "score": each.score,
-                "unknown": each.unknown,
-                "familiarity": each.familiarity,
+                **(_quantity_cells(each) if each.target is not None else _class_cells(each)),
                 "error": None if each.error is None else str(each.error),
             }
             for each in self
         ]
+
+
+def _class_cells(prediction: Prediction) -> dict[str, Any]:
+    names = ("label", "score", "unknown", "familiarity")
+    return {name: getattr(prediction, name) for name in names}
+
+
+def _quantity_cells(prediction: Prediction) -> dict[str, Any]:
+    return {"target": prediction.target, "value": prediction.value}
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -145,7 +163,7 @@ class Features(Displayed):
 
 
 class Predictor:
-    """Model that classifies meshes and computes their features; the network is loaded once and stays in memory.
+    """Model that predicts classes (or a quantity) and features of meshes; the network is loaded once and kept.
 
     Args:
         model: Model to apply.
@@ -161,14 +179,19 @@ class Predictor:
         self._encoder = MeshEncoder(model, device, workers=workers)
 
     def __repr__(self) -> str:
-        """Return the name of the model, the number of classes and the kind of input, for display."""
-        classes = f"{len(self.model.head.classes)} classes" if self.model.head else "no classes"
-        return f"<Predictor {self.model.name}: {classes}, {self.model.input.kind}>"
+        """Return the name of the model, the number of classes or the quantity, and the kind of input, for display."""
+        predicted = f"{len(self.model.head.classes)} classes" if self.model.head else self.target or "no classes"
+        return f"<Predictor {self.model.name}: {predicted}, {self.model.input.kind}>"
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class labels, in the order of the scores; empty for a model that was not trained on shapes."""
+        """Class labels, in the order of the scores; empty for a model that does not predict classes."""
         return self.model.head.classes if self.model.head else ()
+
+    @property
+    def target(self) -> QuantityName | None:
+        """Quantity that the model predicts, ``area`` or ``volume``; None if it does not predict a quantity."""
+        return self.model.quantity.target if self.model.quantity else None
 
     def predict(
         self,
@@ -179,7 +202,7 @@ class Predictor:
         limit: FaceLimit = NO_LIMIT,
         progress: Progress = no_progress,
     ) -> Predictions:
-        """Predict the class of each mesh.
+        """Predict the class of each mesh, or its area or volume if the model was trained to predict it.
 
         Args:
             meshes: One mesh or N: paths, ``trimesh.Trimesh`` objects or pairs of arrays (vertices, faces).
@@ -193,11 +216,11 @@ class Predictor:
             classes.
 
         Raises:
-            UsageError: The model has no classes, or an item of ``meshes`` is not a mesh.
+            UsageError: The model predicts neither classes nor a quantity, or an item of ``meshes`` is not a mesh.
             StoredDataError: The model is damaged.
             WeightsError: The weights of the model cannot be downloaded.
         """
-        if self.model.head is None:
+        if self.model.head is None and self.model.quantity is None:
             raise UsageError(
                 f"{self.model.name} has no classes, because it was not trained on shapes. To train a run with classes: "
                 f"shapecnn train CONFIG --data DIR --out RUN"
@@ -206,7 +229,7 @@ class Predictor:
         inputs = mesh_inputs(meshes)
         outputs = self._encoder.outputs(inputs, up=self._up(up), limit=limit, progress=progress)
         return Predictions(
-            Prediction(mesh_name(mesh), [], error=output)
+            Prediction(mesh_name(mesh), [], error=output, target=self.target)
             if isinstance(output, ItemError)
             else self._prediction(mesh_name(mesh), output, evidence)
             for mesh, output in zip(inputs, outputs, strict=True)
@@ -258,6 +281,8 @@ class Predictor:
         return up or self.model.up or "z"
 
     def _prediction(self, name: str, output: Output, evidence: int) -> Prediction:
+        if output.value is not None:
+            return Prediction(name, [], target=self.target, value=output.value)
         assert output.scores is not None  # not None, because the model has classes
         top = _top(self.classes, output.scores)
         if self._familiarity is None or self.model.head is None:

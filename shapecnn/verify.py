@@ -15,7 +15,6 @@ from shapecnn.artefacts.manifest import read_manifest
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.errors import MeshError, MismatchError, StoredDataError, UsageError
 from shapecnn.meshes.collection import Shape, content_hash, list_shapes
-from shapecnn.models.metric import read_metric
 from shapecnn.models.run import CONFIG, describe_run, open_run
 from shapecnn.search.index import read_index
 from shapecnn.settings.experiment import load_experiment
@@ -159,8 +158,11 @@ def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> I
         MismatchError: The run was trained by an earlier version of shapecnn, which draws or voxelizes differently.
     """
     run = open_run(folder)
-    run.head.classifier()
-    run.head.gallery()
+    if run.head is not None:
+        run.head.classifier()
+        run.head.gallery()
+    if run.quantity is not None:
+        run.quantity.regressor()
     _, described = describe_run(folder)
     try:
         if load_experiment(str(folder / CONFIG)).digest() != described.get("config"):
@@ -168,7 +170,7 @@ def _check_run(folder: Path, _collection: Path | None, _progress: Progress) -> I
     except UsageError as error:
         yield Finding("corrupt", CONFIG, str(error))
     try:
-        read_metric(folder, run.network.weights, run.head.feature_size)
+        run.metric()
     except MismatchError as error:
         yield Finding("stale", "metric.json", str(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from shapecnn.settings.base import Settings
@@ -38,6 +39,10 @@ class Maker(Protocol[ItemT]):
     def settings(self) -> Settings:
         """Settings of the views or voxel grids: all that affect a pixel of a view or a cell of a grid."""
 
+    @property
+    def measures(self) -> bool:
+        """Whether the sources are meshes, of which area and volume are recorded."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``settings.json``: the settings, their hash, and for views the layout of the files."""
 
@@ -56,13 +61,32 @@ class Maker(Protocol[ItemT]):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the manifest records about the source of the artefacts of one shape; see the columns of the same names.
+
+    Attributes:
+        note: Sentence on what the reader of the source file ignored, such as trailing bytes; None if nothing.
+        area: Surface area of the normalized mesh; None if the source is not a mesh.
+        volume: Volume that the normalized mesh encloses; None if it is not closed, or the source is not a mesh.
+    """
+
+    note: str | None = None
+    area: float | None = None
+    volume: float | None = None
+
+
+NO_FACTS = Facts()
+"""Facts of a source of which nothing is recorded."""
+
+
 class ArtefactData(NamedTuple):
     """Content of the artefact files of one shape, before they are written to disk.
 
     Attributes:
         contents: Iterator over the bytes of each file, in the order of views or rotations; computes one file at a time.
-        note: Sentence on what the reader of the source file ignored, such as trailing bytes; None if nothing.
+        facts: Values for the manifest.
     """
 
     contents: Iterator[bytes]
-    note: str | None = None
+    facts: Facts = NO_FACTS

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from shapecnn.errors import (
-    CollectionError,
-    visible,
-)
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.errors import CollectionError, visible
+from shapecnn.settings.networks import QuantityName
 from shapecnn.storage.sealed import open_sealed
 from shapecnn.storage.tables import read_table
 
@@ -35,6 +36,10 @@ class Entry:
         error: Why the artefacts could not be made, in one sentence; None for ``ok``.
         note: Sentence on what the reader of the source file ignored, such as trailing bytes. None if nothing was
             ignored, and in manifests of earlier versions of shapecnn, which lack this column.
+        area: Surface area of the shape, scaled so that its farthest vertex has distance 1 from the centre of its
+            bounding box. None if the artefacts were not made of a mesh, and in manifests of earlier versions.
+        volume: Volume that the surface of the scaled shape encloses; None also if the surface is not closed, see
+            :func:`shapecnn.meshes.quantities.enclosed_volume`.
     """
 
     id: str
@@ -44,6 +49,29 @@ class Entry:
     status: Literal["ok", "failed"]
     error: str | None
     note: str | None = None
+    area: float | None = None
+    volume: float | None = None
+
+
+def one_vs_rest(entries: Sequence[Entry], label: str) -> list[Entry]:
+    """Replace the label of each shape that is not of one class by ``not`` and the name of this class.
+
+    Args:
+        entries: Rows of the manifest. A shape without a label stays as it is.
+        label: Name of the class, such as ``mug``; the others become ``not mug``.
+    """
+    return [entry if entry.label in (label, None) else replace(entry, label=f"not {label}") for entry in entries]
+
+
+def quantities(entries: Sequence[Entry], name: QuantityName) -> NDArray[np.float64]:
+    """Return the area or the volume of N shapes, (N,) float64, with NaN for each shape whose value is not known.
+
+    Args:
+        entries: Rows of the manifest.
+        name: ``area`` or ``volume``.
+    """
+    values = [entry.area if name == "area" else entry.volume for entry in entries]
+    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def artefact_files(settings: Mapping[str, Any], stem: str) -> list[str]:
@@ -63,6 +91,16 @@ def artefact_files(settings: Mapping[str, Any], stem: str) -> list[str]:
     if settings["layout"] == "sheet":
         return [f"{stem}.png"]
     return [f"{stem}_{view:03d}.png" for view in range(1, settings["views"] + 1)]
+
+
+def why_unknown(entries: Sequence[Entry]) -> str:
+    """Return a sentence for messages: why the area or the volume of some or all shapes of a folder is not known."""
+    if any(entry.area is not None for entry in entries):
+        return "Only a closed, consistently oriented surface has a volume."
+    return (
+        "Its meshes were not measured: run the command that made it once more, which keeps finished artefacts. "
+        "Imported views and grids have no meshes."
+    )
 
 
 def read_manifest(out: Path) -> list[Entry]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from shapecnn.artefacts.maker import ArtefactData
+from shapecnn.artefacts.maker import ArtefactData, Facts
 from shapecnn.artefacts.writing import Summary, make_artefacts
 from shapecnn.meshes.collection import Say, Shape, content_hash, list_shapes, silent
 from shapecnn.meshes.labels import Labels
 from shapecnn.meshes.mesh import Content, Mesh, read_mesh, ready
+from shapecnn.meshes.orientation import posed
+from shapecnn.meshes.quantities import measure
 from shapecnn.settings.views_and_grids import FaceLimit, Layout, ViewSettings, VoxelSettings
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
@@ -36,6 +38,11 @@ class Recipe:
     layout: Layout = "sheet"
     max_faces: int | None = None
 
+    @property
+    def measures(self) -> bool:
+        """Whether area and volume are recorded: always True, because the sources are meshes."""
+        return True
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``settings.json``: the settings, their hash, and for views the layout of the files."""
         values = {"schema_version": 1, **self.settings.to_json()}
@@ -58,7 +65,8 @@ class Recipe:
 
         def draw() -> ArtefactData:
             mesh = load_shape(shape, data, self.settings, self.max_faces)
-            return ArtefactData(self.make(mesh), "; ".join(mesh.notes) or None)
+            quantities = measure(posed(mesh, self.settings.orientation))
+            return ArtefactData(self.make(mesh), Facts("; ".join(mesh.notes) or None, *astuple(quantities)))
 
         return content_hash(shape, data), draw
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapecnn.artefacts.maker import Maker
+from shapecnn.artefacts.maker import Facts, Maker
 from shapecnn.artefacts.manifest import MANIFEST, REMEDY, SETTINGS, artefact_files, artefact_stems, read_manifest
 from shapecnn.errors import MismatchError, StoredDataError
 from shapecnn.meshes.collection import ContentKey, content_key
@@ -30,13 +30,13 @@ class PreviousArtefacts:
         content: Key that identifies the content of the source file; see :func:`content_key`.
         files: Paths relative to the artefact folder, in the order of views or rotations.
         hashes: SHA-256 (hex) of each file.
-        note: Sentence from the manifest on what the reader of the source file ignored; None if nothing.
+        facts: What was recorded about the source file.
     """
 
     content: ContentKey
     files: tuple[str, ...]
     hashes: tuple[str, ...]
-    note: str | None
+    facts: Facts
 
 
 def require_same_settings(out: Path, finished: bool, maker: Maker[Any], command: str) -> None:
@@ -92,13 +92,15 @@ def read_previous(
             if entry.status == "ok":
                 files = tuple(artefact_files(settings, stem))
                 hashes = tuple(sums.get(name, "") for name in files)
-                previous[stem] = PreviousArtefacts(content_key(entry.id, entry.sha256), files, hashes, entry.note)
+                facts = Facts(entry.note, entry.area, entry.volume)
+                previous[stem] = PreviousArtefacts(content_key(entry.id, entry.sha256), files, hashes, facts)
     _, records = read_journal(out / WORK)
     try:
         for record in records:
             files, hashes = tuple(artefact_files(settings, record["stem"])), tuple(record["artefacts"])
+            facts = Facts(record["note"], record.get("area"), record.get("volume"))  # earlier versions had only notes
             content = content_key(record["id"], record["sha256"])
-            previous[record["stem"]] = PreviousArtefacts(content, files, hashes, record["note"])
+            previous[record["stem"]] = PreviousArtefacts(content, files, hashes, facts)
     except (KeyError, TypeError):
         raise StoredDataError(f"{out / WORK} was made by another version of shapecnn. {REMEDY}") from None
     return {stem: each for stem, each in previous.items() if each.hashes == tuple(map(intact.get, each.files))}

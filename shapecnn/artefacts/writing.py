@@ -12,14 +12,14 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from shapecnn.artefacts.maker import BatchItem, ItemT, Maker
+from shapecnn.artefacts.maker import NO_FACTS, ArtefactData, BatchItem, Facts, ItemT, Maker
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, artefact_files, artefact_stems
 from shapecnn.artefacts.previous import PreviousArtefacts, read_previous, require_same_settings
 from shapecnn.errors import ItemError, MismatchError, StoredDataError
@@ -129,7 +129,7 @@ def make_artefacts(
                 result = _Result(None, written=False, error=str(outcome)) if isinstance(outcome, ItemError) else outcome
                 status: Literal["ok", "failed"] = "failed" if result.error else "ok"
                 entries[item.id] = Entry(
-                    item.id, item.label, item.split, result.sha256, status, result.error, result.note
+                    item.id, item.label, item.split, result.sha256, status, result.error, **asdict(result.facts)
                 )
                 if result.error:
                     failures[item.id] = (item.path, result.error)
@@ -138,7 +138,7 @@ def make_artefacts(
                 if result.written:
                     count += 1
                     record = {"stem": task.stem, "id": item.id, "sha256": result.sha256, "artefacts": result.hashes}
-                    note({**record, "note": result.note})
+                    note({**record, **asdict(result.facts)})
                 progress(len(entries), len(items))
         hashes = written_hashes(out)
         remove_own(out, hashes.keys() - {*current, MANIFEST, SETTINGS, SUMS}, hashes, current)
@@ -173,14 +173,14 @@ class _Result:
         written: Whether artefact files were written.
         hashes: SHA-256 (hex) of each artefact file, in the order of views or rotations.
         error: Why the artefacts could not be made; None without an error.
-        note: Sentence for the manifest on what the reader of the source ignored; None if nothing.
+        facts: Values for the manifest.
     """
 
     sha256: str | None
     written: bool
     hashes: tuple[str, ...] = ()
     error: str | None = None
-    note: str | None = None
+    facts: Facts = NO_FACTS
 
 
 def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) -> _Result:
@@ -191,11 +191,11 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) ->
         names = artefact_files(task.maker.to_json(), task.stem)
         content = content_key(task.item.id, sha)
         if task.previous is not None and task.previous.content == content:
-            return _Result(sha, written=False, hashes=task.previous.hashes, note=task.previous.note)
+            return _Result(sha, written=False, hashes=task.previous.hashes, facts=_facts(task, task.previous, draw))
         same = previous.get(content)
         if same is not None and _copy(same, names, task.out):
-            return _Result(sha, written=True, hashes=same.hashes, note=same.note)
-        contents, note = draw()
+            return _Result(sha, written=True, hashes=same.hashes, facts=_facts(task, same, draw))
+        contents, facts = draw()
         hashes = []
         for name, data in zip(names, contents, strict=True):
             write_recorded(task.out / name, name, data, task.out / WORK)
@@ -209,7 +209,15 @@ def _make_item(previous: Mapping[ContentKey, PreviousArtefacts], task: _Task) ->
         with contextlib.suppress(OSError):  # remove the folder of the class if it is still empty
             (task.out / names[0]).parent.rmdir()
         return _Result(sha, written=False, error="the name is too long for an artefact file: shorten the name")
-    return _Result(sha, written=True, hashes=tuple(hashes), note=note)
+    return _Result(sha, written=True, hashes=tuple(hashes), facts=facts)
+
+
+def _facts(task: _Task, previous: PreviousArtefacts, draw: Callable[[], ArtefactData]) -> Facts:
+    """Return what was recorded about a source; measure its mesh if an earlier version of shapecnn did not."""
+    if previous.facts.area is None and task.maker.measures:
+        with contextlib.suppress(ItemError):  # other limits apply now; the finished artefacts stay valid
+            return draw().facts
+    return previous.facts
 
 
 def _copy(previous: PreviousArtefacts, names: Sequence[str], out: Path) -> bool:

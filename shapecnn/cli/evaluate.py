@@ -1,4 +1,4 @@
-"""``shapecnn eval``: evaluate the classification and retrieval of a model on one split."""
+"""``shapecnn eval``: evaluate the predictions and the retrieval of a model on one split."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
               help="Artefacts to evaluate on, made by render, voxelize or data import.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
               help="Split to evaluate; train and val are the splits that RUN was trained with.")  # fmt: skip
-@click.option("--task", type=click.Choice(["both", "classification", "retrieval"]), default="both", show_default=True,
-              help="Evaluate classification, retrieval or both.")  # fmt: skip
+@click.option("--task", type=click.Choice(["both", "classification", "regression", "retrieval"]), default="both",
+              show_default=True, help="Evaluate classification (of a run that predicts area or volume, regression), "
+              "retrieval or both.")  # fmt: skip
 @click.option("--protocol", type=click.Choice(["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]),
               default="mvcnn", show_default=True,
               help="Retrieval protocol: which shapes are queries and which are the gallery.")  # fmt: skip
@@ -77,6 +78,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Evaluate classification and retrieval of a trained RUN, or retrieval of a model without training.
+
+    For a run that predicts the area or the volume, the results are R² and the errors in place of accuracy.
 
     Models that need no training are @imagenet (a network trained on photographs) and the engineered descriptors @sph
     (spherical harmonics), @lfd (light field) and @fisher (Fisher vectors). Retrieval results of different protocols
@@ -146,6 +149,10 @@ def _figures(evaluation: Evaluation) -> list[str]:
             ),
             _line("calibration error", classification.ece),
         ]
+    if (regression := evaluation.regression) is not None:
+        if regression.left_out:
+            note(f"{counted(regression.left_out, 'shape')} without a known {regression.target} left out of the errors.")
+        lines += [_number(name, getattr(regression, name), regression.intervals[name]) for name in regression.intervals]
     if (retrieval := evaluation.retrieval) is not None:
         from shapecnn.report.figures import describe
 
@@ -157,6 +164,12 @@ def _figures(evaluation: Evaluation) -> list[str]:
         lines += [*describe(retrieval), _line("mAP", retrieval.mAP, evaluation.intervals["mAP"])]
         lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]
     return lines
+
+
+def _number(name: str, value: float | None, interval: tuple[float, float] | None) -> str:
+    figure = "undefined" if value is None else f"{value:7.4f}"
+    between = "" if interval is None else f"  (95 %: {interval[0]:.4f} to {interval[1]:.4f})"
+    return f"  {name.replace('R2', 'R²'):20}{figure}{between}"
 
 
 def _line(name: str, value: float | None, interval: tuple[float, float] | None = None) -> str:

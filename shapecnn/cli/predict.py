@@ -1,4 +1,4 @@
-"""``shapecnn predict``: predict the class of each mesh with a trained network."""
+"""``shapecnn predict``: predict the class, or a quantity, of each mesh with a trained network."""
 
 from __future__ import annotations
 
@@ -67,6 +67,9 @@ def command(
     that at most 1 in 20 of the shapes held out from training fall below it. In JSON an unknown mesh has unknown: true,
     and keeps the label of its most probable class.
 
+    If RUN was trained to predict a quantity (area or volume), its value is printed in place of classes, for the mesh
+    scaled to radius 1.
+
     Meshes are drawn or voxelized with the settings that RUN was trained with; only --up can differ.
 
     \b
@@ -89,13 +92,16 @@ def command(
 def _json(prediction: Prediction) -> dict[str, object]:
     if prediction.error is not None:
         return failure_json(prediction.path, prediction.error)
+    quantity = {} if prediction.target is None else {"target": prediction.target, "value": prediction.value}
     top = [candidate._asdict() for candidate in prediction.top]
     near = prediction.evidence
     return {
         "schema_version": SCHEMA_VERSION,
         "path": prediction.path,
-        **top[0],
+        "label": prediction.label,
+        "score": prediction.score,
         "top": top,
+        **quantity,
         "unknown": prediction.unknown,
         "familiarity": prediction.familiarity,
         "threshold": prediction.threshold,
@@ -104,12 +110,15 @@ def _json(prediction: Prediction) -> dict[str, object]:
 
 
 def _lines(predictions: list[Prediction]) -> list[str]:
-    """Return the predictions as lines of text: path, label, probability and the next most probable classes.
+    """Return the predictions as lines of text: path and quantity, or path, label, probability and the next classes.
 
     The most similar training shapes follow on a second line. For an unknown shape the label is ``unknown`` without a
     probability, and the most probable class is listed with the next classes.
     """
     usable = [each for each in predictions if each.error is None]
+    if any(each.target is not None for each in usable):
+        width = max(len(each.path) for each in usable)
+        return [f"{each.path:{width}}  {each.target} {each.value:.4g}" for each in usable]
     path_width = max((len(each.path) for each in usable), default=0)
     label_width = max((len(_label(each)) for each in usable), default=0)
     lines = []

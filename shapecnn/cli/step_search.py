@@ -10,6 +10,7 @@ from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.errors import counted
 
 if TYPE_CHECKING:
+    from shapecnn.training.result import Figures
     from shapecnn.training.step_results import StepSearch
 
 
@@ -21,16 +22,21 @@ def print_search(search: StepSearch, words: Sequence[str], as_json: bool) -> Non
         words: Command that trains, word by word, without a learning rate.
         as_json: Whether to print one JSON value instead of text.
     """
+    from shapecnn.training.result import QuantityFigures
+
     best = search.best
     choice = ["--set", f"stages.{search.stage}.learning_rate={best.learning_rate:g}"]
     command = shlex.join([*words, *choice])
-    rows = [f"{'learning rate':>13}  {'training loss':>13}  {'validation loss':>15}  {'accuracy':>8}"]
+    quantity = isinstance(best.validation, QuantityFigures)
+    rows = [
+        f"{'learning rate':>13}  {'training loss':>13}  {'validation loss':>15}  {'R²' if quantity else 'accuracy':>8}"
+    ]
     for trial in search.trials:
         row = f"{trial.learning_rate:>13g}  "
         if trial.loss is None or trial.validation is None:
             row += f"{'diverged':>13}"
         else:
-            row += f"{trial.loss:>13.4g}  {trial.validation.loss:>15.4g}  {trial.validation.accuracy:>8.1%}"
+            row += f"{trial.loss:>13.4g}  {trial.validation.loss:>15.4g}  {_result(trial.validation):>8}"
         rows.append(row + ("  best" if trial is best else ""))
     if search.at_end:
         note(f"The best learning rate is at the end of the range. To look further, add {shlex.join(choice)}")
@@ -41,3 +47,12 @@ def print_search(search: StepSearch, words: Sequence[str], as_json: bool) -> Non
         f"  {command}",
     ]
     emit({"schema_version": SCHEMA_VERSION, **search.to_json(), "command": command}, as_json, lines)
+
+
+def _result(figures: Figures) -> str:
+    """Return the validation accuracy, or R² of a quantity, as text."""
+    from shapecnn.training.result import QuantityFigures
+
+    if isinstance(figures, QuantityFigures):
+        return "undefined" if figures.R2 is None else f"{figures.R2:.3f}"
+    return f"{figures.accuracy:.1%}"

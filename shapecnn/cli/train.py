@@ -182,12 +182,10 @@ def command(
         "seconds": round(training.seconds, 3),
     }
     validation, calibration = training.validation, training.calibration
-    figures = (
-        f", validation accuracy {validation.accuracy:.1%} of {counted(validation.count, 'shape')}" if validation else ""
-    )
-    if calibration is None:
+    figures = f", {validation.headline} of {counted(validation.count, 'shape')}" if validation else ""
+    if training.target == "class" and calibration is None:
         note("The scores are not calibrated and predict reports no unknown shapes: fewer than 20 shapes were held out.")
-    else:
+    if calibration is not None:
         figures += f", calibration error {calibration.ece:.1%} ({calibration.ece_before:.1%} before)"
     action = counted(training.epochs, "epoch") if training.epochs else "Trained"
     prefix = "Already finished, nothing to do: " if finished else ""

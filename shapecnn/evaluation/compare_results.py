@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ class Measured:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of one model in the output of ``shapecnn compare --json``."""
-        retrieval = self.evaluation.retrieval
+        retrieval, regression = self.evaluation.retrieval, self.evaluation.regression
         return {
             "name": self.name,
             "model": self.evaluation.model,
@@ -90,6 +90,7 @@ class Measured:
                 name: {"value": value, "interval": interval and list(interval)}
                 for name, (value, interval) in self.figures.items()
             },
+            **({} if regression is None else {"regression": asdict(regression)}),
             "pr11": retrieval and retrieval.pr11,
             "seconds_per_shape": self.seconds_per_shape,
             "seconds_per_search": self.seconds_per_search,

@@ -83,6 +83,7 @@ def choose(
         splits["train"] = _shared("train", models, artefacts)
     _require_same_labels(frozenset().union(*splits.values()), artefacts)
     restricted = {name: _only(each, splits) for name, each in artefacts.items()}
+    _require_same_classes(models, restricted, splits)
     if protocol == "shapenets":
         _require_same_items(models, restricted)
     return [
@@ -162,6 +163,21 @@ def _require_same_labels(ids: frozenset[str], artefacts: Mapping[str, Artefacts]
                 raise UsageError(
                     f"{entry.id} is labelled {labels[entry.id]!r} in one --data folder and {entry.label!r} in "
                     f"{each.folder}: prepare both folders from the same collection."
+                )
+
+
+def _require_same_classes(
+    models: Mapping[str, Model], artefacts: Mapping[str, Artefacts], splits: Mapping[Split, frozenset[str]]
+) -> None:
+    """Raise UsageError if a run with ``one_vs_rest`` knows a shape by another label than another model."""
+    known: dict[str, tuple[str, str | None]] = {}
+    for name, model in models.items():
+        for entry in (entry for split in splits for entry in model.split(artefacts[name], split)):
+            first, label = known.setdefault(entry.id, (name, entry.label))
+            if label != entry.label:
+                raise UsageError(
+                    f"{entry.id} is labelled {label!r} for {first} and {entry.label!r} for {name}, because one of them "
+                    f"was trained with one_vs_rest: compare models that know the same classes."
                 )
 
 

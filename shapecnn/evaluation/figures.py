@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.artefacts.manifest import Entry, quantities
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.evaluation.classification import Classification, classify
 from shapecnn.evaluation.intervals import Interval, class_mean_interval, mean_interval
 from shapecnn.evaluation.outputs import SplitOutputs
+from shapecnn.evaluation.regression import Regression, regress
 from shapecnn.evaluation.results import NO_INTERVALS, Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval import protocols
 from shapecnn.evaluation.retrieval.protocols import Retrieval
 from shapecnn.evaluation.settings import EvaluationSettings, Protocol
 from shapecnn.models.model import Model, classes_of
+from shapecnn.settings.networks import QuantityName
 
 
 def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, outputs: SplitOutputs) -> Evaluation:
@@ -32,13 +37,15 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
         UsageError: A label is not a class of the model.
         ShapecnnError: A probability is not finite.
     """
-    classification = retrieval = None
+    classification = retrieval = regression = None
     intervals = dict(NO_INTERVALS)
     queries, gallery = outputs.queries, outputs.gallery
     if outputs.scores is not None:
         labels = [str(entry.label) for entry in outputs.entries]
         classification = classify(labels, outputs.scores, classes_of(model))
         intervals |= _classification_intervals(classification, settings.seed)
+    if outputs.values is not None and model.quantity is not None:
+        regression = _regression(model.quantity.target, outputs.entries, outputs.values, settings.seed)
     if queries is not None and gallery is not None:
         if settings.feature != "scores":
             queries, gallery = _placed(model, queries, gallery)
@@ -52,6 +59,8 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
         entries=outputs.entries,
         classification=classification,
         scores=outputs.scores,
+        regression=regression,
+        values=outputs.values,
         retrieval=retrieval,
         feature=settings.feature,
         queries=queries,
@@ -60,6 +69,17 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
         seed=settings.seed,
         engine=outputs.engine,
     )
+
+
+def _regression(
+    target: QuantityName, entries: Sequence[Entry], predictions: NDArray[np.float64], seed: int
+) -> Regression | None:
+    """Measure the prediction of a quantity on the shapes whose quantity is known; None if there is no such shape."""
+    values = quantities(entries, target)
+    known = ~np.isnan(values)
+    if not known.any():
+        return None
+    return regress(target, values[known], predictions[known], int((~known).sum()), seed)
 
 
 def _placed(model: Model, queries: FeatureSet, gallery: FeatureSet) -> tuple[FeatureSet, FeatureSet]:

@@ -5,6 +5,8 @@ Each bootstrap resample draws the evaluated shapes with replacement. The network
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,6 +59,33 @@ def class_mean_interval(right: NDArray[np.int64], counts: NDArray[np.int64], see
     generator = np.random.default_rng(seed)
     resampled = generator.binomial(counts, right / counts, (RESAMPLES, len(counts)))
     return _percentiles((resampled / counts).mean(axis=1))
+
+
+def joint_intervals(
+    columns: NDArray[np.float64], figures: Callable[[NDArray[np.float64]], NDArray[np.float64]], seed: int = 0
+) -> list[Interval | None]:
+    """Compute the 95 % bootstrap intervals of figures that depend on several means over the same shapes.
+
+    Args:
+        columns: K values for each of N ≥ 1 shapes, (N, K).
+        figures: Function from the means of the columns in R resamples, (R, K), to F figures of each resample, (R, F).
+            NaN marks a resample in which a figure is undefined.
+        seed: Random seed of the bootstrap.
+
+    Returns:
+        The interval of each of the F figures: the 2.5th and the 97.5th percentile over the resamples in which the
+        figure is defined; None if there are none.
+    """
+    generator = np.random.default_rng(seed)
+    count = len(columns)
+    rows = max(1, _BLOCK // count)
+    means = []
+    for start in range(0, RESAMPLES, rows):
+        drawn = generator.integers(0, count, (min(rows, RESAMPLES - start), count))
+        means.append(np.stack([column[drawn].mean(axis=1) for column in columns.T], axis=1))
+    found = figures(np.concatenate(means))
+    defined = [figure[~np.isnan(figure)] for figure in found.T]
+    return [_percentiles(figure) if len(figure) else None for figure in defined]
 
 
 def _percentiles(means: NDArray[np.float64]) -> Interval:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isnan
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.artefacts.manifest import Entry
+from shapecnn.artefacts.manifest import Entry, quantities
 from shapecnn.artefacts.subset import Subset
 from shapecnn.evaluation.classification import Classification
 from shapecnn.evaluation.intervals import Interval
+from shapecnn.evaluation.regression import Regression
 from shapecnn.evaluation.retrieval.protocols import Retrieval
 from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
@@ -64,6 +66,21 @@ class PredictionRow:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """Row of predictions.parquet of a model that predicts a quantity: the true and the predicted value of one shape.
+
+    Attributes:
+        id: Id of the shape.
+        value: True value of the quantity.
+        predicted: Predicted value.
+    """
+
+    id: str
+    value: float
+    predicted: float
+
+
 class RankedShape(NamedTuple):
     """One result in the ranked list of a query.
 
@@ -105,7 +122,7 @@ class Distinct:
 class Evaluation(Displayed):
     """Result of evaluating one model on one split.
 
-    The results of a task (classification or retrieval) are None if the task was not measured.
+    The results of a task (classification, regression or retrieval) are None if the task was not measured.
 
     Attributes:
         model: Name of the model.
@@ -125,6 +142,8 @@ class Evaluation(Displayed):
         engine: Inference engine, its numeric precision and the device, by the keys ``engine``, ``precision`` and
             ``device``.
         distinct: Evaluation without duplicates; None if it was not requested.
+        regression: Results of the prediction of a quantity, such as R².
+        values: Predicted quantity of each shape, (N,) float64.
     """
 
     model: str
@@ -142,6 +161,8 @@ class Evaluation(Displayed):
     seed: int
     engine: dict[str, str]
     distinct: Distinct | None = None
+    regression: Regression | None = None
+    values: NDArray[np.float64] | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one table row for each result, such as mAP: its name, its value and the ends of its 95 % interval."""
@@ -150,9 +171,13 @@ class Evaluation(Displayed):
             values |= {name: getattr(self.classification, name) for name in ("accuracy", "mean_class_accuracy")}
         if self.retrieval is not None:
             values |= {name: getattr(self.retrieval, name) for name in ("mAP", "AUC", "NN", "NDCG")}
+        intervals = dict(self.intervals)
+        if self.regression is not None:
+            values = {name: getattr(self.regression, name) for name in ("R2", "RMSE", "MAE")} | values
+            intervals |= self.regression.intervals
         rows = []
         for name, value in values.items():
-            low, high = self.intervals.get(name) or (None, None)
+            low, high = intervals.get(name) or (None, None)
             rows.append({"figure": name, "value": value, "low": low, "high": high})
         return rows
 
@@ -176,9 +201,11 @@ class Evaluation(Displayed):
         }
 
     def figures_json(self) -> dict[str, Any]:
-        """Return the results of classification and retrieval as JSON, without names of model, data and split."""
+        """Return the results as JSON, without names of model, data and split. Only a regression has its key."""
+        regression = {} if self.regression is None else {"regression": asdict(self.regression)}
         return {
             "count": len(self.entries),
+            **regression,
             "classification": self.classification and asdict(self.classification),
             "retrieval": self.retrieval and {**self.retrieval.to_json(), "feature": self.feature},
             "intervals": {name: interval and list(interval) for name, interval in self.intervals.items()},
@@ -192,6 +219,17 @@ class Evaluation(Displayed):
         return [
             PredictionRow(entry.id, str(entry.label), self.classification.classes[k], float(scores[k]))
             for entry, k, scores in zip(self.entries, chosen, self.scores, strict=True)
+        ]
+
+    def value_rows(self) -> list[ValueRow]:
+        """Return the true and the predicted quantity of each shape whose quantity is known, in order of id."""
+        if self.regression is None or self.values is None:
+            return []
+        known = quantities(self.entries, self.regression.target)
+        return [
+            ValueRow(entry.id, value, predicted)
+            for entry, value, predicted in zip(self.entries, known.tolist(), self.values.tolist(), strict=True)
+            if not isnan(value)
         ]
 
     def nearest(self, items: Sequence[int], count: int) -> list[list[RankedShape]]:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from shapecnn.artefacts.manifest import Entry
+import numpy as np
+
+from shapecnn.artefacts.manifest import Entry, quantities, why_unknown
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.evaluation.classification import require_known
 from shapecnn.evaluation.settings import EvaluationSettings
 from shapecnn.models.model import Model, Split, classes_of
+from shapecnn.settings.networks import QuantityName
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,10 @@ def require_possible(model: Model, settings: EvaluationSettings) -> None:
     if model.head is None:
         for option, value in (("--task", settings.task), ("--feature", settings.feature)):
             if value in ("classification", "scores"):
-                raise UsageError(
-                    f"{option} {value}: {model.name} has no classes. Use --task retrieval --feature penultimate."
-                )
+                advice = "--task retrieval --feature penultimate" if model.quantity is None else "--task regression"
+                raise UsageError(f"{option} {value}: {model.name} has no classes. Use {advice}.")
+    if model.quantity is None and settings.task == "regression":
+        raise UsageError(f"--task regression: {model.name} predicts no quantity. Use another --task.")
     if settings.retrieves and settings.protocol == "train-gallery" and settings.split == "train":
         raise UsageError(
             "--protocol train-gallery --split train: every query would find itself in the gallery. Choose another "
@@ -70,30 +74,50 @@ def select(model: Model, artefacts: Artefacts, settings: EvaluationSettings) -> 
         UsageError: A split has no shapes, a shape has no label, a shape to classify has a label that is no class
             of the model, or ``exclude_duplicates`` is used with the train split.
     """
-    measured = _labelled(model, artefacts, settings, settings.split)
+    measured = _shapes(model, artefacts, settings, settings.split)
+    if model.quantity is None or settings.retrieves:
+        _require_labels(model, artefacts, settings.split, measured)
+    if model.quantity is not None and settings.regresses:
+        _require_values(artefacts, settings.split, measured, model.quantity.target)
     if settings.classifies and classes_of(model):
         require_known([str(entry.label) for entry in measured], classes_of(model))
     searched: list[Entry] = []
     if settings.retrieves and settings.protocol == "train-gallery":
-        searched = _labelled(model, artefacts, settings, "train")
+        searched = _shapes(model, artefacts, settings, "train")
+        _require_labels(model, artefacts, "train", searched)
     originals = _originals(model, artefacts, settings.split, searched) if settings.exclude_duplicates else []
     return Selection(measured, searched, originals)
 
 
-def _labelled(model: Model, artefacts: Artefacts, settings: EvaluationSettings, split: Split) -> list[Entry]:
-    """Return the shapes of one split, or of its subset; raise UsageError if there are none, or one has no label."""
+def _shapes(model: Model, artefacts: Artefacts, settings: EvaluationSettings, split: Split) -> list[Entry]:
+    """Return the shapes of one split, or of its subset by the labels in the folder; raise UsageError if none."""
     entries = model.split(artefacts, split)
     if settings.subset is not None:
-        entries = settings.subset.select(entries, split)
+        ids = {entry.id for entry in entries}
+        own = [entry for entry in artefacts.entries if entry.id in ids]  # the model may know other labels
+        chosen = {entry.id for entry in settings.subset.select(own, split)}
+        entries = [entry for entry in entries if entry.id in chosen]
     if not entries:
         raise UsageError(f"{artefacts.folder} has no shapes in the split {split}: {_splits(artefacts)}")
+    return entries
+
+
+def _require_values(artefacts: Artefacts, split: Split, entries: Sequence[Entry], target: QuantityName) -> None:
+    if np.isnan(quantities(entries, target)).all():
+        raise UsageError(
+            f"{artefacts.folder} has no {target} of any shape in split {split}. {why_unknown(entries)} To measure "
+            f"retrieval alone: --task retrieval"
+        )
+
+
+def _require_labels(model: Model, artefacts: Artefacts, split: Split, entries: Sequence[Entry]) -> None:
     unlabelled = [entry.id for entry in entries if entry.label is None]
     if unlabelled:
         raise UsageError(
             f"{len(unlabelled)} of the {len(entries)} shapes in split {split} of {artefacts.folder} have no label, "
             f"such as {unlabelled[0]}: put each mesh into a folder named after its class, then run render or voxelize."
+            f"{' Or use --task regression, which needs no labels.' if model.quantity is not None else ''}"
         )
-    return entries
 
 
 def _splits(artefacts: Artefacts) -> str:
@@ -107,7 +131,7 @@ def _splits(artefacts: Artefacts) -> str:
 
 
 def _originals(model: Model, artefacts: Artefacts, split: Split, searched: Sequence[Entry]) -> list[Entry]:
-    if model.head is None:
+    if model.head is None and model.quantity is None:
         return [*searched]  # an untrained model has no training shapes
     if split == "train":
         raise UsageError(

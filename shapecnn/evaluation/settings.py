@@ -10,7 +10,7 @@ from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
 from shapecnn.shared.checks import require_choice
 
-Task = Literal["both", "classification", "retrieval"]
+Task = Literal["both", "classification", "regression", "retrieval"]
 Protocol = Literal["mvcnn", "shapenets", "train-gallery", "shrec16", "shrec17"]
 
 
@@ -21,8 +21,8 @@ class EvaluationSettings:
     Attributes:
         split: Split to evaluate. For a trained run, ``train`` and ``val`` are the shapes it was trained and validated
             on.
-        task: ``classification``, ``retrieval`` or ``both``. With ``both``, a model without classes skips
-            classification.
+        task: ``classification``, ``regression`` (prediction of a quantity), ``retrieval`` or ``both``. With ``both``,
+            retrieval is measured, and what the model predicts: classes, a quantity or nothing.
         protocol: Retrieval protocol, which defines queries and gallery. With ``shapenets``, each rotation of a voxel
             grid is a query of its own; otherwise a shape is one query. With ``train-gallery``, the gallery is the train
             split of the model; otherwise it is the evaluated split.
@@ -52,13 +52,18 @@ class EvaluationSettings:
     @property
     def classifies(self) -> bool:
         """Whether ``task`` includes classification."""
-        return self.task != "retrieval"
+        return self.task in ("both", "classification")
+
+    @property
+    def regresses(self) -> bool:
+        """Whether ``task`` includes the prediction of a quantity."""
+        return self.task in ("both", "regression")
 
     @property
     def retrieves(self) -> bool:
         """Whether ``task`` includes retrieval."""
-        return self.task != "classification"
+        return self.task in ("both", "retrieval")
 
 
 TEST_SPLIT = EvaluationSettings()
-"""Default options: classification and retrieval on the test split."""
+"""Default options: what the model predicts, and retrieval, on the test split."""

@@ -69,6 +69,14 @@ def input_settings(name: InputName, up: Up) -> ViewSettings | VoxelSettings:
 
 RUNGS: tuple[Rung, ...] = (
     Rung(
+        "regression",
+        "Linear regression of the surface area",
+        "The output is not a class but a number: the area of the surface of the shape, scaled to radius 1. It is a "
+        "weighted sum of all voxels, and gradient descent makes the squared error as small as possible. Its features "
+        "are the voxels themselves, as in the next rung, so both retrieve the same shapes.",
+        "grids",
+    ),
+    Rung(
         "logistic-grids",
         "Logistic regression on voxels",
         "The score of a class is a weighted sum of all voxels of the shape. The weights maximize the probability of "

@@ -106,6 +106,7 @@ class OutputArrays:
     def __init__(self, model: Model, shapes: int) -> None:
         self._model, self._shapes = model, shapes
         self._arrays: dict[str, NDArray[np.float32]] = {}
+        self._values = np.full(shapes, np.nan)
 
     def put(self, shape: int, item: int, items: int, output: Output) -> None:
         """Store one output of a shape.
@@ -116,6 +117,8 @@ class OutputArrays:
             items: Number of outputs of each shape, R.
             output: Features and class probabilities to store.
         """
+        if output.value is not None:
+            self._values[shape] = output.value
         comparison = self._model.comparison
         named: dict[str, NDArray[np.float32] | None] = {
             comparison.feature: comparison.represent(output),
@@ -139,6 +142,10 @@ class OutputArrays:
             (N, R, D) float32: N shapes, R outputs of each shape (one for each rotation, or 1), D values in each output.
         """
         return self._arrays[name]
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the predicted quantity of all N shapes, (N,); NaN if the model predicts no quantity."""
+        return self._values
 
 
 def compute_outputs(

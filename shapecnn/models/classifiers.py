@@ -1,4 +1,4 @@
-"""Linear classifier in numpy. It computes in float32, even if OpenVINO computes the features in bfloat16."""
+"""Last layers in numpy. They compute in float32, even if OpenVINO computes the features in bfloat16."""
 
 from __future__ import annotations
 
@@ -32,3 +32,24 @@ class Classifier:
             (..., C) float32, logits of C classes.
         """
         return np.asarray(features @ self.weight.T + self.bias, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Regressor:
+    """Linear last layer that computes a quantity, such as the area, from D features.
+
+    Attributes:
+        weight: (D,) float32, weights of the D features.
+        bias: Constant added to the sum.
+    """
+
+    weight: Array
+    bias: float
+
+    def value(self, feature: Array) -> float:
+        """Return the quantity of one shape.
+
+        Args:
+            feature: (D,) float32, D features of the shape.
+        """
+        return float(feature @ self.weight) + self.bias

@@ -9,7 +9,7 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.models.comparison import ShapeComparison
-from shapecnn.models.head import ClassHead
+from shapecnn.models.head import ClassHead, QuantityHead
 from shapecnn.models.input import Input
 from shapecnn.models.run import open_run
 from shapecnn.models.source import NetworkSource
@@ -46,7 +46,11 @@ class Model(Protocol):
 
     @property
     def head(self) -> ClassHead | None:
-        """Class names, classifier and calibration; None for a model that was not trained on shapes."""
+        """Class names, classifier and calibration; None for a model that does not predict classes."""
+
+    @property
+    def quantity(self) -> QuantityHead | None:
+        """Quantity that the model predicts, and its last layer; None for a model that predicts no quantity."""
 
     @property
     def comparison(self) -> ShapeComparison:

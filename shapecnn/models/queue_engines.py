@@ -14,21 +14,24 @@ from shapecnn.models import conversion, engine_cache
 from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model
 from shapecnn.models.output import Feature, Output
-from shapecnn.models.scores import require_finite, scores_of
+from shapecnn.models.scores import require_finite, scores_of, value_of
 from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.shared.queues import Queue
 
 
 class _QueueEngine:
-    """Engine that computes the features of shapes in an asynchronous queue, and their class scores in numpy."""
+    """Engine that computes the features of shapes in an asynchronous queue, and the last layer in numpy."""
 
     def __init__(self, model: Model, queue: Queue) -> None:
         self._model, self._queue = model, queue
         self._classifier = model.head.classifier() if model.head else None
+        self._regressor = model.quantity.regressor() if model.quantity else None
         self.description = queue.description
 
     def _output(self, feature: Feature, views: Feature | None = None) -> Output:
         require_finite(self._model, feature)
+        if self._regressor is not None:
+            return Output(feature, None, views, value_of(self._model, self._regressor.value(feature)))
         if self._classifier is None:
             return Output(feature, None, views)
         return Output(feature, scores_of(self._model, self._classifier.logits(feature)), views)

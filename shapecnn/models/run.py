@@ -9,26 +9,24 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from shapecnn.artefacts.manifest import Entry
+from shapecnn.artefacts.manifest import Entry, one_vs_rest
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.comparison import FeatureComparison
-from shapecnn.models.head import WEIGHTS, ClassHead
+from shapecnn.models.head import WEIGHTS, ClassHead, QuantityHead
 from shapecnn.models.input import Input
 from shapecnn.models.metric import Projection, learn_command, read_metric
+from shapecnn.models.stored_network import StoredNetwork
 from shapecnn.settings.base import Settings, settings_hash
-from shapecnn.settings.networks import DescriptorName, InputKind, LinearSettings, NetworkSettings
+from shapecnn.settings.networks import NetworkSettings, Target
 from shapecnn.settings.views_and_grids import Up, require_current
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.sealed import Sealed, open_sealed
-
-if TYPE_CHECKING:
-    from shapecnn.networks.network import ShapeNetwork
 
 FORMAT = 1
 MODEL, CONFIG, SPLIT, METRICS = "model.json", "config.yaml", "split.json", "metrics.jsonl"
@@ -40,7 +38,9 @@ class _Description(Settings):
     model_config = ConfigDict(extra="ignore")
 
     network: Annotated[NetworkSettings, Field(discriminator="kind")]
-    classes: tuple[str, ...] = Field(min_length=1)
+    target: Target = "class"  # missing in runs of earlier versions of shapecnn
+    classes: tuple[str, ...]
+    one_vs_rest: str | None = None  # missing in runs of earlier versions of shapecnn
     input: dict[str, Any]
     feature_size: int = Field(ge=1)
     discriminant: bool
@@ -56,87 +56,29 @@ class _Ids(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredNetwork:
-    """Stored weights and architecture of a run; :meth:`build` builds the network from them.
-
-    Implements :class:`shapecnn.models.source.NetworkSource`.
-
-    Attributes:
-        settings: Architecture of the network.
-        classes: Number of classes.
-        side: Number of pixels along one side of a view, or of cells along one side of a grid.
-        kind: Kind of input: ``views`` or ``voxels``.
-    """
-
-    settings: NetworkSettings
-    classes: int
-    side: int
-    kind: InputKind
-    _sealed: Sealed
-
-    @property
-    def weights(self) -> str:
-        """SHA-256 (hex) of the file ``model.safetensors`` with the weights."""
-        return self._sealed.sums[WEIGHTS]
-
-    @property
-    def identity(self) -> str:
-        """Cache key of the network converted to OpenVINO: a text that changes with the architecture or the weights."""
-        return f"{self.weights} {self.settings.digest()} {self.classes} {self.side}"
-
-    @property
-    def descriptor(self) -> DescriptorName | None:
-        """Name of the engineered descriptor that takes the place of the network; None for a network."""
-        return self.settings.descriptor if isinstance(self.settings, LinearSettings) else None
-
-    @property
-    def at_hand(self) -> bool:
-        """Always True: the weights are stored in the run, so no download is needed."""
-        return True
-
-    def build(self) -> ShapeNetwork:
-        """Build the network with its weights, in float32 and evaluation mode.
-
-        Raises:
-            StoredDataError: The weights are damaged or do not fit the architecture.
-        """
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        from shapecnn.networks.registry import build_network, require_shapes
-
-        content = self._sealed.read(WEIGHTS)
-        untrained = {"weights": "none"} if self.settings.kind == "mvcnn" else {}
-        settings = self.settings.model_copy(update=untrained)
-        try:
-            state = load(content)
-            require_shapes(state, settings, self.side, kind=self.kind)  # before memory is allocated for the network
-            network = build_network(settings, self.side, self.classes, kind=self.kind)
-            network.load(state)
-        except (SafetensorError, RuntimeError, KeyError) as error:
-            raise self._sealed.invalid(WEIGHTS, f"the file of weights does not fit {MODEL}: {error}") from None
-        return network.eval()
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """Trained network on disk, whose weights are not loaded yet. Implements :class:`shapecnn.models.model.Model`.
 
     Attributes:
         input: Kind and settings of the views or grids that the network expects.
-        head: Class names, classifier and calibration.
+        head: Class names, classifier and calibration; None if the run predicts a quantity.
+        quantity: Quantity that the run predicts, and its last layer; None if the run predicts classes.
         network: Architecture and stored weights, from which the network is built.
         comparison: Comparison of shapes: which feature is compared, and how the similarity is computed.
         held_out: Ids of the training shapes (key ``train``) and of the validation shapes (key ``val``).
         up: Axis that pointed up in the training meshes; None if unknown.
+        one_vs_rest: Class that the run distinguishes from all others, whose label is ``not`` and this class; None if it
+            knows all classes by their names.
     """
 
     input: Input
-    head: ClassHead
+    head: ClassHead | None
+    quantity: QuantityHead | None
     network: StoredNetwork
     comparison: FeatureComparison
     held_out: Mapping[Literal["train", "val"], frozenset[str]]
     up: Up | None
+    one_vs_rest: str | None
     _sealed: Sealed
 
     @property
@@ -173,6 +115,11 @@ class Run:
             StoredDataError: The metric is damaged.
         """
         projection = None if feature == "penultimate" else self.metric()
+        if feature != "penultimate" and self.quantity is not None:
+            raise UsageError(
+                f"{self.folder} predicts the {self.quantity.target} and has no classes, from which a metric is "
+                f"learned. Use the feature penultimate."
+            )
         if projection is None and feature != "penultimate":
             raise UsageError(f"{self.folder} has no learned metric. To learn it: {learn_command(self.folder)}")
         return replace(self, comparison=replace(self.comparison, projection=projection))
@@ -184,11 +131,13 @@ class Run:
             StoredDataError: The metric is damaged.
             MismatchError: The metric was learned for other weights than those of the run.
         """
+        if self.head is None:
+            return None
         learned = read_metric(self.folder, self.network.weights, self.head.feature_size)
         return learned and learned[0]
 
     def split(self, artefacts: Artefacts, name: Literal["train", "val", "test"]) -> list[Entry]:
-        """Return the shapes of the training, validation or test set, sorted by id.
+        """Return the shapes of the training, validation or test set, sorted by id, with the labels that the run knows.
 
         The run stores the ids of the training and validation shapes. The folder of views or grids marks the test set.
 
@@ -199,6 +148,10 @@ class Run:
         Raises:
             UsageError: The folder of views or grids lacks shapes that the run was trained or validated on.
         """
+        entries = self._select(artefacts, name)
+        return entries if self.one_vs_rest is None else one_vs_rest(entries, self.one_vs_rest)
+
+    def _select(self, artefacts: Artefacts, name: Literal["train", "val", "test"]) -> list[Entry]:
         if name == "test":
             return artefacts.select("test")
         entries = [entry for entry in artefacts.entries if entry.id in self.held_out[name]]
@@ -237,6 +190,8 @@ def open_run(folder: Path) -> Run:
         network_input = Input.of(model.input, model.network.turns)
         if network_input.kind not in model.network.inputs:
             raise ValueError(f"the network {model.network.kind} does not read {network_input.kind}")
+        if (model.target == "class") != bool(model.classes):
+            raise ValueError("a run has classes, or predicts a quantity in their place")
         if len({*model.classes}) < len(model.classes):
             raise ValueError("a class name occurs twice")
         if model.calibration is not None and not 1e-6 < model.calibration.temperature < 1e6:
@@ -245,11 +200,13 @@ def open_run(folder: Path) -> Run:
         ids = _Ids.from_options(**sealed.json(SPLIT))
     return Run(
         input=network_input,
-        head=ClassHead(model.classes, model.calibration, model.feature_size, sealed),
-        network=StoredNetwork(model.network, len(model.classes), network_input.side, network_input.kind, sealed),
+        head=ClassHead(model.classes, model.calibration, model.feature_size, sealed) if model.classes else None,
+        quantity=QuantityHead(model.target, model.feature_size, sealed) if model.target != "class" else None,
+        network=StoredNetwork(model.network, len(model.classes) or 1, network_input.side, network_input.kind, sealed),
         comparison=FeatureComparison(discriminant=model.discriminant),
         held_out={"train": ids.train, "val": ids.val},
         up=model.up,
+        one_vs_rest=model.one_vs_rest,
         _sealed=sealed,
     )
 

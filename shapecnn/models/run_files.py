@@ -40,7 +40,7 @@ def run_bytes(
     Args:
         experiment: Settings of the training.
         network: Trained network.
-        classes: Class names, in the order of the scores.
+        classes: Class names, in the order of the scores; empty for a network that predicts a quantity.
         network_input: Kind and settings of the views or grids that the network expects.
         ids: Ids of the training shapes (key ``train``) and of the validation shapes (key ``val``).
         data: Description of the training data, which reports show.
@@ -57,7 +57,9 @@ def run_bytes(
     described = {
         "schema_version": FORMAT,
         "network": experiment.network.model_dump(mode="json"),
+        "target": experiment.target,
         "classes": list(classes),
+        "one_vs_rest": experiment.one_vs_rest,
         "input": network_input.to_json(),
         "up": up,
         "feature_size": network.feature_size,

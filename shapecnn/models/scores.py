@@ -27,7 +27,21 @@ def scores_of(model: Model, logits: Feature) -> Feature:
     return probabilities(logits, temperature_of(model)).astype(np.float32)
 
 
-def require_finite(model: Model, values: Feature) -> None:
+def value_of(model: Model, value: float) -> float:
+    """Return the quantity that a model computed, after checking that it is finite.
+
+    Args:
+        model: Model that computed the value.
+        value: The quantity.
+
+    Raises:
+        StoredDataError: The value is infinite or NaN.
+    """
+    require_finite(model, np.float32(value))
+    return value
+
+
+def require_finite(model: Model, values: Feature | np.float32) -> None:
     """Raise StoredDataError if outputs of the network are infinite or NaN, which damaged weights can cause.
 
     Args:

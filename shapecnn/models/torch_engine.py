@@ -11,7 +11,7 @@ from shapecnn.models.device import cpu_has_bfloat16
 from shapecnn.models.input import InputArray
 from shapecnn.models.model import Model
 from shapecnn.models.output import Output
-from shapecnn.models.scores import require_finite, scores_of
+from shapecnn.models.scores import require_finite, scores_of, value_of
 
 
 class TorchEngine:
@@ -58,8 +58,12 @@ class TorchEngine:
             tensors = (feature, logits, *([self._network.alone(activations)] if self._views else []))
         feature_array, logit_array, *views = (tensor[0].float().cpu().numpy() for tensor in tensors)
         require_finite(self._model, feature_array)
-        scores = scores_of(self._model, logit_array) if logit_array.size else None
-        self._outputs.append((key, Output(feature_array, scores, views[0] if views else None)))
+        scores = value = None
+        if self._model.quantity is not None:
+            value = value_of(self._model, float(logit_array[0]))
+        elif logit_array.size:
+            scores = scores_of(self._model, logit_array)
+        self._outputs.append((key, Output(feature_array, scores, views[0] if views else None, value)))
 
     def finished(self) -> list[tuple[Any, Output]]:
         """Return the key, as given to :meth:`start`, and the output of each shape that finished since the last call."""

@@ -67,6 +67,10 @@ class UntrainedModel:
         """Always None: the model was not trained on shapes, so it has no classes."""
 
     @property
+    def quantity(self) -> None:
+        """Always None: the model was not trained on shapes, so it predicts no quantity."""
+
+    @property
     def comparison(self) -> ShapeComparison:
         """Comparison of shapes by the features of the model."""
         return self.settings.comparison

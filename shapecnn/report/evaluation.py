@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from shapecnn.artefacts.manifest import Entry
-from shapecnn.evaluation.results import Evaluation, PredictionRow, RankedShape
+from shapecnn.evaluation.results import Evaluation, PredictionRow, RankedShape, ValueRow
 from shapecnn.models.input import InputArray
-from shapecnn.report.figures import confusion_matrix, describe, precision_recall
+from shapecnn.report.figures import confusion_matrix, describe, precision_recall, predicted_values
 from shapecnn.report.html import display_path, fill
 from shapecnn.report.reliability import reliability_diagram
 from shapecnn.report.thumbnails import thumbnail
@@ -41,11 +41,15 @@ _RATES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Row of a results table on the HTML page: name of a result, its value and its 95 % interval."""
+    """Row of a results table on the HTML page: name of a result, its value and its 95 % interval.
+
+    The values are rates in [0, 1], or with ``rate`` False numbers in the unit of a quantity.
+    """
 
     name: str
     value: float | None
     interval: tuple[float, float] | None = None
+    rate: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +89,15 @@ def figures(evaluation: Evaluation) -> dict[str, bytes]:
         evaluation: Result of the evaluation.
 
     Returns:
-        The SVG files by name: pr.svg for retrieval, confusion.svg and reliability.svg for classification.
+        The SVG files by name: pr.svg for retrieval, confusion.svg and reliability.svg for classification, and
+        regression.svg for the prediction of a quantity.
     """
     title = f"{_title(evaluation)}, split {evaluation.split}"
     files = {}
     if evaluation.retrieval is not None:
         files["pr.svg"] = precision_recall(evaluation.retrieval, title)
+    if evaluation.regression is not None:
+        files["regression.svg"] = predicted_values(evaluation.regression, evaluation.value_rows(), title)
     if evaluation.classification is not None:
         files["confusion.svg"] = confusion_matrix(evaluation.classification, title)
         predictions = evaluation.predictions()
@@ -119,6 +126,8 @@ def write_report(folder: Path, evaluation: Evaluation, read: ReadInput, overwrit
     files = {"evaluation.json": json_bytes(evaluation.to_json()), **figures(evaluation), "report.html": page.encode()}
     if evaluation.classification is not None:
         files["predictions.parquet"] = table_bytes(PredictionRow, evaluation.predictions())
+    if evaluation.regression is not None:
+        files["predictions.parquet"] = table_bytes(ValueRow, evaluation.value_rows())
     publish_report("evaluation.json", folder, files, overwrite)
 
 
@@ -141,8 +150,11 @@ def evaluation_page(evaluation: Evaluation, read: ReadInput) -> str:
         notes=describe(evaluation.retrieval) if evaluation.retrieval else [],
         figures={name: base64.b64encode(svg).decode() for name, svg in figures(evaluation).items()},
         classification=_classification_rows(evaluation),
+        regression=_regression_rows(evaluation),
         retrieval=_retrieval_rows(evaluation),
-        distinct=[*_classification_rows(distinct), *_retrieval_rows(distinct)] if distinct else [],
+        distinct=[*_classification_rows(distinct), *_regression_rows(distinct), *_retrieval_rows(distinct)]
+        if distinct
+        else [],
         wrong=len(wrong),
         mistakes=_mistakes(evaluation, wrong, read),
         examples=_examples(evaluation, read),
@@ -162,6 +174,14 @@ def _classification_rows(evaluation: Evaluation) -> list[_Row]:
         _Row("mean class accuracy", figures.mean_class_accuracy, evaluation.intervals["mean_class_accuracy"]),
         _Row("expected calibration error", figures.ece),
     ]
+
+
+def _regression_rows(evaluation: Evaluation) -> list[_Row]:
+    figures = evaluation.regression
+    if figures is None:
+        return []
+    names = {"R2": "R²", "RMSE": "root mean squared error", "MAE": "mean absolute error"}
+    return [_Row(text, getattr(figures, name), figures.intervals[name], rate=False) for name, text in names.items()]
 
 
 def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:

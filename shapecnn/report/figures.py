@@ -1,11 +1,11 @@
-"""Draw precision–recall curves and confusion matrices with matplotlib, as files with reproducible bytes."""
+"""Draw precision–recall curves, confusion matrices and predicted values, as files with reproducible bytes."""
 
 from __future__ import annotations
 
 import io
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from shapecnn.errors import counted, visible
 from shapecnn.evaluation.classification import Classification
+from shapecnn.evaluation.regression import Regression
+from shapecnn.evaluation.results import ValueRow
 from shapecnn.evaluation.retrieval.protocols import Retrieval
 
 if TYPE_CHECKING:
@@ -147,6 +149,31 @@ def confusion_matrix(classification: Classification, title: str) -> bytes:
         axes.set(xlabel="predicted", ylabel="true")
         summary = f"{counted(int(counts.sum()), 'shape')}, accuracy {classification.accuracy:.3f}"
         axes.set_title(heading(title, summary), fontsize=9, loc="left")
+    return svg.getvalue()
+
+
+def predicted_values(regression: Regression, rows: Sequence[ValueRow], title: str) -> bytes:
+    """Plot predicted values of a quantity over the true values, one dot for each shape.
+
+    Args:
+        regression: Results of the regression, for the heading.
+        rows: True and predicted value of each shape.
+        title: First line of the heading: names of the model and the data.
+
+    Returns:
+        The plot as an SVG file. On the line, the predicted value is the true value.
+    """
+    with drawing() as (figure, svg):
+        figure.set_size_inches(6, 6)
+        axes = figure.add_subplot()
+        values, predictions = [row.value for row in rows], [row.predicted for row in rows]
+        ends = [min(values + predictions), max(values + predictions)]
+        axes.plot(ends, ends, color=_LINE, zorder=1)
+        axes.scatter(values, predictions, s=9, color=_MARK, linewidths=0, alpha=0.6, zorder=2)
+        axes.set(xlabel=f"true {regression.target}", ylabel=f"predicted {regression.target}", aspect="equal")
+        explained = "undefined" if regression.R2 is None else f"{regression.R2:.3f}"
+        rule = f"{counted(regression.count, 'shape')}, root mean squared error {regression.RMSE:.4f}"
+        axes.set_title(heading(f"{title}: R² {explained}", rule), fontsize=9, loc="left")
     return svg.getvalue()
 
 

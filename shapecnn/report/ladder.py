@@ -110,6 +110,8 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
     here, there = figure.subplots(1, 2, width_ratios=[3, 2])
     for k, (one, colour) in enumerate(zip(ranked, spectrum(len(ranked)), strict=True)):
         retrieval = one.evaluation.retrieval
+        if one.evaluation.regression is not None and len(ranked) > 1:
+            continue  # it learned no classes: its curve is that of its input, the voxels
         if retrieval is None or retrieval.pr11 is None:
             continue
         label = visible(f"{retrieval.mAP:.3f}  {one.name}")
@@ -133,7 +135,12 @@ def lines(ladder: Ladder) -> list[str]:
     """Return the lines that ``shapecnn ladder`` prints: one row for each rung, and how retrieval was measured."""
     rows = [list(HEADINGS), *table_rows(ladder)]
     retrieval = ladder.comparison.measured[0].evaluation.retrieval
-    return [*aligned(rows), *(describe(retrieval) if retrieval else [])]
+    quantities = [
+        f"{one.name}: {name} {text}"
+        for one in ladder.comparison.measured
+        for name, text in _regression_cells(one).items()
+    ]
+    return [*aligned(rows), *quantities, *(describe(retrieval) if retrieval else [])]
 
 
 def table_rows(ladder: Ladder) -> list[list[str]]:
@@ -188,12 +195,30 @@ def _sections(ladder: Ladder, rows: list[list[str]]) -> list[_Section]:
     sections = []
     for number, (rung, one) in enumerate(zip(ladder.rungs, measured, strict=True)):
         cells = dict(zip(HEADINGS[1:], rows[number][1:], strict=True))
+        cells |= _regression_cells(one)
         others = [curve for k, curve in enumerate(curves) if k != number and curve]
         steps = _steps(ladder.comparison, one, measured[number - 1]) if number else []
         learned = waiting.pop(rung.run or "", None)
         layers = [] if learned is None else layer_sections(learned, _WEIGHTS)
         sections.append(_Section(rung, list(cells.items()), steps, curves[number], others, learned, layers))
     return sections
+
+
+def _regression_cells(one: Measured) -> dict[str, str]:
+    """Return R² and the error of a rung that predicts a quantity as text, by name; empty for other rungs."""
+    figures = one.evaluation.regression
+    if figures is None:
+        return {}
+    values = {
+        "R²": (figures.R2, figures.intervals["R2"]),
+        "root mean squared error": (figures.RMSE, figures.intervals["RMSE"]),
+    }
+    return {
+        f"{name} of the {figures.target}": "–"
+        if value is None or interval is None
+        else f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"
+        for name, (value, interval) in values.items()
+    }
 
 
 def _steps(comparison: Comparison, one: Measured, before: Measured) -> list[str]:
@@ -203,6 +228,9 @@ def _steps(comparison: Comparison, one: Measured, before: Measured) -> list[str]
         if {pair.first, pair.second} != {one.name, before.name}:
             continue
         gain = pair.difference if pair.first == one.name else -pair.difference
+        if not gain:
+            sentences.append(f"In {pair.figure} the same as {before.name}.")
+            continue
         direction = "better" if gain > 0 else "worse"
         doubt = "" if pair.better else ", a difference that chance could make"
         sentences.append(f"In {pair.figure} {100 * abs(gain):.1f} points {direction} than {before.name}{doubt}.")

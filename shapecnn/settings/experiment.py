@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from shapecnn.errors import UsageError, quoted
 from shapecnn.settings.base import Settings, suggestion
 from shapecnn.settings.config_files import read_config
-from shapecnn.settings.networks import LinearSettings, MlpSettings, NetworkSettings, ShapenetsSettings
-from shapecnn.settings.stages import Augmentation, GradientStage, LdaStage, RbmStage, Stage
+from shapecnn.settings.networks import LinearSettings, MlpSettings, NetworkSettings, ShapenetsSettings, Target
+from shapecnn.settings.stages import Augmentation, GradientStage, LdaStage, LogisticStage, RbmStage, Stage
 
 _NETWORKS: tuple[type[Settings], ...] = get_args(NetworkSettings)
 _STAGES: tuple[type[Settings], ...] = get_args(Stage)
@@ -46,7 +46,11 @@ class Validation(Settings):
 class Experiment(Settings):
     """Settings of a training run. Together with the data, they determine the trained weights."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"target", "one_vs_rest"})
+
     network: Annotated[NetworkSettings, Field(discriminator="kind")]
+    target: Target = "class"  # what the network predicts: the class, or a quantity of the shape in its place
+    one_vs_rest: str | None = Field(None, min_length=1)  # one class: all other labels become "not CLASS"; null: all
     validation: Validation = Validation()
     seed: int = Field(0, ge=0)  # random seed of initial weights, batches and augmentation
     precision: Literal["auto", "float32"] = "auto"  # auto: 16-bit floats if the device supports them
@@ -61,8 +65,11 @@ class Experiment(Settings):
             raise ValueError("a stage of kind lda must be the last stage")
         if any(isinstance(stage, RbmStage) for stage in self.stages[1:]):
             raise ValueError("a stage of kind rbm must be the first stage, because it starts from random weights")
+        if self.target != "class":
+            self._check_quantity()
         for stage in self.stages:
             if isinstance(stage, GradientStage):
+                self._check_loss(stage)
                 self._check_descent(stage)
             elif isinstance(stage, RbmStage):
                 self._check_pretraining(stage)
@@ -89,7 +96,36 @@ class Experiment(Settings):
             raise ValueError(
                 f"stages.{stage.name}: the descriptor {network.descriptor} cannot be trained; set train_from to head"
             )
-        if stage.loss == "sigmoid" and stage.label_smoothing:
+
+    def _check_quantity(self) -> None:
+        if self.one_vs_rest is not None:
+            raise ValueError(f"one_vs_rest divides classes, but target is {self.target}; leave one of them out")
+        for stage in self.stages:
+            if isinstance(stage, LdaStage | LogisticStage):
+                raise ValueError(
+                    f"stages.{stage.name}: a stage of kind {stage.kind} fits classes, not the {self.target}; use a "
+                    f"stage of kind gradient with loss squared"
+                )
+        if not any(isinstance(stage, GradientStage) for stage in self.stages):
+            raise ValueError(f"target {self.target} needs a stage of kind gradient with loss squared")
+
+    def _check_loss(self, stage: GradientStage) -> None:
+        if self.target == "class" and stage.loss == "squared":
+            raise ValueError(
+                f"stages.{stage.name}: loss squared is for a continuous target; set target to area or volume, or loss "
+                f"to softmax"
+            )
+        if self.target != "class" and stage.loss != "squared":
+            raise ValueError(
+                f"stages.{stage.name}: loss {stage.loss} is for classes, but target is {self.target}; set loss to "
+                f"squared"
+            )
+        if self.target != "class" and stage.balance:
+            raise ValueError(
+                f"stages.{stage.name}: balance repeats the shapes of small classes, but target is {self.target}; set "
+                f"balance to false"
+            )
+        if stage.loss != "softmax" and stage.label_smoothing:
             raise ValueError(f"stages.{stage.name}: label_smoothing needs loss softmax; set it to 0")
 
     def _check_pretraining(self, stage: RbmStage) -> None:

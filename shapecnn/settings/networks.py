@@ -12,6 +12,8 @@ Pooling = Literal["max", "mean"]
 Activation = Literal["sigmoid", "tanh", "relu"]
 DescriptorName = Literal["sph", "lfd", "fisher"]
 InputKind = Literal["views", "voxels"]
+QuantityName = Literal["area", "volume"]
+Target = Literal["class", "area", "volume"]
 Side = Annotated[int, Field(ge=4, le=1024)]
 
 DESCRIPTOR_INPUTS: dict[DescriptorName, InputKind] = {"sph": "voxels", "lfd": "views", "fisher": "views"}

@@ -31,7 +31,7 @@ class GradientStage(Settings):
     batch_norm: Literal["train", "frozen"] = "train"  # frozen: batch normalization keeps the pretrained statistics
     epochs: int = Field(ge=1)  # number of epochs
     batch: int = Field(32, ge=2)  # shapes in a batch, or views if pooled is false
-    loss: Literal["softmax", "sigmoid"] = "softmax"  # sigmoid: each class is a yes-or-no question of its own
+    loss: Literal["softmax", "sigmoid", "squared"] = "softmax"  # sigmoid: a question for each class; squared: a target
     optimizer: Literal["sgd", "adam", "adamw", "adagrad", "adadelta"] = "adamw"
     learning_rate: float = Field(gt=0)  # highest learning rate of the schedule
     head_rate: float = Field(1.0, gt=0)  # learning rate of the classifier, relative to learning_rate

@@ -7,7 +7,7 @@ The protocol over standard input and output: the program first writes the line `
 pyarrow cannot be imported. It then answers requests until the end of its input.
 
 - A request is a JSON line, followed by the content of a Parquet file. The line holds ``size`` (bytes of the file), the
-  limits ``seconds`` (CPU time) and ``memory`` (bytes), and ``columns``, ``required`` and ``most`` for
+  limits ``seconds`` (CPU time) and ``memory`` (bytes), and ``columns``, ``numbers``, ``required`` and ``most`` for
   :func:`read_columns`.
 - An answer is a JSON line with either ``error``, or ``rows`` (the number of rows) and ``columns`` (the distinct strings
   of each column). In the second case, an int32 array for each column follows: for each row, the index of its string
@@ -49,7 +49,8 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         _limit(request["seconds"], request["memory"])
         data = source.read(request["size"])
         try:
-            columns = read_columns(data, request["columns"], request["required"], request["most"])
+            names, numbers = request["columns"], request["numbers"]
+            columns = read_columns(data, names, numbers, request["required"], request["most"])
             rows = len(columns[0][1])
             header = _line({"rows": rows, "columns": [strings for strings, _ in columns]})
             parts = [header, *(places for _, places in columns)]
@@ -61,18 +62,21 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
         sink.flush()
 
 
-def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) -> list[tuple[list[str], memoryview]]:
-    """Parse a Parquet file of strings; a damaged file may make the calling process crash or hang.
+def read_columns(
+    data: bytes, columns: Sequence[str], numbers: Sequence[str], required: int, most: int
+) -> list[tuple[list[str], memoryview]]:
+    """Parse a Parquet file of strings and numbers; a damaged file may make the calling process crash or hang.
 
     Args:
         data: The content of the file.
         columns: Names of the expected columns, in order.
+        numbers: Names of the columns that hold float64; all others hold strings.
         required: Number of columns that must exist, counted from the first. The later columns may be missing.
         most: Largest number of rows that is accepted.
 
     Returns:
-        A pair for each column in the file: the distinct strings, and for each row the index (int32) of its string among
-        the distinct strings, or -1 for null.
+        A pair for each column in the file: the distinct values as strings, and for each row the index (int32) of its
+        string among the distinct strings, or -1 for null. The string of a number has all its digits.
 
     Raises:
         ValueError: The content is damaged or not a Parquet file; or it has other columns, more rows or another
@@ -82,19 +86,22 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
     import pyarrow.parquet
 
     optional = f" (the last {len(columns) - required} may be missing)" if required < len(columns) else ""
-    other = f"the table must have the columns {', '.join(columns)}{optional}, and all must hold strings"
+    exception = f", but numbers in {' and '.join(numbers)}" if numbers else ""
+    other = f"the table must have the columns {', '.join(columns)}{optional}, and all must hold strings{exception}"
     try:
         source = pyarrow.BufferReader(data)
         footer = pyarrow.parquet.read_metadata(source)
         _check_footer(footer, most)
         present = list(columns[: footer.num_columns])  # a KeyError follows if the file has others
-        file = pyarrow.parquet.ParquetFile(source, metadata=footer, read_dictionary=present)
+        texts = [name for name in present if name not in numbers]
+        file = pyarrow.parquet.ParquetFile(source, metadata=footer, read_dictionary=texts)
         names = file.schema_arrow.names
         if len(names) < required or names != list(columns[: len(names)]):
             raise ValueError(other)
         strings = pyarrow.string(), pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-        if any(field.type not in strings for field in file.schema_arrow):
-            raise ValueError(other)
+        for field in file.schema_arrow:
+            if field.type not in ((pyarrow.float64(),) if field.name in numbers else strings):
+                raise ValueError(other)
         table = file.read(use_threads=False)
         table.validate(full=True)  # checks that all indices are within the distinct strings
     except KeyError:
@@ -103,7 +110,10 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
         raise
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(str(error).partition("\n")[0]) from None
-    return [_distinct(column) for column in table.columns]
+    return [
+        _distinct(column.cast(pyarrow.string()) if column.type == pyarrow.float64() else column)
+        for column in table.columns
+    ]
 
 
 def _check_footer(footer: pyarrow.parquet.FileMetaData, most: int) -> None:

@@ -43,17 +43,21 @@ def start_reader() -> None:
         _running()
 
 
-def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) -> list[list[str | None]]:
-    """Parse a Parquet file of strings in a separate process and return the columns.
+def read_columns(
+    data: bytes, columns: Sequence[str], numbers: Sequence[str], required: int, most: int
+) -> list[list[str | None]]:
+    """Parse a Parquet file of strings and numbers in a separate process and return the columns.
 
     Args:
         data: The content of the file, which may be damaged or malicious.
         columns: Names of the expected columns, in order.
+        numbers: Names of the columns that hold float64; all others hold strings.
         required: Number of columns that must exist, counted from the first. The later columns may be missing.
         most: Largest number of rows that is accepted.
 
     Returns:
-        The values of each column in the file, with None for null. Equal strings of a column share one object.
+        The values of each column in the file, with None for null. A number is returned as a string with all its digits.
+        Equal strings of a column share one object.
 
     Raises:
         ValueError: The content is damaged or not a Parquet file; or it has other columns, more rows or another
@@ -63,6 +67,7 @@ def read_columns(data: bytes, columns: Sequence[str], required: int, most: int) 
     request = {
         "size": len(data),
         "columns": columns,
+        "numbers": numbers,
         "required": required,
         "most": most,
         "seconds": _SECONDS,

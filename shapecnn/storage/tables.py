@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 from collections.abc import Sequence
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -19,7 +20,7 @@ def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
     """Encode dataclass instances as a Parquet file with a column for each field; equal rows give identical bytes.
 
     Args:
-        row: The dataclass. Each field has the type float, str, or str | None.
+        row: The dataclass. Each field has the type float, str, or one of them or None.
         rows: Instances of the dataclass, one for each row of the table.
 
     Returns:
@@ -29,7 +30,7 @@ def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
     import pyarrow.parquet
 
     schema = pyarrow.schema([
-        (name, pyarrow.float64() if kind is float else pyarrow.string()) for name, kind in _kinds(row).items()
+        (name, pyarrow.float64() if _numeric(kind) else pyarrow.string()) for name, kind in _kinds(row).items()
     ])  # fmt: skip
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema), buffer)
@@ -37,15 +38,15 @@ def table_bytes(row: type, rows: Sequence[Any]) -> bytes:
 
 
 def read_table(row: type[Row], data: bytes, most: int = MOST) -> list[Row]:
-    """Read an untrusted Parquet file of strings, written by :func:`table_bytes`, as dataclass instances.
+    """Read an untrusted Parquet file, written by :func:`table_bytes`, as dataclass instances.
 
     The file is parsed in a separate process, because a damaged file may crash pyarrow. To limit the memory that a small
     file can take, equal strings are kept in memory only once, and only snappy compression is accepted: it shrinks data
     to no less than a twentieth.
 
     Args:
-        row: The dataclass. Each field has the type str or str | None. The columns of the last fields may be missing if
-            these fields have default values, because earlier versions of shapecnn did not write them.
+        row: The dataclass. Each field has the type float, str, or one of them or None. The columns of the last fields
+            may be missing if these fields have default values, because earlier versions of shapecnn did not write them.
         data: The content of the file.
         most: The largest number of rows that is accepted.
 
@@ -58,15 +59,32 @@ def read_table(row: type[Row], data: bytes, most: int = MOST) -> list[Row]:
     """
     kinds = _kinds(row)
     required = sum(field.default is dataclasses.MISSING for field in dataclasses.fields(row))  # type: ignore[arg-type]
-    columns = read_columns(data, list(kinds), required, most)
-    for (name, kind), values in zip(kinds.items(), columns, strict=False):
+    numbers = [name for name, kind in kinds.items() if _numeric(kind)]
+    columns: list[Sequence[str | float | None]] = []
+    for (name, kind), values in zip(
+        kinds.items(), read_columns(data, list(kinds), numbers, required, most), strict=False
+    ):
         _require(name, values, kind)
+        columns.append(_floats(name, values) if _numeric(kind) else values)
     return [row(*values) for values in zip(*columns, strict=True)]
 
 
 def _kinds(row: type) -> dict[str, Any]:
     hints = get_type_hints(row)
     return {field.name: hints[field.name] for field in dataclasses.fields(row)}
+
+
+def _numeric(kind: Any) -> bool:
+    """Return whether a field has the type float, or float | None."""
+    return float in (kind, *get_args(kind))
+
+
+def _floats(name: str, values: Sequence[str | None]) -> list[float | None]:
+    """Convert a column of numbers as strings; raise ValueError if a number is infinite or NaN."""
+    numbers = [None if value is None else float(value) for value in values]
+    if not all(number is None or math.isfinite(number) for number in numbers):
+        raise ValueError(f"the column {name} has a number that is infinite or not a number")
+    return numbers
 
 
 def _require(name: str, values: Sequence[str | None], kind: Any) -> None:

@@ -61,7 +61,7 @@ class Descent:
     Args:
         stage: Settings of optimizer, schedule, batches and augmentation.
         network: The network. Its parts before ``stage.train_from`` are frozen.
-        examples: Inputs of the first part that is not frozen (called activations), and labels.
+        examples: Inputs of the first part that is not frozen (called activations), and targets.
         accelerator: Accelerate object with device, precision and processes.
         seed: Numbers that seed the random generator, together with the number of the epoch.
     """
@@ -95,7 +95,7 @@ class Descent:
     def train_epoch(
         self,
         number: int,
-        accuracies: Sequence[float] = (),
+        qualities: Sequence[float] = (),
         losses: Sequence[float] = (),
         progress: Progress = no_progress,
     ) -> Epoch:
@@ -103,7 +103,7 @@ class Descent:
 
         Args:
             number: Number of the epoch in its stage, from 0.
-            accuracies: Validation accuracy, in [0, 1], after each earlier epoch of the stage.
+            qualities: Validation accuracy, or minus the error of a quantity, after each earlier epoch of the stage.
             losses: Training loss of each earlier epoch of the stage.
             progress: Callback after each step. It gets two numbers: finished steps, and all steps of the stage.
 
@@ -120,9 +120,9 @@ class Descent:
         order = random.permutation(draw_examples(stage, self.examples, random))
         batches = assemble_batches(stage, self.examples, order, random, self.accelerator)
         sampled, loss = sampled_steps(self._steps), 0.0
-        for step, (inputs, labels) in enumerate(batches, start=number * self._steps):
-            self._set_learning_rate(learning_rate_factor(stage, number, step / total_steps, accuracies, losses))
-            loss += self._step(inputs, labels, number, sample=step - number * self._steps in sampled)
+        for step, (inputs, targets) in enumerate(batches, start=number * self._steps):
+            self._set_learning_rate(learning_rate_factor(stage, number, step / total_steps, qualities, losses))
+            loss += self._step(inputs, targets, number, sample=step - number * self._steps in sampled)
             progress(step + 1, total_steps)
         if not all(parameter.isfinite().all() for parameter in self._trainable.trainable):
             raise _divergence(stage, number, "Weights became infinite or NaN")
@@ -143,11 +143,11 @@ class Descent:
         for group, own_rate in zip(self._optimizer.param_groups, [rate, rate * self.stage.head_rate], strict=True):
             group["lr"] = own_rate * factor
 
-    def _step(self, inputs: Tensor, labels: Tensor, number: int, *, sample: bool) -> float:
+    def _step(self, inputs: Tensor, targets: Tensor, number: int, *, sample: bool) -> float:
         """Update the weights on one batch, and return its loss. If ``sample`` is true, sample the layers."""
         with self._monitor.watch() if sample else nullcontext():
             logits = self._model(inputs).float()
-        loss = self._loss(logits, labels)
+        loss = self._loss(logits, targets)
         value = float(loss.item())
         if not math.isfinite(value):
             raise _divergence(self.stage, number, f"The loss became {value}")

@@ -24,17 +24,18 @@ _PREFETCH = 3  # number of batches that are assembled ahead while the network co
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Activations and labels of N shapes, and the indices of the M shapes to train on.
+    """Activations and targets of N shapes, and the indices of the M shapes to train on.
 
     Attributes:
-        activations: Inputs of the first network part that the training changes, for the N shapes of C classes.
+        activations: Inputs of the first network part that the training changes, for the N shapes.
         rows: (M,) int64, indices of the shapes to train on, from 0 to N - 1.
-        labels: (N,) int64, the class number of each of the N shapes, from 0 to C - 1.
+        targets: (N,), what the network learns to predict of each of the N shapes: the class number, int64 from 0, or
+            the value of a quantity, float32.
     """
 
     activations: Activations
     rows: NDArray[np.int64]
-    labels: Tensor
+    targets: Tensor
 
 
 def batch_starts(count: int, batch: int) -> range:
@@ -63,8 +64,10 @@ def count_examples(stage: GradientStage, examples: Examples) -> int:
     Returns:
         The number of examples that :func:`draw_examples` returns.
     """
-    counts = np.bincount(examples.labels.numpy()[examples.rows])
-    shapes = int(counts.max()) * int((counts > 0).sum()) if stage.balance else len(examples.rows)
+    shapes = len(examples.rows)
+    if stage.balance:
+        counts = np.bincount(examples.targets.numpy()[examples.rows])
+        shapes = int(counts.max()) * int((counts > 0).sum())
     return shapes * (1 if stage.pooled else examples.activations.views_per_shape)
 
 
@@ -86,7 +89,7 @@ def draw_examples(stage: GradientStage, examples: Examples, random: np.random.Ge
     """
     rows, repetition = examples.rows, np.zeros(len(examples.rows), np.int64)
     if stage.balance:
-        classes = examples.labels.numpy()[rows]
+        classes = examples.targets.numpy()[rows]
         rows_by_class = [rows[classes == code] for code in np.unique(classes)]
         largest = max(map(len, rows_by_class))
         balanced = [
@@ -115,13 +118,13 @@ def assemble_batches(
 
     Args:
         stage: Settings of batch size and augmentation.
-        examples: The activations and labels.
+        examples: The activations and targets.
         order: (E, 3) int64, the E examples from :func:`draw_examples`, shuffled.
         random: Random generator of the augmentation.
         accelerator: Accelerate object with the device. Its process number selects this process's share of each batch.
 
     Yields:
-        Pair of inputs (B, V, ...) and labels (B,) int64 for one step, on the device: B examples with V views each.
+        Pair of inputs (B, V, ...) and targets (B,) for one step, on the device: B examples with V views each.
     """
     pairs = map(tuple, np.unique(order[:, [2, 0]], axis=0).tolist())
     changes = {pair: draw_change(stage.augment, examples.activations.axes, random) for pair in pairs}
@@ -129,18 +132,18 @@ def assemble_batches(
     processes, rank = accelerator.num_processes, accelerator.process_index
 
     def assemble(start: int) -> tuple[Tensor, Tensor]:
-        """Return this process's share of the batch that begins at example ``start``: inputs and labels."""
+        """Return this process's share of the batch that begins at example ``start``: inputs and targets."""
         whole = order[start : None if start == starts[-1] else start + stage.batch]
         share = whole[rank::processes] if len(whole) >= processes else whole
         rows = share[:, 0]
         own_changes = [changes[repetition, row] for row, _, repetition in share.tolist()]
         inputs = examples.activations.batch(rows, own_changes, None if stage.pooled else share[:, 1])
-        return inputs, examples.labels[rows]
+        return inputs, examples.targets[rows]
 
     with ThreadPoolExecutor(1) as assembler:
         remaining = iter(starts)
         queue = [assembler.submit(assemble, start) for start in itertools.islice(remaining, _PREFETCH)]
         while queue:
-            inputs, labels = queue.pop(0).result()
+            inputs, targets = queue.pop(0).result()
             queue += [assembler.submit(assemble, start) for start in itertools.islice(remaining, 1)]
-            yield inputs.to(accelerator.device, non_blocking=True), labels.to(accelerator.device, non_blocking=True)
+            yield inputs.to(accelerator.device, non_blocking=True), targets.to(accelerator.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Loss functions of classification: softmax cross-entropy, and the multi-output sigmoid loss."""
+"""Loss functions: softmax cross-entropy and the multi-output sigmoid loss of classes, squared error of a quantity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from torch.nn import functional
 from shapecnn.settings.stages import GradientStage
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Function from logits (B, C) float and labels (B,) int64 of B shapes and C classes to the loss, a scalar tensor."""
+"""Function from outputs and targets of B shapes to the loss, a scalar tensor.
+
+For C classes, the outputs are logits (B, C) float, and the targets class numbers (B,) int64. For a quantity, the
+outputs are (B, 1) float, and the targets (B,) float.
+"""
 
 
 def loss_function(stage: GradientStage) -> Loss:
@@ -23,9 +27,34 @@ def loss_function(stage: GradientStage) -> Loss:
         stage: Settings of the training stage, with ``loss`` and ``label_smoothing``.
 
     Returns:
-        :func:`sigmoid_loss`, or the mean softmax cross-entropy over the shapes, in nats.
+        :func:`sigmoid_loss`, :func:`squared_loss`, or the mean softmax cross-entropy over the shapes, in nats.
     """
-    return sigmoid_loss if stage.loss == "sigmoid" else nn.CrossEntropyLoss(label_smoothing=stage.label_smoothing)
+    match stage.loss:
+        case "sigmoid":
+            return sigmoid_loss
+        case "squared":
+            return squared_loss
+        case "softmax":
+            return nn.CrossEntropyLoss(label_smoothing=stage.label_smoothing)
+
+
+def squared_loss(outputs: Tensor, values: Tensor) -> Tensor:
+    """Compute the squared error of regression: the mean of (y − f)² over the shapes, for the output f and the value y.
+
+    Args:
+        outputs: (B, 1) float, the output for each of B shapes.
+        values: (B,) float, the value to predict for each shape.
+
+    Returns:
+        The mean squared error, a tensor of shape (). For outputs that are all the mean of the values, it is the
+        variance of the values.
+
+    Example:
+        >>> import torch
+        >>> squared_loss(torch.tensor([[1.0], [4.0]]), torch.tensor([2.0, 2.0]))  # (1 + 4) / 2
+        tensor(2.5000)
+    """
+    return functional.mse_loss(outputs[:, 0], values)
 
 
 def sigmoid_loss(logits: Tensor, labels: Tensor) -> Tensor:

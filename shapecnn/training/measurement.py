@@ -22,9 +22,9 @@ from shapecnn.training.calibration import FOLDS, calibrate
 from shapecnn.training.crossfit import crossfit
 from shapecnn.training.data import TrainingData
 from shapecnn.training.parts import last_gradient_stage, outputs, start_part
-from shapecnn.training.result import ValidationFigures
+from shapecnn.training.result import Figures
 from shapecnn.training.splits import folds_of
-from shapecnn.training.validation import figures_of
+from shapecnn.training.validation import figures_of, quantity_figures
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -71,8 +71,8 @@ class Measurement:
 
     def validate(
         self, stage: Stage, activations: Activations, *, vote: bool = False, temperature: float = 1.0
-    ) -> ValidationFigures | None:
-        """Compute loss, accuracies and mAP of the network on the held-out shapes.
+    ) -> Figures | None:
+        """Compute loss, accuracies and mAP of the network, or the errors of a quantity, on the held-out shapes.
 
         Only the main process computes the results, and sends them to all other processes. If each process computed its
         own, the results would differ, because the processes have different statistics in batch normalization. The
@@ -92,11 +92,15 @@ class Measurement:
         rows = self.data.val_rows
         if not len(rows):
             return None
-        figures = None
+        figures: Figures | None = None
         if self.accelerator.is_main_process:
             logits, _ = self.outputs(stage, activations, rows, vote=vote)
-            figures = figures_of(logits / temperature, self.data.labels[rows], self.data.division.classes)
-        return cast("ValidationFigures", broadcast_object_list([figures])[0])
+            targets, scale = self.data.targets[rows], self.data.scale
+            if scale is None:
+                figures = figures_of(logits / temperature, targets, self.data.division.classes)
+            else:
+                figures = quantity_figures(logits, targets, scale)
+        return cast("Figures", broadcast_object_list([figures])[0])
 
     def gallery(self, stage: Stage, activations: Activations) -> Gallery:
         """Compute the gallery of a run: the features of all shapes that the network was trained on.

@@ -95,6 +95,12 @@ def learn_metric(
         BusyError: Another process is writing to the folder of the run.
     """
     require_device(device)
+    head = run.head
+    if head is None:
+        raise UsageError(
+            f"{run.folder} has no classes, from which a metric is learned: it predicts a quantity. Use a run with "
+            f"classes."
+        )
     run = run.compared_by("penultimate")
     run.input.require(artefacts, run.name)
     train, val = (run.split(artefacts, name) for name in ("train", "val"))
@@ -112,10 +118,10 @@ def learn_metric(
     }
     with exclusive(run.folder, overwrite):
         require_unchanged(run.folder, (METRIC, PROJECTION), overwrite)
-        if (result := _stored_result(run, settings)) is not None:
+        if (result := _stored_result(run, head.feature_size, settings)) is not None:
             return result
         start = time.monotonic()
-        gallery = run.head.gallery()
+        gallery = head.gallery()
         complete = gallery is not None and [*gallery.ids] == [
             entry.id for entry in train
         ]  # a gallery may be missing some of the shapes
@@ -155,10 +161,10 @@ def _figures(features: NDArray[np.float32], labels: Sequence[str]) -> MetricFigu
     return MetricFigures(len(labels), retrieval.mAP, retrieval.NN)
 
 
-def _stored_result(run: Run, settings: dict[str, Any]) -> MetricResult | None:
+def _stored_result(run: Run, feature_size: int, settings: dict[str, Any]) -> MetricResult | None:
     """Read the result of an earlier :func:`learn_metric` with the same settings; None if no such result is stored."""
     try:
-        stored = read_metric(run.folder, run.network.weights, run.head.feature_size)
+        stored = read_metric(run.folder, run.network.weights, feature_size)
         if stored is None or stored[1]["settings"] != settings:
             return None
         summary = stored[1]["learned"]

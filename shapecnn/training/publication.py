@@ -22,7 +22,7 @@ def publish_run(
     network: ShapeNetwork,
     result: TrainingResult,
     origin: dict[str, Any],
-    gallery: Gallery,
+    gallery: Gallery | None,
     records: Sequence[Record],
 ) -> None:
     """Write all files of a finished run to its folder, then remove the files that were only needed for resuming.
@@ -32,11 +32,11 @@ def publish_run(
         network: The trained network.
         result: Validation results, calibration, and the folder of the run.
         origin: Hashes of config and data, from :func:`shapecnn.training.place.describe_origin`.
-        gallery: Features of the shapes that the network was trained on.
+        gallery: Features of the shapes that the network was trained on; None for a network that predicts a quantity.
         records: Lines of ``metrics.jsonl``, one for each epoch or LDA stage.
     """
     summary = {**asdict(result), "run": None}
-    del summary["calibration"]  # stored under its own key
+    del summary["calibration"], summary["target"]  # stored under their own keys
     plan = data.plan
     source = {
         "folder": str(plan.data),

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from shapecnn.training.result import ValidationFigures
+from shapecnn.training.result import Figures
 
 Record = dict[str, Any]
 """One line of the training log: stage name and validation results; for an epoch also number, loss, rate, seconds."""
 
 
-def make_record(stage: str, figures: ValidationFigures | None, **values: Any) -> Record:
+def make_record(stage: str, figures: Figures | None, **values: Any) -> Record:
     """Create one line of the training log, for an epoch or for an LDA stage, which has no epochs.
 
     Args:

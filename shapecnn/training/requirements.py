@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Callable, Sequence
+from math import isnan
+
+from shapecnn.artefacts.manifest import Entry, quantities, why_unknown
 from shapecnn.artefacts.reading import Artefacts
-from shapecnn.errors import UsageError
+from shapecnn.errors import UsageError, counted, quoted
 from shapecnn.models.descriptors import require_descriptor_input
 from shapecnn.networks.network import ShapeNetwork
+from shapecnn.settings.base import few
 from shapecnn.settings.experiment import Experiment
-from shapecnn.settings.networks import LinearSettings
+from shapecnn.settings.networks import LinearSettings, QuantityName
 from shapecnn.settings.stages import GradientStage, LdaStage, Stage
+from shapecnn.training.data import TrainingData
 from shapecnn.training.splits import Division
 
 
@@ -32,6 +39,68 @@ def require_kind(experiment: Experiment, artefacts: Artefacts) -> None:
         )
     if isinstance(experiment.network, LinearSettings) and experiment.network.descriptor is not None:
         require_descriptor_input(experiment.network.descriptor, artefacts)
+
+
+def require_class(artefacts: Artefacts, entries: Sequence[Entry], label: str) -> None:
+    """Raise UsageError if the class of ``one_vs_rest`` does not occur among the shapes to train on.
+
+    Args:
+        artefacts: Opened folder of views or grids.
+        entries: Shapes to divide into training and validation shapes, and perhaps shapes of the test split.
+        label: Name of the class.
+
+    Raises:
+        UsageError: No shape of the splits train and val has this label.
+    """
+    classes = sorted({entry.label for entry in entries if entry.split != "test" and entry.label is not None})
+    if label not in classes:
+        close = difflib.get_close_matches(label, classes, n=3) or classes
+        raise UsageError(
+            f"one_vs_rest: {artefacts.folder} has no shapes of class {quoted(label)} to train on. Use one of its "
+            f"classes: {few(close)}."
+        )
+
+
+def measured_shapes(
+    artefacts: Artefacts, entries: Sequence[Entry], target: QuantityName, say: Callable[[str], None]
+) -> list[Entry]:
+    """Select the shapes whose quantity is known, and say how many shapes to train or validate on are left out.
+
+    Args:
+        artefacts: Opened folder of views or grids.
+        entries: Rows of the manifest.
+        target: Quantity that the network learns: ``area`` or ``volume``.
+        say: Callback with a message, if shapes are left out.
+
+    Returns:
+        The shapes with a known value.
+
+    Raises:
+        UsageError: No shape has a known value.
+    """
+    known = [entry for entry, value in zip(entries, quantities(entries, target), strict=True) if not isnan(value)]
+    if not known:
+        raise UsageError(f"{artefacts.folder} has no {target} of any shape to learn from. {why_unknown(entries)}")
+    lost = sum(entry.split != "test" for entry in entries) - sum(entry.split != "test" for entry in known)
+    if lost:
+        say(f"{counted(lost, 'shape')} without a known {target} left out of the training. {why_unknown(entries)}")
+    return known
+
+
+def require_spread(data: TrainingData) -> None:
+    """Raise UsageError if all shapes to train on have the same value of the quantity that the network learns.
+
+    Args:
+        data: Shapes and settings of the training.
+
+    Raises:
+        UsageError: The quantity does not vary.
+    """
+    if data.scale is not None and not data.scale.deviation > 1e-9 * abs(data.scale.mean):  # more than rounding errors
+        raise UsageError(
+            f"All {len(data.division.train)} shapes to train on in {data.plan.data} have the same "
+            f"{data.experiment.target}, so there is nothing to learn. Use other data, or another target."
+        )
 
 
 def require_part(network: ShapeNetwork, stage: Stage) -> None:

@@ -12,7 +12,7 @@ LEAST_DECREASE = 1e-3
 
 
 def learning_rate_factor(
-    stage: GradientStage, epoch: int, done: float, accuracies: Sequence[float], losses: Sequence[float] = ()
+    stage: GradientStage, epoch: int, done: float, qualities: Sequence[float], losses: Sequence[float] = ()
 ) -> float:
     """Compute the current learning rate as a fraction of the maximum learning rate, from schedule and warm-up.
 
@@ -20,7 +20,8 @@ def learning_rate_factor(
         stage: Settings of the training stage, with schedule and warm-up.
         epoch: Number of finished epochs of the stage.
         done: Fraction of the steps of the stage that are finished, in [0, 1).
-        accuracies: Validation accuracy, in [0, 1], after each finished epoch; for the schedule plateau.
+        qualities: Validation result after each finished epoch, higher is better: the accuracy, or minus the error of a
+            quantity; for the schedule plateau.
         losses: Mean training loss, at least 0, of each finished epoch; for the schedule stall.
 
     Returns:
@@ -38,30 +39,30 @@ def learning_rate_factor(
     if stage.schedule == "step":
         return float(stage.factor ** (epoch // stage.step_epochs))
     if stage.schedule == "plateau":
-        return float(stage.factor ** _drops(_rises(accuracies), stage.patience))
+        return float(stage.factor ** _drops(_rises(qualities), stage.patience))
     if stage.schedule == "stall":
         return float(stage.factor ** _drops(_falls(losses), stage.patience))
     return 1.0
 
 
-def stalled(accuracies: Sequence[float]) -> int:
+def stalled(qualities: Sequence[float]) -> int:
     """Count the epochs since the best epoch, for early stopping.
 
     Args:
-        accuracies: Validation accuracy, in [0, 1], after each epoch.
+        qualities: Validation result after each epoch, higher is better.
 
     Returns:
-        The number of epochs after the first epoch with the highest accuracy; 0 if there are no epochs.
+        The number of epochs after the first epoch with the best result; 0 if there are no epochs.
     """
-    return len(accuracies) - 1 - accuracies.index(max(accuracies)) if accuracies else 0
+    return len(qualities) - 1 - qualities.index(max(qualities)) if qualities else 0
 
 
-def _rises(accuracies: Iterable[float]) -> Iterable[bool]:
-    """Yield for each epoch whether its validation accuracy is higher than all earlier ones."""
+def _rises(qualities: Iterable[float]) -> Iterable[bool]:
+    """Yield for each epoch whether its validation result is better than all earlier ones."""
     best = -math.inf
-    for accuracy in accuracies:
-        yield accuracy > best
-        best = max(best, accuracy)
+    for quality in qualities:
+        yield quality > best
+        best = max(best, quality)
 
 
 def _falls(losses: Iterable[float]) -> Iterable[bool]:

@@ -17,7 +17,7 @@ from shapecnn.networks.network import ShapeNetwork, memory_layout
 from shapecnn.settings.stages import GradientStage, LdaStage, LogisticStage, RbmStage
 from shapecnn.storage.unfinished import RESUME, write_recorded
 from shapecnn.training.activations import Activations
-from shapecnn.training.data import TrainingData
+from shapecnn.training.data import Scale, TrainingData
 from shapecnn.training.descent import Descent, Epoch
 from shapecnn.training.diagnosis import Advisor
 from shapecnn.training.examples import Examples
@@ -27,7 +27,7 @@ from shapecnn.training.measurement import Measurement
 from shapecnn.training.pretraining import pretrain
 from shapecnn.training.publication import publish_run
 from shapecnn.training.records import Record, count_epochs, make_record, metrics_bytes
-from shapecnn.training.result import TrainingResult, ValidationFigures
+from shapecnn.training.result import Figures, TrainingResult, stored_figures
 from shapecnn.training.resume import State, save_state
 from shapecnn.training.schedules import stalled
 from shapecnn.training.stage_activations import StageActivations
@@ -106,9 +106,9 @@ class Session:
         """Train the epochs of a gradient-descent stage, then load the weights of the selected epoch."""
         records = state.records[len(state.records) - state.epoch :]  # records of this stage
         previous = count_epochs(state.records) - len(records)  # number of epochs of earlier stages
-        accuracies = [record["validation"]["accuracy"] for record in records if record["validation"]]
+        qualities = [stored_figures(record["validation"]).quality for record in records if record["validation"]]
         losses = [record["loss"] for record in records]
-        examples = Examples(activations, self.data.train_rows, self.data.labels)
+        examples = Examples(activations, self.data.train_rows, self.data.targets)
         seed = [self.data.experiment.seed, state.stage]
         with self.bar(stage.name, "steps") as progress:
             descent = Descent(stage, self.network, examples, self.accelerator, seed)
@@ -116,14 +116,14 @@ class Session:
                 descent.load_optimizer(state.optimizer)
             advisor = self._advisor(stage, records)
             for number in range(state.epoch, stage.epochs):
-                if stage.early_stopping and stalled(accuracies) >= stage.early_stopping:
+                if stage.early_stopping and stalled(qualities) >= stage.early_stopping:
                     break
                 clock = time.monotonic()
-                epoch = descent.train_epoch(number, accuracies, losses, progress)
+                epoch = descent.train_epoch(number, qualities, losses, progress)
                 losses.append(epoch.loss)
                 figures = self.measurement.validate(stage, activations)
                 if figures is not None:
-                    accuracies.append(figures.accuracy)
+                    qualities.append(figures.quality)
                 record = make_record(
                     stage.name,
                     figures,
@@ -146,11 +146,14 @@ class Session:
 
     def _advisor(self, stage: GradientStage, records: Sequence[Record]) -> Advisor:
         """Return the advisor of a stage, who knows the records of the epochs before an interruption."""
-        rows, classes = self.data.train_rows, self.data.division.classes
-        counts = np.bincount(self.data.labels.numpy()[rows], minlength=len(classes))
-        return Advisor(stage, self.data.experiment.network, guessing_loss(stage, counts), records)
+        targets, classes = self.data.targets.numpy()[self.data.train_rows], self.data.division.classes
+        if stage.loss == "squared":
+            guessing = float(targets.var())
+        else:
+            guessing = guessing_loss(stage, np.bincount(targets, minlength=len(classes)))
+        return Advisor(stage, self.data.experiment.network, guessing, records)
 
-    def _report(self, title: str, epoch: Epoch, record: Record, figures: ValidationFigures | None) -> None:
+    def _report(self, title: str, epoch: Epoch, record: Record, figures: Figures | None) -> None:
         """Log the results of an epoch to TensorBoard, and show a message with the results."""
         values = {"loss": epoch.loss, "learning rate": epoch.learning_rate, **(record["validation"] or {})}
         layers = {
@@ -206,7 +209,7 @@ class Session:
         activations = self.activations.open(stage)
         gallery = calibration = None
         with progress_stage("Measuring the trained network"):
-            if self.accelerator.is_main_process:
+            if self.accelerator.is_main_process and self.data.scale is None:
                 gallery = self.measurement.gallery(stage, activations)
                 calibration = self.measurement.calibration(stage, activations, gallery)
             temperature = calibration.temperature if calibration else 1.0
@@ -218,12 +221,22 @@ class Session:
             figures,
             calibration,
             time.monotonic() - start,
+            self.data.experiment.target,
         )
-        if gallery is not None:
+        if self.accelerator.is_main_process:
+            if self.data.scale is not None:
+                self._unstandardize(self.data.scale)
             publish_run(self.data, self.network, result, origin, gallery, state.records)
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return result
+
+    def _unstandardize(self, scale: Scale) -> None:
+        """Change the last layer so that its output is the quantity itself, not the standardized quantity."""
+        last = self.network.classifier
+        assert last is not None
+        weight, bias = (parameter.detach().double() for parameter in (last.weight, last.bias))
+        self.network.classify(weight * scale.deviation, bias * scale.deviation + scale.mean)
 
     def _save(self, state: State) -> None:
         """Save the state and the log of the training. Only the main process writes; the other processes wait."""

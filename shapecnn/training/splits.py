@@ -22,7 +22,7 @@ class Division(NamedTuple):
     Attributes:
         train: Manifest entries of the shapes to train on, sorted by id.
         val: Manifest entries of the held-out shapes, sorted by id.
-        classes: Distinct labels of the shapes to train on, sorted.
+        classes: Distinct labels of the shapes to train on, sorted; empty if the network learns a quantity.
     """
 
     train: list[Entry]
@@ -34,7 +34,7 @@ class Division(NamedTuple):
         return {"train": [entry.id for entry in self.train], "val": [entry.id for entry in self.val]}
 
 
-def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -> Division:
+def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation, *, by_class: bool = True) -> Division:
     """Divide the shapes of a collection into shapes to train on and held-out shapes.
 
     If the data has a split val, its shapes are held out. Otherwise the split train is divided into folds, and one fold
@@ -45,6 +45,7 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
         artefacts: The views or grids of the shapes.
         entries: Manifest entries of the shapes to divide, sorted by id.
         validation: Number of folds, number of the held-out fold, and random seed.
+        by_class: Whether the network learns classes, and folds are stratified by class. Otherwise labels are not used.
 
     Returns:
         The shapes to train on, the held-out shapes, and the classes.
@@ -59,6 +60,8 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
         splits = ", ".join(f"{split or 'no split'}: {count}" for split, count in counts.items())
         raise UsageError(f"{folder} has no shapes of split train ({splits or 'no shapes at all'}). Use another --data.")
     own_val = [entry for entry in entries if entry.split == "val"]
+    if not by_class:
+        return _divide_unlabelled(artefacts, pool, own_val, validation)
     unlabelled = [entry.id for entry in [*pool, *own_val] if entry.label is None]
     if unlabelled:
         raise UsageError(
@@ -100,6 +103,24 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation) -
             )
     train = [entry for entry, out in zip(pool, held_out, strict=True) if not out]
     return Division(train, [entry for entry, out in zip(pool, held_out, strict=True) if out], classes)
+
+
+def _divide_unlabelled(
+    artefacts: Artefacts, pool: list[Entry], own_val: list[Entry], validation: Validation
+) -> Division:
+    """Divide shapes without regard to their labels. ``own_val`` are the shapes of the split val, which may be empty."""
+    if own_val or validation.folds == 0:
+        return Division(pool, own_val, ())
+    groups = _copies(artefacts, pool)
+    if len(np.unique(groups)) < validation.folds:
+        raise UsageError(
+            f"validation.folds is {validation.folds}, but {artefacts.folder} has only "
+            f"{counted(len(np.unique(groups)), 'different shape')} to divide. Use fewer folds, or train without "
+            f"validation: --set validation.folds=0 --set validation.select=last"
+        )
+    held_out = _select_fold(np.zeros(len(pool), np.int64), groups, validation)
+    train = [entry for entry, out in zip(pool, held_out, strict=True) if not out]
+    return Division(train, [entry for entry, out in zip(pool, held_out, strict=True) if out], ())
 
 
 def folds_of(artefacts: Artefacts, entries: list[Entry], folds: int, seed: int) -> NDArray[np.int64] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from shapecnn.errors import counted
 from shapecnn.shared.results import Displayed, text_table
-from shapecnn.training.result import ValidationFigures
+from shapecnn.training.result import Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class StepTrial:
 
     learning_rate: float
     loss: float | None
-    validation: ValidationFigures | None
+    validation: Figures | None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -19,7 +19,7 @@ from shapecnn.training.descent import Descent
 from shapecnn.training.examples import Examples
 from shapecnn.training.measurement import Measurement
 from shapecnn.training.plan import Plan
-from shapecnn.training.result import ValidationFigures
+from shapecnn.training.result import Figures
 from shapecnn.training.stage_activations import StageActivations
 from shapecnn.training.step_results import StepSearch, StepTrial
 from shapecnn.training.trainer import initial_network, open_data, train_plan
@@ -64,7 +64,7 @@ def search_step(
     """
     require_device(device)
     number, stage = _first_descent(plan.experiment)
-    data = open_data(plan, fetch=True)
+    data = open_data(plan, fetch=True, say=say)
     if not len(data.val_rows):
         raise UsageError(
             "The best step is chosen by validation, but no shapes are held out. Hold out a fifth of them: "
@@ -113,7 +113,7 @@ class _Trials:
         self.initial = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
         self.activations = StageActivations(data, self.network, accelerator, folder, bar).open(stage)
         self.measurement = Measurement(data, self.network, accelerator)
-        self.examples = Examples(self.activations, data.train_rows, data.labels)
+        self.examples = Examples(self.activations, data.train_rows, data.targets)
         self.seed = [data.experiment.seed, number]
 
     def run(self, learning_rate: float) -> StepTrial:
@@ -121,15 +121,15 @@ class _Trials:
         stage = self.stage.model_copy(update={"learning_rate": learning_rate})
         self.network.load(self.initial)
         losses: list[float] = []
-        accuracies: list[float] = []
-        figures: ValidationFigures | None = None
+        qualities: list[float] = []
+        figures: Figures | None = None
         try:
             with self.bar(f"learning rate {learning_rate:g}", "steps") as progress:
                 descent = Descent(stage, self.network, self.examples, self.accelerator, self.seed)
                 for number in range(stage.epochs):
-                    losses.append(descent.train_epoch(number, accuracies, losses, progress).loss)
+                    losses.append(descent.train_epoch(number, qualities, losses, progress).loss)
                     figures = self.measurement.validate(stage, self.activations)
-                    accuracies += [figures.accuracy] if figures else []
+                    qualities += [figures.quality] if figures else []
         except TrainingError:
             return StepTrial(learning_rate, None, None)
         if figures is None or not math.isfinite(figures.loss):  # finite scores may differ by more than floats can hold

@@ -6,12 +6,13 @@ gives the same weights as an uninterrupted one. The library Accelerate provides 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shapecnn.artefacts.manifest import Entry
+from shapecnn.artefacts.manifest import Entry, one_vs_rest
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.artefacts.subset import Subset
 from shapecnn.models.calibration import Calibration
@@ -30,8 +31,15 @@ from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.data import TrainingData
 from shapecnn.training.place import describe_origin, require_place
 from shapecnn.training.plan import ORIGIN, Plan, is_finished
-from shapecnn.training.requirements import require_kind, require_part, require_shapes
-from shapecnn.training.result import TrainingResult, ValidationFigures
+from shapecnn.training.requirements import (
+    measured_shapes,
+    require_class,
+    require_kind,
+    require_part,
+    require_shapes,
+    require_spread,
+)
+from shapecnn.training.result import TrainingResult, stored_figures
 from shapecnn.training.resume import State, load_state
 from shapecnn.training.session import Session
 from shapecnn.training.splits import divide
@@ -81,7 +89,8 @@ def train_plan(
     require_own(MODEL, out, overwrite)
     if tensorboard:
         require_unchanged(out, ["tensorboard/events"], overwrite=True)
-    data = open_data(plan, fetch=not (resume and is_finished(out)))
+    first = os.environ.get("RANK", "0") == "0"  # torchrun starts several processes; only the main one shows messages
+    data = open_data(plan, fetch=not (resume and is_finished(out)), say=say if first else lambda _: None)
     origin = describe_origin(plan.experiment, data.division, data.input)
     accelerator = open_accelerator(device, plan.experiment.precision, out if tensorboard else None)
     main, restart = accelerator.is_main_process, overwrite and not resume
@@ -122,21 +131,28 @@ def finished_training(out: Path) -> TrainingResult:
     with sealed.validating(MODEL):
         try:
             summary, stored_calibration = described["data"]["training"], described["calibration"]
-            figures = ValidationFigures(**summary["validation"]) if summary["validation"] else None
+            figures = stored_figures(summary["validation"]) if summary["validation"] else None
             calibration = Calibration(**stored_calibration) if stored_calibration else None
             return TrainingResult(
-                out, summary["epochs"], summary["best_epoch"], figures, calibration, summary["seconds"]
+                out,
+                summary["epochs"],
+                summary["best_epoch"],
+                figures,
+                calibration,
+                summary["seconds"],
+                described.get("target", "class"),  # missing in runs of earlier versions of shapecnn
             )
         except (KeyError, TypeError):
             raise ValueError("the result of the training is missing or not valid") from None
 
 
-def open_data(plan: Plan, *, fetch: bool) -> TrainingData:
+def open_data(plan: Plan, *, fetch: bool, say: Callable[[str], None]) -> TrainingData:
     """Open the views or grids of a plan, and divide the shapes into training and validation shapes.
 
     Args:
         plan: The settings and the data folder of the training.
         fetch: Whether to download pretrained weights first, if the network needs any.
+        say: Callback with a message, if shapes are left out because the quantity to learn is not known.
 
     Returns:
         The data of the training.
@@ -145,14 +161,23 @@ def open_data(plan: Plan, *, fetch: bool) -> TrainingData:
         UsageError: The data is unsuitable for training or for this network.
         WeightsError: The pretrained weights are not available.
     """
+    experiment = plan.experiment
     artefacts = open_artefacts(plan.data)
-    require_kind(plan.experiment, artefacts)
-    network_input = Input.of(artefacts.settings, plan.experiment.network.turns)
+    require_kind(experiment, artefacts)
+    network_input = Input.of(artefacts.settings, experiment.network.turns)
     if fetch:
         with progress_stage("Preparing the initial weights"):
-            fetch_weights(plan.experiment.network)  # early, so that a download fails before hours of other work
-    division = divide(artefacts, _select_entries(artefacts, plan.subset), plan.experiment.validation)
-    return TrainingData(plan, artefacts, division, network_input)
+            fetch_weights(experiment.network)  # early, so that a download fails before hours of other work
+    entries = _select_entries(artefacts, plan.subset)
+    if experiment.target != "class":
+        entries = measured_shapes(artefacts, entries, experiment.target, say)
+    elif experiment.one_vs_rest is not None:
+        require_class(artefacts, entries, experiment.one_vs_rest)
+        entries = one_vs_rest(entries, experiment.one_vs_rest)
+    division = divide(artefacts, entries, experiment.validation, by_class=experiment.target == "class")
+    data = TrainingData(plan, artefacts, division, network_input)
+    require_spread(data)
+    return data
 
 
 def _select_entries(artefacts: Artefacts, subset: Subset | None) -> list[Entry]:
@@ -181,7 +206,7 @@ def initial_network(data: TrainingData) -> ShapeNetwork:
     network = build_network(
         experiment.network,
         data.input.side,
-        len(division.classes),
+        data.outputs,
         seed=experiment.seed,
         kind=data.input.kind,
     )

@@ -1,4 +1,4 @@
-"""Validation during training: loss, accuracy and mAP of a network on the held-out shapes."""
+"""Validation during training: loss, accuracy and mAP, or the errors of a quantity, on the held-out shapes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from shapecnn.evaluation.classification import classify
+from shapecnn.evaluation.regression import errors
 from shapecnn.evaluation.retrieval.protocols import mvcnn
-from shapecnn.training.result import ValidationFigures
+from shapecnn.training.data import Scale
+from shapecnn.training.losses import squared_loss
+from shapecnn.training.result import Figures, QuantityFigures, ValidationFigures, stored_figures
 
 
 def figures_of(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> ValidationFigures:
@@ -36,6 +39,21 @@ def figures_of(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Valida
     )
 
 
+def quantity_figures(outputs: Tensor, targets: Tensor, scale: Scale) -> QuantityFigures:
+    """Compute loss, R² and errors from the outputs of held-out shapes.
+
+    Args:
+        outputs: (N, 1) float32, outputs of N shapes, standardized.
+        targets: (N,) float32, values of the shapes, standardized.
+        scale: Mean and standard deviation of the values of the training shapes.
+
+    Returns:
+        The loss of the standardized values, and R² and errors in the unit of the quantity.
+    """
+    values, predictions = (scale.undo(tensor.double().numpy()) for tensor in (targets, outputs[:, 0]))
+    return QuantityFigures(len(targets), squared_loss(outputs, targets).item(), *errors(values, predictions))
+
+
 def is_better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bool:
     """Return whether an epoch has better validation results than the best epoch so far.
 
@@ -44,17 +62,17 @@ def is_better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bo
         best: Validation results of the best epoch so far, as a dict; None before the first epoch.
 
     Returns:
-        True if the accuracy is higher, or if the accuracy is equal and the loss lower. Also true for the first epoch;
-        without held-out shapes, only for the first.
+        True if the accuracy is higher (of a quantity, the error lower), or if it is equal and the loss lower. Also true
+        for the first epoch; without held-out shapes, only for the first.
     """
     if figures is None or best is None:
         return best is None
-    return (figures["accuracy"], -figures["loss"]) > (best["accuracy"], -best["loss"])
+    return (stored_figures(figures).quality, -figures["loss"]) > (stored_figures(best).quality, -best["loss"])
 
 
-def describe_figures(figures: ValidationFigures | None) -> str:
+def describe_figures(figures: Figures | None) -> str:
     """Return validation results as text for a message: ``, validation accuracy 91.2%, mAP 85.0%``; empty for None."""
     if figures is None:
         return ""
-    retrieval = f", mAP {figures.mAP:.1%}" if figures.mAP is not None else ""
-    return f", validation accuracy {figures.accuracy:.1%}{retrieval}"
+    precision = figures.mAP if isinstance(figures, ValidationFigures) else None
+    return f", {figures.headline}" + ("" if precision is None else f", mAP {precision:.1%}")

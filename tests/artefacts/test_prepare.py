@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from shapecnn.artefacts.writing import Progress, Summary
 from shapecnn.errors import MismatchError, ShapecnnError, StoredDataError, UsageError
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
+from shapecnn.storage.tables import table_bytes
 from shapecnn.workers.pool import Workers
 from tests.sealing import reseal
 from tests.solids import contents, write_ball, write_box
@@ -302,3 +304,44 @@ def test_settings_say_what_the_artefacts_are(meshes: Path, tmp_path: Path) -> No
     assert stored == PICTURES.to_json()
     assert stored["layout"] == "files"
     assert "layout" not in GRIDS.to_json()
+
+
+@dataclass
+class EarlierEntry:
+    """Row of a manifest before meshes were measured."""
+
+    id: str
+    label: str | None
+    split: str | None
+    sha256: str | None
+    status: str
+    error: str | None
+    note: str | None
+
+
+def test_meshes_are_measured_and_those_of_an_earlier_version_later(meshes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(meshes, out)
+    first = contents(out)
+    entries = read_manifest(out)
+    for height, entry in enumerate(entries, start=3):
+        radius = np.sqrt(1 + 4 + height**2) / 2
+        area, volume = 2 * (2 + height + 2 * height), 2 * height
+        assert (entry.area, entry.volume) == (pytest.approx(area / radius**2), pytest.approx(volume / radius**3))
+    rows = [EarlierEntry(e.id, e.label, e.split, e.sha256, e.status, e.error, e.note) for e in entries]
+    (out / MANIFEST).write_bytes(table_bytes(EarlierEntry, rows))
+    reseal(out)
+    assert [entry.area for entry in read_manifest(out)] == [None] * 4
+    times = {path: path.stat().st_mtime_ns for path in out.glob("*.binvox")}
+    done = run(meshes, out)
+    assert (done.written, done.skipped) == (0, 4)
+    assert contents(out) == first
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.binvox")} == times
+
+
+def test_measurements_outlive_an_interruption(meshes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run(meshes, out, progress=stop_after(2))
+    run(meshes, out)
+    assert all(entry.area and entry.volume for entry in read_manifest(out))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shapecnn.artefacts.maker import ArtefactData
+from shapecnn.artefacts.maker import ArtefactData, Facts
 from shapecnn.artefacts.manifest import MANIFEST, SETTINGS, Entry, read_manifest
 from shapecnn.artefacts.writing import make_artefacts
 from shapecnn.errors import StoredDataError, UsageError
@@ -64,11 +64,15 @@ class Item:
 class Maker:
     settings: VoxelSettings
 
+    @property
+    def measures(self) -> bool:
+        return False
+
     def to_json(self) -> dict[str, Any]:
         return {"schema_version": 1, **self.settings.to_json()}
 
     def open(self, item: Item) -> tuple[str, Callable[[], ArtefactData]]:
-        return sha256(item.id.encode()), lambda: ArtefactData(self._made(item), NOTES.get(item.id))
+        return sha256(item.id.encode()), lambda: ArtefactData(self._made(item), Facts(NOTES.get(item.id)))
 
     def _made(self, item: Item) -> Iterator[bytes]:
         fault = item.id.removesuffix(".off")
@@ -185,7 +189,7 @@ class Logged(Maker):
     log: Path
 
     def open(self, item: Piece) -> tuple[str, Callable[[], ArtefactData]]:
-        return sha256(item.content.encode()), lambda: ArtefactData(self._made(item), f"note of {item.content}")
+        return sha256(item.content.encode()), lambda: ArtefactData(self._made(item), Facts(f"note of {item.content}"))
 
     def _made(self, item: Piece) -> Iterator[bytes]:
         with self.log.open("a") as log:

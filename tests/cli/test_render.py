@@ -254,8 +254,8 @@ def test_the_manifest_has_the_status_of_each_mesh(meshes: Path, tmp_path: Path, 
     (meshes / "lamp" / "bad.off").write_bytes(b"OFF\n1 0 0\n0 0 0\n")
     assert command("render", meshes, tmp_path / "out", *SMALL).status == 1
     table = parquet.read_table(tmp_path / "out" / "manifest.parquet")
-    assert table.column_names == ["id", "label", "split", "sha256", "status", "error", "note"]
-    assert {str(field.type) for field in table.schema} == {"string"}
+    assert table.column_names == ["id", "label", "split", "sha256", "status", "error", "note", "area", "volume"]
+    assert [str(field.type) for field in table.schema] == ["string"] * 7 + ["double"] * 2
     found = table.to_pylist()
     assert [row["id"] for row in found] == sorted(row["id"] for row in found)
     for row in found:
@@ -474,7 +474,7 @@ def test_a_mesh_that_takes_too_long_is_one_failure(tmp_path: Path, command: Comm
     assert done.json("render")["failures"] == [{"path": str(mesh), "error": cause}]
     assert rows(tmp_path / "out")[0] | {"sha256": None} == {
         "id": "a.off", "label": None, "split": None, "sha256": None, "status": "failed", "error": cause,
-        "note": None,
+        "note": None, "area": None, "volume": None,
     }  # fmt: skip
 
 

@@ -98,7 +98,7 @@ def test_manifest_and_settings(meshes: Path, tmp_path: Path, command: Command) -
     out = tmp_path / "out"
     command("voxelize", meshes, out, "--workers", "1", "--rotations", "2", "--up", "y")
     table = parquet.read_table(out / "manifest.parquet")
-    assert table.column_names == ["id", "label", "split", "sha256", "status", "error", "note"]
+    assert table.column_names == ["id", "label", "split", "sha256", "status", "error", "note", "area", "volume"]
     assert table["id"].to_pylist() == ["ball/c.obj", "box/a.off", "box/b.stl"]
     settings = json.loads((out / "settings.json").read_text())
     made_with = {key: value for key, value in settings.items() if key not in ("hash", "schema_version")}

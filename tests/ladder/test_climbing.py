@@ -16,7 +16,7 @@ from shapecnn.workers.pool import Workers
 from tests.evaluations import CLASSES, write_splits
 from tests.solids import contents, write_solids
 
-RUNGS = choose_rungs(["logistic-grids", "mlp", "logistic-sph", "sph"])
+RUNGS = choose_rungs(["regression", "logistic-grids", "mlp", "logistic-sph", "sph"])
 
 
 def ascent(collection: Path, out: Path, names: tuple[str, ...] = (), **options: object) -> Ladder:
@@ -47,8 +47,9 @@ def test_all_rungs_are_measured_on_the_same_shapes(ladder: Ladder) -> None:
     }
     assert all(one.figures["mAP"].value is not None for one in measured)
     accuracies = [one.figures["accuracy"].value for one in measured]
-    assert accuracies[3] is None  # a descriptor alone does not classify
-    assert all(value is not None and value >= 0.5 for value in accuracies[:3])
+    assert accuracies[0] is accuracies[4] is None  # neither a regression nor a descriptor alone classifies
+    assert all(value is not None and value >= 0.5 for value in accuracies[1:4])
+    assert [one.evaluation.regression is None for one in measured] == [False, True, True, True, True]
 
 
 def test_what_is_finished_is_not_done_again(ladder: Ladder, collection: Path, out: Path) -> None:
@@ -102,6 +103,7 @@ def test_a_report_has_every_rung(ladder: Ladder, tmp_path: Path) -> None:
         assert rung.title in html
     assert "://" not in html.replace("http://www.w3.org", "")
     assert len(files["ladder.csv"].splitlines()) == 1 + len(RUNGS)
+    assert html.count("R² of the area") == 1
 
 
 def test_the_legend_leaves_the_published_curves_free(ladder: Ladder) -> None:
@@ -130,7 +132,9 @@ def test_networks_show_their_filters(ladder: Ladder) -> None:
 
 def test_a_rung_is_compared_with_the_one_before(ladder: Ladder) -> None:
     html = page(ladder, b"<svg/>")
-    assert html.count("points better than") + html.count("points worse than") >= len(RUNGS) - 1
+    words = ("points better than", "points worse than", "the same as")
+    assert sum(map(html.count, words)) >= len(RUNGS) - 1
+    assert "In mAP the same as Linear regression of the surface area." in html  # both compare voxels
     assert "than Logistic regression on voxels" in html
 
 
@@ -145,5 +149,7 @@ def test_the_table_is_in_columns(ladder: Ladder) -> None:
     rows = table_rows(ladder)
     assert [row[0] for row in rows] == [rung.title for rung in RUNGS]
     assert {len(row) for row in rows} == {len(HEADINGS)}
-    assert [row[HEADINGS.index("parameters")] for row in rows] == ["0.08 M", "1,539", "6.91 M", "0"]
-    assert lines(ladder)[0].split() == " ".join(HEADINGS).split()
+    assert [row[HEADINGS.index("parameters")] for row in rows] == ["0.03 M", "0.08 M", "1,539", "6.91 M", "0"]
+    printed = lines(ladder)
+    assert printed[0].split() == " ".join(HEADINGS).split()
+    assert printed[len(RUNGS) + 1].startswith("Linear regression of the surface area: R² of the area ")

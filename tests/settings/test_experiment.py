@@ -121,7 +121,7 @@ def test_all_stages_may_be_replaced(config: str) -> None:
         ("filp=true", "--set filp: unknown key; did you mean stages.head.augment.flip or "
                       "stages.pooled.augment.flip?"),
         ("stages-closed-scale=1", "--set stages-closed-scale: unknown key; did you mean stages.closed.scale?"),
-        ("zzz=4", "Unknown key 'zzz'; known keys: network, validation, seed, precision, stages."),
+        ("zzz=4", "Unknown key 'zzz'; known keys: network, target, one_vs_rest, validation, seed, precision, stages."),
         ("sed=1", "Unknown key 'sed'; did you mean 'seed'?"),
         ("network.bakcbone=x", "Unknown key 'network.bakcbone'; did you mean 'backbone'?"),
         ("validaton.folds=3", "Unknown key 'validaton'; did you mean 'validation'?"),
@@ -193,6 +193,37 @@ def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment
         (
             ["validation={folds: 0, select: last}", "stages.pooled.early_stopping=3"],
             "stages.pooled: plateau and early_stopping need validation data",
+        ),
+        (
+            ["target=area"],
+            "stages.closed: a stage of kind lda fits classes, not the area; use a stage of kind gradient",
+        ),
+        (
+            ["target=volume", "stages=[{kind: gradient, name: a, epochs: 1, learning_rate: 1}]"],
+            "stages.a: loss softmax is for classes, but target is volume; set loss to squared.",
+        ),
+        (
+            [
+                "target=volume",
+                "stages=[{kind: gradient, name: a, loss: squared, balance: true, epochs: 1, learning_rate: 1}]",
+            ],
+            "stages.a: balance repeats the shapes of small classes, but target is volume; set balance to false.",
+        ),
+        (
+            [
+                "target=volume",
+                "stages=[{kind: gradient, name: a, loss: squared, label_smoothing: 0.1, epochs: 1, learning_rate: 1}]",
+            ],
+            "stages.a: label_smoothing needs loss softmax; set it to 0.",
+        ),
+        (
+            ["target=area", "network={kind: mlp, activation: sigmoid}", "stages=[{name: a, kind: rbm}]"],
+            "target area needs a stage of kind gradient with loss squared.",
+        ),
+        (["target=area", "one_vs_rest=mug"], "one_vs_rest divides classes, but target is area; leave one of them out."),
+        (
+            ["stages.pooled.loss=squared"],
+            "stages.pooled: loss squared is for a continuous target; set target to area or volume, or loss to softmax.",
         ),
     ],
 )
@@ -323,6 +354,15 @@ def test_an_unknown_name_comes_with_a_near_one_or_with_all(tmp_path: Path) -> No
         load_experiment("§§§")
     with pytest.raises(UsageError, match="is a folder, not a config"):
         load_experiment(str(tmp_path))
+
+
+def test_what_is_to_be_predicted_changes_settings_only_where_it_is_said(config: str) -> None:
+    plain = load_experiment(config)
+    assert not {"target", "one_vs_rest"} & plain.model_dump(mode="json").keys()
+    assert load_experiment(config, {"target": "class", "one_vs_rest": None}).digest() == plain.digest()
+    one = load_experiment(config, {"one_vs_rest": "mug"})
+    assert one.model_dump(mode="json")["one_vs_rest"] == "mug"
+    assert one.digest() != plain.digest()
 
 
 def test_the_settings_of_one_experiment_are_told_from_another(config: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -192,9 +193,38 @@ def test_values_of_another_kind_are_refused(row: dict[str, str | None], message:
     assert refused(written(pyarrow.Table.from_pylist(rows, SCHEMA))) == message
 
 
-def test_numbers_are_not_read() -> None:
-    with pytest.raises(ValueError, match="the table must have the columns name, score"):
-        read_table(Scored, table_bytes(Scored, [Scored("a", 1.0)]))
+@dataclass(frozen=True)
+class Measured:
+    name: str
+    size: float | None = None
+
+
+NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.builds(Measured, TEXTS, NUMBERS), max_size=20))
+def test_numbers_are_read_to_the_last_bit(rows: list[Measured]) -> None:
+    assert read_table(Measured, table_bytes(Measured, rows)) == rows
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_number_that_is_none_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="the column size has a number that is infinite or not a number"):
+        read_table(Measured, table_bytes(Measured, [Measured("a", 1.0), Measured("b", value)]))
+
+
+def test_a_row_that_needs_a_number_has_one() -> None:
+    assert read_table(Scored, table_bytes(Scored, [Scored(None, 0.1)])) == [Scored(None, 0.1)]
+    empty = written(pyarrow.table({"name": ["a"], "score": pyarrow.array([None], pyarrow.float64())}))
+    with pytest.raises(ValueError, match="the column score has an empty cell"):
+        read_table(Scored, empty)
+
+
+@pytest.mark.parametrize("kind", [TEXT, pyarrow.int64(), pyarrow.float32(), pyarrow.bool_()])
+def test_numbers_of_another_type_are_refused(kind: pyarrow.DataType) -> None:
+    data = written(pyarrow.table({"name": ["a"], "size": pyarrow.array([None], kind)}))
+    with pytest.raises(ValueError, match=r"columns name, size \(.*\), and all must hold strings, but numbers in size$"):
+        read_table(Measured, data)
 
 
 DATA = table_bytes(Row, ROWS)

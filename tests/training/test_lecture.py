@@ -20,7 +20,7 @@ from shapecnn.networks.pooling import pool_views
 from shapecnn.networks.smoothing import GaussianPool2d
 from shapecnn.settings.networks import Activation
 from shapecnn.training.logistic_solvers import Objective
-from shapecnn.training.losses import sigmoid_loss
+from shapecnn.training.losses import sigmoid_loss, squared_loss
 
 IMAGE = torch.tensor([
     [1, 1, 1, 0, 0],
@@ -152,6 +152,30 @@ def test_the_gradient_of_the_squared_error_is_minus_twice_the_message() -> None:
     f = h @ w.T
     delta = y - f
     torch.testing.assert_close(gradient(delta.square().sum(), w), -2 * delta.T @ h)
+
+
+def test_the_squared_loss_of_shapecnn_is_the_mean_of_the_slide() -> None:
+    w, h, y = normal(1, 3).requires_grad_(), normal(5, 3, seed=1), normal(5, seed=2)
+    f = h @ w.T
+    loss = squared_loss(f, y)
+    torch.testing.assert_close(loss, (y - f[:, 0]).square().sum() / 5)
+    expected = -2 * ((y[:, None] - f).T @ h).detach() / 5
+    torch.testing.assert_close(gradient(loss, w), expected)
+    w = w.detach()
+    for place in range(3):  # the slope, measured
+        step = torch.zeros(1, 3, dtype=torch.float64)
+        step[0, place] = 1e-6
+        slope = (squared_loss(h @ (w + step).T, y) - squared_loss(h @ (w - step).T, y)) / 2e-6
+        assert float(slope) == pytest.approx(float(expected[0, place]), rel=1e-6)
+
+
+def test_mug_or_no_mug_has_the_gradient_of_the_slide() -> None:
+    """Two classes of shapecnn have a weight vector each; w of the slide is the difference of the two."""
+    x, y, w = mugs()
+    both = torch.stack([-w / 2, w / 2]).requires_grad_()
+    found = gradient(sigmoid_loss(x @ both.T, y.long()), both)
+    torch.testing.assert_close(found[1], -ascent(x, y, w) / 7)
+    torch.testing.assert_close(found[0], ascent(x, y, w) / 7)
 
 
 def momentum_steps(steps: list[float], mu: float) -> list[Tensor]:

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from torch.nn import functional
 
 from shapecnn.settings.stages import GradientStage
-from shapecnn.training.losses import guessing_loss, loss_function, sigmoid_loss
+from shapecnn.training.losses import guessing_loss, loss_function, sigmoid_loss, squared_loss
 from tests.training.data import stage
 
 
@@ -58,6 +58,7 @@ def test_the_gradient_of_an_output_is_its_error() -> None:
 def test_a_stage_chooses_its_loss() -> None:
     logits, labels = torch.randn(5, 4), torch.tensor([0, 1, 2, 3, 0])
     assert loss_function(settings(loss="sigmoid"))(logits, labels) == sigmoid_loss(logits, labels)
+    assert loss_function(settings(loss="squared"))(logits[:, :1], logits[:, 1]) == squared_loss(logits, logits[:, 1])
     smooth = functional.cross_entropy(logits, labels, label_smoothing=0.2)
     assert loss_function(settings(label_smoothing=0.2))(logits, labels) == smooth
 

@@ -64,6 +64,11 @@ class GridMaker:
 
     settings: ImportedVoxelSettings
 
+    @property
+    def measures(self) -> bool:
+        """Whether area and volume are recorded: always False, because the sources are not meshes."""
+        return False
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``settings.json``: the resolution of the grids and the hash of the settings."""
         return {"schema_version": 1, **self.settings.to_json()}

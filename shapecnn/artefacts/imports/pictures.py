@@ -108,6 +108,11 @@ class SheetMaker:
 
     settings: ImportedViewSettings
 
+    @property
+    def measures(self) -> bool:
+        """Whether area and volume are recorded: always False, because the sources are not meshes."""
+        return False
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``settings.json``: settings of the views, hash of the settings, and file layout."""
         return {"schema_version": 1, **self.settings.to_json(), "layout": "sheet"}
