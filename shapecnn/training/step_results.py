@@ -8,7 +8,7 @@ from typing import Any
 
 from shapecnn.errors import counted
 from shapecnn.shared.results import Displayed, text_table
-from shapecnn.training.result import Figures
+from shapecnn.training.result import Figures, QuantityFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,14 @@ class StepSearch(Displayed):
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one row for each learning rate; loss, validation loss and accuracy are None if it diverged."""
+        """Return one row for each learning rate; loss, validation loss and accuracy (or R²) are None if it diverged."""
+        name = "R2" if isinstance(self.best.validation, QuantityFigures) else "accuracy"
         return [
             {
                 "learning rate": trial.learning_rate,
                 "loss": trial.loss,
                 "validation loss": trial.validation and trial.validation.loss,
-                "accuracy": trial.validation and trial.validation.accuracy,
+                name: trial.validation and getattr(trial.validation, name),
                 "best": trial is self.best,
             }
             for trial in self.trials
