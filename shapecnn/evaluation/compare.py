@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from shapecnn.artefacts.manifest import quantities
 from shapecnn.evaluation.compare_results import (
     CLASSIFICATION_FIGURES,
     RETRIEVAL_FIGURES,
@@ -155,12 +156,16 @@ def _pairs(figure: str, values: Mapping[str, Values], test: Test, seed: int, mod
 def _own(settings: EvaluationSettings, contender: Contender) -> EvaluationSettings:
     """Return the settings to evaluate one contender, which is a model and the feature to compare shapes by.
 
-    The model is evaluated by classification and retrieval if all labels of the split are classes of the model, and
-    otherwise by retrieval only.
+    The model is evaluated by classification and retrieval if all labels of the split are classes of the model, by
+    regression and retrieval if it predicts a quantity that is known of a shape, and otherwise by retrieval only.
     """
     model = contender.model
-    labels = {str(entry.label) for entry in model.split(contender.artefacts, settings.split)}
-    return replace(settings, task="both" if labels <= {*classes_of(model)} else "retrieval", feature=contender.feature)
+    entries = model.split(contender.artefacts, settings.split)
+    if model.quantity is None:
+        predicts = {str(entry.label) for entry in entries} <= {*classes_of(model)}
+    else:
+        predicts = not np.isnan(quantities(entries, model.quantity.target)).all()
+    return replace(settings, task="both" if predicts else "retrieval", feature=contender.feature)
 
 
 def _by_shape(evaluation: Evaluation, name: str) -> Values:
