@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,7 +90,7 @@ class Measured:
                 name: {"value": value, "interval": interval and list(interval)}
                 for name, (value, interval) in self.figures.items()
             },
-            **({} if regression is None else {"regression": asdict(regression)}),
+            **({} if regression is None else {"regression": regression.to_json()}),
             "pr11": retrieval and retrieval.pr11,
             "seconds_per_shape": self.seconds_per_shape,
             "seconds_per_search": self.seconds_per_search,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,11 @@ class Regression:
     RMSE: float
     MAE: float
     intervals: dict[str, Interval | None]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the results as a JSON object."""
+        intervals = {name: interval and list(interval) for name, interval in self.intervals.items()}
+        return {**asdict(self), "intervals": intervals}
 
 
 def errors(values: Values, predictions: Values) -> Errors:

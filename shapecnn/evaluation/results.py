@@ -202,7 +202,7 @@ class Evaluation(Displayed):
 
     def figures_json(self) -> dict[str, Any]:
         """Return the results as JSON, without names of model, data and split. Only a regression has its key."""
-        regression = {} if self.regression is None else {"regression": asdict(self.regression)}
+        regression = {} if self.regression is None else {"regression": self.regression.to_json()}
         return {
             "count": len(self.entries),
             **regression,

@@ -51,7 +51,8 @@ def test_train_predict_eval_and_compare(tmp_path: Path, command: Command) -> Non
         command("query", index, mesh, "-k", 1, "--json", "--device", "cpu").json("query")[0]["results"][0]["score"]
         > 0.99
     )
-    comparison = command("compare", out, "--data", grids, "--json", "--device", "cpu").json("compare")
+    compared = command("compare", out, "--data", grids, "--out", tmp_path / "compared", "--json", "--device", "cpu")
+    comparison = compared.json("compare")
     assert comparison["models"][0]["regression"]["RMSE"] == evaluation["regression"]["RMSE"]
     assert comparison["models"][0]["figures"]["accuracy"]["value"] is None
     refused = command("explain", out, mesh, "--out", tmp_path / "why.html")
