@@ -55,6 +55,6 @@ def test_train_predict_eval_and_compare(tmp_path: Path, command: Command) -> Non
     comparison = compared.json("compare")
     assert comparison["models"][0]["regression"]["RMSE"] == evaluation["regression"]["RMSE"]
     assert comparison["models"][0]["figures"]["accuracy"]["value"] is None
-    refused = command("explain", out, mesh, "--out", tmp_path / "why.html")
+    refused = command("explain", out, mesh, "--html", tmp_path / "why.html")
     assert refused.status == 2
     assert "has no classes to explain" in refused.stderr
