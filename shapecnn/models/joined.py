@@ -15,7 +15,7 @@ from shapecnn.errors import UsageError, quoted
 from shapecnn.models.comparison import JoinedComparison, ShapeComparison
 from shapecnn.models.descriptors import FisherSettings, SphSettings
 from shapecnn.models.drawing import MeshDescriptor
-from shapecnn.models.head import ClassHead
+from shapecnn.models.head import ClassHead, QuantityHead
 from shapecnn.models.input import Input
 from shapecnn.models.model import JOINED, Model, Split, resolve_model
 from shapecnn.models.source import NetworkSource
@@ -68,6 +68,11 @@ class JoinedModel:
     def head(self) -> ClassHead | None:
         """Class names, classifier and calibration of a run; None for ``@imagenet``."""
         return self.model.head
+
+    @property
+    def quantity(self) -> QuantityHead | None:
+        """Quantity that the network predicts; None for a network that predicts no quantity."""
+        return self.model.quantity
 
     @property
     def comparison(self) -> ShapeComparison:

@@ -31,7 +31,7 @@ class _QueueEngine:
     def _output(self, feature: Feature, views: Feature | None = None) -> Output:
         require_finite(self._model, feature)
         if self._regressor is not None:
-            return Output(feature, None, views, value_of(self._model, self._regressor.value(feature)))
+            return Output(feature, None, views, value=value_of(self._model, self._regressor.value(feature)))
         if self._classifier is None:
             return Output(feature, None, views)
         return Output(feature, scores_of(self._model, self._classifier.logits(feature)), views)

@@ -63,7 +63,7 @@ class TorchEngine:
             value = value_of(self._model, float(logit_array[0]))
         elif logit_array.size:
             scores = scores_of(self._model, logit_array)
-        self._outputs.append((key, Output(feature_array, scores, views[0] if views else None, value)))
+        self._outputs.append((key, Output(feature_array, scores, views[0] if views else None, value=value)))
 
     def finished(self) -> list[tuple[Any, Output]]:
         """Return the key, as given to :meth:`start`, and the output of each shape that finished since the last call."""

@@ -19,7 +19,7 @@ from shapecnn.evaluation.retrieval.protocols import Retrieval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
 Form = Literal["svg", "png"]
 """Format of a picture file."""
@@ -189,7 +189,7 @@ def drawing(form: Form = "svg") -> Iterator[tuple[Figure, io.BytesIO]]:
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
     file = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():

@@ -25,7 +25,7 @@ from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from shapecnn.report.figures import Figure
 
 HEADINGS = ("rung", "input", "accuracy", "mAP", "NN", "parameters", "training", "ms a shape")
 _MARKERS = "osD^vPXp"
