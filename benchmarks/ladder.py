@@ -24,15 +24,18 @@ def main() -> None:
     rungs = [word for name in options.rung.split() for word in ("--rung", name)]
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(options.work or scratch)
-        clock = out / "benchmark-seconds.json"
-        before = json.loads(clock.read_text()) if clock.exists() else 0.0
-        started = time.perf_counter()
+        clock = out / "benchmark-clock.json"
+        before = json.loads(clock.read_text()) if clock.exists() else {"seconds": 0.0, "finished": False}
+        started, finished = time.perf_counter(), False
         try:
             answer = shapecnn("ladder", "--data", source, "--up", "y", "--out", out, *rungs)
+            finished = not rungs
         finally:
-            seconds = before + time.perf_counter() - started
-            out.mkdir(parents=True, exist_ok=True)
-            clock.write_text(json.dumps(seconds))
+            seconds = before["seconds"]
+            if not before["finished"]:  # later runs only measure and draw again
+                seconds += time.perf_counter() - started
+                out.mkdir(parents=True, exist_ok=True)
+                clock.write_text(json.dumps({"seconds": seconds, "finished": finished}))
         if options.json:
             shutil.copyfile(out / "report" / "pr.png", ROOT / "docs" / "pictures" / "ladder.png")
     rows = [

@@ -22,7 +22,7 @@ def learned_filters(
     model: ModelSource,
     data: str | Path | Artefacts | None = None,
     *,
-    layers: Sequence[str] = (),
+    layers: str | Sequence[str] = (),
     split: Shapes = "train",
     top: int = 9,
     filters: int = 16,
@@ -68,7 +68,7 @@ def learned_filters(
     return collect(
         opened,
         data,
-        layers=layers,
+        layers=[layers] if isinstance(layers, str) else layers,
         split=split,
         top=top,
         filters=filters,

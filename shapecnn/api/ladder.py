@@ -32,8 +32,8 @@ def climb_ladder(
 ) -> Ladder:
     """Train and compare the systems of a lecture, from logistic regression to multi-view networks.
 
-    All systems are trained on the same train split, and measured on the same test shapes. What an earlier call with the
-    same ``out`` has finished is not done again.
+    All systems are trained on the same train split, and measured on the same test shapes. Views, grids and trained
+    networks that an earlier call with the same ``out`` has finished are kept; the systems are measured again.
 
     Args:
         collection: Folder of meshes, zip file of such a folder, or CSV file with the header path,label,split; with
@@ -41,7 +41,7 @@ def climb_ladder(
         out: Folder for the views, the grids and the trained networks.
         rungs: Names of the systems, such as ``lenet`` or ``sph``; none for all.
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
-        settings: Values that replace settings of every training config, by key.
+        settings: Values that replace settings of every training config that has them, by key.
         device: Device that the networks run on: ``auto``, ``cpu`` or ``cuda``.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         bar: Function that opens a progress bar.

@@ -57,8 +57,8 @@ def command(
     and volumetric networks follow, and engineered descriptors to compare them with. The page at the end explains each
     system in three sentences and shows its precision-recall curve.
 
-    Running the same command again continues where it stopped. `--set` changes a setting of every training config, which
-    `shapecnn configs` lists as ladder/NAME.
+    Running the same command again continues where it stopped. `--set` changes a setting of every training config that
+    has it; `shapecnn configs` lists these configs as ladder/NAME.
 
     \b
     Examples:
@@ -91,3 +91,5 @@ def command(
     emit(ladder.to_json(), as_json, lines(ladder))  # before the report: a full disk must not lose it
     write_ladder(report, ladder, overwrite)
     note(f"Wrote {report / 'report.html'}")
+    if ladder.failed:
+        click.get_current_context().exit(1)

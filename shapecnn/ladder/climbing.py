@@ -9,7 +9,7 @@ from typing import Any
 
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
-from shapecnn.errors import UsageError, counted
+from shapecnn.errors import MismatchError, TrainingError, UsageError, WeightsError, counted
 from shapecnn.evaluation.compare import compare_contenders
 from shapecnn.evaluation.compare_results import Comparison
 from shapecnn.evaluation.contenders import Contender
@@ -20,11 +20,11 @@ from shapecnn.ladder.rungs import InputName, Rung, input_settings
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.run import Run, open_run
-from shapecnn.settings.experiment import load_experiment
+from shapecnn.settings.experiment import has_setting, load_experiment
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.shared.results import Displayed, text_table
 from shapecnn.training.metric import learn_metric
-from shapecnn.training.plan import plan_to_resume
+from shapecnn.training.plan import is_finished, plan_to_resume
 from shapecnn.training.result import TrainingResult
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
@@ -39,6 +39,7 @@ class Ladder(Displayed):
         comparison: Results of the rungs on the same test shapes, in the same order.
         trainings: Result of the training of each network, by its name.
         filters: Some filters of each network that has filters to show, by its name.
+        failed: Why a rung could not be trained, in one sentence or more, by its name; such rungs are not in ``rungs``.
         folder: Folder with the views and grids, and with the trained networks.
     """
 
@@ -46,6 +47,7 @@ class Ladder(Displayed):
     comparison: Comparison
     trainings: Mapping[str, TrainingResult]
     filters: Mapping[str, LearnedFilters]
+    failed: Mapping[str, str]
     folder: Path
 
     def __repr__(self) -> str:
@@ -78,7 +80,12 @@ class Ladder(Displayed):
             }
             for rung in self.rungs
         ]
-        return {"schema_version": 1, "rungs": rungs, "comparison": self.comparison.to_json()}
+        return {
+            "schema_version": 1,
+            "rungs": rungs,
+            "failed": dict(self.failed),
+            "comparison": self.comparison.to_json(),
+        }
 
 
 def climb(
@@ -94,14 +101,14 @@ def climb(
     bar: ProgressBar = no_bar,
     say: Callable[[str], None] = lambda _: None,
 ) -> Ladder:
-    """Prepare, train and measure the rungs of the ladder; what an earlier call has finished is not done again.
+    """Prepare, train and measure the rungs of the ladder; what an earlier call has prepared and trained is kept.
 
     Args:
         collection: Meshes with labels, and with the splits train and test.
         out: Folder for the views, the grids and the trained networks.
         rungs: Rungs to climb.
         up: Axis that points up in the meshes.
-        settings: Values that replace settings of every training config, by key.
+        settings: Values that replace settings of every training config that has them, by key.
         device: Device that the networks run on: ``auto``, ``cpu`` or ``cuda``.
         workers: Worker processes that read the meshes and draw or voxelize them.
         command: Command line that error messages suggest for making views and grids.
@@ -115,25 +122,61 @@ def climb(
         UsageError: The collection has no training or no test shapes, or ``out`` contains other files.
         MismatchError: ``out`` contains results with other settings.
     """
+    from shapecnn.networks.registry import fetch_weights  # here, because it imports torch
+
     require_device(device)
-    for name in dict.fromkeys(rung.run for rung in rungs if rung.run):
-        load_experiment(f"ladder/{name}", settings)  # a wrong setting is reported before hours of work
+    names = list(dict.fromkeys(rung.run for rung in rungs if rung.run))
+    changes = _changes(names, settings or {})
+    for name in names:
+        # A wrong setting and a failed download are reported now, before hours of work.
+        experiment = load_experiment(f"ladder/{name}", changes[name])
+        if not is_finished(out / "runs" / name):
+            fetch_weights(experiment.network)
     folders = _prepare(collection, out, rungs, up, workers, command, bar, say)
     artefacts = _on_common_shapes({name: open_artefacts(folder) for name, folder in folders.items()})
     trainings: dict[str, TrainingResult] = {}
     filters: dict[str, LearnedFilters] = {}
-    contenders = []
+    failed: dict[str, str] = {}
+    contenders: dict[Rung, Contender] = {}
     for number, rung in enumerate(rungs, start=1):
         say(f"Rung {number} of {len(rungs)}: {rung.title}")
-        if rung.run is not None and rung.run not in trainings:
-            trainings[rung.run] = _train(rung.run, folders[rung.input], out, settings or {}, device, bar, say)
-        model = _model(rung, artefacts[rung.input], out, device, bar)
-        if isinstance(model, Run) and rung.run is not None and rung.run not in filters:
-            learned = rung_filters(model, artefacts[rung.input], device, bar)
-            filters |= {} if learned is None else {rung.run: learned}
-        contenders.append(Contender(rung.title, model, rung.feature, artefacts[rung.input], 0))
-    comparison = compare_contenders(contenders, TEST_SPLIT, device=device, bar=bar)
-    return Ladder(tuple(rungs), comparison, trainings, filters, out)
+        try:
+            if rung.run is not None and rung.run not in trainings:
+                trainings[rung.run] = _train(rung.run, folders[rung.input], out, changes[rung.run], device, bar, say)
+            model = _model(rung, artefacts[rung.input], out, device, bar)
+            if isinstance(model, Run) and rung.run is not None and rung.run not in filters:
+                learned = rung_filters(model, artefacts[rung.input], device, bar)
+                filters |= {} if learned is None else {rung.run: learned}
+        except MismatchError:
+            raise
+        except (TrainingError, UsageError, WeightsError) as error:
+            if number == len(rungs) and not contenders:
+                raise
+            failed[rung.name] = str(error)
+            say(f"{rung.title} failed; the other systems are measured without it. {error}")
+            continue
+        contenders[rung] = Contender(rung.title, model, rung.feature, artefacts[rung.input], 0)
+    comparison = compare_contenders(list(contenders.values()), TEST_SPLIT, device=device, bar=bar)
+    return Ladder(tuple(contenders), comparison, trainings, filters, failed, out)
+
+
+def _changes(names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings to replace in each training config: those that the config has.
+
+    Raises:
+        UsageError: None of the configs has a setting.
+    """
+    changes: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for key, value in settings.items():
+        having = [name for name in names if has_setting(f"ladder/{name}", key)]
+        if not having:
+            raise UsageError(
+                f"--set {key}: no system to train has this setting ({', '.join(names) or 'none is trained'}). "
+                f"shapecnn configs ladder/NAME prints the settings of a system."
+            )
+        for name in having:
+            changes[name][key] = value
+    return changes
 
 
 def _prepare(
@@ -168,11 +211,13 @@ def _on_common_shapes(artefacts: Mapping[InputName, Artefacts]) -> dict[InputNam
     """
     ids = [{entry.id for entry in each.select("test")} for each in artefacts.values()]
     common = set.intersection(*ids)
-    first = next(iter(artefacts.values()))
-    if not common or not first.select("train"):
+    fewest = min(artefacts.values(), key=lambda each: min(len(each.select("train")), len(each.select("test"))))
+    train, test = len(fewest.select("train")), len(fewest.select("test"))
+    if not train or not common:
+        shared = "" if common or not test else ", and none of the test shapes is in all folders"
         raise UsageError(
-            f"The ladder needs meshes in the splits train and test, but {first.folder} has "
-            f"{len(first.select('train'))} and {len(common)}. Splits are set by the second level of folders, as in "
+            f"The ladder needs meshes in the splits train and test, but {fewest.folder} has {train} and "
+            f"{test}{shared}. Splits are set by the second level of folders, as in "
             f"chair/train/1.off, or by a column of a CSV."
         )
 

@@ -153,7 +153,7 @@ RUNGS: tuple[Rung, ...] = (
         "AlexNet from scratch",
         "More layers and more filters, with rectified linear units, which do not saturate, and dropout against "
         "overfitting. On a million photographs this network won the ImageNet competition of 2012. Here it learns "
-        "from a few hundred shapes alone: its 57 million weights are far more than the data can determine.",
+        "from the training shapes alone: its 57 million weights are far more than a few thousand shapes determine.",
         "views",
     ),
     Rung(
@@ -183,7 +183,7 @@ RUNGS: tuple[Rung, ...] = (
     Rung(
         "mvcnn-metric",
         "MVCNN, fine-tuned, 12 views + metric",
-        "The network is the fine-tuned one of the rung below. On its features a projection is learned, after which "
+        "The network is the fine-tuned one of the rung before. On its features a projection is learned, after which "
         "shapes of one class are close together and shapes of different classes far apart. This helps retrieval and "
         "leaves classification as it was.",
         "views",
@@ -194,7 +194,7 @@ RUNGS: tuple[Rung, ...] = (
         "mvcnn-20",
         "MVCNN, frozen, 20 views",
         "Twenty cameras stand at the corners of a dodecahedron, so that the shape is seen from all sides, also from "
-        "below. No direction is special: the up axis of the shape need not be known. Where it is known, as here, "
+        "below. No direction is special: the up axis of the shape need not be known. Where it is known, "
         "twelve views from slightly above can be as good.",
         "views20",
     ),

@@ -181,6 +181,7 @@ def page(ladder: Ladder, svg: bytes) -> str:
         rows=rows,
         sections=_sections(ladder, rows),
         filtered=max((learned.shapes for learned in ladder.filters.values()), default=0),
+        failed=ladder.failed,
         notes=notes(ladder.comparison),
         width=_WIDTH,
         height=_HEIGHT,
@@ -262,7 +263,7 @@ def _mean_precision(one: Measured) -> float:
 
 
 def _count(parameters: int) -> str:
-    return f"{parameters / 1e6:.2f} M" if parameters >= 1e4 else f"{parameters:,}"
+    return f"{parameters / 1e6:.2f} M" if parameters >= 1e6 else f"{parameters / 1e3:.1f} k" if parameters else "0"
 
 
 def _duration(seconds: float) -> str:

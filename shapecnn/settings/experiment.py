@@ -165,6 +165,29 @@ def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -
         raise UsageError(f"{error} If this key only defines an anchor (&name), rename it {quoted(name)}.") from None
 
 
+def has_setting(config: str, key: str) -> bool:
+    """Return whether a config has a setting, so that ``--set`` can change it.
+
+    Args:
+        config: Path of a YAML file, or name of a shipped config.
+        key: Dotted key, as for :func:`load_experiment`.
+
+    Raises:
+        UsageError: The config does not exist or is not YAML.
+
+    Example:
+        >>> has_setting("ladder/lenet", "stages.views.epochs"), has_setting("ladder/mlp", "stages.views.epochs")
+        (True, False)
+    """
+    values = read_config(config)
+    try:
+        group, _, name = _whole_key(values, key).rpartition(".")
+    except UsageError:
+        return False
+    settings: type[Settings] | None = _groups(values).get(group) if group else Experiment
+    return settings is not None and name in settings.model_fields
+
+
 def changed(experiment: Experiment, assignments: Mapping[str, Any], name: str) -> Experiment:
     """Return a copy of the settings of a training run, with some values changed.
 

@@ -225,7 +225,10 @@ class _Learner:
     ) -> None:
         self.stage, self.layer, self.source, self.train = stage, layer, source, train
         self.accelerator, self.seed = accelerator, seed
-        total = torch.stack([source.visible(batch).sum(dim=0) for batch in source.split(train)]).sum(dim=0)
+        batches = source.split(train)
+        total = source.visible(batches[0]).sum(dim=0)
+        for batch in batches[1:]:
+            total += source.visible(batch).sum(dim=0)
         mean = (total + 1) / (len(train) + 2)  # as if there were one more example of 0, and one of 1
         self.rbm = Rbm(layer.module, total.shape)
         self._descent = RbmDescent(self.rbm, stage, accelerator)

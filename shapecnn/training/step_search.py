@@ -44,8 +44,9 @@ def search_step(
     """Train the first gradient-descent stage of a plan with several learning rates, and compare them by validation.
 
     Each trial starts from the same weights, and draws the same batches. It equals a training whose stage has the
-    learning rate and the number of epochs of the trial: its schedule is compressed into these epochs. Stages before the
-    gradient-descent stage are trained once. Nothing is stored, except in a temporary folder during the search.
+    learning rate and the number of epochs of the trial: a cosine schedule is compressed into these epochs, whereas
+    ``step_epochs`` and ``patience`` stay as they are. Stages before the gradient-descent stage are trained once.
+    Nothing is stored, except in a temporary folder during the search.
 
     Args:
         plan: The settings and the data folder of the training.

@@ -9,9 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import shapecnn
-from shapecnn.errors import MismatchError, UsageError
+from shapecnn.errors import MismatchError, TrainingError, UsageError
 from shapecnn.ladder import Ladder, choose_rungs, climb
 from shapecnn.report.ladder import HEADINGS, draw_curves, lines, page, table_rows, write_ladder
+from shapecnn.settings.experiment import load_experiment
 from shapecnn.workers.pool import Workers
 from tests.evaluations import CLASSES, write_splits
 from tests.solids import contents, write_solids
@@ -86,6 +87,26 @@ def test_wrong_settings_are_refused_before_anything_is_written(collection: Path,
     assert not (tmp_path / "out").exists()
 
 
+def test_a_setting_changes_the_systems_that_have_it(collection: Path, tmp_path: Path) -> None:
+    settings = {"stages.grids.epochs": 2, "seed": 5}
+    result = ascent(collection, tmp_path / "out", ("logistic-grids", "mlp"), settings=settings)
+    assert result.trainings["mlp"].epochs == 2
+    seeds = [load_experiment(str(tmp_path / "out" / "runs" / name / "config.yaml")).seed for name in result.trainings]
+    assert seeds == [5, 5]
+
+
+def test_a_system_that_cannot_be_trained_does_not_stop_the_others(collection: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+    settings = {"stages.grids.learning_rate": 1e30}
+    result = ascent(collection, tmp_path / "out", ("logistic-grids", "mlp", "sph"), settings=settings, say=heard.append)
+    assert [rung.name for rung in result.rungs] == ["logistic-grids", "sph"]
+    assert list(result.failed) == list(result.to_json()["failed"]) == ["mlp"]
+    assert any("failed; the other systems are measured without it." in text for text in heard)
+    assert "Without mlp, which failed: " in page(result, b"<svg/>")
+    with pytest.raises(TrainingError):
+        ascent(collection, tmp_path / "out", ("mlp",), settings=settings)
+
+
 def test_a_collection_without_splits_is_refused(tmp_path: Path) -> None:
     write_solids(tmp_path / "meshes")
     with pytest.raises(UsageError, match=r"needs meshes in the splits train and test, but .*grids has 0 and 0\."):
@@ -118,7 +139,7 @@ def test_the_legend_leaves_the_published_curves_free(ladder: Ladder) -> None:
 
 
 def test_networks_show_their_filters(ladder: Ladder) -> None:
-    assert list(ladder.filters) == ["logistic-grids", "mlp"]
+    assert list(ladder.filters) == ["regression", "logistic-grids", "mlp"]
     sections = page(ladder, b"<svg/>").split("<section")[1:]
     shown = {rung.name: section for rung, section in zip(RUNGS, sections, strict=True)}
     templates = shown["logistic-grids"]
@@ -140,7 +161,7 @@ def test_a_rung_is_compared_with_the_one_before(ladder: Ladder) -> None:
 
 def test_it_prints_as_a_table_and_is_a_page_in_a_notebook(ladder: Ladder) -> None:
     assert [row["rung"] for row in ladder.rows()] == [rung.name for rung in RUNGS]
-    assert repr(ladder).split("\n")[4].startswith("sph ")
+    assert repr(ladder).split("\n")[-1].startswith("sph ")
     assert shapecnn.climb_ladder  # who has a ladder has loaded the module that shows it
     assert "<iframe" in ladder._repr_html_()
 
@@ -149,7 +170,7 @@ def test_the_table_is_in_columns(ladder: Ladder) -> None:
     rows = table_rows(ladder)
     assert [row[0] for row in rows] == [rung.title for rung in RUNGS]
     assert {len(row) for row in rows} == {len(HEADINGS)}
-    assert [row[HEADINGS.index("parameters")] for row in rows] == ["0.03 M", "0.08 M", "1,539", "6.91 M", "0"]
+    assert [row[HEADINGS.index("parameters")] for row in rows] == ["27.0 k", "81.0 k", "1.5 k", "6.91 M", "0"]
     printed = lines(ladder)
     assert printed[0].split() == " ".join(HEADINGS).split()
     assert printed[len(RUNGS) + 1].startswith("Linear regression of the surface area: R² of the area ")
