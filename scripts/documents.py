@@ -21,6 +21,7 @@ from typing import Any
 import click
 
 from shapecnn.cli.main import cli
+from shapecnn.ladder.rungs import RUNGS
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -387,12 +388,30 @@ def rooms() -> str:
     return _markdown(["module", "content"], lines)
 
 
+def rungs() -> str:
+    """Return the rungs of the ladder, with the views or grids that each reads."""
+    reads = {
+        "views": "12 views", "views20": "20 views", "views80": "80 views", "silhouettes": "100 silhouettes",
+        "grids": "a 30³ grid", "grids12": "12 rotations of a 30³ grid", "grids64": "a 64³ grid",
+    }  # fmt: skip
+    lines = [
+        [
+            f"`{rung.name}`",
+            rung.title,
+            reads[rung.input],
+            f"`ladder/{rung.run}`" if rung.run else f"none (`{rung.model}`)",
+        ]
+        for rung in RUNGS
+    ]
+    return _markdown(["rung", "system", "reads", "config"], lines)
+
+
 def filled(text: str) -> str:
     """Return the text with all its tables regenerated."""
 
     def table(match: re.Match[str]) -> str:
-        if match[2] == "map":
-            return f"{match[1]}{rooms()}\n{match[3]}"
+        if match[2] in ("map", "rungs"):
+            return f"{match[1]}{rooms() if match[2] == 'map' else rungs()}\n{match[3]}"
         folder = ROOT / "results" / match[2]  # a folder if the table has several records
         files = sorted(folder.glob("*.json")) if folder.is_dir() else [folder.with_suffix(".json")]
         records = [json.loads(file.read_text()) for file in files]

@@ -98,6 +98,9 @@ def _unknown(config: str, known: Iterable[str]) -> UsageError:
         return UsageError(
             f"{config} is a folder, not a config. Give a YAML file, or a name that `shapecnn configs` lists."
         )
-    close = difflib.get_close_matches(Path(config).stem, known, n=1)
-    hint = f"Did you mean {close[0]}?" if close else f"Shipped configs: {', '.join(sorted(known))}."
+    names = sorted(known)
+    within = [name for name in names if name.startswith(f"{config.rstrip('/')}/") or name.endswith(f"/{config}")]
+    path = Path(config).with_suffix("")
+    close = within or next(filter(None, (difflib.get_close_matches(s, names, n=1) for s in (str(path), path.name))), [])
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"Shipped configs: {', '.join(names)}."
     return UsageError(f"There is no config {config!r}. {hint}")

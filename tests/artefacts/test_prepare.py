@@ -259,7 +259,9 @@ def test_a_manifest_cannot_make_a_run_remove_other_files(meshes: Path, tmp_path:
     precious.write_bytes(b"keep me")
     for stem in ("../precious", str(tmp_path / "precious")):
         rows = [dict.fromkeys(Entry.__slots__) | {"id": f"{stem}.off", "status": "ok", "sha256": "0" * 64}]
-        schema = pyarrow.schema([(name, pyarrow.string()) for name in Entry.__slots__])
+        numbers = {"area", "volume"}
+        kinds = [(name, pyarrow.float64() if name in numbers else pyarrow.string()) for name in Entry.__slots__]
+        schema = pyarrow.schema(kinds)
         parquet.write_table(pyarrow.Table.from_pylist(rows, schema), out / MANIFEST)
         reseal(out)
         run(meshes, out)

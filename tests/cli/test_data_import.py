@@ -60,12 +60,13 @@ def test_the_whole_contract(pictures: Path, tmp_path: Path, command: Command) ->
         assert np.asarray(sheet)[::8, ::8].ravel().tolist() == list(range(1, 13))
 
     table = parquet.read_table(out / "manifest.parquet")
-    assert table.column_names == ["id", "label", "split", "sha256", "status", "error", "note"]
+    assert table.column_names == ["id", "label", "split", "sha256", "status", "error", "note", "area", "volume"]
     rows = table.to_pylist()
     files = sorted((pictures / "chair/train").iterdir())
     assert rows[1] == {
         "id": "chair/train/chair_1.png", "label": "chair", "split": "train", "status": "ok", "error": None,
         "sha256": hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest(), "note": None,
+        "area": None, "volume": None,
     }  # fmt: skip
     assert (rows[2]["status"], rows[2]["error"]) == ("failed", failure["error"])
 

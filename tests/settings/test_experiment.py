@@ -350,6 +350,10 @@ def test_an_unknown_name_comes_with_a_near_one_or_with_all(tmp_path: Path) -> No
     for near in (name[:-1], f"{name}.yaml", f"elsewhere/{name}.yaml"):
         with pytest.raises(UsageError, match=f"There is no config '{near}'. Did you mean {name}"):
             load_experiment(near)
+    with pytest.raises(UsageError, match=r"There is no config 'lenet'\. Did you mean ladder/lenet\?"):
+        load_experiment("lenet")
+    with pytest.raises(UsageError, match=r"Did you mean ladder/alexnet or ladder/lenet or "):
+        load_experiment("ladder/")
     with pytest.raises(UsageError, match=f"There is no config '§§§'. Shipped configs: .*{name}"):
         load_experiment("§§§")
     with pytest.raises(UsageError, match="is a folder, not a config"):
