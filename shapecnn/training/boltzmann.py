@@ -186,7 +186,8 @@ class RbmDescent:
 
     The weights learn from centred inputs: the mean of the data is subtracted from the visible units, and the hidden
     biases make up for it (Montavon, Müller: Deep Boltzmann Machines and the Centering Trick, 2012). Otherwise the part
-    that all examples have in common dominates the gradient, and gradually turns off units with thousands of inputs.
+    that all examples have in common dominates the gradient, and gradually turns off units with thousands of inputs. For
+    a convolution, the mean is that of a channel over all positions, also those in empty windows.
 
     Args:
         rbm: The RBM.
