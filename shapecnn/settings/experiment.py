@@ -181,9 +181,13 @@ def has_setting(config: str, key: str) -> bool:
     """
     values = read_config(config)
     try:
-        group, _, name = _whole_key(values, key).rpartition(".")
+        whole = _whole_key(values, key)
+        if whole.startswith("stages."):
+            _, stage, *rest = whole.split(".")
+            whole = ".".join(["stages", str(_stage(values["stages"], stage, key)["name"]), *rest])  # a number, by name
     except UsageError:
         return False
+    group, _, name = whole.rpartition(".")
     settings: type[Settings] | None = _groups(values).get(group) if group else Experiment
     return settings is not None and name in settings.model_fields
 

@@ -14,7 +14,7 @@ from shapecnn.errors import UsageError
 from shapecnn.models.run_files import config_bytes
 from shapecnn.settings.base import parse_assignments
 from shapecnn.settings.config_files import shipped
-from shapecnn.settings.experiment import Experiment, load_experiment
+from shapecnn.settings.experiment import Experiment, has_setting, load_experiment
 from shapecnn.settings.networks import MvcnnSettings, ShapenetsSettings, VoxresnetSettings
 from shapecnn.settings.stages import GradientStage, LdaStage
 
@@ -388,3 +388,23 @@ def test_what_is_no_yaml_is_told_with_its_line(tmp_path: Path, text: str, senten
     path.write_text(text)
     with pytest.raises(UsageError, match=f"mine.yaml cannot be read as YAML: .*{sentence}"):
         load_experiment(str(path))
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "has"),
+    [
+        ("ladder/lenet", "seed", True),
+        ("ladder/lenet", "folds", True),
+        ("ladder/lenet", "stages.views.epochs", True),
+        ("ladder/lenet", "stages.0.augment.flip", True),
+        ("ladder/lenet", "stages.1.epochs", False),
+        ("ladder/lenet", "stages.grids.epochs", False),
+        ("ladder/lenet", "network.backbone", False),
+        ("ladder/mvcnn", "backbone", True),
+        ("ladder/logistic-grids", "epochs", False),
+        ("ladder/logistic-grids", "stages", True),
+        ("ladder/logistic-grids", "nothing.at.all", False),
+    ],
+)
+def test_which_settings_a_config_has(config: str, key: str, has: bool) -> None:
+    assert has_setting(config, key) == has
