@@ -470,7 +470,7 @@ def test_a_worker_draws_for_a_run_without_torch(
         "import pickle, sys\n"
         "from shapecnn.search import features\n"
         "task = pickle.loads(open(sys.argv[1], 'rb').read())\n"
-        "array = features._draw(frozenset(), task)[1]\n"
+        "array = features._draw(frozenset(), task)[1].array\n"
         "print(array.shape, array.dtype, sorted({'torch', 'timm', 'openvino'} & sys.modules.keys()))"
     )
     done = subprocess.run(
