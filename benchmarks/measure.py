@@ -38,7 +38,9 @@ def arguments(description: str, **options: Any) -> argparse.Namespace:
 
 def use_cores(count: int) -> None:
     """Run on this many cores from here on, so that figures of machines with more can be compared."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    cores = sorted(os.sched_getaffinity(0))[:count]
+    for thread in os.listdir("/proc/self/task"):  # also those that numpy has started
+        os.sched_setaffinity(int(thread), cores)
 
 
 def shapecnn(*words: str | Path) -> Any:
