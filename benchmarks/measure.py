@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from shapecnn.storage.reading import sha256
 
@@ -41,6 +42,7 @@ def use_cores(count: int) -> None:
     cores = sorted(os.sched_getaffinity(0))[:count]
     for thread in os.listdir("/proc/self/task"):  # also those that numpy has started
         os.sched_setaffinity(int(thread), cores)
+    threadpool_limits(count)  # two threads of a product of matrices would wait for each other on one core
 
 
 def shapecnn(*words: str | Path) -> Any:
