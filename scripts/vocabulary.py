@@ -43,7 +43,7 @@ def fit_vocabulary(features: NDArray[np.float32], gaussians: int, axes: int) -> 
     """Fit PCA with ``axes`` components and a mixture of ``gaussians`` Gaussians to features (N, 128)."""
     from skimage.feature import learn_gmm
     from sklearn.decomposition import PCA
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # the bits of BLAS depend on the number of its threads
         projection = PCA(axes, svd_solver="covariance_eigh").fit(features.astype(np.float64))
