@@ -107,14 +107,16 @@ def learned_filters(
     )
 
 
-def has_filters(model: Model, shape: tuple[int, ...]) -> bool:
-    """Return whether :func:`learned_filters` has layers to show if none is named.
+def shown_layers(model: Model, shape: tuple[int, ...]) -> list[str]:
+    """Return the names of the layers that :func:`learned_filters` shows if none is named; empty if there are none.
 
     Args:
         model: A trained run, or another model.
         shape: Size of a view (S, S) in pixels, or of a grid (N, N, N) in cells.
     """
-    return model.network.descriptor is None and bool(default_layers(network_layers(model.network.build(), shape)))
+    if model.network.descriptor is not None:
+        return []
+    return [layer.name for layer in default_layers(network_layers(model.network.build(), shape))]
 
 
 def _choose(model: Model, layers: Sequence[Layer], names: Sequence[str]) -> list[Layer]:

@@ -32,17 +32,26 @@ def rung_filters(run: Run, artefacts: Artefacts, device: Device, bar: ProgressBa
     Returns:
         The filters; None if the network has none to show, such as a classifier of an engineered descriptor.
     """
-    from shapecnn.filters.learned import has_filters, learned_filters  # here, because it imports torch
+    from shapecnn.filters.learned import learned_filters, shown_layers  # here, because it imports torch
 
     trained = run.split(artefacts, "train")
     array = run.input.read(artefacts, trained[0])
-    if not has_filters(run, array.shape[1:]):
+    names = shown_layers(run, array.shape[1:])
+    if not names:
         return None
     count = max(PICTURES // len(array), FEWEST)
     chosen = np.random.default_rng(0).permutation(len(trained))[:count]
     sample = replace(artefacts, entries=tuple(trained[row] for row in sorted(chosen)))
     with bar("Looking for filters", "shapes") as progress:
         learned = learned_filters(
-            run, sample, split="all", filters=FILTERS, top=PLACES, saliency=False, device=device, progress=progress
+            run,
+            sample,
+            layers=[names[0], names[-1]],
+            split="all",
+            filters=FILTERS,
+            top=PLACES,
+            saliency=False,
+            device=device,
+            progress=progress,
         )
-    return replace(learned, split="train", layers=(*learned.layers[:1], *learned.layers[1:][-1:]))
+    return replace(learned, split="train")
