@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # What the tests of a file share is made by one worker, not by each; tests/conftest.py says which files are begun first.
 # Two more workers than there are cores: tests of processes and time limits wait a good deal.
-PARALLEL := -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 2)') --dist loadfile --no-loadscope-reorder
+PARALLEL := -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 2)') --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 .PHONY: setup demo check lint types layers documents test test-gpu test-bounds fuzz faults faults-full soak ladder-psb audit bench clean
 
