@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Two more workers than there are cores: tests of processes and time limits wait a good deal.
 PARALLEL := -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 2)') --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: setup demo check lint types layers documents test test-gpu test-bounds fuzz faults faults-full soak ladder-psb audit bench clean
+.PHONY: setup demo check lint types layers documents test test-slow test-gpu test-bounds fuzz faults faults-full soak ladder-psb audit bench clean
 
 setup: $(VENV)/.done
 
@@ -45,6 +45,11 @@ documents: setup
 test: export PYTHONDONTWRITEBYTECODE =
 test: setup
 	$(BIN)/pytest $(PARALLEL)
+
+# What takes minutes: the whole ladder on the shapes of the demo.
+test-slow: export PYTHONDONTWRITEBYTECODE =
+test-slow: setup
+	$(BIN)/pytest -m slow
 
 # What needs a CUDA device: parity with the CPU, mixed precision, resume. Says why where it skips.
 test-gpu: setup
