@@ -1,4 +1,4 @@
-"""Speed of the engineered descriptors: shapes a second on one core, and a query of an @lfd index on two cores.
+"""Speed of the engineered descriptors, a query of an @lfd index, and how little rotations change the descriptors.
 
     python benchmarks/descriptors.py --json results/descriptors.json
 
@@ -8,6 +8,9 @@ core. CPU seconds are comparable on a busy machine too.
 The index has as many shapes as ModelNet40, 12,311. Their light fields are those of the measured shapes, over and over,
 with every value changed by up to 8 of 255 at random, so that no two are equal. A query goes from a mesh file to ten
 hits; the search alone compares its light field with all others. The peak memory is that of the process that searches.
+
+For the rotations, each measured shape is turned at random about all axes, scaled to radius 1 again, and compared with
+all shapes as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
@@ -24,6 +28,7 @@ from typing import Any, TypeVar
 import numpy as np
 from measure import arguments, save, table, use_cores
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from shapecnn.artefacts.prepare import load_shape
 from shapecnn.descriptors import describe
@@ -54,9 +59,12 @@ def main() -> None:
         file = Path(folder) / "features.npy"
         np.save(file, jittered(features["lfd"]))
         query = alone(queried, source, file)
+    turned = {name: alone(rotated, source, name, features[name]) for name in NAMES}
     print(table(("descriptor", "shapes/s", "CPU ms", *STEPS), [(name, *_cells(row)) for name, row in rows.items()]))
     print(", ".join(f"{key} {value:.4g}" for key, value in query.items()))
-    save(options.json, {"descriptors": rows, "query": query}, [source])
+    for name, figures in turned.items():
+        print(name, ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
+    save(options.json, {"descriptors": rows, "query": query, "rotations": turned}, [source])
 
 
 def alone(function: Callable[..., Result], *words: Any) -> Result:
@@ -95,6 +103,36 @@ def described(source: Path, name: DescriptorName) -> tuple[dict[str, Any], NDArr
         "cpu_seconds_a_shape": cpu / count,
         **{f"{step}_ms": 1e3 * float(each) / count for step, each in zip(STEPS, steps, strict=True)},
     }, np.stack(descriptors)
+
+
+def rotated(source: Path, name: DescriptorName, features: NDArray[np.float32]) -> dict[str, Any]:
+    """Similarity of N shapes, randomly turned, to themselves and to others; features (N, D): of the shapes unturned."""
+    use_cores(2)
+    model = resolve_model(f"@{name}")
+    settings = model.input.drawing().model_copy(update={"up": "y"})
+    rotations = Rotation.random(len(features), random_state=0)
+    queries = []
+    for shape, rotation in zip(train_shapes(source), rotations, strict=True):
+        mesh = load_shape(shape, shape.read(), settings)
+        queries.append(describe(name, model.input.draw(replace(mesh, vertices=scaled(rotation.apply(mesh.vertices))))))
+    space = model.comparison.space(features)
+    found = space.similarity(space.place(np.stack(queries)), space.rows)
+    own, others = found.diagonal().copy(), found.copy()
+    np.fill_diagonal(others, -np.inf)
+    nearest = others.max(axis=1)
+    return {
+        "shapes": len(own),
+        "own": float(np.median(own)),
+        "nearest_other": float(np.median(nearest)),
+        "any_other": float(np.median(others[np.isfinite(others)])),
+        "own_first": float((own > nearest).mean()),
+    }
+
+
+def scaled(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The vertices (n, 3) centred on their bounding box, in the unit sphere."""
+    centred = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    return np.asarray(centred / np.linalg.norm(centred, axis=1).max())
 
 
 def jittered(features: NDArray[np.float32]) -> NDArray[np.float32]:

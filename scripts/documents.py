@@ -21,7 +21,7 @@ from typing import Any
 import click
 
 from shapecnn.cli.main import cli
-from shapecnn.ladder.rungs import RUNGS
+from shapecnn.ladder.rungs import INPUTS, RUNGS
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
@@ -280,7 +280,20 @@ def descriptors(record: dict[str, Any]) -> str:
         f"The peak memory is {query['peak_mb']:.0f} MB, of which the features are {query['features_mb']:.0f} MB.",
         "The features are those of the meshes above, over and over with random changes.",
     ]
-    return f"{_markdown(headings, lines)}\n\n{' '.join(sentences)}"
+    turned = [
+        [
+            f"`@{name}`",
+            *(f"{row[key]:.3f}" for key in ("own", "nearest_other", "any_other")),
+            f"{row['own_first']:.0%}",
+        ]
+        for name, row in record["figures"]["rotations"].items()
+    ]
+    similar = ["turned at random", "similarity to itself", "to the most similar other shape", "to any other shape"]
+    return (
+        f"{_markdown(headings, lines)}\n\n{' '.join(sentences)}\n\n"
+        f"{_markdown([*similar, 'itself first'], turned)}\n\n"
+        "Similarities are medians over the meshes above."
+    )
 
 
 def faults(record: dict[str, Any]) -> str:
@@ -390,15 +403,11 @@ def rooms() -> str:
 
 def rungs() -> str:
     """Return the rungs of the ladder, with the views or grids that each reads."""
-    reads = {
-        "views": "12 views", "views20": "20 views", "views80": "80 views", "silhouettes": "100 silhouettes",
-        "grids": "a 30³ grid", "grids12": "12 rotations of a 30³ grid", "grids64": "a 64³ grid",
-    }  # fmt: skip
     lines = [
         [
             f"`{rung.name}`",
             rung.title,
-            reads[rung.input],
+            INPUTS[rung.input],
             f"`ladder/{rung.run}`" if rung.run else f"none (`{rung.model}`)",
         ]
         for rung in RUNGS

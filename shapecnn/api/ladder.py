@@ -24,6 +24,7 @@ def climb_ladder(
     *,
     up: Up = "z",
     settings: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
     device: Device = "auto",
     workers: Workers | int = ONE_PER_CORE,
     bar: ProgressBar = no_bar,
@@ -42,6 +43,8 @@ def climb_ladder(
         rungs: Names of the systems, such as ``lenet`` or ``sph``; none for all.
         up: Axis that points up in the meshes: ``x``, ``y`` or ``z``.
         settings: Values that replace settings of every training config that has them, by key.
+        overwrite: Whether to replace views, grids and networks in ``out`` that were made with other settings, and files
+            that shapecnn did not write.
         device: Device that the networks run on: ``auto``, ``cpu`` or ``cuda``.
         workers: Number of worker processes that read the meshes and draw or voxelize them, or their limits as well.
         bar: Function that opens a progress bar.
@@ -54,7 +57,7 @@ def climb_ladder(
     Raises:
         UsageError: There is no system of a name, the collection has no training or no test shapes, or ``out`` contains
             other files.
-        MismatchError: ``out`` contains results with other settings.
+        MismatchError: ``out`` contains results with other settings, and ``overwrite`` is False.
 
     Example:
         >>> import shapecnn
@@ -69,6 +72,7 @@ def climb_ladder(
         choose_rungs([rungs] if isinstance(rungs, str) else rungs),
         up=up,
         settings=settings,
+        overwrite=overwrite,
         device=device,
         workers=as_workers(workers),
         command=command,

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder for views, grids, trained networks and report/report.html.")  # fmt: skip
 @click.option("--rung", "names", multiple=True, metavar="NAME",
-              help="System to train and measure. Repeat the option for several; by default, all are.")  # fmt: skip
+              help="System to train and measure, such as lenet or sph (docs/ladder.md lists all). Repeat the option "
+              "for several.  [default: all]")  # fmt: skip
 @set_option
 @up_option
 @overwrite_option
@@ -53,12 +54,13 @@ def command(
 ) -> None:
     """Train and compare the systems of a lecture on networks for shapes, one above the other.
 
-    The ladder begins with logistic regression on voxels and pixels. Multilayer perceptrons, LeNet, AlexNet, multi-view
-    and volumetric networks follow, and engineered descriptors to compare them with. The page at the end explains each
-    system in three sentences and shows its precision-recall curve.
+    The ladder begins with linear and logistic regression. Multilayer perceptrons, LeNet, AlexNet, multi-view and
+    volumetric networks follow, and engineered descriptors to compare them with. The page at the end explains each
+    system in three sentences and shows its results, its precision-recall curve and its filters. Beside it are the
+    table (ladder.csv, ladder.json) and the picture of all curves (pr.png, pr.svg).
 
     Running the same command again continues where it stopped. `--set` changes a setting of every training config that
-    has it; `shapecnn configs` lists these configs as ladder/NAME.
+    has it, such as stages.views.epochs=5; `shapecnn configs` lists the configs of the trained systems as ladder/NAME.
 
     \b
     Examples:
@@ -82,6 +84,7 @@ def command(
         names,
         up=up,
         settings=parse_assignments(assignments),
+        overwrite=overwrite,
         device=device,
         workers=Workers(workers),
         command=command_line(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
@@ -24,7 +24,7 @@ from shapecnn.settings.experiment import has_setting, load_experiment
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.shared.results import Displayed, text_table
 from shapecnn.training.metric import learn_metric
-from shapecnn.training.plan import is_finished, plan_to_resume
+from shapecnn.training.plan import is_finished, new_plan, plan_to_resume
 from shapecnn.training.result import TrainingResult
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
@@ -95,6 +95,7 @@ def climb(
     *,
     up: Up = "z",
     settings: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
     device: Device = "auto",
     workers: Workers = ONE_PER_CORE,
     command: str = "shapecnn ladder --data COLLECTION --out DIR",
@@ -109,6 +110,8 @@ def climb(
         rungs: Rungs to climb.
         up: Axis that points up in the meshes.
         settings: Values that replace settings of every training config that has them, by key.
+        overwrite: Whether to replace views, grids and networks in ``out`` that were made with other settings, and files
+            that shapecnn did not write.
         device: Device that the networks run on: ``auto``, ``cpu`` or ``cuda``.
         workers: Worker processes that read the meshes and draw or voxelize them.
         command: Command line that error messages suggest for making views and grids.
@@ -120,7 +123,7 @@ def climb(
 
     Raises:
         UsageError: The collection has no training or no test shapes, or ``out`` contains other files.
-        MismatchError: ``out`` contains results with other settings.
+        MismatchError: ``out`` contains results with other settings, and ``overwrite`` is False.
     """
     from shapecnn.networks.registry import fetch_weights  # here, because it imports torch
 
@@ -132,7 +135,7 @@ def climb(
         experiment = load_experiment(f"ladder/{name}", changes[name])
         if not is_finished(out / "runs" / name):
             fetch_weights(experiment.network)
-    folders = _prepare(collection, out, rungs, up, workers, command, bar, say)
+    folders = _prepare(collection, out, rungs, up, overwrite, workers, command, bar, say)
     artefacts = _on_common_shapes({name: open_artefacts(folder) for name, folder in folders.items()})
     trainings: dict[str, TrainingResult] = {}
     filters: dict[str, LearnedFilters] = {}
@@ -142,7 +145,8 @@ def climb(
         say(f"Rung {number} of {len(rungs)}: {rung.title}")
         try:
             if rung.run is not None and rung.run not in trainings:
-                trainings[rung.run] = _train(rung.run, folders[rung.input], out, changes[rung.run], device, bar, say)
+                training = _Training(rung.run, folders[rung.input], out / "runs" / rung.run, changes[rung.run])
+                trainings[rung.run] = _train(training, device, overwrite, bar, say)
             model = _model(rung, artefacts[rung.input], out, device, bar)
             if isinstance(model, Run) and rung.run is not None and rung.run not in filters:
                 learned = rung_filters(model, artefacts[rung.input], device, bar)
@@ -184,6 +188,7 @@ def _prepare(
     out: Path,
     rungs: Sequence[Rung],
     up: Up,
+    overwrite: bool,
     workers: Workers,
     command: str,
     bar: ProgressBar,
@@ -196,7 +201,13 @@ def _prepare(
         with bar(f"Preparing {name}", "meshes") as progress:
             recipe = Recipe(input_settings(name, up))
             summary = prepare_collection(
-                collection, out / name, recipe, command=command, workers=workers, progress=progress
+                collection,
+                out / name,
+                recipe,
+                command=command,
+                overwrite=overwrite,
+                workers=workers,
+                progress=progress,
             )
         if summary.failed:
             say(f"{counted(summary.failed, 'mesh', 'meshes')} could not be used for {name}; see {out / name}.")
@@ -227,21 +238,34 @@ def _on_common_shapes(artefacts: Mapping[InputName, Artefacts]) -> dict[InputNam
     return {name: kept(each) for name, each in artefacts.items()}
 
 
+class _Training(NamedTuple):
+    """Training of a network of the ladder: its name, its views or grids, its folder, and settings to replace."""
+
+    name: str
+    data: Path
+    folder: Path
+    settings: Mapping[str, Any]
+
+
 def _train(
-    name: str,
-    data: Path,
-    out: Path,
-    settings: Mapping[str, Any],
-    device: Device,
-    bar: ProgressBar,
-    say: Callable[[str], None],
+    training: _Training, device: Device, overwrite: bool, bar: ProgressBar, say: Callable[[str], None]
 ) -> TrainingResult:
-    """Train a network of the ladder, or go on with its training, unless the training has finished."""
+    """Train a network of the ladder, or go on with its training, unless the training has finished.
+
+    Raises:
+        MismatchError: The folder contains a training with other settings or data, and ``overwrite`` is False.
+    """
     from shapecnn.training.trainer import train_plan  # here, because it imports torch
 
-    folder = out / "runs" / name
-    plan = plan_to_resume(folder, f"ladder/{name}", settings, data)
-    return train_plan(plan, folder, device=device, resume=True, bar=bar, say=say)
+    name, data, folder, settings = training
+    config = f"ladder/{name}"
+    try:
+        plan = plan_to_resume(folder, config, settings, data)
+        return train_plan(plan, folder, device=device, resume=True, overwrite=overwrite, bar=bar, say=say)
+    except MismatchError:
+        if not overwrite:
+            raise
+    return train_plan(new_plan(config, settings, data), folder, device=device, overwrite=True, bar=bar, say=say)
 
 
 def _model(rung: Rung, artefacts: Artefacts, out: Path, device: Device, bar: ProgressBar) -> Model:

@@ -14,6 +14,17 @@ from shapecnn.settings.views_and_grids import Up, ViewSettings, VoxelSettings
 InputName = Literal["views", "views20", "views80", "grids", "grids12", "grids64", "silhouettes"]
 Feature = Literal["penultimate", "metric"]
 
+INPUTS: dict[InputName, str] = {
+    "views": "12 views",
+    "views20": "20 views",
+    "views80": "80 views",
+    "grids": "30³ grid",
+    "grids12": "30³ grid in 12 rotations",
+    "grids64": "64³ grid",
+    "silhouettes": "100 silhouettes",
+}
+"""What a rung reads, in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
@@ -27,6 +38,7 @@ class Rung:
         model: Model that needs no training, such as ``@sph``; None for a network that is trained.
         trained_as: Name of the rung whose network is used; None for the own name.
         feature: Feature that retrieval compares: ``penultimate`` or ``metric``.
+        below: Name of the rung that this one is compared with, and what is different, as text; None for no comparison.
     """
 
     name: str
@@ -36,6 +48,7 @@ class Rung:
     model: str | None = None
     trained_as: str | None = None
     feature: Feature = "penultimate"
+    below: tuple[str, str] | None = None
 
     @property
     def run(self) -> str | None:
@@ -72,33 +85,35 @@ RUNGS: tuple[Rung, ...] = (
         "regression",
         "Linear regression of the surface area",
         "The output is not a class but a number: the area of the surface of the shape, scaled to radius 1. It is a "
-        "weighted sum of all voxels, and gradient descent makes the squared error as small as possible. Its features "
-        "are the voxels themselves, as in the next rung, so both retrieve the same shapes.",
+        "weighted sum of all voxels. With 27,000 voxels and few shapes, the squared error alone would fall to 0 on the "
+        "training shapes; gradient descent therefore minimizes the squared error plus an L2 penalty.",
         "grids",
     ),
     Rung(
         "logistic-grids",
         "Logistic regression on voxels",
-        "The score of a class is a weighted sum of all voxels of the shape. The weights maximize the probability of "
-        "the training labels, with a penalty on large weights. A voxel always means the same, wherever the part of "
-        "the shape lies that fills it: the classifier cannot recognize a part that has moved.",
+        "Each class has a weighted sum of all voxels, its logit, and softmax turns the logits into probabilities. The "
+        "weights maximize the probability of the training labels, with an L2 penalty on large weights. A part of a "
+        "shape that has moved fills other voxels, meets other weights, and is not recognized.",
         "grids",
     ),
     Rung(
         "logistic-views",
         "Logistic regression on pixels",
-        "The score of a class is a weighted sum of the pixels of a view, and the scores of all views are averaged. "
-        "Gradient descent finds the weights one batch of views at a time. As with voxels, there is one template for "
-        "each class, which must fit the whole picture.",
+        "The logit of a class is a weighted sum of the pixels of a view, and the logits of all views are averaged. "
+        "Gradient descent finds the weights, one batch of views at a time. Each class has only one template, which "
+        "must fit the pictures from all sides.",
         "views",
+        below=("logistic-grids", "pixels of views in place of voxels"),
     ),
     Rung(
         "logistic-sph",
         "Spherical harmonics + logistic regression",
         "This is the traditional pipeline: an engineered descriptor, and a classifier that is trained on it. The "
-        "descriptor, the energy of spherical harmonics, does not change when the shape is rotated. Retrieval "
-        "compares the descriptors themselves, so its curve is the same as without the classifier.",
+        "descriptor, the energy of spherical harmonics, hardly changes when the shape is rotated. Retrieval compares "
+        "the descriptors themselves, so its curve is the same as without the classifier.",
         "grids64",
+        below=("logistic-grids", "an engineered descriptor in place of voxels"),
     ),
     Rung(
         "logistic-fisher",
@@ -107,6 +122,7 @@ RUNGS: tuple[Rung, ...] = (
         "vector. The logistic regression learns which patches speak for which class. Retrieval compares the Fisher "
         "vectors themselves, so its curve is the same as without the classifier.",
         "views",
+        below=("logistic-views", "an engineered descriptor in place of pixels"),
     ),
     Rung(
         "mlp",
@@ -115,14 +131,16 @@ RUNGS: tuple[Rung, ...] = (
         "classifier works on the hidden units instead of the voxels. Backpropagation computes the gradient of all "
         "weights with the chain rule, layer by layer from the output to the input.",
         "grids",
+        below=("logistic-grids", "hidden units between the voxels and the classifier"),
     ),
     Rung(
         "mlp-deep",
         "Multilayer perceptron, two hidden layers",
         "A second hidden layer combines features to more complex features. Each unit is connected to all units of "
-        "the layer before, so the number of weights is very large. With few training shapes such a network learns "
-        "its training data by heart, unless dropout and an L2 penalty restrain it.",
+        "the layer before, so the number of weights is very large. With few training shapes such a network easily "
+        "learns its training data by heart; dropout and an L2 penalty restrain it.",
         "grids",
+        below=("mlp", "a second hidden layer, wider layers, rectified linear units and Adagrad"),
     ),
     Rung(
         "local",
@@ -131,14 +149,16 @@ RUNGS: tuple[Rung, ...] = (
         "of a fully connected layer. But each window has filters of its own, so what is learned in one place is not "
         "known in another.",
         "views",
+        below=("logistic-views", "hidden layers that see small windows"),
     ),
     Rung(
         "lenet",
         "LeNet",
         "A convolution applies the same small filters at all places of the picture. Pooling between the "
         "convolutions makes the features coarser and tolerant to small shifts. The network looks at single views, "
-        "and the scores of the views are averaged.",
+        "and the logits of the views are averaged.",
         "views",
+        below=("local", "the same but for shared filters"),
     ),
     Rung(
         "lenet-pooled",
@@ -147,46 +167,55 @@ RUNGS: tuple[Rung, ...] = (
         "is passed on. The layers after this view pooling see the whole shape at once. All layers are trained "
         "together, with whole shapes as examples.",
         "views",
+        below=("lenet", "the same layers, with view pooling inside; twice as many epochs over fewer, larger examples"),
     ),
     Rung(
         "alexnet",
         "AlexNet from scratch",
-        "More layers and more filters, with rectified linear units, which do not saturate, and dropout against "
-        "overfitting. On a million photographs this network won the ImageNet competition of 2012. Here it learns "
-        "from the training shapes alone: its 57 million weights are far more than a few thousand shapes determine.",
+        "Like LeNet with more layers and filters, with rectified linear units, which do not saturate for positive "
+        "inputs, and with dropout against overfitting. Such a network won the ImageNet competition of 2012 with 1.2 "
+        "million photographs; this is torchvision's later variant with one column. Here it learns from views of 64 "
+        "pixels of the training shapes alone, which are far too few for its 57 million weights.",
         "views",
+        below=("lenet", "more layers and filters; larger views"),
     ),
     Rung(
         "single-view",
         "Pretrained CNN, single views",
         "The network was trained on a million photographs before, and its last layers are fine-tuned on views of "
         "shapes. Edges, textures and parts that it knows from photographs help it to recognize rendered shapes. The "
-        "scores of the views are averaged.",
+        "logits of the views are averaged.",
         "views",
+        below=("alexnet", "a more recent network, and weights learned from photographs"),
     ),
     Rung(
         "mvcnn-frozen",
         "MVCNN, frozen, 12 views",
         "The pretrained network describes each view, and view pooling combines the descriptions of a shape into "
-        "one. The network itself is not changed at all. Only the classifier is computed from the training shapes, "
-        "by linear discriminant analysis.",
+        "one; the network itself is not changed at all. From the training shapes and their labels, linear "
+        "discriminant analysis (LDA) computes the classifier, and the coordinates that retrieval compares. These "
+        "coordinates alone raise mAP, so the figures show more than what the network knows from photographs.",
         "views",
+        below=("single-view", "view pooling and LDA, but no fine-tuning"),
     ),
     Rung(
         "mvcnn",
         "MVCNN, fine-tuned, 12 views",
         "The last layers of the pretrained network are trained further, through the view pooling, with whole shapes "
-        "as examples. The network learns which details distinguish shapes, and in which views to look for them. "
-        "This is the multi-view network of Su et al. (2015) with a smaller, more recent backbone.",
+        "as examples. The network learns which details distinguish shapes; of each feature, the view with the "
+        "strongest response counts. LDA then computes the classifier, as in the frozen network (Su et al. 2015, here "
+        "with a smaller, more recent backbone).",
         "views",
+        below=("mvcnn-frozen", "fine-tuned layers; without the maps of an earlier layer"),
     ),
     Rung(
         "mvcnn-metric",
         "MVCNN, fine-tuned, 12 views + metric",
         "The network is the fine-tuned one of the rung before. On its features a projection is learned, after which "
-        "shapes of one class are close together and shapes of different classes far apart. This helps retrieval and "
-        "leaves classification as it was.",
+        "shapes of one class are close together and shapes of different classes far apart. It is meant for retrieval "
+        "and leaves classification unchanged; after LDA there is little left to gain.",
         "views",
+        below=("mvcnn", "the same network with a learned metric"),
         trained_as="mvcnn",
         feature="metric",
     ),
@@ -194,40 +223,46 @@ RUNGS: tuple[Rung, ...] = (
         "mvcnn-20",
         "MVCNN, frozen, 20 views",
         "Twenty cameras stand at the corners of a dodecahedron, so that the shape is seen from all sides, also from "
-        "below. No direction is special: the up axis of the shape need not be known. Where it is known, "
-        "twelve views from slightly above can be as good.",
+        "below. The up axis of the shape still points up in each picture. Where it is known, twelve views from "
+        "slightly above can be as good.",
         "views20",
+        below=("mvcnn-frozen", "20 views from all sides in place of 12 from slightly above"),
     ),
     Rung(
         "mvcnn-80",
         "MVCNN, frozen, 80 views",
-        "Each of the twenty cameras takes four pictures, turned by a quarter turn each. The features then hardly "
-        "depend on how the shape is turned. It costs seven times as much as twelve views.",
+        "Each of the twenty cameras takes four pictures, turned by a quarter turn each. The features then depend less "
+        "on how the shape is turned: this is the set-up of Su et al. (2015) for shapes without a known up axis. It "
+        "costs almost seven times as much as twelve views.",
         "views80",
+        below=("mvcnn-20", "each view in four turns"),
     ),
     Rung(
         "shapenets",
         "3D ShapeNets, from scratch",
         "Filters of voxels take the place of filters of pixels: the network looks at the volume itself, not at "
         "pictures of it. Its weights are learned from the grids of the training shapes alone. Each shape is shown "
-        "in twelve rotations about its up axis.",
+        "in twelve rotations about its up axis (Wu et al. 2015).",
         "grids12",
+        below=("mlp-deep", "shared filters of voxels; twelve rotations of each shape"),
     ),
     Rung(
         "shapenets-pretrained",
         "3D ShapeNets, pre-trained layer by layer",
-        "Before any label is used, each layer learns to reconstruct its own input: it is trained as a restricted "
-        "Boltzmann machine, by contrastive divergence. The network then starts from these filters instead of random "
-        "ones. This is how Wu et al. (2015) trained it; their generative completion of shapes is not part of "
-        "shapecnn.",
+        "Before any label is used, contrastive divergence trains each layer below the classifier as a restricted "
+        "Boltzmann machine, which makes the training shapes probable, so that a layer can reconstruct its input. The "
+        "network then starts from these filters instead of random ones. Wu et al. (2015) also began layer by layer, "
+        "but with labels in the top layer and a generative fine-tuning; these, and the completion of shapes, are not "
+        "part of shapecnn.",
         "grids12",
+        below=("shapenets", "pre-trained layers, with sigmoid units and without batch normalization"),
     ),
     Rung(
         "sph",
         "Spherical harmonics (SPH)",
         "Concentric spheres cut through the shape, and the pattern on each sphere is split into waves of different "
-        "frequency. Only the energy of each frequency is kept, which does not change when the shape is rotated. "
-        "Nothing is learned (Kazhdan et al. 2003).",
+        "frequency. Only the energy of each frequency is kept, which changes by no more than the rounding to cells "
+        "when the shape is rotated. Nothing is learned (Kazhdan et al. 2003).",
         "grids64",
         model="@sph",
     ),
@@ -235,19 +270,21 @@ RUNGS: tuple[Rung, ...] = (
         "lfd",
         "Light field descriptor (LFD)",
         "A hundred silhouettes from all sides are described by Zernike moments and by the Fourier coefficients of "
-        "their outlines. To compare two shapes, their silhouettes are aligned in all possible ways, and the best "
-        "alignment counts. Nothing is learned (Chen et al. 2003).",
+        "their outlines. To compare two shapes, their silhouettes are aligned in 6,000 ways, and the best alignment "
+        "counts. Nothing is learned (Chen et al. 2003).",
         "silhouettes",
         model="@lfd",
+        below=("sph", "pictures in place of the volume"),
     ),
     Rung(
         "fisher",
         "Fisher vectors (FV)",
         "SIFT describes small patches of the views by the directions of their edges. A Fisher vector collects how "
-        "the patches of a shape differ from those of an average shape. Nothing is learned from the labels (the "
-        "baseline of Su et al. 2015).",
+        "the patches of a shape differ from a mixture of typical patches, which was fitted to generated shapes. "
+        "Nothing is learned from labels (a baseline of Su et al. 2015).",
         "views",
         model="@fisher",
+        below=("lfd", "patches of shaded views in place of silhouettes"),
     ),
 )
 """All rungs, from the lowest to the highest, followed by the engineered descriptors."""

@@ -120,6 +120,17 @@ def statements(comparison: Comparison) -> list[str]:
 
 def notes(comparison: Comparison) -> list[str]:
     """Return notes on how the results were measured: shapes, retrieval rules, intervals, tests and times."""
+    return [
+        *measured_on(comparison),
+        "Better: significant by McNemar's exact test for accuracy, or by a permutation test of average precisions for "
+        f"mAP; both tests are paired and two-sided; p is corrected for the number of pairs (Holm) and at most {ALPHA}",
+        "ms a shape: time of the network with inputs in memory, one shape at a time, median of 16 shapes; "
+        "ms a search: time to sort the whole gallery by similarity to one feature, median of 100 searches",
+    ]
+
+
+def measured_on(comparison: Comparison) -> list[str]:
+    """Return notes on the shapes, the retrieval rules and the intervals."""
     left_out = [
         f"{one.name} has {one.contender.left_out} more, which were left out"
         for one in comparison.measured
@@ -130,10 +141,6 @@ def notes(comparison: Comparison) -> list[str]:
         *_rules(comparison),
         "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy: within each class), "
         f"seed {comparison.seed}",
-        "Better: significant by McNemar's exact test for accuracy, or by a permutation test of average precisions for "
-        f"mAP; both tests are paired and two-sided; p is corrected for the number of pairs (Holm) and at most {ALPHA}",
-        "ms a shape: time of the network with inputs in memory, one shape at a time, median of 16 shapes; "
-        "ms a search: time to sort the whole gallery by similarity to one feature, median of 100 searches",
     ]
 
 

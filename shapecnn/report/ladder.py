@@ -13,8 +13,8 @@ from shapecnn.errors import visible
 from shapecnn.evaluation.compare_results import Comparison, Measured
 from shapecnn.filters.results import LearnedFilters
 from shapecnn.ladder.climbing import Ladder
-from shapecnn.ladder.rungs import Rung
-from shapecnn.report.comparison import formatted_rate, notes, value_and_ends
+from shapecnn.ladder.rungs import INPUTS, Rung
+from shapecnn.report.comparison import formatted_rate, measured_on, value_and_ends
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes, spectrum
 from shapecnn.report.filters import LayerSection, layer_sections
 from shapecnn.report.html import fill
@@ -40,7 +40,7 @@ class _Section:
     Attributes:
         rung: The rung.
         figures: Its results as text, by name.
-        steps: Sentences that compare it with the rung before it.
+        steps: Sentence that compares it with the rung below it, if any.
         curve: Points of its precision–recall curve in the small plot, as SVG coordinates.
         others: Curves of all other rungs, in the same form.
         learned: Some filters of its network; None if it has none to show, or an earlier section shows them.
@@ -110,8 +110,8 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
     here, there = figure.subplots(1, 2, width_ratios=[3, 2])
     for k, (one, colour) in enumerate(zip(ranked, spectrum(len(ranked)), strict=True)):
         retrieval = one.evaluation.retrieval
-        if one.evaluation.regression is not None and len(ranked) > 1:
-            continue  # it learned no classes: its curve is that of its input, the voxels
+        if _is_hidden(one, comparison):
+            continue
         if retrieval is None or retrieval.pr11 is None:
             continue
         label = visible(f"{retrieval.mAP:.3f}  {one.name}")
@@ -129,6 +129,11 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
     there.legend(loc="upper right", frameon=False, fontsize=8)
     for axes in (here, there):
         recall_axes(axes)
+
+
+def _is_hidden(one: Measured, comparison: Comparison) -> bool:
+    """Return whether a rung has no curve in the plot: it learned no classes, so its curve is that of its voxels."""
+    return one.evaluation.regression is not None and len(comparison.measured) > 1
 
 
 def lines(ladder: Ladder) -> list[str]:
@@ -151,7 +156,7 @@ def table_rows(ladder: Ladder) -> list[list[str]]:
         training = _duration(ladder.trainings[rung.run].seconds) if rung.run else "none"
         cells = [
             rung.title,
-            rung.input,
+            INPUTS[rung.input],
             *figures,
             _count(one.parameters),
             training,
@@ -182,7 +187,8 @@ def page(ladder: Ladder, svg: bytes) -> str:
         sections=_sections(ladder, rows),
         filtered=max((learned.shapes for learned in ladder.filters.values()), default=0),
         failed=ladder.failed,
-        notes=notes(ladder.comparison),
+        notes=measured_on(ladder.comparison),
+        hidden=" and ".join(one.name for one in ladder.comparison.measured if _is_hidden(one, ladder.comparison)),
         width=_WIDTH,
         height=_HEIGHT,
         curves=base64.b64encode(svg).decode(),
@@ -198,7 +204,7 @@ def _sections(ladder: Ladder, rows: list[list[str]]) -> list[_Section]:
         cells = dict(zip(HEADINGS[1:], rows[number][1:], strict=True))
         cells |= _regression_cells(one)
         others = [curve for k, curve in enumerate(curves) if k != number and curve]
-        steps = _steps(ladder.comparison, one, measured[number - 1]) if number else []
+        steps = _steps(ladder, rung, one)
         learned = waiting.pop(rung.run or "", None)
         layers = [] if learned is None else layer_sections(learned, _WEIGHTS)
         sections.append(_Section(rung, list(cells.items()), steps, curves[number], others, learned, layers))
@@ -222,20 +228,24 @@ def _regression_cells(one: Measured) -> dict[str, str]:
     }
 
 
-def _steps(comparison: Comparison, one: Measured, before: Measured) -> list[str]:
-    """Return sentences that compare a rung with the rung before it, in accuracy and in mAP."""
-    sentences = []
-    for pair in comparison.pairs:
-        if {pair.first, pair.second} != {one.name, before.name}:
+def _steps(ladder: Ladder, rung: Rung, one: Measured) -> list[str]:
+    """Return a sentence that compares a rung with the rung below it, in accuracy and in mAP; none if it has none."""
+    if rung.below is None:
+        return []
+    name, change = rung.below
+    titles = {each.name: other.name for each, other in zip(ladder.rungs, ladder.comparison.measured, strict=True)}
+    differences = []
+    for pair in ladder.comparison.pairs:
+        if {pair.first, pair.second} != {one.name, titles.get(name)}:
             continue
         gain = pair.difference if pair.first == one.name else -pair.difference
         if not gain:
-            sentences.append(f"In {pair.figure} the same as {before.name}.")
+            differences.append(f"{pair.figure} is the same")
             continue
-        direction = "better" if gain > 0 else "worse"
-        doubt = "" if pair.better else ", a difference that chance could make"
-        sentences.append(f"In {pair.figure} {100 * abs(gain):.1f} points {direction} than {before.name}{doubt}.")
-    return sentences
+        direction = "higher" if gain > 0 else "lower"
+        doubt = "" if pair.better else " (not significant)"
+        differences.append(f"{pair.figure} is {100 * abs(gain):.1f} points {direction}{doubt}")
+    return [f"Compared with {titles[name]} ({change}), {' and '.join(differences)}."] if differences else []
 
 
 def _points(one: Measured) -> str:

@@ -43,6 +43,11 @@ def test_model_and_input_fit(rung: Rung) -> None:
         assert rung.input == next(other for other in RUNGS if other.name == rung.trained_as).input
 
 
+def test_a_rung_is_compared_with_another_one() -> None:
+    names = [rung.name for rung in RUNGS]
+    assert all(rung.below is None or rung.below[0] in names[: names.index(rung.name)] for rung in RUNGS)
+
+
 def test_rungs_are_chosen_by_name_in_the_order_of_the_ladder() -> None:
     assert choose_rungs([]) == RUNGS
     assert [rung.name for rung in choose_rungs(["sph", "lenet"])] == ["lenet", "sph"]
