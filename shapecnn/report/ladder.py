@@ -18,7 +18,7 @@ from shapecnn.report.comparison import formatted_rate, measured_on, value_and_en
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes, spectrum
 from shapecnn.report.filters import LayerSection, layer_sections
 from shapecnn.report.html import fill
-from shapecnn.report.published import CURVES, DATA_SET
+from shapecnn.report.published import CURVES, DATA_SET, MEAN_AVERAGE_PRECISION
 from shapecnn.shared.results import aligned
 from shapecnn.storage.own import publish_report
 from shapecnn.storage.reading import json_bytes
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 HEADINGS = ("rung", "input", "accuracy", "mAP", "NN", "parameters", "training", "ms a shape")
 _MARKERS = "osD^vPXp"
+_GREY = "#5a6472"
 _WEIGHTS = 40  # largest number of filters of a layer whose weights are shown
 _WIDTH, _HEIGHT = 260, 150  # of the small plot of a rung, in pixels
 
@@ -123,10 +124,15 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
         heading(f"Measured here: {len(ranked[0].evaluation.entries)} test shapes", *rules), fontsize=8, loc="left"
     )
     here.legend(title="mAP", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
-    for marker, (name, curve) in zip("123", CURVES.items(), strict=True):
-        there.plot(recall, curve, "--", color="#5a6472", marker=marker, markersize=7, label=name)
+    markers = dict(zip(CURVES, "123", strict=True))
+    for name, precision in sorted(MEAN_AVERAGE_PRECISION.items(), key=lambda item: -item[1]):
+        label = f"{precision:.3f}  {name}"
+        if name in CURVES:
+            there.plot(recall, CURVES[name], "--", color=_GREY, marker=markers[name], markersize=7, label=label)
+        else:
+            there.plot([], [], " ", label=f"{label} (no curve published)")
     there.set_title(f"Another data set, not to be compared:\n{DATA_SET}, as published", fontsize=8, loc="left")
-    there.legend(loc="upper right", frameon=False, fontsize=8)
+    there.legend(title="mAP", loc="upper right", frameon=False, fontsize=8)
     for axes in (here, there):
         recall_axes(axes)
 
