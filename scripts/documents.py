@@ -255,7 +255,8 @@ def ladder(record: dict[str, Any]) -> str:
         training = "" if seconds is None else f"{seconds / 60:.1f} min"
         lines.append([row["title"], f"`{row['name']}`", *rates, neighbour, parameters, training])
     headings = ["system", "rung", "accuracy", "mAP", "nearest neighbour", "parameters", "training time"]
-    return _markdown(headings, lines)
+    hours, shapes = record["figures"]["seconds"] / 3600, record["figures"]["shapes"]
+    return f"{_markdown(headings, lines)}\n\n{shapes} test shapes. All rungs together took {hours:.1f} h on two cores."
 
 
 def descriptors(record: dict[str, Any]) -> str:
