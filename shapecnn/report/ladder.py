@@ -130,9 +130,9 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
         if name in CURVES:
             there.plot(recall, CURVES[name], "--", color=_GREY, marker=markers[name], markersize=7, label=label)
         else:
-            there.plot([], [], " ", label=f"{label} (no curve published)")
+            there.plot([], [], " ", label=f"{label} *")
     there.set_title(f"Another data set, not to be compared:\n{DATA_SET}, as published", fontsize=8, loc="left")
-    there.legend(title="mAP", loc="upper right", frameon=False, fontsize=8)
+    there.legend(title="mAP (*: no curve published)", loc="upper right", frameon=False, fontsize=8)
     for axes in (here, there):
         recall_axes(axes)
 

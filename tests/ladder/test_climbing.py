@@ -150,6 +150,9 @@ def test_the_legend_leaves_the_published_curves_free(ladder: Ladder) -> None:
     legend = here.get_legend()
     assert legend is not None
     assert legend.get_window_extent().x1 < there.get_tightbbox().x0
+    published = there.get_legend()
+    assert published is not None
+    assert published.get_window_extent().x0 > there.get_window_extent().x0 + 0.2 * there.get_window_extent().width
 
 
 def test_networks_show_their_filters(ladder: Ladder) -> None:
