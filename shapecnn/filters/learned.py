@@ -179,7 +179,8 @@ def _layer(
     """Return a layer with its filters of the strongest activations, or with the first units if it is the classifier."""
     whole = tuple((0, side) for side in shape)
     best = strongest.activations[:, 0]
-    labels = classes_of(model) if layer.module == CLASSIFIER else ()
+    outputs = classes_of(model) if model.quantity is None else (model.quantity.target,)
+    labels = outputs if layer.module == CLASSIFIER else ()
     if labels:
         numbers, dead = np.arange(layer.count), np.zeros(0, np.int64)
     else:

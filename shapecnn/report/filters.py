@@ -183,21 +183,21 @@ def _place_card(layer: FilterLayer, place: Place, learned: LearnedFilters, pictu
 def _about(layer: FilterLayer, kind: str, overview: int) -> list[str]:
     """Return sentences on a layer: its filters, their receptive field, which are shown, and which are dead."""
     unit, whole = ("pixels", "view") if kind == "views" else ("cells", "grid")
-    classes = any(each.label for each in layer.filters)
-    total = counted(layer.count, "class", "classes") if classes else counted(layer.count, "filter")
+    outputs = any(each.label for each in layer.filters)
+    total = counted(layer.count, "output" if outputs else "filter")
     reach = f"the whole {whole}" if layer.field is None else f"at most {' × '.join(map(str, layer.field))} {unit}"
     about = [f"{total}. An activation depends on {reach}."]
     if layer.own_weights:
-        about.append("Each position has weights of its own, which stand side by side.")
+        about.append("Each position has weights of its own, which stand side by side; in a small picture, averaged.")
     if layer.clipped:
         about.append("Large activations are cut off in the network (ReLU6); the numbers are those before.")
     if layer.weights is not None and layer.count > overview:
         about.append(f"The weights of the first {overview} are shown.")
-    if classes:
-        about.append(f"The activation of a class is its score (logit) for a single {whole}.")
+    if outputs:
+        about.append(f"An activation is what the network computes for a single {whole}: a logit, or the quantity.")
     count = len(layer.filters)
     if count < layer.count - len(layer.dead):
-        about.append(f"The first {count} follow." if classes else f"The {count} with the strongest activations follow.")
+        about.append(f"The first {count} follow." if outputs else f"The {count} with the strongest activations follow.")
     if layer.dead:
         numbers = ", ".join(map(str, layer.dead[:LISTED]))
         more = f" and {len(layer.dead) - LISTED} more" if len(layer.dead) > LISTED else ""

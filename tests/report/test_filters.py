@@ -107,8 +107,8 @@ def test_classes_have_templates(tmp_path: Path) -> None:
     run = write_planted_run(tmp_path / "run", data, LinearSettings(), lambda _: None)
     page = Page(filters_page(look(run, data, filters=2)))
     (section,) = page.sections
-    assert section.startswith("classifier 3 classes. An activation depends on the whole view.")
-    assert "The activation of a class is its score (logit) for a single view. The first 2 follow." in section
+    assert section.startswith("classifier 3 outputs. An activation depends on the whole view.")
+    assert "what the network computes for a single view: a logit, or the quantity. The first 2 follow." in section
     assert "bar weights saliency" in section
     assert "block weights saliency" in section
     assert "slab weights" not in section
