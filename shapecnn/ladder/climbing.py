@@ -38,7 +38,7 @@ class Ladder(Displayed):
         rungs: The rungs, in the order of the ladder.
         comparison: Results of the rungs on the same test shapes, in the same order.
         trainings: Result of the training of each network, by its name.
-        filters: Some filters of each network that has filters to show, by its name.
+        filters: Some filters of each network that has filters of its own to show, by its name.
         failed: Why a rung could not be trained, in one sentence or more, by its name; such rungs are not in ``rungs``.
         folder: Folder with the views and grids, and with the trained networks.
     """
@@ -148,7 +148,7 @@ def climb(
                 training = _Training(rung.run, folders[rung.input], out / "runs" / rung.run, changes[rung.run])
                 trainings[rung.run] = _train(training, device, overwrite, bar, say)
             model = _model(rung, artefacts[rung.input], out, device, bar)
-            if isinstance(model, Run) and rung.run is not None and rung.run not in filters:
+            if isinstance(model, Run) and rung.filters and rung.run is not None and rung.run not in filters:
                 learned = rung_filters(model, artefacts[rung.input], device, bar)
                 filters |= {} if learned is None else {rung.run: learned}
         except MismatchError:

@@ -13,7 +13,7 @@ from shapecnn.models.run import Run
 from shapecnn.workers.progress import ProgressBar
 
 FILTERS, PLACES = 4, 3  # filters of each layer, and places of each filter
-PICTURES = 600  # views or grids that a network sees at most; more of them if fewer than FEWEST shapes would be left
+PICTURES = 300  # views or grids that a network sees at most; more of them if fewer than FEWEST shapes would be left
 FEWEST = 12
 
 
@@ -21,7 +21,7 @@ def rung_filters(run: Run, artefacts: Artefacts, device: Device, bar: ProgressBa
     """Collect a few filters of a trained network: of its first layer and of its last convolution.
 
     Exciting places are looked for in training shapes that are drawn at random, with a fixed seed, so that the time is
-    limited: to seconds for a small network, and about half a minute for a deep one.
+    limited: to seconds for a small network, and about a quarter of a minute for a deep one.
 
     Args:
         run: The trained network.

@@ -38,6 +38,7 @@ class Rung:
         model: Model that needs no training, such as ``@sph``; None for a network that is trained.
         trained_as: Name of the rung whose network is used; None for the own name.
         feature: Feature that retrieval compares: ``penultimate`` or ``metric``.
+        filters: Whether the network has filters of its own: not if it has the pretrained weights of an earlier rung.
         below: Name of the rung that this one is compared with, and what is different, as text; None for no comparison.
     """
 
@@ -48,6 +49,7 @@ class Rung:
     model: str | None = None
     trained_as: str | None = None
     feature: Feature = "penultimate"
+    filters: bool = True
     below: tuple[str, str] | None = None
 
     @property
@@ -226,6 +228,7 @@ RUNGS: tuple[Rung, ...] = (
         "below. The up axis of the shape still points up in each picture. Where it is known, twelve views from "
         "slightly above can be as good.",
         "views20",
+        filters=False,
         below=("mvcnn-frozen", "20 views from all sides in place of 12 from slightly above"),
     ),
     Rung(
@@ -235,6 +238,7 @@ RUNGS: tuple[Rung, ...] = (
         "on how the shape is turned: this is the set-up of Su et al. (2015) for shapes without a known up axis. It "
         "costs almost seven times as much as twelve views.",
         "views80",
+        filters=False,
         below=("mvcnn-20", "each view in four turns"),
     ),
     Rung(
