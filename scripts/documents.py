@@ -21,7 +21,8 @@ from typing import Any
 import click
 
 from shapecnn.cli.main import cli
-from shapecnn.ladder.rungs import INPUTS, RUNGS
+from shapecnn.ladder.inputs import INPUTS
+from shapecnn.ladder.rungs import RUNGS
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- /table -->)", re.DOTALL)

@@ -1,7 +1,8 @@
 """The ladder of a lecture on networks for shapes: from logistic regression to multi-view and volumetric networks.
 
 The lecture is "Introduction to Convolutional Neural Networks" (Kalogerakis). :mod:`rungs` lists its systems, each with
-its idea in three sentences. :mod:`climbing` prepares the input, trains and measures all of them on the same shapes.
+its idea in three sentences, and :mod:`inputs` the views and grids that they read. :mod:`climbing` prepares the input,
+trains all of them (:mod:`trainings`), collects filters (:mod:`rung_filters`) and measures all on the same shapes.
 """
 
 from __future__ import annotations

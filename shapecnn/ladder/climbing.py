@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from shapecnn.artefacts.prepare import Recipe, prepare_collection
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
-from shapecnn.errors import MismatchError, TrainingError, UsageError, WeightsError, counted
+from shapecnn.errors import MismatchError, StoredDataError, TrainingError, UsageError, WeightsError, counted
 from shapecnn.evaluation.compare import compare_contenders
 from shapecnn.evaluation.compare_results import Comparison
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.settings import TEST_SPLIT
 from shapecnn.filters.results import LearnedFilters
+from shapecnn.ladder.inputs import InputName, input_settings
 from shapecnn.ladder.rung_filters import rung_filters
-from shapecnn.ladder.rungs import InputName, Rung, input_settings
+from shapecnn.ladder.rungs import Rung
+from shapecnn.ladder.trainings import REPLACE, Training, changes_of, require_same, train
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.run import Run, open_run
-from shapecnn.settings.experiment import has_setting, load_experiment
+from shapecnn.settings.experiment import load_experiment
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.shared.results import Displayed, text_table
 from shapecnn.training.metric import learn_metric
-from shapecnn.training.plan import is_finished, new_plan, plan_to_resume
+from shapecnn.training.plan import is_finished
 from shapecnn.training.result import TrainingResult
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import ProgressBar, no_bar
+
+_NAMED = 5  # number of meshes that could not be used, which are named for each kind of input
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -129,10 +133,12 @@ def climb(
 
     require_device(device)
     names = list(dict.fromkeys(rung.run for rung in rungs if rung.run))
-    changes = _changes(names, settings or {})
+    changes = changes_of(names, settings or {})
     for name in names:
-        # A wrong setting and a failed download are reported now, before hours of work.
+        # A wrong setting, other results and a failed download are reported now, before hours of work.
         experiment = load_experiment(f"ladder/{name}", changes[name])
+        if not overwrite:
+            require_same(experiment, out / "runs" / name)
         if not is_finished(out / "runs" / name):
             fetch_weights(experiment.network)
     folders = _prepare(collection, out, rungs, up, overwrite, workers, command, bar, say)
@@ -145,15 +151,15 @@ def climb(
         say(f"Rung {number} of {len(rungs)}: {rung.title}")
         try:
             if rung.run is not None and rung.run not in trainings:
-                training = _Training(rung.run, folders[rung.input], out / "runs" / rung.run, changes[rung.run])
-                trainings[rung.run] = _train(training, device, overwrite, bar, say)
+                training = Training(rung.run, folders[rung.input], out / "runs" / rung.run, changes[rung.run])
+                trainings[rung.run] = train(training, device, overwrite, bar, say)
             model = _model(rung, artefacts[rung.input], out, device, bar)
             if isinstance(model, Run) and rung.filters and rung.run is not None and rung.run not in filters:
                 learned = rung_filters(model, artefacts[rung.input], device, bar)
                 filters |= {} if learned is None else {rung.run: learned}
-        except MismatchError:
-            raise
-        except (TrainingError, UsageError, WeightsError) as error:
+        except MismatchError as error:
+            raise MismatchError(f"{error} {REPLACE}") from None
+        except (StoredDataError, TrainingError, UsageError, WeightsError) as error:
             if number == len(rungs) and not contenders:
                 raise
             failed[rung.name] = str(error)
@@ -161,26 +167,9 @@ def climb(
             continue
         contenders[rung] = Contender(rung.title, model, rung.feature, artefacts[rung.input], 0)
     comparison = compare_contenders(list(contenders.values()), TEST_SPLIT, device=device, bar=bar)
+    if all(one.figures["mAP"].value is None for one in comparison.measured):
+        say("Retrieval was not measured: no class has two test shapes.")
     return Ladder(tuple(contenders), comparison, trainings, filters, failed, out)
-
-
-def _changes(names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the settings to replace in each training config: those that the config has.
-
-    Raises:
-        UsageError: None of the configs has a setting.
-    """
-    changes: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for key, value in settings.items():
-        having = [name for name in names if has_setting(f"ladder/{name}", key)]
-        if not having:
-            raise UsageError(
-                f"--set {key}: no system to train has this setting ({', '.join(names) or 'none is trained'}). "
-                f"shapecnn configs ladder/NAME prints the settings of a system."
-            )
-        for name in having:
-            changes[name][key] = value
-    return changes
 
 
 def _prepare(
@@ -209,8 +198,10 @@ def _prepare(
                 workers=workers,
                 progress=progress,
             )
+        for path, error in summary.failures[:_NAMED]:
+            say(f"Failed: {path}: {error}")
         if summary.failed:
-            say(f"{counted(summary.failed, 'mesh', 'meshes')} could not be used for {name}; see {out / name}.")
+            say(f"{counted(summary.failed, 'mesh', 'meshes')} could not be used for {name}.")
     return folders
 
 
@@ -236,36 +227,6 @@ def _on_common_shapes(artefacts: Mapping[InputName, Artefacts]) -> dict[InputNam
         return replace(each, entries=tuple(e for e in each.entries if e.split != "test" or e.id in common))
 
     return {name: kept(each) for name, each in artefacts.items()}
-
-
-class _Training(NamedTuple):
-    """Training of a network of the ladder: its name, its views or grids, its folder, and settings to replace."""
-
-    name: str
-    data: Path
-    folder: Path
-    settings: Mapping[str, Any]
-
-
-def _train(
-    training: _Training, device: Device, overwrite: bool, bar: ProgressBar, say: Callable[[str], None]
-) -> TrainingResult:
-    """Train a network of the ladder, or go on with its training, unless the training has finished.
-
-    Raises:
-        MismatchError: The folder contains a training with other settings or data, and ``overwrite`` is False.
-    """
-    from shapecnn.training.trainer import train_plan  # here, because it imports torch
-
-    name, data, folder, settings = training
-    config = f"ladder/{name}"
-    try:
-        plan = plan_to_resume(folder, config, settings, data)
-        return train_plan(plan, folder, device=device, resume=True, overwrite=overwrite, bar=bar, say=say)
-    except MismatchError:
-        if not overwrite:
-            raise
-    return train_plan(new_plan(config, settings, data), folder, device=device, overwrite=True, bar=bar, say=say)
 
 
 def _model(rung: Rung, artefacts: Artefacts, out: Path, device: Device, bar: ProgressBar) -> Model:

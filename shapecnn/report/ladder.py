@@ -13,7 +13,8 @@ from shapecnn.errors import visible
 from shapecnn.evaluation.compare_results import Comparison, Measured
 from shapecnn.filters.results import LearnedFilters
 from shapecnn.ladder.climbing import Ladder
-from shapecnn.ladder.rungs import INPUTS, Rung
+from shapecnn.ladder.inputs import INPUTS
+from shapecnn.ladder.rungs import Rung
 from shapecnn.report.comparison import formatted_rate, measured_on, value_and_ends
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes, spectrum
 from shapecnn.report.filters import LayerSection, layer_sections
@@ -123,7 +124,8 @@ def draw_curves(figure: Figure, comparison: Comparison) -> None:
     here.set_title(
         heading(f"Measured here: {len(ranked[0].evaluation.entries)} test shapes", *rules), fontsize=8, loc="left"
     )
-    here.legend(title="mAP", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    if here.lines:
+        here.legend(title="mAP", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
     markers = dict(zip(CURVES, "123", strict=True))
     for name, precision in sorted(MEAN_AVERAGE_PRECISION.items(), key=lambda item: -item[1]):
         label = f"{precision:.3f}  {name}"

@@ -252,7 +252,8 @@ def _from_here(path: Path) -> Path:
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the key and value of each setting of an experiment; a key is dotted, such as ``stages.head.epochs``."""
-    if isinstance(value, dict | list):
+    stages = isinstance(value, list) and all(isinstance(each, dict) for each in value)
+    if isinstance(value, dict) or stages:
         named = value.items() if isinstance(value, dict) else ((each.get("name"), each) for each in value)
         for name, inner in named:
             yield from _leaves(inner, f"{key}.{name}" if key else str(name))

@@ -78,8 +78,45 @@ def test_a_metric_is_learned_for_the_rung_that_compares_by_it(tmp_path: Path, co
 
 
 def test_other_settings_for_a_finished_training_are_refused(ladder: Ladder, collection: Path, out: Path) -> None:
-    with pytest.raises(MismatchError, match=r"finished run with other settings .*seed was 0 and is now 3"):
+    with pytest.raises(MismatchError, match=r"other settings \(seed was 0 and is now 3\)\. .*--overwrite"):
         ascent(collection, out, ("logistic-grids",), settings={"seed": 3})
+    with pytest.raises(MismatchError, match=r"hidden was \[256\] and is now \[9\]"):  # a list of numbers
+        ascent(collection, out, ("mlp",), settings={"network.hidden": [9]})
+
+
+def test_results_of_other_settings_are_not_taken_for_those_of_the_config(collection: Path, tmp_path: Path) -> None:
+    ascent(collection, tmp_path / "out", ("mlp",), settings={"stages.grids.epochs": 1})
+    with pytest.raises(MismatchError, match="epochs was 1 and is now 30"):
+        ascent(collection, tmp_path / "out", ("mlp",))
+
+
+@pytest.mark.parametrize("settings", [{"one_vs_rest": "bar"}, {"target": "volume"}])
+def test_all_systems_predict_the_same_classes(settings: dict[str, str], collection: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the ladder compares how all systems tell the same classes apart"):
+        ascent(collection, tmp_path / "out", ("logistic-grids", "sph"), settings=settings)
+
+
+def test_a_damaged_network_is_one_failed_system_and_can_be_replaced(collection: Path, tmp_path: Path) -> None:
+    out, names = tmp_path / "out", ("logistic-grids", "sph")
+    ascent(collection, out, names)
+    (out / "runs" / "logistic-grids" / "config.yaml").write_text("seed: 1")
+    heard: list[str] = []
+    result = ascent(collection, out, names, say=heard.append)
+    assert list(result.failed) == ["logistic-grids"]
+    assert "config.yaml has changed" in result.failed["logistic-grids"]
+    assert not ascent(collection, out, names, overwrite=True).failed
+
+
+def test_meshes_that_cannot_be_used_are_named_and_one_test_shape_is_too_few(tmp_path: Path) -> None:
+    meshes = write_splits(tmp_path / "meshes", train=3, test=1)
+    broken = next(meshes.glob("*/train/*.off"))
+    broken.write_bytes(b"garbage")
+    heard: list[str] = []
+    result = ascent(meshes, tmp_path / "out", ("sph",), say=heard.append)
+    assert heard[0].startswith(f"Failed: {broken}: ")
+    assert heard[1] == "1 mesh could not be used for grids64."
+    assert heard[-1] == "Retrieval was not measured: no class has two test shapes."
+    write_ladder(tmp_path / "report", result)
 
 
 def test_overwrite_replaces_what_was_made_with_other_settings(collection: Path, tmp_path: Path) -> None:

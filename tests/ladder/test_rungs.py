@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from shapecnn.errors import UsageError
-from shapecnn.ladder.rungs import RUNGS, Rung, choose_rungs, input_settings
+from shapecnn.ladder.inputs import input_settings
+from shapecnn.ladder.rungs import RUNGS, Rung, choose_rungs
 from shapecnn.models.input import Input
 from shapecnn.models.model import resolve_model
 from shapecnn.settings.experiment import load_experiment

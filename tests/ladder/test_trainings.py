@@ -11,7 +11,8 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError
 from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.explanation import explain_meshes
-from shapecnn.ladder.rungs import RUNGS, InputName, Rung
+from shapecnn.ladder.inputs import InputName
+from shapecnn.ladder.rungs import RUNGS, Rung
 from shapecnn.models.descriptors import SphSettings
 from shapecnn.models.run import open_run
 from shapecnn.settings.experiment import load_experiment
