@@ -39,6 +39,7 @@ from shapecnn.search.index import Index, IndexedShape
 from shapecnn.search.query import Searcher
 from shapecnn.search.record import ModelRecord
 from shapecnn.settings.networks import DescriptorName
+from shapecnn.shared.similarity import unit_float64
 
 EVERY = 6  # of the 710 training shapes
 ITEMS, JITTER, QUERIES = 12_311, 8, 20
@@ -116,7 +117,7 @@ def rotated(source: Path, name: DescriptorName, features: NDArray[np.float32]) -
         mesh = load_shape(shape, shape.read(), settings)
         queries.append(describe(name, model.input.draw(replace(mesh, vertices=scaled(rotation.apply(mesh.vertices))))))
     space = model.comparison.space(features)
-    found = space.similarity(space.place(np.stack(queries)), space.rows)
+    found = space.similarity(unit_float64(space.place(np.stack(queries))), unit_float64(space.rows))
     own, others = found.diagonal().copy(), found.copy()
     np.fill_diagonal(others, -np.inf)
     nearest = others.max(axis=1)
