@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 @click.option("--subset", "subset_text", metavar="TRAIN+TEST",
               help="Use only the first shapes of each class in order of id: 80+20 means 80 train "
               "and 20 test shapes.")  # fmt: skip
+@click.option("--class-prior", "prior", metavar="uniform|FILE.csv",
+              help="Also report accuracy and mAP for another class mix: uniform, or the shares in a CSV file with the "
+              "columns class and share.")  # fmt: skip
 @click.option("--exclude-duplicates", is_flag=True,
               help="Also report the results without copies of train shapes or of other evaluated shapes.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -69,6 +72,7 @@ def command(
     protocol: Protocol,
     feature: FeatureName,
     subset_text: str | None,
+    prior: str | None,
     exclude_duplicates: bool,
     out: Path | None,
     seed: int,
@@ -95,6 +99,7 @@ def command(
     start_reader()  # early: it loads pyarrow while this process loads its own modules
     from shapecnn import EvaluationSettings, evaluate, open_artefacts, open_model
     from shapecnn.artefacts.subset import Subset
+    from shapecnn.evaluation.priors import ClassPrior
     from shapecnn.settings.base import parse_assignments
     from shapecnn.storage.own import require_report
 
@@ -107,6 +112,7 @@ def command(
         feature=feature,
         seed=seed,
         subset=None if subset_text is None else Subset.parse(subset_text),
+        class_prior=None if prior is None else ClassPrior.read(prior),
         exclude_duplicates=exclude_duplicates,
     )
     predictor = open_model(model, parse_assignments(assignments), device=device)
@@ -143,12 +149,10 @@ def _figures(evaluation: Evaluation) -> list[str]:
     lines = []
     if (classification := evaluation.classification) is not None:
         lines += [
-            _line("accuracy", classification.accuracy, evaluation.intervals["accuracy"]),
-            _line(
-                "mean class accuracy", classification.mean_class_accuracy, evaluation.intervals["mean_class_accuracy"]
-            ),
-            _line("calibration error", classification.ece),
+            _line(name.replace("_", " "), getattr(classification, name), evaluation.intervals[name])
+            for name in evaluation.classification_names
         ]
+        lines.append(_line("calibration error", classification.ece))
     if (regression := evaluation.regression) is not None:
         if regression.left_out:
             note(f"{counted(regression.left_out, 'shape')} without a known {regression.target} left out of the errors.")
@@ -161,8 +165,18 @@ def _figures(evaluation: Evaluation) -> list[str]:
                 f"Note: {retrieval.tied:.0%} of the retrieved shapes are exactly as similar to the query as another "
                 f"retrieved shape. Their order is random, so the retrieval results say little."
             )
-        lines += [*describe(retrieval), _line("mAP", retrieval.mAP, evaluation.intervals["mAP"])]
+        lines += describe(retrieval)
+        for name in evaluation.retrieval_names:
+            title = "macro mAP" if name == "mAP_macro" else name
+            lines.append(_line(title, getattr(retrieval, name), evaluation.intervals[name]))
         lines += [_line(name, getattr(retrieval, name)) for name in ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")]
+    if (mix := evaluation.reweighted) is not None:
+        lines.append(f"  Classes as in {mix.name}:")
+        lines += [
+            _line(name, getattr(mix, name), mix.intervals[name])
+            for name in ("accuracy", "mAP")
+            if getattr(mix, name) is not None
+        ]
     return lines
 
 

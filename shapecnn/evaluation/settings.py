@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shapecnn.artefacts.subset import Subset
+from shapecnn.evaluation.priors import ClassPrior
 from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
 from shapecnn.shared.checks import require_choice
@@ -29,6 +30,8 @@ class EvaluationSettings:
         feature: Feature that retrieval compares: ``penultimate``, ``metric`` or ``scores``.
         seed: Random seed of the bootstrap behind the 95 % intervals.
         subset: Number of shapes of each class to use, also for the gallery of ``train-gallery``; None for all shapes.
+        class_prior: How frequent the classes are where the model is used: accuracy and mAP are also reported for this
+            class mix; None for no such results.
         exclude_duplicates: Whether to evaluate a second time without shapes that copy a training shape or an earlier
             evaluated shape.
 
@@ -42,6 +45,7 @@ class EvaluationSettings:
     feature: FeatureName = "penultimate"
     seed: int = 0
     subset: Subset | None = None
+    class_prior: ClassPrior | None = None
     exclude_duplicates: bool = False
 
     def __post_init__(self) -> None:

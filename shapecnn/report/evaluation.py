@@ -28,6 +28,7 @@ ReadInput = Callable[[Entry], InputArray]
 """Function that reads the network input of a shape: its views or grids."""
 
 _RATES = {
+    "mAP_macro": "mean average precision of each class, averaged",
     "mAP": "mean average precision",
     "AUC": "area under the interpolated precision–recall curve",
     "NN": "nearest neighbour",
@@ -169,11 +170,19 @@ def _classification_rows(evaluation: Evaluation) -> list[_Row]:
     figures = evaluation.classification
     if figures is None:
         return []
-    return [
-        _Row("accuracy", figures.accuracy, evaluation.intervals["accuracy"]),
-        _Row("mean class accuracy", figures.mean_class_accuracy, evaluation.intervals["mean_class_accuracy"]),
-        _Row("expected calibration error", figures.ece),
+    rows = [
+        _Row(name.replace("_", " "), getattr(figures, name), evaluation.intervals[name])
+        for name in evaluation.classification_names
     ]
+    return [*rows, _Row("expected calibration error", figures.ece), *_reweighted_rows(evaluation, "accuracy")]
+
+
+def _reweighted_rows(evaluation: Evaluation, name: str) -> list[_Row]:
+    """Return the row of a result for the class mix that the user gave; no row without a class mix."""
+    mix = evaluation.reweighted
+    if mix is None or getattr(mix, name) is None:
+        return []
+    return [_Row(f"{name}, classes as in {mix.name}", getattr(mix, name), mix.intervals[name])]
 
 
 def _regression_rows(evaluation: Evaluation) -> list[_Row]:
@@ -189,8 +198,11 @@ def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
     if figures is None:
         return []
     rows = [
-        _Row(f"{name}, {text}", getattr(figures, name), evaluation.intervals.get(name)) for name, text in _RATES.items()
+        _Row(f"{name.replace('_', ' ')}, {text}", getattr(figures, name), evaluation.intervals.get(name))
+        for name, text in _RATES.items()
+        if name != "mAP_macro" or name in evaluation.retrieval_names
     ]
+    rows += _reweighted_rows(evaluation, "mAP")
     contest = figures.shrec16 or figures.shrec17
     for kind in ("micro", "macro") if contest else ():
         averages = getattr(contest, kind)

@@ -237,6 +237,6 @@ def _begin(out: Path, data: TrainingData, origin: dict[str, Any], accelerator: A
         claim(out / RESUME)
         publish_beside(out / RESUME, {ORIGIN: json_bytes({**origin, "plan": data.plan.to_json()})}, RESUME_REMEDY)
         write_recorded(out / CONFIG, CONFIG, config_bytes(data.experiment), out / RESUME)
-        write_recorded(out / SPLIT, SPLIT, json_bytes(data.division.ids()), out / RESUME)
+        write_recorded(out / SPLIT, SPLIT, json_bytes(data.division.to_json()), out / RESUME)
     accelerator.wait_for_everyone()
     return unfinished
