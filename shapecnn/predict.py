@@ -76,6 +76,13 @@ class Prediction:
         return self.top[0].score if self.top else None
 
     @property
+    def alternative(self) -> str | None:
+        """Second most probable class, if it is at least half as probable as the first; otherwise None."""
+        if len(self.top) < 2 or 2 * self.top[1].score < self.top[0].score:
+            return None
+        return self.top[1].label
+
+    @property
     def unknown(self) -> bool | None:
         """Whether the mesh is unlike all training shapes: its ``familiarity`` is below the ``threshold``.
 
@@ -91,7 +98,8 @@ class Prediction:
             return f"{self.path}: {self.error}"
         if self.target is not None:
             return f"{self.path}: {self.target} {self.value:.4g}"
-        label = "unknown, most like " * bool(self.unknown) + str(self.label)
+        label = str(self.label) if self.alternative is None else f"{self.label} or {self.alternative}"
+        label = "unknown, most like " * bool(self.unknown) + label
         return f"{self.path}: {label} ({self.score:.1%})"
 
 

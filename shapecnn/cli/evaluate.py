@@ -16,10 +16,11 @@ from shapecnn.cli.options import (
     set_option,
 )
 from shapecnn.cli.progress import progress_bar
-from shapecnn.errors import counted
+from shapecnn.errors import counted, visible
 from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
+    from shapecnn.evaluation.classification import Classification, ConfusedPair
     from shapecnn.evaluation.results import Evaluation
     from shapecnn.evaluation.settings import Protocol, Task
     from shapecnn.models.device import Device
@@ -128,6 +129,7 @@ def command(
         note(f"Wrote {out / 'report.html'}")
 
 
+_SHOWN_PAIRS = 3  # number of confused pairs of classes that are printed; JSON and the report have more
 _MANY_TIES = 0.01  # fraction of tied ranks in all result lists, above which a note is printed
 
 
@@ -153,6 +155,7 @@ def _figures(evaluation: Evaluation) -> list[str]:
             for name in evaluation.classification_names
         ]
         lines.append(_line("calibration error", classification.ece))
+        lines += [f"  {_pair(pair, classification)}" for pair in classification.confused[:_SHOWN_PAIRS]]
     if (regression := evaluation.regression) is not None:
         if regression.left_out:
             note(f"{counted(regression.left_out, 'shape')} without a known {regression.target} left out of the errors.")
@@ -178,6 +181,17 @@ def _figures(evaluation: Evaluation) -> list[str]:
             if getattr(mix, name) is not None
         ]
     return lines
+
+
+def _pair(pair: ConfusedPair, classification: Classification) -> str:
+    """Describe a pair of confused classes: ``desk and table: 9 of 20 desk as table, 1 of 30 table as desk``."""
+    sides = ((pair.first, pair.second, pair.first_as_second), (pair.second, pair.first, pair.second_as_first))
+    mistakes = ", ".join(
+        f"{count} of {classification.per_class[one].count} {one} predicted as {other}"
+        for one, other, count in sides
+        if count
+    )
+    return f"{visible(mistakes)} ({100 * pair.cost:.1f} points of mean class accuracy)"
 
 
 def _number(name: str, value: float | None, interval: tuple[float, float] | None) -> str:

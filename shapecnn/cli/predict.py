@@ -67,6 +67,9 @@ def command(
     that at most 1 in 20 of the shapes held out from training fall below it. In JSON an unknown mesh has unknown: true,
     and keeps the label of its most probable class.
 
+    Two classes are printed, as in desk or table, if the second is at least half as probable as the first. In JSON,
+    alternative is the second class.
+
     If RUN was trained to predict a quantity (area or volume), its value is printed in place of classes, for the mesh
     scaled to radius 1.
 
@@ -101,6 +104,7 @@ def _json(prediction: Prediction) -> dict[str, object]:
         "label": prediction.label,
         "score": prediction.score,
         "top": top,
+        "alternative": prediction.alternative,
         **quantity,
         "unknown": prediction.unknown,
         "familiarity": prediction.familiarity,
@@ -134,4 +138,7 @@ def _lines(predictions: list[Prediction]) -> list[str]:
 
 
 def _label(prediction: Prediction) -> str:
-    return "unknown" if prediction.unknown else prediction.top[0].label
+    if prediction.unknown:
+        return "unknown"
+    label = prediction.top[0].label
+    return label if prediction.alternative is None else f"{label} or {prediction.alternative}"
