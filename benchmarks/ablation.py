@@ -37,8 +37,9 @@ from shapecnn.models.input import Input, InputArray
 from shapecnn.models.model import resolve_model
 from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.registry import build_network
-from shapecnn.settings.experiment import Validation, load_experiment
+from shapecnn.settings.experiment import load_experiment
 from shapecnn.settings.stages import LdaStage
+from shapecnn.settings.validation import Validation
 from shapecnn.storage.sealed import publish_beside
 from shapecnn.storage.tables import table_bytes
 from shapecnn.training.acceleration import open_accelerator

@@ -22,7 +22,8 @@ from measure import arguments, save, shapecnn, summarize, table, use_cores
 from recognition import PLANS
 
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
-from shapecnn.settings.experiment import Validation, load_experiment
+from shapecnn.settings.experiment import load_experiment
+from shapecnn.settings.validation import Validation
 from shapecnn.training.grouping import group_shapes
 from shapecnn.training.validation import figures_of
 

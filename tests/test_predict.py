@@ -97,7 +97,8 @@ def test_a_second_class_is_named_if_half_as_probable(scores: tuple[float, ...], 
     top = [Candidate(label, score) for label, score in zip(("desk", "bed", "sofa"), sorted(scores)[::-1], strict=False)]
     prediction = Prediction("a.off", top)
     assert prediction.alternative == alternative
-    assert str(prediction) == f"a.off: desk{f' or {alternative}' if alternative else ''} ({scores[0]:.1%})"
+    second = f" or {alternative} ({prediction.top[1].score:.1%})" if alternative else ""
+    assert str(prediction) == f"a.off: desk ({scores[0]:.1%}){second}"
 
 
 def test_what_has_no_classes_predicts_nothing() -> None:

@@ -155,7 +155,9 @@ def _figures(evaluation: Evaluation) -> list[str]:
             for name in evaluation.classification_names
         ]
         lines.append(_line("calibration error", classification.ece))
-        lines += [f"  {_pair(pair, classification)}" for pair in classification.confused[:_SHOWN_PAIRS]]
+        if classification.confused:
+            lines.append("  most costly confusions:")
+        lines += [f"    {_pair(pair, classification)}" for pair in classification.confused[:_SHOWN_PAIRS]]
     if (regression := evaluation.regression) is not None:
         if regression.left_out:
             note(f"{counted(regression.left_out, 'shape')} without a known {regression.target} left out of the errors.")
@@ -184,10 +186,10 @@ def _figures(evaluation: Evaluation) -> list[str]:
 
 
 def _pair(pair: ConfusedPair, classification: Classification) -> str:
-    """Describe a pair of confused classes: ``desk and table: 9 of 20 desk as table, 1 of 30 table as desk``."""
+    """Describe a pair of classes: ``9 of 20 shapes of desk predicted as table (4.5 points of mean class accuracy)``."""
     sides = ((pair.first, pair.second, pair.first_as_second), (pair.second, pair.first, pair.second_as_first))
     mistakes = ", ".join(
-        f"{count} of {classification.per_class[one].count} {one} predicted as {other}"
+        f"{count} of {counted(classification.per_class[one].count, 'shape')} of {one} predicted as {other}"
         for one, other, count in sides
         if count
     )

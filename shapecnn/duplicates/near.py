@@ -1,6 +1,6 @@
-"""Group near copies of limited number: close items first, in chains, while no group grows above a limit.
+"""Group near copies, the nearest first, in chains, while no group grows above a limit.
 
-A chain of close items may run through a whole class: each chair is a near copy of some other chair. So the closest
+A chain of near copies may run through a whole class: each chair is a near copy of some other chair. So the nearest
 items are grouped first, and two groups that would be too large together stay apart.
 """
 
@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.duplicates.groups import Grouping, distance_blocks
+from shapecnn.duplicates.groups import Grouping, distance_blocks, firsts
+from shapecnn.shared.jit import numba
 from shapecnn.workers.progress import Progress, no_progress
 
 _MOST = 1 << 22  # number of close pairs in memory, about; more of them are reduced to those that can join two groups
@@ -21,9 +22,9 @@ class NearCopies(NamedTuple):
     """Groups of near copies among N items.
 
     Attributes:
-        groups: One group number for each item, (N,) int64: near copies have the same number.
-        apart: Number of pairs of close items that are in different groups, because their groups would be too large
-            together.
+        groups: One group number for each item, (N,) int64: near copies have the same number, the position of the first
+            item of the group.
+        apart: Number of pairs of near copies in different groups, because their groups would be too large together.
     """
 
     groups: Grouping
@@ -39,8 +40,8 @@ def group_near(
 ) -> NearCopies:
     """Group items whose vectors are close, directly or in a chain of close vectors, in groups of limited size.
 
-    Chains are followed from the shortest distance to the longest (single-linkage clustering). Only the links that
-    single linkage needs are followed, those of a minimum spanning tree.
+    Pairs are taken from the shortest distance to the longest, as in single-linkage clustering. If there are more than
+    four million close pairs, only those of a minimum spanning tree are taken.
 
     Args:
         vectors: N vectors of D numbers, (N, D) float32, each of unit length or zero.
@@ -54,76 +55,108 @@ def group_near(
         The groups, and the number of close pairs that are in different groups.
     """
     _, nodes, sizes = np.unique(copies, return_inverse=True, return_counts=True)
-    tree = _shortest_links(vectors, distance, nodes, progress)
-    parents, refused = np.arange(len(sizes)), False
+    links = _close_pairs(vectors, distance, nodes, progress)
     highest = np.full(len(sizes), np.iinfo(np.int64).max)
     np.minimum.at(highest, nodes, limits)
-
-    def root(node: int) -> int:
-        while parents[node] != node:
-            parents[node] = node = parents[parents[node]]
-        return node
-
-    for first, second in tree:
-        one, other = root(first), root(second)
-        limit = min(highest[one], highest[other])
-        if one == other:
-            continue
-        if sizes[one] + sizes[other] > limit:
-            refused = True
-            continue
-        parents[other] = one
-        sizes[one] += sizes[other]
-        highest[one] = limit
-    groups = np.array([root(node) for node in range(len(sizes))], np.int64)[nodes]
-    return NearCopies(groups, _pairs_apart(vectors, distance, groups) if refused else 0)
+    order = np.lexsort((links.second, links.first, links.length))
+    groups = firsts(_join(links.first[order], links.second[order], sizes, highest)[nodes])
+    if links.complete:
+        return NearCopies(groups, _count_apart(nodes, groups, links))
+    return NearCopies(groups, _count_all_apart(vectors, distance, groups))
 
 
-def _shortest_links(
-    vectors: NDArray[np.float32], distance: float, nodes: NDArray[np.int64], progress: Progress
-) -> list[tuple[int, int]]:
-    """Return the links of a minimum spanning tree (or forest) of the close items, the shortest first.
+class _Links(NamedTuple):
+    """Pairs of close nodes: numbers, (L,) int64, and distances, (L,) float32; and whether these are all close pairs."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    length: NDArray[np.float32]
+    complete: bool
+
+
+def _close_pairs(vectors: NDArray[np.float32], distance: float, nodes: NDArray[np.int64], progress: Progress) -> _Links:
+    """Return the pairs of nodes with close items; if there are too many, those of a minimum spanning tree.
 
     Args:
         vectors: Vectors of N items, (N, D) float32.
         distance: Largest distance between close items.
-        nodes: Node of the tree that each item belongs to, (N,) int64: copies share a node.
+        nodes: Node of each item, (N,) int64: copies share a node.
         progress: Function that is called with the number of compared blocks and the number of all blocks.
-
-    Returns:
-        The two nodes of each link.
     """
+    links = _Links(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32), complete=True)
+    for top, left, squared in distance_blocks(vectors, progress):
+        rows, columns = np.nonzero(squared <= distance**2)
+        one, other = nodes[rows + top], nodes[columns + left]
+        different = (one < other) if top == left else (one != other)  # each pair is twice in a block on the diagonal
+        first, second = np.minimum(one, other)[different], np.maximum(one, other)[different]
+        length = np.sqrt(np.maximum(squared[rows, columns][different], 0))
+        links = _Links(*map(np.concatenate, zip(links[:3], (first, second, length), strict=True)), links.complete)
+        if len(links.first) > _MOST:
+            links = _spanning_tree(links, int(nodes.max()) + 1)
+    return links
+
+
+def _spanning_tree(links: _Links, size: int) -> _Links:
+    """Return the links of a minimum spanning tree (or forest) of ``size`` nodes."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
-    size = int(nodes.max(initial=-1)) + 1
-    links: list[NDArray[np.float64]] = [np.empty((3, 0))]
-
-    def reduced() -> NDArray[np.float64]:
-        first, second, length = np.concatenate(links, axis=1)
-        order = np.lexsort((second, first, length))  # links between the same two nodes: the shortest comes first
-        first, second, length = first[order], second[order], length[order]
-        _, kept = np.unique(np.stack([first, second]), axis=1, return_index=True)
-        graph = coo_array((length[kept], (first[kept].astype(np.int64), second[kept].astype(np.int64))), (size, size))
-        tree = minimum_spanning_tree(graph.tocsr()).tocoo()
-        return np.stack([tree.row, tree.col, tree.data])
-
-    for top, left, squared in distance_blocks(vectors, progress):
-        rows, columns = np.nonzero(squared <= distance**2)
-        first, second = nodes[rows + top], nodes[columns + left]
-        first, second = np.minimum(first, second), np.maximum(first, second)
-        length = np.sqrt(np.maximum(squared[rows, columns], 0)) + 1e-6  # scipy takes 0 for no link
-        other = first != second
-        links.append(np.stack([first, second, length])[:, other])
-        if sum(each.shape[1] for each in links) > _MOST:
-            links = [reduced()]
-    first, second, length = reduced()
-    order = np.lexsort((second, first, length))
-    return list(zip(first[order].astype(int).tolist(), second[order].astype(int).tolist(), strict=True))
+    order = np.argsort(links.length, kind="stable")
+    _, shortest = np.unique((links.first * size + links.second)[order], return_index=True)
+    kept = order[shortest]  # of several links between two nodes, the shortest
+    lengths = links.length[kept].astype(np.float64) + 1e-6  # scipy takes 0 for no link
+    graph = coo_array((lengths, (links.first[kept], links.second[kept])), (size, size))
+    tree = minimum_spanning_tree(graph.tocsr()).tocoo()
+    first, second = np.minimum(tree.row, tree.col), np.maximum(tree.row, tree.col)
+    return _Links(first.astype(np.int64), second.astype(np.int64), (tree.data - 1e-6).astype(np.float32), False)
 
 
-def _pairs_apart(vectors: NDArray[np.float32], distance: float, groups: Grouping) -> int:
-    """Count the pairs of close items that are in different groups."""
+@numba.njit(cache=True)
+def _join(
+    first: NDArray[np.int64], second: NDArray[np.int64], sizes: NDArray[np.int64], highest: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Join the groups of ``first[i]`` and ``second[i]`` for each i in turn, unless they would be too large together.
+
+    Args:
+        first: A node of each link, (L,).
+        second: The other node of each link, (L,).
+        sizes: Number of items of each of K nodes, (K,).
+        highest: Largest number of items in the group of each node, (K,).
+
+    Returns:
+        The group of each node, (K,) int64.
+    """
+    parents, sizes, highest = np.arange(len(sizes)), sizes.copy(), highest.copy()
+    for k in range(len(first)):
+        one, other = first[k], second[k]
+        while parents[one] != one:
+            parents[one] = parents[parents[one]]
+            one = parents[one]
+        while parents[other] != other:
+            parents[other] = parents[parents[other]]
+            other = parents[other]
+        limit = min(highest[one], highest[other])
+        if one != other and sizes[one] + sizes[other] <= limit:
+            parents[other] = one
+            sizes[one] += sizes[other]
+            highest[one] = limit
+    for node in range(len(parents)):
+        root = node
+        while parents[root] != root:
+            root = parents[root]
+        parents[node] = root
+    return parents
+
+
+def _count_apart(nodes: NDArray[np.int64], groups: Grouping, links: _Links) -> int:
+    """Count the close pairs of items in different groups, from all links."""
+    of_node = np.empty(int(nodes.max(initial=-1)) + 1, np.int64)
+    of_node[nodes] = groups
+    return int((of_node[links.first] != of_node[links.second]).sum())
+
+
+def _count_all_apart(vectors: NDArray[np.float32], distance: float, groups: Grouping) -> int:
+    """Count the close pairs of items in different groups, by comparing all items again."""
     count = 0
     for top, left, squared in distance_blocks(vectors):
         rows, columns = np.nonzero(squared <= distance**2)

@@ -36,7 +36,7 @@ class ConfusedPair:
     """Two classes whose shapes are taken for each other.
 
     Attributes:
-        first: Name of the class with the larger fraction of wrong predictions.
+        first: Name of the class of which the larger fraction is predicted as the other.
         second: Name of the other class.
         first_as_second: Number of shapes of the first class that are predicted as the second.
         second_as_first: Number of shapes of the second class that are predicted as the first.

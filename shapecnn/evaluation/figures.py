@@ -37,7 +37,6 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
     Raises:
         UsageError: A label is not a class of the model.
         ShapecnnError: A probability is not finite.
-        UsageError: The class prior has a class without evaluated shapes.
     """
     classification = retrieval = regression = right = precisions = None
     labels = [str(entry.label) for entry in outputs.entries]

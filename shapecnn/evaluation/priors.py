@@ -64,21 +64,25 @@ class ClassPrior:
 
         Args:
             labels: Labels of the evaluated shapes.
-
-        Raises:
-            UsageError: A class with a share has no shapes to measure.
         """
-        present = {*labels}
         if self.weights is None:
-            return dict.fromkeys(sorted(present), 1 / len(present))
+            present = sorted({*labels})
+            return dict.fromkeys(present, 1 / len(present))
         weights = {name: weight for name, weight in self.weights.items() if weight}
-        if missing := [quoted(name) for name in weights if name not in present]:
-            raise UsageError(
-                f"{self.name} has a share for classes without evaluated shapes, whose results are not known: "
-                f"{few(missing)}."
-            )
         total = sum(weights.values())
         return {name: weight / total for name, weight in weights.items()}
+
+    def require_measured(self, labels: Sequence[str]) -> None:
+        """Raise UsageError if a class with a share above 0 has no evaluated shapes.
+
+        Args:
+            labels: Labels of the evaluated shapes.
+        """
+        if missing := [quoted(name) for name in self.shares(labels) if name not in {*labels}]:
+            raise UsageError(
+                f"{self.name} has a share for classes without evaluated shapes, whose results are not known: "
+                f"{few(missing)}. Leave these classes out of the file, or set their share to 0."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,9 @@ class Reweighted:
     Attributes:
         name: Name of the class prior.
         shares: Share of each class; they sum to 1.
-        accuracy: Accuracy; None without classification.
-        mAP: Mean average precision of queries in this class mix, with the evaluated gallery; None without retrieval.
+        accuracy: Accuracy; None without classification, or if a class has no shapes.
+        mAP: Mean average precision of queries in this class mix, with the evaluated gallery; None without retrieval, or
+            if a class has no queries.
         intervals: 95 % bootstrap intervals of ``accuracy`` and ``mAP``, by name.
     """
 
@@ -127,8 +132,8 @@ def reweight(
         precisions: Average precision of each shape as a query, (N,), NaN for a skipped query; None without retrieval.
         seed: Random seed of the bootstrap.
 
-    Raises:
-        UsageError: A class with a share above 0 has no shapes, or no queries.
+    Returns:
+        The results. Accuracy is None if a class of the prior has no shapes, mAP if it has no queries.
     """
     shares = prior.shares(labels)
     accuracy, accuracy_interval = _weighted(right, labels, shares, seed)
@@ -159,13 +164,13 @@ def class_means(
 def _weighted(
     values: NDArray[np.float64] | None, labels: Sequence[str], shares: Mapping[str, float], seed: int
 ) -> tuple[float | None, Interval | None]:
-    """Return the mean of the class means, weighted by shares, and its interval; classes without values are an error."""
+    """Return the mean of the class means, weighted by shares, and its interval; None if a class has no values."""
     if values is None:
         return None, None
     names = np.array(labels)
     groups = [values[(names == name) & ~np.isnan(values)] for name in shares]
-    if empty := [quoted(name) for name, group in zip(shares, groups, strict=True) if not len(group)]:
-        raise UsageError(f"No shape of these classes is a query, so that their mAP is not known: {few(empty)}.")
+    if not all(map(len, groups)):
+        return None, None
     weights = np.array([*shares.values()])
     mean = float(weights @ np.array([group.mean() for group in groups]))
     return mean, class_means_interval(groups, weights, seed)

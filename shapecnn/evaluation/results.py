@@ -182,7 +182,7 @@ class Evaluation(Displayed):
     @property
     def retrieval_names(self) -> tuple[str, ...]:
         """Names of the mean average precisions, the most telling first: of unbalanced classes, the macro mAP."""
-        return ("mAP",) if self.balanced else ("mAP_macro", "mAP")
+        return ("mAP", "mAP_macro") if self.balanced else ("mAP_macro", "mAP")
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one table row for each result, such as mAP: its name, its value and the ends of its 95 % interval."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shapecnn.artefacts.subset import Subset
+from shapecnn.errors import UsageError
 from shapecnn.evaluation.priors import ClassPrior
 from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
@@ -36,7 +37,8 @@ class EvaluationSettings:
             evaluated shape.
 
     Raises:
-        UsageError: ``split``, ``task``, ``protocol`` or ``feature`` is not one of its choices.
+        UsageError: ``split``, ``task``, ``protocol`` or ``feature`` is not one of its choices, or ``class_prior`` is
+            not a ClassPrior.
     """
 
     split: Split = "test"
@@ -52,6 +54,10 @@ class EvaluationSettings:
         choices = {"split": Split, "task": Task, "protocol": Protocol, "feature": FeatureName}
         for name, kind in choices.items():
             require_choice(name, getattr(self, name), kind)
+        if self.class_prior is not None and not isinstance(self.class_prior, ClassPrior):
+            raise UsageError(
+                f"class_prior = {self.class_prior!r}: give a ClassPrior, such as ClassPrior.read('uniform')."
+            )
 
     @property
     def classifies(self) -> bool:

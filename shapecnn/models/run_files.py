@@ -13,6 +13,7 @@ from shapecnn.models.gallery import Gallery
 from shapecnn.models.head import GALLERY, WEIGHTS
 from shapecnn.models.input import Input
 from shapecnn.models.run import CONFIG, FORMAT, MODEL, SPLIT
+from shapecnn.settings.base import COMPLETE
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.settings.yaml_reader import write_yaml
@@ -80,4 +81,4 @@ def config_bytes(experiment: Experiment) -> bytes:
     Args:
         experiment: Settings of the training.
     """
-    return write_yaml(experiment.model_dump(mode="json")).encode()
+    return write_yaml(experiment.model_dump(mode="json", context=COMPLETE)).encode()

@@ -220,8 +220,7 @@ def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
         return []
     rows = [
         _Row(f"{name.replace('_', ' ')}, {text}", getattr(figures, name), evaluation.intervals.get(name))
-        for name, text in _RATES.items()
-        if name != "mAP_macro" or name in evaluation.retrieval_names
+        for name, text in {**{name: _RATES[name] for name in evaluation.retrieval_names}, **_RATES}.items()
     ]
     rows += _reweighted_rows(evaluation, "mAP")
     contest = figures.shrec16 or figures.shrec17

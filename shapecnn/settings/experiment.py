@@ -16,40 +16,10 @@ from shapecnn.settings.base import Settings, suggestion
 from shapecnn.settings.config_files import read_config
 from shapecnn.settings.networks import LinearSettings, MlpSettings, NetworkSettings, ShapenetsSettings, Target
 from shapecnn.settings.stages import Augmentation, GradientStage, LdaStage, LogisticStage, RbmStage, Stage
+from shapecnn.settings.validation import Validation, with_near_copies
 
 _NETWORKS: tuple[type[Settings], ...] = get_args(NetworkSettings)
 _STAGES: tuple[type[Settings], ...] = get_args(Stage)
-
-
-class Validation(Settings):
-    """Settings of the validation data: which shapes of the train split are held out, and which stay together.
-
-    Identical shapes are always on the same side.
-    """
-
-    later: ClassVar[frozenset[str]] = frozenset({"groups", "tolerance", "hold_out"})
-
-    folds: int = Field(5, ge=0, le=100)  # number of folds: 5 holds out a fifth of the shapes, 0 holds out none
-    fold: int = Field(0, ge=0)  # number of the held-out fold, from 0
-    seed: int = Field(0, ge=0)  # random seed of the division into folds
-    groups: str = "near"  # shapes that stay together: near copies (near), identical ones (exact) or those of FILE.csv
-    tolerance: float = Field(0.2, gt=0, le=2)  # largest distance of near copies: 0 for identical shapes
-    hold_out: Literal["random", "newest"] = "random"  # newest: the shapes of each class with the highest file numbers
-    select: Literal["best", "last"] = "best"  # epoch whose weights are kept: highest validation accuracy, or last
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.folds == 1:
-            raise ValueError("folds 1 would leave nothing to train on; use 0 to train on everything")
-        if self.folds and self.fold >= self.folds:
-            raise ValueError(f"fold {self.fold} does not exist; with {self.folds} folds, use 0 to {self.folds - 1}")
-        if self.folds == 0 and self.select == "best":
-            raise ValueError("folds 0 leaves no validation data to select the best epoch; set select to last")
-        if self.hold_out == "newest" and self.fold:
-            raise ValueError("the newest shapes are one held-out set, not folds; set fold to 0")
-        if self.groups not in ("near", "exact") and not self.groups.lower().endswith(".csv"):
-            raise ValueError(f"groups {self.groups!r} is not near, exact or the name of a CSV file that ends in .csv")
-        return self
 
 
 class Experiment(Settings):
@@ -164,7 +134,7 @@ def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -
     """
     values = read_config(config)
     try:
-        return _resolved(values, assignments or {}, config)
+        return _resolved(with_near_copies(values), assignments or {}, config)
     except UsageError as error:
         known = Experiment.model_fields
         unknown = [key for key, value in values.items() if isinstance(value, dict) and not suggestion(key, known)]

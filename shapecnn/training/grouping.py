@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.duplicates.copies import artefact_fingerprints
 from shapecnn.duplicates.groups import Grouping, group_by_key, group_rows, merge_groupings
 from shapecnn.duplicates.near import group_near
-from shapecnn.errors import UsageError
-from shapecnn.settings.experiment import Validation
+from shapecnn.errors import Caution, UsageError, quoted
+from shapecnn.settings.validation import Validation
 from shapecnn.storage.csv_reader import read_csv
 from shapecnn.workers.progress import stage
 
@@ -54,7 +54,7 @@ def group_shapes(
 
     Shapes with identical views or grids are always in one group. By ``validation.groups``, near copies are too, or the
     shapes that a CSV file puts in one group. A group of near copies is at most as large as a fold of the shapes of its
-    class, so that the folds remain of equal size.
+    class, so that the folds remain about equally large. In small classes, it may be half of the class.
 
     Args:
         artefacts: The views or grids of the shapes.
@@ -78,7 +78,7 @@ def group_shapes(
         for entry in entries:
             digests.append(artefacts.digest(entry))
             progress(len(digests), len(entries))
-    copies = group_by_key(digests)
+    copies: Grouping = np.unique(digests, return_inverse=True)[1]  # numbered as in early versions: it decides the folds
     if validation.groups == "exact":
         return GroupedShapes(entries, copies, "exact")
     named = group_by_key(_groups_in_file(Path(validation.groups), entries))
@@ -92,10 +92,11 @@ def _near_copies(
     with stage("Looking for near copies") as progress:
         fingerprints = artefact_fingerprints(artefacts, entries, progress)
     copies = group_by_key([each.digest for each in fingerprints])
-    vectors = np.stack([each.signature for each in fingerprints if each.signature is not None])
+    vectors = np.stack([fingerprint.signature for fingerprint in fingerprints])  # type: ignore[arg-type]  # none failed
     _, codes, counts = np.unique([str(label) for label in labels], return_inverse=True, return_counts=True)
-    limits: NDArray[np.int64] = -(-counts // folds)[codes]
-    near = group_near(vectors, tolerance, copies, limits)
+    limits = np.maximum(-(-counts // folds), np.minimum(counts // 2, folds))[codes]
+    with stage("Comparing shapes") as progress:
+        near = group_near(vectors, tolerance, copies, limits, progress)
     return GroupedShapes(entries, near.groups, "near", tolerance, near.apart)
 
 
@@ -103,13 +104,15 @@ def _groups_in_file(path: Path, entries: Sequence[Entry]) -> list[str | None]:
     """Return the name of the group of each shape in a CSV file; None for a shape without a group.
 
     Raises:
-        UsageError: The file cannot be read, names a shape twice, or names none of the shapes.
+        UsageError: The file cannot be read, gives a shape two groups, or names none of the shapes.
     """
-    rows, _ = read_csv(path, _COLUMNS)
+    rows, notes = read_csv(path, _COLUMNS)
+    for text in notes:
+        warnings.warn(text, Caution, stacklevel=2)
     groups: dict[str, str] = {}
     for line, row in rows:
         if groups.setdefault(row["id"], row["group"]) != row["group"]:
-            raise UsageError(f"{path}, line {line}: {row['id']} is in two groups.")
+            raise UsageError(f"{path}, line {line}: {quoted(row['id'])} has another group in an earlier line.")
     named = [groups.get(entry.id) or None for entry in entries]
     if entries and not any(named):
         raise UsageError(

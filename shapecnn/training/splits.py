@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
 from shapecnn.errors import UsageError, counted
-from shapecnn.settings.experiment import Validation
+from shapecnn.settings.validation import Validation
 from shapecnn.training.grouping import GroupedShapes, group_shapes
 
 
@@ -95,10 +95,10 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation, *
     grouped = group_shapes(artefacts, pool, validation, validation.folds)
     for name in classes:
         if len(np.unique(grouped.groups[labels == name])) < 2:
+            one = "one shape (or copies of one)" if grouped.by in ("near", "exact") else f"one group of {grouped.by}"
             raise UsageError(
-                f"Class {name!r} in {folder} has one shape (or copies of one), but training and validation need two. "
-                f"Add shapes, leave the class out, or train without validation: --set validation.folds=0 "
-                f"--set validation.select=last"
+                f"Class {name!r} in {folder} has {one}, but training and validation need two. Add shapes, leave the "
+                f"class out, or train without validation: --set validation.folds=0 --set validation.select=last"
             )
     held_out = _held_out(labels, grouped, validation)
     train_labels = set(labels[~held_out])
@@ -179,11 +179,11 @@ def _held_out(labels: np.ndarray, grouped: GroupedShapes, validation: Validation
     try:
         numbers = _folds(labels, grouped.groups, validation.folds, validation.seed)
     except ValueError:
-        largest = max(Counter(labels.tolist()).values())
-        raise UsageError(
-            f"validation.folds is {validation.folds}, but no class has more than {counted(largest, 'shape')}. Use "
-            f"fewer folds."
-        ) from None
+        largest, groups = max(Counter(labels.tolist()).values()), len(np.unique(grouped.groups))
+        most = f"no class has more than {counted(largest, 'shape')}"
+        if largest >= validation.folds:
+            most = f"there are only {counted(groups, 'group')} of shapes that stay together"
+        raise UsageError(f"validation.folds is {validation.folds}, but {most}. Use fewer folds.") from None
     held_out: NDArray[np.bool_] = numbers == validation.fold
     if not held_out.any():
         raise UsageError(
@@ -194,6 +194,12 @@ def _held_out(labels: np.ndarray, grouped: GroupedShapes, validation: Validation
 
 def _newest(labels: np.ndarray, grouped: GroupedShapes, folds: int) -> NDArray[np.bool_]:
     """Hold out the part 1/``folds`` of each class with the highest file numbers, but no copy of a shape to train on."""
+    without = next((entry.id for entry in grouped.entries if _file_number(entry.id) is None), None)
+    if without is not None:
+        raise UsageError(
+            f"{without} has no number in its file name, so that it is not known which shapes are the newest. Hold out "
+            f"random shapes: --set validation.hold_out=random"
+        )
     numbers = np.array([_file_number(entry.id) for entry in grouped.entries])
     held_out = np.zeros(len(labels), np.bool_)
     for label in np.unique(labels):
@@ -203,14 +209,15 @@ def _newest(labels: np.ndarray, grouped: GroupedShapes, folds: int) -> NDArray[n
     trained = np.unique(grouped.groups[~held_out])
     held_out &= ~np.isin(grouped.groups, trained)
     if not held_out.any():
+        advice = {"near": "Keep only identical shapes together: --set validation.groups=exact"}
         raise UsageError(
-            "Each of the newest shapes is a near copy of an older one, so that none is held out. Keep only identical "
-            "shapes together: --set validation.groups=exact"
+            "Each of the newest shapes is in a group with an older one, so that none is held out. "
+            + advice.get(grouped.by, "Hold out random shapes: --set validation.hold_out=random")
         )
     return held_out
 
 
-def _file_number(name: str) -> int:
-    """Return the last number in the file name of a shape, such as 890 for ``chair/train/chair_0890.off``; else -1."""
+def _file_number(name: str) -> int | None:
+    """Return the last number in the file name of a shape, such as 890 for ``chair/train/chair_0890.off``, or None."""
     numbers = re.findall(r"\d+", PurePosixPath(name).stem)
-    return int(numbers[-1]) if numbers else -1
+    return int(numbers[-1]) if numbers else None

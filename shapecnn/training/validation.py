@@ -78,5 +78,6 @@ def describe_figures(figures: Figures | None) -> str:
     headline = f", {figures.headline}"
     if not isinstance(figures, ValidationFigures) or figures.mAP is None:
         return headline
-    macro, micro = (f"{value or 0:.1%}" for value in (figures.mAP_macro, figures.mAP))
+    micro = f"{figures.mAP:.1%}"
+    macro = micro if figures.mAP_macro is None else f"{figures.mAP_macro:.1%}"
     return f"{headline}, mAP {micro}" if macro == micro else f"{headline}, macro mAP {macro}, mAP {micro}"

@@ -67,7 +67,7 @@ def test_the_closest_are_grouped_first() -> None:
 
 def test_the_smallest_limit_of_its_items_holds_for_a_group() -> None:
     found = group_near(on_a_circle(0, 1, 2, 40, 41), 0.1, alone(5), np.array([5, 1, 5, 2, 2]))
-    assert lists(found.groups) == [[3, 4]]
+    assert lists(found.groups) == [[0, 2], [3, 4]]
     found = group_near(on_a_circle(0, 1, 3), 0.1, alone(3), np.array([3, 2, 3]))
     assert lists(found.groups) == [[0, 1]]
 
@@ -82,6 +82,23 @@ def test_a_copy_links_as_its_twin_does() -> None:
     copies = np.array([0, 1, 1])
     found = group_near(on_a_circle(0, 2, 90), 0.1, copies, np.full(3, 3))
     assert lists(found.groups) == [[0, 1, 2]]
+
+
+def test_what_is_left_at_the_rim_of_a_full_group_is_grouped() -> None:
+    """The two outer items are near each other, but nearer to the group that has no room for them."""
+    rim = np.array([[0.0, 0, 1], [0.02, 0, 1], [0.11, 0.05, 1], [0.11, -0.05, 1]])
+    vectors = (rim / np.linalg.norm(rim, axis=1, keepdims=True)).astype(np.float32)
+    found = group_near(vectors, 0.15, alone(4), np.full(4, 2))
+    assert lists(found.groups) == [[0, 1], [2, 3]]
+    assert found.apart == 4
+
+
+@given(seed=st.integers(0, 50))
+def test_numbers_do_not_depend_on_the_order_of_equal_distances(seed: int) -> None:
+    """The corners of a square are equally far from their neighbours, up to rounding."""
+    noise = np.random.default_rng(seed).normal(0, 1e-7, (4, 2)).astype(np.float32)
+    found = group_near(on_a_circle(0, 10, 20, 30) + noise, 0.2, alone(4), np.full(4, 4))
+    assert found.groups.tolist() == [0, 0, 0, 0]
 
 
 def test_few_items() -> None:

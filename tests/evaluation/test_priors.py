@@ -71,10 +71,17 @@ def test_intervals_are_those_of_resampling_within_the_classes() -> None:
 )
 def test_wrong_files(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        reweight(ClassPrior.read(write(tmp_path, text)), LABELS, RIGHT, None)
+        ClassPrior.read(write(tmp_path, text)).require_measured(LABELS)
     assert message in str(caught.value)
 
 
-def test_a_class_without_queries() -> None:
-    with pytest.raises(UsageError, match="No shape of these classes is a query"):
-        reweight(ClassPrior(), LABELS, None, np.array([1, 1, 1, 1, np.nan]))
+def test_a_class_without_queries_leaves_map_undefined() -> None:
+    mix = reweight(ClassPrior(), LABELS, RIGHT, np.array([1, 1, 1, 1, np.nan]))
+    assert mix.mAP is None
+    assert mix.accuracy == pytest.approx(3 / 8)
+
+
+def test_a_class_without_shapes_leaves_all_undefined() -> None:
+    """Such as the copies that --exclude-duplicates leaves out."""
+    mix = reweight(ClassPrior("mix.csv", {"chair": 1, "sofa": 1}), LABELS, RIGHT, PRECISIONS)
+    assert (mix.accuracy, mix.mAP) == (None, None)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.settings.experiment import Validation
+from shapecnn.settings.validation import Validation
 from shapecnn.training.splits import Division, divide, folds_of
 from tests.training.data import VIEWS, pictures, write_artefacts
 
