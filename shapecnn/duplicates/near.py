@@ -24,11 +24,13 @@ class NearCopies(NamedTuple):
     Attributes:
         groups: One group number for each item, (N,) int64: near copies have the same number, the position of the first
             item of the group.
-        apart: Number of pairs of near copies in different groups, because their groups would be too large together.
+        apart: Positions of the P pairs of near copies in different groups, whose groups would be too large together,
+            (P, 2) int64. Of items that are copies of each other, only the first is listed. None if there are too many
+            near copies to list.
     """
 
     groups: Grouping
-    apart: int
+    apart: NDArray[np.int64] | None
 
 
 def group_near(
@@ -52,17 +54,18 @@ def group_near(
         progress: Function that is called with the number of compared blocks and the number of all blocks.
 
     Returns:
-        The groups, and the number of close pairs that are in different groups.
+        The groups, and the pairs of near copies that are in different groups.
     """
-    _, nodes, sizes = np.unique(copies, return_inverse=True, return_counts=True)
+    _, heads, nodes, sizes = np.unique(copies, return_index=True, return_inverse=True, return_counts=True)
     links = _close_pairs(vectors, distance, nodes, progress)
     highest = np.full(len(sizes), np.iinfo(np.int64).max)
     np.minimum.at(highest, nodes, limits)
     order = np.lexsort((links.second, links.first, links.length))
     groups = firsts(_join(links.first[order], links.second[order], sizes, highest)[nodes])
-    if links.complete:
-        return NearCopies(groups, _count_apart(nodes, groups, links))
-    return NearCopies(groups, _count_all_apart(vectors, distance, groups))
+    if not links.complete:
+        return NearCopies(groups, None)
+    pairs = np.unique(heads[np.stack([links.first, links.second], axis=1)], axis=0)
+    return NearCopies(groups, pairs[groups[pairs[:, 0]] != groups[pairs[:, 1]]])
 
 
 class _Links(NamedTuple):
@@ -146,20 +149,3 @@ def _join(
             root = parents[root]
         parents[node] = root
     return parents
-
-
-def _count_apart(nodes: NDArray[np.int64], groups: Grouping, links: _Links) -> int:
-    """Count the close pairs of items in different groups, from all links."""
-    of_node = np.empty(int(nodes.max(initial=-1)) + 1, np.int64)
-    of_node[nodes] = groups
-    return int((of_node[links.first] != of_node[links.second]).sum())
-
-
-def _count_all_apart(vectors: NDArray[np.float32], distance: float, groups: Grouping) -> int:
-    """Count the close pairs of items in different groups, by comparing all items again."""
-    count = 0
-    for top, left, squared in distance_blocks(vectors):
-        rows, columns = np.nonzero(squared <= distance**2)
-        apart = int((groups[rows + top] != groups[columns + left]).sum())
-        count += apart // 2 if top == left else apart
-    return count

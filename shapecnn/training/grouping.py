@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts
@@ -32,19 +33,31 @@ class GroupedShapes:
         groups: Group number of each shape, (N,) int64.
         by: How they were grouped: ``exact``, ``near``, or the name of a CSV file.
         tolerance: Largest distance between two shapes that are grouped as near copies; None unless ``by`` is ``near``.
-        apart: Number of pairs of near copies in different groups, because their groups would be too large together.
+        apart: Positions of pairs of near copies in different groups, whose groups would be too large together, (P, 2)
+            int64. Of identical shapes, only the first is listed. None if unknown.
     """
 
     entries: Sequence[Entry]
     groups: Grouping
     by: str
     tolerance: float | None = None
-    apart: int = 0
+    apart: NDArray[np.int64] | None = None
+
+    def held_out_near_train(self, held_out: NDArray[np.bool_]) -> list[Entry] | None:
+        """Return the held-out shapes that have a near copy among the shapes to train on; None if unknown.
+
+        Args:
+            held_out: Whether each of the N shapes is held out, (N,) bool.
+        """
+        if self.apart is None:
+            return None
+        divided = self.apart[held_out[self.apart[:, 0]] != held_out[self.apart[:, 1]]]
+        return [self.entries[row] for row in np.unique(divided[held_out[divided]]).tolist()]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of ``split.json`` that says which shapes were kept together, and why."""
         together = [[self.entries[row].id for row in rows] for rows in group_rows(self.groups)]
-        return {"by": self.by, "tolerance": self.tolerance, "pairs_apart": self.apart, "together": together}
+        return {"by": self.by, "tolerance": self.tolerance, "together": together}
 
 
 def group_shapes(

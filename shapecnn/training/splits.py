@@ -27,17 +27,23 @@ class Division(NamedTuple):
         classes: Distinct labels of the shapes to train on, sorted; empty if the network learns a quantity.
         grouped: The divided shapes in groups that were kept together; None if the data has its own validation shapes,
             or if none are held out.
+        near_train: Held-out shapes that have a near copy among the shapes to train on, because a group of all near
+            copies would be too large; None if unknown.
     """
 
     train: list[Entry]
     val: list[Entry]
     classes: tuple[str, ...]
     grouped: GroupedShapes | None = None
+    near_train: list[Entry] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``split.json``: ids of the shapes, and which were kept together."""
         ids = {"train": [entry.id for entry in self.train], "val": [entry.id for entry in self.val]}
-        return {**ids, "groups": self.grouped.to_json()} if self.grouped else ids
+        if self.grouped is None:
+            return ids
+        near = None if self.near_train is None else [entry.id for entry in self.near_train]
+        return {**ids, "groups": {**self.grouped.to_json(), "held_out_near_train": near}}
 
 
 def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation, *, by_class: bool = True) -> Division:
@@ -108,8 +114,7 @@ def divide(artefacts: Artefacts, entries: list[Entry], validation: Validation, *
                 f"All shapes of class {name!r} in {folder} are in the held-out fold {validation.fold}, so that none "
                 f"is left to train on. Choose another random division: --set validation.seed={validation.seed + 1}"
             )
-    train = [entry for entry, out in zip(pool, held_out, strict=True) if not out]
-    return Division(train, [entry for entry, out in zip(pool, held_out, strict=True) if out], classes, grouped)
+    return _divided(grouped, held_out, classes)
 
 
 def _divide_unlabelled(
@@ -127,8 +132,14 @@ def _divide_unlabelled(
             f"validation: --set validation.folds=0 --set validation.select=last"
         )
     held_out = _held_out(np.zeros(len(pool), np.int64), grouped, validation)
-    train = [entry for entry, out in zip(pool, held_out, strict=True) if not out]
-    return Division(train, [entry for entry, out in zip(pool, held_out, strict=True) if out], (), grouped)
+    return _divided(grouped, held_out, ())
+
+
+def _divided(grouped: GroupedShapes, held_out: NDArray[np.bool_], classes: tuple[str, ...]) -> Division:
+    train, val = (
+        [e for e, out in zip(grouped.entries, held_out, strict=True) if out == side] for side in (False, True)
+    )
+    return Division(train, val, classes, grouped, grouped.held_out_near_train(held_out))
 
 
 def folds_of(

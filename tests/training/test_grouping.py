@@ -16,7 +16,9 @@ from shapecnn.errors import UsageError
 from shapecnn.settings.validation import Validation
 from shapecnn.settings.views_and_grids import ViewSettings, VoxelSettings
 from shapecnn.training.grouping import GroupedShapes, group_shapes
+from shapecnn.training.plan import Plan
 from shapecnn.training.splits import divide
+from shapecnn.training.trainer import open_data
 from tests.training.data import VIEWS, VOXELS, experiment, grid, pictures, run, stage, write_artefacts
 
 NEAR = Validation(groups="near")
@@ -67,7 +69,8 @@ def test_a_group_is_no_larger_than_a_fold_or_half_of_its_class(tmp_path: Path) -
     for folds in (2, 5):
         grouped = group_shapes(artefacts, artefacts.entries, NEAR, folds)
         assert [len(group) for group in grouped.to_json()["together"]] == [2]
-        assert grouped.apart == 2
+        assert grouped.apart is not None
+        assert len(grouped.apart) == 2
     assert group_shapes(artefacts, artefacts.entries, NEAR, 1).to_json()["together"] == [
         ["bar/0.off", "bar/1.off", "bar/2.off"]
     ]
@@ -80,6 +83,23 @@ def test_groups_of_a_file(artefacts: Artefacts, tmp_path: Path) -> None:
         ["bar/0.off", "slab/1.off"],
         ["bar/6.off", "bar/7.off"],
     ]
+
+
+def test_held_out_shapes_with_a_near_copy_in_train_are_named(tmp_path: Path) -> None:
+    """Of six near copies of a class of seven, at most three are together."""
+    shapes = {f"bar/{k}.off": changed("bar", 0, 20 * k) for k in range(6)} | {"bar/6.off": pictures("bar", 9)}
+    shapes |= {f"slab/{k}.off": pictures("slab", k) for k in range(7)}
+    artefacts = open_artefacts(write_artefacts(tmp_path / "data", VIEWS, shapes))
+    division = divide(artefacts, list(artefacts.entries), Validation(groups="near", folds=3))
+    held_out = [entry.id for entry in division.val if entry.id in {f"bar/{k}.off" for k in range(6)}]
+    assert division.near_train is not None
+    assert [entry.id for entry in division.near_train] == held_out
+    assert division.to_json()["groups"]["held_out_near_train"] == held_out
+    heard: list[str] = []
+    plan = Plan(experiment(stage(epochs=1), validation=Validation(groups="near", folds=3)), artefacts.folder, None)
+    open_data(plan, fetch=False, say=heard.append)
+    assert [text.startswith(f"{len(held_out)} held-out shape") for text in heard] == [True] * bool(held_out)
+    assert held_out
 
 
 def test_exact_folds_are_those_of_early_versions(artefacts: Artefacts) -> None:
@@ -151,7 +171,7 @@ def test_near_copies_are_held_out_together_and_the_run_says_so(artefacts: Artefa
     assert split["groups"] == {
         "by": "near",
         "tolerance": 0.2,
-        "pairs_apart": 0,
+        "held_out_near_train": [],
         "together": together(artefacts, NEAR),
     }
 
