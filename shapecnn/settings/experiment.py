@@ -61,9 +61,10 @@ class Experiment(Settings):
                 f"stages.{stage.name}.augment.turn works on grids only; {network.kind} takes pictures, so set it to "
                 f"false"
             )
-        if stage.train_from is not None and (stage.augment.shift or stage.augment.turn):
+        augment = stage.augment
+        if stage.train_from is not None and (augment.shift or augment.turn or augment.stretch):
             raise ValueError(
-                f"stages.{stage.name}: augment.shift and augment.turn cannot be used with train_from: the "
+                f"stages.{stage.name}: augment.shift, turn and stretch cannot be used with train_from: the "
                 f"activations of frozen parts are computed only once; leave out both, or set train_from to null"
             )
         validates = stage.schedule == "plateau" or stage.early_stopping is not None
