@@ -27,6 +27,11 @@ class ClassPrior:
     Attributes:
         name: ``uniform``, or the name of the CSV file.
         weights: Weight of each class, at least 0, which need not sum to 1; None for equal weights.
+
+    Example:
+        >>> import shapecnn
+        >>> shapecnn.ClassPrior("mostly beds", {"chair": 1, "bed": 3}).shares(["chair", "bed"])
+        {'chair': 0.25, 'bed': 0.75}
     """
 
     name: str = UNIFORM

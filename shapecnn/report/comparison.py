@@ -139,8 +139,8 @@ def measured_on(comparison: Comparison) -> list[str]:
     return [
         f"{_title(comparison)}, the same for all models" + "".join(f"; {text}" for text in left_out),
         *_rules(comparison),
-        "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy: within each class), "
-        f"seed {comparison.seed}",
+        "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy, macro mAP: within each "
+        f"class), seed {comparison.seed}",
     ]
 
 
