@@ -46,7 +46,7 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: setup
 	$(BIN)/pytest $(PARALLEL)
 
-# What takes long: the whole ladder on the shapes of the demo, real data as a whole.
+# What takes minutes: the whole ladder on the shapes of the demo.
 test-slow: export PYTHONDONTWRITEBYTECODE =
 test-slow: setup
 	$(BIN)/pytest -m slow

@@ -34,6 +34,7 @@ from shapecnn.artefacts.prepare import load_shape
 from shapecnn.descriptors import describe
 from shapecnn.descriptors.light_field import from_rows, to_row
 from shapecnn.meshes.collection import Shape, list_shapes
+from shapecnn.meshes.mesh import normalize
 from shapecnn.models.model import resolve_model
 from shapecnn.search.index import Index, IndexedShape
 from shapecnn.search.query import Searcher
@@ -115,7 +116,8 @@ def rotated(source: Path, name: DescriptorName, features: NDArray[np.float32]) -
     queries = []
     for shape, rotation in zip(train_shapes(source), rotations, strict=True):
         mesh = load_shape(shape, shape.read(), settings)
-        queries.append(describe(name, model.input.draw(replace(mesh, vertices=scaled(rotation.apply(mesh.vertices))))))
+        turned = normalize(replace(mesh, vertices=rotation.apply(mesh.vertices)))
+        queries.append(describe(name, model.input.draw(turned)))
     space = model.comparison.space(features)
     found = space.similarity(unit_float64(space.place(np.stack(queries))), unit_float64(space.rows))
     own, others = found.diagonal().copy(), found.copy()
@@ -128,12 +130,6 @@ def rotated(source: Path, name: DescriptorName, features: NDArray[np.float32]) -
         "any_other": float(np.median(others[np.isfinite(others)])),
         "own_first": float((own > nearest).mean()),
     }
-
-
-def scaled(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The vertices (n, 3) centred on their bounding box, in the unit sphere."""
-    centred = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-    return np.asarray(centred / np.linalg.norm(centred, axis=1).max())
 
 
 def jittered(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -204,7 +204,6 @@ def test_a_vocabulary_that_is_no_mixture_is_refused() -> None:
         Vocabulary.read(content(words)[:-1])
 
 
-@pytest.mark.slow
 def test_the_script_makes_the_same_vocabulary_again(tmp_path: Path) -> None:
     """In this process, and in one whose libraries may use three threads."""
     files = [tmp_path / "one", tmp_path / "two"]

@@ -191,7 +191,6 @@ def test_thresholds_that_are_none(threshold: float) -> None:
         require_threshold(threshold)
 
 
-@pytest.mark.slow
 def test_the_voxels_of_modelnet10_have_the_copies_that_are_known(data_dir: Path, tmp_path: Path) -> None:
     """7 empty grids, and 191 redundant copies: 321 grids in 130 groups; copies there differ in label, too."""
     source = data_dir / "modelnet10-voxels-train.npz"
