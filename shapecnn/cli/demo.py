@@ -97,7 +97,7 @@ def command(
         steps.finish(what, f"{summary.written} written, {summary.skipped} unchanged, {summary.failed} failed", target)
 
     evaluations = {}
-    folds = 5 if per_class >= 8 else 2  # folds of the train split, which has three quarters of each class
+    folds = 5 if per_class >= 8 else 2  # folds of the train split, which has at least half of each class
     for config, data in (("demo-mvcnn", views), ("demo-shapenets", grids)):
         name = config.removeprefix("demo-")
         run, report = out / f"{name}-run", out / f"{name}-report"

@@ -26,8 +26,9 @@ from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
 from shapecnn.evaluation.significance import holm, mcnemar, sign_flips
 from shapecnn.evaluation.timing import Network, measure_network, seconds_per_search
 from shapecnn.models.device import Device
+from shapecnn.models.engine import open_engine
 from shapecnn.models.model import classes_of
-from shapecnn.workers.progress import ProgressBar, no_bar
+from shapecnn.workers.progress import ProgressBar, no_bar, stage
 
 Test = Callable[[Values, Values], float]
 """Paired significance test of two models.
@@ -67,15 +68,19 @@ def compare_contenders(
     measured = []
     for contender in contenders:
         name = contender.model.name
+        engine = open_engine(contender.model, device)
         with bar(f"Measuring {contender.name}", "shapes") as progress:
             evaluation = evaluate_model(
-                contender.model, contender.artefacts, _own(settings, contender), device=device, progress=progress
+                contender.model, contender.artefacts, _own(settings, contender), engine=engine, progress=progress
             )
         if name not in networks:
-            networks[name] = measure_network(contender, evaluation, device)
+            with stage(f"Timing {name}"):
+                networks[name] = measure_network(contender, evaluation, engine)
         figures = figures_with_intervals(evaluation)
         measured.append(Measured(contender, evaluation, figures, *networks[name], seconds_per_search(evaluation)))
-    return Comparison(settings.split, settings.seed, measured, pairs(measured, settings.seed))
+    with stage("Testing the differences"):
+        tested = pairs(measured, settings.seed)
+    return Comparison(settings.split, settings.seed, measured, tested)
 
 
 def figures_with_intervals(evaluation: Evaluation) -> dict[str, Figure]:

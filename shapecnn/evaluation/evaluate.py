@@ -17,7 +17,7 @@ from shapecnn.evaluation.results import Distinct, Evaluation
 from shapecnn.evaluation.selection import Selection, require_possible, select
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
 from shapecnn.models.device import Device
-from shapecnn.models.engine import open_engine
+from shapecnn.models.engine import Engine, open_engine
 from shapecnn.models.model import Model
 from shapecnn.workers.progress import Progress, no_progress, stage
 
@@ -28,6 +28,7 @@ def evaluate_model(
     settings: EvaluationSettings = TEST_SPLIT,
     *,
     device: Device = "auto",
+    engine: Engine | None = None,
     progress: Progress = no_progress,
 ) -> Evaluation:
     """Evaluate a model by classification and retrieval on one split of an artefact folder.
@@ -37,6 +38,7 @@ def evaluate_model(
         artefacts: Rendered views or voxel grids of the shapes.
         settings: Options of the evaluation, such as task, split and retrieval protocol.
         device: Device that runs the network.
+        engine: Inference engine of the model, from :func:`shapecnn.models.engine.open_engine`; None to open one.
         progress: Function that is called with the number of finished steps and the number of all steps. A step reads
             one shape.
 
@@ -58,7 +60,7 @@ def evaluate_model(
     passes = SplitPasses(model, artefacts, settings, shapes)
     compared = len(shapes.originals) + len(shapes.measured) if settings.exclude_duplicates else 0
     advance = _counter(progress, passes.reads + compared)
-    outputs = passes.compute(open_engine(model, device), advance)
+    outputs = passes.compute(engine or open_engine(model, device), advance)
     with stage("Computing the figures"):
         evaluation = measure(model, artefacts, settings, outputs)
     if not settings.exclude_duplicates:

@@ -9,11 +9,12 @@ import numpy as np
 
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.results import Evaluation
-from shapecnn.models.device import Device
-from shapecnn.models.engine import open_engine
+from shapecnn.models.engine import Engine
 from shapecnn.shared.similarity import nearest, unit_float64
 
-_TIMED_SHAPES, _TIMED_SEARCHES = 16, 100
+_TIMED_SEARCHES = 100
+_FEWEST, _MOST = 3, 16  # shapes that a network is timed on
+_ENOUGH = 3.0  # seconds of timing after which _FEWEST shapes are enough
 
 
 class Network(NamedTuple):
@@ -28,28 +29,31 @@ class Network(NamedTuple):
     seconds_per_shape: float
 
 
-def measure_network(contender: Contender, evaluation: Evaluation, device: Device) -> Network:
-    """Count the parameters of a network and time it on up to 16 shapes, one at a time.
+def measure_network(contender: Contender, evaluation: Evaluation, engine: Engine) -> Network:
+    """Count the parameters of a network and time it on a few shapes, one at a time.
 
-    The time excludes reading files, and a first run in which the inference engine prepares itself.
+    There are 16 shapes; a slow network is timed on fewer, at least on 3, so that the timing takes few seconds. The time
+    excludes reading files, and a first run in which the inference engine prepares itself.
 
     Args:
         contender: The model and its artefacts.
-        evaluation: Evaluation of the contender; its first 16 shapes are timed.
-        device: Device that runs the network.
+        evaluation: Evaluation of the contender; its first shapes are timed.
+        engine: Inference engine of the model.
 
     Returns:
         The number of parameters and the median time.
     """
     model = contender.model
-    engine = open_engine(model, device)
-    inputs = [model.input.read(contender.artefacts, entry) for entry in evaluation.entries[:_TIMED_SHAPES]]
-    seconds = []
-    for key, array in enumerate([inputs[0], *inputs]):
+    shapes = evaluation.entries[:_MOST]
+    seconds: list[float] = []
+    for key, entry in enumerate([shapes[0], *shapes]):
+        array = model.input.read(contender.artefacts, entry)
         started = time.perf_counter()
         engine.start(key, array)
         engine.wait()
         seconds.append(time.perf_counter() - started)
+        if len(seconds) > _FEWEST and sum(seconds[1:]) > _ENOUGH:
+            break
     parameters = model.network.build().parameter_count
     return Network(parameters, float(np.median(seconds[1:])))
 

@@ -13,7 +13,7 @@ from shapecnn.models.run import Run
 from shapecnn.workers.progress import ProgressBar
 
 FILTERS, PLACES = 4, 3  # filters of each layer, and places of each filter
-PICTURES = 300  # views or grids that a network sees at most; more of them if fewer than FEWEST shapes would be left
+PICTURES = 200  # views or grids that a network sees at most; more of them if fewer than FEWEST shapes would be left
 FEWEST = 12
 
 

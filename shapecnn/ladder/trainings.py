@@ -99,8 +99,8 @@ def train(
     name, data, folder, settings = training
     plan = new_plan(f"ladder/{name}", settings, data)
     try:
-        return train_plan(plan, folder, device=device, resume=True, bar=bar, say=say)
-    except (MismatchError, StoredDataError, UsageError):
+        return train_plan(plan, folder, device=device, resume=True, overwrite=overwrite, bar=bar, say=say)
+    except (MismatchError, StoredDataError):
         if not overwrite:
             raise
     return train_plan(plan, folder, device=device, overwrite=True, bar=bar, say=say)

@@ -2,8 +2,8 @@
 
 An :class:`shapecnn.settings.experiment.Experiment` holds the settings. The trained network is saved in a folder, called
 a run, and :class:`TrainingResult` describes the run. :mod:`plan` pairs an experiment with its data, :mod:`trainer`
-executes a plan and :mod:`session` its stages. :mod:`descent` trains by gradient descent, and :mod:`resume` saves the
-state after each epoch.
+executes a plan and :mod:`session` its stages. :mod:`descent` trains by gradient descent, and :mod:`resume` saves
+the state between epochs.
 :mod:`calibration` fits the temperature and the threshold for unknown shapes, :mod:`metric` learns a retrieval metric.
 """
 

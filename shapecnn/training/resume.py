@@ -7,6 +7,7 @@ The checkpoint is a file in the format of ``torch.save``. It is loaded only if i
 from __future__ import annotations
 
 import io
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from shapecnn.storage.sealed import open_sealed, publish_beside
 from shapecnn.storage.unfinished import RESUME_REMEDY
 
 STATE = "state.pt"
+LITTLE = 0.5
+"""Seconds. A state that is saved in less time is saved after each epoch."""
+SHARE = 10
+"""Saving a larger state takes at most about this part of the time: it waits until SHARE times its own time is over."""
 
 Weights = dict[str, Tensor]
 
@@ -62,6 +67,34 @@ def save_state(folder: Path, state: State) -> None:
     buffer = io.BytesIO()
     torch.save({name: getattr(state, name) for name in State.__slots__}, buffer)
     publish_beside(folder, {STATE: buffer.getvalue()}, RESUME_REMEDY)
+
+
+class Saving:
+    """Saves states of a training: small ones always, large ones so seldom that saving takes a small part of the time.
+
+    Saving 57 million weights and their momentum takes as long as an epoch with few shapes.
+
+    Args:
+        folder: The subfolder ``resume`` of the run folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seconds = self._finished = 0.0
+
+    def save(self, state: State, *, always: bool = False) -> None:
+        """Save a state, unless the one before took long and was saved only a short time ago.
+
+        Args:
+            state: The state of the training.
+            always: Whether to save the state in any case.
+        """
+        started = time.monotonic()
+        if not always and self._seconds > LITTLE and started - self._finished < SHARE * self._seconds:
+            return
+        save_state(self._folder, state)
+        self._finished = time.monotonic()
+        self._seconds = self._finished - started
 
 
 def load_state(folder: Path) -> State | None:

@@ -28,7 +28,7 @@ from shapecnn.training.pretraining import pretrain
 from shapecnn.training.publication import publish_run
 from shapecnn.training.records import Record, count_epochs, make_record, metrics_bytes
 from shapecnn.training.result import Figures, TrainingResult, stored_figures
-from shapecnn.training.resume import State, save_state
+from shapecnn.training.resume import Saving, State
 from shapecnn.training.schedules import stalled
 from shapecnn.training.stage_activations import StageActivations
 from shapecnn.training.validation import describe_figures, is_better
@@ -64,6 +64,7 @@ class Session:
         self.network = network.to(accelerator.device).to(memory_format=memory_layout(data.input.kind))
         self.activations = StageActivations(data, self.network, accelerator, out, bar)
         self.measurement = Measurement(data, self.network, accelerator)
+        self._saving = Saving(out / RESUME)
 
     def run(self, state: State, origin: dict[str, Any]) -> TrainingResult:
         """Train all unfinished stages, then publish the trained network as a run.
@@ -99,7 +100,7 @@ class Session:
             state.stage, state.epoch, state.optimizer, state.kept, state.best = number + 1, 0, None, None, None
             state.network = _copy_weights(self.network)
             state.seconds = time.monotonic() - start
-            self._save(state)
+            self._save(state, always=True)
         return self._finish(state, origin, start)
 
     def _descend(self, stage: GradientStage, activations: Activations, state: State, start: float) -> None:
@@ -238,10 +239,10 @@ class Session:
         weight, bias = (parameter.detach().double() for parameter in (last.weight, last.bias))
         self.network.classify(weight * scale.deviation, bias * scale.deviation + scale.mean)
 
-    def _save(self, state: State) -> None:
+    def _save(self, state: State, *, always: bool = False) -> None:
         """Save the state and the log of the training. Only the main process writes; the other processes wait."""
         if self.accelerator.is_main_process:
-            save_state(self.out / RESUME, state)
+            self._saving.save(state, always=always)
             self._write_metrics(state)
         self.accelerator.wait_for_everyone()
 

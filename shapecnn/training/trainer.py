@@ -1,7 +1,8 @@
 """Train a network on artefacts (views or voxel grids): check the data and the folder, then run all stages.
 
-The state of the training is saved in ``resume/`` after each epoch. An interrupted training can be resumed, and then
-gives the same weights as an uninterrupted one. The library Accelerate provides devices, precision and processes.
+The state of the training is saved in ``resume/`` after each epoch, or less often if that takes long. An interrupted
+training can be resumed, and then gives the same weights as an uninterrupted one. The library Accelerate provides
+devices, precision and processes.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ def test_the_demo_makes_all_it_names_and_ends_with_a_page(tmp_path: Path, comman
     answer = done.json("demo")
     assert (answer["shapes"], answer["classes"], answer["failed"]) == (4 * len(CLASSES), len(CLASSES), 0)
     assert {name: figures["count"] for name, figures in answer["networks"].items()} == dict.fromkeys(
-        ("mvcnn", "shapenets"), len(CLASSES)
+        ("mvcnn", "shapenets"), 2 * len(CLASSES)
     )
     paths = {name: Path(path) for name, path in answer["paths"].items()}
     assert len(list(paths["meshes"].rglob("*.off"))) == answer["shapes"]

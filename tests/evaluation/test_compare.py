@@ -129,7 +129,7 @@ def test_labels_a_run_does_not_know_are_searched_alone(filling: str, grids: Arte
 
 
 def test_each_contender_has_its_bar(filling: str, grids: Artefacts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "_TIMED_SHAPES", 1)
+    monkeypatch.setattr(timing, "_MOST", 1)
     shown: list[tuple[str, int, int | None]] = []
 
     @contextmanager

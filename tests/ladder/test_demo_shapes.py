@@ -15,7 +15,7 @@ from tests.cli.conftest import Command, command  # noqa: F401  # the fixture
 @pytest.mark.slow
 def test_every_rung_is_trained_measured_and_explained(tmp_path: Path, command: Command) -> None:  # noqa: F811
     meshes, out = tmp_path / "meshes", tmp_path / "ladder"
-    write_collection(meshes, per_class=5)
+    write_collection(meshes, per_class=4)
     done = command("ladder", "--data", meshes, "--out", out, "--device", "cpu", "--json")
     assert done.status == 0, done.stderr
     answer = done.json("ladder")

@@ -122,6 +122,13 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
+@pytest.mark.parametrize(("per_class", "train", "test"), [(1, 0, 1), (3, 2, 1), (4, 2, 2), (8, 6, 2), (9, 6, 3)])
+def test_four_shapes_of_a_class_give_two_test_shapes(tmp_path: Path, per_class: int, train: int, test: int) -> None:
+    write_collection(tmp_path, per_class=per_class)
+    counts = Counter((shape.label, shape.split) for shape in list_shapes(tmp_path))
+    assert all((counts[label, "train"], counts[label, "test"]) == (train, test) for label in CLASSES)
+
+
 def test_the_collection_is_stratified_and_read_by_the_rest_of_the_package(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     count = write_collection(tmp_path / "demo", per_class=5, progress=lambda done, total: told.append((done, total)))

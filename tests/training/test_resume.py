@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from shapecnn.errors import StoredDataError
 from shapecnn.storage.checksums import SUMS
 from shapecnn.storage.publishing import publish
-from shapecnn.training.resume import STATE, State, load_state, save_state
+from shapecnn.training.resume import STATE, Saving, State, load_state, save_state
 from tests.sealing import reseal
 
 
@@ -56,6 +57,26 @@ def test_the_latest_replaces_what_was_there(tmp_path: Path) -> None:
     save_state(tmp_path, State(stage=3))
     assert load_state(tmp_path) == State(stage=3)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([STATE, SUMS])
+
+
+def test_small_states_are_always_saved(tmp_path: Path) -> None:
+    saving = Saving(tmp_path)
+    for epoch in range(1, 4):
+        saving.save(State(epoch=epoch))
+        assert load_state(tmp_path) == State(epoch=epoch)
+
+
+def test_large_states_are_saved_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shapecnn.training.resume.LITTLE", 0.0)
+    clock = iter([100.0, 103.0, 132.9, 133.0, 135.0, 140.0, 141.0])  # begin of each call, and end of each saving
+    monkeypatch.setattr("shapecnn.training.resume.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    saving = Saving(tmp_path)
+    saved = []
+    for epoch, always in ((1, False), (2, False), (3, False), (4, True)):
+        saving.save(State(epoch=epoch), always=always)
+        saved.append(load_state(tmp_path))
+    assert [state and state.epoch for state in saved] == [1, 1, 3, 4]  # the first took 3 s: 30 s pass before the next
+    assert next(clock, None) is None
 
 
 @pytest.mark.parametrize("damage", [b"", b"nothing", b"PK\x03\x04"])

@@ -48,7 +48,8 @@ def write_collection(
         per_class: Number of shapes of each class, at least 1.
         seed: Random seed of the collection, at least 0.
         test_fraction: Fraction of the shapes of each class in the test split, from 0 to 1. The last
-            ⌈per_class · test_fraction⌉ shapes of a class are in the test split.
+            ⌈per_class · test_fraction⌉ shapes of a class are in the test split; of 4 shapes or more at least 2, since
+            retrieval needs two shapes of a class, unless the fraction is 0.
         overwrite: Whether to replace existing files that have the same names but other content.
         progress: Callback for progress: shapes written, and shapes in total.
 
@@ -63,7 +64,10 @@ def write_collection(
         raise UsageError(f"per_class must be at least 1 (it is {per_class}), and seed at least 0 (it is {seed}).")
     if not 0 <= test_fraction <= 1:
         raise UsageError(f"test_fraction must be from 0 to 1, not {test_fraction}.")
-    train = per_class - math.ceil(per_class * test_fraction)
+    test = math.ceil(per_class * test_fraction)
+    if test and per_class >= 4:
+        test = max(test, 2)
+    train = per_class - test
     plan = {
         folder / label / ("train" if i < train else "test") / f"{label}_{i + 1:03d}.off": (label, i)
         for label in CLASSES
