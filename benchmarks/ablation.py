@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.settings.stages import LdaStage
+from shapecnn.settings.validation import Validation
 from shapecnn.storage.sealed import publish_beside
 from shapecnn.storage.tables import table_bytes
 from shapecnn.training.acceleration import open_accelerator
@@ -103,17 +104,19 @@ class Data:
         return [str(entry.label) for entry in self.entries]
 
 
-def opened(config: str, folder: Path) -> Data:
-    """The train split in its folds."""
+def opened(config: str, folder: Path, changes: Mapping[str, Any] = {}, divisions: int = DIVISIONS) -> Data:
+    """The train split in its folds; ``changes`` are settings of the validation."""
     experiment, artefacts = load_experiment(config), open_artefacts(folder)
     entries = artefacts.select("train")
     at = {entry.id: row for row, entry in enumerate(entries)}
     folds = {}
-    for seed in range(DIVISIONS):
-        for fold in range(experiment.validation.folds):
-            validation = experiment.validation.model_copy(update={"seed": seed, "fold": fold})
-            train, val, classes = divide(artefacts, entries, validation)
-            folds[seed, fold] = (torch.tensor([at[e.id] for e in train]), torch.tensor([at[e.id] for e in val]))
+    settings = {**experiment.validation.model_dump(), **changes}
+    for seed in range(divisions):
+        for fold in range(1 if settings.get("hold_out") == "newest" else experiment.validation.folds):
+            division = divide(artefacts, entries, Validation(**{**settings, "seed": seed, "fold": fold}))
+            train, val = (torch.tensor([at[e.id] for e in side]) for side in (division.train, division.val))
+            folds[seed, fold] = (train, val)
+    classes = division.classes
     labels = torch.tensor([classes.index(str(entry.label)) for entry in entries])
     (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
     return Data(artefacts, entries, classes, labels, folds, lda, experiment.network.pooling)  # type: ignore[union-attr]

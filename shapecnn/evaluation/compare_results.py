@@ -22,7 +22,7 @@ ALPHA = 0.05
 """Significance level: one model is called better than another if the corrected p of the pair is at most 0.05."""
 
 CLASSIFICATION_FIGURES = ("accuracy", "mean_class_accuracy")
-RETRIEVAL_FIGURES = ("mAP", "AUC", "NN", "NDCG")
+RETRIEVAL_FIGURES = ("mAP", "mAP_macro", "AUC", "NN", "NDCG")
 
 
 class Figure(NamedTuple):

@@ -53,6 +53,7 @@ class _Ids(Settings):
 
     train: frozenset[str]
     val: frozenset[str]
+    groups: dict[str, Any] | None = None  # which shapes were kept together; missing in runs of earlier versions
 
 
 @dataclass(frozen=True, slots=True)

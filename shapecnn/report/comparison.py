@@ -29,8 +29,8 @@ from shapecnn.storage.spreadsheets import csv_text
 
 FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
 HEADINGS = (
-    "model", "feature", "accuracy", "mean class accuracy", *RETRIEVAL_FIGURES, "feature size", "parameters",
-    "ms a shape", "ms a search",
+    "model", "feature", "accuracy", "mean class accuracy", "mAP", "macro mAP", "AUC", "NN", "NDCG", "feature size",
+    "parameters", "ms a shape", "ms a search",
 )  # fmt: skip
 
 # Colours that colour-blind people can distinguish (Okabe and Ito, 2008); markers distinguish the curves in print.
@@ -139,8 +139,8 @@ def measured_on(comparison: Comparison) -> list[str]:
     return [
         f"{_title(comparison)}, the same for all models" + "".join(f"; {text}" for text in left_out),
         *_rules(comparison),
-        "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy: within each class), "
-        f"seed {comparison.seed}",
+        "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy, macro mAP: within each "
+        f"class), seed {comparison.seed}",
     ]
 
 
@@ -180,7 +180,9 @@ def lines(comparison: Comparison) -> list[str]:
     The lines are a short table, a statement on the significance of each difference, the number of shapes and their
     split, and how retrieval was measured.
     """
-    columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
+    balanced = comparison.measured[0].evaluation.balanced
+    names = ("accuracy", "mAP") if balanced else ("mean class accuracy", "macro mAP", "accuracy", "mAP")
+    columns = [HEADINGS.index(name) for name in ("model", *names, "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
     return [*aligned(cells), *statements(comparison), _title(comparison), *_rules(comparison)]
 

@@ -180,11 +180,11 @@ def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment
         (["stages.pooled.augment.turn=true"], "stages.pooled.augment.turn works on grids only; mvcnn takes pictures"),
         (
             ["stages.head.augment.shift=2"],
-            "stages.head: augment.shift and augment.turn cannot be used .* set train_from to null.",
+            "stages.head: augment.shift, turn and stretch cannot be used .* set train_from to null.",
         ),
         (
             ["network={kind: voxresnet}", "stages.head.augment.turn=true"],
-            "stages.head: augment.shift and augment.turn cannot be used .* set train_from to null.",
+            "stages.head: augment.shift, turn and stretch cannot be used .* set train_from to null.",
         ),
         (
             ["validation={folds: 0, select: last}", "stages.pooled.schedule=plateau"],

@@ -37,8 +37,9 @@ from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.run import open_run
 from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.discriminant import analyse
-from shapecnn.settings.experiment import Experiment, Validation
+from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.networks import ShapenetsSettings
+from shapecnn.settings.validation import Validation
 from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.reading import sha256
