@@ -248,14 +248,17 @@ def orientation(record: dict[str, Any]) -> str:
 def ladder(record: dict[str, Any]) -> str:
     lines = []
     for row in record["figures"]["rows"]:
-        figures = [row["figures"][name] for name in ("accuracy", "mAP")]
+        figures = [row["figures"][name] for name in ("mean_class_accuracy", "mAP_macro", "accuracy", "mAP")]
         rates = [_between(each["value"], each["interval"]) if each["value"] is not None else "" for each in figures]
         neighbour = f"{row['figures']['NN']['value']:.1%}"
         parameters = f"{row['parameters'] / 1e6:.2f} M" if row["parameters"] else "none"
         seconds = row["training_seconds"]
         training = "" if seconds is None else f"{seconds / 60:.1f} min"
         lines.append([row["title"], f"`{row['name']}`", *rates, neighbour, parameters, training])
-    headings = ["system", "rung", "accuracy", "mAP", "nearest neighbour", "parameters", "training time"]
+    headings = [
+        *("system", "rung", "mean class accuracy", "macro mAP", "accuracy", "mAP"),
+        *("nearest neighbour", "parameters", "training time"),
+    ]
     hours, shapes = record["figures"]["seconds"] / 3600, record["figures"]["shapes"]
     return f"{_markdown(headings, lines)}\n\n{shapes} test shapes. All rungs together took {hours:.1f} h on two cores."
 

@@ -184,6 +184,13 @@ class Evaluation(Displayed):
         """Names of the mean average precisions, the most telling first: of unbalanced classes, the macro mAP."""
         return ("mAP", "mAP_macro") if self.balanced else ("mAP_macro", "mAP")
 
+    @property
+    def headline_names(self) -> tuple[str, ...]:
+        """Names of the results that short tables show: accuracy and mAP; of unbalanced classes, first their means."""
+        if self.balanced:
+            return ("accuracy", "mAP")
+        return ("mean_class_accuracy", "mAP_macro", "accuracy", "mAP")
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one table row for each result, such as mAP: its name, its value and the ends of its 95 % interval."""
         values: dict[str, float | None] = {}

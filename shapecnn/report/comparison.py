@@ -28,9 +28,12 @@ from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
 
 FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
+TITLES = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
+"""Titles of the results whose name is not their title."""
+
 HEADINGS = (
-    "model", "feature", "accuracy", "mean class accuracy", "mAP", "macro mAP", "AUC", "NN", "NDCG", "feature size",
-    "parameters", "ms a shape", "ms a search",
+    "model", "feature", *(TITLES.get(name, name) for name in FIGURES), "feature size", "parameters", "ms a shape",
+    "ms a search",
 )  # fmt: skip
 
 # Colours that colour-blind people can distinguish (Okabe and Ito, 2008); markers distinguish the curves in print.
@@ -124,7 +127,7 @@ def notes(comparison: Comparison) -> list[str]:
         *measured_on(comparison),
         "Better: significant by McNemar's exact test for accuracy, or by a permutation test of average precisions for "
         f"mAP; both tests are paired and two-sided; p is corrected for the number of pairs (Holm) and at most {ALPHA}",
-        "ms a shape: time of the network with inputs in memory, one shape at a time, median of 16 shapes; "
+        "ms a shape: time of the network with inputs in memory, one shape at a time, median of up to 16 shapes; "
         "ms a search: time to sort the whole gallery by similarity to one feature, median of 100 searches",
     ]
 
@@ -180,8 +183,7 @@ def lines(comparison: Comparison) -> list[str]:
     The lines are a short table, a statement on the significance of each difference, the number of shapes and their
     split, and how retrieval was measured.
     """
-    balanced = comparison.measured[0].evaluation.balanced
-    names = ("accuracy", "mAP") if balanced else ("mean class accuracy", "macro mAP", "accuracy", "mAP")
+    names = [TITLES.get(name, name) for name in comparison.measured[0].evaluation.headline_names]
     columns = [HEADINGS.index(name) for name in ("model", *names, "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
     return [*aligned(cells), *statements(comparison), _title(comparison), *_rules(comparison)]
