@@ -44,7 +44,7 @@ from shapecnn.storage.sealed import publish_beside
 from shapecnn.storage.tables import table_bytes
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import encoder, open_activations
-from shapecnn.training.splits import divide
+from shapecnn.training.splits import divide, folds_of
 
 DIVISIONS = 5
 VOLUMETRIC = 2  # folds on which voxresnet is trained: minutes each
@@ -108,18 +108,23 @@ def opened(config: str, folder: Path, changes: Mapping[str, Any] = {}, divisions
     """The train split in its folds; ``changes`` are settings of the validation."""
     experiment, artefacts = load_experiment(config), open_artefacts(folder)
     entries = artefacts.select("train")
-    at = {entry.id: row for row, entry in enumerate(entries)}
+    labels = [str(entry.label) for entry in entries]
+    classes = tuple(sorted({*labels}))
     folds = {}
-    settings = {**experiment.validation.model_dump(), **changes}
     for seed in range(divisions):
-        for fold in range(1 if settings.get("hold_out") == "newest" else experiment.validation.folds):
-            division = divide(artefacts, entries, Validation(**{**settings, "seed": seed, "fold": fold}))
-            train, val = (torch.tensor([at[e.id] for e in side]) for side in (division.train, division.val))
-            folds[seed, fold] = (train, val)
-    classes = division.classes
-    labels = torch.tensor([classes.index(str(entry.label)) for entry in entries])
+        settings = Validation(**{**experiment.validation.model_dump(), **changes, "seed": seed})
+        if settings.hold_out == "newest":
+            held = {entry.id for entry in divide(artefacts, entries, settings).val}
+            numbers = np.array([0 if entry.id in held else -1 for entry in entries])
+        else:
+            numbers = folds_of(artefacts, entries, settings.folds, settings)  # type: ignore[assignment]  # enough shapes
+        for fold in range(numbers.max() + 1):
+            folds[seed, fold] = tuple(
+                torch.from_numpy(np.flatnonzero(side)) for side in (numbers != fold, numbers == fold)
+            )
     (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
-    return Data(artefacts, entries, classes, labels, folds, lda, experiment.network.pooling)  # type: ignore[union-attr]
+    targets = torch.tensor([classes.index(label) for label in labels])
+    return Data(artefacts, entries, classes, targets, folds, lda, experiment.network.pooling)  # type: ignore[union-attr]
 
 
 def scored(

@@ -27,14 +27,11 @@ from shapecnn.settings.validation import Validation
 from shapecnn.training.grouping import group_shapes
 from shapecnn.training.validation import figures_of
 
-TOLERANCES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+TOLERANCES = (0.1, 0.2, 0.3, 0.4)
 CLOSED_FORM = ("mvcnn-psb", "mvcnn-modelnet10")
 KINDS: dict[str, dict[str, Any]] = {
     "exact": {"groups": "exact"},
-    **{
-        f"near, {tolerance}": {"groups": "near", "tolerance": tolerance}
-        for tolerance in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
-    },
+    **{f"near, {tolerance}": {"groups": "near", "tolerance": tolerance} for tolerance in TOLERANCES},
     "newest": {"groups": "exact", "hold_out": "newest"},
 }
 FIGURES = ("accuracy", "mean_class_accuracy", "mAP", "mAP_macro")
@@ -72,11 +69,12 @@ def trained(config: str, folder: Path, work: Path, kinds: list[str], folds: int)
     return rows
 
 
-def grouping(artefacts: Artefacts, changes: dict[str, Any]) -> dict[str, int]:
+def grouping(artefacts: Artefacts, changes: dict[str, Any]) -> dict[str, int | None]:
     """How many groups there are, the largest, and how many pairs of near copies are apart."""
     grouped = group_shapes(artefacts, artefacts.select("train"), Validation(**changes), 5)
     sizes = np.unique(grouped.groups, return_counts=True)[1]
-    return {"shapes": len(grouped.groups), "groups": len(sizes), "largest": int(sizes.max()), "apart": grouped.apart}
+    apart = None if grouped.apart is None else len(grouped.apart)
+    return {"shapes": len(grouped.groups), "groups": len(sizes), "largest": int(sizes.max()), "apart": apart}
 
 
 def main() -> None:

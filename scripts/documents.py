@@ -176,21 +176,41 @@ def recognition(records: list[dict[str, Any]]) -> str:
         rows, summary, test = figures["rows"], figures["summary"], figures["test"]
         repeated = "folds" if "validation.fold" in rows[0]["changes"] else "seeds, one fold"
         shapes = sum(row["shapes"] for row in rows) if repeated == "folds" else rows[0]["shapes"]
-        means = [f"{_spread(summary[name])}" for name in ("accuracy", "mAP_scores", "mAP_metric") if name in summary]
-        means += [""] * (3 - len(means))  # the grids were measured before shapecnn had metrics
+        means = [f"{_spread(summary[name])}" for name in _RECOGNIZED]
         minutes = f"{summary['train_seconds']['mean'] / 60:.0f} min"
         held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}"
         lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
         if test is not None:
-            means = [
-                _between(test["accuracy"], test["intervals"]["accuracy"]),
-                _between(test["mAP_scores"], test["intervals"]["mAP"]),
-                _between(test["mAP_metric"], test["intervals"]["mAP_metric"]),
-            ]
+            means = [_between(test[name], test["intervals"][name]) for name in _RECOGNIZED]
             minutes = f"{test['train_seconds'] / 60:.0f} min"
             lines.append(["", "", f"test: {test['shapes']} shapes, once", *means, minutes])
-    headings = ["config", "data", "measured on", "accuracy", "mAP by scores", "mAP by metric", "training time"]
-    return _markdown(headings, lines)
+    return _markdown(["config", "data", "measured on", *_RECOGNIZED.values(), "training time"], lines)
+
+
+_RECOGNIZED = {
+    "mean_class_accuracy": "mean class accuracy",
+    "mAP_macro_scores": "macro mAP by scores",
+    "mAP_macro_metric": "macro mAP by metric",
+    "accuracy": "accuracy",
+    "mAP_scores": "mAP by scores",
+}
+
+
+def validation(records: list[dict[str, Any]]) -> str:
+    """Return a line for each kind of folds, with the figures of each config."""
+    by_config = {record["figures"]["config"]: record["figures"]["rows"] for record in records}
+    columns = {config: {row["kind"]: row for row in rows} for config, rows in by_config.items()}
+    lines = []
+    for kind in dict.fromkeys(kind for rows in columns.values() for kind in rows):
+        line = [kind]
+        for rows in columns.values():
+            row = rows.get(kind)
+            line += ["", ""] if row is None else [_spread(row["summary"][name]) for name in _VALIDATED]
+        lines.append(line)
+    return _markdown(["folds", *(f"`{config}`, {name}" for config in columns for name in _VALIDATED.values())], lines)
+
+
+_VALIDATED = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
 
 
 def ablation(records: list[dict[str, Any]]) -> str:
@@ -367,7 +387,8 @@ def limits(record: dict[str, Any]) -> str:
 
 
 def _spread(figure: dict[str, float]) -> str:
-    return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}%"
+    spread = "" if figure["std"] is None else f" ± {100 * figure['std']:.1f}"
+    return f"{100 * figure['mean']:.1f}{spread}%"
 
 
 def _between(figure: float, interval: list[float]) -> str:
@@ -378,7 +399,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
-        *(recognition, ablation, finetuning, ladder, descriptors),
+        *(recognition, validation, ablation, finetuning, ladder, descriptors),
         *(faults, fuzz, soak, limits),
     )
 }

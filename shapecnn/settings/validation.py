@@ -23,7 +23,7 @@ class Validation(Settings):
     fold: int = Field(0, ge=0)  # number of the held-out fold, from 0
     seed: int = Field(0, ge=0)  # random seed of the division into folds
     groups: str = "exact"  # shapes that stay together: identical ones (exact), near copies (near) or those of FILE.csv
-    tolerance: float = Field(0.2, gt=0, le=2)  # largest distance of near copies: 0 for identical shapes
+    tolerance: float | None = Field(None, gt=0, le=2)  # largest distance of near copies; null: usual for views or grids
     hold_out: Literal["random", "newest"] = "random"  # newest: the shapes of each class with the highest file numbers
     select: Literal["best", "last"] = "best"  # epoch whose weights are kept: best on the held-out shapes, or last
 

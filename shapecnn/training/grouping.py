@@ -21,6 +21,10 @@ from shapecnn.settings.validation import Validation
 from shapecnn.storage.csv_reader import read_csv
 from shapecnn.workers.progress import stage
 
+TOLERANCES = {"views": 0.3, "voxels": 0.2}
+"""Largest distance of near copies, by the kind of artefacts. With these, validation is close to results on new shapes
+(docs/measurements/validation.md)."""
+
 _COLUMNS = {"id": ("id", "path"), "group": ("group",)}
 
 
@@ -66,8 +70,8 @@ def group_shapes(
     """Group the shapes that a division into folds keeps together.
 
     Shapes with identical views or grids are always in one group. By ``validation.groups``, near copies are too, or the
-    shapes that a CSV file puts in one group. A group of near copies is at most as large as a fold of the shapes of its
-    class, so that the folds remain about equally large. In small classes, it may be half of the class.
+    shapes that a CSV file puts in one group. A group of near copies is at most as large as two folds of the shapes of
+    its class, so that no fold becomes far too large, and at most half of the class. In small classes, it may be half.
 
     Args:
         artefacts: The views or grids of the shapes.
@@ -85,7 +89,8 @@ def group_shapes(
     """
     if validation.groups == "near":
         labels = [entry.label if by_class else None for entry in entries]
-        return _near_copies(artefacts, entries, labels, validation.tolerance, folds)
+        tolerance = validation.tolerance or TOLERANCES[artefacts.settings["kind"]]
+        return _near_copies(artefacts, entries, labels, tolerance, folds)
     with stage("Looking for copies") as progress:
         digests = []
         for entry in entries:
@@ -101,13 +106,13 @@ def group_shapes(
 def _near_copies(
     artefacts: Artefacts, entries: Sequence[Entry], labels: Sequence[str | None], tolerance: float, folds: int
 ) -> GroupedShapes:
-    """Group near copies, in groups that are at most as large as a fold of the shapes with the same label."""
+    """Group near copies, in groups that are at most as large as two folds of the shapes with the same label."""
     with stage("Looking for near copies") as progress:
         fingerprints = artefact_fingerprints(artefacts, entries, progress)
     copies = group_by_key([each.digest for each in fingerprints])
     vectors = np.stack([fingerprint.signature for fingerprint in fingerprints])  # type: ignore[arg-type]  # none failed
     _, codes, counts = np.unique([str(label) for label in labels], return_inverse=True, return_counts=True)
-    limits = np.maximum(-(-counts // folds), np.minimum(counts // 2, folds))[codes]
+    limits = np.maximum(np.minimum(np.maximum(-(-2 * counts // folds), folds), counts // 2), 1)[codes]
     with stage("Comparing shapes") as progress:
         near = group_near(vectors, tolerance, copies, limits, progress)
     return GroupedShapes(entries, near.groups, "near", tolerance, near.apart)

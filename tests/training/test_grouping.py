@@ -61,7 +61,7 @@ def test_near_copies_too(artefacts: Artefacts) -> None:
     assert together(artefacts, Validation(groups="near", tolerance=distance - 0.002)) == near[1:]
 
 
-def test_a_group_is_no_larger_than_a_fold_or_half_of_its_class(tmp_path: Path) -> None:
+def test_a_group_is_no_larger_than_half_of_its_class(tmp_path: Path) -> None:
     """Of a class of 4, near copies of 3: with 2 folds, and with 5, two stay together."""
     shapes = {f"bar/{k}.off": changed("bar", 0, 20 * k) for k in range(3)} | {"bar/3.off": pictures("bar", 9)}
     shapes |= {f"slab/{k}.off": pictures("slab", k) for k in range(4)}
@@ -71,9 +71,24 @@ def test_a_group_is_no_larger_than_a_fold_or_half_of_its_class(tmp_path: Path) -
         assert [len(group) for group in grouped.to_json()["together"]] == [2]
         assert grouped.apart is not None
         assert len(grouped.apart) == 2
-    assert group_shapes(artefacts, artefacts.entries, NEAR, 1).to_json()["together"] == [
-        ["bar/0.off", "bar/1.off", "bar/2.off"]
-    ]
+
+
+@pytest.mark.parametrize(("folds", "largest"), [(2, 6), (3, 6), (4, 6), (5, 5), (6, 6), (10, 6)])
+def test_a_group_is_no_larger_than_two_folds_or_the_number_of_folds(folds: int, largest: int, tmp_path: Path) -> None:
+    """Of a class of 12, near copies of 11: two folds of five have 4.8 of them."""
+    shapes = {f"bar/{k}.off": changed("bar", 0, 10 * k) for k in range(11)} | {"bar/11.off": pictures("bar", 9)}
+    shapes |= {f"slab/{k}.off": pictures("slab", k) for k in range(12)}
+    artefacts = open_artefacts(write_artefacts(tmp_path / "data", VIEWS, shapes))
+    assert max(map(len, together(artefacts, NEAR, folds))) == largest
+
+
+@pytest.mark.parametrize(("kind", "usual"), [("views", 0.3), ("voxels", 0.2)])
+def test_the_usual_tolerance_is_that_of_the_kind(kind: str, usual: float, tmp_path: Path) -> None:
+    made = {"views": (VIEWS, pictures), "voxels": (VOXELS, grid)}[kind]
+    shapes = {f"{label}/{k}.off": made[1](label, k) for label in ("bar", "slab") for k in range(4)}
+    artefacts = open_artefacts(write_artefacts(tmp_path / "data", made[0], shapes))
+    assert group_shapes(artefacts, artefacts.entries, NEAR, 2).tolerance == usual
+    assert group_shapes(artefacts, artefacts.entries, Validation(groups="near", tolerance=0.7), 2).tolerance == 0.7
 
 
 def test_groups_of_a_file(artefacts: Artefacts, tmp_path: Path) -> None:
@@ -170,7 +185,7 @@ def test_near_copies_are_held_out_together_and_the_run_says_so(artefacts: Artefa
     assert set(split["val"]) == sides[0]
     assert split["groups"] == {
         "by": "near",
-        "tolerance": 0.2,
+        "tolerance": 0.3,
         "held_out_near_train": [],
         "together": together(artefacts, NEAR),
     }
