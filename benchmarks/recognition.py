@@ -115,6 +115,7 @@ def main() -> None:
         "config": config,
         "config_hash": load_experiment(config).digest(),
         "seeds": {"training": load_experiment(config).seed, "division": load_experiment(config).validation.seed},
+        "groups": load_experiment(config).validation.groups,
         "rows": rows,
         "summary": summary,
         "test": final,

@@ -176,9 +176,10 @@ def recognition(records: list[dict[str, Any]]) -> str:
         rows, summary, test = figures["rows"], figures["summary"], figures["test"]
         repeated = "folds" if "validation.fold" in rows[0]["changes"] else "seeds, one fold"
         shapes = sum(row["shapes"] for row in rows) if repeated == "folds" else rows[0]["shapes"]
-        means = [f"{_spread(summary[name])}" for name in _RECOGNIZED]
+        means = [_spread(summary[name]) if name in summary else "" for name in _RECOGNIZED]
         minutes = f"{summary['train_seconds']['mean'] / 60:.0f} min"
-        held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}"
+        apart = "near copies" if figures.get("groups") == "near" else "identical shapes"
+        held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}, {apart} on one side"
         lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
         if test is not None:
             means = [_between(test[name], test["intervals"][name]) for name in _RECOGNIZED]
