@@ -508,19 +508,16 @@ def notebook() -> str:
 
 
 def main() -> None:
-    readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
-    tables = [
-        readme,
-        *(ROOT / "docs" / f"{name}.md" for name in ("ladder", "orientation", "reliability", "search", "training")),
-    ]
-    documents = {path: filled(path.read_text()) for path in tables} | {
-        reference: command_reference(),
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    documents = {path: filled(path.read_text()) for path in pages} | {
+        ROOT / "docs" / "commands.md": command_reference(),
         ROOT / "docs" / "python.ipynb": notebook(),
     }
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         if stale:
-            sys.exit(f"{', '.join(path.name for path in stale)} not current: run python scripts/documents.py")
+            names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+            sys.exit(f"{names} not current: run python scripts/documents.py")
         return
     for path in stale:
         path.write_text(documents[path])

@@ -54,7 +54,9 @@ class PretrainedNetwork:
 
 
 class ImagenetSettings(PicturedSettings):
-    """Settings of the model ``@imagenet``. The defaults give the best retrieval at low cost (see ``docs/search.md``).
+    """Settings of the model ``@imagenet``.
+
+    The defaults give the best retrieval at low cost (see ``docs/measurements/search.md``).
 
     Attributes:
         backbone: Name of the image network in timm or torchvision.
