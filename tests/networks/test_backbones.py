@@ -231,7 +231,7 @@ def test_a_silent_hub_is_soon_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
     told = rf"weights of resnet18 could not be downloaded from 127\.0\.0\.1:9 \(the server does not answer\)\. {choice}"
     with (
         pytest.warns(
-            Caution, match=rf"Downloading the ImageNet weights of resnet18 from 127\.0\.0\.1:9, only once\. {choice}"
+            Caution, match=rf"Downloading the weights of resnet18 from 127\.0\.0\.1:9, only once\. {choice}"
         ),
         pytest.raises(WeightsError, match=told),
     ):
