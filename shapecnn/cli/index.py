@@ -79,8 +79,8 @@ def command(
     timm or torchvision, or one of the vision transformers dinov3-s, dinov3-b, dinov3-l, dinov2-s, dinov2-b, dinov2-l,
     clip-b32, clip-b16 and clip-l14. Its weights are downloaded at first use; docs/backbones.md has their licences.
 
-    --set descriptor=sph, which a trained run takes too, joins the feature of the network with an engineered descriptor (sph or fisher): the similarity is then the mean of
-    both. A joined INDEX is searched by meshes, not by pictures.
+    --set descriptor=sph, which a trained run takes too, joins the feature of the network with an engineered descriptor
+    (sph or fisher): the similarity is then the mean of both. A joined INDEX is searched by meshes, not by pictures.
 
     \b
     Examples:

@@ -275,6 +275,6 @@ def _no_weights(name: str, error: Exception) -> WeightsError:
         reason = "the server does not answer"
     server = server_of_weights(name) or "its server"
     return WeightsError(
-        f"The weights of {name} could not be downloaded from {server} ({reason}). {_WITHOUT} To train with weights from "
-        f"a file: --set weights=FILE, where FILE is a copy of {file_of_weights(name)}"
+        f"The weights of {name} could not be downloaded from {server} ({reason}). {_WITHOUT} To train with weights "
+        f"from a file: --set weights=FILE, where FILE is a copy of {file_of_weights(name)}"
     )

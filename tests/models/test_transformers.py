@@ -42,7 +42,9 @@ def test_openvino_computes_what_torch_computes(backbone: str, narrow: Callable[.
     np.testing.assert_allclose(feature, expected.mean(axis=0), rtol=1e-3, atol=1e-4)
 
 
-def test_an_engine_runs_a_named_transformer(narrow: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_engine_runs_a_named_transformer(
+    narrow: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = UntrainedModel.of(backbone="dinov2-s", weights="none", size=56)
     engine = open_engine(model, "cpu")

@@ -149,7 +149,13 @@ def quick_gelu(x: Tensor) -> Tensor:
 )
 @torch.inference_mode()
 def test_features_are_class_tokens_as_plain_formulas_compute_them(
-    choice: str, native: int, size: int, skip: int, turned: bool, activation: Callable[[Tensor], Tensor], narrow: Callable[..., Any]
+    choice: str,
+    native: int,
+    size: int,
+    skip: int,
+    turned: bool,
+    activation: Callable[[Tensor], Tensor],
+    narrow: Callable[..., Any],
 ) -> None:
     network, x = narrow(CHOICES[choice].model).eval(), pictures(size)
     backbone = build_backbone(choice, "none", size)
@@ -279,7 +285,7 @@ def test_runs_of_earlier_versions_are_read(name: str, narrow: Callable[..., Any]
         expected = old.eval()(network.encode(x.flatten(0, 1))).reshape(2, 3, 32).amax(dim=1)
         assert torch.equal(network(x)[1], expected)
     del stored["parts.whole.norm.weight"]
-    with pytest.raises(RuntimeError, match="tensor parts.last.norm.weight is missing"):
+    with pytest.raises(RuntimeError, match=r"tensor parts\.last\.norm\.weight is missing"):
         fitting_state(stored, settings, size)
 
 

@@ -24,7 +24,9 @@ def views(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("first", ["block1", "head"])
-def test_it_trains_from_a_part_and_comes_back(first: str, views: Path, tmp_path: Path, narrow: Callable[..., Any]) -> None:
+def test_it_trains_from_a_part_and_comes_back(
+    first: str, views: Path, tmp_path: Path, narrow: Callable[..., Any]
+) -> None:
     settings = experiment(stage(train_from=first, learning_rate=0.01), network=NETWORK)
     before = narrow("vit_small_patch16_dinov3").state_dict()
     run(settings, views, tmp_path / "run")
@@ -47,5 +49,5 @@ def test_it_trains_from_a_part_and_comes_back(first: str, views: Path, tmp_path:
 
 def test_the_parts_to_train_from_are_named(views: Path, tmp_path: Path, narrow: Callable[..., Any]) -> None:
     settings = experiment(stage(train_from="blocks"), network=NETWORK)
-    with pytest.raises(UsageError, match="no part 'blocks'. Use one of first, block0, block1, last, head"):
+    with pytest.raises(UsageError, match=r"no part 'blocks'\. Use one of first, block0, block1, last, head"):
         run(settings, views, tmp_path / "run")
