@@ -442,12 +442,45 @@ def rungs() -> str:
     return _markdown(["rung", "system", "reads", "config"], lines)
 
 
+def backbones() -> str:
+    """Return the named vision transformers, with their sizes and licences."""
+    import timm
+    import torch
+
+    from shapecnn.networks.backbones import build_backbone
+    from shapecnn.networks.choices import CHOICES
+
+    lines = []
+    for name, choice in CHOICES.items():
+        with torch.device("meta"):  # without memory for the weights
+            backbone = build_backbone(name, "none")
+        tensors = [parameter for _, part in backbone.parts for parameter in part.parameters()]
+        repository = timm.get_pretrained_cfg(choice.model).hf_hub_id
+        lines.append(
+            [
+                f"`{name}`",
+                f"`{choice.model}`",
+                f"{sum(tensor.numel() for tensor in tensors) / 1e6:.0f} million",
+                backbone.size,
+                backbone.parts[0][1].patch_embed.patch_size[0],
+                backbone.feature_size,
+                choice.licence,
+                f"[{repository}](https://huggingface.co/{repository})",
+            ]
+        )
+    headings = ["parameters", "picture, pixels a side", "patch", "numbers of a feature", "licence", "weights"]
+    return _markdown(["name", "name in timm", *headings], lines)
+
+
+GENERATED: dict[str, Callable[[], str]] = {"map": rooms, "rungs": rungs, "backbones": backbones}
+
+
 def filled(text: str) -> str:
     """Return the text with all its tables regenerated."""
 
     def table(match: re.Match[str]) -> str:
-        if match[2] in ("map", "rungs"):
-            return f"{match[1]}{rooms() if match[2] == 'map' else rungs()}\n{match[3]}"
+        if match[2] in GENERATED:
+            return f"{match[1]}{GENERATED[match[2]]()}\n{match[3]}"
         folder = ROOT / "results" / match[2]  # a folder if the table has several records
         files = sorted(folder.glob("*.json")) if folder.is_dir() else [folder.with_suffix(".json")]
         records = [json.loads(file.read_text()) for file in files]

@@ -92,4 +92,5 @@ def mvcnn(
         classes=classes,
         pooling=pooling,
         dropout=dropout,
+        at_once=backbone.at_once,
     )

@@ -28,6 +28,8 @@ class ShapeNetwork(nn.Module):
         classes: Number of classes, C; 0 for a network without classifier, whose logits have the shape (B, 0).
         pooling: Pooling over the views, element-wise: ``max`` or ``mean``.
         dropout: Dropout rate before the classifier.
+        at_once: Largest number of views to process at a time when no gradients are computed, so that memory use stays
+            bounded; None for no limit.
     """
 
     descriptor: DescriptorName | None = None
@@ -43,9 +45,11 @@ class ShapeNetwork(nn.Module):
         classes: int,
         pooling: Pooling = "max",
         dropout: float = 0.0,
+        at_once: int | None = None,
     ) -> None:
         super().__init__()
         self.encode = encode
+        self.at_once = at_once
         self.parts = nn.ModuleDict(dict(parts))
         self.pooling = pooling
         self.tail = tail
@@ -124,11 +128,19 @@ class ShapeNetwork(nn.Module):
         """
         batch, count = inputs.shape[:2]
         x = inputs.flatten(0, 1)
+        if self.at_once is None or torch.is_grad_enabled() or torch.compiler.is_compiling():  # compiling: for OpenVINO
+            x = self._through(x, start, stop)
+        else:
+            x = torch.cat([self._through(some, start, stop) for some in x.split(self.at_once)])
+        return x.reshape(batch, count, *x.shape[1:])
+
+    def _through(self, x: Tensor, start: int, stop: int | None) -> Tensor:
+        """Apply the parts of the network to N views, grids or activations (N, ...), as :meth:`stem` does."""
         if start == 0:
             x = self.encode(x)
         for part in list(self.parts.values())[start:stop]:
             x = part(x)
-        return x.reshape(batch, count, *x.shape[1:])
+        return x
 
     def pool(self, activations: Tensor) -> Tensor:
         """Combine the activations (B, V, ...) of the V views of B shapes into one activation (B, ...) per shape."""

@@ -26,10 +26,10 @@ class MvcnnSettings(Settings):
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"views"})
 
     kind: Literal["mvcnn"] = "mvcnn"
-    backbone: str = "tf_efficientnet_lite0"  # name of a model in timm or torchvision
-    weights: str = "imagenet"  # imagenet, none, or a .safetensors, .pt or .pth file
+    backbone: str = "tf_efficientnet_lite0"  # short name such as dinov2-s, or name in timm or torchvision
+    weights: str = "imagenet"  # imagenet: published weights; none; or a .safetensors, .pt or .pth file
     resize: Annotated[int, Field(ge=32, le=1024)] | Literal["native"] | None = None  # pixels a side; null: no resizing
-    maps: str | None = None  # name of a backbone part: the feature maps that enter it become additional features
+    maps: str | None = None  # name of a backbone part: the maps or tokens that enter it become additional features
     pooling: Pooling = "max"  # how the views are combined
     pool_at: Literal["early", "late"] = "late"  # pool views before or after the last part of the backbone
     dropout: float = Field(0.0, ge=0, lt=1)  # dropout rate before the classifier

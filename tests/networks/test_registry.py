@@ -11,7 +11,7 @@ from torch import nn
 from shapecnn.errors import UsageError
 from shapecnn.models.conversion import Queue, convert
 from shapecnn.networks.network import FeaturesAlone, ShapeNetwork
-from shapecnn.networks.registry import build_network, require_shapes
+from shapecnn.networks.registry import build_network, fitting_state
 from shapecnn.settings.networks import (
     InputKind,
     LenetSettings,
@@ -88,7 +88,7 @@ def test_stored_weights_make_the_same_network(case: Case) -> None:
     settings, kind, side, _ = case
     network, restored = build(case, seed=1).eval(), build(case, seed=2).eval()
     state = load(save(network.state_dict()))
-    require_shapes(state, settings, side, kind=kind)
+    fitting_state(state, settings, side, kind=kind)
     restored.load(state)
     with torch.inference_mode():
         seen = inputs(kind, side)
@@ -102,7 +102,7 @@ def test_weights_of_another_shape_are_recognised(case: Case) -> None:
     for name in checked[:1] + checked[-1:]:
         for wrong in ({**state, name: state[name][None]}, {key: state[key] for key in state if key != name}):
             with pytest.raises(RuntimeError, match=rf"tensor {name} is missing or has the wrong shape"):
-                require_shapes(wrong, settings, side, kind=kind)
+                fitting_state(wrong, settings, side, kind=kind)
 
 
 @pytest.mark.parametrize("name", ["linear-views", "linear-scaled", "mlp-deep", "lenet", "lenet-local", "lenet-early"])

@@ -363,7 +363,7 @@ def test_weights_that_cannot_be_fetched_are_told_before_the_data_is_read(
     monkeypatch.setattr(trainer, "divide", read)
     fetched = Experiment.model_validate({**ONCE.model_dump(), "network": {"kind": "mvcnn", "backbone": "resnet18"}})
     with (
-        pytest.warns(Caution, match="Downloading the ImageNet weights"),
+        pytest.warns(Caution, match="Downloading the weights"),
         pytest.raises(WeightsError, match="--set backbone=tf_"),
     ):
         run(fetched, views, tmp_path / "run")
