@@ -182,7 +182,7 @@ def recognition(records: list[dict[str, Any]]) -> str:
         held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}, {apart} on one side"
         lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
         if test is not None:
-            means = [_between(test[name], test["intervals"][name]) for name in _RECOGNIZED]
+            means = [_between(test[name], test["intervals"][name]) if name in test else "" for name in _RECOGNIZED]
             minutes = f"{test['train_seconds'] / 60:.0f} min"
             lines.append(["", "", f"test: {test['shapes']} shapes, once", *means, minutes])
     return _markdown(["config", "data", "measured on", *_RECOGNIZED.values(), "training time"], lines)
