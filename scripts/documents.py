@@ -166,6 +166,7 @@ def _rank(figures: dict[str, Any]) -> str:
 def recognition(records: list[dict[str, Any]]) -> str:
     data = {
         "mvcnn-psb": "`psb`, 12 views",
+        "mvcnn-adapter": "`psb`, 12 views",
         "mvcnn-modelnet10": "ModelNet10, 12 imported views",
         "voxresnet-modelnet10": "ModelNet10, 30³ grids",
         "shapenets-modelnet10": "ModelNet10, 30³ grids",
