@@ -37,6 +37,7 @@ SEEDS = tuple({"seed": seed} for seed in range(3))
 GRIDS = ("data", "import", "{source}", "{out}", "--layout", "voxels-npz", "--skip-errors")
 PLANS = {
     "mvcnn-psb": Plan("psb.zip", ("render", "{source}", "{out}", "--up", "y"), FOLDS, test=True),
+    "mvcnn-adapter": Plan("psb.zip", ("render", "{source}", "{out}", "--up", "y"), FOLDS),
     "mvcnn-modelnet10": Plan(
         "modelnet10-views-train.zip", ("data", "import", "{source}", "{out}", "--layout", "views-by-shape"), FOLDS
     ),

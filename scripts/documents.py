@@ -166,6 +166,7 @@ def _rank(figures: dict[str, Any]) -> str:
 def recognition(records: list[dict[str, Any]]) -> str:
     data = {
         "mvcnn-psb": "`psb`, 12 views",
+        "mvcnn-adapter": "`psb`, 12 views",
         "mvcnn-modelnet10": "ModelNet10, 12 imported views",
         "voxresnet-modelnet10": "ModelNet10, 30³ grids",
         "shapenets-modelnet10": "ModelNet10, 30³ grids",
@@ -270,8 +271,9 @@ def orientation(record: dict[str, Any]) -> str:
 
 def ladder(record: dict[str, Any]) -> str:
     lines = []
-    titles = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP", "accuracy": "accuracy", "mAP": "mAP"}
-    names = [name for name in titles if name in record["figures"]["rows"][0]["figures"]]
+    titles = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
+    stored = record["figures"]["rows"][0]["figures"]
+    names = [name for name in (*titles, "accuracy", "mAP") if name in stored]
     for row in record["figures"]["rows"]:
         figures = [row["figures"][name] for name in names]
         rates = [_between(each["value"], each["interval"]) if each["value"] is not None else "" for each in figures]
@@ -281,7 +283,7 @@ def ladder(record: dict[str, Any]) -> str:
         training = "" if seconds is None else f"{seconds / 60:.1f} min"
         lines.append([row["title"], f"`{row['name']}`", *rates, neighbour, parameters, training])
     headings = [
-        *("system", "rung", *(titles[name] for name in names)),
+        *("system", "rung", *(titles.get(name, name) for name in names)),
         *("nearest neighbour", "parameters", "training time"),
     ]
     hours, shapes = record["figures"]["seconds"] / 3600, record["figures"]["shapes"]

@@ -4,6 +4,7 @@ Inputs are uint8 tensors: views (shapes, views, S, S) of S pixels a side, or gri
 cells a side. Networks never read mesh files.
 :mod:`registry` builds a network from its settings. :mod:`network` has their base class.
 :mod:`mvcnn` and :mod:`volumetric` define the architectures; :mod:`perceptron` and :mod:`lenet` are the small networks.
+:mod:`pooling` and :mod:`adapter` combine the views of a shape.
 :mod:`local`, :mod:`smoothing`, :mod:`pixels` and :mod:`initialization` have their layers and initial weights.
 :mod:`descriptor` has an engineered descriptor in place of a network. :mod:`discriminant` is the closed-form classifier.
 :mod:`backbones` loads pretrained image networks, and :mod:`transformers` splits those that are vision transformers.

@@ -26,7 +26,8 @@ class ShapeNetwork(nn.Module):
         tail: Module that computes features (B, D) from the pooled activations.
         blocks: Sizes of the feature vectors that are concatenated; the sum is D.
         classes: Number of classes, C; 0 for a network without classifier, whose logits have the shape (B, 0).
-        pooling: Pooling over the views, element-wise: ``max`` or ``mean``.
+        pooling: Pooling over the views: ``max`` or ``mean``, element-wise; or a module that computes the pooled
+            activations (B, ...) from the activations (B, V, ...) of all views.
         dropout: Dropout rate before the classifier.
         at_once: Largest number of views to process at a time when no gradients are computed, so that memory use stays
             bounded; None for no limit.
@@ -43,7 +44,7 @@ class ShapeNetwork(nn.Module):
         *,
         blocks: Sequence[int],
         classes: int,
-        pooling: Pooling = "max",
+        pooling: Pooling | nn.Module = "max",
         dropout: float = 0.0,
         at_once: int | None = None,
     ) -> None:
@@ -144,6 +145,9 @@ class ShapeNetwork(nn.Module):
 
     def pool(self, activations: Tensor) -> Tensor:
         """Combine the activations (B, V, ...) of the V views of B shapes into one activation (B, ...) per shape."""
+        if isinstance(self.pooling, nn.Module):
+            pooled: Tensor = self.pooling(activations)
+            return pooled
         return pool_views(activations, self.pooling)
 
     def embed(self, pooled: Tensor) -> Tensor:

@@ -121,6 +121,7 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int, _kind: InputKind) -
         classes=classes,
         resize=resize,
         pooling=settings.pooling,
+        width=settings.width,
         pool_at=settings.pool_at,
         dropout=settings.dropout,
     ).eval()

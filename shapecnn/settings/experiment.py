@@ -14,7 +14,14 @@ from pydantic import Field, model_validator
 from shapecnn.errors import UsageError, quoted
 from shapecnn.settings.base import Settings, suggestion
 from shapecnn.settings.config_files import read_config
-from shapecnn.settings.networks import LinearSettings, MlpSettings, NetworkSettings, ShapenetsSettings, Target
+from shapecnn.settings.networks import (
+    LinearSettings,
+    MlpSettings,
+    NetworkSettings,
+    ShapenetsSettings,
+    Target,
+    reads_neighbours,
+)
 from shapecnn.settings.stages import Augmentation, GradientStage, LdaStage, LogisticStage, RbmStage, Stage
 from shapecnn.settings.validation import Validation, with_near_copies
 
@@ -66,6 +73,11 @@ class Experiment(Settings):
             raise ValueError(
                 f"stages.{stage.name}: augment.shift, turn and stretch cannot be used with train_from: the "
                 f"activations of frozen parts are computed only once; leave out both, or set train_from to null"
+            )
+        if augment.flip and reads_neighbours(network):
+            raise ValueError(
+                f"stages.{stage.name}.augment.flip mirrors each view but not the order of the views, which pooling "
+                f"adapter reads; set it to false"
             )
         validates = stage.schedule == "plateau" or stage.early_stopping is not None
         if validates and self.validation.folds == 0:

@@ -24,6 +24,7 @@ from shapecnn.models.run import CONFIG, MODEL, SPLIT, describe_run
 from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network, fetch_weights
+from shapecnn.settings.networks import reads_neighbours
 from shapecnn.storage.own import COMPANIONS, remove_all_own, require_own, require_unchanged
 from shapecnn.storage.publishing import exclusive, recover
 from shapecnn.storage.reading import json_bytes
@@ -38,6 +39,7 @@ from shapecnn.training.requirements import (
     require_class,
     require_kind,
     require_part,
+    require_ring,
     require_shapes,
     require_spread,
 )
@@ -167,7 +169,10 @@ def open_data(plan: Plan, *, fetch: bool, say: Callable[[str], None]) -> Trainin
     experiment = plan.experiment
     artefacts = open_artefacts(plan.data)
     require_kind(experiment, artefacts)
-    network_input = Input.of(artefacts.settings, experiment.network.turns)
+    require_ring(experiment.network, artefacts)
+    network_input = Input.of(
+        artefacts.settings, experiment.network.turns, neighbours=reads_neighbours(experiment.network)
+    )
     if fetch:
         with progress_stage("Preparing the initial weights"):
             fetch_weights(experiment.network)  # early, so that a download fails before hours of other work

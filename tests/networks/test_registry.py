@@ -10,6 +10,7 @@ from torch import nn
 
 from shapecnn.errors import UsageError
 from shapecnn.models.conversion import Queue, convert
+from shapecnn.networks.adapter import RingAdapter
 from shapecnn.networks.network import FeaturesAlone, ShapeNetwork
 from shapecnn.networks.registry import build_network, fitting_state
 from shapecnn.settings.networks import (
@@ -27,6 +28,7 @@ MVCNN = MvcnnSettings(backbone="test_efficientnet", weights="none")
 Case = tuple[NetworkSettings, InputKind, int, int]
 CASES: dict[str, Case] = {  # settings, kind and side of the input, number of features
     "mvcnn": (MVCNN, "views", 32, 256),
+    "mvcnn-adapter": (MVCNN.model_copy(update={"pooling": "adapter", "width": 8}), "views", 32, 256),
     "shapenets": (ShapenetsSettings(), "voxels", 26, 1200),
     "shapenets-sigmoid": (ShapenetsSettings(activation="sigmoid", normalization="none"), "voxels", 26, 1200),
     "voxresnet": (VoxresnetSettings(width=4), "voxels", 12, 16),
@@ -66,7 +68,11 @@ def test_settings_name_a_network(case: Case) -> None:
         found = network(inputs(kind, side))
     assert [tensor.shape for tensor in found] == [(1, 3), (1, features)]
     assert network.feature_size == features
-    assert network.pooling == getattr(settings, "pooling", "mean")
+    if getattr(settings, "pooling", "mean") == "adapter":
+        assert isinstance(network.pooling, RingAdapter)
+        assert network.pooling.down.out_features == 8
+    else:
+        assert network.pooling == getattr(settings, "pooling", "mean")
 
 
 def test_the_seed_alone_decides_what_is_not_pretrained(case: Case) -> None:
@@ -79,9 +85,8 @@ def test_the_seed_alone_decides_what_is_not_pretrained(case: Case) -> None:
     second = build(case, seed=1).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     other = build(case, seed=2).state_dict()
-    assert not any(
-        torch.equal(first[key], other[key]) for key in first if key.endswith("weight") and first[key].ndim > 1
-    )
+    drawn = [key for key in first if key.endswith("weight") and first[key].ndim > 1 and key != "pooling.up.weight"]
+    assert not any(torch.equal(first[key], other[key]) for key in drawn)
 
 
 def test_stored_weights_make_the_same_network(case: Case) -> None:

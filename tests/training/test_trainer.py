@@ -86,6 +86,12 @@ CHECKED = {
         validation={"select": "last"},
         precision="auto",
     ),
+    "views, adapter": experiment(
+        stage("adapter", epochs=3, train_from="head", warmup=0.3, clip=1.0),
+        LDA,
+        network=MVCNN.model_copy(update={"pooling": "adapter", "width": 16, "dropout": 0.3}),
+        precision="auto",
+    ),
     "grids": experiment(
         stage("grids", epochs=3, optimizer="sgd", augment={"flip": True, "turn": True, "shift": 1}, learning_rate=0.01),
         network=VOXRESNET.model_copy(update={"dropout": 0.3}),
