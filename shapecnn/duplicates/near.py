@@ -93,7 +93,12 @@ def _close_pairs(vectors: NDArray[np.float32], distance: float, nodes: NDArray[n
         different = (one < other) if top == left else (one != other)  # each pair is twice in a block on the diagonal
         first, second = np.minimum(one, other)[different], np.maximum(one, other)[different]
         length = np.sqrt(np.maximum(squared[rows, columns][different], 0))
-        links = _Links(*map(np.concatenate, zip(links[:3], (first, second, length), strict=True)), links.complete)
+        links = _Links(
+            np.concatenate([links.first, first]),
+            np.concatenate([links.second, second]),
+            np.concatenate([links.length, length]),
+            links.complete,
+        )
         if len(links.first) > _MOST:
             links = _spanning_tree(links, int(nodes.max()) + 1)
     return links
@@ -114,7 +119,7 @@ def _spanning_tree(links: _Links, size: int) -> _Links:
     return _Links(first.astype(np.int64), second.astype(np.int64), (tree.data - 1e-6).astype(np.float32), False)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _join(
     first: NDArray[np.int64], second: NDArray[np.int64], sizes: NDArray[np.int64], highest: NDArray[np.int64]
 ) -> NDArray[np.int64]:

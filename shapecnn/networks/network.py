@@ -132,7 +132,7 @@ class ShapeNetwork(nn.Module):
         if self.at_once is None or torch.is_grad_enabled() or torch.compiler.is_compiling():  # compiling: for OpenVINO
             x = self._through(x, start, stop)
         else:
-            x = torch.cat([self._through(some, start, stop) for some in x.split(self.at_once)])
+            x = torch.cat([self._through(some, start, stop) for some in torch.split(x, self.at_once)])
         return x.reshape(batch, count, *x.shape[1:])
 
     def _through(self, x: Tensor, start: int, stop: int | None) -> Tensor:

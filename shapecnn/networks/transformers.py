@@ -82,12 +82,14 @@ def is_transformer(network: nn.Module) -> bool:
     Args:
         network: Network of timm.
     """
+    if type(network) not in (VisionTransformer, Eva):
+        return False
+    patches: Any = network.patch_embed
     return (
-        type(network) in (VisionTransformer, Eva)
-        and type(network.patch_embed) is PatchEmbed
-        and not network.patch_embed.dynamic_img_pad
+        type(patches) is PatchEmbed
+        and not patches.dynamic_img_pad
         and not getattr(network, "rope_mixed", False)  # each block would have an embedding of its own, which it learns
-        and (network.attn_pool is not None or network.global_pool in ("token", "avg"))
+        and (getattr(network, "attn_pool", None) is not None or network.global_pool in ("token", "avg"))
     )
 
 
@@ -134,7 +136,7 @@ def pictures_at_once(network: Any, size: int) -> int:
         size: Pixels along one side of the pictures.
     """
     tokens = (size // network.patch_embed.patch_size[0]) ** 2 + network.num_prefix_tokens
-    return max(1, _TOKENS // tokens)
+    return max(1, _TOKENS // int(tokens))
 
 
 def by_parts(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

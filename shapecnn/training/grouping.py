@@ -110,7 +110,7 @@ def _near_copies(
     with stage("Looking for near copies") as progress:
         fingerprints = artefact_fingerprints(artefacts, entries, progress)
     copies = group_by_key([each.digest for each in fingerprints])
-    vectors = np.stack([fingerprint.signature for fingerprint in fingerprints])  # type: ignore[arg-type]  # none failed
+    vectors = np.stack([fingerprint.signature for fingerprint in fingerprints])  # type: ignore[misc]  # none failed
     _, codes, counts = np.unique([str(label) for label in labels], return_inverse=True, return_counts=True)
     limits = np.maximum(np.minimum(np.maximum(-(-2 * counts // folds), folds), counts // 2), 1)[codes]
     with stage("Comparing shapes") as progress:

@@ -179,7 +179,8 @@ def test_an_interrupted_training_ends_like_one_that_was_not(
 
 
 def test_a_killed_training_ends_like_one_that_was_not(grids: Path, tmp_path: Path) -> None:
-    checked = experiment(stage("grids", epochs=20, augment={"turn": True}), network=VOXRESNET)
+    near = {"groups": "near"}  # as a config file has it unless it says otherwise
+    checked = experiment(stage("grids", epochs=20, augment={"turn": True}), network=VOXRESNET, validation=near)
     config, out = tmp_path / "mine.yaml", tmp_path / "killed"
     config.write_text(yaml.safe_dump(checked.model_dump(mode="json")))
     command = [sys.executable, "-m", "shapecnn", "train", str(config), "--data", str(grids), "--out", str(out)]
@@ -512,7 +513,7 @@ def test_metrics_have_a_line_for_each_epoch_and_each_closed_form(whole: dict[str
     for number, line in enumerate(lines[:2], 1):
         assert set(line) == {"stage", "epoch", "loss", "learning_rate", "seconds", "layers", "validation"}
         assert line["epoch"] == number
-        assert set(line["validation"]) == {"count", "loss", "accuracy", "mean_class_accuracy", "mAP"}
+        assert set(line["validation"]) == {"count", "loss", "accuracy", "mean_class_accuracy", "mAP", "mAP_macro"}
         assert line["validation"]["count"] == 3
     assert set(lines[2]) == {"stage", "validation"}
     assert sum(moment.startswith("frozen, epoch ") for moment in moments) == 2
