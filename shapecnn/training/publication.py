@@ -48,7 +48,7 @@ def publish_run(
         network,
         data.division.classes,
         data.input,
-        data.division.to_json(),
+        data.division.ids(),
         {**source, **origin, "training": summary},
         gallery,
         result.calibration,
