@@ -87,7 +87,7 @@ fuzz: setup
 bench: setup
 	for name in readers engines retrieval rendering voxels untrained_search commands; do \
 		$(BIN)/python benchmarks/$$name.py --json results/$$name.json || exit 1; done
-	for name in mvcnn-psb mvcnn-modelnet10 voxresnet-modelnet10 shapenets-modelnet10; do \
+	for name in mvcnn-psb mvcnn-adapter mvcnn-modelnet10 voxresnet-modelnet10 shapenets-modelnet10; do \
 		$(BIN)/python benchmarks/recognition.py --config $$name --json results/recognition/$$name.json || exit 1; done
 	$(BIN)/python scripts/documents.py
 

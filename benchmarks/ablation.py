@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,11 +39,12 @@ from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.settings.stages import LdaStage
+from shapecnn.settings.validation import Validation
 from shapecnn.storage.sealed import publish_beside
 from shapecnn.storage.tables import table_bytes
 from shapecnn.training.acceleration import open_accelerator
 from shapecnn.training.activations import encoder, open_activations
-from shapecnn.training.splits import divide
+from shapecnn.training.splits import divide, folds_of
 
 DIVISIONS = 5
 VOLUMETRIC = 2  # folds on which voxresnet is trained: minutes each
@@ -103,20 +104,27 @@ class Data:
         return [str(entry.label) for entry in self.entries]
 
 
-def opened(config: str, folder: Path) -> Data:
-    """The train split in its folds."""
+def opened(config: str, folder: Path, changes: Mapping[str, Any] = {}, divisions: int = DIVISIONS) -> Data:
+    """The train split in its folds; ``changes`` are settings of the validation."""
     experiment, artefacts = load_experiment(config), open_artefacts(folder)
     entries = artefacts.select("train")
-    at = {entry.id: row for row, entry in enumerate(entries)}
+    labels = [str(entry.label) for entry in entries]
+    classes = tuple(sorted({*labels}))
     folds = {}
-    for seed in range(DIVISIONS):
-        for fold in range(experiment.validation.folds):
-            validation = experiment.validation.model_copy(update={"seed": seed, "fold": fold})
-            train, val, classes = divide(artefacts, entries, validation)
-            folds[seed, fold] = (torch.tensor([at[e.id] for e in train]), torch.tensor([at[e.id] for e in val]))
-    labels = torch.tensor([classes.index(str(entry.label)) for entry in entries])
+    for seed in range(divisions):
+        settings = Validation(**{**experiment.validation.model_dump(), **changes, "seed": seed})
+        if settings.hold_out == "newest":
+            held = {entry.id for entry in divide(artefacts, entries, settings).val}
+            numbers = np.array([0 if entry.id in held else -1 for entry in entries])
+        else:
+            numbers = folds_of(artefacts, entries, settings.folds, settings)  # type: ignore[assignment]  # enough shapes
+        for fold in range(numbers.max() + 1):
+            folds[seed, fold] = tuple(
+                torch.from_numpy(np.flatnonzero(side)) for side in (numbers != fold, numbers == fold)
+            )
     (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
-    return Data(artefacts, entries, classes, labels, folds, lda, experiment.network.pooling)  # type: ignore[union-attr]
+    targets = torch.tensor([classes.index(label) for label in labels])
+    return Data(artefacts, entries, classes, targets, folds, lda, experiment.network.pooling)  # type: ignore[union-attr]
 
 
 def scored(

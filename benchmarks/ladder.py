@@ -16,6 +16,8 @@ from pathlib import Path
 
 from measure import ROOT, arguments, save, shapecnn, table, use_cores
 
+FIGURES = ("mean_class_accuracy", "mAP_macro", "accuracy", "mAP", "NN")
+
 
 def main() -> None:
     options = arguments(__doc__ or "", work="", rung="")
@@ -41,7 +43,7 @@ def main() -> None:
     rows = [
         {
             **rung,
-            "figures": {name: model["figures"][name] for name in ("accuracy", "mAP", "NN")},
+            "figures": {name: model["figures"][name] for name in FIGURES},
             "pr11": model["pr11"],
             "parameters": model["parameters"],
             "feature_size": model["feature_size"],
@@ -51,9 +53,7 @@ def main() -> None:
     ]
     comparison = answer["comparison"]
     figures = {"shapes": comparison["count"], "retrieval": comparison["retrieval"], "seconds": seconds, "rows": rows}
-    print(
-        table(["rung", "accuracy", "mAP"], [[r["title"], *(_percent(r, n) for n in ("accuracy", "mAP"))] for r in rows])
-    )
+    print(table(["rung", *FIGURES], [[r["title"], *(_percent(r, n) for n in FIGURES)] for r in rows]))
     save(options.json, figures, [source])
 
 

@@ -37,6 +37,7 @@ SEEDS = tuple({"seed": seed} for seed in range(3))
 GRIDS = ("data", "import", "{source}", "{out}", "--layout", "voxels-npz", "--skip-errors")
 PLANS = {
     "mvcnn-psb": Plan("psb.zip", ("render", "{source}", "{out}", "--up", "y"), FOLDS, test=True),
+    "mvcnn-adapter": Plan("psb.zip", ("render", "{source}", "{out}", "--up", "y"), FOLDS),
     "mvcnn-modelnet10": Plan(
         "modelnet10-views-train.zip", ("data", "import", "{source}", "{out}", "--layout", "views-by-shape"), FOLDS
     ),
@@ -44,7 +45,9 @@ PLANS = {
     "shapenets-modelnet10": Plan("modelnet10-voxels-train.npz", GRIDS, SEEDS),
 }
 EVERYTHING = {"validation.folds": 0, "validation.select": "last"}
-MEANT = ("accuracy", "mean_class_accuracy", "mAP_scores", "mAP_penultimate", "mAP_metric", "train_seconds")
+FEATURES = ("scores", "penultimate", "metric")
+RETRIEVED = tuple(f"{figure}_{feature}" for figure in ("mAP_macro", "mAP") for feature in FEATURES)
+MEANT = ("mean_class_accuracy", "accuracy", *RETRIEVED, "train_seconds")
 
 
 def measure(config: str, data: Path, run: Path, changes: dict[str, Any], split: str) -> dict[str, Any]:
@@ -53,25 +56,32 @@ def measure(config: str, data: Path, run: Path, changes: dict[str, Any], split: 
     started = time.perf_counter()
     trained = shapecnn("train", config, "--data", str(data), "--out", str(run), *assignments)
     seconds = time.perf_counter() - started
-    by_scores = shapecnn("eval", str(run), "--data", str(data), "--split", split, "--feature", "scores")
     shapecnn("metric", str(run), "--data", str(data))
-    retrieval = {
-        feature: shapecnn(
-            "eval", str(run), "--data", str(data), "--split", split, "--task", "retrieval", "--feature", feature
-        )
-        for feature in ("penultimate", "metric")
+    told = {
+        feature: shapecnn("eval", str(run), "--data", str(data), "--split", split, "--feature", feature)
+        for feature in FEATURES
     }
+    by_scores = told["scores"]
     return {
         "changes": changes,
         "split": split,
         "shapes": by_scores["count"],
         "accuracy": by_scores["classification"]["accuracy"],
         "mean_class_accuracy": by_scores["classification"]["mean_class_accuracy"],
-        "mAP_scores": by_scores["retrieval"]["mAP"],
-        "mAP_penultimate": retrieval["penultimate"]["retrieval"]["mAP"],
-        "mAP_metric": retrieval["metric"]["retrieval"]["mAP"],
+        **{
+            f"{figure}_{feature}": told[feature]["retrieval"][figure]
+            for figure in ("mAP_macro", "mAP")
+            for feature in FEATURES
+        },
         "ece": by_scores["classification"]["ece"],
-        "intervals": {**by_scores["intervals"], "mAP_metric": retrieval["metric"]["intervals"]["mAP"]},
+        "intervals": {
+            **{name: by_scores["intervals"][name] for name in ("mean_class_accuracy", "accuracy")},
+            **{
+                f"{figure}_{feature}": told[feature]["intervals"][figure]
+                for figure in ("mAP_macro", "mAP")
+                for feature in FEATURES
+            },
+        },
         "calibration": trained["calibration"],
         "epochs": trained["epochs"],
         "train_seconds": seconds,
@@ -97,7 +107,7 @@ def main() -> None:
             final = None
             if plan.test and not options.repeats and not tried:
                 final = measure(config, data, Path(runs) / "final", EVERYTHING, "test")
-    headings = ("changes", "shapes", "accuracy", "mAP_scores", "mAP_penultimate", "mAP_metric", "train_seconds")
+    headings = ("changes", "shapes", *MEANT)
     shown = [[row[key] for key in headings] for row in [*rows, *([final] if final else [])]]
     print(table(headings, shown))
     summary = summarize(rows, MEANT)
@@ -106,6 +116,7 @@ def main() -> None:
         "config": config,
         "config_hash": load_experiment(config).digest(),
         "seeds": {"training": load_experiment(config).seed, "division": load_experiment(config).validation.seed},
+        "groups": load_experiment(config).validation.groups,
         "rows": rows,
         "summary": summary,
         "test": final,

@@ -166,6 +166,7 @@ def _rank(figures: dict[str, Any]) -> str:
 def recognition(records: list[dict[str, Any]]) -> str:
     data = {
         "mvcnn-psb": "`psb`, 12 views",
+        "mvcnn-adapter": "`psb`, 12 views",
         "mvcnn-modelnet10": "ModelNet10, 12 imported views",
         "voxresnet-modelnet10": "ModelNet10, 30³ grids",
         "shapenets-modelnet10": "ModelNet10, 30³ grids",
@@ -176,21 +177,44 @@ def recognition(records: list[dict[str, Any]]) -> str:
         rows, summary, test = figures["rows"], figures["summary"], figures["test"]
         repeated = "folds" if "validation.fold" in rows[0]["changes"] else "seeds, one fold"
         shapes = sum(row["shapes"] for row in rows) if repeated == "folds" else rows[0]["shapes"]
-        means = [f"{_spread(summary[name])}" for name in ("accuracy", "mAP_scores", "mAP_metric") if name in summary]
-        means += [""] * (3 - len(means))  # the grids were measured before shapecnn had metrics
+        means = [_spread(summary[name]) if name in summary else "" for name in _RECOGNIZED]
         minutes = f"{summary['train_seconds']['mean'] / 60:.0f} min"
-        held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}"
+        apart = "near copies" if figures.get("groups") == "near" else "identical shapes"
+        held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}, {apart} on one side"
         lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
         if test is not None:
-            means = [
-                _between(test["accuracy"], test["intervals"]["accuracy"]),
-                _between(test["mAP_scores"], test["intervals"]["mAP"]),
-                _between(test["mAP_metric"], test["intervals"]["mAP_metric"]),
-            ]
+            ends = test["intervals"]
+            ends.setdefault("mAP_scores", ends.get("mAP"))  # its name in measurements before those of macro mAP
+            means = [_between(test[name], ends[name]) if name in test else "" for name in _RECOGNIZED]
             minutes = f"{test['train_seconds'] / 60:.0f} min"
             lines.append(["", "", f"test: {test['shapes']} shapes, once", *means, minutes])
-    headings = ["config", "data", "measured on", "accuracy", "mAP by scores", "mAP by metric", "training time"]
-    return _markdown(headings, lines)
+    return _markdown(["config", "data", "measured on", *_RECOGNIZED.values(), "training time"], lines)
+
+
+_RECOGNIZED = {
+    "mean_class_accuracy": "mean class accuracy",
+    "mAP_macro_scores": "macro mAP by scores",
+    "mAP_macro_metric": "macro mAP by metric",
+    "accuracy": "accuracy",
+    "mAP_scores": "mAP by scores",
+}
+
+
+def validation(records: list[dict[str, Any]]) -> str:
+    """Return a line for each kind of folds, with the figures of each config."""
+    by_config = {record["figures"]["config"]: record["figures"]["rows"] for record in records}
+    columns = {config: {row["kind"]: row for row in rows} for config, rows in by_config.items()}
+    lines = []
+    for kind in dict.fromkeys(kind for rows in columns.values() for kind in rows):
+        line = [kind]
+        for rows in columns.values():
+            row = rows.get(kind)
+            line += ["", ""] if row is None else [_spread(row["summary"][name]) for name in _VALIDATED]
+        lines.append(line)
+    return _markdown(["folds", *(f"`{config}`, {name}" for config in columns for name in _VALIDATED.values())], lines)
+
+
+_VALIDATED = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
 
 
 def ablation(records: list[dict[str, Any]]) -> str:
@@ -247,15 +271,21 @@ def orientation(record: dict[str, Any]) -> str:
 
 def ladder(record: dict[str, Any]) -> str:
     lines = []
+    titles = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
+    stored = record["figures"]["rows"][0]["figures"]
+    names = [name for name in (*titles, "accuracy", "mAP") if name in stored]
     for row in record["figures"]["rows"]:
-        figures = [row["figures"][name] for name in ("accuracy", "mAP")]
+        figures = [row["figures"][name] for name in names]
         rates = [_between(each["value"], each["interval"]) if each["value"] is not None else "" for each in figures]
         neighbour = f"{row['figures']['NN']['value']:.1%}"
         parameters = f"{row['parameters'] / 1e6:.2f} M" if row["parameters"] else "none"
         seconds = row["training_seconds"]
         training = "" if seconds is None else f"{seconds / 60:.1f} min"
         lines.append([row["title"], f"`{row['name']}`", *rates, neighbour, parameters, training])
-    headings = ["system", "rung", "accuracy", "mAP", "nearest neighbour", "parameters", "training time"]
+    headings = [
+        *("system", "rung", *(titles.get(name, name) for name in names)),
+        *("nearest neighbour", "parameters", "training time"),
+    ]
     hours, shapes = record["figures"]["seconds"] / 3600, record["figures"]["shapes"]
     return f"{_markdown(headings, lines)}\n\n{shapes} test shapes. All rungs together took {hours:.1f} h on two cores."
 
@@ -364,7 +394,8 @@ def limits(record: dict[str, Any]) -> str:
 
 
 def _spread(figure: dict[str, float]) -> str:
-    return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}%"
+    spread = "" if figure["std"] is None else f" ± {100 * figure['std']:.1f}"
+    return f"{100 * figure['mean']:.1f}{spread}%"
 
 
 def _between(figure: float, interval: list[float]) -> str:
@@ -375,7 +406,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
-        *(recognition, ablation, finetuning, ladder, descriptors),
+        *(recognition, validation, ablation, finetuning, ladder, descriptors),
         *(faults, fuzz, soak, limits),
     )
 }
@@ -417,12 +448,45 @@ def rungs() -> str:
     return _markdown(["rung", "system", "reads", "config"], lines)
 
 
+def backbones() -> str:
+    """Return the named vision transformers, with their sizes and licences."""
+    import timm
+    import torch
+
+    from shapecnn.networks.backbones import build_backbone
+    from shapecnn.networks.choices import CHOICES
+
+    lines = []
+    for name, choice in CHOICES.items():
+        with torch.device("meta"):  # without memory for the weights
+            backbone = build_backbone(name, "none")
+        tensors = [parameter for _, part in backbone.parts for parameter in part.parameters()]
+        repository = timm.get_pretrained_cfg(choice.model).hf_hub_id
+        lines.append(
+            [
+                f"`{name}`",
+                f"`{choice.model}`",
+                f"{sum(tensor.numel() for tensor in tensors) / 1e6:.0f} million",
+                backbone.size,
+                backbone.parts[0][1].patch_embed.patch_size[0],
+                backbone.feature_size,
+                choice.licence,
+                f"[{repository}](https://huggingface.co/{repository})",
+            ]
+        )
+    headings = ["parameters", "picture, pixels a side", "patch", "numbers of a feature", "licence", "weights"]
+    return _markdown(["name", "name in timm", *headings], lines)
+
+
+GENERATED: dict[str, Callable[[], str]] = {"map": rooms, "rungs": rungs, "backbones": backbones}
+
+
 def filled(text: str) -> str:
     """Return the text with all its tables regenerated."""
 
     def table(match: re.Match[str]) -> str:
-        if match[2] in ("map", "rungs"):
-            return f"{match[1]}{rooms() if match[2] == 'map' else rungs()}\n{match[3]}"
+        if match[2] in GENERATED:
+            return f"{match[1]}{GENERATED[match[2]]()}\n{match[3]}"
         folder = ROOT / "results" / match[2]  # a folder if the table has several records
         files = sorted(folder.glob("*.json")) if folder.is_dir() else [folder.with_suffix(".json")]
         records = [json.loads(file.read_text()) for file in files]
@@ -483,19 +547,16 @@ def notebook() -> str:
 
 
 def main() -> None:
-    readme, reference = ROOT / "README.md", ROOT / "docs" / "commands.md"
-    tables = [
-        readme,
-        *(ROOT / "docs" / f"{name}.md" for name in ("ladder", "orientation", "reliability", "search", "training")),
-    ]
-    documents = {path: filled(path.read_text()) for path in tables} | {
-        reference: command_reference(),
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    documents = {path: filled(path.read_text()) for path in pages} | {
+        ROOT / "docs" / "commands.md": command_reference(),
         ROOT / "docs" / "python.ipynb": notebook(),
     }
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
         if stale:
-            sys.exit(f"{', '.join(path.name for path in stale)} not current: run python scripts/documents.py")
+            names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+            sys.exit(f"{names} not current: run python scripts/documents.py")
         return
     for path in stale:
         path.write_text(documents[path])

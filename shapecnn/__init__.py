@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from shapecnn.artefacts.reading import open_artefacts as open_artefacts
     from shapecnn.artefacts.writing import Summary as Summary
     from shapecnn.evaluation.compare_results import Comparison as Comparison
+    from shapecnn.evaluation.priors import ClassPrior as ClassPrior
     from shapecnn.evaluation.results import Evaluation as Evaluation
     from shapecnn.evaluation.settings import EvaluationSettings as EvaluationSettings
     from shapecnn.explanation import Explanation as Explanation
@@ -80,6 +81,7 @@ _HOMES = {
     "artefacts.writing": ("Summary",),
     "evaluation.compare_results": ("Comparison",),
     "evaluation.results": ("Evaluation",),
+    "evaluation.priors": ("ClassPrior",),
     "evaluation.settings": ("EvaluationSettings",),
     "explanation": ("Explanation",),
     "filters.results": ("LearnedFilters",),

@@ -76,6 +76,13 @@ class Prediction:
         return self.top[0].score if self.top else None
 
     @property
+    def alternative(self) -> str | None:
+        """Second most probable class, if it is at least half as probable as the first; otherwise None."""
+        if len(self.top) < 2 or 2 * self.top[1].score < self.top[0].score:
+            return None
+        return self.top[1].label
+
+    @property
     def unknown(self) -> bool | None:
         """Whether the mesh is unlike all training shapes: its ``familiarity`` is below the ``threshold``.
 
@@ -91,15 +98,16 @@ class Prediction:
             return f"{self.path}: {self.error}"
         if self.target is not None:
             return f"{self.path}: {self.target} {self.value:.4g}"
-        label = "unknown, most like " * bool(self.unknown) + str(self.label)
-        return f"{self.path}: {label} ({self.score:.1%})"
+        likely = self.top[: 1 if self.alternative is None else 2]
+        label = " or ".join(f"{candidate.label} ({candidate.score:.1%})" for candidate in likely)
+        return f"{self.path}: {'unknown, most like ' * bool(self.unknown)}{label}"
 
 
 class Predictions(ResultList[Prediction]):
     """List of predictions, in the order of the meshes; it prints as a table."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one table row for each mesh: path, label, score, unknown, familiarity, error.
+        """Return one table row for each mesh: path, label, score, alternative, unknown, familiarity, error.
 
         If the run predicts a quantity, the columns are path, target, value, error.
         """
@@ -114,7 +122,7 @@ class Predictions(ResultList[Prediction]):
 
 
 def _class_cells(prediction: Prediction) -> dict[str, Any]:
-    names = ("label", "score", "unknown", "familiarity")
+    names = ("label", "score", "alternative", "unknown", "familiarity")
     return {name: getattr(prediction, name) for name in names}
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -71,6 +72,14 @@ def engine(user_cache: Path) -> Engine:
     """The engine of an index by the default model; its conversion, which takes seconds, happens once in a test run."""
     with FileLock(user_cache.with_suffix(".lock")):
         return open_engine(UntrainedModel.of(), "cpu", views=True)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Vision transformers of timm are built with two narrow blocks; the function that builds them, by name."""
+    from tests.networks.transformers import build_narrow  # here, because it imports timm
+
+    return build_narrow(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,13 @@ from tests.solids import write_boxes
 
 ROOT = Path(__file__).resolve().parent.parent
 
-ONE_EPOCH = {"views": "stages.views.epochs=1", "pooled": "stages.pooled.epochs=1", "grids": "stages.grids.epochs=1"}
+ONE_EPOCH = {name: f"stages.{name}.epochs=1" for name in ("views", "pooled", "adapter", "grids")}
 SMALL = ["network.backbone=resnet18", "network.weights=none"]  # VGG-11 has 133 million weights, and those far away
 CHANGES: dict[str, list[str]] = {
     "demo-mvcnn": ["stages.last.epochs=1"],
     "demo-shapenets": [ONE_EPOCH["grids"]],
     "mvcnn-psb": [],
+    "mvcnn-adapter": [ONE_EPOCH["adapter"]],
     "mvcnn-modelnet10": [],
     "mvcnn-finetuned": [ONE_EPOCH["pooled"]],
     "mvcnn-modelnet40": [ONE_EPOCH["views"], ONE_EPOCH["pooled"], "validation.folds=2", *SMALL],
@@ -37,7 +38,8 @@ CHANGES: dict[str, list[str]] = {
     "shapenets-modelnet40": [ONE_EPOCH["grids"], "validation.folds=2"],
     "voxresnet-modelnet10": [ONE_EPOCH["grids"], "network.width=4"],
 }
-ANSWERED = {"mvcnn-psb", "mvcnn-modelnet40", "shapenets-modelnet40", "voxresnet-modelnet10"}  # each kind of network
+ANSWERED = {"mvcnn-psb", "mvcnn-adapter", "mvcnn-modelnet40", "shapenets-modelnet40", "voxresnet-modelnet10"}
+"""Configs of each kind of network."""
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from shapecnn.models.calibration import Calibration
 from shapecnn.models.model import Model, resolve_model
 from shapecnn.models.output import Output
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.predict import TOP, Candidate, Predictor
+from shapecnn.predict import TOP, Candidate, Prediction, Predictor
 from tests.runs import write_run
 from tests.solids import write
 
@@ -87,6 +87,18 @@ def test_there_are_five_candidates_or_all_and_ties_keep_the_order_of_classes(
     assert [candidate.label for candidate in prediction.top] == expected
     assert len(expected) == count
     assert prediction.top[0] == Candidate(names[1], round(0.5 + 0.5 / classes, 6))
+
+
+@pytest.mark.parametrize(
+    ("scores", "alternative"),
+    [((0.5, 0.25, 0.25), "bed"), ((0.5, 0.24, 0.26), "bed"), ((0.6, 0.29), None), ((1,), None)],
+)
+def test_a_second_class_is_named_if_half_as_probable(scores: tuple[float, ...], alternative: str | None) -> None:
+    top = [Candidate(label, score) for label, score in zip(("desk", "bed", "sofa"), sorted(scores)[::-1], strict=False)]
+    prediction = Prediction("a.off", top)
+    assert prediction.alternative == alternative
+    second = f" or {alternative} ({prediction.top[1].score:.1%})" if alternative else ""
+    assert str(prediction) == f"a.off: desk ({scores[0]:.1%}){second}"
 
 
 def test_what_has_no_classes_predicts_nothing() -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from PIL import Image, ImageDraw
 
 from tests.conftest import ROOT
@@ -55,11 +54,6 @@ def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Pa
         ran += 1
     assert ran >= 12
     assert (tmp_path / "answer.html").exists()
-
-
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))
-def test_links_lead_somewhere(link: str) -> None:
-    assert (ROOT / link).exists()
 
 
 def test_no_document_and_no_result_names_a_folder_of_one_machine() -> None:

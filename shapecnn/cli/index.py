@@ -75,9 +75,12 @@ def command(
     updates INDEX: it adds new and changed meshes, and removes deleted meshes. INDEX stores its model, settings, --up
     and --labels, so these options need not be repeated.
 
-    --set changes a setting of a model that needs no training. --set descriptor=sph, which a trained run takes too,
-    joins the feature of the network with an engineered descriptor (sph or fisher): the similarity is then the mean of
-    both. A joined INDEX is searched by meshes, not by pictures.
+    --set changes a setting of a model that needs no training. --set backbone=NAME uses another image network: any of
+    timm or torchvision, or one of the vision transformers dinov3-s, dinov3-b, dinov3-l, dinov2-s, dinov2-b, dinov2-l,
+    clip-b32, clip-b16 and clip-l14. Its weights are downloaded at first use; docs/backbones.md has their licences.
+
+    --set descriptor=sph, which a trained run takes too, joins the feature of the network with an engineered descriptor
+    (sph or fisher): the similarity is then the mean of both. A joined INDEX is searched by meshes, not by pictures.
 
     \b
     Examples:
@@ -85,6 +88,7 @@ def command(
       shapecnn index meshes/ my-index --model my-run
       shapecnn index meshes/ my-index --orientation auto
       shapecnn index meshes/ my-index --set backbone=tf_efficientnet_lite2 --set views=20
+      shapecnn index meshes/ my-index --set backbone=dinov2-s
       shapecnn index meshes/ my-index --set descriptor=sph
     """
     from shapecnn.workers.server import start_server

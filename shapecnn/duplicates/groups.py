@@ -6,7 +6,7 @@ group.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,29 +51,47 @@ def group_by_distance(
         One group number for each vector, (N,) int64. And the distance from each vector to the nearest other vector,
         (N,) float32; inf if there is only one vector.
     """
-    count = len(vectors)
-    grouping = np.arange(count, dtype=np.int64)
+    grouping = np.arange(len(vectors), dtype=np.int64)
+    nearest = np.full(len(vectors), np.inf, np.float32)
+    for top, left, squared_distances in distance_blocks(vectors, progress):
+        rows, columns = slice(top, top + len(squared_distances)), slice(left, left + squared_distances.shape[1])
+        nearest[rows] = np.minimum(nearest[rows], squared_distances.min(axis=1))
+        nearest[columns] = np.minimum(nearest[columns], squared_distances.min(axis=0))
+        near_rows, near_columns = np.nonzero(squared_distances <= distance**2)
+        if len(near_rows):
+            grouping = _link(grouping, near_rows + top, near_columns + left)
+    return grouping, np.sqrt(np.maximum(nearest, 0))
+
+
+def distance_blocks(
+    vectors: NDArray[np.float32], progress: Progress = no_progress
+) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    """Yield the squared Euclidean distances between all pairs of N vectors, one block after the other.
+
+    Args:
+        vectors: N vectors of D numbers, (N, D) float32, each of unit length or zero.
+        progress: Function that is called with the number of finished blocks and the number of all blocks.
+
+    Yields:
+        The first row and the first column of a block, and its squared distances, (R, C) float32 with R and C up to
+        1,024. No column of a block is left of its rows: each pair comes up once, or twice in a block on the diagonal.
+        The distance of a vector to itself is inf. Rounding may make short distances negative.
+    """
     squared_norms = np.einsum("nd,nd->n", vectors, vectors)
-    nearest = np.full(count, np.inf, np.float32)
-    starts = range(0, count, _BLOCK)
+    starts = range(0, len(vectors), _BLOCK)
     done, total = 0, len(starts) * (len(starts) + 1) // 2
     for top in starts:
         rows = slice(top, top + _BLOCK)
-        for left in range(top, count, _BLOCK):
+        for left in range(top, len(vectors), _BLOCK):
             columns = slice(left, left + _BLOCK)
             squared_distances = (
                 squared_norms[rows, None] + squared_norms[columns] - 2 * (vectors[rows] @ vectors[columns].T)
             )
             if left == top:
                 np.fill_diagonal(squared_distances, np.inf)
-            nearest[rows] = np.minimum(nearest[rows], squared_distances.min(axis=1))
-            nearest[columns] = np.minimum(nearest[columns], squared_distances.min(axis=0))
-            near_rows, near_columns = np.nonzero(squared_distances <= distance**2)
-            if len(near_rows):
-                grouping = _link(grouping, near_rows + top, near_columns + left)
+            yield top, left, squared_distances
             done += 1
             progress(done, total)
-    return grouping, np.sqrt(np.maximum(nearest, 0))
 
 
 def expand_grouping(grouping: Grouping, rows: Sequence[int], count: int) -> Grouping:

@@ -21,6 +21,7 @@ from shapecnn.evaluation.compare_results import (
 from shapecnn.evaluation.contenders import Contender
 from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.evaluation.intervals import mean_interval
+from shapecnn.evaluation.priors import class_means
 from shapecnn.evaluation.results import Evaluation
 from shapecnn.evaluation.settings import TEST_SPLIT, EvaluationSettings
 from shapecnn.evaluation.significance import holm, mcnemar, sign_flips
@@ -96,7 +97,11 @@ def figures_with_intervals(evaluation: Evaluation) -> dict[str, Figure]:
         name: Figure(getattr(evaluation.classification, name, None), evaluation.intervals[name])
         for name in CLASSIFICATION_FIGURES
     }
+    labels = [str(entry.label) for entry in evaluation.entries]
     for name in RETRIEVAL_FIGURES:
+        if name == "mAP_macro":
+            figures[name] = Figure(*class_means(_by_shape(evaluation, "mAP"), labels, evaluation.seed))
+            continue
         values = _by_shape(evaluation, name)
         values = values[~np.isnan(values)]
         interval = mean_interval(values, evaluation.seed) if len(values) else None

@@ -22,7 +22,7 @@ ALPHA = 0.05
 """Significance level: one model is called better than another if the corrected p of the pair is at most 0.05."""
 
 CLASSIFICATION_FIGURES = ("accuracy", "mean_class_accuracy")
-RETRIEVAL_FIGURES = ("mAP", "AUC", "NN", "NDCG")
+RETRIEVAL_FIGURES = ("mAP", "mAP_macro", "AUC", "NN", "NDCG")
 
 
 class Figure(NamedTuple):
@@ -41,8 +41,8 @@ class Measured:
         evaluation: Evaluation of the contender.
         figures: Results by name. The names are those in ``CLASSIFICATION_FIGURES`` and ``RETRIEVAL_FIGURES``.
         parameters: Number of parameters of the network.
-        seconds_per_shape: Median time in seconds that the network takes for one shape, over 16 shapes run one at a
-            time. Reading and rendering are not included.
+        seconds_per_shape: Median time in seconds that the network takes for one shape, over up to 16 shapes run one at
+            a time. Reading and rendering are not included.
         seconds_per_search: Median time in seconds to sort the whole gallery by similarity to a query, over 100 queries.
     """
 

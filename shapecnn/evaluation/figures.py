@@ -12,6 +12,7 @@ from shapecnn.artefacts.reading import Artefacts
 from shapecnn.evaluation.classification import Classification, classify
 from shapecnn.evaluation.intervals import Interval, class_mean_interval, mean_interval
 from shapecnn.evaluation.outputs import SplitOutputs
+from shapecnn.evaluation.priors import class_means, reweight
 from shapecnn.evaluation.regression import Regression, regress
 from shapecnn.evaluation.results import NO_INTERVALS, Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval import protocols
@@ -37,12 +38,14 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
         UsageError: A label is not a class of the model.
         ShapecnnError: A probability is not finite.
     """
-    classification = retrieval = regression = None
+    classification = retrieval = regression = right = precisions = None
+    labels = [str(entry.label) for entry in outputs.entries]
     intervals = dict(NO_INTERVALS)
     queries, gallery = outputs.queries, outputs.gallery
     if outputs.scores is not None:
-        labels = [str(entry.label) for entry in outputs.entries]
-        classification = classify(labels, outputs.scores, classes_of(model))
+        classes = classes_of(model)
+        classification = classify(labels, outputs.scores, classes)
+        right = np.array([classes[k] == label for k, label in zip(outputs.scores.argmax(axis=1), labels, strict=True)])
         intervals |= _classification_intervals(classification, settings.seed)
     if outputs.values is not None and model.quantity is not None:
         regression = _regression(model.quantity.target, outputs.entries, outputs.values, settings.seed)
@@ -50,7 +53,10 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
         if settings.feature != "scores":
             queries, gallery = _placed(model, queries, gallery)
         retrieval = _retrieve(settings.protocol, queries, gallery)
-        intervals["mAP"] = _map_interval(retrieval, len(outputs.entries), settings.seed)
+        precisions = _precisions(retrieval, len(outputs.entries))
+        known = precisions[~np.isnan(precisions)]
+        intervals["mAP"] = mean_interval(known, settings.seed) if len(known) else None
+        intervals["mAP_macro"] = class_means(precisions, labels, settings.seed)[1]
     return Evaluation(
         model=model.name,
         data=str(artefacts.folder),
@@ -68,6 +74,11 @@ def measure(model: Model, artefacts: Artefacts, settings: EvaluationSettings, ou
         intervals=intervals,
         seed=settings.seed,
         engine=outputs.engine,
+        reweighted=None
+        if settings.class_prior is None
+        else reweight(
+            settings.class_prior, labels, None if right is None else right.astype(np.float64), precisions, settings.seed
+        ),
     )
 
 
@@ -127,8 +138,8 @@ def _classification_intervals(classification: Classification, seed: int) -> dict
     }
 
 
-def _map_interval(retrieval: Retrieval, shapes: int, seed: int) -> Interval | None:
-    """Compute the 95 % interval of mAP by a bootstrap over shapes, keeping all query items of a shape together."""
+def _precisions(retrieval: Retrieval, shapes: int) -> NDArray[np.float64]:
+    """Return the average precision of each of N shapes, (N,): the mean over its query items; NaN for a skipped one."""
     values = np.array(retrieval.average_precisions, np.float64).reshape(shapes, -1)  # None becomes NaN
-    by_shape = values[~np.isnan(values).any(axis=1)].mean(axis=1)
-    return mean_interval(by_shape, seed) if len(by_shape) else None
+    means: NDArray[np.float64] = values.mean(axis=1)
+    return means

@@ -5,7 +5,7 @@ Each bootstrap resample draws the evaluated shapes with replacement. The network
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,31 @@ def class_mean_interval(right: NDArray[np.int64], counts: NDArray[np.int64], see
     generator = np.random.default_rng(seed)
     resampled = generator.binomial(counts, right / counts, (RESAMPLES, len(counts)))
     return _percentiles((resampled / counts).mean(axis=1))
+
+
+def class_means_interval(
+    groups: Sequence[NDArray[np.floating]], weights: NDArray[np.float64], seed: int = 0
+) -> Interval:
+    """Compute the 95 % bootstrap interval of a weighted mean of class means, such as macro mAP.
+
+    Shapes are resampled within their class, because a benchmark fixes the class sizes.
+
+    Args:
+        groups: Values of the shapes of each of C classes, one array (Nc,) with Nc ≥ 1 for each class.
+        weights: Weight of each class, (C,), with sum 1.
+        seed: Random seed of the bootstrap.
+
+    Returns:
+        The 2.5th and the 97.5th percentile of the weighted means of 10,000 resamples.
+    """
+    generator = np.random.default_rng(seed)
+    totals = np.zeros(RESAMPLES)
+    for values, weight in zip(groups, weights, strict=True):
+        rows = max(1, _BLOCK // len(values))
+        for start in range(0, RESAMPLES, rows):
+            drawn = generator.integers(0, len(values), (min(rows, RESAMPLES - start), len(values)))
+            totals[start : start + rows] += weight * values.astype(np.float64)[drawn].mean(axis=1)
+    return _percentiles(totals)
 
 
 def joint_intervals(

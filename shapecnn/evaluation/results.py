@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import isnan
@@ -14,6 +15,7 @@ from shapecnn.artefacts.manifest import Entry, quantities
 from shapecnn.artefacts.subset import Subset
 from shapecnn.evaluation.classification import Classification
 from shapecnn.evaluation.intervals import Interval
+from shapecnn.evaluation.priors import Reweighted
 from shapecnn.evaluation.regression import Regression
 from shapecnn.evaluation.retrieval.protocols import Retrieval
 from shapecnn.models.model import Split
@@ -21,7 +23,7 @@ from shapecnn.models.output import FeatureName
 from shapecnn.shared.results import Displayed, text_table
 from shapecnn.shared.similarity import Similarity, cosines, nearest, unit_float64
 
-NO_INTERVALS: dict[str, Interval | None] = {"accuracy": None, "mean_class_accuracy": None, "mAP": None}
+NO_INTERVALS: dict[str, Interval | None] = dict.fromkeys(("accuracy", "mean_class_accuracy", "mAP", "mAP_macro"))
 """Value of ``Evaluation.intervals`` if nothing was measured: None in place of each 95 % interval."""
 
 
@@ -137,13 +139,14 @@ class Evaluation(Displayed):
         queries: Features of the evaluated shapes, in the space in which the model compares shapes.
         gallery: Features of the gallery, in the same space; the same object as ``queries`` if the evaluated shapes are
             the gallery.
-        intervals: 95 % bootstrap intervals of ``accuracy``, ``mean_class_accuracy`` and ``mAP``, by name.
+        intervals: 95 % bootstrap intervals of ``accuracy``, ``mean_class_accuracy``, ``mAP`` and ``mAP_macro``.
         seed: Random seed of the bootstrap behind the 95 % intervals.
         engine: Inference engine, its numeric precision and the device, by the keys ``engine``, ``precision`` and
             ``device``.
         distinct: Evaluation without duplicates; None if it was not requested.
         regression: Results of the prediction of a quantity, such as R².
         values: Predicted quantity of each shape, (N,) float64.
+        reweighted: Accuracy and mAP for a given class mix; None if it was not requested.
     """
 
     model: str
@@ -163,14 +166,38 @@ class Evaluation(Displayed):
     distinct: Distinct | None = None
     regression: Regression | None = None
     values: NDArray[np.float64] | None = None
+    reweighted: Reweighted | None = None
+
+    @property
+    def balanced(self) -> bool:
+        """Whether all classes have the same number of evaluated shapes."""
+        return len({*Counter(entry.label for entry in self.entries).values()}) == 1
+
+    @property
+    def classification_names(self) -> tuple[str, ...]:
+        """Names of the accuracies, the most telling first: of unbalanced classes, the mean class accuracy."""
+        names = ("accuracy", "mean_class_accuracy")
+        return names if self.balanced else names[::-1]
+
+    @property
+    def retrieval_names(self) -> tuple[str, ...]:
+        """Names of the mean average precisions, the most telling first: of unbalanced classes, the macro mAP."""
+        return ("mAP", "mAP_macro") if self.balanced else ("mAP_macro", "mAP")
+
+    @property
+    def headline_names(self) -> tuple[str, ...]:
+        """Names of the results that short tables show: accuracy and mAP; of unbalanced classes, first their means."""
+        if self.balanced:
+            return ("accuracy", "mAP")
+        return ("mean_class_accuracy", "mAP_macro", "accuracy", "mAP")
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one table row for each result, such as mAP: its name, its value and the ends of its 95 % interval."""
         values: dict[str, float | None] = {}
         if self.classification is not None:
-            values |= {name: getattr(self.classification, name) for name in ("accuracy", "mean_class_accuracy")}
+            values |= {name: getattr(self.classification, name) for name in self.classification_names}
         if self.retrieval is not None:
-            values |= {name: getattr(self.retrieval, name) for name in ("mAP", "AUC", "NN", "NDCG")}
+            values |= {name: getattr(self.retrieval, name) for name in (*self.retrieval_names, "AUC", "NN", "NDCG")}
         intervals = dict(self.intervals)
         if self.regression is not None:
             values = {name: getattr(self.regression, name) for name in ("R2", "RMSE", "MAE")} | values
@@ -201,7 +228,7 @@ class Evaluation(Displayed):
         }
 
     def figures_json(self) -> dict[str, Any]:
-        """Return the results as JSON, without names of model, data and split. Only a regression has its key."""
+        """Return the results as JSON, without names of model, data and split; some keys depend on what was measured."""
         regression = {} if self.regression is None else {"regression": self.regression.to_json()}
         return {
             "count": len(self.entries),
@@ -209,6 +236,7 @@ class Evaluation(Displayed):
             "classification": self.classification and asdict(self.classification),
             "retrieval": self.retrieval and {**self.retrieval.to_json(), "feature": self.feature},
             "intervals": {name: interval and list(interval) for name, interval in self.intervals.items()},
+            **({} if self.reweighted is None else {"class_prior": self.reweighted.to_json()}),
         }
 
     def predictions(self) -> list[PredictionRow]:

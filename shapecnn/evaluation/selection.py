@@ -42,8 +42,8 @@ def require_possible(model: Model, settings: EvaluationSettings) -> None:
         settings: Options of the evaluation.
 
     Raises:
-        UsageError: The task or the feature needs classes, which the model does not have. Or the train split would be
-            both queries and gallery, so that every query would find itself.
+        UsageError: The task, the feature or the class prior needs classes, which the model does not have. Or the train
+            split would be both queries and gallery, so that every query would find itself.
     """
     if model.head is None:
         for option, value in (("--task", settings.task), ("--feature", settings.feature)):
@@ -52,6 +52,8 @@ def require_possible(model: Model, settings: EvaluationSettings) -> None:
                 raise UsageError(f"{option} {value}: {model.name} has no classes. Use {advice}.")
     if model.quantity is None and settings.task == "regression":
         raise UsageError(f"--task regression: {model.name} predicts no quantity. Use another --task.")
+    if settings.class_prior is not None and (model.quantity is not None or settings.task == "regression"):
+        raise UsageError("--class-prior works with classes only. Leave it out for a model that predicts a quantity.")
     if settings.retrieves and settings.protocol == "train-gallery" and settings.split == "train":
         raise UsageError(
             "--protocol train-gallery --split train: every query would find itself in the gallery. Choose another "
@@ -71,12 +73,14 @@ def select(model: Model, artefacts: Artefacts, settings: EvaluationSettings) -> 
         The selected shapes.
 
     Raises:
-        UsageError: A split has no shapes, a shape has no label, a shape to classify has a label that is no class
-            of the model, or ``exclude_duplicates`` is used with the train split.
+        UsageError: A split has no shapes, a shape has no label, a shape to classify has a label that is no class of the
+            model, the class prior has a class without shapes, or ``exclude_duplicates`` is used with the train split.
     """
     measured = _shapes(model, artefacts, settings, settings.split)
     if model.quantity is None or settings.retrieves:
         _require_labels(model, artefacts, settings.split, measured)
+    if settings.class_prior is not None:
+        settings.class_prior.require_measured([str(entry.label) for entry in measured])
     if model.quantity is not None and settings.regresses:
         _require_values(artefacts, settings.split, measured, model.quantity.target)
     if settings.classifies and classes_of(model):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shapecnn.artefacts.subset import Subset
+from shapecnn.errors import UsageError
+from shapecnn.evaluation.priors import ClassPrior
 from shapecnn.models.model import Split
 from shapecnn.models.output import FeatureName
 from shapecnn.shared.checks import require_choice
@@ -29,11 +31,14 @@ class EvaluationSettings:
         feature: Feature that retrieval compares: ``penultimate``, ``metric`` or ``scores``.
         seed: Random seed of the bootstrap behind the 95 % intervals.
         subset: Number of shapes of each class to use, also for the gallery of ``train-gallery``; None for all shapes.
+        class_prior: How frequent the classes are where the model is used: accuracy and mAP are also reported for this
+            class mix; None for no such results.
         exclude_duplicates: Whether to evaluate a second time without shapes that copy a training shape or an earlier
             evaluated shape.
 
     Raises:
-        UsageError: ``split``, ``task``, ``protocol`` or ``feature`` is not one of its choices.
+        UsageError: ``split``, ``task``, ``protocol`` or ``feature`` is not one of its choices, or ``class_prior`` is
+            not a ClassPrior.
     """
 
     split: Split = "test"
@@ -42,12 +47,17 @@ class EvaluationSettings:
     feature: FeatureName = "penultimate"
     seed: int = 0
     subset: Subset | None = None
+    class_prior: ClassPrior | None = None
     exclude_duplicates: bool = False
 
     def __post_init__(self) -> None:
         choices = {"split": Split, "task": Task, "protocol": Protocol, "feature": FeatureName}
         for name, kind in choices.items():
             require_choice(name, getattr(self, name), kind)
+        if self.class_prior is not None and not isinstance(self.class_prior, ClassPrior):
+            raise UsageError(
+                f"class_prior = {self.class_prior!r}: give a ClassPrior, such as ClassPrior.read('uniform')."
+            )
 
     @property
     def classifies(self) -> bool:

@@ -65,7 +65,8 @@ def network_layers(network: ShapeNetwork, shape: tuple[int, ...]) -> list[Layer]
 
     Returns:
         Each part of the network, the first convolution if its filters are not those of a part, and the classifier. The
-        first layer with weights has pictures of these weights, if they fit into pictures.
+        first layer with weights has pictures of these weights, if they fit into pictures. Parts that compute the tokens
+        of a vision transformer are left out: they have no maps.
 
     Example:
         >>> from shapecnn.networks.volumetric import shapenets
@@ -101,9 +102,12 @@ def network_layers(network: ShapeNetwork, shape: tuple[int, ...]) -> list[Layer]
     layers, order = [], list(sizes)
     for path in parts:
         below = [other for other in with_weights if other == path or other.startswith(f"{path}.")]
-        alone = below == [first] and pictures is not None and len(pictures) == sizes[path][1]
+        tokens = len(sizes[path]) not in (2, len(shape) + 2)
+        alone = not tokens and below == [first] and pictures is not None and len(pictures) == sizes[path][1]
         if first in below and not alone and first is not None and pictures is not None:
             layers.append(layer(first, first.removeprefix("parts."), [first], pictures))
+        if tokens:
+            continue
         part = layer(path, path.removeprefix("parts."), below, pictures if alone else None)
         last = order[order.index(path) - 1]
         if last.startswith(f"{path}.") and isinstance(inside[last], CLIPPING):

@@ -58,13 +58,18 @@ class Ladder(Displayed):
         """Return the rows as a text table."""
         return text_table(self.rows())
 
+    @property
+    def figure_names(self) -> tuple[str, ...]:
+        """Names of the results in tables: accuracy, mAP and NN; of unbalanced classes, first the means over classes."""
+        return (*self.comparison.measured[0].evaluation.headline_names, "NN")
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each rung: its name, what it reads, its results, its size and its times."""
         return [
             {
                 "rung": rung.name,
                 "input": rung.input,
-                **{name: one.figures[name].value for name in ("accuracy", "mAP", "NN")},
+                **{name: one.figures[name].value for name in self.figure_names},
                 "parameters": one.parameters,
                 "training_seconds": self.trainings[rung.run].seconds if rung.run else None,
                 "seconds_per_shape": one.seconds_per_shape,

@@ -1,21 +1,19 @@
-"""Read a CSV that lists the shapes of a collection, in the encodings and separators that common spreadsheets write."""
+"""Read a CSV that lists the shapes of a collection: their paths, labels and splits."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from shapecnn.errors import CollectionError, quoted
 from shapecnn.meshes.labels import SPLITS, split_by_name
 from shapecnn.meshes.listing import is_hidden
+from shapecnn.storage.csv_reader import read_csv
 
 _COLUMNS = {"path": ("path", "object_path"), "label": ("label", "class"), "split": ("split",)}
 """Accepted column names of each field: the name in shapecnn, then the name in the metadata of ModelNet."""
 
-_SEPARATORS = ",;\t"
 _SAMPLE = 50  # number of rows whose files are searched on disk, to find the folder that the paths are relative to
 
 
@@ -39,10 +37,9 @@ class CatalogueRow:
 def read_catalogue(path: Path) -> tuple[list[CatalogueRow], list[str]]:
     """Read a CSV with the header ``path,label,split`` (or ModelNet's ``object_id,class,split,object_path``).
 
-    The order of the columns and the case of their names do not matter. Commas, semicolons or tabs separate the
-    columns. The text is UTF-8, UTF-16 with a byte-order mark, or else Windows-1252. Paths are relative to the folder of
-    the CSV. If none of the first 50 files exists there, the paths are relative to the one subfolder, at most two levels
-    down, that has some of these files. A backslash separates folders, unless a file on disk has it in its name.
+    :func:`shapecnn.storage.csv_reader.read_csv` describes the format. Paths are relative to the folder of the CSV. If
+    none of the first 50 files exists there, the paths are relative to the one subfolder, at most two levels down, that
+    has some of these files. A backslash separates folders, unless a file on disk has it in its name.
 
     Args:
         path: The CSV file.
@@ -53,66 +50,12 @@ def read_catalogue(path: Path) -> tuple[list[CatalogueRow], list[str]]:
     Raises:
         CollectionError: The file cannot be read, lacks a column, or has an invalid row. The message names the line.
     """
-    text, notes = _text(path)
-    try:
-        rows = list(_rows(path, text))
-    except csv.Error as error:
-        raise CollectionError(f"{path} cannot be read as a CSV: {error}.") from None
+    rows, notes = read_csv(path, _COLUMNS, CollectionError)
     entries = [_entry(path, line, row) for line, row in rows]
     base = _base([name for name, _, _ in entries], path.parent)
     if base != path.parent:
         notes.append(f"{path}: the paths in this CSV are read as relative to {base}, where the files are.")
     return [CatalogueRow(_with_slashes(name, base), label, split, base) for name, label, split in entries], notes
-
-
-def _text(path: Path) -> tuple[str, list[str]]:
-    """Return the decoded text of a CSV file, and notes for the user on its encoding (a list of sentences)."""
-    try:
-        data = path.read_bytes()  # a file that the user names may be a symbolic link
-    except OSError as error:
-        raise CollectionError(f"{path} cannot be read: {error.strerror or error}.") from None
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    damaged = CollectionError(f"{path} cannot be read as a CSV: save it in UTF-8.")
-    if encoding != "utf-16" and 4 * data.count(b"\0") > len(data):  # UTF-16 without a byte-order mark, or not text
-        raise damaged
-    try:
-        return data.decode(encoding), []
-    except UnicodeDecodeError:
-        if encoding == "utf-16":
-            raise damaged from None
-    # Excel writes Windows-1252 in western countries. Five byte values are undefined and replaced.
-    return data.decode("cp1252", "replace"), [f"{path} is not in UTF-8: its text is read as Windows-1252 (Latin-1)."]
-
-
-def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number and the cells of each row of a CSV; the cells are a dictionary by field name."""
-    hint, _, rest = text.partition("\n")
-    skipped = 0
-    if hint.strip().lower().startswith("sep=") and len(hint.strip()) <= len("sep=;"):  # for Excel
-        text, skipped = rest, 1
-    first = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(_SEPARATORS, key=first.count)  # a comma if the line has no separator
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    places = _places(path, next(filter(None, rows), []))  # the header, after blank lines
-    for row in rows:
-        if row:
-            cells = {column: row[place].strip() if place < len(row) else "" for column, place in places.items()}
-            yield rows.line_num + skipped, cells
-
-
-def _places(path: Path, header: list[str]) -> dict[str, int]:
-    """Find the column number of each field (path, label, split) in the header of a CSV."""
-    names = [name.strip().lower() for name in header]
-    places = {
-        column: names.index(name)
-        for column, possible in _COLUMNS.items()
-        for name in reversed(possible)
-        if name in names
-    }
-    if places.keys() != _COLUMNS.keys():
-        missing = ", ".join(sorted(_COLUMNS.keys() - places.keys()))
-        raise CollectionError(f"{path} lacks the header path,label,split: no column is called {missing}.")
-    return places
 
 
 def _entry(path: Path, line: int, row: Mapping[str, str]) -> tuple[str, str | None, str | None]:

@@ -24,6 +24,7 @@ Floats = NDArray[np.float32]
 
 STEPS = 8  # integration steps from the activations of empty views to the activations of the shape
 HEAD_STEPS = 256  # integration steps over the layers after view pooling, which are cheap
+POOL_STEPS = 64  # integration steps over view pooling, for an adapter; max and mean need only one
 FINE = 12  # smallest side, in cells, of an activation map that still separates the parts of a shape
 
 
@@ -119,12 +120,13 @@ class Inquiry:
         The score is ``logits @ direction``: ``direction`` (C,) contains the weights of the logits of C classes.
 
         Gradients are integrated (Sundararajan, Taly, Yan, ICML 2017) over the layers after view pooling, from the
-        pooled activations of empty views. View pooling then distributes the result to the views. If only a linear
-        classifier follows view pooling, the contributions are exact. With max pooling, view v contributes
-        Σ w_d (f_vd − e_d), summed over the features d in which view v has the maximum. Here w is the weight of a
-        feature, f_v the features of view v, and e the features of an empty view. Views that tie get equal parts.
+        pooled activations of empty views. View pooling then distributes the result to the views, by gradients that are
+        integrated as well. If only a linear classifier follows max or mean pooling, the contributions are exact. With
+        max pooling, view v contributes Σ w_d (f_vd − e_d), summed over the features d in which view v has the maximum.
+        Here w is the weight of a feature, f_v the features of view v, and e the features of an empty view. Views that
+        tie get equal parts.
         """
-        from captum.attr import IntegratedGradients, Saliency
+        from captum.attr import IntegratedGradients
 
         network = self._network
 
@@ -135,9 +137,10 @@ class Inquiry:
         pooled, baseline = network.pool(self.activations), network.pool(self._empty)
         mean_gradient = IntegratedGradients(score, multiply_by_inputs=False)
         weights = mean_gradient.attribute(pooled, baseline, n_steps=HEAD_STEPS).detach()
-        chosen = Saliency(lambda x: (network.pool(x) * weights).flatten(1).sum(dim=1))
-        weights_of_views = chosen.attribute(self.activations.clone().requires_grad_(), abs=False).detach()
-        gains = weights_of_views * (self.activations - self._empty)
+        through_pooling = IntegratedGradients(lambda x: (network.pool(x) * weights).flatten(1).sum(dim=1))
+        gains = through_pooling.attribute(
+            self.activations, self._empty.expand_as(self.activations), n_steps=POOL_STEPS, internal_batch_size=1
+        ).detach()
         return gains.flatten(2).sum(dim=(0, 2)), float(score(baseline).detach())
 
     def _heat(self, direction: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from shapecnn.storage.atomic import write_atomic
 from shapecnn.storage.caches import cache_folder
 from shapecnn.storage.reading import read_stored, sha256
 
-LIMIT = 2 << 30  # largest size of all files together, in bytes; one file has 15 to 100 MB
+LIMIT = 2 << 30  # largest size of all files together, in bytes; one file has 15 to 1,200 MB
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 _PACKAGES = ("openvino", "timm", "torch", "torchvision")

@@ -22,8 +22,8 @@ class PretrainedNetwork:
     """Image network with published weights; implements :class:`shapecnn.models.source.NetworkSource`.
 
     Attributes:
-        backbone: Name of the image network in timm or torchvision.
-        weights: ``imagenet``, or ``none`` for random weights.
+        backbone: Short name of the image network, or its name in timm or torchvision.
+        weights: ``imagenet`` for the published weights, or ``none`` for random weights.
         pooling: Pooling of the features of all views: ``max`` or ``mean``.
         size: Pixels along one side of a view.
     """
@@ -54,11 +54,14 @@ class PretrainedNetwork:
 
 
 class ImagenetSettings(PicturedSettings):
-    """Settings of the model ``@imagenet``. The defaults give the best retrieval at low cost (see ``docs/search.md``).
+    """Settings of the model ``@imagenet``.
+
+    The defaults give the best retrieval at low cost (see ``docs/measurements/search.md``).
 
     Attributes:
-        backbone: Name of the image network in timm or torchvision.
-        weights: ``imagenet``, or ``none`` for random weights.
+        backbone: Short name of the image network (:data:`shapecnn.networks.choices.CHOICES`), or its name in timm or
+            torchvision.
+        weights: ``imagenet`` for the published weights, or ``none`` for random weights.
         pooling: Pooling of the features of all views: ``max`` or ``mean``.
         adapt: Whether features are adapted to the collection before shapes are compared: standardized over all shapes,
             with the features of similar shapes added. See :class:`shapecnn.models.adapted_space.AdaptedSpace`.

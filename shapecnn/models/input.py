@@ -15,7 +15,7 @@ from shapecnn.errors import MismatchError
 from shapecnn.meshes.mesh import Mesh
 from shapecnn.meshes.source import MeshInput, load_mesh_input
 from shapecnn.models.drawing import MeshDescriptor, draw_mesh
-from shapecnn.settings.base import Settings, differences, options, settings_hash
+from shapecnn.settings.base import differences, options, settings_hash
 from shapecnn.settings.networks import InputKind
 from shapecnn.settings.views_and_grids import (
     FaceLimit,
@@ -39,7 +39,7 @@ Grids are (R, N, N, N): R rotations of N cells a side, values 0 and 1, indexed [
 _COUNTS = {
     "views",
     "rotations",
-}  # settings that may differ from training: networks pool over any number of views or rotations
+}  # settings that may differ from training: most networks pool over any number of views or rotations
 
 
 class Prepared(NamedTuple):
@@ -63,27 +63,31 @@ class Input:
         settings: Settings of the views or grids that the network was trained on; the value of ``up`` is not used.
         turns: Number of rotations about z (1, 2 or 4) that are computed for a shape with a single stored grid. The
             network pools over all rotations.
+        neighbours: Whether the network reads each view together with its neighbours. The number of views is then that
+            of training, because it decides how far neighbours are apart.
         adjustable: Settings that the user can change with ``--set``, to use artefacts with other settings.
         joined: Descriptor that is computed of each mesh as well; None except for the model of a joined index.
     """
 
     settings: InputSettings
     turns: int = 1
+    neighbours: bool = False
     adjustable: frozenset[str] = field(default=frozenset(), compare=False)
     joined: MeshDescriptor | None = None
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any], turns: int = 1) -> Input:
+    def of(cls, stored: Mapping[str, Any], turns: int = 1, *, neighbours: bool = False) -> Input:
         """Build an :class:`Input` from settings that were read from JSON.
 
         Args:
             stored: Content of ``settings.json`` of a folder of views or grids, or a value of :meth:`to_json`.
             turns: Number of rotations about z that are computed for a shape with a single stored grid: 1, 2 or 4.
+            neighbours: Whether the network reads each view together with its neighbours.
 
         Raises:
             UsageError: A setting is unknown or has an invalid value.
         """
-        return cls(input_settings({key: value for key, value in stored.items() if key != "up"}), turns)
+        return cls(input_settings({key: value for key, value in stored.items() if key != "up"}), turns, neighbours)
 
     def to_json(self) -> dict[str, Any]:
         """Return all settings except ``up`` as a JSON object, in which the key ``hash`` has the hash of the others."""
@@ -121,16 +125,19 @@ class Input:
     def require(self, artefacts: Artefacts, name: str = "the model") -> None:
         """Raise MismatchError unless views or grids have the same settings as the training data of the network.
 
-        The number of views or rotations may differ, because networks pool over any number.
+        The number of views or rotations may differ, unless the network reads neighbouring views.
 
         Args:
             artefacts: Opened folder of views or grids.
             name: Name of the model, for the message.
 
         Raises:
-            MismatchError: A setting other than the number of views or rotations differs.
+            MismatchError: A setting differs.
         """
-        here, there = (_compared(i.settings) for i in (self, Input.of(artefacts.settings)))
+        ignored = {"up"} if self.neighbours else {"up", *_COUNTS}
+        here, there = (
+            each.settings.model_dump(mode="json", exclude=ignored) for each in (self, Input.of(artefacts.settings))
+        )
         different = differences(here, there)
         if not different:
             return
@@ -265,7 +272,3 @@ class Input:
             step = 4 // self.turns
             grids = np.concatenate([np.rot90(grids, step * turn, axes=(1, 2)) for turn in range(self.turns)])
         return grids
-
-
-def _compared(settings: Settings) -> dict[str, Any]:
-    return {key: value for key, value in settings.model_dump(mode="json").items() if key != "up" and key not in _COUNTS}

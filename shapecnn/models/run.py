@@ -23,7 +23,7 @@ from shapecnn.models.input import Input
 from shapecnn.models.metric import Projection, learn_command, read_metric
 from shapecnn.models.stored_network import StoredNetwork
 from shapecnn.settings.base import Settings, settings_hash
-from shapecnn.settings.networks import NetworkSettings, Target
+from shapecnn.settings.networks import NetworkSettings, Target, reads_neighbours
 from shapecnn.settings.views_and_grids import Up, require_current
 from shapecnn.storage.kinds import kind_of, require_kind
 from shapecnn.storage.sealed import Sealed, open_sealed
@@ -53,6 +53,7 @@ class _Ids(Settings):
 
     train: frozenset[str]
     val: frozenset[str]
+    groups: dict[str, Any] | None = None  # which shapes were kept together; missing in runs of earlier versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ def open_run(folder: Path) -> Run:
     )
     require_current(model.input, str(folder), remedy)
     with sealed.validating(MODEL):
-        network_input = Input.of(model.input, model.network.turns)
+        network_input = Input.of(model.input, model.network.turns, neighbours=reads_neighbours(model.network))
         if network_input.kind not in model.network.inputs:
             raise ValueError(f"the network {model.network.kind} does not read {network_input.kind}")
         if (model.target == "class") != bool(model.classes):

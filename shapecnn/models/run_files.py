@@ -13,6 +13,7 @@ from shapecnn.models.gallery import Gallery
 from shapecnn.models.head import GALLERY, WEIGHTS
 from shapecnn.models.input import Input
 from shapecnn.models.run import CONFIG, FORMAT, MODEL, SPLIT
+from shapecnn.settings.base import COMPLETE
 from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.settings.yaml_reader import write_yaml
@@ -29,7 +30,7 @@ def run_bytes(
     network: ShapeNetwork,
     classes: Sequence[str],
     network_input: Input,
-    ids: Mapping[str, Sequence[str]],
+    split: Mapping[str, Any],
     data: Mapping[str, Any],
     gallery: Gallery | None = None,
     calibration: Calibration | None = None,
@@ -42,7 +43,8 @@ def run_bytes(
         network: Trained network.
         classes: Class names, in the order of the scores; empty for a network that predicts a quantity.
         network_input: Kind and settings of the views or grids that the network expects.
-        ids: Ids of the training shapes (key ``train``) and of the validation shapes (key ``val``).
+        split: Content of ``split.json``: ids of the training shapes (key ``train``) and of the validation shapes (key
+            ``val``), and which shapes were kept together (key ``groups``, optional).
         data: Description of the training data, which reports show.
         gallery: Features of the training shapes, which predictions compare new shapes with; None to store no gallery.
         calibration: Calibration of the scores; None if it was not measured.
@@ -51,7 +53,7 @@ def run_bytes(
     from safetensors.torch import save
 
     state: dict[str, Tensor] = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-    files = {WEIGHTS: save(state), SPLIT: json_bytes({name: list(ids[name]) for name in ("train", "val")})}
+    files = {WEIGHTS: save(state), SPLIT: json_bytes(split)}
     if gallery is not None:
         files[GALLERY] = gallery.to_bytes()
     described = {
@@ -79,4 +81,4 @@ def config_bytes(experiment: Experiment) -> bytes:
     Args:
         experiment: Settings of the training.
     """
-    return write_yaml(experiment.model_dump(mode="json")).encode()
+    return write_yaml(experiment.model_dump(mode="json", context=COMPLETE)).encode()

@@ -61,14 +61,14 @@ class StoredNetwork:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
-        from shapecnn.networks.registry import build_network, require_shapes
+        from shapecnn.networks.registry import build_network, fitting_state
 
         content = self._sealed.read(WEIGHTS)
         untrained = {"weights": "none"} if self.settings.kind == "mvcnn" else {}
         settings = self.settings.model_copy(update=untrained)
         try:
-            state = load(content)
-            require_shapes(state, settings, self.side, kind=self.kind)  # before memory is allocated for the network
+            # before memory is allocated for the network
+            state = fitting_state(load(content), settings, self.side, kind=self.kind)
             network = build_network(settings, self.side, self.outputs, kind=self.kind)
             network.load(state)
         except (SafetensorError, RuntimeError, KeyError) as error:

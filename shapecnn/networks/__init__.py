@@ -4,9 +4,11 @@ Inputs are uint8 tensors: views (shapes, views, S, S) of S pixels a side, or gri
 cells a side. Networks never read mesh files.
 :mod:`registry` builds a network from its settings. :mod:`network` has their base class.
 :mod:`mvcnn` and :mod:`volumetric` define the architectures; :mod:`perceptron` and :mod:`lenet` are the small networks.
+:mod:`pooling` and :mod:`adapter` combine the views of a shape.
 :mod:`local`, :mod:`smoothing`, :mod:`pixels` and :mod:`initialization` have their layers and initial weights.
-:mod:`descriptor` has an engineered descriptor in place of a network. :mod:`backbones` loads pretrained image networks.
-:mod:`discriminant` is the closed-form classifier. :mod:`weights` and :mod:`servers` locate the ImageNet weights.
+:mod:`descriptor` has an engineered descriptor in place of a network. :mod:`discriminant` is the closed-form classifier.
+:mod:`backbones` loads pretrained image networks, and :mod:`transformers` splits those that are vision transformers.
+:mod:`choices` has their short names. :mod:`weights`, :mod:`servers` and :mod:`state_files` locate and read the weights.
 """
 
 from __future__ import annotations
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork as ShapeNetwork
     from shapecnn.networks.registry import build_network as build_network
     from shapecnn.networks.registry import fetch_weights as fetch_weights
-    from shapecnn.networks.registry import require_shapes as require_shapes
+    from shapecnn.networks.registry import fitting_state as fitting_state
     from shapecnn.networks.weights import weights_version as weights_version
 
 _HOMES = {
     "discriminant": ["Discriminant", "analyse"],
     "network": ["FeaturesAlone", "ShapeNetwork"],
-    "registry": ["build_network", "fetch_weights", "require_shapes"],
+    "registry": ["build_network", "fetch_weights", "fitting_state"],
     "weights": ["weights_version"],
 }
 

@@ -1,4 +1,4 @@
-"""Backbones: image networks from timm or torchvision without their classifier, usually with ImageNet weights.
+"""Backbones: image networks from timm or torchvision without their classifier, usually with pretrained weights.
 
 The default, EfficientNet-Lite0, loads its weights from an installed Python package and needs no internet.
 """
@@ -6,21 +6,21 @@ The default, EfficientNet-Lite0, loads its weights from an installed Python pack
 from __future__ import annotations
 
 import difflib
-import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from shapecnn.errors import Caution, UsageError, WeightsError
+from shapecnn.networks.choices import CHOICES, library_name
 from shapecnn.networks.network import Part
-from shapecnn.networks.servers import server_of_weights
+from shapecnn.networks.servers import file_of_weights, server_of_weights
+from shapecnn.networks.state_files import load_weights
 from shapecnn.networks.weights import DEFAULT_BACKBONE, OFFLINE
 
 _OTHERS = " or ".join(sorted({*OFFLINE} - {DEFAULT_BACKBONE}))
@@ -34,13 +34,14 @@ class Backbone:
     The network computes D features (N, D) from N pictures (N, 3, S, S) float of S pixels a side.
 
     Attributes:
-        name: Name in timm or torchvision.
+        name: Short name, or name in timm or torchvision.
         parts: (name, module) of each part, in the order of computation; one part ``whole`` for an architecture that
             this module cannot split.
         blocks: Sizes of the feature vectors that are concatenated; the sum is D.
         size: Number of pixels along one side of the square pictures that the network was trained on.
         mean: Mean of each channel, for values in [0, 1], to normalize pictures.
         std: Standard deviation of each channel, for values in [0, 1], to normalize pictures.
+        at_once: Largest number of pictures to process at a time, so that memory use stays bounded; None for no limit.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Backbone:
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    at_once: int | None = None
 
     @property
     def feature_size(self) -> int:
@@ -56,39 +58,46 @@ class Backbone:
         return sum(self.blocks)
 
 
-def build_backbone(name: str = DEFAULT_BACKBONE, weights: str = "imagenet") -> Backbone:
+def build_backbone(
+    name: str = DEFAULT_BACKBONE, weights: str = "imagenet", size: int | Literal["native"] = "native"
+) -> Backbone:
     """Build a backbone from timm or torchvision; warn before a download of weights starts.
 
     Args:
-        name: Name in timm or torchvision.
-        weights: ``imagenet``, ``none`` for random weights, or the path of a state dict (.safetensors, .pt or .pth).
+        name: Short name (:data:`shapecnn.networks.choices.CHOICES`), or name in timm or torchvision.
+        weights: ``imagenet`` for the published weights, ``none`` for random weights, or the path of a state dict
+            (.safetensors, .pt or .pth).
+        size: Pixels along one side of the pictures; ``native`` for the size that the network was trained on. Only
+            vision transformers depend on it.
 
     Returns:
         The backbone, in evaluation mode.
 
     Raises:
-        UsageError: The name is unknown, or the file of weights does not exist.
+        UsageError: The name is unknown, the file of weights does not exist, or a vision transformer cannot cut
+            pictures of this size into whole patches.
         WeightsError: The weights cannot be downloaded or read, or do not fit the network.
     """
     import timm
 
     server = server_of_weights(name) if weights == "imagenet" else None
     if server is not None:
+        licence = f" (licence: {CHOICES[name].licence})" if name in CHOICES else ""
         warnings.warn(
-            f"Downloading the ImageNet weights of {name} from {server}, only once. {_WITHOUT}", Caution, stacklevel=2
+            f"Downloading the weights of {name}{licence} from {server}, only once. {_WITHOUT}", Caution, stacklevel=2
         )
-    if timm.is_model(name):
-        return _from_timm(name, weights)
+    if timm.is_model(library_name(name)):
+        return _from_timm(name, weights, size)
     import torchvision
 
     if name in torchvision.models.list_models(module=torchvision.models):
         return _from_torchvision(name, weights)
-    known = {*timm.list_models(), *torchvision.models.list_models(module=torchvision.models)}
+    known = {*CHOICES, *timm.list_models(), *torchvision.models.list_models(module=torchvision.models)}
     close = difflib.get_close_matches(name, known, n=3)
     hint = (
         f"Did you mean {' or '.join(close)}?"
         if close
-        else "See timm.list_models() and torchvision.models.list_models()."
+        else f"Use one of {', '.join(CHOICES)}, or see timm.list_models() and torchvision.models.list_models()."
     )
     raise UsageError(f"There is no backbone {name!r} in timm or torchvision. {hint}")
 
@@ -97,7 +106,8 @@ class Fork(nn.Module):
     """Applies a module to feature maps, and concatenates the resulting features with the flattened feature maps.
 
     Args:
-        rest: Module that computes D features (N, D) from N feature maps (N, C, H, W): C channels, H × W cells.
+        rest: Module that computes D features (N, D) from N feature maps (N, C, H, W) of C channels and H × W cells, or
+            from the T tokens (N, T, C) of a vision transformer.
     """
 
     def __init__(self, rest: nn.Module) -> None:
@@ -105,12 +115,12 @@ class Fork(nn.Module):
         self.rest = rest
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Compute D features from each of N feature maps (N, C, H, W), and append the values of the maps to them."""
+        """Compute D features from each of N feature maps or sequences of tokens, and append their values to them."""
         return torch.cat([self.rest(maps), maps.flatten(1)], dim=1)
 
 
 def fork(backbone: Backbone, part: str, size: int) -> Backbone:
-    """Return a backbone with more features: all values of the feature maps that enter one of its parts are appended.
+    """Return a backbone with more features: all values of the maps or tokens that enter one of its parts are appended.
 
     Args:
         backbone: Backbone to extend; it is not changed.
@@ -140,28 +150,30 @@ def fork(backbone: Backbone, part: str, size: int) -> Backbone:
     )
 
 
-def _from_timm(name: str, weights: str) -> Backbone:
+def _from_timm(name: str, weights: str, size: int | Literal["native"]) -> Backbone:
     import timm
+
+    from shapecnn.networks.transformers import is_transformer, pictures_at_once, split
 
     fetch = weights == "imagenet" and name not in OFFLINE
     try:
         with _cache_alone_if_the_hub_is_silent() if fetch else nullcontext():
-            network = timm.create_model(name, pretrained=fetch)
+            network = timm.create_model(library_name(name), pretrained=fetch)
     except Exception as error:  # the error types of hub clients, proxies and disks differ
         raise _no_weights(name, error) from None
     if weights == "imagenet" and name in OFFLINE:
         network.load_state_dict(_packaged_weights(name, network.state_dict()))
     expects = network.pretrained_cfg
-    network.reset_classifier(0)
-    _load_file(network, name, weights)
-    return Backbone(
-        name,
-        _parts_of_timm(network.eval()),
-        (network.head_hidden_size,),
-        expects["input_size"][-1],
-        tuple(expects["mean"]),
-        tuple(expects["std"]),
-    )
+    network.reset_classifier(0, *(["token"] if name in CHOICES else []))
+    if weights not in ("imagenet", "none"):
+        load_weights(network, library_name(name), weights)
+    native, normalization = expects["input_size"][-1], (tuple(expects["mean"]), tuple(expects["std"]))
+    features = (network.head_hidden_size,)
+    if not is_transformer(network.eval()):
+        return Backbone(name, _parts_of_timm(network), features, native, *normalization)
+    pixels = native if size == "native" else size
+    parts, at_once = split(network, name, pixels), pictures_at_once(network, pixels)
+    return Backbone(name, parts, features, native, *normalization, at_once)
 
 
 @contextmanager
@@ -214,7 +226,8 @@ def _from_torchvision(name: str, weights: str) -> Backbone:
     last, layer = linear[-1]
     owner, _, attribute = last.rpartition(".")
     setattr(network.get_submodule(owner), attribute, nn.Identity())
-    _load_file(network, name, weights)
+    if weights not in ("imagenet", "none"):
+        load_weights(network, name, weights)
     size = trained.transforms().crop_size[0]  # also needed for a run, which loads its own weights later
     parts = _parts_of_torchvision(network.eval())
     return Backbone(name, parts, (layer.in_features,), size, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -256,44 +269,12 @@ def _stages(convolutions: nn.Sequential) -> list[Part]:
     return [(f"stage{i}", convolutions[start:end]) for i, (start, end) in enumerate(zip(starts, ends, strict=True))]
 
 
-def _load_file(network: nn.Module, name: str, weights: str) -> None:
-    """Load weights from a file into a network without classifier; do nothing for ``imagenet`` and ``none``."""
-    from safetensors.torch import load_file
-
-    if weights in ("imagenet", "none"):
-        return
-    if not Path(weights).is_file():
-        raise UsageError(
-            f"weights: {weights!r} is neither imagenet nor none, and no such file exists. Use a file with a state dict."
-        )
-    try:
-        if weights.endswith(".safetensors"):
-            state = load_file(weights)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                state = torch.load(weights, weights_only=True, map_location="cpu")
-        state = state.get("state_dict", state)
-        own = network.state_dict()
-        fitting = {key: value for key, value in state.items() if key in own and value.shape == own[key].shape}
-    except Exception as error:  # an arbitrary file can raise any error
-        unsafe = isinstance(error, pickle.UnpicklingError)  # the message of torch advises to trust the file
-        reason = "the file is not a state dict, or contains more than tensors" if unsafe else type(error).__name__
-        raise WeightsError(
-            f"The weights in {weights} cannot be read ({reason}). Use a file with a state dict of {name}."
-        ) from None
-    missing = [key for key in own if key not in fitting]
-    if missing:
-        raise WeightsError(
-            f"{weights} does not hold the weights of {name}: {len(missing)} of {len(own)} tensors are missing or have "
-            f"another shape, such as {missing[0]}. Use a state dict of {name}."
-        )
-    network.load_state_dict(fitting)
-
-
 def _no_weights(name: str, error: Exception) -> WeightsError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
     if "cannot find the requested files in the local cache" in reason:  # the client is offline
         reason = "the server does not answer"
     server = server_of_weights(name) or "its server"
-    return WeightsError(f"The ImageNet weights of {name} could not be downloaded from {server} ({reason}). {_WITHOUT}")
+    return WeightsError(
+        f"The weights of {name} could not be downloaded from {server} ({reason}). {_WITHOUT} To train with weights "
+        f"from a file: --set weights=FILE, where FILE is a copy of {file_of_weights(name)}"
+    )

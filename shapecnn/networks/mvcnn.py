@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shapecnn.errors import UsageError
+from shapecnn.networks.adapter import RingAdapter
 from shapecnn.networks.backbones import Backbone
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.pooling import Pooling
@@ -53,7 +54,8 @@ def mvcnn(
     *,
     classes: int = 0,
     resize: int | None = None,
-    pooling: Pooling = "max",
+    pooling: Pooling | Literal["adapter"] = "max",
+    width: int = 128,
     pool_at: Literal["early", "late"] = "late",
     dropout: float = 0.0,
 ) -> ShapeNetwork:
@@ -63,7 +65,10 @@ def mvcnn(
         backbone: Image network that is applied to each view.
         classes: Number of classes; 0 for a network without classifier.
         resize: Number of pixels a side to which views are scaled; None to keep their size.
-        pooling: Element-wise pooling over the views: ``max``, as in the paper, or ``mean``.
+        pooling: Element-wise pooling over the views: ``max``, as in the paper, or ``mean``; or ``adapter`` for the mean
+            plus what a :class:`shapecnn.networks.adapter.RingAdapter` finds in neighbouring views. An adapter pools
+            features, so ``pool_at`` is then ``late``.
+        width: Number of channels of the adapter.
         pool_at: ``late`` pools the features of the views. ``early`` pools before the last part of the backbone, like
             the paper, which pools between the convolutions and the fully connected layers of VGG-M.
         dropout: Dropout rate before the classifier.
@@ -90,6 +95,7 @@ def mvcnn(
         tail,
         blocks=backbone.blocks,
         classes=classes,
-        pooling=pooling,
+        pooling=RingAdapter(sum(backbone.blocks), width) if pooling == "adapter" else pooling,
         dropout=dropout,
+        at_once=backbone.at_once,
     )

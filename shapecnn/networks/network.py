@@ -26,8 +26,11 @@ class ShapeNetwork(nn.Module):
         tail: Module that computes features (B, D) from the pooled activations.
         blocks: Sizes of the feature vectors that are concatenated; the sum is D.
         classes: Number of classes, C; 0 for a network without classifier, whose logits have the shape (B, 0).
-        pooling: Pooling over the views, element-wise: ``max`` or ``mean``.
+        pooling: Pooling over the views: ``max`` or ``mean``, element-wise; or a module that computes the pooled
+            activations (B, ...) from the activations (B, V, ...) of all views.
         dropout: Dropout rate before the classifier.
+        at_once: Largest number of views to process at a time when no gradients are computed, so that memory use stays
+            bounded; None for no limit.
     """
 
     descriptor: DescriptorName | None = None
@@ -41,11 +44,13 @@ class ShapeNetwork(nn.Module):
         *,
         blocks: Sequence[int],
         classes: int,
-        pooling: Pooling = "max",
+        pooling: Pooling | nn.Module = "max",
         dropout: float = 0.0,
+        at_once: int | None = None,
     ) -> None:
         super().__init__()
         self.encode = encode
+        self.at_once = at_once
         self.parts = nn.ModuleDict(dict(parts))
         self.pooling = pooling
         self.tail = tail
@@ -124,14 +129,25 @@ class ShapeNetwork(nn.Module):
         """
         batch, count = inputs.shape[:2]
         x = inputs.flatten(0, 1)
+        if self.at_once is None or torch.is_grad_enabled() or torch.compiler.is_compiling():  # compiling: for OpenVINO
+            x = self._through(x, start, stop)
+        else:
+            x = torch.cat([self._through(some, start, stop) for some in torch.split(x, self.at_once)])
+        return x.reshape(batch, count, *x.shape[1:])
+
+    def _through(self, x: Tensor, start: int, stop: int | None) -> Tensor:
+        """Apply the parts of the network to N views, grids or activations (N, ...), as :meth:`stem` does."""
         if start == 0:
             x = self.encode(x)
         for part in list(self.parts.values())[start:stop]:
             x = part(x)
-        return x.reshape(batch, count, *x.shape[1:])
+        return x
 
     def pool(self, activations: Tensor) -> Tensor:
         """Combine the activations (B, V, ...) of the V views of B shapes into one activation (B, ...) per shape."""
+        if isinstance(self.pooling, nn.Module):
+            pooled: Tensor = self.pooling(activations)
+            return pooled
         return pool_views(activations, self.pooling)
 
     def embed(self, pooled: Tensor) -> Tensor:

@@ -70,9 +70,9 @@ def fetch_weights(settings: NetworkSettings) -> None:
         build_backbone(settings.backbone, settings.weights)
 
 
-def require_shapes(
+def fitting_state(
     state: Mapping[str, Tensor], settings: NetworkSettings, side: int, *, kind: InputKind | None = None
-) -> None:
+) -> Mapping[str, Tensor]:
     """Check that a state dict has the tensors of a network, without allocating memory for the network.
 
     Args:
@@ -81,14 +81,23 @@ def require_shapes(
         side: Pixels along one side of the views, or cells along one side of the grids.
         kind: ``views`` or ``voxels``. None if the network reads only one of them.
 
+    Returns:
+        The tensors, by the names that the network has for them. Earlier versions of shapecnn did not split vision
+        transformers into parts, and stored their tensors by other names.
+
     Raises:
         RuntimeError: A tensor is missing or has the wrong shape.
     """
     with torch.device("meta"):
-        own = build_network(settings, side, classes=0, kind=kind).state_dict()
-    for name, tensor in own.items():
+        network = build_network(settings, side, classes=0, kind=kind)
+    if "whole" not in network.parts and any(name.startswith("parts.whole.") for name in state):
+        from shapecnn.networks.transformers import by_parts  # here, because it imports timm
+
+        state = by_parts(state)
+    for name, tensor in network.state_dict().items():
         if name not in state or state[name].shape != tensor.shape:
             raise RuntimeError(f"tensor {name} is missing or has the wrong shape")
+    return state
 
 
 def _input_kind(settings: NetworkSettings, kind: InputKind | None) -> InputKind:
@@ -102,7 +111,8 @@ def _input_kind(settings: NetworkSettings, kind: InputKind | None) -> InputKind:
 
 
 def _mvcnn(settings: MvcnnSettings, size: int, classes: int, _kind: InputKind) -> ShapeNetwork:
-    backbone = build_backbone(settings.backbone, settings.weights)
+    scaled = settings.resize or size
+    backbone = build_backbone(settings.backbone, settings.weights, scaled)
     resize = backbone.size if settings.resize == "native" else settings.resize
     if settings.maps is not None:
         backbone = fork(backbone, settings.maps, resize or size)
@@ -111,6 +121,7 @@ def _mvcnn(settings: MvcnnSettings, size: int, classes: int, _kind: InputKind) -
         classes=classes,
         resize=resize,
         pooling=settings.pooling,
+        width=settings.width,
         pool_at=settings.pool_at,
         dropout=settings.dropout,
     ).eval()

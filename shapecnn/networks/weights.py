@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Literal
 
+from shapecnn.networks.choices import CHOICES
+
 Weights = Literal["imagenet", "none"]
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite0"
@@ -39,15 +41,17 @@ def weights_version(backbone: str, weights: Weights) -> str:
     """Return a cache key for the weights of a backbone: a text that changes if the weights may have changed.
 
     Args:
-        backbone: Name in timm or torchvision.
-        weights: ``imagenet``, or ``none`` for random weights.
+        backbone: Short name, or name in timm or torchvision.
+        weights: ``imagenet`` for the published weights, or ``none`` for random weights.
 
     Returns:
-        ``backbone``, ``weights``, and names and versions of the packages that provide the weights.
+        ``backbone``, its name in timm if it is a short name, ``weights``, and names and versions of the packages that
+        provide the weights.
     """
     offline = weights == "imagenet" and backbone in OFFLINE
     packages = [OFFLINE[backbone].distribution] if offline else ["timm", "torchvision"]
-    return " ".join([backbone, weights, *map(_version, packages)])
+    names = [backbone, CHOICES[backbone].model] if backbone in CHOICES else [backbone]
+    return " ".join([*names, weights, *map(_version, packages)])
 
 
 def _version(package: str) -> str:

@@ -28,9 +28,12 @@ from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.spreadsheets import csv_text
 
 FIGURES = (*CLASSIFICATION_FIGURES, *RETRIEVAL_FIGURES)
+TITLES = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
+"""Titles of the results whose name is not their title."""
+
 HEADINGS = (
-    "model", "feature", "accuracy", "mean class accuracy", *RETRIEVAL_FIGURES, "feature size", "parameters",
-    "ms a shape", "ms a search",
+    "model", "feature", *(TITLES.get(name, name) for name in FIGURES), "feature size", "parameters", "ms a shape",
+    "ms a search",
 )  # fmt: skip
 
 # Colours that colour-blind people can distinguish (Okabe and Ito, 2008); markers distinguish the curves in print.
@@ -124,7 +127,7 @@ def notes(comparison: Comparison) -> list[str]:
         *measured_on(comparison),
         "Better: significant by McNemar's exact test for accuracy, or by a permutation test of average precisions for "
         f"mAP; both tests are paired and two-sided; p is corrected for the number of pairs (Holm) and at most {ALPHA}",
-        "ms a shape: time of the network with inputs in memory, one shape at a time, median of 16 shapes; "
+        "ms a shape: time of the network with inputs in memory, one shape at a time, median of up to 16 shapes; "
         "ms a search: time to sort the whole gallery by similarity to one feature, median of 100 searches",
     ]
 
@@ -139,8 +142,8 @@ def measured_on(comparison: Comparison) -> list[str]:
     return [
         f"{_title(comparison)}, the same for all models" + "".join(f"; {text}" for text in left_out),
         *_rules(comparison),
-        "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy: within each class), "
-        f"seed {comparison.seed}",
+        "In parentheses: 95 % intervals, 10,000 resamples of the shapes (mean class accuracy, macro mAP: within each "
+        f"class), seed {comparison.seed}",
     ]
 
 
@@ -180,7 +183,8 @@ def lines(comparison: Comparison) -> list[str]:
     The lines are a short table, a statement on the significance of each difference, the number of shapes and their
     split, and how retrieval was measured.
     """
-    columns = [HEADINGS.index(name) for name in ("model", "accuracy", "mAP", "ms a shape")]
+    names = [TITLES.get(name, name) for name in comparison.measured[0].evaluation.headline_names]
+    columns = [HEADINGS.index(name) for name in ("model", *names, "ms a shape")]
     cells = [[row[column] for column in columns] for row in [list(HEADINGS), *rows(comparison)]]
     return [*aligned(cells), *statements(comparison), _title(comparison), *_rules(comparison)]
 

@@ -21,6 +21,8 @@ from shapecnn.storage.reading import json_bytes
 from shapecnn.storage.tables import table_bytes
 
 MISTAKES = 48  # number of wrong predictions on the page, the most confident first
+PAIRS = 5  # number of pairs of confused classes on the page, the most costly first
+SHAPES = 6  # number of pictures on the page for each class of a confused pair
 EXAMPLES = 12  # number of example queries on the page
 RESULTS = 6  # number of results on the page for each query
 
@@ -28,6 +30,7 @@ ReadInput = Callable[[Entry], InputArray]
 """Function that reads the network input of a shape: its views or grids."""
 
 _RATES = {
+    "mAP_macro": "mean average precision of each class, averaged",
     "mAP": "mean average precision",
     "AUC": "area under the interpolated precision–recall curve",
     "NN": "nearest neighbour",
@@ -59,6 +62,24 @@ class _Mistake:
     picture: str  # PNG of the shape as base64 text
     prediction: PredictionRow
     true_score: float  # probability of the true class
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One class of a confused pair on the HTML page, with pictures of some of its shapes."""
+
+    label: str
+    predicted: str  # class that the shown shapes are predicted as: the other class, or the own one if none is wrong
+    count: int  # number of shapes of the class that are predicted as the other class
+    pictures: list[tuple[str, str]]  # id of a shape, and its picture: PNG as base64 text
+
+
+@dataclass(frozen=True, slots=True)
+class _Confusion:
+    """Pair of confused classes on the HTML page."""
+
+    cost: float  # increase of the mean class accuracy if no shape of the pair were confused
+    sides: list[_Side]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +176,7 @@ def evaluation_page(evaluation: Evaluation, read: ReadInput) -> str:
         distinct=[*_classification_rows(distinct), *_regression_rows(distinct), *_retrieval_rows(distinct)]
         if distinct
         else [],
+        confusions=_confusions(evaluation, read),
         wrong=len(wrong),
         mistakes=_mistakes(evaluation, wrong, read),
         examples=_examples(evaluation, read),
@@ -169,11 +191,19 @@ def _classification_rows(evaluation: Evaluation) -> list[_Row]:
     figures = evaluation.classification
     if figures is None:
         return []
-    return [
-        _Row("accuracy", figures.accuracy, evaluation.intervals["accuracy"]),
-        _Row("mean class accuracy", figures.mean_class_accuracy, evaluation.intervals["mean_class_accuracy"]),
-        _Row("expected calibration error", figures.ece),
+    rows = [
+        _Row(name.replace("_", " "), getattr(figures, name), evaluation.intervals[name])
+        for name in evaluation.classification_names
     ]
+    return [*rows, _Row("expected calibration error", figures.ece), *_reweighted_rows(evaluation, "accuracy")]
+
+
+def _reweighted_rows(evaluation: Evaluation, name: str) -> list[_Row]:
+    """Return the row of a result for the class mix that the user gave; no row without a class mix."""
+    mix = evaluation.reweighted
+    if mix is None or getattr(mix, name) is None:
+        return []
+    return [_Row(f"{name}, classes as in {mix.name}", getattr(mix, name), mix.intervals[name])]
 
 
 def _regression_rows(evaluation: Evaluation) -> list[_Row]:
@@ -189,8 +219,10 @@ def _retrieval_rows(evaluation: Evaluation) -> list[_Row]:
     if figures is None:
         return []
     rows = [
-        _Row(f"{name}, {text}", getattr(figures, name), evaluation.intervals.get(name)) for name, text in _RATES.items()
+        _Row(f"{name.replace('_', ' ')}, {text}", getattr(figures, name), evaluation.intervals.get(name))
+        for name, text in {**{name: _RATES[name] for name in evaluation.retrieval_names}, **_RATES}.items()
     ]
+    rows += _reweighted_rows(evaluation, "mAP")
     contest = figures.shrec16 or figures.shrec17
     for kind in ("micro", "macro") if contest else ():
         averages = getattr(contest, kind)
@@ -209,6 +241,31 @@ def _mistakes(evaluation: Evaluation, wrong: list[PredictionRow], read: ReadInpu
             thumbnail(read(evaluation.entries[rows[p.id]])), p, float(evaluation.scores[rows[p.id], codes[p.label]])
         )
         for p in sorted(wrong, key=lambda p: (-p.score, p.id))[:MISTAKES]
+    ]
+
+
+def _confusions(evaluation: Evaluation, read: ReadInput) -> list[_Confusion]:
+    """Return the most costly pairs of confused classes, with pictures of both classes.
+
+    Shown are the most confident mistakes of each class. A class that is never taken for the other shows the shapes that
+    are classified correctly with the least confidence.
+    """
+    if evaluation.classification is None:
+        return []
+    entries = {entry.id: entry for entry in evaluation.entries}
+    of: dict[tuple[str, str], list[PredictionRow]] = {}
+    for row in evaluation.predictions():
+        of.setdefault((row.label, row.predicted), []).append(row)
+
+    def side(label: str, other: str) -> _Side:
+        wrong = sorted(of.get((label, other), []), key=lambda row: (-row.score, row.id))
+        shown = wrong or sorted(of.get((label, label), []), key=lambda row: (row.score, row.id))
+        pictures = [(row.id, thumbnail(read(entries[row.id]))) for row in shown[:SHAPES]]
+        return _Side(label, other if wrong else label, len(wrong), pictures)
+
+    return [
+        _Confusion(pair.cost, [side(pair.first, pair.second), side(pair.second, pair.first)])
+        for pair in evaluation.classification.confused[:PAIRS]
     ]
 
 

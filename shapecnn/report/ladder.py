@@ -15,7 +15,7 @@ from shapecnn.filters.results import LearnedFilters
 from shapecnn.ladder.climbing import Ladder
 from shapecnn.ladder.inputs import INPUTS
 from shapecnn.ladder.rungs import Rung
-from shapecnn.report.comparison import formatted_rate, measured_on, value_and_ends
+from shapecnn.report.comparison import TITLES, formatted_rate, measured_on, value_and_ends
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes, spectrum
 from shapecnn.report.filters import LayerSection, layer_sections
 from shapecnn.report.html import fill
@@ -28,7 +28,6 @@ from shapecnn.storage.spreadsheets import csv_text
 if TYPE_CHECKING:
     from shapecnn.report.figures import Figure
 
-HEADINGS = ("rung", "input", "accuracy", "mAP", "NN", "parameters", "training", "ms a shape")
 _MARKERS = "osD^vPXp"
 _GREY = "#5a6472"
 _WEIGHTS = 40  # largest number of filters of a layer whose weights are shown
@@ -146,7 +145,7 @@ def _is_hidden(one: Measured, comparison: Comparison) -> bool:
 
 def lines(ladder: Ladder) -> list[str]:
     """Return the lines that ``shapecnn ladder`` prints: one row for each rung, and how retrieval was measured."""
-    rows = [list(HEADINGS), *table_rows(ladder)]
+    rows = [headings(ladder), *table_rows(ladder)]
     retrieval = ladder.comparison.measured[0].evaluation.retrieval
     quantities = [
         f"{one.name}: {name} {text}"
@@ -156,11 +155,17 @@ def lines(ladder: Ladder) -> list[str]:
     return [*aligned(rows), *quantities, *(describe(retrieval) if retrieval else [])]
 
 
+def headings(ladder: Ladder) -> list[str]:
+    """Return the headings of the results table; where classes are unbalanced, means over classes stand first."""
+    figures = (TITLES.get(name, name) for name in ladder.figure_names)
+    return ["rung", "input", *figures, "parameters", "training", "ms a shape"]
+
+
 def table_rows(ladder: Ladder) -> list[list[str]]:
-    """Return the rows of the results table: formatted cells in the columns of ``HEADINGS``, one row for each rung."""
+    """Return the rows of the results table, one for each rung: formatted cells in the columns of :func:`headings`."""
     rows = []
     for rung, one in zip(ladder.rungs, ladder.comparison.measured, strict=True):
-        figures = [formatted_rate(one.figures[name]) for name in ("accuracy", "mAP", "NN")]
+        figures = [formatted_rate(one.figures[name]) for name in ladder.figure_names]
         training = _duration(ladder.trainings[rung.run].seconds) if rung.run else "none"
         cells = [
             rung.title,
@@ -190,7 +195,7 @@ def page(ladder: Ladder, svg: bytes) -> str:
         "ladder.html",
         shapes=len(entries),
         classes=len({entry.label for entry in entries}),
-        headings=HEADINGS,
+        headings=headings(ladder),
         rows=rows,
         sections=_sections(ladder, rows),
         filtered=max((learned.shapes for learned in ladder.filters.values()), default=0),
@@ -209,7 +214,7 @@ def _sections(ladder: Ladder, rows: list[list[str]]) -> list[_Section]:
     waiting = dict(ladder.filters)  # each network is shown in the section of its first rung
     sections = []
     for number, (rung, one) in enumerate(zip(ladder.rungs, measured, strict=True)):
-        cells = dict(zip(HEADINGS[1:], rows[number][1:], strict=True))
+        cells = dict(zip(headings(ladder)[1:], rows[number][1:], strict=True))
         cells |= _regression_cells(one)
         others = [curve for k, curve in enumerate(curves) if k != number and curve]
         steps = _steps(ladder, rung, one)
@@ -265,7 +270,7 @@ def _points(one: Measured) -> str:
 
 
 def _csv_rows(ladder: Ladder) -> list[list[Any]]:
-    names = ("accuracy", "mAP", "NN")
+    names = ladder.figure_names
     ends = [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
     head: list[Any] = ["rung", "title", "input", *ends, "parameters", "training_seconds", "seconds_per_shape"]
     rows = [head]

@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
@@ -33,6 +34,9 @@ def _whole(value: Any) -> Any:
         raise ValueError("Input should be a valid integer")
     return value
 
+
+COMPLETE = {"complete": True}
+"""Context of ``model_dump`` in which also the keys in ``Settings.later`` are written that have their default value."""
 
 Whole = BeforeValidator(_whole)
 """Pydantic validator for literal integers such as ``Literal[1, 2]``: reject ``True`` and ``2.0``."""
@@ -67,8 +71,10 @@ class Settings(BaseModel):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # nested settings are still validated as usual
 
     @model_serializer(mode="wrap")
-    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_later_defaults(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         values: dict[str, Any] = dump(self)
+        if info.context == COMPLETE:
+            return values
         fields = type(self).model_fields
         added = {key for key in self.later if getattr(self, key) == fields[key].default}
         return {key: value for key, value in values.items() if key not in added}

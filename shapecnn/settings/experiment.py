@@ -14,33 +14,19 @@ from pydantic import Field, model_validator
 from shapecnn.errors import UsageError, quoted
 from shapecnn.settings.base import Settings, suggestion
 from shapecnn.settings.config_files import read_config
-from shapecnn.settings.networks import LinearSettings, MlpSettings, NetworkSettings, ShapenetsSettings, Target
+from shapecnn.settings.networks import (
+    LinearSettings,
+    MlpSettings,
+    NetworkSettings,
+    ShapenetsSettings,
+    Target,
+    reads_neighbours,
+)
 from shapecnn.settings.stages import Augmentation, GradientStage, LdaStage, LogisticStage, RbmStage, Stage
+from shapecnn.settings.validation import Validation, with_near_copies
 
 _NETWORKS: tuple[type[Settings], ...] = get_args(NetworkSettings)
 _STAGES: tuple[type[Settings], ...] = get_args(Stage)
-
-
-class Validation(Settings):
-    """Settings of the validation data: the train split is divided into stratified folds, and one fold is held out.
-
-    Identical shapes are always in the same fold.
-    """
-
-    folds: int = Field(5, ge=0, le=100)  # number of folds: 5 holds out a fifth of the shapes, 0 holds out none
-    fold: int = Field(0, ge=0)  # number of the held-out fold, from 0
-    seed: int = Field(0, ge=0)  # random seed of the division into folds
-    select: Literal["best", "last"] = "best"  # epoch whose weights are kept: highest validation accuracy, or last
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.folds == 1:
-            raise ValueError("folds 1 would leave nothing to train on; use 0 to train on everything")
-        if self.folds and self.fold >= self.folds:
-            raise ValueError(f"fold {self.fold} does not exist; with {self.folds} folds, use 0 to {self.folds - 1}")
-        if self.folds == 0 and self.select == "best":
-            raise ValueError("folds 0 leaves no validation data to select the best epoch; set select to last")
-        return self
 
 
 class Experiment(Settings):
@@ -82,10 +68,16 @@ class Experiment(Settings):
                 f"stages.{stage.name}.augment.turn works on grids only; {network.kind} takes pictures, so set it to "
                 f"false"
             )
-        if stage.train_from is not None and (stage.augment.shift or stage.augment.turn):
+        augment = stage.augment
+        if stage.train_from is not None and (augment.shift or augment.turn or augment.stretch):
             raise ValueError(
-                f"stages.{stage.name}: augment.shift and augment.turn cannot be used with train_from: the "
+                f"stages.{stage.name}: augment.shift, turn and stretch cannot be used with train_from: the "
                 f"activations of frozen parts are computed only once; leave out both, or set train_from to null"
+            )
+        if augment.flip and reads_neighbours(network):
+            raise ValueError(
+                f"stages.{stage.name}.augment.flip mirrors each view but not the order of the views, which pooling "
+                f"adapter reads; set it to false"
             )
         validates = stage.schedule == "plateau" or stage.early_stopping is not None
         if validates and self.validation.folds == 0:
@@ -155,7 +147,7 @@ def load_experiment(config: str, assignments: Mapping[str, Any] | None = None) -
     """
     values = read_config(config)
     try:
-        return _resolved(values, assignments or {}, config)
+        return _resolved(with_near_copies(values), assignments or {}, config)
     except UsageError as error:
         known = Experiment.model_fields
         unknown = [key for key, value in values.items() if isinstance(value, dict) and not suggestion(key, known)]

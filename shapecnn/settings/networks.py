@@ -23,14 +23,17 @@ DESCRIPTOR_INPUTS: dict[DescriptorName, InputKind] = {"sph": "voxels", "lfd": "v
 class MvcnnSettings(Settings):
     """Settings of the multi-view network (MVCNN): one backbone for all views, then view pooling (Su et al. 2015)."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"width"})
+
     inputs: ClassVar[frozenset[InputKind]] = frozenset({"views"})
 
     kind: Literal["mvcnn"] = "mvcnn"
-    backbone: str = "tf_efficientnet_lite0"  # name of a model in timm or torchvision
-    weights: str = "imagenet"  # imagenet, none, or a .safetensors, .pt or .pth file
+    backbone: str = "tf_efficientnet_lite0"  # short name such as dinov2-s, or name in timm or torchvision
+    weights: str = "imagenet"  # imagenet: published weights; none; or a .safetensors, .pt or .pth file
     resize: Annotated[int, Field(ge=32, le=1024)] | Literal["native"] | None = None  # pixels a side; null: no resizing
-    maps: str | None = None  # name of a backbone part: the feature maps that enter it become additional features
-    pooling: Pooling = "max"  # how the views are combined
+    maps: str | None = None  # name of a backbone part: the maps or tokens that enter it become additional features
+    pooling: Literal["max", "mean", "adapter"] = "max"  # how the views are combined; adapter: mean, plus neighbours
+    width: int = Field(128, ge=1, le=4096)  # channels of the adapter
     pool_at: Literal["early", "late"] = "late"  # pool views before or after the last part of the backbone
     dropout: float = Field(0.0, ge=0, lt=1)  # dropout rate before the classifier
 
@@ -43,6 +46,8 @@ class MvcnnSettings(Settings):
     def _consistent(self) -> Self:
         if self.pool_at == "early" and self.maps:
             raise ValueError("pool_at early cannot be combined with maps; use pool_at late, or set maps to null")
+        if self.pool_at == "early" and self.pooling == "adapter":
+            raise ValueError("pooling adapter combines features, not maps of the backbone; use pool_at late")
         return self
 
 
@@ -136,3 +141,12 @@ class LenetSettings(Settings):
 
 
 NetworkSettings = MvcnnSettings | ShapenetsSettings | VoxresnetSettings | LinearSettings | MlpSettings | LenetSettings
+
+
+def reads_neighbours(network: NetworkSettings) -> bool:
+    """Return whether a network reads each view together with its neighbours, so that number and order of views matter.
+
+    Args:
+        network: Settings of the network.
+    """
+    return isinstance(network, MvcnnSettings) and network.pooling == "adapter"

@@ -14,9 +14,12 @@ _NAME = r"^[A-Za-z][\w-]*$"
 class Augmentation(Settings):
     """Settings of data augmentation: random changes of a shape in each epoch, the same for all its views or grids."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"stretch"})
+
     flip: bool = False  # mirror left and right with probability 0.5
     shift: int = Field(0, ge=0, le=64)  # largest random shift along each axis, in pixels or cells
     turn: bool = False  # grids only: rotate by a random number of quarter turns about z
+    stretch: float = Field(0.0, ge=0, le=1)  # scale each axis by a random factor of at most 1 + stretch or its inverse
 
 
 class GradientStage(Settings):

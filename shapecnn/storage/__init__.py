@@ -8,7 +8,7 @@ package itself exports nothing.
   :mod:`kinds` recognizes what a folder holds.
 - Files: :mod:`files` writes a file that the user names, and :mod:`reading` reads and hashes stored files. :mod:`arrays`
   handles safetensors files, :mod:`tables` handles Parquet files (parsed by :mod:`table_reader` and
-  :mod:`table_process`), and :mod:`spreadsheets` writes CSV files.
+  :mod:`table_process`), :mod:`csv_reader` reads CSV files of the user, and :mod:`spreadsheets` writes CSV files.
 - Interrupted commands: :mod:`unfinished` and :mod:`journal` record unfinished work.
 - :mod:`caches` chooses the folders of caches.
 """

@@ -103,7 +103,8 @@ class Descent:
 
         Args:
             number: Number of the epoch in its stage, from 0.
-            qualities: Validation accuracy, or minus the error of a quantity, after each earlier epoch of the stage.
+            qualities: Mean class accuracy in validation, or minus the error of a quantity, after each earlier epoch of
+                the stage.
             losses: Training loss of each earlier epoch of the stage.
             progress: Callback after each step. It gets two numbers: finished steps, and all steps of the stage.
 

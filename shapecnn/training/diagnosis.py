@@ -24,6 +24,7 @@ _RISE = 1.5  # training loss, compared with that of the first epoch
 _GUESSING = 0.98  # training loss, compared with that of guessing
 _FLAT_EPOCHS, _SWING_EPOCHS = 5, 6  # number of epochs with a loss that does not fall, or that oscillates
 _SWING = 0.1  # change of the loss from one epoch to the next, compared with the loss
+_ADAPTER = "pooling."  # start of the names of the layers of an adapter
 
 Suggest = Callable[..., str]
 """Function that turns names of :func:`_options` into a sentence."""
@@ -186,7 +187,9 @@ def _size(layer: LayerStatistics) -> float:
     """Return the norm of the gradient divided by that of the weights; infinity if the gradient is infinite or NaN."""
     if layer.gradient is None:
         return math.inf
-    return layer.gradient / layer.weights if layer.weights else 0.0  # new weights of 0 have no size to compare with
+    if not layer.weights or layer.layer.startswith(_ADAPTER):
+        return 0.0  # weights that start at 0 have no size to compare with, and those of an adapter do
+    return layer.gradient / layer.weights
 
 
 def _title(layers: Sequence[LayerStatistics], number: int) -> str:

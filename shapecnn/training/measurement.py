@@ -146,7 +146,7 @@ class Measurement:
         data = self.data
         if not isinstance(stage, LdaStage | LogisticStage) or last_gradient_stage(data.experiment) is not None:
             return None
-        folds = folds_of(data.artefacts, data.division.train, FOLDS, data.experiment.validation.seed)
+        folds = folds_of(data.artefacts, data.division.train, FOLDS, data.experiment.validation)
         if folds is None:
             return None
         bare = copy.deepcopy(self.network)

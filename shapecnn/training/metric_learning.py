@@ -18,7 +18,7 @@ from shapecnn.shared.similarity import unit
 
 SIZE = 128  # default number of dimensions of the projection
 
-# These values were chosen by five-fold cross-validation on the Princeton Shape Benchmark (docs/training.md).
+# These values were chosen by five-fold cross-validation on the Princeton Shape Benchmark (docs/measurements/metric.md).
 _POWER = 0.5  # exponent applied to each number of a feature
 _SHRINKAGE = 0.5  # shrinkage of the within-class scatter, which is too small on the training shapes
 _REST = 0.3  # weight of the axes that do not separate classes; the discriminant axes have weight 1

@@ -48,7 +48,7 @@ def publish_run(
         network,
         data.division.classes,
         data.input,
-        data.division.ids(),
+        data.division.to_json(),
         {**source, **origin, "training": summary},
         gallery,
         result.calibration,

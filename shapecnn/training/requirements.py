@@ -13,8 +13,9 @@ from shapecnn.models.descriptors import require_descriptor_input
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.settings.base import few
 from shapecnn.settings.experiment import Experiment
-from shapecnn.settings.networks import LinearSettings, QuantityName
+from shapecnn.settings.networks import LinearSettings, NetworkSettings, QuantityName, reads_neighbours
 from shapecnn.settings.stages import GradientStage, LdaStage, Stage
+from shapecnn.settings.views_and_grids import ALL_SIDES
 from shapecnn.training.data import TrainingData
 from shapecnn.training.splits import Division
 
@@ -39,6 +40,28 @@ def require_kind(experiment: Experiment, artefacts: Artefacts) -> None:
         )
     if isinstance(experiment.network, LinearSettings) and experiment.network.descriptor is not None:
         require_descriptor_input(experiment.network.descriptor, artefacts)
+
+
+def require_ring(network: NetworkSettings, artefacts: Artefacts) -> None:
+    """Raise UsageError if a network reads neighbouring views, but the views do not form a ring around the up axis.
+
+    Imported views are taken for a ring, in the order of their files, unless their number is one of those from all
+    sides.
+
+    Args:
+        network: Settings of the network.
+        artefacts: Opened folder of views, or of grids for a network that reads grids.
+
+    Raises:
+        UsageError: The views are from all sides.
+    """
+    settings = artefacts.settings
+    if reads_neighbours(network) and (settings["views"] in ALL_SIDES or settings.get("silhouettes")):
+        raise UsageError(
+            f"{artefacts.folder} contains {settings['views']} views from all sides, but pooling adapter reads each "
+            f"view with its neighbours on a ring around the up axis. Use --set network.pooling=max, or make a ring of "
+            f"views: shapecnn render COLLECTION OUT"
+        )
 
 
 def require_class(artefacts: Artefacts, entries: Sequence[Entry], label: str) -> None:

@@ -23,6 +23,8 @@ class ValidationFigures:
         mean_class_accuracy: Accuracy within each class, averaged over the classes, in [0, 1].
         mAP: Mean average precision of retrieval, in [0, 1]: each shape is a query among all other shapes, and shapes
             are compared by their class scores (protocol ``mvcnn``). None if no class has two held-out shapes.
+        mAP_macro: Mean over the classes of the mean average precision of their shapes; None as for ``mAP``, and in
+            results of earlier versions of shapecnn.
     """
 
     count: int
@@ -30,16 +32,20 @@ class ValidationFigures:
     accuracy: float
     mean_class_accuracy: float
     mAP: float | None  # noqa: N815
+    mAP_macro: float | None = None  # noqa: N815
 
     @property
     def headline(self) -> str:
-        """The accuracy as text: ``validation accuracy 91.2%``."""
-        return f"validation accuracy {self.accuracy:.1%}"
+        """The accuracy as text: ``validation accuracy 91.2%``; of unbalanced classes, the mean class accuracy first."""
+        accuracy, by_class = f"{self.accuracy:.1%}", f"{self.mean_class_accuracy:.1%}"
+        if accuracy == by_class:
+            return f"validation accuracy {accuracy}"
+        return f"validation mean class accuracy {by_class}, accuracy {accuracy}"
 
     @property
     def quality(self) -> float:
-        """Number by which epochs are compared, higher is better: the accuracy."""
-        return self.accuracy
+        """Number by which epochs are compared, higher is better: the mean class accuracy."""
+        return self.mean_class_accuracy
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ def learning_rate_factor(
         stage: Settings of the training stage, with schedule and warm-up.
         epoch: Number of finished epochs of the stage.
         done: Fraction of the steps of the stage that are finished, in [0, 1).
-        qualities: Validation result after each finished epoch, higher is better: the accuracy, or minus the error of a
-            quantity; for the schedule plateau.
+        qualities: Validation result after each finished epoch, higher is better: the mean class accuracy, or minus the
+            error of a quantity; for the schedule plateau.
         losses: Mean training loss, at least 0, of each finished epoch; for the schedule stall.
 
     Returns:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from shapecnn.artefacts.manifest import Entry, one_vs_rest
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.artefacts.subset import Subset
+from shapecnn.errors import counted
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.device import Device, require_device
 from shapecnn.models.input import Input
@@ -23,6 +24,7 @@ from shapecnn.models.run import CONFIG, MODEL, SPLIT, describe_run
 from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network, fetch_weights
+from shapecnn.settings.networks import reads_neighbours
 from shapecnn.storage.own import COMPANIONS, remove_all_own, require_own, require_unchanged
 from shapecnn.storage.publishing import exclusive, recover
 from shapecnn.storage.reading import json_bytes
@@ -37,6 +39,7 @@ from shapecnn.training.requirements import (
     require_class,
     require_kind,
     require_part,
+    require_ring,
     require_shapes,
     require_spread,
 )
@@ -153,7 +156,8 @@ def open_data(plan: Plan, *, fetch: bool, say: Callable[[str], None]) -> Trainin
     Args:
         plan: The settings and the data folder of the training.
         fetch: Whether to download pretrained weights first, if the network needs any.
-        say: Callback with a message, if shapes are left out because the quantity to learn is not known.
+        say: Callback with a message, if shapes are left out because the quantity to learn is not known, or if held-out
+            shapes have near copies among the training shapes.
 
     Returns:
         The data of the training.
@@ -165,7 +169,10 @@ def open_data(plan: Plan, *, fetch: bool, say: Callable[[str], None]) -> Trainin
     experiment = plan.experiment
     artefacts = open_artefacts(plan.data)
     require_kind(experiment, artefacts)
-    network_input = Input.of(artefacts.settings, experiment.network.turns)
+    require_ring(experiment.network, artefacts)
+    network_input = Input.of(
+        artefacts.settings, experiment.network.turns, neighbours=reads_neighbours(experiment.network)
+    )
     if fetch:
         with progress_stage("Preparing the initial weights"):
             fetch_weights(experiment.network)  # early, so that a download fails before hours of other work
@@ -176,6 +183,9 @@ def open_data(plan: Plan, *, fetch: bool, say: Callable[[str], None]) -> Trainin
         require_class(artefacts, entries, experiment.one_vs_rest)
         entries = one_vs_rest(entries, experiment.one_vs_rest)
     division = divide(artefacts, entries, experiment.validation, by_class=experiment.target == "class")
+    if division.near_train:
+        shapes = counted(len(division.near_train), "held-out shape")
+        say(f"{shapes} of {len(division.val)} have a near copy among the shapes to train on; split.json lists them.")
     data = TrainingData(plan, artefacts, division, network_input)
     require_spread(data)
     return data
@@ -238,6 +248,6 @@ def _begin(out: Path, data: TrainingData, origin: dict[str, Any], accelerator: A
         claim(out / RESUME)
         publish_beside(out / RESUME, {ORIGIN: json_bytes({**origin, "plan": data.plan.to_json()})}, RESUME_REMEDY)
         write_recorded(out / CONFIG, CONFIG, config_bytes(data.experiment), out / RESUME)
-        write_recorded(out / SPLIT, SPLIT, json_bytes(data.division.ids()), out / RESUME)
+        write_recorded(out / SPLIT, SPLIT, json_bytes(data.division.to_json()), out / RESUME)
     accelerator.wait_for_everyone()
     return unfinished

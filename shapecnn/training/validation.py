@@ -29,13 +29,14 @@ def figures_of(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Valida
     """
     scores = logits.double().softmax(dim=1).float().numpy()
     names = [classes[code] for code in labels.tolist()]
-    classification = classify(names, scores, classes)
+    classification, retrieval = classify(names, scores, classes), mvcnn(scores, names)
     return ValidationFigures(
         len(names),
         functional.cross_entropy(logits, labels).item(),
         classification.accuracy,
         classification.mean_class_accuracy,
-        mvcnn(scores, names).mAP,
+        retrieval.mAP,
+        retrieval.mAP_macro,
     )
 
 
@@ -62,8 +63,8 @@ def is_better(figures: dict[str, Any] | None, best: dict[str, Any] | None) -> bo
         best: Validation results of the best epoch so far, as a dict; None before the first epoch.
 
     Returns:
-        True if the accuracy is higher (of a quantity, the error lower), or if it is equal and the loss lower. Also true
-        for the first epoch; without held-out shapes, only for the first.
+        True if the mean class accuracy is higher (of a quantity, the error lower), or if it is equal and the loss
+        lower. Also true for the first epoch; without held-out shapes, only for the first.
     """
     if figures is None or best is None:
         return best is None
@@ -74,5 +75,9 @@ def describe_figures(figures: Figures | None) -> str:
     """Return validation results as text for a message: ``, validation accuracy 91.2%, mAP 85.0%``; empty for None."""
     if figures is None:
         return ""
-    precision = figures.mAP if isinstance(figures, ValidationFigures) else None
-    return f", {figures.headline}" + ("" if precision is None else f", mAP {precision:.1%}")
+    headline = f", {figures.headline}"
+    if not isinstance(figures, ValidationFigures) or figures.mAP is None:
+        return headline
+    micro = f"{figures.mAP:.1%}"
+    macro = micro if figures.mAP_macro is None else f"{figures.mAP_macro:.1%}"
+    return f"{headline}, mAP {micro}" if macro == micro else f"{headline}, macro mAP {macro}, mAP {micro}"

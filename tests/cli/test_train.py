@@ -238,7 +238,7 @@ ANSWER: dict[str, Any] = {
     "run": "run",
     "epochs": 2,
     "best_epoch": None,
-    "validation": {"count": 1, "loss": 0.5, "accuracy": 1, "mean_class_accuracy": 1.0, "mAP": None},
+    "validation": {"count": 1, "loss": 0.5, "accuracy": 1, "mean_class_accuracy": 1.0, "mAP": None, "mAP_macro": None},
     "calibration": asdict(Calibration(20, 2.0, 1.0, 0.5, 0.2, 0.1, threshold=-0.5, rejected=0.05)),
     "seconds": 0.1,
 }

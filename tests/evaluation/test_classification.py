@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn import metrics
 
 from shapecnn.errors import ShapecnnError, UsageError
-from shapecnn.evaluation.classification import calibration_error, classify, require_known
+from shapecnn.evaluation.classification import ConfusedPair, calibration_error, classify, require_known
 
 CLASSES = ("box", "cone", "disc", "rod")
 
@@ -85,6 +85,27 @@ def test_undefined_is_none_and_json() -> None:
     assert record["per_class"]["cone"] == {"count": 1, "accuracy": 0.0, "precision": None, "f1": 0.0}
     assert record["mean_class_accuracy"] == 0.5  # of the two classes that have shapes
     assert record["confusion"] == [[1, 0, 0], [1, 0, 0], [0, 0, 0]]
+
+
+def test_confused_pairs_by_hand() -> None:
+    """Of four beds two are desks, of two desks one is a bed and one a sofa; a stool has no shapes."""
+    classes = ["bed", "desk", "sofa", "stool"]
+    labels = ["bed"] * 4 + ["desk"] * 2 + ["sofa"]
+    predicted = [0, 0, 1, 1, 0, 2, 2]
+    figures = classify(labels, np.eye(4, dtype=np.float32)[predicted], classes)
+    assert figures.confused == [
+        ConfusedPair("bed", "desk", 2, 1, pytest.approx((2 / 4 + 1 / 2) / 3)),
+        ConfusedPair("desk", "sofa", 1, 0, pytest.approx((1 / 2) / 3)),
+    ]
+
+
+@given(cases())
+def test_confused_pairs_explain_all_mistakes_of_a_few_classes(case: tuple[list[str], NDArray[np.float32]]) -> None:
+    figures = classify(*case, CLASSES)
+    if len(figures.confused) < 10:
+        cost = sum(pair.cost for pair in figures.confused)
+        assert cost == pytest.approx(1 - figures.mean_class_accuracy, abs=1e-9)
+    assert sorted(figures.confused, key=lambda pair: -pair.cost) == figures.confused
 
 
 def test_labels_the_model_does_not_know_are_named() -> None:

@@ -48,7 +48,7 @@ def listed(settings: NetworkSettings, side: int, kind: InputKind) -> tuple[Shape
         (MlpSettings(hidden=(7, 5), side=16), "views", ["hidden1"], (7, 1, 16, 16)),
         (backbone("test_efficientnet"), "views", ["first", *(f"block{k}" for k in range(5))], (24, 3, 3, 3)),
         (backbone("alexnet", 64), "views", ["stage0", "stage1", "stage2"], (64, 3, 11, 11)),
-        (backbone("test_vit", 160), "views", ["whole.patch_embed.proj"], (64, 3, 16, 16)),
+        (backbone("test_vit", 160), "views", ["first.patch_embed.proj"], (64, 3, 16, 16)),
     ],
 )
 def test_convolutions_or_else_templates_are_shown_unless_others_are_named(

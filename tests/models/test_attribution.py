@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from shapecnn.models.attribution import Attribution, Inquiry
+from shapecnn.networks.adapter import RingAdapter
 from shapecnn.networks.discriminant import Discriminant
 from shapecnn.networks.network import Part, Pooling, ShapeNetwork
 
@@ -29,7 +30,7 @@ class Largest(nn.Module):
 
 
 def network(
-    parts: Sequence[Part], pooling: Pooling = "max", tail: nn.Module | None = None, features: int = FEATURES
+    parts: Sequence[Part], pooling: Pooling | nn.Module = "max", tail: nn.Module | None = None, features: int = FEATURES
 ) -> ShapeNetwork:
     made = ShapeNetwork(
         Maps(), parts, tail or nn.Identity(), blocks=(features,), classes=CLASSES, pooling=pooling
@@ -131,6 +132,17 @@ def test_what_comes_after_early_pooling_is_complete_too() -> None:
     tail = nn.Sequential(nn.Linear(FEATURES, 9), nn.Tanh(), nn.Linear(9, FEATURES))
     found = explained(network([linear()], tail=tail), views(12))
     assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=1e-3)
+
+
+def test_what_an_adapter_finds_in_neighbouring_views_is_complete_too() -> None:
+    adapter = RingAdapter(FEATURES, 64)
+    nn.init.normal_(adapter.up.weight)
+    made, seen = network([linear()], adapter), views(12)
+    found = explained(made, seen)
+    by_mean = explained(network([("linear", made.parts["linear"])], "mean"), seen)
+    assert abs(found.contributions - by_mean.contributions).max() > 0.1
+    largest = abs(found.contributions).max()
+    assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=0.01 * largest)
 
 
 def test_of_a_space_in_which_directions_are_compared_it_is_complete_too() -> None:

@@ -129,6 +129,18 @@ def test_what_was_made_the_same_way_is_accepted() -> None:
     Input(ImportedViewSettings(views=12, size=16)).require(described(ImportedViewSettings(views=20, size=16)))
 
 
+@pytest.mark.parametrize("views", [6, 20, 80])
+def test_neighbouring_views_are_as_far_apart_as_in_training(views: int) -> None:
+    seen = Input(VIEWS, neighbours=True)
+    seen.require(described(VIEWS.model_copy(update={"up": "y"})))
+    with pytest.raises(MismatchError) as caught:
+        seen.require(described(VIEWS.model_copy(update={"views": views})), "my/run")
+    assert str(caught.value) == (
+        f"there was made with other settings than my/run was trained on (views is {views} there and 12 here). "
+        f"To make matching artefacts: shapecnn render COLLECTION OUT --size 16"
+    )
+
+
 @pytest.mark.parametrize(
     ("trained", "given", "difference", "command"),
     [

@@ -118,7 +118,12 @@ def test_the_network_is_ready_to_infer_and_has_no_classifier() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "size", "remedy"), [("alexnet", 32, "--set size=224"), ("vit_tiny_patch16_384", 224, "--set size=384")]
+    ("backbone", "size", "remedy"),
+    [
+        ("alexnet", 32, "--set size=224"),
+        ("deit_tiny_distilled_patch16_224", 128, "--set size=224"),
+        ("vit_tiny_patch16_384", 100, "--set size=96"),
+    ],
 )
 def test_a_size_the_network_does_not_take_is_refused(backbone: str, size: int, remedy: str) -> None:
     with pytest.raises(UsageError, match=f"{backbone} cannot process pictures of {size} pixels .*{remedy}"):

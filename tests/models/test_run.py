@@ -27,7 +27,13 @@ from shapecnn.networks.network import ShapeNetwork
 from shapecnn.networks.registry import build_network
 from shapecnn.settings.base import settings_hash
 from shapecnn.settings.experiment import Experiment
-from shapecnn.settings.networks import MvcnnSettings, NetworkSettings, ShapenetsSettings, VoxresnetSettings
+from shapecnn.settings.networks import (
+    MvcnnSettings,
+    NetworkSettings,
+    ShapenetsSettings,
+    VoxresnetSettings,
+    reads_neighbours,
+)
 from shapecnn.settings.stages import GradientStage
 from shapecnn.settings.views_and_grids import ImportedViewSettings, ImportedVoxelSettings, ViewSettings, VoxelSettings
 from shapecnn.storage.checksums import SUMS
@@ -103,6 +109,7 @@ def said(error: ShapecnnError) -> str:
     [
         (MvcnnSettings(backbone="test_efficientnet", weights="none", pool_at="early"), ViewSettings(size=32, up="y")),
         (MvcnnSettings(backbone="test_resnet", weights="none"), ImportedViewSettings(views=12, size=32)),
+        (MvcnnSettings(backbone="test_resnet", weights="none", pooling="adapter", width=5), ViewSettings(size=32)),
         (ShapenetsSettings(normalization="none", turns=1), VoxelSettings(resolution=26, rotations=3)),
         (VOXRESNET, ImportedVoxelSettings(resolution=12)),
     ],
@@ -111,7 +118,7 @@ def test_the_network_comes_back_to_the_bit(network: NetworkSettings, settings: I
     run = open_run(write(tmp_path / "run", network, settings))
     assert (run.name, run.network.settings, run.head.classes) == (str(tmp_path / "run"), network, CLASSES)
     assert run.input.to_json() == Input(settings).to_json()
-    assert run.input.turns == network.turns
+    assert (run.input.turns, run.input.neighbours) == (network.turns, reads_neighbours(network))
     assert run.held_out == {"train": {"a.off", "b.off"}, "val": {"c.off"}}
     built, expected = run.network.build(), trained(network, run.input.side)
     assert not built.training

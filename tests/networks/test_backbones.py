@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -113,7 +114,7 @@ def test_a_fork_gives_the_maps_beside_the_features() -> None:
         with pytest.raises(UsageError, match=f"maps cannot be part '{part}' of the backbone resnet18: {why}"):
             fork(backbone, part, 64)
     with pytest.raises(UsageError, match="shapecnn cannot split it into parts"):
-        fork(build_backbone("test_vit", "none"), "layer4", 64)
+        fork(build_backbone("mobilenetv3_small_050", "none"), "layer4", 64)
 
 
 def test_the_size_is_that_of_the_weights_also_before_they_are_there() -> None:
@@ -175,7 +176,14 @@ def test_parts_in_a_row_are_the_network_to_the_bit(library: str, name: str, part
 
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("resnet19", "resnet18"), ("tf_efficientnet_lit0", "tf_efficientnet_lite0"), ("alxnet", "alexnet")],
+    [
+        ("resnet19", "resnet18"),
+        ("tf_efficientnet_lit0", "tf_efficientnet_lite0"),
+        ("alxnet", "alexnet"),
+        ("dinov3", "dinov3-s"),
+        ("dino-v2-l", "dinov2-l"),
+        ("clip-b14", "clip-b16"),
+    ],
 )
 def test_an_unknown_name_comes_with_near_ones(name: str, near: str) -> None:
     with pytest.raises(UsageError, match=f"no backbone '{name}' .* Did you mean .*{near}") as raised:
@@ -185,7 +193,7 @@ def test_an_unknown_name_comes_with_near_ones(name: str, near: str) -> None:
 
 
 def test_a_name_that_is_near_to_none_is_answered_with_where_to_look() -> None:
-    with pytest.raises(UsageError, match=r"See timm.list_models\(\)"):
+    with pytest.raises(UsageError, match=r"Use one of dinov3-s, .*, clip-l14, or see timm.list_models\(\)"):
         build_backbone("§§§")
 
 
@@ -230,13 +238,37 @@ def test_a_silent_hub_is_soon_reported(monkeypatch: pytest.MonkeyPatch, tmp_path
     choice = r"To work offline: --set backbone=tf_efficientnet_lite0 \(or .*_lite1 or .*_lite2\), with weights from"
     told = rf"weights of resnet18 could not be downloaded from 127\.0\.0\.1:9 \(the server does not answer\)\. {choice}"
     with (
-        pytest.warns(
-            Caution, match=rf"Downloading the ImageNet weights of resnet18 from 127\.0\.0\.1:9, only once\. {choice}"
-        ),
+        pytest.warns(Caution, match=rf"Downloading the weights of resnet18 from 127\.0\.0\.1:9, only once\. {choice}"),
         pytest.raises(WeightsError, match=told),
     ):
         build_backbone("resnet18")
     assert constants.HF_HUB_OFFLINE is False
+
+
+@pytest.mark.parametrize(
+    ("name", "licence", "repository"),
+    [
+        ("resnet18", "", "resnet18.a1_in1k"),
+        (
+            "dinov3-s",
+            " (licence: Meta's DINOv3 License, which is not an open licence)",
+            "vit_small_patch16_dinov3.lvd1689m",
+        ),
+        ("clip-b32", " (licence: Apache 2.0)", "vit_base_patch32_clip_224.openai"),
+    ],
+)
+def test_the_licence_and_the_file_to_give_instead_are_told(
+    name: str, licence: str, repository: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, narrow: object
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    file = f"http://127.0.0.1:9/timm/{repository}/resolve/main/model.safetensors"
+    with (
+        pytest.warns(Caution, match=re.escape(f"Downloading the weights of {name}{licence} from 127.0.0.1:9, only")),
+        pytest.raises(WeightsError, match=re.escape(f"--set weights=FILE, where FILE is a copy of {file}")),
+    ):
+        build_backbone(name)
 
 
 def test_a_hub_that_answers_is_asked(hub: list[str]) -> None:
@@ -248,7 +280,8 @@ def test_a_hub_that_answers_is_asked(hub: list[str]) -> None:
 def test_torchvision_without_a_connection_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    told = r"weights of alexnet could not be downloaded from download\.pytorch\.org .*Connection refused"
+    file = r"https://download\.pytorch\.org/models/alexnet-owt-7be5be79\.pth$"
+    told = rf"weights of alexnet could not be downloaded from download\.pytorch\.org .*Connection refused.*{file}"
     with (
         pytest.warns(Caution, match=r"weights of alexnet from download\.pytorch\.org, only once"),
         pytest.raises(WeightsError, match=told),
@@ -260,6 +293,11 @@ def test_torchvision_without_a_connection_is_reported(monkeypatch: pytest.Monkey
     ("backbone", "server", "kept"),
     [
         ("vgg11", "huggingface.co", "hub/models--timm--vgg11.tv_in1k/snapshots/1/model.safetensors"),
+        (
+            "dinov2-s",
+            "huggingface.co",
+            "hub/models--timm--vit_small_patch14_dinov2.lvd142m/snapshots/1/model.safetensors",
+        ),
         ("alexnet", "download.pytorch.org", "torch/hub/checkpoints/alexnet-owt-7be5be79.pth"),
         ("tf_efficientnet_lite1", None, None),
         ("nothing-like-it", None, None),
@@ -275,8 +313,10 @@ def test_weights_are_fetched_from_a_server_unless_they_are_at_hand(
         path = tmp_path / kept
         path.parent.mkdir(parents=True)
         path.touch()
-        (tmp_path / "hub/models--timm--vgg11.tv_in1k/refs").mkdir(parents=True)
-        (tmp_path / "hub/models--timm--vgg11.tv_in1k/refs/main").write_text("1")
+        if server == "huggingface.co":
+            references = path.parents[2] / "refs"
+            references.mkdir()
+            (references / "main").write_text("1")
         assert server_of_weights(backbone) is None
 
 

@@ -10,8 +10,9 @@ from torch import nn
 
 from shapecnn.errors import UsageError
 from shapecnn.models.conversion import Queue, convert
+from shapecnn.networks.adapter import RingAdapter
 from shapecnn.networks.network import FeaturesAlone, ShapeNetwork
-from shapecnn.networks.registry import build_network, require_shapes
+from shapecnn.networks.registry import build_network, fitting_state
 from shapecnn.settings.networks import (
     InputKind,
     LenetSettings,
@@ -27,6 +28,7 @@ MVCNN = MvcnnSettings(backbone="test_efficientnet", weights="none")
 Case = tuple[NetworkSettings, InputKind, int, int]
 CASES: dict[str, Case] = {  # settings, kind and side of the input, number of features
     "mvcnn": (MVCNN, "views", 32, 256),
+    "mvcnn-adapter": (MVCNN.model_copy(update={"pooling": "adapter", "width": 8}), "views", 32, 256),
     "shapenets": (ShapenetsSettings(), "voxels", 26, 1200),
     "shapenets-sigmoid": (ShapenetsSettings(activation="sigmoid", normalization="none"), "voxels", 26, 1200),
     "voxresnet": (VoxresnetSettings(width=4), "voxels", 12, 16),
@@ -66,7 +68,11 @@ def test_settings_name_a_network(case: Case) -> None:
         found = network(inputs(kind, side))
     assert [tensor.shape for tensor in found] == [(1, 3), (1, features)]
     assert network.feature_size == features
-    assert network.pooling == getattr(settings, "pooling", "mean")
+    if getattr(settings, "pooling", "mean") == "adapter":
+        assert isinstance(network.pooling, RingAdapter)
+        assert network.pooling.down.out_features == 8
+    else:
+        assert network.pooling == getattr(settings, "pooling", "mean")
 
 
 def test_the_seed_alone_decides_what_is_not_pretrained(case: Case) -> None:
@@ -79,16 +85,15 @@ def test_the_seed_alone_decides_what_is_not_pretrained(case: Case) -> None:
     second = build(case, seed=1).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     other = build(case, seed=2).state_dict()
-    assert not any(
-        torch.equal(first[key], other[key]) for key in first if key.endswith("weight") and first[key].ndim > 1
-    )
+    drawn = [key for key in first if key.endswith("weight") and first[key].ndim > 1 and key != "pooling.up.weight"]
+    assert not any(torch.equal(first[key], other[key]) for key in drawn)
 
 
 def test_stored_weights_make_the_same_network(case: Case) -> None:
     settings, kind, side, _ = case
     network, restored = build(case, seed=1).eval(), build(case, seed=2).eval()
     state = load(save(network.state_dict()))
-    require_shapes(state, settings, side, kind=kind)
+    fitting_state(state, settings, side, kind=kind)
     restored.load(state)
     with torch.inference_mode():
         seen = inputs(kind, side)
@@ -102,7 +107,7 @@ def test_weights_of_another_shape_are_recognised(case: Case) -> None:
     for name in checked[:1] + checked[-1:]:
         for wrong in ({**state, name: state[name][None]}, {key: state[key] for key in state if key != name}):
             with pytest.raises(RuntimeError, match=rf"tensor {name} is missing or has the wrong shape"):
-                require_shapes(wrong, settings, side, kind=kind)
+                fitting_state(wrong, settings, side, kind=kind)
 
 
 @pytest.mark.parametrize("name", ["linear-views", "linear-scaled", "mlp-deep", "lenet", "lenet-local", "lenet-early"])

@@ -53,6 +53,7 @@ def test_the_version_is_of_what_brings_the_weights() -> None:
     assert weights_version("tf_efficientnet_lite0", "imagenet") == expected
     assert weights_version("tf_efficientnet_lite0", "none") == f"tf_efficientnet_lite0 none {libraries}"
     assert weights_version("alexnet", "imagenet") == f"alexnet imagenet {libraries}"
+    assert weights_version("dinov2-s", "none") == f"dinov2-s vit_small_patch14_dinov2.lvd142m none {libraries}"
 
 
 def test_a_package_that_is_not_there_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def measured(name: str, *, lean: float = 1.0, seed: int = 0, classes: bool = Tru
         feature="penultimate",
         queries=items,
         gallery=items,
-        intervals={"accuracy": interval, "mean_class_accuracy": interval, "mAP": interval},
+        intervals={"accuracy": interval, "mean_class_accuracy": interval, "mAP": interval, "mAP_macro": interval},
         seed=seed,
         engine={"engine": "openvino", "precision": "float32", "device": "cpu"},
     )

@@ -46,7 +46,12 @@ def made(rotations: int = 1, names: list[str] | None = None) -> Evaluation:
         feature="penultimate",
         queries=items,
         gallery=items,
-        intervals={"accuracy": (0.4, 0.6), "mean_class_accuracy": (0.3, 0.7), "mAP": (0.2, 0.8)},
+        intervals={
+            "accuracy": (0.4, 0.6),
+            "mean_class_accuracy": (0.3, 0.7),
+            "mAP": (0.2, 0.8),
+            "mAP_macro": (0.2, 0.8),
+        },
         seed=0,
         engine={"engine": "openvino", "precision": "float32", "device": "cpu"},
     )

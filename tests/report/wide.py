@@ -57,7 +57,7 @@ def _evaluation() -> Evaluation:
         retrieval=mvcnn(features, labels),
         queries=items,
         gallery=items,
-        intervals={"accuracy": interval, "mean_class_accuracy": interval, "mAP": interval},
+        intervals={"accuracy": interval, "mean_class_accuracy": interval, "mAP": interval, "mAP_macro": interval},
     )
 
 

@@ -66,6 +66,16 @@ def test_views_that_are_pooled_early_have_no_maps(refused: Callable[..., str]) -
     assert "pool_at early cannot be combined with maps" in told
 
 
+def test_an_adapter_pools_features_in_their_order(refused: Callable[..., str]) -> None:
+    adapter = "network.pooling=adapter"
+    told = refused(adapter, "network.pool_at=early", "stages.pooled.augment.flip=false")
+    assert told == "network: pooling adapter combines features, not maps of the backbone; use pool_at late."
+    assert refused(adapter) == (
+        "stages.pooled.augment.flip mirrors each view but not the order of the views, which pooling adapter reads; set "
+        "it to false."
+    )
+
+
 @pytest.mark.parametrize("kind", ["shapenets", "voxresnet"])
 def test_the_kind_decides_which_network_it_is(config: str, kind: str) -> None:
     read = load_experiment(config, {"network": {"kind": kind}})
@@ -131,7 +141,7 @@ def test_all_stages_may_be_replaced(config: str) -> None:
         ("stages.closed.shrinkag=1", "Unknown key 'stages.2.shrinkag'; did you mean 'shrinkage'?"),
         ("stages.closed.epochs=1", "Unknown key 'stages.2.epochs'; known keys: kind, name, shrinkage, scale."),
         ("network.turns=4", "Unknown key 'network.turns'; known keys: kind, backbone, weights, resize, maps, "
-                            "pooling, pool_at, dropout."),
+                            "pooling, width, pool_at, dropout."),
     ],
 )  # fmt: skip
 def test_an_unknown_key_comes_with_a_near_one(refused: Callable[..., str], assignment: str, sentence: str) -> None:
@@ -180,11 +190,11 @@ def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment
         (["stages.pooled.augment.turn=true"], "stages.pooled.augment.turn works on grids only; mvcnn takes pictures"),
         (
             ["stages.head.augment.shift=2"],
-            "stages.head: augment.shift and augment.turn cannot be used .* set train_from to null.",
+            "stages.head: augment.shift, turn and stretch cannot be used .* set train_from to null.",
         ),
         (
             ["network={kind: voxresnet}", "stages.head.augment.turn=true"],
-            "stages.head: augment.shift and augment.turn cannot be used .* set train_from to null.",
+            "stages.head: augment.shift, turn and stretch cannot be used .* set train_from to null.",
         ),
         (
             ["validation={folds: 0, select: last}", "stages.pooled.schedule=plateau"],
@@ -242,7 +252,7 @@ def test_what_is_allowed_next_to_what_is_refused(config: str) -> None:
 def test_each_wrong_thing_has_its_sentence(refused: Callable[..., str]) -> None:
     message = refused("seed=-1", "network.pooling=sum", "stages.0.epoch=1")
     assert message == (
-        "network.pooling = 'sum': Input should be 'max' or 'mean'. "
+        "network.pooling = 'sum': Input should be 'max', 'mean' or 'adapter'. "
         "seed = -1: Input should be greater than or equal to 0. "
         "Unknown key 'stages.0.epoch'; did you mean 'epochs'?"
     )

@@ -21,6 +21,7 @@ changes = st.builds(
     flip=st.booleans(),
     turns=st.integers(0, 3),
     shift=st.tuples(*[st.integers(-3, 3)] * 3),
+    stretch=st.just(()) | st.tuples(*[st.floats(0.5, 2)] * 3),
 )
 
 
@@ -53,6 +54,38 @@ def test_shifts_reach_as_far_as_asked_and_no_farther(axes: int, most: int) -> No
     assert (drawn.min(), drawn.max()) == (-most, most)
 
 
+def test_stretching_by_hand() -> None:
+    """The middle row of a picture is one of three, or one of one."""
+    picture = np.repeat(np.array([9, 10, 20, 30, 9], np.uint8), 5).reshape(1, 5, 5)
+    twice = apply_change(picture, Change(stretch=(2.0, 1.0)))
+    assert twice[0, :, 0].tolist() == [10, 20, 20, 20, 30]
+    half = apply_change(picture, Change(stretch=(0.5, 1.0)))
+    assert half[0, :, 0].tolist() == [255, 9, 20, 9, 255]
+    columns = apply_change(picture.transpose(0, 2, 1), Change(stretch=(1.0, 0.5)))
+    assert columns[0, 0].tolist() == [255, 9, 20, 9, 255]
+    assert picture[0, :, 0].tolist() == [9, 10, 20, 30, 9]  # the shape itself is as it was
+
+
+@given(factors=st.tuples(*[st.floats(0.5, 1)] * 3))
+def test_a_smaller_box_has_the_scaled_size(factors: tuple[float, ...]) -> None:
+    grid = np.zeros((1, 30, 30, 30), np.uint8)
+    grid[0, 3:27, 3:27, 3:27] = 1
+    changed = apply_change(grid, Change(stretch=factors))[0]
+    for axis, factor in enumerate(factors):
+        extent = changed.any(axis=tuple({0, 1, 2} - {axis})).sum()
+        assert abs(extent - 24 * factor) <= 1
+    assert changed.sum() == np.prod([changed.any(axis=tuple({0, 1, 2} - {axis})).sum() for axis in range(3)])
+
+
+def test_factors_are_spread_between_a_number_and_its_inverse() -> None:
+    random = np.random.default_rng(0)
+    drawn = np.array([draw_change(Augmentation(stretch=0.25), 3, random).stretch for _ in range(2000)])
+    assert drawn.shape == (2000, 3)
+    assert 0.8 <= drawn.min() < 0.802
+    assert 1.248 < drawn.max() <= 1.25
+    assert abs(np.log(drawn).mean()) < 0.01
+
+
 def test_pictures_are_mirrored_left_and_right() -> None:
     np.testing.assert_array_equal(apply_change(VIEWS, Change(flip=True)), VIEWS[:, :, ::-1])
 
@@ -80,10 +113,17 @@ def test_empty_space_is_shifted_in(array: NDArray[np.uint8], empty: int) -> None
     np.testing.assert_array_equal(moved[:, 2:, :4], array[:, :3, 1:])
 
 
+def _for(array: NDArray[np.uint8], change: Change) -> Change:
+    """Pictures have two axes, and are not turned."""
+    axes = array.ndim - 1
+    turns = change.turns if axes == 3 else 0
+    return change._replace(shift=change.shift[:axes], stretch=change.stretch[:axes], turns=turns)
+
+
 @given(change=changes, which=st.sampled_from([0, 1]))
 def test_all_views_are_changed_alike(change: Change, which: int) -> None:
     array = ARRAYS[which]
-    change = change._replace(shift=change.shift[: array.ndim - 1], turns=change.turns * which)
+    change = _for(array, change)
     changed = apply_change(array, change)
     assert (changed.shape, changed.dtype) == (array.shape, array.dtype)
     for view, alone in zip(changed, array, strict=True):
@@ -93,7 +133,7 @@ def test_all_views_are_changed_alike(change: Change, which: int) -> None:
 @given(change=changes, which=st.sampled_from([0, 1]))
 def test_what_is_changed_stays_as_it_was(change: Change, which: int) -> None:
     array = ARRAYS[which].copy()
-    apply_change(array, change._replace(shift=change.shift[: array.ndim - 1], turns=change.turns * which))
+    apply_change(array, _for(array, change))
     np.testing.assert_array_equal(array, ARRAYS[which])
 
 

@@ -276,6 +276,7 @@ HEALTHY: dict[str, tuple[NetworkSettings, dict[str, Any]]] = {
     "linear": (LinearSettings(), {"optimizer": "sgd", "learning_rate": 0.1}),
     "sigmoid loss": (MlpSettings(hidden=(64,)), {"loss": "sigmoid"}),
     "mvcnn": (MVCNN, {"learning_rate": 1e-4}),
+    "adapter": (MVCNN.model_copy(update={"pooling": "adapter"}), {"learning_rate": 1e-4, "warmup": 0.3}),
 }
 
 

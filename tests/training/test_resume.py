@@ -22,7 +22,7 @@ def state() -> State:
     optimizer = torch.optim.AdamW([{"params": [parameter]}, {"params": []}])
     parameter.sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    figures = {"count": 3, "loss": 1 / 3, "accuracy": 2 / 3, "mean_class_accuracy": 0.5, "mAP": None}
+    figures = {"count": 3, "loss": 1 / 3, "accuracy": 2 / 3, "mean_class_accuracy": 0.5, "mAP": None, "mAP_macro": None}
     records = [{"stage": "a", "epoch": 1, "loss": 0.1, "validation": figures}, {"stage": "b", "validation": None}]
     return State(1, 2, records, figures, 1, weights, weights, optimizer.state_dict(), 1.25)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.artefacts.reading import Artefacts, open_artefacts
 from shapecnn.errors import StoredDataError, UsageError
-from shapecnn.settings.experiment import Validation
+from shapecnn.settings.validation import Validation
 from shapecnn.training.splits import Division, divide, folds_of
 from tests.training.data import VIEWS, pictures, write_artefacts
 
@@ -47,7 +47,7 @@ def refused(artefacts: Artefacts, validation: Validation | None = None) -> str:
 def test_shapes_are_in_the_folds_that_hold_them_out(views: Path) -> None:
     artefacts = open_artefacts(views)
     train = artefacts.select("train")
-    folds = folds_of(artefacts, train, 3, seed=1)
+    folds = folds_of(artefacts, train, 3, Validation(seed=1))
     assert folds is not None
     for fold in range(3):
         held_out = divided(artefacts, Validation(folds=3, fold=fold, seed=1)).val
@@ -57,9 +57,9 @@ def test_shapes_are_in_the_folds_that_hold_them_out(views: Path) -> None:
 def test_classes_that_cannot_be_left_out_in_part_have_no_folds(tmp_path: Path) -> None:
     artefacts = drawn(tmp_path, "bar/train/0.off", "block/train/1.off", "block/train/2.off", "block/train/3.off")
     train = artefacts.select("train")
-    assert folds_of(artefacts, train, 2, seed=0) is None  # bar is in one fold
-    assert folds_of(artefacts, train, 4, seed=0) is None  # no class has four
-    assert folds_of(artefacts, train[1:], 3, seed=0) is not None
+    assert folds_of(artefacts, train, 2, Validation()) is None  # bar is in one fold
+    assert folds_of(artefacts, train, 4, Validation()) is None  # no class has four
+    assert folds_of(artefacts, train[1:], 3, Validation()) is not None
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5])

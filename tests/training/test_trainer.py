@@ -37,8 +37,9 @@ from shapecnn.models.familiarity import Familiarity
 from shapecnn.models.run import open_run
 from shapecnn.models.run_files import config_bytes
 from shapecnn.networks.discriminant import analyse
-from shapecnn.settings.experiment import Experiment, Validation
+from shapecnn.settings.experiment import Experiment
 from shapecnn.settings.networks import ShapenetsSettings
+from shapecnn.settings.validation import Validation
 from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.storage.publishing import exclusive
 from shapecnn.storage.reading import sha256
@@ -83,6 +84,12 @@ CHECKED = {
         LDA,
         network=MVCNN.model_copy(update={"dropout": 0.3}),
         validation={"select": "last"},
+        precision="auto",
+    ),
+    "views, adapter": experiment(
+        stage("adapter", epochs=3, train_from="head", warmup=0.3, clip=1.0),
+        LDA,
+        network=MVCNN.model_copy(update={"pooling": "adapter", "width": 16, "dropout": 0.3}),
         precision="auto",
     ),
     "grids": experiment(
@@ -172,7 +179,8 @@ def test_an_interrupted_training_ends_like_one_that_was_not(
 
 
 def test_a_killed_training_ends_like_one_that_was_not(grids: Path, tmp_path: Path) -> None:
-    checked = experiment(stage("grids", epochs=20, augment={"turn": True}), network=VOXRESNET)
+    near = {"groups": "near"}  # as a config file has it unless it says otherwise
+    checked = experiment(stage("grids", epochs=20, augment={"turn": True}), network=VOXRESNET, validation=near)
     config, out = tmp_path / "mine.yaml", tmp_path / "killed"
     config.write_text(yaml.safe_dump(checked.model_dump(mode="json")))
     command = [sys.executable, "-m", "shapecnn", "train", str(config), "--data", str(grids), "--out", str(out)]
@@ -362,7 +370,7 @@ def test_weights_that_cannot_be_fetched_are_told_before_the_data_is_read(
     monkeypatch.setattr(trainer, "divide", read)
     fetched = Experiment.model_validate({**ONCE.model_dump(), "network": {"kind": "mvcnn", "backbone": "resnet18"}})
     with (
-        pytest.warns(Caution, match="Downloading the ImageNet weights"),
+        pytest.warns(Caution, match="Downloading the weights"),
         pytest.raises(WeightsError, match="--set backbone=tf_"),
     ):
         run(fetched, views, tmp_path / "run")
@@ -505,7 +513,7 @@ def test_metrics_have_a_line_for_each_epoch_and_each_closed_form(whole: dict[str
     for number, line in enumerate(lines[:2], 1):
         assert set(line) == {"stage", "epoch", "loss", "learning_rate", "seconds", "layers", "validation"}
         assert line["epoch"] == number
-        assert set(line["validation"]) == {"count", "loss", "accuracy", "mean_class_accuracy", "mAP"}
+        assert set(line["validation"]) == {"count", "loss", "accuracy", "mean_class_accuracy", "mAP", "mAP_macro"}
         assert line["validation"]["count"] == 3
     assert set(lines[2]) == {"stage", "validation"}
     assert sum(moment.startswith("frozen, epoch ") for moment in moments) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shapecnn.artefacts.reading import open_artefacts
 from shapecnn.meshes.collection import list_shapes
-from shapecnn.settings.experiment import Validation
+from shapecnn.settings.validation import Validation
 from shapecnn.storage.own import require_unchanged
 from shapecnn.training.splits import divide
 from shapecnn.workers.progress import Progress, listen

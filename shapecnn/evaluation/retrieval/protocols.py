@@ -55,6 +55,8 @@ class Retrieval:
         pr11: Precision–recall curve: interpolated precision at recall 0, 0.1 … 1.
         shrec16: Micro and macro averages of the SHREC'16 evaluator; None for other protocols.
         shrec17: Micro and macro averages of the SHREC'17 evaluator; None for other protocols.
+        mAP_macro: Mean over the classes of the mean average precision of their queries, so that all classes count the
+            same.
         tied: Fraction of the results, over all lists, that have the same similarity to the query as another result.
         of_queries: Values of each query by name of the metric, except ``pr11``. The value of a skipped query is None.
     """
@@ -66,6 +68,7 @@ class Retrieval:
     self_included: bool
     ap_rule: str
     mAP: float | None  # noqa: N815
+    mAP_macro: float | None  # noqa: N815
     AUC: float | None
     NN: float | None
     FT: float | None
@@ -272,6 +275,8 @@ def _measure(
         for name, metric in measured.items():
             scores[name].append(metric(ranks, counts))
     values = {name: np.concatenate(parts) for name, parts in scores.items() if parts}
+    sizes = np.bincount(query_classes[rows], minlength=len(codes))
+    sums = np.bincount(query_classes[rows], values.get("mAP", np.empty(0)), minlength=len(codes))
     averages = average(np.concatenate(cut_scores), query_classes[rows])
     return Retrieval(
         protocol=protocol,
@@ -282,6 +287,7 @@ def _measure(
         ap_rule=ap_rule,
         shrec16=averages if evaluator is SHREC16 else None,
         shrec17=averages if evaluator is SHREC17 else None,
+        mAP_macro=float((sums[sizes > 0] / sizes[sizes > 0]).mean()) if len(rows) else None,
         tied=tied / (len(rows) * listed) if len(rows) else None,
         of_queries={
             name: _spread(values.get(name, np.empty(0)), rows, len(query_classes))

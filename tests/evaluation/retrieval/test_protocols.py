@@ -241,6 +241,14 @@ def test_figures_are_the_means_of_those_of_the_queries() -> None:
             assert [value is None for value in each] == [value is None for value in figures.average_precisions]
 
 
+def test_macro_map_is_the_mean_of_class_means() -> None:
+    labels = ["a"] * 5 + ["b"] * 3 + ["c"]
+    figures = mvcnn(np.random.default_rng(0).normal(size=(9, 4)), labels)
+    precisions = np.array(figures.average_precisions, np.float64)
+    assert figures.mAP_macro == pytest.approx((precisions[:5].mean() + precisions[5:8].mean()) / 2, abs=1e-12)
+    assert mvcnn(np.eye(2), ["a", "b"]).mAP_macro is None
+
+
 def test_perfect_and_worst_order() -> None:
     perfect = mvcnn(directions(0, 1, 90, 91), ["a", "a", "b", "b"])
     assert (perfect.mAP, perfect.NN) == (1, 1)
