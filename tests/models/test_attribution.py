@@ -141,7 +141,7 @@ def test_what_an_adapter_finds_in_neighbouring_views_is_complete_too() -> None:
     found = explained(made, seen)
     by_mean = explained(network([("linear", made.parts["linear"])], "mean"), seen)
     assert abs(found.contributions - by_mean.contributions).max() > 0.1
-    largest = abs(found.contributions).max()
+    largest = float(abs(found.contributions).max())
     assert found.contributions.sum() + found.rest == pytest.approx(found.logit, abs=0.01 * largest)
 
 

@@ -99,9 +99,9 @@ def test_the_fully_connected_layers_follow_early_pooling(name: str) -> None:
 
 
 def test_a_backbone_known_as_a_whole_is_pooled_late_alone() -> None:
-    backbone = build_backbone("test_vit", "none")
+    backbone = build_backbone("test_convnext", "none")
     assert len(backbone.parts) == 1
-    with pytest.raises(UsageError, match=r"test_vit, which shapecnn cannot split.* pool_at: late"):
+    with pytest.raises(UsageError, match=r"test_convnext, which shapecnn cannot split.* pool_at: late"):
         mvcnn(backbone, pool_at="early")
     _, features = mvcnn(backbone).eval()(torch.zeros((1, 2, backbone.size, backbone.size), dtype=torch.uint8))
     assert features.shape == (1, backbone.feature_size)

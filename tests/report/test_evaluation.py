@@ -57,6 +57,11 @@ def made(rotations: int = 1, names: list[str] | None = None) -> Evaluation:
     )
 
 
+def section(page: Page, title: str) -> str:
+    """The text of the page's section that begins with a title."""
+    return next(text for text in page.sections if text.startswith(title))
+
+
 def read(entry: Entry) -> NDArray[np.uint8]:
     return VIEWS[int(entry.id[-6:-4])]
 
@@ -107,13 +112,13 @@ def test_the_most_confident_mistakes_come_first(monkeypatch: pytest.MonkeyPatch)
     wrong = [p for p in evaluation.predictions() if p.predicted != p.label]
     wrong.sort(key=lambda p: -p.score)
     assert len(wrong) > 5
-    mistakes = Page(evaluation_page(evaluation, read)).sections[1]
+    mistakes = section(Page(evaluation_page(evaluation, read)), "Mistakes")
     assert mistakes.startswith(f"Mistakes {len(wrong)} of 24 shapes; most confident first {wrong[0].label} predicted")
     places = [mistakes.index(p.id) for p in wrong]
     assert places == sorted(places)
     monkeypatch.setattr(module, "MISTAKES", 5)
     source = evaluation_page(evaluation, read)
-    mistakes = Page(source).sections[1]
+    mistakes = section(Page(source), "Mistakes")
     first = f"{wrong[0].label} predicted {wrong[0].predicted}"
     assert f"of which the 5 most confident are shown; most confident first {first}" in mistakes
     assert [p.id in mistakes for p in wrong] == [True] * 5 + [False] * (len(wrong) - 5)
@@ -125,7 +130,7 @@ def test_examples_are_the_worst_the_best_and_the_middle_of_each_class() -> None:
     evaluation = made()
     assert evaluation.retrieval is not None
     precisions = evaluation.retrieval.average_precisions
-    text = Page(evaluation_page(evaluation, read)).sections[3]
+    text = section(Page(evaluation_page(evaluation, read)), "Queries")
     for why, value in (("worst", min(precisions)), ("best", max(precisions))):
         entry = evaluation.entries[precisions.index(value)]
         assert f"{entry.label}, the {why} query: AP {100 * value:.1f} % {entry.label} query {entry.id} 1 " in text
@@ -141,7 +146,7 @@ def test_examples_are_the_worst_the_best_and_the_middle_of_each_class() -> None:
 
 def test_many_classes_are_spread_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXAMPLES", 4)
-    text = Page(evaluation_page(made(), read)).sections[3]
+    text = section(Page(evaluation_page(made(), read)), "Queries")
     assert [f"the median query of {label}" in text for label in ("bed", "desk", "chair")] == [True, True, False]
 
 
@@ -150,7 +155,7 @@ def test_rotations_are_told_apart() -> None:
     grids[:, 0, :5], grids[:, 1, :, :5] = 1, 1
     evaluation = made(rotations=2)
     source = evaluation_page(evaluation, lambda entry: grids[int(entry.id[-6:-4])])
-    text = Page(source).sections[3]
+    text = section(Page(source), "Queries")
     assert "Protocol shapenets: 48 queries, gallery of 48, the query itself included" in text
     assert ", rotation 0" in text
     assert ", rotation 1" in text
@@ -161,7 +166,7 @@ def test_shrec16_shows_both_averages() -> None:
     evaluation = made()
     assert evaluation.queries is not None
     figures = shrec16(evaluation.queries.features[:, 0], evaluation.queries.labels)
-    text = Page(evaluation_page(replace(evaluation, retrieval=figures), read)).sections[2]
+    text = section(Page(evaluation_page(replace(evaluation, retrieval=figures), read)), "Retrieval")
     assert figures.shrec16 is not None
     assert f"macro NDCG {100 * figures.shrec16.macro.NDCG:.1f} %" in text
     assert f"micro F1 {100 * figures.shrec16.micro.F1:.1f} %" in text
@@ -170,7 +175,7 @@ def test_shrec16_shows_both_averages() -> None:
 def test_a_task_not_asked_for_has_no_section() -> None:
     evaluation = made()
     alone = replace(evaluation, retrieval=None, queries=None, gallery=None)
-    assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Classification", "Mistakes"]
+    assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Classification", "Confused", "Mistakes"]
     assert list(figures(alone)) == ["confusion.svg", "reliability.svg"]
     alone = replace(evaluation, classification=None, scores=None)
     assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Retrieval", "Queries"]
@@ -183,10 +188,10 @@ def test_without_mistakes_and_without_queries() -> None:
     perfect = replace(
         evaluation, scores=own, classification=classify([str(e.label) for e in evaluation.entries], own, CLASSES)
     )
-    assert "Mistakes 0 of 24 shapes" in Page(evaluation_page(perfect, read)).sections[1]
+    assert "Mistakes 0 of 24 shapes" in section(Page(evaluation_page(perfect, read)), "Mistakes")
     few = FeatureSet(evaluation.entries[:3], evaluation.gallery.features[:3])  # type: ignore[union-attr]
     none = replace(evaluation, queries=few, gallery=few, retrieval=mvcnn(few.features[:, 0], few.labels))
-    text = Page(evaluation_page(none, read)).sections[2]
+    text = section(Page(evaluation_page(none, read)), "Retrieval")
     assert "0 queries (3 without a relevant item left out)" in text
     assert "mean average precision –" in text
 
