@@ -13,6 +13,7 @@ from shapecnn.cli.options import (
     collection_argument,
     faces_options,
     failures_option,
+    keep_scale_option,
     labels_option,
     orientation_option,
     up_option,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--layout", type=click.Choice(["sheet", "files"]), default="sheet", show_default=True,
               help="Files to write: one contact sheet per mesh (sheet), or one file per view (files).")  # fmt: skip
 @orientation_option
+@keep_scale_option
 @faces_options
 @up_option
 @labels_option
@@ -64,6 +66,7 @@ def command(
     silhouettes: bool,
     layout: Layout,
     orientation: str,
+    keep_scale: float | None,
     limit: FaceLimit,
     up: Up,
     labels: Labels,
@@ -91,6 +94,7 @@ def command(
         fit=fit,
         renderer=renderer,
         orientation=orientation,
+        keep_scale=keep_scale,
         up=up,
         simplify=limit.target,
     )

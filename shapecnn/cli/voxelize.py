@@ -13,6 +13,7 @@ from shapecnn.cli.options import (
     collection_argument,
     faces_options,
     failures_option,
+    keep_scale_option,
     labels_option,
     orientation_option,
     up_option,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     help="Number N of grids per mesh; the mesh is turned about z by 360/N degrees between grids.",
 )
 @orientation_option
+@keep_scale_option
 @faces_options
 @up_option
 @labels_option
@@ -59,6 +61,7 @@ def command(
     fill: str,
     rotations: int,
     orientation: str,
+    keep_scale: float | None,
     limit: FaceLimit,
     up: Up,
     labels: Labels,
@@ -85,6 +88,7 @@ def command(
         fill=fill,
         rotations=rotations,
         orientation=orientation,
+        keep_scale=keep_scale,
         up=up,
         simplify=limit.target,
     )

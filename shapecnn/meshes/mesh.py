@@ -43,11 +43,14 @@ class Mesh:
         faces: Vertex indices (m, 3) int32 of m ≥ 1 triangles.
         notes: Messages about parts of the file that are missing in the mesh. Each is a sentence without a full stop;
             see :class:`Triangles`.
+        radius: Length of one unit of the coordinates, in units of the mesh file. For a mesh that was scaled to radius
+            1, it is the distance of the farthest vertex from the centre in the file.
     """
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int32]
     notes: tuple[str, ...] = ()
+    radius: float = 1.0
 
     def __repr__(self) -> str:
         """Return a short description of the mesh: its numbers of vertices and faces."""
@@ -253,4 +256,5 @@ def normalize(mesh: Mesh) -> Mesh:
     """Centre the bounding box of a mesh at the origin and scale the mesh so that its farthest vertex has distance 1."""
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     centred = mesh.vertices - (low + high) / 2
-    return replace(mesh, vertices=centred / np.linalg.norm(centred, axis=1).max())
+    farthest = float(np.linalg.norm(centred, axis=1).max())
+    return replace(mesh, vertices=centred / farthest, radius=mesh.radius * farthest)

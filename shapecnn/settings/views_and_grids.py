@@ -69,6 +69,20 @@ class ReadingSettings(Settings):
     simplify: int | None = Field(None, ge=FEWEST_FACES)
 
 
+class DrawingSettings(ReadingSettings):
+    """Settings for reading a mesh file and scaling the mesh, before it is rendered or voxelized.
+
+    Attributes:
+        keep_scale: Size of a shape that fills the views or the grid, in units of the mesh files: the diameter of the
+            sphere around the shape. Smaller shapes are drawn smaller, and larger ones fill the views or the grid too.
+            None to scale all shapes to the same size.
+    """
+
+    later: ClassVar[frozenset[str]] = ReadingSettings.later | {"keep_scale"}
+
+    keep_scale: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+
 class Viewpoints(ReadingSettings):
     """Settings of the cameras around a mesh: their number, and whether they form a ring or are on all sides.
 
@@ -99,7 +113,7 @@ class Viewpoints(ReadingSettings):
         return self
 
 
-class ViewSettings(Viewpoints):
+class ViewSettings(Viewpoints, DrawingSettings):
     """Settings for rendering the views (grey pictures) of a mesh.
 
     Attributes:
@@ -115,7 +129,7 @@ class ViewSettings(Viewpoints):
             views and samples have no other value, and the orientation is ``upright``.
     """
 
-    later: ClassVar[frozenset[str]] = ReadingSettings.later | {"silhouettes"}
+    later: ClassVar[frozenset[str]] = DrawingSettings.later | {"silhouettes"}
 
     kind: Literal["views"] = "views"
     drawing: Annotated[Literal[2], Whole] = 2
@@ -141,12 +155,18 @@ class ViewSettings(Viewpoints):
             )
         return {**only, "size": 256, **values}
 
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        if self.fit == "view" and self.keep_scale is not None:
+            raise ValueError("fit view draws all shapes equally large; with keep_scale, use fit sphere")
+        return self
+
     def version(self) -> dict[str, int]:
         """Return the version of the renderers as ``{"drawing": version}``; it changes whenever pixels change."""
         return {"drawing": self.drawing}
 
 
-class VoxelSettings(ReadingSettings):
+class VoxelSettings(DrawingSettings):
     """Settings for voxelizing a mesh to occupancy grids.
 
     Attributes:

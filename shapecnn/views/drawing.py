@@ -5,6 +5,8 @@ pyrender and Open3D are imported only if the settings choose one of these render
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,7 +28,8 @@ def render_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
         mesh: A normalized mesh, in the unit sphere around the origin, as :func:`shapecnn.meshes.mesh.load_mesh`
             returns it.
         settings: Number of views, picture size in pixels, samples along one side of a pixel, crop of the views
-            (``fit``), renderer, orientation, and whether to draw silhouettes.
+            (``fit``), size that fills a picture (``keep_scale``), renderer, orientation, and whether to draw
+            silhouettes.
 
     Returns:
         The views, (views, size, size) uint8, with white (255) background. In silhouettes the shape is black (0).
@@ -35,6 +38,8 @@ def render_views(mesh: Mesh, settings: ViewSettings) -> NDArray[np.uint8]:
         MissingLibraryError: The library of the chosen renderer cannot be loaded.
     """
     mesh = posed(mesh, settings.orientation)
+    if settings.keep_scale is not None:
+        mesh = replace(mesh, vertices=mesh.vertices * min(1.0, 2 * mesh.radius / settings.keep_scale))
     viewpoints = cameras_of(settings)
     crops = windows(mesh.vertices, viewpoints, settings.fit)
     if settings.renderer == "pyrender":

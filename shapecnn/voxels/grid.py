@@ -25,7 +25,8 @@ def occupancy_grids(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
 
     With orientation ``auto`` the mesh is first rotated to its canonical axes (:mod:`shapecnn.meshes.orientation`). In
     grid k the mesh is rotated about z by 360°·k / rotations, counter-clockwise seen from +z, and fitted again: the
-    centre of its bounding box is the centre of the grid, and its longest extent is R − 2·padding cells.
+    centre of its bounding box is the centre of the grid, and its longest extent is R − 2·padding cells. With
+    ``keep_scale``, the diameter of the sphere around the largest shapes is R − 2·padding cells instead.
 
     With fill ``surface`` the cells that the surface touches are filled. With ``solid`` all cells that cannot be reached
     from outside (from cell to cell across common faces) are filled as well. A closed cavity is therefore filled. A
@@ -44,10 +45,11 @@ def occupancy_grids(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
     points = _centre(
         np.ascontiguousarray(mesh.vertices.T)
     )  # before the rotation, which would lose digits far from the origin
+    radius = np.linalg.norm(points, axis=0).max()
     grids = np.empty((settings.rotations, R, R, R), np.bool_)
     for k, grid in enumerate(grids):
         pose = _centre(_rotate(points, 2 * math.pi * k / settings.rotations))
-        half_extent = pose.max()
+        half_extent = pose.max() if settings.keep_scale is None else max(settings.keep_scale / 2 / mesh.radius, radius)
         scale = (R / 2 - settings.padding) * (1 - _CONTRACTION) / half_extent
         vertices = np.ascontiguousarray((pose * scale + R / 2).T)
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -34,7 +35,7 @@ from shapecnn.storage.publishing import exclusive
 from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
-from tests.solids import contents, write_ball, write_box
+from tests.solids import contents, write, write_ball, write_box
 
 SMALL = ["--size", "16", "--workers", "2"]
 SETTINGS = ViewSettings(size=16)
@@ -232,6 +233,30 @@ def test_options_change_the_pictures_as_the_settings_do(meshes: Path, tmp_path: 
     mesh = load_mesh(meshes / "chair" / "train" / "b.off", "y")
     expected = render_views(mesh, ViewSettings(size=24, samples=3, fit="view", up="y"))
     assert np.array_equal(picture(tmp_path / "out" / "chair/train/b_005.png"), expected[4])
+
+
+def test_sizes_are_kept_in_units_of_the_files(tmp_path: Path, command: Command) -> None:
+    """Of balls of radius 1, 2 and 9, the larger two fill their pictures, and the first is about half as wide."""
+    for radius in (1, 2, 9):
+        write(tmp_path / f"meshes/{radius}.off", trimesh.creation.icosphere(3, radius))
+    command("render", tmp_path / "meshes", tmp_path / "same", *SMALL)
+    command("render", tmp_path / "meshes", tmp_path / "kept", *SMALL, "--size", "128", "--keep-scale", "4")
+    same = [picture(tmp_path / f"same/{radius}.png") for radius in (1, 2, 9)]
+    assert (same[0] == same[1]).all()
+    assert (same[1] == same[2]).all()
+    kept = [picture(tmp_path / f"kept/{radius}.png")[:128, :128] for radius in (1, 2, 9)]
+    small, full, large = ((one < 255).any(axis=0).sum() for one in kept)
+    assert full == large
+    assert 125 <= full <= 128
+    assert 59 <= small <= 61  # 0.47 of 128: by perspective, less than half
+    assert json.loads((tmp_path / "kept/settings.json").read_text())["keep_scale"] == 4
+    assert "keep_scale" not in json.loads((tmp_path / "same/settings.json").read_text())
+
+
+def test_a_view_that_is_cropped_keeps_no_size(meshes: Path, tmp_path: Path, command: Command) -> None:
+    done = command("render", meshes, tmp_path / "out", "--fit", "view", "--keep-scale", "4")
+    assert done.status == 2
+    assert "fit view draws all shapes equally large; with keep_scale, use fit sphere" in done.stderr
 
 
 def test_ids_that_differ_only_in_extension_keep_it(tmp_path: Path, command: Command) -> None:

@@ -175,7 +175,11 @@ def test_shrec16_shows_both_averages() -> None:
 def test_a_task_not_asked_for_has_no_section() -> None:
     evaluation = made()
     alone = replace(evaluation, retrieval=None, queries=None, gallery=None)
-    assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Classification", "Confused", "Mistakes"]
+    assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == [
+        "Classification",
+        "Confused",
+        "Mistakes",
+    ]
     assert list(figures(alone)) == ["confusion.svg", "reliability.svg"]
     alone = replace(evaluation, classification=None, scores=None)
     assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == ["Retrieval", "Queries"]

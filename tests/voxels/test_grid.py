@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 from shapecnn.meshes.collection import list_shapes
-from shapecnn.meshes.mesh import Mesh, read_mesh, upright
+from shapecnn.meshes.mesh import Mesh, normalize, read_mesh, upright
 from shapecnn.settings.views_and_grids import VoxelSettings
 from shapecnn.voxels import occupancy_grids
 
@@ -265,6 +265,21 @@ def test_each_rotation_is_fitted_anew() -> None:
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     np.testing.assert_array_equal(grids[1], one(Mesh(mesh.vertices @ turn.T, mesh.faces)))
     assert grids[1].sum() < grids[0].sum()
+
+
+@pytest.mark.parametrize(("side", "cells"), [(1, 3), (2, 6), (3, 9), (4, 12)])
+def test_kept_sizes_are_in_proportion(side: float, cells: int) -> None:
+    """8 units of the file, which are 24 cells, hold the largest shape."""
+    settings = VoxelSettings(keep_scale=8.0, rotations=4)
+    for mesh in (box(side, side, side), normalize(box(side, side, side))):
+        for grid in occupancy_grids(mesh, settings):
+            assert grid.sum() == cells**3
+
+
+def test_a_shape_that_is_larger_than_the_kept_size_just_fits() -> None:
+    one, other = (occupancy_grids(box(side, side, side), VoxelSettings(keep_scale=8.0)) for side in (8 / 3**0.5, 99))
+    assert one.sum() == 14**3  # 24 / √3 = 13.9 cells, of which the outer ones are met
+    np.testing.assert_array_equal(one, other)
 
 
 def test_order_winding_and_repetition_of_faces_do_not_matter() -> None:
