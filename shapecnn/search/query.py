@@ -24,6 +24,7 @@ from shapecnn.search.neighbours import Hit, search, search_views
 from shapecnn.search.pictures import PictureSource, picture_name, picture_sources, read_pictures
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings
 from shapecnn.shared.checks import require_count
+from shapecnn.shared.similarity import Similarity
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
@@ -151,6 +152,11 @@ class Searcher:
         _require_size(self.index, features[0])
         space, placed = self._space()
         return search(_only(replace(placed, views=None), among), space.place(features), k, space.similarity)
+
+    def compared(self) -> tuple[Similarity, NDArray[np.float32]]:
+        """Return the function that compares shapes, and the (N, S) float32 values of N shapes that it compares."""
+        space, placed = self._space()
+        return space.similarity, placed.features
 
     def query_pictures(self, pictures: PictureSource | Iterable[PictureSource], k: int = 10) -> Answers:
         """Find the shapes of the index most similar to each photograph or drawing.
