@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from shapecnn.api.records import SCHEMA_VERSION
 from shapecnn.errors import ItemError, ShapecnnError, UsageError, encodable
 from shapecnn.storage.spreadsheets import csv_text
+from shapecnn.views.cameras import columns
 from shapecnn.web import addresses, asking, schemas
 from shapecnn.web.addresses import Address, Parameter
 from shapecnn.web.desk import Desk, failure
@@ -93,8 +94,8 @@ class Application:
         return [
             Address("GET", "/api/about", self.about, "The index and the run.", schemas.About),
             Address("GET", "/api/shapes", self.shapes, "A part of the list of shapes, in order of id.", schemas.Listing,
-                    [Parameter("offset", "first shape", addresses.NUMBER), Parameter("limit", "number of shapes", addresses.NUMBER),
-                     label, Parameter("text", "words that ids contain"),
+                    [Parameter("offset", "first shape", addresses.NUMBER),
+                     Parameter("limit", "number of shapes", addresses.NUMBER), label, Parameter("text", "words that ids contain"),
                      Parameter("row", "rows of shapes to list, in place of a filter", addresses.NUMBER, many=True)]),
             Address("GET", "/api/shapes/{row:int}/picture.png", self.picture, "A small picture of a shape.", png),
             Address("POST", "/api/queries", self.upload, "Search with a mesh or a picture: the body is the file.",
@@ -110,6 +111,7 @@ class Application:
             Address("GET", f"{one}/explanation", self.explanation, "Which views spoke for the class of a mesh.",
                     schemas.ExplanationRecord),
             Address("GET", f"{one}/model.glb", self.model, "The mesh for the viewer.", "model/gltf-binary"),
+            Address("GET", f"{one}/views.png", self.views, "All views of a mesh in one picture, row by row.", png),
             Address("GET", f"{one}/views/{{view:int}}.png", self.view, "One view of a mesh, or the picture.", png),
             Address("GET", "/api/results.json", self.results_json, "Results of several queries, as query --json.",
                     "application/json", [queries, k, label]),
@@ -120,7 +122,8 @@ class Application:
 
     async def about(self, _request: Request) -> Response:
         """Describe the index and the run."""
-        return _json(self.desk.about() | {"views": self.desk.view_settings().views})
+        views = self.desk.view_settings().views
+        return _json(self.desk.about() | {"views": views, "view_columns": columns(views)})
 
     async def shapes(self, request: Request) -> Response:
         """List shapes, filtered by class and words, or by their rows."""
@@ -143,7 +146,7 @@ class Application:
     async def picture(self, request: Request) -> Response:
         """Return a thumbnail."""
         future = self.thumbnails.get(self.desk.thumbnail_task(request.path_params["row"]))
-        drawn = await asyncio.wrap_future(future)
+        drawn = await asyncio.shield(asyncio.wrap_future(future))
         if drawn is None:
             raise RefusedError(404, "missing", "The mesh is missing, has changed or cannot be drawn: index it again.")
         return _png(drawn)
@@ -193,6 +196,10 @@ class Application:
     async def model(self, request: Request) -> Response:
         """Return the mesh of a query for the viewer."""
         return Response(await self._compute(self.desk.model, self._query(request)), media_type="model/gltf-binary")
+
+    async def views(self, request: Request) -> Response:
+        """Return all views of a query as one picture."""
+        return _png(await self._compute(self.desk.sheet, self._query(request)))
 
     async def view(self, request: Request) -> Response:
         """Return a view of a query."""

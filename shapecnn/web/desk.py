@@ -24,6 +24,7 @@ from shapecnn.search.answers import Answer
 from shapecnn.search.pictures import PictureFile
 from shapecnn.search.query import Searcher, require_views
 from shapecnn.settings.views_and_grids import Up, ViewSettings
+from shapecnn.views import contact_sheet
 from shapecnn.web.catalogue import Catalogue
 from shapecnn.web.files import CollectionMesh, ModelTask, ThumbnailTask, UploadedMesh, ViewsTask, to_glb, to_views
 from shapecnn.web.limits import RefusedError
@@ -248,6 +249,14 @@ class Desk:
             return query.picture[None]
         mesh, settings = self._mesh(query), self.view_settings().model_copy(update={"up": query.up})
         return self._once(query, "views", lambda: self._work(to_views, ViewsTask(mesh, settings)))
+
+    def sheet(self, query: Query) -> bytes:
+        """Return all views of a query as one PNG, row by row.
+
+        Raises:
+            ItemError: The mesh cannot be used any more.
+        """
+        return encode_png(contact_sheet(self.views(query)))
 
     def view(self, query: Query, number: int) -> bytes:
         """Return one view of a query as a PNG.

@@ -136,7 +136,7 @@ class MapDesk:
         if not rows:
             raise RefusedError(404, "missing", f"There is no sheet {number}.")
         futures = [self._thumbnails.get(self._desk.thumbnail_task(row)) for row in rows]
-        pictures = await asyncio.gather(*[asyncio.wrap_future(future) for future in futures])
+        pictures = await asyncio.gather(*[asyncio.shield(asyncio.wrap_future(future)) for future in futures])
         content = await anyio.to_thread.run_sync(_compose, pictures)
         return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 

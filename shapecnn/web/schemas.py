@@ -33,6 +33,8 @@ class About(Value):
     run: str | None = Field(description="run that classifies shapes; null if there is none")
     run_classes: int
     explains: bool = Field(description="whether the run can say which views spoke for a class")
+    views: int = Field(description="number of views of a mesh")
+    view_columns: int = Field(description="number of views in a row of views.png")
     most_bytes: int = Field(description="largest size of an upload")
 
 

@@ -84,6 +84,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(128)  # from now on connections wait, so that the printed address works
     except OSError as error:
         raise UsageError(
             f"The server cannot listen at {quoted(host)}, port {port} ({error.strerror or error}): "

@@ -111,7 +111,11 @@ def test_pictures_and_models_are_served(client: TestClient, upload: Upload) -> N
     assert model.headers["content-type"] == "model/gltf-binary"
     assert len(trimesh.load(io.BytesIO(model.content), file_type="glb", force="mesh").faces) == 12
     views = client.get("/api/about").json()["views"]
-    for address in (f"/api/queries/{query}/views/{views - 1}.png", "/api/shapes/0/picture.png"):
+    for address in (
+        f"/api/queries/{query}/views/{views - 1}.png",
+        f"/api/queries/{query}/views.png",
+        "/api/shapes/0/picture.png",
+    ):
         assert Image.open(io.BytesIO(client.get(address).content)).format == "PNG"
     assert client.get(f"/api/queries/{query}/views/{views}.png").status_code == 404
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: everything a user does, without a mouse too, in light and dark, and on a narrow window."""
+"""The page in a real browser: everything a user does, also without a mouse, in light and dark, in a narrow window."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_mesh_of_each_format_is_found(name: str, page: Any, site: Path) -> Non
     upload(page, site / "meshes" / name)
     assert cards(page)[0] == name
     page.wait_for_selector("#stage canvas")
-    page.wait_for_function("document.querySelector('#views img').naturalWidth > 0")
+    assert page.locator("#views .view").count() == 12
     page.wait_for_selector("#scores li")
     page.wait_for_selector("#views .spoke")
     assert page.inner_text("#subject-name") == Path(name).name

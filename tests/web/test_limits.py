@@ -24,8 +24,7 @@ def test_a_gate_lets_some_work_some_wait_and_refuses_the_others() -> None:
                     await asyncio.sleep(0.01)
                     at_once -= 1
             except RefusedError as error:
-                assert error.retry
-                return error.status
+                return error.status if error.retry else 0
             return 200
 
         first = await asyncio.gather(*[one() for _ in range(50)])

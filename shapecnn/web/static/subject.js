@@ -38,8 +38,15 @@ export function show(query) {
 }
 
 function showViews(here) {
+  const columns = about.view_columns, rows = views / columns, share = (at, of) => (of > 1 ? `${(100 * at) / (of - 1)}%` : "0%");
   find("views").replaceChildren(...Array.from({ length: views }, (_, number) => make("li", { "data-view": number },
-    make("img", { src: `${here}/views/${number}.png`, alt: `view ${number}`, width: 160, height: 160 }),
+    make("div", {
+      class: "view", role: "img", "aria-label": `view ${number}`,
+      style: {
+        backgroundImage: `url("${here}/views.png")`, backgroundSize: `${100 * columns}% ${100 * rows}%`,
+        backgroundPosition: `${share(number % columns, columns)} ${share(Math.floor(number / columns), rows)}`,
+      },
+    }),
     make("span", {}, `view ${number}`))));
 }
 
@@ -68,7 +75,7 @@ async function showClasses(here, stays) {
       make("span", { class: "number" }, percent(score)))));
     find("evidence").textContent = found.evidence?.length
       ? `Most similar training shapes: ${found.evidence.map(({ id, similarity }) => `${id} (${similarity.toFixed(2)})`).join(", ")}` : "";
-    if (about.explains) await markViews(here, stays, found);
+    if (about.explains) await markViews(here, stays);
   } catch (error) {
     if (!stays()) return;
     box.hidden = false;
@@ -87,7 +94,7 @@ async function markViews(here, stays) {
     if (!item) continue;
     item.classList.toggle("spoke", share > most);
     item.querySelector("span").textContent = share > 0 ? `${share > most ? "✓ " : ""}${percent(share)}` : "–";
-    item.querySelector("img").alt = `view ${view}, from ${azimuth.toFixed(0)}°: ${percent(share)} of the score of ${found.label}`;
+    item.querySelector(".view").setAttribute("aria-label", `view ${view}, from ${azimuth.toFixed(0)}°: ${percent(share)} of the score of ${found.label}`);
   }
   find("views-note").textContent = `Views marked ✓ spoke for ${found.label} more than an equal share; the percentage is the part of the score.`;
 }
