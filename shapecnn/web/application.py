@@ -23,10 +23,10 @@ from shapecnn.storage.spreadsheets import csv_text
 from shapecnn.views.cameras import columns
 from shapecnn.web import addresses, asking, schemas
 from shapecnn.web.addresses import Address, Parameter
-from shapecnn.web.desk import Desk, failure
+from shapecnn.web.desk import Desk
 from shapecnn.web.limits import Gate, RefusedError, read_body
 from shapecnn.web.maps import MapDesk
-from shapecnn.web.queries import Query
+from shapecnn.web.queries import Query, failure
 from shapecnn.web.thumbnails import Thumbnails
 
 WORKING, WAITING = 2, 24  # requests that compute at a time, and that may wait
@@ -95,7 +95,8 @@ class Application:
             Address("GET", "/api/about", self.about, "The index and the run.", schemas.About),
             Address("GET", "/api/shapes", self.shapes, "A part of the list of shapes, in order of id.", schemas.Listing,
                     [Parameter("offset", "first shape", addresses.NUMBER),
-                     Parameter("limit", "number of shapes", addresses.NUMBER), label, Parameter("text", "words that ids contain"),
+                     Parameter("limit", "number of shapes", addresses.NUMBER), label,
+                     Parameter("text", "words that ids contain"),
                      Parameter("row", "rows of shapes to list, in place of a filter", addresses.NUMBER, many=True)]),
             Address("GET", "/api/shapes/{row:int}/picture.png", self.picture, "A small picture of a shape.", png),
             Address("POST", "/api/queries", self.upload, "Search with a mesh or a picture: the body is the file.",

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shapecnn.api.records import answer_record, explanation_record, failure_record, prediction_record
+from shapecnn.api.records import answer_record, explanation_record, prediction_record
 from shapecnn.artefacts.prepare import encode_png
-from shapecnn.errors import ItemError, visible
+from shapecnn.errors import ItemError
 from shapecnn.explanation import explain_meshes
 from shapecnn.models.model import Model, classes_of
 from shapecnn.predict import Predictor
@@ -27,29 +27,15 @@ from shapecnn.settings.views_and_grids import Up, ViewSettings
 from shapecnn.views import contact_sheet
 from shapecnn.web.catalogue import Catalogue
 from shapecnn.web.files import CollectionMesh, ModelTask, ThumbnailTask, UploadedMesh, ViewsTask, to_glb, to_views
-from shapecnn.web.limits import RefusedError
+from shapecnn.web.limits import Limits, RefusedError
 from shapecnn.web.pictures import thumbnail_task
-from shapecnn.web.queries import Queries, Query, new_name
+from shapecnn.web.queries import Queries, Query, new_name, short_name
 from shapecnn.workers import pool
-from shapecnn.workers.pool import Workers
 
 SHOWN = 160  # width and height of a view on the page, in pixels
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of one upload.
-
-    Attributes:
-        upload: Largest size of a file, in bytes.
-        workers: Time and memory limits of the worker process that reads it.
-    """
-
-    upload: int = 64 << 20
-    workers: Workers = field(default_factory=lambda: Workers(timeout=60.0))
 
 
 class Desk:
@@ -313,16 +299,6 @@ class Desk:
         if isinstance(outcome, ItemError):
             raise outcome
         return outcome
-
-
-def short_name(name: str) -> str:
-    """Return the last part of a file name, without characters that hide or break text, cut to 120 characters."""
-    return visible(name.replace("\\", "/").rsplit("/", 1)[-1])[-120:] or "unnamed"
-
-
-def failure(name: str, error: ItemError) -> dict[str, Any]:
-    """Return the JSON object for an upload that cannot be used."""
-    return failure_record(short_name(name), error)
 
 
 def _explains(model: Model) -> bool:

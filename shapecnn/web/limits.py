@@ -5,11 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from starlette.requests import ClientDisconnect, Request
 
+from shapecnn.workers.pool import Workers
+
 RECEIVING = 60.0  # seconds in which an upload must have arrived
 RETRY = 2  # seconds after which a refused request may be sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one upload.
+
+    Attributes:
+        upload: Largest size of a file, in bytes.
+        workers: Time and memory limits of the worker process that reads it.
+    """
+
+    upload: int = 64 << 20
+    workers: Workers = field(default_factory=lambda: Workers(timeout=60.0))
 
 
 class RefusedError(Exception):

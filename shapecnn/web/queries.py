@@ -11,6 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from shapecnn.api.records import failure_record
+from shapecnn.errors import ItemError, visible
 from shapecnn.models.output import Feature
 from shapecnn.settings.views_and_grids import Up
 from shapecnn.web.files import CollectionMesh, UploadedMesh
@@ -89,3 +91,13 @@ class Queries:
 def new_name() -> str:
     """Return a name for a new query that nobody can guess."""
     return secrets.token_urlsafe(12)
+
+
+def short_name(name: str) -> str:
+    """Return the last part of a file name, without characters that hide or break text, cut to 120 characters."""
+    return visible(name.replace("\\", "/").rsplit("/", 1)[-1])[-120:] or "unnamed"
+
+
+def failure(name: str, error: ItemError) -> dict[str, Any]:
+    """Return the JSON object for an upload that cannot be used."""
+    return failure_record(short_name(name), error)

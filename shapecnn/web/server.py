@@ -124,8 +124,9 @@ def serve(
         import uvicorn
 
         from shapecnn.web.application import Application
-        from shapecnn.web.desk import Desk, Limits
+        from shapecnn.web.desk import Desk
         from shapecnn.web.guard import Guard, is_local
+        from shapecnn.web.limits import Limits
         from shapecnn.web.maps import MapDesk
         from shapecnn.web.thumbnails import Thumbnails
     except ImportError as error:

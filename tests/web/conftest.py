@@ -18,8 +18,9 @@ from shapecnn.models.model import resolve_model
 from shapecnn.search.plan import IndexPlan
 from shapecnn.search.update import bring_up_to_date
 from shapecnn.web.application import Application
-from shapecnn.web.desk import Desk, Limits
+from shapecnn.web.desk import Desk
 from shapecnn.web.guard import Guard
+from shapecnn.web.limits import Limits
 from shapecnn.web.maps import MapDesk
 from shapecnn.web.server import open_both
 from shapecnn.web.thumbnails import Thumbnails

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
 from shapecnn.web.application import Application
-from shapecnn.web.desk import short_name
+from shapecnn.web.queries import short_name
 from tests.cli.conftest import Command
 
 Upload = Callable[..., str]
@@ -163,8 +163,15 @@ def test_wrong_requests_give_a_sentence(client: TestClient, upload: Upload) -> N
 
 def test_no_folder_of_this_machine_is_told(client: TestClient, upload: Upload, site: Path) -> None:
     query = upload()
-    for address in ("/api/about", "/api/shapes", f"/api/queries/{query}/results", f"/api/queries/{query}/prediction",
-                    f"/api/queries/{query}/explanation", "/api/openapi.json", "/api/results.csv?query=" + query):  # fmt: skip
+    for address in (
+        "/api/about",
+        "/api/shapes",
+        f"/api/queries/{query}/results",
+        f"/api/queries/{query}/prediction",
+        f"/api/queries/{query}/explanation",
+        "/api/openapi.json",
+        "/api/results.csv?query=" + query,
+    ):
         text = client.get(address).text
         assert str(site) not in text, address
 

@@ -30,9 +30,8 @@ def test_a_local_address_needs_no_token_and_others_do(monkeypatch: pytest.Monkey
 
 
 def test_an_address_that_is_taken_is_named() -> None:
-    with listen("127.0.0.1", 0) as listener:
-        with pytest.raises(UsageError, match="cannot listen at"):
-            listen("127.0.0.1", listener.getsockname()[1])
+    with listen("127.0.0.1", 0) as listener, pytest.raises(UsageError, match="cannot listen at"):
+        listen("127.0.0.1", listener.getsockname()[1])
     with pytest.raises(UsageError, match="give another --host"):
         listen("192.0.2.1", 0)
 
