@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.console import say
+from shapecnn.cli.console import be_quiet, say
 from shapecnn.cli.options import device_option, memory_option, quiet_option, workers_option
 
 if TYPE_CHECKING:
@@ -72,4 +72,5 @@ def command(
     limits = Workers(workers, timeout, memory)
     searcher, predictor = open_both(index, model, device, limits)
     name = index.resolve().name
+    be_quiet()  # from now on nothing is in progress
     serve(searcher, predictor, name, host=host, port=port, most_bytes=max_upload << 20, workers=limits, say=say)

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from shapecnn.api.records import answer_record, explanation_record, prediction_record
 from shapecnn.artefacts.prepare import encode_png
-from shapecnn.errors import ItemError
+from shapecnn.errors import ItemError, UsageError
 from shapecnn.explanation import explain_meshes
 from shapecnn.models.model import Model, classes_of
 from shapecnn.predict import Predictor
 from shapecnn.search.answers import Answer
+from shapecnn.search.index import IndexedShape
 from shapecnn.search.pictures import PictureFile
 from shapecnn.search.query import Searcher, require_views
 from shapecnn.settings.views_and_grids import Up, ViewSettings
@@ -59,7 +60,7 @@ class Desk:
         """Whether the index can be searched with pictures."""
         try:
             require_views(self.index, self.searcher.model, self.name)
-        except Exception:
+        except UsageError:
             return False
         return True
 
@@ -146,7 +147,7 @@ class Desk:
         """Forget a query; return whether it was kept."""
         return self._queries.remove(name)
 
-    def shape(self, row: int) -> Any:
+    def shape(self, row: int) -> IndexedShape:
         """Return a shape of the index by its row.
 
         Raises:
