@@ -32,6 +32,7 @@ COMPONENTS = 50  # principal components that t-SNE sees
 NEIGHBOURS = 10  # most similar shapes that are stored for each shape
 CANDIDATES = 40  # shapes nearest in the principal components, of which the most similar are chosen
 FAMILIES = 12  # groups of similar shapes, for collections without classes
+FEW = 60  # number of shapes below which they are placed by their first two principal components
 MOST_EXACT = 10_000  # number of shapes up to which forces are computed by a tree, above by interpolation
 
 Floats = NDArray[np.float32]
@@ -126,7 +127,7 @@ def _place(reduced: Floats) -> tuple[Floats, Rows, Rows]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         families = _families(reduced)
-        positions = _tsne(reduced) if count > 4 else np.pad(reduced[:, :2], ((0, 0), (0, 2 - min(2, reduced.shape[1]))))
+        positions = _tsne(reduced) if count >= FEW else np.pad(reduced[:, :2], ((0, 0), (0, 2 - min(2, reduced.shape[1]))))
     positions = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
     positions /= max(float(np.abs(positions).max()), 1e-12)
     return positions.astype(np.float32), families, candidates
@@ -149,8 +150,9 @@ def _tsne(reduced: Floats) -> NDArray[np.float64]:
     start = initialization.rescale(reduced[:, :2].astype(np.float64))
     method = "bh" if count <= MOST_EXACT else "fft"
     map_ = TSNEEmbedding(start, affinities, negative_gradient_method=method, n_jobs=1, random_state=0)
-    map_.optimize(250, exaggeration=12, momentum=0.5, inplace=True)
-    map_.optimize(500, momentum=0.8, inplace=True)
+    rate = max(count / 12, 50.0)  # of small collections, the usual rate moves nothing
+    map_.optimize(250, exaggeration=12, momentum=0.5, learning_rate=rate, inplace=True)
+    map_.optimize(500, momentum=0.8, learning_rate=max(count, 50.0), inplace=True)
     return np.asarray(map_)
 
 

@@ -75,5 +75,5 @@ def test_a_kept_map_is_read_and_a_damaged_one_is_not(tmp_path: Path) -> None:
     for wrong in (content[:-1], content[:80], b"", content[:200] + b"\1" + content[201:]):
         with pytest.raises(ValueError, match="damaged"):
             projection._parse(wrong, 3)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match="neighbours"):
         projection._parse(content, 4)

@@ -77,8 +77,8 @@ def upload(page: Any, *files: Path) -> None:
 def cards(page: Any) -> list[str]:
     page.wait_for_selector("#results .card")
     page.wait_for_selector("#results:not([aria-busy])")
-    return [text.split(": ")[1].split(",")[0] for text in page.eval_on_selector_all(
-        "#results .card", "all => all.map((card) => card.getAttribute('aria-label'))")]  # fmt: skip
+    names: list[str] = page.eval_on_selector_all("#results .card", "all => all.map((card) => card.dataset.id)")
+    return names
 
 
 def violations(page: Any) -> list[str]:

@@ -37,8 +37,7 @@ export async function show() {
 function card(hit, number) {
   const view = hit.view === undefined ? "" : ` · view ${hit.view}`;
   return make("button", {
-    type: "button", class: "card", title: `Search on from ${hit.id}`, "data-row": hit.row,
-    "aria-label": `${number + 1}: ${hit.id}, ${hit.label ?? "no class"}, similarity ${hit.score.toFixed(3)}. Search on from it.`,
+    type: "button", class: "card", title: `Search on from ${hit.id}`, "data-row": hit.row, "data-id": hit.id,
     onclick: () => open(hit.row),
   },
   make("img", { src: picture(hit.row), alt: "", width: 96, height: 96, loading: "lazy", decoding: "async" }),
