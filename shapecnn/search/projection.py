@@ -127,7 +127,9 @@ def _place(reduced: Floats) -> tuple[Floats, Rows, Rows]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         families = _families(reduced)
-        positions = _tsne(reduced) if count >= FEW else np.pad(reduced[:, :2], ((0, 0), (0, 2 - min(2, reduced.shape[1]))))
+        positions = (
+            _tsne(reduced) if count >= FEW else np.pad(reduced[:, :2], ((0, 0), (0, 2 - min(2, reduced.shape[1]))))
+        )
     positions = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
     positions /= max(float(np.abs(positions).max()), 1e-12)
     return positions.astype(np.float32), families, candidates

@@ -122,7 +122,12 @@ class MapDesk:
         """Return the positions of all shapes, in the order of the sheets."""
         layout, order = self._ready(), self._order
         positions = layout.positions[order].astype("<f4")
-        columns = [order, self._desk.catalogue.codes[order], layout.families[order], np.arange(len(order))]
+        columns: list[NDArray[Any]] = [
+            order,
+            self._desk.catalogue.codes[order],
+            layout.families[order],
+            np.arange(len(order)),
+        ]
         return Response(
             positions.tobytes() + np.stack(columns, axis=1).astype("<i4").tobytes(),
             media_type="application/octet-stream",
