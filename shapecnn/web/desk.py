@@ -5,6 +5,7 @@ All methods block, so the application calls them in threads.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -54,6 +55,7 @@ class Desk:
         self.index = searcher.index
         self.catalogue = Catalogue(self.index.shapes)
         self._queries = Queries()
+        self._loading, self._loaded = threading.Lock(), False
 
     @property
     def takes_pictures(self) -> bool:
@@ -83,7 +85,16 @@ class Desk:
         }
 
     def warm(self) -> None:
-        """Load the network before the first query needs it."""
+        """Load the networks, unless they are loaded; every method that needs one waits for this.
+
+        Networks are loaded one after the other: torch cannot convert two at a time in one process.
+        """
+        with self._loading:
+            if not self._loaded:
+                self._load()
+                self._loaded = True
+
+    def _load(self) -> None:
         corners = np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)], np.float64)
         tetrahedron = corners, np.array([(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)])
         self.searcher.query([tetrahedron], k=1)
@@ -103,6 +114,7 @@ class Desk:
         """
         up = up or self.index.record.up
         mesh = UploadedMesh(short_name(name), data)
+        self.warm()
         (feature,) = self.searcher.encode([mesh], up=up)
         if isinstance(feature, ItemError):
             raise feature
@@ -119,6 +131,7 @@ class Desk:
             raise RefusedError(
                 400, "pictures", "This index has no features of single views, so no picture can be compared."
             )
+        self.warm()
         (encoded,) = self.searcher.encode_pictures([PictureFile(short_name(name), data)])
         if isinstance(encoded, ItemError):
             raise encoded
@@ -187,6 +200,7 @@ class Desk:
             raise RefusedError(404, "no-run", "No run classifies the shapes: start the server with --model RUN.")
 
         def compute() -> dict[str, Any]:
+            self.warm()
             (prediction,) = predictor.predict([mesh], up=query.up)
             if prediction.error is not None:
                 raise prediction.error
@@ -208,6 +222,7 @@ class Desk:
             )
 
         def compute() -> dict[str, Any]:
+            self.warm()
             limits = self.limits.workers
             (explained,) = explain_meshes(predictor.model, [mesh], up=query.up, device=predictor.device, workers=limits)
             if isinstance(explained, ItemError):

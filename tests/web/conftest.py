@@ -47,7 +47,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def desk(site: Path) -> Desk:
     limits = Workers(1, timeout=30.0)
-    return Desk(*open_both(site / "index", None, "cpu", limits), "index", Limits(1 << 20, limits))
+    desk = Desk(*open_both(site / "index", None, "cpu", limits), "index", Limits(1 << 20, limits))
+    desk.warm()  # before a command of a test loads a network in this process: torch cannot convert two at a time
+    return desk
 
 
 @pytest.fixture(scope="session")
