@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +18,6 @@ from shapecnn.api.records import answer_record, explanation_record, prediction_r
 from shapecnn.artefacts.prepare import encode_png
 from shapecnn.errors import ItemError, UsageError
 from shapecnn.explanation import explain_meshes
-from shapecnn.models.model import Model, classes_of
 from shapecnn.predict import Predictor
 from shapecnn.search.answers import Answer
 from shapecnn.search.index import IndexedShape
@@ -27,6 +25,7 @@ from shapecnn.search.pictures import PictureFile
 from shapecnn.search.query import Searcher, require_views
 from shapecnn.settings.views_and_grids import Up, ViewSettings
 from shapecnn.views import contact_sheet
+from shapecnn.web.about import about, explains
 from shapecnn.web.catalogue import Catalogue
 from shapecnn.web.files import CollectionMesh, ModelTask, ThumbnailTask, UploadedMesh, ViewsTask, to_glb, to_views
 from shapecnn.web.limits import Limits, RefusedError
@@ -68,21 +67,9 @@ class Desk:
 
     def about(self) -> dict[str, Any]:
         """Return what the page says about the index and the run."""
-        record, model = self.index.record, None if self.predictor is None else self.predictor.model
-        described = record.description.replace(record.model, PurePath(record.model).name)
-        return {
-            "schema_version": 1,
-            "index": self.name,
-            "model": described,
-            "up": record.up,
-            "shapes": len(self.index.shapes),
-            "classes": self.catalogue.counts(),
-            "pictures": self.takes_pictures,
-            "run": None if model is None else PurePath(model.name).name,
-            "run_classes": len(classes_of(model)) if model is not None else 0,
-            "explains": model is not None and _explains(model),
-            "most_bytes": self.limits.upload,
-        }
+        model = None if self.predictor is None else self.predictor.model
+        asked = {"classes": self.catalogue.counts(), "pictures": self.takes_pictures}
+        return about(self.name, self.index, model) | asked | {"most_bytes": self.limits.upload}
 
     def warm(self) -> None:
         """Load the networks, unless they are loaded; every method that needs one waits for this.
@@ -216,7 +203,7 @@ class Desk:
             ItemError: The mesh cannot be used any more.
         """
         predictor, mesh = self.predictor, self._mesh(query)
-        if predictor is None or not _explains(predictor.model):
+        if predictor is None or not explains(predictor.model):
             raise RefusedError(
                 404, "no-run", "No run with views explains the shapes: start the server with --model RUN."
             )
@@ -315,7 +302,3 @@ class Desk:
         if isinstance(outcome, ItemError):
             raise outcome
         return outcome
-
-
-def _explains(model: Model) -> bool:
-    return bool(classes_of(model)) and model.network.descriptor is None and model.input.kind == "views"
