@@ -240,11 +240,7 @@ class Desk:
         return self._once(query, "views", lambda: self._work(to_views, ViewsTask(mesh, settings)))
 
     def sheet(self, query: Query) -> bytes:
-        """Return all views of a query as one PNG, row by row.
-
-        Raises:
-            ItemError: The mesh cannot be used any more.
-        """
+        """Return all views of a query as one PNG, row by row; the errors are those of :meth:`views`."""
         return encode_png(contact_sheet(self.views(query)))
 
     def view(self, query: Query, number: int) -> bytes:
