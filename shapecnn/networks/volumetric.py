@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shapecnn.errors import UsageError
 from shapecnn.networks.initialization import activation_layer, initialize
-from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.network import Part, Profile, ShapeNetwork
 
 
 class Occupancy(nn.Module):
@@ -28,6 +28,26 @@ class Occupancy(nn.Module):
     def forward(self, grids: Tensor) -> Tensor:
         """Convert N grids of R cells a side from uint8 (N, R, R, R) to float (N, 1, R, R, R)."""
         return grids[:, None].to(self.one.dtype)
+
+
+class HeightProfile(nn.Module):
+    """Features of the maps of a network on grids: mean and maximum of each channel in each horizontal layer of cells.
+
+    Turning a shape about its up axis changes them little, and what is high and what is low stays apart.
+
+    Args:
+        norm: Batch normalization that is applied to the maps first, followed by ReLU; None to read them as they are.
+    """
+
+    def __init__(self, norm: nn.Module | None = None) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Compute features (N, 2 · C · H) of N grids from their maps (N, C, D, W, H): C channels, H cells high."""
+        if self.norm is not None:
+            maps = self.norm(maps).relu()
+        return torch.cat([maps.mean(dim=(2, 3)).flatten(1), maps.amax(dim=(2, 3)).flatten(1)], dim=1)
 
 
 def shapenets(
@@ -75,7 +95,14 @@ def shapenets(
         ("full", nn.Sequential(nn.Flatten(), nn.Linear(512 * side**3, 1200), activation_layer(activation))),
     ]
     network = ShapeNetwork(
-        Occupancy(), parts, nn.Identity(), blocks=(1200,), classes=classes, pooling="mean", dropout=dropout
+        Occupancy(),
+        parts,
+        nn.Identity(),
+        blocks=(1200,),
+        classes=classes,
+        pooling="mean",
+        dropout=dropout,
+        profile=Profile(HeightProfile(), (512 * side, 512 * side)),
     )
     if activation == "sigmoid":
         initialize(network.parts, activation)
@@ -124,10 +151,11 @@ class Last(nn.Module):
         return features
 
 
-def voxresnet(classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNetwork:
+def voxresnet(resolution: int, classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNetwork:
     """Build the volumetric residual network: a 5×5×5 convolution with stride 2 and five residual blocks.
 
     Args:
+        resolution: Cells along one side of the grid.
         classes: Number of classes; 0 for a network without classifier.
         width: Number of channels of the first block; the last block has four times as many.
         dropout: Dropout rate before the classifier.
@@ -136,15 +164,24 @@ def voxresnet(classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNe
         Network that computes logits (B, classes) and features (B, 4 · width) of B shapes from R rotations of their
         grids, (B, R, N, N, N) uint8 of N cells a side.
     """
-    parts = [
+    parts: list[Part] = [
         ("conv1", nn.Conv3d(1, width, 5, 2, 2, bias=False)),
         ("block1", Residual(width, width, 1)),
         ("block2", Residual(width, 2 * width, 2)),
         ("block3", Residual(2 * width, 2 * width, 1)),
         ("block4", Residual(2 * width, 4 * width, 2)),
         ("block5", Residual(4 * width, 4 * width, 1)),
-        ("last", Last(4 * width)),
     ]
+    last = Last(4 * width)
+    parts.append(("last", last))
+    side = -(-resolution // 8)  # three layers of stride 2
     return ShapeNetwork(
-        Occupancy(), parts, nn.Identity(), blocks=(4 * width,), classes=classes, pooling="mean", dropout=dropout
+        Occupancy(),
+        parts,
+        nn.Identity(),
+        blocks=(4 * width,),
+        classes=classes,
+        pooling="mean",
+        dropout=dropout,
+        profile=Profile(HeightProfile(last.norm), (4 * width * side, 4 * width * side)),
     )

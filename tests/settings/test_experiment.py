@@ -205,6 +205,14 @@ def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment
             "stages.pooled: plateau and early_stopping need validation data",
         ),
         (
+            ["stages.closed.profile=true"],
+            "stages.closed: profile needs shapenets or voxresnet, and a stage of kind gradient .*; set it to false.",
+        ),
+        (
+            ["network={kind: shapenets}", "stages=[{kind: lda, name: closed, profile: true}]"],
+            "stages.closed: profile needs shapenets or voxresnet, and a stage of kind gradient .*; set it to false.",
+        ),
+        (
             ["target=area"],
             "stages.closed: a stage of kind lda fits classes, not the area; use a stage of kind gradient",
         ),
