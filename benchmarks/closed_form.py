@@ -79,6 +79,7 @@ def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
     """The three ways, on one trained network."""
     trained, artefacts = open_run(run), open_artefacts(data)
     entries = [trained.split(artefacts, "train"), trained.split(artefacts, "val")]
+    assert trained.head is not None
     classes = trained.head.classes
     labels = [np.array([classes.index(str(entry.label)) for entry in each]) for each in entries]
     networks = [trained.network.build(), trained.network.build()]
