@@ -22,8 +22,10 @@ from torch import Tensor
 from shapecnn.meshes.mesh import Mesh, normalize
 from shapecnn.meshes.orientation import canonical_axes
 from shapecnn.models.engine import open_engine
+from shapecnn.models.output import Output
 from shapecnn.models.untrained import UntrainedModel
 from shapecnn.networks.upright import POSES, VIEWS, prepare
+from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.sources.shapes import CLASSES, make_shape
 from shapecnn.views import render_views
 from shapecnn.views.cameras import cube_rotations
@@ -43,28 +45,29 @@ def ups() -> NDArray[np.float64]:
 def describe(per_class: int) -> tuple[Tensor, Tensor]:
     """Return features (N, 24, D) of the views of generated shapes, and their up directions (N, 3) in own axes."""
     model = UntrainedModel.of(orientation="auto", pooling="mean")
-    settings, engine = model.input.settings, open_engine(model, "cpu", views=True)
+    settings, engine = model.settings.input_settings(), open_engine(model, "cpu", views=True)
+    assert isinstance(settings, ViewSettings)
     random = np.random.default_rng(_SEED)
-    features: dict[int, NDArray[np.float32]] = {}
-    directions = []
+    outputs: dict[int, Output] = {}
+    directions: list[NDArray[np.float64]] = []
     for number in range(per_class):
         for label in CLASSES:
             mesh, rotation = make_shape(label, _FIRST + number), Rotation.random(random_state=random).as_matrix()
             mesh = normalize(Mesh(mesh.vertices @ rotation.T, mesh.faces))
             engine.start(len(directions), render_views(mesh, settings))
             directions.append(canonical_axes(mesh) @ rotation[:, 2])
-            features.update((key, output.views) for key, output in engine.finished())
+            outputs.update(engine.finished())
     engine.wait()
-    features.update((key, output.views) for key, output in engine.finished())
-    rows = np.stack([features[number] for number in range(len(directions))])
-    return torch.from_numpy(rows), torch.from_numpy(np.stack(directions))
+    outputs.update(engine.finished())
+    rows = [np.asarray(outputs[number].views) for number in range(len(directions))]
+    return torch.from_numpy(np.stack(rows)), torch.from_numpy(np.stack(directions))
 
 
 def fit(features: Tensor, directions: Tensor, penalty: float) -> tuple[Tensor, Tensor]:
     """Return the scorer (D,) and the pose of each view (24,)."""
     ends, poses = np.unique(ups(), axis=0, return_inverse=True)
     order = torch.from_numpy(poses.reshape(-1)).argsort(stable=True)
-    described = prepare(features[:, order].unflatten(1, (POSES, VIEWS // POSES)).mean(dim=2))
+    described = prepare(features[:, order].reshape(len(features), POSES, VIEWS // POSES, -1).mean(dim=2))
     nearness, true = (directions @ torch.from_numpy(ends).T).max(dim=1)
     clear = nearness > _CLEAR
     direction = torch.zeros(described.shape[2], requires_grad=True)
@@ -74,10 +77,10 @@ def fit(features: Tensor, directions: Tensor, penalty: float) -> tuple[Tensor, T
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(described[clear] @ direction, true[clear])
         loss = loss + penalty * direction.square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     return _SHARPNESS * direction.detach(), torch.from_numpy(poses.reshape(-1).astype(np.int64))
 
 
