@@ -138,7 +138,7 @@ def measure(config: str, data: Path, work: Path, seeds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", configs="shapenets-modelnet10 voxresnet-modelnet10", work="", seeds=3)
+    options = arguments(__doc__ or "", configs="shapenets-modelnet10", work="", seeds=3)
     use_cores(2)
     torch.set_num_threads(2)
     configs = options.configs.split()

@@ -16,15 +16,17 @@ Part = tuple[str, nn.Module]
 
 
 class Profile(NamedTuple):
-    """What may replace the last part of a network when its classifier is computed in closed form.
+    """What may replace the last parts of a network when its classifier is computed in closed form.
 
     Attributes:
-        module: Module that computes features from the input of the last part.
+        module: Module that computes features from the input of the first part that it replaces.
         blocks: Sizes of the feature vectors that the module concatenates.
+        replaces: Number of parts that it replaces.
     """
 
     module: nn.Module
     blocks: tuple[int, ...]
+    replaces: int
 
 
 class ShapeNetwork(nn.Module):
@@ -42,7 +44,7 @@ class ShapeNetwork(nn.Module):
         pooling: Pooling over the views: ``max`` or ``mean``, element-wise; or a module that computes the pooled
             activations (B, ...) from the activations (B, V, ...) of all views.
         dropout: Dropout rate before the classifier.
-        profile: What :meth:`shorten` puts in the place of the last part; None if it cannot be replaced.
+        profile: What :meth:`shorten` puts in the place of the last parts; None if they cannot be replaced.
         at_once: Largest number of views to process at a time when no gradients are computed, so that memory use stays
             bounded; None for no limit.
     """
@@ -90,14 +92,15 @@ class ShapeNetwork(nn.Module):
         return sum(tensor.numel() for tensor in (*self.parameters(), *space))
 
     def shorten(self) -> None:
-        """Replace the last part by the module of :attr:`profile`, and remove the classifier.
+        """Replace the last parts by the module of :attr:`profile`, and remove the classifier.
 
         The last part was trained with the classifier, and separates the training shapes better than others. The
         features before it generalize better, as those before a projection head do (Chen et al., ICML 2020).
         """
         assert self.profile is not None
-        del self.parts[list(self.parts)[-1]]
-        self.parts["profile"], self.blocks = self.profile
+        for name in list(self.parts)[-self.profile.replaces :]:
+            del self.parts[name]
+        self.parts["profile"], self.blocks = self.profile.module, self.profile.blocks
         self.profile = self.classifier = None
 
     def shorten_like(self, state: Mapping[str, Tensor]) -> None:

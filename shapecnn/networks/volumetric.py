@@ -31,23 +31,24 @@ class Occupancy(nn.Module):
 
 
 class HeightProfile(nn.Module):
-    """Features of the maps of a network on grids: mean and maximum of each channel in each horizontal layer of cells.
+    """Features from the last two maps of a network on grids: maximum of each channel in each horizontal layer of cells.
 
     Turning a shape about its up axis changes them little, and what is high and what is low stays apart.
 
     Args:
-        norm: Batch normalization that is applied to the maps first, followed by ReLU; None to read them as they are.
+        last: Layers between the two maps.
     """
 
-    def __init__(self, norm: nn.Module | None = None) -> None:
+    def __init__(self, last: nn.Module) -> None:
         super().__init__()
-        self.norm = norm
+        self.last = last
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Compute features (N, 2 · C · H) of N grids from their maps (N, C, D, W, H): C channels, H cells high."""
-        if self.norm is not None:
-            maps = self.norm(maps).relu()
-        return torch.cat([maps.mean(dim=(2, 3)).flatten(1), maps.amax(dim=(2, 3)).flatten(1)], dim=1)
+        """Compute features of N grids, (N, C · H + C' · H'), from maps (N, C, D, W, H): C channels, H cells high.
+
+        C' and H' are channels and height of the second maps, which ``last`` computes from the first.
+        """
+        return torch.cat([each.amax(dim=(2, 3)).flatten(1) for each in (maps, self.last(maps))], dim=1)
 
 
 def shapenets(
@@ -102,7 +103,7 @@ def shapenets(
         classes=classes,
         pooling="mean",
         dropout=dropout,
-        profile=Profile(HeightProfile(), (512 * side, 512 * side)),
+        profile=Profile(HeightProfile(parts[2][1]), (160 * (side + 3), 512 * side), replaces=2),
     )
     if activation == "sigmoid":
         initialize(network.parts, activation)
@@ -164,16 +165,16 @@ def voxresnet(resolution: int, classes: int, *, width: int = 32, dropout: float 
         Network that computes logits (B, classes) and features (B, 4 · width) of B shapes from R rotations of their
         grids, (B, R, N, N, N) uint8 of N cells a side.
     """
+    block5, last = Residual(4 * width, 4 * width, 1), Last(4 * width)
     parts: list[Part] = [
         ("conv1", nn.Conv3d(1, width, 5, 2, 2, bias=False)),
         ("block1", Residual(width, width, 1)),
         ("block2", Residual(width, 2 * width, 2)),
         ("block3", Residual(2 * width, 2 * width, 1)),
         ("block4", Residual(2 * width, 4 * width, 2)),
-        ("block5", Residual(4 * width, 4 * width, 1)),
+        ("block5", block5),
+        ("last", last),
     ]
-    last = Last(4 * width)
-    parts.append(("last", last))
     side = -(-resolution // 8)  # three layers of stride 2
     return ShapeNetwork(
         Occupancy(),
@@ -183,5 +184,7 @@ def voxresnet(resolution: int, classes: int, *, width: int = 32, dropout: float 
         classes=classes,
         pooling="mean",
         dropout=dropout,
-        profile=Profile(HeightProfile(last.norm), (4 * width * side, 4 * width * side)),
+        profile=Profile(
+            HeightProfile(nn.Sequential(block5, last.norm, nn.ReLU())), (4 * width * side,) * 2, replaces=2
+        ),
     )

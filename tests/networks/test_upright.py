@@ -56,7 +56,7 @@ def described(mesh: Mesh, model: UntrainedModel) -> Tensor:
 
 
 def test_the_shipped_scorer_prefers_shapes_that_stand() -> None:
-    """Generated shapes that it was not fitted to, turned at random: on average, the true pose has much of the weight."""
+    """Generated shapes that it was not fitted to, turned at random: on average, the true pose has much weight."""
     model, pooling = UntrainedModel.of(orientation="auto"), upright_pooling()
     assert model.settings.pooling == "upright"  # type: ignore[union-attr]
     ends = cube_rotations()[:, :, 2].round()[pooling.order[::4].numpy()]

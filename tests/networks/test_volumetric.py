@@ -108,12 +108,13 @@ def test_voxresnet_takes_any_grid(resolution: int) -> None:
     assert small()(grids(2, resolution))[0].shape == (1, 4)
 
 
-def test_a_profile_is_the_mean_and_the_maximum_of_each_layer_of_cells() -> None:
+def test_a_profile_is_the_maximum_of_each_layer_of_cells_of_both_maps() -> None:
     maps = torch.arange(2 * 3 * 4 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 4, 5)
-    profile = HeightProfile()(maps).reshape(2, 2, 3, 5)
-    assert profile[1, 0, 2, 4] == maps[1, 2, :, :, 4].mean()
-    assert profile[0, 1, 1, 3] == maps[0, 1, :, :, 3].max()
-    assert torch.equal(HeightProfile()(maps.rot90(1, (2, 3))), HeightProfile()(maps))
+    profile = HeightProfile(nn.MaxPool3d(2))
+    first, second = profile(maps).split([3 * 5, 3 * 2], dim=1)
+    assert first.reshape(2, 3, 5)[0, 1, 3] == maps[0, 1, :, :, 3].max()
+    assert second.reshape(2, 3, 2)[1, 2, 1] == maps[1, 2, :, :, 2:4].max()
+    assert torch.equal(profile(maps.rot90(1, (2, 3))), profile(maps))
 
 
 @pytest.mark.parametrize("resolution", [26, 30, 33])
