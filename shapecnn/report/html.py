@@ -19,6 +19,7 @@ from shapecnn.errors import visible
 REPORT = "shapecnn.report"
 """Package with the templates, the style sheet and the script of all pages."""
 
+
 def fill(template: str, *, package: str = REPORT, **values: Any) -> str:
     """Return an HTML page: a filled-in template with the common style sheet and script inside.
 

@@ -183,7 +183,7 @@ def test_notes_say_by_which_rules() -> None:
 def test_the_page_is_one_file_that_runs_nothing() -> None:
     odd = replace(STRONG, contender=replace(STRONG.contender, name="<script>x</script> {{ 7 * 7 }} | $1$"))
     made = comparison(odd, WEAK)
-    source = page(made, curves(made))
+    source = page(made)
     shown = Page(source)
     assert source.startswith("<!DOCTYPE html>")
     assert not {"script", "link", "iframe", "object", "base", "form"} & {tag for tag, _ in shown.elements}
@@ -209,5 +209,5 @@ def test_the_files_agree(tmp_path: Path) -> None:
     with_others = contents(tmp_path / "out")
     assert with_others["pr.svg"] == curves(made, published=True) != files["pr.svg"]
     assert with_others["pr.png"] == curves(made, "png", published=True)
-    assert with_others["report.html"] == page(made, with_others["pr.svg"]).encode()
+    assert with_others["report.html"] == page(made, published=True).encode()
     assert with_others["comparison.json"] == files["comparison.json"]
