@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from itertools import pairwise
 
 from shapecnn.report.html import policy, script, stylesheet
 from tests.report.test_pages import Page
@@ -44,4 +45,4 @@ def require_headings_in_order(tags: list[str]) -> None:
     """Each heading is at most one level below the heading before it, and the first is the title."""
     levels = [int(tag[1]) for tag in tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False)), levels
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
