@@ -46,7 +46,7 @@ def evaluation_page(evaluation: Evaluation, read: ReadInput) -> str:
 
     Args:
         evaluation: Result of the evaluation.
-        read: Function that reads the views or grids of a shape; called once for each shape that the page shows.
+        read: Function that reads the views or grids of a shape; called once for each shape, or rotation, on the page.
 
     Returns:
         The HTML text of the page.

@@ -22,7 +22,7 @@ ReadInput = Callable[[Entry], InputArray]
 
 
 class Pictures:
-    """Pictures of the shapes on a page. A shape is read once, however often the page shows it."""
+    """Pictures of the shapes on a page. A shape, or its rotation, is read once, however often the page shows it."""
 
     def __init__(self, read: ReadInput) -> None:
         """Remember how shapes are read; nothing is read before a picture is asked for.
