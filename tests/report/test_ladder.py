@@ -39,7 +39,7 @@ def test_it_is_safe_and_has_every_rung(source: str) -> None:
     shown = require_safe(source)
     assert not [tag for tag, attributes in shown.elements if tag == "b" and attributes]
     assert "Without lenet, which failed: <b>broken</b>" in " ".join(shown.text.split())
-    assert "alt=\"weights of &lt;b&gt;x&lt;/b&gt;, 0\"" in source
+    assert 'alt="weights of &lt;b&gt;x&lt;/b&gt;, 0"' in source
     for rung, section in zip(CHOSEN, source.split("<section")[1:], strict=True):
         assert section.count('<svg class="chart small"') == 1
         assert section.count('class="point"') == 11
