@@ -28,6 +28,7 @@ from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
+from tests.report import safe
 from tests.solids import write_ball
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
@@ -105,18 +106,12 @@ def test_one_section_for_each_query_and_a_card_for_each_result(index: Index, ask
         assert places == sorted(places)
 
 
-def test_it_needs_no_network_and_runs_nothing(index: Index, ask: Ask, solids: Path) -> None:
+def test_it_needs_no_network_and_runs_nothing_but_its_own_script(index: Index, ask: Ask, solids: Path) -> None:
     source = query_page(ask(solids / "box/cube.off"), index, "index")
-    page = Page(source)
+    page = safe.require_safe(source)
     tags = {tag for tag, _ in page.elements}
-    assert source.startswith("<!DOCTYPE html>")
     assert {"html", "head", "title", "body", "h1", "section", "figure", "img"} <= tags
-    assert not {"script", "link", "iframe", "object", "base", "form"} & tags
-    assert "://" not in source
-    assert "url(" not in source
-    assert "@import" not in source
     assert ("meta", {"charset": "utf-8"}) in page.elements
-    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
 
 
 def test_pictures_are_the_views_of_the_meshes(index: Index, ask: Ask, solids: Path) -> None:
@@ -147,8 +142,7 @@ def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path,
     source = query_page(ask(evil, tmp_path / f"missing {evil.name}"), replace(index, shapes=items), '"><img src=x>')
     hostile = [replace(a, hits=[replace(h, shape=items[0]) for h in a.hits]) for a in ask(evil)]
     source += query_page(hostile, replace(index, shapes=items), '"><img src=x>')
-    page = Page(source)
-    assert "script" not in {tag for tag, _ in page.elements}
+    page = safe.require_safe(source)
     assert "b" not in {tag for tag, _ in page.elements}
     assert evil.name in page.sections[0]
     assert evil.name in page.sections[1]
