@@ -16,7 +16,10 @@ from shapecnn.evaluation.evaluate import evaluate_model
 from shapecnn.models.calibration import Calibration
 from shapecnn.models.model import resolve_model
 from shapecnn.report.evaluation import write_report
-from shapecnn.settings.views_and_grids import VoxelSettings
+from shapecnn.storage.reading import json_bytes
+from shapecnn.storage.sealed import publish_beside
+from shapecnn.storage.unfinished import RESUME
+from shapecnn.training.plan import ORIGIN, new_plan
 from shapecnn.workers.pool import Workers
 from tests.cli.conftest import Command
 from tests.evaluations import write_splits
@@ -129,23 +132,14 @@ def test_a_run_is_described(tmp_path: Path, command: Command) -> None:
     assert "none: no shapes were held out" in shown
 
 
-def test_an_unfinished_training_is_told(tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shapecnn.training import session
-
-    meshes = write_splits(tmp_path / "meshes", train=2, test=1)
-    prepare_collection(meshes, tmp_path / "grids", Recipe(VoxelSettings()), command="shapecnn", workers=Workers(1))
-
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(session, "publish_run", stop)
-    options = ["--set", "validation=null", "--set", "stages.grids.epochs=1", "--device", "cpu"]
-    done = command("train", "demo-shapenets", "--data", tmp_path / "grids", "--out", tmp_path / "run", *options)
-    assert done.status == 130, done.stderr
+def test_an_unfinished_training_is_told(tmp_path: Path, command: Command) -> None:
+    plan = new_plan("demo-shapenets", {}, tmp_path / "grids")
+    publish_beside(tmp_path / "run" / RESUME, {ORIGIN: json_bytes({"plan": plan.to_json()})}, "")
     answer = command("info", tmp_path / "run", "--json").json("info")
-    assert (answer["kind"], answer["facts"]["finished"]) == ("training", False)
-    assert Path(answer["facts"]["data"]).resolve() == tmp_path / "grids"
-    assert answer["facts"]["network"]["kind"] == "shapenets"
+    facts = answer["facts"]
+    assert (answer["kind"], facts["finished"], facts["data"]) == ("training", False, str(tmp_path / "grids"))
+    assert (facts["network"]["kind"], facts["stages"]) == ("shapenets", ["grids"])
+    assert "run, not finished: shapenets" in command("info", tmp_path / "run").stdout
 
 
 def test_an_index_is_described_and_its_changed_meshes_counted(
