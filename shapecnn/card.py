@@ -100,7 +100,7 @@ def _sections(name: str, facts: Mapping[str, Any], measured: Sequence[Measured])
     )
     backbone = f" with the backbone `{network['backbone']}`" if network.get("backbone") else ""
     yield f"# {visible(name)}\n"
-    yield f"A network of [shapecnn](https://pypi.org/project/shapecnn/) that reads {reads} of 3D meshes and predicts "
+    yield f"A network of shapecnn that reads {reads} of 3D meshes and predicts "
     yield f"{predicts}: `{network['kind']}`{backbone}.\n"
     yield "## Use\n"
     up = f" --up {facts['up']}" if facts["up"] not in (None, "z") else ""
@@ -124,7 +124,7 @@ def _sections(name: str, facts: Mapping[str, Any], measured: Sequence[Measured])
         yield from _table(["validation", ""], rows)
     for each in measured:
         protocol = f", protocol and feature: {each.protocol}" if each.protocol else ""
-        yield f"{each.title} on `{_cell(each.data)}`, split {each.split}, {each.count} shapes{protocol}:\n"
+        yield f"{each.title} on `{_cell(Path(each.data).name)}`, split {each.split}, {each.count} shapes{protocol}:\n"
         rows = [[_NAMES[key], _number(key, value) + _interval(key, each)] for key, value in each.figures.items()]
         yield from _table(["figure", "value (95 % interval)"], rows)
     yield from _not_measured(facts, measured)
@@ -163,7 +163,10 @@ def _limits(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _training(facts: Mapping[str, Any]) -> list[list[str]]:
     rows = [
-        ["data", str(facts["data"]) + (f", subset {facts['subset']}" if facts["subset"] else "")],
+        [
+            "data",
+            Path(facts["data"] or "not recorded").name + (f", subset {facts['subset']}" if facts["subset"] else ""),
+        ],
         ["shapes", f"{facts['train']} to train on, {facts['val']} held out"],
         ["parameters", str(facts["parameters"])],
         ["feature", f"{facts['feature_size']} numbers"],
