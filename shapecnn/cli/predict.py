@@ -8,6 +8,7 @@ import click
 
 from shapecnn.cli.answers import failure_json, note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
+from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import (
     device_option,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
 @click.option(
     "--evidence",
