@@ -14,8 +14,8 @@ import trimesh
 from shapecnn.settings.views_and_grids import ViewSettings
 from tests.cli.conftest import Command
 from tests.evaluations import write_artefacts
+from tests.report.parsed import Page
 from tests.report.safe import require_safe
-from tests.report.test_pages import Page
 from tests.solids import write
 
 UNTRAINED = ("--model", "@imagenet", "--set", "backbone=test_efficientnet", "--set", "weights=none", "--set", "size=64")

@@ -7,7 +7,7 @@ import re
 from itertools import pairwise
 
 from shapecnn.report.html import policy, script, stylesheet
-from tests.report.test_pages import Page
+from tests.report.parsed import Page
 
 LOADING = {"link", "iframe", "object", "embed", "base", "form", "frame", "audio", "video", "source", "track"}
 

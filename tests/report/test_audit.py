@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.duplicates.results import Audit, Empty, Features, Group, Level, Member
 from shapecnn.report.audit import LISTED, SHOWN_GROUPS, SHOWN_MEMBERS, audit_page
+from tests.report.parsed import Page
 from tests.report.safe import require_safe
-from tests.report.test_pages import Page
 
 HERE = Path("audit.html")
 

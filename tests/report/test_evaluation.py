@@ -17,8 +17,8 @@ from shapecnn.evaluation.retrieval.protocols import mvcnn, shapenets, shrec16
 from shapecnn.report import neighbours as module
 from shapecnn.report.evaluation import evaluation_page, figures
 from shapecnn.report.thumbnails import thumbnail
+from tests.report.parsed import Page
 from tests.report.safe import require_safe
-from tests.report.test_pages import Page
 
 CLASSES = ["bed", "chair", "desk"]
 VIEWS = np.random.default_rng(3).integers(0, 255, (24, 12, 100, 100), np.uint8)

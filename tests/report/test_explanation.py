@@ -12,8 +12,8 @@ from shapecnn.errors import MeshError
 from shapecnn.explanation import Explanation, explain_meshes
 from shapecnn.models.model import resolve_model
 from shapecnn.report.explanation import SIDE, explanation_page, overlay
+from tests.report.parsed import Page
 from tests.report.safe import require_safe
-from tests.report.test_pages import Page
 
 Explained = list[Explanation | MeshError]
 

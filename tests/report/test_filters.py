@@ -28,8 +28,8 @@ from tests.filters.planted import (
     write_planted_run,
 )
 from tests.report.browser import BROWSER, overflowing
+from tests.report.parsed import Page
 from tests.report.safe import require_safe
-from tests.report.test_pages import Page
 
 LONG = "a_long_name_of_a_file_that_somebody_has_exported_from_a_program_" * 3
 
