@@ -217,6 +217,28 @@ def validation(records: list[dict[str, Any]]) -> str:
 _VALIDATED = {"mean_class_accuracy": "mean class accuracy", "mAP_macro": "macro mAP"}
 
 
+def closed_form(records: list[dict[str, Any]]) -> str:
+    """Return a line for each network on grids and each way to its classifier."""
+    lines = []
+    for config, figures in [pair for record in records for pair in record["figures"]["configs"].items()]:
+        for number, row in enumerate(figures["rows"]):
+            means = [_spread(row["summary"][name]) for name in _CLOSED_FORM]
+            lines.append(["" if number else f"`{config}`", row["way"], len(row["seeds"]), *means])
+        gains = [f"{_gained({'gain': g, 'interval': ends})}" for g, *ends in figures["gains"].values()]
+        lines.append(["", "gain of the shipped one", "", gains[0], "", gains[1], "", "", ""])
+    return _markdown(["config", "classifier", "seeds", *_CLOSED_FORM.values()], lines)
+
+
+_CLOSED_FORM = {
+    "mean_class_accuracy": "mean class accuracy",
+    "accuracy": "accuracy",
+    "mAP_macro": "macro mAP by scores",
+    "mAP": "mAP by scores",
+    "mAP_macro_penultimate": "macro mAP by features",
+    "mAP_penultimate": "mAP by features",
+}
+
+
 def ablation(records: list[dict[str, Any]]) -> str:
     data = {"mvcnn-psb": "`psb`", "mvcnn-modelnet10": "ModelNet10"}
     by_config = {record["figures"]["config"]: record["figures"] for record in records}
@@ -406,7 +428,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
-        *(recognition, validation, ablation, finetuning, ladder, descriptors),
+        *(recognition, validation, closed_form, ablation, finetuning, ladder, descriptors),
         *(faults, fuzz, soak, limits),
     )
 }
@@ -460,6 +482,7 @@ def backbones() -> str:
     for name, choice in CHOICES.items():
         with torch.device("meta"):  # without memory for the weights
             backbone = build_backbone(name, "none")
+        embedding: Any = backbone.parts[0][1].patch_embed
         tensors = [parameter for _, part in backbone.parts for parameter in part.parameters()]
         repository = timm.get_pretrained_cfg(choice.model).hf_hub_id
         lines.append(
@@ -468,7 +491,7 @@ def backbones() -> str:
                 f"`{choice.model}`",
                 f"{sum(tensor.numel() for tensor in tensors) / 1e6:.0f} million",
                 backbone.size,
-                backbone.parts[0][1].patch_embed.patch_size[0],
+                embedding.patch_size[0],
                 backbone.feature_size,
                 choice.licence,
                 f"[{repository}](https://huggingface.co/{repository})",

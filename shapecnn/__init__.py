@@ -43,12 +43,15 @@ if TYPE_CHECKING:
     from shapecnn.artefacts.reading import Artefacts as Artefacts
     from shapecnn.artefacts.reading import open_artefacts as open_artefacts
     from shapecnn.artefacts.writing import Summary as Summary
+    from shapecnn.card import model_card as model_card
     from shapecnn.evaluation.compare_results import Comparison as Comparison
     from shapecnn.evaluation.priors import ClassPrior as ClassPrior
     from shapecnn.evaluation.results import Evaluation as Evaluation
     from shapecnn.evaluation.settings import EvaluationSettings as EvaluationSettings
     from shapecnn.explanation import Explanation as Explanation
     from shapecnn.filters.results import LearnedFilters as LearnedFilters
+    from shapecnn.information.description import Description as Description
+    from shapecnn.information.description import describe as describe
     from shapecnn.ladder.climbing import Ladder as Ladder
     from shapecnn.meshes.mesh import Mesh as Mesh
     from shapecnn.predict import Features as Features
@@ -79,12 +82,14 @@ _HOMES = {
     "api.training": ("find_step", "train"),
     "artefacts.reading": ("Artefacts", "open_artefacts"),
     "artefacts.writing": ("Summary",),
+    "card": ("model_card",),
     "evaluation.compare_results": ("Comparison",),
     "evaluation.results": ("Evaluation",),
     "evaluation.priors": ("ClassPrior",),
     "evaluation.settings": ("EvaluationSettings",),
     "explanation": ("Explanation",),
     "filters.results": ("LearnedFilters",),
+    "information.description": ("Description", "describe"),
     "ladder.climbing": ("Ladder",),
     "meshes.mesh": ("Mesh",),
     "predict": ("Features", "Prediction", "Predictions", "Predictor"),

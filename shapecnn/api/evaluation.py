@@ -128,9 +128,9 @@ def _evaluation_html(evaluation: Evaluation) -> str:
 
 
 def _comparison_html(comparison: Comparison) -> str:
-    from shapecnn.report.comparison import curves, page
+    from shapecnn.report.comparison import page
 
-    return framed(page(comparison, curves(comparison)))
+    return framed(page(comparison))
 
 
 show_with(Evaluation, _evaluation_html)

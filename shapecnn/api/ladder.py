@@ -82,9 +82,9 @@ def climb_ladder(
 
 
 def _ladder_html(ladder: Ladder) -> str:
-    from shapecnn.report.ladder import ladder_curves, page
+    from shapecnn.report.ladder import page
 
-    return framed(page(ladder, ladder_curves(ladder.comparison)))
+    return framed(page(ladder))
 
 
 show_with(Ladder, _ladder_html)

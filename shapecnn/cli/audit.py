@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.batch import write_failures
+from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.options import (
     batch_options,
@@ -40,7 +41,7 @@ _PICTURE = 96  # pixels along one side of a thumbnail
 
 @click.command("audit")
 @click.argument("data", type=click.Path(exists=True, path_type=Path))
-@click.option("--model", "model_name", metavar="RUN|@NAME",
+@click.option("--model", "model_name", metavar="RUN|@NAME", shell_complete=complete_model,
               help="Also compare shapes by the features of this model; DATA must be artefacts (rendered views or "
               "voxel grids).")  # fmt: skip
 @click.option("--threshold", type=float, default=0.98, show_default=True,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note, say
+from shapecnn.cli.next_steps import suggest_for_artefacts
 from shapecnn.cli.options import FAILURES, WRITER, command_line, failures_file
 from shapecnn.cli.progress import progress_bar
 
@@ -69,7 +71,9 @@ def run_prepare(
             command=command_line(),
         )
     emit_summary(summary, out, as_json)
-    report_failures(summary.failures, skip_errors, record=out / MANIFEST)
+    report_failures(
+        summary.failures, skip_errors, record=out / MANIFEST, then=lambda: suggest_for_artefacts(out, collection)
+    )
 
 
 def emit_summary(summary: Summary, out: Path, as_json: bool, **more: object) -> None:
@@ -99,6 +103,7 @@ def report_failures(
     skip_errors: bool,
     noun: str = "meshes",
     record: Path | None = None,
+    then: Callable[[], None] | None = None,
 ) -> None:
     """Report failed input files on stderr and in the file of --failures; exit with status 1 if there are any.
 
@@ -107,6 +112,7 @@ def report_failures(
         skip_errors: Return instead of exiting with status 1.
         noun: Plural noun of the input files, such as "meshes".
         record: Output file that also lists all failures; the message names it if the list on stderr is cut.
+        then: Function that prints the last line: what to do next.
 
     Raises:
         UsageError: The file of --failures exists and may not be replaced.
@@ -120,8 +126,10 @@ def report_failures(
         say(f"… and {len(failures) - SHOWN} more: {complete}.")
     if failures:
         say(f"{len(failures)} of the {noun} could not be used.")
-        if not skip_errors:
-            click.get_current_context().exit(1)
+    if then is not None:
+        then()
+    if failures and not skip_errors:
+        click.get_current_context().exit(1)
 
 
 def write_failures(failures: list[tuple[str, str]]) -> Path | None:

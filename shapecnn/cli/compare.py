@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.options import (
     device_option,
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.argument("models", metavar="RUN|@NAME[:FEATURE]...", nargs=-1, required=True)
+@click.argument("models", metavar="RUN|@NAME[:FEATURE]...", nargs=-1, required=True,
+                shell_complete=complete_model)  # fmt: skip
 @click.option("--data", required=True, multiple=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Artefacts (rendered views or voxel grids) to evaluate on. Repeat the option if the models need "
               "different artefacts: each model uses the first folder made with its settings.")  # fmt: skip

@@ -7,6 +7,7 @@ import click
 from shapecnn.cli.completion import complete_name
 from shapecnn.cli.console import SCHEMA_VERSION, emit
 from shapecnn.cli.options import json_option
+from shapecnn.cli.tables import table
 
 
 @click.command("configs")
@@ -31,5 +32,5 @@ def command(name: str | None, as_json: bool) -> None:
     if name:
         emit(answer, as_json, texts[name].splitlines())
         return
-    width = max(map(len, texts))
-    emit(answer, as_json, [f"{each['name']:{width}}  {each['description']}" for each in configs])
+    rows = [(each["name"], each["description"]) for each in configs]
+    emit(answer, as_json, table(rows, ["config", "made for"]))

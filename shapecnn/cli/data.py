@@ -11,6 +11,7 @@ import click
 
 from shapecnn.cli.batch import SHOWN, emit_summary, report_failures
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.next_steps import beside, suggest, suggest_for_artefacts
 from shapecnn.cli.options import (
     command_line,
     failures_option,
@@ -82,6 +83,7 @@ def download(name: str, dest: Path, url: str | None, sha256: str | None, overwri
         "seconds": round(time.perf_counter() - start, 3),
     }
     emit(report, as_json, [str(result.path)])
+    suggest("render", result.path, beside(result.path, "views"))
 
 
 @command.command("import", short_help="Import views or grids made by other programs.")
@@ -152,4 +154,6 @@ def import_(
             note(f"  {', '.join(group)}")
         if len(conflicting) > SHOWN:
             note(f"  … and {len(conflicting) - SHOWN} more groups; --json lists all.")
-    report_failures(summary.failures, skip_errors, "shapes", record=out / MANIFEST)
+    report_failures(
+        summary.failures, skip_errors, "shapes", record=out / MANIFEST, then=lambda: suggest_for_artefacts(out)
+    )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
+from shapecnn.cli.next_steps import suggest_for_evaluation
 from shapecnn.cli.options import (
     device_option,
     json_option,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command("eval")
-@click.argument("model", metavar="RUN|@NAME")
+@click.argument("model", metavar="RUN|@NAME", shell_complete=complete_model)
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Artefacts to evaluate on, made by render, voxelize or data import.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True,
@@ -127,6 +129,7 @@ def command(
         with stage("Writing the report"):
             write_report(out, evaluation, lambda entry: predictor.model.input.read(artefacts, entry), overwrite)
         note(f"Wrote {out / 'report.html'}")
+    suggest_for_evaluation(model, data, split, out)
 
 
 _SHOWN_PAIRS = 3  # number of confused pairs of classes that are printed; JSON and the report have more

@@ -11,6 +11,7 @@ import numpy as np
 from shapecnn.api.records import explanation_record
 from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
+from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.options import (
     device_option,
@@ -36,7 +37,7 @@ SHOWN = 3  # views listed on the terminal
 
 
 @click.command("explain")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
 @click.option(
     "--html",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
 from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option, set_option
 from shapecnn.cli.progress import progress_bar
@@ -21,7 +22,7 @@ SHOWN = 3  # filters of each layer, and shapes of each filter, that are listed o
 
 
 @click.command("filters")
-@click.argument("model", metavar="RUN|@imagenet")
+@click.argument("model", metavar="RUN|@imagenet", shell_complete=complete_model)
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
               help="Artefacts in which exciting places are looked for, made by render, voxelize or data import.  "
               "[default: the artefacts that RUN was trained on]")  # fmt: skip

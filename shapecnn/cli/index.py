@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from shapecnn.cli.batch import report_failures
+from shapecnn.cli.completion import complete_index, complete_model
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.next_steps import suggest_for_index
 from shapecnn.cli.options import (
     batch_options,
     collection_argument,
@@ -33,11 +35,12 @@ if TYPE_CHECKING:
 
 @click.command("index")
 @collection_argument
-@click.argument("index", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("index", type=click.Path(path_type=Path, file_okay=False), shell_complete=complete_index)
 @click.option(
     "--model",
     "model_name",
     metavar="RUN|@NAME",
+    shell_complete=complete_model,
     help="Model that computes the features: a trained run, or one that needs no training: @imagenet, or the "
     "engineered descriptors @sph, @lfd and @fisher.  [default: the "
     "model of INDEX; @imagenet for a new INDEX]",
@@ -133,4 +136,4 @@ def command(
         verb = "shape has" if update.relabelled == 1 else "shapes have"
         note(f"{update.relabelled} unchanged {verb} another label or split than before.")
     emit(answer, as_json, [f"{counts} in {update.seconds:.1f} s: {index} holds {counted(update.total, 'shape')}"])
-    report_failures(update.failures, skip_errors, record=index / FAILURES)
+    report_failures(update.failures, skip_errors, record=index / FAILURES, then=lambda: suggest_for_index(index))

@@ -26,6 +26,8 @@ from shapecnn.errors import Caution, ShapecnnError, UsageError, is_short_of_memo
 # name: (module with a click command called `command`, its line in --help)
 COMMANDS = {
     "demo": ("shapecnn.cli.demo", "Run the whole pipeline on generated shapes."),
+    "info": ("shapecnn.cli.info", "Tell what a mesh, a collection, an artefact, a run or an index is."),
+    "view": ("shapecnn.cli.view", "Show a mesh in the terminal, in a picture or in a window."),
     "render": ("shapecnn.cli.render", "Draw views of each mesh, 12 by default."),
     "voxelize": ("shapecnn.cli.voxelize", "Turn each mesh into an occupancy grid, 30³ by default."),
     "eval": ("shapecnn.cli.evaluate", "Evaluate classification and retrieval of a model."),
@@ -35,6 +37,7 @@ COMMANDS = {
     "configs": ("shapecnn.cli.configs", "List or print the built-in configs."),
     "train": ("shapecnn.cli.train", "Train a multi-view or a volumetric network."),
     "metric": ("shapecnn.cli.metric", "Learn a metric for retrieval from labelled shapes."),
+    "card": ("shapecnn.cli.card", "Write a model card of a run."),
     "predict": ("shapecnn.cli.predict", "Predict the classes of meshes."),
     "explain": ("shapecnn.cli.explain", "Show which views and pixels led to a prediction."),
     "filters": ("shapecnn.cli.filters", "Show what the filters of a network respond to."),
@@ -44,6 +47,7 @@ COMMANDS = {
     "serve": ("shapecnn.cli.serve", "Search a collection in the browser."),
     "verify": ("shapecnn.cli.verify", "Check stored results for missing, corrupt and stale files."),
     "data": ("shapecnn.cli.data", "Download public collections; import views and grids."),
+    "doctor": ("shapecnn.cli.doctor", "Say what works on this machine, and how to get the rest."),
 }
 
 
@@ -125,6 +129,12 @@ def run() -> None:
     open_streams()
     warnings.showwarning = _show
     warnings.simplefilter("always", Caution)
+    if os.environ.get("_SHAPECNN_COMPLETE", "").startswith("bash"):
+        from click.shell_completion import add_completion_class
+
+        from shapecnn.cli.completion import BashCompletion
+
+        add_completion_class(BashCompletion)
     try:
         with ending_in_order():
             status = _run()

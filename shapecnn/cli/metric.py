@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.next_steps import beside, suggest
 from shapecnn.cli.options import device_option, json_option, overwrite_option, quiet_option
 from shapecnn.cli.progress import progress_bar
 from shapecnn.errors import counted
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("metric")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_run)
 @click.option("--data", required=True, type=click.Path(path_type=Path), metavar="DIR",
               help="Artefacts (rendered views or voxel grids) that RUN was trained on.")  # fmt: skip
 @click.option(
@@ -64,3 +66,4 @@ def command(run: Path, data: Path, size: int, seed: int, overwrite: bool, device
         figures = f"; mAP on {counted(result.after.count, 'shape')} of val {after:.1%}, {before:.1%} before"
     action = f"Learned in {result.seconds:.1f} s" if result.anew else "Unchanged"
     emit(answer, as_json, [f"{action}: a metric of rank {result.size} in {run}{figures}"])
+    suggest("compare", run, f"{run}:metric", "--data", data, "--out", beside(run, "comparison"))

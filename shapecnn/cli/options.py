@@ -71,8 +71,8 @@ keep_scale_option = click.option(
     "--keep-scale",
     type=click.FloatRange(0, min_open=True),
     metavar="SIZE",
-    help="Keep the relative sizes of shapes. A shape of this size, in units of the mesh files, fills the picture or the "
-    "grid; smaller shapes are drawn smaller. The size is the diameter of the sphere around a shape.  "
+    help="Keep the relative sizes of shapes. A shape of this size, in units of the mesh files, fills the picture or "
+    "the grid; smaller shapes are drawn smaller. The size is the diameter of the sphere around a shape.  "
     "[default: all shapes are scaled to the same size]",
 )
 trained_orientation_option = click.option(

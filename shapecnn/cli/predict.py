@@ -9,6 +9,7 @@ import click
 from shapecnn.api.records import prediction_record
 from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
+from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import emit
 from shapecnn.cli.options import (
     device_option,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.argument("meshes", metavar="MESH...", nargs=-1, required=True)
 @click.option(
     "--evidence",

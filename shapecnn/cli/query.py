@@ -10,6 +10,7 @@ import click
 from shapecnn.api.records import answer_record
 from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
+from shapecnn.cli.completion import complete_index
 from shapecnn.cli.console import emit, note
 from shapecnn.cli.options import (
     device_option,
@@ -23,6 +24,7 @@ from shapecnn.cli.options import (
     workers_options,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, table
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @click.command("query")
-@click.argument("index", type=click.Path(path_type=Path))
+@click.argument("index", type=click.Path(path_type=Path), shell_complete=complete_index)
 @click.argument("meshes", metavar="[MESH]...", nargs=-1)
 @click.option(
     "--image",
@@ -123,6 +125,15 @@ def command(
 
 
 def _lines(answer: Answer) -> list[str]:
+    if is_drawn():
+        numbered = enumerate(answer.hits, 1)
+        rows = [
+            [str(rank), f"{hit.score:.4f}", hit.shape.label or "-", hit.shape.id, str(hit.view)]
+            for rank, hit in numbered
+        ]
+        header = ["", "score", "class", "shape", "view"]
+        columns = 5 if any(hit.view is not None for hit in answer.hits) else 4
+        return [answer.path, *table([row[:columns] for row in rows], header[:columns], numbers=[0, 1])]
     lines = [answer.path]
     lines += [
         f"{rank:4}  {hit.score:.4f}  {hit.shape.label or '-':20}  {hit.shape.id}"

@@ -11,6 +11,7 @@ import click
 
 from shapecnn.cli.completion import complete_config
 from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.next_steps import suggest_for_run
 from shapecnn.cli.options import (
     device_option,
     json_option,
@@ -190,6 +191,7 @@ def command(
     action = counted(training.epochs, "epoch") if training.epochs else "Trained"
     prefix = "Already finished, nothing to do: " if finished else ""
     emit(answer, as_json, [f"{prefix}{action} in {training.seconds:.0f} s{figures}: {out}"])
+    suggest_for_run(training.run)
 
 
 def _require_alone(others: dict[str, bool]) -> None:

@@ -220,6 +220,26 @@ def find_printed(path: str) -> Path:
     return actual
 
 
+def locate(path: str) -> Shape:
+    """Return the shape at a path, as :attr:`Shape.path` prints it: a mesh file, or a zip, ``/`` and a path inside it.
+
+    Args:
+        path: Path of the mesh file, which need not exist.
+
+    Returns:
+        The shape, with the whole path as its id, and without label and split.
+
+    Example:
+        >>> locate("chair/a.off").member is None
+        True
+    """
+    place = find_printed(path)
+    for parent in place.parents:
+        if parent.is_file():
+            return Shape(path, None, None, parent, place.relative_to(parent).as_posix())
+    return Shape(path, None, None, place)
+
+
 def _printed(name: str) -> str:
     return visible(printable(name))
 

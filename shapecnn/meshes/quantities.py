@@ -96,6 +96,26 @@ def enclosed_volume(mesh: Mesh) -> float | None:
     return None
 
 
+def is_closed(mesh: Mesh) -> bool | None:
+    """Return whether the surface of a mesh is closed and consistently oriented, as a watertight one is.
+
+    Vertices with the same coordinates are one vertex, and faces that have the same vertex twice are ignored.
+
+    Args:
+        mesh: The mesh.
+
+    Returns:
+        Whether each edge a → b of a face has a partner, the edge b → a of another face; None if the mesh has more than
+        2,000,000 faces, whose edges are not compared.
+    """
+    if len(mesh.faces) > _MOST_FACES:
+        return None
+    faces = _places(mesh.vertices)[mesh.faces]
+    a, b, c = faces.T
+    faces = faces[(a != b) & (b != c) & (c != a)]
+    return bool(len(faces)) and _closed(faces, len(mesh.vertices))
+
+
 def _blocks(vertices: Corners, faces: Faces) -> Iterator[tuple[Corners, Corners, Corners]]:
     """Yield the corners a, b and c, each (n, 3), of up to 2¹⁸ faces at a time."""
     for start in range(0, len(faces), _BLOCK):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shapecnn.models.comparison import AdaptedComparison, FeatureComparison, ShapeComparison
 from shapecnn.models.pictured import PicturedSettings
@@ -16,6 +16,8 @@ from shapecnn.settings.networks import MvcnnSettings
 if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork
 
+_SCORED = "tf_efficientnet_lite1"  # image network whose features the scorer of upright poses reads
+
 
 @dataclass(frozen=True, slots=True)
 class PretrainedNetwork:
@@ -24,13 +26,13 @@ class PretrainedNetwork:
     Attributes:
         backbone: Short name of the image network, or its name in timm or torchvision.
         weights: ``imagenet`` for the published weights, or ``none`` for random weights.
-        pooling: Pooling of the features of all views: ``max`` or ``mean``.
+        pooling: Pooling of the features of all views: ``max``, ``mean`` or ``upright``.
         size: Pixels along one side of a view.
     """
 
     backbone: str
     weights: Weights
-    pooling: Literal["max", "mean"]
+    pooling: Literal["max", "mean", "upright"]
     size: int
     descriptor: None = None
 
@@ -49,8 +51,14 @@ class PretrainedNetwork:
         """Build the network without classifier, in float32 and evaluation mode; random weights have a fixed seed."""
         from shapecnn.networks.registry import build_network
 
-        network = MvcnnSettings(backbone=self.backbone, weights=self.weights, pooling=self.pooling)
-        return build_network(network, self.size, classes=0)
+        pooling = "mean" if self.pooling == "upright" else self.pooling
+        settings = MvcnnSettings(backbone=self.backbone, weights=self.weights, pooling=pooling)
+        network = build_network(settings, self.size, classes=0)
+        if self.pooling == "upright":
+            from shapecnn.networks.upright import upright_pooling
+
+            network.pooling = upright_pooling()
+        return network
 
 
 class ImagenetSettings(PicturedSettings):
@@ -62,7 +70,9 @@ class ImagenetSettings(PicturedSettings):
         backbone: Short name of the image network (:data:`shapecnn.networks.choices.CHOICES`), or its name in timm or
             torchvision.
         weights: ``imagenet`` for the published weights, or ``none`` for random weights.
-        pooling: Pooling of the features of all views: ``max`` or ``mean``.
+        pooling: Pooling of the features of all views: ``max``, ``mean``, or ``upright``, the mean in which those views
+            count most that show the shape upright. The default is ``mean``, or ``upright`` for 24 views with
+            orientation ``auto``, for which ``upright`` was made, and the default image network.
         adapt: Whether features are adapted to the collection before shapes are compared: standardized over all shapes,
             with the features of similar shapes added. See :class:`shapecnn.models.adapted_space.AdaptedSpace`.
         neighbours: Largest number of similar shapes whose features are added to the features of each shape; used if
@@ -72,9 +82,28 @@ class ImagenetSettings(PicturedSettings):
     kind: Literal["imagenet"] = "imagenet"
     backbone: str = "tf_efficientnet_lite1"
     weights: Weights = "imagenet"
-    pooling: Literal["max", "mean"] = "mean"
+    pooling: Literal["max", "mean", "upright"] = "mean"
     adapt: bool = True
     neighbours: Annotated[int, Field(ge=0, le=100)] = 5
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looks_upright(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("orientation") != "auto":
+            return values
+        usual = {"views": 24, "backbone": _SCORED, "weights": "imagenet"}
+        fits = all(values.get(key, value) == value for key, value in usual.items())
+        return {"pooling": "upright", **values} if fits else values
+
+    @model_validator(mode="after")
+    def _scored_features(self) -> Self:
+        fits = (self.orientation, self.views, self.backbone, self.weights) == ("auto", 24, _SCORED, "imagenet")
+        if self.pooling == "upright" and not fits:
+            raise ValueError(
+                f"pooling upright needs orientation auto, 24 views and {_SCORED} with ImageNet weights; "
+                "use pooling mean"
+            )
+        return self
 
     @property
     def source(self) -> PretrainedNetwork:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,20 @@ from shapecnn.networks.pooling import Pooling, pool_views
 from shapecnn.settings.networks import DescriptorName, InputKind
 
 Part = tuple[str, nn.Module]
+
+
+class Profile(NamedTuple):
+    """What may replace the last parts of a network when its classifier is computed in closed form.
+
+    Attributes:
+        module: Module that computes features from the input of the first part that it replaces.
+        blocks: Sizes of the feature vectors that the module concatenates.
+        replaces: Number of parts that it replaces.
+    """
+
+    module: nn.Module
+    blocks: tuple[int, ...]
+    replaces: int
 
 
 class ShapeNetwork(nn.Module):
@@ -29,6 +44,7 @@ class ShapeNetwork(nn.Module):
         pooling: Pooling over the views: ``max`` or ``mean``, element-wise; or a module that computes the pooled
             activations (B, ...) from the activations (B, V, ...) of all views.
         dropout: Dropout rate before the classifier.
+        profile: What :meth:`shorten` puts in the place of the last parts; None if they cannot be replaced.
         at_once: Largest number of views to process at a time when no gradients are computed, so that memory use stays
             bounded; None for no limit.
     """
@@ -46,6 +62,7 @@ class ShapeNetwork(nn.Module):
         classes: int,
         pooling: Pooling | nn.Module = "max",
         dropout: float = 0.0,
+        profile: Profile | None = None,
         at_once: int | None = None,
     ) -> None:
         super().__init__()
@@ -56,6 +73,7 @@ class ShapeNetwork(nn.Module):
         self.tail = tail
         self.dropout = nn.Dropout(dropout)
         self.blocks = tuple(blocks)
+        self.profile = profile
         self.discriminant: Discriminant | None = None
         self.classifier = nn.Linear(sum(blocks), classes) if classes else None
         if self.classifier is not None:
@@ -72,6 +90,24 @@ class ShapeNetwork(nn.Module):
         """Number of learned values: parameters of the layers, and elements of the tensors of the discriminant space."""
         space = [] if self.discriminant is None else self.discriminant.buffers()
         return sum(tensor.numel() for tensor in (*self.parameters(), *space))
+
+    def shorten(self) -> None:
+        """Replace the last parts by the module of :attr:`profile`, and remove the classifier.
+
+        The last part was trained with the classifier, and separates the training shapes better than others. The
+        features before it generalize better, as those before a projection head do (Chen et al., ICML 2020).
+        """
+        assert self.profile is not None
+        for name in list(self.parts)[-self.profile.replaces :]:
+            del self.parts[name]
+        self.parts["profile"], self.blocks = self.profile.module, self.profile.blocks
+        self.profile = self.classifier = None
+
+    def shorten_like(self, state: Mapping[str, Tensor]) -> None:
+        """Shorten the network if a state dict is that of a shortened network with a discriminant (LDA) space."""
+        centre = state.get("discriminant.centre")
+        if self.profile is not None and centre is not None and len(centre) == sum(self.profile.blocks):
+            self.shorten()
 
     def discriminate(self, discriminant: Discriminant, weight: Tensor) -> None:
         """Add a discriminant (LDA) space, whose coordinates become the features, and a new classifier with zero bias.
@@ -102,6 +138,8 @@ class ShapeNetwork(nn.Module):
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict into the network; first add a discriminant (LDA) space if the state dict contains one.
 
+        A network is first shortened if the state dict is that of a shortened network.
+
         Args:
             state: Tensors by name.
 
@@ -109,6 +147,7 @@ class ShapeNetwork(nn.Module):
             RuntimeError: A tensor is missing, unexpected or of another shape.
             KeyError: A tensor of the discriminant space or its classifier is missing.
         """
+        self.shorten_like(state)
         prefix = "discriminant."
         space = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if space:

@@ -94,6 +94,7 @@ def fitting_state(
         from shapecnn.networks.transformers import by_parts  # here, because it imports timm
 
         state = by_parts(state)
+    network.shorten_like(state)
     for name, tensor in network.state_dict().items():
         if name not in state or state[name].shape != tensor.shape:
             raise RuntimeError(f"tensor {name} is missing or has the wrong shape")
@@ -150,8 +151,8 @@ def _shapenets(settings: ShapenetsSettings, resolution: int, classes: int, _kind
     )
 
 
-def _voxresnet(settings: VoxresnetSettings, _resolution: int, classes: int, _kind: InputKind) -> ShapeNetwork:
-    return voxresnet(classes, width=settings.width, dropout=settings.dropout)
+def _voxresnet(settings: VoxresnetSettings, resolution: int, classes: int, _kind: InputKind) -> ShapeNetwork:
+    return voxresnet(resolution, classes, width=settings.width, dropout=settings.dropout)
 
 
 def _linear(settings: LinearSettings, side: int, classes: int, kind: InputKind) -> ShapeNetwork:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from shapecnn.errors import UsageError
 from shapecnn.networks.initialization import activation_layer, initialize
-from shapecnn.networks.network import ShapeNetwork
+from shapecnn.networks.network import Part, Profile, ShapeNetwork
 
 
 class Occupancy(nn.Module):
@@ -28,6 +28,27 @@ class Occupancy(nn.Module):
     def forward(self, grids: Tensor) -> Tensor:
         """Convert N grids of R cells a side from uint8 (N, R, R, R) to float (N, 1, R, R, R)."""
         return grids[:, None].to(self.one.dtype)
+
+
+class HeightProfile(nn.Module):
+    """Features from the last two maps of a network on grids: maximum of each channel in each horizontal layer of cells.
+
+    Turning a shape about its up axis changes them little, and what is high and what is low stays apart.
+
+    Args:
+        last: Layers between the two maps.
+    """
+
+    def __init__(self, last: nn.Module) -> None:
+        super().__init__()
+        self.last = last
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Compute features of N grids, (N, C · H + C' · H'), from maps (N, C, D, W, H): C channels, H cells high.
+
+        C' and H' are channels and height of the second maps, which ``last`` computes from the first.
+        """
+        return torch.cat([each.amax(dim=(2, 3)).flatten(1) for each in (maps, self.last(maps))], dim=1)
 
 
 def shapenets(
@@ -75,7 +96,14 @@ def shapenets(
         ("full", nn.Sequential(nn.Flatten(), nn.Linear(512 * side**3, 1200), activation_layer(activation))),
     ]
     network = ShapeNetwork(
-        Occupancy(), parts, nn.Identity(), blocks=(1200,), classes=classes, pooling="mean", dropout=dropout
+        Occupancy(),
+        parts,
+        nn.Identity(),
+        blocks=(1200,),
+        classes=classes,
+        pooling="mean",
+        dropout=dropout,
+        profile=Profile(HeightProfile(parts[2][1]), (160 * (side + 3), 512 * side), replaces=2),
     )
     if activation == "sigmoid":
         initialize(network.parts, activation)
@@ -124,10 +152,11 @@ class Last(nn.Module):
         return features
 
 
-def voxresnet(classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNetwork:
+def voxresnet(resolution: int, classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNetwork:
     """Build the volumetric residual network: a 5×5×5 convolution with stride 2 and five residual blocks.
 
     Args:
+        resolution: Cells along one side of the grid.
         classes: Number of classes; 0 for a network without classifier.
         width: Number of channels of the first block; the last block has four times as many.
         dropout: Dropout rate before the classifier.
@@ -136,15 +165,26 @@ def voxresnet(classes: int, *, width: int = 32, dropout: float = 0.3) -> ShapeNe
         Network that computes logits (B, classes) and features (B, 4 · width) of B shapes from R rotations of their
         grids, (B, R, N, N, N) uint8 of N cells a side.
     """
-    parts = [
+    block5, last = Residual(4 * width, 4 * width, 1), Last(4 * width)
+    parts: list[Part] = [
         ("conv1", nn.Conv3d(1, width, 5, 2, 2, bias=False)),
         ("block1", Residual(width, width, 1)),
         ("block2", Residual(width, 2 * width, 2)),
         ("block3", Residual(2 * width, 2 * width, 1)),
         ("block4", Residual(2 * width, 4 * width, 2)),
-        ("block5", Residual(4 * width, 4 * width, 1)),
-        ("last", Last(4 * width)),
+        ("block5", block5),
+        ("last", last),
     ]
+    side = -(-resolution // 8)  # three layers of stride 2
     return ShapeNetwork(
-        Occupancy(), parts, nn.Identity(), blocks=(4 * width,), classes=classes, pooling="mean", dropout=dropout
+        Occupancy(),
+        parts,
+        nn.Identity(),
+        blocks=(4 * width,),
+        classes=classes,
+        pooling="mean",
+        dropout=dropout,
+        profile=Profile(
+            HeightProfile(nn.Sequential(block5, last.norm, nn.ReLU())), (4 * width * side,) * 2, replaces=2
+        ),
     )

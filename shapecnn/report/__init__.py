@@ -2,9 +2,11 @@
 
 Input: an evaluation, a comparison, an audit, explanations or answers to queries. Output: an HTML page that needs no
 other file, SVG and PNG plots, and JSON and CSV files in the folder of the report. Each kind of result has a module:
-:mod:`evaluation`, :mod:`comparison`, :mod:`audit`, :mod:`explanation` and :mod:`pages` (answers to queries).
-:mod:`html` fills in the HTML templates, :mod:`figures` and :mod:`reliability` draw plots with matplotlib.
-:mod:`drawings`, :mod:`thumbnails` and :mod:`grids` draw shapes.
+:mod:`evaluation`, :mod:`comparison`, :mod:`audit`, :mod:`explanation`, :mod:`filters`, :mod:`ladder` and :mod:`pages`
+(answers to queries). :mod:`html` fills in the HTML templates, which extend ``base.html`` and share one style sheet
+(``tokens.css`` and ``page.css``) and one script (``page.js``). :mod:`charts` lays out the charts of the pages,
+:mod:`figures` and :mod:`reliability` draw the plots beside them with matplotlib. :mod:`drawings`, :mod:`thumbnails` and
+:mod:`grids` draw shapes.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from shapecnn.evaluation.compare_results import (
     Measured,
     Pair,
 )
+from shapecnn.report.charts import Curve, recall_chart
 from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes
 from shapecnn.report.html import fill
 from shapecnn.report.published import CURVES, DATA_SET
@@ -57,14 +57,13 @@ def write_comparison(folder: Path, comparison: Comparison, overwrite: bool = Fal
         UsageError: The report would replace files that shapecnn did not write, and ``overwrite`` is False.
         BusyError: Another process is writing to the folder.
     """
-    svg = curves(comparison, published=published)
     files = {
         "comparison.json": json_bytes(comparison.to_json()),
         "comparison.csv": csv_table(comparison).encode(),
         "comparison.md": markdown(comparison).encode(),
-        "pr.svg": svg,
+        "pr.svg": curves(comparison, published=published),
         "pr.png": curves(comparison, "png", published=published),
-        "report.html": page(comparison, svg).encode(),
+        "report.html": page(comparison, published=published).encode(),
     }
     publish_report("comparison.json", folder, files, overwrite)
 
@@ -210,25 +209,41 @@ def _csv_rows(comparison: Comparison) -> Iterator[list[Any]]:
         ]  # fmt: skip
 
 
-def page(comparison: Comparison, svg: bytes) -> str:
+def page(comparison: Comparison, *, published: bool = False) -> str:
     """Return the report as an HTML page that needs no other file.
 
     Args:
         comparison: Result of the comparison.
-        svg: SVG file of the precision–recall curves, from :func:`curves`.
+        published: Whether to also draw the published curves of :mod:`shapecnn.report.published`, dashed and grey.
 
     Returns:
         The HTML text of the page.
     """
+    measured = [
+        Curve(f"{one.name}: mAP {one.evaluation.retrieval.mAP:.3f}", one.evaluation.retrieval.pr11)
+        for one in comparison.measured
+        if one.evaluation.retrieval is not None and one.evaluation.retrieval.pr11 is not None
+    ]
+    others = [Curve(f"{name}: {DATA_SET}, as published; not to be compared", curve, True) for name, curve in
+              CURVES.items()] if published else []  # fmt: skip
     return fill(
         "comparison.html",
         title=_title(comparison),
         headings=HEADINGS,
-        rows=rows(comparison),
+        rows=[
+            list(zip(cells, ("", "", *_values(one)), strict=True))
+            for cells, one in zip(rows(comparison), comparison.measured, strict=True)
+        ],
         statements=statements(comparison),
         notes=notes(comparison),
-        curves=base64.b64encode(svg).decode(),
+        chart=recall_chart([*measured, *others], "precision–recall curve of each model"),
     )
+
+
+def _values(one: Measured) -> list[float | None]:
+    """Return what the table on the page sorts by, in the columns of ``HEADINGS`` after the first two."""
+    figures = [one.figures[name].value for name in FIGURES]
+    return [*figures, one.feature_size, one.parameters, one.seconds_per_shape, one.seconds_per_search]
 
 
 def _title(comparison: Comparison) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import urllib.parse
 from importlib import resources
@@ -15,12 +16,20 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.prepare import encode_png
 from shapecnn.errors import visible
 
+REPORT = "shapecnn.report"
+"""Package with the templates, the style sheet and the script of all pages."""
 
-def fill(template: str, **values: Any) -> str:
-    """Return an HTML page: a filled-in template with the common style sheet.
+
+def fill(template: str, *, package: str = REPORT, **values: Any) -> str:
+    """Return an HTML page: a filled-in template with the common style sheet and script inside.
+
+    Templates extend ``base.html``. Besides their own variables, all have ``style``, ``script`` and ``policy``, the
+    content security policy that lets a browser apply this style and run this script, and load nothing.
 
     Args:
-        template: File name of the template in the package folder ``shapecnn/report``.
+        template: File name of the template.
+        package: Package whose folder has the template. What the folder lacks is looked for in ``shapecnn.report``, so
+            that pages of other packages can extend the same base.
         values: Values of the variables in the template.
 
     Returns:
@@ -28,14 +37,63 @@ def fill(template: str, **values: Any) -> str:
 
     Raises:
         jinja2.UndefinedError: The template uses a variable without a value.
+        jinja2.TemplateNotFound: There is no such template.
     """
     import jinja2
     from markupsafe import Markup
 
-    folder = resources.files("shapecnn.report")
-    style = Markup(folder.joinpath("page.css").read_text("utf-8"))  # Markup: not escaped, because we wrote the file
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_plain)
-    return environment.from_string(folder.joinpath(template).read_text("utf-8")).render(style=style, **values)
+    def source(name: str) -> str | None:
+        for folder in map(resources.files, (package, REPORT)):
+            file = folder.joinpath(name)
+            if file.is_file():
+                return file.read_text("utf-8")
+        return None
+
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style, code = stylesheet(), script()
+    # Markup: not escaped, because we wrote these files.
+    own = {"style": Markup(style), "script": Markup(code), "policy": policy(style, code)}
+    return environment.get_template(template).render(**own, **values)
+
+
+def stylesheet() -> str:
+    """Return the style sheet of all pages: the colours, fonts and spacing of ``tokens.css``, and the rules."""
+    return asset("tokens.css") + asset("page.css")
+
+
+def script() -> str:
+    """Return the script of all pages, which sorts tables and shows values; pages can be read without it."""
+    return asset("page.js")
+
+
+def asset(name: str) -> str:
+    """Return the text of a file of this package: ``tokens.css``, ``page.css`` or ``page.js``."""
+    return resources.files(REPORT).joinpath(name).read_text("utf-8")
+
+
+def policy(style: str, code: str) -> str:
+    """Return the content security policy of a page: only this style and this script, only pictures inside the page.
+
+    Args:
+        style: Text of the only style element.
+        code: Text of the only script element.
+    """
+    return (
+        f"default-src 'none'; img-src data:; style-src {_source(style)}; script-src {_source(code)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _source(text: str) -> str:
+    """Return the source expression that allows one text: its hash."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def display_path(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Show answers to search queries on an HTML page with embedded pictures, without scripts or network access."""
+"""Show answers to search queries on an HTML page with embedded pictures, without network access."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class _ShapeCard:
     score: str | None = None  # cosine similarity of a result to the query
     label: str | None = None
     view: int | None = None  # number of the view that matched a query picture
+    failed: bool = False  # the query could not be used
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def query_page(
     sections = []
     for answer, hits in zip(answers, results, strict=True):
         if answer.error is not None:
-            failure = _ShapeCard(None, display_path(answer.path), f"could not be used: {answer.error}")
+            failure = _ShapeCard(None, display_path(answer.path), f"could not be used: {answer.error}", failed=True)
             sections.append(_QuerySection(failure, []))
             continue
         photograph, path = answer.picture, Path(answer.path)

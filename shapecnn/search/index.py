@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shapecnn.errors import StoredDataError
-from shapecnn.meshes.collection import Shape, find_printed
+from shapecnn.meshes.collection import Shape, locate
 from shapecnn.meshes.labels import Labels
 from shapecnn.models.adapted_space import VERSION
 from shapecnn.models.space import Placed
@@ -40,7 +40,7 @@ from shapecnn.settings.views_and_grids import MOST_VIEWS
 from shapecnn.storage.arrays import Kind, require_numbers, view_arrays
 from shapecnn.storage.journal import scan_journal
 from shapecnn.storage.kinds import kind_of, require_kind
-from shapecnn.storage.sealed import open_sealed
+from shapecnn.storage.sealed import Sealed, open_sealed
 from shapecnn.storage.table_reader import start_reader
 from shapecnn.storage.tables import read_table
 from shapecnn.storage.unfinished import WORK
@@ -73,11 +73,7 @@ class IndexedShape:
     @property
     def source(self) -> Shape:
         """The shape as :func:`list_shapes` returned it, with the location of its mesh file, to read the file again."""
-        path = find_printed(self.path)
-        for parent in path.parents:
-            if parent.is_file():
-                return Shape(self.id, self.label, self.split, parent, path.relative_to(parent).as_posix())
-        return Shape(self.id, self.label, self.split, path)
+        return replace(locate(self.path), id=self.id, label=self.label, split=self.split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +133,45 @@ def read_index(folder: Path) -> Index:
         return _read(folder)  # read again: another process may have published the index while its files were read
 
 
-def _read(folder: Path) -> Index:
+def read_shapes(folder: Path) -> tuple[IndexHeader, ModelRecord, list[IndexedShape]]:
+    """Read an index without its features.
+
+    Args:
+        folder: Folder of the index.
+
+    Returns:
+        The sizes and the model of the index, the record of this model, and the shapes in order of id.
+
+    Raises:
+        UsageError: ``folder`` holds no index.
+        StoredDataError: The index is damaged or from another version.
+    """
+    sealed, header, record = _open(folder)
+    return header, record, _read_table(sealed, header)
+
+
+def _open(folder: Path) -> tuple[Sealed, IndexHeader, ModelRecord]:
     require_kind(folder, "index", "To make one: shapecnn index COLLECTION INDEX")
     sealed = open_sealed(folder, REMEDY)
-    start_reader()  # the Parquet reader loads in the background while the features are checked
+    start_reader()  # the Parquet reader loads in the background while other files are checked
     described = sealed.json(HEADER, FORMAT)
     with sealed.validating(HEADER):
-        header = _Header.from_options(**described)
+        header = IndexHeader.from_options(**described)
         record = ModelRecord.read(header.model, header.settings)
+    return sealed, header, record
+
+
+def _read_table(sealed: Sealed, header: IndexHeader) -> list[IndexedShape]:
+    table = sealed.read(SHAPES)
+    with sealed.validating(SHAPES):
+        shapes = read_table(IndexedShape, table, most=header.count)
+        if len(shapes) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(shapes)):
+            raise ValueError("shapes.parquet does not list all the shapes of the index in order of id")
+    return shapes
+
+
+def _read(folder: Path) -> Index:
+    sealed, header, record = _open(folder)
     content = sealed.map(FEATURES)
     with sealed.validating(FEATURES):
         pooled = header.count, header.feature_size
@@ -169,11 +196,7 @@ def _read(folder: Path) -> Index:
         for name in held.keys() - {"views", "distinct"}:  # the search scales views to unit length
             if max(held[name].max(initial=0), -held[name].min(initial=0)) > 1.01:
                 raise ValueError("stored features are not of unit length")
-    table = sealed.read(SHAPES)
-    with sealed.validating(SHAPES):
-        shapes = read_table(IndexedShape, table, most=header.count)
-        if len(shapes) != header.count or any(one.id >= other.id for one, other in itertools.pairwise(shapes)):
-            raise ValueError("shapes.parquet does not list all the shapes of the index in order of id")
+    shapes = _read_table(sealed, header)
     return Index(record, header.engine, shapes, features, views, placed)
 
 
@@ -186,7 +209,7 @@ def _descriptor_size(record: ModelRecord) -> int:
     return descriptor_size(record.descriptor)
 
 
-class _Header(Settings):
+class IndexHeader(Settings):
     """Fields of the file ``index.json``: model, settings, inference engine, and sizes of the stored arrays."""
 
     model: str

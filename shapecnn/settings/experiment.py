@@ -59,6 +59,8 @@ class Experiment(Settings):
                 self._check_descent(stage)
             elif isinstance(stage, RbmStage):
                 self._check_pretraining(stage)
+            elif isinstance(stage, LdaStage) and stage.profile:
+                self._check_profile(stage)
         return self
 
     def _check_descent(self, stage: GradientStage) -> None:
@@ -119,6 +121,12 @@ class Experiment(Settings):
             )
         if stage.loss != "softmax" and stage.label_smoothing:
             raise ValueError(f"stages.{stage.name}: label_smoothing needs loss softmax; set it to 0")
+
+    def _check_profile(self, stage: LdaStage) -> None:
+        descents = [each.train_from for each in self.stages if isinstance(each, GradientStage)]
+        if not descents or any(descents) or self.network.kind not in ("shapenets", "voxresnet"):
+            needs = "shapenets or voxresnet, and a stage of kind gradient that trains the whole network"
+            raise ValueError(f"stages.{stage.name}: profile needs {needs}; set it to false")
 
     def _check_pretraining(self, stage: RbmStage) -> None:
         network = self.network

@@ -58,10 +58,13 @@ class LdaStage(Settings):
     The logits are the cosines to the class means in the discriminant space, times ``scale``.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"profile"})
+
     kind: Literal["lda"]
     name: str = Field(pattern=_NAME)  # name of the stage, for --set and for messages
     shrinkage: float = Field(0.3, gt=0, le=1)  # shrinkage of the covariance towards a multiple of the identity
     scale: float = Field(12.0, gt=0)  # factor that turns cosines into logits
+    profile: bool = False  # networks on grids: read the last two maps by height, not the layer after them
 
 
 class LogisticStage(Settings):

@@ -1,8 +1,9 @@
 """Write single files, such as an HTML page, to a path of the user, but not over files that shapecnn did not write.
 
-Each HTML page ends with a comment that holds the hash of the page. A page that still matches its hash is replaced; any
-other file is replaced only with ``--overwrite``. For files other than pages, the caller passes the function that
-recognizes a file of shapecnn. A pipe or a device, such as ``/dev/stdout``, is written to and never replaced.
+Each HTML page and each picture ends with a comment that holds the hash of the bytes before it; programs that show
+pictures ignore what follows the end of a picture. A file that still matches its hash is replaced; any other file is
+replaced only with ``--overwrite``. For files without such a comment, the caller passes the function that recognizes a
+file of shapecnn. A pipe or a device, such as ``/dev/stdout``, is written to and never replaced.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _STREAMS = ("/dev/", "/proc/self/fd/")  # links in these folders lead to open st
 
 
 def is_page(content: bytes) -> bool:
-    """Tell whether a file is an HTML page that :func:`write_page` wrote and that was not edited afterwards.
+    """Tell whether :func:`write_page` or :func:`write_signed` wrote a file, and nobody edited it afterwards.
 
     Args:
         content: The content of the file.
@@ -77,7 +78,23 @@ def write_page(path: Path, page: str, overwrite: bool = False) -> None:
         UsageError: The path cannot be written safely; see :func:`require_file`.
         OSError: The page cannot be written; the error names ``path``.
     """
-    content = page.encode("utf-8", "backslashreplace")  # file names in the page may contain bytes that are not UTF-8
+    write_signed(
+        path, page.encode("utf-8", "backslashreplace"), overwrite
+    )  # file names may have bytes that are not UTF-8
+
+
+def write_signed(path: Path, content: bytes, overwrite: bool = False) -> None:
+    """Write bytes, such as a picture, that end with a comment holding the hash of the bytes before it.
+
+    Args:
+        path: A file, a pipe or a device. Call :func:`require_file` with this path before long computations.
+        content: The bytes, in a format whose readers ignore what follows its end: HTML, PNG, JPEG, GIF or WebP.
+        overwrite: Replace any regular file.
+
+    Raises:
+        UsageError: The path cannot be written safely; see :func:`require_file`.
+        OSError: The file cannot be written; the error names ``path``.
+    """
     write_file(path, content + f"<!-- written by shapecnn, {sha256(content)} -->\n".encode(), overwrite)
 
 

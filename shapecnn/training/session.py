@@ -86,6 +86,8 @@ class Session:
         for number, stage in enumerate(self.data.experiment.stages):
             if number < state.stage:
                 continue
+            if isinstance(stage, LdaStage) and stage.profile:
+                self.network.shorten()
             activations = self.activations.open(stage)
             match stage:
                 case GradientStage():

@@ -1,4 +1,7 @@
-"""Render views by ray casting with Open3D, which uses Embree. Only this module imports open3d."""
+"""Render views by ray casting with Open3D, which uses Embree, and show a mesh in a window.
+
+Only this module imports open3d.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import MissingLibraryError
-from shapecnn.views.cameras import DISTANCE, FOCAL, Cameras
+from shapecnn.views.cameras import DISTANCE, ELEVATION, FOCAL, Cameras
 from shapecnn.views.raster import BACKGROUND, shade_faces
 
 
@@ -71,6 +74,37 @@ def draw(
         grey[inside] = greys[view][hit[inside]]
         pictures[view] = grey.reshape(size, samples, size, samples).mean(axis=(1, 3)) + 0.5
     return pictures
+
+
+def show_window(vertices: NDArray[np.float64], faces: NDArray[np.int32], title: str) -> None:
+    """Show a mesh in a window, where the mouse turns it, until the user closes the window.
+
+    Args:
+        vertices: Coordinates of the n vertices, (n, 3) float64, with +z up.
+        faces: Vertex indices of the m triangles, (m, 3) int32.
+        title: Title of the window.
+
+    Raises:
+        MissingLibraryError: Open3D cannot be loaded, or cannot open a window.
+    """
+    o3d = _open3d()
+    mesh = o3d.geometry.TriangleMesh(o3d.utility.Vector3dVector(vertices), o3d.utility.Vector3iVector(faces))
+    mesh.compute_triangle_normals()
+    mesh.paint_uniform_color([0.7, 0.7, 0.7])
+    window = o3d.visualization.Visualizer()
+    if not window.create_window(title, 960, 720):
+        raise MissingLibraryError(
+            "Open3D cannot open a window on this display. Write a picture in place of it: shapecnn view MESH OUT.png"
+        )
+    try:
+        window.add_geometry(mesh)
+        window.get_render_option().mesh_show_back_face = True
+        control = window.get_view_control()
+        control.set_up([0.0, 0.0, 1.0])
+        control.set_front([np.cos(ELEVATION), 0.0, np.sin(ELEVATION)])  # as view 0 of `shapecnn render`
+        window.run()
+    finally:
+        window.destroy_window()
 
 
 def _directions(axes: NDArray[np.float64], window: NDArray[np.float64], side: int) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
+from shapecnn.cli.completion import MODELS
 from shapecnn.cli.main import cli
 from shapecnn.settings.config_files import shipped
 
@@ -84,3 +85,39 @@ def test_nothing_slow_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_models_are_offered_by_name_and_runs_as_folders(place: Path) -> None:
+    from shapecnn.models.untrained import UNTRAINED
+
+    for folder, file in (("my-run", "model.json"), ("runs/other", "model.json"), ("my-index", "index.json")):
+        (place / folder).mkdir(parents=True)
+        (place / folder / file).touch()
+    assert {*MODELS} == {*UNTRAINED}
+    names = [("plain", name) for name in MODELS]
+    assert offered("eval") == [*names, ("plain", "my-run")]
+    assert offered("eval", last="@s") == [("plain", "@sph")]
+    assert offered("compare", "my-run", last="@i") == [("plain", "@imagenet")]
+    assert offered("index", "meshes", "new", "--model", last="my") == [("plain", "my-run")]
+    assert offered("predict", last="runs/") == [("plain", "runs/other")]
+    assert offered("predict", last="nothing") == [("dir", "nothing")]  # the shell goes into folders
+    assert offered("query") == [("plain", "my-index")]
+
+
+def test_bash_offers_models_although_it_breaks_words_at_an_at_sign(tmp_path: Path) -> None:
+    """Bash passes ``@im`` as two words, and replaces both by the completion."""
+    program = tmp_path / "bin" / "shapecnn"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nfrom shapecnn.cli.main import main\n\nmain()\n")
+    program.chmod(0o755)
+    environment = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    for words, position, expected in (
+        ("shapecnn eval @ im", 3, "@imagenet\n"),
+        ("shapecnn compare my-run @ s", 4, "@sph\n"),
+        ("shapecnn index meshes new --model @ im", 6, "@imagenet\n"),
+        ("shapecnn eval @", 2, "@imagenet\n@sph\n@lfd\n@fisher\n"),
+        ("shapecnn eval ''", 2, "@imagenet\n@sph\n@lfd\n@fisher\n"),
+    ):
+        script = BASH.format(words=words, position=position)
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=environment)
+        assert (done.stdout, done.stderr) == (expected, "")

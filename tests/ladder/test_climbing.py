@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 import shapecnn
 from shapecnn.errors import MismatchError, TrainingError, UsageError
 from shapecnn.ladder import Ladder, choose_rungs, climb
-from shapecnn.report.ladder import draw_curves, headings, lines, page, table_rows, write_ladder
+from shapecnn.report.ladder import headings, lines, page, table_rows, write_ladder
+from shapecnn.report.ladder_curves import draw_curves
 from shapecnn.settings.experiment import load_experiment
 from shapecnn.workers.pool import Workers
 from tests.evaluations import CLASSES, write_splits
@@ -72,7 +73,7 @@ def test_a_metric_is_learned_for_the_rung_that_compares_by_it(tmp_path: Path, co
     assert [one.evaluation.feature for one in result.comparison.measured] == ["penultimate", "metric"]
     assert (tmp_path / "out" / "runs" / "mvcnn" / "metric.json").exists()
     assert list(result.trainings) == ["mvcnn"]
-    first, second = page(result, b"<svg/>").split("<section")[1:]
+    first, second = page(result).split("<section")[1:]
     assert "Filters: " in first
     assert "Filters: " not in second  # it has the same network
 
@@ -153,7 +154,7 @@ def test_a_system_that_cannot_be_trained_does_not_stop_the_others(collection: Pa
     assert [rung.name for rung in result.rungs] == ["logistic-grids", "sph"]
     assert list(result.failed) == list(result.to_json()["failed"]) == ["mlp"]
     assert any("failed; the other systems are measured without it." in text for text in heard)
-    assert "Without mlp, which failed: " in page(result, b"<svg/>")
+    assert "Without mlp, which failed: " in page(result)
     with pytest.raises(TrainingError):
         ascent(collection, tmp_path / "out", ("mlp",), settings=settings)
 
@@ -194,7 +195,7 @@ def test_the_legend_leaves_the_published_curves_free(ladder: Ladder) -> None:
 
 def test_networks_show_their_filters(ladder: Ladder) -> None:
     assert list(ladder.filters) == ["regression", "logistic-grids", "mlp"]
-    sections = page(ladder, b"<svg/>").split("<section")[1:]
+    sections = page(ladder).split("<section")[1:]
     shown = {rung.name: section for rung, section in zip(RUNGS, sections, strict=True)}
     templates = shown["logistic-grids"]
     assert "Filters: classifier." in templates
@@ -206,7 +207,7 @@ def test_networks_show_their_filters(ladder: Ladder) -> None:
 
 
 def test_a_rung_is_compared_with_the_one_below(ladder: Ladder) -> None:
-    html = page(ladder, b"<svg/>")
+    html = page(ladder)
     for change in ("hidden units between the voxels and the classifier", "an engineered descriptor in place of voxels"):
         sentence = rf"Compared with Logistic regression on voxels \({change}\), accuracy is .* and mAP is .*\."
         assert re.search(sentence, html), change
@@ -214,7 +215,7 @@ def test_a_rung_is_compared_with_the_one_below(ladder: Ladder) -> None:
 
 
 def test_the_page_says_what_has_no_curve_and_links_rows_to_sections(ladder: Ladder) -> None:
-    html = page(ladder, b"<svg/>")
+    html = page(ladder)
     assert "Left out: Linear regression of the surface area, which" in html
     for rung in RUNGS:
         assert f'<a href="#{rung.name}">{rung.title}</a>' in html

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from shapecnn.errors import UsageError
+from shapecnn.networks.discriminant import analyse
 from shapecnn.networks.network import ShapeNetwork
-from shapecnn.networks.volumetric import Occupancy, Residual, shapenets, voxresnet
+from shapecnn.networks.volumetric import HeightProfile, Occupancy, Residual, shapenets, voxresnet
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def count(network: nn.Module) -> int:
 
 def small() -> ShapeNetwork:
     torch.manual_seed(0)
-    return voxresnet(4, width=4).eval()
+    return voxresnet(30, 4, width=4).eval()
 
 
 def test_shapenets_has_the_shapes_of_the_paper() -> None:
@@ -78,7 +79,7 @@ def test_grids_too_small_for_shapenets_are_refused_with_the_least(resolution: in
 
 
 def test_voxresnet_halves_the_grid_where_it_doubles_the_channels() -> None:
-    network, seen = voxresnet(10, width=8).eval(), grids(1, 30)
+    network, seen = voxresnet(30, 10, width=8).eval(), grids(1, 30)
     shapes = [tuple(network.stem(seen, stop=stop).shape[2:]) for stop in range(8)]
     assert shapes == [
         (1, 30, 30, 30),
@@ -99,12 +100,55 @@ def test_voxresnet_has_the_parameters_of_its_layers() -> None:
     expected = w * 5**3 + 2 * 4 * w + 4 * w * 10 + 10  # first convolution, last normalization, classifier
     for inputs, outputs, shortcut in blocks:
         expected += 27 * outputs * (inputs + outputs) + 2 * (inputs + outputs) + shortcut * inputs * outputs
-    assert count(voxresnet(10, width=w)) == expected
+    assert count(voxresnet(30, 10, width=w)) == expected
 
 
 @pytest.mark.parametrize("resolution", [1, 7, 31])
 def test_voxresnet_takes_any_grid(resolution: int) -> None:
     assert small()(grids(2, resolution))[0].shape == (1, 4)
+
+
+def test_a_profile_is_the_maximum_of_each_layer_of_cells_of_both_maps() -> None:
+    maps = torch.arange(2 * 3 * 4 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 4, 5)
+    profile = HeightProfile(nn.MaxPool3d(2))
+    first, second = profile(maps).split([3 * 5, 3 * 2], dim=1)
+    assert first.reshape(2, 3, 5)[0, 1, 3] == maps[0, 1, :, :, 3].max()
+    assert second.reshape(2, 3, 2)[1, 2, 1] == maps[1, 2, :, :, 2:4].max()
+    assert torch.equal(profile(maps.rot90(1, (2, 3))), profile(maps))
+
+
+@pytest.mark.parametrize("resolution", [26, 30, 33])
+@pytest.mark.parametrize("kind", ["shapenets", "voxresnet"])
+def test_a_shortened_network_is_known_again_by_its_tensors(kind: str, resolution: int) -> None:
+    def build() -> ShapeNetwork:
+        return (shapenets(resolution, 3) if kind == "shapenets" else voxresnet(resolution, 3, width=4)).eval()
+
+    torch.manual_seed(0)
+    network, seen = build(), grids(2, resolution, 6)
+    with pytest.raises(AttributeError):
+        network.get_submodule("parts.profile")
+    before = count(network)
+    network.shorten()
+    features = network(seen)[1]
+    assert features.shape == (6, sum(network.blocks))
+    assert count(network) < before
+    space, directions = analyse(features, torch.tensor([0, 0, 1, 1, 2, 2]), network.blocks, shrinkage=0.1)
+    network.discriminate(space, directions)
+    again = build()
+    again.load(network.state_dict())
+    for one, other in zip(network(seen), again(seen), strict=True):
+        assert torch.equal(one, other)
+    assert list(again.parts) == list(network.parts)
+
+
+def test_a_network_with_all_its_parts_is_not_shortened() -> None:
+    network, seen = small(), grids(1, 30, 8)
+    space, directions = analyse(network(seen)[1], torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]), network.blocks, shrinkage=0.1)
+    network.discriminate(space, directions)
+    again = small()
+    again.load(network.state_dict())
+    assert "last" in again.parts
+    assert torch.equal(again(seen)[0], network(seen)[0])
 
 
 def test_a_block_whose_second_convolution_is_zero_is_the_identity() -> None:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from shapecnn.artefacts.manifest import Entry
 from shapecnn.duplicates.results import Audit, Empty, Features, Group, Level, Member
 from shapecnn.report.audit import LISTED, SHOWN_GROUPS, SHOWN_MEMBERS, audit_page
-from tests.report.test_pages import Page
+from tests.report.parsed import Page
+from tests.report.safe import require_safe
 
 HERE = Path("audit.html")
 
@@ -59,7 +60,8 @@ def test_cards_show_the_file_name_linked_to_the_file_and_below_it_the_class(tmp_
     plain = Entry("a/caf\\xe9 #1.off", None, None, None, "ok", None)
     files = {labelled.id: tmp_path / "gone.off", plain.id: tmp_path / "meshes" / "a" / odd}
     audit = made([Group("content", [Member(labelled), Member(plain)])])
-    page = Page(audit_page(audit, lambda _: (), lambda entry: files[entry.id], tmp_path / "out" / "audit.html"))
+    source = audit_page(audit, lambda _: (), lambda entry: files[entry.id], tmp_path / "out" / "audit.html")
+    page = require_safe(source)
     assert "x<1>.off test no picture sofa · a/x<1>.off" in " ".join(page.sections[-1].split())
     assert "caf\\xe9 #1.off no picture a/caf\\xe9 #1.off" in " ".join(page.sections[-1].split())
     assert "no label" not in page.text

@@ -30,8 +30,8 @@ from shapecnn.report.comparison import (
 from shapecnn.report.published import CURVES
 from shapecnn.storage.checksums import SUMS
 from tests.report.comparisons import comparison, measured
+from tests.report.safe import require_safe
 from tests.report.test_figures import texts
-from tests.report.test_pages import Page
 from tests.solids import contents
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -180,19 +180,33 @@ def test_notes_say_by_which_rules() -> None:
         assert word in said
 
 
-def test_the_page_is_one_file_that_runs_nothing() -> None:
+def test_the_page_is_one_file_that_runs_nothing_but_its_own_script() -> None:
     odd = replace(STRONG, contender=replace(STRONG.contender, name="<script>x</script> {{ 7 * 7 }} | $1$"))
     made = comparison(odd, WEAK)
-    source = page(made, curves(made))
-    shown = Page(source)
-    assert source.startswith("<!DOCTYPE html>")
-    assert not {"script", "link", "iframe", "object", "base", "form"} & {tag for tag, _ in shown.elements}
-    assert "://" not in source
+    source = page(made)
+    shown = require_safe(source)
     assert "<script>x</script> {{ 7 * 7 }} | $1$" in shown.text
     joined = " ".join(shown.text.split())
     for line in (*statements(made), *notes(made)):
         assert line in joined
     assert markdown(made).splitlines()[2].replace("\\|", "").count("|") == len(HEADINGS) + 1
+
+
+def test_the_page_has_every_curve_with_its_values_and_sorts_by_numbers() -> None:
+    made = comparison(STRONG, WEAK, UNTRAINED)
+    source = page(made, published=True)
+    text = " ".join(require_safe(source).text.split())
+    for one in (STRONG, WEAK, UNTRAINED):
+        retrieval = one.evaluation.retrieval
+        assert retrieval is not None
+        for k, precision in enumerate(retrieval.pr11 or []):
+            name = f"{one.name}: mAP {retrieval.mAP:.3f}"
+            assert f"{name}: precision {precision:.3f} at recall {k / 10:.1f}" in text
+        value = one.figures["mAP"].value
+        assert f'<td class="number" data-value="{value}">{100 * value:.1f} %' in source
+    assert '<td class="number" data-value="">–</td>' in source  # no accuracy: it comes last
+    assert source.count('<g class="series other dashed"><polyline points="0,6 30,6"/>') == len(CURVES)
+    assert "as published" not in page(made)
 
 
 def test_the_files_agree(tmp_path: Path) -> None:
@@ -209,5 +223,5 @@ def test_the_files_agree(tmp_path: Path) -> None:
     with_others = contents(tmp_path / "out")
     assert with_others["pr.svg"] == curves(made, published=True) != files["pr.svg"]
     assert with_others["pr.png"] == curves(made, "png", published=True)
-    assert with_others["report.html"] == page(made, with_others["pr.svg"]).encode()
+    assert with_others["report.html"] == page(made, published=True).encode()
     assert with_others["comparison.json"] == files["comparison.json"]

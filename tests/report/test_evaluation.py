@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from shapecnn.artefacts.manifest import Entry
 from shapecnn.evaluation.classification import classify
 from shapecnn.evaluation.results import Evaluation, FeatureSet
 from shapecnn.evaluation.retrieval.protocols import mvcnn, shapenets, shrec16
-from shapecnn.report import evaluation as module
+from shapecnn.report import neighbours as module
 from shapecnn.report.evaluation import evaluation_page, figures
 from shapecnn.report.thumbnails import thumbnail
-from tests.report.test_pages import Page
+from tests.report.parsed import Page
+from tests.report.safe import require_safe
 
 CLASSES = ["bed", "chair", "desk"]
 VIEWS = np.random.default_rng(3).integers(0, 255, (24, 12, 100, 100), np.uint8)
@@ -67,30 +68,24 @@ def read(entry: Entry) -> NDArray[np.uint8]:
 
 
 def test_it_is_one_file_and_runs_nothing() -> None:
-    source = evaluation_page(made(), read)
-    page = Page(source)
-    tags = {tag for tag, _ in page.elements}
-    assert source.startswith("<!DOCTYPE html>")
-    assert not {"script", "link", "iframe", "object", "base", "form"} & tags
-    assert "://" not in source
-    assert "url(" not in source
-    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
-    assert all(attributes["alt"] for tag, attributes in page.elements if tag == "img")
+    require_safe(evaluation_page(made(), read))
+    require_safe(evaluation_page(made(rotations=2), lambda _: np.zeros((2, 4, 4, 4), np.uint8)))
 
 
-def test_figures_are_inside_with_their_counts_and_rules() -> None:
+def test_charts_are_inside_with_their_values_and_rules() -> None:
     evaluation = made()
-    source = evaluation_page(evaluation, read)
-    drawn = figures(evaluation)
+    page = Page(evaluation_page(evaluation, read))
+    text = " ".join(page.text.split())
+    for name in ("Retrieval", "Queries and their results"):
+        assert f"{name} Protocol mvcnn: 24 queries, gallery of 23, the query itself not included · AP: mean of" in text
+    assert evaluation.retrieval is not None
+    for k, precision in enumerate(evaluation.retrieval.pr11 or []):
+        assert f"my run: precision {precision:.3f} at recall {k / 10:.1f}" in text
+    counts = [int(count) for count in re.findall(r"(\d+) shapes?: mean confidence", text)]
+    assert sum(counts) == 24
+    drawn = figures(evaluation)  # the files beside the page
     assert sorted(drawn) == ["confusion.svg", "pr.svg", "reliability.svg"]
-    for svg in drawn.values():
-        assert base64.b64encode(svg).decode() in source
-        assert b"my run on views, split test" in svg
-    text = " ".join(Page(source).text.split())
-    for figure in ("Retrieval", "Queries and their results"):
-        assert (
-            f"{figure} Protocol mvcnn: 24 queries, gallery of 23, the query itself not included · AP: mean of" in text
-        )
+    assert all(b"my run on views, split test" in svg for svg in drawn.values())
 
 
 def test_tables_hold_the_figures() -> None:
@@ -113,17 +108,72 @@ def test_the_most_confident_mistakes_come_first(monkeypatch: pytest.MonkeyPatch)
     wrong.sort(key=lambda p: -p.score)
     assert len(wrong) > 5
     mistakes = section(Page(evaluation_page(evaluation, read)), "Mistakes")
-    assert mistakes.startswith(f"Mistakes {len(wrong)} of 24 shapes; most confident first {wrong[0].label} predicted")
-    places = [mistakes.index(p.id) for p in wrong]
+    first = f"{wrong[0].label} ✗ predicted {wrong[0].predicted}"
+    assert mistakes.startswith(f"Mistakes {len(wrong)} of 24 shapes; most confident first · beside each, the 4 most")
+    assert f"another {first}" in mistakes
+    places = [mistakes.index(f"{p.id} · {p.label}") for p in wrong]
     assert places == sorted(places)
     monkeypatch.setattr(module, "MISTAKES", 5)
     source = evaluation_page(evaluation, read)
     mistakes = section(Page(source), "Mistakes")
-    first = f"{wrong[0].label} predicted {wrong[0].predicted}"
-    assert f"of which the 5 most confident are shown; most confident first {first}" in mistakes
-    assert [p.id in mistakes for p in wrong] == [True] * 5 + [False] * (len(wrong) - 5)
+    assert "of which the 5 most confident are shown; most confident first" in mistakes
+    assert [f"{p.id} · {p.label}" in mistakes for p in wrong] == [True] * 5 + [False] * (len(wrong) - 5)
     entry = next(e for e in evaluation.entries if e.id == wrong[0].id)
     assert f'<img alt="{entry.id}" src="data:image/png;base64,{thumbnail(read(entry))}">' in source
+
+
+def neighbours(source: str) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Id of each mistake on the page, with the verdict, the class and the id of each shape beside it."""
+    found = []
+    for block in source.split('<div class="mistake">')[1:]:
+        own = re.findall(r'<div class="path">(.*?) · ', block)[0]
+        beside = block[block.index("<ol") : block.index("</ol>")] if "<ol" in block else ""
+        shape = r'class="verdict (right|wrong)">[✓✗] (.*?)</span>.*?<div class="path">(.*?)</div>'
+        found.append((own, re.findall(shape, beside, re.DOTALL)))
+    return found
+
+
+@pytest.mark.parametrize("rotations", [1, 2])
+def test_mistakes_stand_beside_their_nearest_neighbours(rotations: int) -> None:
+    evaluation = made(rotations)
+    grids = np.zeros((2, 4, 4, 4), np.uint8)
+    shown = neighbours(evaluation_page(evaluation, read if rotations == 1 else lambda _: grids))
+    ids = [entry.id for entry in evaluation.entries]
+    assert [own for own, _ in shown]
+    for own, beside in shown:
+        (hits,) = evaluation.nearest([ids.index(own) * rotations], 24 * rotations)
+        others = list(dict.fromkeys(hit.entry.id for hit in hits if hit.entry.id != own))[:4]
+        assert [re.sub(", rotation .*", "", name) for _, _, name in beside] == others
+        label = own.split("/")[0]
+        assert [(verdict == "right") == (name == label) for verdict, name, _ in beside] == [True] * 4
+
+
+def test_without_retrieval_mistakes_stand_alone() -> None:
+    alone = replace(made(), retrieval=None, queries=None, gallery=None)
+    source = evaluation_page(alone, read)
+    assert {tuple(beside) for _, beside in neighbours(source)} == {()}
+    assert "beside each" not in source
+
+
+def test_right_and_wrong_are_told_by_signs_and_words() -> None:
+    source = evaluation_page(made(), read)
+    for kind, sign in (("right", "✓"), ("wrong", "✗")):
+        verdicts = re.findall(rf'<span class="verdict {kind}">(.*?)</span>', source)
+        assert verdicts
+        assert all(re.fullmatch(rf"{sign} \S.*", verdict) for verdict in verdicts)
+    page = Page(source)
+    assert len([a for tag, a in page.elements if tag == "figure" and a.get("class") in ("right", "wrong")]) > 20
+
+
+def test_cells_sort_by_numbers_and_not_by_their_text() -> None:
+    evaluation = made()
+    assert evaluation.classification is not None
+    source = evaluation_page(evaluation, read)
+    for one in evaluation.classification.per_class.values():
+        assert f'<td class="number" data-value="{one.accuracy}">{100 * one.accuracy:.1f} %</td>' in source
+    tables = re.findall(r'<table class="sortable">.*?</table>', source, re.DOTALL)
+    assert len(tables) == 2  # of the classes, and of the values of the curve
+    assert all(re.search(r'<th scope="col" class="number">', table) for table in tables)
 
 
 def test_examples_are_the_worst_the_best_and_the_middle_of_each_class() -> None:
@@ -136,7 +186,7 @@ def test_examples_are_the_worst_the_best_and_the_middle_of_each_class() -> None:
         assert f"{entry.label}, the {why} query: AP {100 * value:.1f} % {entry.label} query {entry.id} 1 " in text
         (hits,) = evaluation.nearest([precisions.index(value)], 6)
         for rank, hit in enumerate(hits, start=1):
-            mark = "✓" if hit.entry.label == entry.label else "✗"
+            mark = "✓ same class" if hit.entry.label == entry.label else "✗ other class"
             assert f" {rank} {hit.entry.label} {mark} {hit.similarity:.3f} {hit.entry.id}" in text
     for label in CLASSES:
         assert f"the median query of {label}" in text
@@ -177,6 +227,7 @@ def test_a_task_not_asked_for_has_no_section() -> None:
     alone = replace(evaluation, retrieval=None, queries=None, gallery=None)
     assert [text.split()[0] for text in Page(evaluation_page(alone, read)).sections] == [
         "Classification",
+        "Confusion",
         "Confused",
         "Mistakes",
     ]
@@ -201,9 +252,9 @@ def test_without_mistakes_and_without_queries() -> None:
 
 
 def test_names_are_text_whatever_they_hold(tmp_path: Path) -> None:
-    evaluation = made(names=["<b>bed</b>", "{{ 7*7 }}", '"><img src=x>'])
-    page = Page(evaluation_page(replace(evaluation, model="<script>alert(1)</script>"), read))
-    assert not {"script", "b"} & {tag for tag, _ in page.elements}
+    evaluation = made(names=["<b>bed</b>", "{{ 7*7 }}", '"><img src=x></script>'])
+    page = require_safe(evaluation_page(replace(evaluation, model="<script>alert(1)</script>"), read))
+    assert "b" not in {tag for tag, _ in page.elements}
     assert "<script>alert(1)</script> on views" in page.text
     assert "{{ 7*7 }}" in page.text
     assert all(a["src"].startswith("data:image/") for tag, a in page.elements if tag == "img")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from shapecnn.meshes.mesh import load_mesh
 from shapecnn.models.model import resolve_model
@@ -28,52 +24,9 @@ from shapecnn.search.update import bring_up_to_date
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.views import render_views
 from shapecnn.workers.pool import Workers
+from tests.report import safe
+from tests.report.parsed import Page
 from tests.solids import write_ball
-
-VOID = {"meta", "img", "link", "br", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """What a browser would see: balanced elements, their attributes, and the text of each section."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.sections: list[str] = []
-        self.text = ""
-        self.feed(source)
-        self.close()
-        assert self.open == []
-        self.sections = [" ".join(text.split()) for text in self.sections]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "section":
-            self.sections.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-        if "section" in self.open:
-            self.sections[-1] += f" {data}"
-
-    def pictures(self) -> list[np.ndarray]:
-        pictures = []
-        for tag, attributes in self.elements:
-            if tag == "img":
-                kind, _, data = attributes["src"].partition(",")
-                assert kind == "data:image/png;base64"
-                assert attributes["alt"]
-                with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as picture:
-                    assert picture.format == "PNG"
-                    pictures.append(np.asarray(picture))
-        return pictures
-
 
 Ask = Callable[..., list[Answer]]
 
@@ -105,18 +58,12 @@ def test_one_section_for_each_query_and_a_card_for_each_result(index: Index, ask
         assert places == sorted(places)
 
 
-def test_it_needs_no_network_and_runs_nothing(index: Index, ask: Ask, solids: Path) -> None:
+def test_it_needs_no_network_and_runs_nothing_but_its_own_script(index: Index, ask: Ask, solids: Path) -> None:
     source = query_page(ask(solids / "box/cube.off"), index, "index")
-    page = Page(source)
+    page = safe.require_safe(source)
     tags = {tag for tag, _ in page.elements}
-    assert source.startswith("<!DOCTYPE html>")
     assert {"html", "head", "title", "body", "h1", "section", "figure", "img"} <= tags
-    assert not {"script", "link", "iframe", "object", "base", "form"} & tags
-    assert "://" not in source
-    assert "url(" not in source
-    assert "@import" not in source
     assert ("meta", {"charset": "utf-8"}) in page.elements
-    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
 
 
 def test_pictures_are_the_views_of_the_meshes(index: Index, ask: Ask, solids: Path) -> None:
@@ -147,8 +94,7 @@ def test_names_are_text_whatever_they_hold(index: Index, ask: Ask, solids: Path,
     source = query_page(ask(evil, tmp_path / f"missing {evil.name}"), replace(index, shapes=items), '"><img src=x>')
     hostile = [replace(a, hits=[replace(h, shape=items[0]) for h in a.hits]) for a in ask(evil)]
     source += query_page(hostile, replace(index, shapes=items), '"><img src=x>')
-    page = Page(source)
-    assert "script" not in {tag for tag, _ in page.elements}
+    page = safe.require_safe(source)
     assert "b" not in {tag for tag, _ in page.elements}
     assert evil.name in page.sections[0]
     assert evil.name in page.sections[1]

@@ -15,7 +15,7 @@ from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.explanation import Explanation
 from shapecnn.models.attribution import Attribution
 from shapecnn.report.audit import audit_page
-from shapecnn.report.comparison import curves, page
+from shapecnn.report.comparison import page
 from shapecnn.report.evaluation import evaluation_page
 from shapecnn.report.explanation import explanation_page
 from shapecnn.report.html import fill, png_base64
@@ -34,7 +34,7 @@ def pages() -> dict[str, str]:
         "evaluation": evaluation_page(_evaluation(), lambda _: np.stack([VIEW] * 12)),
         "audit": _audit(),
         "explanation": explanation_page([f"{LONG}.off"], [_explanation()], LONG),
-        "comparison": page(compared, curves(compared)),
+        "comparison": page(compared),
         "query": _query(),
     }
 

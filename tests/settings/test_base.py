@@ -112,8 +112,8 @@ def test_settings_cannot_be_changed() -> None:
         (
             ViewSettings,
             {"cls": 1},
-            "Unknown key 'cls'; known keys: simplify, orientation, views, kind, drawing, size, samples, fit, renderer, "
-            "up, silhouettes.",
+            "Unknown key 'cls'; known keys: simplify, keep_scale, orientation, views, kind, drawing, size, samples, "
+            "fit, renderer, up, silhouettes.",
         ),
         (ViewSettings, {"views": 0}, "views = 0: Input should be greater than or equal to 1."),
         (ViewSettings, {"views": 361}, "views = 361: Input should be less than or equal to 360."),

@@ -139,7 +139,7 @@ def test_all_stages_may_be_replaced(config: str) -> None:
         ("stages.head.epoch=3", "Unknown key 'stages.0.epoch'; did you mean 'epochs'?"),
         ("stages.1.augment.filp=1", "Unknown key 'stages.1.augment.filp'; did you mean 'flip'?"),
         ("stages.closed.shrinkag=1", "Unknown key 'stages.2.shrinkag'; did you mean 'shrinkage'?"),
-        ("stages.closed.epochs=1", "Unknown key 'stages.2.epochs'; known keys: kind, name, shrinkage, scale."),
+        ("stages.closed.epochs=1", "Unknown key 'stages.2.epochs'; known keys: kind, name, shrinkage, scale, profile."),
         ("network.turns=4", "Unknown key 'network.turns'; known keys: kind, backbone, weights, resize, maps, "
                             "pooling, width, pool_at, dropout."),
     ],
@@ -203,6 +203,14 @@ def test_a_bad_value_is_told_where_it_is(refused: Callable[..., str], assignment
         (
             ["validation={folds: 0, select: last}", "stages.pooled.early_stopping=3"],
             "stages.pooled: plateau and early_stopping need validation data",
+        ),
+        (
+            ["stages.closed.profile=true"],
+            "stages.closed: profile needs shapenets or voxresnet, and a stage of kind gradient .*; set it to false.",
+        ),
+        (
+            ["network={kind: shapenets}", "stages=[{kind: lda, name: closed, profile: true}]"],
+            "stages.closed: profile needs shapenets or voxresnet, and a stage of kind gradient .*; set it to false.",
         ),
         (
             ["target=area"],

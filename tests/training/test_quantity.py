@@ -102,7 +102,16 @@ def test_evaluation_has_regression_and_retrieval_and_no_classes(
     assert result["classification"] is None
     assert list(result["regression"]) == ["target", "count", "left_out", "R2", "RMSE", "MAE", "intervals"]
     assert result["retrieval"]["mAP"] > 0
-    assert [row["figure"] for row in evaluation.rows()] == ["R2", "RMSE", "MAE", "mAP", "AUC", "NN", "NDCG"]
+    assert [row["figure"] for row in evaluation.rows()] == [
+        "R2",
+        "RMSE",
+        "MAE",
+        "mAP_macro",
+        "mAP",
+        "AUC",
+        "NN",
+        "NDCG",
+    ]
     assert sorted(figures(evaluation)) == ["pr.svg", "regression.svg"]
     page = evaluation_page(evaluation, lambda entry: grids.grids(entry).view(np.uint8))
     assert "Prediction of the volume" in page

@@ -94,6 +94,7 @@ CHECKED = {
     ),
     "grids": experiment(
         stage("grids", epochs=3, optimizer="sgd", augment={"flip": True, "turn": True, "shift": 1}, learning_rate=0.01),
+        {**LDA, "profile": True},
         network=VOXRESNET.model_copy(update={"dropout": 0.3}),
     ),
 }  # fmt: skip

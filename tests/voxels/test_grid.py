@@ -267,7 +267,7 @@ def test_each_rotation_is_fitted_anew() -> None:
     assert grids[1].sum() < grids[0].sum()
 
 
-@pytest.mark.parametrize(("side", "cells"), [(1, 3), (2, 6), (3, 9), (4, 12)])
+@pytest.mark.parametrize(("side", "cells"), [(2 / 3, 2), (2, 6), (4, 12)])
 def test_kept_sizes_are_in_proportion(side: float, cells: int) -> None:
     """8 units of the file, which are 24 cells, hold the largest shape."""
     settings = VoxelSettings(keep_scale=8.0, rotations=4)

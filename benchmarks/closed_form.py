@@ -1,0 +1,163 @@
+"""Grids: what discriminant analysis adds to a network trained by gradient descent, on its last layer or on its maps.
+
+    python benchmarks/closed_form.py --json results/closed_form.json
+
+For each config and training seed, the stages of gradient descent are trained once, on the near folds of the config.
+Then the same held-out shapes are classified by the network as it was trained, by discriminant analysis (LDA) of its
+last layer, and by the config as shipped: LDA of the last maps by height. What the shipped config gains over the trained
+network is averaged over the seeds, with a 95 % interval from a bootstrap over shapes, class by class.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measure import arguments, save, shapecnn, summarize, table, use_cores
+from numpy.typing import NDArray
+from recognition import PLANS
+from torch import Tensor
+
+from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.evaluation.retrieval.protocols import mvcnn
+from shapecnn.models.run import open_run
+from shapecnn.networks.discriminant import analyse
+from shapecnn.settings.experiment import load_experiment
+from shapecnn.settings.stages import GradientStage, LdaStage
+
+WAYS = ("as trained", "LDA of the last layer", "LDA of the maps (shipped)")
+FIGURES = ("mean_class_accuracy", "accuracy", "mAP_macro", "mAP", "mAP_macro_penultimate", "mAP_penultimate")
+BATCH, DRAWS = 64, 2000
+
+
+class Judged:
+    """What one way gives for the held-out shapes.
+
+    right: (N,), whether each is classified correctly.  precision: (N,), average precision of each query by scores.
+    """
+
+    def __init__(self, scores: Tensor, features: Tensor, labels: NDArray[np.int64]) -> None:
+        self.labels = labels
+        self.right = (scores.argmax(dim=1).numpy() == labels).astype(np.float64)
+        self.precision, self._feature_precision = (_precisions(x, labels) for x in (scores.softmax(dim=1), features))
+
+    def figures(self) -> dict[str, float]:
+        values = (self.right, self.precision, self._feature_precision)
+        (mca, accuracy), (macro, mean), (macro_feature, mean_feature) = (
+            (by_class(each, self.labels), float(each.mean())) for each in values
+        )
+        return dict(zip(FIGURES, (mca, accuracy, macro, mean, macro_feature, mean_feature), strict=True))
+
+
+def _precisions(features: Tensor, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    found = mvcnn(np.ascontiguousarray(features.numpy(), np.float32), [str(label) for label in labels])
+    return np.array([np.nan if each is None else each for each in found.average_precisions])
+
+
+def by_class(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The mean over classes of the mean in each class."""
+    return float(np.mean([values[labels == label].mean() for label in np.unique(labels)]))
+
+
+def gain(first: list[NDArray[np.float64]], second: list[NDArray[np.float64]], labels: NDArray[np.int64]) -> list[float]:
+    """By how much the class-averaged mean is higher, over all seeds: the gain, and the ends of its 95 % interval."""
+    differences = np.mean(np.stack(first) - np.stack(second), axis=0)
+    random = np.random.default_rng(0)
+    drawn = [
+        differences[rows][random.integers(len(rows), size=(DRAWS, len(rows)))].mean(axis=1)
+        for rows in (np.flatnonzero(labels == label) for label in np.unique(labels))
+    ]
+    low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
+    return [by_class(differences, labels), float(low), float(high)]
+
+
+def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
+    """The three ways, on one trained network."""
+    trained, artefacts = open_run(run), open_artefacts(data)
+    entries = [trained.split(artefacts, "train"), trained.split(artefacts, "val")]
+    assert trained.head is not None
+    classes = trained.head.classes
+    labels = [np.array([classes.index(str(entry.label)) for entry in each]) for each in entries]
+    networks = [trained.network.build(), trained.network.build()]
+    networks[1].shorten()
+    logits: list[Tensor] = []
+    features: list[list[Tensor]] = [[], []]  # of each network: train, val
+    with torch.inference_mode():
+        for each in entries:
+            rows: list[list[Tensor]] = [[], [], []]
+            for start in range(0, len(each), BATCH):
+                grids = torch.from_numpy(
+                    np.stack([trained.input.read(artefacts, entry) for entry in each[start : start + BATCH]])
+                )
+                outputs = [network(grids) for network in networks]
+                for row, found in zip(rows, (outputs[0][0], outputs[0][1], outputs[1][1]), strict=True):
+                    row.append(found)
+            logits.append(torch.cat(rows[0]))
+            features[0].append(torch.cat(rows[1]))
+            features[1].append(torch.cat(rows[2]))
+    judged = [Judged(logits[1], features[0][1], labels[1])]
+    for network, (train, val) in zip(networks, features, strict=True):
+        space, directions = analyse(train, torch.from_numpy(labels[0]), network.blocks, shrinkage=lda.shrinkage)
+        coordinates = space(val)
+        judged.append(Judged(lda.scale * coordinates @ directions.T, coordinates, labels[1]))
+    return judged
+
+
+def measure(config: str, data: Path, work: Path, seeds: int) -> dict[str, Any]:
+    """One config."""
+    experiment = load_experiment(config)
+    descents = [
+        stage.model_dump(exclude_defaults=True) | {"kind": "gradient"}
+        for stage in experiment.stages
+        if isinstance(stage, GradientStage)
+    ]
+    (lda,) = (stage for stage in experiment.stages if isinstance(stage, LdaStage))
+    judged = []
+    for seed in range(seeds):
+        run = work / f"{config}-{seed}"
+        if not (run / "model.json").exists():
+            sets = ("--set", f"stages={json.dumps(descents)}", "--set", f"seed={seed}")
+            shapecnn("train", config, "--data", data, "--out", run, *sets)
+        judged.append(judge(run, data, lda))
+        print(config, seed, [one.figures() for one in judged[-1]], flush=True)
+    rows = []
+    for number, way in enumerate(WAYS):
+        folds = [one[number].figures() for one in judged]
+        rows.append({"way": way, "seeds": folds, "summary": summarize(folds, FIGURES)})
+    shipped, trained = ([one[number] for one in judged] for number in (2, 0))
+    labels = judged[0][0].labels
+    gains = {
+        "mean_class_accuracy": gain([one.right for one in shipped], [one.right for one in trained], labels),
+        "mAP_macro": gain([one.precision for one in shipped], [one.precision for one in trained], labels),
+    }
+    return {"config_hash": experiment.digest(), "shapes": len(labels), "rows": rows, "gains": gains}
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", configs="shapenets-modelnet10", work="", seeds=3)
+    use_cores(2)
+    torch.set_num_threads(2)
+    configs = options.configs.split()
+    plan = PLANS[configs[0]]
+    source = options.data / plan.source
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(options.work or scratch)
+        data = work / plan.source.partition(".")[0]
+        shapecnn(*(word.format(source=source, out=data) for word in plan.prepare))
+        measured = {config: measure(config, data, work, options.seeds) for config in configs}
+    shown = [
+        [config, row["way"], *(f"{100 * row['summary'][key]['mean']:.1f}" for key in FIGURES)]
+        for config, each in measured.items()
+        for row in each["rows"]
+    ]
+    print(table(["config", "way", *FIGURES], shown))
+    print(json.dumps({config: each["gains"] for config, each in measured.items()}, indent=2))
+    save(options.json, {"configs": measured}, [source])
+
+
+if __name__ == "__main__":
+    main()

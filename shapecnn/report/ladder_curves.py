@@ -1,0 +1,118 @@
+"""Draw the precision–recall curves of the ladder: as files, and as charts on its page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from shapecnn.errors import visible
+from shapecnn.evaluation.compare_results import Comparison, Measured
+from shapecnn.report.charts import Chart, Curve, recall_chart
+from shapecnn.report.figures import Form, describe, drawing, heading, recall_axes, spectrum
+from shapecnn.report.published import CURVES, DATA_SET, MEAN_AVERAGE_PRECISION
+
+if TYPE_CHECKING:
+    from shapecnn.report.figures import Figure
+
+_MARKERS = "osD^vPXp"
+_GREY = "#5a6472"
+_SMALL = 210, 130  # width and height of the small plot of a rung, in pixels
+
+
+def ladder_curves(comparison: Comparison, form: Form = "svg") -> bytes:
+    """Plot the precision–recall curves of all rungs, and beside them the published curves on another data set.
+
+    Args:
+        comparison: Results of the rungs.
+        form: Format of the picture file.
+
+    Returns:
+        The content of the picture file.
+    """
+    with drawing(form) as (figure, file):
+        draw_curves(figure, comparison)
+    return file.getvalue()
+
+
+def draw_curves(figure: Figure, comparison: Comparison) -> None:
+    """Draw the plots of :func:`ladder_curves`.
+
+    Args:
+        figure: Empty matplotlib figure.
+        comparison: Results of the rungs.
+    """
+    recall = np.arange(11) / 10
+    ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
+    figure.set_size_inches(14, 6)
+    figure.set_layout_engine("constrained")  # leaves room for the legend between the plots
+    here, there = figure.subplots(1, 2, width_ratios=[3, 2])
+    for k, (one, colour) in enumerate(zip(ranked, spectrum(len(ranked)), strict=True)):
+        retrieval = one.evaluation.retrieval
+        if is_hidden(one, comparison):
+            continue
+        if retrieval is None or retrieval.pr11 is None:
+            continue
+        label = visible(f"{retrieval.mAP:.3f}  {one.name}")
+        marker = _MARKERS[k % len(_MARKERS)]
+        here.plot(recall, retrieval.pr11, "-", color=colour, marker=marker, markersize=4, clip_on=False, label=label)
+    retrieval = ranked[0].evaluation.retrieval
+    rules = describe(retrieval) if retrieval else []
+    here.set_title(
+        heading(f"Measured here: {len(ranked[0].evaluation.entries)} test shapes", *rules), fontsize=8, loc="left"
+    )
+    if here.lines:
+        here.legend(title="mAP", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    markers = dict(zip(CURVES, "123", strict=True))
+    for name, precision in sorted(MEAN_AVERAGE_PRECISION.items(), key=lambda item: -item[1]):
+        label = f"{precision:.3f}  {name}"
+        if name in CURVES:
+            there.plot(recall, CURVES[name], "--", color=_GREY, marker=markers[name], markersize=7, label=label)
+        else:
+            there.plot([], [], " ", label=f"{label} *")
+    there.set_title(f"Another data set, not to be compared:\n{DATA_SET}, as published", fontsize=8, loc="left")
+    there.legend(title="mAP (*: no curve published)", loc="upper right", frameon=False, fontsize=8)
+    for axes in (here, there):
+        recall_axes(axes)
+
+
+def measured_chart(comparison: Comparison) -> Chart:
+    """Lay out the curves of all rungs for the page, the rung with the highest mAP first."""
+    ranked = sorted(comparison.measured, key=_mean_precision, reverse=True)
+    curves = [
+        Curve(f"{_mean_precision(one):.3f}  {one.name}", one.evaluation.retrieval.pr11)
+        for one in ranked
+        if not is_hidden(one, comparison)
+        and one.evaluation.retrieval is not None
+        and one.evaluation.retrieval.pr11 is not None
+    ]
+    return recall_chart(curves, "precision–recall curves of all rungs")
+
+
+def published_chart() -> Chart:
+    """Lay out the published curves for the page, the method with the highest mAP first."""
+    names = sorted(CURVES, key=lambda name: -MEAN_AVERAGE_PRECISION[name])
+    curves = [Curve(f"{MEAN_AVERAGE_PRECISION[name]:.3f}  {name}", CURVES[name], published=True) for name in names]
+    return recall_chart(curves, f"published precision–recall curves on {DATA_SET}", 420, 300)
+
+
+def small_chart(one: Measured) -> Chart | None:
+    """Lay out the small plot of one rung, with its curve only; None if it has none."""
+    retrieval = one.evaluation.retrieval
+    if retrieval is None or retrieval.pr11 is None:
+        return None
+    return recall_chart([Curve(one.name, retrieval.pr11)], "", *_SMALL)
+
+
+def is_hidden(one: Measured, comparison: Comparison) -> bool:
+    """Return whether a rung has no curve in the plot: it learned no classes, so its curve is that of its voxels.
+
+    Args:
+        one: Results of the rung.
+        comparison: Results of all rungs.
+    """
+    return one.evaluation.regression is not None and len(comparison.measured) > 1
+
+
+def _mean_precision(one: Measured) -> float:
+    return one.figures["mAP"].value or 0.0
