@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -202,7 +202,7 @@ class Searcher:
         assert isinstance(settings, ViewSettings)
         outcomes = read_pictures(pictures, settings, self._workers)
         readable = [picture for picture in outcomes if not isinstance(picture, ItemError)]
-        features = iter(self._picture_features(readable, settings.views) if readable else [])
+        features: Iterator[Feature] = iter(self._picture_features(readable, settings.views) if readable else [])
         return [each if isinstance(each, ItemError) else EncodedPicture(each, next(features)) for each in outcomes]
 
     def nearest_views(
