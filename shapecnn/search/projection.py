@@ -78,7 +78,10 @@ def lay_out(searcher: Searcher, kept: Path | None = None) -> Layout:
 
 def map_file(searcher: Searcher, kept: Path | None = None) -> Path:
     """Return the path at which the map of an index is kept, which depends on the features only."""
-    parts = [f"{VERSION} {searcher.index.features.shape}".encode(), np.ascontiguousarray(searcher.index.features).data]
+    parts: list[bytes | memoryview] = [
+        f"{VERSION} {searcher.index.features.shape}".encode(),
+        np.ascontiguousarray(searcher.index.features).data,
+    ]
     return (kept or cache_folder("maps")) / f"{sha256(b''.join(sha256(part).encode() for part in parts))[:32]}"
 
 
