@@ -53,7 +53,7 @@ def command(
         layout = lay_out(searcher)
     with progress_bar("Drawing", "shapes") as progress:
         pictures = draw_pictures(searcher.index, workers, progress)
-    write_file(out, map_bytes(map_rows(searcher.index, layout, pictures)), overwrite)
+    write_file(out, map_bytes(map_rows(searcher.index, layout, pictures)), overwrite, is_map)
     missing = sum(picture is None for picture in pictures)
     result = {
         "schema_version": SCHEMA_VERSION,

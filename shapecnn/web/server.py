@@ -79,6 +79,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: The address is not one of this machine, or the port is taken.
     """
+    listener: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -86,6 +87,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(128)  # from now on connections wait, so that the printed address works
     except OSError as error:
+        if listener is not None:
+            listener.close()
         raise UsageError(
             f"The server cannot listen at {quoted(host)}, port {port} ({error.strerror or error}): "
             f"give another --host or --port."
