@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shapecnn.settings.base import Whole
-from shapecnn.settings.views_and_grids import Fit, Renderer, Up, Viewpoints, ViewSettings
+from shapecnn.settings.views_and_grids import (
+    DrawingSettings,
+    Fit,
+    Renderer,
+    Up,
+    Viewpoints,
+    ViewSettings,
+    require_one_scale,
+)
 
 
-class PicturedSettings(Viewpoints):
+class PicturedSettings(Viewpoints, DrawingSettings):
     """Base class for the settings of a model of rendered views that needs no training.
 
     Attributes:
@@ -22,12 +30,19 @@ class PicturedSettings(Viewpoints):
         up: Axis of the mesh file that points up.
     """
 
+    later: ClassVar[frozenset[str]] = DrawingSettings.later
+
     drawing: Annotated[Literal[2], Whole] = 2
     size: int = Field(224, ge=32, le=1024)
     samples: int = Field(2, ge=1, le=8)
     fit: Fit = "sphere"
     renderer: Renderer = "raster"
     up: Up = "z"
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        require_one_scale(self.fit, self.keep_scale)
+        return self
 
     def input_settings(self, up: Up | None = None) -> ViewSettings:
         """Return the settings for rendering the views that the model expects.
@@ -44,5 +59,6 @@ class PicturedSettings(Viewpoints):
             fit=self.fit,
             renderer=self.renderer,
             up=up or self.up,
+            keep_scale=self.keep_scale,
             simplify=self.simplify,
         )

@@ -83,6 +83,12 @@ class DrawingSettings(ReadingSettings):
     keep_scale: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
+def require_one_scale(fit: Fit, keep_scale: float | None) -> None:
+    """Raise ValueError if views are to keep the sizes of shapes, and to be cropped to each shape."""
+    if fit == "view" and keep_scale is not None:
+        raise ValueError("fit view draws all shapes equally large; with keep_scale, use fit sphere")
+
+
 class Viewpoints(ReadingSettings):
     """Settings of the cameras around a mesh: their number, and whether they form a ring or are on all sides.
 
@@ -157,8 +163,7 @@ class ViewSettings(Viewpoints, DrawingSettings):
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:
-        if self.fit == "view" and self.keep_scale is not None:
-            raise ValueError("fit view draws all shapes equally large; with keep_scale, use fit sphere")
+        require_one_scale(self.fit, self.keep_scale)
         return self
 
     def version(self) -> dict[str, int]:

@@ -37,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = resolve_model(str(here / "run"))
     learn_metric(model, artefacts, device="cpu")
     bring_up_to_date(meshes, here / "index", IndexPlan.of(model), command="", device="cpu", workers=Workers(1))
-    write_report(here / "report", evaluate_model(model, artefacts, device="cpu"), lambda _: None)
+    write_report(here / "report", evaluate_model(model, artefacts, device="cpu"), artefacts.grids)
     return here
 
 

@@ -176,6 +176,7 @@ def test_what_it_sees_is_what_is_drawn() -> None:
     drawn = settings.input_settings()
     assert (drawn.views, drawn.size, drawn.samples, drawn.fit, drawn.up) == (20, 100, 3, "view", "x")
     assert settings.input_settings("y").up == "y"
+    assert ImagenetSettings(keep_scale=2.5).input_settings().keep_scale == 2.5
     assert UntrainedModel(settings).input.drawing("y") == settings.input_settings("y")
     drawn = ViewSettings.model_fields.keys() - {"silhouettes"}
     assert drawn < ImagenetSettings.model_fields.keys()  # nothing that changes a pixel is lost
