@@ -34,4 +34,4 @@ def _sentence(text: str) -> str:
         if not line.startswith("# "):
             break
         comment.append(line.removeprefix("# "))
-    return " ".join(comment).partition(". ")[0].rstrip(".") + "."
+    return " ".join(comment).partition(". ")[0].rstrip(".:") + "."
