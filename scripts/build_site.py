@@ -2,13 +2,14 @@
 
     python scripts/build_site.py [OUT]
 
-The pages of ``docs/`` are copied to ``build/site-pages/`` with README.md, CONTRIBUTING.md and CHANGELOG.md, and Sphinx makes
-the site (``build/site/``) of the copies, with the settings of docs/conf.py. A copy differs from its page in three ways: links
-between pages follow the pages; a link to another file of the repository leads to a copy of this file; a link to a folder
-becomes plain text, or leads to the repository if the environment variable ``SHAPECNN_REPOSITORY`` has its address.
+The pages of ``docs/`` are copied to ``build/site-pages/`` with README.md, CONTRIBUTING.md and CHANGELOG.md, and
+Sphinx makes the site (``build/site/``) of the copies, with the settings of docs/conf.py. A copy differs from its page
+in three ways: links between pages follow the pages; a link to another file of the repository leads to a copy of this
+file; a link to a folder becomes plain text, or leads to the repository if the environment variable
+``SHAPECNN_REPOSITORY`` has its address.
 
-The navigation is that of docs/README.md: its sections and, in their order, the pages that they link. A warning is an error.
-"""
+The navigation is that of docs/README.md: its sections and, in their order, the pages that they link. A warning is an
+error."""
 
 from __future__ import annotations
 
@@ -23,8 +24,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTENTS = "docs/README.md"
-ROOT_PAGES = {"README.md": "project.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
-STANDING_IN = {"configs": "docs/reference/configs.md", "shapecnn/cli/schemas": "docs/reference/schemas.md"}  # for folders
+MOVED = {
+    "README.md": "project.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "docs/search.md": "untrained-search.md",  # search.html is the page with the results of the site's own search
+}
+STANDING_IN = {
+    "configs": "docs/reference/configs.md",
+    "shapecnn/cli/schemas": "docs/reference/schemas.md",
+}  # for folders
 _FENCED = re.compile(r"^(```.*?^```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s]+)\)")
 _ENTRY = re.compile(r"\[([^\]]+)\]\(([^)#\s]+\.md)\)")
@@ -34,7 +43,7 @@ def pages(root: Path = ROOT) -> dict[str, str]:
     """Return the place in the site of each page, both as paths: ``docs/README.md`` to ``index.md``."""
     found = sorted(path.relative_to(root).as_posix() for path in (root / "docs").rglob("*.md"))
     places = {page: re.sub(r"README\.md$", "index.md", page.removeprefix("docs/")) for page in found}
-    return places | ROOT_PAGES
+    return places | MOVED
 
 
 def contents(text: str) -> list[tuple[str, list[tuple[str, str]]]]:

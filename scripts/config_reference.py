@@ -7,13 +7,14 @@ from pathlib import Path
 INTRODUCTION = """\
 # Configs
 
-Generated from [`configs/`](../../configs) by `scripts/documents.py`. A config is a YAML file that defines a training: the network, the
-validation split and the stages. `shapecnn configs` lists those below, `shapecnn configs NAME` prints one, and `shapecnn train NAME` uses it.
-To change one key, add `--set stages.discriminant.shrinkage=0.5`; to change many, copy the file and give its path to `train`.
+Generated from [`configs/`](../../configs) by `scripts/documents.py`. A config is a YAML file that defines a training:
+the network, the validation split and the stages. `shapecnn configs` lists those below, `shapecnn configs NAME` prints
+one, and `shapecnn train NAME` uses it. To change one key, add `--set stages.discriminant.shrinkage=0.5`; to change
+many, copy the file and give its path to `train`.
 
 [`mvcnn-psb`](#mvcnn-psb) explains its keys, [`mvcnn-finetuned`](#mvcnn-finetuned) the keys of gradient descent.
-[Training](../training.md) says which config to use for which data. `ladder/` has the [rungs of the ladder](../ladder.md).
-"""
+[Training](../training.md) says which config to use for which data. `ladder/` has the [rungs of the
+ladder](../ladder.md)."""
 
 
 def config_reference(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """Generate the tables of README.md and ``docs/`` from ``results/``, and the pages of reference.
 
-``docs/commands.md`` comes from ``--help``, ``docs/python.ipynb`` from ``docs/python.md``, and the pages of ``docs/reference/`` from the
-JSON schemas, the docstrings and the configs.
+``docs/commands.md`` comes from ``--help``, ``docs/python.ipynb`` from ``docs/python.md``, and the pages of
+``docs/reference/`` from the JSON schemas, the docstrings and the configs.
 
     python scripts/documents.py [--check]
 

@@ -14,15 +14,15 @@ import shapecnn
 INTRODUCTION = """\
 # Python interface
 
-Generated from the docstrings of `import shapecnn` by `scripts/documents.py`; `help(shapecnn.train)` shows the same text. The
-[tutorial](../python.md) shows the functions at work. Every name below is loaded when it is first used.
+Generated from the docstrings of `import shapecnn` by `scripts/documents.py`; `help(shapecnn.train)` shows the same
+text. The [tutorial](../python.md) shows the functions at work. Every name below is loaded when it is first used.
 
-Functions that take many meshes report the error of each mesh that cannot be used, and go on. Any other error is raised; its message says
-what is wrong, where, and what to do ([errors](#errors)). Results that print as tables have `rows()`, which gives a list of dictionaries, and
-`to_frame()`, which gives a pandas data frame.
-"""
+Functions that take many meshes report the error of each mesh that cannot be used, and go on. Any other error is
+raised; its message says what is wrong, where, and what to do ([errors](#errors)). Results that print as tables have
+`rows()`, which gives a list of dictionaries, and `to_frame()`, which gives a pandas data frame."""
 SECTIONS = {
-    "Meshes": ("load_mesh", "draw_views", "voxelize", "Mesh", "Views", "Grids", "ViewSettings", "VoxelSettings", "FaceLimit"),
+    "Meshes": ("load_mesh", "draw_views", "voxelize", "Mesh", "Views", "Grids", "ViewSettings", "VoxelSettings",
+               "FaceLimit"),
     "Collections": ("prepare", "open_artefacts", "Artefacts", "Summary", "Workers"),
     "Training": ("train", "find_step", "TrainingResult", "StepSearch"),
     "Models": ("open_model", "Predictor", "Predictions", "Prediction", "Features"),

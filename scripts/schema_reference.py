@@ -15,13 +15,12 @@ INTRODUCTION = """\
 
 Generated from the schemas in [`shapecnn/cli/schemas`](../../shapecnn/cli/schemas) by `scripts/documents.py`.
 
-With `--json`, a command prints its result as one JSON value. A command that cannot do its work prints the [error](#error) in place of it.
-Tests check what each command prints against its schema, and no schema allows a key that it does not list. Programs should check
-`schema_version`; it increases when a key changes its meaning.
+With `--json`, a command prints its result as one JSON value. A command that cannot do its work prints the
+[error](#error) in place of it. Tests check what each command prints against its schema, and no schema allows a key
+that it does not list. Programs should check `schema_version`; it increases when a key changes its meaning.
 
-A dot leads into an object, `[]` into each item of an array, and `<name>` stands for any key. *Optional* keys can be absent;
-all others are always there, if only as null.
-"""
+A dot leads into an object, `[]` into each item of an array, and `<name>` stands for any key. *Optional* keys can be
+absent; all others are always there, if only as null."""
 _VERSION = "version of this format"
 _FROM = "name of the definition"  # of a schema that was given by $ref
 
@@ -143,4 +142,6 @@ def _limits(value: Schema) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*").replace("\n", " ") if "`" not in text else text.replace("|", "\\|")
+    return (
+        text.replace("|", "\\|").replace("*", "\\*").replace("\n", " ") if "`" not in text else text.replace("|", "\\|")
+    )
