@@ -43,7 +43,7 @@ def pages(root: Path = ROOT) -> dict[str, str]:
     """Return the place in the site of each page, both as paths: ``docs/README.md`` to ``index.md``."""
     found = sorted(path.relative_to(root).as_posix() for path in (root / "docs").rglob("*.md"))
     places = {page: re.sub(r"README\.md$", "index.md", page.removeprefix("docs/")) for page in found}
-    return places | MOVED
+    return places | {page: place for page, place in MOVED.items() if (root / page).exists()}
 
 
 def contents(text: str) -> list[tuple[str, list[tuple[str, str]]]]:

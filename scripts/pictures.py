@@ -43,7 +43,7 @@ def classes(meshes: Path, _: int, target: Path) -> None:
     Image.fromarray(np.vstack([np.hstack(views[:half]), np.hstack(views[half:])])).save(target)
 
 
-def answer(meshes: Path, per_class: int, target: Path) -> None:
+def answer(_: Path, per_class: int, target: Path) -> None:
     """The page of answers to a mug, found without training."""
     shapecnn.update_index(".", "../index")
     answers = shapecnn.open_index("../index").query(MUG.format(per_class), k=12)
