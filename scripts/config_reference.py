@@ -14,7 +14,8 @@ many, copy the file and give its path to `train`.
 
 [`mvcnn-psb`](#mvcnn-psb) explains its keys, [`mvcnn-finetuned`](#mvcnn-finetuned) the keys of gradient descent.
 [Training](../training.md) says which config to use for which data. `ladder/` has the [rungs of the
-ladder](../ladder.md)."""
+ladder](../ladder.md).
+"""
 
 
 def config_reference(folder: Path) -> str:

@@ -19,7 +19,8 @@ text. The [tutorial](../python.md) shows the functions at work. Every name below
 
 Functions that take many meshes report the error of each mesh that cannot be used, and go on. Any other error is
 raised; its message says what is wrong, where, and what to do ([errors](#errors)). Results that print as tables have
-`rows()`, which gives a list of dictionaries, and `to_frame()`, which gives a pandas data frame."""
+`rows()`, which gives a list of dictionaries, and `to_frame()`, which gives a pandas data frame.
+"""
 SECTIONS = {
     "Meshes": ("load_mesh", "draw_views", "voxelize", "Mesh", "Views", "Grids", "ViewSettings", "VoxelSettings",
                "FaceLimit"),

@@ -20,7 +20,8 @@ With `--json`, a command prints its result as one JSON value. A command that can
 that it does not list. Programs should check `schema_version`; it increases when a key changes its meaning.
 
 A dot leads into an object, `[]` into each item of an array, and `<name>` stands for any key. *Optional* keys can be
-absent; all others are always there, if only as null."""
+absent; all others are always there, if only as null.
+"""
 _VERSION = "version of this format"
 _FROM = "name of the definition"  # of a schema that was given by $ref
 
