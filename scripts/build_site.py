@@ -9,7 +9,8 @@ file; a link to a folder becomes plain text, or leads to the repository if the e
 ``SHAPECNN_REPOSITORY`` has its address.
 
 The navigation is that of docs/README.md: its sections and, in their order, the pages that they link. A warning is an
-error."""
+error.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import Annotated, Any, get_args, get_origin
 
@@ -138,7 +139,7 @@ def _text(docstring: str) -> str:
     parts = re.split(rf"^({'|'.join(_TITLES)}):\n", docstring, flags=re.MULTILINE)
     written = [_prose(parts[0])]
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
-        body = inspect.cleandoc(body)
+        body = textwrap.dedent(body).strip()
         if title.startswith("Example"):
             written.append(f"```python\n{body}\n```\n")
         elif title in {"Returns", "Yields"}:
@@ -161,9 +162,9 @@ def _prose(text: str) -> str:
     for block in re.split(r"\n{2,}", text.strip("\n")):
         if block.startswith("    "):
             if paragraphs and paragraphs[-1].startswith("```"):
-                paragraphs[-1] = paragraphs[-1].removesuffix("\n```") + f"\n\n{inspect.cleandoc(block)}\n```"
+                paragraphs[-1] = paragraphs[-1].removesuffix("\n```") + f"\n\n{textwrap.dedent(block)}\n```"
             else:
-                paragraphs.append(f"```\n{inspect.cleandoc(block)}\n```")
+                paragraphs.append(f"```\n{textwrap.dedent(block)}\n```")
         elif block.strip() != "::":
             lines = _inline(block).split("\n")
             bullets = any(line.startswith("- ") for line in lines)

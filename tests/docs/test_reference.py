@@ -29,7 +29,7 @@ def script(name: str) -> ModuleType:
 def test_the_page_of_schemas_is_current_and_has_a_part_for_each() -> None:
     page = script("schema_reference").schema_reference(SCHEMAS)
     assert page == (REFERENCE / "schemas.md").read_text()
-    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == sorted(path.stem for path in SCHEMAS.glob("*.json"))
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == [path.stem for path in sorted(SCHEMAS.glob("*.json"))]
 
 
 def test_a_key_without_a_description_is_refused(tmp_path: Path) -> None:
