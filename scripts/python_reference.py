@@ -83,7 +83,7 @@ def _is_built_by_users(kind: type) -> bool:
 def _members(kind: type) -> list[tuple[str, Any]]:
     """Return the public methods and properties that a class defines and describes."""
     described = (property, classmethod, staticmethod, functools.cached_property)
-    members = {}
+    members: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
         if base.__module__.startswith("shapecnn") and base.__name__ not in {"Displayed", "ResultList"}:
             members |= vars(base)
@@ -114,7 +114,8 @@ def _signature(name: str, thing: Any) -> str:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    prefix = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    stars: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    prefix = stars.get(parameter.kind, "")
     word = f"{prefix}{parameter.name}"
     if parameter.annotation is not inspect.Parameter.empty:
         word += f": {_annotation(parameter.annotation)}"
@@ -158,7 +159,7 @@ def _item(item: str) -> str:
 
 def _prose(text: str) -> str:
     """Return paragraphs as Markdown; an indented paragraph is code, and a line before it may end in two colons."""
-    paragraphs = []
+    paragraphs: list[str] = []
     for block in re.split(r"\n{2,}", text.strip("\n")):
         if block.startswith("    "):
             if paragraphs and paragraphs[-1].startswith("```"):

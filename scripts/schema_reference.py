@@ -76,7 +76,7 @@ def _of_variants(value: Schema, root: Schema) -> str:
     """Return what the variants of a value mean; nothing is needed for a key that is always null or empty."""
     if value.get("type") == "null" or value.get("maxItems") == 0:
         return "not used here"
-    variants = [_resolved(each, root) for each in value.get("oneOf", value.get("anyOf", []))]
+    variants = [_resolved(each, root) for each in _variants(value)]
     return "; ".join(each["description"] for each in variants if "description" in each)
 
 
@@ -89,7 +89,7 @@ def _below(
             yield seen[definition]
             return
         seen[definition] = where
-    variants = [_resolved(each, root) for each in value.get("oneOf", value.get("anyOf", []))]
+    variants = [_resolved(each, root) for each in _variants(value)]
     objects = [each for each in variants if each.get("type") != "null"]
     for each in objects:
         if len(objects) > 1:
@@ -100,6 +100,10 @@ def _below(
         inner = value.get(key)
         if isinstance(inner, dict):
             yield from _below(_resolved(inner, root), f"{where}{step}", root, name, seen)
+
+
+def _variants(value: Schema) -> list[Schema]:
+    return list(value.get("oneOf") or value.get("anyOf") or ())
 
 
 def _resolved(value: Schema, root: Schema) -> Schema:
@@ -116,7 +120,7 @@ def _kind(value: Schema, root: Schema) -> str:
         return f"`{json.dumps(value['const'])}`"
     if "enum" in value:
         return " or ".join(f"`{json.dumps(each)}`" for each in value["enum"])
-    if variants := value.get("oneOf", value.get("anyOf")):
+    if variants := _variants(value):
         return " or ".join(dict.fromkeys(_kind(_resolved(each, root), root) for each in variants))
     types = value.get("type", "any value")
     names = [types] if isinstance(types, str) else list(types)

@@ -21,7 +21,8 @@ from tests.solids import write, write_boxes
 def commands(page: str) -> list[str]:
     """Return the commands of a tutorial: the lines of its blocks without a language."""
     text = (ROOT / "docs" / "tutorials" / page).read_text()
-    blocks = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    blocks = [block for language, block in fenced if not language]
     return [line.partition(" # ")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
