@@ -1,6 +1,6 @@
 """Grids: what discriminant analysis adds to a network trained by gradient descent, on its last layer or on its maps.
 
-    python benchmarks/closed_form.py --json results/closed_form.json
+    python benchmarks/closed_form.py --json results/closed_form/shapenets-modelnet10.json
 
 For each config and training seed, the stages of gradient descent are trained once, on the near folds of the config.
 Then the same held-out shapes are classified by the network as it was trained, by discriminant analysis (LDA) of its
@@ -23,6 +23,7 @@ from recognition import PLANS
 from torch import Tensor
 
 from shapecnn.artefacts.reading import open_artefacts
+from shapecnn.evaluation.intervals import class_means_interval
 from shapecnn.evaluation.retrieval.protocols import mvcnn
 from shapecnn.models.run import open_run
 from shapecnn.networks.discriminant import analyse
@@ -31,7 +32,7 @@ from shapecnn.settings.stages import GradientStage, LdaStage
 
 WAYS = ("as trained", "LDA of the last layer", "LDA of the maps (shipped)")
 FIGURES = ("mean_class_accuracy", "accuracy", "mAP_macro", "mAP", "mAP_macro_penultimate", "mAP_penultimate")
-BATCH, DRAWS = 64, 2000
+BATCH = 64
 
 
 class Judged:
@@ -66,13 +67,8 @@ def by_class(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
 def gain(first: list[NDArray[np.float64]], second: list[NDArray[np.float64]], labels: NDArray[np.int64]) -> list[float]:
     """By how much the class-averaged mean is higher, over all seeds: the gain, and the ends of its 95 % interval."""
     differences = np.mean(np.stack(first) - np.stack(second), axis=0)
-    random = np.random.default_rng(0)
-    drawn = [
-        differences[rows][random.integers(len(rows), size=(DRAWS, len(rows)))].mean(axis=1)
-        for rows in (np.flatnonzero(labels == label) for label in np.unique(labels))
-    ]
-    low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
-    return [by_class(differences, labels), float(low), float(high)]
+    groups = [differences[labels == label] for label in np.unique(labels)]
+    return [by_class(differences, labels), *class_means_interval(groups, np.full(len(groups), 1 / len(groups)))]
 
 
 def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
@@ -83,17 +79,18 @@ def judge(run: Path, data: Path, lda: LdaStage) -> list[Judged]:
     classes = trained.head.classes
     labels = [np.array([classes.index(str(entry.label)) for entry in each]) for each in entries]
     networks = [trained.network.build(), trained.network.build()]
+    assert networks[1].profile is not None
+    start = len(networks[1].parts) - networks[1].profile.replaces  # the parts before are the same in both
     networks[1].shorten()
     logits: list[Tensor] = []
     features: list[list[Tensor]] = [[], []]  # of each network: train, val
     with torch.inference_mode():
         for each in entries:
             rows: list[list[Tensor]] = [[], [], []]
-            for start in range(0, len(each), BATCH):
-                grids = torch.from_numpy(
-                    np.stack([trained.input.read(artefacts, entry) for entry in each[start : start + BATCH]])
-                )
-                outputs = [network(grids) for network in networks]
+            for first in range(0, len(each), BATCH):
+                grids = np.stack([trained.input.read(artefacts, entry) for entry in each[first : first + BATCH]])
+                maps = networks[0].stem(torch.from_numpy(grids), stop=start)
+                outputs = [network(maps, start) for network in networks]
                 for row, found in zip(rows, (outputs[0][0], outputs[0][1], outputs[1][1]), strict=True):
                     row.append(found)
             logits.append(torch.cat(rows[0]))

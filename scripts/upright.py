@@ -24,7 +24,7 @@ from shapecnn.meshes.orientation import canonical_axes
 from shapecnn.models.engine import open_engine
 from shapecnn.models.output import Output
 from shapecnn.models.untrained import UntrainedModel
-from shapecnn.networks.upright import POSES, VIEWS, prepare
+from shapecnn.networks.upright import average_poses, prepare
 from shapecnn.settings.views_and_grids import ViewSettings
 from shapecnn.sources.shapes import CLASSES, make_shape
 from shapecnn.views import render_views
@@ -67,7 +67,7 @@ def fit(features: Tensor, directions: Tensor, penalty: float) -> tuple[Tensor, T
     """Return the scorer (D,) and the pose of each view (24,)."""
     ends, poses = np.unique(ups(), axis=0, return_inverse=True)
     order = torch.from_numpy(poses.reshape(-1)).argsort(stable=True)
-    described = prepare(features[:, order].reshape(len(features), POSES, VIEWS // POSES, -1).mean(dim=2))
+    described = prepare(average_poses(features, order))
     nearness, true = (directions @ torch.from_numpy(ends).T).max(dim=1)
     clear = nearness > _CLEAR
     direction = torch.zeros(described.shape[2], requires_grad=True)

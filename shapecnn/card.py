@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shapecnn.errors import visible
+from shapecnn.information.outputs import figure_text
 from shapecnn.information.reports import Measured, read_report
 from shapecnn.information.trained import run_facts
 from shapecnn.settings.yaml_reader import write_yaml
@@ -192,9 +193,7 @@ def _not_measured(facts: Mapping[str, Any], measured: Sequence[Measured]) -> Ite
 
 
 def _number(key: str, value: float | None) -> str:
-    if value is None:
-        return "undefined"
-    return f"{value:.4g}" if key in ("loss", "R2", "RMSE", "MAE") else f"{value:.1%}"
+    return "undefined" if value is None else figure_text(key, value)
 
 
 def _interval(key: str, each: Measured) -> str:

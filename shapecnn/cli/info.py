@@ -176,13 +176,14 @@ def _run_rows(facts: Facts) -> Iterator[Row]:
 
 
 def _figures(figures: Facts) -> str:
+    from shapecnn.information.outputs import figure_text
+
     shown = []
     for name, value in figures.items():
         if value is None or name == "count":
             continue
-        rate = name not in ("loss", "R2", "RMSE", "MAE")
         title = {"mAP_macro": "macro mAP", "ece": "calibration error"}.get(name, name.replace("_", " "))
-        shown.append(f"{title} {value:.1%}" if rate else f"{title} {value:.4g}")
+        shown.append(f"{title} {figure_text(name, value)}")
     count = figures.get("count")
     return ", ".join(shown) + (f" ({counted(count, 'shape')})" if count else "")
 

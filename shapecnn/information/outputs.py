@@ -105,6 +105,16 @@ def figures_of(evaluation: dict[str, Any]) -> dict[str, float | None]:
     return figures
 
 
+def figure_text(name: str, value: float) -> str:
+    """Return a figure as text: a rate in percent; a loss, R² or an error as a number.
+
+    Example:
+        >>> figure_text("mAP", 0.625), figure_text("RMSE", 0.625)
+        ('62.5%', '0.625')
+    """
+    return f"{value:.4g}" if name in ("loss", "R2", "RMSE", "MAE") else f"{value:.1%}"
+
+
 def value_of(figure: Any) -> Any:
     """Return the value of a figure of a comparison, which may be stored with its interval."""
     return figure.get("value") if isinstance(figure, dict) else figure

@@ -85,9 +85,7 @@ def enclosed_volume(mesh: Mesh) -> float | None:
     """
     if len(mesh.faces) > _MOST_FACES:
         return None
-    faces = _places(mesh.vertices)[mesh.faces]
-    a, b, c = faces.T
-    faces = faces[(a != b) & (b != c) & (c != a)]
+    faces = _welded_faces(mesh)
     if not len(faces) or not _closed(faces, len(mesh.vertices)) or _repeated(faces):
         return None
     volumes = _volumes_of_parts(mesh.vertices, faces)
@@ -110,10 +108,16 @@ def is_closed(mesh: Mesh) -> bool | None:
     """
     if len(mesh.faces) > _MOST_FACES:
         return None
+    faces = _welded_faces(mesh)
+    return bool(len(faces)) and _closed(faces, len(mesh.vertices))
+
+
+def _welded_faces(mesh: Mesh) -> Faces:
+    """Return the faces (k, 3), with one index for vertices of the same coordinates; none has the same vertex twice."""
     faces = _places(mesh.vertices)[mesh.faces]
     a, b, c = faces.T
-    faces = faces[(a != b) & (b != c) & (c != a)]
-    return bool(len(faces)) and _closed(faces, len(mesh.vertices))
+    distinct: Faces = faces[(a != b) & (b != c) & (c != a)]
+    return distinct
 
 
 def _blocks(vertices: Corners, faces: Faces) -> Iterator[tuple[Corners, Corners, Corners]]:

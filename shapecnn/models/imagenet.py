@@ -16,7 +16,9 @@ from shapecnn.settings.networks import MvcnnSettings
 if TYPE_CHECKING:
     from shapecnn.networks.network import ShapeNetwork
 
-_SCORED = "tf_efficientnet_lite1"  # image network whose features the scorer of upright poses reads
+_LITE1 = "tf_efficientnet_lite1"
+_SCORABLE = {"orientation": "auto", "views": 24, "backbone": _LITE1, "weights": "imagenet"}
+"""Settings that the scorer of upright poses was fitted with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class ImagenetSettings(PicturedSettings):
     """
 
     kind: Literal["imagenet"] = "imagenet"
-    backbone: str = "tf_efficientnet_lite1"
+    backbone: str = _LITE1
     weights: Weights = "imagenet"
     pooling: Literal["max", "mean", "upright"] = "mean"
     adapt: bool = True
@@ -91,17 +93,15 @@ class ImagenetSettings(PicturedSettings):
     def _looks_upright(cls, values: Any) -> Any:
         if not isinstance(values, dict) or values.get("orientation") != "auto":
             return values
-        usual = {"views": 24, "backbone": _SCORED, "weights": "imagenet"}
-        fits = all(values.get(key, value) == value for key, value in usual.items())
+        fits = all(values.get(key, value) == value for key, value in _SCORABLE.items())
         return {"pooling": "upright", **values} if fits else values
 
     @model_validator(mode="after")
     def _scored_features(self) -> Self:
-        fits = (self.orientation, self.views, self.backbone, self.weights) == ("auto", 24, _SCORED, "imagenet")
+        fits = all(getattr(self, key) == value for key, value in _SCORABLE.items())
         if self.pooling == "upright" and not fits:
             raise ValueError(
-                f"pooling upright needs orientation auto, 24 views and {_SCORED} with ImageNet weights; "
-                "use pooling mean"
+                f"pooling upright needs orientation auto, 24 views and {_LITE1} with ImageNet weights; use pooling mean"
             )
         return self
 

@@ -39,10 +39,23 @@ class UprightPooling(nn.Module):
         """Combine D features of each of V views of B shapes, (B, V, D), into D features of each shape, (B, D)."""
         if features.shape[1] != VIEWS:
             return features.mean(dim=1)
-        poses = features[:, self.order].reshape(len(features), POSES, VIEWS // POSES, -1).mean(dim=2)
+        poses = average_poses(features, self.order)
         weights = (prepare(poses) @ self.direction).softmax(dim=1)
         pooled: Tensor = (weights[:, :, None] * poses).sum(dim=1)
         return pooled
+
+
+def average_poses(features: Tensor, order: Tensor) -> Tensor:
+    """Average D features of the four views of each pose.
+
+    Args:
+        features: (B, 24, D), features of the views of B shapes.
+        order: (24,) int64, numbers of the views, those of one pose after those of another.
+
+    Returns:
+        (B, 6, D), features of the poses.
+    """
+    return features[:, order].reshape(len(features), POSES, VIEWS // POSES, -1).mean(dim=2)
 
 
 def prepare(poses: Tensor) -> Tensor:

@@ -169,27 +169,29 @@ def value_chart(values: Sequence[tuple[str, float, float]], target: str, title: 
         points.append(Point(x, y, f"{name}: true {true:.4g}, predicted {predicted:.4g}", 3.5))
     ticks = [((value - low) / span, text) for value, text in _ticks(low, low + span)]
     series = [Series("shapes", points, "series-0 discs")]
-    chart = Chart(
-        title,
-        f"true {target}",
-        f"predicted {target}",
-        side + _LEFT + _RIGHT,
-        side + _TOP + _BOTTOM,
-        (_LEFT, _TOP, side, side),
-        [(_place(at, 0, side, side)[0], text) for at, text in ticks],
-        [(_place(0, at, side, side)[1], text) for at, text in ticks],
-        series,
-    )
-    return _guided(chart)
+    return _guided(_chart(title, f"true {target}", f"predicted {target}", series, (side, side), ticks))
 
 
 def _unit_chart(
     title: str, across: str, up: str, series: list[Series], size: tuple[int, int], headings: list[str]
 ) -> Chart:
     """Return a chart whose axes both go from 0 to 1."""
-    width, height = size
     step = 1 if min(size) > 200 else 5
     ticks = [(k / 10, f"{k / 10:.1f}") for k in range(0, 11, step)]
+    return _chart(title, across, up, series, size, ticks, headings)
+
+
+def _chart(
+    title: str,
+    across: str,
+    up: str,
+    series: list[Series],
+    size: tuple[int, int],
+    ticks: list[tuple[float, str]],
+    headings: Sequence[str] = (),
+) -> Chart:
+    """Return a chart whose axes have the same ticks: their places from 0 to 1, and their texts."""
+    width, height = size
     return Chart(
         title,
         across,
@@ -200,7 +202,7 @@ def _unit_chart(
         [(_place(at, 0, width, height)[0], text) for at, text in ticks],
         [(_place(0, at, width, height)[1], text) for at, text in ticks],
         series,
-        headings,
+        [*headings],
     )
 
 

@@ -80,7 +80,7 @@ class DrawingSettings(ReadingSettings):
 
     later: ClassVar[frozenset[str]] = ReadingSettings.later | {"keep_scale"}
 
-    keep_scale: float | None = Field(None, gt=0, allow_inf_nan=False)
+    keep_scale: float | None = Field(None, gt=0)
 
 
 def require_one_scale(fit: Fit, keep_scale: float | None) -> None:

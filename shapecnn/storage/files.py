@@ -78,9 +78,8 @@ def write_page(path: Path, page: str, overwrite: bool = False) -> None:
         UsageError: The path cannot be written safely; see :func:`require_file`.
         OSError: The page cannot be written; the error names ``path``.
     """
-    write_signed(
-        path, page.encode("utf-8", "backslashreplace"), overwrite
-    )  # file names may have bytes that are not UTF-8
+    content = page.encode("utf-8", "backslashreplace")  # file names in the page may contain bytes that are not UTF-8
+    write_signed(path, content, overwrite)
 
 
 def write_signed(path: Path, content: bytes, overwrite: bool = False) -> None:

@@ -86,8 +86,6 @@ class Session:
         for number, stage in enumerate(self.data.experiment.stages):
             if number < state.stage:
                 continue
-            if isinstance(stage, LdaStage) and stage.profile:
-                self.network.shorten()
             activations = self.activations.open(stage)
             match stage:
                 case GradientStage():
@@ -177,6 +175,8 @@ class Session:
 
     def _discriminate(self, stage: LdaStage, activations: Activations) -> None:
         """Run an LDA stage: fit discriminant space and classifier to the features of the training shapes."""
+        if stage.profile:
+            self.network.shorten()
         rows = self.data.train_rows
         _, features = self.measurement.outputs(stage, activations, rows, vote=True)
         space, directions = analyse(features, self.data.labels[rows], self.network.blocks, shrinkage=stage.shrinkage)

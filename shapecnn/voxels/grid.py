@@ -45,11 +45,11 @@ def occupancy_grids(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
     points = _centre(
         np.ascontiguousarray(mesh.vertices.T)
     )  # before the rotation, which would lose digits far from the origin
-    radius = np.linalg.norm(points, axis=0).max()
+    kept = None if settings.keep_scale is None else _kept_half_extent(mesh, points, settings.keep_scale)
     grids = np.empty((settings.rotations, R, R, R), np.bool_)
     for k, grid in enumerate(grids):
         pose = _centre(_rotate(points, 2 * math.pi * k / settings.rotations))
-        half_extent = pose.max() if settings.keep_scale is None else max(settings.keep_scale / 2 / mesh.radius, radius)
+        half_extent = pose.max() if kept is None else kept
         scale = (R / 2 - settings.padding) * (1 - _CONTRACTION) / half_extent
         vertices = np.ascontiguousarray((pose * scale + R / 2).T)
 
@@ -63,6 +63,11 @@ def occupancy_grids(mesh: Mesh, settings: VoxelSettings) -> NDArray[np.bool_]:
         else:
             np.equal(cells, SURFACE, out=grid)
     return grids
+
+
+def _kept_half_extent(mesh: Mesh, points: NDArray[np.float64], keep_scale: float) -> float:
+    """Return the half extent of the largest shape that keeps its size, or that of n points (3, n) that are larger."""
+    return max(keep_scale / 2 / mesh.radius, float(np.linalg.norm(points, axis=0).max()))
 
 
 def _centre(points: NDArray[np.float64]) -> NDArray[np.float64]:
