@@ -245,8 +245,8 @@ def test_sizes_are_kept_in_units_of_the_files(tmp_path: Path, command: Command) 
     assert (same[0] == same[1]).all()
     assert (same[1] == same[2]).all()
     kept = [picture(tmp_path / f"kept/{radius}.png")[:128, :128] for radius in (1, 2, 9)]
-    small, full, large = ((one < 255).any(axis=0).sum() for one in kept)
-    assert full == large
+    assert (kept[1] == kept[2]).all()
+    small, full, _ = ((one < 255).any(axis=0).sum() for one in kept)
     assert 125 <= full <= 128
     assert 59 <= small <= 61  # 0.47 of 128: by perspective, less than half
     assert json.loads((tmp_path / "kept/settings.json").read_text())["keep_scale"] == 4

@@ -592,6 +592,19 @@ def test_the_figures_are_those_of_the_run_as_it_was_saved(grids: Path, tmp_path:
     assert done.validation.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-4)
 
 
+def test_a_profile_takes_the_place_of_the_last_parts(whole: dict[str, tuple[Path, list[str]]], grids: Path) -> None:
+    """The stored network has no layer that was trained with the classifier, and knows the training shapes."""
+    saved, artefacts = open_run(whole["grids"][0]), open_artefacts(grids)
+    network = saved.network.build()
+    assert list(network.parts)[-2:] == ["block4", "profile"]
+    entries = saved.split(artefacts, "train")
+    with torch.inference_mode():
+        inputs = np.stack([saved.input.read(artefacts, entry) for entry in entries])
+        logits, _ = network(torch.from_numpy(inputs))
+    predicted = [saved.head.classes[code] for code in logits.argmax(1)]
+    assert predicted == [entry.label for entry in entries]
+
+
 def test_the_closed_form_is_that_of_the_features_of_train(views: Path, tmp_path: Path) -> None:
     """Also of two classes, whose space has one axis."""
     shapes = {name: array for name, array in collection(pictures).items() if not name.startswith("slab")}
