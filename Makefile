@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # Two more workers than there are cores: tests of processes and time limits wait a good deal.
 PARALLEL := -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 2)') --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
-.PHONY: setup demo check lint types layers documents test test-slow test-gpu test-bounds fuzz faults faults-full soak ladder-psb audit bench clean
+.PHONY: setup demo check lint types layers documents docs pictures test test-slow test-gpu test-bounds fuzz faults faults-full soak ladder-psb audit bench clean
 
 setup: $(VENV)/.done
 
@@ -40,6 +40,18 @@ layers: setup
 
 documents: setup
 	$(BIN)/python scripts/documents.py --check
+
+# The documentation as a site in build/site, which needs no network to be read. A warning is an error.
+docs: $(VENV)/.docs documents
+	$(BIN)/python scripts/build_site.py build/site
+
+$(VENV)/.docs: $(VENV)/.done
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# Every picture of README.md and docs/, drawn by shapecnn. Chromium takes those of pages.
+pictures: setup
+	$(BIN)/python scripts/pictures.py
 
 # Bytecode is kept, whatever the environment asks: some four hundred processes would each compile all modules anew.
 test: export PYTHONDONTWRITEBYTECODE =

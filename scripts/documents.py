@@ -1,4 +1,7 @@
-"""Generate the tables of README.md and ``docs/`` from ``results/``, and ``docs/commands.md`` from ``--help``.
+"""Generate the tables of README.md and ``docs/`` from ``results/``, and the pages of reference.
+
+``docs/commands.md`` comes from ``--help``, ``docs/python.ipynb`` from ``docs/python.md``, and the pages of
+``docs/reference/`` from the JSON schemas, the docstrings and the configs.
 
     python scripts/documents.py [--check]
 
@@ -19,6 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from config_reference import config_reference
+from python_reference import python_reference
+from schema_reference import schema_reference
 
 from shapecnn.cli.main import cli
 from shapecnn.ladder.inputs import INPUTS
@@ -574,6 +580,9 @@ def main() -> None:
     documents = {path: filled(path.read_text()) for path in pages} | {
         ROOT / "docs" / "commands.md": command_reference(),
         ROOT / "docs" / "python.ipynb": notebook(),
+        ROOT / "docs" / "reference" / "configs.md": config_reference(ROOT / "configs"),
+        ROOT / "docs" / "reference" / "python.md": python_reference(),
+        ROOT / "docs" / "reference" / "schemas.md": schema_reference(ROOT / "shapecnn" / "cli" / "schemas"),
     }
     stale = [path for path, text in documents.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv:
@@ -582,6 +591,7 @@ def main() -> None:
             sys.exit(f"{names} not current: run python scripts/documents.py")
         return
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(documents[path])
 
 

@@ -43,8 +43,8 @@ def test_the_shapecnn_commands_work_as_they_stand(tmp_path: Path, user_cache: Pa
         words = shlex.split(command)
         if words[0] != "shapecnn":
             continue
-        if words[1] == "data":
-            words.append("--help")  # it would fetch gigabytes
+        if words[1] in ("data", "serve"):
+            words.append("--help")  # it would fetch gigabytes, or run on
         if words[1] == "train":
             for setting in ("backbone=test_efficientnet", "weights=none", "maps=block3"):
                 words += ["--set", setting]

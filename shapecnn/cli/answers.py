@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shapecnn.cli.console import SCHEMA_VERSION, note
+from shapecnn.api.records import failure_record as failure_json
+from shapecnn.cli.console import note
+
+__all__ = ["failure_json", "note_drawing", "resolve_up"]
 
 if TYPE_CHECKING:
-    from shapecnn.errors import ItemError
     from shapecnn.models.model import Model
     from shapecnn.settings.views_and_grids import Up
 
@@ -38,20 +40,3 @@ def resolve_up(option: Up | None, recorded: Up | None, reference: str) -> Up:
     if option is not None and recorded is not None and option != recorded:
         note(f"Note: {reference} were read with --up {recorded}, the given meshes with --up {option}.")
     return option or recorded or "z"
-
-
-def failure_json(path: str, error: ItemError) -> dict[str, object]:
-    """Return the JSON object that a command prints for an input file that could not be used.
-
-    Args:
-        path: Path of the file as given on the command line.
-        error: Cause of the failure.
-
-    Returns:
-        Object with ``schema_version``, ``path`` and ``error``, which holds the ``kind`` and ``message`` of the error.
-    """
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "path": path,
-        "error": {"kind": error.kind, "message": str(error)},
-    }

@@ -10,10 +10,8 @@ from collections.abc import Iterable
 
 import click
 
+from shapecnn.api.records import SCHEMA_VERSION as SCHEMA_VERSION
 from shapecnn.errors import encodable, visible
-
-SCHEMA_VERSION = 1
-
 
 _answered = False  # whether the command has printed its result
 _lost = False  # whether printing the result failed

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from shapecnn.cli.answers import failure_json, note_drawing, resolve_up
+from shapecnn.api.records import explanation_record
+from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_run
-from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.console import emit, note
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -94,32 +95,14 @@ def command(
     pairs = list(zip(meshes, explanations, strict=True))
     lines = [_line(result) for result in explanations if not isinstance(result, ItemError)]
     # before the page: a full disk must not lose the result
-    emit([_json(path, result, html) for path, result in pairs], as_json, lines)
+    page = None if html is None else str(html)
+    emit([explanation_record(path, result, page) for path, result in pairs], as_json, lines)
     if html is not None and all(isinstance(each, ItemError) for each in explanations):
         note(f"{html} was not written, because no mesh could be used.")  # an existing page stays
     elif html is not None:
         write_page(html, explanations.page(), overwrite)
         note(f"Wrote {html}")
     report_failures([(path, str(error)) for path, error in pairs if isinstance(error, ItemError)], skip_errors)
-
-
-def _json(path: str, result: Explanation | ItemError, page: Path | None) -> dict[str, object]:
-    if isinstance(result, ItemError):
-        return failure_json(path, result)
-    label, score = result.ranked[0]
-    views = [
-        {**row, "share": round(row["share"], 6), "contribution": round(row["contribution"], 6)}
-        for row in result.view_rows()
-    ]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "path": path,
-        "label": label,
-        "score": round(score, 6),
-        "class": result.asked or label,
-        "views": views,
-        "page": None if page is None else str(page),
-    }
 
 
 def _line(result: Explanation) -> str:

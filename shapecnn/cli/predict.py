@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.answers import failure_json, note_drawing, resolve_up
+from shapecnn.api.records import prediction_record
+from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_run
-from shapecnn.cli.console import SCHEMA_VERSION, emit
+from shapecnn.cli.console import emit
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -89,29 +90,8 @@ def command(
     mesh_up = resolve_up(up, model.up, f"the meshes that {run} was trained on")
     with progress_bar("Predicting", "meshes") as progress:
         predictions = predictor.predict(meshes, up=mesh_up, evidence=evidence, limit=limit, progress=progress)
-    emit([_json(prediction) for prediction in predictions], as_json, _lines(predictions))
+    emit([prediction_record(prediction) for prediction in predictions], as_json, _lines(predictions))
     report_failures([(each.path, str(each.error)) for each in predictions if each.error is not None], skip_errors)
-
-
-def _json(prediction: Prediction) -> dict[str, object]:
-    if prediction.error is not None:
-        return failure_json(prediction.path, prediction.error)
-    quantity = {} if prediction.target is None else {"target": prediction.target, "value": prediction.value}
-    top = [candidate._asdict() for candidate in prediction.top]
-    near = prediction.evidence
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "path": prediction.path,
-        "label": prediction.label,
-        "score": prediction.score,
-        "top": top,
-        "alternative": prediction.alternative,
-        **quantity,
-        "unknown": prediction.unknown,
-        "familiarity": prediction.familiarity,
-        "threshold": prediction.threshold,
-        "evidence": None if near is None else [neighbour._asdict() for neighbour in near],
-    }
 
 
 def _lines(predictions: list[Prediction]) -> list[str]:

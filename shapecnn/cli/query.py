@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shapecnn.cli.answers import failure_json, note_drawing, resolve_up
+from shapecnn.api.records import answer_record
+from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_index
-from shapecnn.cli.console import SCHEMA_VERSION, emit, note
+from shapecnn.cli.console import emit, note
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -113,7 +114,7 @@ def command(
         answers += searcher.query_pictures(images, k)
     texts = [_lines(answer) for answer in answers if answer.error is None]
     lines = [line for number, each in enumerate(texts) for line in ([""] * (number > 0) + each)]
-    emit([_json(answer) for answer in answers], as_json, lines)  # before the page: a full disk must not lose it
+    emit([answer_record(answer) for answer in answers], as_json, lines)  # before the page: a full disk must not lose it
     if html is not None:
         from shapecnn.report.pages import query_page
 
@@ -121,17 +122,6 @@ def command(
         note(f"Wrote {html}")
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
     report_failures(failures, skip_errors, "files" if images else "meshes")
-
-
-def _json(answer: Answer) -> dict[str, object]:
-    if answer.error is not None:
-        return failure_json(answer.path, answer.error)
-    results = [
-        {"id": hit.shape.id, "path": hit.shape.path, "label": hit.shape.label, "score": hit.score}
-        | ({} if hit.view is None else {"view": hit.view})
-        for hit in answer.hits
-    ]
-    return {"schema_version": SCHEMA_VERSION, "query": answer.path, "results": results}
 
 
 def _lines(answer: Answer) -> list[str]:

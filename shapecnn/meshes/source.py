@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -29,8 +30,9 @@ class TriangleMesh(Protocol):
         """Vertex indices of the m triangles, (m, 3)."""
 
 
-MeshSource: TypeAlias = str | os.PathLike[str] | TriangleMesh | tuple[ArrayLike, ArrayLike]
-"""A mesh: the path of a file, a ``trimesh.Trimesh`` or ``trimesh.Scene``, a :class:`Mesh`, or (vertices, faces)."""
+MeshSource: TypeAlias = "str | os.PathLike[str] | TriangleMesh | tuple[ArrayLike, ArrayLike] | MeshFile"
+"""A mesh: the path of a file, a ``trimesh.Trimesh`` or ``trimesh.Scene``, a :class:`Mesh`, (vertices, faces), or a
+:class:`MeshFile`."""
 
 
 class MeshArrays(NamedTuple):
@@ -50,8 +52,32 @@ class MeshArrays(NamedTuple):
     upright: bool = False
 
 
-MeshInput: TypeAlias = str | MeshArrays
-"""A mesh in a form that can be sent to a worker process: the path of its file, or its arrays."""
+class MeshFile(ABC):
+    """A mesh whose file is read in the worker process that needs it, such as an upload that is not on the disk.
+
+    Instances are sent to worker processes, so their classes must be importable by name and their values picklable.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the mesh in results and messages."""
+
+    @abstractmethod
+    def load(self, up: Up = "z", limit: FaceLimit = NO_LIMIT) -> Mesh:
+        """Read and check the mesh, turn it upright, centre it and scale it to radius 1.
+
+        Args:
+            up: Axis of the mesh that points up: x, y or z.
+            limit: Largest number of faces, and whether a larger mesh is simplified or raises an error.
+
+        Raises:
+            MeshError: The mesh cannot be used.
+        """
+
+
+MeshInput: TypeAlias = str | MeshArrays | MeshFile
+"""A mesh in a form that can be sent to a worker process: the path of its file, its arrays, or a :class:`MeshFile`."""
 
 
 def mesh_inputs(meshes: MeshSource | Iterable[MeshSource]) -> list[MeshInput]:
@@ -78,7 +104,7 @@ def load_mesh_input(mesh: MeshInput, up: Up = "z", limit: FaceLimit = NO_LIMIT) 
     """Read and check a mesh, turn it upright, centre it and scale it to radius 1.
 
     Args:
-        mesh: Path of a mesh file, or a mesh as arrays.
+        mesh: Path of a mesh file, a mesh as arrays, or a :class:`MeshFile`.
         up: Axis of the mesh that points up: x, y or z.
         limit: Largest number of faces, and whether a larger mesh is simplified or raises an error.
 
@@ -90,6 +116,8 @@ def load_mesh_input(mesh: MeshInput, up: Up = "z", limit: FaceLimit = NO_LIMIT) 
     """
     if isinstance(mesh, str):
         return load_mesh(Path(mesh), up, limit)
+    if isinstance(mesh, MeshFile):
+        return mesh.load(up, limit)
     return ready(check_triangles(Triangles(mesh.vertices, mesh.faces, ())), "z" if mesh.upright else up, limit)
 
 
@@ -99,7 +127,7 @@ def mesh_name(mesh: MeshInput) -> str:
 
 
 def _is_mesh(value: object) -> bool:
-    if isinstance(value, str | os.PathLike) or _is_scene(value):
+    if isinstance(value, str | os.PathLike | MeshFile) or _is_scene(value):
         return True
     if hasattr(value, "vertices") and (hasattr(value, "faces") or hasattr(value, "triangles")):
         return True
@@ -119,6 +147,8 @@ def _is_array(value: object) -> bool:
 
 
 def _mesh_input(mesh: Any, number: int) -> MeshInput:
+    if isinstance(mesh, MeshFile):
+        return mesh
     if isinstance(mesh, str | os.PathLike):
         return os.fspath(mesh)
     if not _is_mesh(mesh):

@@ -111,6 +111,27 @@ def search_views(index: Index, queries: NDArray[np.float32], k: int) -> list[lis
     return answers
 
 
+def nearest_rows(rows: NDArray[np.float32], k: int) -> NDArray[np.int32]:
+    """Return the k nearest other vectors of each vector, by the Euclidean distance.
+
+    Args:
+        rows: (N, D) float32, N vectors of D values.
+        k: Number of vectors to find, below N.
+
+    Returns:
+        (N, k) int32, their rows, the nearest first.
+    """
+    import faiss
+
+    flat = faiss.IndexFlatL2(rows.shape[1])
+    flat.add(rows)
+    found = flat.search(rows, k + 1)[1]
+    own = np.arange(len(rows))[:, None]
+    there = found == own
+    there[~there.any(axis=1), -1] = True  # of many copies: the vector itself is not among the first
+    return np.asarray(found[~there].reshape(len(rows), k), np.int32)
+
+
 def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
     """Return positions and rounded values of the k largest similarities; equal values are in order of position."""
     rounded = similarity.round(6)

@@ -4,89 +4,41 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from operator import itemgetter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shapecnn.errors import ItemError, StoredDataError, UsageError
-from shapecnn.meshes.source import MeshArrays, MeshSource, mesh_inputs, mesh_name
+from shapecnn.meshes.source import MeshArrays, MeshInput, MeshSource, mesh_inputs, mesh_name
 from shapecnn.models.apply import MeshEncoder
 from shapecnn.models.device import Device
 from shapecnn.models.model import Model, compares_views
 from shapecnn.models.output import Feature, Output
+from shapecnn.search.answers import Answer as Answer
+from shapecnn.search.answers import Answers as Answers
 from shapecnn.search.index import Index
 from shapecnn.search.neighbours import Hit, search, search_views
+from shapecnn.search.pictures import PictureSource, picture_name, picture_sources, read_pictures
 from shapecnn.settings.views_and_grids import NO_LIMIT, FaceLimit, Up, ViewSettings
 from shapecnn.shared.checks import require_count
-from shapecnn.shared.results import ResultList
-from shapecnn.views.photographs import read_picture
-from shapecnn.workers import pool
+from shapecnn.shared.similarity import Similarity
 from shapecnn.workers.pool import ONE_PER_CORE, Workers
 from shapecnn.workers.progress import Progress, no_progress
 
-FILL = {"sphere": 0.83, "view": 0.9}
-"""Fraction of the picture side that the longer side of a shape fills, for each value of ``fit``.
 
-For ``sphere``, the fraction is the median over the train split of the Princeton Shape Benchmark. For ``view``, every
-shape fills this fraction by definition.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Search results of one query, or the error if the query cannot be used.
+class EncodedPicture(NamedTuple):
+    """A query picture as the network sees it.
 
     Attributes:
-        path: Path of the mesh or picture file, or the name of a mesh in memory.
-        up: Axis that points up in the query mesh: ``x``, ``y`` or ``z``.
-        hits: The most similar shapes of the index, best first.
-        error: Reason why the query cannot be used; None if it was answered.
-        picture: (S, S) uint8, the query photograph or drawing as converted for the network, S × S grey pixels; None for
-            a mesh.
-        mesh: Query mesh, if it was given in memory rather than as a file.
+        picture: (S, S) uint8, the picture as a view of S × S pixels.
+        feature: (D,) float32 of unit length, its feature.
     """
 
-    path: str
-    up: Up
-    hits: list[Hit]
-    error: ItemError | None = None
-    picture: NDArray[np.uint8] | None = None
-    mesh: MeshArrays | None = field(default=None, repr=False, compare=False)
-
-
-class Answers(ResultList[Answer]):
-    """List of search results, one answer for each query, in the order of the queries.
-
-    The list prints as a table. A notebook shows the table with pictures.
-
-    Attributes:
-        searched: Index that was searched.
-        where: Folder of the index.
-    """
-
-    __slots__ = ("searched", "where")
-
-    def __init__(self, answers: Iterable[Answer], index: Index, where: str) -> None:
-        super().__init__(answers)
-        self.searched, self.where = index, where
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one table row for each hit of each query, and one row with the error for each failed query."""
-        columns = ("query", "rank", "score", "label", "id", "path", "view", "error")
-        rows: list[tuple[Any, ...]] = []
-        for answer in self:
-            if answer.error is not None:
-                rows.append((answer.path, *[None] * 6, str(answer.error)))
-            rows += [
-                (answer.path, rank, hit.score, hit.shape.label, hit.shape.id, hit.shape.path, hit.view, None)
-                for rank, hit in enumerate(answer.hits, 1)
-            ]
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+    picture: NDArray[np.uint8]
+    feature: Feature
 
 
 class Searcher:
@@ -152,29 +104,61 @@ class Searcher:
             StoredDataError: The model is damaged, or its features differ in length from the features of the index.
             WeightsError: The weights of the model cannot be downloaded.
         """
-        record = self.index.record
-        if record.simplify is not None and not limit.simplify:
-            limit = FaceLimit(record.simplify, simplify=True)
         require_count("k", k)
         inputs = mesh_inputs(meshes)
-        up = up or record.up
-        outputs = self._encoder.outputs(inputs, up=up, limit=limit, progress=progress)
-        represent = self.model.comparison.represent
-        features = [represent(output) for output in outputs if not isinstance(output, ItemError)]
-        hits: Iterator[list[Hit]] = iter([])
-        if features:
-            _require_size(self.index, features[0])
-            space, placed = self._space()
-            hits = iter(search(placed, space.place(np.stack(features)), k, space.similarity))
+        up = up or self.index.record.up
+        rows = self.encode(inputs, up=up, limit=limit, progress=progress)
+        features = [row for row in rows if not isinstance(row, ItemError)]
+        hits = iter(self.nearest(np.stack(features), k) if features else [])
         answers = (
-            Answer(mesh_name(mesh), up, [], output)
-            if isinstance(output, ItemError)
+            Answer(mesh_name(mesh), up, [], row)
+            if isinstance(row, ItemError)
             else Answer(mesh_name(mesh), up, next(hits), mesh=mesh if isinstance(mesh, MeshArrays) else None)
-            for mesh, output in zip(inputs, outputs, strict=True)
+            for mesh, row in zip(inputs, rows, strict=True)
         )
         return Answers(answers, self.index, self._where)
 
-    def query_pictures(self, pictures: str | Path | Iterable[str | Path], k: int = 10) -> Answers:
+    def encode(
+        self,
+        meshes: Sequence[MeshInput],
+        *,
+        up: Up | None = None,
+        limit: FaceLimit = NO_LIMIT,
+        progress: Progress = no_progress,
+    ) -> list[Feature | ItemError]:
+        """Compute the feature of each query mesh, for :meth:`nearest`; the arguments are those of :meth:`query`.
+
+        Returns:
+            The (D,) float32 features of N meshes, in order, with an error in place of each mesh that cannot be used.
+        """
+        record = self.index.record
+        if record.simplify is not None and not limit.simplify:
+            limit = FaceLimit(record.simplify, simplify=True)
+        outputs = self._encoder.outputs(meshes, up=up or record.up, limit=limit, progress=progress)
+        represent = self.model.comparison.represent
+        return [output if isinstance(output, ItemError) else represent(output) for output in outputs]
+
+    def nearest(self, features: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> list[list[Hit]]:
+        """Find the shapes of the index most similar to each feature.
+
+        Args:
+            features: (Q, D) float32, Q features that :meth:`encode` computed, or rows of the index.
+            k: Largest number of shapes to return for each feature.
+            among: Rows of the index to search; None for all.
+
+        Returns:
+            Q lists of hits, best first; equal scores are sorted by id.
+        """
+        _require_size(self.index, features[0])
+        space, placed = self._space()
+        return search(_only(replace(placed, views=None), among), space.place(features), k, space.similarity)
+
+    def compared(self) -> tuple[Similarity, NDArray[np.float32]]:
+        """Return the function that compares shapes, and the (N, S) float32 values of N shapes that it compares."""
+        space, placed = self._space()
+        return space.similarity, placed.features
+
+    def query_pictures(self, pictures: PictureSource | Iterable[PictureSource], k: int = 10) -> Answers:
         """Find the shapes of the index most similar to each photograph or drawing.
 
         A picture is compared with all views of a shape, and the most similar view counts.
@@ -192,26 +176,50 @@ class Searcher:
         """
         require_count("k", k)
         require_views(self.index, self.model, self._where)
-        paths = _picture_paths(pictures)
-        settings = self.model.input.drawing()
-        assert isinstance(settings, ViewSettings)
-        tasks = (_Photograph(number, path, settings.size, FILL[settings.fit]) for number, path in enumerate(paths))
-        with closing(pool.run(_read_photograph, tasks, self._workers)) as results:
-            by_number = {task.number: outcome for task, outcome in results}
-        outcomes = [by_number[number] for number in range(len(paths))]
-        readable = [picture for picture in outcomes if not isinstance(picture, ItemError)]
-        features = self._picture_features(readable, settings.views) if readable else None
-        if features is not None:
-            _require_size(self.index, features[0])
-        hits = iter(search_views(self.index, features, k) if features is not None else [])
+        sources = picture_sources(pictures)
+        encoded = self.encode_pictures(sources)
+        usable = [each for each in encoded if not isinstance(each, ItemError)]
+        hits = iter(self.nearest_views(np.stack([each.feature for each in usable]), k) if usable else [])
         up = self.index.record.up
         answers = (
-            Answer(path, up, [], picture)
-            if isinstance(picture, ItemError)
-            else Answer(path, up, next(hits), picture=picture)
-            for path, picture in zip(paths, outcomes, strict=True)
+            Answer(picture_name(source), up, [], each)
+            if isinstance(each, ItemError)
+            else Answer(picture_name(source), up, next(hits), picture=each.picture)
+            for source, each in zip(sources, encoded, strict=True)
         )
         return Answers(answers, self.index, self._where)
+
+    def encode_pictures(self, pictures: Sequence[PictureSource]) -> list[EncodedPicture | ItemError]:
+        """Convert pictures to views and compute their features, for :meth:`nearest_views`.
+
+        Args:
+            pictures: N pictures. The index must have features of single views (:func:`require_views`).
+
+        Returns:
+            N encoded pictures, in order, with an error in place of each picture that cannot be used.
+        """
+        settings = self.model.input.drawing()
+        assert isinstance(settings, ViewSettings)
+        outcomes = read_pictures(pictures, settings, self._workers)
+        readable = [picture for picture in outcomes if not isinstance(picture, ItemError)]
+        features: Iterator[Feature] = iter(self._picture_features(readable, settings.views) if readable else [])
+        return [each if isinstance(each, ItemError) else EncodedPicture(each, next(features)) for each in outcomes]
+
+    def nearest_views(
+        self, features: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None
+    ) -> list[list[Hit]]:
+        """Find the shapes that have the views most similar to each picture.
+
+        Args:
+            features: (Q, D) float32, features of Q pictures.
+            k: Largest number of shapes to return for each picture.
+            among: Rows of the index to search; None for all.
+
+        Returns:
+            Q lists of hits, best first; equal scores are sorted by id.
+        """
+        _require_size(self.index, features[0])
+        return search_views(_only(self.index, among), features, k)
 
     def _space(self) -> tuple[Any, Index]:
         """Return the object that compares features, and the index with its features in the form that is compared."""
@@ -236,16 +244,6 @@ class Searcher:
         alone = [view for output in outputs if output.views is not None for view in output.views]
         represent = self.model.comparison.represent
         return np.stack([represent(Output(view, None)) for view in alone[: len(pictures)]])
-
-
-def _picture_paths(pictures: Any) -> list[str]:
-    """Return the paths of picture files as strings; raise UsageError if something else was given."""
-    many = isinstance(pictures, Iterable) and not isinstance(pictures, str | np.ndarray)
-    paths = list(pictures) if many else [pictures]
-    for path in paths:
-        if not isinstance(path, str | Path):
-            raise UsageError(f"{type(path).__name__} is not the path of a picture. Save the picture to a file first.")
-    return [str(path) for path in paths]
 
 
 def require_views(index: Index, model: Model, where: str) -> None:
@@ -274,16 +272,12 @@ def require_views(index: Index, model: Model, where: str) -> None:
         )
 
 
-class _Photograph(NamedTuple):
-    number: int
-    path: str
-    size: int
-    fill: float
-
-
-def _read_photograph(task: _Photograph) -> NDArray[np.uint8]:
-    """Read a picture in a worker process, because decoders are native code and picture files are untrusted."""
-    return read_picture(Path(task.path), task.size, task.fill)
+def _only(index: Index, rows: NDArray[np.int64] | None) -> Index:
+    """Return an index of some rows of an index, which are in ascending order; None for all rows."""
+    if rows is None:
+        return index
+    views = None if index.views is None else index.views[rows]
+    return replace(index, shapes=[index.shapes[row] for row in rows], features=index.features[rows], views=views)
 
 
 def _require_size(index: Index, feature: Feature) -> None:

@@ -97,7 +97,9 @@ def write_signed(path: Path, content: bytes, overwrite: bool = False) -> None:
     write_file(path, content + f"<!-- written by shapecnn, {sha256(content)} -->\n".encode(), overwrite)
 
 
-def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
+def write_file(
+    path: Path, content: bytes, overwrite: bool = False, is_own: Callable[[bytes], bool] = is_page
+) -> None:
     """Write bytes to a regular file (atomically), a pipe or a device.
 
     If a regular file is replaced, the new file gets the permissions of the old file.
@@ -105,13 +107,14 @@ def write_file(path: Path, content: bytes, overwrite: bool = False) -> None:
     Args:
         path: A file, a pipe or a device. Call :func:`require_file` with this path before long computations.
         content: The bytes to write.
-        overwrite: Replace any regular file. If False, only an unedited page from :func:`write_page` is replaced.
+        overwrite: Replace any regular file. If False, only an unedited file that shapecnn wrote is replaced.
+        is_own: Function that recognizes such a file by its content; see :func:`require_file`.
 
     Raises:
         UsageError: The path cannot be written safely; see :func:`require_file`.
         OSError: The content cannot be written; the error names ``path``.
     """
-    require_file(path, overwrite)
+    require_file(path, overwrite, is_own)
     with name_os_errors(path):
         if is_stream(path):
             with os.fdopen(_open_stream(path), "wb") as file:

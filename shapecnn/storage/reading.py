@@ -24,7 +24,7 @@ _MOST_DIGITS = 1000
 LARGEST = 8 << 30  # largest size in bytes of a file that is read into memory
 
 
-def sha256(data: bytes | mmap.mmap) -> str:
+def sha256(data: bytes | mmap.mmap | memoryview) -> str:
     """Compute the SHA-256 hash of bytes or of a mapped file.
 
     Args:

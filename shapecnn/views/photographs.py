@@ -47,7 +47,24 @@ def read_picture(path: Path, size: int, fill: float) -> NDArray[np.uint8]:
     Raises:
         PictureError: The file is missing, unreadable, too large or not a picture, or the picture is blank.
     """
-    return fit_object(shade_outline(on_white(_read(path, 8 * size))), size, fill)
+    return convert_picture(_read_bytes(path), size, fill)
+
+
+def convert_picture(data: bytes, size: int, fill: float) -> NDArray[np.uint8]:
+    """Return the object in a picture as one view.
+
+    Args:
+        data: Content of a picture file in one of ``FORMATS``.
+        size: Pixels along one side of the view.
+        fill: Length of the object's longer side, as a fraction of ``size``, above 0 and at most 1.
+
+    Returns:
+        The object in grey on white, (size, size) uint8.
+
+    Raises:
+        PictureError: The content is not a picture, or the picture is too large or blank.
+    """
+    return fit_object(shade_outline(on_white(_decode(data, 8 * size))), size, fill)
 
 
 def on_white(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -142,11 +159,12 @@ def to_grey(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("L"))
 
 
-def _read(path: Path, most: int) -> NDArray[np.uint8]:
-    """Read a picture file as grey, rotated by its EXIF orientation and shrunk to at most ``most`` pixels per side."""
+def _decode(data: bytes, most: int) -> NDArray[np.uint8]:
+    """Decode a picture as grey, rotated by its EXIF orientation and shrunk to at most ``most`` pixels per side."""
     from PIL import ImageOps, UnidentifiedImageError
 
-    data = _read_bytes(path)
+    if not data:
+        raise PictureError("empty", "the file is empty")
     pillow = _restricted_pillow()
     try:
         with warnings.catch_warnings():
@@ -173,18 +191,15 @@ def _read(path: Path, most: int) -> NDArray[np.uint8]:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """Return the content of a picture file; raise PictureError if it is missing, empty, unreadable or too large."""
+    """Return the content of a picture file; raise PictureError if it is missing, unreadable or too large."""
     try:
         if not path.is_file():
             raise PictureError("missing", describe_non_file(path, "a picture", "the pictures"))
         if path.stat().st_size > MAX_BYTES:
             raise PictureError("too-large", f"the file has more than {MAX_BYTES >> 20} MB: make the picture smaller")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise PictureError("unreadable", f"the file cannot be read ({error.strerror})") from None
-    if not data:
-        raise PictureError("empty", "the file is empty")
-    return data
 
 
 def _restricted_pillow() -> Any:

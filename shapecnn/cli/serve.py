@@ -1,0 +1,76 @@
+"""``shapecnn serve``: search a collection in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapecnn.cli.console import be_quiet, say
+from shapecnn.cli.options import device_option, memory_option, quiet_option, workers_option
+
+if TYPE_CHECKING:
+    from shapecnn.models.device import Device
+
+
+@click.command("serve")
+@click.argument("index", type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    metavar="RUN",
+    help="Run that classifies the shapes.  [default: the run that INDEX was made with, if any]",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: any free port.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to bind to. Other addresses than those of this machine only need a token: the value of the "
+    "environment variable SHAPECNN_TOKEN, or a random one that is printed with the address.",
+)
+@click.option(
+    "--max-upload", type=click.IntRange(1, 1024), default=64, show_default=True, help="Largest upload, in MB."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    help="Time limit for one mesh, in seconds.",
+)
+@memory_option
+@workers_option
+@device_option
+@quiet_option
+def command(
+    index: Path,
+    model: str | None,
+    port: int,
+    host: str,
+    max_upload: int,
+    timeout: float,
+    memory: float,
+    workers: int | None,
+    device: Device,
+) -> None:
+    """Search INDEX in the browser: with meshes, photographs or drawings, and on a map of the collection.
+
+    The page is at the printed address until Ctrl-C. It needs no internet connection. Uploaded files are read in
+    worker processes and stay in memory; nothing is written to INDEX or to the collection.
+
+    \b
+    Example:
+      shapecnn serve my-index --model my-run
+    """
+    from shapecnn.storage.table_reader import start_reader
+
+    start_reader()
+    from shapecnn.web.server import open_both, serve
+    from shapecnn.workers.pool import Workers
+
+    limits = Workers(workers, timeout, memory)
+    searcher, predictor = open_both(index, model, device, limits)
+    name = index.resolve().name
+    be_quiet()  # from now on nothing is in progress
+    serve(searcher, predictor, name, host=host, port=port, most_bytes=max_upload << 20, workers=limits, say=say)

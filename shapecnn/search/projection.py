@@ -1,0 +1,203 @@
+"""The map of a collection: a position in the plane for each shape, so that similar shapes are near each other.
+
+Features are reduced to their principal components, and t-SNE (van der Maaten & Hinton, JMLR 2008) places the shapes by
+their nearest neighbours. For large collections it uses the interpolation of Linderman et al. (Nature Methods 2019),
+whose time grows in proportion to the number of shapes. A map is computed once and kept in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shapecnn.errors import ItemError, MissingLibraryError, ProcessError
+from shapecnn.search.neighbours import nearest_rows
+from shapecnn.search.query import Searcher
+from shapecnn.shared.similarity import Similarity
+from shapecnn.storage.arrays import array_of, read_arrays
+from shapecnn.storage.atomic import write_atomic
+from shapecnn.storage.caches import cache_folder
+from shapecnn.storage.reading import sha256
+from shapecnn.workers import pool
+from shapecnn.workers.pool import Workers
+
+VERSION = 1  # increases if the same features give another map
+COMPONENTS = 50  # principal components that t-SNE sees
+NEIGHBOURS = 10  # most similar shapes that are stored for each shape
+CANDIDATES = 40  # shapes nearest in the principal components, of which the most similar are chosen
+FAMILIES = 12  # groups of similar shapes, for collections without classes
+FEW = 60  # number of shapes below which they are placed by their first two principal components
+MOST_EXACT = 10_000  # number of shapes up to which forces are computed by a tree, above by interpolation
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int32]
+
+
+class Layout(NamedTuple):
+    """Map of N shapes, in the order of the index.
+
+    Attributes:
+        positions: (N, 2) float32, from -1 to 1.
+        families: (N,) int32, number of the group of similar shapes to which each shape belongs.
+        neighbours: (N, K) int32, rows of the K most similar shapes, without the shape itself.
+        similarities: (N, K) float32, their similarities, the scores of a search.
+    """
+
+    positions: Floats
+    families: Rows
+    neighbours: Rows
+    similarities: Floats
+
+
+def lay_out(searcher: Searcher, kept: Path | None = None) -> Layout:
+    """Return the map of an index: from the cache, or computed in a process of its own.
+
+    Args:
+        searcher: The index.
+        kept: Folder of the kept maps; None for the folder in the user's cache folder.
+
+    Raises:
+        MissingLibraryError: openTSNE is not installed.
+        ProcessError: The process that computes the map failed.
+    """
+    path, count = map_file(searcher, kept), len(searcher)
+    with contextlib.suppress(OSError, ValueError):
+        return _parse(path.read_bytes(), count)
+    similarity, rows = searcher.compared()
+    layout = _compute(rows, similarity)
+    with contextlib.suppress(OSError):
+        write_atomic(path, _encode(layout))
+    return layout
+
+
+def map_file(searcher: Searcher, kept: Path | None = None) -> Path:
+    """Return the path at which the map of an index is kept, which depends on the features only."""
+    parts: list[bytes | memoryview] = [
+        f"{VERSION} {searcher.index.features.shape}".encode(),
+        np.ascontiguousarray(searcher.index.features).data,
+    ]
+    return (kept or cache_folder("maps")) / f"{sha256(b''.join(sha256(part).encode() for part in parts))[:32]}"
+
+
+def _compute(rows: Floats, similarity: Similarity) -> Layout:
+    count = len(rows)
+    if count < 2:
+        few = min(count, 0)
+        return Layout(np.zeros((count, 2), np.float32), np.zeros(count, np.int32),
+                      np.zeros((count, few), np.int32), np.zeros((count, few), np.float32))  # fmt: skip
+    reduced = principal_components(rows, COMPONENTS)
+    with closing(pool.run(_place, [reduced], Workers(1, timeout=float("inf"), memory=float("inf")))) as outcomes:
+        ((_, placed),) = outcomes
+    if isinstance(placed, ItemError):
+        raise ProcessError(f"The map could not be computed: {placed}.")
+    positions, families, candidates = placed
+    return Layout(positions, families, *_most_similar(rows, candidates, similarity))
+
+
+def principal_components(rows: Floats, most: int) -> Floats:
+    """Return the coordinates of N vectors along the directions in which they differ most.
+
+    Args:
+        rows: (N, D) float32, N vectors of D values.
+        most: Largest number of directions.
+
+    Returns:
+        (N, C) float32, C coordinates of each vector, those with the largest variance first.
+    """
+    mean = rows.mean(axis=0, dtype=np.float64)
+    size = rows.shape[1]
+    scatter = np.zeros((size, size))
+    for start in range(0, len(rows), 4096):  # float64, block by block
+        block = rows[start : start + 4096] - mean
+        scatter += block.T @ block
+    _, axes = np.linalg.eigh(scatter)
+    axes = axes[:, ::-1][:, : min(most, size)]
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # eigenvectors have no sign
+    blocks = [(rows[start : start + 4096] - mean) @ axes for start in range(0, len(rows), 4096)]
+    return np.concatenate(blocks).astype(np.float32)
+
+
+def _place(reduced: Floats) -> tuple[Floats, Rows, Rows]:
+    """Return positions, families and candidates for neighbours of N shapes; runs in a worker process."""
+    count = len(reduced)
+    candidates = nearest_rows(reduced, min(CANDIDATES, count - 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        families = _families(reduced)
+        positions = (
+            _tsne(reduced) if count >= FEW else np.pad(reduced[:, :2], ((0, 0), (0, 2 - min(2, reduced.shape[1]))))
+        )
+    positions = positions - (positions.max(axis=0) + positions.min(axis=0)) / 2
+    positions /= max(float(np.abs(positions).max()), 1e-12)
+    return positions.astype(np.float32), families, candidates
+
+
+def _tsne(reduced: Floats) -> NDArray[np.float64]:
+    try:
+        from openTSNE import TSNEEmbedding, affinity, initialization
+        from openTSNE.nearest_neighbors import PrecomputedNeighbors
+    except ImportError as error:
+        raise MissingLibraryError(
+            f'A map needs openTSNE, which cannot be loaded ({error}): pip install "shapecnn[web]"'
+        ) from None
+    count = len(reduced)
+    perplexity = min(30.0, (count - 1) / 3)
+    near = nearest_rows(reduced, min(int(3 * perplexity), count - 1))
+    distances = np.linalg.norm(reduced[near] - reduced[:, None], axis=2)
+    known = PrecomputedNeighbors(near, distances)
+    affinities = affinity.PerplexityBasedNN(knn_index=known, perplexity=perplexity, n_jobs=1)
+    start = initialization.rescale(reduced[:, :2].astype(np.float64))
+    method = "bh" if count <= MOST_EXACT else "fft"
+    map_ = TSNEEmbedding(start, affinities, negative_gradient_method=method, n_jobs=1, random_state=0)
+    rate = max(count / 12, 50.0)  # of small collections, the usual rate moves nothing
+    map_.optimize(250, exaggeration=12, momentum=0.5, learning_rate=rate, inplace=True)
+    map_.optimize(500, momentum=0.8, learning_rate=max(count, 50.0), inplace=True)
+    return np.asarray(map_)
+
+
+def _families(reduced: Floats) -> Rows:
+    from scipy.cluster.vq import kmeans2
+
+    count = max(1, min(FAMILIES, len(reduced) // 4))
+    _, numbers = kmeans2(reduced.astype(np.float64), count, seed=0, minit="++")
+    return np.asarray(numbers, np.int32)
+
+
+def _most_similar(rows: Floats, candidates: Rows, similarity: Similarity) -> tuple[Rows, Floats]:
+    """Choose the K most similar of the candidates of each shape, by the similarity of a search."""
+    k = min(NEIGHBOURS, candidates.shape[1])
+    neighbours = np.empty((len(rows), k), np.int32)
+    similarities = np.empty((len(rows), k), np.float32)
+    for row, near in enumerate(candidates):
+        scores = similarity(rows[row][None], rows[near])[0]
+        best = np.argsort(-scores, kind="stable")[:k]
+        neighbours[row], similarities[row] = near[best], scores[best]
+    return neighbours, similarities
+
+
+def _encode(layout: Layout) -> bytes:
+    from safetensors.numpy import save
+
+    content: bytes = save(layout._asdict())
+    return sha256(content).encode() + content
+
+
+def _parse(content: bytes, count: int) -> Layout:
+    """Read a kept map; raise ValueError if it is damaged or not that of N shapes."""
+    digest, content = content[:64], content[64:]
+    if digest != sha256(content).encode():
+        raise ValueError("the kept map is damaged")
+    arrays = read_arrays(content)
+    neighbours = array_of(arrays, "neighbours", np.int32, (count, None))
+    return Layout(
+        array_of(arrays, "positions", np.float32, (count, 2)),
+        array_of(arrays, "families", np.int32, (count,)),
+        neighbours,
+        array_of(arrays, "similarities", np.float32, (count, neighbours.shape[1])),
+    )

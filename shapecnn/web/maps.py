@@ -1,0 +1,180 @@
+"""The map of the collection on the page: computed in the background, and drawn with sheets of thumbnails."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import time
+from typing import Any, Literal
+
+import anyio.to_thread
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shapecnn.api.records import SCHEMA_VERSION
+from shapecnn.errors import MissingLibraryError
+from shapecnn.search.projection import Layout, lay_out, map_file
+from shapecnn.storage.map_table import map_bytes
+from shapecnn.web import schemas
+from shapecnn.web.addresses import Address
+from shapecnn.web.desk import Desk
+from shapecnn.web.limits import RefusedError
+from shapecnn.web.pictures import map_rows
+from shapecnn.web.thumbnails import Thumbnails
+
+SIDE = 6  # shapes on one side of a sheet of thumbnails
+SMALL = 48  # width and height of a thumbnail on a sheet, in pixels
+
+State = Literal["absent", "computing", "ready", "failed"]
+
+
+class MapDesk:
+    """Answers requests about the map of an index.
+
+    Args:
+        desk: The index.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._layout: Layout | None = None
+        self._order: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._state: State = "absent"
+        self._started, self._message = 0.0, ""
+        self._lock = threading.Lock()
+
+    def addresses(self, thumbnails: Thumbnails, desk: Desk) -> list[Address]:
+        """Return the addresses of the map.
+
+        Args:
+            thumbnails: Draws the small pictures of the sheets.
+            desk: The index.
+        """
+        self._thumbnails, self._desk = thumbnails, desk
+        return [
+            Address("GET", "/api/map", self.state, "State of the map.", schemas.MapState),
+            Address("POST", "/api/map", self.start, "Compute the map in the background.", schemas.MapState, status=202),
+            Address("GET", "/api/map/points", self.points,
+                    "N shapes as N × (x, y) float32, then N × (row, class or -1, family, number on the sheets) int32.",
+                    "application/octet-stream"),
+            Address("GET", "/api/map/sheets/{number:int}.png", self.sheet, "Thumbnails of near shapes.",
+                    "image/png"),
+            Address("GET", "/api/map.parquet", self.table, "The map as a Parquet file, without pictures.",
+                    "application/vnd.apache.parquet"),
+        ]  # fmt: skip
+
+    async def state(self, _request: Request) -> Response:
+        """Tell the state of the map."""
+        return self._tell()
+
+    async def start(self, _request: Request) -> Response:
+        """Begin to compute the map, unless it is there or being computed."""
+        with self._lock:
+            if self._state in ("absent", "failed"):
+                self._state, self._started, self._message = "computing", time.monotonic(), ""
+                threading.Thread(target=self._compute, name="map", daemon=True).start()
+        return self._tell(202)
+
+    def load_kept(self) -> None:
+        """Use a map that was computed earlier."""
+        if len(self._desk.index.shapes) and map_file(self._desk.searcher).is_file():
+            self._state = "computing"
+            self._compute()
+
+    def _compute(self) -> None:
+        try:
+            layout = lay_out(self._desk.searcher)
+        except MissingLibraryError as error:
+            self._state, self._message = "failed", str(error)
+        except Exception:
+            self._state, self._message = "failed", "The map could not be computed: see shapecnn map --help."
+        else:
+            self._order = _along_a_curve(layout.positions)
+            self._layout, self._state = layout, "ready"
+
+    def _tell(self, status: int = 200) -> Response:
+        layout = self._layout
+        seconds = time.monotonic() - self._started if self._state == "computing" else 0.0
+        return JSONResponse(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "state": self._state,
+                "seconds": round(seconds, 1),
+                "message": self._message or None,
+                "families": 0 if layout is None else int(layout.families.max(initial=-1)) + 1,
+                "sheet": SIDE,
+                "thumbnail": SMALL,
+            },
+            status,
+        )
+
+    def _ready(self) -> Layout:
+        if self._layout is None:
+            raise RefusedError(
+                409, "absent", "The map is not computed yet: send POST /api/map, and wait until it is ready."
+            )
+        return self._layout
+
+    async def points(self, _request: Request) -> Response:
+        """Return the positions of all shapes, in the order of the sheets."""
+        layout, order = self._ready(), self._order
+        positions = layout.positions[order].astype("<f4")
+        columns: list[NDArray[Any]] = [
+            order,
+            self._desk.catalogue.codes[order],
+            layout.families[order],
+            np.arange(len(order)),
+        ]
+        return Response(
+            positions.tobytes() + np.stack(columns, axis=1).astype("<i4").tobytes(),
+            media_type="application/octet-stream",
+        )
+
+    async def sheet(self, request: Request) -> Response:
+        """Return a sheet of thumbnails; a shape that cannot be drawn is left white."""
+        self._ready()
+        number = request.path_params["number"]
+        rows = self._order[number * SIDE**2 : (number + 1) * SIDE**2].tolist()
+        if not rows:
+            raise RefusedError(404, "missing", f"There is no sheet {number}.")
+        futures = [self._thumbnails.get(self._desk.thumbnail_task(row)) for row in rows]
+        pictures = await asyncio.gather(*[asyncio.shield(asyncio.wrap_future(future)) for future in futures])
+        content = await anyio.to_thread.run_sync(_compose, pictures)
+        return Response(content, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+
+    async def table(self, _request: Request) -> Response:
+        """Return the map as a Parquet file."""
+        layout = self._ready()
+        rows = map_rows(self._desk.index, layout, [None] * len(layout.positions))
+        content = await anyio.to_thread.run_sync(map_bytes, rows)
+        return Response(
+            content,
+            media_type="application/vnd.apache.parquet",
+            headers={"content-disposition": 'attachment; filename="map.parquet"'},
+        )
+
+
+def _along_a_curve(positions: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the rows in the order of a Z curve, so that shapes on one sheet are near each other on the map."""
+    cells = ((positions + 1) * 511.5).clip(0, 1023).astype(np.int64)
+    code = np.zeros(len(cells), np.int64)
+    for bit in range(10):
+        code |= (cells[:, 0] >> bit & 1) << 2 * bit | (cells[:, 1] >> bit & 1) << 2 * bit + 1
+    return np.argsort(code, kind="stable")
+
+
+def _compose(pictures: list[Any]) -> bytes:
+    from PIL import Image
+
+    sheet = Image.new("L", (SIDE * SMALL, SIDE * SMALL), 255)
+    for number, content in enumerate(pictures):
+        if content is not None:
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
+                small = picture.convert("L").resize((SMALL, SMALL), Image.Resampling.BOX)
+            sheet.paste(small, (number % SIDE * SMALL, number // SIDE * SMALL))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()

@@ -1,0 +1,61 @@
+"""The pictures and the rows of a map of a collection, for a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+
+from shapecnn.errors import ItemError
+from shapecnn.search.index import Index
+from shapecnn.search.projection import Layout
+from shapecnn.storage.map_table import MapRow
+from shapecnn.web.files import CollectionMesh, ThumbnailTask, to_thumbnail
+from shapecnn.workers import pool
+from shapecnn.workers.pool import Workers
+from shapecnn.workers.progress import Progress
+
+
+def thumbnail_task(index: Index, row: int) -> ThumbnailTask:
+    """Return what to draw as the thumbnail of a shape of an index, by its row."""
+    shape, record = index.shapes[row], index.record
+    return ThumbnailTask(CollectionMesh(shape.source, shape.sha256), record.up, record.orientation)
+
+
+def draw_pictures(index: Index, workers: Workers, progress: Progress) -> list[bytes | None]:
+    """Draw a small picture of each shape of an index in worker processes.
+
+    Args:
+        index: The index.
+        workers: Worker processes, with their time and memory limits.
+        progress: Called with the number of finished shapes and the number of all shapes.
+
+    Returns:
+        PNG of each shape; None for a shape that is missing, has changed or cannot be drawn.
+    """
+    count = len(index.shapes)
+    rows = {index.shapes[row].id: row for row in range(count)}
+    pictures: list[bytes | None] = [None] * count
+    progress(0, count)
+    tasks = (thumbnail_task(index, row) for row in range(count))
+    with closing(pool.run(to_thumbnail, tasks, workers)) as outcomes:
+        for done, (task, outcome) in enumerate(outcomes, 1):
+            pictures[rows[task.mesh.name]] = None if isinstance(outcome, ItemError) else outcome
+            progress(done, count)
+    return pictures
+
+
+def map_rows(index: Index, layout: Layout, pictures: Sequence[bytes | None]) -> list[MapRow]:
+    """Return the rows of the Parquet file of a map.
+
+    Args:
+        index: The index.
+        layout: Its map.
+        pictures: PNG of each shape; None for a shape without picture.
+    """
+    return [
+        MapRow(each.id, each.label, each.split, int(family), float(x), float(y), picture, near.tolist(), like.tolist())
+        for each, (x, y), family, near, like, picture in zip(
+            index.shapes, layout.positions, layout.families, layout.neighbours, layout.similarities, pictures,
+            strict=True,
+        )
+    ]  # fmt: skip

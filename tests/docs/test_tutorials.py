@@ -1,0 +1,59 @@
+"""The commands of the tutorials: those on one's own meshes run as they stand, those of ModelNet40 exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trimesh
+from click.testing import CliRunner
+
+from shapecnn.cli.main import cli
+from tests.conftest import ROOT
+from tests.solids import write, write_boxes
+
+
+def commands(page: str) -> list[str]:
+    """Return the commands of a tutorial: the lines of its blocks without a language."""
+    text = (ROOT / "docs" / "tutorials" / page).read_text()
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    blocks = [block for language, block in fenced if not language]
+    return [line.partition(" # ")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_the_commands_on_own_meshes_work_as_they_stand(tmp_path: Path, user_cache: Path, engine: object) -> None:
+    """Training takes a quick backbone, as in test_readme.py."""
+    boxes = write_boxes(tmp_path / "boxes", 4)
+    for number, path in enumerate(sorted(boxes.rglob("*.off"))):
+        mesh, extension = trimesh.load(path), ("stl", "obj")[number % 2]
+        write(tmp_path / "parts" / f"{number:02}.{extension}", mesh)
+        write(tmp_path / "sorted" / path.parts[-3] / f"{number:02}.{extension}", mesh)
+    write(tmp_path / "new.stl", mesh)
+    ran = commands("own-meshes.md")
+    for command in ran:
+        words = shlex.split(command)
+        assert words[0] == "shapecnn"
+        if words[1] == "train":
+            for setting in ("backbone=test_efficientnet", "weights=none", "maps=block3"):
+                words += ["--set", setting]
+        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, check=False,
+                              env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert len(ran) >= 13
+    for name in ("copies/report.html", "sorted-copies/report.html", "answer.html", "my-report/report.html", "why.html"):
+        assert (tmp_path / name).exists(), name
+
+
+@pytest.mark.parametrize("command", [line for line in commands("modelnet40-gpu.md") if line.startswith("shapecnn")])
+def test_the_options_for_modelnet40_exist(command: str) -> None:
+    """The commands need gigabytes and a GPU; with --help, click still refuses options and choices that do not exist."""
+    words = [word for word in shlex.split(command)[1:] if word != "--help"]
+    done = CliRunner().invoke(cli, [*words, "--help"])
+    assert done.exit_code == 0, done.output
+    options = {word for word in words if word.startswith("--")}
+    assert {option for option in options if option not in done.output} == set()

@@ -1,0 +1,205 @@
+"""The JSON API: the answers of the commands, and a sentence for whatever cannot be answered."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import trimesh
+from PIL import Image, ImageDraw
+from starlette.testclient import TestClient
+
+from shapecnn.web.application import Application
+from shapecnn.web.queries import short_name
+from tests.cli.conftest import Command
+
+Upload = Callable[..., str]
+
+
+def sketch() -> bytes:
+    image = Image.new("RGB", (200, 200), "white")
+    ImageDraw.Draw(image).rectangle((40, 60, 160, 140), outline="black", width=6)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def without_places(answer: dict[str, Any]) -> list[tuple[Any, ...]]:
+    return [(hit["id"], hit["label"], hit["score"], hit.get("view")) for hit in answer["results"]]
+
+
+@pytest.mark.parametrize(
+    "name", ["box/cube.off", "box/brick.stl", "box/plank.ply", "cylinder/rod.obj", "round/ball.glb"]
+)
+def test_answers_are_those_of_the_commands(
+    name: str,
+    client: TestClient,
+    upload: Upload,
+    site: Path,
+    command: Command,
+) -> None:
+    query, file = upload(name), str(site / "meshes" / name)
+    (printed,) = command("query", site / "index", file, "-k", "5", "--json", "--workers", "1").json("query")
+    found = client.get(f"/api/queries/{query}/results", params={"k": 5}).json()
+    assert without_places(found) == without_places(printed)
+    assert [hit["path"] for hit in found["results"]] == [hit["id"] for hit in found["results"]]
+    (printed,) = command("predict", site / "run", file, "--json", "--workers", "1").json("predict")
+    assert client.get(f"/api/queries/{query}/prediction").json() == {**printed, "path": Path(file).name}
+    (printed,) = command("explain", site / "run", file, "--json", "--workers", "1").json("explain")
+    assert client.get(f"/api/queries/{query}/explanation").json() == {**printed, "path": Path(file).name}
+
+
+def test_a_picture_is_answered_as_by_the_command(
+    client: TestClient,
+    site: Path,
+    tmp_path: Path,
+    command: Command,
+) -> None:
+    file = tmp_path / "sketch.png"
+    file.write_bytes(sketch())
+    (printed,) = command("query", site / "index", "--image", file, "--json", "--workers", "1").json("query")
+    made = client.post("/api/queries", params={"name": "sketch.png", "kind": "picture"}, content=sketch()).json()
+    found = client.get(f"/api/queries/{made['query']}/results").json()
+    assert without_places(found) == without_places(printed)
+    assert client.get(f"/api/queries/{made['query']}/views/0.png").headers["content-type"] == "image/png"
+    assert client.get(f"/api/queries/{made['query']}/model.glb").status_code == 404
+
+
+def test_a_shape_of_the_collection_is_searched_on_from(client: TestClient, upload: Upload) -> None:
+    listed = client.get("/api/shapes").json()["shapes"]
+    row = next(shape["row"] for shape in listed if shape["id"] == "box/cube.off")
+    by_row = client.get(f"/api/queries/shape-{row}/results").json()
+    assert without_places(by_row) == without_places(client.get(f"/api/queries/{upload()}/results").json())
+    assert by_row["results"][0]["row"] == row
+    assert client.get(f"/api/queries/shape-{row}").json()["label"] == "box"
+
+
+def test_the_filter_searches_one_class(client: TestClient, upload: Upload) -> None:
+    found = client.get(f"/api/queries/{upload()}/results", params={"label": "round"}).json()["results"]
+    assert [hit["label"] for hit in found] == ["round"] * 3
+    assert client.get(f"/api/queries/{upload()}/results", params={"label": "none"}).json()["results"] == []
+
+
+def test_several_queries_become_one_file(client: TestClient, upload: Upload) -> None:
+    queries = [upload(), upload("round/ball.glb")]
+    answer = client.get("/api/results.csv", params={"query": queries, "k": 3})
+    assert answer.headers["content-disposition"] == 'attachment; filename="results.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["query"], row["rank"]) for row in rows] == [(n, r) for n in ("cube.off", "ball.glb") for r in "123"]
+    table = client.get("/api/results.json", params={"query": queries, "k": 3}).json()
+    assert [each["query"] for each in table] == ["cube.off", "ball.glb"]
+
+
+def test_shapes_are_listed_and_filtered(client: TestClient) -> None:
+    assert client.get("/api/shapes").json()["total"] == 9
+    assert client.get("/api/shapes", params={"label": "box"}).json()["total"] == 3
+    (disc,) = client.get("/api/shapes", params={"text": "CYL disc"}).json()["shapes"]
+    assert disc["id"] == "cylinder/disc.off"
+    assert [each["row"] for each in client.get("/api/shapes", params={"row": ["4", "2"]}).json()["shapes"]] == [4, 2]
+    assert len(client.get("/api/shapes", params={"offset": 7, "limit": 5}).json()["shapes"]) == 2
+
+
+def test_pictures_and_models_are_served(client: TestClient, upload: Upload) -> None:
+    query = upload()
+    model = client.get(f"/api/queries/{query}/model.glb")
+    assert model.headers["content-type"] == "model/gltf-binary"
+    assert len(trimesh.load(io.BytesIO(model.content), file_type="glb", force="mesh").faces) == 12
+    views = client.get("/api/about").json()["views"]
+    for address in (
+        f"/api/queries/{query}/views/{views - 1}.png",
+        f"/api/queries/{query}/views.png",
+        "/api/shapes/0/picture.png",
+    ):
+        assert Image.open(io.BytesIO(client.get(address).content)).format == "PNG"
+    assert client.get(f"/api/queries/{query}/views/{views}.png").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.off", b"OFF nonsense", "format"),
+        ("a.off", b"   ", "empty"),
+        ("a.xyz", b"1 2 3", "format"),
+        ("", b"1 2 3", "format"),
+        ("a.obj", b"v 0 0 0\n", "no-faces"),
+        ("a.gltf", b'{"asset":{"version":"2.0"},"buffers":[{"uri":"/etc/passwd","byteLength":9}]}', None),
+    ],
+)
+def test_a_bad_upload_gives_a_sentence(name: str, content: bytes, kind: str | None, client: TestClient) -> None:
+    answer = client.post("/api/queries", params={"name": name}, content=content)
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert kind is None or error["kind"] == kind
+    assert error["message"]
+    assert "root:" not in answer.text
+    assert "/work" not in answer.text
+
+
+def test_wrong_requests_give_a_sentence(client: TestClient, upload: Upload) -> None:
+    query = upload()
+    wrong = {
+        f"/api/queries/{query}/results?k=0": 400, f"/api/queries/{query}/results?k=x": 400,
+        f"/api/queries/{query}/results?k=100000000000000000000": 400, "/api/queries/none/results": 404,
+        "/api/queries/shape-9": 404, "/api/queries/shape-99999999999": 404, "/api/queries/shape-": 404,
+        "/api/shapes/9/picture.png": 404, "/api/shapes?row=9": 400, "/api/shapes?row=x": 400, "/api/none": 404,
+        "/api/results.csv": 400, "/static/../server.py": 404, "/static/%2e%2e/server.py": 404, "/etc/passwd": 404,
+        "/api/map/points": 409, "/api/shapes?limit=5000": 400,
+    }  # fmt: skip
+    for address, status in wrong.items():
+        answer = client.get(address)
+        assert (address, answer.status_code) == (address, status)
+        assert answer.json()["error"]["message"].endswith(".")
+    assert client.post("/api/queries", params={"name": "a.off", "up": "w"}, content=b"x").status_code == 400
+    assert client.post("/api/queries", params={"name": "a.off", "kind": "w"}, content=b"x").status_code == 400
+    assert client.post("/api/queries", params={"name": "a.off"}, content=bytes(2 << 20)).status_code == 413
+    assert client.put("/api/queries").status_code == 404
+
+
+def test_no_folder_of_this_machine_is_told(client: TestClient, upload: Upload, site: Path) -> None:
+    query = upload()
+    for address in (
+        "/api/about",
+        "/api/shapes",
+        f"/api/queries/{query}/results",
+        f"/api/queries/{query}/prediction",
+        f"/api/queries/{query}/explanation",
+        "/api/openapi.json",
+        "/api/results.csv?query=" + query,
+    ):
+        text = client.get(address).text
+        assert str(site) not in text, address
+
+
+def test_an_upload_is_forgotten_when_asked(client: TestClient, upload: Upload) -> None:
+    query = upload()
+    assert client.delete(f"/api/queries/{query}").status_code == 204
+    assert client.get(f"/api/queries/{query}").status_code == 404
+
+
+def test_the_openapi_description_fits_the_answers(client: TestClient, application: Application, upload: Upload) -> None:
+    document = client.get("/api/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert len(document["paths"]) >= 15
+    query = upload()
+    for address in application.addresses():
+        plain = address.path.replace(":int", "")
+        operation = document["paths"][plain][address.method.lower()]
+        if address.method != "GET" or isinstance(address.answer, str) or "map" in plain:
+            continue
+        answer = client.get(plain.replace("{query}", query).replace("{row}", "0"))
+        reference = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema.validate(answer.json(), {**reference, "components": document["components"]})
+    json.dumps(document)
+
+
+def test_names_of_uploads_are_shortened_to_what_can_be_shown() -> None:
+    assert short_name("C:\\folder\\a.off") == "a.off"
+    assert short_name("../../a\n.off") == "a\\n.off"
+    assert len(short_name("a" * 500 + ".off")) == 120
+    assert short_name("") == "unnamed"

@@ -1,0 +1,47 @@
+"""The map on the page: computed in the background, then served as points, sheets and a Parquet file."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from shapecnn.web.maps import SIDE, SMALL, _along_a_curve
+
+pytest.importorskip("openTSNE")
+
+
+def test_the_map_is_computed_and_served(client: TestClient) -> None:
+    client.post("/api/map")
+    for _ in range(600):
+        state = client.get("/api/map").json()
+        if state["state"] != "computing":
+            break
+        time.sleep(0.2)
+    assert state["state"] == "ready", state
+    content = client.get("/api/map/points").content
+    assert len(content) == 9 * 24
+    places = np.frombuffer(content, "<f4", 18).reshape(9, 2)
+    assert np.abs(places).max() == pytest.approx(1)
+    rows, classes, families, numbers = np.frombuffer(content, "<i4", offset=72).reshape(9, 4).T
+    assert sorted(rows) == list(range(9))
+    assert np.bincount(classes).tolist() == [3, 3, 3]
+    assert families.max() < state["families"]
+    assert numbers.tolist() == list(range(9))
+    sheet = np.asarray(Image.open(io.BytesIO(client.get("/api/map/sheets/0.png").content)))
+    assert sheet.shape == (SIDE * SMALL, SIDE * SMALL)
+    assert (sheet[:SMALL, : 3 * SMALL] < 255).any()
+    assert (sheet[3 * SMALL :] == 255).all()
+    assert client.get("/api/map/sheets/1.png").status_code == 404
+    table = pyarrow.parquet.read_table(io.BytesIO(client.get("/api/map.parquet").content))
+    assert table.column_names == ["id", "label", "split", "family", "x", "y", "picture", "neighbors"]
+
+
+def test_near_places_are_near_on_the_curve() -> None:
+    places = np.array([(-0.9, -0.9), (0.9, 0.9), (-0.89, -0.9), (0.89, 0.9)], np.float32)
+    assert _along_a_curve(places).tolist() == [0, 2, 3, 1]

@@ -1,0 +1,75 @@
+"""The server as a process: tokens, addresses, and nothing left behind when it is killed."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+import requests
+
+from shapecnn.errors import UsageError
+from shapecnn.web.server import choose_token, listen
+from tests.solids import contents
+from tests.web.conftest import serving
+
+
+def test_a_local_address_needs_no_token_and_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHAPECNN_TOKEN", raising=False)
+    assert choose_token(local=True) is None
+    assert len(choose_token(local=False) or "") >= 32
+    monkeypatch.setenv("SHAPECNN_TOKEN", "short")
+    with pytest.raises(UsageError, match="at least 16"):
+        choose_token(local=True)
+    monkeypatch.setenv("SHAPECNN_TOKEN", "long-enough-for-a-token")
+    assert choose_token(local=True) == "long-enough-for-a-token"
+
+
+def test_an_address_that_is_taken_is_named() -> None:
+    with listen("127.0.0.1", 0) as listener, pytest.raises(UsageError, match="cannot listen at"):
+        listen("127.0.0.1", listener.getsockname()[1])
+    with pytest.raises(UsageError, match="give another --host"):
+        listen("192.0.2.1", 0)
+
+
+def test_uploads_in_parallel_are_answered_or_refused(site: Path) -> None:
+    mesh = (site / "meshes" / "round" / "ball.glb").read_bytes()
+    with serving(site / "index") as (address, process):
+
+        def send(number: int) -> requests.Response:
+            return requests.post(f"{address}api/queries", params={"name": f"{number}.glb"}, data=mesh, timeout=300)
+
+        assert send(0).status_code == 201  # the network is loaded
+        with concurrent.futures.ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(send, range(50)))
+        assert {answer.status_code for answer in answers} <= {201, 503}
+        assert sum(answer.status_code == 201 for answer in answers) >= 2
+        for answer in answers:
+            if answer.status_code == 503:
+                assert answer.headers["retry-after"]
+                assert answer.json()["error"]["message"].endswith("s.")
+        assert send(51).status_code == 201
+        assert process.poll() is None
+
+
+def test_a_killed_server_leaves_nothing_of_an_upload(site: Path, tmp_path: Path) -> None:
+    before = contents(site)
+    for _ in range(2):  # the second server starts after the first was killed
+        with serving(site / "index", TMPDIR=str(tmp_path)) as (address, process):
+            place = urlsplit(address)
+            with socket.create_connection((place.hostname, place.port)) as connection:
+                head = (
+                    f"POST /api/queries?name=a.off HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 100000\r\n\r\n"
+                )
+                connection.sendall(head.encode() + bytes(50_000))
+                assert requests.get(f"{address}api/about", timeout=60).ok
+                opened = [file.path for file in psutil.Process(process.pid).open_files()]
+                assert not [path for path in opened if path.startswith(str(tmp_path)) and os.path.isfile(path)]
+                process.kill()
+                process.wait()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert contents(site) == before
