@@ -32,6 +32,7 @@ SECTIONS = {
     "Evaluation": ("evaluate", "compare", "EvaluationSettings", "Evaluation", "Comparison", "ClassPrior"),
     "Looking inside": ("explain", "Explanations", "Explanation", "learned_filters", "LearnedFilters"),
     "The ladder": ("climb_ladder", "Ladder"),
+    "Paths and cards": ("describe", "Description", "model_card"),
 }  # fmt: skip
 _TITLES = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples")
 
