@@ -119,11 +119,13 @@ def served(demo: Path) -> Iterator[str]:
     process = subprocess.Popen([sys.executable, "-P", "-m", "shapecnn", *words], stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
-        line = process.stderr.readline()
-        found = re.match(r"Open (http://\S+)", line)
-        if found is None:
-            sys.exit(f"shapecnn {' '.join(words)} did not start: {line}{process.stderr.read()}")
-        yield found[1]
+        told = ""
+        for line in process.stderr:  # notes may come before the address
+            if found := re.match(r"Open (http://\S+)", line):
+                yield found[1]
+                return
+            told += line
+        sys.exit(f"shapecnn {' '.join(words)} did not start: {told}")
     finally:
         process.terminate()
         process.communicate()
