@@ -112,6 +112,8 @@ def write_pages(target: Path, root: Path = ROOT) -> None:
     places = pages(root)
 
     def copy(path: str) -> None:
+        if not (root / path).exists():
+            return  # Sphinx names the page with the broken link
         place = target / path.removeprefix("docs/")
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.suffix == ".md":

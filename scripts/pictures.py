@@ -27,7 +27,8 @@ from PIL import Image
 import shapecnn
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 812  # pixels: about what GitHub shows without scaling, and two full rows of views on the page of serve
+WIDTH = 800  # pixels: about what GitHub shows without scaling, and two full rows of views on the page of serve
+PER_CLASS = 11  # shapes: few, so that a demo takes a minute; the mug that it then searches with shows its handle
 PATIENCE = 600_000  # milliseconds: WebGL without a GPU is slow
 BROWSER_OPTIONS = [
     *("--no-sandbox", "--hide-scrollbars", "--disable-gpu"),
@@ -76,21 +77,20 @@ def explain(demo: Path, target: Path) -> None:
 
 def serve(demo: Path, target: Path) -> None:
     """The page of ``serve``, after a search with a mug: the shape, its class, its views, and the results."""
-    with served(demo) as address, browsing(height=900) as page:
+    with served(demo) as address, browsing(height=1600) as page:  # high, so that the pictures of all results are loaded
         page.goto(address)
         page.wait_for_selector("html[data-ready]")
         page.set_input_files("#files", str(mug(demo)))
         for drawn in ("#stage canvas", "#views .spoke", "#results .card"):
             page.wait_for_selector(drawn)
-        page.set_viewport_size({"width": WIDTH, "height": 1600})  # so that the pictures of the results are loaded
-        wait_until(page, "[...document.querySelectorAll('#results img')].slice(0, 10).every((each) => each.complete)")
+        wait_until(page, "[...document.querySelectorAll('#results img')].slice(0, 5).every((each) => each.complete)")
         page.wait_for_timeout(2000)  # for the first frames of the 3D viewer
-        second_row = page.locator("#results li").nth(9).bounding_box()
-        photograph(page, target, height=second_row["y"] + second_row["height"] + 12)
+        result = page.locator("#results li").first.bounding_box()
+        photograph(page, target, height=result["y"] + result["height"] + 12)
 
 
 def serve_map(demo: Path, target: Path) -> None:
-    """The map of ``serve``, with the pointer on a shape."""
+    """The map of ``serve``, with the pointer on the shape nearest to the middle."""
     with served(demo) as address, browsing(height=640) as page:
         page.goto(f"{address}#map")
         page.wait_for_selector("html[data-ready]")
@@ -98,6 +98,13 @@ def serve_map(demo: Path, target: Path) -> None:
         if page.is_visible("#map-make"):
             page.click("#map-make")
         page.wait_for_selector("#plane[data-ready]")
+        points = page.request.get(f"{address}api/map/points").body()
+        places = np.frombuffer(points, np.float32, len(points) // 12).reshape(-1, 2)  # the rest are rows and colours
+        x, y = places[np.abs(places).sum(axis=1).argmin()]
+        plane = page.locator("#plane").bounding_box()
+        scale = min(plane["width"], plane["height"]) / 2.15  # as in shapecnn/web/static/map.js
+        page.mouse.move(plane["x"] + plane["width"] / 2 + scale * x, plane["y"] + plane["height"] / 2 - scale * y)
+        page.wait_for_selector("#hover figcaption:not(:empty)")
         page.wait_for_timeout(2000)
         photograph(page, target)
 
@@ -174,7 +181,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES)}; all by default")
     parser.add_argument("--demo", type=Path, help="folder of a demo that has ended; by default one runs first")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
-    parser.add_argument("--per-class", type=int, default=40, help="number of generated shapes of each class")
+    parser.add_argument("--per-class", type=int, default=PER_CLASS, help="number of generated shapes of each class")
     options = parser.parse_args()
     if unknown := set(options.names) - PICTURES.keys():
         parser.error(f"no picture is called {', '.join(sorted(unknown))}")
