@@ -46,7 +46,7 @@ def test_the_commands_on_own_meshes_work_as_they_stand(
         done = command(name, *words)
         assert done.status == 0, f"{line}: {done.stderr}"
     assert len(lines) >= 13
-    for page in ("copies/report.html", "sorted-copies/report.html", "answer.html", "my-report/report.html", "why.html"):
+    for page in ("copies/audit.html", "sorted-copies/audit.html", "answer.html", "my-report/report.html", "why.html"):
         assert (tmp_path / page).exists(), page
 
 
