@@ -1,0 +1,178 @@
+"""The page of ``shapecnn serve`` in a browser, for indexes of 10,000 and 100,000 shapes.
+
+    python benchmarks/serving.py --work /tmp/serving --json results/serving.json
+
+The indexes are those of large_index.py; ``--work`` keeps them for the next time. Each visit starts the server, opens the
+page in headless Chromium, clicks a shape, scrolls and jumps through the collection, and opens the map. The first visit
+finds no pictures on the disk and no map; the others find the pictures of the same places, and the map. All times are
+medians of the others, in seconds of the wall clock from the start of the command (``ready``), from the opening of the
+address (``page``, ``listed``, ``first_picture``, ``pictured``), or from the click, the jump or the opening of the map.
+
+``ready_cpu``, ``thread_cpu`` and ``map.cpu_seconds`` are CPU seconds of the server and of the page, which other programs
+on the machine change little. Private memory of the server is what it does not share with the disk: the features are
+mapped from the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+import requests
+from large_index import make_index
+from measure import arguments, save, table
+from playwright.sync_api import Browser, Page, sync_playwright
+
+WORDS = ["--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+         "--ignore-gpu-blocklist"]  # fmt: skip
+SCRIPT = Path(__file__).with_name("serving.js")
+PATIENCE = 600_000  # milliseconds
+JUMPS = (0.31, 0.77, 0.12, 0.55, 0.93)  # places in the list
+ROWS = (0.4, 0.7)  # shapes that are clicked: the first while the server still loads the network
+SCROLLING = 5  # seconds
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its process, address, and seconds and CPU seconds until it printed the address."""
+
+    process: psutil.Process
+    url: str
+    seconds: float
+    cpu: float
+
+    def usage(self) -> dict[str, float]:
+        """Memory of the server in MB, without its worker processes."""
+        memory = self.process.memory_full_info()
+        return {"resident_mb": memory.rss / 1e6, "private_mb": memory.uss / 1e6}
+
+
+@contextmanager
+def serving(index: Path, caches: Path) -> Iterator[Server]:
+    """Run the command until the block ends."""
+    command = [sys.executable, "-m", "shapecnn", "serve", str(index), "--port", "0", "--json"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(caches)}
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout is not None
+        place = json.loads(process.stdout.readline())
+        seconds = time.perf_counter() - started
+        running = psutil.Process(process.pid)
+        yield Server(running, place["url"], seconds, cpu_seconds(running))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU seconds of a process and its children."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return float(sum(each.user + each.system for each in times))
+
+
+def visit(browser: Browser, server: Server) -> dict[str, Any]:
+    """What a user does, and how long it takes."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(path=SCRIPT)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{server.url}#collection")
+    figures: dict[str, Any] = {"ready": server.seconds, "ready_cpu": server.cpu, **page.evaluate("bench.opened()")}
+    figures["clicks"] = [page.evaluate(f"bench.click({at})") for at in ROWS]
+    page.evaluate("bench.part('collection')")
+    figures["scrolling"] = page.evaluate(f"bench.scroll({SCROLLING})")
+    figures["jumps"] = [page.evaluate(f"bench.jump({at})") for at in JUMPS]
+    figures["server"] = server.usage()
+    if requests.get(f"{server.url}api/map", timeout=60).json()["state"] == "ready":
+        figures["map"] = page.evaluate("bench.map()")
+    figures["browser"] = metrics(page)
+    context.close()
+    return figures
+
+
+def metrics(page: Page) -> dict[str, float]:
+    """Memory and CPU seconds of the page, after a collection of garbage."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.enable")
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    found = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    return {"heap_mb": found["JSHeapUsedSize"] / 1e6, "elements": found["Nodes"], "thread_cpu": found["TaskDuration"]}
+
+
+def compute_map(server: Server) -> dict[str, float]:
+    """Seconds, CPU seconds and peak private memory of the computation of a map, in the server and its process."""
+    started, before, peak = time.perf_counter(), cpu_seconds(server.process), 0.0
+    cpu = before
+    state = requests.post(f"{server.url}api/map", timeout=60).json()
+    while state["state"] == "computing":
+        time.sleep(1)
+        family = (server.process, *server.process.children(recursive=True))
+        peak = max(peak, sum(each.memory_full_info().uss for each in family) / 1e6)
+        cpu = max(cpu, cpu_seconds(server.process))
+        state = requests.get(f"{server.url}api/map", timeout=60).json()
+    assert state["state"] == "ready", state
+    return {"seconds": time.perf_counter() - started, "cpu_seconds": cpu - before, "peak_private_mb": peak}
+
+
+def measured(folder: Path, source: Path, count: int, repeats: int) -> dict[str, Any]:
+    index = make_index(folder, source, count)
+    caches = folder / f"caches-{count}"
+    if caches.exists():
+        shutil.rmtree(caches)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=WORDS)
+        with serving(index, caches) as server:
+            first = visit(browser, server)
+            computed = compute_map(server)
+            print(f"{count} shapes, first visit: {first}, map: {computed}", flush=True)
+        visits = []
+        for _ in range(repeats):
+            with serving(index, caches) as server:
+                visits.append(visit(browser, server))
+                print(visits[-1], flush=True)
+        browser.close()
+    size = sum(file.stat().st_size for file in index.iterdir() if file.is_file())
+    return {"shapes": count, "index_mb": size / 1e6, "first": first, "computed": computed, "visits": visits,
+            "medians": middle(visits), "load": os.getloadavg()}  # fmt: skip
+
+
+def middle(values: list[Any]) -> Any:
+    """The medians of figures: of each value of dictionaries, of each place of lists, over all visits."""
+    if isinstance(values[0], dict):
+        return {key: middle([value[key] for value in values]) for key in values[0]}
+    if isinstance(values[0], list):
+        return [middle(list(each)) for each in zip(*values, strict=True)]
+    return median(values)
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", work="", shapes="10000,100000", repeats=5, note="")
+    source = options.data / "psb.zip"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(options.work or scratch)
+        folder.mkdir(exist_ok=True)
+        rows = [measured(folder, source, int(count), options.repeats) for count in options.shapes.split(",")]
+    lines = [
+        [row["shapes"], *(f"{row['medians'][key]:.2f}" for key in ("ready", "page", "first_picture", "pictured"))]
+        for row in rows
+    ]
+    print(table(["shapes", "ready", "page", "first picture", "all pictures in sight"], lines))
+    save(options.json, {"repeats": options.repeats, "note": options.note, "rows": rows}, [source])
+
+
+if __name__ == "__main__":
+    main()
