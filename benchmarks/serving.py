@@ -2,15 +2,16 @@
 
     python benchmarks/serving.py --work /tmp/serving --json results/serving.json
 
-The indexes are those of large_index.py; ``--work`` keeps them for the next time. Each visit starts the server, opens the
-page in headless Chromium, clicks a shape, scrolls and jumps through the collection, and opens the map. The first visit
-finds no pictures on the disk and no map; the others find the pictures of the same places, and the map. All times are
-medians of the others, in seconds of the wall clock from the start of the command (``ready``), from the opening of the
-address (``page``, ``listed``, ``first_picture``, ``pictured``), or from the click, the jump or the opening of the map.
+The indexes are those of large_index.py; ``--work`` keeps them for the next time. Each visit starts the server, opens
+the page in headless Chromium, clicks two shapes, scrolls and jumps through the collection, and opens the map. The first
+visit finds neither pictures nor a map on the disk; the others find both. ``medians``
+are those of the others, in seconds: ``ready`` from the start of the command to its address; ``page``, ``listed``,
+``first_picture`` and ``pictured`` (all pictures in sight) from the opening of the address; others from the click, the
+jump or the opening of the map.
 
-``ready_cpu``, ``thread_cpu`` and ``map.cpu_seconds`` are CPU seconds of the server and of the page, which other programs
-on the machine change little. Private memory of the server is what it does not share with the disk: the features are
-mapped from the file.
+``ready_cpu``, ``thread_cpu`` and ``cpu_seconds`` are CPU seconds of the server, of the page and of the computation of a
+map, which other programs on the machine change little. Private memory of the server is what it does not share with the
+disk: features are mapped from their file.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def test_every_float16_that_is_no_number_is_found() -> None:
     require_numbers("views", numbers[finite])
     require_numbers("views", np.zeros((0, 12, 5), np.float16))
     for place in np.flatnonzero(~finite):
-        with pytest.raises(ValueError, match="^the array views contains NaN or infinity$"):
+        with pytest.raises(ValueError, match="contains NaN or inf"):
             require_numbers("views", numbers[place : place + 1])
 
 
