@@ -1,6 +1,6 @@
 // What benchmarks/serving.py measures in the page. It is run before the scripts of the page.
 
-const bench = {
+globalThis.bench = {
   frame: () => new Promise((done) => requestAnimationFrame(done)),
 
   /** Wait until a condition holds in a frame; returns the time of that frame, in milliseconds from the opening of the page. */

@@ -3,8 +3,8 @@
     python benchmarks/serving.py --work /tmp/serving --json results/serving.json
 
 The indexes are those of large_index.py; ``--work`` keeps them for the next time. Each visit starts the server, opens
-the page in headless Chromium, clicks two shapes, scrolls and jumps through the collection, and opens the map. The first
-visit finds neither pictures nor a map on the disk; the others find both. ``medians``
+the page in headless Chromium, clicks two shapes, and scrolls and jumps through the collection. The first
+visit finds no pictures on the disk; the others find those of the same places. Then the map is computed. ``medians``
 are those of the others, in seconds: ``ready`` from the start of the command to its address; ``page``, ``listed``,
 ``first_picture`` and ``pictured`` (all pictures in sight) from the opening of the address; others from the click, the
 jump or the opening of the map.
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,11 +97,20 @@ def visit(browser: Browser, server: Server) -> dict[str, Any]:
     figures["scrolling"] = page.evaluate(f"bench.scroll({SCROLLING})")
     figures["jumps"] = [page.evaluate(f"bench.jump({at})") for at in JUMPS]
     figures["server"] = server.usage()
-    if requests.get(f"{server.url}api/map", timeout=60).json()["state"] == "ready":
-        figures["map"] = page.evaluate("bench.map()")
     figures["browser"] = metrics(page)
     context.close()
     return figures
+
+
+def open_map(browser: Browser, server: Server) -> float:
+    """Seconds from the opening of the map on the page to its points."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_init_script(path=SCRIPT)
+    page = context.new_page()
+    page.goto(server.url)
+    seconds: float = page.evaluate("bench.map()")
+    context.close()
+    return seconds
 
 
 def metrics(page: Page) -> dict[str, float]:
@@ -118,37 +127,54 @@ def compute_map(server: Server) -> dict[str, float]:
     """Seconds, CPU seconds and peak private memory of the computation of a map, in the server and its process."""
     started, before, peak = time.perf_counter(), cpu_seconds(server.process), 0.0
     cpu = before
-    state = requests.post(f"{server.url}api/map", timeout=60).json()
-    while state["state"] == "computing":
-        time.sleep(1)
+    requests.post(f"{server.url}api/map", timeout=60)
+
+    def watch() -> None:
+        nonlocal peak, cpu
         family = (server.process, *server.process.children(recursive=True))
         peak = max(peak, sum(each.memory_full_info().uss for each in family) / 1e6)
         cpu = max(cpu, cpu_seconds(server.process))
-        state = requests.get(f"{server.url}api/map", timeout=60).json()
-    assert state["state"] == "ready", state
+
+    wait_for_map(server, watch)
     return {"seconds": time.perf_counter() - started, "cpu_seconds": cpu - before, "peak_private_mb": peak}
 
 
-def measured(folder: Path, source: Path, count: int, repeats: int) -> dict[str, Any]:
-    index = make_index(folder, source, count)
-    caches = folder / f"caches-{count}"
-    if caches.exists():
-        shutil.rmtree(caches)
+def wait_for_map(server: Server, watch: Callable[[], object] = bool) -> None:
+    while (state := requests.get(f"{server.url}api/map", timeout=60).json())["state"] == "computing":
+        watch()
+        time.sleep(1)
+    assert state["state"] == "ready", state
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=WORDS)
+        yield browser
+        browser.close()
+
+
+def visited(index: Path, caches: Path, count: int, repeats: int) -> Iterator[dict[str, Any]]:
+    """The figures of the visits of one index, again after each visit."""
+    shutil.rmtree(caches, ignore_errors=True)
+    size = sum(file.stat().st_size for file in index.iterdir() if file.is_file())
+    row: dict[str, Any] = {"shapes": count, "index_mb": size / 1e6, "computed": None, "map": None, "visits": []}
+    with chromium() as browser:
         with serving(index, caches) as server:
-            first = visit(browser, server)
-            computed = compute_map(server)
-            print(f"{count} shapes, first visit: {first}, map: {computed}", flush=True)
-        visits = []
+            row["first"] = visit(browser, server)
         for _ in range(repeats):
             with serving(index, caches) as server:
-                visits.append(visit(browser, server))
-                print(visits[-1], flush=True)
-        browser.close()
-    size = sum(file.stat().st_size for file in index.iterdir() if file.is_file())
-    return {"shapes": count, "index_mb": size / 1e6, "first": first, "computed": computed, "visits": visits,
-            "medians": middle(visits), "load": os.getloadavg()}  # fmt: skip
+                row["visits"].append(visit(browser, server))
+            yield row | {"medians": middle(row["visits"]), "load": os.getloadavg()}
+
+
+def mapped(index: Path, caches: Path, repeats: int) -> dict[str, Any]:
+    """What the computation of the map takes, and how long the map takes to appear when it is kept."""
+    with serving(index, caches) as server:
+        computed = compute_map(server)
+    with serving(index, caches) as server, chromium() as browser:
+        wait_for_map(server)
+        return {"computed": computed, "map": [open_map(browser, server) for _ in range(repeats)]}
 
 
 def middle(values: list[Any]) -> Any:
@@ -163,16 +189,28 @@ def middle(values: list[Any]) -> Any:
 def main() -> None:
     options = arguments(__doc__ or "", work="", shapes="10000,100000", repeats=5, note="")
     source = options.data / "psb.zip"
+    rows: dict[int, dict[str, Any]] = {}
+
+    def keep() -> None:
+        save(options.json, {"repeats": options.repeats, "note": options.note, "rows": [*rows.values()]}, [source])
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(options.work or scratch)
         folder.mkdir(exist_ok=True)
-        rows = [measured(folder, source, int(count), options.repeats) for count in options.shapes.split(",")]
+        counts = [int(count) for count in options.shapes.split(",")]
+        for count in counts:
+            for rows[count] in visited(
+                make_index(folder, source, count), folder / f"caches-{count}", count, options.repeats
+            ):
+                keep()
+        for count in counts:  # last, because they can take hours
+            rows[count] |= mapped(folder / f"index-{count}", folder / f"caches-{count}", options.repeats)
+            keep()
     lines = [
         [row["shapes"], *(f"{row['medians'][key]:.2f}" for key in ("ready", "page", "first_picture", "pictured"))]
-        for row in rows
+        for row in rows.values()
     ]
     print(table(["shapes", "ready", "page", "first picture", "all pictures in sight"], lines))
-    save(options.json, {"repeats": options.repeats, "note": options.note, "rows": rows}, [source])
 
 
 if __name__ == "__main__":
