@@ -3,15 +3,16 @@
     python benchmarks/serving.py --work /tmp/serving --json results/serving.json
 
 The indexes are those of large_index.py; ``--work`` keeps them for the next time. Each visit starts the server, opens
-the page in headless Chromium, clicks two shapes, and scrolls and jumps through the collection. The first
-visit finds no pictures on the disk; the others find those of the same places. Then the map is computed. ``medians``
-are those of the others, in seconds: ``ready`` from the start of the command to its address; ``page``, ``listed``,
-``first_picture`` and ``pictured`` (all pictures in sight) from the opening of the address; others from the click, the
-jump or the opening of the map.
+the page in headless Chromium, clicks two shapes, and scrolls and jumps through the collection. The first visit finds no
+pictures on the disk; the others find those of the same places. Then the map is computed. ``medians`` are those of the
+others, in seconds: ``ready`` from the start of the command to its address; ``page``, ``listed``, ``first_picture`` and
+``pictured`` (all pictures in sight) from the opening of the address; others from the click, the jump or the opening of
+the map.
 
-``ready_cpu``, ``thread_cpu`` and ``cpu_seconds`` are CPU seconds of the server, of the page and of the computation of a
-map, which other programs on the machine change little. Private memory of the server is what it does not share with the
-disk: features are mapped from their file.
+``ready_cpu``, ``pictured_cpu`` and ``cpu_seconds`` are CPU seconds from the start to the address, from the opening to
+all pictures in sight (of the thread of the server that answers, of its processes that draw, and of the page), and of
+the computation of a map. Other programs on the machine change them little. Private memory of the server is what it does
+not share with the disk: features are mapped from their file.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import psutil
 import requests
 from large_index import make_index
 from measure import arguments, save, table
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, sync_playwright
 
 WORDS = ["--no-sandbox", "--disable-gpu", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
          "--ignore-gpu-blocklist"]  # fmt: skip
@@ -59,6 +60,14 @@ class Server:
         memory = self.process.memory_full_info()
         return {"resident_mb": memory.rss / 1e6, "private_mb": memory.uss / 1e6}
 
+    def event_loop(self) -> float:
+        """CPU seconds of the thread that answers requests; other threads load the network meanwhile."""
+        return sum(each.user_time + each.system_time for each in self.process.threads() if each.id == self.process.pid)
+
+    def workers(self) -> float:
+        """CPU seconds of the processes that draw pictures."""
+        return cpu_seconds(self.process) - sum(self.process.cpu_times()[:2])
+
 
 @contextmanager
 def serving(index: Path, caches: Path) -> Iterator[Server]:
@@ -79,9 +88,8 @@ def serving(index: Path, caches: Path) -> Iterator[Server]:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """CPU seconds of a process and its children."""
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return float(sum(each.user + each.system for each in times))
+    """CPU seconds of a process and its children, also of those that have ended."""
+    return float(sum(sum(each.cpu_times()[:4]) for each in (process, *process.children(recursive=True))))
 
 
 def visit(browser: Browser, server: Server) -> dict[str, Any]:
@@ -90,14 +98,25 @@ def visit(browser: Browser, server: Server) -> dict[str, Any]:
     context.add_init_script(path=SCRIPT)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
+    session = context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    before, workers = server.event_loop(), server.workers()
     page.goto(f"{server.url}#collection")
     figures: dict[str, Any] = {"ready": server.seconds, "ready_cpu": server.cpu, **page.evaluate("bench.opened()")}
+    figures["pictured_cpu"] = {
+        "server": server.event_loop() - before,
+        "workers": server.workers() - workers,
+        "page": metrics(session)["TaskDuration"],
+    }
     figures["clicks"] = [page.evaluate(f"bench.click({at})") for at in ROWS]
     page.evaluate("bench.part('collection')")
     figures["scrolling"] = page.evaluate(f"bench.scroll({SCROLLING})")
     figures["jumps"] = [page.evaluate(f"bench.jump({at})") for at in JUMPS]
     figures["server"] = server.usage()
-    figures["browser"] = metrics(page)
+    session.send("HeapProfiler.enable")
+    session.send("HeapProfiler.collectGarbage")
+    found = metrics(session)
+    figures["browser"] = {"heap_mb": found["JSHeapUsedSize"] / 1e6, "nodes": found["Nodes"]}
     context.close()
     return figures
 
@@ -113,14 +132,9 @@ def open_map(browser: Browser, server: Server) -> float:
     return seconds
 
 
-def metrics(page: Page) -> dict[str, float]:
-    """Memory and CPU seconds of the page, after a collection of garbage."""
-    session = page.context.new_cdp_session(page)
-    session.send("HeapProfiler.enable")
-    session.send("HeapProfiler.collectGarbage")
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    found = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-    return {"heap_mb": found["JSHeapUsedSize"] / 1e6, "elements": found["Nodes"], "thread_cpu": found["TaskDuration"]}
+def metrics(session: CDPSession) -> dict[str, float]:
+    """What the browser measures of the page: CPU seconds of its main thread, memory, and so on."""
+    return {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
 
 
 def compute_map(server: Server) -> dict[str, float]:
@@ -199,9 +213,9 @@ def main() -> None:
         folder.mkdir(exist_ok=True)
         counts = [int(count) for count in options.shapes.split(",")]
         for count in counts:
-            for rows[count] in visited(
-                make_index(folder, source, count), folder / f"caches-{count}", count, options.repeats
-            ):
+            index = make_index(folder, source, count)
+            for row in visited(index, folder / f"caches-{count}", count, options.repeats):
+                rows[count] = row
                 keep()
         for count in counts:  # last, because they can take hours
             rows[count] |= mapped(folder / f"index-{count}", folder / f"caches-{count}", options.repeats)
