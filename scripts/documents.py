@@ -19,6 +19,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -421,6 +422,45 @@ def limits(record: dict[str, Any]) -> str:
     return f"{_markdown(headings, lines)}\n\n{messages}"
 
 
+def serving(record: dict[str, Any]) -> str:
+    """Return a column for each index, and below what else the machine did."""
+    columns = record["figures"]["rows"]
+
+    def line(title: str, cell: Callable[[dict[str, Any]], str]) -> list[str]:
+        return [title, *(cell(row) for row in columns)]
+
+    def seconds(value: float) -> str:
+        return f"{value:.1f} s" if value < 100 else f"{value / 60:.0f} min"
+
+    def scrolled(row: dict[str, Any]) -> str:
+        frames = row["medians"]["scrolling"]
+        return f"{frames['frames_a_second']:.0f} frames/s, longest {frames['longest_ms']:.0f} ms"
+
+    def spent(row: dict[str, Any]) -> str:
+        computed = row["computed"]
+        if computed is None:
+            return ""
+        return f"{seconds(computed['seconds'])}, {seconds(computed['cpu_seconds'])} of CPU time"
+
+    lines = [
+        line("size of the index", lambda row: f"{row['index_mb'] / 1000:.1f} GB"),
+        line("command to address", lambda row: seconds(row["medians"]["ready"])),
+        line("opening to the first picture", lambda row: seconds(row["medians"]["first_picture"])),
+        line("opening to all pictures in sight", lambda row: seconds(row["medians"]["pictured"])),
+        line("the same, on the very first visit", lambda row: seconds(row["first"]["pictured"])),
+        line("click on a shape to its results", lambda row: seconds(row["medians"]["clicks"][-1]["results"])),
+        line("… and their pictures", lambda row: seconds(row["medians"]["clicks"][-1]["pictured"])),
+        line("scrolling at 3,000 pixels a second", scrolled),
+        line("jump in the list to its pictures", lambda row: seconds(median(row["medians"]["jumps"]))),
+        line("opening of the map to its points", lambda row: "" if row["map"] is None else seconds(median(row["map"]))),
+        line("computing the map, once", spent),
+        line("memory of the server", lambda row: f"{row['medians']['server']['private_mb'] / 1000:.1f} GB"),
+        line("memory of the page", lambda row: f"{row['medians']['browser']['heap_mb']:.0f} MB"),
+    ]
+    content = _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], lines)
+    return "\n\n".join(filter(None, [content, record["figures"]["note"]]))
+
+
 def _spread(figure: dict[str, float]) -> str:
     spread = "" if figure["std"] is None else f" ± {100 * figure['std']:.1f}"
     return f"{100 * figure['mean']:.1f}{spread}%"
@@ -435,7 +475,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     for function in (
         *(rendering, voxels, readers, commands, untrained_search, image_query, joined_index, orientation),
         *(recognition, validation, closed_form, ablation, finetuning, ladder, descriptors),
-        *(faults, fuzz, soak, limits),
+        *(faults, fuzz, soak, limits, serving),
     )
 }
 TABLES["faults-full"] = faults

@@ -130,7 +130,7 @@ def bring_up_to_date(
         if old is not None:  # the old features were memory-mapped during the work, and their file may have changed
             open_sealed(folder, rebuild).check(FEATURES)
         failures = [Failure(i, os.path.abspath(path), error) for i, (path, error) in sorted(result.failures.items())]
-        _publish(folder, plan, result.engine or described, listed, failures, rows, placed)
+        publish_index(folder, plan, result.engine or described, listed, failures, rows, placed)
         discard(scratch)
     return _changes(old, listed, result, time.monotonic() - started)
 
@@ -208,7 +208,7 @@ def _placed(model: Model, rows: list[StoredRow], old: Index | None, scratch: Pat
     return model.comparison.space(features, placed).placed
 
 
-def _publish(
+def publish_index(
     folder: Path,
     plan: IndexPlan,
     engine: dict[str, str],
@@ -217,7 +217,20 @@ def _publish(
     rows: list[StoredRow],
     placed: Placed | None,
 ) -> None:
-    """Write all files of the index, and make them visible together; ``rows`` has the features of ``shapes``."""
+    """Write all files of an index, and make them visible together.
+
+    Args:
+        folder: Folder of the index, which has a subfolder for unfinished work.
+        plan: Model and settings of the index.
+        engine: Description of the inference engine that computed the features.
+        shapes: N shapes in order of id.
+        failures: Meshes that cannot be used.
+        rows: Features of the N shapes.
+        placed: Coordinates of the shapes in a space adapted to the collection; None if the model uses no such space.
+
+    Raises:
+        StoredDataError: The features have different lengths.
+    """
     table, features = table_bytes(IndexedShape, shapes), folder / WORK / FEATURES
     try:
         digest, size, views = write_rows(features, rows, placed)
