@@ -185,17 +185,15 @@ def recognition(records: list[dict[str, Any]]) -> str:
         repeated = "folds" if "validation.fold" in rows[0]["changes"] else "seeds, one fold"
         shapes = sum(row["shapes"] for row in rows) if repeated == "folds" else rows[0]["shapes"]
         means = [_spread(summary[name]) if name in summary else "" for name in _RECOGNIZED]
-        minutes = f"{summary['train_seconds']['mean'] / 60:.0f} min"
         apart = "near copies" if figures.get("groups") == "near" else "identical shapes"
         held_out = f"validation: {shapes} shapes, {len(rows)} {repeated}, {apart} on one side"
-        lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means, minutes])
+        lines.append([f"`{figures['config']}`", data[figures["config"]], held_out, *means])
         if test is not None:
             ends = test["intervals"]
             ends.setdefault("mAP_scores", ends.get("mAP"))  # its name in measurements before those of macro mAP
             means = [_between(test[name], ends[name]) if name in test else "" for name in _RECOGNIZED]
-            minutes = f"{test['train_seconds'] / 60:.0f} min"
-            lines.append(["", "", f"test: {test['shapes']} shapes, once", *means, minutes])
-    return _markdown(["config", "data", "measured on", *_RECOGNIZED.values(), "training time"], lines)
+            lines.append(["", "", f"test: {test['shapes']} shapes, once", *means])
+    return _markdown(["config", "data", "measured on", *_RECOGNIZED.values()], lines)
 
 
 _RECOGNIZED = {
