@@ -51,16 +51,21 @@ def classes(demo: Path, target: Path) -> None:
 
 
 def answer(demo: Path, target: Path) -> None:
-    """The page of answers to a mug."""
-    with browsing(height=560) as page:
-        page.goto((demo / "answer.html").resolve().as_uri())
+    """The page of answers to a mug, to the fourth answer."""
+    text = (
+        (demo / "answer.html").read_text().replace(f"{demo.resolve().parent}/", "")
+    )  # names no folder of this machine
+    with browsing(width=1100, height=738) as page:
+        page.set_content(text)
         photograph(page, target)
 
 
 def report(demo: Path, target: Path) -> None:
-    """The top of the report on a network."""
-    with browsing(height=900) as page:
+    """What a network confuses, as the report on it shows it: as a matrix, and as pictures of the first two classes."""
+    with browsing(width=1100, height=1024) as page:
         page.goto((demo / "mvcnn-report" / "report.html").resolve().as_uri())
+        heading = page.locator("h2", has_text="Confusion").first
+        page.evaluate("(y) => scrollTo(0, y)", heading.bounding_box()["y"] - 20)
         photograph(page, target)
 
 
@@ -86,11 +91,11 @@ def serve(demo: Path, target: Path) -> None:
         wait_until(page, "[...document.querySelectorAll('#results img')].slice(0, 5).every((each) => each.complete)")
         page.wait_for_timeout(2000)  # for the first frames of the 3D viewer
         result = page.locator("#results li").first.bounding_box()
-        photograph(page, target, height=result["y"] + result["height"] + 12)
+        photograph(page, target, height=result["y"] + result["height"] + 4)
 
 
 def serve_map(demo: Path, target: Path) -> None:
-    """The map of ``serve``, with the pointer on the shape nearest to the middle."""
+    """The map of ``serve``, with the pointer on the lowest shape, whose thumbnail then hides few others."""
     with served(demo) as address, browsing(height=640) as page:
         page.goto(f"{address}#map")
         page.wait_for_selector("html[data-ready]")
@@ -100,12 +105,12 @@ def serve_map(demo: Path, target: Path) -> None:
         page.wait_for_selector("#plane[data-ready]")
         points = page.request.get(f"{address}api/map/points").body()
         places = np.frombuffer(points, np.float32, len(points) // 12).reshape(-1, 2)  # the rest are rows and colours
-        x, y = places[np.abs(places).sum(axis=1).argmin()]
+        x, y = places[places[:, 1].argmin()].tolist()
         plane = page.locator("#plane").bounding_box()
         scale = min(plane["width"], plane["height"]) / 2.15  # as in shapecnn/web/static/map.js
         page.mouse.move(plane["x"] + plane["width"] / 2 + scale * x, plane["y"] + plane["height"] / 2 - scale * y)
         page.wait_for_selector("#hover figcaption:not(:empty)")
-        page.wait_for_timeout(2000)
+        wait_until(page, "document.querySelector('#hover img').naturalWidth > 0")
         photograph(page, target)
 
 
