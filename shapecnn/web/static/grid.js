@@ -3,7 +3,8 @@
 
 import { inFrame, make, picture } from "./dom.js";
 
-const WIDTH = 124, HEIGHT = 158, PAGE = 200;
+export const PAGE = 200;  // shapes asked for at a time
+const WIDTH = 124, HEIGHT = 158;
 
 export class Grid {
   /** holder: element that scrolls. name: for screen readers. load(offset, limit): promise of shapes. open(row): called on choice. */
@@ -17,12 +18,13 @@ export class Grid {
     holder.addEventListener("keydown", (event) => this.#key(event));
   }
 
-  /** Begin anew with a list of this length. */
-  reset(total) {
+  /** Begin anew with a list of this length; first: its first page, if it is known. */
+  reset(total, first) {
     this.total = total;
     this.at = 0;
     this.generation += 1;
     this.pages.clear();
+    if (first) this.pages.set(0, first);
     [...this.tiles.keys()].forEach((number) => this.#remove(number));
     this.holder.scrollTop = 0;
     this.draw();
