@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 import shapecnn
 
@@ -183,8 +183,8 @@ def photograph(page: Any, target: Path, height: float | None = None) -> None:
     size = page.viewport_size
     page.screenshot(path=target, clip={"x": 0, "y": 0, "width": size["width"], "height": height or size["height"]})
     with Image.open(target) as picture:
-        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(target, optimize=True)
+        framed = ImageOps.expand(picture.convert("RGB"), border=1, fill="#c9d0d8")  # on white pages its edges are lost
+    framed.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def main() -> None:
