@@ -454,7 +454,7 @@ def serving(record: dict[str, Any]) -> str:
         line("jump in the list to its pictures", lambda row: seconds(median(row["medians"]["jumps"]))),
         line("opening of the map to its points", lambda row: "" if row["map"] is None else seconds(median(row["map"]))),
         line("computing the map, once", spent),
-        line("memory of the server", lambda row: f"{row['medians']['server']['private_mb'] / 1000:.1f} GB"),
+        line("memory of the server", lambda row: f"{row['medians']['server']['own_mb'] / 1000:.1f} GB"),
         line("memory of the page", lambda row: f"{row['medians']['browser']['heap_mb']:.0f} MB"),
     ]
     content = _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], lines)
