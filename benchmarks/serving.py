@@ -11,14 +11,15 @@ the map.
 
 ``ready_cpu``, ``pictured_cpu`` and ``cpu_seconds`` are CPU seconds from the start to the address, from the opening to
 all pictures in sight (of the thread of the server that answers, of its processes that draw, and of the page), and of
-the computation of a map. Other programs on the machine change them little. Private memory of the server is what it does
-not share with the disk: features are mapped from their file.
+the computation of a map. Other programs on the machine change them little. ``own_mb`` is the memory of the server
+without the pages of the features, which are mapped from their file.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,8 +58,7 @@ class Server:
 
     def usage(self) -> dict[str, float]:
         """Memory of the server in MB, without its worker processes."""
-        memory = self.process.memory_full_info()
-        return {"resident_mb": memory.rss / 1e6, "private_mb": memory.uss / 1e6}
+        return {"resident_mb": self.process.memory_info().rss / 1e6, "own_mb": own_mb(self.process)}
 
     def event_loop(self) -> float:
         """CPU seconds of the thread that answers requests; other threads load the network meanwhile."""
@@ -85,6 +85,12 @@ def serving(index: Path, caches: Path) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait()
+
+
+def own_mb(process: psutil.Process) -> float:
+    """Memory of a process in MB that is not a part of a file."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return float(re.findall(r"RssAnon:\s+(\d+) kB", status)[0]) * 1024 / 1e6
 
 
 def cpu_seconds(process: psutil.Process) -> float:
@@ -138,7 +144,7 @@ def metrics(session: CDPSession) -> dict[str, float]:
 
 
 def compute_map(server: Server) -> dict[str, float]:
-    """Seconds, CPU seconds and peak private memory of the computation of a map, in the server and its process."""
+    """Seconds, CPU seconds and peak own memory of the computation of a map, in the server and its process."""
     started, before, peak = time.perf_counter(), cpu_seconds(server.process), 0.0
     cpu = before
     requests.post(f"{server.url}api/map", timeout=60)
@@ -146,11 +152,11 @@ def compute_map(server: Server) -> dict[str, float]:
     def watch() -> None:
         nonlocal peak, cpu
         family = (server.process, *server.process.children(recursive=True))
-        peak = max(peak, sum(each.memory_full_info().uss for each in family) / 1e6)
+        peak = max(peak, sum(map(own_mb, family)))
         cpu = max(cpu, cpu_seconds(server.process))
 
     wait_for_map(server, watch)
-    return {"seconds": time.perf_counter() - started, "cpu_seconds": cpu - before, "peak_private_mb": peak}
+    return {"seconds": time.perf_counter() - started, "cpu_seconds": cpu - before, "peak_own_mb": peak}
 
 
 def wait_for_map(server: Server, watch: Callable[[], object] = bool) -> None:

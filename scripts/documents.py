@@ -421,7 +421,7 @@ def limits(record: dict[str, Any]) -> str:
 
 
 def serving(record: dict[str, Any]) -> str:
-    """Return a column for each index, and below what else the machine did."""
+    """Return a column for each index; what is not measured stays empty."""
     columns = record["figures"]["rows"]
 
     def line(title: str, cell: Callable[[dict[str, Any]], str]) -> list[str]:
@@ -434,6 +434,9 @@ def serving(record: dict[str, Any]) -> str:
         frames = row["medians"]["scrolling"]
         return f"{frames['frames_a_second']:.0f} frames/s, longest {frames['longest_ms']:.0f} ms"
 
+    def busy(row: dict[str, Any]) -> str:
+        return " + ".join(f"{row['medians']['pictured_cpu'][part]:.1f} s" for part in ("server", "workers", "page"))
+
     def spent(row: dict[str, Any]) -> str:
         computed = row["computed"]
         if computed is None:
@@ -443,20 +446,22 @@ def serving(record: dict[str, Any]) -> str:
     lines = [
         line("size of the index", lambda row: f"{row['index_mb'] / 1000:.1f} GB"),
         line("command to address", lambda row: seconds(row["medians"]["ready"])),
+        line("… CPU time", lambda row: seconds(row["medians"]["ready_cpu"])),
         line("opening to the first picture", lambda row: seconds(row["medians"]["first_picture"])),
         line("opening to all pictures in sight", lambda row: seconds(row["medians"]["pictured"])),
+        line("… CPU time of the server, its workers and the page", busy),
         line("the same, on the very first visit", lambda row: seconds(row["first"]["pictured"])),
-        line("click on a shape to its results", lambda row: seconds(row["medians"]["clicks"][-1]["results"])),
+        line("first click on a shape to its results", lambda row: seconds(row["medians"]["clicks"][0]["results"])),
+        line("later click on a shape to its results", lambda row: seconds(row["medians"]["clicks"][-1]["results"])),
         line("… and their pictures", lambda row: seconds(row["medians"]["clicks"][-1]["pictured"])),
         line("scrolling at 3,000 pixels a second", scrolled),
         line("jump in the list to its pictures", lambda row: seconds(median(row["medians"]["jumps"]))),
         line("opening of the map to its points", lambda row: "" if row["map"] is None else seconds(median(row["map"]))),
         line("computing the map, once", spent),
-        line("memory of the server", lambda row: f"{row['medians']['server']['private_mb'] / 1000:.1f} GB"),
+        line("memory of the server", lambda row: f"{row['medians']['server']['own_mb'] / 1000:.1f} GB"),
         line("memory of the page", lambda row: f"{row['medians']['browser']['heap_mb']:.0f} MB"),
     ]
-    content = _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], lines)
-    return "\n\n".join(filter(None, [content, record["figures"]["note"]]))
+    return _markdown(["", *(f"{row['shapes']:,} shapes" for row in columns)], lines)
 
 
 def _spread(figure: dict[str, float]) -> str:

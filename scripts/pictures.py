@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 import shapecnn
 
@@ -44,7 +44,7 @@ def sheet(demo: Path, target: Path) -> None:
 def classes(demo: Path, target: Path) -> None:
     """One view of a shape of each class, in two rows."""
     settings = shapecnn.ViewSettings(size=140)
-    firsts = [sorted(folder.rglob("*.off"))[0] for folder in sorted((demo / "meshes").iterdir()) if folder.is_dir()]
+    firsts = sorted((demo / "meshes").glob("*/train/*_002.off"))
     views = [shapecnn.draw_views(path, settings).pictures[1] for path in firsts]
     half = len(views) // 2
     Image.fromarray(np.vstack([np.hstack(views[:half]), np.hstack(views[half:])])).save(target)
@@ -71,13 +71,19 @@ def report(demo: Path, target: Path) -> None:
 
 def explain(demo: Path, target: Path) -> None:
     """The two views of a mug that support its class most, as the page of ``explain`` shows them."""
-    text = shapecnn.explain(str(demo / "mvcnn-run"), str(mug(demo))).page()
-    cards = re.findall(r"<figure>.*?</figure>", text, re.DOTALL)
-    strongest = sorted(cards, key=lambda card: -float(re.findall(r'class="score"[^>]*>([-+][\d.]+)', card)[0]))[:2]
-    head = text[: text.index("<body>")]
-    with browsing(width=483, height=257) as page:
-        page.set_content(f'{head}<body style="margin: 8px"><div class="grid">{"".join(strongest)}</div></body></html>')
-        photograph(page, target)
+    with browsing(width=600, height=400) as page:
+        page.set_content(shapecnn.explain(str(demo / "mvcnn-run"), str(mug(demo))).page())
+        page.evaluate(TWO_STRONGEST)
+        photograph(page, target, height=page.locator(".grid").bounding_box()["height"] + 16)
+
+
+TWO_STRONGEST = """
+const grid = document.querySelector(".grid"), score = (card) => parseFloat(card.querySelector(".score").textContent);
+grid.replaceChildren(...[...grid.children].sort((a, b) => score(b) - score(a)).slice(0, 2));
+grid.style.gridTemplateColumns = "1fr 1fr";
+document.body.replaceChildren(grid);
+Object.assign(document.body.style, { margin: "8px", padding: "0", maxWidth: "none" });
+"""
 
 
 def serve(demo: Path, target: Path) -> None:
@@ -177,8 +183,8 @@ def photograph(page: Any, target: Path, height: float | None = None) -> None:
     size = page.viewport_size
     page.screenshot(path=target, clip={"x": 0, "y": 0, "width": size["width"], "height": height or size["height"]})
     with Image.open(target) as picture:
-        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(target, optimize=True)
+        framed = ImageOps.expand(picture.convert("RGB"), border=1, fill="#c9d0d8")  # on white pages its edges are lost
+    framed.quantize(256, dither=Image.Dither.NONE).save(target, optimize=True)
 
 
 def main() -> None:
