@@ -23,9 +23,11 @@ from shapecnn.cli.options import (
     workers_options,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import is_drawn, table
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
+    from shapecnn.models.familiarity import Neighbour
     from shapecnn.predict import Prediction
     from shapecnn.settings.views_and_grids import FaceLimit, Orientation, Up
     from shapecnn.workers.pool import Workers
@@ -101,6 +103,8 @@ def _lines(predictions: list[Prediction]) -> list[str]:
     probability, and the most probable class is listed with the next classes.
     """
     usable = [each for each in predictions if each.error is None]
+    if is_drawn():
+        return _tables(usable)
     if any(each.target is not None for each in usable):
         width = max(len(each.path) for each in usable)
         return [f"{each.path:{width}}  {each.target} {each.value:.4g}" for each in usable]
@@ -118,6 +122,47 @@ def _lines(predictions: list[Prediction]) -> list[str]:
             near = ", ".join(f"{shape.id} ({shape.label}, {shape.similarity:.2f})" for shape in each.evidence)
             lines.append(f"{'':{path_width}}  like {near}")
     return lines
+
+
+def _tables(usable: list[Prediction]) -> list[str]:
+    """Return the lines of a table for people, with further rows for further classes and similar training shapes."""
+    if any(each.target is not None for each in usable):
+        rows = [[each.path, f"{each.value:.4g}"] for each in usable]
+        return table(rows, ["mesh", f"{usable[0].target} at radius 1"], [1])
+    rows = []
+    for each in usable:
+        first = [each.path, _label(each), "" if each.unknown else f"{each.top[0].score:.1%}"]
+        others = _others(each)
+        similar = [[_training_shape(shape), f"{shape.similarity:.2f}"] for shape in each.evidence or []]
+        for place in range(max(len(others), len(similar), 1)):
+            start = ["", "", ""] if place else first
+            other = others[place] if place < len(others) else ""
+            rows.append([*start, other, *(similar[place] if place < len(similar) else ["", ""])])
+    columns = 6 if any(each.evidence for each in usable) else 4
+    header = ["mesh", "class", "probability", "other classes", "most similar training shapes", "similarity"]
+    return table([row[:columns] for row in rows], header[:columns], [2, 5])
+
+
+def _others(prediction: Prediction) -> list[str]:
+    """Return the classes that a person should know beside the printed one: what it could be instead, or is most like.
+
+    The first class of an unknown shape is what it is most like. A second class at least half as probable stands behind
+    "or". Without these, the second class is named alone.
+    """
+    classes = [f"{candidate.label} {candidate.score:.1%}" for candidate in prediction.top[:2]]
+    if prediction.unknown:
+        classes[0] = f"most like {classes[0]}"
+        classes = classes[: 1 if prediction.alternative is None else 2]
+    else:
+        classes = classes[1:]
+    if prediction.alternative is not None:
+        classes[-1] = f"or {classes[-1]}"
+    return classes
+
+
+def _training_shape(shape: Neighbour) -> str:
+    """Return the id of a training shape, with its label unless the id begins with it."""
+    return shape.id if shape.id.startswith(f"{shape.label}/") else f"{shape.id} ({shape.label})"
 
 
 def _label(prediction: Prediction) -> str:

@@ -25,6 +25,7 @@ from shapecnn.cli.options import (
 )
 from shapecnn.cli.progress import progress_bar
 from shapecnn.cli.tables import is_drawn, table
+from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
     from shapecnn.models.device import Device
@@ -111,14 +112,16 @@ def command(
     with progress_bar("Searching", "meshes") as progress:
         answers = searcher.query(meshes, k, up=mesh_up, limit=limit, progress=progress)
     if images:
-        answers += searcher.query_pictures(images, k)
+        with stage("Searching by pictures"):
+            answers += searcher.query_pictures(images, k)
     texts = [_lines(answer) for answer in answers if answer.error is None]
     lines = [line for number, each in enumerate(texts) for line in ([""] * (number > 0) + each)]
     emit([answer_record(answer) for answer in answers], as_json, lines)  # before the page: a full disk must not lose it
     if html is not None:
         from shapecnn.report.pages import query_page
 
-        write_page(html, query_page(answers, searcher.index, str(index), html, workers), overwrite)
+        with stage("Writing the page"):
+            write_page(html, query_page(answers, searcher.index, str(index), html, workers), overwrite)
         note(f"Wrote {html}")
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
     report_failures(failures, skip_errors, "files" if images else "meshes")

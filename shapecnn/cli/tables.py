@@ -7,9 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from shapecnn.errors import visible
+from shapecnn.shared.results import aligned
 
 
-def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), numbers: Sequence[int] = ()) -> list[str]:
+def table(
+    rows: Sequence[Sequence[str]], header: Sequence[str] = (), numbers: Sequence[int] = (), indent: int = 0
+) -> list[str]:
     """Return the lines of a table.
 
     On a terminal, rich breaks long cells to its width and draws a line below the header. Elsewhere, each row is one
@@ -19,6 +22,7 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), numbers: Se
         rows: Cells of each row; all rows have as many.
         header: Titles of the columns; empty for a table without titles.
         numbers: Positions of the columns with numbers, which are aligned to the right.
+        indent: Number of spaces before each line.
 
     Example:
         >>> table([["mug", "3"], ["chair", "12"]], ["class", "shapes"], numbers=[1])
@@ -28,9 +32,19 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str] = (), numbers: Se
     if not cells:
         return []
     if is_drawn():
-        return _drawn(cells, header, numbers)
+        return _drawn(cells, header, numbers, indent)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(_padded(row, widths, numbers)).rstrip() for row in cells]
+    return [(" " * indent + "  ".join(_padded(row, widths, numbers))).rstrip() for row in cells]
+
+
+def titled(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of figures, whose titles are also printed where no terminal is.
+
+    Args:
+        rows: Titles of the columns, then the cells of each row. The first column names what was measured.
+    """
+    header, *others = rows
+    return table(others, header, range(1, len(header))) if is_drawn() else aligned(rows)
 
 
 def is_drawn() -> bool:
@@ -45,7 +59,7 @@ def _padded(row: Sequence[str], widths: Sequence[int], numbers: Sequence[int]) -
     ]
 
 
-def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequence[int]) -> list[str]:
+def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequence[int], indent: int) -> list[str]:
     """Return the lines of a table without colours, because `emit` escapes control characters."""
     from rich import box
     from rich.console import Console
@@ -58,10 +72,10 @@ def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequen
         drawn.add_column(title, justify="right" if place in numbers else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*map(Text, row))
-    console = Console(file=io.StringIO(), width=Console().width, color_system=None, highlight=False)
+    console = Console(file=io.StringIO(), width=Console().width - indent, color_system=None, highlight=False)
     with console.capture() as capture:
         console.print(drawn)
-    return [line.rstrip() for line in capture.get().splitlines() if line.strip()]
+    return [" " * indent + line.rstrip() for line in capture.get().splitlines() if line.strip()]
 
 
 def size(count: int) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from shapecnn.evaluation.classification import reliability
 from shapecnn.evaluation.results import Evaluation
+from shapecnn.information.figures import figure_title
 from shapecnn.report.charts import Chart, Curve, recall_chart, reliability_chart, value_chart
 from shapecnn.report.confusions import confused_pairs, confusion_table
 from shapecnn.report.figures import describe
@@ -101,7 +102,7 @@ def _classification_rows(evaluation: Evaluation) -> list[_Row]:
     if figures is None:
         return []
     rows = [
-        _Row(name.replace("_", " "), getattr(figures, name), evaluation.intervals[name])
+        _Row(figure_title(name), getattr(figures, name), evaluation.intervals[name])
         for name in evaluation.classification_names
     ]
     return [*rows, _Row("expected calibration error", figures.ece), *_reweighted_rows(evaluation, "accuracy")]
