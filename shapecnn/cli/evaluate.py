@@ -18,6 +18,7 @@ from shapecnn.cli.options import (
     set_option,
 )
 from shapecnn.cli.progress import progress_bar
+from shapecnn.cli.tables import wrapped
 from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
@@ -120,11 +121,13 @@ def command(
     artefacts = open_artefacts(data)
     with progress_bar("Evaluating") as progress:
         evaluation = evaluate(predictor, artefacts, settings, device=device, progress=progress)
-    emit(evaluation.to_json(), as_json, lines(evaluation))  # before the report: a full disk must not lose the result
+    emit(
+        evaluation.to_json(), as_json, wrapped(lines(evaluation))
+    )  # before the report: a full disk must not lose the result
     if out is not None:
         from shapecnn.report.evaluation import write_report
 
         with stage("Writing the report"):
             write_report(out, evaluation, lambda entry: predictor.model.input.read(artefacts, entry), overwrite)
         note(f"Wrote {out / 'report.html'}")
-    suggest_for_evaluation(model, data, split, out)
+    suggest_for_evaluation(model, out)

@@ -118,7 +118,7 @@ def _confusions(classification: Classification) -> Iterator[str]:
         return
     if is_drawn():
         rows = [row for pair in pairs for row in _pair_rows(pair, classification)]
-        header = ["most costly confusions", "predicted as", "shapes", "cost in points of mean class accuracy"]
+        header = ["most costly confusions", "predicted as", "shapes", "points of mean class accuracy lost"]
         yield from table(rows, header, (2, 3), indent=2)
         return
     yield "  most costly confusions:"

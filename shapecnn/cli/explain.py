@@ -13,6 +13,8 @@ from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_run
 from shapecnn.cli.console import emit, note
+from shapecnn.cli.next_steps import page as page_name
+from shapecnn.cli.next_steps import suggest_again
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -106,7 +108,11 @@ def command(
         with stage("Writing the page"):
             write_page(html, explanations.page(), overwrite)
         note(f"Wrote {html}")
-    report_failures([(path, str(error)) for path, error in pairs if isinstance(error, ItemError)], skip_errors)
+    report_failures(
+        [(path, str(error)) for path, error in pairs if isinstance(error, ItemError)],
+        skip_errors,
+        then=lambda: suggest_again("--html", page_name("why.html")) if html is None and usable else None,
+    )
 
 
 def _line(result: Explanation) -> str:

@@ -19,7 +19,7 @@ from shapecnn.cli.options import (
     workers_option,
 )
 from shapecnn.cli.progress import progress_bar
-from shapecnn.cli.tables import is_drawn, titled
+from shapecnn.cli.tables import is_drawn, titled, wrapped
 from shapecnn.workers.progress import stage
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def command(
         bar=progress_bar,
         say=note,
     )
-    emit(ladder.to_json(), as_json, lines(ladder, _tables))  # before the report: a full disk must not lose it
+    emit(ladder.to_json(), as_json, wrapped(lines(ladder, _tables)))  # before the report: a full disk must not lose it
     with stage("Writing the report"):
         write_ladder(report, ladder, overwrite)
     note(f"Wrote {report / 'report.html'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -147,8 +148,9 @@ class _Screen:
         try:
             yield update
         finally:
-            bars.remove_task(task)
-            if not bars.tasks:
+            if len(bars.tasks) > 1:
+                bars.remove_task(task)
+            else:
                 bars.stop()
                 self._bars = None
 
@@ -190,7 +192,8 @@ def heartbeat() -> Iterator[None]:
     global _heartbeat
     if not _is_terminal():
         _heartbeat = _Heartbeat(click.get_current_context())
-    listen(progress_bar)
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts several processes; only the first shows stages
+        listen(progress_bar)
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from shapecnn.cli.answers import note_drawing, resolve_up
 from shapecnn.cli.batch import report_failures
 from shapecnn.cli.completion import complete_index
 from shapecnn.cli.console import emit, note
+from shapecnn.cli.next_steps import page, suggest_again, suggest_browser
 from shapecnn.cli.options import (
     device_option,
     faces_options,
@@ -124,7 +125,15 @@ def command(
             write_page(html, query_page(answers, searcher.index, str(index), html, workers), overwrite)
         note(f"Wrote {html}")
     failures = [(answer.path, str(answer.error)) for answer in answers if answer.error is not None]
-    report_failures(failures, skip_errors, "files" if images else "meshes")
+    report_failures(failures, skip_errors, "files" if images else "meshes", then=lambda: _suggest(index, html, texts))
+
+
+def _suggest(index: Path, html: Path | None, answered: list[list[str]]) -> None:
+    """Suggest the page with pictures; after the page, to search in the browser."""
+    if html is not None:
+        suggest_browser(index)
+    elif answered:
+        suggest_again("--html", page("answer.html"))
 
 
 def _lines(answer: Answer) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 
 from shapecnn.errors import visible
 from shapecnn.shared.results import aligned
@@ -47,6 +49,23 @@ def titled(rows: Sequence[Sequence[str]]) -> list[str]:
     return table(others, header, range(1, len(header))) if is_drawn() else aligned(rows)
 
 
+def wrapped(lines: Iterable[str]) -> list[str]:
+    """Return lines of text; at a terminal, those wider than it are broken between words.
+
+    Args:
+        lines: Lines of text or of tables.
+    """
+    if not is_drawn():
+        return [*lines]
+    width = shutil.get_terminal_size().columns
+    return [part for line in lines for part in (_broken(line, width) if len(line) > width else [line])]
+
+
+def _broken(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def is_drawn() -> bool:
     """Return whether tables are drawn for people, because stdout is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
@@ -66,7 +85,7 @@ def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequen
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD if header else None, show_header=bool(header), pad_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD if header else None, show_header=bool(header), show_edge=False, pad_edge=False)
     for place in range(len(rows[0])):
         title = header[place] if header else ""
         drawn.add_column(title, justify="right" if place in numbers else "left", overflow="fold")
