@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from shapecnn.cli.console import note
 from shapecnn.cli.tables import is_drawn, table
 from shapecnn.errors import counted, visible
-from shapecnn.information.figures import figure_title
+from shapecnn.information.figures import MEANINGS, figure_title
 
 if TYPE_CHECKING:
     from shapecnn.evaluation.classification import Classification, ConfusedPair
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _SHOWN_PAIRS = 3  # number of confused pairs of classes that are printed; JSON and the report have more
 _MANY_TIES = 0.01  # fraction of tied ranks in all result lists, above which a note is printed
-_OTHERS = ("AUC", "NN", "FT", "ST", "E", "DCG", "NDCG")  # results of retrieval without an interval
 
 
 class _Figure(NamedTuple):
@@ -74,7 +73,7 @@ def _results(evaluation: Evaluation) -> Iterator[str]:
         _note_ties(retrieval)
         names = evaluation.retrieval_names
         figures = [_rate(name, getattr(retrieval, name), evaluation.intervals[name]) for name in names]
-        figures += [_rate(name, getattr(retrieval, name)) for name in _OTHERS]
+        figures += [_rate(name, getattr(retrieval, name)) for name in MEANINGS if name not in names]
         described = describe(retrieval)
         if is_drawn():
             yield from _section("retrieval", figures)
@@ -102,13 +101,19 @@ def _section(title: str, figures: list[_Figure]) -> Iterator[str]:
     """Yield the results of one task: a line for each, or at a terminal a table with a title."""
     if is_drawn():
         rows = [
-            [each.title, each.value.strip(), f"{each.interval}{each.unit * bool(each.interval)}"] for each in figures
+            [_explained(each.title), each.value.strip(), each.interval and each.interval + each.unit]
+            for each in figures
         ]
         yield from table(rows, [title, "result", "95 % interval"], (1, 2), indent=2)
         return
     for each in figures:
         between = f"  (95 %: {each.interval})" if each.interval else ""
         yield f"  {each.title:20}{each.value}{between}"
+
+
+def _explained(title: str) -> str:
+    """Return a title, behind an abbreviation that few know with its meaning: ``FT, first tier``."""
+    return f"{title}, {MEANINGS[title]}" if title in MEANINGS and title != "mAP" else title
 
 
 def _confusions(classification: Classification) -> Iterator[str]:

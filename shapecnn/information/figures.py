@@ -13,6 +13,19 @@ TITLES = {
 }
 """Titles of the figures whose name is not their title."""
 
+MEANINGS = {
+    "mAP_macro": "mean average precision of each class, averaged",
+    "mAP": "mean average precision",
+    "AUC": "area under the interpolated precision–recall curve",
+    "NN": "nearest neighbour",
+    "FT": "first tier",
+    "ST": "second tier",
+    "E": "E-measure of the first 32",
+    "DCG": "discounted cumulative gain",
+    "NDCG": "discounted cumulative gain with discount log₂(k + 1)",
+}
+"""What the figures of retrieval are, in the order in which they are listed."""
+
 _NUMBERS = {"loss", "R2", "RMSE", "MAE"}  # figures that are no rates
 
 

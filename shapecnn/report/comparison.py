@@ -101,7 +101,8 @@ def curves(comparison: Comparison, form: Form = "svg", *, published: bool = Fals
                 axes.plot(recall, curve, "--", color=_GREY, marker=marker, markersize=7, label=name)
         recall_axes(axes)
         axes.set_title(heading(_title(comparison), *_rules(comparison)), fontsize=9, loc="left")
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
+        if axes.get_legend_handles_labels()[1]:  # no class may have two shapes, and thus no model a curve
+            axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=9)
     return file.getvalue()
 
 
