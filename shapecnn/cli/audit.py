@@ -13,7 +13,7 @@ import click
 from shapecnn.cli.batch import write_failures
 from shapecnn.cli.completion import complete_model
 from shapecnn.cli.console import emit, note
-from shapecnn.cli.next_steps import is_wanted, report_beside, suggest_again
+from shapecnn.cli.next_steps import report_beside, suggest_again
 from shapecnn.cli.options import (
     batch_options,
     device_option,
@@ -133,7 +133,7 @@ def command(
         with stage("Writing the report"):
             write_audit(out, audit, read, find, overwrite)
         note(f"Wrote {out / 'audit.html'}")
-    elif audit.groups and is_wanted():
+    elif audit.groups:
         suggest_again("--out", report_beside(data, "audit"))
     write_failures([(place(entry), str(entry.error)) for entry in audit.failed])
     if failed and not skip_errors:

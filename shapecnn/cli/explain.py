@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from shapecnn.api.records import explanation_record
 from shapecnn.cli.answers import note_drawing, resolve_up
@@ -140,6 +139,8 @@ def _kind(result: Explanation) -> str:
 
 def _shares(result: Explanation) -> str:
     """Return the numbers of the views that favour the class most, each with its share."""
+    import numpy as np
+
     shares = (result.why_not or result.evidence).shares
     largest = np.argsort(-shares, kind="stable")[:SHOWN]
     return ", ".join(f"{number} ({shares[number]:.0%})" for number in largest if shares[number] > 0) or "none"

@@ -85,7 +85,13 @@ def _drawn(rows: Sequence[Sequence[str]], header: Sequence[str], numbers: Sequen
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD if header else None, show_header=bool(header), show_edge=False, pad_edge=False)
+    drawn = Table(
+        box=box.SIMPLE_HEAD if header else None,
+        show_header=bool(header),
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for place in range(len(rows[0])):
         title = header[place] if header else ""
         drawn.add_column(title, justify="right" if place in numbers else "left", overflow="fold")

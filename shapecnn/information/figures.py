@@ -49,7 +49,7 @@ TASKS = {
 }
 """Tasks by the key under which ``evaluation.json`` has their figures."""
 
-_ORDER = ("loss", *(name for task in TASKS.values() for name in task.figures))
+_ORDER = (*(name for task in TASKS.values() for name in task.figures), "loss")
 
 
 def figures_of(evaluation: Mapping[str, Any], task: str | None = None) -> dict[str, float | None]:

@@ -47,7 +47,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cells(lines: Iterable[str]) -> list[list[str]]:
-    """The cells of each line of a drawn table, whose columns are three spaces apart."""
+    """The cells of each line of a drawn table, whose columns are at least two spaces apart."""
     return [re.split(r" {2,}", line.strip()) for line in lines]
 
 

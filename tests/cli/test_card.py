@@ -98,7 +98,7 @@ def test_a_card_calls_the_figures_by_their_names(world: Path, command: Command) 
     text = command("card", "run", "--json").json("card")["card"]
     assert text.index("| macro mAP | 25.0% |") < text.index("| mAP | 50.0% |")
     (line,) = [line for line in command("info", "run").stdout.splitlines() if "validation" in line]
-    figures = "loss 0.25, mean class accuracy 75.0%, accuracy 87.5%, macro mAP 25.0%, mAP 50.0% (7 shapes)"
+    figures = "mean class accuracy 75.0%, accuracy 87.5%, macro mAP 25.0%, mAP 50.0%, loss 0.25 (7 shapes)"
     assert line.split(maxsplit=1) == ["validation", figures]
 
 

@@ -64,7 +64,7 @@ def test_at_a_terminal_costs_are_a_table_of_their_own(screen: None, monkeypatch:
     ]
     lines = _tables(rows)
     assert max(map(len, lines)) <= 80
-    assert sum(line.startswith("MVCNN, frozen") for line in lines) == 2
+    assert sum(line.startswith("SPH ") for line in lines) == 2
     assert cells(lines)[-1] == ["SPH", "views", "3.54 M", "12.2 min", "41.7"]
     assert "".join(lines).count("(88.1–92.9)") == 10
     monkeypatch.undo()

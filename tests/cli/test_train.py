@@ -399,7 +399,7 @@ def test_people_at_a_terminal_get_a_table_of_the_validation(
     assert lines[0].startswith("Already finished, nothing to do: 2 epochs in ")
     table = cells(lines)
     start = table.index(["validation on 5 held-out shapes", "result"])
-    names = ["loss", "mean class accuracy", "accuracy", "macro mAP", "mAP"]
+    names = ["mean class accuracy", "accuracy", "macro mAP", "mAP", "loss"]
     measured = {
         name.replace("mAP_macro", "macro mAP").replace("_", " "): value for name, value in answer["validation"].items()
     }

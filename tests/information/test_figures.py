@@ -24,7 +24,7 @@ def test_figures_are_picked_by_task_with_undefined_ones() -> None:
 def test_means_over_classes_come_first_and_undefined_figures_are_left_out() -> None:
     validation = {"count": 7, "loss": 0.2, "accuracy": 0.9, "mean_class_accuracy": 0.8, "mAP": 0.5, "mAP_macro": 0.4}
     names = [name for name, _ in in_order(validation)]
-    assert names == ["loss", "mean_class_accuracy", "accuracy", "mAP_macro", "mAP"]
+    assert names == ["mean_class_accuracy", "accuracy", "mAP_macro", "mAP", "loss"]
     assert in_order({"mAP": None, "R2": 0.0}) == [("R2", 0.0)]
 
 
